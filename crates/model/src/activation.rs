@@ -55,8 +55,9 @@ mod tests {
     /// Values and derivatives by arithmetic in f64 from the formulas in the variants' docs.
     #[test]
     fn values_and_derivatives_at_five_points() {
+        type Formula = fn(f64) -> f64;
         let points = [-3.0f32, -0.5, 0.0, 0.7, 2.5];
-        let cases: [(HiddenAct, fn(f64) -> f64); 4] = [
+        let cases: [(HiddenAct, Formula); 4] = [
             (HiddenAct::GeluNew, |x| {
                 let z = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
                 0.5 * x * (1.0 + z.tanh())

@@ -1,4 +1,4 @@
-//! The depthwise convolution skip over the values (paper, figure 3, "DConv").
+//! The depthwise convolution skip over the values (paper, figure 3: `DConv`).
 //!
 //! One filter of odd length per head slides along the sequence, the same for all channels of the head; ends
 //! are padded with zeros, and as in PyTorch the filter is not mirrored.

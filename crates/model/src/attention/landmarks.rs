@@ -64,8 +64,8 @@ mod tests {
     #[test]
     fn a_mask_of_ones_changes_nothing() {
         let device = Device::flex();
-        for (seq_len, num_landmarks) in [(12, 4), (13, 4), (15, 4), (3, 4), (4, 4), (9, 1)] {
-            let tokens = Tensor::<1, Int>::arange(0..(2 * seq_len * 3) as i64, &device)
+        for (seq_len, num_landmarks) in [(12i32, 4), (13, 4), (15, 4), (3, 4), (4, 4), (9, 1)] {
+            let tokens = Tensor::<1, Int>::arange(0..i64::from(2 * seq_len * 3), &device)
                 .float()
                 .sin()
                 .reshape([2, 1, seq_len, 3]);
