@@ -158,7 +158,7 @@ def main() -> int:
     try:
         facts = check(arguments)
     except CheckError as error:
-        print(f"check_export: {error}", file=sys.stderr)
+        print(f"check_export: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     print(json.dumps(facts))
     return 0

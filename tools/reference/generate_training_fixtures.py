@@ -86,9 +86,7 @@ def warmup_schedule(
         optimizer = lone_optimizer()
         steps = settings.get("num_training_steps", 30) + STEPS_PAST_THE_END
         run = follow(optimizer, build(optimizer, **settings), steps)
-        cases.append(
-            {"base_lr": LEARNING_RATE, **settings, "learning_rate": run["learning_rate"]}
-        )
+        cases.append({"base_lr": LEARNING_RATE, **settings, "learning_rate": run["learning_rate"]})
     return {"libraries": LIBRARIES, "function": build.__name__, "cases": cases}
 
 
