@@ -1,11 +1,12 @@
 //! What the binaries share: arguments that recur, exit codes, logging, signals, the allocator.
 //!
-//! Each file in `src/bin` is one command and fits a screen; it parses arguments, calls the libraries and prints
-//! results. Results go to stdout, everything else to stderr.
+//! Each file in [`commands`] is one command: its arguments, the calls into the libraries, the printing of results;
+//! the files in `src/bin` only name them. Results go to stdout, everything else to stderr.
 
 pub mod allocator;
 pub mod bench;
 pub mod command;
+pub mod commands;
 pub mod device_arg;
 pub mod failure;
 pub mod logging;

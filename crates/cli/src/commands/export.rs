@@ -1,0 +1,33 @@
+//! Writes a trained model as a folder that transformers loads; see `export --help`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use nystromformer_interop::export_masked_lm;
+
+use crate::{model_dir, output};
+
+/// Write a model as a Hugging Face folder, tokenizer and model card included.
+#[derive(Parser)]
+#[command(name = "export", version)]
+pub struct Args {
+    /// A run directory, a checkpoint, or a Hugging Face folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The folder to write; must not exist yet, or be empty.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in [`crate::failure`].
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let source = model_dir::resolve(&args.model)?;
+    for note in export_masked_lm(&source, &args.output)? {
+        output::note(&format!("note: {note}"));
+    }
+    output::note(&format!("exported `{}` to `{}`", source.display(), args.output.display()));
+    Ok(ExitCode::SUCCESS)
+}
