@@ -9,6 +9,7 @@
 //! | [`load_masked_lm`], [`save_masked_lm`] | a model from a folder, and into one: bit-exact |
 //! | [`load_masked_lm_weights`] | weights into a model that exists, e.g. to start training from |
 //! | [`read_config`], [`write_config`] | `config.json` alone |
+//! | [`export_masked_lm`], [`import_masked_lm`] | folder to folder: tokenizer and model card too |
 //!
 //! Files are read as data: no code in them runs, sizes are checked against the file and the configuration
 //! before memory is asked for, and a file cut short or altered is an [`InteropError`].
@@ -16,8 +17,11 @@
 
 pub mod error;
 pub mod hugging_face;
+pub mod model_card;
+mod scratch;
 
 pub use error::InteropError;
 pub use hugging_face::{
-    LoadReport, load_masked_lm, load_masked_lm_weights, read_config, save_masked_lm, write_config,
+    ExportOptions, Exported, LoadReport, export_masked_lm, import_masked_lm, load_masked_lm,
+    load_masked_lm_weights, read_config, save_masked_lm, write_config,
 };

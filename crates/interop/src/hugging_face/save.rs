@@ -27,7 +27,14 @@ pub fn save_masked_lm(model: &NystromformerForMaskedLm, dir: &Path) -> Result<()
     fs::create_dir_all(dir)
         .map_err(|source| InteropError::Write { path: dir.to_owned(), source })?;
     write_config(model.config(), dir)?;
+    save_weights(model, dir)
+}
 
+/// Writes `dir/model.safetensors`; the folder must exist.
+pub(super) fn save_weights(
+    model: &NystromformerForMaskedLm,
+    dir: &Path,
+) -> Result<(), InteropError> {
     let path = dir.join(WEIGHTS_NAME);
     let mut store = SafetensorsStore::from_file(&path)
         .overwrite(true)
