@@ -1,1 +1,65 @@
+//! Nyströmformer: self-attention in O(n) by the Nyström method, as [Burn](burn) modules.
+//!
+//! Self-attention compares every token with every other token. [Xiong et al. 2021][paper] compare each
+//! token with a few *landmarks* instead (means over segments of the sequence) and join the two halves by
+//! the pseudo-inverse of the landmark-to-landmark kernel, so time and memory grow linearly with the
+//! sequence.
+//!
+//! This crate is the architecture and its maths. It reads no files, knows no tokens but their ids, and
+//! trains nothing: see `nystromformer-data`, `nystromformer-interop` and `nystromformer-learner`.
+//!
+//! ```
+//! use burn::tensor::{Device, Int, Tensor};
+//! use nystromformer::{NystromformerConfig, NystromformerInput};
+//!
+//! # fn main() -> Result<(), nystromformer::ModelError> {
+//! let device = Device::flex();
+//! let config = NystromformerConfig {
+//!     vocab_size: 100,
+//!     hidden_size: 16,
+//!     num_hidden_layers: 2,
+//!     num_attention_heads: 2,
+//!     intermediate_size: 32,
+//!     num_landmarks: 8,
+//!     conv_kernel_size: 5,
+//!     ..NystromformerConfig::default()
+//! };
+//! let model = config.init_masked_lm(&device)?;
+//!
+//! // Any length will do: here 50 tokens over 8 landmarks.
+//! let input_ids = Tensor::<2, Int>::ones([1, 50], &device);
+//! let logits = model.forward(NystromformerInput::new(input_ids))?;
+//! assert_eq!(logits.dims(), [1, 50, 100]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | [`NystromformerConfig`]: Hugging Face's keys and defaults, plus ours |
+//! | [`attention`] | landmarks, the three kernels, the pseudo-inverse, the convolution skip, exact softmax |
+//! | [`embeddings`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
+//! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
+//! | [`masked_lm`] | the masked-language-modelling head |
+//!
+//! [paper]: https://arxiv.org/abs/2102.03902
+#![recursion_limit = "256"]
 
+pub mod activation;
+pub mod attention;
+pub mod config;
+pub mod embeddings;
+pub mod encoder;
+pub mod error;
+pub mod feed_forward;
+pub mod init;
+pub mod layer;
+pub mod masked_lm;
+pub mod nystromformer;
+
+pub use activation::HiddenAct;
+pub use attention::{NystromFactors, PinvInit};
+pub use config::{AttentionKind, NystromformerConfig, Semantics};
+pub use error::ModelError;
+pub use masked_lm::NystromformerForMaskedLm;
+pub use nystromformer::{Nystromformer, NystromformerInput};

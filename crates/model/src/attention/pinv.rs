@@ -1,0 +1,121 @@
+//! The iterative Moore–Penrose inverse of a softmax kernel (paper, section 3.2, equation 14).
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// How the iteration starts: `Z₀ = Aᵀ / s` with `s` from the column sums of `A` (its row sums are 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PinvInit {
+    /// `s` is each matrix's own largest column sum, as the theory asks.
+    #[default]
+    Exact,
+    /// `s` is the largest column sum of the whole batch, as in the authors' first code and in
+    /// transformers: the result of one example then depends on the others.
+    Original,
+}
+
+/// Moore–Penrose inverse by a third-order iteration.
+///
+/// `Z₀ = Aᵀ / (‖A‖₁ ‖A‖∞)`, then `Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z)))`, `iterations` times.
+/// Rows of `kernel` sum to 1, so `‖A‖∞ = 1`. Rows and columns of zeros (spare landmarks) stay zero, and the
+/// rest is inverted as if they were not there.
+///
+/// # Shapes
+/// - `kernel`: `[batch, heads, landmarks, landmarks]`, rows sum to 1 or are zero
+/// - output: the same
+pub fn iterative_pinv(kernel: Tensor<4>, iterations: usize, init: PinvInit) -> Tensor<4> {
+    let [_, _, landmarks, _] = kernel.dims();
+    let column_sums = kernel.clone().sum_dim(2); // [batch, heads, 1, landmarks]
+    let scale = match init {
+        PinvInit::Exact => column_sums.max_dim(3),
+        PinvInit::Original => column_sums.max().reshape([1, 1, 1, 1]),
+    };
+    // Only an all-zero matrix (a row of padding alone) is near the bound: it must give 0, not 0/0.
+    let mut inverse = kernel.clone().transpose() / scale.clamp_min(1e-12);
+
+    let identity = identity(landmarks, &kernel.device());
+    for _ in 0..iterations {
+        let product = kernel.clone().matmul(inverse.clone());
+        let inner = identity.clone().mul_scalar(7.0) - product.clone();
+        let middle = identity.clone().mul_scalar(15.0) - product.clone().matmul(inner);
+        let outer = identity.clone().mul_scalar(13.0) - product.matmul(middle);
+        inverse = inverse.mul_scalar(0.25).matmul(outer);
+    }
+    inverse
+}
+
+fn identity(size: usize, device: &Device) -> Tensor<4> {
+    Tensor::<2>::eye(size, device).unsqueeze()
+}
+
+/// How far `pinv` is from inverting `kernel`: `‖A Z A − A‖ / ‖A‖` in the Frobenius norm.
+///
+/// # Shapes
+/// - `kernel`, `pinv`: `[batch, heads, landmarks, landmarks]`
+/// - output: `[batch, heads]`
+pub fn pinv_residual(kernel: Tensor<4>, pinv: Tensor<4>) -> Tensor<2> {
+    let [batch, heads, _, _] = kernel.dims();
+    let norm =
+        |matrix: Tensor<4>| matrix.square().sum_dim(3).sum_dim(2).sqrt().reshape([batch, heads]);
+    let rebuilt = kernel.clone().matmul(pinv).matmul(kernel.clone());
+    norm(rebuilt - kernel.clone()) / norm(kernel).clamp_min(1e-12)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, activation::softmax};
+
+    fn kernel(landmarks: usize) -> Tensor<4> {
+        let device = Device::flex();
+        device.seed(7);
+        softmax(
+            Tensor::random([2, 3, landmarks, landmarks], Distribution::Normal(0.0, 1.0), &device),
+            3,
+        )
+    }
+
+    #[test]
+    fn inverts_after_enough_iterations() {
+        for init in [PinvInit::Exact, PinvInit::Original] {
+            let kernel = kernel(8);
+            let pinv = iterative_pinv(kernel.clone(), 20, init);
+            let residual = pinv_residual(kernel, pinv).max().into_scalar::<f32>();
+            assert!(residual < 1e-3, "{init:?}: {residual}");
+        }
+    }
+
+    #[test]
+    fn more_iterations_come_closer() {
+        let kernel = kernel(8);
+        let residual = |iterations| {
+            let pinv = iterative_pinv(kernel.clone(), iterations, PinvInit::Exact);
+            pinv_residual(kernel.clone(), pinv).mean().into_scalar::<f32>()
+        };
+        assert!(residual(12) < residual(6));
+        assert!(residual(6) < residual(2));
+    }
+
+    #[test]
+    fn spare_rows_and_columns_stay_zero() {
+        let small = kernel(4);
+        let device = small.device();
+        let padded = Tensor::<4>::zeros([2, 3, 6, 6], &device)
+            .slice_assign([0..2, 0..3, 0..4, 0..4], small.clone());
+        let expected = Tensor::<4>::zeros([2, 3, 6, 6], &device)
+            .slice_assign([0..2, 0..3, 0..4, 0..4], iterative_pinv(small, 6, PinvInit::Exact));
+        let got = iterative_pinv(padded, 6, PinvInit::Exact);
+        got.to_data().assert_approx_eq::<f32>(
+            &expected.to_data(),
+            burn::tensor::Tolerance::relative(1e-5).set_absolute(1e-5),
+        );
+    }
+
+    #[test]
+    fn a_zero_matrix_gives_zero() {
+        let zero = Tensor::<4>::zeros([1, 1, 3, 3], &Device::flex());
+        let pinv = iterative_pinv(zero, 6, PinvInit::Exact);
+        assert_eq!(pinv.abs().max().into_scalar::<f32>(), 0.0);
+    }
+}

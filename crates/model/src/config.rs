@@ -1,0 +1,321 @@
+//! [`NystromformerConfig`]: the shape of a model, in Hugging Face's words.
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    activation::HiddenAct, attention::PinvInit, error::ModelError,
+    masked_lm::NystromformerForMaskedLm, nystromformer::Nystromformer,
+};
+
+/// Which attention every layer computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttentionKind {
+    /// Landmarks and the iterative pseudo-inverse: O(n).
+    #[default]
+    Nystrom,
+    /// Exact softmax attention: O(n²), the baseline.
+    Softmax,
+}
+
+/// How padding and lengths are treated; stored with the model, because weights trained under one meaning
+/// compute something else under the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Semantics {
+    /// Padding is masked out of landmarks, keys and convolution, and segments are laid over each row's own
+    /// valid tokens: any length works, and a prediction never depends on its batch neighbours or on how
+    /// far its row was padded.
+    #[default]
+    Paper,
+    /// Exactly what transformers 4.56.2 computes, including what looks like a bug there: padding leaks
+    /// into landmarks and convolution, the pseudo-inverse is scaled by the whole batch, and
+    /// `num_landmarks == segment_means_seq_len` means full softmax attention.
+    Hf,
+}
+
+/// Sizes and switches of a Nyströmformer.
+///
+/// Field names and defaults are those of transformers' `NystromformerConfig`; the keys that it does not
+/// have are `attention`, `semantics`, `pinv_iterations` and `pinv_init`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NystromformerConfig {
+    /// Rows of the token embedding. Default: 30000.
+    pub vocab_size: usize,
+    /// Width of the residual stream, a multiple of `num_attention_heads`. Default: 768.
+    pub hidden_size: usize,
+    /// Encoder layers. Default: 12.
+    pub num_hidden_layers: usize,
+    /// Attention heads per layer. Default: 12.
+    pub num_attention_heads: usize,
+    /// Width inside the feed-forward block. Default: 3072.
+    pub intermediate_size: usize,
+    /// Activation of the feed-forward block and of the prediction head. Default: `gelu_new`.
+    pub hidden_act: HiddenAct,
+    /// Dropout after the embeddings and after each block's output, in [0, 1). Default: 0.1.
+    pub hidden_dropout_prob: f64,
+    /// Dropout on attention probabilities, in [0, 1). Only softmax attention under
+    /// `semantics = "paper"` has such probabilities to drop: neither the authors' Nyström attention nor
+    /// transformers applies it. Default: 0.1.
+    pub attention_probs_dropout_prob: f64,
+    /// Longest sequence, in tokens. The table has two more rows, since ids start at 2. Default: 510.
+    pub max_position_embeddings: usize,
+    /// Rows of the token-type embedding. Default: 2.
+    pub type_vocab_size: usize,
+    /// Standard deviation of fresh weights. Default: 0.02.
+    pub initializer_range: f64,
+    /// Added to the variance in every layer normalisation. Default: 1e-5.
+    pub layer_norm_eps: f64,
+    /// Id of the padding token; its embedding starts at zero. Default: 1.
+    pub pad_token_id: usize,
+    /// Id of the first token of a sequence. Default: 0.
+    pub bos_token_id: usize,
+    /// Id of the last token of a sequence. Default: 2.
+    pub eos_token_id: usize,
+    /// Causal use. Must be false: a landmark averages over tokens of the future. Default: false.
+    pub is_decoder: bool,
+
+    /// Attention of every layer. Default: `nystrom`.
+    pub attention: AttentionKind,
+    /// Treatment of padding and lengths. Default: `paper`.
+    pub semantics: Semantics,
+    /// Landmarks per head. Default: 64.
+    pub num_landmarks: usize,
+    /// Tokens per input under `semantics = "hf"`, where it fixes the length; not read otherwise.
+    /// Default: 64.
+    pub segment_means_seq_len: usize,
+    /// Taps of the convolution skip over the values, odd; 0 means no convolution. Default: 65.
+    pub conv_kernel_size: usize,
+    /// Iterations of the pseudo-inverse. Default: 6.
+    pub pinv_iterations: usize,
+    /// Start of the pseudo-inverse. Default: `exact`; transformers computes `original`.
+    pub pinv_init: PinvInit,
+}
+
+impl Default for NystromformerConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 30000,
+            hidden_size: 768,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            hidden_act: HiddenAct::default(),
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            max_position_embeddings: 510,
+            type_vocab_size: 2,
+            initializer_range: 0.02,
+            layer_norm_eps: 1e-5,
+            pad_token_id: 1,
+            bos_token_id: 0,
+            eos_token_id: 2,
+            is_decoder: false,
+            attention: AttentionKind::default(),
+            semantics: Semantics::default(),
+            num_landmarks: 64,
+            segment_means_seq_len: 64,
+            conv_kernel_size: 65,
+            pinv_iterations: 6,
+            pinv_init: PinvInit::default(),
+        }
+    }
+}
+
+impl NystromformerConfig {
+    /// Channels per attention head.
+    pub fn head_dim(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+
+    /// Whether layers compute exact softmax attention: by choice, or by transformers' rule that
+    /// `num_landmarks == segment_means_seq_len` switches the approximation off.
+    pub fn is_full_attention(&self) -> bool {
+        self.attention == AttentionKind::Softmax
+            || (self.semantics == Semantics::Hf && self.num_landmarks == self.segment_means_seq_len)
+    }
+
+    /// Checks every value and every relation between values.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for the first one that no model can be built from.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        fn refuse(
+            key: &'static str,
+            value: impl ToString,
+            reason: impl Into<String>,
+        ) -> Result<(), ModelError> {
+            Err(ModelError::Config { key, value: value.to_string(), reason: reason.into() })
+        }
+        for (key, value) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", self.num_attention_heads),
+            ("intermediate_size", self.intermediate_size),
+            ("max_position_embeddings", self.max_position_embeddings),
+            ("type_vocab_size", self.type_vocab_size),
+            ("num_landmarks", self.num_landmarks),
+            ("pinv_iterations", self.pinv_iterations),
+        ] {
+            if value == 0 {
+                return refuse(key, value, "must be at least 1");
+            }
+        }
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            return refuse(
+                "hidden_size",
+                self.hidden_size,
+                format!("must be a multiple of num_attention_heads = {}", self.num_attention_heads),
+            );
+        }
+        for (key, value) in [
+            ("hidden_dropout_prob", self.hidden_dropout_prob),
+            ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(key, value, "must be at least 0 and below 1");
+            }
+        }
+        for (key, value) in
+            [("initializer_range", self.initializer_range), ("layer_norm_eps", self.layer_norm_eps)]
+        {
+            if !(value.is_finite() && value > 0.0) {
+                return refuse(key, value, "must be a positive number");
+            }
+        }
+        if self.conv_kernel_size != 0 && self.conv_kernel_size.is_multiple_of(2) {
+            return refuse(
+                "conv_kernel_size",
+                self.conv_kernel_size,
+                "must be odd, so that the output has the input's length, or 0 for no convolution",
+            );
+        }
+        if self.pad_token_id >= self.vocab_size {
+            return refuse(
+                "pad_token_id",
+                self.pad_token_id,
+                format!("must be below vocab_size = {}", self.vocab_size),
+            );
+        }
+        if self.is_decoder {
+            return refuse(
+                "is_decoder",
+                true,
+                "Nyström attention cannot be causal (a landmark averages over future tokens); set it \
+                 to false",
+            );
+        }
+        if self.semantics == Semantics::Hf
+            && !self.is_full_attention()
+            && (self.segment_means_seq_len < self.num_landmarks
+                || !self.segment_means_seq_len.is_multiple_of(self.num_landmarks))
+        {
+            return refuse(
+                "segment_means_seq_len",
+                self.segment_means_seq_len,
+                format!(
+                    "with semantics = \"hf\" it must be a multiple of num_landmarks = {}",
+                    self.num_landmarks
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks that a model of this configuration can read sequences of `seq_len` tokens.
+    ///
+    /// # Errors
+    /// [`ModelError::SequenceTooLong`] and [`ModelError::SegmentMeansLength`].
+    pub fn validate_seq_len(&self, seq_len: usize) -> Result<(), ModelError> {
+        if seq_len > self.max_position_embeddings {
+            return Err(ModelError::SequenceTooLong {
+                seq_len,
+                max_position_embeddings: self.max_position_embeddings,
+            });
+        }
+        if self.semantics == Semantics::Hf
+            && !self.is_full_attention()
+            && seq_len != self.segment_means_seq_len
+        {
+            return Err(ModelError::SegmentMeansLength {
+                seq_len,
+                segment_means_seq_len: self.segment_means_seq_len,
+            });
+        }
+        Ok(())
+    }
+
+    /// Builds the bare encoder with fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init(&self, device: &Device) -> Result<Nystromformer, ModelError> {
+        self.validate()?;
+        Ok(Nystromformer::new(self, device))
+    }
+
+    /// Builds the encoder with a masked-language-modelling head and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_masked_lm(&self, device: &Device) -> Result<NystromformerForMaskedLm, ModelError> {
+        self.validate()?;
+        Ok(NystromformerForMaskedLm::new(self, device))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(NystromformerConfig::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn refusals_name_key_and_value() {
+        let cases: [(&str, NystromformerConfig); 6] = [
+            ("hidden_size", NystromformerConfig { hidden_size: 770, ..Default::default() }),
+            ("num_landmarks", NystromformerConfig { num_landmarks: 0, ..Default::default() }),
+            (
+                "conv_kernel_size",
+                NystromformerConfig { conv_kernel_size: 64, ..Default::default() },
+            ),
+            (
+                "hidden_dropout_prob",
+                NystromformerConfig { hidden_dropout_prob: f64::NAN, ..Default::default() },
+            ),
+            ("is_decoder", NystromformerConfig { is_decoder: true, ..Default::default() }),
+            (
+                "segment_means_seq_len",
+                NystromformerConfig {
+                    semantics: Semantics::Hf,
+                    segment_means_seq_len: 100,
+                    ..Default::default()
+                },
+            ),
+        ];
+        for (key, config) in cases {
+            let error = config.validate().expect_err(key).to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn hf_refuses_lengths_that_it_would_mix_up() {
+        let config = NystromformerConfig {
+            semantics: Semantics::Hf,
+            segment_means_seq_len: 128,
+            ..Default::default()
+        };
+        assert_eq!(config.validate_seq_len(128), Ok(()));
+        assert!(matches!(
+            config.validate_seq_len(64),
+            Err(ModelError::SegmentMeansLength { seq_len: 64, segment_means_seq_len: 128 })
+        ));
+    }
+}

@@ -1,0 +1,59 @@
+//! What can be wrong with a configuration or with an input, in words for the person who wrote it.
+
+/// Errors of the model crate.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// Occurs when a configuration value is outside its range or contradicts another one.
+    #[error("{key} = `{value}`: {reason}")]
+    Config {
+        /// Key as written in a configuration file, e.g. `num_attention_heads`.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// Occurs when a sequence is longer than the position table.
+    #[error(
+        "sequence of `{seq_len}` tokens: the model has positions for max_position_embeddings = \
+         {max_position_embeddings}; truncate the input or raise max_position_embeddings"
+    )]
+    SequenceTooLong {
+        /// Tokens per row of the input.
+        seq_len: usize,
+        /// Positions that the model has.
+        max_position_embeddings: usize,
+    },
+    /// Occurs under `semantics = "hf"` when the input has another length than
+    /// `segment_means_seq_len`: transformers would raise, or silently mix rows of the batch.
+    #[error(
+        "sequence of `{seq_len}` tokens: with semantics = \"hf\" and Nyström attention every input \
+         must have segment_means_seq_len = {segment_means_seq_len} tokens; pad the input to that \
+         length, or use semantics = \"paper\", which takes any length"
+    )]
+    SegmentMeansLength {
+        /// Tokens per row of the input.
+        seq_len: usize,
+        /// Length that the configuration fixes.
+        segment_means_seq_len: usize,
+    },
+    /// Occurs when two inputs that must have the same shape do not.
+    #[error(
+        "{name} has shape `{got:?}` but input_ids has `{expected:?}`: give both the same shape"
+    )]
+    ShapeMismatch {
+        /// Name of the input, e.g. `attention_mask`.
+        name: &'static str,
+        /// Its shape.
+        got: [usize; 2],
+        /// Shape of `input_ids`.
+        expected: [usize; 2],
+    },
+    /// Occurs when an input has no rows or no columns.
+    #[error("input_ids has shape `{shape:?}`: give at least one row and one token")]
+    EmptyInput {
+        /// Shape of `input_ids`.
+        shape: [usize; 2],
+    },
+}

@@ -1,0 +1,90 @@
+//! One encoder layer: attention, then feed-forward, each added to its input and normalised after (post-LN).
+
+use burn::{
+    module::Module,
+    nn::{Dropout, DropoutConfig, LayerNorm, Linear},
+    tensor::{Device, Tensor},
+};
+
+use crate::{
+    attention::{Padding, SelfAttention},
+    config::NystromformerConfig,
+    feed_forward::Intermediate,
+    init,
+};
+
+/// `LayerNorm(input + dropout(dense(x)))`: what ends both halves of a layer, transformers'
+/// `NystromformerSelfOutput` and `NystromformerOutput`.
+#[derive(Module, Debug)]
+pub struct Residual {
+    /// To `hidden_size`.
+    pub dense: Linear,
+    /// Over `hidden_size`.
+    pub layer_norm: LayerNorm,
+    dropout: Dropout,
+}
+
+impl Residual {
+    /// A fresh block that reads `inputs` features.
+    pub fn new(config: &NystromformerConfig, inputs: usize, device: &Device) -> Self {
+        Self {
+            dense: init::linear(config, inputs, config.hidden_size, device),
+            layer_norm: init::layer_norm(config, device),
+            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+        }
+    }
+
+    /// Projects `hidden_states`, adds `input` and normalises.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, inputs]`
+    /// - `input`, output: `[batch, seq_len, hidden_size]`
+    pub fn forward(&self, hidden_states: Tensor<3>, input: Tensor<3>) -> Tensor<3> {
+        let projected = self.dropout.forward(self.dense.forward(hidden_states));
+        self.layer_norm.forward(projected + input)
+    }
+}
+
+/// Self-attention with its output projection, transformers' `NystromformerAttention`.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// Heads and their kernels.
+    pub self_attention: SelfAttention,
+    /// Output projection, skip and normalisation.
+    pub output: Residual,
+}
+
+/// One encoder layer, transformers' `NystromformerLayer`.
+#[derive(Module, Debug)]
+pub struct Layer {
+    /// The attention half.
+    pub attention: Attention,
+    /// The feed-forward half, widening.
+    pub intermediate: Intermediate,
+    /// The feed-forward half, narrowing.
+    pub output: Residual,
+}
+
+impl Layer {
+    /// A fresh layer of `config`'s sizes.
+    pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        Self {
+            attention: Attention {
+                self_attention: SelfAttention::new(config, device),
+                output: Residual::new(config, config.hidden_size, device),
+            },
+            intermediate: Intermediate::new(config, device),
+            output: Residual::new(config, config.intermediate_size, device),
+        }
+    }
+
+    /// Transforms every token by the sequence.
+    ///
+    /// # Shapes
+    /// - `hidden_states`, output: `[batch, seq_len, hidden_size]`
+    pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
+        let context = self.attention.self_attention.forward(hidden_states.clone(), padding);
+        let attended = self.attention.output.forward(context, hidden_states);
+        self.output.forward(self.intermediate.forward(attended.clone()), attended)
+    }
+}

@@ -1,0 +1,137 @@
+//! The masked-language-modelling head.
+
+use burn::{
+    module::{Module, Param},
+    nn::{LayerNorm, Linear},
+    tensor::{Device, Int, Tensor},
+};
+
+use crate::{
+    activation::HiddenAct,
+    config::NystromformerConfig,
+    error::ModelError,
+    init,
+    nystromformer::{Nystromformer, NystromformerInput},
+};
+
+/// `LayerNorm(act(dense(x)))`, transformers' `NystromformerPredictionHeadTransform`.
+#[derive(Module, Debug)]
+pub struct Transform {
+    /// `hidden_size → hidden_size`.
+    pub dense: Linear,
+    /// Over `hidden_size`.
+    pub layer_norm: LayerNorm,
+    #[module(skip)]
+    activation: HiddenAct,
+}
+
+/// Scores of every vocabulary entry, transformers' `NystromformerLMPredictionHead`. The decoder's weight is
+/// the token embedding itself, so only a bias is stored here.
+#[derive(Module, Debug)]
+pub struct Predictions {
+    /// The layer before the decoder.
+    pub transform: Transform,
+    /// `[vocab_size]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+/// Transformers' `NystromformerOnlyMLMHead`; it gives the parameters their published names.
+#[derive(Module, Debug)]
+pub struct MaskedLmHead {
+    /// The only head there is.
+    pub predictions: Predictions,
+}
+
+/// A Nyströmformer that predicts masked tokens, transformers' `NystromformerForMaskedLM`.
+#[derive(Module, Debug)]
+pub struct NystromformerForMaskedLm {
+    /// The encoder.
+    pub nystromformer: Nystromformer,
+    /// The head.
+    pub cls: MaskedLmHead,
+}
+
+impl NystromformerForMaskedLm {
+    /// Fresh weights; `config` is valid.
+    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        Self {
+            nystromformer: Nystromformer::new(config, device),
+            cls: MaskedLmHead {
+                predictions: Predictions {
+                    transform: Transform {
+                        dense: init::linear(config, config.hidden_size, config.hidden_size, device),
+                        layer_norm: init::layer_norm(config, device),
+                        activation: config.hidden_act,
+                    },
+                    bias: init::zeros([config.vocab_size], device),
+                },
+            },
+        }
+    }
+
+    /// The configuration that the model was built from.
+    pub fn config(&self) -> &NystromformerConfig {
+        self.nystromformer.config()
+    }
+
+    /// Scores of every vocabulary entry at every position.
+    ///
+    /// # Shapes
+    /// - output: `[batch, seq_len, vocab_size]`
+    ///
+    /// # Errors
+    /// As for [`Nystromformer::forward`].
+    pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<3>, ModelError> {
+        let hidden_states = self.nystromformer.forward(input)?;
+        let [batch, seq_len, hidden_size] = hidden_states.dims();
+        let logits = self.logits(hidden_states.reshape([batch * seq_len, hidden_size]));
+        Ok(logits.reshape([batch, seq_len, self.config().vocab_size]))
+    }
+
+    /// Scores at chosen positions only: in training about one token in seven is masked, and the product
+    /// with the vocabulary is the largest of the model.
+    ///
+    /// # Shapes
+    /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
+    /// - output: `[positions, vocab_size]`
+    ///
+    /// # Errors
+    /// As for [`Nystromformer::forward`].
+    pub fn forward_at(
+        &self,
+        input: NystromformerInput,
+        positions: Tensor<1, Int>,
+    ) -> Result<Tensor<2>, ModelError> {
+        let hidden_states = self.nystromformer.forward(input)?;
+        let [batch, seq_len, hidden_size] = hidden_states.dims();
+        let rows = hidden_states.reshape([batch * seq_len, hidden_size]).select(0, positions);
+        Ok(self.logits(rows))
+    }
+
+    /// Scores of every vocabulary entry for hidden states.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[rows, hidden_size]`
+    /// - output: `[rows, vocab_size]`
+    pub fn logits(&self, hidden_states: Tensor<2>) -> Tensor<2> {
+        let Predictions { transform, bias } = &self.cls.predictions;
+        let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
+        let hidden = transform.layer_norm.forward(hidden);
+        let decoder = self.nystromformer.embeddings.word_embeddings.weight.val().transpose();
+        hidden.matmul(decoder) + bias.val().unsqueeze_dim(0)
+    }
+}
+
+/// Cross-entropy of each row of `logits` against its label.
+///
+/// # Shapes
+/// - `logits`: `[rows, vocab_size]`
+/// - `labels`: `[rows]`
+/// - output: `[rows]`, in nats
+pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    // The maximum only guards the exponential against overflow: its gradient cancels exactly.
+    let maximum = logits.clone().detach().max_dim(1);
+    let log_sum = (logits.clone() - maximum.clone()).exp().sum_dim(1).log() + maximum;
+    let picked = logits.gather(1, labels.unsqueeze_dim(1));
+    (log_sum - picked).squeeze_dim(1)
+}

@@ -1,0 +1,143 @@
+//! [`Nystromformer`]: embeddings and encoder, without a head.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
+
+use crate::{
+    attention::{NystromFactors, Padding},
+    config::NystromformerConfig,
+    embeddings::Embeddings,
+    encoder::Encoder,
+    error::ModelError,
+};
+
+/// A batch of sequences.
+#[derive(Debug, Clone)]
+pub struct NystromformerInput {
+    /// `[batch, seq_len]`, each below `vocab_size`.
+    pub input_ids: Tensor<2, Int>,
+    /// `[batch, seq_len]`: 1 for a token, 0 for padding. `None`: all are tokens (and cheaper than a mask of
+    /// ones).
+    pub attention_mask: Option<Tensor<2, Int>>,
+    /// `[batch, seq_len]`, each below `type_vocab_size`. `None`: all 0.
+    pub token_type_ids: Option<Tensor<2, Int>>,
+}
+
+impl NystromformerInput {
+    /// Sequences without padding, all tokens of type 0.
+    pub fn new(input_ids: Tensor<2, Int>) -> Self {
+        Self { input_ids, attention_mask: None, token_type_ids: None }
+    }
+
+    /// With a mask: 1 for a token, 0 for padding.
+    pub fn with_attention_mask(mut self, attention_mask: Tensor<2, Int>) -> Self {
+        self.attention_mask = Some(attention_mask);
+        self
+    }
+
+    /// With token types.
+    pub fn with_token_type_ids(mut self, token_type_ids: Tensor<2, Int>) -> Self {
+        self.token_type_ids = Some(token_type_ids);
+        self
+    }
+
+    fn validate(&self, config: &NystromformerConfig) -> Result<(), ModelError> {
+        let expected = self.input_ids.dims();
+        if expected.contains(&0) {
+            return Err(ModelError::EmptyInput { shape: expected });
+        }
+        for (name, tensor) in
+            [("attention_mask", &self.attention_mask), ("token_type_ids", &self.token_type_ids)]
+        {
+            if let Some(got) = tensor.as_ref().map(Tensor::dims).filter(|got| *got != expected) {
+                return Err(ModelError::ShapeMismatch { name, got, expected });
+            }
+        }
+        config.validate_seq_len(expected[1])
+    }
+}
+
+/// The encoder without a head, transformers' `NystromformerModel`.
+#[derive(Module, Debug)]
+pub struct Nystromformer {
+    /// Token, position and type embeddings.
+    pub embeddings: Embeddings,
+    /// The stack of layers.
+    pub encoder: Encoder,
+    #[module(skip)]
+    config: NystromformerConfig,
+}
+
+impl Nystromformer {
+    /// Fresh weights; `config` is valid.
+    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        Self {
+            embeddings: Embeddings::new(config, device),
+            encoder: Encoder::new(config, device),
+            config: config.clone(),
+        }
+    }
+
+    /// The configuration that the model was built from.
+    pub fn config(&self) -> &NystromformerConfig {
+        &self.config
+    }
+
+    /// Encodes a batch of sequences.
+    ///
+    /// # Shapes
+    /// - output, the last hidden states: `[batch, seq_len, hidden_size]`
+    ///
+    /// # Errors
+    /// If shapes disagree or the configuration cannot read sequences of this length.
+    pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<3>, ModelError> {
+        let (embedded, padding) = self.embed(input)?;
+        Ok(self.encoder.forward(embedded, padding.as_ref()))
+    }
+
+    /// The embeddings' output and every layer's, `num_hidden_layers + 1` tensors.
+    ///
+    /// # Shapes
+    /// - each output: `[batch, seq_len, hidden_size]`
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub fn hidden_states(&self, input: NystromformerInput) -> Result<Vec<Tensor<3>>, ModelError> {
+        let (embedded, padding) = self.embed(input)?;
+        let mut states = vec![embedded.clone()];
+        let mut current = embedded;
+        for layer in &self.encoder.layer {
+            current = layer.forward(current, padding.as_ref());
+            states.push(current.clone());
+        }
+        Ok(states)
+    }
+
+    /// The Nyström factors of every layer, for diagnosis; empty if attention is exact.
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub fn attention_factors(
+        &self,
+        input: NystromformerInput,
+    ) -> Result<Vec<NystromFactors>, ModelError> {
+        let (embedded, padding) = self.embed(input)?;
+        let mut factors = Vec::new();
+        let mut current = embedded;
+        for layer in &self.encoder.layer {
+            factors
+                .extend(layer.attention.self_attention.factors(current.clone(), padding.as_ref()));
+            current = layer.forward(current, padding.as_ref());
+        }
+        Ok(factors)
+    }
+
+    /// Checks the input, embeds it and prepares its mask for all layers.
+    fn embed(&self, input: NystromformerInput) -> Result<(Tensor<3>, Option<Padding>), ModelError> {
+        input.validate(&self.config)?;
+        let padding = input.attention_mask.map(|mask| Padding::new(mask, &self.config));
+        Ok((self.embeddings.forward(input.input_ids, input.token_type_ids), padding))
+    }
+}

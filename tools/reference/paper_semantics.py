@@ -1,0 +1,254 @@
+"""The `paper` semantics in plain float64 NumPy, one batch row and one head at a time.
+
+This is the statement that the Rust model is held to. It is written for reading: a row's padding is
+cut away first, and what remains is the algorithm of the paper on that row's own tokens. Nothing is
+shared with `paper_torch.py`, which says the same with masks over whole batches.
+
+    import numpy as np
+    from paper_semantics import nystrom_attention
+    stages = nystrom_attention(query, key, value, mask, num_landmarks=8, conv_weight=None,
+                               iterations=6, init="exact")
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.int64]
+POSITION_OFFSET = 2
+
+
+def landmark_segments(mask_row: Mask, num_landmarks: int) -> list[Mask]:
+    """Positions that each landmark of one row averages over.
+
+    At most `num_landmarks` segments: a row of `c` valid tokens that has no more tokens than there
+    are landmarks gets one segment a token. Otherwise, with `s = c // num_landmarks`, the first
+    `(s + 1) * num_landmarks - c` segments hold `s` tokens and the others `s + 1`.
+    """
+    valid = np.flatnonzero(mask_row)
+    count = len(valid)
+    if count == 0:
+        raise ValueError("a row without a single valid token has no attention")
+    if count <= num_landmarks:
+        return [valid[j : j + 1] for j in range(count)]
+    short = count // num_landmarks
+    short_segments = (short + 1) * num_landmarks - count
+    segments, start = [], 0
+    for j in range(num_landmarks):
+        stop = start + (short if j < short_segments else short + 1)
+        segments.append(valid[start:stop])
+        start = stop
+    assert start == count
+    return segments
+
+
+def softmax(scores: Array) -> Array:
+    """Softmax over the last axis."""
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def pseudo_inverse(matrix: Array, scale: float, iterations: int) -> Array:
+    """Third-order iteration towards the Moore-Penrose inverse, from `matrix.T / scale`."""
+    identity = np.eye(len(matrix))
+    inverse = matrix.T / scale
+    for _ in range(iterations):
+        product = matrix @ inverse
+        inner = 7 * identity - product
+        middle = 15 * identity - product @ inner
+        outer = 13 * identity - product @ middle
+        inverse = 0.25 * inverse @ outer
+    return inverse
+
+
+def convolution(value: Array, mask_row: Mask, taps: Array) -> Array:
+    """One head's depthwise convolution along positions `[n, d]`; invalid tokens count as zero."""
+    n, reach = len(value), len(taps) // 2
+    result = np.zeros_like(value)
+    for position in range(n):
+        for tap, weight in enumerate(taps):
+            source = position + tap - reach
+            if 0 <= source < n and mask_row[source]:
+                result[position] += weight * value[source]
+    return result
+
+
+def scaled(projected: Array) -> Array:
+    """Queries or keys times `d ** -0.25`, so that their product is scaled by `d ** -0.5`."""
+    return projected * projected.shape[-1] ** -0.25
+
+
+def nystrom_attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Mask,
+    num_landmarks: int,
+    conv_weight: Array | None,
+    iterations: int,
+    init: str,
+) -> dict[str, Array]:
+    """Nyström attention and each of its stages.
+
+    `query`, `key`, `value` are `[batch, heads, n, d]` and unscaled, `mask` is `[batch, n]` with 1 for
+    a valid token, `conv_weight` is `[heads, 1, k, 1]` with odd `k`. `init` is `exact` (each matrix by
+    its own largest column sum times largest row sum) or `original` (one largest column sum of the
+    whole batch). Spare landmarks are stored as zero rows and columns.
+    """
+    if init not in ("exact", "original"):
+        raise ValueError(f"`{init}` is no initialisation: `exact` or `original`")
+    batch, heads, n, head_dim = query.shape
+    query, key, m = scaled(query), scaled(key), num_landmarks
+    stages = {
+        "query": query,
+        "key": key,
+        "value": value,
+        "query_landmarks": np.zeros((batch, heads, m, head_dim)),
+        "key_landmarks": np.zeros((batch, heads, m, head_dim)),
+        "kernel_1": np.zeros((batch, heads, n, m)),
+        "kernel_2": np.zeros((batch, heads, m, m)),
+        "kernel_3": np.zeros((batch, heads, m, n)),
+        "pinv": np.zeros((batch, heads, m, m)),
+        "attention_context": np.zeros((batch, heads, n, head_dim)),
+    }
+    used = [len(landmark_segments(row, m)) for row in mask]
+    for b, h in np.ndindex(batch, heads):
+        segments = landmark_segments(mask[b], m)
+        valid = np.flatnonzero(mask[b])
+        query_landmarks = np.stack([query[b, h, segment].mean(axis=0) for segment in segments])
+        key_landmarks = np.stack([key[b, h, segment].mean(axis=0) for segment in segments])
+        count = used[b]
+        stages["query_landmarks"][b, h, :count] = query_landmarks
+        stages["key_landmarks"][b, h, :count] = key_landmarks
+        stages["kernel_1"][b, h, :, :count] = softmax(query[b, h] @ key_landmarks.T)
+        stages["kernel_2"][b, h, :count, :count] = softmax(query_landmarks @ key_landmarks.T)
+        stages["kernel_3"][b, h, :count, valid] = softmax(query_landmarks @ key[b, h, valid].T).T
+    shared_scale = float(stages["kernel_2"].sum(axis=-2).max())
+    for b, h in np.ndindex(batch, heads):
+        block = stages["kernel_2"][b, h, : used[b], : used[b]]
+        own_scale = float(block.sum(axis=0).max() * block.sum(axis=1).max())
+        inverse = pseudo_inverse(
+            block, own_scale if init == "exact" else shared_scale, iterations
+        )
+        stages["pinv"][b, h, : used[b], : used[b]] = inverse
+        gathered = stages["kernel_3"][b, h, : used[b]] @ value[b, h]
+        context = stages["kernel_1"][b, h, :, : used[b]] @ (inverse @ gathered)
+        if conv_weight is not None:
+            context = context + convolution(value[b, h], mask[b], conv_weight[h, 0, :, 0])
+        stages["attention_context"][b, h] = context
+    return stages
+
+
+def softmax_attention(
+    query: Array, key: Array, value: Array, mask: Mask, conv_weight: Array | None
+) -> dict[str, Array]:
+    """Exact attention over valid keys with the same convolution; arguments as above."""
+    query, key = scaled(query), scaled(key)
+    batch, heads, n, _ = query.shape
+    probabilities = np.zeros((batch, heads, n, n))
+    context = np.zeros_like(value)
+    for b, h in np.ndindex(batch, heads):
+        valid = np.flatnonzero(mask[b])
+        weights = softmax(query[b, h] @ key[b, h, valid].T)
+        probabilities[b, h][:, valid] = weights
+        context[b, h] = weights @ value[b, h, valid]
+        if conv_weight is not None:
+            context[b, h] += convolution(value[b, h], mask[b], conv_weight[h, 0, :, 0])
+    return {
+        "query": query,
+        "key": key,
+        "value": value,
+        "attention_probs": probabilities,
+        "attention_context": context,
+    }
+
+
+def layer_norm(hidden: Array, weight: Array, bias: Array, epsilon: float) -> Array:
+    """Layer normalisation over the last axis."""
+    centred = hidden - hidden.mean(axis=-1, keepdims=True)
+    variance = (centred**2).mean(axis=-1, keepdims=True)
+    return centred / np.sqrt(variance + epsilon) * weight + bias
+
+
+def gelu_new(hidden: Array) -> Array:
+    """The tanh approximation of GELU."""
+    return 0.5 * hidden * (1 + np.tanh(np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)))
+
+
+def masked_lm(
+    parameters: Mapping[str, Array],
+    config: Mapping[str, Any],
+    input_ids: Mask,
+    attention_mask: Mask,
+    token_type_ids: Mask,
+    labels: Mask,
+) -> dict[str, Array]:
+    """The whole model under Hugging Face's parameter names.
+
+    Returns `stage.*` of the first layer, `hidden_states.*`, `logits` and the mean cross-entropy
+    `loss` over positions whose label is not -100. Rows at invalid positions carry no meaning.
+    """
+
+    def linear(hidden: Array, name: str) -> Array:
+        return hidden @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
+
+    def norm(hidden: Array, name: str) -> Array:
+        weight, bias = parameters[f"{name}.LayerNorm.weight"], parameters[f"{name}.LayerNorm.bias"]
+        return layer_norm(hidden, weight, bias, config["layer_norm_eps"])
+
+    def heads_of(hidden: Array) -> Array:
+        batch, n, width = hidden.shape
+        heads = config["num_attention_heads"]
+        return np.moveaxis(hidden.reshape(batch, n, heads, width // heads), 2, 1)
+
+    embeddings = "nystromformer.embeddings"
+    words = parameters[f"{embeddings}.word_embeddings.weight"]
+    n = input_ids.shape[1]
+    hidden = words[input_ids]
+    hidden = hidden + parameters[f"{embeddings}.token_type_embeddings.weight"][token_type_ids]
+    positions = np.arange(n) + POSITION_OFFSET
+    hidden = hidden + parameters[f"{embeddings}.position_embeddings.weight"][positions]
+    hidden = norm(hidden, embeddings)
+    results = {"hidden_states.0": hidden}
+    for index in range(config["num_hidden_layers"]):
+        layer = f"nystromformer.encoder.layer.{index}"
+        attention = f"{layer}.attention.self"
+        query, key, value = (
+            heads_of(linear(hidden, f"{attention}.{part}")) for part in ("query", "key", "value")
+        )
+        taps = parameters.get(f"{attention}.conv.weight")
+        if config["attention"] == "softmax":
+            stages = softmax_attention(query, key, value, attention_mask, taps)
+        else:
+            stages = nystrom_attention(
+                query,
+                key,
+                value,
+                attention_mask,
+                config["num_landmarks"],
+                taps,
+                config["pinv_iterations"],
+                config["pinv_init"],
+            )
+        merged = np.moveaxis(stages["attention_context"], 1, 2).reshape(hidden.shape)
+        output = f"{layer}.attention.output"
+        attended = norm(hidden + linear(merged, f"{output}.dense"), output)
+        inner = gelu_new(linear(attended, f"{layer}.intermediate.dense"))
+        output = f"{layer}.output"
+        hidden = norm(attended + linear(inner, f"{output}.dense"), output)
+        if index == 0:
+            results |= {f"stage.{name}": stage for name, stage in stages.items()}
+            results["stage.layer_output"] = hidden
+        results[f"hidden_states.{index + 1}"] = hidden
+    head = "cls.predictions"
+    transformed = gelu_new(linear(hidden, f"{head}.transform.dense"))
+    transformed = norm(transformed, f"{head}.transform")
+    logits = transformed @ words.T + parameters[f"{head}.bias"]
+    results["logits"] = logits
+    chosen = np.argwhere(labels != -100)
+    losses = [-np.log(softmax(logits[b, i]))[labels[b, i]] for b, i in chosen]
+    results["loss"] = np.asarray(np.mean(losses))
+    return results

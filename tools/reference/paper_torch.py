@@ -1,0 +1,144 @@
+"""The `paper` semantics in torch, over whole batches with masks, for its gradients.
+
+Written apart from `paper_semantics.py`: landmarks come from one averaging matrix, spare landmarks
+are zero rows and columns that the pseudo-inverse iteration keeps at zero.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+Tensors = dict[str, torch.Tensor]
+
+
+def averaging_matrix(mask: torch.Tensor, num_landmarks: int, dtype: torch.dtype) -> torch.Tensor:
+    """`[batch, landmarks, n]`: each landmark's weights on its tokens, all zero for a spare one."""
+    count = mask.sum(-1, keepdim=True)
+    rank = mask.cumsum(-1) - 1
+    short = count // num_landmarks
+    short_segments = (short + 1) * num_landmarks - count
+    in_short = short * short_segments
+    uneven = torch.where(
+        rank < in_short,
+        rank // short.clamp(min=1),
+        short_segments + (rank - in_short) // (short + 1),
+    )
+    landmark = torch.where(count <= num_landmarks, rank, uneven)
+    member = (landmark[:, None, :] == torch.arange(num_landmarks)[:, None]) & (mask == 1)[:, None]
+    return member.to(dtype) / member.sum(-1, keepdim=True).clamp(min=1)
+
+
+def masked_softmax(scores: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last axis among the entries to keep; the others are exactly zero."""
+    return scores.masked_fill(~keep, -torch.inf).softmax(-1)
+
+
+def pseudo_inverse(matrix: torch.Tensor, init: str, iterations: int) -> torch.Tensor:
+    """Third-order iteration; zero rows and columns of `matrix` stay zero in its inverse."""
+    columns, rows = matrix.sum(-2), matrix.sum(-1)
+    if init == "exact":
+        scale = (columns.amax(-1) * rows.amax(-1))[..., None, None]
+    else:
+        scale = columns.max()
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
+    inverse = matrix.mT / scale
+    for _ in range(iterations):
+        step = matrix @ inverse
+        inverse = (inverse @ (13 * identity - step @ (15 * identity - step @ (7 * identity - step)))) / 4
+    return inverse
+
+
+def attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    conv_weight: torch.Tensor | None,
+    config: Mapping[str, Any],
+) -> Tensors:
+    """Attention of either kind over `[batch, heads, n, d]`, with its stages."""
+    root = math.sqrt(math.sqrt(query.shape[-1]))
+    query, key = query / root, key / root
+    stages = {"query": query, "key": key, "value": value}
+    keep = (mask == 1)[:, None, None, :]
+    if config["attention"] == "softmax":
+        stages["attention_probs"] = masked_softmax(query @ key.mT, keep)
+        context = stages["attention_probs"] @ value
+    else:
+        average = averaging_matrix(mask, config["num_landmarks"], query.dtype)[:, None]
+        used = average.sum(-1) > 0
+        query_landmarks, key_landmarks = average @ query, average @ key
+        kernel_1 = masked_softmax(query @ key_landmarks.mT, used[:, :, None, :])
+        kernel_2 = masked_softmax(query_landmarks @ key_landmarks.mT, used[:, :, None, :])
+        kernel_2 = kernel_2 * used[..., None]
+        kernel_3 = masked_softmax(query_landmarks @ key.mT, keep) * used[..., None]
+        inverse = pseudo_inverse(kernel_2, config["pinv_init"], config["pinv_iterations"])
+        context = kernel_1 @ (inverse @ (kernel_3 @ value))
+        stages |= {
+            "query_landmarks": query_landmarks,
+            "key_landmarks": key_landmarks,
+            "kernel_1": kernel_1,
+            "kernel_2": kernel_2,
+            "kernel_3": kernel_3,
+            "pinv": inverse,
+        }
+    if conv_weight is not None:
+        valid_value = value * mask[:, None, :, None]
+        reach = conv_weight.shape[2] // 2
+        context = context + functional.conv2d(
+            valid_value, conv_weight, padding=(reach, 0), groups=conv_weight.shape[0]
+        )
+    stages["attention_context"] = context
+    return stages
+
+
+def masked_lm(parameters: Tensors, config: Mapping[str, Any], inputs: Tensors) -> Tensors:
+    """The whole model under Hugging Face's parameter names: stages, hidden states, logits, loss."""
+
+    def linear(hidden: torch.Tensor, name: str) -> torch.Tensor:
+        return functional.linear(hidden, parameters[f"{name}.weight"], parameters[f"{name}.bias"])
+
+    def norm(hidden: torch.Tensor, name: str) -> torch.Tensor:
+        weight, bias = parameters[f"{name}.LayerNorm.weight"], parameters[f"{name}.LayerNorm.bias"]
+        return functional.layer_norm(hidden, weight.shape, weight, bias, config["layer_norm_eps"])
+
+    def activate(hidden: torch.Tensor) -> torch.Tensor:
+        return functional.gelu(hidden, approximate="tanh")
+
+    def split(hidden: torch.Tensor) -> torch.Tensor:
+        return hidden.unflatten(-1, (config["num_attention_heads"], -1)).transpose(1, 2)
+
+    prefix = "nystromformer.embeddings"
+    word = parameters[f"{prefix}.word_embeddings.weight"]
+    position = parameters[f"{prefix}.position_embeddings.weight"]
+    token_type = parameters[f"{prefix}.token_type_embeddings.weight"]
+    n = inputs["input_ids"].shape[1]
+    summed = word[inputs["input_ids"]] + token_type[inputs["token_type_ids"]] + position[2 : n + 2]
+    hidden = norm(summed, prefix)
+    results = {"hidden_states.0": hidden}
+    for index in range(config["num_hidden_layers"]):
+        prefix = f"nystromformer.encoder.layer.{index}"
+        query, key, value = (
+            split(linear(hidden, f"{prefix}.attention.self.{part}"))
+            for part in ("query", "key", "value")
+        )
+        conv_weight = parameters.get(f"{prefix}.attention.self.conv.weight")
+        mask = inputs["attention_mask"]
+        stages = attention(query, key, value, mask, conv_weight, config)
+        merged = stages["attention_context"].transpose(1, 2).flatten(2)
+        projected = linear(merged, f"{prefix}.attention.output.dense")
+        hidden = norm(hidden + projected, f"{prefix}.attention.output")
+        widened = activate(linear(hidden, f"{prefix}.intermediate.dense"))
+        hidden = norm(hidden + linear(widened, f"{prefix}.output.dense"), f"{prefix}.output")
+        results[f"hidden_states.{index + 1}"] = hidden
+        if index == 0:
+            results |= {f"stage.{name}": stage for name, stage in stages.items()}
+            results["stage.layer_output"] = hidden
+    prefix = "cls.predictions.transform"
+    transformed = norm(activate(linear(hidden, f"{prefix}.dense")), prefix)
+    logits = functional.linear(transformed, word, parameters["cls.predictions.bias"])
+    loss = functional.cross_entropy(logits.flatten(0, 1), inputs["labels"].flatten())
+    return results | {"logits": logits, "loss": loss}
