@@ -114,7 +114,7 @@ CASES = (
     ),
     Case(
         "paper_pinv_12",
-        "twelve iterations",
+        "twelve iterations, where the inverse has converged",
         padded(20, 20, 15),
         4,
         pinv_iterations=12,
