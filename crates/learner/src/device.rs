@@ -63,9 +63,7 @@ impl DeviceKind {
         std::panic::set_hook(Box::new(|_| {}));
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let device = self.construct()?;
-            let sum = Tensor::<1>::from_data([1.0, 2.0], &device)
-                .sum()
-                .try_into_scalar::<f32>();
+            let sum = Tensor::<1>::from_data([1.0, 2.0], &device).sum().try_into_scalar::<f32>();
             Ok((device, sum))
         }));
         std::panic::set_hook(hook);

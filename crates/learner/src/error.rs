@@ -96,19 +96,12 @@ impl LearnerError {
     /// Wraps an error of the operating system: `action` is a verb, as in "cannot `write` …".
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 
     /// A checkpoint error about `path`.
     pub(crate) fn checkpoint(path: &Path, message: impl Into<String>) -> Self {
-        Self::Checkpoint {
-            path: path.to_path_buf(),
-            message: message.into(),
-        }
+        Self::Checkpoint { path: path.to_path_buf(), message: message.into() }
     }
 }
 
@@ -122,9 +115,6 @@ mod tests {
         let error = LearnerError::io("write", Path::new("runs/a/model.safetensors"))(full);
         assert_eq!(error.exit_code(), 7);
         let message = error.to_string();
-        assert!(
-            message.starts_with("cannot write `runs/a/model.safetensors`: "),
-            "{message}"
-        );
+        assert!(message.starts_with("cannot write `runs/a/model.safetensors`: "), "{message}");
     }
 }

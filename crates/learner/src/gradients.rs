@@ -19,9 +19,7 @@ pub struct StepGradients<M> {
 impl<M: Module> StepGradients<M> {
     /// No gradients yet.
     pub fn new() -> Self {
-        Self {
-            accumulator: GradientsAccumulator::new(),
-        }
+        Self { accumulator: GradientsAccumulator::new() }
     }
 
     /// Adds a micro-batch's gradients, which are weighted already by its share of the step's tokens.
@@ -62,22 +60,17 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result
             }
         }
     }
-    let mut visitor = Visitor {
-        gradients,
-        sums: Vec::new(),
-    };
+    let mut visitor = Visitor { gradients, sums: Vec::new() };
     module.visit(&mut visitor);
     if visitor.sums.is_empty() {
         return Ok(0.0);
     }
     let sums = Tensor::cat(visitor.sums, 0);
     let device = sums.device();
-    let sums = sums
-        .try_into_vec_as::<f32>()
-        .map_err(|error| LearnerError::Device {
-            device: format!("{device:?}"),
-            message: format!("reading back the gradient norm failed: {error}"),
-        })?;
+    let sums = sums.try_into_vec_as::<f32>().map_err(|error| LearnerError::Device {
+        device: format!("{device:?}"),
+        message: format!("reading back the gradient norm failed: {error}"),
+    })?;
     Ok(sums.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
@@ -85,11 +78,7 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result
 ///
 /// PyTorch's `clip_grad_norm_`, its 1e-6 included.
 pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {
-    if max_norm > 0.0 {
-        (max_norm / (norm + 1e-6)).min(1.0)
-    } else {
-        1.0
-    }
+    if max_norm > 0.0 { (max_norm / (norm + 1e-6)).min(1.0) } else { 1.0 }
 }
 
 #[cfg(test)]

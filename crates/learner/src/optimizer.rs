@@ -73,20 +73,12 @@ impl OptimizerConfig {
             ),
             ("beta_1", self.beta_1, unit(self.beta_1), "in `[0, 1)`"),
             ("beta_2", self.beta_2, unit(self.beta_2), "in `[0, 1)`"),
-            (
-                "epsilon",
-                self.epsilon,
-                positive(self.epsilon),
-                "a positive number",
-            ),
+            ("epsilon", self.epsilon, positive(self.epsilon), "a positive number"),
         ]
         .into_iter()
         .filter(|(_, _, valid, _)| !valid)
         .map(|(key, value, _, range)| {
-            (
-                format!("optimizer.{key}"),
-                format!("`{value}` is not {range}"),
-            )
+            (format!("optimizer.{key}"), format!("`{value}` is not {range}"))
         })
         .collect()
     }
@@ -127,19 +119,12 @@ impl AdamW {
             .map(|parameter| {
                 let zeros =
                     || Tensor::<1>::zeros([parameter.shape.iter().product::<usize>()], device);
-                let moments = Moments {
-                    exp_avg: zeros(),
-                    exp_avg_sq: zeros(),
-                    shape: parameter.shape,
-                };
+                let moments =
+                    Moments { exp_avg: zeros(), exp_avg_sq: zeros(), shape: parameter.shape };
                 (parameter.path, moments)
             })
             .collect();
-        Self {
-            config,
-            completed_steps: 0,
-            moments,
-        }
+        Self { config, completed_steps: 0, moments }
     }
 
     /// Optimizer steps taken so far; skipped steps do not count.
@@ -191,18 +176,11 @@ impl Update {
         moments: Moments,
         decays: bool,
     ) -> (Tensor<1>, Moments) {
-        let StepSettings {
-            learning_rate,
-            beta_1,
-            gradient_scale,
-        } = self.settings;
+        let StepSettings { learning_rate, beta_1, gradient_scale } = self.settings;
         let beta_2 = self.config.beta_2;
 
         let exp_avg_sq = moments.exp_avg_sq.mul_scalar(beta_2).add(
-            gradient
-                .clone()
-                .square()
-                .mul_scalar((1.0 - beta_2) * gradient_scale * gradient_scale),
+            gradient.clone().square().mul_scalar((1.0 - beta_2) * gradient_scale * gradient_scale),
         );
         let exp_avg = moments
             .exp_avg
@@ -211,23 +189,12 @@ impl Update {
 
         // m / (√v / r + ε) = r m / (√v + r ε) with r the root of the bias correction: one pass fewer.
         let root = self.bias_correction_2_root;
-        let denominator = exp_avg_sq
-            .clone()
-            .sqrt()
-            .add_scalar(root * self.config.epsilon);
+        let denominator = exp_avg_sq.clone().sqrt().add_scalar(root * self.config.epsilon);
         let step_size = learning_rate * root / self.bias_correction_1;
         let decay = 1.0 - learning_rate * self.config.weight_decay;
-        let value = if decays && decay != 1.0 {
-            value.mul_scalar(decay)
-        } else {
-            value
-        };
+        let value = if decays && decay != 1.0 { value.mul_scalar(decay) } else { value };
         let value = value.sub(exp_avg.clone().div(denominator).mul_scalar(step_size));
-        let moments = Moments {
-            exp_avg,
-            exp_avg_sq,
-            ..moments
-        };
+        let moments = Moments { exp_avg, exp_avg_sq, ..moments };
         (value, moments)
     }
 }
@@ -257,8 +224,7 @@ impl ModuleMapper for StepMapper<'_> {
             .moments
             .remove(&path)
             .expect("the optimizer was built from this module, so every path has its moments");
-        let decays =
-            !(self.update.config.no_decay_on_bias_and_norm && self.path.is_bias_or_norm());
+        let decays = !(self.update.config.no_decay_on_bias_and_norm && self.path.is_bias_or_norm());
 
         let (id, tensor, mapper) = parameter.consume();
         let requires_grad = tensor.is_require_grad();
@@ -266,12 +232,8 @@ impl ModuleMapper for StepMapper<'_> {
         let value = tensor.inner();
         let dims = value.dims();
         let length = dims.iter().product::<usize>();
-        let (value, moments) = self.update.apply(
-            value.reshape([length]),
-            gradient.reshape([length]),
-            moments,
-            decays,
-        );
+        let (value, moments) =
+            self.update.apply(value.reshape([length]), gradient.reshape([length]), moments, decays);
         self.moments.insert(path, moments);
 
         // `from_inner` starts with the default strategy; a parameter must meet its inputs under the same one.

@@ -33,10 +33,7 @@ impl Path {
     /// the Nyströmformer authors' script, exempts from weight decay.
     pub(crate) fn is_bias_or_norm(&self) -> bool {
         self.names.last().is_some_and(|name| name == "bias")
-            || self
-                .containers
-                .last()
-                .is_some_and(|container| container.ends_with("Norm"))
+            || self.containers.last().is_some_and(|container| container.ends_with("Norm"))
     }
 }
 

@@ -157,10 +157,7 @@ pub struct Summary {
 }
 
 /// The differences between two flat lists of named values, one sentence each; empty if there are none.
-pub fn differences(
-    was: &BTreeMap<String, String>,
-    now: &BTreeMap<String, String>,
-) -> Vec<String> {
+pub fn differences(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let absent = "nothing".to_owned();
     let keys: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
     keys.into_iter()

@@ -113,10 +113,7 @@ impl Default for OneCycle {
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self::Linear(Warmup {
-            warmup_steps: 0,
-            warmup_fraction: 0.02,
-        })
+        Self::Linear(Warmup { warmup_steps: 0, warmup_fraction: 0.02 })
     }
 }
 
@@ -142,28 +139,23 @@ impl Schedule {
                     total_steps.saturating_sub(warmup_steps).max(1),
                 )
             };
-            SchedulePoint {
-                learning_rate: peak * factor,
-                beta_1,
-            }
+            SchedulePoint { learning_rate: peak * factor, beta_1 }
         };
         match *self {
-            Self::Linear(warmup) => with_warmup(warmup, &|step, steps| {
-                steps.saturating_sub(step) as f64 / steps as f64
-            }),
+            Self::Linear(warmup) => {
+                with_warmup(warmup, &|step, steps| steps.saturating_sub(step) as f64 / steps as f64)
+            }
             Self::Cosine(warmup) => with_warmup(warmup, &|step, steps| {
                 let progress = (step as f64 / steps as f64).min(1.0);
                 (0.5 * (1.0 + (PI * progress).cos())).max(0.0)
             }),
             Self::Constant(warmup) => with_warmup(warmup, &|_, _| 1.0),
-            Self::Polynomial {
-                warmup,
-                power,
-                end_learning_rate,
-            } => with_warmup(warmup, &|step, steps| {
-                let remaining = 1.0 - (step as f64 / steps as f64).min(1.0);
-                ((peak - end_learning_rate) * remaining.powf(power) + end_learning_rate) / peak
-            }),
+            Self::Polynomial { warmup, power, end_learning_rate } => {
+                with_warmup(warmup, &|step, steps| {
+                    let remaining = 1.0 - (step as f64 / steps as f64).min(1.0);
+                    ((peak - end_learning_rate) * remaining.powf(power) + end_learning_rate) / peak
+                })
+            }
             Self::OneCycle(cycle) => cycle.at(completed_steps, total_steps, peak, beta_1),
         }
     }
@@ -173,28 +165,16 @@ impl Schedule {
         let mut problems = Vec::new();
         let mut check = |key: &str, value: f64, valid: bool, range: &str| {
             if !valid {
-                problems.push((
-                    format!("schedule.{key}"),
-                    format!("`{value}` is not {range}"),
-                ));
+                problems.push((format!("schedule.{key}"), format!("`{value}` is not {range}")));
             }
         };
         match *self {
             Self::Linear(warmup) | Self::Cosine(warmup) | Self::Constant(warmup) => {
                 warmup.check(&mut check);
             }
-            Self::Polynomial {
-                warmup,
-                power,
-                end_learning_rate,
-            } => {
+            Self::Polynomial { warmup, power, end_learning_rate } => {
                 warmup.check(&mut check);
-                check(
-                    "power",
-                    power,
-                    power > 0.0 && power.is_finite(),
-                    "a positive number",
-                );
+                check("power", power, power > 0.0 && power.is_finite(), "a positive number");
                 check(
                     "end_learning_rate",
                     end_learning_rate,
@@ -244,62 +224,28 @@ impl OneCycle {
         let end = total_steps as f64 - 1.0;
         let step = (completed_steps as f64).min(end);
         let progress = |start: f64, end: f64| {
-            if end > start {
-                (step - start) / (end - start)
-            } else {
-                1.0
-            }
+            if end > start { (step - start) / (end - start) } else { 1.0 }
         };
         let (learning_rate, momentum) = if step <= top {
             let rising = progress(0.0, top);
-            (
-                anneal(first, peak, rising),
-                anneal(self.max_momentum, self.base_momentum, rising),
-            )
+            (anneal(first, peak, rising), anneal(self.max_momentum, self.base_momentum, rising))
         } else {
             let falling = progress(top, end);
-            (
-                anneal(peak, last, falling),
-                anneal(self.base_momentum, self.max_momentum, falling),
-            )
+            (anneal(peak, last, falling), anneal(self.base_momentum, self.max_momentum, falling))
         };
-        SchedulePoint {
-            learning_rate,
-            beta_1: if self.cycle_momentum { momentum } else { beta_1 },
-        }
+        SchedulePoint { learning_rate, beta_1: if self.cycle_momentum { momentum } else { beta_1 } }
     }
 
     fn check(self, check: &mut dyn FnMut(&str, f64, bool, &str)) {
         let unit = |value: f64| (0.0..1.0).contains(&value);
-        check(
-            "pct_start",
-            self.pct_start,
-            (0.0..=1.0).contains(&self.pct_start),
-            "in `[0, 1]`",
-        );
-        for (key, value) in [
-            ("div_factor", self.div_factor),
-            ("final_div_factor", self.final_div_factor),
-        ] {
-            check(
-                key,
-                value,
-                value > 0.0 && value.is_finite(),
-                "a positive number",
-            );
+        check("pct_start", self.pct_start, (0.0..=1.0).contains(&self.pct_start), "in `[0, 1]`");
+        for (key, value) in
+            [("div_factor", self.div_factor), ("final_div_factor", self.final_div_factor)]
+        {
+            check(key, value, value > 0.0 && value.is_finite(), "a positive number");
         }
-        check(
-            "base_momentum",
-            self.base_momentum,
-            unit(self.base_momentum),
-            "in `[0, 1)`",
-        );
-        check(
-            "max_momentum",
-            self.max_momentum,
-            unit(self.max_momentum),
-            "in `[0, 1)`",
-        );
+        check("base_momentum", self.base_momentum, unit(self.base_momentum), "in `[0, 1)`");
+        check("max_momentum", self.max_momentum, unit(self.max_momentum), "in `[0, 1)`");
     }
 }
 
@@ -345,12 +291,8 @@ enum ScheduleKind {
 }
 
 const WARMUP_KEYS: [&str; 2] = ["warmup_steps", "warmup_fraction"];
-const POLYNOMIAL_KEYS: [&str; 4] = [
-    "warmup_steps",
-    "warmup_fraction",
-    "power",
-    "end_learning_rate",
-];
+const POLYNOMIAL_KEYS: [&str; 4] =
+    ["warmup_steps", "warmup_fraction", "power", "end_learning_rate"];
 const ONE_CYCLE_KEYS: [&str; 7] = [
     "pct_start",
     "div_factor",
@@ -394,9 +336,7 @@ impl TryFrom<ScheduleKeys> for Schedule {
         if let Some(key) = keys.present().find(|key| !known.contains(key)) {
             // serde's own wording, which the loader turns into file, line and nearest key.
             let expected = known.join("`, `");
-            return Err(format!(
-                "unknown field `{key}`, expected one of `kind`, `{expected}`"
-            ));
+            return Err(format!("unknown field `{key}`, expected one of `kind`, `{expected}`"));
         }
         let warmup = Warmup {
             warmup_steps: keys.warmup_steps.unwrap_or(0),
@@ -437,11 +377,7 @@ impl From<Schedule> for ScheduleKeys {
             Schedule::Linear(warmup) => with_warmup(ScheduleKind::Linear, warmup),
             Schedule::Cosine(warmup) => with_warmup(ScheduleKind::Cosine, warmup),
             Schedule::Constant(warmup) => with_warmup(ScheduleKind::Constant, warmup),
-            Schedule::Polynomial {
-                warmup,
-                power,
-                end_learning_rate,
-            } => ScheduleKeys {
+            Schedule::Polynomial { warmup, power, end_learning_rate } => ScheduleKeys {
                 power: Some(power),
                 end_learning_rate: Some(end_learning_rate),
                 ..with_warmup(ScheduleKind::Polynomial, warmup)
@@ -473,46 +409,28 @@ mod tests {
 
     #[test]
     fn linear_rises_from_zero_to_the_peak_and_falls_to_zero() {
-        let warmup = Warmup {
-            warmup_steps: 2,
-            warmup_fraction: 0.0,
-        };
-        assert_eq!(
-            rates(Schedule::Linear(warmup), 6),
-            [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
-        );
+        let warmup = Warmup { warmup_steps: 2, warmup_fraction: 0.0 };
+        assert_eq!(rates(Schedule::Linear(warmup), 6), [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]);
     }
 
     #[test]
     fn a_fraction_is_the_same_as_its_steps() {
-        let steps = Schedule::Cosine(Warmup {
-            warmup_steps: 3,
-            warmup_fraction: 0.0,
-        });
-        let fraction = Schedule::Cosine(Warmup {
-            warmup_steps: 0,
-            warmup_fraction: 0.3,
-        });
+        let steps = Schedule::Cosine(Warmup { warmup_steps: 3, warmup_fraction: 0.0 });
+        let fraction = Schedule::Cosine(Warmup { warmup_steps: 0, warmup_fraction: 0.3 });
         assert_eq!(rates(steps, 10), rates(fraction, 10));
     }
 
     #[test]
     fn polynomial_ends_at_its_end_rate_and_stays_there() {
-        let schedule = Schedule::Polynomial {
-            warmup: Warmup::default(),
-            power: 2.0,
-            end_learning_rate: 0.1,
-        };
+        let schedule =
+            Schedule::Polynomial { warmup: Warmup::default(), power: 2.0, end_learning_rate: 0.1 };
         assert_eq!(rates(schedule, 2)[..2], [1.0, 0.9 * 0.25 + 0.1]);
         assert_eq!(schedule.at(50, 2, 1.0, 0.9).learning_rate, 0.1);
     }
 
     #[test]
     fn one_cycle_turns_at_the_peak_and_momentum_moves_against_it() {
-        let schedule = Schedule::OneCycle(OneCycle {
-            pct_start: 0.5,
-            ..OneCycle::default()
-        });
+        let schedule = Schedule::OneCycle(OneCycle { pct_start: 0.5, ..OneCycle::default() });
         let start = schedule.at(0, 10, 1.0, 0.9);
         let peak = schedule.at(4, 10, 1.0, 0.9);
         let end = schedule.at(9, 10, 1.0, 0.9);

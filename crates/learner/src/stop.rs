@@ -50,9 +50,7 @@ impl StopFlag {
             StopReason::Interrupt => 1,
             StopReason::Terminate => 2,
         };
-        self.state
-            .compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        self.state.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// The reason, if a stop has been requested.

@@ -13,17 +13,14 @@ use crate::error::{LearnerError, Result};
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     fail_point("write", path)?;
     let mut file = File::create_new(path).map_err(LearnerError::io("create", path))?;
-    file.write_all(bytes)
-        .map_err(LearnerError::io("write", path))?;
+    file.write_all(bytes).map_err(LearnerError::io("write", path))?;
     file.sync_all().map_err(LearnerError::io("sync", path))
 }
 
 /// Syncs a file that something else wrote.
 pub(crate) fn sync_file(path: &Path) -> Result<()> {
     fail_point("sync", path)?;
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(LearnerError::io("sync", path))
+    File::open(path).and_then(|file| file.sync_all()).map_err(LearnerError::io("sync", path))
 }
 
 /// Makes a rename or removal in `directory` durable.
@@ -54,10 +51,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The name of a scratch file or directory beside `path`, which carries this process's id.
 pub(crate) fn scratch_sibling(path: &Path) -> std::path::PathBuf {
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!("{name}.scratch-{}", std::process::id()))
 }
 

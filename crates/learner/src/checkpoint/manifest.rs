@@ -102,19 +102,14 @@ impl FileRecord {
         let mut buffer = vec![0; 1 << 20];
         let mut length = 0;
         loop {
-            let read = file
-                .read(&mut buffer)
-                .map_err(LearnerError::io("read", path))?;
+            let read = file.read(&mut buffer).map_err(LearnerError::io("read", path))?;
             if read == 0 {
                 break;
             }
             hasher.update(&buffer[..read]);
             length += read as u64;
         }
-        Ok(Self {
-            length,
-            blake3: hasher.finalize().to_hex().to_string(),
-        })
+        Ok(Self { length, blake3: hasher.finalize().to_hex().to_string() })
     }
 }
 

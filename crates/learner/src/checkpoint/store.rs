@@ -199,13 +199,11 @@ fn names(directory: &Path) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    const FILES: [(&str, usize); 3] = [("config.json", 40), ("model.safetensors", 5000), ("optimizer.safetensors", 9000)];
+    const FILES: [(&str, usize); 3] =
+        [("config.json", 40), ("model.safetensors", 5000), ("optimizer.safetensors", 9000)];
 
     fn state(step: usize) -> TrainingState {
-        TrainingState {
-            step,
-            ..TrainingState::start(1)
-        }
+        TrainingState { step, ..TrainingState::start(1) }
     }
 
     fn save(store: &CheckpointStore, step: usize) -> Result<Checkpoint> {
@@ -219,10 +217,7 @@ mod tests {
     }
 
     fn newest(store: &CheckpointStore) -> Option<usize> {
-        store
-            .newest_valid()
-            .unwrap()
-            .map(|checkpoint| checkpoint.manifest.state.step)
+        store.newest_valid().unwrap().map(|checkpoint| checkpoint.manifest.state.step)
     }
 
     #[test]

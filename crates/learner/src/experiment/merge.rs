@@ -243,17 +243,25 @@ mod tests {
         let child =
             write(directory.path(), "c.toml", "extends = \"base/b.toml\"\n\n[model]\nb = 3\n");
         let layers = Layers::read(&child).unwrap();
-        assert_eq!(layers.table, toml::from_str::<Table>("seed = 1\n[model]\na = 1\nb = 3").unwrap());
+        assert_eq!(
+            layers.table,
+            toml::from_str::<Table>("seed = 1\n[model]\na = 1\nb = 3").unwrap()
+        );
         let origin = |key: &str| layers.origin(key).unwrap().to_string();
         assert_eq!(origin("model.b"), format!("{}:4", child.display()));
-        assert_eq!(origin("model.a"), format!("{}:3", directory.path().join("base/b.toml").display()));
+        assert_eq!(
+            origin("model.a"),
+            format!("{}:3", directory.path().join("base/b.toml").display())
+        );
         assert!(base.exists());
     }
 
     #[test]
     fn a_table_whose_kind_changes_is_replaced() {
         let mut layers = Layers::default();
-        for assignment in ["s.kind=one_cycle", "s.pct_start=0.1", "s.kind=cosine", "s.warmup_steps=4"] {
+        for assignment in
+            ["s.kind=one_cycle", "s.pct_start=0.1", "s.kind=cosine", "s.warmup_steps=4"]
+        {
             layers.set(assignment).unwrap();
         }
         assert_eq!(
@@ -266,10 +274,12 @@ mod tests {
     #[test]
     fn overrides_are_toml_where_they_can_be_and_text_otherwise() {
         let mut layers = Layers::default();
-        for assignment in ["a.b=1e-4", "name=my run", "flag = true", "path=data/x=y", "list=[1, 2]"] {
+        for assignment in ["a.b=1e-4", "name=my run", "flag = true", "path=data/x=y", "list=[1, 2]"]
+        {
             layers.set(assignment).unwrap();
         }
-        let expected = "name = \"my run\"\nflag = true\npath = \"data/x=y\"\nlist = [1, 2]\n[a]\nb = 1e-4";
+        let expected =
+            "name = \"my run\"\nflag = true\npath = \"data/x=y\"\nlist = [1, 2]\n[a]\nb = 1e-4";
         assert_eq!(layers.table, toml::from_str::<Table>(expected).unwrap());
         for malformed in ["a", "=1", "a..b=1", ".a=1"] {
             let error = layers.set(malformed).unwrap_err().to_string();
@@ -285,7 +295,11 @@ mod tests {
         let error = Layers::read(&a).unwrap_err().to_string();
         assert!(error.contains("extends itself"), "{error}");
         for (name, parent) in [("1", "2"), ("2", "3"), ("3", "4")] {
-            write(directory.path(), &format!("{name}.toml"), &format!("extends = \"{parent}.toml\""));
+            write(
+                directory.path(),
+                &format!("{name}.toml"),
+                &format!("extends = \"{parent}.toml\""),
+            );
         }
         write(directory.path(), "4.toml", "seed = 1");
         let error = Layers::read(&directory.path().join("1.toml")).unwrap_err().to_string();

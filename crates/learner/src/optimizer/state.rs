@@ -26,10 +26,11 @@ impl AdamW {
         let mut tensors = Vec::with_capacity(2 * self.moments.len());
         for (path, moments) in &self.moments {
             for (prefix, tensor) in [(FIRST, &moments.exp_avg), (SECOND, &moments.exp_avg_sq)] {
-                let values = tensor.try_to_vec_as::<f32>().map_err(|error| LearnerError::Device {
-                    device: format!("{:?}", tensor.device()),
-                    message: format!("reading back the optimizer state failed: {error}"),
-                })?;
+                let values =
+                    tensor.try_to_vec_as::<f32>().map_err(|error| LearnerError::Device {
+                        device: format!("{:?}", tensor.device()),
+                        message: format!("reading back the optimizer state failed: {error}"),
+                    })?;
                 let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
                 tensors.push((format!("{prefix}{path}"), moments.shape.clone(), bytes));
             }
@@ -99,11 +100,8 @@ impl AdamW {
                 let length = values.len();
                 Ok(Tensor::<1>::from_data(TensorData::new(values, [length]), device))
             };
-            let moments = Moments {
-                exp_avg: read(FIRST)?,
-                exp_avg_sq: read(SECOND)?,
-                shape: shape.clone(),
-            };
+            let moments =
+                Moments { exp_avg: read(FIRST)?, exp_avg_sq: read(SECOND)?, shape: shape.clone() };
             restored.insert(path, moments);
         }
         optimizer.moments = restored;
