@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -128,7 +127,7 @@ def float32_error(
     gradient /= largest_gradient
     if max(forward, gradient) > FLOAT32_LIMIT:
         raise ValueError(
-            f"float32 rounding moves this case by {forward:.1e} forward and {gradient:.1e} backward: "
+            f"float32 rounding moves this case by {forward:.1e} forward, {gradient:.1e} backward: "
             "too ill-conditioned to test against, draw another seed or fewer landmarks"
         )
     return {"forward": float(f"{forward:.1e}"), "gradient": float(f"{gradient:.1e}")}

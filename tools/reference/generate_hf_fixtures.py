@@ -203,9 +203,7 @@ def first_layer_stages(
         }
     if attention.conv_kernel_size is not None:
         reach = attention.conv_kernel_size // 2
-        context = context + conv2d(
-            value, attention.conv.weight, padding=(reach, 0), groups=heads
-        )
+        context = context + conv2d(value, attention.conv.weight, padding=(reach, 0), groups=heads)
     stages["attention_context"] = context
     return stages
 
@@ -218,7 +216,9 @@ def assert_close(what: str, restated: torch.Tensor, reference: torch.Tensor) -> 
         raise AssertionError(f"{what} differs from the library by {worst:.3e}")
 
 
-def run(model: NystromformerForMaskedLM, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def run(
+    model: NystromformerForMaskedLM, inputs: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """Forward and backward in the model's dtype, with the first layer's stages."""
     model.zero_grad()
     output = model(**inputs, output_hidden_states=True)
@@ -253,9 +253,7 @@ def dropped_padding_gradient(
     return embedding.weight.grad[PAD_TOKEN_ID] - with_padding_idx
 
 
-def logits_alone(
-    model: NystromformerForMaskedLM, inputs: dict[str, torch.Tensor]
-) -> torch.Tensor:
+def logits_alone(model: NystromformerForMaskedLM, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """Logits of every row computed in a batch of its own."""
     rows = range(inputs["input_ids"].shape[0])
     with torch.no_grad():

@@ -81,7 +81,9 @@ def padded(length: int, *counts: int) -> tuple[str, ...]:
 
 CASES = (
     Case("paper_divisible", "24 tokens, 6 landmarks", padded(24, 24, 24), 6),
-    Case("paper_uneven", "23 tokens, 5 landmarks: two segments of 4, three of 5", padded(23, 23), 5),
+    Case(
+        "paper_uneven", "23 tokens, 5 landmarks: two segments of 4, three of 5", padded(23, 23), 5
+    ),
     Case(
         "paper_ragged",
         "rows longer than, equal to and shorter than the landmarks, down to one token",

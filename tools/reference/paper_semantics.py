@@ -93,10 +93,10 @@ def nystrom_attention(
 ) -> dict[str, Array]:
     """Nyström attention and each of its stages.
 
-    `query`, `key`, `value` are `[batch, heads, n, d]` and unscaled, `mask` is `[batch, n]` with 1 for
-    a valid token, `conv_weight` is `[heads, 1, k, 1]` with odd `k`. `init` is `exact` (each matrix by
-    its own largest column sum times largest row sum) or `original` (one largest column sum of the
-    whole batch). Spare landmarks are stored as zero rows and columns.
+    `query`, `key`, `value` are `[batch, heads, n, d]` and unscaled, `mask` is `[batch, n]` with 1
+    for a valid token, `conv_weight` is `[heads, 1, k, 1]` with odd `k`. `init` is `exact` (each
+    matrix by its own largest column sum times largest row sum) or `original` (one largest column
+    sum of the whole batch). Spare landmarks are stored as zero rows and columns.
     """
     if init not in ("exact", "original"):
         raise ValueError(f"`{init}` is no initialisation: `exact` or `original`")
@@ -130,9 +130,7 @@ def nystrom_attention(
     for b, h in np.ndindex(batch, heads):
         block = stages["kernel_2"][b, h, : used[b], : used[b]]
         own_scale = float(block.sum(axis=0).max() * block.sum(axis=1).max())
-        inverse = pseudo_inverse(
-            block, own_scale if init == "exact" else shared_scale, iterations
-        )
+        inverse = pseudo_inverse(block, own_scale if init == "exact" else shared_scale, iterations)
         stages["pinv"][b, h, : used[b], : used[b]] = inverse
         gathered = stages["kernel_3"][b, h, : used[b]] @ value[b, h]
         context = stages["kernel_1"][b, h, :, : used[b]] @ (inverse @ gathered)

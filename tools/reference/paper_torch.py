@@ -47,7 +47,8 @@ def pseudo_inverse(matrix: torch.Tensor, init: str, iterations: int) -> torch.Te
     inverse = matrix.mT / scale
     for _ in range(iterations):
         step = matrix @ inverse
-        inverse = (inverse @ (13 * identity - step @ (15 * identity - step @ (7 * identity - step)))) / 4
+        polynomial = 15 * identity - step @ (7 * identity - step)
+        inverse = inverse @ (13 * identity - step @ polynomial) / 4
     return inverse
 
 

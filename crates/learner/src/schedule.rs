@@ -120,8 +120,7 @@ impl Default for Schedule {
 impl Schedule {
     /// The point for the step after `completed_steps`, in a run of `total_steps`.
     ///
-    /// `peak` is the optimizer's learning rate, `beta_1` its first-moment decay. Past the end the last point
-    /// holds.
+    /// `peak` is the optimizer's learning rate, `beta_1` its first-moment decay.
     pub fn at(
         &self,
         completed_steps: usize,
@@ -146,7 +145,7 @@ impl Schedule {
                 with_warmup(warmup, &|step, steps| steps.saturating_sub(step) as f64 / steps as f64)
             }
             Self::Cosine(warmup) => with_warmup(warmup, &|step, steps| {
-                let progress = (step as f64 / steps as f64).min(1.0);
+                let progress = step as f64 / steps as f64;
                 (0.5 * (1.0 + (PI * progress).cos())).max(0.0)
             }),
             Self::Constant(warmup) => with_warmup(warmup, &|_, _| 1.0),

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    activation::HiddenAct, attention::PinvInit, error::ModelError,
+    activation::HiddenAct, attention::PinvInit, error::ModelError, init,
     masked_lm::NystromformerForMaskedLm, nystromformer::Nystromformer,
 };
 
@@ -254,7 +254,9 @@ impl NystromformerConfig {
     /// See [`Self::validate`].
     pub fn init(&self, device: &Device) -> Result<Nystromformer, ModelError> {
         self.validate()?;
-        Ok(Nystromformer::new(self, device))
+        let model = Nystromformer::new(self, device);
+        init::draw_weights(&model);
+        Ok(model)
     }
 
     /// Builds the encoder with a masked-language-modelling head and fresh weights on `device`.
@@ -263,7 +265,9 @@ impl NystromformerConfig {
     /// See [`Self::validate`].
     pub fn init_masked_lm(&self, device: &Device) -> Result<NystromformerForMaskedLm, ModelError> {
         self.validate()?;
-        Ok(NystromformerForMaskedLm::new(self, device))
+        let model = NystromformerForMaskedLm::new(self, device);
+        init::draw_weights(&model);
+        Ok(model)
     }
 }
 

@@ -2,7 +2,7 @@
 //! `NystromformerPreTrainedModel._init_weights`.
 
 use burn::{
-    module::Param,
+    module::{Module, ModuleVisitor, Param},
     nn::{
         Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
     },
@@ -41,14 +41,12 @@ pub(crate) fn padded_embedding(
     padding: usize,
     device: &Device,
 ) -> Embedding {
-    let table = embedding(config, rows, device);
     let hidden_size = config.hidden_size;
-    let weight = table.weight.map(|weight| {
-        let zeros = Tensor::zeros([1, hidden_size], &weight.device());
-        // A fresh leaf: the assignment itself must not be part of the graph.
-        weight.slice_assign([padding..padding + 1, 0..hidden_size], zeros).detach().require_grad()
-    });
-    Embedding { weight }
+    let weight = embedding(config, rows, device).weight.val();
+    let zeros = Tensor::zeros([1, hidden_size], device);
+    // A parameter is a leaf of the graph: how it was made is not part of it.
+    let weight = weight.slice_assign([padding..padding + 1, 0..hidden_size], zeros).detach();
+    Embedding { weight: Param::from_tensor(weight) }
 }
 
 /// A layer normalisation over `hidden_size`, scale one and shift zero.
@@ -59,4 +57,16 @@ pub(crate) fn layer_norm(config: &NystromformerConfig, device: &Device) -> Layer
 /// A parameter of zeros.
 pub(crate) fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Initializer::Zeros.init(shape, device)
+}
+
+/// Draws every weight now. Burn draws a weight when it is first read; two models made from one seed would
+/// then differ by what was done to them in between.
+pub(crate) fn draw_weights<M: Module>(module: &M) {
+    struct Draw;
+    impl ModuleVisitor for Draw {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let _drawn = param.val();
+        }
+    }
+    module.visit(&mut Draw);
 }

@@ -112,18 +112,12 @@ fn twenty_steps_are_torchs() {
                     |what: &str| fixture.f32s(&format!("float32.after_{taken}.{what}.{name}")).0;
                 let first = read_f32s(&state, &format!("exp_avg.{name}")).0;
                 let second = read_f32s(&state, &format!("exp_avg_sq.{name}")).0;
-                assert!(
-                    largest_difference(&found, &expected("parameter")) < 1e-6,
-                    "{taken} {name}"
-                );
-                assert!(
-                    largest_difference(&first, &expected("first_moment")) < 1e-6,
-                    "{taken} {name}"
-                );
-                assert!(
-                    largest_difference(&second, &expected("second_moment")) < 1e-6,
-                    "{taken} {name}"
-                );
+                for (what, found) in
+                    [("parameter", found), ("first_moment", first), ("second_moment", second)]
+                {
+                    let difference = largest_difference(&found, &expected(what));
+                    assert!(difference < 1e-6, "{what} {name} after {taken}: {difference:e}");
+                }
             }
         }
     }

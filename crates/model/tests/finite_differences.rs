@@ -1,0 +1,126 @@
+//! Gradients against central differences in float64.
+//!
+//! A test binary of its own: a device's float type is set once per process, before its first tensor.
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData},
+};
+use nystromformer::{
+    AttentionKind, HiddenAct, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
+    PinvInit, masked_lm::cross_entropy,
+};
+
+/// Adds `step` to one element of one parameter, counting both in traversal order.
+struct Nudge {
+    parameter: usize,
+    element: usize,
+    step: f64,
+    seen: usize,
+}
+
+impl ModuleMapper for Nudge {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let here = self.seen == self.parameter;
+        self.seen += 1;
+        if !here {
+            return param;
+        }
+        param.map(|tensor| {
+            let device = tensor.device();
+            let shape = tensor.dims();
+            let mut values: Vec<f64> = tensor.into_data().try_into_vec().unwrap();
+            let element = self.element % values.len();
+            values[element] += self.step;
+            Tensor::from_data(TensorData::new(values, shape), &device)
+        })
+    }
+}
+
+/// Reads one element of one parameter's gradient.
+struct Pick<'a> {
+    gradients: &'a burn::tensor::Gradients,
+    parameter: usize,
+    element: usize,
+    seen: usize,
+    value: f64,
+}
+
+impl burn::module::ModuleVisitor for Pick<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.seen == self.parameter {
+            let gradient = param.val().grad(self.gradients).expect("every parameter has one");
+            let values: Vec<f64> = gradient.into_data().try_into_vec().unwrap();
+            self.value = values[self.element % values.len()];
+        }
+        self.seen += 1;
+    }
+}
+
+fn loss(model: &NystromformerForMaskedLm, device: &Device) -> Tensor<1> {
+    let ids = |rows: [[i64; 9]; 2]| Tensor::<2, Int>::from_ints(rows, device);
+    let input =
+        NystromformerInput::new(ids([[5, 3, 8, 2, 9, 4, 7, 6, 3], [4, 9, 2, 2, 5, 1, 1, 1, 1]]))
+            .with_attention_mask(ids([[1; 9], [1, 1, 1, 1, 1, 0, 0, 0, 0]]));
+    let positions = Tensor::<1, Int>::from_ints([1, 4, 7, 9, 12], device);
+    let labels = Tensor::<1, Int>::from_ints([2, 5, 9, 3, 8], device);
+    cross_entropy(model.forward_at(input, positions).unwrap(), labels).mean()
+}
+
+#[test]
+fn gradients_equal_central_differences() {
+    let mut device = Device::flex();
+    device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
+    let tracked = device.clone().autodiff();
+    let base = NystromformerConfig {
+        vocab_size: 12,
+        hidden_size: 6,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 7,
+        max_position_embeddings: 10,
+        num_landmarks: 3,
+        conv_kernel_size: 3,
+        initializer_range: 0.4,
+        ..NystromformerConfig::default()
+    };
+    for config in [
+        base.clone(),
+        NystromformerConfig { pinv_init: PinvInit::Original, ..base.clone() },
+        NystromformerConfig { hidden_act: HiddenAct::Gelu, conv_kernel_size: 0, ..base.clone() },
+        NystromformerConfig { hidden_act: HiddenAct::Silu, num_landmarks: 20, ..base.clone() },
+        NystromformerConfig {
+            attention: AttentionKind::Softmax,
+            hidden_act: HiddenAct::Tanh,
+            attention_probs_dropout_prob: 0.0,
+            ..base
+        },
+    ] {
+        let config = NystromformerConfig { hidden_dropout_prob: 0.0, ..config };
+        device.seed(3);
+        let model = config.init_masked_lm(&tracked).unwrap();
+        let gradients = loss(&model, &tracked).backward();
+        let plain = model.valid();
+        let mut counter = Nudge { parameter: usize::MAX, element: 0, step: 0.0, seen: 0 };
+        let _ = plain.clone().map(&mut counter);
+        let mut worst: f64 = 0.0;
+        for parameter in 0..counter.seen {
+            for element in [0, 17, 40] {
+                let mut pick =
+                    Pick { gradients: &gradients, parameter, element, seen: 0, value: f64::NAN };
+                model.visit(&mut pick);
+                let step = 1e-5;
+                let at = |step: f64| {
+                    let nudged =
+                        plain.clone().map(&mut Nudge { parameter, element, step, seen: 0 });
+                    loss(&nudged, &device).into_scalar::<f64>()
+                };
+                let difference = (at(step) - at(-step)) / (2.0 * step);
+                let error = (difference - pick.value).abs() / difference.abs().max(1e-2);
+                assert!(error < 1e-6, "{parameter}[{element}]: {} but {difference}", pick.value);
+                worst = worst.max(error);
+            }
+        }
+        println!("{} parameters, worst {worst:e}", counter.seen);
+    }
+}

@@ -1,0 +1,19 @@
+//! The model against independent statements of the same mathematics.
+//!
+//! `NYSTROMFORMER_TEST_DEVICE` chooses the device: `flex` (default) or, with the cargo feature, `wgpu`.
+
+mod fixture;
+mod parity;
+mod properties;
+
+use burn::tensor::Device;
+
+/// The device under test.
+fn device() -> Device {
+    match std::env::var("NYSTROMFORMER_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("flex") => Device::flex(),
+        #[cfg(feature = "wgpu")]
+        Ok("wgpu") => Device::wgpu(Default::default()),
+        Ok(other) => panic!("NYSTROMFORMER_TEST_DEVICE = `{other}`: not built in"),
+    }
+}

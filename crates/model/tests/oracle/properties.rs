@@ -1,0 +1,159 @@
+//! What must hold for any input under `semantics = "paper"`, on random shapes.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Distribution, Int, Tensor},
+};
+use nystromformer::{
+    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
+    attention::{
+        nystrom::{NystromFactors, NystromOptions},
+        softmax::softmax_attention,
+    },
+};
+use proptest::prelude::*;
+
+use crate::device;
+
+/// Large enough weights that a leak would show.
+fn model(
+    attention: AttentionKind,
+    num_landmarks: usize,
+    device: &Device,
+) -> NystromformerForMaskedLm {
+    device.seed(11);
+    NystromformerConfig {
+        vocab_size: 50,
+        hidden_size: 12,
+        num_hidden_layers: 2,
+        num_attention_heads: 3,
+        intermediate_size: 16,
+        max_position_embeddings: 64,
+        num_landmarks,
+        conv_kernel_size: 5,
+        initializer_range: 0.3,
+        attention,
+        ..NystromformerConfig::default()
+    }
+    .init_masked_lm(device)
+    .unwrap()
+}
+
+fn ids(values: &[i64], device: &Device) -> Tensor<2, Int> {
+    Tensor::<1, Int>::from_ints(values, device).unsqueeze()
+}
+
+fn logits(
+    model: &NystromformerForMaskedLm,
+    rows: &[(Vec<i64>, usize)],
+    device: &Device,
+) -> Tensor<3> {
+    let input = rows.iter().map(|(tokens, _)| ids(tokens, device)).collect();
+    let mask = rows.iter().map(|(tokens, valid)| {
+        let mask: Vec<i64> = (0..tokens.len()).map(|i| i64::from(i < *valid)).collect();
+        ids(&mask, device)
+    });
+    let input = NystromformerInput::new(Tensor::cat(input, 0))
+        .with_attention_mask(Tensor::cat(mask.collect(), 0));
+    model.forward(input).unwrap()
+}
+
+fn distance<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> f32 {
+    let scale = right.clone().abs().max().into_scalar::<f32>();
+    (left - right).abs().max().into_scalar::<f32>() / scale
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// The same text alone, padded further with other ids, and beside other rows: the same logits.
+    #[test]
+    fn neither_padding_nor_neighbours_change_a_row(
+        tokens in prop::collection::vec(2i64..50, 1..24),
+        padding in prop::collection::vec(0i64..50, 0..20),
+        neighbour in prop::collection::vec(2i64..50, 1..44),
+        num_landmarks in 1usize..9,
+        softmax in any::<bool>(),
+    ) {
+        let device = device();
+        let kind = if softmax { AttentionKind::Softmax } else { AttentionKind::Nystrom };
+        let model = model(kind, num_landmarks, &device);
+        let valid = tokens.len();
+        let alone = model.forward(NystromformerInput::new(ids(&tokens, &device))).unwrap();
+
+        let mut padded = tokens;
+        padded.extend(padding);
+        let width = padded.len().max(neighbour.len());
+        padded.resize(width, 1);
+        let neighbour_valid = neighbour.len();
+        let mut neighbour = neighbour;
+        neighbour.resize(width, 1);
+        let batch = logits(&model, &[(neighbour, neighbour_valid), (padded, valid)], &device);
+        let row = batch.narrow(0, 1, 1).narrow(1, 0, valid);
+        let error = distance(row, alone);
+        prop_assert!(error < 1e-5, "differs by {error:e}");
+    }
+
+    /// With one landmark per token and a converged inverse, the approximation is exact attention.
+    #[test]
+    fn one_landmark_per_token_is_softmax_attention(seq_len in 1usize..10, seed in any::<u64>()) {
+        let device = device();
+        device.seed(seed);
+        let random = || Tensor::<4>::random(
+            [2, 2, seq_len, 4], Distribution::Normal(0.0, 0.7), &device,
+        );
+        let (query, key, value) = (random(), random(), random());
+        let exact = softmax_attention(query.clone(), key.clone(), value.clone(), None, None);
+        let options = NystromOptions {
+            num_landmarks: seq_len, pinv_iterations: 24, pinv_init: PinvInit::Exact,
+        };
+        let approximate = NystromFactors::new(query, key, None, options).apply(value);
+        let error = distance(approximate, exact);
+        prop_assert!(error < 5e-3, "differs by {error:e}");
+    }
+}
+
+#[test]
+fn a_row_of_padding_alone_stays_finite_and_has_finite_gradients() {
+    let device = device().autodiff();
+    for kind in [AttentionKind::Nystrom, AttentionKind::Softmax] {
+        let model = model(kind, 4, &device);
+        let output = logits(&model, &[(vec![3; 10], 10), (vec![1; 10], 0)], &device);
+        assert!(output.clone().is_finite().all().into_scalar::<bool>());
+        let gradients = output.sum().backward();
+        let weight = &model.nystromformer.encoder.layer[0].attention.self_attention.query.weight;
+        let gradient = weight.val().grad(&gradients).unwrap();
+        assert!(gradient.is_finite().all().into_scalar::<bool>());
+    }
+}
+
+#[test]
+fn residuals_are_reported_per_layer_batch_and_head() {
+    let device = device();
+    let model = model(AttentionKind::Nystrom, 4, &device);
+    let input = NystromformerInput::new(Tensor::ones([2, 9], &device));
+    let factors = model.nystromformer.attention_factors(input.clone()).unwrap();
+    assert_eq!(factors.len(), 2);
+    assert_eq!(factors[0].residual().dims(), [2, 3]);
+    let exact = self::model(AttentionKind::Softmax, 4, &device);
+    assert!(exact.nystromformer.attention_factors(input).unwrap().is_empty());
+}
+
+#[test]
+fn bad_inputs_are_refused_in_words() {
+    let device = device();
+    let model = model(AttentionKind::Nystrom, 4, &device);
+    let ones = |shape: [usize; 2]| Tensor::<2, Int>::ones(shape, &device);
+    let refuse = |input| model.forward(input).expect_err("must be refused").to_string();
+    assert!(refuse(NystromformerInput::new(ones([1, 65]))).contains("`65` tokens"));
+    let mismatched = NystromformerInput::new(ones([2, 8])).with_attention_mask(ones([2, 7]));
+    assert!(refuse(mismatched).contains("attention_mask has shape `[2, 7]`"));
+}
+
+#[test]
+fn parameters_are_counted_as_published() {
+    // 109,122,240 parameters: nystromformer-512 with its head.
+    let config = NystromformerConfig::default();
+    let model = config.init_masked_lm(&device()).unwrap();
+    assert_eq!(model.num_params(), 109_122_240);
+}
