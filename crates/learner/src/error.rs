@@ -5,6 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+use nystromformer::ModelError;
+use nystromformer_interop::InteropError;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = LearnerError> = std::result::Result<T, E>;
 
@@ -27,6 +30,10 @@ pub enum LearnerError {
         /// What is wrong with it, and what to do.
         message: String,
     },
+
+    /// A folder of weights cannot be used. Exit code 4.
+    #[error(transparent)]
+    Weights(InteropError),
 
     /// Loss or gradient stayed non-finite for too many steps in a row. Exit code 5.
     #[error(
@@ -85,7 +92,7 @@ impl LearnerError {
         match self {
             Self::Config(_) => 2,
             Self::Data(_) => 3,
-            Self::Checkpoint { .. } => 4,
+            Self::Checkpoint { .. } | Self::Weights(_) => 4,
             Self::NonFinite { .. } => 5,
             Self::Device { .. } => 6,
             Self::Io { .. } => 7,
@@ -102,6 +109,23 @@ impl LearnerError {
     /// A checkpoint error about `path`.
     pub(crate) fn checkpoint(path: &Path, message: impl Into<String>) -> Self {
         Self::Checkpoint { path: path.to_path_buf(), message: message.into() }
+    }
+}
+
+/// A model that cannot be built or cannot read a batch was configured for something else.
+impl From<ModelError> for LearnerError {
+    fn from(error: ModelError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+/// Files of weights: the operating system's refusals apart, they are what checkpoint errors are about.
+impl From<InteropError> for LearnerError {
+    fn from(error: InteropError) -> Self {
+        match error {
+            InteropError::Write { path, source } => Self::Io { action: "write", path, source },
+            other => Self::Weights(other),
+        }
     }
 }
 

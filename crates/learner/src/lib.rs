@@ -14,6 +14,7 @@
 //! | [`device`] | from a device's name to the device |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, AdamW, accumulation and clipping |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`] | what a run leaves on disk |
+//! | [`masked_lm`], [`evaluate`](mod@evaluate), [`trainer`] | the task, its evaluation, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`process_memory`] | peak resident memory |
 #![recursion_limit = "256"]
@@ -21,16 +22,20 @@
 pub mod checkpoint;
 pub mod device;
 pub mod error;
+pub mod evaluate;
 pub mod experiment;
 pub mod gradients;
+pub mod masked_lm;
 pub mod metrics_log;
 pub mod optimizer;
 mod parameters;
 pub mod process_memory;
 pub mod progress;
+mod random;
 pub mod run_dir;
 pub mod schedule;
 pub mod stop;
+pub mod trainer;
 
 pub use error::{LearnerError, Result};
 pub use experiment::Experiment;

@@ -25,12 +25,12 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Starts a run in `path`: locks it, and writes the resolved configuration before anything else.
+    /// Takes `path` for a new run and locks it. The run begins to exist with [`Self::write_config`].
     ///
     /// # Errors
     /// [`LearnerError::Config`] if the directory holds a run already or another trainer is at work in it,
     /// [`LearnerError::Io`] if it cannot be made.
-    pub fn create(path: &Path, config: &str) -> Result<Self> {
+    pub fn create(path: &Path) -> Result<Self> {
         let run = Self::lock(path)?;
         if Self::holds_run(path) {
             return Err(LearnerError::Config(format!(
@@ -38,8 +38,15 @@ impl RunDir {
                 path.display()
             )));
         }
-        disk::replace(&path.join(CONFIG), config.as_bytes())?;
         Ok(run)
+    }
+
+    /// Writes the resolved configuration, which comes before everything else in the directory.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn write_config(&self, config: &str) -> Result<()> {
+        disk::replace(&self.path.join(CONFIG), config.as_bytes())
     }
 
     /// Opens the run in `path` to continue it.
@@ -96,6 +103,11 @@ impl RunDir {
     /// [`LearnerError::Io`].
     pub fn checkpoints(&self) -> Result<CheckpointStore> {
         CheckpointStore::open(self.path.join(CHECKPOINTS))
+    }
+
+    /// The checkpoints of the run in `path`, which need not be open, to read only.
+    pub fn checkpoints_of(path: &Path) -> CheckpointStore {
+        CheckpointStore::read_only(path.join(CHECKPOINTS))
     }
 
     /// Its metrics, cut off after `step`.
@@ -176,9 +188,9 @@ mod tests {
     fn a_directory_with_a_run_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b");
-        drop(RunDir::create(&path, "seed = 1\n").unwrap());
+        RunDir::create(&path).unwrap().write_config("seed = 1\n").unwrap();
         assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "seed = 1\n");
-        let error = RunDir::create(&path, "seed = 2\n").unwrap_err();
+        let error = RunDir::create(&path).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("`--resume`"), "{error}");
         RunDir::open(&path).unwrap();
@@ -187,7 +199,8 @@ mod tests {
     #[test]
     fn two_trainers_in_one_directory_are_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let _first = RunDir::create(directory.path(), "").unwrap();
+        let first = RunDir::create(directory.path()).unwrap();
+        first.write_config("").unwrap();
         let error = RunDir::open(directory.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().starts_with("another trainer is at work in `"), "{error}");
@@ -198,7 +211,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         fs::write(&path, "").unwrap();
-        let error = RunDir::create(&path, "").unwrap_err();
+        let error = RunDir::create(&path).unwrap_err();
         assert_eq!(error.exit_code(), 7);
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }

@@ -8,6 +8,7 @@ use std::path::{Component, Path};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
+use crate::metrics_log::EvaluationRecord;
 
 /// The version of the checkpoint layout that this code writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -59,22 +60,14 @@ pub struct TrainingState {
     pub elapsed_seconds: f64,
     /// Tokens seen so far.
     pub tokens: u64,
-    /// The best evaluation so far, if there was one.
-    pub best: Option<Best>,
+    /// Loss of the last step whose update was applied.
+    pub last_loss: Option<f64>,
+    /// The last evaluation.
+    pub last_evaluation: Option<EvaluationRecord>,
+    /// The evaluation with the lowest loss.
+    pub best_evaluation: Option<EvaluationRecord>,
     /// Evaluations in a row without a new best one; what early stopping counts.
     pub evaluations_without_improvement: usize,
-    /// Step of the last evaluation, so that none is repeated or left out.
-    pub last_evaluation: Option<usize>,
-}
-
-/// The best evaluation of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Best {
-    /// The step it was made at.
-    pub step: usize,
-    /// Its validation loss.
-    pub loss: f64,
 }
 
 impl TrainingState {
@@ -87,9 +80,10 @@ impl TrainingState {
             seed,
             elapsed_seconds: 0.0,
             tokens: 0,
-            best: None,
-            evaluations_without_improvement: 0,
+            last_loss: None,
             last_evaluation: None,
+            best_evaluation: None,
+            evaluations_without_improvement: 0,
         }
     }
 }

@@ -15,5 +15,5 @@ pub(crate) mod disk;
 pub mod manifest;
 pub mod store;
 
-pub use manifest::{Best, Manifest, TrainingState};
+pub use manifest::{Manifest, TrainingState};
 pub use store::{Checkpoint, CheckpointStore};

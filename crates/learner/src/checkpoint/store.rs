@@ -42,6 +42,11 @@ impl CheckpointStore {
         Ok(Self { directory })
     }
 
+    /// The checkpoints in `directory`, to read only: nothing is made or removed.
+    pub fn read_only(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
     /// The directory of the checkpoint at `step`.
     pub fn path(&self, step: usize) -> PathBuf {
         self.directory.join(format!("step-{step:08}"))
@@ -127,19 +132,8 @@ impl CheckpointStore {
     pub fn newest_valid(&self) -> Result<Option<Checkpoint>> {
         let mut damaged = None;
         for step in self.steps()?.into_iter().rev() {
-            let path = self.path(step);
-            match Manifest::verify(&path) {
-                Ok(manifest) if manifest.state.step == step => {
-                    return Ok(Some(Checkpoint { path, manifest }));
-                }
-                Ok(manifest) => {
-                    let error = LearnerError::checkpoint(
-                        &path,
-                        format!("holds step `{}`: it was renamed", manifest.state.step),
-                    );
-                    tracing::warn!("passing over a checkpoint: {error}");
-                    damaged.get_or_insert(error);
-                }
+            match self.valid(step) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
                 Err(error) => {
                     tracing::warn!("passing over a checkpoint: {error}");
                     damaged.get_or_insert(error);
@@ -147,6 +141,23 @@ impl CheckpointStore {
             }
         }
         damaged.map_or(Ok(None), Err)
+    }
+
+    /// The checkpoint at `step`, verified.
+    ///
+    /// # Errors
+    /// [`LearnerError::Checkpoint`] if it is not there, damaged, or was renamed.
+    pub fn valid(&self, step: usize) -> Result<Checkpoint> {
+        let path = self.path(step);
+        let manifest = Manifest::verify(&path)?;
+        if manifest.state.step != step {
+            let found = manifest.state.step;
+            return Err(LearnerError::checkpoint(
+                &path,
+                format!("holds step `{found}`: it was renamed"),
+            ));
+        }
+        Ok(Checkpoint { path, manifest })
     }
 
     /// Keeps the newest `keep_last` checkpoints and the one at step `best`, and removes the others.
