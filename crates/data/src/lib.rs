@@ -1,1 +1,71 @@
+//! Text in, masked-language-model batches out.
+//!
+//! This crate reads a corpus, loads or trains a tokenizer, keeps the tokens in a memory-mapped
+//! cache, cuts them into blocks and masks them. It knows nothing of models or training: a trainer
+//! asks it for the batch of a step and gets the same batch at any time, on any number of threads
+//! and in any run, for all randomness is a function of the seed and the example.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use nystromformer_data::{
+//!     DataConfig, ExampleOrder, MaskedLmBatcher, Split, TokenizerConfig, prepare,
+//! };
+//!
+//! # fn main() -> Result<(), nystromformer_data::DataError> {
+//! # let cache = tempfile::tempdir().unwrap();
+//! let seed = 7;
+//! let data = DataConfig { seq_len: 64, cache_dir: cache.path().to_owned(), ..DataConfig::default() };
+//! let tokenizer = TokenizerConfig { vocab_size: 1_000, ..TokenizerConfig::default() };
+//! let prepared = prepare(&data, &tokenizer, seed, &|_| {})?;
+//!
+//! let order = ExampleOrder::new(prepared.train.len(), seed, data.shuffle);
+//! let batcher = MaskedLmBatcher::new(&prepared.tokenizer, &data, seed);
+//! let visits = order.batch(0, 8);
+//! let batch = batcher.visits(&prepared.train, Split::Train, &visits, &Device::flex())?;
+//! assert_eq!(batch.input_ids.dims(), [8, 64]);
+//! assert_eq!(batch.masked_labels.dims(), [batch.num_masked]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | idea |
+//! |---|---|
+//! | `config` | the `[data]` and `[tokenizer]` tables |
+//! | `prepare` | from a config to datasets |
+//! | `corpus` | files of text as a stream of chunks |
+//! | [`sample`] | the built-in corpus and its questions |
+//! | `tokenizer` | loading, training, saving |
+//! | `cache` | the corpus as memory-mapped tokens |
+//! | `split` | which documents train, which validate |
+//! | `blocks` | tokens cut into examples |
+//! | `order` | which examples a step visits |
+//! | `masking`, `batch` | examples masked and moved to a device |
+//! | `baseline` | what a model must beat |
+//! | `random` | random numbers as a pure function of their purpose |
 
+mod baseline;
+mod batch;
+mod blocks;
+mod cache;
+mod config;
+mod corpus;
+mod error;
+mod masking;
+mod order;
+mod prepare;
+mod progress;
+mod random;
+pub mod sample;
+mod split;
+mod tokenizer;
+
+pub use baseline::{UnigramBaseline, unigram_baseline};
+pub use batch::{MaskedLmBatch, MaskedLmBatcher, MaskedRows};
+pub use blocks::{Block, BlockDataset};
+pub use config::{DataConfig, DocumentUnit, SAMPLE_CORPUS, TokenizerConfig, TokenizerKind};
+pub use error::{DataError, ErrorKind};
+pub use order::{ExampleOrder, Visit};
+pub use prepare::{DataFacts, MaskedLmData, prepare};
+pub use progress::{Progress, ProgressReport, Stage};
+pub use split::Split;
+pub use tokenizer::{SpecialTokens, TextTokenizer};

@@ -1,0 +1,204 @@
+//! File names and formats of a token cache.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+
+/// Raised whenever the files change their meaning; caches of other versions are rebuilt.
+pub(super) const FORMAT_VERSION: u32 = 1;
+/// Written last; a folder without it is no cache.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// How wide a token id is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TokenWidth {
+    U16,
+    U32,
+}
+
+impl TokenWidth {
+    /// The narrowest that holds all ids below `vocab_size`.
+    pub(super) fn for_vocabulary(vocab_size: usize) -> Self {
+        if vocab_size <= 1 << 16 {
+            Self::U16
+        } else {
+            Self::U32
+        }
+    }
+
+    /// Bytes of one token.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
+
+    /// Appends `tokens`, little-endian.
+    pub(super) fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
+        match self {
+            Self::U16 => tokens
+                .iter()
+                .for_each(|token| bytes.extend((*token as u16).to_le_bytes())),
+            Self::U32 => tokens
+                .iter()
+                .for_each(|token| bytes.extend(token.to_le_bytes())),
+        }
+    }
+
+    /// Appends the tokens in `bytes`.
+    pub(super) fn decode(self, bytes: &[u8], tokens: &mut Vec<u32>) {
+        match self {
+            Self::U16 => tokens.extend(
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|pair| u32::from(u16::from_le_bytes(*pair))),
+            ),
+            Self::U32 => tokens.extend(
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|four| u32::from_le_bytes(*four)),
+            ),
+        }
+    }
+}
+
+/// A document, or the part of one that lies in a shard: an entry of a shard's document table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Document {
+    /// Tokens, the closing separator included.
+    pub(crate) tokens: u64,
+    /// Only to be used for validation.
+    pub(crate) held_out: bool,
+    /// Whether the document goes on in the next shard.
+    pub(crate) continues: bool,
+}
+
+impl Document {
+    const HELD_OUT: u64 = 1 << 62;
+    const CONTINUES: u64 = 1 << 63;
+    /// Bytes of an entry.
+    pub(super) const BYTES: usize = 8;
+
+    pub(super) fn encode(self) -> [u8; Self::BYTES] {
+        let flag = |set: bool, bit: u64| if set { bit } else { 0 };
+        let entry = self.tokens
+            | flag(self.held_out, Self::HELD_OUT)
+            | flag(self.continues, Self::CONTINUES);
+        entry.to_le_bytes()
+    }
+
+    pub(super) fn decode(bytes: [u8; Self::BYTES]) -> Self {
+        let entry = u64::from_le_bytes(bytes);
+        Self {
+            tokens: entry & (Self::HELD_OUT - 1),
+            held_out: entry & Self::HELD_OUT != 0,
+            continues: entry & Self::CONTINUES != 0,
+        }
+    }
+}
+
+/// A file of the cache: how long it must be, and its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileRecord {
+    pub(super) bytes: u64,
+    pub(super) blake3: String,
+}
+
+/// A finished shard; `shard-00000.json`, written after the shard's files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ShardRecord {
+    /// Chunks of the corpus that went into it.
+    pub(super) chunks: u64,
+    /// Bytes of the corpus that these chunks stand for.
+    pub(super) source_bytes: u64,
+    pub(super) tokens: FileRecord,
+    pub(super) documents: FileRecord,
+    /// Whether a document goes on in the next shard.
+    pub(super) continues: bool,
+}
+
+/// What a finished cache holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) format: u32,
+    pub(super) key: String,
+    pub(super) width: TokenWidth,
+    pub(super) shards: Vec<ShardRecord>,
+}
+
+/// Name of a shard's token file.
+pub(super) fn tokens_file(shard: usize) -> String {
+    format!("tokens-{shard:05}.bin")
+}
+
+/// Name of a shard's document table.
+pub(super) fn documents_file(shard: usize) -> String {
+    format!("documents-{shard:05}.bin")
+}
+
+/// Name of a shard's record.
+pub(super) fn record_file(shard: usize) -> String {
+    format!("shard-{shard:05}.json")
+}
+
+/// Writes a file so that it is there whole or not at all, and stays after a power cut.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let scratch = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = File::create(&scratch).map_err(DataError::io("create", &scratch))?;
+    file.write_all(bytes)
+        .map_err(DataError::io("write", &scratch))?;
+    file.sync_all().map_err(DataError::io("write", &scratch))?;
+    fs::rename(&scratch, path).map_err(DataError::io("rename to", path))
+}
+
+/// Makes the names in `folder` stay after a power cut.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), DataError> {
+    // Windows cannot open a folder as a file; there the names are left to the system.
+    if cfg!(unix) {
+        let opened = File::open(folder).map_err(DataError::io("open", folder))?;
+        opened.sync_all().map_err(DataError::io("sync", folder))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tokens_survive_their_encoding(tokens in prop::collection::vec(0u32..65_536, 0..50)) {
+            for width in [TokenWidth::U16, TokenWidth::U32] {
+                let mut bytes = Vec::new();
+                width.encode(&tokens, &mut bytes);
+                prop_assert_eq!(bytes.len(), tokens.len() * width.bytes());
+                let mut decoded = Vec::new();
+                width.decode(&bytes, &mut decoded);
+                prop_assert_eq!(&decoded, &tokens);
+            }
+        }
+
+        #[test]
+        fn documents_survive_their_encoding(tokens in 0u64..1 << 62, held_out: bool, continues: bool) {
+            let document = Document { tokens, held_out, continues };
+            prop_assert_eq!(Document::decode(document.encode()), document);
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_of_65536_still_fits_16_bits() {
+        assert_eq!(TokenWidth::for_vocabulary(65_536), TokenWidth::U16);
+        assert_eq!(TokenWidth::for_vocabulary(65_537), TokenWidth::U32);
+    }
+}

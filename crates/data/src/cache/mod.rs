@@ -1,0 +1,27 @@
+//! The token cache: the corpus as one long, memory-mapped sequence of token ids.
+//!
+//! A finished cache is a folder named by its key, a hash of corpus and tokenizer. It holds, for each
+//! shard of the corpus, the tokens of its documents one after the other, each document closed by the
+//! separator token, and a table of the documents' lengths; and a `manifest.json`, written last, with
+//! the length and hash of each file. Block length, packing and the validation split are not part of
+//! it: they are views on the same cache.
+//!
+//! A cache being built is a folder `….partial`. Its finished shards survive an interruption; the next
+//! build takes them over. A lock file lets one process build while others wait.
+//!
+//! | module | does |
+//! |---|---|
+//! | `layout` | names and formats of the files |
+//! | `build` | tokenises the corpus into shards |
+//! | `store` | opens, checks and reads a finished cache |
+//! | `lock` | one builder at a time |
+
+mod build;
+mod layout;
+mod lock;
+mod store;
+
+pub(crate) use build::build;
+pub(crate) use layout::{Document, write_whole};
+pub(crate) use lock::CacheLock;
+pub(crate) use store::TokenStore;

@@ -1,0 +1,201 @@
+//! The `[data]` and `[tokenizer]` tables of a config file.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+
+/// The value of [`DataConfig::corpus`] that names the built-in sample.
+pub const SAMPLE_CORPUS: &str = "sample";
+
+/// What one document of a `.txt` file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DocumentUnit {
+    /// The whole file.
+    #[default]
+    File,
+    /// Lines up to an empty line.
+    Paragraph,
+    /// Each line.
+    Line,
+}
+
+/// The `[data]` table: which text, and how it becomes training examples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// `"sample"`, or a file or folder (searched through) of `.txt`, `.jsonl` and `.parquet` files.
+    /// Default: `"sample"`.
+    pub corpus: String,
+    /// JSONL key or Parquet column that holds the text. Default: `"text"`.
+    pub text_field: String,
+    /// What a document is in `.txt` files; a JSONL line or Parquet row is always one. The validation
+    /// split is made of whole documents. Default: `"file"`.
+    pub document: DocumentUnit,
+    /// Tokens in a block, special tokens included. Default: 128; at least 8.
+    pub seq_len: usize,
+    /// Share of the documents held out for validation; at least one is, and at least one is not.
+    /// Default: 0.01; in `[0, 1)`.
+    pub validation_fraction: f64,
+    /// Whether a block may run on into the next document, after a separator token. If not, the last
+    /// block of each document is padded. Default: true.
+    pub cross_documents: bool,
+    /// Chance that a token (or word) is chosen for prediction. Default: 0.15; in `(0, 1]`.
+    pub mlm_probability: f64,
+    /// Choose whole words instead of single tokens. Default: false.
+    pub whole_word_masking: bool,
+    /// Visit the training examples in a new random order each epoch. Default: true.
+    pub shuffle: bool,
+    /// Longest JSONL line or Parquet text that is accepted, in bytes; it bounds memory.
+    /// Default: 64 MiB.
+    pub max_line_bytes: usize,
+    /// Where tokenised text is kept between runs, relative to the working directory.
+    /// Default: `"datasets/.cache"`.
+    pub cache_dir: PathBuf,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            corpus: SAMPLE_CORPUS.to_owned(),
+            text_field: "text".to_owned(),
+            document: DocumentUnit::File,
+            seq_len: 128,
+            validation_fraction: 0.01,
+            cross_documents: true,
+            mlm_probability: 0.15,
+            whole_word_masking: false,
+            shuffle: true,
+            max_line_bytes: 64 << 20,
+            cache_dir: PathBuf::from("datasets/.cache"),
+        }
+    }
+}
+
+impl DataConfig {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Config`] for the first value out of range.
+    pub fn validate(&self) -> Result<(), DataError> {
+        if self.corpus.is_empty() {
+            return Err(DataError::config(
+                "data.corpus",
+                "",
+                "name a file or folder of text, or \"sample\"",
+            ));
+        }
+        if self.seq_len < 8 {
+            return Err(DataError::config(
+                "data.seq_len",
+                self.seq_len,
+                "must be at least 8",
+            ));
+        }
+        if !(0.0..1.0).contains(&self.validation_fraction) {
+            return Err(DataError::config(
+                "data.validation_fraction",
+                self.validation_fraction,
+                "must be at least 0 and below 1",
+            ));
+        }
+        if !(self.mlm_probability > 0.0 && self.mlm_probability <= 1.0) {
+            return Err(DataError::config(
+                "data.mlm_probability",
+                self.mlm_probability,
+                "must be above 0 and at most 1; BERT uses 0.15",
+            ));
+        }
+        if self.max_line_bytes == 0 {
+            return Err(DataError::config(
+                "data.max_line_bytes",
+                0,
+                "must be at least 1",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The kind of tokenizer that is trained when none is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenizerKind {
+    /// BERT's: words split at blanks and punctuation, continuations marked `##`.
+    #[default]
+    WordPiece,
+    /// GPT-2's and RoBERTa's: byte-pair merges over bytes; nothing is unknown.
+    Bpe,
+    /// ALBERT's and T5's: the likeliest split under a unigram model, words marked `▁`.
+    Unigram,
+}
+
+/// The `[tokenizer]` table: a tokenizer to load, or how to train one from the corpus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenizerConfig {
+    /// A `tokenizer.json`, a BERT `vocab.txt`, or a folder with one of these or with RoBERTa's
+    /// `vocab.json` and `merges.txt`. Default: none, train one; then the other keys apply.
+    pub path: Option<PathBuf>,
+    /// Kind to train. Default: `"wordpiece"`.
+    pub kind: TokenizerKind,
+    /// Most entries of the vocabulary, special tokens included. A small corpus yields fewer.
+    /// Default: 16000; at least 64.
+    pub vocab_size: usize,
+    /// Lower-case the text (and, for WordPiece, strip accents). Also how a `vocab.txt` without a
+    /// `tokenizer_config.json` beside it is read. Default: true.
+    pub lowercase: bool,
+    /// Times a pair of pieces must occur to be merged. Default: 2.
+    pub min_frequency: u64,
+    /// Most distinct characters kept when training; words with rarer ones become unknown. No limit
+    /// for `bpe`, which has bytes. Default: 1000.
+    pub max_alphabet: usize,
+}
+
+impl Default for TokenizerConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            kind: TokenizerKind::WordPiece,
+            vocab_size: 16_000,
+            lowercase: true,
+            min_frequency: 2,
+            max_alphabet: 1_000,
+        }
+    }
+}
+
+impl TokenizerConfig {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Config`] for the first value out of range.
+    pub fn validate(&self) -> Result<(), DataError> {
+        if self.vocab_size < 64 {
+            return Err(DataError::config(
+                "tokenizer.vocab_size",
+                self.vocab_size,
+                "must be at least 64",
+            ));
+        }
+        if self.kind == TokenizerKind::Bpe && self.vocab_size < 300 && self.path.is_none() {
+            return Err(DataError::config(
+                "tokenizer.vocab_size",
+                self.vocab_size,
+                "must be at least 300 for `bpe`, whose alphabet is the 256 bytes",
+            ));
+        }
+        if self.max_alphabet == 0 {
+            return Err(DataError::config(
+                "tokenizer.max_alphabet",
+                0,
+                "must be at least 1",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! Plain text: a file, a paragraph or a line is a document.
+
+use std::path::Path;
+
+use super::Source;
+use super::chunk::ChunkQueue;
+use super::lines::LineReader;
+use crate::config::DocumentUnit;
+use crate::error::DataError;
+
+/// Longest part of a line that is read at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Reads a `.txt` file.
+pub(super) struct TextSource {
+    lines: LineReader,
+    document: DocumentUnit,
+    /// Whether the current line so far is blank.
+    blank_line: bool,
+}
+
+impl TextSource {
+    pub(super) fn open(path: &Path, document: DocumentUnit) -> Result<Self, DataError> {
+        Ok(Self {
+            lines: LineReader::open(path)?,
+            document,
+            blank_line: true,
+        })
+    }
+}
+
+impl Source for TextSource {
+    fn read(&mut self, queue: &mut ChunkQueue) -> Result<bool, DataError> {
+        let Some(piece) = self.lines.next_piece(PIECE_BYTES)? else {
+            queue.end_document();
+            return Ok(false);
+        };
+        self.blank_line &= piece.text.trim().is_empty();
+        let separates = self.document != DocumentUnit::File && self.blank_line;
+        if !separates {
+            queue.push(&piece.text);
+            if piece.ends_line {
+                queue.push("\n");
+            }
+        }
+        if piece.ends_line {
+            if separates || self.document == DocumentUnit::Line {
+                queue.end_document();
+            }
+            self.blank_line = true;
+        }
+        Ok(true)
+    }
+}

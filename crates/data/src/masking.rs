@@ -1,0 +1,178 @@
+//! Chooses the tokens to predict and hides them, as BERT does (Devlin et al. 2019, §3.1).
+//!
+//! Each token that is not special is chosen with `mlm_probability`. A chosen token becomes the mask
+//! token in 80 % of cases, a random token of the whole vocabulary in 10 %, and stays in 10 %. With
+//! whole-word masking the choice falls on words and then takes all their tokens, each hidden by
+//! itself by the same rule. As in Hugging Face's collator a short example may end up with no chosen
+//! token.
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::random::{below, unit};
+use crate::tokenizer::TextTokenizer;
+
+/// Share of the chosen tokens that become the mask token.
+const MASKED: f64 = 0.8;
+/// Share of the chosen tokens that become a random token.
+const REPLACED: f64 = 0.1;
+
+/// The rule of masking, with the tables it needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Masking {
+    probability: f64,
+    mask: u32,
+    vocab_size: u32,
+    /// For each id, whether it is never chosen.
+    special: Vec<bool>,
+    /// For each id, whether it belongs to the word of the token before it; empty for single tokens.
+    continues_word: Vec<bool>,
+}
+
+/// A token to predict: its place in the row and what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MaskedToken {
+    pub(crate) position: usize,
+    pub(crate) label: u32,
+}
+
+impl Masking {
+    pub(crate) fn new(tokenizer: &TextTokenizer, probability: f64, whole_words: bool) -> Self {
+        Self {
+            probability,
+            mask: tokenizer.special_ids().mask,
+            vocab_size: tokenizer.vocab_size() as u32,
+            special: tokenizer.special_table(),
+            continues_word: if whole_words {
+                tokenizer.continuation_table()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    /// Masks `input_ids` in place; the chosen tokens come in ascending order.
+    pub(crate) fn apply(&self, input_ids: &mut [u32], random: &mut ChaCha8Rng) -> Vec<MaskedToken> {
+        let mut chosen = Vec::new();
+        let mut word_chosen = false;
+        let mut within_word = false;
+        for (position, token) in input_ids.iter_mut().enumerate() {
+            let label = *token;
+            if self.special[label as usize] {
+                within_word = false;
+                continue;
+            }
+            let continues = self
+                .continues_word
+                .get(label as usize)
+                .copied()
+                .unwrap_or(false);
+            if !(continues && within_word) {
+                word_chosen = unit(random) < self.probability;
+            }
+            within_word = true;
+            if word_chosen {
+                chosen.push(MaskedToken { position, label });
+                *token = self.hide(label, random);
+            }
+        }
+        chosen
+    }
+
+    fn hide(&self, token: u32, random: &mut ChaCha8Rng) -> u32 {
+        let draw = unit(random);
+        if draw < MASKED {
+            self.mask
+        } else if draw < MASKED + REPLACED {
+            below(random, self.vocab_size)
+        } else {
+            token
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, generator};
+
+    /// Ids 0 to 4 are special, 4 the mask; odd ids above go on with a word.
+    fn masking(probability: f64, whole_words: bool) -> Masking {
+        Masking {
+            probability,
+            mask: 4,
+            vocab_size: 1_000,
+            special: (0..1_000).map(|id| id < 5).collect(),
+            continues_word: if whole_words {
+                (0..1_000).map(|id| id > 5 && id % 2 == 1).collect()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    #[test]
+    fn fifteen_in_a_hundred_are_chosen_and_split_80_10_10() {
+        let original: Vec<u32> = (0..200_000).map(|index| 5 + index % 995).collect();
+        let mut masked = original.clone();
+        let chosen =
+            masking(0.15, false).apply(&mut masked, &mut generator(0, Purpose::TrainMask, 0, 0));
+        let share = |count: usize, of: usize| count as f64 / of as f64;
+        assert!((share(chosen.len(), original.len()) - 0.15).abs() < 0.005);
+        let hidden = chosen
+            .iter()
+            .filter(|token| masked[token.position] == 4)
+            .count();
+        let kept = chosen
+            .iter()
+            .filter(|token| masked[token.position] == token.label)
+            .count();
+        assert!((share(hidden, chosen.len()) - 0.8).abs() < 0.01);
+        assert!((share(kept, chosen.len()) - 0.1).abs() < 0.01);
+        let mut restored = masked;
+        for token in &chosen {
+            restored[token.position] = token.label;
+        }
+        assert_eq!(restored, original, "only chosen tokens may change");
+    }
+
+    #[test]
+    fn special_tokens_are_never_chosen() {
+        let mut ids = vec![2, 10, 3, 11, 0, 1];
+        let chosen =
+            masking(1.0, false).apply(&mut ids, &mut generator(0, Purpose::TrainMask, 0, 0));
+        assert_eq!(
+            chosen
+                .iter()
+                .map(|token| token.position)
+                .collect::<Vec<_>>(),
+            [1, 3]
+        );
+        assert_eq!([ids[0], ids[2], ids[4], ids[5]], [2, 3, 0, 1]);
+    }
+
+    #[test]
+    fn whole_words_are_chosen_together() {
+        // Words of three tokens, with a special token now and then in the middle of one.
+        let ids: Vec<u32> = (0..3_000)
+            .map(|index| match (index % 3, index % 100) {
+                (_, 50) => 3,
+                (0, _) => 10,
+                _ => 11,
+            })
+            .collect();
+        let mut masked = ids.clone();
+        let chosen =
+            masking(0.3, true).apply(&mut masked, &mut generator(5, Purpose::TrainMask, 0, 0));
+        let is_chosen: std::collections::HashSet<usize> =
+            chosen.iter().map(|token| token.position).collect();
+        for position in 1..ids.len() {
+            if ids[position] == 11 && ids[position - 1] > 4 {
+                assert_eq!(
+                    is_chosen.contains(&position),
+                    is_chosen.contains(&(position - 1))
+                );
+            }
+        }
+        assert!(!is_chosen.is_empty() && is_chosen.len() < ids.len() / 2);
+    }
+}

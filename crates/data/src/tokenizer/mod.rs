@@ -1,0 +1,386 @@
+//! The tokenizer of a run: Hugging Face's `tokenizers`, with the facts that masked-language modelling needs.
+//!
+//! | module | does |
+//! |---|---|
+//! | `load` | reads `tokenizer.json`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
+//! | `train` | makes a tokenizer from a corpus |
+//! | `save` | writes the files that `transformers.AutoTokenizer` reads |
+
+mod load;
+mod save;
+mod train;
+
+pub(crate) use train::train;
+
+use std::path::Path;
+
+use tokenizers::{ModelWrapper, Tokenizer};
+
+use crate::error::DataError;
+
+/// The special tokens a masked language model needs, as their texts or as their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecialTokens<T> {
+    /// Fills rows up to their length; never attended to.
+    pub pad: T,
+    /// Stands for what the vocabulary cannot spell.
+    pub unk: T,
+    /// Opens a block: `[CLS]`, or `<s>`.
+    pub cls: T,
+    /// Closes a block and separates documents: `[SEP]`, or `</s>`.
+    pub sep: T,
+    /// Stands in place of a token to predict.
+    pub mask: T,
+}
+
+impl<T> SpecialTokens<T> {
+    /// Applies `convert` to each token.
+    fn try_map<U, E>(
+        &self,
+        mut convert: impl FnMut(&'static str, &T) -> Result<U, E>,
+    ) -> Result<SpecialTokens<U>, E> {
+        Ok(SpecialTokens {
+            pad: convert("pad", &self.pad)?,
+            unk: convert("unk", &self.unk)?,
+            cls: convert("cls", &self.cls)?,
+            sep: convert("sep", &self.sep)?,
+            mask: convert("mask", &self.mask)?,
+        })
+    }
+}
+
+/// A tokenizer together with its special tokens, block template and word boundaries.
+#[derive(Debug, Clone)]
+pub struct TextTokenizer {
+    inner: Tokenizer,
+    tokens: SpecialTokens<String>,
+    ids: SpecialTokens<u32>,
+    prefix: Vec<u32>,
+    suffix: Vec<u32>,
+    json: String,
+}
+
+impl TextTokenizer {
+    /// Wraps `inner`; truncation and padding stored in it are dropped, for blocks are cut here.
+    fn new(mut inner: Tokenizer, tokens: SpecialTokens<String>) -> Result<Self, String> {
+        inner.with_padding(None);
+        inner
+            .with_truncation(None)
+            .map_err(|error| error.to_string())?;
+        let ids = tokens.try_map(|role, token| {
+            inner
+                .token_to_id(token)
+                .ok_or_else(|| format!("its {role} token `{token}` is not in the vocabulary"))
+        })?;
+        let (prefix, suffix) = template(&inner, ids.mask)?;
+        let json = inner.to_string(false).map_err(|error| error.to_string())?;
+        Ok(Self {
+            inner,
+            tokens,
+            ids,
+            prefix,
+            suffix,
+            json,
+        })
+    }
+
+    /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
+    ///
+    /// `lowercase` is used for a `vocab.txt` with no `tokenizer_config.json` beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Tokenizer`] or [`DataError::Io`] if the files are missing or malformed, or if
+    /// the tokenizer has no pad, unknown, opening, closing or mask token.
+    ///
+    /// [`TokenizerConfig::path`]: crate::TokenizerConfig::path
+    pub fn load(path: &Path, lowercase: bool) -> Result<Self, DataError> {
+        load::load(path, lowercase)
+    }
+
+    /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `folder`,
+    /// which must exist, so that `transformers.AutoTokenizer` reads it.
+    ///
+    /// `model_max_length` is the longest input of the model in tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`] if a file cannot be written.
+    pub fn save(&self, folder: &Path, model_max_length: usize) -> Result<(), DataError> {
+        save::save(self, folder, model_max_length)
+    }
+
+    /// Size of the vocabulary: one more than the largest id.
+    pub fn vocab_size(&self) -> usize {
+        // An id table with gaps needs an embedding row for the gaps too.
+        let largest = self.inner.get_vocab(true).into_values().max().unwrap_or(0);
+        largest as usize + 1
+    }
+
+    /// Ids of the special tokens.
+    pub fn special_ids(&self) -> &SpecialTokens<u32> {
+        &self.ids
+    }
+
+    /// Texts of the special tokens.
+    pub fn special_tokens(&self) -> &SpecialTokens<String> {
+        &self.tokens
+    }
+
+    /// The text of the mask token: `[MASK]`, or `<mask>`.
+    pub fn mask_token(&self) -> &str {
+        &self.tokens.mask
+    }
+
+    /// The ids that open a block, by the tokenizer's own template: `[CLS]`.
+    pub fn prefix(&self) -> &[u32] {
+        &self.prefix
+    }
+
+    /// The ids that close a block: `[SEP]`.
+    pub fn suffix(&self) -> &[u32] {
+        &self.suffix
+    }
+
+    /// The ids of `text`, with the block template around them if `add_special_tokens`.
+    ///
+    /// Special tokens written out in the text, such as `[MASK]`, are read as such.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Tokenizer`] if the model cannot spell the text and has no unknown token.
+    pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, DataError> {
+        let encoding = self
+            .inner
+            .encode_fast(text, add_special_tokens)
+            .map_err(|error| DataError::Tokenizer {
+                origin: "cannot encode text".to_owned(),
+                problem: error.to_string(),
+            })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of `ids`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Tokenizer`] if the decoder fails.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, DataError> {
+        self.inner
+            .decode(ids, skip_special_tokens)
+            .map_err(|error| DataError::Tokenizer {
+                origin: "cannot decode ids".to_owned(),
+                problem: error.to_string(),
+            })
+    }
+
+    /// The vocabulary entry with this id.
+    pub fn id_to_token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The id of a vocabulary entry.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Hash of the whole tokenizer, in hexadecimal: equal for tokenizers that encode alike.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("nystromformer-data 2026 tokenizer");
+        hasher.update(self.json.as_bytes());
+        hasher.update(format!("{:?}", self.tokens).as_bytes());
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// The content of `tokenizer.json`.
+    pub fn to_json(&self) -> &str {
+        &self.json
+    }
+
+    /// For each id, whether it is a special token and so never masked.
+    pub(crate) fn special_table(&self) -> Vec<bool> {
+        let mut table = vec![false; self.vocab_size()];
+        let added = self.inner.get_added_tokens_decoder();
+        let special = added
+            .iter()
+            .filter(|(_, token)| token.special)
+            .map(|(id, _)| *id);
+        let ids = &self.ids;
+        for id in special.chain([ids.pad, ids.unk, ids.cls, ids.sep, ids.mask]) {
+            table[id as usize] = true;
+        }
+        // An unknown word is text of the corpus, but nothing can be learnt from predicting `[UNK]`.
+        table
+    }
+
+    /// For each id, whether it goes on with the word of the token before it.
+    ///
+    /// That is: `##…` for WordPiece; whatever does not begin with the mark of a blank for byte-level
+    /// BPE (`Ġ`, `Ċ` …) and SentencePiece (`▁`).
+    pub(crate) fn continuation_table(&self) -> Vec<bool> {
+        let vocabulary = self.inner.get_vocab(true);
+        let special = self.special_table();
+        let mut table = vec![false; self.vocab_size()];
+        let starts_word: Box<dyn Fn(&str) -> bool> = match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => {
+                let prefix = model.continuing_subword_prefix.clone();
+                Box::new(move |token| !token.starts_with(&prefix))
+            }
+            _ if vocabulary.keys().any(|token| token.starts_with('▁')) => {
+                Box::new(|token| token.starts_with('▁'))
+            }
+            _ => Box::new(|token| token.starts_with(['Ġ', 'Ċ', 'ĉ', 'č'])),
+        };
+        for (token, id) in vocabulary {
+            table[id as usize] = !special[id as usize] && !starts_word(&token);
+        }
+        table
+    }
+}
+
+/// What the tokenizer puts before and after a text, found by encoding a text of one token.
+fn template(tokenizer: &Tokenizer, mask: u32) -> Result<(Vec<u32>, Vec<u32>), String> {
+    let mask_token = tokenizer
+        .id_to_token(mask)
+        .ok_or("its mask token has no text")?;
+    let encoding = tokenizer
+        .encode_fast(mask_token, true)
+        .map_err(|error| error.to_string())?;
+    let ids = encoding.get_ids();
+    let position = ids.iter().position(|id| *id == mask).ok_or_else(|| {
+        "its mask token is not encoded as itself; it must be an added special token".to_owned()
+    })?;
+    Ok((ids[..position].to_vec(), ids[position + 1..].to_vec()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::config::{DataConfig, TokenizerConfig, TokenizerKind};
+    use crate::corpus::Corpus;
+
+    /// A small tokenizer trained on the sample corpus.
+    pub(crate) fn sample_tokenizer(kind: TokenizerKind, vocab_size: usize) -> TextTokenizer {
+        let corpus = Corpus::open(&DataConfig::default()).unwrap();
+        let config = TokenizerConfig {
+            kind,
+            vocab_size,
+            ..TokenizerConfig::default()
+        };
+        train(&corpus, &config, &|_| {}).unwrap()
+    }
+
+    #[test]
+    fn every_kind_has_the_same_special_ids_and_template() {
+        for kind in [
+            TokenizerKind::WordPiece,
+            TokenizerKind::Bpe,
+            TokenizerKind::Unigram,
+        ] {
+            let tokenizer = sample_tokenizer(kind, 700);
+            let ids = tokenizer.special_ids();
+            assert_eq!(
+                [ids.pad, ids.unk, ids.cls, ids.sep, ids.mask],
+                [0, 1, 2, 3, 4],
+                "{kind:?}"
+            );
+            assert_eq!(
+                (tokenizer.prefix(), tokenizer.suffix()),
+                (&[2][..], &[3][..])
+            );
+            assert!(
+                tokenizer.vocab_size() <= 700,
+                "{kind:?}: {}",
+                tokenizer.vocab_size()
+            );
+            assert!(
+                tokenizer.vocab_size() > 600,
+                "{kind:?}: {}",
+                tokenizer.vocab_size()
+            );
+        }
+    }
+
+    #[test]
+    fn text_survives_encoding_and_decoding() {
+        let text = "the government of france sits in paris.";
+        for kind in [
+            TokenizerKind::WordPiece,
+            TokenizerKind::Bpe,
+            TokenizerKind::Unigram,
+        ] {
+            let tokenizer = sample_tokenizer(kind, 700);
+            let ids = tokenizer.encode(text, true).unwrap();
+            let decoded = tokenizer.decode(&ids, true).unwrap();
+            assert_eq!(decoded.trim(), text, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_mask_is_one_token_within_a_text() {
+        for kind in [
+            TokenizerKind::WordPiece,
+            TokenizerKind::Bpe,
+            TokenizerKind::Unigram,
+        ] {
+            let tokenizer = sample_tokenizer(kind, 700);
+            let with_word = tokenizer.encode("it is the of france.", true).unwrap();
+            let with_mask = tokenizer
+                .encode("it is the [MASK] of france.", true)
+                .unwrap();
+            let mask = tokenizer.special_ids().mask;
+            let without: Vec<u32> = with_mask.iter().copied().filter(|id| *id != mask).collect();
+            assert_eq!(without.len() + 1, with_mask.len());
+            assert_eq!(without, with_word, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn continuations_are_told_for_every_kind() {
+        for kind in [
+            TokenizerKind::WordPiece,
+            TokenizerKind::Bpe,
+            TokenizerKind::Unigram,
+        ] {
+            let tokenizer = sample_tokenizer(kind, 500);
+            let ids = tokenizer.encode("of ouagadougou of", false).unwrap();
+            let table = tokenizer.continuation_table();
+            let continues: Vec<bool> = ids.iter().map(|id| table[*id as usize]).collect();
+            let inner = continues.len() - 2;
+            assert!(
+                inner >= 2,
+                "the long word must be split for this test: {ids:?}"
+            );
+            // Byte-level BPE has no blank before the first word of a text, so it looks continued.
+            assert_eq!(
+                continues[1..]
+                    .iter()
+                    .filter(|continued| !**continued)
+                    .count(),
+                2,
+                "{kind:?}"
+            );
+            assert!(
+                !continues[1] && !continues[continues.len() - 1],
+                "{kind:?}: {continues:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn training_twice_gives_the_same_bytes() {
+        for kind in [
+            TokenizerKind::WordPiece,
+            TokenizerKind::Bpe,
+            TokenizerKind::Unigram,
+        ] {
+            let first = sample_tokenizer(kind, 1500);
+            for _ in 0..3 {
+                assert!(
+                    first.to_json() == sample_tokenizer(kind, 1500).to_json(),
+                    "{kind:?}"
+                );
+            }
+        }
+    }
+}
