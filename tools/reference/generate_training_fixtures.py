@@ -126,7 +126,10 @@ def adamw_run(
     initial: dict[str, torch.Tensor], gradients: dict[str, torch.Tensor], dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
     """Parameters and moments after the recorded steps, with the hyperparameters of every step."""
-    parameters = {name: torch.nn.Parameter(value.to(dtype)) for name, value in initial.items()}
+    # A copy even where the type is the same: the steps below write into it.
+    parameters = {
+        name: torch.nn.Parameter(value.to(dtype, copy=True)) for name, value in initial.items()
+    }
     optimizer = AdamW(parameters.values(), lr=LEARNING_RATE, **ADAMW_SETTINGS)
     scheduler = OneCycleLR(optimizer, LEARNING_RATE, total_steps=ADAMW_STEPS, pct_start=0.3)
     label = str(dtype).removeprefix("torch.")

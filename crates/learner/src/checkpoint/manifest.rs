@@ -1,0 +1,188 @@
+//! `manifest.json`: the commit mark of a checkpoint, and everything it says about itself.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{LearnerError, Result};
+use crate::metrics_log::EvaluationRecord;
+
+/// The version of the checkpoint layout that this code writes, and the only one it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "manifest.json";
+
+/// What a checkpoint says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`] of the code that wrote it.
+    pub format_version: u32,
+    /// Version of this package that wrote it.
+    pub written_by: String,
+    /// Where training stood.
+    pub state: TrainingState,
+    /// What the run was made of, by name (config, tokenizer, data): the hashes a resumed run must still have.
+    pub fingerprints: BTreeMap<String, String>,
+    /// Every other file of the checkpoint, by its path relative to it, with `/` between components.
+    pub files: BTreeMap<String, FileRecord>,
+}
+
+/// Length and hash of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRecord {
+    /// Bytes.
+    pub length: u64,
+    /// BLAKE3, in hexadecimal.
+    pub blake3: String,
+}
+
+/// Where training stood: all that a resumed run needs beyond weights, moments and its configuration.
+///
+/// Everything random is derived from the seed and the step, so there is no generator's state to keep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingState {
+    /// Optimizer steps attempted so far; the data cursor, and the position in the schedule.
+    pub step: usize,
+    /// Steps whose update was applied; the optimizer's own count, for its bias correction.
+    pub updates: usize,
+    /// Steps skipped in a row, up to this one, because something was not finite.
+    pub consecutive_skips: usize,
+    /// The seed of the run.
+    pub seed: u64,
+    /// Wall seconds of training so far, over all sessions.
+    pub elapsed_seconds: f64,
+    /// Tokens seen so far.
+    pub tokens: u64,
+    /// Loss of the last step whose update was applied.
+    pub last_loss: Option<f64>,
+    /// The last evaluation.
+    pub last_evaluation: Option<EvaluationRecord>,
+    /// The evaluation with the lowest loss.
+    pub best_evaluation: Option<EvaluationRecord>,
+    /// Evaluations in a row without a new best one; what early stopping counts.
+    pub evaluations_without_improvement: usize,
+}
+
+impl TrainingState {
+    /// The state before the first step.
+    pub fn start(seed: u64) -> Self {
+        Self {
+            step: 0,
+            updates: 0,
+            consecutive_skips: 0,
+            seed,
+            elapsed_seconds: 0.0,
+            tokens: 0,
+            last_loss: None,
+            last_evaluation: None,
+            best_evaluation: None,
+            evaluations_without_improvement: 0,
+        }
+    }
+}
+
+impl FileRecord {
+    /// Reads a file to its end and notes what is there.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(LearnerError::io("open", path))?;
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; 1 << 20];
+        let mut length = 0;
+        loop {
+            let read = file.read(&mut buffer).map_err(LearnerError::io("read", path))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            length += read as u64;
+        }
+        Ok(Self { length, blake3: hasher.finalize().to_hex().to_string() })
+    }
+}
+
+impl Manifest {
+    /// Reads the manifest of `directory` and checks every file it names.
+    ///
+    /// # Errors
+    /// [`LearnerError::Checkpoint`] if there is no manifest, it does not parse, is of another version, names a
+    /// path outside the directory, or any file differs in length or hash; the message says which.
+    pub fn verify(directory: &Path) -> Result<Self> {
+        let wrong = |message: String| LearnerError::checkpoint(directory, message);
+        let path = directory.join(MANIFEST);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| wrong(format!("`{MANIFEST}` cannot be read ({error})")))?;
+        let manifest: Self = serde_json::from_str(&text).map_err(|error| {
+            // A future layout may not parse at all, so its version is looked for first.
+            match serde_json::from_str::<serde_json::Value>(&text)
+                .ok()
+                .and_then(|value| value["format_version"].as_u64())
+            {
+                Some(version) if version != u64::from(FORMAT_VERSION) => {
+                    wrong(unknown_version(version))
+                }
+                _ => wrong(format!("`{MANIFEST}` does not parse ({error})")),
+            }
+        })?;
+        if manifest.format_version != FORMAT_VERSION {
+            return Err(wrong(unknown_version(u64::from(manifest.format_version))));
+        }
+        for (name, expected) in &manifest.files {
+            if !is_plain_relative(name) {
+                return Err(wrong(format!(
+                    "`{MANIFEST}` names `{name}`, which is not a file inside the checkpoint"
+                )));
+            }
+            let found = FileRecord::of(&directory.join(name))
+                .map_err(|error| wrong(format!("`{name}` is missing or unreadable ({error})")))?;
+            if found.length != expected.length {
+                return Err(wrong(format!(
+                    "`{name}` is `{}` bytes long instead of `{}`",
+                    found.length, expected.length
+                )));
+            }
+            if found.blake3 != expected.blake3 {
+                return Err(wrong(format!(
+                    "`{name}` is damaged: its hash is not the one it was written with"
+                )));
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+fn unknown_version(version: u64) -> String {
+    format!(
+        "has format version `{version}`, but this program reads `{FORMAT_VERSION}`; \
+         resume with the version that wrote it"
+    )
+}
+
+/// Whether a name from a file can only denote something inside its directory.
+fn is_plain_relative(name: &str) -> bool {
+    let mut components = Path::new(name).components().peekable();
+    components.peek().is_some()
+        && !name.contains('\\')
+        && components.all(|component| matches!(component, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_relative_names_are_accepted() {
+        for name in ["model.safetensors", "tokenizer/vocab.txt"] {
+            assert!(is_plain_relative(name), "{name}");
+        }
+        for name in ["", ".", "../model", "a/../../b", "/etc/passwd", "..\\x"] {
+            assert!(!is_plain_relative(name), "{name}");
+        }
+    }
+}

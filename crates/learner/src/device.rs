@@ -1,0 +1,148 @@
+//! From a name in the configuration to a Burn device.
+//!
+//! Which devices a binary can use is settled when it is compiled, by cargo features of the same names; `flex`, the
+//! CPU, is always there. A GPU device that exists only on paper makes Burn panic at its first use, so
+//! [`DeviceKind::open`] looks for an adapter and computes one number before it hands the device out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{LearnerError, Result};
+
+/// `device`: what computes. Default: `flex`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceKind {
+    /// The CPU, through burn-flex. Always available, and bit-exact from run to run.
+    #[default]
+    Flex,
+    /// The CPU, through burn-ndarray, which Burn has deprecated in favour of `flex`.
+    Ndarray,
+    /// Any GPU that WebGPU reaches: Vulkan, Metal or DirectX 12.
+    Wgpu,
+    /// A GPU through Vulkan and SPIR-V.
+    Vulkan,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// An Apple GPU.
+    Metal,
+    /// An AMD GPU.
+    Rocm,
+}
+
+impl DeviceKind {
+    /// The name in the configuration, which is also the cargo feature's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::Ndarray => "ndarray",
+            Self::Wgpu => "wgpu",
+            Self::Vulkan => "vulkan",
+            Self::Cuda => "cuda",
+            Self::Metal => "metal",
+            Self::Rocm => "rocm",
+        }
+    }
+
+    /// Whether the device is something other than the CPU, and so is worth a self-check.
+    pub fn is_accelerator(self) -> bool {
+        !matches!(self, Self::Flex | Self::Ndarray)
+    }
+
+    /// Opens the device, without autodiff, and proves that it computes.
+    ///
+    /// # Errors
+    /// [`LearnerError::Device`] if the device is not compiled into this binary, if no adapter is found, or if the
+    /// driver fails at its first operation.
+    pub fn open(self) -> Result<Device> {
+        // Burn reports a missing adapter or driver by a panic deep in the runtime; here it becomes an error. The
+        // hook is silenced meanwhile: its message would be a backtrace's, not the user's.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let device = self.construct()?;
+            let sum = Tensor::<1>::from_data([1.0, 2.0], &device).sum().try_into_scalar::<f32>();
+            Ok((device, sum))
+        }));
+        std::panic::set_hook(hook);
+
+        let failed = |message: String| LearnerError::Device {
+            device: self.name().to_owned(),
+            message: format!(
+                "{message}; check that its driver is installed, or set `device = \"flex\"` to train on the CPU"
+            ),
+        };
+        match opened {
+            Ok(Ok((device, Ok(sum)))) if sum == 3.0 => Ok(device),
+            Ok(Ok((_, Ok(sum)))) => Err(failed(format!("computed 1 + 2 = `{sum}`"))),
+            Ok(Ok((_, Err(error)))) => Err(failed(format!("its first operation failed ({error})"))),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => {
+                let reason = panic
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| panic.downcast_ref::<&str>().copied())
+                    .unwrap_or("no reason given");
+                let first_line = reason.lines().next().unwrap_or_default();
+                Err(failed(format!("cannot be opened ({first_line})")))
+            }
+        }
+    }
+
+    fn construct(self) -> Result<Device> {
+        match self {
+            Self::Flex => Ok(Device::flex()),
+            #[cfg(feature = "ndarray")]
+            #[expect(deprecated, reason = "kept selectable; the default is `flex`")]
+            Self::Ndarray => Ok(Device::ndarray()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::default())),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Ok(Device::vulkan(burn::tensor::DeviceKind::default())),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Device::cuda(0)),
+            #[cfg(feature = "metal")]
+            Self::Metal => Ok(Device::metal(burn::tensor::DeviceKind::default())),
+            #[cfg(feature = "rocm")]
+            Self::Rocm => Ok(Device::rocm(0)),
+            _ => Err(self.not_compiled_in()),
+        }
+    }
+
+    fn not_compiled_in(self) -> LearnerError {
+        let name = self.name();
+        LearnerError::Device {
+            device: name.to_owned(),
+            message: format!(
+                "is not compiled into this binary; build it with `--features {name}`, \
+                 or set `device = \"flex\"` to train on the CPU"
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceKind {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert!(DeviceKind::Flex.open().is_ok());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_device_that_is_not_compiled_in_names_its_feature() {
+        let error = DeviceKind::Cuda.open().unwrap_err();
+        assert_eq!(error.exit_code(), 6);
+        assert!(error.to_string().contains("`--features cuda`"), "{error}");
+    }
+}

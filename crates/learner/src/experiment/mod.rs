@@ -1,0 +1,321 @@
+//! An experiment: everything that defines a run, as one TOML file.
+//!
+//! `configs/mlm512.toml` → [`Experiment::load`] (follow `extends`, merge tables, apply `--set`, give types, validate)
+//! → a run directory, whose `config.toml` is the resolved experiment → `--resume` reads that file, never the first
+//! one.
+//!
+//! | file | |
+//! |---|---|
+//! | `merge` | layers of files and overrides, and where each value came from |
+//! | `explain` | errors that name file, line, key, value and what was probably meant |
+//! | [`trainer`] | `[trainer]`: how long, how much at once, how often |
+
+mod explain;
+mod merge;
+pub mod trainer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nystromformer::NystromformerConfig;
+use nystromformer_data::{DataConfig, TokenizerConfig};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub use trainer::TrainerConfig;
+
+use crate::device::DeviceKind;
+use crate::error::{LearnerError, Result};
+use crate::optimizer::OptimizerConfig;
+use crate::schedule::Schedule;
+use merge::Layers;
+
+/// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the model's own
+/// section is a struct of the model crate, which knows nothing of files.
+const INIT_FROM: &str = "model.init_from";
+
+/// A whole experiment. Sections left out of a file take their defaults, which are the paper's pretraining.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experiment {
+    /// Name of the experiment. Default: the file's name without extension.
+    pub name: String,
+    /// Seed of everything random: weights, masking, order, dropout. Default: 0.
+    pub seed: u64,
+    /// What computes. Default: `flex`, the CPU.
+    pub device: DeviceKind,
+    /// `[model] init_from`: a Hugging Face folder, a run or a checkpoint to start the weights from. Default: none.
+    #[serde(rename = "model.init_from", skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
+    /// `[model]`: the model's sizes, in Hugging Face's words. `vocab_size` and the ids of special tokens come from the
+    /// tokenizer where the file does not state them.
+    pub model: NystromformerConfig,
+    /// `[tokenizer]`: which tokenizer, or how to train one.
+    pub tokenizer: TokenizerConfig,
+    /// `[data]`: the corpus and how it becomes batches.
+    pub data: DataConfig,
+    /// `[optimizer]`: AdamW.
+    pub optimizer: OptimizerConfig,
+    /// `[schedule]`: the learning rate over the run.
+    pub schedule: Schedule,
+    /// `[trainer]`: how long, how much at once, how often.
+    pub trainer: TrainerConfig,
+}
+
+/// An experiment as loaded, with what its files state themselves.
+#[derive(Debug, Clone)]
+pub struct LoadedExperiment {
+    /// The experiment.
+    pub experiment: Experiment,
+    layers: Layers,
+}
+
+impl LoadedExperiment {
+    /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving its default.
+    pub fn states(&self, key: &str) -> bool {
+        self.layers.get(key).is_some()
+    }
+}
+
+impl Experiment {
+    /// Loads an experiment: follows `extends`, applies `overrides` (`section.key=value`) in order, checks everything.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] with every problem found, each with its file and line.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<LoadedExperiment> {
+        let mut layers = Layers::read(path)?;
+        for assignment in overrides {
+            layers.set(assignment)?;
+        }
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        Self::from_layers(layers, &stem)
+    }
+
+    fn from_layers(layers: Layers, default_name: &str) -> Result<LoadedExperiment> {
+        let mut plain = layers.clone();
+        if let Some(value) = plain.remove(INIT_FROM) {
+            plain.table.insert(INIT_FROM.to_owned(), value);
+        }
+        let mut experiment: Self =
+            explain::typed(&plain, &[INIT_FROM]).map_err(|problems| refuse(&problems))?;
+        if experiment.name.is_empty() {
+            default_name.clone_into(&mut experiment.name);
+        }
+        let problems: Vec<String> = experiment
+            .problems()
+            .into_iter()
+            .map(|(key, problem)| match layers.origin(&key) {
+                Some(origin) => format!("{origin}: `{key}`: {problem}"),
+                None => format!("`{key}`: {problem}"),
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(LoadedExperiment { experiment, layers })
+        } else {
+            Err(refuse(&problems))
+        }
+    }
+
+    /// Checks every value and every relation between sections.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] with everything that is wrong.
+    pub fn validate(&self) -> Result<()> {
+        let problems: Vec<String> = self
+            .problems()
+            .into_iter()
+            .map(|(key, problem)| format!("`{key}`: {problem}"))
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(refuse(&problems)) }
+    }
+
+    /// Everything wrong, as (key, sentence).
+    fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        if self.name.contains(['/', '\\']) || self.name.starts_with('.') {
+            problems.push((
+                "name".to_owned(),
+                format!("`{}` is not a plain file name, which the run directory takes", self.name),
+            ));
+        }
+        let mut refused = |key: &str, error: &dyn std::error::Error| {
+            problems.push((key.to_owned(), error.to_string()));
+        };
+        if let Err(error) = self.model.validate() {
+            refused("model", &error);
+        }
+        if let Err(error) = self.tokenizer.validate() {
+            refused("tokenizer", &error);
+        }
+        if let Err(error) = self.data.validate() {
+            refused("data", &error);
+        }
+        if let Err(error) = self.model.validate_seq_len(self.data.seq_len) {
+            refused("data.seq_len", &error);
+        }
+        problems.extend(self.optimizer.problems());
+        problems.extend(self.schedule.problems());
+        problems.extend(self.trainer.problems());
+        problems
+    }
+
+    /// The resolved experiment as TOML; reading it gives the identical experiment.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&self.to_table()).expect("a table of plain values is TOML")
+    }
+
+    fn to_table(&self) -> Table {
+        let mut table = Table::try_from(self)
+            .expect("an experiment is tables of plain values, and no seed exceeds an i64");
+        if let Some(init_from) = table.remove(INIT_FROM)
+            && let Some(Value::Table(model)) = table.get_mut("model")
+        {
+            model.insert("init_from".to_owned(), init_from);
+        }
+        table
+    }
+
+    /// BLAKE3 of [`Self::to_toml`], in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
+    }
+
+    /// Every value by its dotted key, to compare two experiments field by field.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        fn collect(table: &Table, prefix: &str, fields: &mut BTreeMap<String, String>) {
+            for (name, value) in table {
+                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                match value {
+                    Value::Table(inner) => collect(inner, &key, fields),
+                    Value::String(text) => {
+                        fields.insert(key, text.clone());
+                    }
+                    other => {
+                        fields.insert(key, other.to_string());
+                    }
+                }
+            }
+        }
+        let mut fields = BTreeMap::new();
+        collect(&self.to_table(), "", &mut fields);
+        fields
+    }
+}
+
+fn refuse(problems: &[String]) -> LearnerError {
+    LearnerError::Config(match problems {
+        [problem] => problem.clone(),
+        problems => {
+            format!(
+                "`{}` problems with the configuration:\n  {}",
+                problems.len(),
+                problems.join("\n  ")
+            )
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::schedule::{Anneal, OneCycle, Warmup};
+
+    fn load(text: &str, overrides: &[&str]) -> Result<LoadedExperiment> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tiny.toml");
+        std::fs::write(&path, text).unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+        Experiment::load(&path, &overrides)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_papers_recipe() {
+        let loaded = load("", &[]).unwrap();
+        let expected = Experiment { name: "tiny".to_owned(), ..Experiment::default() };
+        assert_eq!(loaded.experiment, expected);
+        assert_eq!(expected.optimizer.epsilon, 1e-6);
+        assert_eq!(expected.trainer.max_steps, 500_000);
+        assert!(!loaded.states("model.vocab_size"));
+    }
+
+    #[test]
+    fn init_from_lives_in_the_model_section() {
+        let loaded =
+            load("[model]\ninit_from = \"runs/a\"\nhidden_size = 96", &["device=flex"]).unwrap();
+        assert_eq!(loaded.experiment.init_from, Some(PathBuf::from("runs/a")));
+        assert_eq!(loaded.experiment.model.hidden_size, 96);
+        assert!(loaded.states("model.hidden_size"));
+        let text = loaded.experiment.to_toml();
+        assert_eq!(load(&text, &[]).unwrap().experiment, loaded.experiment, "{text}");
+    }
+
+    #[test]
+    fn problems_of_all_sections_are_told_at_once_with_their_lines() {
+        let text = "[optimizer]\nlearning_rate = nan\n[trainer]\nbatch_size = 0\n";
+        let error = load(text, &["data.seq_len=4000"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let message = error.to_string();
+        for part in [
+            "tiny.toml:2: `optimizer.learning_rate`: `NaN` is not a positive number",
+            "tiny.toml:4: `trainer.batch_size`: ",
+            "--set: `data.seq_len`: ",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_directory_of_runs() {
+        for name in ["../x", "a/b", ".hidden"] {
+            assert!(load(&format!("name = \"{name}\""), &[]).is_err(), "{name}");
+        }
+    }
+
+    fn schedules() -> impl Strategy<Value = Schedule> {
+        let warmup =
+            (0_usize..100).prop_map(|warmup_steps| Warmup { warmup_steps, warmup_fraction: 0.0 });
+        prop_oneof![
+            warmup.clone().prop_map(Schedule::Linear),
+            warmup.clone().prop_map(Schedule::Cosine),
+            warmup.clone().prop_map(Schedule::Constant),
+            (warmup, 0.1..4.0, 0.0..1e-3).prop_map(|(warmup, power, end_learning_rate)| {
+                Schedule::Polynomial { warmup, power, end_learning_rate }
+            }),
+            (0.0..1.0, 1.0..100.0, any::<bool>(), any::<bool>()).prop_map(
+                |(pct_start, div_factor, cos, cycle_momentum)| {
+                    Schedule::OneCycle(OneCycle {
+                        pct_start,
+                        div_factor,
+                        anneal: if cos { Anneal::Cos } else { Anneal::Linear },
+                        cycle_momentum,
+                        ..OneCycle::default()
+                    })
+                }
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_resolved_form_reads_back_identical(
+            schedule in schedules(),
+            seed in 0..i64::MAX as u64,
+            learning_rate in 1e-9..1.0,
+            batch_size in 1_usize..10_000,
+            shuffle: bool,
+            name in "[a-z][a-z0-9 \"=#-]{0,12}",
+            init_from in proptest::option::of("[a-z/\\\\]{1,12}"),
+        ) {
+            let mut experiment = Experiment { name, seed, schedule, ..Experiment::default() };
+            experiment.optimizer.learning_rate = learning_rate;
+            experiment.trainer.batch_size = batch_size;
+            experiment.data.shuffle = shuffle;
+            experiment.init_from = init_from.map(PathBuf::from);
+            prop_assume!(!experiment.name.contains('\\'));
+            let text = experiment.to_toml();
+            prop_assert_eq!(load(&text, &[]).unwrap().experiment, experiment);
+        }
+    }
+}

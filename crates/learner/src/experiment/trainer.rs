@@ -1,0 +1,129 @@
+//! `[trainer]`: how long to train, how much at once, and how often to look and to save.
+
+use serde::{Deserialize, Serialize};
+
+/// `[trainer]`. A step is always an optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainerConfig {
+    /// Steps to train at most; 0 for no limit. With `max_epochs` too, whichever comes first ends the run.
+    /// Default: 500,000, the paper's.
+    pub max_steps: usize,
+    /// Passes over the training examples at most; 0 for no limit. Default: 0.
+    pub max_epochs: usize,
+    /// Sequences in a step. Default: 256, the paper's.
+    pub batch_size: usize,
+    /// Sequences in one forward and backward pass; a step accumulates as many as its batch needs. Bounds memory
+    /// and changes the result only by rounding. Default: 8, the authors'.
+    pub micro_batch_size: usize,
+    /// Steps between evaluations, the last step being one in any case; 0 for none at all. Default: 1,000.
+    pub eval_every: usize,
+    /// Validation batches (of `micro_batch_size` sequences) in an evaluation, always the same ones; 0 for all.
+    /// Default: 100, the authors'.
+    pub eval_batches: usize,
+    /// Steps between checkpoints, the last step being one in any case. Default: 1,000.
+    pub checkpoint_every: usize,
+    /// Newest checkpoints to keep, beside the best. Default: 3.
+    pub keep_last: usize,
+    /// Largest L2 norm of a step's whole gradient, to which it is scaled down; 0 for no clipping. Default: 0, as in
+    /// the paper.
+    pub max_grad_norm: f64,
+    /// Evaluations in a row without a new lowest loss after which training stops; 0 for never. Default: 0.
+    pub early_stopping_patience: usize,
+    /// Steps between lines of progress where there is no terminal. Default: 10.
+    pub log_every: usize,
+    /// Steps in a row that may be skipped because loss or gradient is not finite, before the run fails. Default: 10.
+    pub max_skipped_steps: usize,
+    /// Compare a small model on the device with the CPU before training on anything but the CPU. Default: true.
+    pub self_check: bool,
+}
+
+impl Default for TrainerConfig {
+    fn default() -> Self {
+        Self {
+            max_steps: 500_000,
+            max_epochs: 0,
+            batch_size: 256,
+            micro_batch_size: 8,
+            eval_every: 1_000,
+            eval_batches: 100,
+            checkpoint_every: 1_000,
+            keep_last: 3,
+            max_grad_norm: 0.0,
+            early_stopping_patience: 0,
+            log_every: 10,
+            max_skipped_steps: 10,
+            self_check: true,
+        }
+    }
+}
+
+impl TrainerConfig {
+    /// Everything wrong with the values, as (key, sentence).
+    pub(crate) fn problems(&self) -> Vec<(String, String)> {
+        let mut problems = Vec::new();
+        let mut check = |key: &str, valid: bool, problem: String| {
+            if !valid {
+                problems.push((format!("trainer.{key}"), problem));
+            }
+        };
+        for (key, value) in [
+            ("batch_size", self.batch_size),
+            ("micro_batch_size", self.micro_batch_size),
+            ("checkpoint_every", self.checkpoint_every),
+            ("keep_last", self.keep_last),
+            ("log_every", self.log_every),
+        ] {
+            check(key, value > 0, format!("`{value}` is not 1 or more"));
+        }
+        check(
+            "max_steps",
+            self.max_steps > 0 || self.max_epochs > 0,
+            "`0`, and `trainer.max_epochs` is 0 too: one of them must end the run".to_owned(),
+        );
+        check(
+            "max_grad_norm",
+            self.max_grad_norm >= 0.0 && self.max_grad_norm.is_finite(),
+            format!("`{}` is not zero or a positive number", self.max_grad_norm),
+        );
+        check(
+            "early_stopping_patience",
+            self.early_stopping_patience == 0 || self.eval_every > 0,
+            format!(
+                "`{}` evaluations without improvement never come while `trainer.eval_every` is 0",
+                self.early_stopping_patience
+            ),
+        );
+        problems
+    }
+
+    /// Steps of the whole run, given how many one pass over the training examples takes.
+    pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
+        let by_epochs = self.max_epochs.saturating_mul(steps_per_epoch);
+        match (self.max_steps, by_epochs) {
+            (0, by_epochs) => by_epochs,
+            (max_steps, 0) => max_steps,
+            (max_steps, by_epochs) => max_steps.min(by_epochs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whichever_limit_comes_first_ends_the_run() {
+        let total = |max_steps, max_epochs| {
+            TrainerConfig { max_steps, max_epochs, ..TrainerConfig::default() }.total_steps(10)
+        };
+        assert_eq!((total(7, 0), total(0, 3), total(7, 3), total(70, 3)), (7, 30, 7, 30));
+    }
+
+    #[test]
+    fn a_run_without_an_end_is_refused() {
+        let endless = TrainerConfig { max_steps: 0, ..TrainerConfig::default() };
+        assert_eq!(endless.problems().len(), 1);
+        assert_eq!(TrainerConfig::default().problems(), []);
+    }
+}

@@ -1,0 +1,217 @@
+//! `metrics.jsonl`: one JSON object a line, for every optimizer step and every evaluation.
+//!
+//! The file is the record of the run; what a person sees on the terminal is only drawn from the same values. When
+//! a run resumes, lines beyond its checkpoint are cut off, so the finished log is that of an uninterrupted run
+//! (times aside).
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::disk;
+use crate::error::{LearnerError, Result};
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "split", rename_all = "snake_case")]
+pub enum MetricsRecord {
+    /// An optimizer step.
+    Train(StepRecord),
+    /// An evaluation.
+    Validation(EvaluationRecord),
+}
+
+/// What is known about one optimizer step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The step; the first is 1.
+    pub step: usize,
+    /// Mean loss over all predicted tokens of the effective batch, before the update, in nats. Not a number, and
+    /// `null` in the file, if it was not finite.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub loss: f64,
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// L2 norm of the whole gradient, before clipping. Not a number, and `null` in the file, if not finite.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub grad_norm: f64,
+    /// Tokens of this step (padding not counted) over its wall time.
+    pub tokens_per_second: f64,
+    /// Wall seconds of training up to the end of this step, over all sessions.
+    pub elapsed_s: f64,
+    /// Whether weights and moments were left as they were because loss or gradient was not finite.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+}
+
+/// The result of one evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationRecord {
+    /// Steps taken before it.
+    pub step: usize,
+    /// Mean loss over all predicted tokens, in nats.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub loss: f64,
+    /// Fraction of the predicted tokens whose likeliest prediction is right.
+    pub accuracy: f64,
+    /// `exp(loss)`.
+    #[serde(deserialize_with = "null_as_nan")]
+    pub perplexity: f64,
+}
+
+fn null_as_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+impl MetricsRecord {
+    /// The step that the line belongs to.
+    pub fn step(&self) -> usize {
+        match self {
+            Self::Train(record) => record.step,
+            Self::Validation(record) => record.step,
+        }
+    }
+}
+
+/// Appends to `metrics.jsonl`.
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens the log of a run that stands at `step`: later lines, and a line that was cut short, are removed.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn open(path: PathBuf, step: usize) -> Result<Self> {
+        if path.exists() {
+            let text = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;
+            let text = String::from_utf8_lossy(&text);
+            let kept: String = text
+                .split_inclusive('\n')
+                .filter(|line| line.ends_with('\n'))
+                .filter(|line| {
+                    serde_json::from_str::<MetricsRecord>(line)
+                        .is_ok_and(|record| record.step() <= step)
+                })
+                .collect();
+            if kept.len() != text.len() {
+                disk::replace(&path, kept.as_bytes())?;
+            }
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(LearnerError::io("open", &path))?;
+        Ok(Self { path, file })
+    }
+
+    /// Appends one line, in one write.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn append(&mut self, record: &MetricsRecord) -> Result<()> {
+        let mut line = serde_json::to_string(record)
+            .expect("a record is numbers and flags, and JSON writes what is not finite as null");
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(LearnerError::io("write", &self.path))
+    }
+
+    /// Makes all lines durable; called before a checkpoint that they belong to.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(LearnerError::io("sync", &self.path))
+    }
+
+    /// Reads all lines of a log.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`] if it cannot be read, [`LearnerError::Data`] if a line does not parse.
+    pub fn read(path: &Path) -> Result<Vec<MetricsRecord>> {
+        let text = std::fs::read_to_string(path).map_err(LearnerError::io("read", path))?;
+        text.lines()
+            .enumerate()
+            .map(|(index, line)| {
+                serde_json::from_str(line).map_err(|error| {
+                    LearnerError::Data(format!(
+                        "`{}:{}` is not a line of metrics ({error})",
+                        path.display(),
+                        index + 1
+                    ))
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn train(step: usize, loss: f64) -> MetricsRecord {
+        MetricsRecord::Train(StepRecord {
+            step,
+            loss,
+            learning_rate: 1e-4,
+            grad_norm: 0.5,
+            tokens_per_second: 10.0,
+            elapsed_s: step as f64,
+            skipped: !loss.is_finite(),
+        })
+    }
+
+    fn validation(step: usize) -> MetricsRecord {
+        MetricsRecord::Validation(EvaluationRecord {
+            step,
+            loss: 2.0,
+            accuracy: 0.25,
+            perplexity: 2.0_f64.exp(),
+        })
+    }
+
+    #[test]
+    fn the_line_has_the_documented_keys() {
+        assert_eq!(
+            serde_json::to_string(&train(3, 2.5)).unwrap(),
+            r#"{"split":"train","step":3,"loss":2.5,"learning_rate":0.0001,"grad_norm":0.5,"tokens_per_second":10.0,"elapsed_s":3.0}"#
+        );
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_is_null_and_read_back_as_not_a_number() {
+        let line = serde_json::to_string(&train(3, f64::INFINITY)).unwrap();
+        assert!(line.contains(r#""loss":null"#) && line.contains(r#""skipped":true"#), "{line}");
+        let MetricsRecord::Train(record) = serde_json::from_str(&line).unwrap() else {
+            panic!("{line}")
+        };
+        assert!(record.loss.is_nan());
+    }
+
+    #[test]
+    fn resuming_cuts_off_what_lies_beyond_the_checkpoint_and_what_was_cut_short() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(path.clone(), 0).unwrap();
+        for record in [train(1, 3.0), train(2, 2.0), validation(2), train(3, 1.0)] {
+            log.append(&record).unwrap();
+        }
+        drop(log);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str("{\"split\":\"train\",\"st");
+        std::fs::write(&path, text).unwrap();
+
+        let mut log = MetricsLog::open(path.clone(), 2).unwrap();
+        log.append(&train(3, 1.5)).unwrap();
+        assert_eq!(
+            MetricsLog::read(&path).unwrap(),
+            [train(1, 3.0), train(2, 2.0), validation(2), train(3, 1.5)]
+        );
+    }
+}

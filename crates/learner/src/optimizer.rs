@@ -1,0 +1,246 @@
+//! AdamW as PyTorch computes it, over a Burn module.
+//!
+//! Burn's own `AdamW` keeps its decay rates fixed, corrects the bias in `f32` and stores its state under
+//! parameter ids that change from process to process. A one-cycle schedule moves `beta_1` at every step, 500,000
+//! steps want `beta_2^t` in `f64`, and an exact resume wants states that are found again by path: so this one.
+//!
+//! For a parameter `p` with gradient `g` at step `t` (Loshchilov and Hutter 2019, and `torch.optim.AdamW`):
+//!
+//! ```text
+//! m ← β₁ m + (1 − β₁) g              p ← p (1 − η λ)
+//! v ← β₂ v + (1 − β₂) g²             p ← p − η / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
+//! ```
+
+mod state;
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::parameters::{Path, parameters};
+
+/// `[optimizer]`: AdamW's constants. Defaults: the authors' pretraining script.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Peak learning rate; `[schedule]` scales it. Default: 1e-4.
+    pub learning_rate: f64,
+    /// Decoupled weight decay λ. Default: 0.01.
+    pub weight_decay: f64,
+    /// Decay rate of the first moment; `one_cycle` may move it. Default: 0.9.
+    pub beta_1: f64,
+    /// Decay rate of the second moment. Default: 0.999.
+    pub beta_2: f64,
+    /// Added to the root of the second moment. Default: 1e-6.
+    pub epsilon: f64,
+    /// Exempt biases and layer norms from weight decay, as BERT does. Default: false, as in the paper's runs.
+    pub no_decay_on_bias_and_norm: bool,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-4,
+            weight_decay: 0.01,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-6,
+            no_decay_on_bias_and_norm: false,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Everything wrong with the values, as (key, sentence).
+    pub(crate) fn problems(&self) -> Vec<(String, String)> {
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let unit = |value: f64| (0.0..1.0).contains(&value);
+        [
+            (
+                "learning_rate",
+                self.learning_rate,
+                positive(self.learning_rate),
+                "a positive number",
+            ),
+            (
+                "weight_decay",
+                self.weight_decay,
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+                "zero or a positive number",
+            ),
+            ("beta_1", self.beta_1, unit(self.beta_1), "in `[0, 1)`"),
+            ("beta_2", self.beta_2, unit(self.beta_2), "in `[0, 1)`"),
+            ("epsilon", self.epsilon, positive(self.epsilon), "a positive number"),
+        ]
+        .into_iter()
+        .filter(|(_, _, valid, _)| !valid)
+        .map(|(key, value, _, range)| {
+            (format!("optimizer.{key}"), format!("`{value}` is not {range}"))
+        })
+        .collect()
+    }
+}
+
+/// What may change from one step to the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepSettings {
+    /// Learning rate η.
+    pub learning_rate: f64,
+    /// First-moment decay β₁.
+    pub beta_1: f64,
+    /// Factor on every gradient, from clipping; folded into the moments so that it costs no pass of its own.
+    pub gradient_scale: f64,
+}
+
+/// AdamW's state for a whole module: two moments for each floating-point parameter, and a step count.
+#[derive(Debug)]
+pub struct AdamW {
+    config: OptimizerConfig,
+    completed_steps: usize,
+    moments: BTreeMap<String, Moments>,
+}
+
+/// Both moments of one parameter, flattened so that parameters of every rank share one type.
+#[derive(Debug, Clone)]
+struct Moments {
+    shape: Vec<usize>,
+    exp_avg: Tensor<1>,
+    exp_avg_sq: Tensor<1>,
+}
+
+impl AdamW {
+    /// Zero moments for every floating-point parameter of `module`, on `device` (not an autodiff one).
+    pub fn new<M: Module>(config: OptimizerConfig, module: &M, device: &Device) -> Self {
+        let moments = parameters(module)
+            .into_iter()
+            .map(|parameter| {
+                let zeros =
+                    || Tensor::<1>::zeros([parameter.shape.iter().product::<usize>()], device);
+                let moments =
+                    Moments { exp_avg: zeros(), exp_avg_sq: zeros(), shape: parameter.shape };
+                (parameter.path, moments)
+            })
+            .collect();
+        Self { config, completed_steps: 0, moments }
+    }
+
+    /// Optimizer steps taken so far; skipped steps do not count.
+    pub fn completed_steps(&self) -> usize {
+        self.completed_steps
+    }
+
+    /// Takes one step. Parameters without a gradient keep their value and their moments.
+    pub fn step<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientsParams,
+        settings: StepSettings,
+    ) -> M {
+        self.completed_steps += 1;
+        // PyTorch computes `1 - beta1**step` with the current `beta1`, also while a schedule moves it.
+        let exponent = self.completed_steps as f64;
+        let update = Update {
+            config: self.config,
+            settings,
+            bias_correction_1: 1.0 - settings.beta_1.powf(exponent),
+            bias_correction_2_root: (1.0 - self.config.beta_2.powf(exponent)).sqrt(),
+        };
+        module.map(&mut StepMapper {
+            path: Path::default(),
+            moments: &mut self.moments,
+            gradients,
+            update,
+        })
+    }
+}
+
+/// The scalars of one step.
+#[derive(Clone, Copy)]
+struct Update {
+    config: OptimizerConfig,
+    settings: StepSettings,
+    bias_correction_1: f64,
+    bias_correction_2_root: f64,
+}
+
+impl Update {
+    /// One parameter's step. Every operand that is consumed is uniquely owned, so that the backend can write in
+    /// place: the step allocates for the two scaled gradients and for the root, and nothing else.
+    fn apply(
+        &self,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: Moments,
+        decays: bool,
+    ) -> (Tensor<1>, Moments) {
+        let StepSettings { learning_rate, beta_1, gradient_scale } = self.settings;
+        let beta_2 = self.config.beta_2;
+
+        let exp_avg_sq = moments.exp_avg_sq.mul_scalar(beta_2).add(
+            gradient.clone().square().mul_scalar((1.0 - beta_2) * gradient_scale * gradient_scale),
+        );
+        let exp_avg = moments
+            .exp_avg
+            .mul_scalar(beta_1)
+            .add(gradient.mul_scalar((1.0 - beta_1) * gradient_scale));
+
+        // m / (√v / r + ε) = r m / (√v + r ε) with r the root of the bias correction: one pass fewer.
+        let root = self.bias_correction_2_root;
+        let denominator = exp_avg_sq.clone().sqrt().add_scalar(root * self.config.epsilon);
+        let step_size = learning_rate * root / self.bias_correction_1;
+        let decay = 1.0 - learning_rate * self.config.weight_decay;
+        let value = if decays && decay != 1.0 { value.mul_scalar(decay) } else { value };
+        let value = value.sub(exp_avg.clone().div(denominator).mul_scalar(step_size));
+        let moments = Moments { exp_avg, exp_avg_sq, ..moments };
+        (value, moments)
+    }
+}
+
+struct StepMapper<'a> {
+    path: Path,
+    moments: &'a mut BTreeMap<String, Moments>,
+    gradients: GradientsParams,
+    update: Update,
+}
+
+impl ModuleMapper for StepMapper<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = self.gradients.remove::<D>(parameter.id) else {
+            return parameter;
+        };
+        let path = self.path.dotted();
+        let moments = self
+            .moments
+            .remove(&path)
+            .expect("the optimizer was built from this module, so every path has its moments");
+        let decays = !(self.update.config.no_decay_on_bias_and_norm && self.path.is_bias_or_norm());
+
+        let (id, tensor, mapper) = parameter.consume();
+        let requires_grad = tensor.is_require_grad();
+        let checkpointing = tensor.gradient_checkpointing_strategy();
+        let value = tensor.inner();
+        let dims = value.dims();
+        let length = dims.iter().product::<usize>();
+        let (value, moments) =
+            self.update.apply(value.reshape([length]), gradient.reshape([length]), moments, decays);
+        self.moments.insert(path, moments);
+
+        // `from_inner` starts with the default strategy; a parameter must meet its inputs under the same one.
+        let mut updated = Tensor::from_inner(value.reshape(dims));
+        if let Some(strategy) = checkpointing {
+            updated = updated.with_gradient_checkpointing_strategy(strategy);
+        }
+        Param::from_mapped_value(id, updated.set_require_grad(requires_grad), mapper)
+    }
+}

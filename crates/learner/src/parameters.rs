@@ -1,0 +1,112 @@
+//! Walking over a module's parameters by path.
+//!
+//! Burn identifies a parameter by an id that is new in every process; files and deterministic orders need its
+//! path in the module instead, as in `encoder.layers.0.attention.query.weight`.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+/// The path to the parameter that a visitor or mapper is at, and the kind of module that holds it.
+#[derive(Debug, Default)]
+pub(crate) struct Path {
+    names: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl Path {
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+        self.names.push(name.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.names.pop();
+        self.containers.pop();
+    }
+
+    /// The dotted path.
+    pub(crate) fn dotted(&self) -> String {
+        self.names.join(".")
+    }
+
+    /// Whether this is a bias or belongs to a normalisation layer: the parameters that BERT's own recipe, unlike
+    /// the Nyströmformer authors' script, exempts from weight decay.
+    pub(crate) fn is_bias_or_norm(&self) -> bool {
+        self.names.last().is_some_and(|name| name == "bias")
+            || self.containers.last().is_some_and(|container| container.ends_with("Norm"))
+    }
+}
+
+/// Path, shape and group of one floating-point parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParameterInfo {
+    pub(crate) path: String,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) is_bias_or_norm: bool,
+}
+
+/// All floating-point parameters in the order of the module's fields.
+pub(crate) fn parameters<M: Module>(module: &M) -> Vec<ParameterInfo> {
+    #[derive(Default)]
+    struct Visitor {
+        path: Path,
+        found: Vec<ParameterInfo>,
+    }
+    impl ModuleVisitor for Visitor {
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.exit();
+        }
+
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.found.push(ParameterInfo {
+                path: self.path.dotted(),
+                shape: parameter.lazy_shape().to_vec(),
+                is_bias_or_norm: self.path.is_bias_or_norm(),
+            });
+        }
+    }
+    let mut visitor = Visitor::default();
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Block {
+        norms: Vec<LayerNorm>,
+        linear: Linear,
+    }
+
+    #[test]
+    fn paths_and_groups_follow_the_module() {
+        let device = Device::flex();
+        let block = Block {
+            norms: vec![LayerNormConfig::new(2).init(&device)],
+            linear: LinearConfig::new(2, 3).init(&device),
+        };
+        let found: Vec<_> = parameters(&block)
+            .into_iter()
+            .map(|info| (info.path, info.shape, info.is_bias_or_norm))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("norms.0.gamma".to_owned(), vec![2], true),
+                ("norms.0.beta".to_owned(), vec![2], true),
+                ("linear.weight".to_owned(), vec![2, 3], false),
+                ("linear.bias".to_owned(), vec![3], true),
+            ]
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! The directory of a run: one trainer at a time, and never two runs in one place.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{CheckpointStore, disk};
+use crate::error::{LearnerError, Result};
+use crate::metrics_log::{EvaluationRecord, MetricsLog};
+
+const CONFIG: &str = "config.toml";
+const METRICS: &str = "metrics.jsonl";
+const SUMMARY: &str = "summary.json";
+const CHECKPOINTS: &str = "checkpoints";
+const LOCK: &str = "run.lock";
+
+/// An open, locked run directory. The lock is held until this is dropped, or the process dies.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    /// Held open for its lock; the file itself stays behind, empty.
+    _lock: File,
+}
+
+impl RunDir {
+    /// Takes `path` for a new run and locks it. The run begins to exist with [`Self::write_config`].
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] if the directory holds a run already or another trainer is at work in it,
+    /// [`LearnerError::Io`] if it cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        let run = Self::lock(path)?;
+        if Self::holds_run(path) {
+            return Err(LearnerError::Config(format!(
+                "`{}` holds a run already; continue it with `--resume`, or choose another `--run-dir`",
+                path.display()
+            )));
+        }
+        Ok(run)
+    }
+
+    /// Writes the resolved configuration, which comes before everything else in the directory.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn write_config(&self, config: &str) -> Result<()> {
+        disk::replace(&self.path.join(CONFIG), config.as_bytes())
+    }
+
+    /// Opens the run in `path` to continue it.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] if there is none or another trainer is at work in it.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !Self::holds_run(path) {
+            return Err(LearnerError::Config(format!(
+                "`{}` holds no run to resume: it has no `{CONFIG}`",
+                path.display()
+            )));
+        }
+        Self::lock(path)
+    }
+
+    /// Whether a run was started in `path`.
+    pub fn holds_run(path: &Path) -> bool {
+        path.join(CONFIG).is_file() || path.join(CHECKPOINTS).is_dir()
+    }
+
+    /// The resolved configuration of the run in `path`, which need not be open.
+    pub fn config_path(path: &Path) -> PathBuf {
+        path.join(CONFIG)
+    }
+
+    fn lock(path: &Path) -> Result<Self> {
+        fs::create_dir_all(path).map_err(LearnerError::io("create", path))?;
+        let lock_path = path.join(LOCK);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(LearnerError::io("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(LearnerError::Config(format!(
+                "another trainer is at work in `{}`; wait for it, or choose another `--run-dir`",
+                path.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(LearnerError::io("lock", &lock_path)(error)),
+        }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its checkpoints, with unfinished ones swept away.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn checkpoints(&self) -> Result<CheckpointStore> {
+        CheckpointStore::open(self.path.join(CHECKPOINTS))
+    }
+
+    /// The checkpoints of the run in `path`, which need not be open, to read only.
+    pub fn checkpoints_of(path: &Path) -> CheckpointStore {
+        CheckpointStore::read_only(path.join(CHECKPOINTS))
+    }
+
+    /// Its metrics, cut off after `step`.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn metrics(&self, step: usize) -> Result<MetricsLog> {
+        MetricsLog::open(self.path.join(METRICS), step)
+    }
+
+    /// Writes `summary.json`, replacing an older one.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn write_summary(&self, summary: &Summary) -> Result<()> {
+        let json = serde_json::to_string_pretty(summary)
+            .expect("a summary is numbers, strings and maps with string keys");
+        disk::replace(&self.path.join(SUMMARY), json.as_bytes())
+    }
+}
+
+/// `summary.json`: what a run was and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the experiment.
+    pub name: String,
+    /// Why the run ended: `finished`, `early_stopping`, `interrupt` or `terminate`.
+    pub ended_by: String,
+    /// Optimizer steps, those skipped included.
+    pub steps: usize,
+    /// Steps whose update was skipped because loss or gradient was not finite.
+    pub skipped_steps: usize,
+    /// Loss of the last step.
+    pub final_train_loss: Option<f64>,
+    /// The last evaluation.
+    pub final_evaluation: Option<EvaluationRecord>,
+    /// The evaluation with the lowest loss.
+    pub best_evaluation: Option<EvaluationRecord>,
+    /// Wall seconds of training, over all sessions.
+    pub wall_seconds: f64,
+    /// Tokens trained on (padding not counted) over `wall_seconds`.
+    pub tokens_per_second: f64,
+    /// Tokens trained on, padding not counted.
+    pub tokens: u64,
+    /// Largest resident set of the process, in bytes; 0 where unknown.
+    pub peak_rss_bytes: u64,
+    /// Parameters of the model.
+    pub parameters: usize,
+    /// Device as named in the configuration.
+    pub device: String,
+    /// Data type of weights and moments.
+    pub dtype: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Versions of this package and of Burn.
+    pub versions: BTreeMap<String, String>,
+    /// Hashes of the resolved configuration, the tokenizer and the data.
+    pub fingerprints: BTreeMap<String, String>,
+}
+
+/// The differences between two flat lists of named values, one sentence each; empty if there are none.
+pub fn differences(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let absent = "nothing".to_owned();
+    let keys: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    keys.into_iter()
+        .filter_map(|key| {
+            let (was, now) = (was.get(key).unwrap_or(&absent), now.get(key).unwrap_or(&absent));
+            (was != now).then(|| format!("{key}: was `{was}`, now `{now}`"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_with_a_run_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b");
+        RunDir::create(&path).unwrap().write_config("seed = 1\n").unwrap();
+        assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "seed = 1\n");
+        let error = RunDir::create(&path).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("`--resume`"), "{error}");
+        RunDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn two_trainers_in_one_directory_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = RunDir::create(directory.path()).unwrap();
+        first.write_config("").unwrap();
+        let error = RunDir::open(directory.path()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().starts_with("another trainer is at work in `"), "{error}");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_an_io_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "").unwrap();
+        let error = RunDir::create(&path).unwrap_err();
+        assert_eq!(error.exit_code(), 7);
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn nothing_to_resume_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(RunDir::open(directory.path()).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn differences_name_field_and_both_values() {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        };
+        let was = map(&[("seed", "1"), ("name", "a"), ("old", "x")]);
+        let now = map(&[("seed", "2"), ("name", "a"), ("new", "y")]);
+        assert_eq!(
+            differences(&was, &now),
+            [
+                "new: was `nothing`, now `y`",
+                "old: was `x`, now `nothing`",
+                "seed: was `1`, now `2`"
+            ]
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! Stopping a run from outside, between two steps.
+//!
+//! A signal handler may only set a flag; everything else (finishing the step, writing the checkpoint) happens in the
+//! training loop, which asks [`StopFlag::requested`] after every step. The command line installs the handlers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Why a run was asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// `SIGINT`: someone pressed Ctrl-C.
+    Interrupt,
+    /// `SIGTERM`: the machine or its scheduler wants the process gone.
+    Terminate,
+}
+
+impl StopReason {
+    /// The exit code of a run that stopped for this reason with its checkpoint saved.
+    ///
+    /// 75 is `EX_TEMPFAIL`, on which schedulers requeue; 130 is the shell's code for `SIGINT`.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Terminate => 75,
+            Self::Interrupt => 130,
+        }
+    }
+}
+
+/// A flag shared between signal handlers and the training loop. Cloning shares it.
+///
+/// The first request wins: `SIGTERM` after `SIGINT` does not change the exit code.
+#[derive(Debug, Clone, Default)]
+pub struct StopFlag {
+    state: Arc<AtomicU8>,
+}
+
+impl StopFlag {
+    /// A flag that nobody has set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the run to stop after its current step. Safe to call from a signal handler.
+    ///
+    /// Returns `false` if a stop had been requested before: the second `SIGINT`, on which the command line exits
+    /// at once.
+    pub fn request(&self, reason: StopReason) -> bool {
+        let value = match reason {
+            StopReason::Interrupt => 1,
+            StopReason::Terminate => 2,
+        };
+        self.state.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The reason, if a stop has been requested.
+    pub fn requested(&self) -> Option<StopReason> {
+        match self.state.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(StopReason::Interrupt),
+            _ => Some(StopReason::Terminate),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_wins_and_the_second_is_told_so() {
+        let flag = StopFlag::new();
+        let handler = flag.clone();
+        assert_eq!(flag.requested(), None);
+        assert!(handler.request(StopReason::Interrupt));
+        assert!(!handler.request(StopReason::Terminate));
+        assert_eq!(flag.requested(), Some(StopReason::Interrupt));
+        assert_eq!(flag.requested().map(StopReason::exit_code), Some(130));
+    }
+}

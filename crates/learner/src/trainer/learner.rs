@@ -1,0 +1,234 @@
+//! Model, optimizer and state of a run: everything a step changes.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::Device;
+use nystromformer::NystromformerForMaskedLm;
+
+use crate::checkpoint::TrainingState;
+use crate::error::{LearnerError, Result};
+use crate::evaluate::evaluate;
+use crate::experiment::Experiment;
+use crate::gradients::{StepGradients, clip_factor, global_norm};
+use crate::masked_lm::{MaskedBatch, MaskedLmData};
+use crate::metrics_log::{EvaluationRecord, StepRecord};
+use crate::optimizer::{AdamW, StepSettings};
+use crate::random::{Purpose, seed_device};
+
+/// A model in training.
+pub struct Learner<'a> {
+    pub(super) experiment: &'a Experiment,
+    pub(super) data: &'a dyn MaskedLmData,
+    /// Without autodiff; the model lives on its autodiff counterpart.
+    pub(super) device: Device,
+    pub(super) total_steps: usize,
+    /// Absent only while the optimizer has it: moved and not cloned, its parameters are updated in place.
+    pub(super) model: Option<NystromformerForMaskedLm>,
+    pub(super) optimizer: AdamW,
+    pub(super) state: TrainingState,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOutcome {
+    /// Mean loss over the predicted tokens of the effective batch, before the update.
+    pub loss: f64,
+    /// L2 norm of the gradient, before clipping.
+    pub grad_norm: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Tokens of the step, padding not counted.
+    pub tokens: usize,
+    /// Whether the update was made; it is not if loss or gradient was not finite.
+    pub applied: bool,
+}
+
+impl<'a> Learner<'a> {
+    /// A learner before its first step, with fresh weights or those of `[model] init_from`.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] if the model or the length of the run make no sense, [`LearnerError::Data`] if there is
+    /// nothing to train on, [`LearnerError::Checkpoint`] if `init_from` cannot be loaded.
+    pub fn new(
+        experiment: &'a Experiment,
+        data: &'a dyn MaskedLmData,
+        device: &Device,
+    ) -> Result<Self> {
+        seed_device(device, experiment.seed, Purpose::Weights);
+        let model = experiment.model.init_masked_lm(&device.clone().autodiff())?.materialize();
+        let mut learner = Self::with_model(experiment, data, device, model)?;
+        if let Some(path) = &experiment.init_from {
+            learner.init_from(path)?;
+        }
+        Ok(learner)
+    }
+
+    pub(super) fn with_model(
+        experiment: &'a Experiment,
+        data: &'a dyn MaskedLmData,
+        device: &Device,
+        model: NystromformerForMaskedLm,
+    ) -> Result<Self> {
+        let examples = data.training_examples();
+        if examples == 0 {
+            return Err(LearnerError::Data(
+                "the corpus gives `0` training examples; add text, or lower `data.seq_len`".to_owned(),
+            ));
+        }
+        let steps_per_epoch = examples.div_ceil(experiment.trainer.batch_size);
+        Ok(Self {
+            experiment,
+            data,
+            device: device.clone(),
+            total_steps: experiment.trainer.total_steps(steps_per_epoch),
+            optimizer: AdamW::new(experiment.optimizer, &model, device),
+            model: Some(model),
+            state: TrainingState::start(experiment.seed),
+        })
+    }
+
+    /// Where training stands.
+    pub fn state(&self) -> &TrainingState {
+        &self.state
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> usize {
+        self.total_steps
+    }
+
+    /// The model, tracked for autodiff.
+    pub fn model(&self) -> &NystromformerForMaskedLm {
+        self.model.as_ref().expect("the model is absent only inside `update`")
+    }
+
+    /// Takes one step: forward and backward over its micro-batches, clipping, update.
+    ///
+    /// If loss or gradient is not finite, weights and moments stay as they are; the step counts, and the next one
+    /// sees new data.
+    ///
+    /// # Errors
+    /// Errors of the data, the model and the device; nothing has changed then.
+    pub fn step(&mut self) -> Result<StepOutcome> {
+        let step = self.state.step;
+        let batches = self.micro_batches(step)?;
+        let predicted: usize = batches.iter().map(MaskedBatch::predicted).sum();
+        let tokens = batches.iter().map(MaskedBatch::tokens).sum();
+        if predicted == 0 {
+            return Err(LearnerError::Data(format!(
+                "step `{}` has no token to predict; raise `data.mlm_probability` or `trainer.batch_size`",
+                step + 1
+            )));
+        }
+        let (loss, gradients) = self.accumulate(step, &batches, predicted)?;
+        let grad_norm = global_norm(self.model(), &gradients)?;
+        let optimizer = &self.experiment.optimizer;
+        let point = self.experiment.schedule.at(
+            step,
+            self.total_steps,
+            optimizer.learning_rate,
+            optimizer.beta_1,
+        );
+        let applied = loss.is_finite() && grad_norm.is_finite();
+        if applied {
+            let settings = StepSettings {
+                learning_rate: point.learning_rate,
+                beta_1: point.beta_1,
+                gradient_scale: clip_factor(grad_norm, self.experiment.trainer.max_grad_norm),
+            };
+            self.update(gradients, settings);
+            self.state.consecutive_skips = 0;
+            self.state.last_loss = Some(loss);
+        } else {
+            self.state.consecutive_skips += 1;
+        }
+        self.state.step += 1;
+        self.state.updates = self.optimizer.completed_steps();
+        self.state.tokens += tokens as u64;
+        Ok(StepOutcome { loss, grad_norm, learning_rate: point.learning_rate, tokens, applied })
+    }
+
+    /// [`Self::step`], timed, as a line of the metrics.
+    pub(super) fn timed_step(&mut self) -> Result<StepRecord> {
+        let started = Instant::now();
+        let outcome = self.step()?;
+        let seconds = started.elapsed().as_secs_f64();
+        self.state.elapsed_seconds += seconds;
+        Ok(StepRecord {
+            step: self.state.step,
+            loss: outcome.loss,
+            learning_rate: outcome.learning_rate,
+            grad_norm: outcome.grad_norm,
+            tokens_per_second: outcome.tokens as f64 / seconds,
+            elapsed_s: self.state.elapsed_seconds,
+            skipped: !outcome.applied,
+        })
+    }
+
+    /// The micro-batches of a step; examples are counted on through all epochs, so every epoch sees each once.
+    fn micro_batches(&self, step: usize) -> Result<Vec<MaskedBatch>> {
+        let trainer = &self.experiment.trainer;
+        let first = step as u64 * trainer.batch_size as u64;
+        let end = first + trainer.batch_size as u64;
+        (first..end)
+            .step_by(trainer.micro_batch_size)
+            .map(|start| {
+                self.data.training_batch(start..(start + trainer.micro_batch_size as u64).min(end))
+            })
+            .collect()
+    }
+
+    /// Mean loss and gradient over all predicted tokens of the step.
+    fn accumulate(
+        &self,
+        step: usize,
+        batches: &[MaskedBatch],
+        predicted: usize,
+    ) -> Result<(f64, GradientsParams)> {
+        let device = self.device.clone().autodiff();
+        let mut gradients = StepGradients::new();
+        let mut loss = 0.0;
+        for (micro_batch, batch) in batches.iter().enumerate() {
+            if batch.predicted() == 0 {
+                continue;
+            }
+            seed_device(&self.device, self.state.seed, Purpose::Dropout { step, micro_batch });
+            let (losses, _) = batch.forward(self.model(), &device)?;
+            let share = losses.sum() / predicted as f64;
+            #[cfg(test)]
+            let share = super::tests::fault::poison(share, step);
+            let backward = share.backward();
+            loss += f64::from(share.try_into_scalar::<f32>().map_err(|error| {
+                LearnerError::Device {
+                    device: self.experiment.device.to_string(),
+                    message: format!("reading back the loss failed: {error}"),
+                }
+            })?);
+            gradients.add(self.model(), GradientsParams::from_grads(backward, self.model()));
+        }
+        Ok((loss, gradients.take()))
+    }
+
+    fn update(&mut self, gradients: GradientsParams, settings: StepSettings) {
+        self.model =
+            self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
+    }
+
+    /// Evaluates the model as it is.
+    ///
+    /// # Errors
+    /// See [`evaluate`].
+    pub fn evaluate(&self) -> Result<EvaluationRecord> {
+        let trainer = &self.experiment.trainer;
+        evaluate(
+            &self.model().valid(),
+            self.data,
+            &self.device,
+            trainer.micro_batch_size,
+            trainer.eval_batches,
+            self.state.step,
+        )
+    }
+}

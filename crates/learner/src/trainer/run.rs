@@ -1,0 +1,235 @@
+//! The loop around the steps: metrics, evaluations, checkpoints, early stopping, and being stopped.
+
+use std::collections::BTreeMap;
+
+use super::learner::Learner;
+use crate::checkpoint::CheckpointStore;
+use crate::error::{LearnerError, Result};
+use crate::metrics_log::{MetricsLog, MetricsRecord};
+use crate::process_memory::peak_resident_bytes;
+use crate::progress::Progress;
+use crate::run_dir::{RunDir, Summary};
+use crate::stop::{StopFlag, StopReason};
+use burn::module::Module;
+
+/// A learner in its run directory.
+pub struct Trainer<'a> {
+    learner: Learner<'a>,
+    run: &'a RunDir,
+    store: CheckpointStore,
+    log: MetricsLog,
+    stop: StopFlag,
+    progress: &'a mut dyn Progress,
+    /// The step of the newest checkpoint, so that none is written twice.
+    saved_step: Option<usize>,
+}
+
+/// How a run, or this session of it, came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// All steps were taken.
+    Finished,
+    /// The validation loss had stopped falling.
+    EarlyStopping,
+    /// It was asked to stop, and saved a checkpoint first.
+    Stopped(StopReason),
+}
+
+impl EndedBy {
+    /// The process exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Finished | Self::EarlyStopping => 0,
+            Self::Stopped(reason) => reason.exit_code(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::EarlyStopping => "early_stopping",
+            Self::Stopped(StopReason::Interrupt) => "interrupt",
+            Self::Stopped(StopReason::Terminate) => "terminate",
+        }
+    }
+}
+
+/// What came of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// How it ended.
+    pub ended_by: EndedBy,
+    /// What `summary.json` says.
+    pub summary: Summary,
+}
+
+impl<'a> Trainer<'a> {
+    /// A trainer for `learner`, which is fresh or was restored from the newest checkpoint of `run`.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`] if the run directory cannot be written.
+    pub fn new(
+        learner: Learner<'a>,
+        run: &'a RunDir,
+        stop: StopFlag,
+        progress: &'a mut dyn Progress,
+    ) -> Result<Self> {
+        let step = learner.state().step;
+        Ok(Self {
+            store: run.checkpoints()?,
+            log: run.metrics(step)?,
+            saved_step: (step > 0).then_some(step),
+            learner,
+            run,
+            stop,
+            progress,
+        })
+    }
+
+    /// Trains to the end, or until stopped.
+    ///
+    /// # Errors
+    /// [`LearnerError::NonFinite`] after too many skipped steps in a row, and the errors of a step, an evaluation or a
+    /// checkpoint. The checkpoints written before are intact.
+    pub fn fit(mut self) -> Result<Outcome> {
+        let total = self.learner.total_steps();
+        let name = &self.learner.experiment.name;
+        self.progress.start(name, self.learner.state().step, total);
+        let ended_by = self.run_steps(total);
+        self.progress.finish();
+        let ended_by = ended_by?;
+        let summary = self.summary(ended_by);
+        self.run.write_summary(&summary)?;
+        Ok(Outcome { ended_by, summary })
+    }
+
+    fn run_steps(&mut self, total: usize) -> Result<EndedBy> {
+        let trainer = &self.learner.experiment.trainer;
+        loop {
+            let step = self.learner.state().step;
+            if let Some(ended_by) = self.end(step, total) {
+                self.save()?;
+                return Ok(ended_by);
+            }
+            let record = self.learner.timed_step()?;
+            self.log.append(&MetricsRecord::Train(record))?;
+            self.progress.step(&record);
+            self.refuse_endless_skipping()?;
+
+            let step = record.step;
+            let is_last = step == total;
+            let evaluates = trainer.eval_every > 0 && self.learner.data.validation_examples() > 0;
+            let mut is_best = false;
+            if evaluates && (is_last || step.is_multiple_of(trainer.eval_every)) {
+                is_best = self.evaluate()?;
+            }
+            if is_best || is_last || step.is_multiple_of(trainer.checkpoint_every) {
+                self.save()?;
+            }
+        }
+    }
+
+    /// Whether, and why, no further step is to be taken.
+    fn end(&self, step: usize, total: usize) -> Option<EndedBy> {
+        if step >= total {
+            return Some(EndedBy::Finished);
+        }
+        let patience = self.learner.experiment.trainer.early_stopping_patience;
+        if patience > 0 && self.learner.state().evaluations_without_improvement >= patience {
+            return Some(EndedBy::EarlyStopping);
+        }
+        let by_display = self.progress.stop_requested().then_some(StopReason::Interrupt);
+        self.stop.requested().or(by_display).map(EndedBy::Stopped)
+    }
+
+    fn refuse_endless_skipping(&self) -> Result<()> {
+        let consecutive = self.learner.state().consecutive_skips;
+        if consecutive == 0 {
+            return Ok(());
+        }
+        let step = self.learner.state().step;
+        tracing::warn!(step, consecutive, "step skipped: loss or gradient is not finite");
+        if consecutive < self.learner.experiment.trainer.max_skipped_steps {
+            return Ok(());
+        }
+        let last_good = match self.saved_step {
+            Some(saved) => {
+                format!("the last checkpoint is `{}`", self.store.path(saved).display())
+            }
+            None => "there is no checkpoint yet".to_owned(),
+        };
+        Err(LearnerError::NonFinite {
+            step,
+            consecutive,
+            advice: format!("lower `optimizer.learning_rate` or set `trainer.max_grad_norm`; {last_good}"),
+        })
+    }
+
+    /// Evaluates and notes the result; says whether it is the best so far.
+    fn evaluate(&mut self) -> Result<bool> {
+        let record = self.learner.evaluate()?;
+        self.log.append(&MetricsRecord::Validation(record))?;
+        self.progress.evaluation(&record);
+        let state = &mut self.learner.state;
+        state.last_evaluation = Some(record);
+        let is_best = state.best_evaluation.is_none_or(|best| record.loss < best.loss);
+        if is_best {
+            state.best_evaluation = Some(record);
+            state.evaluations_without_improvement = 0;
+        } else {
+            state.evaluations_without_improvement += 1;
+        }
+        Ok(is_best)
+    }
+
+    /// Saves the state, unless it is saved already, and retires old checkpoints.
+    fn save(&mut self) -> Result<()> {
+        let step = self.learner.state().step;
+        if step == 0 || self.saved_step == Some(step) {
+            return Ok(());
+        }
+        self.log.sync()?;
+        let checkpoint = self.learner.save(&self.store)?;
+        self.saved_step = Some(step);
+        self.progress.note(&format!("saved {}", checkpoint.path.display()));
+        let best = self.learner.state().best_evaluation.map(|best| best.step);
+        self.store.retire(self.learner.experiment.trainer.keep_last, best)
+    }
+
+    fn summary(&self, ended_by: EndedBy) -> Summary {
+        let experiment = self.learner.experiment;
+        let state = self.learner.state();
+        let mut fingerprints = self.learner.data.fingerprints();
+        fingerprints.insert("config".to_owned(), experiment.fingerprint());
+        Summary {
+            name: experiment.name.clone(),
+            ended_by: ended_by.name().to_owned(),
+            steps: state.step,
+            skipped_steps: state.step - state.updates,
+            final_train_loss: state.last_loss,
+            final_evaluation: state.last_evaluation,
+            best_evaluation: state.best_evaluation,
+            wall_seconds: state.elapsed_seconds,
+            tokens_per_second: state.tokens as f64 / state.elapsed_seconds.max(f64::MIN_POSITIVE),
+            tokens: state.tokens,
+            peak_rss_bytes: peak_resident_bytes(),
+            parameters: self.learner.model().num_params(),
+            device: experiment.device.to_string(),
+            dtype: "float32".to_owned(),
+            seed: experiment.seed,
+            versions: versions(),
+            fingerprints,
+        }
+    }
+}
+
+/// Versions that a result depends on.
+fn versions() -> BTreeMap<String, String> {
+    [("nystromformer-learner", env!("CARGO_PKG_VERSION")), ("burn", BURN_VERSION)]
+        .into_iter()
+        .map(|(name, version)| (name.to_owned(), version.to_owned()))
+        .collect()
+}
+
+/// The version that the workspace pins exactly.
+const BURN_VERSION: &str = "0.22.1";

@@ -1,0 +1,16 @@
+//! The learner's integration tests, in one binary: linking Burn once is dear enough.
+//!
+//! Dropout draws from the device's generator, which the `flex` backend keeps once per process. Tests that train with
+//! dropout must therefore not share a process at the same time: `cargo nextest` gives each its own, and under
+//! `cargo test` they take turns at [`training_lock`].
+
+mod golden_optimizer;
+mod golden_schedules;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by every test that draws random numbers on a device.
+fn training_lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
