@@ -1,21 +1,30 @@
 //! `--device`, for the commands that read no experiment.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use nystromformer_learner::device::DeviceKind;
 
 /// The device to compute on.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DeviceArg {
-    /// flex (the CPU), or a device whose cargo feature is compiled in: wgpu, vulkan, cuda, metal, rocm, ndarray.
-    #[arg(long, default_value = "flex")]
-    device: String,
+    /// flex is the CPU; the others need the cargo feature of their name.
+    #[arg(long, default_value = "flex", value_name = "DEVICE", value_parser = parser())]
+    device: DeviceKind,
 }
 
 impl DeviceArg {
     /// The device named.
-    ///
-    /// # Errors
-    /// If there is no such device.
-    pub fn kind(&self) -> anyhow::Result<DeviceKind> {
-        Ok(self.device.parse()?)
+    pub fn kind(&self) -> DeviceKind {
+        self.device
     }
+}
+
+/// Accepts the names that a configuration accepts.
+fn parser() -> impl TypedValueParser<Value = DeviceKind> {
+    let names = DeviceKind::ALL.map(DeviceKind::name);
+    PossibleValuesParser::new(names).map(|name| {
+        DeviceKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .expect("the parser accepts only these names")
+    })
 }

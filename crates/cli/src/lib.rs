@@ -12,6 +12,7 @@ pub mod failure;
 pub mod logging;
 pub mod model_dir;
 pub mod output;
+pub mod preparation;
 pub mod signals;
 
 pub use command::run;

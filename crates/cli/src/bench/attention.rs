@@ -114,7 +114,7 @@ pub fn bench_attention(
         backward,
         seconds_median: timings.median(),
         seconds_min: timings.min(),
-        peak_rss_mib: process_memory::peak_rss_bytes().unwrap_or(0) >> 20,
+        peak_rss_mib: process_memory::peak_resident_bytes() >> 20,
         threads: rayon::current_num_threads(),
     })
 }

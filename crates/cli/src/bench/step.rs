@@ -1,7 +1,7 @@
 //! `bench step`: one training step, or one forward pass, of a named workload on random tokens.
 
 use burn::{
-    module::{AutodiffModule, Module},
+    module::Module,
     optim::GradientsParams,
     tensor::{Device, Distribution, Int, Tensor},
 };
@@ -96,13 +96,13 @@ pub fn bench_step(
         step_s_min: round4(timings.min()),
         tokens_per_s: (shape.batch * shape.seq_len) as f64 / timings.median(),
         loss: round4(loss),
-        peak_rss_mib: process_memory::peak_rss_bytes().unwrap_or(0) >> 20,
+        peak_rss_mib: process_memory::peak_resident_bytes() >> 20,
         threads: rayon::current_num_threads(),
     })
 }
 
 /// Forward, backward and AdamW; reading the loss back ends a step, as it does in the peer.
-fn train<M: AutodiffModule>(
+fn train<M: Module>(
     model: M,
     steps: usize,
     warmup: usize,

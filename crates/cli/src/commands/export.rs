@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use nystromformer_interop::export_masked_lm;
+use nystromformer_interop::{ExportOptions, export_masked_lm};
 
 use crate::{model_dir, output};
 
@@ -17,6 +17,10 @@ pub struct Args {
     /// The folder to write; must not exist yet, or be empty.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
+    /// Tokens per input that transformers should expect of a model with Nyström attention: there the length is
+    /// fixed. Default: the longest that the model has positions for.
+    #[arg(long, value_name = "N")]
+    seq_len: Option<usize>,
 }
 
 /// Runs the command.
@@ -25,7 +29,8 @@ pub struct Args {
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let source = model_dir::resolve(&args.model)?;
-    for note in export_masked_lm(&source, &args.output)? {
+    let options = ExportOptions { seq_len: args.seq_len, ..ExportOptions::default() };
+    for note in export_masked_lm(&source, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("exported `{}` to `{}`", source.display(), args.output.display()));

@@ -32,7 +32,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = model_dir::resolve(&args.model.model)?;
-    let device = args.model.device.kind()?.open()?;
+    let device = args.model.device.kind().open()?;
     let model = load_masked_lm(&folder, &device)?;
     let bytes = fs::read(&args.input)
         .with_context(|| format!("cannot read `{}`", args.input.display()))?;

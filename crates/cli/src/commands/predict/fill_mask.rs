@@ -35,7 +35,7 @@ struct Candidate {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = model_dir::resolve(&args.model.model)?;
-    let device = args.model.device.kind()?.open()?;
+    let device = args.model.device.kind().open()?;
     let tokenizer = TextTokenizer::load(&folder, true)?;
     let filler = FillMask { model: load_masked_lm(&folder, &device)?, tokenizer, device };
     if args.texts.is_empty() {
