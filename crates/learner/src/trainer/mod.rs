@@ -10,10 +10,14 @@
 
 mod checkpointing;
 pub mod learner;
+pub mod dry_run;
 pub mod run;
+pub mod session;
 #[cfg(test)]
 mod tests;
 
+pub use dry_run::DryRun;
 pub use checkpointing::model_folder;
 pub use learner::{Learner, StepOutcome};
 pub use run::{EndedBy, Outcome, Trainer};
+pub use session::{RunRequest, Session};
