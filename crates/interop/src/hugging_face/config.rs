@@ -1,0 +1,229 @@
+//! `config.json`: Hugging Face's keys, and the four that it does not have.
+//!
+//! Their values mean what they mean to transformers. A file without the key `semantics` was written by
+//! transformers, so its model computes the `hf` semantics. Keys that change nothing here are accepted and
+//! ignored; values that would change the model into one that this library does not have are refused.
+
+use std::path::Path;
+
+use nystromformer::{AttentionKind, NystromformerConfig, PinvInit, Semantics};
+use serde_json::{Map, Value, json};
+
+use super::weights::read_json;
+use crate::error::InteropError;
+
+/// Name of the file in a model folder.
+pub const CONFIG_NAME: &str = "config.json";
+
+/// Keys that have one value for which a model exists here: the key, that value, and why no other.
+const FIXED: [(&str, Value, &str); 8] = [
+    ("add_cross_attention", Value::Bool(false), "the model is an encoder without cross-attention"),
+    ("is_encoder_decoder", Value::Bool(false), "the model is an encoder"),
+    (
+        "inv_coeff_init_option",
+        Value::Bool(false),
+        "transformers itself fails on any other value; the choice is called pinv_init here",
+    ),
+    ("tie_encoder_decoder", Value::Bool(false), "there is no decoder to tie"),
+    (
+        "tie_word_embeddings",
+        Value::Bool(true),
+        "the prediction head shares the token embedding; retrain with the two tied",
+    ),
+    ("pruned_heads", Value::Null, "pruned heads are not supported; save the model unpruned"),
+    ("quantization_config", Value::Null, "save the weights unquantized"),
+    ("auto_map", Value::Null, "code that comes with a model is never run; remove the key"),
+];
+
+/// Keys that describe the file, the run, a tokenizer, text generation or another head, but not the encoder's
+/// or the masked-language-modelling head's computation.
+const IGNORED: [&str; 69] = [
+    "_attn_implementation_autoset",
+    "_commit_hash",
+    "_name_or_path",
+    "_num_labels",
+    "architectures",
+    "attn_implementation",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "chunk_size_feed_forward",
+    "classifier_dropout",
+    "cls_token_id",
+    "cross_attention_hidden_size",
+    "decoder_start_token_id",
+    "diversity_penalty",
+    "do_sample",
+    "dtype",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "finetuning_task",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "gradient_checkpointing",
+    "id2label",
+    "label2id",
+    "length_penalty",
+    "mask_token_id",
+    "max_length",
+    "min_length",
+    "model_type",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_labels",
+    "num_return_sequences",
+    "output_attentions",
+    "output_hidden_states",
+    "output_past",
+    "output_scores",
+    "position_embedding_type",
+    "prefix",
+    "problem_type",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "return_dict",
+    "return_dict_in_generate",
+    "sep_token_id",
+    "suppress_tokens",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "task_specific_params",
+    "temperature",
+    "tf_legacy_loss",
+    "tokenizer_class",
+    "top_k",
+    "top_p",
+    "torch_dtype",
+    "torchscript",
+    "transformers_version",
+    "typical_p",
+    "unk_token_id",
+    "use_bfloat16",
+    "use_cache",
+    "use_return_dict",
+    "xla_device",
+    "language",
+];
+
+/// Reads `dir/config.json`.
+///
+/// Keys that are absent have transformers' defaults. Without the key `semantics`, the model has transformers'
+/// behaviour: `semantics = hf`, `pinv_init = original`, `attention = nystrom`. A `conv_kernel_size` of
+/// `null` is 0, no convolution.
+///
+/// # Errors
+/// If the file is absent, not JSON, of another architecture, has a key that is not known or a value that no
+/// model here computes.
+pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
+    let path = dir.join(CONFIG_NAME);
+    let refuse = |key: &str, value: &Value, reason: String| InteropError::Config {
+        path: path.clone(),
+        key: key.into(),
+        value: value.to_string(),
+        reason,
+    };
+
+    let found = read_json(&path, "a model folder holds config.json and the weights")?;
+    match found.get("model_type") {
+        None => {}
+        Some(Value::String(name)) if name == "nystromformer" => {}
+        Some(other) => {
+            let reason = "only `nystromformer` models can be read; choose such a folder".into();
+            return Err(refuse("model_type", other, reason));
+        }
+    }
+    match found.get("position_embedding_type") {
+        None => {}
+        Some(Value::String(name)) if name == "absolute" => {}
+        Some(other) => {
+            let reason = "only `absolute` position embeddings are supported".into();
+            return Err(refuse("position_embedding_type", other, reason));
+        }
+    }
+
+    let known = known_keys();
+    let mut ours = Map::new();
+    for (key, value) in found {
+        if let Some((_, allowed, reason)) = FIXED.iter().find(|(fixed, ..)| *fixed == key) {
+            let empty = value.as_object().is_some_and(Map::is_empty);
+            if value != *allowed && !(allowed.is_null() && empty) {
+                return Err(refuse(&key, &value, format!("must be `{allowed}`: {reason}")));
+            }
+        } else if known.contains_key(&key) {
+            let value = match (key.as_str(), value) {
+                ("conv_kernel_size", Value::Null) => json!(0),
+                // Not part of the computation: an absent id is any id.
+                ("bos_token_id" | "eos_token_id", Value::Null) => continue,
+                (_, value) => value,
+            };
+            let single = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
+            if let Err(error) = serde_json::from_value::<NystromformerConfig>(single) {
+                return Err(refuse(&key, &value, error.to_string()));
+            }
+            ours.insert(key, value);
+        } else if !IGNORED.contains(&key.as_str()) {
+            let reason = "unknown key; remove it if the model does not depend on it".into();
+            return Err(refuse(&key, &value, reason));
+        }
+    }
+
+    let is_hf = ours.get("semantics").is_none_or(|semantics| semantics == "hf");
+    for (key, default) in [
+        ("semantics", json!(Semantics::Hf)),
+        ("attention", json!(AttentionKind::Nystrom)),
+        ("pinv_init", if is_hf { json!(PinvInit::Original) } else { json!(PinvInit::Exact) }),
+    ] {
+        ours.entry(key).or_insert(default);
+    }
+    let config: NystromformerConfig = serde_json::from_value(Value::Object(ours))
+        .map_err(|error| InteropError::Damaged { path: path.clone(), reason: error.to_string() })?;
+    config.validate().map_err(|source| InteropError::Model { path, source })?;
+    Ok(config)
+}
+
+/// Writes `dir/config.json`, which [`read_config`] and transformers read; the folder must exist.
+///
+/// # Errors
+/// If the configuration is not valid or the file cannot be written.
+pub fn write_config(config: &NystromformerConfig, dir: &Path) -> Result<(), InteropError> {
+    let path = dir.join(CONFIG_NAME);
+    config.validate().map_err(|source| InteropError::Model { path: path.clone(), source })?;
+    let text = format!("{:#}\n", to_json(config));
+    std::fs::write(&path, text).map_err(|source| InteropError::Write { path, source })
+}
+
+/// The configuration as transformers writes it, with our keys among theirs, sorted.
+fn to_json(config: &NystromformerConfig) -> Value {
+    let mut keys = keys_of(config);
+    if config.conv_kernel_size == 0 {
+        keys.insert("conv_kernel_size".into(), Value::Null);
+    }
+    for (key, value) in [
+        ("add_cross_attention", json!(false)),
+        ("architectures", json!(["NystromformerForMaskedLM"])),
+        ("inv_coeff_init_option", json!(false)),
+        ("model_type", json!("nystromformer")),
+        ("tie_word_embeddings", json!(true)),
+        ("torch_dtype", json!("float32")),
+    ] {
+        keys.insert(key.into(), value);
+    }
+    let sorted: std::collections::BTreeMap<String, Value> = keys.into_iter().collect();
+    json!(sorted)
+}
+
+/// Every key that [`NystromformerConfig`] has.
+fn known_keys() -> Map<String, Value> {
+    keys_of(&NystromformerConfig::default())
+}
+
+fn keys_of(config: &NystromformerConfig) -> Map<String, Value> {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(keys)) => keys,
+        other => unreachable!("a struct of plain fields serialises to an object, got {other:?}"),
+    }
+}

@@ -1,0 +1,283 @@
+//! Folder to folder: what transformers can load, and what it will compute.
+//!
+//! transformers computes the `hf` semantics only. A model trained with `paper` semantics can be exported all
+//! the same: the weights are the same, and `segment_means_seq_len` is set to the one input length that
+//! transformers will accept. What then differs is returned as notes and written to the model card.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::Device;
+use nystromformer::{AttentionKind, NystromformerConfig, PinvInit, Semantics};
+
+use super::{config::write_config, load::load_masked_lm, save::save_weights, tokenizer_files};
+use crate::{error::InteropError, model_card::ModelCard, scratch::ScratchFolder};
+
+/// Name of the model card in a model folder.
+const CARD_NAME: &str = "README.md";
+
+/// Iterations of the pseudo-inverse in transformers, which has no key for it.
+const HF_PINV_ITERATIONS: usize = 6;
+
+/// What [`export_masked_lm`] cannot see in the source folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Tokens per input that transformers should expect of a `paper` model with Nyström attention, usually
+    /// the length it was trained on. It is rounded up to a multiple of `num_landmarks`, or down where the
+    /// model has no positions for that. Default: the longest such length.
+    pub seq_len: Option<usize>,
+    /// Folder of the tokenizer's files. Default: the source folder.
+    pub tokenizer_dir: Option<PathBuf>,
+}
+
+/// What an export or import wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Files in the output folder.
+    pub files: Vec<String>,
+    /// What transformers will compute differently from this library, a sentence or two each.
+    pub notes: Vec<String>,
+}
+
+/// Writes a folder that transformers' `AutoModelForMaskedLM` and `AutoTokenizer` load, from a folder that
+/// [`load_masked_lm`] reads.
+///
+/// It holds `config.json`, `model.safetensors`, the tokenizer's files if there are any, and a model card. It
+/// appears complete or not at all; `output` must be absent or an empty folder. The model passes through the
+/// CPU, whatever device it was trained on.
+///
+/// # Errors
+/// As for [`load_masked_lm`]; if `output` is in use or cannot be written.
+pub fn export_masked_lm(
+    source: &Path,
+    output: &Path,
+    options: &ExportOptions,
+) -> Result<Exported, InteropError> {
+    let scratch = ScratchFolder::beside(output)?;
+    let model = load_masked_lm(source, &Device::flex())?;
+    let (config, notes) = for_transformers(model.config(), options.seq_len);
+
+    save_weights(&model, scratch.path())?;
+    write_config(&config, scratch.path())?;
+    let tokenizer_dir = options.tokenizer_dir.as_deref().unwrap_or(source);
+    let input_len = input_len(&config);
+    let tokenizer = tokenizer_files::copy(tokenizer_dir, scratch.path(), &config, input_len)?;
+    let card = ModelCard {
+        name: &output.file_name().unwrap_or_default().to_string_lossy(),
+        config: &config,
+        fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
+        has_tokenizer: !tokenizer.is_empty(),
+        notes: &notes,
+    };
+    let path = scratch.path().join(CARD_NAME);
+    fs::write(&path, card.to_string()).map_err(|source| InteropError::Write { path, source })?;
+
+    finish(scratch, notes)
+}
+
+/// Writes foreign weights as a folder of the same form: a folder in any form that [`load_masked_lm`] reads
+/// becomes one with `config.json`, `model.safetensors`, and the source's tokenizer and model card.
+///
+/// The model keeps its semantics. As with [`export_masked_lm`], the output appears complete or not at all.
+///
+/// # Errors
+/// As for [`export_masked_lm`].
+pub fn import_masked_lm(from: &Path, output: &Path) -> Result<Exported, InteropError> {
+    let scratch = ScratchFolder::beside(output)?;
+    let model = load_masked_lm(from, &Device::flex())?;
+    let config = model.config();
+
+    save_weights(&model, scratch.path())?;
+    write_config(config, scratch.path())?;
+    tokenizer_files::copy(from, scratch.path(), config, input_len(config))?;
+    let card = from.join(CARD_NAME);
+    if card.is_file() {
+        fs::copy(&card, scratch.path().join(CARD_NAME))
+            .map_err(|source| InteropError::Read { path: card, source })?;
+    }
+
+    let mut notes = Vec::new();
+    if config.semantics == Semantics::Hf
+        && config.attention == AttentionKind::Nystrom
+        && config.is_full_attention()
+    {
+        notes.push(format!(
+            "num_landmarks and segment_means_seq_len are both {}: by transformers' rule this model \
+             computes exact attention, in O(n²). For Nyström attention, set segment_means_seq_len to the \
+             length of your inputs, or semantics to \"paper\".",
+            config.num_landmarks
+        ));
+    }
+    finish(scratch, notes)
+}
+
+/// Lists the files and gives the folder its name.
+fn finish(scratch: ScratchFolder, notes: Vec<String>) -> Result<Exported, InteropError> {
+    let read = |source| InteropError::Read { path: scratch.path().to_owned(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(scratch.path()).map_err(read)? {
+        files.push(entry.map_err(read)?.file_name().to_string_lossy().into_owned());
+    }
+    files.sort();
+    scratch.publish()?;
+    Ok(Exported { files, notes })
+}
+
+/// Whether transformers will compute Nyström attention for this `config.json`.
+fn transformers_approximates(config: &NystromformerConfig) -> bool {
+    config.num_landmarks != config.segment_means_seq_len
+}
+
+/// Tokens of the longest input that transformers can read.
+fn input_len(config: &NystromformerConfig) -> usize {
+    if transformers_approximates(config) {
+        config.segment_means_seq_len
+    } else {
+        config.max_position_embeddings
+    }
+}
+
+/// The configuration to write for transformers, and what it will compute differently.
+fn for_transformers(
+    config: &NystromformerConfig,
+    seq_len: Option<usize>,
+) -> (NystromformerConfig, Vec<String>) {
+    let mut exported = config.clone();
+    let mut notes = Vec::new();
+    let landmarks = config.num_landmarks;
+
+    if config.attention == AttentionKind::Softmax {
+        // The one switch that transformers has for exact attention.
+        exported.segment_means_seq_len = landmarks;
+        notes.push(format!(
+            "Attention is exact. segment_means_seq_len equals num_landmarks = {landmarks}, which is how \
+             transformers is told so; inputs may have any length up to {}.",
+            config.max_position_embeddings
+        ));
+    } else if config.semantics == Semantics::Paper {
+        exported.segment_means_seq_len = fitting_seq_len(config, seq_len);
+        notes.push(
+            "The model was trained with `paper` semantics, where padding takes no part in anything. \
+             transformers lets padding into the landmarks and into the convolution, so its predictions for \
+             padded inputs differ; those for inputs that fill the length are the same up to the starting \
+             point of the pseudo-inverse."
+                .into(),
+        );
+        if transformers_approximates(&exported) {
+            notes.push(format!(
+                "transformers needs inputs of exactly segment_means_seq_len = {} tokens: pad or truncate to \
+                 that. To use another length, change the key to it; it must be a multiple of num_landmarks \
+                 = {landmarks}.",
+                exported.segment_means_seq_len
+            ));
+        } else {
+            notes.push(format!(
+                "The one length that fits, {landmarks}, equals num_landmarks, for which transformers computes \
+                 exact attention instead of the approximation.",
+            ));
+        }
+    }
+
+    if config.semantics == Semantics::Paper
+        && config.is_full_attention()
+        && config.conv_kernel_size > 0
+    {
+        notes.push(
+            "The model was trained with `paper` semantics, where padding takes no part in anything. \
+             transformers convolves padded positions too, so its predictions beside padding differ; those \
+             for unpadded inputs are the same."
+                .into(),
+        );
+    }
+    if transformers_approximates(&exported) && config.pinv_iterations != HF_PINV_ITERATIONS {
+        notes.push(format!(
+            "The model was trained with {} iterations of the pseudo-inverse; transformers always computes \
+             {HF_PINV_ITERATIONS}.",
+            config.pinv_iterations
+        ));
+    }
+    if transformers_approximates(&exported) && config.pinv_init == PinvInit::Exact {
+        notes.push(
+            "The pseudo-inverse of each matrix started from that matrix's own scale; transformers takes one \
+             scale from the whole batch, so a prediction there depends slightly on the batch."
+                .into(),
+        );
+    }
+    (exported, notes)
+}
+
+/// The multiple of `num_landmarks` next to `wanted` for which the model has positions, upwards first;
+/// without `wanted`, the longest.
+fn fitting_seq_len(config: &NystromformerConfig, wanted: Option<usize>) -> usize {
+    let landmarks = config.num_landmarks;
+    let longest = (config.max_position_embeddings / landmarks * landmarks).max(landmarks);
+    match wanted {
+        None => longest,
+        Some(wanted) => wanted.max(1).div_ceil(landmarks).saturating_mul(landmarks).min(longest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(num_landmarks: usize, max_position_embeddings: usize) -> NystromformerConfig {
+        NystromformerConfig { num_landmarks, max_position_embeddings, ..Default::default() }
+    }
+
+    #[test]
+    fn the_length_is_a_multiple_that_has_positions() {
+        for (landmarks, positions, wanted, fitting) in [
+            (64, 512, None, 512),
+            (64, 510, None, 448),
+            (64, 512, Some(128), 128),
+            (64, 512, Some(100), 128),
+            (64, 510, Some(500), 448),
+            (64, 512, Some(9999), 512),
+            (64, 512, Some(0), 64),
+            (64, 32, None, 64),
+        ] {
+            assert_eq!(fitting_seq_len(&config(landmarks, positions), wanted), fitting);
+        }
+    }
+
+    #[test]
+    fn exact_attention_is_switched_on_by_transformers_rule() {
+        let exact = NystromformerConfig {
+            attention: AttentionKind::Softmax,
+            segment_means_seq_len: 512,
+            ..config(32, 512)
+        };
+        let (exported, notes) = for_transformers(&exact, Some(256));
+        assert_eq!(exported.segment_means_seq_len, 32);
+        assert!(notes[0].starts_with("Attention is exact."));
+        assert!(notes[1].contains("convolves padded positions"));
+        assert_eq!(notes.len(), 2);
+    }
+
+    #[test]
+    fn a_model_that_transformers_computes_alike_has_no_notes() {
+        let hf = NystromformerConfig {
+            semantics: Semantics::Hf,
+            pinv_init: PinvInit::Original,
+            segment_means_seq_len: 256,
+            ..config(64, 512)
+        };
+        assert_eq!(for_transformers(&hf, None), (hf.clone(), Vec::new()));
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let paper = NystromformerConfig { pinv_iterations: 12, ..config(64, 512) };
+        let (exported, notes) = for_transformers(&paper, None);
+        assert_eq!(exported.segment_means_seq_len, 512);
+        for (note, words) in
+            notes.iter().zip(["`paper` semantics", "exactly", "12 iterations", "batch"])
+        {
+            assert!(note.contains(words), "{note}");
+        }
+        assert_eq!(notes.len(), 4);
+    }
+}

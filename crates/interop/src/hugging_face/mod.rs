@@ -1,0 +1,24 @@
+//! Hugging Face's folder format.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`config`] | `config.json`: their keys and ours |
+//! | [`names`] | the parameters' published names and shapes |
+//! | `weights` | opening weight files: safetensors or pickle, whole or in shards |
+//! | [`load`] | matching what a file holds with what a model needs |
+//! | [`save`] | the other way |
+//! | `tokenizer_files` | the tokenizer that travels with a model |
+//! | [`export`] | folder to folder |
+
+pub mod config;
+pub mod export;
+pub mod load;
+pub mod names;
+pub mod save;
+mod tokenizer_files;
+mod weights;
+
+pub use config::{read_config, write_config};
+pub use export::{ExportOptions, Exported, export_masked_lm, import_masked_lm};
+pub use load::{LoadReport, load_masked_lm, load_masked_lm_weights};
+pub use save::save_masked_lm;

@@ -1,0 +1,52 @@
+//! Writing a model's folder.
+
+use std::{fs, path::Path};
+
+use burn::{
+    store::{
+        BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, SafetensorsStore,
+    },
+    tensor::DType,
+};
+use nystromformer::NystromformerForMaskedLm;
+
+use super::{config::write_config, names::TO_PUBLISHED, weights::WEIGHTS_NAME};
+use crate::error::InteropError;
+
+/// Writes `config.json` and `model.safetensors` to a folder, which is made if absent; either file is
+/// replaced if present.
+///
+/// Weights are stored in 32-bit floats under transformers' names, the tied decoder only once, as the token
+/// embedding. The same model gives the same bytes, and [`load_masked_lm`](super::load_masked_lm) gives back
+/// the same bits. Each file is complete or absent; that both are is for the caller to ensure, by writing to a
+/// scratch folder and renaming it.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn save_masked_lm(model: &NystromformerForMaskedLm, dir: &Path) -> Result<(), InteropError> {
+    fs::create_dir_all(dir)
+        .map_err(|source| InteropError::Write { path: dir.to_owned(), source })?;
+    write_config(model.config(), dir)?;
+    save_weights(model, dir)
+}
+
+/// Writes `dir/model.safetensors`; the folder must exist.
+pub(super) fn save_weights(
+    model: &NystromformerForMaskedLm,
+    dir: &Path,
+) -> Result<(), InteropError> {
+    let path = dir.join(WEIGHTS_NAME);
+    let mut store = SafetensorsStore::from_file(&path)
+        .overwrite(true)
+        .with_to_adapter(BurnToPyTorchAdapter.chain(FloatCastAdapter::to(DType::F32)))
+        .clear_metadata()
+        // transformers refuses a file that does not say which library's tensors it holds.
+        .metadata("format", "pt");
+    for (module_path, published) in TO_PUBLISHED {
+        store = store.with_key_remapping(module_path, published);
+    }
+    model.save_into(&mut store).map_err(|error| InteropError::Write {
+        path,
+        source: std::io::Error::other(error.to_string()),
+    })
+}

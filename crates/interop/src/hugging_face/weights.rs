@@ -1,0 +1,149 @@
+//! Opening weight files: safetensors or pickle, whole or in shards.
+//!
+//! Opening reads headers only; the numbers stay on disk until they are drawn. Pickles are read as data, by
+//! a parser that executes nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Component, Path, PathBuf},
+};
+
+use burn::store::{ModuleStore, PytorchStore, SafetensorsStore, burn_pack::Tensor};
+use serde_json::{Map, Value};
+
+use super::names::full_name;
+use crate::error::InteropError;
+
+/// Name of the weight file that this library writes.
+pub(super) const WEIGHTS_NAME: &str = "model.safetensors";
+
+/// Names to look for in a folder, in transformers' order of preference.
+const CANDIDATES: [&str; 4] = [
+    WEIGHTS_NAME,
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// Largest JSON file read. The largest index in use has under a megabyte.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+/// The tensors of one model, unread.
+pub(super) struct WeightFiles {
+    /// What messages name: the weight file, or the index of several.
+    pub path: PathBuf,
+    /// By full name.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Size of all files together.
+    pub bytes: u64,
+}
+
+impl WeightFiles {
+    /// Opens the weights in folder `path`, or the weight file or index `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, InteropError> {
+        let path = find(path)?;
+        let files = if path.extension().is_some_and(|extension| extension == "json") {
+            shards(&path)?
+        } else {
+            vec![path.clone()]
+        };
+
+        let mut weights = Self { path, tensors: BTreeMap::new(), bytes: 0 };
+        for file in files {
+            weights.bytes = weights.bytes.saturating_add(regular_file_size(&file)?);
+            for (stored, tensor) in open_file(&file)? {
+                let name = full_name(&stored);
+                if weights.tensors.insert(name.clone(), tensor).is_some() {
+                    let reason = format!("it brings a second `{name}`");
+                    return Err(InteropError::Damaged { path: file, reason });
+                }
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// The file to open for `path`.
+fn find(path: &Path) -> Result<PathBuf, InteropError> {
+    if !path.is_dir() {
+        regular_file_size(path)?;
+        return Ok(path.to_owned());
+    }
+    CANDIDATES.iter().map(|name| path.join(name)).find(|candidate| candidate.exists()).ok_or_else(
+        || InteropError::Missing {
+            path: path.join(WEIGHTS_NAME),
+            expected: format!("a model folder holds one of {}", CANDIDATES.join(", ")),
+        },
+    )
+}
+
+/// Tensors of one file by stored name.
+fn open_file(path: &Path) -> Result<BTreeMap<String, Tensor>, InteropError> {
+    let damaged = |reason: String| InteropError::Damaged { path: path.to_owned(), reason };
+    let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
+    let tensors = if is_safetensors {
+        SafetensorsStore::from_file(path).get_all_tensors().cloned().map_err(|e| e.to_string())
+    } else {
+        PytorchStore::from_file(path)
+            .map_indices_contiguous(false)
+            .get_all_tensors()
+            .cloned()
+            .map_err(|e| e.to_string())
+    };
+    tensors.map_err(damaged)
+}
+
+/// The distinct files that an index names.
+fn shards(index: &Path) -> Result<Vec<PathBuf>, InteropError> {
+    let damaged = |reason: String| InteropError::Damaged { path: index.to_owned(), reason };
+    let content = read_json(index, "a model folder holds the index of its shards")?;
+    let Some(Value::Object(weight_map)) = content.get("weight_map") else {
+        return Err(damaged("it has no table `weight_map`".into()));
+    };
+    let mut names = BTreeSet::new();
+    for (parameter, shard) in weight_map {
+        // A name with a folder in it could point anywhere on the machine.
+        let name = shard.as_str().filter(|name| {
+            let mut components = Path::new(name).components();
+            matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
+        });
+        names.insert(name.ok_or_else(|| {
+            damaged(format!("the shard of `{parameter}` is `{shard}`, not a file name"))
+        })?);
+    }
+    let folder = index.parent().unwrap_or(Path::new(""));
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// Reads a JSON file with a table at its top. `expected` says what should be there if it is missing.
+pub(super) fn read_json(path: &Path, expected: &str) -> Result<Map<String, Value>, InteropError> {
+    let damaged = |reason: String| InteropError::Damaged { path: path.to_owned(), reason };
+    if !path.exists() {
+        return Err(InteropError::Missing { path: path.to_owned(), expected: expected.into() });
+    }
+    let bytes = regular_file_size(path)?;
+    if bytes > MAX_JSON_BYTES {
+        return Err(damaged(format!(
+            "`{bytes}` bytes of JSON, where at most {MAX_JSON_BYTES} are read"
+        )));
+    }
+    let text =
+        fs::read(path).map_err(|source| InteropError::Read { path: path.to_owned(), source })?;
+    match serde_json::from_slice(&text) {
+        Ok(Value::Object(table)) => Ok(table),
+        Ok(_) => Err(damaged("it is JSON, but not a table of keys".into())),
+        Err(error) => Err(damaged(format!("it is not JSON: {error}"))),
+    }
+}
+
+/// Size of a regular file; anything else (a pipe, say) would block or never end.
+fn regular_file_size(path: &Path) -> Result<u64, InteropError> {
+    let found = fs::metadata(path)
+        .map_err(|source| InteropError::Read { path: path.to_owned(), source })?;
+    if !found.is_file() {
+        let source = std::io::Error::other("not a regular file");
+        return Err(InteropError::Read { path: path.to_owned(), source });
+    }
+    Ok(found.len())
+}

@@ -1,0 +1,145 @@
+//! Export and import, folder to folder.
+
+use std::{fs, path::Path};
+
+use burn::tensor::Device;
+use nystromformer::{AttentionKind, NystromformerConfig};
+use nystromformer_interop::{
+    ExportOptions, InteropError, export_masked_lm, import_masked_lm, load_masked_lm, read_config,
+    save_masked_lm,
+};
+use serde_json::Value;
+
+fn paper() -> NystromformerConfig {
+    NystromformerConfig {
+        vocab_size: 20,
+        hidden_size: 8,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 12,
+        max_position_embeddings: 10,
+        num_landmarks: 2,
+        conv_kernel_size: 3,
+        ..NystromformerConfig::default()
+    }
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn fixture(form: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(form)
+}
+
+#[test]
+fn a_paper_model_is_exported_with_a_length_that_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
+    let model = paper().init_masked_lm(&Device::flex()).unwrap();
+    save_masked_lm(&model, &source).unwrap();
+
+    let options = ExportOptions { seq_len: Some(8), ..Default::default() };
+    let exported = export_masked_lm(&source, &output, &options).unwrap();
+    assert_eq!(exported.files, ["README.md", "config.json", "model.safetensors"]);
+    assert!(exported.notes[0].contains("`paper` semantics"));
+
+    let config = json(&output.join("config.json"));
+    assert_eq!(config["segment_means_seq_len"], 8);
+    assert_eq!(config["semantics"], "paper");
+    assert_eq!(config["architectures"][0], "NystromformerForMaskedLM");
+    let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    assert_eq!(weights(&source), weights(&output));
+    let card = fs::read_to_string(output.join("README.md")).unwrap();
+    assert!(card.starts_with("---\n") && card.contains(&exported.notes[0]));
+
+    // An export is a model folder again, of the same model.
+    let back = load_masked_lm(&output, &Device::flex()).unwrap();
+    assert_eq!(
+        *back.config(),
+        NystromformerConfig { segment_means_seq_len: 8, ..model.config().clone() }
+    );
+}
+
+#[test]
+fn exact_attention_stays_exact() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
+    let config = NystromformerConfig { attention: AttentionKind::Softmax, ..paper() };
+    save_masked_lm(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    export_masked_lm(&source, &output, &ExportOptions::default()).unwrap();
+    let written = json(&output.join("config.json"));
+    assert_eq!(written["segment_means_seq_len"], written["num_landmarks"]);
+}
+
+#[test]
+fn the_tokenizer_travels_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, tokenizer) = (folder.path().join("checkpoint"), folder.path().join("tokenizer"));
+    save_masked_lm(&paper().init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    fs::create_dir(&tokenizer).unwrap();
+    fs::copy(fixture("safetensors").join("tokenizer.json"), tokenizer.join("tokenizer.json"))
+        .unwrap();
+
+    // Without a tokenizer_config.json, one is written.
+    let options = ExportOptions { seq_len: Some(8), tokenizer_dir: Some(tokenizer.clone()) };
+    let output = folder.path().join("made");
+    export_masked_lm(&source, &output, &options).unwrap();
+    let made = json(&output.join("tokenizer_config.json"));
+    assert_eq!(made["tokenizer_class"], "PreTrainedTokenizerFast");
+    assert_eq!(made["mask_token"], "[MASK]");
+    assert_eq!(made["pad_token"], "[PAD]");
+    assert_eq!(made["model_max_length"], 8);
+
+    // With one, all files are copied as they are.
+    let output = folder.path().join("copied");
+    let options = ExportOptions { tokenizer_dir: Some(fixture("safetensors")), ..options };
+    export_masked_lm(&source, &output, &options).unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"]
+    {
+        let read = |folder: &Path| fs::read(folder.join(name)).unwrap();
+        assert_eq!(read(&output), read(&fixture("safetensors")), "{name}");
+    }
+}
+
+#[test]
+fn foreign_forms_are_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    for form in ["bin", "sharded", "tied_decoder"] {
+        let output = folder.path().join(form);
+        let imported = import_masked_lm(&fixture(form), &output).unwrap();
+        assert_eq!(imported.files, ["config.json", "model.safetensors"]);
+        assert!(imported.notes.is_empty());
+        assert_eq!(read_config(&output).unwrap(), read_config(&fixture(form)).unwrap());
+        load_masked_lm(&output, &Device::flex()).unwrap();
+    }
+}
+
+#[test]
+fn the_default_of_transformers_is_pointed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source");
+    fs::create_dir(&source).unwrap();
+    fs::copy(fixture("bin").join("pytorch_model.bin"), source.join("pytorch_model.bin")).unwrap();
+    let mut config = json(&fixture("bin").join("config.json"));
+    config["segment_means_seq_len"] = config["num_landmarks"].clone();
+    fs::write(source.join("config.json"), config.to_string()).unwrap();
+    let imported = import_masked_lm(&source, &folder.path().join("output")).unwrap();
+    assert!(imported.notes[0].contains("exact attention"), "{:?}", imported.notes);
+}
+
+#[test]
+fn nothing_is_written_where_something_is_or_from_a_bad_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("taken");
+    fs::create_dir(&taken).unwrap();
+    fs::write(taken.join("notes.txt"), "mine").unwrap();
+    let error = import_masked_lm(&fixture("bin"), &taken).unwrap_err();
+    assert!(matches!(error, InteropError::OutputExists { .. }), "{error}");
+
+    let output = folder.path().join("output");
+    import_masked_lm(&fixture("bare"), &output).unwrap_err();
+    export_masked_lm(folder.path(), &output, &ExportOptions::default()).unwrap_err();
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(left, [taken]);
+}

@@ -1,0 +1,134 @@
+//! Folders written by transformers 4.56.2 (`tools/reference/make_hf_checkpoint.py`): each loads and computes
+//! the logits stored beside it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use nystromformer::NystromformerInput;
+use nystromformer_interop::{
+    InteropError, load_masked_lm, load_masked_lm_weights, read_config, save_masked_lm,
+};
+use safetensors::{SafeTensors, tensor::TensorView};
+
+/// Every form that holds a whole masked language model.
+const COMPLETE: [&str; 6] =
+    ["safetensors", "sharded", "bin", "position_ids", "tied_decoder", "bare_with_head"];
+
+fn fixture(form: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(form)
+}
+
+/// A stored batch, and the output that transformers computed for it.
+struct Expected {
+    input: NystromformerInput,
+    output: Vec<f32>,
+}
+
+fn expected(form: &str, output: &str) -> Expected {
+    let bytes = fs::read(fixture(form).join("expected_logits.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let ids = |name: &str| {
+        let view = file.tensor(name).unwrap();
+        let values = little_endian(&view, i64::from_le_bytes);
+        let data = TensorData::new(values, [view.shape()[0], view.shape()[1]]);
+        Tensor::<2, Int>::from_data(data, &Device::flex())
+    };
+    Expected {
+        input: NystromformerInput::new(ids("input_ids")).with_attention_mask(ids("attention_mask")),
+        output: little_endian(&file.tensor(output).unwrap(), f32::from_le_bytes),
+    }
+}
+
+fn little_endian<T, const BYTES: usize>(view: &TensorView, parse: fn([u8; BYTES]) -> T) -> Vec<T> {
+    view.data().chunks_exact(BYTES).map(|bytes| parse(bytes.try_into().unwrap())).collect()
+}
+
+/// Largest difference, relative to the largest expected value.
+fn relative_error(got: Tensor<3>, expected: &[f32]) -> f32 {
+    let got: Vec<f32> = got.into_data().try_into_vec().unwrap();
+    assert_eq!(got.len(), expected.len());
+    let scale = expected.iter().fold(0.0f32, |scale, value| scale.max(value.abs()));
+    let difference = got.iter().zip(expected).map(|(got, expected)| (got - expected).abs());
+    difference.fold(0.0, f32::max) / scale
+}
+
+#[test]
+fn every_form_computes_what_transformers_computes() {
+    for form in COMPLETE {
+        let model = load_masked_lm(&fixture(form), &Device::flex()).expect(form);
+        let expected = expected(form, "logits");
+        let error = relative_error(model.forward(expected.input).unwrap(), &expected.output);
+        assert!(error < 1e-5, "{form}: logits differ by {error:e}");
+    }
+}
+
+#[test]
+fn every_form_is_saved_as_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let written: Vec<Vec<u8>> = COMPLETE
+        .iter()
+        .map(|form| {
+            let model = load_masked_lm(&fixture(form), &Device::flex()).unwrap();
+            save_masked_lm(&model, folder.path()).unwrap();
+            fs::read(folder.path().join("model.safetensors")).unwrap()
+        })
+        .collect();
+    for (form, bytes) in COMPLETE.iter().zip(&written) {
+        assert!(*bytes == written[0], "{form}");
+    }
+}
+
+/// transformers' own file, tensor by tensor: names, types, shapes and bits.
+#[test]
+fn saved_weights_are_those_that_transformers_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = fixture("safetensors");
+    save_masked_lm(&load_masked_lm(&source, &Device::flex()).unwrap(), folder.path()).unwrap();
+
+    let theirs = fs::read(source.join("model.safetensors")).unwrap();
+    let ours = fs::read(folder.path().join("model.safetensors")).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&ours).unwrap();
+    assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
+    let (theirs, ours) =
+        (SafeTensors::deserialize(&theirs).unwrap(), SafeTensors::deserialize(&ours).unwrap());
+    assert_eq!(ours.len(), theirs.len());
+    for (name, theirs) in theirs.iter() {
+        let ours = ours.tensor(name).expect(name);
+        assert_eq!(ours.dtype(), theirs.dtype(), "{name}");
+        assert_eq!(ours.shape(), theirs.shape(), "{name}");
+        assert_eq!(ours.data(), theirs.data(), "{name}");
+    }
+}
+
+#[test]
+fn a_bare_encoder_leaves_the_head_fresh() {
+    let source = fixture("bare");
+    let error = load_masked_lm(&source, &Device::flex()).unwrap_err();
+    let InteropError::Keys { keys, .. } = &error else { panic!("{error}") };
+    assert_eq!(keys.missing.len(), 5);
+    assert!(keys.unexpected.is_empty() && keys.mismatched.is_empty());
+
+    let config = read_config(&source).unwrap();
+    let mut model = config.init_masked_lm(&Device::flex()).unwrap();
+    let head = model.cls.predictions.transform.dense.weight.to_data();
+    let report = load_masked_lm_weights(&mut model, &source).unwrap();
+    assert_eq!(report.fresh, keys.missing);
+    assert!(report.fresh.iter().all(|name| name.starts_with("cls.")));
+    assert_eq!(model.cls.predictions.transform.dense.weight.to_data(), head);
+
+    let expected = expected("bare", "last_hidden_state");
+    let states = model.nystromformer.forward(expected.input).unwrap();
+    assert!(relative_error(states, &expected.output) < 1e-5);
+}
+
+#[test]
+fn a_folder_without_our_keys_has_the_semantics_of_transformers() {
+    let config = read_config(&fixture("safetensors")).unwrap();
+    assert_eq!(config.semantics, nystromformer::Semantics::Hf);
+    assert_eq!(config.pinv_init, nystromformer::PinvInit::Original);
+    assert_eq!(config.attention, nystromformer::AttentionKind::Nystrom);
+    assert_eq!((config.segment_means_seq_len, config.num_landmarks), (8, 2));
+}

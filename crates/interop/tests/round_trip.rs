@@ -1,0 +1,107 @@
+//! Save, load and save again: the same bytes.
+
+use burn::tensor::{Device, Int, Tensor};
+use nystromformer::{
+    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
+    Semantics,
+};
+use nystromformer_interop::{
+    load_masked_lm, load_masked_lm_weights, read_config, save_masked_lm, write_config,
+};
+
+fn tiny() -> NystromformerConfig {
+    NystromformerConfig {
+        vocab_size: 23,
+        hidden_size: 8,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        intermediate_size: 12,
+        max_position_embeddings: 16,
+        num_landmarks: 4,
+        segment_means_seq_len: 8,
+        conv_kernel_size: 3,
+        ..NystromformerConfig::default()
+    }
+}
+
+fn logits(model: &NystromformerForMaskedLm) -> Vec<f32> {
+    let input_ids = Tensor::<2, Int>::from_ints([[0, 7, 3, 22, 1, 5, 9, 2]], &Device::flex());
+    let logits = model.forward(NystromformerInput::new(input_ids)).unwrap();
+    logits.into_data().try_into_vec().unwrap()
+}
+
+#[test]
+fn save_load_save_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let device = Device::flex();
+    let model = tiny().init_masked_lm(&device).unwrap();
+
+    save_masked_lm(&model, &first).unwrap();
+    let loaded = load_masked_lm(&first, &device).unwrap();
+    save_masked_lm(&loaded, &second).unwrap();
+
+    assert_eq!(loaded.config(), model.config());
+    assert_eq!(logits(&loaded), logits(&model));
+    for file in ["model.safetensors", "config.json"] {
+        let read = |folder: &std::path::Path| std::fs::read(folder.join(file)).unwrap();
+        assert_eq!(read(&first), read(&second), "{file}");
+    }
+}
+
+#[test]
+fn loading_on_a_training_device_keeps_gradients() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tiny().init_masked_lm(&Device::flex()).unwrap();
+    save_masked_lm(&model, folder.path()).unwrap();
+
+    let device = Device::flex().autodiff();
+    let loaded = load_masked_lm(folder.path(), &device).unwrap();
+    let input_ids = Tensor::<2, Int>::from_ints([[4, 7, 3, 22, 6, 5, 9, 2]], &device);
+    let loss = loaded.forward(NystromformerInput::new(input_ids)).unwrap().square().mean();
+    let gradients = loss.backward();
+    let embeddings = &loaded.nystromformer.embeddings;
+    let query = &loaded.nystromformer.encoder.layer[0].attention.self_attention.query;
+    for weight in [&embeddings.word_embeddings.weight, &query.weight] {
+        let gradient = weight.grad(&gradients).expect("a loaded parameter is trainable");
+        assert!(gradient.abs().sum().into_scalar::<f32>() > 0.0);
+    }
+}
+
+#[test]
+fn weights_into_an_existing_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex();
+    let saved = tiny().init_masked_lm(&device).unwrap();
+    save_masked_lm(&saved, folder.path()).unwrap();
+
+    let mut model = tiny().init_masked_lm(&device).unwrap();
+    assert_ne!(logits(&model), logits(&saved));
+    for path in [folder.path().to_owned(), folder.path().join("model.safetensors")] {
+        let report = load_masked_lm_weights(&mut model, &path).unwrap();
+        assert_eq!(report.loaded.len(), 5 + 2 * 17 + 5);
+        assert!(report.fresh.is_empty() && report.ignored.is_empty());
+        assert_eq!(logits(&model), logits(&saved));
+    }
+}
+
+#[test]
+fn every_key_of_the_configuration_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    for config in [
+        tiny(),
+        NystromformerConfig { conv_kernel_size: 0, ..tiny() },
+        NystromformerConfig {
+            semantics: Semantics::Hf,
+            pinv_init: PinvInit::Exact,
+            attention: AttentionKind::Softmax,
+            pinv_iterations: 9,
+            layer_norm_eps: 1e-12,
+            hidden_act: nystromformer::HiddenAct::Silu,
+            ..tiny()
+        },
+    ] {
+        write_config(&config, folder.path()).unwrap();
+        assert_eq!(read_config(folder.path()).unwrap(), config);
+    }
+}
