@@ -151,10 +151,8 @@ pub fn predict(model: &NystromformerForMaskedLm, batch: &MaskedLmBatch) -> Resul
 
 /// Reads one number back from the device.
 pub(crate) fn scalar(tensor: Tensor<1>, device: &Device) -> Result<f64> {
-    tensor.try_into_scalar::<f32>().map(f64::from).map_err(|error| {
-        crate::LearnerError::Device {
-            device: format!("{device:?}"),
-            message: format!("reading a result back failed: {error}"),
-        }
+    tensor.try_into_scalar::<f32>().map(f64::from).map_err(|error| crate::LearnerError::Device {
+        device: format!("{device:?}"),
+        message: format!("reading a result back failed: {error}"),
     })
 }

@@ -59,9 +59,11 @@ mod tests {
             experiment.data.seq_len = seq_len;
             (estimate_bytes(&experiment, 0)) as f64
         };
-        let growth = activations(AttentionKind::Nystrom, 8192) / activations(AttentionKind::Nystrom, 4096);
+        let growth =
+            activations(AttentionKind::Nystrom, 8192) / activations(AttentionKind::Nystrom, 4096);
         assert!((growth - 2.0).abs() < 1e-6, "{growth}");
-        let growth = activations(AttentionKind::Softmax, 8192) / activations(AttentionKind::Softmax, 4096);
+        let growth =
+            activations(AttentionKind::Softmax, 8192) / activations(AttentionKind::Softmax, 4096);
         assert!(growth > 3.0, "{growth}");
     }
 }

@@ -31,8 +31,7 @@ impl<'a> Learner<'a> {
     pub fn save(&self, store: &CheckpointStore) -> Result<Checkpoint> {
         store.save(self.state.clone(), self.data.fingerprints(), |directory| {
             save_masked_lm(self.model(), directory)?;
-            self.data
-                .write_tokenizer(directory, self.experiment.model.max_position_embeddings)?;
+            self.data.write_tokenizer(directory, self.experiment.model.max_position_embeddings)?;
             let experiment = self.experiment.to_toml();
             disk::write_synced(&directory.join(EXPERIMENT), experiment.as_bytes())?;
             disk::write_synced(&directory.join(OPTIMIZER), &self.optimizer.to_safetensors()?)

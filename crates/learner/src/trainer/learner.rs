@@ -109,7 +109,8 @@ impl<'a> Learner<'a> {
     pub fn step(&mut self) -> Result<StepOutcome> {
         let step = self.state.step;
         let trainer = &self.experiment.trainer;
-        let batches = self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
+        let batches =
+            self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
         let predicted: usize = batches.iter().map(|rows| rows.masked_labels.len()).sum();
         let tokens = batches.iter().flat_map(|rows| &rows.lengths).sum();
         if predicted == 0 {
@@ -198,8 +199,7 @@ impl<'a> Learner<'a> {
     }
 
     fn update(&mut self, gradients: GradientsParams, settings: StepSettings) {
-        self.model =
-            self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
+        self.model = self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
     }
 
     /// Evaluates the model as it is.
