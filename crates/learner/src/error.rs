@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer::ModelError;
+use nystromformer_data::{DataError, ErrorKind};
 use nystromformer_interop::InteropError;
 
 /// The result of everything in this crate that can fail.
@@ -125,6 +126,21 @@ impl From<InteropError> for LearnerError {
         match error {
             InteropError::Write { path, source } => Self::Io { action: "write", path, source },
             other => Self::Weights(other),
+        }
+    }
+}
+
+impl From<DataError> for LearnerError {
+    fn from(error: DataError) -> Self {
+        match (error.kind(), error) {
+            (ErrorKind::Io, DataError::Io { action, path, source }) => {
+                Self::Io { action, path, source }
+            }
+            (ErrorKind::Config, error) => Self::Config(error.to_string()),
+            (_, DataError::Io { action, path, source }) => {
+                Self::Data(format!("cannot {action} `{}`: {source}", path.display()))
+            }
+            (_, error) => Self::Data(error.to_string()),
         }
     }
 }

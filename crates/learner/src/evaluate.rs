@@ -1,10 +1,10 @@
 //! Evaluation: the same batches every time, without dropout.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use nystromformer::NystromformerForMaskedLm;
 
 use crate::error::{LearnerError, Result};
-use crate::masked_lm::MaskedLmData;
+use crate::masked_lm::{BatchSource, Predictions, predict, scalar};
 use crate::metrics_log::EvaluationRecord;
 
 /// Loss, accuracy and perplexity of `model` over the validation split.
@@ -16,30 +16,27 @@ use crate::metrics_log::EvaluationRecord;
 /// [`LearnerError::Data`] if there is nothing to predict; errors of the data, the model and the device.
 pub fn evaluate(
     model: &NystromformerForMaskedLm,
-    data: &dyn MaskedLmData,
+    data: &dyn BatchSource,
     device: &Device,
     batch_size: usize,
     batches: usize,
     step: usize,
 ) -> Result<EvaluationRecord> {
     let available = data.validation_examples();
-    let examples = if batches == 0 { available } else { available.min(batches * batch_size) };
-    let (mut loss, mut correct, mut predicted) = (0.0, 0_u64, 0_u64);
-    for start in (0..examples).step_by(batch_size) {
-        let batch = data.validation_batch(start..(start + batch_size).min(examples))?;
-        if batch.predicted() == 0 {
+    let examples =
+        if batches == 0 { available } else { available.min(batches.saturating_mul(batch_size)) };
+    let (mut loss, mut correct, mut predicted) = (0.0, 0.0, 0);
+    for first in (0..examples).step_by(batch_size) {
+        let rows = data.validation_rows(first, batch_size.min(examples - first))?;
+        let batch = rows.into_batch(device);
+        if batch.num_masked == 0 {
             continue;
         }
-        let (losses, logits) = batch.forward(model, device)?;
-        let labels = TensorData::new(batch.labels.clone(), [batch.predicted(), 1]);
-        let hits = logits.argmax(1).equal(Tensor::<2, Int>::from_data(labels, device));
-        let failed = |error| LearnerError::Device {
-            device: format!("{device:?}"),
-            message: format!("reading back an evaluation failed: {error}"),
-        };
-        loss += f64::from(losses.sum().try_into_scalar::<f32>().map_err(failed)?);
-        correct += hits.int().sum().try_into_scalar::<i64>().map_err(failed)? as u64;
-        predicted += batch.predicted() as u64;
+        let Predictions { losses, logits } = predict(model, &batch)?;
+        let hits = logits.argmax(1).squeeze_dim::<1>(1).equal(batch.masked_labels);
+        loss += scalar(losses.sum(), device)?;
+        correct += scalar(hits.float().sum(), device)?;
+        predicted += batch.num_masked;
     }
     if predicted == 0 {
         return Err(LearnerError::Data(format!(
@@ -51,7 +48,7 @@ pub fn evaluate(
     Ok(EvaluationRecord {
         step,
         loss,
-        accuracy: correct as f64 / predicted as f64,
+        accuracy: correct / predicted as f64,
         perplexity: loss.exp(),
     })
 }

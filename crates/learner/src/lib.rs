@@ -11,12 +11,12 @@
 //! |---|---|
 //! | [`error`] | one error type, grouped by exit code |
 //! | [`experiment`] | the TOML file: `extends`, `--set`, validation |
-//! | [`device`] | from a device's name to the device |
+//! | [`device`], [`self_check`] | from a device's name to a device that computes what the CPU does |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, AdamW, accumulation and clipping |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`] | what a run leaves on disk |
 //! | [`masked_lm`], [`evaluate`](mod@evaluate), [`trainer`] | the task, its evaluation, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
-//! | [`process_memory`] | peak resident memory |
+//! | [`memory_estimate`], [`process_memory`] | memory needed, memory used |
 #![recursion_limit = "256"]
 
 pub mod checkpoint;
@@ -26,6 +26,7 @@ pub mod evaluate;
 pub mod experiment;
 pub mod gradients;
 pub mod masked_lm;
+pub mod memory_estimate;
 pub mod metrics_log;
 pub mod optimizer;
 mod parameters;
@@ -34,6 +35,7 @@ pub mod progress;
 mod random;
 pub mod run_dir;
 pub mod schedule;
+pub mod self_check;
 pub mod stop;
 pub mod trainer;
 

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nystromformer::NystromformerConfig;
-use nystromformer_data::{DataConfig, TokenizerConfig};
+use nystromformer_data::{DataConfig, TextTokenizer, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -27,6 +27,7 @@ pub use trainer::TrainerConfig;
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::optimizer::OptimizerConfig;
+use crate::run_dir::differences;
 use crate::schedule::Schedule;
 use merge::Layers;
 
@@ -70,7 +71,56 @@ pub struct LoadedExperiment {
     layers: Layers,
 }
 
+/// Keys of `[model]` that the tokenizer answers where no file does.
+const FROM_TOKENIZER: [&str; 4] =
+    ["model.vocab_size", "model.pad_token_id", "model.bos_token_id", "model.eos_token_id"];
+
 impl LoadedExperiment {
+    /// The experiment with the vocabulary of its tokenizer: size and special tokens' ids, where no file states them.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, and as [`Experiment::validate`].
+    pub fn with_tokenizer(&self, tokenizer: &TextTokenizer) -> Result<Experiment> {
+        let mut experiment = self.experiment.clone();
+        let ids = tokenizer.special_ids();
+        let model = &mut experiment.model;
+        for (key, field, value) in [
+            (FROM_TOKENIZER[0], &mut model.vocab_size, tokenizer.vocab_size()),
+            (FROM_TOKENIZER[1], &mut model.pad_token_id, ids.pad as usize),
+            (FROM_TOKENIZER[2], &mut model.bos_token_id, ids.cls as usize),
+            (FROM_TOKENIZER[3], &mut model.eos_token_id, ids.sep as usize),
+        ] {
+            if !self.states(key) {
+                *field = value;
+            }
+        }
+        if experiment.model.vocab_size < tokenizer.vocab_size() {
+            return Err(LearnerError::Config(format!(
+                "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it out to take \
+                 the tokenizer's",
+                experiment.model.vocab_size,
+                tokenizer.vocab_size()
+            )));
+        }
+        experiment.validate()?;
+        Ok(experiment)
+    }
+
+    /// Every field that differs from the experiment of a run, `field: was X, now Y`; what a tokenizer answers is
+    /// compared only where this experiment states it.
+    pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
+        let was = run.fields();
+        let mut now = self.experiment.fields();
+        for key in FROM_TOKENIZER {
+            if !self.states(key)
+                && let Some(value) = was.get(key)
+            {
+                now.insert(key.to_owned(), value.clone());
+            }
+        }
+        differences(&was, &now)
+    }
+
     /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving its default.
     pub fn states(&self, key: &str) -> bool {
         self.layers.get(key).is_some()

@@ -16,7 +16,7 @@ use super::learner::Learner;
 use crate::checkpoint::{Checkpoint, CheckpointStore, disk};
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
-use crate::masked_lm::MaskedLmData;
+use crate::masked_lm::BatchSource;
 use crate::optimizer::AdamW;
 use crate::run_dir::{RunDir, differences};
 
@@ -31,7 +31,7 @@ impl<'a> Learner<'a> {
     pub fn save(&self, store: &CheckpointStore) -> Result<Checkpoint> {
         store.save(self.state.clone(), self.data.fingerprints(), |directory| {
             save_masked_lm(self.model(), directory)?;
-            self.data.write_tokenizer(directory)?;
+            self.data.write_tokenizer(directory, self.experiment.model.max_position_embeddings)?;
             let experiment = self.experiment.to_toml();
             disk::write_synced(&directory.join(EXPERIMENT), experiment.as_bytes())?;
             disk::write_synced(&directory.join(OPTIMIZER), &self.optimizer.to_safetensors()?)
@@ -45,14 +45,14 @@ impl<'a> Learner<'a> {
     /// checkpoint; [`LearnerError::Checkpoint`] if its files cannot be used.
     pub fn restore(
         experiment: &'a Experiment,
-        data: &'a dyn MaskedLmData,
+        data: &'a dyn BatchSource,
         device: &Device,
         checkpoint: &Checkpoint,
     ) -> Result<Self> {
         require_same(experiment, data, checkpoint)?;
         let state = checkpoint.manifest.state.clone();
         let model = load_masked_lm(&checkpoint.path, &device.clone().autodiff())?;
-        let mut learner = Self::with_model(experiment, data, device, model)?;
+        let mut learner = Self::with_model(experiment, data, device, model);
         let path = checkpoint.path.join(OPTIMIZER);
         let bytes = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;
         learner.optimizer = AdamW::from_safetensors(
@@ -108,7 +108,7 @@ pub fn model_folder(path: &Path) -> Result<std::path::PathBuf> {
 /// Refuses to go on with anything but what the checkpoint was trained with.
 fn require_same(
     experiment: &Experiment,
-    data: &dyn MaskedLmData,
+    data: &dyn BatchSource,
     checkpoint: &Checkpoint,
 ) -> Result<()> {
     let path = checkpoint.path.join(EXPERIMENT);

@@ -6,13 +6,14 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use nystromformer::NystromformerForMaskedLm;
+use nystromformer_data::MaskedRows;
 
 use crate::checkpoint::TrainingState;
 use crate::error::{LearnerError, Result};
 use crate::evaluate::evaluate;
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
-use crate::masked_lm::{MaskedBatch, MaskedLmData};
+use crate::masked_lm::{BatchSource, predict, scalar};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, StepSettings};
 use crate::random::{Purpose, seed_device};
@@ -20,7 +21,7 @@ use crate::random::{Purpose, seed_device};
 /// A model in training.
 pub struct Learner<'a> {
     pub(super) experiment: &'a Experiment,
-    pub(super) data: &'a dyn MaskedLmData,
+    pub(super) data: &'a dyn BatchSource,
     /// Without autodiff; the model lives on its autodiff counterpart.
     pub(super) device: Device,
     pub(super) total_steps: usize,
@@ -49,16 +50,16 @@ impl<'a> Learner<'a> {
     /// A learner before its first step, with fresh weights or those of `[model] init_from`.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if the model or the length of the run make no sense, [`LearnerError::Data`] if there is
-    /// nothing to train on, [`LearnerError::Checkpoint`] if `init_from` cannot be loaded.
+    /// [`LearnerError::Config`] if no such model can be built, [`LearnerError::Checkpoint`] or
+    /// [`LearnerError::Weights`] if `init_from` cannot be loaded.
     pub fn new(
         experiment: &'a Experiment,
-        data: &'a dyn MaskedLmData,
+        data: &'a dyn BatchSource,
         device: &Device,
     ) -> Result<Self> {
         seed_device(device, experiment.seed, Purpose::Weights);
         let model = experiment.model.init_masked_lm(&device.clone().autodiff())?.materialize();
-        let mut learner = Self::with_model(experiment, data, device, model)?;
+        let mut learner = Self::with_model(experiment, data, device, model);
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;
         }
@@ -67,18 +68,12 @@ impl<'a> Learner<'a> {
 
     pub(super) fn with_model(
         experiment: &'a Experiment,
-        data: &'a dyn MaskedLmData,
+        data: &'a dyn BatchSource,
         device: &Device,
         model: NystromformerForMaskedLm,
-    ) -> Result<Self> {
-        let examples = data.training_examples();
-        if examples == 0 {
-            return Err(LearnerError::Data(
-                "the corpus gives `0` training examples; add text, or lower `data.seq_len`".to_owned(),
-            ));
-        }
-        let steps_per_epoch = examples.div_ceil(experiment.trainer.batch_size);
-        Ok(Self {
+    ) -> Self {
+        let steps_per_epoch = data.training_examples().div_ceil(experiment.trainer.batch_size);
+        Self {
             experiment,
             data,
             device: device.clone(),
@@ -86,7 +81,7 @@ impl<'a> Learner<'a> {
             optimizer: AdamW::new(experiment.optimizer, &model, device),
             model: Some(model),
             state: TrainingState::start(experiment.seed),
-        })
+        }
     }
 
     /// Where training stands.
@@ -113,16 +108,18 @@ impl<'a> Learner<'a> {
     /// Errors of the data, the model and the device; nothing has changed then.
     pub fn step(&mut self) -> Result<StepOutcome> {
         let step = self.state.step;
-        let batches = self.micro_batches(step)?;
-        let predicted: usize = batches.iter().map(MaskedBatch::predicted).sum();
-        let tokens = batches.iter().map(MaskedBatch::tokens).sum();
+        let trainer = &self.experiment.trainer;
+        let batches =
+            self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
+        let predicted: usize = batches.iter().map(|rows| rows.masked_labels.len()).sum();
+        let tokens = batches.iter().flat_map(|rows| &rows.lengths).sum();
         if predicted == 0 {
             return Err(LearnerError::Data(format!(
                 "step `{}` has no token to predict; raise `data.mlm_probability` or `trainer.batch_size`",
                 step + 1
             )));
         }
-        let (loss, gradients) = self.accumulate(step, &batches, predicted)?;
+        let (loss, gradients) = self.accumulate(step, batches, predicted)?;
         let grad_norm = global_norm(self.model(), &gradients)?;
         let optimizer = &self.experiment.optimizer;
         let point = self.experiment.schedule.at(
@@ -167,53 +164,42 @@ impl<'a> Learner<'a> {
         })
     }
 
-    /// The micro-batches of a step; examples are counted on through all epochs, so every epoch sees each once.
-    fn micro_batches(&self, step: usize) -> Result<Vec<MaskedBatch>> {
-        let trainer = &self.experiment.trainer;
-        let first = step as u64 * trainer.batch_size as u64;
-        let end = first + trainer.batch_size as u64;
-        (first..end)
-            .step_by(trainer.micro_batch_size)
-            .map(|start| {
-                self.data.training_batch(start..(start + trainer.micro_batch_size as u64).min(end))
-            })
-            .collect()
-    }
-
     /// Mean loss and gradient over all predicted tokens of the step.
     fn accumulate(
         &self,
         step: usize,
-        batches: &[MaskedBatch],
+        batches: Vec<MaskedRows>,
         predicted: usize,
     ) -> Result<(f64, GradientsParams)> {
-        let device = self.device.clone().autodiff();
         let mut gradients = StepGradients::new();
         let mut loss = 0.0;
-        for (micro_batch, batch) in batches.iter().enumerate() {
-            if batch.predicted() == 0 {
-                continue;
+        for (micro_batch, rows) in batches.into_iter().enumerate() {
+            if !rows.masked_labels.is_empty() {
+                seed_device(&self.device, self.state.seed, Purpose::Dropout { step, micro_batch });
+                let (share, gradient) = self.forward_backward(rows, predicted)?;
+                loss += share;
+                gradients.add(self.model(), gradient);
             }
-            seed_device(&self.device, self.state.seed, Purpose::Dropout { step, micro_batch });
-            let (losses, _) = batch.forward(self.model(), &device)?;
-            let share = losses.sum() / predicted as f64;
-            #[cfg(test)]
-            let share = super::tests::fault::poison(share, step);
-            let backward = share.backward();
-            loss += f64::from(share.try_into_scalar::<f32>().map_err(|error| {
-                LearnerError::Device {
-                    device: self.experiment.device.to_string(),
-                    message: format!("reading back the loss failed: {error}"),
-                }
-            })?);
-            gradients.add(self.model(), GradientsParams::from_grads(backward, self.model()));
         }
         Ok((loss, gradients.take()))
     }
 
+    /// A micro-batch's share in the mean loss over `predicted` tokens, and in its gradient.
+    pub(super) fn forward_backward(
+        &self,
+        rows: MaskedRows,
+        predicted: usize,
+    ) -> Result<(f64, GradientsParams)> {
+        let batch = rows.into_batch(&self.device.clone().autodiff());
+        let share = predict(self.model(), &batch)?.losses.sum() / predicted as f64;
+        #[cfg(test)]
+        let share = super::tests::fault::poison(share, self.state.step);
+        let gradients = GradientsParams::from_grads(share.backward(), self.model());
+        Ok((scalar(share.inner(), &self.device)?, gradients))
+    }
+
     fn update(&mut self, gradients: GradientsParams, settings: StepSettings) {
-        self.model =
-            self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
+        self.model = self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
     }
 
     /// Evaluates the model as it is.

@@ -9,11 +9,15 @@
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
 mod checkpointing;
+pub mod dry_run;
 pub mod learner;
 pub mod run;
+pub mod session;
 #[cfg(test)]
 mod tests;
 
 pub use checkpointing::model_folder;
+pub use dry_run::DryRun;
 pub use learner::{Learner, StepOutcome};
 pub use run::{EndedBy, Outcome, Trainer};
+pub use session::{RunRequest, Session};

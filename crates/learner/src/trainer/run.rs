@@ -161,7 +161,9 @@ impl<'a> Trainer<'a> {
         Err(LearnerError::NonFinite {
             step,
             consecutive,
-            advice: format!("lower `optimizer.learning_rate` or set `trainer.max_grad_norm`; {last_good}"),
+            advice: format!(
+                "lower `optimizer.learning_rate` or set `trainer.max_grad_norm`; {last_good}"
+            ),
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod golden_optimizer;
 mod golden_schedules;
+mod sessions;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,0 +1,69 @@
+//! How much memory a training will need, before it is started.
+
+use nystromformer::NystromformerConfig;
+
+use crate::experiment::Experiment;
+
+/// Bytes of a number; weights, moments and activations are all 32-bit floats.
+const FLOAT: u64 = 4;
+
+/// Estimated peak bytes of training: weights, one gradient (two while accumulating), two moments, and the activations
+/// that autodiff keeps for one micro-batch.
+pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
+    let trainer = &experiment.trainer;
+    let rows = trainer.micro_batch_size.min(trainer.batch_size) as u64;
+    let accumulates = trainer.batch_size > trainer.micro_batch_size;
+    let copies = if accumulates { 5 } else { 4 };
+    let tokens = rows * experiment.data.seq_len as u64;
+    let predicted = (tokens as f64 * experiment.data.mlm_probability) as u64;
+    let activations = tokens * floats_per_token(&experiment.model, experiment.data.seq_len as u64)
+        + predicted * head_floats_per_prediction(&experiment.model);
+    FLOAT * (copies * parameters as u64 + activations)
+}
+
+/// Floats that the encoder's backward pass keeps for each token, summed over layers. The factors count the tensors
+/// that the composed operations (softmax, layer norm, gelu, dropout) save, found by reading the model's code and
+/// checked against measured peaks.
+fn floats_per_token(model: &NystromformerConfig, seq_len: u64) -> u64 {
+    let hidden = model.hidden_size as u64;
+    let intermediate = model.intermediate_size as u64;
+    let heads = model.num_attention_heads as u64;
+    let keys = if model.is_full_attention() {
+        seq_len
+    } else {
+        // Two kernels of `num_landmarks` columns: query to landmark, landmark to key.
+        2 * (model.num_landmarks as u64).min(seq_len)
+    };
+    let attention = 4 * heads * keys;
+    let per_layer = 22 * hidden + 7 * intermediate + attention;
+    model.num_hidden_layers as u64 * per_layer + 8 * hidden
+}
+
+/// Floats kept for each predicted token: its scores, several times over in the cross-entropy.
+fn head_floats_per_prediction(model: &NystromformerConfig) -> u64 {
+    5 * model.vocab_size as u64 + 10 * model.hidden_size as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use nystromformer::AttentionKind;
+
+    use super::*;
+
+    #[test]
+    fn softmax_grows_with_the_square_of_the_length_and_nystrom_does_not() {
+        let mut experiment = Experiment::default();
+        experiment.model.max_position_embeddings = 8192;
+        let mut activations = |attention, seq_len| {
+            experiment.model.attention = attention;
+            experiment.data.seq_len = seq_len;
+            (estimate_bytes(&experiment, 0)) as f64
+        };
+        let growth =
+            activations(AttentionKind::Nystrom, 8192) / activations(AttentionKind::Nystrom, 4096);
+        assert!((growth - 2.0).abs() < 1e-6, "{growth}");
+        let growth =
+            activations(AttentionKind::Softmax, 8192) / activations(AttentionKind::Softmax, 4096);
+        assert!(growth > 3.0, "{growth}");
+    }
+}

@@ -1,0 +1,525 @@
+//! The loop on a tiny model and made-up batches: exact resume and what would break it, skipped steps, accumulation.
+//!
+//! Dropout draws from the device's generator, which `flex` keeps once per process, so these tests take turns at a lock
+//! (`cargo nextest` gives each a process of its own anyway).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::Device;
+use nystromformer_data::MaskedRows;
+
+use super::learner::Learner;
+use super::run::{EndedBy, Outcome, Trainer};
+use crate::error::{LearnerError, Result};
+use crate::experiment::Experiment;
+use crate::masked_lm::BatchSource;
+use crate::metrics_log::{EvaluationRecord, MetricsLog, MetricsRecord, StepRecord};
+use crate::progress::Progress;
+use crate::random::fault::omit_seeding;
+use crate::run_dir::RunDir;
+use crate::schedule::{OneCycle, Schedule};
+use crate::stop::{StopFlag, StopReason};
+
+/// Makes losses of chosen steps not a number.
+pub(super) mod fault {
+    use std::cell::RefCell;
+    use std::ops::Range;
+
+    use burn::tensor::Tensor;
+
+    thread_local! {
+        static POISONED: RefCell<Range<usize>> = const { RefCell::new(0..0) };
+    }
+
+    /// Poisons the steps after these numbers of completed steps.
+    pub(super) fn poison_steps(steps: Range<usize>) {
+        POISONED.set(steps);
+    }
+
+    pub(in crate::trainer) fn poison(loss: Tensor<1>, step: usize) -> Tensor<1> {
+        if POISONED.with_borrow(|steps| steps.contains(&step)) { loss * f32::NAN } else { loss }
+    }
+}
+
+fn lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const EXAMPLES: usize = 10;
+const SEQ_LEN: usize = 12;
+
+/// Batches that are a pure function of the examples' numbers: some rows padded, one to five tokens masked.
+#[derive(Debug, Default)]
+struct Synthetic {
+    /// Steps that the data forgets it has given: what a resume without its data cursor would do.
+    forgotten_steps: usize,
+    fingerprint: String,
+}
+
+impl Synthetic {
+    fn rows(examples: impl Iterator<Item = u64>) -> MaskedRows {
+        let mut rows = MaskedRows {
+            input_ids: Vec::new(),
+            lengths: Vec::new(),
+            masked_positions: Vec::new(),
+            masked_labels: Vec::new(),
+            seq_len: SEQ_LEN,
+        };
+        for example in examples {
+            let hash = blake3::hash(&example.to_le_bytes());
+            let bytes = hash.as_bytes();
+            let length = SEQ_LEN - usize::from(bytes[31] % 4);
+            let start = rows.input_ids.len();
+            for (column, byte) in bytes[..SEQ_LEN].iter().enumerate() {
+                let token = 3 + i32::from(byte % 37);
+                rows.input_ids.push(if column < length { token } else { 1 });
+            }
+            for column in 0..1 + usize::from(bytes[30] % 5) {
+                rows.masked_positions.push((start + column) as i32);
+                rows.masked_labels.push(rows.input_ids[start + column]);
+                rows.input_ids[start + column] = 4;
+            }
+            rows.lengths.push(length);
+        }
+        rows
+    }
+}
+
+impl BatchSource for Synthetic {
+    fn training_examples(&self) -> usize {
+        EXAMPLES
+    }
+
+    fn validation_examples(&self) -> usize {
+        4
+    }
+
+    fn training_step(
+        &self,
+        completed_steps: usize,
+        batch_size: usize,
+        micro_batch_size: usize,
+    ) -> Result<Vec<MaskedRows>> {
+        let first = (completed_steps - self.forgotten_steps) * batch_size;
+        let examples: Vec<u64> =
+            (first..first + batch_size).map(|example| (example % EXAMPLES) as u64).collect();
+        Ok(examples.chunks(micro_batch_size).map(|c| Self::rows(c.iter().copied())).collect())
+    }
+
+    fn validation_rows(&self, first: usize, count: usize) -> Result<MaskedRows> {
+        Ok(Self::rows((first..first + count).map(|example| 1000 + example as u64)))
+    }
+
+    fn fingerprints(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("data".to_owned(), self.fingerprint.clone())])
+    }
+
+    fn write_tokenizer(&self, directory: &Path, _model_max_length: usize) -> Result<()> {
+        let path = directory.join("tokenizer.json");
+        std::fs::write(&path, "{}").map_err(LearnerError::io("write", &path))
+    }
+}
+
+/// Two layers with dropout, two micro-batches of unequal size in a step, one-cycle with momentum, clipping.
+fn experiment() -> Experiment {
+    let mut experiment = Experiment { name: "tiny".to_owned(), seed: 3, ..Experiment::default() };
+    let model = &mut experiment.model;
+    model.vocab_size = 40;
+    model.hidden_size = 16;
+    model.num_hidden_layers = 2;
+    model.num_attention_heads = 2;
+    model.intermediate_size = 24;
+    model.max_position_embeddings = 16;
+    model.num_landmarks = 4;
+    model.conv_kernel_size = 3;
+    experiment.data.seq_len = SEQ_LEN;
+    experiment.optimizer.learning_rate = 5e-3;
+    experiment.schedule = Schedule::OneCycle(OneCycle { pct_start: 0.3, ..OneCycle::default() });
+    let trainer = &mut experiment.trainer;
+    trainer.max_steps = 8;
+    trainer.batch_size = 5;
+    trainer.micro_batch_size = 3;
+    trainer.eval_every = 3;
+    trainer.checkpoint_every = 100;
+    trainer.keep_last = 100;
+    trainer.max_grad_norm = 1.0;
+    experiment
+}
+
+/// Asks for a stop once a step is reached.
+#[derive(Default)]
+struct StopAt {
+    step: Option<usize>,
+    flag: StopFlag,
+}
+
+impl Progress for StopAt {
+    fn start(&mut self, _name: &str, _completed: usize, _total: usize) {}
+    fn step(&mut self, record: &StepRecord) {
+        if Some(record.step) == self.step {
+            self.flag.request(StopReason::Terminate);
+        }
+    }
+    fn evaluation(&mut self, _record: &EvaluationRecord) {}
+    fn note(&mut self, _text: &str) {}
+    fn finish(&mut self) {}
+}
+
+/// One session in `path`: a new run, or the rest of the one that is there.
+fn session(
+    path: &Path,
+    experiment: &Experiment,
+    data: &Synthetic,
+    stop_at: Option<usize>,
+) -> Result<Outcome> {
+    let device = Device::flex();
+    let (run, learner) = if RunDir::holds_run(path) {
+        let run = RunDir::open(path)?;
+        let learner = match run.checkpoints()?.newest_valid()? {
+            Some(checkpoint) => Learner::restore(experiment, data, &device, &checkpoint)?,
+            None => Learner::new(experiment, data, &device)?,
+        };
+        (run, learner)
+    } else {
+        let run = RunDir::create(path)?;
+        run.write_config(&experiment.to_toml())?;
+        (run, Learner::new(experiment, data, &device)?)
+    };
+    let flag = StopFlag::new();
+    let mut progress = StopAt { step: stop_at, flag: flag.clone() };
+    Trainer::new(learner, &run, flag, &mut progress)?.fit()
+}
+
+/// Everything of a finished run that must not depend on where it was interrupted: weights, moments, metrics without
+/// their times.
+#[derive(Debug, PartialEq)]
+struct RunResult {
+    weights: Vec<u8>,
+    moments: Vec<u8>,
+    metrics: Vec<MetricsRecord>,
+}
+
+fn result(path: &Path) -> RunResult {
+    let newest = RunDir::checkpoints_of(path).newest_valid().unwrap().unwrap().path;
+    let mut metrics = MetricsLog::read(&path.join("metrics.jsonl")).unwrap();
+    for record in &mut metrics {
+        if let MetricsRecord::Train(record) = record {
+            record.tokens_per_second = 0.0;
+            record.elapsed_s = 0.0;
+        }
+    }
+    RunResult {
+        weights: std::fs::read(newest.join("model.safetensors")).unwrap(),
+        moments: std::fs::read(newest.join("optimizer.safetensors")).unwrap(),
+        metrics,
+    }
+}
+
+fn unbroken(directory: &Path, experiment: &Experiment) -> RunResult {
+    let path = directory.join("unbroken");
+    let outcome = session(&path, experiment, &Synthetic::default(), None).unwrap();
+    assert_eq!(outcome.ended_by, EndedBy::Finished);
+    result(&path)
+}
+
+/// A run that was stopped after `step` and resumed with `resumed_data`.
+fn interrupted(
+    directory: &Path,
+    experiment: &Experiment,
+    step: usize,
+    resumed_data: &Synthetic,
+) -> RunResult {
+    let path = directory.join(format!("interrupted-{step}"));
+    let outcome = session(&path, experiment, &Synthetic::default(), Some(step)).unwrap();
+    assert_eq!(outcome.ended_by.exit_code(), 75);
+    assert_eq!(outcome.summary.steps, step);
+    let outcome = session(&path, experiment, resumed_data, None).unwrap();
+    assert_eq!(outcome.ended_by, EndedBy::Finished);
+    result(&path)
+}
+
+#[test]
+fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let expected = unbroken(directory.path(), &experiment());
+    assert_eq!(expected.metrics.len(), 8 + 3);
+    // First step; epoch edge (2 steps of 5 over 10 examples); evaluation step; beyond the peak; last but one.
+    for step in [1, 2, 3, 5, 7] {
+        let found = interrupted(directory.path(), &experiment(), step, &Synthetic::default());
+        assert!(found == expected, "stopped after step {step}");
+    }
+}
+
+#[test]
+fn without_derived_seeds_a_resumed_run_would_differ() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a");
+    session(&path, &experiment(), &Synthetic::default(), Some(4)).unwrap();
+    copy_run(&path, &directory.path().join("b"));
+    session(&path, &experiment(), &Synthetic::default(), None).unwrap();
+    omit_seeding(true);
+    session(&directory.path().join("b"), &experiment(), &Synthetic::default(), None).unwrap();
+    omit_seeding(false);
+    assert_ne!(result(&path).weights, result(&directory.path().join("b")).weights);
+}
+
+#[test]
+fn without_the_data_cursor_a_resumed_run_would_differ() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let expected = unbroken(directory.path(), &experiment());
+    let forgetful = Synthetic { forgotten_steps: 3, ..Synthetic::default() };
+    let found = interrupted(directory.path(), &experiment(), 3, &forgetful);
+    assert_ne!(found.weights, expected.weights);
+    assert_ne!(found.moments, expected.moments);
+}
+
+fn copy_run(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap().path();
+        let target = to.join(entry.file_name().unwrap());
+        if entry.is_dir() {
+            copy_run(&entry, &target);
+        } else {
+            std::fs::copy(&entry, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn another_seed_is_another_run_and_the_same_seed_the_same() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let run = |name: &str, seed: u64| {
+        let path = directory.path().join(name);
+        let experiment = Experiment { seed, ..experiment() };
+        session(&path, &experiment, &Synthetic::default(), None).unwrap();
+        result(&path)
+    };
+    let first = run("a", 3);
+    assert!(first == run("b", 3));
+    assert_ne!(first.weights, run("c", 4).weights);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_the_end_is_the_same() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let mut experiment = experiment();
+    experiment.trainer.checkpoint_every = 2;
+    let expected = unbroken(directory.path(), &experiment);
+    let path = directory.path().join("damaged");
+    session(&path, &experiment, &Synthetic::default(), Some(5)).unwrap();
+    let newest = RunDir::checkpoints_of(&path).newest_valid().unwrap().unwrap();
+    assert_eq!(newest.manifest.state.step, 5);
+    std::fs::write(newest.path.join("optimizer.safetensors"), "damaged").unwrap();
+    session(&path, &experiment, &Synthetic::default(), None).unwrap();
+    assert!(result(&path) == expected);
+}
+
+#[test]
+fn a_step_that_is_not_finite_changes_nothing_and_is_counted() {
+    let _lock = lock();
+    let (experiment, data) = (experiment(), Synthetic::default());
+    let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+    learner.step().unwrap();
+    let weights = |learner: &Learner| {
+        let directory = tempfile::tempdir().unwrap();
+        nystromformer_interop::save_masked_lm(learner.model(), directory.path()).unwrap();
+        let file = std::fs::read(directory.path().join("model.safetensors")).unwrap();
+        (file, learner.optimizer.to_safetensors().unwrap())
+    };
+    let before = weights(&learner);
+    fault::poison_steps(1..2);
+    let outcome = learner.step().unwrap();
+    fault::poison_steps(0..0);
+    assert!(!outcome.applied && outcome.loss.is_nan() && outcome.grad_norm.is_nan());
+    assert!(weights(&learner) == before);
+    let state = learner.state().clone();
+    assert_eq!((state.step, state.updates, state.consecutive_skips), (2, 1, 1));
+    assert!(learner.step().unwrap().applied);
+    assert_eq!(learner.state().consecutive_skips, 0);
+    assert!(weights(&learner) != before);
+}
+
+#[test]
+fn after_too_many_such_steps_the_run_fails_and_its_checkpoint_stays() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run");
+    let mut experiment = experiment();
+    experiment.trainer.max_skipped_steps = 2;
+    fault::poison_steps(4..100);
+    let error = session(&path, &experiment, &Synthetic::default(), None).unwrap_err();
+    fault::poison_steps(0..0);
+    assert_eq!(error.exit_code(), 5);
+    let message = error.to_string();
+    assert!(message.contains("for `2` steps in a row, the last at step `6`"), "{message}");
+    assert!(message.contains("step-00000003"), "{message}");
+    // Skipped steps are in the log, and the cure needs no clean-up.
+    let metrics = MetricsLog::read(&path.join("metrics.jsonl")).unwrap();
+    let skipped =
+        metrics.iter().filter(|record| matches!(record, MetricsRecord::Train(r) if r.skipped));
+    assert_eq!(skipped.count(), 2);
+    let outcome = session(&path, &experiment, &Synthetic::default(), None).unwrap();
+    assert_eq!(outcome.summary.skipped_steps, 0);
+}
+
+/// The first moments after one step, which are the clipped gradient times `1 − beta_1`.
+fn first_moments(experiment: &Experiment) -> Vec<f32> {
+    let data = Synthetic::default();
+    let mut learner = Learner::new(experiment, &data, &Device::flex()).unwrap();
+    learner.step().unwrap();
+    let bytes = learner.optimizer.to_safetensors().unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let mut names = file.names();
+    names.retain(|name| name.starts_with("exp_avg."));
+    names.sort_unstable();
+    names
+        .iter()
+        .flat_map(|name| {
+            file.tensor(name)
+                .unwrap()
+                .data()
+                .chunks_exact(4)
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        })
+        .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
+        .collect()
+}
+
+#[test]
+fn accumulated_micro_batches_are_the_big_batch() {
+    let _lock = lock();
+    let mut experiment = experiment();
+    experiment.model.hidden_dropout_prob = 0.0;
+    experiment.model.attention_probs_dropout_prob = 0.0;
+    experiment.trainer.micro_batch_size = 5;
+    let whole = first_moments(&experiment);
+    let scale = whole.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
+    assert!(scale > 0.0);
+    for micro_batch_size in [1, 2, 3] {
+        experiment.trainer.micro_batch_size = micro_batch_size;
+        let difference = first_moments(&experiment)
+            .iter()
+            .zip(&whole)
+            .fold(0.0_f32, |worst, (found, expected)| worst.max((found - expected).abs()));
+        assert!(difference <= 1e-6 * scale, "{micro_batch_size}: {}", difference / scale);
+    }
+}
+
+#[test]
+fn a_changed_experiment_or_corpus_is_refused_with_what_changed() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run");
+    session(&path, &experiment(), &Synthetic::default(), Some(2)).unwrap();
+    let mut changed = experiment();
+    changed.trainer.batch_size = 6;
+    changed.optimizer.weight_decay = 0.5;
+    let error = session(&path, &changed, &Synthetic::default(), None).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let message = error.to_string();
+    for part in
+        ["trainer.batch_size: was `5`, now `6`", "optimizer.weight_decay: was `0.01`, now `0.5`"]
+    {
+        assert!(message.contains(part), "{message}");
+    }
+    let other = Synthetic { fingerprint: "other".to_owned(), ..Synthetic::default() };
+    let message = session(&path, &experiment(), &other, None).unwrap_err().to_string();
+    assert!(message.contains("data: was ``, now `other`"), "{message}");
+}
+
+#[test]
+fn early_stopping_survives_a_resume() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let mut experiment = experiment();
+    // So large a rate that the loss only rises after the first evaluation.
+    experiment.optimizer.learning_rate = 0.5;
+    experiment.schedule = Schedule::Constant(crate::schedule::Warmup::default());
+    experiment.trainer.max_steps = 50;
+    experiment.trainer.eval_every = 1;
+    experiment.trainer.early_stopping_patience = 4;
+    let end = |name: &str, stop_at: Option<usize>| {
+        let path = directory.path().join(name);
+        let mut outcome = session(&path, &experiment, &Synthetic::default(), stop_at).unwrap();
+        if stop_at.is_some() {
+            outcome = session(&path, &experiment, &Synthetic::default(), None).unwrap();
+        }
+        (outcome.ended_by, outcome.summary.steps, path)
+    };
+    let (ended_by, steps, path) = end("unbroken", None);
+    assert_eq!(ended_by, EndedBy::EarlyStopping);
+    assert!(steps < 50);
+    let (resumed_by, resumed_steps, _) = end("resumed", Some(steps - 2));
+    assert_eq!((resumed_by, resumed_steps), (ended_by, steps));
+    // A run that has ended this way stays ended.
+    let again = session(&path, &experiment, &Synthetic::default(), None).unwrap();
+    assert_eq!((again.ended_by, again.summary.steps), (ended_by, steps));
+}
+
+#[test]
+fn the_last_and_the_best_checkpoints_are_kept() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run");
+    let mut experiment = experiment();
+    experiment.optimizer.learning_rate = 0.5;
+    experiment.schedule = Schedule::Constant(crate::schedule::Warmup::default());
+    experiment.trainer.eval_every = 1;
+    experiment.trainer.checkpoint_every = 1;
+    experiment.trainer.keep_last = 2;
+    let outcome = session(&path, &experiment, &Synthetic::default(), None).unwrap();
+    let best = outcome.summary.best_evaluation.unwrap().step;
+    let mut expected: Vec<usize> = vec![best, 7, 8];
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(RunDir::checkpoints_of(&path).steps().unwrap(), expected);
+    let folder = super::model_folder(&path).unwrap();
+    assert_eq!(folder, RunDir::checkpoints_of(&path).path(best));
+}
+
+#[test]
+fn a_run_starts_from_the_weights_of_another() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let first: PathBuf = directory.path().join("first");
+    session(&first, &experiment(), &Synthetic::default(), None).unwrap();
+    let mut second = experiment();
+    second.seed = 9;
+    second.init_from = Some(first.clone());
+    let data = Synthetic::default();
+    let learner = Learner::new(&second, &data, &Device::flex()).unwrap();
+    let saved = tempfile::tempdir().unwrap();
+    nystromformer_interop::save_masked_lm(learner.model(), saved.path()).unwrap();
+    let folder = super::model_folder(&first).unwrap();
+    assert_eq!(
+        std::fs::read(saved.path().join("model.safetensors")).unwrap(),
+        std::fs::read(folder.join("model.safetensors")).unwrap()
+    );
+    second.init_from = Some(directory.path().join("nowhere"));
+    let error = Learner::new(&second, &data, &Device::flex()).map(|_| ()).unwrap_err();
+    assert_eq!(error.exit_code(), 4);
+}
+
+#[test]
+fn a_few_steps_learn_something() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let mut experiment = experiment();
+    experiment.trainer.max_steps = 40;
+    let outcome = session(directory.path(), &experiment, &Synthetic::default(), None).unwrap();
+    let metrics = MetricsLog::read(&directory.path().join("metrics.jsonl")).unwrap();
+    let Some(MetricsRecord::Train(first)) = metrics.first() else { panic!("no steps") };
+    // Ten examples can be learnt by heart; ln 37 = 3.6 is the loss of not knowing anything.
+    assert!(first.loss > 3.3, "{}", first.loss);
+    assert!(outcome.summary.final_train_loss.unwrap() < first.loss - 0.5, "{outcome:?}");
+}

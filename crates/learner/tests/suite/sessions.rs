@@ -1,0 +1,231 @@
+//! From a file to a finished run, on a small corpus of text: what the command line does, without the command line.
+
+use std::path::{Path, PathBuf};
+
+use nystromformer_learner::masked_lm::CorpusBatches;
+use nystromformer_learner::metrics_log::{MetricsLog, MetricsRecord};
+use nystromformer_learner::progress::Silent;
+use nystromformer_learner::stop::{StopFlag, StopReason};
+use nystromformer_learner::trainer::{DryRun, EndedBy, Outcome, RunRequest, Session};
+use nystromformer_learner::{Experiment, LearnerError};
+
+struct Workshop {
+    directory: tempfile::TempDir,
+}
+
+impl Workshop {
+    /// A corpus of sixty short documents, and a configuration of a tiny model.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let sentence = |index: usize| {
+            let animals = ["cat", "dog", "cow", "hen", "fox", "owl"];
+            let (first, second) = (animals[index % 6], animals[index * 7 / 3 % 6]);
+            format!("the {first} sees the {second}, and the {second} hears the {first} all day.\n")
+        };
+        let text: String = (0..60).map(sentence).collect();
+        std::fs::write(directory.path().join("corpus.txt"), text).unwrap();
+        let root = directory.path().display();
+        let config = format!(
+            r#"
+            seed = 5
+            [model]
+            hidden_size = 16
+            num_hidden_layers = 1
+            num_attention_heads = 2
+            intermediate_size = 32
+            max_position_embeddings = 32
+            num_landmarks = 4
+            conv_kernel_size = 3
+            [tokenizer]
+            vocab_size = 80
+            [data]
+            corpus = "{root}/corpus.txt"
+            document = "line"
+            seq_len = 16
+            validation_fraction = 0.2
+            cache_dir = "{root}/cache"
+            [trainer]
+            max_steps = 6
+            batch_size = 4
+            micro_batch_size = 2
+            eval_every = 3
+            checkpoint_every = 2
+            "#
+        );
+        std::fs::write(directory.path().join("tiny.toml"), config).unwrap();
+        Self { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn request(&self, run: &str, overrides: &[&str], resume: bool) -> RunRequest {
+        RunRequest {
+            config: self.path("tiny.toml"),
+            overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
+            run_dir: Some(self.path(run)),
+            resume,
+        }
+    }
+
+    fn train(&self, run: &str, overrides: &[&str], resume: bool) -> Result<Outcome, LearnerError> {
+        self.train_until(run, overrides, resume, &StopFlag::new())
+    }
+
+    fn train_until(
+        &self,
+        run: &str,
+        overrides: &[&str],
+        resume: bool,
+        stop: &StopFlag,
+    ) -> Result<Outcome, LearnerError> {
+        let session = Session::open(&self.request(run, overrides, resume), &|_| {})?;
+        session.train(stop.clone(), &mut Silent)
+    }
+}
+
+fn newest_checkpoint(run: &Path) -> PathBuf {
+    let mut names: Vec<PathBuf> =
+        std::fs::read_dir(run.join("checkpoints")).unwrap().map(|e| e.unwrap().path()).collect();
+    names.sort();
+    names.pop().unwrap()
+}
+
+#[test]
+fn a_run_leaves_what_the_contract_promises() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    let outcome = workshop.train("run", &[], false).unwrap();
+    assert_eq!(outcome.ended_by, EndedBy::Finished);
+    let run = workshop.path("run");
+
+    let metrics = MetricsLog::read(&run.join("metrics.jsonl")).unwrap();
+    let steps: Vec<usize> = metrics
+        .iter()
+        .filter(|record| matches!(record, MetricsRecord::Train(_)))
+        .map(MetricsRecord::step)
+        .collect();
+    assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
+
+    let summary: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(run.join("summary.json")).unwrap()).unwrap();
+    for key in [
+        "steps",
+        "wall_seconds",
+        "tokens_per_second",
+        "peak_rss_bytes",
+        "parameters",
+        "device",
+        "dtype",
+        "seed",
+        "versions",
+    ] {
+        assert!(!summary[key].is_null(), "{key}");
+    }
+    for name in ["config", "data", "tokenizer"] {
+        assert_eq!(summary["fingerprints"][name].as_str().unwrap().len(), 64, "{name}");
+    }
+
+    // The resolved configuration is the experiment, with the vocabulary filled in.
+    let resolved = Experiment::load(&run.join("config.toml"), &[]).unwrap().experiment;
+    let loaded = Experiment::load(&workshop.path("tiny.toml"), &[]).unwrap().experiment;
+    assert_ne!(resolved.model.vocab_size, loaded.model.vocab_size);
+    assert_eq!(resolved.trainer, loaded.trainer);
+
+    // A checkpoint is a model folder.
+    let checkpoint = newest_checkpoint(&run);
+    assert!(checkpoint.ends_with("step-00000006"), "{}", checkpoint.display());
+    for name in [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "manifest.json",
+    ] {
+        assert!(checkpoint.join(name).is_file(), "{name}");
+    }
+    let model = nystromformer_interop::load_masked_lm(&checkpoint, &burn::tensor::Device::flex());
+    assert_eq!(model.unwrap().config(), &resolved.model);
+}
+
+#[test]
+fn a_stopped_run_is_resumed_to_the_same_weights() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    workshop.train("unbroken", &[], false).unwrap();
+    // A stop before the first step takes none, and leaves nothing to resume from: the run starts over.
+    let stop = StopFlag::new();
+    stop.request(StopReason::Interrupt);
+    let outcome = workshop.train_until("stopped", &[], false, &stop).unwrap();
+    assert_eq!((outcome.ended_by.exit_code(), outcome.summary.steps), (130, 0));
+    workshop.train("stopped", &[], true).unwrap();
+    let weights = |run: &str| {
+        std::fs::read(newest_checkpoint(&workshop.path(run)).join("model.safetensors")).unwrap()
+    };
+    assert!(weights("unbroken") == weights("stopped"));
+    // Lost checkpoints cost their steps, not the result.
+    for step in ["step-00000004", "step-00000006"] {
+        std::fs::remove_dir_all(workshop.path("stopped").join("checkpoints").join(step)).unwrap();
+    }
+    workshop.train("stopped", &[], true).unwrap();
+    assert!(weights("unbroken") == weights("stopped"));
+}
+
+#[test]
+fn resume_where_there_is_nothing_starts_and_a_second_start_is_refused() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    workshop.train("run", &["trainer.max_steps=1"], true).unwrap();
+    let error = workshop.train("run", &[], false).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("holds a run already"), "{error}");
+}
+
+#[test]
+fn resuming_with_other_settings_or_another_corpus_is_refused() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    workshop.train("run", &["trainer.max_steps=2"], false).unwrap();
+    let error = workshop.train("run", &["trainer.max_steps=3"], true).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("trainer.max_steps: was `2`, now `3`"), "{error}");
+
+    let corpus = workshop.path("corpus.txt");
+    let text = std::fs::read_to_string(&corpus).unwrap() + "the cat is gone.\n";
+    std::fs::write(&corpus, text).unwrap();
+    let error = workshop.train("run", &["trainer.max_steps=2"], true).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("data: was `"), "{error}");
+}
+
+#[test]
+fn a_dry_run_sizes_everything_and_makes_no_run() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    let loaded = Experiment::load(&workshop.path("tiny.toml"), &[]).unwrap();
+    let data = CorpusBatches::prepare(&loaded.experiment, &|_| {}).unwrap();
+    let experiment = loaded.with_tokenizer(&data.data().tokenizer).unwrap();
+    let report = DryRun::perform(&experiment, &data).unwrap();
+    assert_eq!((report.total_steps, report.tokens_per_step), (6, 64));
+    assert!(report.parameters > 1000 && report.estimated_bytes > 16 * report.parameters as u64);
+    assert!(report.loss.is_finite() && report.seconds_per_step > 0.0);
+    assert!(!workshop.path("run").exists());
+}
+
+#[test]
+fn a_vocabulary_too_small_for_the_tokenizer_is_refused() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    let error = workshop.train("run", &["model.vocab_size=20"], false).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("`model.vocab_size` is `20`"), "{error}");
+}
+
+#[test]
+fn a_missing_corpus_is_a_data_error() {
+    let workshop = Workshop::new();
+    let error = workshop.train("run", &["data.corpus=nowhere"], false).unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{error}");
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
