@@ -3,7 +3,7 @@
 use std::io;
 
 use nystromformer::ModelError;
-use nystromformer_data::DataError;
+use nystromformer_data::{DataError, ErrorKind};
 use nystromformer_interop::InteropError;
 use nystromformer_learner::LearnerError;
 
@@ -13,20 +13,24 @@ use nystromformer_learner::LearnerError;
 /// memory · 7 disk or I/O · 8 device self-check.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
-        if let Some(error) = cause.downcast_ref::<io::Error>() {
-            return if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 7 };
-        }
         if let Some(error) = cause.downcast_ref::<LearnerError>() {
             return error.exit_code();
         }
-        if cause.is::<DataError>() {
-            return 3;
+        if let Some(error) = cause.downcast_ref::<DataError>() {
+            return match error.kind() {
+                ErrorKind::Config => 2,
+                ErrorKind::Data => 3,
+                ErrorKind::Io => 7,
+            };
         }
         if cause.is::<InteropError>() {
             return 4;
         }
         if cause.is::<ModelError>() {
             return 2;
+        }
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            return if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 7 };
         }
     }
     2

@@ -9,10 +9,11 @@ pub mod command;
 pub mod commands;
 pub mod device_arg;
 pub mod failure;
+pub mod fill_mask;
 pub mod logging;
-pub mod model_dir;
 pub mod output;
 pub mod preparation;
 pub mod signals;
+pub mod training_report;
 
 pub use command::run;

@@ -4,8 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use nystromformer_interop::{ExportOptions, export_masked_lm};
+use nystromformer_learner::trainer::model_folder;
 
-use crate::{model_dir, output};
+use crate::output;
 
 /// Write a model as a Hugging Face folder, tokenizer and model card included.
 #[derive(Parser)]
@@ -28,7 +29,7 @@ pub struct Args {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let source = model_dir::resolve(&args.model)?;
+    let source = model_folder(&args.model)?;
     let options = ExportOptions { seq_len: args.seq_len, ..ExportOptions::default() };
     for note in export_masked_lm(&source, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));

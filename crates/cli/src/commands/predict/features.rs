@@ -10,10 +10,10 @@ use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::NystromformerInput;
 use nystromformer_interop::load_masked_lm;
+use nystromformer_learner::trainer::model_folder;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::ModelArgs;
-use crate::model_dir;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,7 +31,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let folder = model_dir::resolve(&args.model.model)?;
+    let folder = model_folder(&args.model.model)?;
     let device = args.model.device.kind().open()?;
     let model = load_masked_lm(&folder, &device)?;
     let bytes = fs::read(&args.input)

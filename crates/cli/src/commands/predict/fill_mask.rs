@@ -1,16 +1,12 @@
-//! `predict fill-mask`: the most likely tokens in place of the mask, as Hugging Face's pipeline prints them.
+//! `predict fill-mask`: the most likely tokens in place of the mask.
 
 use std::io::{self, BufRead};
 
-use anyhow::{Context, bail};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{NystromformerForMaskedLm, NystromformerInput, Semantics};
-use nystromformer_data::TextTokenizer;
-use nystromformer_interop::load_masked_lm;
-use serde::Serialize;
+use anyhow::Context;
+use nystromformer_learner::trainer::model_folder;
 
 use super::ModelArgs;
-use crate::{model_dir, output};
+use crate::{fill_mask::FillMask, output};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,133 +20,26 @@ pub(super) struct Args {
     texts: Vec<String>,
 }
 
-/// One candidate, keyed as in Hugging Face's pipeline.
-#[derive(Debug, Serialize)]
-struct Candidate {
-    score: f64,
-    token: u32,
-    token_str: String,
-    sequence: String,
-}
-
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let folder = model_dir::resolve(&args.model.model)?;
-    let device = args.model.device.kind().open()?;
-    let tokenizer = TextTokenizer::load(&folder, true)?;
-    let filler = FillMask { model: load_masked_lm(&folder, &device)?, tokenizer, device };
+    let folder = model_folder(&args.model.model)?;
+    let filler = FillMask::load(&folder, &args.model.device.kind().open()?)?;
     if args.texts.is_empty() {
         for line in io::stdin().lock().lines() {
-            filler.print(&line.context("stdin is not UTF-8 text")?, args.top_k)?;
+            print(&filler, &line.context("cannot read stdin as UTF-8 text")?, args.top_k)?;
         }
     } else {
         for text in &args.texts {
-            filler.print(text, args.top_k)?;
+            print(&filler, text, args.top_k)?;
         }
     }
     Ok(())
 }
 
-struct FillMask {
-    model: NystromformerForMaskedLm,
-    tokenizer: TextTokenizer,
-    device: Device,
-}
-
-impl FillMask {
-    /// Prints the candidates of one text: an array, or an array of arrays if there are several masks.
-    fn print(&self, text: &str, top_k: usize) -> anyhow::Result<()> {
-        let mut masks = self.candidates(text, top_k)?;
-        if masks.len() == 1 {
-            output::json_line(&masks.remove(0))
-        } else {
-            output::json_line(&masks)
-        }
-    }
-
-    /// Candidates of every mask in the text.
-    fn candidates(&self, text: &str, top_k: usize) -> anyhow::Result<Vec<Vec<Candidate>>> {
-        let ids = self.tokenizer.encode(text, true)?;
-        let mask = self.tokenizer.special_ids().mask;
-        let masks: Vec<usize> = (0..ids.len()).filter(|&i| ids[i] == mask).collect();
-        if masks.is_empty() {
-            bail!(
-                "no mask in `{text}`: write the model's mask token, {}, where it should predict",
-                self.tokenizer.mask_token()
-            );
-        }
-        let logits = self
-            .model
-            .forward_at(self.input(&ids), self.positions(&masks))
-            .with_context(|| format!("cannot fill `{text}`"))?;
-        let vocab_size = self.model.config().vocab_size;
-        let logits: Vec<f32> = logits.try_into_vec_as()?;
-        masks
-            .iter()
-            .zip(logits.chunks_exact(vocab_size))
-            .map(|(&position, logits)| {
-                best(logits, top_k)
-                    .into_iter()
-                    .map(|(token, score)| {
-                        let mut filled = ids.clone();
-                        filled[position] = token;
-                        Ok(Candidate {
-                            score,
-                            token,
-                            token_str: self.tokenizer.decode(&[token], false)?,
-                            // With several masks the others must stay visible.
-                            sequence: self.tokenizer.decode(&filled, masks.len() == 1)?,
-                        })
-                    })
-                    .collect()
-            })
-            .collect()
-    }
-
-    /// One row; transformers' semantics fix its length, so there it is padded.
-    fn input(&self, ids: &[u32]) -> NystromformerInput {
-        let config = self.model.config();
-        let mut row: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-        let fixed = config.semantics == Semantics::Hf && !config.is_full_attention();
-        if !fixed || row.len() >= config.segment_means_seq_len {
-            return NystromformerInput::new(self.row(row));
-        }
-        let mut mask = vec![1; row.len()];
-        mask.resize(config.segment_means_seq_len, 0);
-        row.resize(config.segment_means_seq_len, i64::from(self.tokenizer.special_ids().pad));
-        NystromformerInput::new(self.row(row)).with_attention_mask(self.row(mask))
-    }
-
-    fn row(&self, values: Vec<i64>) -> Tensor<2, Int> {
-        let length = values.len();
-        Tensor::from_data(TensorData::new(values, [1, length]), &self.device)
-    }
-
-    fn positions(&self, positions: &[usize]) -> Tensor<1, Int> {
-        let positions: Vec<i64> = positions.iter().map(|&position| position as i64).collect();
-        Tensor::from_ints(positions.as_slice(), &self.device)
-    }
-}
-
-/// The `top_k` most likely tokens and their probabilities, most likely first.
-fn best(logits: &[f32], top_k: usize) -> Vec<(u32, f64)> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponential = |logit: f32| f64::from(logit - largest).exp();
-    let total: f64 = logits.iter().copied().map(exponential).sum();
-    let mut ranked: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
-    ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
-    ranked.truncate(top_k);
-    ranked.into_iter().map(|(token, logit)| (token, exponential(logit) / total)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::best;
-
-    #[test]
-    fn probabilities_of_the_best_by_hand() {
-        let logits = [0.0, 2f32.ln(), 0.0, 4f32.ln()];
-        let ranked = best(&logits, 2);
-        assert_eq!(ranked.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [3, 1]);
-        assert!((ranked[0].1 - 0.5).abs() < 1e-6 && (ranked[1].1 - 0.25).abs() < 1e-6);
+/// Prints the candidates of one text: an array, or an array of arrays if there are several masks.
+fn print(filler: &FillMask, text: &str, top_k: usize) -> anyhow::Result<()> {
+    let masks = filler.candidates(text, top_k)?;
+    match masks.as_slice() {
+        [candidates] => output::json_line(candidates),
+        masks => output::json_line(&masks),
     }
 }
