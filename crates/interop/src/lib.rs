@@ -4,6 +4,31 @@
 //! transformers' `from_pretrained` reads. Training checkpoints hold the same two files, so there is one
 //! reader for both.
 //!
+//! ```
+//! use burn::tensor::Device;
+//! use nystromformer::NystromformerConfig;
+//! use nystromformer_interop::{load_masked_lm, save_masked_lm};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let dir = folder.path();
+//! let config = NystromformerConfig {
+//!     vocab_size: 100,
+//!     hidden_size: 16,
+//!     num_hidden_layers: 1,
+//!     num_attention_heads: 2,
+//!     intermediate_size: 32,
+//!     ..NystromformerConfig::default()
+//! };
+//! let model = config.init_masked_lm(&Device::flex())?;
+//!
+//! save_masked_lm(&model, dir)?;
+//! let loaded = load_masked_lm(dir, &Device::flex())?;
+//! assert_eq!(loaded.config(), model.config());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | function | does |
 //! |---|---|
 //! | [`load_masked_lm`], [`save_masked_lm`] | a model from a folder, and into one: bit-exact |

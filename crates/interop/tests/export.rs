@@ -1,4 +1,5 @@
 //! Export and import, folder to folder.
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use std::{fs, path::Path};
 

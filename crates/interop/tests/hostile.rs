@@ -1,5 +1,6 @@
 //! Damaged and hostile files: always an error with the path in it, never a panic, and no memory asked for
 //! on a file's word.
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use std::{
     fs,

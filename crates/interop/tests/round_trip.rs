@@ -1,4 +1,7 @@
 //! Save, load and save again: the same bytes.
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
@@ -8,6 +11,7 @@ use nystromformer::{
 use nystromformer_interop::{
     load_masked_lm, load_masked_lm_weights, read_config, save_masked_lm, write_config,
 };
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 fn tiny() -> NystromformerConfig {
     NystromformerConfig {
@@ -44,7 +48,7 @@ fn save_load_save_gives_the_same_bytes() {
     assert_eq!(loaded.config(), model.config());
     assert_eq!(logits(&loaded), logits(&model));
     for file in ["model.safetensors", "config.json"] {
-        let read = |folder: &std::path::Path| std::fs::read(folder.join(file)).unwrap();
+        let read = |folder: &Path| fs::read(folder.join(file)).unwrap();
         assert_eq!(read(&first), read(&second), "{file}");
     }
 }
@@ -66,6 +70,37 @@ fn loading_on_a_training_device_keeps_gradients() {
         let gradient = weight.grad(&gradients).expect("a loaded parameter is trainable");
         assert!(gradient.abs().sum().into_scalar::<f32>() > 0.0);
     }
+}
+
+/// The upper half of a 32-bit float is a `bfloat16`.
+#[test]
+fn half_precision_weights_are_widened() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex();
+    let model = tiny().init_masked_lm(&device).unwrap();
+    save_masked_lm(&model, folder.path()).unwrap();
+    let path = folder.path().join("model.safetensors");
+    let full = fs::read(&path).unwrap();
+    let full = SafeTensors::deserialize(&full).unwrap();
+    let halves: Vec<(String, Vec<usize>, Vec<u8>)> = full
+        .iter()
+        .map(|(name, view)| {
+            let upper = view.data().chunks_exact(4).flat_map(|bytes| [bytes[2], bytes[3]]);
+            (name.to_owned(), view.shape().to_vec(), upper.collect())
+        })
+        .collect();
+    let views = halves.iter().map(|(name, shape, data)| {
+        (name, TensorView::new(Dtype::BF16, shape.clone(), data).unwrap())
+    });
+    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+
+    let loaded = load_masked_lm(folder.path(), &device).unwrap();
+    let words = |model: &NystromformerForMaskedLm| {
+        let weight = model.nystromformer.embeddings.word_embeddings.weight.to_data();
+        weight.try_into_vec::<f32>().unwrap()
+    };
+    let cut = |value: &f32| f32::from_bits(value.to_bits() & 0xffff_0000);
+    assert_eq!(words(&loaded), words(&model).iter().map(cut).collect::<Vec<f32>>());
 }
 
 #[test]

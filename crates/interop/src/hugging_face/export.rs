@@ -161,15 +161,15 @@ fn for_transformers(
         notes.push(
             "The model was trained with `paper` semantics, where padding takes no part in anything. \
              transformers lets padding into the landmarks and into the convolution, so its predictions for \
-             padded inputs differ; those for inputs that fill the length are the same up to the starting \
-             point of the pseudo-inverse."
+             padded inputs differ."
                 .into(),
         );
         if transformers_approximates(&exported) {
             notes.push(format!(
                 "transformers needs inputs of exactly segment_means_seq_len = {} tokens: pad or truncate to \
-                 that. To use another length, change the key to it; it must be a multiple of num_landmarks \
-                 = {landmarks}.",
+                 that, or change the key to another multiple of num_landmarks = {landmarks}. For short \
+                 inputs, set it to {landmarks} when loading: transformers then computes exact attention, \
+                 with padding masked.",
                 exported.segment_means_seq_len
             ));
         } else {
@@ -200,8 +200,9 @@ fn for_transformers(
     }
     if transformers_approximates(&exported) && config.pinv_init == PinvInit::Exact {
         notes.push(
-            "The pseudo-inverse of each matrix started from that matrix's own scale; transformers takes one \
-             scale from the whole batch, so a prediction there depends slightly on the batch."
+            "The pseudo-inverse of each matrix starts from that matrix's own scale; transformers takes one \
+             scale from the whole batch. Predictions differ where the iteration has not converged, and there \
+             depend on the batch."
                 .into(),
         );
     }

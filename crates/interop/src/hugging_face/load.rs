@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use burn::{
     module::Module,
     store::{ModuleSnapshot, PyTorchToBurnAdapter, bridge, burn_pack::Tensor},
-    tensor::{DType, Device},
+    tensor::{DType, Device, TensorData},
 };
 use nystromformer::{NystromformerConfig, NystromformerForMaskedLm};
 
@@ -86,7 +86,7 @@ pub fn load_masked_lm_weights(
         fresh: matched.fresh.clone(),
         ignored: matched.ignored.clone(),
     };
-    let device = model.devices().iter().next().cloned().unwrap_or_default();
+    let device = model.devices().first().cloned().unwrap_or_default();
     matched.apply(model, &device)?;
     Ok(report)
 }
@@ -172,7 +172,8 @@ impl Matched {
             return Err(InteropError::Damaged { path: self.path.clone(), reason });
         }
         for tensor in &self.parameters {
-            let values = self.draw(tensor)?;
+            let data = self.draw(tensor)?;
+            let values = data.as_slice::<f32>().expect("`draw` gives 32-bit floats");
             if let Some(index) = values.iter().position(|value| !value.is_finite()) {
                 return Err(InteropError::NonFinite {
                     path: self.path.clone(),
@@ -188,7 +189,7 @@ impl Matched {
                 Some(original) => {
                     original.shape == copy.shape
                         && copy.dtype.is_float()
-                        && self.draw(original)? == self.draw(copy)?
+                        && self.draw(original)?.bytes() == self.draw(copy)?.bytes()
                 }
                 None => false,
             };
@@ -203,14 +204,14 @@ impl Matched {
         Ok(())
     }
 
-    /// A tensor's numbers.
-    fn draw(&self, tensor: &Tensor) -> Result<Vec<f32>, InteropError> {
-        let damaged = |reason: String| InteropError::Damaged { path: self.path.clone(), reason };
-        let data = bridge::to_data(tensor)
-            .map_err(|error| damaged(format!("`{}`: {error}", tensor.name)))?;
-        data.convert::<f32>()
-            .try_into_vec()
-            .map_err(|error| damaged(format!("`{}`: {error:?}", tensor.name)))
+    /// A tensor's numbers, as 32-bit floats.
+    fn draw(&self, tensor: &Tensor) -> Result<TensorData, InteropError> {
+        let damaged = |reason: String| InteropError::Damaged {
+            path: self.path.clone(),
+            reason: format!("`{}`: {reason}", tensor.name),
+        };
+        let data = bridge::to_data(tensor).map_err(|error| damaged(error.to_string()))?;
+        data.try_cast_as::<f32>().map_err(|error| damaged(error.to_string()))
     }
 
     /// Puts the numbers into `model`.
