@@ -116,8 +116,12 @@ fn find(path: &Path) -> Result<Files, DataError> {
 
 /// BERT's tokenizer from the lines of a `vocab.txt`.
 fn bert(file: &Path, lowercase: bool) -> Result<Tokenizer, Failure> {
-    let model = WordPiece::from_bytes(fs::read(file)?)?;
-    let SpecialTokens { cls, sep, .. } = BERT_TOKENS;
+    let SpecialTokens { unk, cls, sep, .. } = BERT_TOKENS;
+    let vocabulary = WordPiece::read_bytes(&fs::read(file)?)?;
+    let model = WordPiece::builder()
+        .vocab(vocabulary)
+        .unk_token(unk.to_owned())
+        .build()?;
     let mut tokenizer = Tokenizer::new(model);
     let id = |tokenizer: &Tokenizer, token: &str| {
         tokenizer
