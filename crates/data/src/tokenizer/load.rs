@@ -123,18 +123,13 @@ fn bert(file: &Path, lowercase: bool) -> Result<Tokenizer, Failure> {
         .unk_token(unk.to_owned())
         .build()?;
     let mut tokenizer = Tokenizer::new(model);
-    let id = |tokenizer: &Tokenizer, token: &str| {
-        tokenizer
-            .token_to_id(token)
-            .ok_or_else(|| format!("no `{token}` in the vocabulary"))
-    };
-    let (cls_id, sep_id) = (id(&tokenizer, cls)?, id(&tokenizer, sep)?);
+    let ids = ids_in(&tokenizer, &BERT_TOKENS)?;
     tokenizer
         .with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)))?
         .with_pre_tokenizer(Some(BertPreTokenizer))
         .with_post_processor(Some(BertProcessing::new(
-            (sep.to_owned(), sep_id),
-            (cls.to_owned(), cls_id),
+            (sep.to_owned(), ids.sep),
+            (cls.to_owned(), ids.cls),
         )))
         .with_decoder(Some(WordPieceDecoder::new("##".to_owned(), true)));
     let SpecialTokens {
@@ -166,16 +161,11 @@ fn roberta(vocabulary: &Path, merges: &Path, add_prefix_space: bool) -> Result<T
         mask,
     } = ROBERTA_TOKENS;
     let mut tokenizer = Tokenizer::new(model);
-    let id = |tokenizer: &Tokenizer, token: &str| {
-        tokenizer
-            .token_to_id(token)
-            .ok_or_else(|| format!("no `{token}` in the vocabulary"))
-    };
-    let (cls_id, sep_id) = (id(&tokenizer, cls)?, id(&tokenizer, sep)?);
+    let ids = ids_in(&tokenizer, &ROBERTA_TOKENS)?;
     tokenizer
         .with_pre_tokenizer(Some(ByteLevel::new(add_prefix_space, true, true)))
         .with_post_processor(Some(
-            RobertaProcessing::new((sep.to_owned(), sep_id), (cls.to_owned(), cls_id))
+            RobertaProcessing::new((sep.to_owned(), ids.sep), (cls.to_owned(), ids.cls))
                 .trim_offsets(true)
                 .add_prefix_space(add_prefix_space),
         ))
@@ -184,6 +174,18 @@ fn roberta(vocabulary: &Path, merges: &Path, add_prefix_space: bool) -> Result<T
         .add_special_tokens([cls, pad, sep, unk].map(|token| AddedToken::from(token, true)))?;
     tokenizer.add_special_tokens([AddedToken::from(mask, true).lstrip(true)])?;
     Ok(tokenizer)
+}
+
+/// The ids of all special tokens. Adding a token that is missing would give it an id beyond those
+/// that the vocabulary's model was trained with, so it is an error.
+fn ids_in(
+    tokenizer: &Tokenizer,
+    tokens: &SpecialTokens<&'static str>,
+) -> Result<SpecialTokens<u32>, Failure> {
+    tokens.try_map(|role, token| {
+        let missing = || format!("its {role} token `{token}` is not in the vocabulary").into();
+        tokenizer.token_to_id(token).ok_or_else(missing)
+    })
 }
 
 /// What the JSON files beside a tokenizer say about it.
