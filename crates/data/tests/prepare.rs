@@ -30,9 +30,9 @@ fn small_tokenizer() -> TokenizerConfig {
 /// A corpus of `documents`, one a line.
 fn lines_corpus(folder: &Path, documents: &[String]) -> DataConfig {
     let path = folder.join("corpus.txt");
-    fs::write(&path, documents.join("\n")).unwrap();
+    fs::write(&path, documents.join("\n")).expect("the temporary folder can be written to");
     DataConfig {
-        corpus: path.to_str().unwrap().to_owned(),
+        corpus: path.to_string_lossy().into_owned(),
         document: DocumentUnit::Line,
         seq_len: 16,
         cache_dir: folder.join("cache"),

@@ -90,23 +90,23 @@ fn find(path: &Path) -> Result<Files, DataError> {
             )),
         };
     }
-    match path.file_name().and_then(|name| name.to_str()) {
-        Some("vocab.json") => {
-            let merges = path.with_file_name("merges.txt");
-            if merges.is_file() {
-                Ok(Files::Merges {
-                    vocabulary: path.to_owned(),
-                    merges,
-                })
-            } else {
-                Err(DataError::tokenizer_at(
-                    path,
-                    "there is no merges.txt beside it",
-                ))
-            }
-        }
-        Some(name) if name.ends_with(".json") => Ok(Files::Json(path.to_owned())),
-        Some(name) if name.ends_with(".txt") => Ok(Files::Vocabulary(path.to_owned())),
+    if path.file_name().is_some_and(|name| name == "vocab.json") {
+        let merges = path.with_file_name("merges.txt");
+        return if merges.is_file() {
+            Ok(Files::Merges {
+                vocabulary: path.to_owned(),
+                merges,
+            })
+        } else {
+            Err(DataError::tokenizer_at(
+                path,
+                "there is no merges.txt beside it",
+            ))
+        };
+    }
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => Ok(Files::Json(path.to_owned())),
+        Some("txt") => Ok(Files::Vocabulary(path.to_owned())),
         _ => Err(DataError::tokenizer_at(
             path,
             "unknown form; use a tokenizer.json, a vocab.txt or a folder",
