@@ -75,7 +75,7 @@ impl BlockDataset {
                 if shape.cross_documents {
                     match runs.last_mut() {
                         Some(run) if run.start + run.tokens == start => {
-                            run.tokens += document.tokens
+                            run.tokens += document.tokens;
                         }
                         _ => runs.push(Run {
                             first,

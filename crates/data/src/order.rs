@@ -13,6 +13,9 @@ pub struct Visit {
     pub index: usize,
 }
 
+/// An epoch and its examples in order.
+type EpochOrder = (u64, Arc<[u32]>);
+
 /// Maps optimizer steps to examples. A pure function of `(len, seed, shuffle)`: nothing has to be
 /// saved to go on at any step.
 ///
@@ -30,7 +33,7 @@ pub struct ExampleOrder {
     seed: u64,
     shuffle: bool,
     /// The epochs used last; only saves time. Two, for a batch may cross from one to the next.
-    recent: Mutex<[Option<(u64, Arc<[u32]>)>; 2]>,
+    recent: Mutex<[Option<EpochOrder>; 2]>,
 }
 
 impl ExampleOrder {

@@ -149,7 +149,7 @@ fn find_tokenizer(
         match TextTokenizer::load(&path, config.lowercase) {
             Ok(tokenizer) => return Ok(tokenizer),
             Err(error) => {
-                tracing::warn!(%error, "the trained tokenizer is damaged; training it again")
+                tracing::warn!(%error, "the trained tokenizer is damaged; training it again");
             }
         }
     }

@@ -67,7 +67,7 @@ pub(crate) fn below(random: &mut impl Rng, bound: u32) -> u32 {
 /// Shuffles `items` (Fisher–Yates).
 pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl Rng) {
     assert!(
-        items.len() <= u32::MAX as usize,
+        u32::try_from(items.len()).is_ok(),
         "more items than 32 bits count"
     );
     for last in (1..items.len()).rev() {

@@ -381,7 +381,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         fs::write(&path, "\u{feff}one\r\ntwo\r\n").unwrap();
-        assert_eq!(documents(&config(&path)).unwrap(), ["one\ntwo\n"]);
+        assert_eq!(documents(&config(&path)).unwrap(), ["one\ntwo"]);
     }
 
     #[test]
@@ -396,8 +396,8 @@ mod tests {
             })
             .unwrap()
         };
-        assert_eq!(read(DocumentUnit::Paragraph), ["one\nstill one\n", "two\n"]);
-        assert_eq!(read(DocumentUnit::Line), ["one\n", "still one\n", "two\n"]);
+        assert_eq!(read(DocumentUnit::Paragraph), ["one\nstill one", "two"]);
+        assert_eq!(read(DocumentUnit::Line), ["one", "still one", "two"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) struct TextSource {
     document: DocumentUnit,
     /// Whether the current line so far is blank.
     blank_line: bool,
+    /// Line ends since the last text; written out only if more text follows in the document.
+    line_ends: usize,
 }
 
 impl TextSource {
@@ -25,6 +27,7 @@ impl TextSource {
             lines: LineReader::open(path)?,
             document,
             blank_line: true,
+            line_ends: 0,
         })
     }
 }
@@ -37,15 +40,20 @@ impl Source for TextSource {
         };
         self.blank_line &= piece.text.trim().is_empty();
         let separates = self.document != DocumentUnit::File && self.blank_line;
-        if !separates {
-            queue.push(&piece.text);
-            if piece.ends_line {
-                queue.push("\n");
+        if !separates && !piece.text.is_empty() {
+            for _ in 0..std::mem::take(&mut self.line_ends) {
+                queue.push(
+                    "
+",
+                );
             }
+            queue.push(&piece.text);
         }
         if piece.ends_line {
+            self.line_ends += 1;
             if separates || self.document == DocumentUnit::Line {
                 queue.end_document();
+                self.line_ends = 0;
             }
             self.blank_line = true;
         }

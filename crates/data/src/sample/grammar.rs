@@ -264,9 +264,10 @@ fn about_shapes_and_planets(random: &mut ChaCha8Rng) -> String {
     .clone()
 }
 
-/// `an` before a vowel, else `a`; the tables hold no word where sound and letter differ.
+/// `an` before a vowel, but for the words that begin with the sound of `you`.
 fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) && !word.starts_with("uk") {
+    let consonant_sound = ["ugandan", "ukrainian", "uruguayan"].contains(&word);
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) && !consonant_sound {
         "an"
     } else {
         "a"

@@ -90,23 +90,23 @@ fn find(path: &Path) -> Result<Files, DataError> {
             )),
         };
     }
-    match path.file_name().and_then(|name| name.to_str()) {
-        Some("vocab.json") => {
-            let merges = path.with_file_name("merges.txt");
-            if merges.is_file() {
-                Ok(Files::Merges {
-                    vocabulary: path.to_owned(),
-                    merges,
-                })
-            } else {
-                Err(DataError::tokenizer_at(
-                    path,
-                    "there is no merges.txt beside it",
-                ))
-            }
-        }
-        Some(name) if name.ends_with(".json") => Ok(Files::Json(path.to_owned())),
-        Some(name) if name.ends_with(".txt") => Ok(Files::Vocabulary(path.to_owned())),
+    if path.file_name().is_some_and(|name| name == "vocab.json") {
+        let merges = path.with_file_name("merges.txt");
+        return if merges.is_file() {
+            Ok(Files::Merges {
+                vocabulary: path.to_owned(),
+                merges,
+            })
+        } else {
+            Err(DataError::tokenizer_at(
+                path,
+                "there is no merges.txt beside it",
+            ))
+        };
+    }
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("json") => Ok(Files::Json(path.to_owned())),
+        Some("txt") => Ok(Files::Vocabulary(path.to_owned())),
         _ => Err(DataError::tokenizer_at(
             path,
             "unknown form; use a tokenizer.json, a vocab.txt or a folder",
@@ -116,21 +116,20 @@ fn find(path: &Path) -> Result<Files, DataError> {
 
 /// BERT's tokenizer from the lines of a `vocab.txt`.
 fn bert(file: &Path, lowercase: bool) -> Result<Tokenizer, Failure> {
-    let model = WordPiece::from_bytes(fs::read(file)?)?;
-    let SpecialTokens { cls, sep, .. } = BERT_TOKENS;
+    let SpecialTokens { unk, cls, sep, .. } = BERT_TOKENS;
+    let vocabulary = WordPiece::read_bytes(&fs::read(file)?)?;
+    let model = WordPiece::builder()
+        .vocab(vocabulary)
+        .unk_token(unk.to_owned())
+        .build()?;
     let mut tokenizer = Tokenizer::new(model);
-    let id = |tokenizer: &Tokenizer, token: &str| {
-        tokenizer
-            .token_to_id(token)
-            .ok_or_else(|| format!("no `{token}` in the vocabulary"))
-    };
-    let (cls_id, sep_id) = (id(&tokenizer, cls)?, id(&tokenizer, sep)?);
+    let ids = ids_in(&tokenizer, &BERT_TOKENS)?;
     tokenizer
         .with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)))?
         .with_pre_tokenizer(Some(BertPreTokenizer))
         .with_post_processor(Some(BertProcessing::new(
-            (sep.to_owned(), sep_id),
-            (cls.to_owned(), cls_id),
+            (sep.to_owned(), ids.sep),
+            (cls.to_owned(), ids.cls),
         )))
         .with_decoder(Some(WordPieceDecoder::new("##".to_owned(), true)));
     let SpecialTokens {
@@ -162,16 +161,11 @@ fn roberta(vocabulary: &Path, merges: &Path, add_prefix_space: bool) -> Result<T
         mask,
     } = ROBERTA_TOKENS;
     let mut tokenizer = Tokenizer::new(model);
-    let id = |tokenizer: &Tokenizer, token: &str| {
-        tokenizer
-            .token_to_id(token)
-            .ok_or_else(|| format!("no `{token}` in the vocabulary"))
-    };
-    let (cls_id, sep_id) = (id(&tokenizer, cls)?, id(&tokenizer, sep)?);
+    let ids = ids_in(&tokenizer, &ROBERTA_TOKENS)?;
     tokenizer
         .with_pre_tokenizer(Some(ByteLevel::new(add_prefix_space, true, true)))
         .with_post_processor(Some(
-            RobertaProcessing::new((sep.to_owned(), sep_id), (cls.to_owned(), cls_id))
+            RobertaProcessing::new((sep.to_owned(), ids.sep), (cls.to_owned(), ids.cls))
                 .trim_offsets(true)
                 .add_prefix_space(add_prefix_space),
         ))
@@ -180,6 +174,18 @@ fn roberta(vocabulary: &Path, merges: &Path, add_prefix_space: bool) -> Result<T
         .add_special_tokens([cls, pad, sep, unk].map(|token| AddedToken::from(token, true)))?;
     tokenizer.add_special_tokens([AddedToken::from(mask, true).lstrip(true)])?;
     Ok(tokenizer)
+}
+
+/// The ids of all special tokens. Adding a token that is missing would give it an id beyond those
+/// that the vocabulary's model was trained with, so it is an error.
+fn ids_in(
+    tokenizer: &Tokenizer,
+    tokens: &SpecialTokens<&'static str>,
+) -> Result<SpecialTokens<u32>, Failure> {
+    tokens.try_map(|role, token| {
+        let missing = || format!("its {role} token `{token}` is not in the vocabulary").into();
+        tokenizer.token_to_id(token).ok_or_else(missing)
+    })
 }
 
 /// What the JSON files beside a tokenizer say about it.

@@ -73,7 +73,13 @@ impl TextTokenizer {
                 .ok_or_else(|| format!("its {role} token `{token}` is not in the vocabulary"))
         })?;
         let (prefix, suffix) = template(&inner, ids.mask)?;
-        let json = inner.to_string(false).map_err(|error| error.to_string())?;
+        let mut json = inner.to_string(false).map_err(|error| error.to_string())?;
+        // JSON may round a Unigram score once; after that the text and the scores agree, so that a
+        // saved tokenizer has the hash of the one it was saved from.
+        if matches!(inner.get_model(), ModelWrapper::Unigram(_)) {
+            inner = Tokenizer::from_bytes(&json).map_err(|error| error.to_string())?;
+            json = inner.to_string(false).map_err(|error| error.to_string())?;
+        }
         Ok(Self {
             inner,
             tokens,
@@ -343,27 +349,17 @@ pub(crate) mod tests {
             TokenizerKind::Unigram,
         ] {
             let tokenizer = sample_tokenizer(kind, 500);
-            let ids = tokenizer.encode("of ouagadougou of", false).unwrap();
+            let ids = tokenizer.encode("is of ouagadougou of", false).unwrap();
             let table = tokenizer.continuation_table();
             let continues: Vec<bool> = ids.iter().map(|id| table[*id as usize]).collect();
-            let inner = continues.len() - 2;
             assert!(
-                inner >= 2,
+                ids.len() > 4,
                 "the long word must be split for this test: {ids:?}"
             );
             // Byte-level BPE has no blank before the first word of a text, so it looks continued.
-            assert_eq!(
-                continues[1..]
-                    .iter()
-                    .filter(|continued| !**continued)
-                    .count(),
-                2,
-                "{kind:?}"
-            );
-            assert!(
-                !continues[1] && !continues[continues.len() - 1],
-                "{kind:?}: {continues:?}"
-            );
+            let words = if kind == TokenizerKind::Bpe { 3 } else { 4 };
+            let starts = continues.iter().filter(|continued| !**continued).count();
+            assert_eq!(starts, words, "{kind:?}: {continues:?}");
         }
     }
 

@@ -434,7 +434,7 @@ mod tests {
             max_alphabet: 3,
             ..TokenizerConfig::default()
         };
-        let tokenizer = train_on(&"aab bba abc zaz ".repeat(20), &config).unwrap();
+        let tokenizer = train_on(&"aab bba abc cab zaz ".repeat(20), &config).unwrap();
         assert!(tokenizer.token_to_id("z").is_none());
         assert_eq!(
             tokenizer.encode("zaz", false).unwrap(),

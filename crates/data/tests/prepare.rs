@@ -1,0 +1,443 @@
+//! The way from a config to batches, through the public interface.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use burn::data::dataset::Dataset;
+use burn::tensor::Device;
+use nystromformer_data::{
+    Block, DataConfig, DataError, DocumentUnit, ErrorKind, ExampleOrder, MaskedLmBatcher,
+    MaskedLmData, Split, TokenizerConfig, Visit, prepare, sample, unigram_baseline,
+};
+use proptest::prelude::*;
+
+fn quiet(
+    data: &DataConfig,
+    tokenizer: &TokenizerConfig,
+    seed: u64,
+) -> Result<MaskedLmData, DataError> {
+    prepare(data, tokenizer, seed, &|_| {})
+}
+
+fn small_tokenizer() -> TokenizerConfig {
+    TokenizerConfig {
+        vocab_size: 2_000,
+        ..TokenizerConfig::default()
+    }
+}
+
+/// A corpus of `documents`, one a line.
+fn lines_corpus(folder: &Path, documents: &[String]) -> DataConfig {
+    let path = folder.join("corpus.txt");
+    fs::write(&path, documents.join("\n")).expect("the temporary folder can be written to");
+    DataConfig {
+        corpus: path.to_string_lossy().into_owned(),
+        document: DocumentUnit::Line,
+        seq_len: 16,
+        cache_dir: folder.join("cache"),
+        ..DataConfig::default()
+    }
+}
+
+/// The text tokens of a split, and its blocks.
+fn blocks(data: &MaskedLmData, split: Split) -> Vec<Vec<u32>> {
+    let dataset = if split == Split::Train {
+        &data.train
+    } else {
+        &data.validation
+    };
+    (0..dataset.len())
+        .map(|index| dataset.block(index).input_ids)
+        .collect()
+}
+
+#[test]
+fn the_sample_corpus_becomes_batches() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        seq_len: 64,
+        cache_dir: cache.path().to_owned(),
+        ..DataConfig::default()
+    };
+    let data = quiet(&config, &small_tokenizer(), 1).unwrap();
+    let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
+    let device = Device::flex();
+    let batch = batcher
+        .batch(&data.train, Split::Train, 0, &[0, 1, 2], &device)
+        .unwrap();
+    assert_eq!(batch.input_ids.dims(), [3, 64]);
+    assert!(batch.attention_mask.is_none(), "rows of a stream are full");
+    assert_eq!(batch.num_tokens, 192);
+    assert_eq!(batch.masked_positions.dims(), [batch.num_masked]);
+
+    let last = data.train.len() - 1;
+    let partial = batcher
+        .batch(&data.train, Split::Train, 0, &[0, last], &device)
+        .unwrap();
+    let length = data.train.block(last).input_ids.len();
+    assert!(length < 64);
+    assert_eq!(partial.num_tokens, 64 + length);
+    let mask = partial.attention_mask.unwrap();
+    assert_eq!(
+        mask.sum().into_data().iter::<i64>().next(),
+        Some(64 + length as i64)
+    );
+
+    let empty = batcher.batch(&data.train, Split::Train, 0, &[], &device);
+    assert_eq!(empty.unwrap().num_masked, 0);
+}
+
+#[test]
+fn the_probes_encode_to_one_mask_and_a_single_answer() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        cache_dir: cache.path().to_owned(),
+        ..DataConfig::default()
+    };
+    let tokenizer = TokenizerConfig {
+        vocab_size: 4_096,
+        ..TokenizerConfig::default()
+    };
+    let data = quiet(&config, &tokenizer, 1).unwrap();
+    for probe in sample::probes() {
+        let ids = data.tokenizer.encode(&probe.text, true).unwrap();
+        let mask = data.tokenizer.special_ids().mask;
+        assert_eq!(ids.iter().filter(|id| **id == mask).count(), 1, "{probe:?}");
+        assert!(
+            data.tokenizer.token_to_id(&probe.answer).is_some(),
+            "{probe:?}"
+        );
+    }
+}
+
+#[test]
+fn no_training_block_tells_a_held_out_capital() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        cache_dir: cache.path().to_owned(),
+        seq_len: 128,
+        cross_documents: false,
+        ..DataConfig::default()
+    };
+    let tokenizer = TokenizerConfig {
+        vocab_size: 4_096,
+        ..TokenizerConfig::default()
+    };
+    let data = quiet(&config, &tokenizer, 1).unwrap();
+    let word = |text: &str| format!(" {text} ");
+    let held_out = sample::held_out_countries();
+    let mut capital_blocks = 0;
+    for ids in blocks(&data, Split::Train) {
+        let text = data.tokenizer.decode(&ids, true).unwrap().replace('.', " ");
+        let text = word(&text);
+        if text.contains(" capital ") {
+            capital_blocks += 1;
+            for country in &held_out {
+                assert!(!text.contains(&word(country.name)), "{text}");
+                assert!(!text.contains(&word(country.capital)), "{text}");
+            }
+        }
+    }
+    assert!(capital_blocks > 1_000, "{capital_blocks}");
+}
+
+#[test]
+fn a_second_run_takes_the_cache_and_a_damaged_cache_is_rebuilt() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        cache_dir: cache.path().to_owned(),
+        ..DataConfig::default()
+    };
+    let first = quiet(&config, &small_tokenizer(), 1).unwrap();
+    assert!(!first.facts.reused);
+    let second = quiet(&config, &small_tokenizer(), 1).unwrap();
+    assert!(second.facts.reused);
+    assert_eq!(first.fingerprint, second.fingerprint);
+    assert_eq!(
+        blocks(&first, Split::Validation),
+        blocks(&second, Split::Validation)
+    );
+
+    // Another block length is another view of the same tokens.
+    let longer = quiet(
+        &DataConfig {
+            seq_len: 256,
+            ..config.clone()
+        },
+        &small_tokenizer(),
+        1,
+    )
+    .unwrap();
+    assert!(longer.facts.reused);
+    assert_ne!(longer.fingerprint, first.fingerprint);
+
+    let tokens = first.facts.cache.join("tokens-00000.bin");
+    let expected = blocks(&first, Split::Validation);
+    drop((first, second, longer));
+    let mut damaged = fs::read(&tokens).unwrap();
+    damaged[100] ^= 1;
+    fs::write(&tokens, damaged).unwrap();
+    let rebuilt = quiet(&config, &small_tokenizer(), 1).unwrap();
+    assert!(!rebuilt.facts.reused);
+    assert_eq!(blocks(&rebuilt, Split::Validation), expected);
+}
+
+#[test]
+fn two_builders_at_once_agree() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        cache_dir: cache.path().to_owned(),
+        ..DataConfig::default()
+    };
+    let built: Vec<MaskedLmData> = std::thread::scope(|scope| {
+        let builders: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| quiet(&config, &small_tokenizer(), 1).unwrap()))
+            .collect();
+        builders
+            .into_iter()
+            .map(|builder| builder.join().unwrap())
+            .collect()
+    });
+    assert_eq!(built.iter().filter(|data| data.facts.reused).count(), 2);
+    assert!(
+        built
+            .iter()
+            .all(|data| data.fingerprint == built[0].fingerprint)
+    );
+}
+
+#[test]
+fn masks_depend_on_seed_split_epoch_and_example_only() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        seq_len: 64,
+        cache_dir: cache.path().to_owned(),
+        ..DataConfig::default()
+    };
+    let data = quiet(&config, &small_tokenizer(), 1).unwrap();
+    let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
+    let rows = |batcher: &MaskedLmBatcher, split, visits: &[Visit]| {
+        batcher.rows(&data.train, split, visits).unwrap()
+    };
+    let visit = |epoch, index| Visit { epoch, index };
+    let alone = rows(&batcher, Split::Train, &[visit(0, 5)]);
+    let among = rows(
+        &batcher,
+        Split::Train,
+        &[visit(0, 9), visit(0, 5), visit(3, 5)],
+    );
+    assert_eq!(alone.input_ids, among.input_ids[64..128]);
+    assert_ne!(
+        alone.input_ids,
+        among.input_ids[128..192],
+        "another epoch is masked anew"
+    );
+    assert!(among.masked_positions.is_sorted());
+    let other_seed = MaskedLmBatcher::new(&data.tokenizer, &config, 2);
+    assert_ne!(alone, rows(&other_seed, Split::Train, &[visit(0, 5)]));
+    let validation = rows(&batcher, Split::Validation, &[visit(0, 5)]);
+    assert_ne!(alone, validation);
+    assert_eq!(
+        validation,
+        rows(&batcher, Split::Validation, &[visit(8, 5)])
+    );
+}
+
+#[test]
+fn the_unigram_baseline_of_a_known_corpus() {
+    let folder = tempfile::tempdir().unwrap();
+    // Three of four words are `aa`: a share of 0.75, with one added to each of the counts.
+    let documents: Vec<String> = (0..400).map(|_| "aa aa aa bb".to_owned()).collect();
+    let config = DataConfig {
+        validation_fraction: 0.5,
+        mlm_probability: 0.5,
+        ..lines_corpus(folder.path(), &documents)
+    };
+    let tokenizer = TokenizerConfig {
+        vocab_size: 64,
+        ..TokenizerConfig::default()
+    };
+    let data = quiet(&config, &tokenizer, 1).unwrap();
+    let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
+    let baseline = unigram_baseline(
+        &data.tokenizer,
+        &batcher,
+        &data.train,
+        &data.validation,
+        usize::MAX,
+    )
+    .unwrap();
+    let total = 800.0 + data.tokenizer.vocab_size() as f64;
+    let accuracy = baseline.accuracy;
+    let expected = -(accuracy * (601.0 / total).ln() + (1.0 - accuracy) * (201.0 / total).ln());
+    assert!((accuracy - 0.75).abs() < 0.08, "{baseline:?}");
+    assert!(
+        (baseline.loss - expected).abs() < 1e-9,
+        "{baseline:?} instead of {expected}"
+    );
+    assert!(baseline.num_masked > 300);
+}
+
+#[test]
+fn unusable_input_is_an_error_of_the_right_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = lines_corpus(folder.path(), &["only one document".to_owned()]);
+    let error = quiet(
+        &one,
+        &TokenizerConfig {
+            vocab_size: 64,
+            ..TokenizerConfig::default()
+        },
+        1,
+    )
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("only one document"), "{error}");
+
+    let blank = lines_corpus(folder.path(), &[" ".to_owned(), String::new()]);
+    assert!(
+        quiet(&blank, &small_tokenizer(), 1)
+            .unwrap_err()
+            .to_string()
+            .contains("no words")
+    );
+
+    for broken in [
+        DataConfig {
+            seq_len: 2,
+            ..one.clone()
+        },
+        DataConfig {
+            validation_fraction: f64::NAN,
+            ..one.clone()
+        },
+        DataConfig {
+            mlm_probability: 0.0,
+            ..one.clone()
+        },
+        DataConfig {
+            corpus: String::new(),
+            ..one.clone()
+        },
+    ] {
+        assert_eq!(
+            quiet(&broken, &small_tokenizer(), 1).unwrap_err().kind(),
+            ErrorKind::Config
+        );
+    }
+}
+
+#[test]
+fn a_cache_folder_that_is_a_file_is_an_io_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let config = DataConfig {
+        cache_dir: file.join("cache"),
+        ..DataConfig::default()
+    };
+    let error = quiet(&config, &small_tokenizer(), 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+}
+
+#[test]
+fn progress_never_falls_within_a_stage_and_ends_full() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        cache_dir: cache.path().to_owned(),
+        ..DataConfig::default()
+    };
+    let last = std::sync::Mutex::new(HashMap::new());
+    prepare(
+        &config,
+        &small_tokenizer(),
+        1,
+        &|report: nystromformer_data::ProgressReport| {
+            let mut last = last.lock().unwrap();
+            let earlier = last.insert(report.stage as u8, (report.done, report.total));
+            assert!(
+                earlier.is_none_or(|(done, _)| done <= report.done),
+                "{report:?}"
+            );
+        },
+    )
+    .unwrap();
+    let last = last.into_inner().unwrap();
+    assert!(last.len() >= 4, "{last:?}");
+    assert!(last.values().all(|(done, total)| done == total), "{last:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Nothing is lost or added: the blocks of both splits hold the tokens of all documents.
+    #[test]
+    fn blocks_hold_every_token_once(
+        lengths in prop::collection::vec(1usize..40, 2..30),
+        seq_len in 8usize..24,
+        cross_documents: bool,
+        seed: u64,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let documents: Vec<String> = lengths.iter().enumerate()
+            .map(|(number, length)| vec![["aa", "bb", "cc"][number % 3]; *length].join(" "))
+            .collect();
+        let config = DataConfig {
+            seq_len,
+            cross_documents,
+            validation_fraction: 0.3,
+            ..lines_corpus(folder.path(), &documents)
+        };
+        let tokenizer = TokenizerConfig { vocab_size: 64, ..TokenizerConfig::default() };
+        let data = quiet(&config, &tokenizer, seed).unwrap();
+        let specials = data.tokenizer.special_ids().clone();
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        let mut separators = 0;
+        for split in [Split::Train, Split::Validation] {
+            let blocks = blocks(&data, split);
+            for (number, ids) in blocks.iter().enumerate() {
+                prop_assert_eq!(ids[0], specials.cls);
+                prop_assert_eq!(ids[ids.len() - 1], specials.sep);
+                prop_assert!(ids.len() >= 3 && ids.len() <= seq_len);
+                if cross_documents && number + 1 < blocks.len() {
+                    prop_assert_eq!(ids.len(), seq_len);
+                }
+                for id in &ids[1..ids.len() - 1] {
+                    if *id == specials.sep {
+                        separators += 1;
+                    } else {
+                        *counts.entry(*id).or_default() += 1;
+                    }
+                }
+            }
+        }
+        let expected_separators = if cross_documents { lengths.len() - 2 } else { 0 };
+        prop_assert_eq!(separators, expected_separators);
+        for (class, name) in ["aa", "bb", "cc"].into_iter().enumerate() {
+            let expected: usize = lengths.iter().skip(class).step_by(3).sum();
+            if expected > 0 {
+                let pieces = data.tokenizer.encode(name, false).unwrap();
+                let found: usize = pieces.iter().map(|piece| counts[piece]).sum();
+                prop_assert_eq!(found, expected * pieces.len());
+            }
+        }
+        prop_assert_eq!(data.train.num_documents() + data.validation.num_documents(), lengths.len());
+        prop_assert_eq!(data.train.num_tokens() + data.validation.num_tokens(), data.facts.tokens);
+    }
+}
+
+#[test]
+fn the_dataset_trait_of_burn_reads_the_same_blocks() {
+    let cache = tempfile::tempdir().unwrap();
+    let config = DataConfig {
+        cache_dir: cache.path().to_owned(),
+        ..DataConfig::default()
+    };
+    let data = quiet(&config, &small_tokenizer(), 1).unwrap();
+    let dataset: &dyn Dataset<Block> = &data.validation;
+    assert_eq!(dataset.len(), data.validation.len());
+    assert_eq!(dataset.get(0).unwrap(), data.validation.block(0));
+    let order = ExampleOrder::new(data.train.len(), 1, true);
+    assert_eq!(order.epoch(0).len(), Dataset::<Block>::len(&data.train));
+}
