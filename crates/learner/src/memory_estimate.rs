@@ -7,8 +7,8 @@ use crate::experiment::Experiment;
 /// Bytes of a number; weights, moments and activations are all 32-bit floats.
 const FLOAT: u64 = 4;
 
-/// Estimated peak bytes of training: weights, one gradient (two while accumulating), two moments, and the activations
-/// that autodiff keeps for one micro-batch.
+/// Estimated peak bytes of training: weights, one gradient (two while accumulating), two moments,
+/// and the activations that autodiff keeps for one micro-batch.
 pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let trainer = &experiment.trainer;
     let rows = trainer.micro_batch_size.min(trainer.batch_size) as u64;
@@ -21,9 +21,9 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     FLOAT * (copies * parameters as u64 + activations)
 }
 
-/// Floats that the encoder's backward pass keeps for each token, summed over layers. The factors count the tensors
-/// that the composed operations (softmax, layer norm, gelu, dropout) save, found by reading the model's code and
-/// checked against measured peaks.
+/// Floats that the encoder's backward pass keeps for each token, summed over layers. The factors
+/// count the tensors that the composed operations (softmax, layer norm, gelu, dropout) save, found
+/// by reading the model's code and checked against measured peaks.
 fn floats_per_token(model: &NystromformerConfig, seq_len: u64) -> u64 {
     let hidden = model.hidden_size as u64;
     let intermediate = model.intermediate_size as u64;
