@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     activation::HiddenAct, attention::PinvInit, error::ModelError, init,
     masked_lm::NystromformerForMaskedLm, nystromformer::Nystromformer,
+    sequence_classification::NystromformerForSequenceClassification,
 };
 
 /// Which attention every layer computes.
@@ -266,6 +267,21 @@ impl NystromformerConfig {
     pub fn init_masked_lm(&self, device: &Device) -> Result<NystromformerForMaskedLm, ModelError> {
         self.validate()?;
         let model = NystromformerForMaskedLm::new(self, device);
+        init::draw_weights(&model);
+        Ok(model)
+    }
+
+    /// Builds the encoder with a head of `num_labels` classes and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_sequence_classification(
+        &self,
+        num_labels: usize,
+        device: &Device,
+    ) -> Result<NystromformerForSequenceClassification, ModelError> {
+        self.validate()?;
+        let model = NystromformerForSequenceClassification::new(self, num_labels, device);
         init::draw_weights(&model);
         Ok(model)
     }

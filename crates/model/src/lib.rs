@@ -40,7 +40,7 @@
 //! | [`attention`] | landmarks, the three kernels, the pseudo-inverse, the convolution skip, exact softmax |
 //! | [`embeddings`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
-//! | [`masked_lm`] | the masked-language-modelling head |
+//! | [`masked_lm`], [`sequence_classification`] | the heads |
 //!
 //! [paper]: https://arxiv.org/abs/2102.03902
 #![recursion_limit = "256"]
@@ -56,6 +56,7 @@ pub mod init;
 pub mod layer;
 pub mod masked_lm;
 pub mod nystromformer;
+pub mod sequence_classification;
 
 pub use activation::HiddenAct;
 pub use attention::{NystromFactors, PinvInit};
@@ -63,3 +64,4 @@ pub use config::{AttentionKind, NystromformerConfig, Semantics};
 pub use error::ModelError;
 pub use masked_lm::NystromformerForMaskedLm;
 pub use nystromformer::{Nystromformer, NystromformerInput};
+pub use sequence_classification::NystromformerForSequenceClassification;

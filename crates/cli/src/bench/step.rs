@@ -1,0 +1,154 @@
+//! `bench step`: one training step, or one forward pass, of a named workload on random tokens.
+
+use burn::{
+    module::Module,
+    optim::GradientsParams,
+    tensor::{Device, Distribution, Int, Tensor},
+};
+use nystromformer::{NystromformerInput, masked_lm::cross_entropy};
+use nystromformer_learner::{
+    device::DeviceKind,
+    optimizer::{AdamW, OptimizerConfig, StepSettings},
+    process_memory,
+};
+use serde::Serialize;
+
+use super::{
+    measure::{Timings, round4},
+    workload::{Shape, Work, Workload},
+};
+
+/// Share of the tokens that masked-LM training predicts.
+const MASKED_SHARE: f64 = 0.15;
+/// Classes of the classification workloads.
+const NUM_LABELS: usize = 10;
+
+/// One line of results, keyed as the PyTorch peer's.
+#[derive(Debug, Serialize)]
+pub struct StepReport {
+    peer: String,
+    dtype: &'static str,
+    workload: String,
+    batch: usize,
+    seq_len: usize,
+    step_s_median: f64,
+    step_s_min: f64,
+    tokens_per_s: f64,
+    loss: f64,
+    peak_rss_mib: u64,
+    threads: usize,
+}
+
+/// Times `steps` steps of `workload` after `warmup` unmeasured ones.
+///
+/// # Errors
+/// If the device cannot be opened or a model cannot be built.
+pub fn bench_step(
+    workload: Workload,
+    steps: usize,
+    warmup: usize,
+    kind: DeviceKind,
+) -> anyhow::Result<StepReport> {
+    let device = kind.open()?;
+    device.seed(0);
+    let shape = workload.shape();
+    let mut loss = f64::NAN;
+    let timings = match shape.work {
+        Work::MaskedLmTraining => {
+            let device = device.autodiff();
+            let inputs = tokens(&shape, &device);
+            let positions = masked_positions(&shape, &device);
+            let labels = inputs.clone().flatten::<1>(0, 1).select(0, positions.clone());
+            let model = shape.model.init_masked_lm(&device)?;
+            train(model, steps, warmup, &mut loss, |model| {
+                let input = NystromformerInput::new(inputs.clone());
+                let logits = model.forward_at(input, positions.clone())?;
+                Ok(cross_entropy(logits, labels.clone()).mean())
+            })?
+        }
+        Work::ClassificationTraining => {
+            let device = device.autodiff();
+            let inputs = tokens(&shape, &device);
+            let labels = random_ints([shape.batch], 0, NUM_LABELS, &device);
+            let model = shape.model.init_sequence_classification(NUM_LABELS, &device)?;
+            train(model, steps, warmup, &mut loss, |model| {
+                let logits = model.forward(NystromformerInput::new(inputs.clone()))?;
+                Ok(cross_entropy(logits, labels.clone()).mean())
+            })?
+        }
+        Work::MaskedLmInference => {
+            let inputs = tokens(&shape, &device);
+            let model = shape.model.init_masked_lm(&device)?;
+            Timings::of(warmup, steps, || -> anyhow::Result<()> {
+                let logits = model.forward(NystromformerInput::new(inputs.clone()))?;
+                loss = logits.mean().try_into_scalar::<f64>()?;
+                Ok(())
+            })?
+        }
+    };
+    Ok(StepReport {
+        peer: format!("nystromformer-{kind}"),
+        dtype: "fp32",
+        workload: workload.name(),
+        batch: shape.batch,
+        seq_len: shape.seq_len,
+        step_s_median: round4(timings.median()),
+        step_s_min: round4(timings.min()),
+        tokens_per_s: (shape.batch * shape.seq_len) as f64 / timings.median(),
+        loss: round4(loss),
+        peak_rss_mib: process_memory::peak_resident_bytes() >> 20,
+        threads: rayon::current_num_threads(),
+    })
+}
+
+/// Forward, backward and AdamW; reading the loss back ends a step, as it does in the peer.
+fn train<M: Module>(
+    model: M,
+    steps: usize,
+    warmup: usize,
+    last_loss: &mut f64,
+    mut forward: impl FnMut(&M) -> anyhow::Result<Tensor<1>>,
+) -> anyhow::Result<Timings> {
+    let config = OptimizerConfig::default();
+    let device = model.devices().into_iter().next().unwrap_or_else(Device::flex).inner();
+    let mut optimizer = AdamW::new(config, &model, &device);
+    let settings = StepSettings {
+        learning_rate: config.learning_rate,
+        beta_1: config.beta_1,
+        gradient_scale: 1.0,
+    };
+    let mut current = Some(model);
+    Timings::of(warmup, steps, || {
+        let model = current.take().expect("the step puts the model back");
+        let loss = forward(&model)?;
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        current = Some(optimizer.step(model, gradients, settings));
+        device.sync()?;
+        *last_loss = loss.try_into_scalar::<f64>()?;
+        Ok(())
+    })
+}
+
+fn tokens(shape: &Shape, device: &Device) -> Tensor<2, Int> {
+    random_ints([shape.batch, shape.seq_len], 5, shape.model.vocab_size, device)
+}
+
+/// A fixed share of the positions, ascending.
+fn masked_positions(shape: &Shape, device: &Device) -> Tensor<1, Int> {
+    let total = shape.batch * shape.seq_len;
+    let count = (total as f64 * MASKED_SHARE) as usize;
+    let positions: Vec<i64> = (0..count).map(|i| (i * total / count) as i64).collect();
+    Tensor::from_ints(positions.as_slice(), device)
+}
+
+/// Integers in `low..high`.
+fn random_ints<const D: usize>(
+    shape: [usize; D],
+    low: usize,
+    high: usize,
+    device: &Device,
+) -> Tensor<D, Int> {
+    let uniform = Distribution::Uniform(low as f64, high as f64);
+    // Rounding down a draw at the upper end could still give `high` in f32.
+    Tensor::<D>::random(shape, uniform, device).int().clamp_max(high as i64 - 1)
+}

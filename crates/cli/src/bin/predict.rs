@@ -1,0 +1,7 @@
+//! `predict`; see [`nystromformer_cli::commands::predict`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nystromformer_cli::run(nystromformer_cli::commands::predict::run)
+}

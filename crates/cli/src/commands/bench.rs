@@ -1,0 +1,72 @@
+//! Times a training step or attention by itself; see `bench --help`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use crate::{
+    bench::{
+        attention::{AttentionShape, Kind, bench_attention},
+        step::bench_step,
+        workload::Workload,
+    },
+    device_arg::DeviceArg,
+    output
+};
+
+/// Time a training step or attention by itself; prints one line of JSON.
+#[derive(Parser)]
+#[command(name = "bench", version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// One step of a named workload: forward, loss, backward and AdamW, or a forward pass alone.
+    Step {
+        /// Which model and batch.
+        #[arg(long, value_enum)]
+        workload: Workload,
+        /// Measured steps.
+        #[arg(long, default_value_t = 8)]
+        steps: usize,
+        /// Unmeasured steps before.
+        #[arg(long, default_value_t = 2)]
+        warmup: usize,
+        #[command(flatten)]
+        device: DeviceArg,
+    },
+    /// Attention on random queries, keys and values.
+    Attention {
+        /// Nyström or exact.
+        #[arg(long, value_enum)]
+        kind: Kind,
+        #[command(flatten)]
+        shape: AttentionShape,
+        /// Time the backward pass too.
+        #[arg(long)]
+        backward: bool,
+        /// Measured repetitions.
+        #[arg(long, default_value_t = 8)]
+        steps: usize,
+        #[command(flatten)]
+        device: DeviceArg,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in [`crate::failure`].
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Step { workload, steps, warmup, device } => {
+            output::json_line(&bench_step(workload, steps, warmup, device.kind())?)?;
+        }
+        Command::Attention { kind, shape, backward, steps, device } => {
+            output::json_line(&bench_attention(kind, shape, backward, steps, device.kind())?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

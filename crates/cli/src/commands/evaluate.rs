@@ -1,0 +1,72 @@
+//! Measures a trained model on held-out data; see `evaluate --help`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::bail;
+use clap::{Parser, ValueEnum};
+use nystromformer_data::TextTokenizer;
+use nystromformer_interop::load_masked_lm;
+use nystromformer_learner::{
+    Experiment, evaluate::evaluate, masked_lm::CorpusBatches, trainer::model_folder,
+};
+use serde_json::json;
+
+use crate::{output, preparation::PreparationNotes};
+
+/// Measure a model on held-out data; prints one JSON object.
+#[derive(Parser)]
+#[command(name = "evaluate", version)]
+pub struct Args {
+    /// A run directory, a checkpoint, or a Hugging Face folder.
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// The experiment whose data is used.
+    #[arg(long, value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// Override a key of the experiment.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Which part of the data.
+    #[arg(long, value_enum, default_value = "validation")]
+    split: Split,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Split {
+    Validation,
+    Test,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in [`crate::failure`].
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.split == Split::Test {
+        bail!("`--split test`: a masked language model has a training and a validation split only");
+    }
+    let experiment = Experiment::load(&args.config, &args.overrides)?.experiment;
+    let folder = model_folder(&args.model)?;
+    let device = experiment.device.open()?;
+    let model = load_masked_lm(&folder, &device)?;
+    let notes = PreparationNotes::default();
+    let data = CorpusBatches::prepare(&experiment, &|report| notes.report(report))?;
+    if TextTokenizer::load(&folder, true)?.hash() != data.data().tokenizer.hash() {
+        bail!(
+            "`{}` was trained with another tokenizer than `{}` makes: set tokenizer.path={}",
+            folder.display(),
+            args.config.display(),
+            folder.display()
+        );
+    }
+    let trainer = &experiment.trainer;
+    let record =
+        evaluate(&model, &data, &device, trainer.micro_batch_size, trainer.eval_batches, 0)?;
+    output::json_line(&json!({
+        "split": "validation",
+        "loss": record.loss,
+        "accuracy": record.accuracy,
+        "perplexity": record.perplexity,
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}

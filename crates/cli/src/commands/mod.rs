@@ -1,0 +1,10 @@
+//! The commands: one file each, arguments first, then what they do.
+
+pub mod bench;
+pub mod completions;
+pub mod evaluate;
+pub mod export;
+pub mod import;
+pub mod predict;
+pub mod prepare;
+pub mod train;

@@ -1,0 +1,107 @@
+//! `predict features`: logits of token ids, file to file.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use nystromformer::NystromformerInput;
+use nystromformer_interop::load_masked_lm;
+use nystromformer_learner::trainer::model_folder;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use super::ModelArgs;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Safetensors with I64 `input_ids` `[batch, seq_len]` and, if wanted, `attention_mask` and `token_type_ids`.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Safetensors to write: F32 `logits` `[batch, seq_len, vocab_size]`.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Also write `hidden_states.0` (the embeddings) to `hidden_states.L` (the last layer).
+    #[arg(long)]
+    hidden_states: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let folder = model_folder(&args.model.model)?;
+    let device = args.model.device.kind().open()?;
+    let model = load_masked_lm(&folder, &device)?;
+    let bytes = fs::read(&args.input)
+        .with_context(|| format!("cannot read `{}`", args.input.display()))?;
+    let input = read_input(&bytes, &device)
+        .with_context(|| format!("cannot use `{}`", args.input.display()))?;
+    check_ids("input_ids", &input.input_ids, model.config().vocab_size)?;
+    if let Some(types) = &input.token_type_ids {
+        check_ids("token_type_ids", types, model.config().type_vocab_size)?;
+    }
+
+    let mut outputs = BTreeMap::new();
+    outputs.insert("logits".to_owned(), float_tensor(model.forward(input.clone())?)?);
+    if args.hidden_states {
+        for (layer, state) in model.nystromformer.hidden_states(input)?.into_iter().enumerate() {
+            outputs.insert(format!("hidden_states.{layer}"), float_tensor(state)?);
+        }
+    }
+    write_outputs(&outputs, &args.output)
+}
+
+fn read_input(bytes: &[u8], device: &Device) -> anyhow::Result<NystromformerInput> {
+    let file = SafeTensors::deserialize(bytes).context("it is not a safetensors file")?;
+    let tensor = |name: &str| -> anyhow::Result<Option<Tensor<2, Int>>> {
+        let Ok(view) = file.tensor(name) else {
+            return Ok(None);
+        };
+        let &[batch, seq_len] = view.shape() else {
+            bail!("`{name}` has shape `{:?}`: it must be [batch, seq_len]", view.shape());
+        };
+        if view.dtype() != Dtype::I64 {
+            bail!("`{name}` has dtype `{:?}`: it must be I64", view.dtype());
+        }
+        let (values, _) = view.data().as_chunks();
+        let values: Vec<i64> = values.iter().map(|&value| i64::from_le_bytes(value)).collect();
+        Ok(Some(Tensor::from_data(TensorData::new(values, [batch, seq_len]), device)))
+    };
+    let Some(input_ids) = tensor("input_ids")? else {
+        bail!("it has no tensor `input_ids`");
+    };
+    let mut input = NystromformerInput::new(input_ids);
+    input.attention_mask = tensor("attention_mask")?;
+    input.token_type_ids = tensor("token_type_ids")?;
+    Ok(input)
+}
+
+/// Ids beyond the table would read outside it.
+fn check_ids(name: &str, ids: &Tensor<2, Int>, rows: usize) -> anyhow::Result<()> {
+    let values: Vec<i64> = ids.try_to_vec_as()?;
+    if let Some(bad) = values.into_iter().find(|id| !(0..rows as i64).contains(id)) {
+        bail!("`{name}` holds `{bad}`: the model knows ids from 0 to {}", rows - 1);
+    }
+    Ok(())
+}
+
+type Floats = (Vec<usize>, Vec<u8>);
+
+fn float_tensor(tensor: Tensor<3>) -> anyhow::Result<Floats> {
+    let shape = tensor.dims().to_vec();
+    let values: Vec<f32> = tensor.try_into_vec_as()?;
+    Ok((shape, values.into_iter().flat_map(f32::to_le_bytes).collect()))
+}
+
+fn write_outputs(outputs: &BTreeMap<String, Floats>, path: &Path) -> anyhow::Result<()> {
+    let views = outputs
+        .iter()
+        .map(|(name, (shape, bytes))| {
+            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let bytes = safetensors::serialize(views, None)?;
+    fs::write(path, bytes).with_context(|| format!("cannot write `{}`", path.display()))
+}

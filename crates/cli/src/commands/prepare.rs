@@ -1,0 +1,55 @@
+//! Tokenises a corpus ahead of training; see `prepare --help`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use nystromformer_data::prepare;
+use nystromformer_learner::Experiment;
+use serde_json::json;
+
+use crate::{output, preparation::PreparationNotes};
+
+/// Train or load the tokenizer and fill the token cache that `train` will use. Training does the same by itself;
+/// this does it without a model, e.g. on another machine with the same files.
+#[derive(Parser)]
+#[command(name = "prepare", version)]
+pub struct Args {
+    /// The experiment whose `[data]` and `[tokenizer]` are prepared.
+    #[arg(value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// Override a key of the configuration, e.g. data.corpus=books/.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Also write the tokenizer's files into this folder.
+    #[arg(long, value_name = "DIR")]
+    save_tokenizer: Option<PathBuf>,
+}
+
+/// Runs the command: one line of JSON with what was found.
+///
+/// # Errors
+/// See the exit codes in [`crate::failure`].
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let experiment = Experiment::load(&args.config, &args.overrides)?.experiment;
+    let notes = PreparationNotes::default();
+    let prepared =
+        prepare(&experiment.data, &experiment.tokenizer, experiment.seed, &|report| {
+            notes.report(report);
+        })?;
+    if let Some(folder) = &args.save_tokenizer {
+        std::fs::create_dir_all(folder)?;
+        prepared.tokenizer.save(folder, experiment.model.max_position_embeddings)?;
+    }
+    output::json_line(&json!({
+        "documents": prepared.facts.documents,
+        "tokens": prepared.facts.tokens,
+        "corpus_bytes": prepared.facts.corpus_bytes,
+        "vocab_size": prepared.tokenizer.vocab_size(),
+        "train_examples": prepared.train.len(),
+        "validation_examples": prepared.validation.len(),
+        "cache": prepared.facts.cache,
+        "reused": prepared.facts.reused,
+        "fingerprint": prepared.fingerprint,
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}

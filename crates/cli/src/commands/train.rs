@@ -1,0 +1,101 @@
+//! Trains a model as an experiment file says; see `train --help`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use nystromformer_learner::{
+    Experiment,
+    masked_lm::CorpusBatches,
+    progress::{self, Progress},
+    trainer::{DryRun, RunRequest, Session, model_folder},
+};
+
+use crate::{output, preparation::PreparationNotes, signals, training_report};
+
+/// Train a model as an experiment file says.
+#[derive(Parser)]
+#[command(name = "train", version)]
+pub struct Args {
+    /// The experiment, a TOML file.
+    #[arg(value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// Override a key of the experiment, e.g. --set trainer.max_steps=100. May be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Where checkpoints, metrics and the resolved configuration go. Default: runs/NAME.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Go on from the newest valid checkpoint in the run directory; start if there is none.
+    #[arg(long)]
+    resume: bool,
+    /// Check everything, print sizes and cost as JSON, run one batch, write nothing.
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
+    /// Show Burn's terminal UI instead of a progress bar.
+    #[cfg(feature = "tui")]
+    #[arg(long)]
+    tui: bool,
+}
+
+impl Args {
+    fn display(&self, log_every: usize) -> Box<dyn Progress> {
+        #[cfg(feature = "tui")]
+        if self.tui {
+            return Box::new(progress::RendererProgress::terminal_ui());
+        }
+        progress::for_stderr(log_every)
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in [`crate::failure`].
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let notes = PreparationNotes::default();
+    if args.dry_run {
+        return dry_run(&args, &notes);
+    }
+    let request = RunRequest {
+        config: args.config.clone(),
+        overrides: args.overrides.clone(),
+        run_dir: args.run_dir.clone(),
+        resume: args.resume,
+    };
+    let stop = signals::stop_flag()?;
+    let session = Session::open(&request, &|report| notes.report(report))?;
+    if let Some(checkpoint) = session.checkpoint() {
+        output::note(&format!("resuming from {}", checkpoint.path.display()));
+    }
+    let mut display = args.display(session.experiment().trainer.log_every);
+    let outcome = session.train(stop, display.as_mut())?;
+    drop(display);
+    if outcome.ended_by.exit_code() == 0 {
+        let model = model_folder(session.run().path())?;
+        training_report::print(&session, &outcome, &model)?;
+    }
+    Ok(ExitCode::from(outcome.ended_by.exit_code()))
+}
+
+/// Sizes up the experiment. The token cache goes to a scratch folder, so that nothing stays behind.
+fn dry_run(args: &Args, notes: &PreparationNotes) -> anyhow::Result<ExitCode> {
+    let mut loaded = Experiment::load(&args.config, &args.overrides)?;
+    let scratch = tempfile::tempdir()?;
+    loaded.experiment.data.cache_dir = scratch.path().to_path_buf();
+    let data = CorpusBatches::prepare(&loaded.experiment, &|report| notes.report(report))?;
+    let experiment = loaded.with_tokenizer(&data.data().tokenizer)?;
+    let sizes = DryRun::perform(&experiment, &data)?;
+    let tokens_per_second = sizes.tokens_per_step as f64 / sizes.seconds_per_step;
+    output::note(&format!(
+        "{} parameters; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s); {} steps take \
+         about {}; about {:.1} GB of memory",
+        sizes.parameters,
+        sizes.tokens_per_step,
+        sizes.seconds_per_step,
+        sizes.total_steps,
+        training_report::duration(sizes.seconds_per_step * sizes.total_steps as f64),
+        sizes.estimated_bytes as f64 / 1e9,
+    ));
+    output::json_line(&sizes)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,52 @@
+//! From an error to an exit code and one line on stderr.
+
+use std::io;
+
+use nystromformer::ModelError;
+use nystromformer_data::{DataError, ErrorKind};
+use nystromformer_interop::InteropError;
+use nystromformer_learner::LearnerError;
+
+/// The process exit code for `error`.
+///
+/// 0 ok (a broken pipe is one) · 2 usage or config · 3 data · 4 checkpoint or model file · 5 numeric · 6 device or
+/// memory · 7 disk or I/O · 8 device self-check.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<LearnerError>() {
+            return error.exit_code();
+        }
+        if let Some(error) = cause.downcast_ref::<DataError>() {
+            return match error.kind() {
+                ErrorKind::Config => 2,
+                ErrorKind::Data => 3,
+                ErrorKind::Io => 7,
+            };
+        }
+        if cause.is::<InteropError>() {
+            return 4;
+        }
+        if cause.is::<ModelError>() {
+            return 2;
+        }
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            return if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 7 };
+        }
+    }
+    2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_follow_the_cause_through_context() {
+        let model = ModelError::EmptyInput { shape: [0, 3] };
+        assert_eq!(exit_code(&anyhow::Error::from(model).context("while predicting")), 2);
+        let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(exit_code(&anyhow::Error::from(pipe)), 0);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(exit_code(&anyhow::Error::from(full)), 7);
+    }
+}

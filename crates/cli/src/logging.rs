@@ -1,0 +1,22 @@
+//! Log lines on stderr; `RUST_LOG` chooses which (default `info` for our crates, `warn` for others).
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Installs the subscriber. Metrics are not logs: they go to `metrics.jsonl`.
+pub fn init() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(
+            "warn,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
+             nystromformer_learner=info,nystromformer_cli=info",
+        )
+    });
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .init();
+}

@@ -1,0 +1,111 @@
+//! What `train` prints when a run is complete: the result beside what it must beat, and a demonstration.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
+use nystromformer_learner::trainer::{Outcome, Session};
+
+use crate::fill_mask::FillMask;
+
+/// The sentence of the published model's card; France is among the held-out countries of the sample.
+const SHOWN_COUNTRY: &str = "france";
+
+/// Prints the report on stdout.
+///
+/// # Errors
+/// If the model that was saved last cannot be read, or stdout is gone.
+pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let summary = &outcome.summary;
+    writeln!(
+        out,
+        "{} steps in {}, {:.0} tokens/s, peak memory {:.2} GB",
+        summary.steps,
+        duration(summary.wall_seconds),
+        summary.tokens_per_second,
+        summary.peak_rss_bytes as f64 / 1e9,
+    )?;
+    if let Some(evaluation) = &summary.final_evaluation {
+        let data = session.data().data();
+        let trainer = &session.experiment().trainer;
+        let all = data.validation.len();
+        let examples = match trainer.eval_batches {
+            0 => all,
+            batches => all.min(batches * trainer.micro_batch_size),
+        };
+        let baseline = unigram_baseline(
+            &data.tokenizer,
+            session.data().batcher(),
+            &data.train,
+            &data.validation,
+            examples,
+        )?;
+        writeln!(
+            out,
+            "held-out loss {:.4} (unigram baseline {:.4}), masked accuracy {:.1} % (baseline {:.1} %)",
+            evaluation.loss,
+            baseline.loss,
+            100.0 * evaluation.accuracy,
+            100.0 * baseline.accuracy,
+        )?;
+    }
+    if session.experiment().data.corpus == SAMPLE_CORPUS {
+        demonstrate(session, model, &mut out)?;
+    }
+    writeln!(out, "model: {}", model.display())?;
+    Ok(())
+}
+
+/// Asks for the capitals of the held-out countries, whose sentences of that form training never showed.
+fn demonstrate(session: &Session, model: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let filler = FillMask::load(model, session.device())?;
+    let probes = sample::probes();
+    let mut right = 0;
+    for probe in &probes {
+        let text = probe.text.replace("[MASK]", session.data().data().tokenizer.mask_token());
+        let candidates = filler.candidates(&text, 3)?.swap_remove(0);
+        right += usize::from(candidates[0].token_str.trim() == probe.answer);
+        if probe.country == SHOWN_COUNTRY {
+            let shown: Vec<String> = candidates
+                .iter()
+                .map(|candidate| format!("{} {:.3}", candidate.token_str.trim(), candidate.score))
+                .collect();
+            writeln!(out, "{text}  →  {}", shown.join(", "))?;
+        }
+    }
+    writeln!(
+        out,
+        "held-out countries: {right} of {} such questions answered right (no training sentence says so)",
+        probes.len(),
+    )?;
+    Ok(())
+}
+
+/// Seconds as people say them.
+pub fn duration(seconds: f64) -> String {
+    let minutes = seconds / 60.0;
+    let hours = minutes / 60.0;
+    let days = hours / 24.0;
+    match seconds {
+        _ if days >= 2.0 => format!("{days:.1} days"),
+        _ if hours >= 2.0 => format!("{hours:.1} h"),
+        _ if minutes >= 2.0 => format!("{minutes:.1} min"),
+        seconds => format!("{seconds:.0} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_in_the_unit_that_fits() {
+        assert_eq!(duration(59.6), "60 s");
+        assert_eq!(duration(180.0), "3.0 min");
+        assert_eq!(duration(3.0 * 3600.0), "3.0 h");
+        assert_eq!(duration(10.0 * 86400.0), "10.0 days");
+    }
+}

@@ -1,0 +1,92 @@
+//! The sequence-classification head.
+
+use burn::{
+    module::Module,
+    nn::{Dropout, DropoutConfig, Linear},
+    tensor::{Device, Tensor},
+};
+
+use crate::{
+    activation::HiddenAct,
+    config::NystromformerConfig,
+    error::ModelError,
+    init,
+    nystromformer::{Nystromformer, NystromformerInput},
+};
+
+/// `out_proj(dropout(act(dense(dropout(first token)))))`, transformers' `NystromformerClassificationHead`.
+///
+/// The authors' head uses tanh where transformers uses `hidden_act`; this is transformers'.
+#[derive(Module, Debug)]
+pub struct ClassificationHead {
+    /// `hidden_size → hidden_size`.
+    pub dense: Linear,
+    /// `hidden_size → num_labels`.
+    pub out_proj: Linear,
+    dropout: Dropout,
+    #[module(skip)]
+    activation: HiddenAct,
+}
+
+/// A Nyströmformer that classifies sequences, transformers' `NystromformerForSequenceClassification`.
+#[derive(Module, Debug)]
+pub struct NystromformerForSequenceClassification {
+    /// The encoder.
+    pub nystromformer: Nystromformer,
+    /// The head.
+    pub classifier: ClassificationHead,
+}
+
+impl NystromformerForSequenceClassification {
+    /// Fresh weights; `config` is valid.
+    pub(crate) fn new(config: &NystromformerConfig, num_labels: usize, device: &Device) -> Self {
+        Self {
+            nystromformer: Nystromformer::new(config, device),
+            classifier: ClassificationHead {
+                dense: init::linear(config, config.hidden_size, config.hidden_size, device),
+                out_proj: init::linear(config, config.hidden_size, num_labels, device),
+                dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+                activation: config.hidden_act,
+            },
+        }
+    }
+
+    /// Scores of every class.
+    ///
+    /// # Shapes
+    /// - output: `[batch, num_labels]`
+    ///
+    /// # Errors
+    /// As for [`Nystromformer::forward`].
+    pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
+        let ClassificationHead { dense, out_proj, dropout, activation } = &self.classifier;
+        let hidden_states = self.nystromformer.forward(input)?;
+        let first = hidden_states.narrow(1, 0, 1).squeeze_dim(1);
+        let hidden = activation.forward(dense.forward(dropout.forward(first)));
+        Ok(out_proj.forward(dropout.forward(hidden)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Int;
+
+    #[test]
+    fn one_score_per_row_and_class() {
+        let config = NystromformerConfig {
+            vocab_size: 20,
+            hidden_size: 8,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 8,
+            num_landmarks: 4,
+            conv_kernel_size: 3,
+            ..NystromformerConfig::default()
+        };
+        let device = Device::flex();
+        let model = config.init_sequence_classification(3, &device).unwrap();
+        let input = NystromformerInput::new(Tensor::<2, Int>::ones([2, 9], &device));
+        assert_eq!(model.forward(input).unwrap().dims(), [2, 3]);
+    }
+}
