@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`manifest`] | what a checkpoint says about itself |
 //! | [`store`] | writing, finding, verifying and retiring checkpoints in a run |
-//! | [`disk`] | the few file operations this rests on, each of which a test can make fail |
+//! | `disk` | the few file operations this rests on, each of which a test can make fail |
 
 pub(crate) mod disk;
 pub mod manifest;
