@@ -1,7 +1,7 @@
 //! What can go wrong in a run, grouped by what the caller can do about it.
 //!
-//! Every variant belongs to one process exit code ([`LearnerError::exit_code`]), so that a script can tell a
-//! misspelt key from a full disk without reading the message.
+//! Every variant belongs to one process exit code ([`LearnerError::exit_code`]), so that a script
+//! can tell a misspelt key from a full disk without reading the message.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,8 @@ pub enum LearnerError {
 
     /// Loss or gradient stayed non-finite for too many steps in a row. Exit code 5.
     #[error(
-        "loss or gradient was not finite for `{consecutive}` steps in a row, the last at step `{step}`; {advice}"
+        "loss or gradient was not finite for `{consecutive}` steps in a row, the last at step \
+         `{step}`; {advice}"
     )]
     NonFinite {
         /// The last optimizer step that was attempted.
@@ -71,7 +72,8 @@ pub enum LearnerError {
 
     /// The device computes something else than the CPU. Exit code 8.
     #[error(
-        "device `{device}` failed its self-check: `{quantity}` differs from the CPU by `{difference:e}`, \
+        "device `{device}` failed its self-check: `{quantity}` differs from the CPU by \
+         `{difference:e}`, \
          more than the tolerance `{tolerance:e}`; update the driver, try another device, or set \
          `trainer.self_check = false` to train in spite of it"
     )]
@@ -120,7 +122,8 @@ impl From<ModelError> for LearnerError {
     }
 }
 
-/// Files of weights: the operating system's refusals apart, they are what checkpoint errors are about.
+/// Files of weights: the operating system's refusals apart, they are what checkpoint errors are
+/// about.
 impl From<InteropError> for LearnerError {
     fn from(error: InteropError) -> Self {
         match error {

@@ -9,11 +9,13 @@ use crate::metrics_log::EvaluationRecord;
 
 /// Loss, accuracy and perplexity of `model` over the validation split.
 ///
-/// `model` has no autodiff (`model.valid()`) and lives on `device`. Examples go through in batches of `batch_size`, the
-/// first `batches` of them, or all if that is 0. Every predicted token weighs the same. `step` is only noted.
+/// `model` has no autodiff (`model.valid()`) and lives on `device`. Examples go through in batches
+/// of `batch_size`, the first `batches` of them, or all if that is 0. Every predicted token weighs
+/// the same. `step` is only noted.
 ///
 /// # Errors
-/// [`LearnerError::Data`] if there is nothing to predict; errors of the data, the model and the device.
+/// [`LearnerError::Data`] if there is nothing to predict; errors of the data, the model and the
+/// device.
 pub fn evaluate(
     model: &NystromformerForMaskedLm,
     data: &dyn BatchSource,

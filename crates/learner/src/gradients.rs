@@ -1,9 +1,9 @@
 //! Gradients of a step: accumulation over micro-batches, global norm, clipping.
 //!
-//! A batch's loss is the mean over all of its predicted tokens. Split into micro-batches, it is the sum of their
-//! mean losses, each weighted by its share of those tokens: the trainer scales each micro-batch's loss by that
-//! share before the backward pass, and the gradients only need to be added. The result is the big batch's
-//! gradient up to rounding, however unevenly the tokens fall.
+//! A batch's loss is the mean over all of its predicted tokens. Split into micro-batches, it is the
+//! sum of their mean losses, each weighted by its share of those tokens: the trainer scales each
+//! micro-batch's loss by that share before the backward pass, and the gradients only need to be
+//! added. The result is the big batch's gradient up to rounding, however unevenly the tokens fall.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -22,7 +22,8 @@ impl<M: Module> StepGradients<M> {
         Self { accumulator: GradientsAccumulator::new() }
     }
 
-    /// Adds a micro-batch's gradients, which are weighted already by its share of the step's tokens.
+    /// Adds a micro-batch's gradients, which are weighted already by its share of the step's
+    /// tokens.
     pub fn add(&mut self, module: &M, gradients: GradientsParams) {
         self.accumulator.accumulate(module, gradients);
     }
@@ -41,10 +42,10 @@ impl<M: Module> Default for StepGradients<M> {
 
 /// The L2 norm over all gradients as if they were one vector.
 ///
-/// Each tensor's squares are summed on the device, along its last axis first so that rounding grows with the
-/// length of the axes and not of the tensor; the sums come back in one transfer, in the order of the module's
-/// fields, and are added in `f64`. Not finite if any gradient is not (or if one exceeds 1.8e19, whose square is no
-/// longer an `f32`).
+/// Each tensor's squares are summed on the device, along its last axis first so that rounding grows
+/// with the length of the axes and not of the tensor; the sums come back in one transfer, in the
+/// order of the module's fields, and are added in `f64`. Not finite if any gradient is not (or if
+/// one exceeds 1.8e19, whose square is no longer an `f32`).
 ///
 /// # Errors
 /// [`LearnerError::Device`] if the device fails to answer.
@@ -74,7 +75,8 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result
     Ok(sums.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
-/// The factor that brings a gradient of this norm down to `max_norm`, or 1 if it is no larger (or `max_norm` is 0).
+/// The factor that brings a gradient of this norm down to `max_norm`, or 1 if it is no larger (or
+/// `max_norm` is 0).
 ///
 /// PyTorch's `clip_grad_norm_`, its 1e-6 included.
 pub fn clip_factor(norm: f64, max_norm: f64) -> f64 {

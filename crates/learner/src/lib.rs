@@ -1,18 +1,20 @@
 //! Training a Nyströmformer: from one TOML file to a verified model, exactly resumable at any step.
 //!
-//! This crate binds the [model](nystromformer) to the [data](nystromformer_data). It owns the experiment file, the step
-//! loop and all that makes a long run dependable: checkpoints that are complete or absent, a resume that gives
-//! the same bits as an unbroken run, non-finite steps that change nothing. It draws no command line.
+//! This crate binds the [model](nystromformer) to the [data](nystromformer_data). It owns the
+//! experiment file, the step loop and all that makes a long run dependable: checkpoints that are
+//! complete or absent, a resume that gives the same bits as an unbroken run, non-finite steps that
+//! change nothing. It draws no command line.
 //!
-//! A *step* is always an optimizer step. Everything random in it (masking, order, dropout) is derived from the seed
-//! and the step's number, so the state of a run is weights, moments and a few integers.
+//! A *step* is always an optimizer step. Everything random in it (masking, order, dropout) is
+//! derived from the seed and the step's number, so the state of a run is weights, moments and a few
+//! integers.
 //!
 //! | module | |
 //! |---|---|
 //! | [`error`] | one error type, grouped by exit code |
 //! | [`experiment`] | the TOML file: `extends`, `--set`, validation |
-//! | [`device`], [`self_check`] | from a device's name to a device that computes what the CPU does |
-//! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, AdamW, accumulation and clipping |
+//! | [`device`], [`self_check`] | from a device's name to one that computes as the CPU does |
+//! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`] | what a run leaves on disk |
 //! | [`masked_lm`], [`evaluate`](mod@evaluate), [`trainer`] | the task, its evaluation, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |

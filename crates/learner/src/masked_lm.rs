@@ -22,12 +22,13 @@ pub trait BatchSource: Send + Sync {
     /// Validation examples; 0 if there is no validation split.
     fn validation_examples(&self) -> usize;
 
-    /// The micro-batches of the step after `completed_steps`, in main memory: `batch_size` examples in batches of
-    /// `micro_batch_size`, the last perhaps smaller. Examples are counted on through all epochs, so that each epoch
-    /// sees each of them once.
+    /// The micro-batches of the step after `completed_steps`, in main memory: `batch_size` examples
+    /// in batches of `micro_batch_size`, the last perhaps smaller. Examples are counted on through
+    /// all epochs, so that each epoch sees each of them once.
     ///
     /// # Errors
-    /// [`LearnerError::Config`](crate::LearnerError::Config) if a micro-batch is too large to index.
+    /// [`LearnerError::Config`](crate::LearnerError::Config) if a micro-batch is too large to
+    /// index.
     fn training_step(
         &self,
         completed_steps: usize,
@@ -63,7 +64,8 @@ impl CorpusBatches {
     /// Reads the corpus, or the cache of an earlier reading, and finds or trains the tokenizer.
     ///
     /// # Errors
-    /// [`LearnerError::Config`](crate::LearnerError::Config), [`LearnerError::Data`](crate::LearnerError::Data) and
+    /// [`LearnerError::Config`](crate::LearnerError::Config),
+    /// [`LearnerError::Data`](crate::LearnerError::Data) and
     /// [`LearnerError::Io`](crate::LearnerError::Io), as the data crate sorts them.
     pub fn prepare(experiment: &Experiment, progress: &dyn Progress) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
@@ -138,7 +140,8 @@ pub struct Predictions {
 /// Predicts the masked tokens of `batch`, of which there is at least one.
 ///
 /// # Errors
-/// [`LearnerError::Config`](crate::LearnerError::Config) if the model cannot read sequences of this length.
+/// [`LearnerError::Config`](crate::LearnerError::Config) if the model cannot read sequences of this
+/// length.
 pub fn predict(model: &NystromformerForMaskedLm, batch: &MaskedLmBatch) -> Result<Predictions> {
     let mut input = NystromformerInput::new(batch.input_ids.clone());
     if let Some(mask) = &batch.attention_mask {

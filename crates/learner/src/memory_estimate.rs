@@ -7,8 +7,8 @@ use crate::experiment::Experiment;
 /// Bytes of a number; weights, moments and activations are all 32-bit floats.
 const FLOAT: u64 = 4;
 
-/// Estimated peak bytes of training: weights, one gradient (two while accumulating), two moments, and the activations
-/// that autodiff keeps for one micro-batch.
+/// Estimated peak bytes of training: weights, one gradient (two while accumulating), two moments,
+/// and the activations that autodiff keeps for one micro-batch.
 pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let trainer = &experiment.trainer;
     let rows = trainer.micro_batch_size.min(trainer.batch_size) as u64;
@@ -21,21 +21,24 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     FLOAT * (copies * parameters as u64 + activations)
 }
 
-/// Floats that the encoder's backward pass keeps for each token, summed over layers. The factors count the tensors
-/// that the composed operations (softmax, layer norm, gelu, dropout) save, found by reading the model's code and
-/// checked against measured peaks.
+/// Floats that the encoder's backward pass keeps for each token, summed over layers.
+///
+/// The factors count the tensors that composed operations (softmax, layer norm, gelu, dropout)
+/// save. They are fitted to measured peaks of models of 4 and 6 layers, 256 and 768 wide, at 128 and
+/// 512 tokens with both kinds of attention, and reproduce those within 10 %.
 fn floats_per_token(model: &NystromformerConfig, seq_len: u64) -> u64 {
     let hidden = model.hidden_size as u64;
     let intermediate = model.intermediate_size as u64;
     let heads = model.num_attention_heads as u64;
-    let keys = if model.is_full_attention() {
-        seq_len
+    let attention = if model.is_full_attention() {
+        4 * heads * seq_len
     } else {
-        // Two kernels of `num_landmarks` columns: query to landmark, landmark to key.
-        2 * (model.num_landmarks as u64).min(seq_len)
+        let landmarks = (model.num_landmarks as u64).min(seq_len);
+        // Every iteration of the pseudo-inverse keeps its products, whatever the length.
+        let pinv = 8 * model.pinv_iterations as u64 * heads * landmarks * landmarks;
+        3 * heads * 2 * landmarks + pinv / seq_len
     };
-    let attention = 4 * heads * keys;
-    let per_layer = 22 * hidden + 7 * intermediate + attention;
+    let per_layer = 13 * hidden + 16 * intermediate / 3 + attention;
     model.num_hidden_layers as u64 * per_layer + 8 * hidden
 }
 
@@ -61,7 +64,7 @@ mod tests {
         };
         let growth =
             activations(AttentionKind::Nystrom, 8192) / activations(AttentionKind::Nystrom, 4096);
-        assert!((growth - 2.0).abs() < 1e-6, "{growth}");
+        assert!((growth - 2.0).abs() < 0.01, "{growth}");
         let growth =
             activations(AttentionKind::Softmax, 8192) / activations(AttentionKind::Softmax, 4096);
         assert!(growth > 3.0, "{growth}");

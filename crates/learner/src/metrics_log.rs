@@ -1,8 +1,8 @@
 //! `metrics.jsonl`: one JSON object a line, for every optimizer step and every evaluation.
 //!
-//! The file is the record of the run; what a person sees on the terminal is only drawn from the same values. When
-//! a run resumes, lines beyond its checkpoint are cut off, so the finished log is that of an uninterrupted run
-//! (times aside).
+//! The file is the record of the run; what a person sees on the terminal is only drawn from the
+//! same values. When a run resumes, lines beyond its checkpoint are cut off, so the finished log is
+//! that of an uninterrupted run (times aside).
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -28,13 +28,14 @@ pub enum MetricsRecord {
 pub struct StepRecord {
     /// The step; the first is 1.
     pub step: usize,
-    /// Mean loss over all predicted tokens of the effective batch, before the update, in nats. Not a number, and
-    /// `null` in the file, if it was not finite.
+    /// Mean loss over all predicted tokens of the effective batch, before the update, in nats. Not
+    /// a number, and `null` in the file, if it was not finite.
     #[serde(deserialize_with = "null_as_nan")]
     pub loss: f64,
     /// Learning rate of this step.
     pub learning_rate: f64,
-    /// L2 norm of the whole gradient, before clipping. Not a number, and `null` in the file, if not finite.
+    /// L2 norm of the whole gradient, before clipping. Not a number, and `null` in the file, if not
+    /// finite.
     #[serde(deserialize_with = "null_as_nan")]
     pub grad_norm: f64,
     /// Tokens of this step (padding not counted) over its wall time.
@@ -83,7 +84,8 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that stands at `step`: later lines, and a line that was cut short, are removed.
+    /// Opens the log of a run that stands at `step`: later lines, and a line that was cut short,
+    /// are removed.
     ///
     /// # Errors
     /// [`LearnerError::Io`].

@@ -1,10 +1,12 @@
-//! AdamW as PyTorch computes it, over a Burn module.
+//! `AdamW` as PyTorch computes it, over a Burn module.
 //!
-//! Burn's own `AdamW` keeps its decay rates fixed, corrects the bias in `f32` and stores its state under
-//! parameter ids that change from process to process. A one-cycle schedule moves `beta_1` at every step, 500,000
-//! steps want `beta_2^t` in `f64`, and an exact resume wants states that are found again by path: so this one.
+//! Burn's own `AdamW` keeps its decay rates fixed, corrects the bias in `f32` and stores its state
+//! under parameter ids that change from process to process. A one-cycle schedule moves `beta_1` at
+//! every step, 500,000 steps want `beta_2^t` in `f64`, and an exact resume wants states that are
+//! found again by path: so this one.
 //!
-//! For a parameter `p` with gradient `g` at step `t` (Loshchilov and Hutter 2019, and `torch.optim.AdamW`):
+//! For a parameter `p` with gradient `g` at step `t` (Loshchilov and Hutter 2019, and
+//! `torch.optim.AdamW`):
 //!
 //! ```text
 //! m ← β₁ m + (1 − β₁) g              p ← p (1 − η λ)
@@ -22,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::parameters::{Path, parameters};
 
-/// `[optimizer]`: AdamW's constants. Defaults: the authors' pretraining script.
+/// `[optimizer]`: `AdamW`'s constants. Defaults: the authors' pretraining script.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
@@ -36,7 +38,8 @@ pub struct OptimizerConfig {
     pub beta_2: f64,
     /// Added to the root of the second moment. Default: 1e-6.
     pub epsilon: f64,
-    /// Exempt biases and layer norms from weight decay, as BERT does. Default: false, as in the paper's runs.
+    /// Exempt biases and layer norms from weight decay, as BERT does. Default: false, as in the
+    /// paper's runs.
     pub no_decay_on_bias_and_norm: bool,
 }
 
@@ -91,11 +94,13 @@ pub struct StepSettings {
     pub learning_rate: f64,
     /// First-moment decay β₁.
     pub beta_1: f64,
-    /// Factor on every gradient, from clipping; folded into the moments so that it costs no pass of its own.
+    /// Factor on every gradient, from clipping; folded into the moments so that it costs no pass of
+    /// its own.
     pub gradient_scale: f64,
 }
 
-/// AdamW's state for a whole module: two moments for each floating-point parameter, and a step count.
+/// `AdamW`'s state for a whole module: two moments for each floating-point parameter, and a step
+/// count.
 #[derive(Debug)]
 pub struct AdamW {
     config: OptimizerConfig,
@@ -112,7 +117,8 @@ struct Moments {
 }
 
 impl AdamW {
-    /// Zero moments for every floating-point parameter of `module`, on `device` (not an autodiff one).
+    /// Zero moments for every floating-point parameter of `module`, on `device` (not an autodiff
+    /// one).
     pub fn new<M: Module>(config: OptimizerConfig, module: &M, device: &Device) -> Self {
         let moments = parameters(module)
             .into_iter()
@@ -140,7 +146,8 @@ impl AdamW {
         settings: StepSettings,
     ) -> M {
         self.completed_steps += 1;
-        // PyTorch computes `1 - beta1**step` with the current `beta1`, also while a schedule moves it.
+        // PyTorch computes `1 - beta1**step` with the current `beta1`, also while a schedule moves
+        // it.
         let exponent = self.completed_steps as f64;
         let update = Update {
             config: self.config,
@@ -167,8 +174,9 @@ struct Update {
 }
 
 impl Update {
-    /// One parameter's step. Every operand that is consumed is uniquely owned, so that the backend can write in
-    /// place: the step allocates for the two scaled gradients and for the root, and nothing else.
+    /// One parameter's step. Every operand that is consumed is uniquely owned, so that the backend
+    /// can write in place: the step allocates for the two scaled gradients and for the root, and
+    /// nothing else.
     fn apply(
         &self,
         value: Tensor<1>,
@@ -187,7 +195,8 @@ impl Update {
             .mul_scalar(beta_1)
             .add(gradient.mul_scalar((1.0 - beta_1) * gradient_scale));
 
-        // m / (√v / r + ε) = r m / (√v + r ε) with r the root of the bias correction: one pass fewer.
+        // m / (√v / r + ε) = r m / (√v + r ε) with r the root of the bias correction: one pass
+        // fewer.
         let root = self.bias_correction_2_root;
         let denominator = exp_avg_sq.clone().sqrt().add_scalar(root * self.config.epsilon);
         let step_size = learning_rate * root / self.bias_correction_1;
@@ -236,7 +245,8 @@ impl ModuleMapper for StepMapper<'_> {
             self.update.apply(value.reshape([length]), gradient.reshape([length]), moments, decays);
         self.moments.insert(path, moments);
 
-        // `from_inner` starts with the default strategy; a parameter must meet its inputs under the same one.
+        // `from_inner` starts with the default strategy; a parameter must meet its inputs under the
+        // same one.
         let mut updated = Tensor::from_inner(value.reshape(dims));
         if let Some(strategy) = checkpointing {
             updated = updated.with_gradient_checkpointing_strategy(strategy);

@@ -1,7 +1,7 @@
 //! Walking over a module's parameters by path.
 //!
-//! Burn identifies a parameter by an id that is new in every process; files and deterministic orders need its
-//! path in the module instead, as in `encoder.layers.0.attention.query.weight`.
+//! Burn identifies a parameter by an id that is new in every process; files and deterministic
+//! orders need its path in the module instead, as in `encoder.layers.0.attention.query.weight`.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -29,8 +29,8 @@ impl Path {
         self.names.join(".")
     }
 
-    /// Whether this is a bias or belongs to a normalisation layer: the parameters that BERT's own recipe, unlike
-    /// the Nyströmformer authors' script, exempts from weight decay.
+    /// Whether this is a bias or belongs to a normalisation layer: the parameters that BERT's own
+    /// recipe, unlike the Nyströmformer authors' script, exempts from weight decay.
     pub(crate) fn is_bias_or_norm(&self) -> bool {
         self.names.last().is_some_and(|name| name == "bias")
             || self.containers.last().is_some_and(|container| container.ends_with("Norm"))

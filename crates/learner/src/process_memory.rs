@@ -29,7 +29,8 @@ pub fn peak_resident_bytes() -> u64 {
 #[expect(unsafe_code, reason = "getrusage has no safe wrapper in the standard library")]
 fn getrusage_peak() -> u64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is to a live, properly aligned `rusage`, which all-zero bytes initialise already.
+    // SAFETY: the pointer is to a live, properly aligned `rusage`, which all-zero bytes initialise
+    // already.
     let (status, usage) = unsafe {
         let status = libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
         (status, usage.assume_init())

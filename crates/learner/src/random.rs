@@ -1,7 +1,8 @@
 //! Seeds for the device, derived from what they are for.
 //!
-//! A device's generator cannot be read back, so its state cannot be saved. It is seeded afresh instead, before every use,
-//! from the run's seed and the place in the run: resuming then needs no state, and no use disturbs another.
+//! A device's generator cannot be read back, so its state cannot be saved. It is seeded afresh
+//! instead, before every use, from the run's seed and the place in the run: resuming then needs no
+//! state, and no use disturbs another.
 
 use burn::tensor::Device;
 

@@ -25,11 +25,12 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Takes `path` for a new run and locks it. The run begins to exist with [`Self::write_config`].
+    /// Takes `path` for a new run and locks it. The run begins to exist with
+    /// [`Self::write_config`].
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if the directory holds a run already or another trainer is at work in it,
-    /// [`LearnerError::Io`] if it cannot be made.
+    /// [`LearnerError::Config`] if the directory holds a run already or another trainer is at work
+    /// in it, [`LearnerError::Io`] if it cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
         let run = Self::lock(path)?;
         if Self::holds_run(path) {
@@ -168,7 +169,8 @@ pub struct Summary {
     pub fingerprints: BTreeMap<String, String>,
 }
 
-/// The differences between two flat lists of named values, one sentence each; empty if there are none.
+/// The differences between two flat lists of named values, one sentence each; empty if there are
+/// none.
 pub fn differences(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let absent = "nothing".to_owned();
     let keys: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();

@@ -1,8 +1,10 @@
-//! Learning-rate schedules: pure functions from the number of completed steps to the rate of the next one.
+//! Learning-rate schedules: pure functions from the number of completed steps to the rate of the
+//! next one.
 //!
 //! `linear`, `cosine`, `constant` and `polynomial` are those of transformers'
-//! `get_*_schedule_with_warmup`; `one_cycle` is PyTorch's `OneCycleLR`, the schedule of the authors' own
-//! pretraining script, momentum cycling included. Everything is computed in `f64`, as both of them do.
+//! `get_*_schedule_with_warmup`; `one_cycle` is PyTorch's `OneCycleLR`, the schedule of the
+//! authors' own pretraining script, momentum cycling included. Everything is computed in `f64`, as
+//! both of them do.
 //!
 //! A schedule holds no state: resuming at step `k` needs nothing but `k`.
 
@@ -15,21 +17,27 @@ use serde::{Deserialize, Serialize};
 pub struct SchedulePoint {
     /// Learning rate.
     pub learning_rate: f64,
-    /// Decay rate of the first moment; differs from the optimizer's only while `one_cycle` cycles it.
+    /// Decay rate of the first moment; differs from the optimizer's only while `one_cycle` cycles
+    /// it.
     pub beta_1: f64,
 }
 
 /// `[schedule]`: how the learning rate moves over the run, chosen by `kind`.
 ///
-/// `[optimizer] learning_rate` is the peak. Default: `linear` with a warm-up of 2 % of the steps, which for the
-/// paper's 500,000 steps is its 10,000.
+/// `[optimizer] learning_rate` is the peak. Default: `linear` with a warm-up of 2 % of the steps,
+/// which for the paper's 500,000 steps is its 10,000.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ScheduleKeys", into = "ScheduleKeys")]
 pub enum Schedule {
     /// Linear warm-up from 0 to the peak, then linear decay to 0 at the last step.
     Linear(Warmup),
-    /// Linear warm-up, then half a cosine down to 0 at the last step.
-    Cosine(Warmup),
+    /// Linear warm-up, then a cosine: with half a cycle, one smooth fall to 0 at the last step.
+    Cosine {
+        /// The warm-up before the decay.
+        warmup: Warmup,
+        /// Waves of the cosine over the decay. Default: 0.5.
+        num_cycles: f64,
+    },
     /// Linear warm-up, then the peak for ever.
     Constant(Warmup),
     /// Linear warm-up, then `(1 − progress)^power` from the peak down to `end_learning_rate`.
@@ -50,7 +58,8 @@ pub enum Schedule {
 pub struct Warmup {
     /// Optimizer steps from 0 to the peak. Default: 0.
     pub warmup_steps: usize,
-    /// The same as a fraction of all steps, in `[0, 1)`. Default: 0, or 0.02 when there is no `[schedule]`.
+    /// The same as a fraction of all steps, in `[0, 1)`. Default: 0, or 0.02 when there is no
+    /// `[schedule]`.
     pub warmup_fraction: f64,
 }
 
@@ -144,9 +153,9 @@ impl Schedule {
             Self::Linear(warmup) => {
                 with_warmup(warmup, &|step, steps| steps.saturating_sub(step) as f64 / steps as f64)
             }
-            Self::Cosine(warmup) => with_warmup(warmup, &|step, steps| {
+            Self::Cosine { warmup, num_cycles } => with_warmup(warmup, &|step, steps| {
                 let progress = step as f64 / steps as f64;
-                (0.5 * (1.0 + (PI * progress).cos())).max(0.0)
+                (0.5 * (1.0 + (2.0 * PI * num_cycles * progress).cos())).max(0.0)
             }),
             Self::Constant(warmup) => with_warmup(warmup, &|_, _| 1.0),
             Self::Polynomial { warmup, power, end_learning_rate } => {
@@ -168,8 +177,15 @@ impl Schedule {
             }
         };
         match *self {
-            Self::Linear(warmup) | Self::Cosine(warmup) | Self::Constant(warmup) => {
+            Self::Linear(warmup) | Self::Constant(warmup) => warmup.check(&mut check),
+            Self::Cosine { warmup, num_cycles } => {
                 warmup.check(&mut check);
+                check(
+                    "num_cycles",
+                    num_cycles,
+                    num_cycles > 0.0 && num_cycles.is_finite(),
+                    "a positive number",
+                );
             }
             Self::Polynomial { warmup, power, end_learning_rate } => {
                 warmup.check(&mut check);
@@ -248,8 +264,8 @@ impl OneCycle {
     }
 }
 
-/// The keys of `[schedule]` as they stand in a file. Kept apart from [`Schedule`] so that a key that its kind
-/// does not know is an error, while a wrong type is still reported at its own key.
+/// The keys of `[schedule]` as they stand in a file. Kept apart from [`Schedule`] so that a key
+/// that its kind does not know is an error, while a wrong type is still reported at its own key.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ScheduleKeys {
@@ -258,6 +274,8 @@ struct ScheduleKeys {
     warmup_steps: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warmup_fraction: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    num_cycles: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     power: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -290,6 +308,7 @@ enum ScheduleKind {
 }
 
 const WARMUP_KEYS: [&str; 2] = ["warmup_steps", "warmup_fraction"];
+const COSINE_KEYS: [&str; 3] = ["warmup_steps", "warmup_fraction", "num_cycles"];
 const POLYNOMIAL_KEYS: [&str; 4] =
     ["warmup_steps", "warmup_fraction", "power", "end_learning_rate"];
 const ONE_CYCLE_KEYS: [&str; 7] = [
@@ -308,6 +327,7 @@ impl ScheduleKeys {
         [
             ("warmup_steps", self.warmup_steps.is_some()),
             ("warmup_fraction", self.warmup_fraction.is_some()),
+            ("num_cycles", self.num_cycles.is_some()),
             ("power", self.power.is_some()),
             ("end_learning_rate", self.end_learning_rate.is_some()),
             ("pct_start", self.pct_start.is_some()),
@@ -328,7 +348,8 @@ impl TryFrom<ScheduleKeys> for Schedule {
 
     fn try_from(keys: ScheduleKeys) -> Result<Self, String> {
         let known: &[&str] = match keys.kind {
-            ScheduleKind::Linear | ScheduleKind::Cosine | ScheduleKind::Constant => &WARMUP_KEYS,
+            ScheduleKind::Linear | ScheduleKind::Constant => &WARMUP_KEYS,
+            ScheduleKind::Cosine => &COSINE_KEYS,
             ScheduleKind::Polynomial => &POLYNOMIAL_KEYS,
             ScheduleKind::OneCycle => &ONE_CYCLE_KEYS,
         };
@@ -344,7 +365,9 @@ impl TryFrom<ScheduleKeys> for Schedule {
         let cycle = OneCycle::default();
         Ok(match keys.kind {
             ScheduleKind::Linear => Self::Linear(warmup),
-            ScheduleKind::Cosine => Self::Cosine(warmup),
+            ScheduleKind::Cosine => {
+                Self::Cosine { warmup, num_cycles: keys.num_cycles.unwrap_or(0.5) }
+            }
             ScheduleKind::Constant => Self::Constant(warmup),
             ScheduleKind::Polynomial => Self::Polynomial {
                 warmup,
@@ -374,7 +397,10 @@ impl From<Schedule> for ScheduleKeys {
         };
         match schedule {
             Schedule::Linear(warmup) => with_warmup(ScheduleKind::Linear, warmup),
-            Schedule::Cosine(warmup) => with_warmup(ScheduleKind::Cosine, warmup),
+            Schedule::Cosine { warmup, num_cycles } => ScheduleKeys {
+                num_cycles: Some(num_cycles),
+                ..with_warmup(ScheduleKind::Cosine, warmup)
+            },
             Schedule::Constant(warmup) => with_warmup(ScheduleKind::Constant, warmup),
             Schedule::Polynomial { warmup, power, end_learning_rate } => ScheduleKeys {
                 power: Some(power),
@@ -414,8 +440,14 @@ mod tests {
 
     #[test]
     fn a_fraction_is_the_same_as_its_steps() {
-        let steps = Schedule::Cosine(Warmup { warmup_steps: 3, warmup_fraction: 0.0 });
-        let fraction = Schedule::Cosine(Warmup { warmup_steps: 0, warmup_fraction: 0.3 });
+        let steps = Schedule::Cosine {
+            warmup: Warmup { warmup_steps: 3, warmup_fraction: 0.0 },
+            num_cycles: 0.5,
+        };
+        let fraction = Schedule::Cosine {
+            warmup: Warmup { warmup_steps: 0, warmup_fraction: 0.3 },
+            num_cycles: 0.5,
+        };
         assert_eq!(rates(steps, 10), rates(fraction, 10));
     }
 

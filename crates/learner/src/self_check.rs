@@ -1,7 +1,8 @@
 //! Does this device compute what the CPU computes?
 //!
-//! GPU backends compile and tune their kernels on the user's machine, and have been silently wrong there. Before a training
-//! that may take days, a small model's forward and backward pass on the device is compared with the CPU's.
+//! GPU backends compile and tune their kernels on the user's machine, and have been silently wrong
+//! there. Before a training that may take days, a small model's forward and backward pass on the
+//! device is compared with the CPU's.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -16,15 +17,16 @@ use crate::parameters::Path;
 
 /// The largest difference that passes, relative to the largest magnitude of the same quantity.
 ///
-/// Two correct devices differ by rounding, below 1e-5 here; by 4e-4 where one of them derives gelu from its tanh
-/// approximation; and by up to 2e-3 where matrix products round their inputs to 10 bits (TF32). A wrong kernel is off by
-/// its whole result.
+/// Two correct devices differ by rounding, below 1e-5 here; by 4e-4 where one of them derives gelu
+/// from its tanh approximation; and by up to 2e-3 where matrix products round their inputs to 10
+/// bits (TF32). A wrong kernel is off by its whole result.
 pub const TOLERANCE: f64 = 5e-3;
 
 /// The comparison that came out worst.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SelfCheckReport {
-    /// What was compared, as in `logits` or `gradient of nystromformer.embeddings.word_embeddings.weight`.
+    /// What was compared, as in `logits` or `gradient of
+    /// nystromformer.embeddings.word_embeddings.weight`.
     pub quantity: String,
     /// Largest difference over its largest magnitude.
     pub difference: f64,
@@ -36,8 +38,8 @@ type Quantity = (String, Vec<f32>);
 /// Compares a small Nyströmformer's losses, logits and all gradients on `device` with the CPU's.
 ///
 /// # Errors
-/// [`LearnerError::SelfCheck`] if they differ by more than [`TOLERANCE`], [`LearnerError::Device`] if the device fails
-/// to answer.
+/// [`LearnerError::SelfCheck`] if they differ by more than [`TOLERANCE`], [`LearnerError::Device`]
+/// if the device fails to answer.
 pub fn self_check(kind: DeviceKind, device: &Device) -> Result<SelfCheckReport> {
     let config = NystromformerConfig {
         vocab_size: 60,

@@ -1,7 +1,8 @@
 //! Stopping a run from outside, between two steps.
 //!
-//! A signal handler may only set a flag; everything else (finishing the step, writing the checkpoint) happens in the
-//! training loop, which asks [`StopFlag::requested`] after every step. The command line installs the handlers.
+//! A signal handler may only set a flag; everything else (finishing the step, writing the
+//! checkpoint) happens in the training loop, which asks [`StopFlag::requested`] after every step.
+//! The command line installs the handlers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -43,8 +44,8 @@ impl StopFlag {
 
     /// Asks the run to stop after its current step. Safe to call from a signal handler.
     ///
-    /// Returns `false` if a stop had been requested before: the second `SIGINT`, on which the command line exits
-    /// at once.
+    /// Returns `false` if a stop had been requested before: the second `SIGINT`, on which the
+    /// command line exits at once.
     pub fn request(&self, reason: StopReason) -> bool {
         let value = match reason {
             StopReason::Interrupt => 1,

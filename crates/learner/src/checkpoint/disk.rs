@@ -1,7 +1,7 @@
 //! Durable file operations.
 //!
-//! On a crash a file system may keep a rename and lose the bytes behind it, so every file is synced before the
-//! directory entry that makes it visible, and the directory after it.
+//! On a crash a file system may keep a rename and lose the bytes behind it, so every file is synced
+//! before the directory entry that makes it visible, and the directory after it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -39,7 +39,8 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     sync_directory(to.parent().unwrap_or(Path::new(".")))
 }
 
-/// Replaces `path` by a file with these bytes: readers see the old file or the new one, never a part.
+/// Replaces `path` by a file with these bytes: readers see the old file or the new one, never a
+/// part.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let scratch = scratch_sibling(path);
     if scratch.exists() {
@@ -70,7 +71,8 @@ fn fail_point(_action: &'static str, _path: &Path) -> Result<()> {
 #[cfg(test)]
 pub(crate) use fault::fail_point;
 
-/// Injected failures: the operation number `n` of this thread, counted from 0, and all after it fail.
+/// Injected failures: the operation number `n` of this thread, counted from 0, and all after it
+/// fail.
 #[cfg(test)]
 pub(crate) mod fault {
     use super::*;
@@ -80,7 +82,8 @@ pub(crate) mod fault {
         static REMAINING: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// Lets `operations` of this thread's file operations pass and fails the rest; `None` fails none.
+    /// Lets `operations` of this thread's file operations pass and fails the rest; `None` fails
+    /// none.
     pub(crate) fn allow(operations: Option<usize>) {
         REMAINING.set(operations);
     }

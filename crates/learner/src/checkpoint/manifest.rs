@@ -26,7 +26,8 @@ pub struct Manifest {
     pub written_by: String,
     /// Where training stood.
     pub state: TrainingState,
-    /// What the run was made of, by name (config, tokenizer, data): the hashes a resumed run must still have.
+    /// What the run was made of, by name (config, tokenizer, data): the hashes a resumed run must
+    /// still have.
     pub fingerprints: BTreeMap<String, String>,
     /// Every other file of the checkpoint, by its path relative to it, with `/` between components.
     pub files: BTreeMap<String, FileRecord>,
@@ -42,9 +43,11 @@ pub struct FileRecord {
     pub blake3: String,
 }
 
-/// Where training stood: all that a resumed run needs beyond weights, moments and its configuration.
+/// Where training stood: all that a resumed run needs beyond weights, moments and its
+/// configuration.
 ///
-/// Everything random is derived from the seed and the step, so there is no generator's state to keep.
+/// Everything random is derived from the seed and the step, so there is no generator's state to
+/// keep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingState {
@@ -111,8 +114,9 @@ impl Manifest {
     /// Reads the manifest of `directory` and checks every file it names.
     ///
     /// # Errors
-    /// [`LearnerError::Checkpoint`] if there is no manifest, it does not parse, is of another version, names a
-    /// path outside the directory, or any file differs in length or hash; the message says which.
+    /// [`LearnerError::Checkpoint`] if there is no manifest, it does not parse, is of another
+    /// version, names a path outside the directory, or any file differs in length or hash; the
+    /// message says which.
     pub fn verify(directory: &Path) -> Result<Self> {
         let wrong = |message: String| LearnerError::checkpoint(directory, message);
         let path = directory.join(MANIFEST);

@@ -26,7 +26,8 @@ pub struct Checkpoint {
 impl CheckpointStore {
     /// Opens or creates the directory, and removes what dead processes left half-written in it.
     ///
-    /// Only the holder of the run's lock may call this: it takes every scratch directory for litter.
+    /// Only the holder of the run's lock may call this: it takes every scratch directory for
+    /// litter.
     ///
     /// # Errors
     /// [`LearnerError::Io`] if the directory cannot be made or read.
@@ -52,12 +53,15 @@ impl CheckpointStore {
         self.directory.join(format!("step-{step:08}"))
     }
 
-    /// Writes the checkpoint at `state.step`: `write_files` fills the (scratch) directory it is given.
+    /// Writes the checkpoint at `state.step`: `write_files` fills the (scratch) directory it is
+    /// given.
     ///
-    /// The files are synced and hashed here. If a checkpoint of this step is there already, it is replaced.
+    /// The files are synced and hashed here. If a checkpoint of this step is there already, it is
+    /// replaced.
     ///
     /// # Errors
-    /// Those of `write_files`, and [`LearnerError::Io`]; the earlier checkpoints are untouched then.
+    /// Those of `write_files`, and [`LearnerError::Io`]; the earlier checkpoints are untouched
+    /// then.
     pub fn save(
         &self,
         state: TrainingState,
@@ -66,9 +70,10 @@ impl CheckpointStore {
     ) -> Result<Checkpoint> {
         let path = self.path(state.step);
         let scratch = disk::scratch_sibling(&path);
-        let result = self.fill(&scratch, state, fingerprints, write_files);
+        let result = Self::fill(&scratch, state, fingerprints, write_files);
         let manifest = result.inspect_err(|_| {
-            // What cannot be removed now (a full disk may refuse even that) is swept at the next start.
+            // What cannot be removed now (a full disk may refuse even that) is swept at the next
+            // start.
             let _ = fs::remove_dir_all(&scratch);
         })?;
         if path.exists() {
@@ -79,7 +84,6 @@ impl CheckpointStore {
     }
 
     fn fill(
-        &self,
         scratch: &Path,
         state: TrainingState,
         fingerprints: BTreeMap<String, String>,
@@ -124,8 +128,8 @@ impl CheckpointStore {
         Ok(steps)
     }
 
-    /// The newest checkpoint whose files are all as they were written; damaged ones are named in a warning and
-    /// passed over. `None` if there is none at all.
+    /// The newest checkpoint whose files are all as they were written; damaged ones are named in a
+    /// warning and passed over. `None` if there is none at all.
     ///
     /// # Errors
     /// [`LearnerError::Checkpoint`] if there are checkpoints and every one is damaged.
@@ -179,7 +183,8 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Removes a checkpoint, its manifest first: half of a removal is then a checkpoint that says it is none.
+    /// Removes a checkpoint, its manifest first: half of a removal is then a checkpoint that says
+    /// it is none.
     fn remove(&self, path: &Path) -> Result<()> {
         let manifest = path.join(MANIFEST);
         match fs::remove_file(&manifest) {

@@ -1,4 +1,5 @@
-//! From serde's errors to sentences about the user's file: where, which key, which value, what was probably meant.
+//! From serde's errors to sentences about the user's file: where, which key, which value, what was
+//! probably meant.
 
 use serde::de::DeserializeOwned;
 use toml::Value;

@@ -1,7 +1,9 @@
-//! Layers of configuration: a parent file, a file that extends it, and overrides from the command line.
+//! Layers of configuration: a parent file, a file that extends it, and overrides from the command
+//! line.
 //!
-//! Tables are merged key by key, so a child states only what differs. Beside the merged values goes the origin of
-//! each: an error about a value can then name the file and line (or the `--set`) that it came from.
+//! Tables are merged key by key, so a child states only what differs. Beside the merged values goes
+//! the origin of each: an error about a value can then name the file and line (or the `--set`) that
+//! it came from.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -92,7 +94,8 @@ impl Layers {
 
     /// Applies one `--set`, as in `trainer.max_steps=10`.
     ///
-    /// The value is read as TOML where it is TOML (`10`, `1e-4`, `true`, `["a"]`) and is a string otherwise.
+    /// The value is read as TOML where it is TOML (`10`, `1e-4`, `true`, `["a"]`) and is a string
+    /// otherwise.
     pub(crate) fn set(&mut self, assignment: &str) -> Result<()> {
         let malformed = || {
             LearnerError::Config(format!(
@@ -170,7 +173,8 @@ fn merge_tables(
                 merge_tables(under, over, &key, origins, origin);
             }
             (_, Value::Table(over)) => {
-                // A new table, or one whose `kind` changes: the old kind's keys mean nothing to the new one.
+                // A new table, or one whose `kind` changes: the old kind's keys mean nothing to the
+                // new one.
                 let below = format!("{key}.");
                 origins.retain(|known, _| !known.starts_with(&below));
                 let mut fresh = Table::new();
@@ -222,7 +226,7 @@ fn collect_lines(
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+    text[..text.floor_char_boundary(offset)].matches('\n').count() + 1
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! An experiment: everything that defines a run, as one TOML file.
 //!
-//! `configs/mlm512.toml` → [`Experiment::load`] (follow `extends`, merge tables, apply `--set`, give types, validate)
-//! → a run directory, whose `config.toml` is the resolved experiment → `--resume` reads that file, never the first
-//! one.
+//! `configs/mlm512.toml` → [`Experiment::load`] (follow `extends`, merge tables, apply `--set`,
+//! give types, validate) → a run directory, whose `config.toml` is the resolved experiment →
+//! `--resume` reads that file, never the first one.
 //!
 //! | file | |
 //! |---|---|
@@ -31,11 +31,12 @@ use crate::run_dir::differences;
 use crate::schedule::Schedule;
 use merge::Layers;
 
-/// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the model's own
-/// section is a struct of the model crate, which knows nothing of files.
+/// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
+/// model's own section is a struct of the model crate, which knows nothing of files.
 const INIT_FROM: &str = "model.init_from";
 
-/// A whole experiment. Sections left out of a file take their defaults, which are the paper's pretraining.
+/// A whole experiment. Sections left out of a file take their defaults, which are the paper's
+/// pretraining.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Experiment {
@@ -45,17 +46,18 @@ pub struct Experiment {
     pub seed: u64,
     /// What computes. Default: `flex`, the CPU.
     pub device: DeviceKind,
-    /// `[model] init_from`: a Hugging Face folder, a run or a checkpoint to start the weights from. Default: none.
+    /// `[model] init_from`: a Hugging Face folder, a run or a checkpoint to start the weights from.
+    /// Default: none.
     #[serde(rename = "model.init_from", skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// `[model]`: the model's sizes, in Hugging Face's words. `vocab_size` and the ids of special tokens come from the
-    /// tokenizer where the file does not state them.
+    /// `[model]`: the model's sizes, in Hugging Face's words. `vocab_size` and the ids of special
+    /// tokens come from the tokenizer where the file does not state them.
     pub model: NystromformerConfig,
     /// `[tokenizer]`: which tokenizer, or how to train one.
     pub tokenizer: TokenizerConfig,
     /// `[data]`: the corpus and how it becomes batches.
     pub data: DataConfig,
-    /// `[optimizer]`: AdamW.
+    /// `[optimizer]`: `AdamW`.
     pub optimizer: OptimizerConfig,
     /// `[schedule]`: the learning rate over the run.
     pub schedule: Schedule,
@@ -76,10 +78,12 @@ const FROM_TOKENIZER: [&str; 4] =
     ["model.vocab_size", "model.pad_token_id", "model.bos_token_id", "model.eos_token_id"];
 
 impl LoadedExperiment {
-    /// The experiment with the vocabulary of its tokenizer: size and special tokens' ids, where no file states them.
+    /// The experiment with the vocabulary of its tokenizer: size and special tokens' ids, where no
+    /// file states them.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, and as [`Experiment::validate`].
+    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, and as
+    /// [`Experiment::validate`].
     pub fn with_tokenizer(&self, tokenizer: &TextTokenizer) -> Result<Experiment> {
         let mut experiment = self.experiment.clone();
         let ids = tokenizer.special_ids();
@@ -96,8 +100,8 @@ impl LoadedExperiment {
         }
         if experiment.model.vocab_size < tokenizer.vocab_size() {
             return Err(LearnerError::Config(format!(
-                "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it out to take \
-                 the tokenizer's",
+                "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it \
+                 out to take the tokenizer's",
                 experiment.model.vocab_size,
                 tokenizer.vocab_size()
             )));
@@ -106,8 +110,8 @@ impl LoadedExperiment {
         Ok(experiment)
     }
 
-    /// Every field that differs from the experiment of a run, `field: was X, now Y`; what a tokenizer answers is
-    /// compared only where this experiment states it.
+    /// Every field that differs from the experiment of a run, `field: was X, now Y`; what a
+    /// tokenizer answers is compared only where this experiment states it.
     pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
         let was = run.fields();
         let mut now = self.experiment.fields();
@@ -121,14 +125,16 @@ impl LoadedExperiment {
         differences(&was, &now)
     }
 
-    /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving its default.
+    /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving
+    /// its default.
     pub fn states(&self, key: &str) -> bool {
         self.layers.get(key).is_some()
     }
 }
 
 impl Experiment {
-    /// Loads an experiment: follows `extends`, applies `overrides` (`section.key=value`) in order, checks everything.
+    /// Loads an experiment: follows `extends`, applies `overrides` (`section.key=value`) in order,
+    /// checks everything.
     ///
     /// # Errors
     /// [`LearnerError::Config`] with every problem found, each with its file and line.
@@ -328,7 +334,8 @@ mod tests {
             (0_usize..100).prop_map(|warmup_steps| Warmup { warmup_steps, warmup_fraction: 0.0 });
         prop_oneof![
             warmup.clone().prop_map(Schedule::Linear),
-            warmup.clone().prop_map(Schedule::Cosine),
+            (warmup.clone(), 0.1..3.0)
+                .prop_map(|(warmup, num_cycles)| Schedule::Cosine { warmup, num_cycles }),
             warmup.clone().prop_map(Schedule::Constant),
             (warmup, 0.1..4.0, 0.0..1e-3).prop_map(|(warmup, power, end_learning_rate)| {
                 Schedule::Polynomial { warmup, power, end_learning_rate }

@@ -6,35 +6,39 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainerConfig {
-    /// Steps to train at most; 0 for no limit. With `max_epochs` too, whichever comes first ends the run.
-    /// Default: 500,000, the paper's.
+    /// Steps to train at most; 0 for no limit. With `max_epochs` too, whichever comes first ends
+    /// the run. Default: 500,000, the paper's.
     pub max_steps: usize,
     /// Passes over the training examples at most; 0 for no limit. Default: 0.
     pub max_epochs: usize,
     /// Sequences in a step. Default: 256, the paper's.
     pub batch_size: usize,
-    /// Sequences in one forward and backward pass; a step accumulates as many as its batch needs. Bounds memory
-    /// and changes the result only by rounding. Default: 8, the authors'.
+    /// Sequences in one forward and backward pass; a step accumulates as many as its batch needs.
+    /// Bounds memory and changes the result only by rounding. Default: 8, the authors'.
     pub micro_batch_size: usize,
-    /// Steps between evaluations, the last step being one in any case; 0 for none at all. Default: 1,000.
+    /// Steps between evaluations, the last step being one in any case; 0 for none at all. Default:
+    /// 1,000.
     pub eval_every: usize,
-    /// Validation batches (of `micro_batch_size` sequences) in an evaluation, always the same ones; 0 for all.
-    /// Default: 100, the authors'.
+    /// Validation batches (of `micro_batch_size` sequences) in an evaluation, always the same ones;
+    /// 0 for all. Default: 100, the authors'.
     pub eval_batches: usize,
     /// Steps between checkpoints, the last step being one in any case. Default: 1,000.
     pub checkpoint_every: usize,
     /// Newest checkpoints to keep, beside the best. Default: 3.
     pub keep_last: usize,
-    /// Largest L2 norm of a step's whole gradient, to which it is scaled down; 0 for no clipping. Default: 0, as in
-    /// the paper.
+    /// Largest L2 norm of a step's whole gradient, to which it is scaled down; 0 for no clipping.
+    /// Default: 0, as in the paper.
     pub max_grad_norm: f64,
-    /// Evaluations in a row without a new lowest loss after which training stops; 0 for never. Default: 0.
+    /// Evaluations in a row without a new lowest loss after which training stops; 0 for never.
+    /// Default: 0.
     pub early_stopping_patience: usize,
     /// Steps between lines of progress where there is no terminal. Default: 10.
     pub log_every: usize,
-    /// Steps in a row that may be skipped because loss or gradient is not finite, before the run fails. Default: 10.
+    /// Steps in a row that may be skipped because loss or gradient is not finite, before the run
+    /// fails. Default: 10.
     pub max_skipped_steps: usize,
-    /// Compare a small model on the device with the CPU before training on anything but the CPU. Default: true.
+    /// Compare a small model on the device with the CPU before training on anything but the CPU.
+    /// Default: true.
     pub self_check: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The optimizer's file: `optimizer.safetensors`, keyed by parameter path.
 //!
-//! It holds `exp_avg.<path>` and `exp_avg_sq.<path>` (PyTorch's names for the two moments) in `F32`, with the
-//! shapes of their parameters. A file whose keys or shapes are not exactly the module's is refused: a state that
-//! is loaded in part trains on, silently wrong.
+//! It holds `exp_avg.<path>` and `exp_avg_sq.<path>` (PyTorch's names for the two moments) in
+//! `F32`, with the shapes of their parameters. A file whose keys or shapes are not exactly the
+//! module's is refused: a state that is loaded in part trains on, silently wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -43,12 +43,12 @@ impl AdamW {
         Ok(safetensors::serialize(views, None).expect("a map of valid views serialises"))
     }
 
-    /// Restores the state of a run at `completed_steps` from the bytes of a safetensors file; `file` is named in
-    /// errors.
+    /// Restores the state of a run at `completed_steps` from the bytes of a safetensors file;
+    /// `file` is named in errors.
     ///
     /// # Errors
-    /// [`LearnerError::Checkpoint`] if the file is not safetensors, or if its keys, shapes or data types are not
-    /// exactly those of `module`.
+    /// [`LearnerError::Checkpoint`] if the file is not safetensors, or if its keys, shapes or data
+    /// types are not exactly those of `module`.
     pub fn from_safetensors<M: Module>(
         config: OptimizerConfig,
         module: &M,

@@ -1,8 +1,8 @@
 //! What a person sees while a run goes on.
 //!
-//! Progress is drawn on stderr, from the same records that `metrics.jsonl` gets: a bar on a terminal
-//! ([`BarProgress`]), a plain line every few steps elsewhere ([`LineProgress`]), or any of burn-train's metric renderers,
-//! its terminal UI among them ([`RendererProgress`]).
+//! Progress is drawn on stderr, from the same records that `metrics.jsonl` gets: a bar on a
+//! terminal ([`BarProgress`]), a plain line every few steps elsewhere ([`LineProgress`]), or any of
+//! burn-train's metric renderers, its terminal UI among them ([`RendererProgress`]).
 
 mod bar;
 mod lines;

@@ -48,7 +48,8 @@ impl RendererProgress {
         Self { renderer, interrupter }
     }
 
-    /// burn-train's terminal UI. Its own quit key stops the run with a checkpoint, as `SIGINT` does.
+    /// burn-train's terminal UI. Its own quit key stops the run with a checkpoint, as `SIGINT`
+    /// does.
     #[cfg(feature = "tui")]
     pub fn terminal_ui() -> Self {
         let interrupter = Interrupter::new();

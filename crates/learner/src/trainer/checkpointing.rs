@@ -2,7 +2,7 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `config.json`, `model.safetensors`, tokenizer files | a model folder in Hugging Face's layout |
+//! | `config.json`, `model.safetensors`, tokenizer files | a model folder, as Hugging Face's |
 //! | `optimizer.safetensors` | both moments of every parameter |
 //! | `experiment.toml` | the resolved experiment |
 //! | `manifest.json` | where training stood, and the hashes of all other files |
@@ -41,8 +41,8 @@ impl<'a> Learner<'a> {
     /// The learner as it was when `checkpoint` was written.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] with the fields that differ if experiment, tokenizer or data are not those of the
-    /// checkpoint; [`LearnerError::Checkpoint`] if its files cannot be used.
+    /// [`LearnerError::Config`] with the fields that differ if experiment, tokenizer or data are
+    /// not those of the checkpoint; [`LearnerError::Checkpoint`] if its files cannot be used.
     pub fn restore(
         experiment: &'a Experiment,
         data: &'a dyn BatchSource,
@@ -67,8 +67,8 @@ impl<'a> Learner<'a> {
         Ok(learner)
     }
 
-    /// Takes the weights of `[model] init_from`: a run (its best or else newest checkpoint), a checkpoint, or a Hugging
-    /// Face folder.
+    /// Takes the weights of `[model] init_from`: a run (its best or else newest checkpoint), a
+    /// checkpoint, or a Hugging Face folder.
     pub(super) fn init_from(&mut self, path: &Path) -> Result<()> {
         let folder = model_folder(path)?;
         if let Some(model) = &mut self.model {
@@ -85,8 +85,8 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// The folder with `config.json` and weights that `path` stands for: the best checkpoint of a run (the newest valid one
-/// if the best is gone or none was evaluated), or `path` itself.
+/// The folder with `config.json` and weights that `path` stands for: the best checkpoint of a run
+/// (the newest valid one if the best is gone or none was evaluated), or `path` itself.
 ///
 /// # Errors
 /// [`LearnerError::Checkpoint`] if `path` is a run without a usable checkpoint.
@@ -119,7 +119,8 @@ fn require_same(
         return Ok(());
     }
     Err(LearnerError::Config(format!(
-        "`{}` was trained with something else, and cannot go on: {}; undo the change, or start a new run with \
+        "`{}` was trained with something else, and cannot go on: {}; undo the change, or \
+         start a new run with \
          `--run-dir`",
         checkpoint.path.display(),
         changes.join("; ")

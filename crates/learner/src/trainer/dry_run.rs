@@ -1,4 +1,5 @@
-//! A run without a run: everything is checked and sized, one micro-batch goes through, no run directory is touched.
+//! A run without a run: everything is checked and sized, one micro-batch goes through, no run
+//! directory is touched.
 
 use std::time::Instant;
 
@@ -37,7 +38,8 @@ pub struct DryRun {
 }
 
 impl DryRun {
-    /// Sizes up `experiment`, whose vocabulary is that of `data`'s tokenizer, and runs one micro-batch.
+    /// Sizes up `experiment`, whose vocabulary is that of `data`'s tokenizer, and runs one
+    /// micro-batch.
     ///
     /// # Errors
     /// Those of the device, the model and the data, as in a real run.

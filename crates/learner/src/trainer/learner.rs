@@ -25,7 +25,8 @@ pub struct Learner<'a> {
     /// Without autodiff; the model lives on its autodiff counterpart.
     pub(super) device: Device,
     pub(super) total_steps: usize,
-    /// Absent only while the optimizer has it: moved and not cloned, its parameters are updated in place.
+    /// Absent only while the optimizer has it: moved and not cloned, its parameters are updated in
+    /// place.
     pub(super) model: Option<NystromformerForMaskedLm>,
     pub(super) optimizer: AdamW,
     pub(super) state: TrainingState,
@@ -101,8 +102,8 @@ impl<'a> Learner<'a> {
 
     /// Takes one step: forward and backward over its micro-batches, clipping, update.
     ///
-    /// If loss or gradient is not finite, weights and moments stay as they are; the step counts, and the next one
-    /// sees new data.
+    /// If loss or gradient is not finite, weights and moments stay as they are; the step counts,
+    /// and the next one sees new data.
     ///
     /// # Errors
     /// Errors of the data, the model and the device; nothing has changed then.
@@ -115,7 +116,8 @@ impl<'a> Learner<'a> {
         let tokens = batches.iter().flat_map(|rows| &rows.lengths).sum();
         if predicted == 0 {
             return Err(LearnerError::Data(format!(
-                "step `{}` has no token to predict; raise `data.mlm_probability` or `trainer.batch_size`",
+                "step `{}` has no token to predict; raise `data.mlm_probability` or \
+                 `trainer.batch_size`",
                 step + 1
             )));
         }

@@ -89,8 +89,8 @@ impl<'a> Trainer<'a> {
     /// Trains to the end, or until stopped.
     ///
     /// # Errors
-    /// [`LearnerError::NonFinite`] after too many skipped steps in a row, and the errors of a step, an evaluation or a
-    /// checkpoint. The checkpoints written before are intact.
+    /// [`LearnerError::NonFinite`] after too many skipped steps in a row, and the errors of a step,
+    /// an evaluation or a checkpoint. The checkpoints written before are intact.
     pub fn fit(mut self) -> Result<Outcome> {
         let total = self.learner.total_steps();
         let name = &self.learner.experiment.name;

@@ -42,12 +42,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a new run, or with `resume` the one that is there. The directory is locked before anything is computed, and
-    /// its `config.toml` written before this returns.
+    /// Opens a new run, or with `resume` the one that is there. The directory is locked before
+    /// anything is computed, and its `config.toml` written before this returns.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] for a bad configuration, a directory in use or taken, or a resume with other settings;
-    /// errors of the data and the device.
+    /// [`LearnerError::Config`] for a bad configuration, a directory in use or taken, or a resume
+    /// with other settings; errors of the data and the device.
     pub fn open(
         request: &RunRequest,
         preparation: &dyn nystromformer_data::Progress,
@@ -133,7 +133,8 @@ pub(super) fn open_device(experiment: &Experiment) -> Result<Device> {
     Ok(device)
 }
 
-/// The experiment of the run in `path`, from its own `config.toml`; refuses if `asked` is another one.
+/// The experiment of the run in `path`, from its own `config.toml`; refuses if `asked` is another
+/// one.
 fn experiment_of_run(path: &Path, asked: &LoadedExperiment) -> Result<Experiment> {
     let stored = Experiment::load(&RunDir::config_path(path), &[])?.experiment;
     let changes = asked.differences_from(&stored);
@@ -141,7 +142,8 @@ fn experiment_of_run(path: &Path, asked: &LoadedExperiment) -> Result<Experiment
         return Ok(stored);
     }
     Err(LearnerError::Config(format!(
-        "the run in `{}` has another configuration: {}; resume with its own `config.toml`, or start a new run with \
+        "the run in `{}` has another configuration: {}; resume with its own `config.toml`, or \
+         start a new run with \
          `--run-dir`",
         path.display(),
         changes.join("; ")

@@ -1,7 +1,8 @@
-//! The loop on a tiny model and made-up batches: exact resume and what would break it, skipped steps, accumulation.
+//! The loop on a tiny model and made-up batches: exact resume and what would break it, skipped
+//! steps, accumulation.
 //!
-//! Dropout draws from the device's generator, which `flex` keeps once per process, so these tests take turns at a lock
-//! (`cargo nextest` gives each a process of its own anyway).
+//! Dropout draws from the device's generator, which `flex` keeps once per process, so these tests
+//! take turns at a lock (`cargo nextest` gives each a process of its own anyway).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,7 +52,8 @@ fn lock() -> MutexGuard<'static, ()> {
 const EXAMPLES: usize = 10;
 const SEQ_LEN: usize = 12;
 
-/// Batches that are a pure function of the examples' numbers: some rows padded, one to five tokens masked.
+/// Batches that are a pure function of the examples' numbers: some rows padded, one to five tokens
+/// masked.
 #[derive(Debug, Default)]
 struct Synthetic {
     /// Steps that the data forgets it has given: what a resume without its data cursor would do.
@@ -77,7 +79,7 @@ impl Synthetic {
                 let token = 3 + i32::from(byte % 37);
                 rows.input_ids.push(if column < length { token } else { 1 });
             }
-            for column in 0..1 + usize::from(bytes[30] % 5) {
+            for column in 0..=usize::from(bytes[30] % 5) {
                 rows.masked_positions.push((start + column) as i32);
                 rows.masked_labels.push(rows.input_ids[start + column]);
                 rows.input_ids[start + column] = 4;
@@ -123,7 +125,8 @@ impl BatchSource for Synthetic {
     }
 }
 
-/// Two layers with dropout, two micro-batches of unequal size in a step, one-cycle with momentum, clipping.
+/// Two layers with dropout, two micro-batches of unequal size in a step, one-cycle with momentum,
+/// clipping.
 fn experiment() -> Experiment {
     let mut experiment = Experiment { name: "tiny".to_owned(), seed: 3, ..Experiment::default() };
     let model = &mut experiment.model;
@@ -193,8 +196,8 @@ fn session(
     Trainer::new(learner, &run, flag, &mut progress)?.fit()
 }
 
-/// Everything of a finished run that must not depend on where it was interrupted: weights, moments, metrics without
-/// their times.
+/// Everything of a finished run that must not depend on where it was interrupted: weights, moments,
+/// metrics without their times.
 #[derive(Debug, PartialEq)]
 struct RunResult {
     weights: Vec<u8>,
@@ -247,7 +250,8 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
     let directory = tempfile::tempdir().unwrap();
     let expected = unbroken(directory.path(), &experiment());
     assert_eq!(expected.metrics.len(), 8 + 3);
-    // First step; epoch edge (2 steps of 5 over 10 examples); evaluation step; beyond the peak; last but one.
+    // First step; epoch edge (2 steps of 5 over 10 examples); evaluation step; beyond the peak;
+    // last but one.
     for step in [1, 2, 3, 5, 7] {
         let found = interrupted(directory.path(), &experiment(), step, &Synthetic::default());
         assert!(found == expected, "stopped after step {step}");

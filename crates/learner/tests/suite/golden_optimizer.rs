@@ -1,5 +1,5 @@
-//! AdamW against `torch.optim.AdamW` over twenty steps, each with its own learning rate and `beta_1`, and against
-//! burn-optim's where both can do the same.
+//! `AdamW` against `torch.optim.AdamW` over twenty steps, each with its own learning rate and
+//! `beta_1`, and against burn-optim's where both can do the same.
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,10 @@
 //! The learner's integration tests, in one binary: linking Burn once is dear enough.
 //!
-//! Dropout draws from the device's generator, which the `flex` backend keeps once per process. Tests that train with
-//! dropout must therefore not share a process at the same time: `cargo nextest` gives each its own, and under
-//! `cargo test` they take turns at [`training_lock`].
+//! Dropout draws from the device's generator, which the `flex` backend keeps once per process.
+//! Tests that train with dropout must therefore not share a process at the same time: `cargo
+//! nextest` gives each its own, and under `cargo test` they take turns at [`training_lock`].
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod golden_optimizer;
 mod golden_schedules;

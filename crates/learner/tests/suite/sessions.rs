@@ -1,4 +1,5 @@
-//! From a file to a finished run, on a small corpus of text: what the command line does, without the command line.
+//! From a file to a finished run, on a small corpus of text: what the command line does, without
+//! the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -154,7 +155,8 @@ fn a_stopped_run_is_resumed_to_the_same_weights() {
     let _lock = super::training_lock();
     let workshop = Workshop::new();
     workshop.train("unbroken", &[], false).unwrap();
-    // A stop before the first step takes none, and leaves nothing to resume from: the run starts over.
+    // A stop before the first step takes none, and leaves nothing to resume from: the run starts
+    // over.
     let stop = StopFlag::new();
     stop.request(StopReason::Interrupt);
     let outcome = workshop.train_until("stopped", &[], false, &stop).unwrap();
