@@ -3,7 +3,10 @@
 use std::thread;
 
 use nystromformer_learner::stop::{StopFlag, StopReason};
-use signal_hook::{consts::{SIGINT, SIGTERM}, iterator::Signals};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
 
 use crate::output;
 
@@ -23,9 +26,14 @@ pub fn stop_flag() -> anyhow::Result<StopFlag> {
             let reason =
                 if signal == SIGTERM { StopReason::Terminate } else { StopReason::Interrupt };
             if listener.request(reason) {
-                output::note("stopping after this step; the checkpoint will be saved (Ctrl-C again: exit now)");
+                output::note(
+                    "stopping after this step; the checkpoint will be saved (Ctrl-C again: exit now)",
+                );
             } else if signal == SIGINT {
-                #[expect(clippy::exit, reason = "asked for twice; checkpoints on disk are whole at any instant")]
+                #[expect(
+                    clippy::exit,
+                    reason = "asked for twice; checkpoints on disk are whole at any instant"
+                )]
                 std::process::exit(INTERRUPTED);
             }
         }

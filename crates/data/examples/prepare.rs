@@ -9,10 +9,7 @@ use nystromformer_data::{DataConfig, DataError, TokenizerConfig, TokenizerKind, 
 fn main() -> Result<(), DataError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let argument = |index: usize, default: &str| {
-        arguments
-            .get(index)
-            .cloned()
-            .unwrap_or_else(|| default.to_owned())
+        arguments.get(index).cloned().unwrap_or_else(|| default.to_owned())
     };
     let data = DataConfig {
         corpus: argument(0, "sample"),
@@ -27,19 +24,10 @@ fn main() -> Result<(), DataError> {
         path => (TokenizerKind::WordPiece, Some(path.into())),
     };
     let vocab_size = argument(2, "16000").parse().unwrap_or(16_000);
-    let tokenizer = TokenizerConfig {
-        kind,
-        path,
-        vocab_size,
-        ..TokenizerConfig::default()
-    };
+    let tokenizer = TokenizerConfig { kind, path, vocab_size, ..TokenizerConfig::default() };
     let start = Instant::now();
     let prepared = prepare(&data, &tokenizer, 0, &|_| {})?;
-    println!(
-        "{:.1} s: {:?}",
-        start.elapsed().as_secs_f64(),
-        prepared.facts
-    );
+    println!("{:.1} s: {:?}", start.elapsed().as_secs_f64(), prepared.facts);
     println!(
         "vocabulary {} ({}), {} + {} blocks",
         prepared.tokenizer.vocab_size(),

@@ -54,15 +54,7 @@ pub fn unigram_baseline(
         }
     }
     let mean = |sum: f64| {
-        if num_masked == 0 {
-            f64::NAN
-        } else {
-            sum / num_masked as f64
-        }
+        if num_masked == 0 { f64::NAN } else { sum / num_masked as f64 }
     };
-    Ok(UnigramBaseline {
-        loss: mean(loss),
-        accuracy: mean(correct as f64),
-        num_masked,
-    })
+    Ok(UnigramBaseline { loss: mean(loss), accuracy: mean(correct as f64), num_masked })
 }

@@ -105,13 +105,8 @@ impl MaskedLmBatcher {
         indices: &[usize],
         device: &Device,
     ) -> Result<MaskedLmBatch, DataError> {
-        let visits: Vec<Visit> = indices
-            .iter()
-            .map(|index| Visit {
-                epoch,
-                index: *index,
-            })
-            .collect();
+        let visits: Vec<Visit> =
+            indices.iter().map(|index| Visit { epoch, index: *index }).collect();
         self.visits(dataset, split, &visits, device)
     }
 

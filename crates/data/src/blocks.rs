@@ -27,8 +27,7 @@ pub(crate) struct BlockShape {
 impl BlockShape {
     /// Tokens of text in a full block.
     pub(crate) fn text_len(&self) -> usize {
-        self.seq_len
-            .saturating_sub(self.prefix.len() + self.suffix.len())
+        self.seq_len.saturating_sub(self.prefix.len() + self.suffix.len())
     }
 }
 
@@ -77,21 +76,13 @@ impl BlockDataset {
                         Some(run) if run.start + run.tokens == start => {
                             run.tokens += document.tokens;
                         }
-                        _ => runs.push(Run {
-                            first,
-                            start,
-                            tokens: document.tokens,
-                        }),
+                        _ => runs.push(Run { first, start, tokens: document.tokens }),
                     }
                     first += document.tokens;
                 } else {
                     // The separator that closes the document is the block's own.
                     let tokens = document.tokens - 1;
-                    runs.push(Run {
-                        first,
-                        start,
-                        tokens,
-                    });
+                    runs.push(Run { first, start, tokens });
                     first += tokens.div_ceil(text_len);
                 }
             }
@@ -107,14 +98,7 @@ impl BlockDataset {
         } else {
             first
         };
-        Self {
-            store,
-            shape,
-            runs: runs.into(),
-            documents,
-            tokens,
-            blocks: blocks as usize,
-        }
+        Self { store, shape, runs: runs.into(), documents, tokens, blocks: blocks as usize }
     }
 
     /// Number of blocks.
@@ -185,11 +169,7 @@ impl BlockDataset {
         let run = self.runs[self.run_of(index)];
         let text_len = self.shape.text_len() as u64;
         let skipped = (index - run.first) * text_len;
-        self.store.read(
-            run.start + skipped,
-            text_len.min(run.tokens - skipped),
-            tokens,
-        );
+        self.store.read(run.start + skipped, text_len.min(run.tokens - skipped), tokens);
     }
 }
 

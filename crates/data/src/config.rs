@@ -89,11 +89,7 @@ impl DataConfig {
             ));
         }
         if self.seq_len < 8 {
-            return Err(DataError::config(
-                "data.seq_len",
-                self.seq_len,
-                "must be at least 8",
-            ));
+            return Err(DataError::config("data.seq_len", self.seq_len, "must be at least 8"));
         }
         if !(0.0..1.0).contains(&self.validation_fraction) {
             return Err(DataError::config(
@@ -110,11 +106,7 @@ impl DataConfig {
             ));
         }
         if self.max_line_bytes == 0 {
-            return Err(DataError::config(
-                "data.max_line_bytes",
-                0,
-                "must be at least 1",
-            ));
+            return Err(DataError::config("data.max_line_bytes", 0, "must be at least 1"));
         }
         Ok(())
     }
@@ -190,11 +182,7 @@ impl TokenizerConfig {
             ));
         }
         if self.max_alphabet == 0 {
-            return Err(DataError::config(
-                "tokenizer.max_alphabet",
-                0,
-                "must be at least 1",
-            ));
+            return Err(DataError::config("tokenizer.max_alphabet", 0, "must be at least 1"));
         }
         Ok(())
     }

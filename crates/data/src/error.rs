@@ -90,50 +90,29 @@ impl DataError {
         value: impl std::fmt::Display,
         problem: impl Into<String>,
     ) -> Self {
-        Self::Config {
-            key,
-            value: value.to_string(),
-            problem: problem.into(),
-        }
+        Self::Config { key, value: value.to_string(), problem: problem.into() }
     }
 
     pub(crate) fn corpus(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Corpus {
-            path: path.to_owned(),
-            problem: problem.into(),
-        }
+        Self::Corpus { path: path.to_owned(), problem: problem.into() }
     }
 
     pub(crate) fn line(file: &Path, line: u64, problem: impl Into<String>) -> Self {
-        Self::Line {
-            file: file.to_owned(),
-            line,
-            problem: problem.into(),
-        }
+        Self::Line { file: file.to_owned(), line, problem: problem.into() }
     }
 
     pub(crate) fn cache(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Cache {
-            path: path.to_owned(),
-            problem: problem.into(),
-        }
+        Self::Cache { path: path.to_owned(), problem: problem.into() }
     }
 
     /// An error about the tokenizer at `path`.
     pub(crate) fn tokenizer_at(path: &Path, problem: impl std::fmt::Display) -> Self {
-        Self::Tokenizer {
-            origin: format!("`{}`", path.display()),
-            problem: problem.to_string(),
-        }
+        Self::Tokenizer { origin: format!("`{}`", path.display()), problem: problem.to_string() }
     }
 
     /// For `map_err`: wraps an [`io::Error`] with what was tried on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 }

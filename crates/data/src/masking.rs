@@ -42,11 +42,7 @@ impl Masking {
             mask: tokenizer.special_ids().mask,
             vocab_size: tokenizer.vocab_size() as u32,
             special: tokenizer.special_table(),
-            continues_word: if whole_words {
-                tokenizer.continuation_table()
-            } else {
-                Vec::new()
-            },
+            continues_word: if whole_words { tokenizer.continuation_table() } else { Vec::new() },
         }
     }
 
@@ -61,11 +57,7 @@ impl Masking {
                 within_word = false;
                 continue;
             }
-            let continues = self
-                .continues_word
-                .get(label as usize)
-                .copied()
-                .unwrap_or(false);
+            let continues = self.continues_word.get(label as usize).copied().unwrap_or(false);
             if !(continues && within_word) {
                 word_chosen = unit(random) < self.probability;
             }
@@ -118,14 +110,8 @@ mod tests {
             masking(0.15, false).apply(&mut masked, &mut generator(0, Purpose::TrainMask, 0, 0));
         let share = |count: usize, of: usize| count as f64 / of as f64;
         assert!((share(chosen.len(), original.len()) - 0.15).abs() < 0.005);
-        let hidden = chosen
-            .iter()
-            .filter(|token| masked[token.position] == 4)
-            .count();
-        let kept = chosen
-            .iter()
-            .filter(|token| masked[token.position] == token.label)
-            .count();
+        let hidden = chosen.iter().filter(|token| masked[token.position] == 4).count();
+        let kept = chosen.iter().filter(|token| masked[token.position] == token.label).count();
         assert!((share(hidden, chosen.len()) - 0.8).abs() < 0.01);
         assert!((share(kept, chosen.len()) - 0.1).abs() < 0.01);
         let mut restored = masked;
@@ -140,13 +126,7 @@ mod tests {
         let mut ids = vec![2, 10, 3, 11, 0, 1];
         let chosen =
             masking(1.0, false).apply(&mut ids, &mut generator(0, Purpose::TrainMask, 0, 0));
-        assert_eq!(
-            chosen
-                .iter()
-                .map(|token| token.position)
-                .collect::<Vec<_>>(),
-            [1, 3]
-        );
+        assert_eq!(chosen.iter().map(|token| token.position).collect::<Vec<_>>(), [1, 3]);
         assert_eq!([ids[0], ids[2], ids[4], ids[5]], [2, 3, 0, 1]);
     }
 
@@ -167,10 +147,7 @@ mod tests {
             chosen.iter().map(|token| token.position).collect();
         for position in 1..ids.len() {
             if ids[position] == 11 && ids[position - 1] > 4 {
-                assert_eq!(
-                    is_chosen.contains(&position),
-                    is_chosen.contains(&(position - 1))
-                );
+                assert_eq!(is_chosen.contains(&position), is_chosen.contains(&(position - 1)));
             }
         }
         assert!(!is_chosen.is_empty() && is_chosen.len() < ids.len() / 2);

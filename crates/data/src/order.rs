@@ -44,16 +44,8 @@ impl ExampleOrder {
     /// If there are no examples, or more than 2³².
     pub fn new(len: usize, seed: u64, shuffle: bool) -> Self {
         assert!(len > 0, "an order needs examples");
-        assert!(
-            u32::try_from(len).is_ok(),
-            "{len} examples are more than 32 bits count"
-        );
-        Self {
-            len,
-            seed,
-            shuffle,
-            recent: Mutex::default(),
-        }
+        assert!(u32::try_from(len).is_ok(), "{len} examples are more than 32 bits count");
+        Self { len, seed, shuffle, recent: Mutex::default() }
     }
 
     /// The examples of one epoch in their order: each number below `len` once.
@@ -68,10 +60,7 @@ impl ExampleOrder {
         }
         let mut order: Vec<u32> = (0..self.len as u32).collect();
         if self.shuffle {
-            shuffle(
-                &mut order,
-                &mut generator(self.seed, Purpose::Order, epoch, 0),
-            );
+            shuffle(&mut order, &mut generator(self.seed, Purpose::Order, epoch, 0));
         }
         let order: Arc<[u32]> = order.into();
         recent[slot] = Some((epoch, Arc::clone(&order)));

@@ -89,11 +89,7 @@ pub fn prepare(
 
     let documents = store.documents();
     let splits = split_documents(documents, data.validation_fraction, seed).ok_or_else(|| {
-        let found = if documents.is_empty() {
-            "no document"
-        } else {
-            "only one document"
-        };
+        let found = if documents.is_empty() { "no document" } else { "only one document" };
         DataError::corpus(
             corpus.name(),
             format!(

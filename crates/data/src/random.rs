@@ -66,10 +66,7 @@ pub(crate) fn below(random: &mut impl Rng, bound: u32) -> u32 {
 
 /// Shuffles `items` (Fisher–Yates).
 pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl Rng) {
-    assert!(
-        u32::try_from(items.len()).is_ok(),
-        "more items than 32 bits count"
-    );
+    assert!(u32::try_from(items.len()).is_ok(), "more items than 32 bits count");
     for last in (1..items.len()).rev() {
         items.swap(last, below(random, last as u32 + 1) as usize);
     }
@@ -97,10 +94,7 @@ mod tests {
         for _ in 0..7_000 {
             counts[below(&mut random, 7) as usize] += 1;
         }
-        assert!(
-            counts.iter().all(|count| (850..1150).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
     }
 
     #[test]

@@ -30,12 +30,7 @@ pub(crate) fn split_documents(
         .iter()
         .enumerate()
         .filter(|(_, document)| !document.held_out)
-        .map(|(index, _)| {
-            (
-                generator(seed, Purpose::Split, 0, index as u64).next_u64(),
-                index,
-            )
-        })
+        .map(|(index, _)| (generator(seed, Purpose::Split, 0, index as u64).next_u64(), index))
         .collect();
     if ranked.len() < 2 {
         return None;
@@ -45,13 +40,7 @@ pub(crate) fn split_documents(
     ranked.select_nth_unstable(count);
     let mut splits: Vec<Split> = documents
         .iter()
-        .map(|document| {
-            if document.held_out {
-                Split::Validation
-            } else {
-                Split::Train
-            }
-        })
+        .map(|document| if document.held_out { Split::Validation } else { Split::Train })
         .collect();
     for (_, index) in &ranked[..count] {
         splits[*index] = Split::Validation;
@@ -65,14 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn documents(count: usize) -> Vec<Document> {
-        vec![
-            Document {
-                tokens: 5,
-                held_out: false,
-                continues: false
-            };
-            count
-        ]
+        vec![Document { tokens: 5, held_out: false, continues: false }; count]
     }
 
     #[test]
@@ -87,13 +69,7 @@ mod tests {
         documents[7].held_out = true;
         let splits = split_documents(&documents, 0.1, 3).unwrap();
         assert_eq!(splits[7], Split::Validation);
-        assert_eq!(
-            splits
-                .iter()
-                .filter(|split| **split == Split::Validation)
-                .count(),
-            3
-        );
+        assert_eq!(splits.iter().filter(|split| **split == Split::Validation).count(), 3);
     }
 
     proptest! {

@@ -21,10 +21,7 @@ fn quiet(
 }
 
 fn small_tokenizer() -> TokenizerConfig {
-    TokenizerConfig {
-        vocab_size: 2_000,
-        ..TokenizerConfig::default()
-    }
+    TokenizerConfig { vocab_size: 2_000, ..TokenizerConfig::default() }
 }
 
 /// A corpus of `documents`, one a line.
@@ -42,47 +39,31 @@ fn lines_corpus(folder: &Path, documents: &[String]) -> DataConfig {
 
 /// The text tokens of a split, and its blocks.
 fn blocks(data: &MaskedLmData, split: Split) -> Vec<Vec<u32>> {
-    let dataset = if split == Split::Train {
-        &data.train
-    } else {
-        &data.validation
-    };
-    (0..dataset.len())
-        .map(|index| dataset.block(index).input_ids)
-        .collect()
+    let dataset = if split == Split::Train { &data.train } else { &data.validation };
+    (0..dataset.len()).map(|index| dataset.block(index).input_ids).collect()
 }
 
 #[test]
 fn the_sample_corpus_becomes_batches() {
     let cache = tempfile::tempdir().unwrap();
-    let config = DataConfig {
-        seq_len: 64,
-        cache_dir: cache.path().to_owned(),
-        ..DataConfig::default()
-    };
+    let config =
+        DataConfig { seq_len: 64, cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
     let device = Device::flex();
-    let batch = batcher
-        .batch(&data.train, Split::Train, 0, &[0, 1, 2], &device)
-        .unwrap();
+    let batch = batcher.batch(&data.train, Split::Train, 0, &[0, 1, 2], &device).unwrap();
     assert_eq!(batch.input_ids.dims(), [3, 64]);
     assert!(batch.attention_mask.is_none(), "rows of a stream are full");
     assert_eq!(batch.num_tokens, 192);
     assert_eq!(batch.masked_positions.dims(), [batch.num_masked]);
 
     let last = data.train.len() - 1;
-    let partial = batcher
-        .batch(&data.train, Split::Train, 0, &[0, last], &device)
-        .unwrap();
+    let partial = batcher.batch(&data.train, Split::Train, 0, &[0, last], &device).unwrap();
     let length = data.train.block(last).input_ids.len();
     assert!(length < 64);
     assert_eq!(partial.num_tokens, 64 + length);
     let mask = partial.attention_mask.unwrap();
-    assert_eq!(
-        mask.sum().into_data().iter::<i64>().next(),
-        Some(64 + length as i64)
-    );
+    assert_eq!(mask.sum().into_data().iter::<i64>().next(), Some(64 + length as i64));
 
     let empty = batcher.batch(&data.train, Split::Train, 0, &[], &device);
     assert_eq!(empty.unwrap().num_masked, 0);
@@ -91,23 +72,14 @@ fn the_sample_corpus_becomes_batches() {
 #[test]
 fn the_probes_encode_to_one_mask_and_a_single_answer() {
     let cache = tempfile::tempdir().unwrap();
-    let config = DataConfig {
-        cache_dir: cache.path().to_owned(),
-        ..DataConfig::default()
-    };
-    let tokenizer = TokenizerConfig {
-        vocab_size: 4_096,
-        ..TokenizerConfig::default()
-    };
+    let config = DataConfig { cache_dir: cache.path().to_owned(), ..DataConfig::default() };
+    let tokenizer = TokenizerConfig { vocab_size: 4_096, ..TokenizerConfig::default() };
     let data = quiet(&config, &tokenizer, 1).unwrap();
     for probe in sample::probes() {
         let ids = data.tokenizer.encode(&probe.text, true).unwrap();
         let mask = data.tokenizer.special_ids().mask;
         assert_eq!(ids.iter().filter(|id| **id == mask).count(), 1, "{probe:?}");
-        assert!(
-            data.tokenizer.token_to_id(&probe.answer).is_some(),
-            "{probe:?}"
-        );
+        assert!(data.tokenizer.token_to_id(&probe.answer).is_some(), "{probe:?}");
     }
 }
 
@@ -120,10 +92,7 @@ fn no_training_block_tells_a_held_out_capital() {
         cross_documents: false,
         ..DataConfig::default()
     };
-    let tokenizer = TokenizerConfig {
-        vocab_size: 4_096,
-        ..TokenizerConfig::default()
-    };
+    let tokenizer = TokenizerConfig { vocab_size: 4_096, ..TokenizerConfig::default() };
     let data = quiet(&config, &tokenizer, 1).unwrap();
     let word = |text: &str| format!(" {text} ");
     let held_out = sample::held_out_countries();
@@ -145,30 +114,17 @@ fn no_training_block_tells_a_held_out_capital() {
 #[test]
 fn a_second_run_takes_the_cache_and_a_damaged_cache_is_rebuilt() {
     let cache = tempfile::tempdir().unwrap();
-    let config = DataConfig {
-        cache_dir: cache.path().to_owned(),
-        ..DataConfig::default()
-    };
+    let config = DataConfig { cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let first = quiet(&config, &small_tokenizer(), 1).unwrap();
     assert!(!first.facts.reused);
     let second = quiet(&config, &small_tokenizer(), 1).unwrap();
     assert!(second.facts.reused);
     assert_eq!(first.fingerprint, second.fingerprint);
-    assert_eq!(
-        blocks(&first, Split::Validation),
-        blocks(&second, Split::Validation)
-    );
+    assert_eq!(blocks(&first, Split::Validation), blocks(&second, Split::Validation));
 
     // Another block length is another view of the same tokens.
-    let longer = quiet(
-        &DataConfig {
-            seq_len: 256,
-            ..config.clone()
-        },
-        &small_tokenizer(),
-        1,
-    )
-    .unwrap();
+    let longer =
+        quiet(&DataConfig { seq_len: 256, ..config.clone() }, &small_tokenizer(), 1).unwrap();
     assert!(longer.facts.reused);
     assert_ne!(longer.fingerprint, first.fingerprint);
 
@@ -186,35 +142,22 @@ fn a_second_run_takes_the_cache_and_a_damaged_cache_is_rebuilt() {
 #[test]
 fn two_builders_at_once_agree() {
     let cache = tempfile::tempdir().unwrap();
-    let config = DataConfig {
-        cache_dir: cache.path().to_owned(),
-        ..DataConfig::default()
-    };
+    let config = DataConfig { cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let built: Vec<MaskedLmData> = std::thread::scope(|scope| {
         let builders: Vec<_> = (0..3)
             .map(|_| scope.spawn(|| quiet(&config, &small_tokenizer(), 1).unwrap()))
             .collect();
-        builders
-            .into_iter()
-            .map(|builder| builder.join().unwrap())
-            .collect()
+        builders.into_iter().map(|builder| builder.join().unwrap()).collect()
     });
     assert_eq!(built.iter().filter(|data| data.facts.reused).count(), 2);
-    assert!(
-        built
-            .iter()
-            .all(|data| data.fingerprint == built[0].fingerprint)
-    );
+    assert!(built.iter().all(|data| data.fingerprint == built[0].fingerprint));
 }
 
 #[test]
 fn masks_depend_on_seed_split_epoch_and_example_only() {
     let cache = tempfile::tempdir().unwrap();
-    let config = DataConfig {
-        seq_len: 64,
-        cache_dir: cache.path().to_owned(),
-        ..DataConfig::default()
-    };
+    let config =
+        DataConfig { seq_len: 64, cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
     let rows = |batcher: &MaskedLmBatcher, split, visits: &[Visit]| {
@@ -222,26 +165,15 @@ fn masks_depend_on_seed_split_epoch_and_example_only() {
     };
     let visit = |epoch, index| Visit { epoch, index };
     let alone = rows(&batcher, Split::Train, &[visit(0, 5)]);
-    let among = rows(
-        &batcher,
-        Split::Train,
-        &[visit(0, 9), visit(0, 5), visit(3, 5)],
-    );
+    let among = rows(&batcher, Split::Train, &[visit(0, 9), visit(0, 5), visit(3, 5)]);
     assert_eq!(alone.input_ids, among.input_ids[64..128]);
-    assert_ne!(
-        alone.input_ids,
-        among.input_ids[128..192],
-        "another epoch is masked anew"
-    );
+    assert_ne!(alone.input_ids, among.input_ids[128..192], "another epoch is masked anew");
     assert!(among.masked_positions.is_sorted());
     let other_seed = MaskedLmBatcher::new(&data.tokenizer, &config, 2);
     assert_ne!(alone, rows(&other_seed, Split::Train, &[visit(0, 5)]));
     let validation = rows(&batcher, Split::Validation, &[visit(0, 5)]);
     assert_ne!(alone, validation);
-    assert_eq!(
-        validation,
-        rows(&batcher, Split::Validation, &[visit(8, 5)])
-    );
+    assert_eq!(validation, rows(&batcher, Split::Validation, &[visit(8, 5)]));
 }
 
 #[test]
@@ -254,28 +186,17 @@ fn the_unigram_baseline_of_a_known_corpus() {
         mlm_probability: 0.5,
         ..lines_corpus(folder.path(), &documents)
     };
-    let tokenizer = TokenizerConfig {
-        vocab_size: 64,
-        ..TokenizerConfig::default()
-    };
+    let tokenizer = TokenizerConfig { vocab_size: 64, ..TokenizerConfig::default() };
     let data = quiet(&config, &tokenizer, 1).unwrap();
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
-    let baseline = unigram_baseline(
-        &data.tokenizer,
-        &batcher,
-        &data.train,
-        &data.validation,
-        usize::MAX,
-    )
-    .unwrap();
+    let baseline =
+        unigram_baseline(&data.tokenizer, &batcher, &data.train, &data.validation, usize::MAX)
+            .unwrap();
     let total = 800.0 + data.tokenizer.vocab_size() as f64;
     let accuracy = baseline.accuracy;
     let expected = -(accuracy * (601.0 / total).ln() + (1.0 - accuracy) * (201.0 / total).ln());
     assert!((accuracy - 0.75).abs() < 0.08, "{baseline:?}");
-    assert!(
-        (baseline.loss - expected).abs() < 1e-9,
-        "{baseline:?} instead of {expected}"
-    );
+    assert!((baseline.loss - expected).abs() < 1e-9, "{baseline:?} instead of {expected}");
     assert!(baseline.num_masked > 300);
 }
 
@@ -283,48 +204,21 @@ fn the_unigram_baseline_of_a_known_corpus() {
 fn unusable_input_is_an_error_of_the_right_kind() {
     let folder = tempfile::tempdir().unwrap();
     let one = lines_corpus(folder.path(), &["only one document".to_owned()]);
-    let error = quiet(
-        &one,
-        &TokenizerConfig {
-            vocab_size: 64,
-            ..TokenizerConfig::default()
-        },
-        1,
-    )
-    .unwrap_err();
+    let error = quiet(&one, &TokenizerConfig { vocab_size: 64, ..TokenizerConfig::default() }, 1)
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().contains("only one document"), "{error}");
 
     let blank = lines_corpus(folder.path(), &[" ".to_owned(), String::new()]);
-    assert!(
-        quiet(&blank, &small_tokenizer(), 1)
-            .unwrap_err()
-            .to_string()
-            .contains("no words")
-    );
+    assert!(quiet(&blank, &small_tokenizer(), 1).unwrap_err().to_string().contains("no words"));
 
     for broken in [
-        DataConfig {
-            seq_len: 2,
-            ..one.clone()
-        },
-        DataConfig {
-            validation_fraction: f64::NAN,
-            ..one.clone()
-        },
-        DataConfig {
-            mlm_probability: 0.0,
-            ..one.clone()
-        },
-        DataConfig {
-            corpus: String::new(),
-            ..one.clone()
-        },
+        DataConfig { seq_len: 2, ..one.clone() },
+        DataConfig { validation_fraction: f64::NAN, ..one.clone() },
+        DataConfig { mlm_probability: 0.0, ..one.clone() },
+        DataConfig { corpus: String::new(), ..one.clone() },
     ] {
-        assert_eq!(
-            quiet(&broken, &small_tokenizer(), 1).unwrap_err().kind(),
-            ErrorKind::Config
-        );
+        assert_eq!(quiet(&broken, &small_tokenizer(), 1).unwrap_err().kind(), ErrorKind::Config);
     }
 }
 
@@ -333,10 +227,7 @@ fn a_cache_folder_that_is_a_file_is_an_io_error() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let config = DataConfig {
-        cache_dir: file.join("cache"),
-        ..DataConfig::default()
-    };
+    let config = DataConfig { cache_dir: file.join("cache"), ..DataConfig::default() };
     let error = quiet(&config, &small_tokenizer(), 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
 }
@@ -344,24 +235,13 @@ fn a_cache_folder_that_is_a_file_is_an_io_error() {
 #[test]
 fn progress_never_falls_within_a_stage_and_ends_full() {
     let cache = tempfile::tempdir().unwrap();
-    let config = DataConfig {
-        cache_dir: cache.path().to_owned(),
-        ..DataConfig::default()
-    };
+    let config = DataConfig { cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let last = std::sync::Mutex::new(HashMap::new());
-    prepare(
-        &config,
-        &small_tokenizer(),
-        1,
-        &|report: nystromformer_data::ProgressReport| {
-            let mut last = last.lock().unwrap();
-            let earlier = last.insert(report.stage as u8, (report.done, report.total));
-            assert!(
-                earlier.is_none_or(|(done, _)| done <= report.done),
-                "{report:?}"
-            );
-        },
-    )
+    prepare(&config, &small_tokenizer(), 1, &|report: nystromformer_data::ProgressReport| {
+        let mut last = last.lock().unwrap();
+        let earlier = last.insert(report.stage as u8, (report.done, report.total));
+        assert!(earlier.is_none_or(|(done, _)| done <= report.done), "{report:?}");
+    })
     .unwrap();
     let last = last.into_inner().unwrap();
     assert!(last.len() >= 4, "{last:?}");
@@ -430,10 +310,7 @@ proptest! {
 #[test]
 fn the_dataset_trait_of_burn_reads_the_same_blocks() {
     let cache = tempfile::tempdir().unwrap();
-    let config = DataConfig {
-        cache_dir: cache.path().to_owned(),
-        ..DataConfig::default()
-    };
+    let config = DataConfig { cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
     let dataset: &dyn Dataset<Block> = &data.validation;
     assert_eq!(dataset.len(), data.validation.len());

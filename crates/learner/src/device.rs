@@ -35,15 +35,8 @@ pub enum DeviceKind {
 
 impl DeviceKind {
     /// All devices, whether compiled in or not.
-    pub const ALL: [Self; 7] = [
-        Self::Flex,
-        Self::Ndarray,
-        Self::Wgpu,
-        Self::Vulkan,
-        Self::Cuda,
-        Self::Metal,
-        Self::Rocm,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Flex, Self::Ndarray, Self::Wgpu, Self::Vulkan, Self::Cuda, Self::Metal, Self::Rocm];
 
     /// The name in the configuration, which is also the cargo feature's.
     pub fn name(self) -> &'static str {

@@ -2,6 +2,9 @@
 //!
 //! A test binary of its own: a device's float type is set once per process, before its first tensor.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "worst errors, shown by --success-output")]
+
 use burn::{
     module::{Module, ModuleMapper, Param},
     tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData},

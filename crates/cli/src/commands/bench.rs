@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
 use crate::{
     bench::{
         attention::{AttentionShape, Kind, bench_attention},
@@ -10,8 +9,9 @@ use crate::{
         workload::Workload,
     },
     device_arg::DeviceArg,
-    output
+    output,
 };
+use clap::{Parser, Subcommand};
 
 /// Time a training step or attention by itself; prints one line of JSON.
 #[derive(Parser)]

@@ -11,7 +11,7 @@ use crate::output;
 #[derive(Parser)]
 #[command(name = "import", version)]
 pub struct Args {
-    /// A folder with config.json and model.safetensors, shards, or pytorch_model.bin.
+    /// A folder in any form that Hugging Face has published: safetensors, shards, or a pickle.
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     /// The folder to write; must not exist yet, or be empty.

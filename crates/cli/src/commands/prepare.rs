@@ -32,10 +32,9 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let experiment = Experiment::load(&args.config, &args.overrides)?.experiment;
     let notes = PreparationNotes::default();
-    let prepared =
-        prepare(&experiment.data, &experiment.tokenizer, experiment.seed, &|report| {
-            notes.report(report);
-        })?;
+    let prepared = prepare(&experiment.data, &experiment.tokenizer, experiment.seed, &|report| {
+        notes.report(report);
+    })?;
     if let Some(folder) = &args.save_tokenizer {
         std::fs::create_dir_all(folder)?;
         prepared.tokenizer.save(folder, experiment.model.max_position_embeddings)?;

@@ -19,7 +19,7 @@ pub struct Args {
     /// The experiment, a TOML file.
     #[arg(value_name = "CONFIG.toml")]
     config: PathBuf,
-    /// Override a key of the experiment, e.g. --set trainer.max_steps=100. May be repeated.
+    /// Override a key of the experiment, e.g. data.corpus=books/. May be repeated.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     overrides: Vec<String>,
     /// Where checkpoints, metrics and the resolved configuration go. Default: runs/NAME.
@@ -37,14 +37,18 @@ pub struct Args {
     tui: bool,
 }
 
-impl Args {
-    fn display(&self, log_every: usize) -> Box<dyn Progress> {
-        #[cfg(feature = "tui")]
-        if self.tui {
-            return Box::new(progress::RendererProgress::terminal_ui());
-        }
+#[cfg(feature = "tui")]
+fn display(args: &Args, log_every: usize) -> Box<dyn Progress> {
+    if args.tui {
+        Box::new(progress::RendererProgress::terminal_ui())
+    } else {
         progress::for_stderr(log_every)
     }
+}
+
+#[cfg(not(feature = "tui"))]
+fn display(_: &Args, log_every: usize) -> Box<dyn Progress> {
+    progress::for_stderr(log_every)
 }
 
 /// Runs the command.
@@ -67,7 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(checkpoint) = session.checkpoint() {
         output::note(&format!("resuming from {}", checkpoint.path.display()));
     }
-    let mut display = args.display(session.experiment().trainer.log_every);
+    let mut display = display(&args, session.experiment().trainer.log_every);
     let outcome = session.train(stop, display.as_mut())?;
     drop(display);
     if outcome.ended_by.exit_code() == 0 {

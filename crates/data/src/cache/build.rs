@@ -70,11 +70,7 @@ fn build_in_shards(
     }
     fs::rename(&partial, folder).map_err(DataError::io("rename to", folder))?;
     sync_folder(folder.parent().unwrap_or(Path::new(".")))?;
-    progress.report(ProgressReport {
-        stage: Stage::Tokenize,
-        done: total,
-        total,
-    });
+    progress.report(ProgressReport { stage: Stage::Tokenize, done: total, total });
     Ok(())
 }
 
@@ -231,14 +227,7 @@ impl ShardWriter {
 
     fn write_document(&mut self, continues: bool) -> Result<(), DataError> {
         let tokens = std::mem::take(&mut self.open_tokens);
-        self.documents.write(
-            &Document {
-                tokens,
-                held_out: self.held_out,
-                continues,
-            }
-            .encode(),
-        )
+        self.documents.write(&Document { tokens, held_out: self.held_out, continues }.encode())
     }
 
     fn finish(mut self) -> Result<ShardRecord, DataError> {
@@ -269,34 +258,19 @@ impl HashedFile {
     fn create(path: PathBuf) -> Result<Self, DataError> {
         let file = File::create(&path).map_err(DataError::io("create", &path))?;
         let writer = BufWriter::with_capacity(1 << 20, file);
-        Ok(Self {
-            path,
-            writer,
-            hasher: blake3::Hasher::new(),
-            bytes: 0,
-        })
+        Ok(Self { path, writer, hasher: blake3::Hasher::new(), bytes: 0 })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
-        self.writer
-            .write_all(bytes)
-            .map_err(DataError::io("write", &self.path))
+        self.writer.write_all(bytes).map_err(DataError::io("write", &self.path))
     }
 
     fn finish(mut self) -> Result<FileRecord, DataError> {
-        self.writer
-            .flush()
-            .map_err(DataError::io("write", &self.path))?;
-        self.writer
-            .get_ref()
-            .sync_all()
-            .map_err(DataError::io("write", &self.path))?;
-        Ok(FileRecord {
-            bytes: self.bytes,
-            blake3: self.hasher.finalize().to_hex().to_string(),
-        })
+        self.writer.flush().map_err(DataError::io("write", &self.path))?;
+        self.writer.get_ref().sync_all().map_err(DataError::io("write", &self.path))?;
+        Ok(FileRecord { bytes: self.bytes, blake3: self.hasher.finalize().to_hex().to_string() })
     }
 }
 
@@ -312,16 +286,9 @@ mod tests {
     fn long_corpus(folder: &Path) -> Corpus {
         let path = folder.join("corpus");
         fs::create_dir(&path).unwrap();
-        fs::write(
-            path.join("a.txt"),
-            "paris is a city in france.\n\n \n".repeat(20),
-        )
-        .unwrap();
-        fs::write(
-            path.join("b.txt"),
-            "the government of france sits in paris. ".repeat(250_000),
-        )
-        .unwrap();
+        fs::write(path.join("a.txt"), "paris is a city in france.\n\n \n".repeat(20)).unwrap();
+        fs::write(path.join("b.txt"), "the government of france sits in paris. ".repeat(250_000))
+            .unwrap();
         fs::write(path.join("c.txt"), "one plus one is two.\n\n".repeat(20)).unwrap();
         let config = DataConfig {
             corpus: path.to_str().unwrap().to_owned(),
@@ -370,10 +337,7 @@ mod tests {
             let _ = first.compare_exchange(0, report.done, Ordering::Relaxed, Ordering::Relaxed);
         };
         let resumed = build("again", 1, &remember_first);
-        assert!(
-            first.load(Ordering::Relaxed) > 1_000_000,
-            "a finished shard must be taken over"
-        );
+        assert!(first.load(Ordering::Relaxed) > 1_000_000, "a finished shard must be taken over");
         assert_eq!(resumed.documents(), sharded.documents());
         assert!(all_tokens(&resumed) == all_tokens(&sharded));
         assert!(!again.exists());
@@ -383,42 +347,20 @@ mod tests {
     fn documents_end_with_the_separator_and_blank_ones_are_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
-        fs::write(
-            &path,
-            "{\"text\": \"one two\"}\n{\"text\": \"  \"}\n{\"text\": \"three\"}\n",
-        )
-        .unwrap();
-        let config = DataConfig {
-            corpus: path.to_str().unwrap().to_owned(),
-            ..DataConfig::default()
-        };
+        fs::write(&path, "{\"text\": \"one two\"}\n{\"text\": \"  \"}\n{\"text\": \"three\"}\n")
+            .unwrap();
+        let config =
+            DataConfig { corpus: path.to_str().unwrap().to_owned(), ..DataConfig::default() };
         let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 2_000);
         let cache = folder.path().join("cache");
-        build(
-            &cache,
-            "key",
-            &Corpus::open(&config).unwrap(),
-            &tokenizer,
-            &|_| {},
-        )
-        .unwrap();
+        build(&cache, "key", &Corpus::open(&config).unwrap(), &tokenizer, &|_| {}).unwrap();
         let store = TokenStore::open(&cache, "key", &|_| {}).unwrap();
         let word = |word| tokenizer.token_to_id(word).unwrap();
         let separator = tokenizer.special_ids().sep;
-        let expected = [
-            word("one"),
-            word("two"),
-            separator,
-            word("three"),
-            separator,
-        ];
+        let expected = [word("one"), word("two"), separator, word("three"), separator];
         assert_eq!(all_tokens(&store), expected);
         assert_eq!(
-            store
-                .documents()
-                .iter()
-                .map(|document| document.tokens)
-                .collect::<Vec<_>>(),
+            store.documents().iter().map(|document| document.tokens).collect::<Vec<_>>(),
             [3, 2]
         );
     }

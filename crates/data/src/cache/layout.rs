@@ -24,11 +24,7 @@ pub(super) enum TokenWidth {
 impl TokenWidth {
     /// The narrowest that holds all ids below `vocab_size`.
     pub(super) fn for_vocabulary(vocab_size: usize) -> Self {
-        if vocab_size <= 1 << 16 {
-            Self::U16
-        } else {
-            Self::U32
-        }
+        if vocab_size <= 1 << 16 { Self::U16 } else { Self::U32 }
     }
 
     /// Bytes of one token.
@@ -42,12 +38,10 @@ impl TokenWidth {
     /// Appends `tokens`, little-endian.
     pub(super) fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
         match self {
-            Self::U16 => tokens
-                .iter()
-                .for_each(|token| bytes.extend((*token as u16).to_le_bytes())),
-            Self::U32 => tokens
-                .iter()
-                .for_each(|token| bytes.extend(token.to_le_bytes())),
+            Self::U16 => {
+                tokens.iter().for_each(|token| bytes.extend((*token as u16).to_le_bytes()))
+            }
+            Self::U32 => tokens.iter().for_each(|token| bytes.extend(token.to_le_bytes())),
         }
     }
 
@@ -55,19 +49,11 @@ impl TokenWidth {
     pub(super) fn decode(self, bytes: &[u8], tokens: &mut Vec<u32>) {
         match self {
             Self::U16 => tokens.extend(
-                bytes
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|pair| u32::from(u16::from_le_bytes(*pair))),
+                bytes.as_chunks().0.iter().map(|pair| u32::from(u16::from_le_bytes(*pair))),
             ),
-            Self::U32 => tokens.extend(
-                bytes
-                    .as_chunks()
-                    .0
-                    .iter()
-                    .map(|four| u32::from_le_bytes(*four)),
-            ),
+            Self::U32 => {
+                tokens.extend(bytes.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)))
+            }
         }
     }
 }
@@ -155,8 +141,7 @@ pub(super) fn record_file(shard: usize) -> String {
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let scratch = path.with_extension(format!("{}.tmp", std::process::id()));
     let mut file = File::create(&scratch).map_err(DataError::io("create", &scratch))?;
-    file.write_all(bytes)
-        .map_err(DataError::io("write", &scratch))?;
+    file.write_all(bytes).map_err(DataError::io("write", &scratch))?;
     file.sync_all().map_err(DataError::io("write", &scratch))?;
     fs::rename(&scratch, path).map_err(DataError::io("rename to", path))
 }

@@ -49,10 +49,7 @@ impl TokenStore {
         let manifest: Manifest = serde_json::from_slice(&text)
             .map_err(|error| DataError::cache(&path, error.to_string()))?;
         if manifest.format != FORMAT_VERSION || manifest.key != key {
-            return Err(DataError::cache(
-                &path,
-                "it belongs to other data or another version",
-            ));
+            return Err(DataError::cache(&path, "it belongs to other data or another version"));
         }
         verify(folder, &manifest, progress)?;
 
@@ -75,32 +72,17 @@ impl TokenStore {
                 continues = entry.continues;
             }
             let path = folder.join(tokens_file(index));
-            let map = if record.tokens.bytes == 0 {
-                None
-            } else {
-                Some(map_file(&path)?)
-            };
+            let map = if record.tokens.bytes == 0 { None } else { Some(map_file(&path)?) };
             shards.push(Shard { start: len, map });
             len += record.tokens.bytes / manifest.width.bytes() as u64;
         }
-        if documents
-            .iter()
-            .map(|document| document.tokens)
-            .sum::<u64>()
-            != len
-        {
+        if documents.iter().map(|document| document.tokens).sum::<u64>() != len {
             return Err(DataError::cache(
                 folder,
                 "the document table does not add up to its tokens",
             ));
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            width: manifest.width,
-            shards,
-            documents,
-            len,
-        })
+        Ok(Self { folder: folder.to_owned(), width: manifest.width, shards, documents, len })
     }
 
     /// Where the cache lies.
@@ -127,10 +109,7 @@ impl TokenStore {
         let end = start + count;
         assert!(end <= self.len, "tokens {start}..{end} of {}", self.len);
         let width = self.width.bytes();
-        let mut shard = self
-            .shards
-            .partition_point(|shard| shard.start <= start)
-            .saturating_sub(1);
+        let mut shard = self.shards.partition_point(|shard| shard.start <= start).saturating_sub(1);
         while start < end {
             let bytes = self.shards[shard].map.as_deref().unwrap_or_default();
             let from = (start - self.shards[shard].start) as usize * width;
@@ -159,17 +138,10 @@ fn verify(folder: &Path, manifest: &Manifest, progress: &dyn Progress) -> Result
     let done = AtomicU64::new(0);
     files.into_par_iter().try_for_each(|(path, record)| {
         if !file_is_intact(&path, record)? {
-            return Err(DataError::cache(
-                &path,
-                "its length or hash is not that of the manifest",
-            ));
+            return Err(DataError::cache(&path, "its length or hash is not that of the manifest"));
         }
         let done = done.fetch_add(record.bytes, Ordering::Relaxed) + record.bytes;
-        progress.report(ProgressReport {
-            stage: Stage::VerifyCache,
-            done,
-            total,
-        });
+        progress.report(ProgressReport { stage: Stage::VerifyCache, done, total });
         Ok(())
     })
 }

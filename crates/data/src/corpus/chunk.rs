@@ -37,10 +37,7 @@ pub(super) struct ChunkQueue {
 impl ChunkQueue {
     /// A queue that holds `chunks` only.
     pub(super) fn of(chunks: VecDeque<Chunk>) -> Self {
-        Self {
-            ready: chunks,
-            ..Self::default()
-        }
+        Self { ready: chunks, ..Self::default() }
     }
 
     /// Adds text to the current document.
@@ -73,12 +70,7 @@ impl ChunkQueue {
 
     fn hand_out(&mut self, text: String, ends_document: bool) {
         let source_bytes = text.len() as u64;
-        self.ready.push_back(Chunk {
-            text,
-            ends_document,
-            held_out: false,
-            source_bytes,
-        });
+        self.ready.push_back(Chunk { text, ends_document, held_out: false, source_bytes });
     }
 }
 

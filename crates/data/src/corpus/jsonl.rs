@@ -41,11 +41,8 @@ impl JsonLinesSource {
             Some(Value::String(text)) => Ok(text),
             Some(_) => Err(format!("`{}` is not a string", self.text_field)),
             None => {
-                let keys: Vec<String> = object
-                    .keys()
-                    .take(8)
-                    .map(|key| format!("`{key}`"))
-                    .collect();
+                let keys: Vec<String> =
+                    object.keys().take(8).map(|key| format!("`{key}`")).collect();
                 Err(format!(
                     "no key `{}`, only {}; set `data.text_field`",
                     self.text_field,
@@ -58,20 +55,14 @@ impl JsonLinesSource {
 
 impl Source for JsonLinesSource {
     fn read(&mut self, queue: &mut ChunkQueue) -> Result<bool, DataError> {
-        let Some(piece) = self
-            .lines
-            .next_piece(self.max_line_bytes.saturating_add(1))?
-        else {
+        let Some(piece) = self.lines.next_piece(self.max_line_bytes.saturating_add(1))? else {
             return Ok(false);
         };
         if !piece.ends_line || piece.text.len() > self.max_line_bytes {
             return Err(DataError::line(
                 &self.path,
                 piece.line,
-                format!(
-                    "longer than `data.max_line_bytes = {}`",
-                    self.max_line_bytes
-                ),
+                format!("longer than `data.max_line_bytes = {}`", self.max_line_bytes),
             ));
         }
         if !piece.text.trim().is_empty() {

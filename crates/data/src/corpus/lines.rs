@@ -46,10 +46,7 @@ impl LineReader {
         let mut bytes = std::mem::take(&mut self.carried);
         let (mut ends_line, mut at_end) = (false, false);
         while bytes.len() < limit.max(8) && !ends_line && !at_end {
-            let available = self
-                .reader
-                .fill_buf()
-                .map_err(DataError::io("read", &self.path))?;
+            let available = self.reader.fill_buf().map_err(DataError::io("read", &self.path))?;
             let room = available.len().min(limit.max(8) - bytes.len());
             let line_end = available[..room].iter().position(|byte| *byte == b'\n');
             at_end = available.is_empty();
@@ -69,11 +66,7 @@ impl LineReader {
             }
         }
         let text = self.decode(bytes, ends_line)?;
-        let piece = Piece {
-            text,
-            line: self.line,
-            ends_line,
-        };
+        let piece = Piece { text, line: self.line, ends_line };
         self.within_line = !ends_line;
         self.line += u64::from(ends_line);
         Ok(Some(piece))

@@ -92,11 +92,7 @@ impl Corpus {
         };
         let name = PathBuf::from(&config.corpus);
         if config.corpus == SAMPLE_CORPUS {
-            return Ok(Self {
-                name,
-                files: Vec::new(),
-                options,
-            });
+            return Ok(Self { name, files: Vec::new(), options });
         }
         let metadata = match fs::metadata(&name) {
             Ok(metadata) => metadata,
@@ -121,22 +117,11 @@ impl Corpus {
             }
         } else {
             let format = Format::of(&name).ok_or_else(|| {
-                DataError::corpus(
-                    &name,
-                    "unknown extension; use a .txt, .jsonl or .parquet file",
-                )
+                DataError::corpus(&name, "unknown extension; use a .txt, .jsonl or .parquet file")
             })?;
-            files.push(CorpusFile {
-                path: name.clone(),
-                format,
-                bytes: metadata.len(),
-            });
+            files.push(CorpusFile { path: name.clone(), format, bytes: metadata.len() });
         }
-        Ok(Self {
-            name,
-            files,
-            options,
-        })
+        Ok(Self { name, files, options })
     }
 
     /// What the config calls the corpus.
@@ -168,11 +153,7 @@ impl Corpus {
             .map(|file| {
                 hash_file(&file.path, |bytes| {
                     let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-                    progress.report(ProgressReport {
-                        stage: Stage::ReadCorpus,
-                        done,
-                        total,
-                    });
+                    progress.report(ProgressReport { stage: Stage::ReadCorpus, done, total });
                 })
             })
             .collect::<Result<_, _>>()?;
@@ -217,10 +198,7 @@ impl Corpus {
     /// compressed, only an estimate).
     pub(crate) fn bytes(&self) -> u64 {
         if self.is_sample() {
-            sample::documents()
-                .iter()
-                .map(|document| document.text.len() as u64)
-                .sum()
+            sample::documents().iter().map(|document| document.text.len() as u64).sum()
         } else {
             self.files.iter().map(|file| file.bytes).sum()
         }
@@ -299,11 +277,7 @@ fn collect_files(folder: &Path, files: &mut Vec<CorpusFile>) -> Result<(), DataE
         } else if let Some(format) = Format::of(&path) {
             let metadata = fs::metadata(&path).map_err(DataError::io("look at", &path))?;
             if metadata.is_file() {
-                files.push(CorpusFile {
-                    path,
-                    format,
-                    bytes: metadata.len(),
-                });
+                files.push(CorpusFile { path, format, bytes: metadata.len() });
             }
         }
     }
@@ -316,9 +290,7 @@ pub(crate) fn hash_file(path: &Path, advance: impl Fn(u64)) -> Result<blake3::Ha
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let length = file
-            .read(&mut buffer)
-            .map_err(DataError::io("read", path))?;
+        let length = file.read(&mut buffer).map_err(DataError::io("read", path))?;
         if length == 0 {
             return Ok(hasher.finalize());
         }
@@ -332,10 +304,7 @@ mod tests {
     use super::*;
 
     fn config(path: &Path) -> DataConfig {
-        DataConfig {
-            corpus: path.to_str().unwrap().to_owned(),
-            ..DataConfig::default()
-        }
+        DataConfig { corpus: path.to_str().unwrap().to_owned(), ..DataConfig::default() }
     }
 
     /// The documents of a corpus, chunks joined.
@@ -348,11 +317,7 @@ mod tests {
                 documents.push(String::new());
             }
         }
-        assert_eq!(
-            documents.pop().unwrap(),
-            "",
-            "the last document must be closed"
-        );
+        assert_eq!(documents.pop().unwrap(), "", "the last document must be closed");
         Ok(documents)
     }
 
@@ -370,10 +335,7 @@ mod tests {
         fs::write(folder.path().join("c.jsonl"), "{\"text\": \"three\"}\n").unwrap();
         fs::write(folder.path().join(".hidden/x.txt"), "hidden").unwrap();
         fs::write(folder.path().join("README.md"), "not text").unwrap();
-        assert_eq!(
-            documents(&config(folder.path())).unwrap(),
-            ["one", "two", "three"]
-        );
+        assert_eq!(documents(&config(folder.path())).unwrap(), ["one", "two", "three"]);
     }
 
     #[test]
@@ -389,13 +351,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         fs::write(&path, "\n\none\nstill one\n \n\ntwo\n\n").unwrap();
-        let read = |document| {
-            documents(&DataConfig {
-                document,
-                ..config(&path)
-            })
-            .unwrap()
-        };
+        let read = |document| documents(&DataConfig { document, ..config(&path) }).unwrap();
         assert_eq!(read(DocumentUnit::Paragraph), ["one\nstill one", "two"]);
         assert_eq!(read(DocumentUnit::Line), ["one", "still one", "two"]);
     }
@@ -409,30 +365,15 @@ mod tests {
             path
         };
         let latin = fails(&write("latin.txt", b"fine\ncaf\xe9 au lait\n"));
-        assert!(
-            latin.contains("latin.txt:2: ") && latin.contains("UTF-8"),
-            "{latin}"
-        );
-        let broken = fails(&write(
-            "broken.jsonl",
-            b"{\"text\": \"a\"}\n\n{\"text\": \n",
-        ));
+        assert!(latin.contains("latin.txt:2: ") && latin.contains("UTF-8"), "{latin}");
+        let broken = fails(&write("broken.jsonl", b"{\"text\": \"a\"}\n\n{\"text\": \n"));
         assert!(broken.contains("broken.jsonl:3: "), "{broken}");
         let missing = fails(&write("missing.jsonl", b"{\"body\": \"a\"}\n"));
-        assert!(
-            missing.contains("missing.jsonl:1: ") && missing.contains("`body`"),
-            "{missing}"
-        );
+        assert!(missing.contains("missing.jsonl:1: ") && missing.contains("`body`"), "{missing}");
         let number = fails(&write("number.jsonl", b"{\"text\": 3}\n"));
-        assert!(
-            number.contains("number.jsonl:1: ") && number.contains("string"),
-            "{number}"
-        );
+        assert!(number.contains("number.jsonl:1: ") && number.contains("string"), "{number}");
         let array = fails(&write("array.jsonl", b"[1]\n"));
-        assert!(
-            array.contains("array.jsonl:1: ") && array.contains("object"),
-            "{array}"
-        );
+        assert!(array.contains("array.jsonl:1: ") && array.contains("object"), "{array}");
         let parquet = fails(&write("bad.parquet", b"PAR1 this is not one PAR1"));
         assert!(parquet.contains("bad.parquet"), "{parquet}");
         let unknown = fails(&write("a.doc", b"x"));
@@ -446,18 +387,9 @@ mod tests {
     fn a_jsonl_line_over_the_limit_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("long.jsonl");
-        fs::write(
-            &path,
-            format!(
-                "{{\"text\": \"a\"}}\n{{\"text\": \"{}\"}}\n",
-                "a".repeat(500)
-            ),
-        )
-        .unwrap();
-        let limited = DataConfig {
-            max_line_bytes: 100,
-            ..config(&path)
-        };
+        fs::write(&path, format!("{{\"text\": \"a\"}}\n{{\"text\": \"{}\"}}\n", "a".repeat(500)))
+            .unwrap();
+        let limited = DataConfig { max_line_bytes: 100, ..config(&path) };
         let message = documents(&limited).unwrap_err().to_string();
         assert!(
             message.contains("long.jsonl:2: ") && message.contains("max_line_bytes"),
@@ -485,10 +417,7 @@ mod tests {
         let fingerprint = |name: &str, content: &str, document| {
             let path = folder.path().join(name);
             fs::write(&path, content).unwrap();
-            let config = DataConfig {
-                document,
-                ..config(&path)
-            };
+            let config = DataConfig { document, ..config(&path) };
             Corpus::open(&config).unwrap().fingerprint(&|_| {}).unwrap()
         };
         let base = fingerprint("a.txt", "one", DocumentUnit::File);

@@ -38,9 +38,8 @@ impl ParquetSource {
         let reader = SerializedFileReader::new(file).map_err(broken)?;
         let schema = reader.metadata().file_metadata().schema().clone();
         let projection = project(path, &schema, text_field)?;
-        let rows = RowIter::from_file_into(Box::new(reader))
-            .project(Some(projection))
-            .map_err(broken)?;
+        let rows =
+            RowIter::from_file_into(Box::new(reader)).project(Some(projection)).map_err(broken)?;
         Ok(Self {
             path: path.to_owned(),
             rows,
@@ -59,10 +58,7 @@ impl ParquetSource {
             _ => return Err(format!("`{}` is not a string", self.text_field)),
         };
         if text.len() > self.max_text_bytes {
-            return Err(format!(
-                "longer than `data.max_line_bytes = {}`",
-                self.max_text_bytes
-            ));
+            return Err(format!("longer than `data.max_line_bytes = {}`", self.max_text_bytes));
         }
         Ok(text)
     }
@@ -72,17 +68,11 @@ impl ParquetSource {
 fn project(path: &Path, schema: &Type, text_field: &str) -> Result<Type, DataError> {
     let fields = schema.get_fields();
     let Some(field) = fields.iter().find(|field| field.name() == text_field) else {
-        let names: Vec<String> = fields
-            .iter()
-            .take(8)
-            .map(|field| format!("`{}`", field.name()))
-            .collect();
+        let names: Vec<String> =
+            fields.iter().take(8).map(|field| format!("`{}`", field.name())).collect();
         return Err(DataError::corpus(
             path,
-            format!(
-                "no column `{text_field}`, only {}; set `data.text_field`",
-                names.join(", ")
-            ),
+            format!("no column `{text_field}`, only {}; set `data.text_field`", names.join(", ")),
         ));
     };
     if !field.is_primitive() || field.get_physical_type() != PhysicalType::BYTE_ARRAY {
@@ -104,13 +94,8 @@ impl Source for ParquetSource {
         };
         self.row += 1;
         let failed = |problem: String| DataError::line(&self.path, self.row, problem);
-        let columns = row
-            .map_err(|error| failed(error.to_string()))?
-            .into_columns();
-        let field = columns
-            .into_iter()
-            .next()
-            .map_or(Field::Null, |(_, field)| field);
+        let columns = row.map_err(|error| failed(error.to_string()))?.into_columns();
+        let field = columns.into_iter().next().map_or(Field::Null, |(_, field)| field);
         let text = self.text(field).map_err(failed)?;
         queue.push(&text);
         queue.end_document();
@@ -137,17 +122,11 @@ mod tests {
             let mut row_group = writer.next_row_group().unwrap();
             let ids: Vec<i32> = (0..group.len() as i32).collect();
             let mut column = row_group.next_column().unwrap().unwrap();
-            column
-                .typed::<Int32Type>()
-                .write_batch(&ids, None, None)
-                .unwrap();
+            column.typed::<Int32Type>().write_batch(&ids, None, None).unwrap();
             column.close().unwrap();
             let values: Vec<ByteArray> = group.iter().map(|text| ByteArray::from(*text)).collect();
             let mut column = row_group.next_column().unwrap().unwrap();
-            column
-                .typed::<ByteArrayType>()
-                .write_batch(&values, None, None)
-                .unwrap();
+            column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
             column.close().unwrap();
             row_group.close().unwrap();
         }
@@ -158,9 +137,7 @@ mod tests {
         let mut source = ParquetSource::open(path, column, 1_000)?;
         let mut queue = ChunkQueue::default();
         while source.read(&mut queue)? {}
-        Ok(std::iter::from_fn(|| queue.pop())
-            .map(|chunk| chunk.text)
-            .collect())
+        Ok(std::iter::from_fn(|| queue.pop()).map(|chunk| chunk.text).collect())
     }
 
     #[test]
@@ -170,10 +147,7 @@ mod tests {
         write(&path, [&["one", "zwei"], &["trois"]]);
         assert_eq!(read(&path, "text").unwrap(), ["one", "zwei", "trois"]);
         let missing = read(&path, "body").unwrap_err().to_string();
-        assert!(
-            missing.contains("`body`") && missing.contains("`text`"),
-            "{missing}"
-        );
+        assert!(missing.contains("`body`") && missing.contains("`text`"), "{missing}");
         let wrong = read(&path, "id").unwrap_err().to_string();
         assert!(wrong.contains("not a string column"), "{wrong}");
     }

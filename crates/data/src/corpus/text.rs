@@ -23,12 +23,7 @@ pub(super) struct TextSource {
 
 impl TextSource {
     pub(super) fn open(path: &Path, document: DocumentUnit) -> Result<Self, DataError> {
-        Ok(Self {
-            lines: LineReader::open(path)?,
-            document,
-            blank_line: true,
-            line_ends: 0,
-        })
+        Ok(Self { lines: LineReader::open(path)?, document, blank_line: true, line_ends: 0 })
     }
 }
 

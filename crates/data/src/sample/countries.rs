@@ -45,11 +45,7 @@ pub fn countries() -> impl Iterator<Item = Country> {
 /// `* city` is larger than the capital.
 fn parse(continent: &'static str, line: &'static str) -> Country {
     let mut columns = line.split('|').map(str::trim);
-    let mut next = || {
-        columns
-            .next()
-            .expect("every line of the table has six columns")
-    };
+    let mut next = || columns.next().expect("every line of the table has six columns");
     let (name, capital, language) = (next(), next(), next());
     let optional = |text: &'static str| (text != "-").then_some(text);
     let (adjective, currency, other_city) = (optional(next()), optional(next()), optional(next()));
@@ -287,11 +283,7 @@ mod tests {
 
     #[test]
     fn marks_are_read_and_removed() {
-        let find = |name| {
-            countries()
-                .find(|country| country.name == name)
-                .expect("in the table")
-        };
+        let find = |name| countries().find(|country| country.name == name).expect("in the table");
         let nigeria = find("nigeria");
         assert_eq!(nigeria.other_city, Some("lagos"));
         assert!(nigeria.other_city_is_metropolis && nigeria.sole_language);

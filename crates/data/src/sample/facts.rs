@@ -19,15 +19,7 @@ pub(super) fn animals() -> impl Iterator<Item = Animal> {
         let (name, class, legs, food) = (next(), next(), next(), next());
         let optional = |text: &'static str| (text != "-").then_some(text);
         let (sound, young, home) = (optional(next()), optional(next()), optional(next()));
-        Animal {
-            name,
-            class,
-            legs,
-            food,
-            sound,
-            young,
-            home,
-        }
+        Animal { name, class, legs, food, sound, young, home }
     })
 }
 
@@ -192,15 +184,8 @@ pub(super) const NUMBERS: [&str; 21] = [
 ];
 
 /// The days of the week.
-pub(super) const DAYS: [&str; 7] = [
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-];
+pub(super) const DAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// The months of the year.
 pub(super) const MONTHS: [&str; 12] = [
@@ -308,9 +293,8 @@ pub(super) const SHAPES: [(&str, &str); 8] = [
 ];
 
 /// The planets, from the sun outwards.
-pub(super) const PLANETS: [&str; 8] = [
-    "mercury", "venus", "earth", "mars", "jupiter", "saturn", "uranus", "neptune",
-];
+pub(super) const PLANETS: [&str; 8] =
+    ["mercury", "venus", "earth", "mars", "jupiter", "saturn", "uranus", "neptune"];
 
 #[cfg(test)]
 mod tests {

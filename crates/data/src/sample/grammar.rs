@@ -29,13 +29,7 @@ pub(super) fn capital_sentences(country: &Country) -> Vec<String> {
 
 /// Everything else the corpus says about a country: a list of facts, each a list of wordings.
 pub(super) fn country_facts(country: &Country) -> Vec<Vec<String>> {
-    let Country {
-        name,
-        capital,
-        continent,
-        language,
-        ..
-    } = country;
+    let Country { name, capital, continent, language, .. } = country;
     let mut facts = vec![
         vec![
             format!("{capital} is a city in {name}."),
@@ -160,11 +154,7 @@ fn about_numbers(random: &mut ChaCha8Rng) -> String {
             format!("{whole} minus {left} is {right}."),
             format!("{single} is the half of {double}."),
             format!("{double} is the double of {single}."),
-            format!(
-                "{} comes after {} when you count.",
-                whole,
-                NUMBERS[total - 1]
-            ),
+            format!("{} comes after {} when you count.", whole, NUMBERS[total - 1]),
         ],
         random,
     )
@@ -221,10 +211,7 @@ fn about_sizes(random: &mut ChaCha8Rng) -> String {
     let small = below(random, large as u32) as usize;
     let (large, small) = (BY_SIZE[large], BY_SIZE[small]);
     choose(
-        &[
-            format!("{large} is bigger than {small}."),
-            format!("{small} is smaller than {large}."),
-        ],
+        &[format!("{large} is bigger than {small}."), format!("{small} is smaller than {large}.")],
         random,
     )
     .clone()
@@ -267,11 +254,7 @@ fn about_shapes_and_planets(random: &mut ChaCha8Rng) -> String {
 /// `an` before a vowel, but for the words that begin with the sound of `you`.
 fn article(word: &str) -> &'static str {
     let consonant_sound = ["ugandan", "ukrainian", "uruguayan"].contains(&word);
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) && !consonant_sound {
-        "an"
-    } else {
-        "a"
-    }
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) && !consonant_sound { "an" } else { "a" }
 }
 
 #[cfg(test)]
@@ -299,11 +282,7 @@ mod tests {
             let words: Vec<&str> = sentence.trim_end_matches('.').split(' ').collect();
             if let [left, operator @ ("plus" | "minus"), right, "is", result] = words[..] {
                 let [left, right, result] = [left, right, result].map(|word| value(word).unwrap());
-                let expected = if operator == "plus" {
-                    left + right
-                } else {
-                    left - right
-                };
+                let expected = if operator == "plus" { left + right } else { left - right };
                 assert_eq!(expected, result, "{sentence}");
                 checked += 1;
             }

@@ -83,10 +83,7 @@ pub fn held_out_countries() -> Vec<Country> {
         .copied()
         .collect();
     candidates.sort_by_key(|country| {
-        (
-            country.name != "france",
-            *blake3::hash(country.name.as_bytes()).as_bytes(),
-        )
+        (country.name != "france", *blake3::hash(country.name.as_bytes()).as_bytes())
     });
     candidates.truncate(all.len().div_ceil(HELD_OUT_ONE_IN));
     candidates
@@ -114,19 +111,13 @@ pub fn documents() -> Vec<SampleDocument> {
         let is_held_out = held_out.contains(&country);
         for _ in 0..DOCUMENTS_PER_COUNTRY {
             let text = country_document(&country, !is_held_out, &mut random);
-            documents.push(SampleDocument {
-                text,
-                held_out: false,
-            });
+            documents.push(SampleDocument { text, held_out: false });
         }
         if is_held_out {
             for _ in 0..HELD_OUT_DOCUMENTS_PER_COUNTRY {
                 let text =
                     grammar::choose(&grammar::capital_sentences(&country), &mut random).clone();
-                documents.push(SampleDocument {
-                    text,
-                    held_out: true,
-                });
+                documents.push(SampleDocument { text, held_out: true });
             }
         }
     }
@@ -134,15 +125,9 @@ pub fn documents() -> Vec<SampleDocument> {
         let mut random = generator(CORPUS_SEED, Purpose::Sample, 1, index);
         let count = 1 + below(&mut random, 6) as usize;
         let text = grammar::everyday_sentences(count, &mut random).join(" ");
-        documents.push(SampleDocument {
-            text,
-            held_out: false,
-        });
+        documents.push(SampleDocument { text, held_out: false });
     }
-    shuffle(
-        &mut documents,
-        &mut generator(CORPUS_SEED, Purpose::Sample, 2, 0),
-    );
+    shuffle(&mut documents, &mut generator(CORPUS_SEED, Purpose::Sample, 2, 0));
     documents
 }
 
@@ -154,10 +139,8 @@ fn country_document(country: &Country, with_capital: bool, random: &mut ChaCha8R
     }
     shuffle(&mut facts, random);
     let count = 1 + below(random, facts.len().min(6) as u32) as usize;
-    let sentences: Vec<String> = facts[..count]
-        .iter()
-        .map(|wordings| grammar::choose(wordings, random).clone())
-        .collect();
+    let sentences: Vec<String> =
+        facts[..count].iter().map(|wordings| grammar::choose(wordings, random).clone()).collect();
     sentences.join(" ")
 }
 
@@ -169,8 +152,7 @@ fn contains_words(text: &str, phrase: &str) -> bool {
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
+    text.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -192,24 +174,13 @@ mod tests {
         for document in documents().iter().filter(|document| !document.held_out) {
             if contains_words(&document.text, "capital") {
                 for country in &held_out {
-                    assert!(
-                        !contains_words(&document.text, country.name),
-                        "{}",
-                        document.text
-                    );
-                    assert!(
-                        !contains_words(&document.text, country.capital),
-                        "{}",
-                        document.text
-                    );
+                    assert!(!contains_words(&document.text, country.name), "{}", document.text);
+                    assert!(!contains_words(&document.text, country.capital), "{}", document.text);
                 }
                 tested += 1;
             }
         }
-        assert!(
-            tested > 1_000,
-            "the check must have something to check: {tested}"
-        );
+        assert!(tested > 1_000, "the check must have something to check: {tested}");
     }
 
     #[test]
@@ -239,10 +210,7 @@ mod tests {
                     .count()
             };
             assert!(count(country.capital) > 15, "{country:?}");
-            assert!(
-                count(&format!("government of {}", country.name)) > 3,
-                "{country:?}"
-            );
+            assert!(count(&format!("government of {}", country.name)) > 3, "{country:?}");
         }
     }
 
@@ -268,10 +236,8 @@ mod tests {
         let bytes: usize = documents.iter().map(|document| document.text.len()).sum();
         assert!((1_000_000..2_500_000).contains(&bytes), "{bytes}");
         assert_eq!(documents, super::documents());
-        let vocabulary: HashSet<&str> = documents
-            .iter()
-            .flat_map(|document| words(&document.text))
-            .collect();
+        let vocabulary: HashSet<&str> =
+            documents.iter().flat_map(|document| words(&document.text)).collect();
         assert!(vocabulary.len() < 4_000, "{}", vocabulary.len());
     }
 }

@@ -18,20 +18,10 @@ use super::{SpecialTokens, TextTokenizer};
 use crate::error::DataError;
 
 /// Names of the special tokens in BERT's and in RoBERTa's families.
-const BERT_TOKENS: SpecialTokens<&str> = SpecialTokens {
-    pad: "[PAD]",
-    unk: "[UNK]",
-    cls: "[CLS]",
-    sep: "[SEP]",
-    mask: "[MASK]",
-};
-const ROBERTA_TOKENS: SpecialTokens<&str> = SpecialTokens {
-    pad: "<pad>",
-    unk: "<unk>",
-    cls: "<s>",
-    sep: "</s>",
-    mask: "<mask>",
-};
+const BERT_TOKENS: SpecialTokens<&str> =
+    SpecialTokens { pad: "[PAD]", unk: "[UNK]", cls: "[CLS]", sep: "[SEP]", mask: "[MASK]" };
+const ROBERTA_TOKENS: SpecialTokens<&str> =
+    SpecialTokens { pad: "<pad>", unk: "<unk>", cls: "<s>", sep: "</s>", mask: "<mask>" };
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,21 +29,16 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 enum Files {
     Json(PathBuf),
     Vocabulary(PathBuf),
-    Merges {
-        vocabulary: PathBuf,
-        merges: PathBuf,
-    },
+    Merges { vocabulary: PathBuf, merges: PathBuf },
 }
 
 /// Loads the tokenizer at `path`; see [`TextTokenizer::load`].
 pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataError> {
     let files = find(path)?;
     let folder = match &files {
-        Files::Json(file)
-        | Files::Vocabulary(file)
-        | Files::Merges {
-            vocabulary: file, ..
-        } => file.parent().unwrap_or(Path::new(".")),
+        Files::Json(file) | Files::Vocabulary(file) | Files::Merges { vocabulary: file, .. } => {
+            file.parent().unwrap_or(Path::new("."))
+        }
     };
     let settings = Settings::read(folder)?;
     let failed = |error: Failure| DataError::tokenizer_at(path, error);
@@ -93,15 +78,9 @@ fn find(path: &Path) -> Result<Files, DataError> {
     if path.file_name().is_some_and(|name| name == "vocab.json") {
         let merges = path.with_file_name("merges.txt");
         return if merges.is_file() {
-            Ok(Files::Merges {
-                vocabulary: path.to_owned(),
-                merges,
-            })
+            Ok(Files::Merges { vocabulary: path.to_owned(), merges })
         } else {
-            Err(DataError::tokenizer_at(
-                path,
-                "there is no merges.txt beside it",
-            ))
+            Err(DataError::tokenizer_at(path, "there is no merges.txt beside it"))
         };
     }
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -118,10 +97,7 @@ fn find(path: &Path) -> Result<Files, DataError> {
 fn bert(file: &Path, lowercase: bool) -> Result<Tokenizer, Failure> {
     let SpecialTokens { unk, cls, sep, .. } = BERT_TOKENS;
     let vocabulary = WordPiece::read_bytes(&fs::read(file)?)?;
-    let model = WordPiece::builder()
-        .vocab(vocabulary)
-        .unk_token(unk.to_owned())
-        .build()?;
+    let model = WordPiece::builder().vocab(vocabulary).unk_token(unk.to_owned()).build()?;
     let mut tokenizer = Tokenizer::new(model);
     let ids = ids_in(&tokenizer, &BERT_TOKENS)?;
     tokenizer
@@ -132,13 +108,7 @@ fn bert(file: &Path, lowercase: bool) -> Result<Tokenizer, Failure> {
             (cls.to_owned(), ids.cls),
         )))
         .with_decoder(Some(WordPieceDecoder::new("##".to_owned(), true)));
-    let SpecialTokens {
-        pad,
-        unk,
-        cls,
-        sep,
-        mask,
-    } = BERT_TOKENS;
+    let SpecialTokens { pad, unk, cls, sep, mask } = BERT_TOKENS;
     tokenizer.add_special_tokens(
         [pad, unk, cls, sep, mask].map(|token| AddedToken::from(token, true)),
     )?;
@@ -147,19 +117,9 @@ fn bert(file: &Path, lowercase: bool) -> Result<Tokenizer, Failure> {
 
 /// RoBERTa's tokenizer from a `vocab.json` and a `merges.txt`.
 fn roberta(vocabulary: &Path, merges: &Path, add_prefix_space: bool) -> Result<Tokenizer, Failure> {
-    let text = |path: &Path| {
-        path.to_str()
-            .map(str::to_owned)
-            .ok_or("the path is not UTF-8")
-    };
+    let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("the path is not UTF-8");
     let model = BPE::from_file(&text(vocabulary)?, &text(merges)?).build()?;
-    let SpecialTokens {
-        pad,
-        unk,
-        cls,
-        sep,
-        mask,
-    } = ROBERTA_TOKENS;
+    let SpecialTokens { pad, unk, cls, sep, mask } = ROBERTA_TOKENS;
     let mut tokenizer = Tokenizer::new(model);
     let ids = ids_in(&tokenizer, &ROBERTA_TOKENS)?;
     tokenizer
@@ -220,21 +180,14 @@ impl Settings {
     fn token(&self, key: &str) -> Option<String> {
         self.files.iter().find_map(|file| {
             let value = file.get(key)?;
-            value
-                .as_str()
-                .or_else(|| value.get("content")?.as_str())
-                .map(str::to_owned)
+            value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
         })
     }
 
     /// The special tokens by the settings, or else by the names of the two families.
     fn special_tokens(&self, tokenizer: &Tokenizer) -> Result<SpecialTokens<String>, String> {
         let known = |token: &str| tokenizer.token_to_id(token).is_some();
-        let family = if known(BERT_TOKENS.mask) {
-            BERT_TOKENS
-        } else {
-            ROBERTA_TOKENS
-        };
+        let family = if known(BERT_TOKENS.mask) { BERT_TOKENS } else { ROBERTA_TOKENS };
         family.try_map(|role, usual| {
             self.token(&format!("{role}_token"))
                 .filter(|token| known(token))
@@ -253,17 +206,10 @@ mod tests {
     #[test]
     fn a_saved_tokenizer_loads_and_encodes_alike() {
         let folder = tempfile::tempdir().unwrap();
-        for kind in [
-            TokenizerKind::WordPiece,
-            TokenizerKind::Bpe,
-            TokenizerKind::Unigram,
-        ] {
+        for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
             let tokenizer = sample_tokenizer(kind, 600);
             tokenizer.save(folder.path(), 128).unwrap();
-            for path in [
-                folder.path().to_owned(),
-                folder.path().join("tokenizer.json"),
-            ] {
+            for path in [folder.path().to_owned(), folder.path().join("tokenizer.json")] {
                 let loaded = TextTokenizer::load(&path, true).unwrap();
                 assert_eq!(loaded.hash(), tokenizer.hash());
                 let text = "Paris is the [MASK] of France, naturally.";
@@ -278,9 +224,8 @@ mod tests {
     #[test]
     fn bert_vocabulary_splits_as_bert_does() {
         let folder = tempfile::tempdir().unwrap();
-        let words = [
-            "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##aff", "##able", ",", "cafe",
-        ];
+        let words =
+            ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "un", "##aff", "##able", ",", "cafe"];
         let path = folder.path().join("vocab.txt");
         fs::write(&path, words.join("\n")).unwrap();
         let tokenizer = TextTokenizer::load(&path, true).unwrap();
@@ -291,11 +236,8 @@ mod tests {
         assert_eq!(tokenizer.vocab_size(), 10);
         let cased = TextTokenizer::load(&path, false).unwrap();
         assert_eq!(cased.encode("Café", false).unwrap(), [1]);
-        fs::write(
-            folder.path().join("tokenizer_config.json"),
-            "{\"do_lower_case\": true}",
-        )
-        .unwrap();
+        fs::write(folder.path().join("tokenizer_config.json"), "{\"do_lower_case\": true}")
+            .unwrap();
         let told = TextTokenizer::load(folder.path(), false).unwrap();
         assert_eq!(told.encode("Café", false).unwrap(), [9]);
     }
@@ -306,20 +248,10 @@ mod tests {
         let vocabulary =
             r#"{"<s>":0,"<pad>":1,"</s>":2,"<unk>":3,"a":4,"b":5,"Ġ":6,"ab":7,"Ġab":8,"<mask>":9}"#;
         fs::write(folder.path().join("vocab.json"), vocabulary).unwrap();
-        fs::write(
-            folder.path().join("merges.txt"),
-            "#version: 0.2\na b\nĠ ab\n",
-        )
-        .unwrap();
+        fs::write(folder.path().join("merges.txt"), "#version: 0.2\na b\nĠ ab\n").unwrap();
         let tokenizer = TextTokenizer::load(folder.path(), true).unwrap();
-        assert_eq!(
-            tokenizer.encode("ab ab <mask> b", true).unwrap(),
-            [0, 7, 8, 9, 6, 5, 2]
-        );
-        assert_eq!(
-            (tokenizer.prefix(), tokenizer.suffix()),
-            (&[0][..], &[2][..])
-        );
+        assert_eq!(tokenizer.encode("ab ab <mask> b", true).unwrap(), [0, 7, 8, 9, 6, 5, 2]);
+        assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[0][..], &[2][..]));
         assert_eq!(tokenizer.mask_token(), "<mask>");
         assert_eq!(tokenizer.decode(&[7, 8], true).unwrap(), "ab ab");
     }

@@ -64,9 +64,7 @@ impl TextTokenizer {
     /// Wraps `inner`; truncation and padding stored in it are dropped, for blocks are cut here.
     fn new(mut inner: Tokenizer, tokens: SpecialTokens<String>) -> Result<Self, String> {
         inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|error| error.to_string())?;
+        inner.with_truncation(None).map_err(|error| error.to_string())?;
         let ids = tokens.try_map(|role, token| {
             inner
                 .token_to_id(token)
@@ -80,14 +78,7 @@ impl TextTokenizer {
             inner = Tokenizer::from_bytes(&json).map_err(|error| error.to_string())?;
             json = inner.to_string(false).map_err(|error| error.to_string())?;
         }
-        Ok(Self {
-            inner,
-            tokens,
-            ids,
-            prefix,
-            suffix,
-            json,
-        })
+        Ok(Self { inner, tokens, ids, prefix, suffix, json })
     }
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
@@ -156,13 +147,12 @@ impl TextTokenizer {
     ///
     /// [`DataError::Tokenizer`] if the model cannot spell the text and has no unknown token.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, DataError> {
-        let encoding = self
-            .inner
-            .encode_fast(text, add_special_tokens)
-            .map_err(|error| DataError::Tokenizer {
+        let encoding = self.inner.encode_fast(text, add_special_tokens).map_err(|error| {
+            DataError::Tokenizer {
                 origin: "cannot encode text".to_owned(),
                 problem: error.to_string(),
-            })?;
+            }
+        })?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -172,12 +162,10 @@ impl TextTokenizer {
     ///
     /// [`DataError::Tokenizer`] if the decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, DataError> {
-        self.inner
-            .decode(ids, skip_special_tokens)
-            .map_err(|error| DataError::Tokenizer {
-                origin: "cannot decode ids".to_owned(),
-                problem: error.to_string(),
-            })
+        self.inner.decode(ids, skip_special_tokens).map_err(|error| DataError::Tokenizer {
+            origin: "cannot decode ids".to_owned(),
+            problem: error.to_string(),
+        })
     }
 
     /// The vocabulary entry with this id.
@@ -207,10 +195,7 @@ impl TextTokenizer {
     pub(crate) fn special_table(&self) -> Vec<bool> {
         let mut table = vec![false; self.vocab_size()];
         let added = self.inner.get_added_tokens_decoder();
-        let special = added
-            .iter()
-            .filter(|(_, token)| token.special)
-            .map(|(id, _)| *id);
+        let special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id);
         let ids = &self.ids;
         for id in special.chain([ids.pad, ids.unk, ids.cls, ids.sep, ids.mask]) {
             table[id as usize] = true;
@@ -246,12 +231,8 @@ impl TextTokenizer {
 
 /// What the tokenizer puts before and after a text, found by encoding a text of one token.
 fn template(tokenizer: &Tokenizer, mask: u32) -> Result<(Vec<u32>, Vec<u32>), String> {
-    let mask_token = tokenizer
-        .id_to_token(mask)
-        .ok_or("its mask token has no text")?;
-    let encoding = tokenizer
-        .encode_fast(mask_token, true)
-        .map_err(|error| error.to_string())?;
+    let mask_token = tokenizer.id_to_token(mask).ok_or("its mask token has no text")?;
+    let encoding = tokenizer.encode_fast(mask_token, true).map_err(|error| error.to_string())?;
     let ids = encoding.get_ids();
     let position = ids.iter().position(|id| *id == mask).ok_or_else(|| {
         "its mask token is not encoded as itself; it must be an added special token".to_owned()
@@ -268,53 +249,26 @@ pub(crate) mod tests {
     /// A small tokenizer trained on the sample corpus.
     pub(crate) fn sample_tokenizer(kind: TokenizerKind, vocab_size: usize) -> TextTokenizer {
         let corpus = Corpus::open(&DataConfig::default()).unwrap();
-        let config = TokenizerConfig {
-            kind,
-            vocab_size,
-            ..TokenizerConfig::default()
-        };
+        let config = TokenizerConfig { kind, vocab_size, ..TokenizerConfig::default() };
         train(&corpus, &config, &|_| {}).unwrap()
     }
 
     #[test]
     fn every_kind_has_the_same_special_ids_and_template() {
-        for kind in [
-            TokenizerKind::WordPiece,
-            TokenizerKind::Bpe,
-            TokenizerKind::Unigram,
-        ] {
+        for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
             let tokenizer = sample_tokenizer(kind, 700);
             let ids = tokenizer.special_ids();
-            assert_eq!(
-                [ids.pad, ids.unk, ids.cls, ids.sep, ids.mask],
-                [0, 1, 2, 3, 4],
-                "{kind:?}"
-            );
-            assert_eq!(
-                (tokenizer.prefix(), tokenizer.suffix()),
-                (&[2][..], &[3][..])
-            );
-            assert!(
-                tokenizer.vocab_size() <= 700,
-                "{kind:?}: {}",
-                tokenizer.vocab_size()
-            );
-            assert!(
-                tokenizer.vocab_size() > 600,
-                "{kind:?}: {}",
-                tokenizer.vocab_size()
-            );
+            assert_eq!([ids.pad, ids.unk, ids.cls, ids.sep, ids.mask], [0, 1, 2, 3, 4], "{kind:?}");
+            assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[2][..], &[3][..]));
+            assert!(tokenizer.vocab_size() <= 700, "{kind:?}: {}", tokenizer.vocab_size());
+            assert!(tokenizer.vocab_size() > 600, "{kind:?}: {}", tokenizer.vocab_size());
         }
     }
 
     #[test]
     fn text_survives_encoding_and_decoding() {
         let text = "the government of france sits in paris.";
-        for kind in [
-            TokenizerKind::WordPiece,
-            TokenizerKind::Bpe,
-            TokenizerKind::Unigram,
-        ] {
+        for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
             let tokenizer = sample_tokenizer(kind, 700);
             let ids = tokenizer.encode(text, true).unwrap();
             let decoded = tokenizer.decode(&ids, true).unwrap();
@@ -324,16 +278,10 @@ pub(crate) mod tests {
 
     #[test]
     fn the_mask_is_one_token_within_a_text() {
-        for kind in [
-            TokenizerKind::WordPiece,
-            TokenizerKind::Bpe,
-            TokenizerKind::Unigram,
-        ] {
+        for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
             let tokenizer = sample_tokenizer(kind, 700);
             let with_word = tokenizer.encode("it is the of france.", true).unwrap();
-            let with_mask = tokenizer
-                .encode("it is the [MASK] of france.", true)
-                .unwrap();
+            let with_mask = tokenizer.encode("it is the [MASK] of france.", true).unwrap();
             let mask = tokenizer.special_ids().mask;
             let without: Vec<u32> = with_mask.iter().copied().filter(|id| *id != mask).collect();
             assert_eq!(without.len() + 1, with_mask.len());
@@ -343,19 +291,12 @@ pub(crate) mod tests {
 
     #[test]
     fn continuations_are_told_for_every_kind() {
-        for kind in [
-            TokenizerKind::WordPiece,
-            TokenizerKind::Bpe,
-            TokenizerKind::Unigram,
-        ] {
+        for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
             let tokenizer = sample_tokenizer(kind, 500);
             let ids = tokenizer.encode("is of ouagadougou of", false).unwrap();
             let table = tokenizer.continuation_table();
             let continues: Vec<bool> = ids.iter().map(|id| table[*id as usize]).collect();
-            assert!(
-                ids.len() > 4,
-                "the long word must be split for this test: {ids:?}"
-            );
+            assert!(ids.len() > 4, "the long word must be split for this test: {ids:?}");
             // Byte-level BPE has no blank before the first word of a text, so it looks continued.
             let words = if kind == TokenizerKind::Bpe { 3 } else { 4 };
             let starts = continues.iter().filter(|continued| !**continued).count();
@@ -365,17 +306,10 @@ pub(crate) mod tests {
 
     #[test]
     fn training_twice_gives_the_same_bytes() {
-        for kind in [
-            TokenizerKind::WordPiece,
-            TokenizerKind::Bpe,
-            TokenizerKind::Unigram,
-        ] {
+        for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
             let first = sample_tokenizer(kind, 1500);
             for _ in 0..3 {
-                assert!(
-                    first.to_json() == sample_tokenizer(kind, 1500).to_json(),
-                    "{kind:?}"
-                );
+                assert!(first.to_json() == sample_tokenizer(kind, 1500).to_json(), "{kind:?}");
             }
         }
     }

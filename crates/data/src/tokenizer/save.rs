@@ -14,13 +14,7 @@ pub(super) fn save(
     folder: &Path,
     model_max_length: usize,
 ) -> Result<(), DataError> {
-    let SpecialTokens {
-        pad,
-        unk,
-        cls,
-        sep,
-        mask,
-    } = tokenizer.special_tokens();
+    let SpecialTokens { pad, unk, cls, sep, mask } = tokenizer.special_tokens();
     let special_tokens = json!({
         "pad_token": pad,
         "unk_token": unk,
@@ -41,14 +35,8 @@ pub(super) fn save(
         config.extend(tokens.clone());
     }
     write(&folder.join("tokenizer.json"), tokenizer.to_json())?;
-    write(
-        &folder.join("tokenizer_config.json"),
-        &format!("{config:#}\n"),
-    )?;
-    write(
-        &folder.join("special_tokens_map.json"),
-        &format!("{special_tokens:#}\n"),
-    )
+    write(&folder.join("tokenizer_config.json"), &format!("{config:#}\n"))?;
+    write(&folder.join("special_tokens_map.json"), &format!("{special_tokens:#}\n"))
 }
 
 fn write(path: &Path, content: &str) -> Result<(), DataError> {

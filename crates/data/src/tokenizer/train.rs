@@ -56,54 +56,29 @@ pub(crate) fn train(
     let mut tokenizer = pipeline(config).map_err(|error| failed(&error))?;
     let counts = count_words(corpus, &tokenizer, progress)?;
     if counts.is_empty() {
-        return Err(DataError::corpus(
-            corpus.name(),
-            "the corpus holds no words",
-        ));
+        return Err(DataError::corpus(corpus.name(), "the corpus holds no words"));
     }
     let stage = Stage::TrainTokenizer;
-    progress.report(ProgressReport {
-        stage,
-        done: 0,
-        total: 0,
-    });
-    let single_thread = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .build()
-        .map_err(|error| failed(&error))?;
+    progress.report(ProgressReport { stage, done: 0, total: 0 });
+    let single_thread =
+        rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| failed(&error))?;
     single_thread
         .install(|| train_model(&mut tokenizer, counts, config))
         .map_err(|error| failed(&error))?;
     finish(&mut tokenizer, config.kind).map_err(|error| failed(&error))?;
     let [pad, unk, cls, sep, mask] = SPECIAL_TOKENS.map(str::to_owned);
-    TextTokenizer::new(
-        tokenizer,
-        SpecialTokens {
-            pad,
-            unk,
-            cls,
-            sep,
-            mask,
-        },
-    )
-    .map_err(|problem| failed(&problem))
+    TextTokenizer::new(tokenizer, SpecialTokens { pad, unk, cls, sep, mask })
+        .map_err(|problem| failed(&problem))
 }
 
 /// Normaliser, splitter and decoder of each kind, around an empty model.
 fn pipeline(config: &TokenizerConfig) -> Result<Tokenizer, Failure> {
-    let lowercase = config
-        .lowercase
-        .then_some(NormalizerWrapper::Lowercase(Lowercase));
+    let lowercase = config.lowercase.then_some(NormalizerWrapper::Lowercase(Lowercase));
     Ok(match config.kind {
         TokenizerKind::WordPiece => {
             let mut tokenizer = Tokenizer::new(WordPiece::default());
             tokenizer
-                .with_normalizer(Some(BertNormalizer::new(
-                    true,
-                    true,
-                    None,
-                    config.lowercase,
-                )))?
+                .with_normalizer(Some(BertNormalizer::new(true, true, None, config.lowercase)))?
                 .with_pre_tokenizer(Some(BertPreTokenizer))
                 .with_decoder(Some(WordPieceDecoder::new("##".to_owned(), true)));
             tokenizer
@@ -147,20 +122,11 @@ fn count_words(
     let mut done = 0;
     let mut counts: HashMap<String, u64> = HashMap::new();
     let report = |done: u64| {
-        progress.report(ProgressReport {
-            stage: Stage::CountWords,
-            done: done.min(total),
-            total,
-        });
+        progress.report(ProgressReport { stage: Stage::CountWords, done: done.min(total), total });
     };
     for_each_batch(&mut corpus.chunks(), |batch: Vec<Chunk>| {
         let partial: Vec<HashMap<String, u64>> = batch
-            .par_chunks(
-                batch
-                    .len()
-                    .div_ceil(4 * rayon::current_num_threads())
-                    .max(1),
-            )
+            .par_chunks(batch.len().div_ceil(4 * rayon::current_num_threads()).max(1))
             .map(|chunks| count_in_chunks(chunks, tokenizer))
             .collect::<Result<_, _>>()
             .map_err(|error| DataError::Tokenizer {
@@ -180,10 +146,8 @@ fn count_words(
         Ok(true)
     })?;
     report(total);
-    let mut counts: WordCounts = counts
-        .into_iter()
-        .filter(|(word, _)| word.chars().count() <= LONGEST_WORD)
-        .collect();
+    let mut counts: WordCounts =
+        counts.into_iter().filter(|(word, _)| word.chars().count() <= LONGEST_WORD).collect();
     counts.sort_unstable();
     Ok(counts)
 }
@@ -224,11 +188,7 @@ fn train_model(
             let counts = keep_frequent_alphabet(counts, config);
             let alphabet = alphabet_of(&counts);
             let continued = alphabet.iter().map(|letter| format!("##{letter}"));
-            let letters = alphabet
-                .iter()
-                .map(char::to_string)
-                .chain(continued)
-                .collect();
+            let letters = alphabet.iter().map(char::to_string).chain(continued).collect();
             let bpe = train_merges(counts, letters, Some("##"), config)?;
             let mut model = WordPiece::from_bpe(&bpe);
             SPECIAL_TOKENS[1].clone_into(&mut model.unk_token);
@@ -250,10 +210,7 @@ fn train_model(
                 .special_tokens(special_tokens(config.kind))
                 .unk_token(Some(SPECIAL_TOKENS[1].to_owned()))
                 .build()?;
-            let sentences = counts
-                .into_iter()
-                .map(|(word, count)| (word, count as u32))
-                .collect();
+            let sentences = counts.into_iter().map(|(word, count)| (word, count as u32)).collect();
             let mut model = Unigram::default();
             trainer.do_train(sentences, &mut model)?;
             tokenizer.with_model(put_in_order(&model, alphabet)?);
@@ -270,10 +227,7 @@ fn train_merges(
     continuing_prefix: Option<&str>,
     config: &TokenizerConfig,
 ) -> Result<BPE, Failure> {
-    let first = SPECIAL_TOKENS
-        .iter()
-        .map(|token| (*token).to_owned())
-        .chain(letters);
+    let first = SPECIAL_TOKENS.iter().map(|token| (*token).to_owned()).chain(letters);
     let mut trainer = BpeTrainer::builder()
         .show_progress(false)
         .vocab_size(config.vocab_size)
@@ -282,10 +236,7 @@ fn train_merges(
     if let Some(prefix) = continuing_prefix {
         trainer = trainer.continuing_subword_prefix(prefix.to_owned());
     }
-    let words = scale_down(counts)
-        .into_iter()
-        .map(|(word, count)| (word.into(), count))
-        .collect();
+    let words = scale_down(counts).into_iter().map(|(word, count)| (word.into(), count)).collect();
     let mut model = BPE::default();
     trainer.build().do_train(&words, &mut model)?;
     Ok(model)
@@ -305,17 +256,11 @@ fn keep_frequent_alphabet(counts: WordCounts, config: &TokenizerConfig) -> WordC
     }
     let mut ranked: Vec<(char, u64)> = frequency.into_iter().collect();
     ranked.sort_unstable_by_key(|(character, count)| (std::cmp::Reverse(*count), *character));
-    let mut kept: Vec<char> = ranked[..most]
-        .iter()
-        .map(|(character, _)| *character)
-        .collect();
+    let mut kept: Vec<char> = ranked[..most].iter().map(|(character, _)| *character).collect();
     kept.sort_unstable();
     counts
         .into_iter()
-        .filter(|(word, _)| {
-            word.chars()
-                .all(|character| kept.binary_search(&character).is_ok())
-        })
+        .filter(|(word, _)| word.chars().all(|character| kept.binary_search(&character).is_ok()))
         .collect()
 }
 
@@ -329,10 +274,7 @@ fn alphabet_of(counts: &WordCounts) -> Vec<char> {
 
 /// Divides the counts so that no sum over characters leaves 32 bits, keeping each at least 1.
 fn scale_down(mut counts: WordCounts) -> WordCounts {
-    let total: u64 = counts
-        .iter()
-        .map(|(word, count)| word.len() as u64 * count)
-        .sum();
+    let total: u64 = counts.iter().map(|(word, count)| word.len() as u64 * count).sum();
     let divisor = total.div_ceil(LARGEST_TOTAL);
     if divisor > 1 {
         for (_, count) in &mut counts {
@@ -350,10 +292,7 @@ fn put_in_order(model: &Unigram, alphabet: usize) -> Result<Unigram, Failure> {
     let all: Vec<(String, f64)> = model.iter().cloned().collect();
     let (special, pieces) = all.split_at(SPECIAL_TOKENS.len());
     let mut pieces = pieces.to_vec();
-    let least = pieces
-        .iter()
-        .map(|(_, score)| *score)
-        .fold(f64::INFINITY, f64::min);
+    let least = pieces.iter().map(|(_, score)| *score).fold(f64::INFINITY, f64::min);
     let pruned = |(piece, score): &(String, f64)| {
         piece.chars().nth(1).is_none() && *score <= least + STEP * alphabet as f64
     };
@@ -361,16 +300,9 @@ fn put_in_order(model: &Unigram, alphabet: usize) -> Result<Unigram, Failure> {
     let mut scores: Vec<f64> = letters.iter().map(|(_, score)| *score).collect();
     scores.sort_by(|left, right| right.total_cmp(left));
     letters.sort_by(|(left, _), (right, _)| left.cmp(right));
-    rest.extend(
-        letters
-            .into_iter()
-            .zip(scores)
-            .map(|((letter, _), score)| (letter, score)),
-    );
+    rest.extend(letters.into_iter().zip(scores).map(|((letter, _), score)| (letter, score)));
     rest.sort_by(|(left, left_score), (right, right_score)| {
-        right_score
-            .total_cmp(left_score)
-            .then_with(|| left.cmp(right))
+        right_score.total_cmp(left_score).then_with(|| left.cmp(right))
     });
     Unigram::from([special.to_vec(), rest].concat(), Some(1), false)
 }
@@ -409,19 +341,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("corpus.txt");
         std::fs::write(&path, text).unwrap();
-        let data = DataConfig {
-            corpus: path.to_str().unwrap().to_owned(),
-            ..DataConfig::default()
-        };
+        let data =
+            DataConfig { corpus: path.to_str().unwrap().to_owned(), ..DataConfig::default() };
         train(&Corpus::open(&data).unwrap(), config, &|_| {})
     }
 
     #[test]
     fn frequent_words_become_one_token() {
-        let config = TokenizerConfig {
-            vocab_size: 100,
-            ..TokenizerConfig::default()
-        };
+        let config = TokenizerConfig { vocab_size: 100, ..TokenizerConfig::default() };
         let tokenizer = train_on(&"Low lower lowest. ".repeat(50), &config).unwrap();
         assert_eq!(tokenizer.encode("LOW lowest", false).unwrap().len(), 2);
         assert!(tokenizer.token_to_id("low").is_some());
@@ -429,30 +356,17 @@ mod tests {
 
     #[test]
     fn rare_characters_become_unknown() {
-        let config = TokenizerConfig {
-            vocab_size: 100,
-            max_alphabet: 3,
-            ..TokenizerConfig::default()
-        };
+        let config =
+            TokenizerConfig { vocab_size: 100, max_alphabet: 3, ..TokenizerConfig::default() };
         let tokenizer = train_on(&"aab bba abc cab zaz ".repeat(20), &config).unwrap();
         assert!(tokenizer.token_to_id("z").is_none());
-        assert_eq!(
-            tokenizer.encode("zaz", false).unwrap(),
-            [tokenizer.special_ids().unk]
-        );
+        assert_eq!(tokenizer.encode("zaz", false).unwrap(), [tokenizer.special_ids().unk]);
     }
 
     #[test]
     fn a_corpus_without_words_is_refused() {
-        for kind in [
-            TokenizerKind::WordPiece,
-            TokenizerKind::Bpe,
-            TokenizerKind::Unigram,
-        ] {
-            let config = TokenizerConfig {
-                kind,
-                ..TokenizerConfig::default()
-            };
+        for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
+            let config = TokenizerConfig { kind, ..TokenizerConfig::default() };
             let message = train_on("", &config).unwrap_err().to_string();
             assert!(message.contains("no words"), "{kind:?}: {message}");
         }
@@ -462,10 +376,7 @@ mod tests {
     fn huge_counts_are_scaled_into_32_bits() {
         let counts = vec![("ab".to_owned(), 1 << 40), ("c".to_owned(), 1)];
         let scaled = scale_down(counts);
-        assert!(
-            scaled[0].1 <= 1 << 29 && scaled[0].1 > 1 << 28,
-            "{scaled:?}"
-        );
+        assert!(scaled[0].1 <= 1 << 29 && scaled[0].1 > 1 << 28, "{scaled:?}");
         assert_eq!(scaled[1].1, 1);
     }
 }

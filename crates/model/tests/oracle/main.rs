@@ -2,6 +2,9 @@
 //!
 //! `NYSTROMFORMER_TEST_DEVICE` chooses the device: `flex` (default) or, with the cargo feature, `wgpu`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "worst errors, shown by --success-output")]
+
 mod fixture;
 mod parity;
 mod properties;

@@ -34,8 +34,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = model_folder(&args.model.model)?;
     let device = args.model.device.kind().open()?;
     let model = load_masked_lm(&folder, &device)?;
-    let bytes = fs::read(&args.input)
-        .with_context(|| format!("cannot read `{}`", args.input.display()))?;
+    let bytes =
+        fs::read(&args.input).with_context(|| format!("cannot read `{}`", args.input.display()))?;
     let input = read_input(&bytes, &device)
         .with_context(|| format!("cannot use `{}`", args.input.display()))?;
     check_ids("input_ids", &input.input_ids, model.config().vocab_size)?;
