@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{allocator, failure, logging, output};
+use crate::{allocator, failure, logging, output, signals};
 
 /// Parses `Args`, runs `command`, and turns its result into an exit code.
 pub fn run<Args: Parser>(command: impl FnOnce(Args) -> anyhow::Result<ExitCode>) -> ExitCode {
@@ -12,7 +12,10 @@ pub fn run<Args: Parser>(command: impl FnOnce(Args) -> anyhow::Result<ExitCode>)
     report_panics_in_one_line();
     let args = Args::parse(); // prints usage errors and exits with 2 itself
     logging::init();
-    match command(args) {
+    let result = signals::fail_writes_over_the_size_limit()
+        .map_err(anyhow::Error::from)
+        .and_then(|()| command(args));
+    match result {
         Ok(code) => code,
         Err(error) => {
             let code = failure::exit_code(&error);

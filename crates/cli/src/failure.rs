@@ -23,8 +23,12 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
                 ErrorKind::Io => 7,
             };
         }
-        if cause.is::<InteropError>() {
-            return 4;
+        if let Some(error) = cause.downcast_ref::<InteropError>() {
+            return match error {
+                InteropError::Write { .. } => 7,
+                InteropError::OutputExists { .. } => 2,
+                _ => 4,
+            };
         }
         if cause.is::<ModelError>() {
             return 2;
@@ -44,6 +48,14 @@ mod tests {
     fn codes_follow_the_cause_through_context() {
         let model = ModelError::EmptyInput { shape: [0, 3] };
         assert_eq!(exit_code(&anyhow::Error::from(model).context("while predicting")), 2);
+        let path = std::path::PathBuf::from("runs/exported");
+        let in_use = InteropError::OutputExists { path: path.clone() };
+        assert_eq!(exit_code(&anyhow::Error::from(in_use)), 2);
+        let missing = InteropError::Missing { path: path.clone(), expected: "weights".to_owned() };
+        assert_eq!(exit_code(&anyhow::Error::from(missing)), 4);
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let unwritable = InteropError::Write { path, source };
+        assert_eq!(exit_code(&anyhow::Error::from(unwritable)), 7);
         let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
         assert_eq!(exit_code(&anyhow::Error::from(pipe)), 0);
         let full = io::Error::from(io::ErrorKind::StorageFull);

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::{NystromformerForMaskedLm, NystromformerInput, Semantics};
 use nystromformer_data::TextTokenizer;
 use nystromformer_interop::load_masked_lm;
+use nystromformer_learner::LearnerError;
 use serde::Serialize;
 
 /// One candidate, keyed as in Hugging Face's pipeline.
@@ -37,8 +38,8 @@ impl FillMask {
     /// If the model or its tokenizer cannot be read.
     pub fn load(folder: &Path, device: &Device) -> anyhow::Result<Self> {
         Ok(Self {
-            tokenizer: TextTokenizer::load(folder, true)?,
             model: load_masked_lm(folder, device)?,
+            tokenizer: tokenizer_of_model(folder)?,
             device: device.clone(),
         })
     }
@@ -108,6 +109,17 @@ impl FillMask {
         let positions: Vec<i64> = positions.iter().map(|&position| position as i64).collect();
         Tensor::from_ints(positions.as_slice(), &self.device)
     }
+}
+
+/// The tokenizer in a model folder.
+///
+/// # Errors
+/// [`LearnerError::Checkpoint`], for here it is a part of the model.
+pub fn tokenizer_of_model(folder: &Path) -> Result<TextTokenizer, LearnerError> {
+    TextTokenizer::load(folder, true).map_err(|error| LearnerError::Checkpoint {
+        path: folder.to_owned(),
+        message: format!("no usable tokenizer: {:#}", anyhow::Error::from(error)),
+    })
 }
 
 /// The `top_k` most likely tokens and their probabilities, most likely first.

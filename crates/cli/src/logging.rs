@@ -17,6 +17,8 @@ pub fn init() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would say so on stderr, and panic if that is the closed pipe it cannot write to.
+        .log_internal_errors(false)
         .without_time()
         .init();
 }

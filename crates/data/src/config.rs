@@ -1,9 +1,10 @@
 //! The `[data]` and `[tokenizer]` tables of a config file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::corpus;
 use crate::error::DataError;
 
 /// The value of [`DataConfig::corpus`] that names the built-in sample.
@@ -29,6 +30,9 @@ pub struct DataConfig {
     /// `"sample"`, or a file or folder (searched through) of `.txt`, `.jsonl` and `.parquet` files.
     /// Default: `"sample"`.
     pub corpus: String,
+    /// Train on the sample for as long as there is no text at `corpus`, so that a recipe for a corpus
+    /// that is yet to come starts anywhere. Default: false, a missing corpus is an error.
+    pub sample_if_missing: bool,
     /// JSONL key or Parquet column that holds the text. Default: `"text"`.
     pub text_field: String,
     /// What a document is in `.txt` files; a JSONL line or Parquet row is always one. The validation
@@ -60,6 +64,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             corpus: SAMPLE_CORPUS.to_owned(),
+            sample_if_missing: false,
             text_field: "text".to_owned(),
             document: DocumentUnit::File,
             seq_len: 128,
@@ -75,6 +80,24 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
+    /// Settles [`Self::sample_if_missing`]: the sample becomes the corpus if there is no text at the
+    /// one that is named, which is then returned. Afterwards the key is off, so that a resolved
+    /// config says what is trained on, whatever appears at that path later.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`] if the path is there but cannot be looked at.
+    pub fn settle_corpus(&mut self) -> Result<Option<String>, DataError> {
+        if !std::mem::take(&mut self.sample_if_missing)
+            || self.corpus == SAMPLE_CORPUS
+            || corpus::holds_text(Path::new(&self.corpus))?
+        {
+            return Ok(None);
+        }
+        let sample = SAMPLE_CORPUS.to_owned();
+        Ok(Some(std::mem::replace(&mut self.corpus, sample)))
+    }
+
     /// Checks every value against its range.
     ///
     /// # Errors
@@ -185,5 +208,41 @@ impl TokenizerConfig {
             return Err(DataError::config("tokenizer.max_alphabet", 0, "must be at least 1"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_stands_in_until_there_is_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = folder.path().join("data");
+        let config = DataConfig {
+            corpus: named.to_str().unwrap().to_owned(),
+            sample_if_missing: true,
+            ..DataConfig::default()
+        };
+        let settled = || {
+            let mut config = config.clone();
+            let replaced = config.settle_corpus().unwrap();
+            assert!(!config.sample_if_missing);
+            (config.corpus, replaced)
+        };
+        let sample = (SAMPLE_CORPUS.to_owned(), Some(config.corpus.clone()));
+        assert_eq!(settled(), sample);
+        std::fs::create_dir(&named).unwrap();
+        std::fs::write(named.join("README.md"), "not text to train on").unwrap();
+        assert_eq!(settled(), sample);
+        std::fs::write(named.join("a.txt"), "text").unwrap();
+        assert_eq!(settled(), (config.corpus.clone(), None));
+    }
+
+    #[test]
+    fn a_missing_corpus_stays_missing_unless_told_otherwise() {
+        let mut config = DataConfig { corpus: "nowhere".to_owned(), ..DataConfig::default() };
+        assert_eq!(config.settle_corpus().unwrap(), None);
+        assert_eq!(config.corpus, "nowhere");
     }
 }

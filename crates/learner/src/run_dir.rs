@@ -84,7 +84,10 @@ impl RunDir {
             .open(&lock_path)
             .map_err(LearnerError::io("open", &lock_path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
+            Ok(()) => {
+                disk::sweep(path)?;
+                Ok(Self { path: path.to_path_buf(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(LearnerError::Config(format!(
                 "another trainer is at work in `{}`; wait for it, or choose another `--run-dir`",
                 path.display()
@@ -196,6 +199,17 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("`--resume`"), "{error}");
         RunDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_unfinished_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let litter = directory.path().join("config.toml.scratch-4194305");
+        fs::write(&litter, "seed = ").unwrap();
+        fs::write(directory.path().join("notes.txt"), "mine").unwrap();
+        RunDir::create(directory.path()).unwrap();
+        assert!(!litter.exists());
+        assert!(directory.path().join("notes.txt").exists());
     }
 
     #[test]

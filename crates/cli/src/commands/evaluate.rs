@@ -4,14 +4,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use nystromformer_data::TextTokenizer;
 use nystromformer_interop::load_masked_lm;
 use nystromformer_learner::{
     Experiment, evaluate::evaluate, masked_lm::CorpusBatches, trainer::model_folder,
 };
 use serde_json::json;
 
-use crate::{output, preparation::PreparationNotes};
+use crate::{fill_mask::tokenizer_of_model, output, preparation::PreparationNotes};
 
 /// Measure a model on held-out data; prints one JSON object.
 #[derive(Parser)]
@@ -51,7 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let model = load_masked_lm(&folder, &device)?;
     let notes = PreparationNotes::default();
     let data = CorpusBatches::prepare(&experiment, &|report| notes.report(report))?;
-    if TextTokenizer::load(&folder, true)?.hash() != data.data().tokenizer.hash() {
+    if tokenizer_of_model(&folder)?.hash() != data.data().tokenizer.hash() {
         bail!(
             "`{}` was trained with another tokenizer than `{}` makes: set tokenizer.path={}",
             folder.display(),

@@ -10,7 +10,7 @@ use nystromformer_learner::{
     trainer::{DryRun, RunRequest, Session, model_folder},
 };
 
-use crate::{output, preparation::PreparationNotes, signals, training_report};
+use crate::{output, preparation::PreparationNotes, signals::StopSignals, training_report};
 
 /// Train a model as an experiment file says.
 #[derive(Parser)]
@@ -66,13 +66,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         run_dir: args.run_dir.clone(),
         resume: args.resume,
     };
-    let stop = signals::stop_flag()?;
+    let signals = StopSignals::listen()?;
     let session = Session::open(&request, &|report| notes.report(report))?;
     if let Some(checkpoint) = session.checkpoint() {
         output::note(&format!("resuming from {}", checkpoint.path.display()));
     }
     let mut display = display(&args, session.experiment().trainer.log_every);
-    let outcome = session.train(stop, display.as_mut())?;
+    let outcome = session.train(signals.training_begins(), display.as_mut())?;
     drop(display);
     if outcome.ended_by.exit_code() == 0 {
         let model = model_folder(session.run().path())?;

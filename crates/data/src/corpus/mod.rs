@@ -267,6 +267,20 @@ fn open_source(file: &CorpusFile, options: &ReadOptions) -> Result<Box<dyn Sourc
     })
 }
 
+/// Whether there is anything to read at `path`: a file, or a folder with a file of text in it.
+pub(crate) fn holds_text(path: &Path) -> Result<bool, DataError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let mut files = Vec::new();
+            collect_files(path, &mut files)?;
+            Ok(!files.is_empty())
+        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(DataError::io("open the corpus", path)(error)),
+    }
+}
+
 /// Adds the corpus files under `folder`, passing over hidden entries, other extensions and linked
 /// folders (which could form a loop).
 fn collect_files(folder: &Path, files: &mut Vec<CorpusFile>) -> Result<(), DataError> {

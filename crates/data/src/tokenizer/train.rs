@@ -56,7 +56,10 @@ pub(crate) fn train(
     let mut tokenizer = pipeline(config).map_err(|error| failed(&error))?;
     let counts = count_words(corpus, &tokenizer, progress)?;
     if counts.is_empty() {
-        return Err(DataError::corpus(corpus.name(), "the corpus holds no words"));
+        return Err(DataError::corpus(
+            corpus.name(),
+            "there are no words in it to train a tokenizer on; add text",
+        ));
     }
     let stage = Stage::TrainTokenizer;
     progress.report(ProgressReport { stage, done: 0, total: 0 });

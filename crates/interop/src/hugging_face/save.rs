@@ -45,8 +45,23 @@ pub(super) fn save_weights(
     for (module_path, published) in TO_PUBLISHED {
         store = store.with_key_remapping(module_path, published);
     }
-    model.save_into(&mut store).map_err(|error| InteropError::Write {
-        path,
-        source: std::io::Error::other(error.to_string()),
-    })
+    let unwritable = |source| InteropError::Write { path: path.clone(), source };
+    model
+        .save_into(&mut store)
+        .map_err(|error| unwritable(std::io::Error::other(error.to_string())))?;
+    open_to_readers_of_folder(&path, dir).map_err(unwritable)
+}
+
+/// The weights come from a temporary file, which its owner alone may read: whoever may read the folder may read
+/// them too.
+fn open_to_readers_of_folder(path: &Path, dir: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(dir)?.permissions().mode() & 0o666;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    }
+    #[cfg(not(unix))]
+    let _ = (path, dir);
+    Ok(())
 }

@@ -56,9 +56,29 @@ pub(crate) fn scratch_sibling(path: &Path) -> std::path::PathBuf {
     path.with_file_name(format!("{name}.scratch-{}", std::process::id()))
 }
 
-/// The process id in a scratch name, if it is one.
-pub(crate) fn scratch_owner(name: &str) -> Option<u32> {
-    name.rsplit_once(".scratch-")?.1.parse().ok()
+/// Whether a name is that of a scratch file or directory.
+fn is_scratch(name: &str) -> bool {
+    name.rsplit_once(".scratch-").is_some_and(|(_, process)| process.parse::<u32>().is_ok())
+}
+
+/// Removes the scratch files and directories that killed processes left in `directory`.
+///
+/// Only the holder of the run's lock may call this: it takes everything with a scratch name for
+/// litter.
+pub(crate) fn sweep(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory).map_err(LearnerError::io("read", directory))? {
+        let entry = entry.map_err(LearnerError::io("read", directory))?;
+        if !is_scratch(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let litter = entry.path();
+        tracing::info!(path = %litter.display(), "removing what a killed process left unfinished");
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed =
+            if is_directory { fs::remove_dir_all(&litter) } else { fs::remove_file(&litter) };
+        removed.map_err(LearnerError::io("remove", &litter))?;
+    }
+    Ok(())
 }
 
 #[cfg(not(test))]

@@ -33,13 +33,7 @@ impl CheckpointStore {
     /// [`LearnerError::Io`] if the directory cannot be made or read.
     pub fn open(directory: PathBuf) -> Result<Self> {
         fs::create_dir_all(&directory).map_err(LearnerError::io("create", &directory))?;
-        for name in names(&directory)? {
-            if disk::scratch_owner(&name).is_some() {
-                let litter = directory.join(&name);
-                tracing::info!(path = %litter.display(), "removing an unfinished checkpoint");
-                fs::remove_dir_all(&litter).map_err(LearnerError::io("remove", &litter))?;
-            }
-        }
+        disk::sweep(&directory)?;
         Ok(Self { directory })
     }
 
@@ -164,14 +158,17 @@ impl CheckpointStore {
         Ok(Checkpoint { path, manifest })
     }
 
-    /// Keeps the newest `keep_last` checkpoints and the one at step `best`, and removes the others.
+    /// After the one at step `saved` was written: keeps the newest `keep_last` checkpoints up to it
+    /// and the one at step `best`, and removes the others.
     ///
-    /// A checkpoint that cannot be removed is left with a warning: it costs space, not the run.
+    /// Checkpoints beyond `saved` are damaged ones that were passed over; training writes them anew
+    /// when it gets there, and until then they must not count as kept. A checkpoint that cannot be removed is left with a warning: it costs space, not the run.
     ///
     /// # Errors
     /// [`LearnerError::Io`] if the directory cannot be read.
-    pub fn retire(&self, keep_last: usize, best: Option<usize>) -> Result<()> {
-        let steps = self.steps()?;
+    pub fn retire(&self, saved: usize, keep_last: usize, best: Option<usize>) -> Result<()> {
+        let mut steps = self.steps()?;
+        steps.retain(|&step| step <= saved);
         let retired = steps.len().saturating_sub(keep_last.max(1));
         for &step in &steps[..retired] {
             if Some(step) != best
@@ -353,8 +350,20 @@ mod tests {
         for step in 1..=6 {
             save(&store, step).unwrap();
         }
-        store.retire(2, Some(3)).unwrap();
+        store.retire(6, 2, Some(3)).unwrap();
         assert_eq!(store.steps().unwrap(), [3, 5, 6]);
+    }
+
+    #[test]
+    fn retirement_does_not_take_a_damaged_newer_checkpoint_for_a_kept_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::open(directory.path().to_path_buf()).unwrap();
+        for step in [2, 3, 5] {
+            save(&store, step).unwrap();
+        }
+        fs::write(store.path(5).join("config.json"), "").unwrap();
+        store.retire(3, 1, None).unwrap();
+        assert_eq!(newest(&store), Some(3));
     }
 
     #[test]

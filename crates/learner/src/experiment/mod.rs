@@ -29,7 +29,7 @@ use crate::error::{LearnerError, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::run_dir::differences;
 use crate::schedule::Schedule;
-use merge::Layers;
+use merge::{Layers, Origin};
 
 /// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
 /// model's own section is a struct of the model crate, which knows nothing of files.
@@ -134,10 +134,12 @@ impl LoadedExperiment {
 
 impl Experiment {
     /// Loads an experiment: follows `extends`, applies `overrides` (`section.key=value`) in order,
-    /// checks everything.
+    /// checks everything, and settles [`DataConfig::sample_if_missing`], with a warning if the
+    /// sample stands in.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] with every problem found, each with its file and line.
+    /// [`LearnerError::Config`] with every problem found, each with its file and line;
+    /// [`LearnerError::Io`] if the corpus cannot be looked at.
     pub fn load(path: &Path, overrides: &[String]) -> Result<LoadedExperiment> {
         let mut layers = Layers::read(path)?;
         for assignment in overrides {
@@ -165,11 +167,11 @@ impl Experiment {
                 None => format!("`{key}`: {problem}"),
             })
             .collect();
-        if problems.is_empty() {
-            Ok(LoadedExperiment { experiment, layers })
-        } else {
-            Err(refuse(&problems))
+        if !problems.is_empty() {
+            return Err(refuse(&problems));
         }
+        settle_corpus(&mut experiment.data, &layers)?;
+        Ok(LoadedExperiment { experiment, layers })
     }
 
     /// Checks every value and every relation between sections.
@@ -258,6 +260,22 @@ impl Experiment {
     }
 }
 
+/// Turns to the sample where the experiment allows it and there is no text yet.
+fn settle_corpus(data: &mut DataConfig, layers: &Layers) -> Result<()> {
+    let overridden = |key| layers.origin(key) == Some(&Origin::Override);
+    // A corpus named on the command line is meant: misspelt, it must not become the sample.
+    if overridden("data.corpus") && !overridden("data.sample_if_missing") {
+        data.sample_if_missing = false;
+    }
+    if let Some(named) = data.settle_corpus()? {
+        tracing::warn!(
+            "there is no text in `{named}` yet, so this trains on the built-in sample; put .txt, \
+             .jsonl or .parquet files there, or name another place with `--set data.corpus=PATH`"
+        );
+    }
+    Ok(())
+}
+
 fn refuse(problems: &[String]) -> LearnerError {
     LearnerError::Config(match problems {
         [problem] => problem.clone(),
@@ -327,6 +345,15 @@ mod tests {
         for name in ["../x", "a/b", ".hidden"] {
             assert!(load(&format!("name = \"{name}\""), &[]).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_sample_stands_in_for_text_that_is_yet_to_come_but_not_for_a_misspelt_override() {
+        let text = "[data]\ncorpus = \"nowhere/data\"\nsample_if_missing = true\n";
+        let data = load(text, &[]).unwrap().experiment.data;
+        assert_eq!((data.corpus.as_str(), data.sample_if_missing), ("sample", false));
+        let data = load(text, &["data.corpus=nowhere/else"]).unwrap().experiment.data;
+        assert_eq!((data.corpus.as_str(), data.sample_if_missing), ("nowhere/else", false));
     }
 
     fn schedules() -> impl Strategy<Value = Schedule> {

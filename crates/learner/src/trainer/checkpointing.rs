@@ -13,7 +13,8 @@ use burn::tensor::Device;
 use nystromformer_interop::{load_masked_lm, load_masked_lm_weights, save_masked_lm};
 
 use super::learner::Learner;
-use crate::checkpoint::{Checkpoint, CheckpointStore, disk};
+use crate::checkpoint::manifest::MANIFEST;
+use crate::checkpoint::{Checkpoint, CheckpointStore, Manifest, disk};
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::masked_lm::BatchSource;
@@ -86,12 +87,17 @@ impl<'a> Learner<'a> {
 }
 
 /// The folder with `config.json` and weights that `path` stands for: the best checkpoint of a run
-/// (the newest valid one if the best is gone or none was evaluated), or `path` itself.
+/// (the newest valid one if the best is gone or none was evaluated), or `path` itself, whose files
+/// are verified if it is a checkpoint.
 ///
 /// # Errors
-/// [`LearnerError::Checkpoint`] if `path` is a run without a usable checkpoint.
+/// [`LearnerError::Checkpoint`] if `path` is a run without a usable checkpoint, or a damaged
+/// checkpoint.
 pub fn model_folder(path: &Path) -> Result<std::path::PathBuf> {
     if !RunDir::holds_run(path) {
+        if path.join(MANIFEST).is_file() {
+            Manifest::verify(path)?;
+        }
         return Ok(path.to_path_buf());
     }
     let store = RunDir::checkpoints_of(path);
@@ -100,7 +106,14 @@ pub fn model_folder(path: &Path) -> Result<std::path::PathBuf> {
     })?;
     let best = newest.manifest.state.best_evaluation.map(|best| best.step);
     Ok(match best {
-        Some(step) => store.valid(step).map_or(newest.path, |checkpoint| checkpoint.path),
+        Some(step) => match store.valid(step) {
+            Ok(checkpoint) => checkpoint.path,
+            Err(error) => {
+                let newest = newest.path;
+                tracing::warn!("taking `{}` for the best checkpoint: {error}", newest.display());
+                newest
+            }
+        },
         None => newest.path,
     })
 }

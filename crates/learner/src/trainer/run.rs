@@ -195,7 +195,7 @@ impl<'a> Trainer<'a> {
         self.saved_step = Some(step);
         self.progress.note(&format!("saved {}", checkpoint.path.display()));
         let best = self.learner.state().best_evaluation.map(|best| best.step);
-        self.store.retire(self.learner.experiment.trainer.keep_last, best)
+        self.store.retire(step, self.learner.experiment.trainer.keep_last, best)
     }
 
     fn summary(&self, ended_by: EndedBy) -> Summary {

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::NystromformerInput;
+use nystromformer::{NystromformerConfig, NystromformerInput};
 use nystromformer_interop::load_masked_lm;
-use nystromformer_learner::trainer::model_folder;
+use nystromformer_learner::{LearnerError, trainer::model_folder};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::ModelArgs;
@@ -34,14 +34,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = model_folder(&args.model.model)?;
     let device = args.model.device.kind().open()?;
     let model = load_masked_lm(&folder, &device)?;
-    let bytes =
-        fs::read(&args.input).with_context(|| format!("cannot read `{}`", args.input.display()))?;
-    let input = read_input(&bytes, &device)
-        .with_context(|| format!("cannot use `{}`", args.input.display()))?;
-    check_ids("input_ids", &input.input_ids, model.config().vocab_size)?;
-    if let Some(types) = &input.token_type_ids {
-        check_ids("token_type_ids", types, model.config().type_vocab_size)?;
-    }
+    let input = read_input(&args.input, model.config(), &device).map_err(|error| {
+        LearnerError::Data(format!("cannot use `{}`: {error:#}", args.input.display()))
+    })?;
 
     let mut outputs = BTreeMap::new();
     outputs.insert("logits".to_owned(), float_tensor(model.forward(input.clone())?)?);
@@ -53,8 +48,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     write_outputs(&outputs, &args.output)
 }
 
-fn read_input(bytes: &[u8], device: &Device) -> anyhow::Result<NystromformerInput> {
-    let file = SafeTensors::deserialize(bytes).context("it is not a safetensors file")?;
+/// The input in a file, checked against the model that will read it.
+fn read_input(
+    path: &Path,
+    config: &NystromformerConfig,
+    device: &Device,
+) -> anyhow::Result<NystromformerInput> {
+    let bytes = fs::read(path)?;
+    let file = SafeTensors::deserialize(&bytes).context("it is not a safetensors file")?;
     let tensor = |name: &str| -> anyhow::Result<Option<Tensor<2, Int>>> {
         let Ok(view) = file.tensor(name) else {
             return Ok(None);
@@ -75,6 +76,10 @@ fn read_input(bytes: &[u8], device: &Device) -> anyhow::Result<NystromformerInpu
     let mut input = NystromformerInput::new(input_ids);
     input.attention_mask = tensor("attention_mask")?;
     input.token_type_ids = tensor("token_type_ids")?;
+    check_ids("input_ids", &input.input_ids, config.vocab_size)?;
+    if let Some(types) = &input.token_type_ids {
+        check_ids("token_type_ids", types, config.type_vocab_size)?;
+    }
     Ok(input)
 }
 

@@ -2,8 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use anyhow::Context;
-use nystromformer_learner::trainer::model_folder;
+use nystromformer_learner::{LearnerError, trainer::model_folder};
 
 use super::ModelArgs;
 use crate::{fill_mask::FillMask, output};
@@ -25,7 +24,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let filler = FillMask::load(&folder, &args.model.device.kind().open()?)?;
     if args.texts.is_empty() {
         for line in io::stdin().lock().lines() {
-            print(&filler, &line.context("cannot read stdin as UTF-8 text")?, args.top_k)?;
+            let line = line.map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => {
+                    LearnerError::Data("stdin is not UTF-8 text".to_owned()).into()
+                }
+                _ => anyhow::Error::from(error).context("cannot read stdin"),
+            })?;
+            print(&filler, &line, args.top_k)?;
         }
     } else {
         for text in &args.texts {

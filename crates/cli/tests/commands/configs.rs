@@ -1,0 +1,94 @@
+//! The experiments that are shipped.
+
+use std::{fs, path::PathBuf};
+
+use nystromformer_learner::Experiment;
+
+use crate::workshop::{TRAIN, Workshop, command, finish, repository};
+
+fn shipped() -> Vec<PathBuf> {
+    let mut folders = vec![repository().join("configs")];
+    let mut configs = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                configs.push(path);
+            }
+        }
+    }
+    configs.sort();
+    configs
+}
+
+#[test]
+fn every_config_is_valid_and_says_how_to_run_it() {
+    let configs = shipped();
+    assert!(configs.len() >= 6, "{configs:?}");
+    for path in configs {
+        let loaded = Experiment::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let resolved = loaded.experiment.to_toml();
+        assert_eq!(toml_again(&resolved), loaded.experiment, "{}", path.display());
+        let relative = path.strip_prefix(repository()).unwrap().display().to_string();
+        let text = fs::read_to_string(&path).unwrap();
+        let part = relative.starts_with("configs/base/");
+        assert!(part || text.contains(&format!("--bin train -- {relative}")), "{relative}");
+    }
+}
+
+fn toml_again(text: &str) -> Experiment {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, text).unwrap();
+    Experiment::load(&path, &[]).unwrap().experiment
+}
+
+#[test]
+fn the_papers_recipe_is_the_papers() {
+    let path = repository().join("configs/mlm512.toml");
+    let Experiment { model, trainer, optimizer, data, .. } =
+        Experiment::load(&path, &[]).unwrap().experiment;
+    assert_eq!((model.hidden_size, model.num_hidden_layers, model.num_landmarks), (768, 12, 64));
+    assert_eq!((trainer.batch_size, trainer.max_steps, data.seq_len), (256, 500_000, 512));
+    assert_eq!((optimizer.learning_rate, optimizer.epsilon), (1e-4, 1e-6));
+}
+
+#[test]
+fn the_sample_stands_in_until_there_is_text_and_the_run_keeps_it() {
+    let workshop = Workshop::new();
+    let tiny = repository().canonicalize().unwrap().join("configs/tiny/mlm.toml");
+    let (config, run, text) =
+        (workshop.text("later.toml"), workshop.text("run"), workshop.text("later"));
+    let content = format!(
+        "extends = \"{}\"\n[data]\ncorpus = \"{text}\"\nsample_if_missing = true\ncache_dir = \"{}\"\n\
+         [trainer]\nmax_steps = 2\n",
+        tiny.display(),
+        workshop.text("cache")
+    );
+    fs::write(&config, content).unwrap();
+    let train = |config: &str, arguments: &[&str]| {
+        let mut train = command(TRAIN);
+        train.args([config, "--run-dir", &run]).args(arguments);
+        finish(train)
+    };
+    let first = train(&config, &[]).succeeded();
+    for part in
+        [&format!("`{text}`"), "built-in sample", ".txt, .jsonl or .parquet", "data.corpus="]
+    {
+        assert!(first.stderr.contains(part), "{}", first.stderr);
+    }
+    let resolved = fs::read_to_string(workshop.path("run/config.toml")).unwrap();
+    assert!(resolved.contains("corpus = \"sample\""), "{resolved}");
+    train(&config, &["--resume"]).succeeded();
+
+    fs::create_dir(&text).unwrap();
+    fs::copy(workshop.path("corpus.txt"), workshop.path("later/corpus.txt")).unwrap();
+    let message = train(&config, &["--resume"]).refused(2);
+    assert!(message.contains(&format!("data.corpus: was `sample`, now `{text}`")), "{message}");
+    train(&workshop.text("run/config.toml"), &["--resume"]).succeeded();
+
+    // A corpus named by hand is meant.
+    train(&config, &["--dry-run", "--set", "data.corpus=nowhere"]).refused(3);
+}

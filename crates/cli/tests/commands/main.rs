@@ -1,0 +1,26 @@
+//! The commands as their users meet them: built binaries, exit codes, and what is left on the disk.
+//!
+//! Every test has a [`workshop::Workshop`], a temporary folder with a little text, and trains the tiny
+//! configuration there in a fraction of a second.
+//!
+//! | module | |
+//! |---|---|
+//! | `run_directory` | what `train` leaves, and what it refuses to touch |
+//! | `refusals` | wrong input: exit code, one line, what to do |
+//! | `stopping` | signals, kill -9, full disks, and the same bits after a resume |
+//! | `corpora` | the three forms of text, tokenizers from files, `prepare` |
+//! | `predictions` | `evaluate`, `predict`, `export`, `import` |
+//! | `configs` | the experiments that are shipped |
+//! | `small_commands` | `bench`, `completions`, `--help`, closed pipes |
+
+#![cfg(unix)] // signals and file-size limits are sent and set as Unix does it
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod configs;
+mod corpora;
+mod predictions;
+mod refusals;
+mod run_directory;
+mod small_commands;
+mod stopping;
+mod workshop;

@@ -1,0 +1,256 @@
+//! `evaluate`, `predict`, `export` and `import` on a trained model.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::Value;
+
+use crate::workshop::{
+    EVALUATE, EXPORT, Finished, IMPORT, PREDICT, STEPS, Workshop, checkpoint, command, finish,
+    keys, read_json,
+};
+
+fn fill_mask(model: &Path, arguments: &[&str]) -> Command {
+    let mut predict = command(PREDICT);
+    predict.args(["fill-mask", "--model"]).arg(model).args(arguments);
+    predict
+}
+
+#[test]
+fn evaluate_repeats_the_evaluation_of_the_run() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    let model = run.display().to_string();
+    let evaluate = |arguments: &[&str], further: &[&str]| {
+        let arguments =
+            [&["--model", &model, "--config", "configs/tiny/mlm.toml"], arguments].concat();
+        finish(workshop.on_tiny(EVALUATE, &arguments, further))
+    };
+    let result = evaluate(&[], &[]).succeeded().json();
+    assert_eq!(keys(&result), ["accuracy", "loss", "perplexity", "split"]);
+    let best = &read_json(&run.join("summary.json"))["best_evaluation"];
+    for metric in ["loss", "accuracy", "perplexity"] {
+        assert_eq!(result[metric], best[metric], "{metric}");
+    }
+    assert!(evaluate(&["--split", "test"], &[]).refused(2).contains("`--split test`"));
+    let message = evaluate(&[], &["tokenizer.vocab_size=70"]).refused(2);
+    assert!(
+        message.contains("another tokenizer") && message.contains("tokenizer.path="),
+        "{message}"
+    );
+}
+
+#[test]
+fn fill_mask_answers_as_the_pipeline_of_hugging_face_does() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    let answer =
+        finish(fill_mask(&run, &["--top-k", "3", "the [MASK] sees the dog"])).succeeded().json();
+    let candidates = answer.as_array().unwrap();
+    assert_eq!(candidates.len(), 3);
+    let mut last = 1.0;
+    for candidate in candidates {
+        assert_eq!(keys(candidate), ["score", "sequence", "token", "token_str"]);
+        let score = candidate["score"].as_f64().unwrap();
+        assert!(score > 0.0 && score <= last, "{answer}");
+        last = score;
+        let (token, sequence) = (&candidate["token_str"], candidate["sequence"].as_str().unwrap());
+        assert!(
+            sequence.contains(token.as_str().unwrap()) && sequence.ends_with("sees the dog"),
+            "{answer}"
+        );
+    }
+    let default = finish(fill_mask(&run, &["the [MASK] sees"])).succeeded().json();
+    assert_eq!(default.as_array().unwrap().len(), 5);
+    let two = finish(fill_mask(&run, &["the [MASK] sees the [MASK]"])).succeeded().json();
+    assert_eq!(
+        two.as_array().unwrap().iter().map(|mask| mask.as_array().unwrap().len()).sum::<usize>(),
+        10
+    );
+}
+
+#[test]
+fn fill_mask_reads_a_text_a_line_from_stdin() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    let with_stdin = |text: &[u8]| {
+        let mut predict = fill_mask(&run, &[]);
+        predict.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = predict.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text).unwrap();
+        let output = child.wait_with_output().unwrap();
+        Finished {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    };
+    let texts = ["the [MASK] sees", "all [MASK]."];
+    let answers = with_stdin(texts.join("\n").as_bytes()).succeeded().json_lines();
+    let arguments = finish(fill_mask(&run, &texts)).succeeded().json_lines();
+    assert_eq!(answers.len(), 2);
+    assert_eq!(answers, arguments);
+    assert!(with_stdin(b"caf\xe9 [MASK]\n").refused(3).contains("UTF-8"));
+}
+
+#[test]
+fn fill_mask_says_what_it_cannot_fill() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    let message = finish(fill_mask(&run, &["no mask here"])).refused(2);
+    assert!(message.contains("`no mask here`") && message.contains("[MASK]"), "{message}");
+    let long = "cat ".repeat(40) + "[MASK]";
+    let message = finish(fill_mask(&run, &[&long])).refused(2);
+    assert!(message.contains("32"), "{message}");
+}
+
+/// Writes a safetensors file of I64 tensors.
+fn write_ids(path: &Path, tensors: &[(&str, &[usize], &[i64])]) {
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, _, values)| values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        (*name, TensorView::new(Dtype::I64, shape.to_vec(), bytes).unwrap())
+    });
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+fn features(workshop: &Workshop, model: &str, input: &str, arguments: &[&str]) -> Finished {
+    let mut predict = command(PREDICT);
+    predict.args(["features", "--model", &workshop.text(model), "--input", &workshop.text(input)]);
+    predict.args(["--output", &workshop.text("out.safetensors")]).args(arguments);
+    finish(predict)
+}
+
+/// Shape and values of every tensor that `predict features` wrote.
+fn outputs(workshop: &Workshop) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let bytes = fs::read(workshop.path("out.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    file.iter()
+        .map(|(name, tensor)| {
+            assert_eq!(tensor.dtype(), Dtype::F32);
+            let (values, _) = tensor.data().as_chunks();
+            let values = values.iter().map(|&value| f32::from_le_bytes(value)).collect();
+            (name.to_owned(), (tensor.shape().to_vec(), values))
+        })
+        .collect()
+}
+
+fn export(model: &Path, output: &Path) -> Finished {
+    let mut export = command(EXPORT);
+    export.arg("--model").arg(model).arg("--output").arg(output);
+    finish(export)
+}
+
+#[test]
+fn features_are_those_of_the_run_in_its_checkpoint_and_in_its_export() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    export(&run, &workshop.path("exported")).succeeded();
+    let ids: Vec<i64> = (0..24).map(|index| 5 + index % 50).collect();
+    let mut mask = vec![1; 24];
+    mask[19..].fill(0);
+    let shape = [2, 12].as_slice();
+    write_ids(
+        &workshop.path("in.safetensors"),
+        &[
+            ("input_ids", shape, &ids),
+            ("attention_mask", shape, &mask),
+            ("token_type_ids", shape, &[0; 24]),
+        ],
+    );
+    let newest = format!("run/checkpoints/step-{STEPS:08}");
+    let of = ["run", &newest, "exported"].map(|model| {
+        features(&workshop, model, "in.safetensors", &["--hidden-states"]).succeeded();
+        outputs(&workshop)
+    });
+    assert_eq!(of[0], of[1]);
+    assert_eq!(of[0], of[2]);
+    let names: Vec<&str> = of[0].keys().map(String::as_str).collect();
+    assert_eq!(names, ["hidden_states.0", "hidden_states.1", "hidden_states.2", "logits"]);
+    let vocab_size =
+        read_json(&workshop.path("exported/config.json"))["vocab_size"].as_u64().unwrap();
+    assert_eq!(of[0]["logits"].0, [2, 12, vocab_size as usize]);
+    assert_eq!(of[0]["hidden_states.2"].0, [2, 12, 32]);
+    assert!(of[0]["logits"].1.iter().all(|value| value.is_finite()));
+
+    features(&workshop, "run", "in.safetensors", &[]).succeeded();
+    assert_eq!(outputs(&workshop).keys().collect::<Vec<_>>(), ["logits"]);
+}
+
+#[test]
+fn features_of_an_unusable_file_name_the_tensor() {
+    let workshop = Workshop::new();
+    workshop.trained("run");
+    let input = workshop.path("in.safetensors");
+    let refused = |code, part: &str| {
+        let message = features(&workshop, "run", "in.safetensors", &[]).refused(code);
+        assert!(message.contains(part), "{message}");
+        assert!(!workshop.path("out.safetensors").exists());
+    };
+    refused(3, "in.safetensors");
+    fs::write(&input, "{}").unwrap();
+    refused(3, "not a safetensors file");
+    write_ids(&input, &[("ids", &[1, 4], &[5; 4])]);
+    refused(3, "`input_ids`");
+    write_ids(&input, &[("input_ids", &[4], &[5; 4])]);
+    refused(3, "[batch, seq_len]");
+    write_ids(&input, &[("input_ids", &[1, 4], &[5, 6, 4000, 7])]);
+    refused(3, "`4000`");
+    write_ids(&input, &[("input_ids", &[1, 4], &[5, 6, -1, 7])]);
+    refused(3, "`-1`");
+    write_ids(&input, &[("input_ids", &[1, 40], &[5; 40])]);
+    refused(2, "`40`");
+    write_ids(&input, &[("input_ids", &[1, 4], &[5; 4]), ("attention_mask", &[1, 3], &[1; 3])]);
+    refused(2, "attention_mask");
+}
+
+#[test]
+fn export_and_import_give_the_weights_back_byte_for_byte() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    let exported = workshop.path("exported");
+    let said = export(&run, &exported).succeeded();
+    // transformers computes another padding and length: the user is told.
+    assert!(said.stdout.is_empty() && said.stderr.contains("note: "), "{}", said.stderr);
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"] {
+        assert!(exported.join(name).is_file(), "{name}");
+    }
+    let mut import = command(IMPORT);
+    import.arg("--from").arg(&exported).args(["--output", &workshop.text("imported")]);
+    finish(import).succeeded();
+    let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+    assert!(weights(&exported) == weights(&checkpoint(&run, STEPS)));
+    assert!(weights(&exported) == weights(&workshop.path("imported")));
+
+    let message = export(&run, &exported).refused(2);
+    assert!(message.contains("exported`") && message.contains("nothing was written"), "{message}");
+    export(&workshop.path("nowhere"), &workshop.path("other")).refused(4);
+}
+
+#[test]
+fn an_export_starts_another_run() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    export(&run, &workshop.path("exported")).succeeded();
+    let first_loss = |run: &str, settings: &[&str]| -> Value {
+        finish(workshop.train(run, &[settings, &["trainer.max_steps=1"]].concat())).succeeded();
+        crate::workshop::metrics(&workshop.path(run))[0]["loss"].clone()
+    };
+    let fresh = first_loss("fresh", &[]);
+    let [from_export, from_run] = ["exported", "run"].map(|model| {
+        first_loss(
+            &format!("from-{model}"),
+            &[&format!("model.init_from={}", workshop.text(model))],
+        )
+    });
+    assert_eq!(from_export, from_run);
+    assert!(from_run.as_f64() < fresh.as_f64(), "{from_run} {fresh}");
+}

@@ -1,0 +1,174 @@
+//! Wrong input: the exit code, one message, and what to do.
+
+use std::fs;
+
+use crate::workshop::{
+    EXPORT, PREDICT, STEPS, TRAIN, Workshop, checkpoint, command, finish, metrics,
+};
+
+fn assert_contains(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_file_line_and_nearest_key() {
+    let workshop = Workshop::new();
+    let config = workshop.text("misspelt.toml");
+    fs::write(&config, "seed = 1\n\n[trainer]\nmax_step = 5\n").unwrap();
+    let mut train = command(TRAIN);
+    train.args([&config, "--run-dir", &workshop.text("run")]);
+    let message = finish(train).refused(2);
+    assert_contains(
+        &message,
+        &["misspelt.toml:4: ", "`trainer.max_step` = `5`", "`trainer.max_steps`"],
+    );
+    assert!(!workshop.path("run").exists());
+}
+
+#[test]
+fn wrong_values_of_the_configuration_exit_with_two() {
+    let workshop = Workshop::new();
+    for (setting, parts) in [
+        ("trainer.batch_size=0", &["--set: `trainer.batch_size`", "`0`"][..]),
+        ("optimizer.learning_rate=-1", &["`optimizer.learning_rate`", "`-1`"]),
+        ("schedule.kind=linaer", &["`linaer`", "`linear`"]),
+        ("model.num_attention_heads=5", &["hidden_size = `32`", "num_attention_heads = 5"]),
+        ("data.seq_len=4000", &["`data.seq_len`", "4000"]),
+        ("data.mlm_probability=2", &["`data.mlm_probability`", "`2`"]),
+        ("device=gpu", &["`device`", "`gpu`"]),
+        ("trainer.max_steps", &["`--set trainer.max_steps`", "section.key=value"]),
+    ] {
+        let message = finish(workshop.train("run", &[setting])).refused(2);
+        assert_contains(&message, parts);
+    }
+    assert!(!workshop.path("run/config.toml").exists());
+    let mut train = command(TRAIN);
+    train.arg(workshop.text("nowhere.toml"));
+    assert_contains(&finish(train).refused(2), &["nowhere.toml", "No such file"]);
+}
+
+#[test]
+fn unusable_text_exits_with_three_and_names_its_place() {
+    let workshop = Workshop::new();
+    fs::create_dir(workshop.path("empty")).unwrap();
+    fs::write(workshop.path("blank.txt"), "\n \n").unwrap();
+    fs::write(workshop.path("one.txt"), "one document only").unwrap();
+    fs::write(workshop.path("bad.jsonl"), "{\"text\": \"fine\"}\n{\"text\": oops}\n").unwrap();
+    fs::write(workshop.path("other.jsonl"), "{\"body\": \"fine\"}\n").unwrap();
+    fs::write(workshop.path("latin.txt"), b"fine\ncaf\xe9\n").unwrap();
+    fs::write(workshop.path("fake.parquet"), "this is not Parquet").unwrap();
+    fs::write(workshop.path("book.pdf"), "%PDF").unwrap();
+    for (corpus, parts) in [
+        ("nowhere", &["nowhere`", "no such file", "\"sample\""][..]),
+        ("empty", &["empty`", ".txt, .jsonl or .parquet"]),
+        ("blank.txt", &["blank.txt`", "no words in it"]),
+        ("one.txt", &["only one document"]),
+        ("bad.jsonl", &["bad.jsonl:2: "]),
+        ("other.jsonl", &["other.jsonl:1: ", "`body`"]),
+        ("latin.txt", &["latin.txt:2: ", "UTF-8"]),
+        ("fake.parquet", &["fake.parquet"]),
+        ("book.pdf", &["unknown extension"]),
+    ] {
+        let setting = format!("data.corpus={}", workshop.text(corpus));
+        let message = finish(workshop.train("run", &[&setting])).refused(3);
+        assert_contains(&message, parts);
+    }
+    let message = finish(workshop.train("run", &["tokenizer.path=nowhere/vocab.txt"])).refused(3);
+    assert_contains(&message, &["nowhere/vocab.txt"]);
+    // None of these began a run.
+    finish(workshop.train("run", &[])).succeeded();
+}
+
+#[test]
+fn unusable_models_exit_with_four() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    let predict = |model: &str| {
+        let mut predict = command(PREDICT);
+        predict.args(["fill-mask", "--model", &workshop.text(model), "the [MASK] sees"]);
+        finish(predict)
+    };
+    assert_contains(&predict("nowhere").refused(4), &["nowhere"]);
+
+    // In a folder without a manifest the weights speak for themselves.
+    let mut export = command(EXPORT);
+    export.args(["--model", &workshop.text("run"), "--output", &workshop.text("exported")]);
+    finish(export).succeeded();
+    let weights = fs::read(workshop.path("exported/model.safetensors")).unwrap();
+    for length in [0, 7, 100, weights.len() / 2, weights.len() - 1] {
+        fs::write(workshop.path("exported/model.safetensors"), &weights[..length]).unwrap();
+        assert_contains(
+            &predict("exported").refused(4),
+            &["exported/model.safetensors", "damaged"],
+        );
+    }
+    fs::write(workshop.path("exported/model.safetensors"), &weights).unwrap();
+    fs::write(workshop.path("exported/tokenizer.json"), "{").unwrap();
+    assert_contains(&predict("exported").refused(4), &["exported", "tokenizer"]);
+
+    // A flipped bit that leaves the file well-formed is known by its hash.
+    let newest = checkpoint(&run, STEPS).join("model.safetensors");
+    let mut flipped = fs::read(&newest).unwrap();
+    *flipped.last_mut().unwrap() ^= 1;
+    fs::write(&newest, flipped).unwrap();
+    let message = predict(&format!("run/checkpoints/step-{STEPS:08}")).refused(4);
+    assert_contains(&message, &["step-00000006", "model.safetensors"]);
+
+    // A run has others, older ones, and says so.
+    let older = predict("run").succeeded();
+    assert_contains(&older.stderr, &["step-00000006", "model.safetensors"]);
+    for step in [3, 4] {
+        fs::write(checkpoint(&run, step).join("manifest.json"), "{}").unwrap();
+    }
+    assert_contains(&predict("run").refused(4), &["step-00000006"]);
+    assert_contains(&finish(workshop.resume("run", &[])).refused(4), &["step-00000006"]);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_exits_with_five_and_keeps_the_last_checkpoint() {
+    let workshop = Workshop::new();
+    let message = finish(workshop.train(
+        "run",
+        &[
+            "optimizer.learning_rate=1e30",
+            "trainer.max_grad_norm=0",
+            "trainer.max_skipped_steps=2",
+            "trainer.checkpoint_every=1",
+        ],
+    ))
+    .refused(5);
+    assert_contains(&message, &["`2` steps in a row", "`optimizer.learning_rate`"]);
+    // Named in the message, and whole.
+    let named = message.split('`').find(|part| part.contains("checkpoints/step-")).unwrap();
+    let mut export = command(EXPORT);
+    export.args(["--model", named, "--output", &workshop.text("exported")]);
+    finish(export).succeeded();
+    let lines = metrics(&workshop.path("run"));
+    let skipped: Vec<_> = lines.iter().filter(|line| line["skipped"] == true).collect();
+    assert_eq!(skipped.len(), 2);
+    assert!(skipped.iter().all(|line| line["loss"].is_null() || line["grad_norm"].is_null()));
+}
+
+#[cfg(not(feature = "rocm"))]
+#[test]
+fn a_device_that_is_not_compiled_in_exits_with_six() {
+    let workshop = Workshop::new();
+    let message = finish(workshop.train("run", &["device=rocm"])).refused(6);
+    assert_contains(&message, &["`rocm`", "`--features rocm`"]);
+}
+
+#[test]
+fn what_cannot_be_written_exits_with_seven() {
+    let workshop = Workshop::new();
+    fs::write(workshop.path("file"), "").unwrap();
+    let message = finish(workshop.train("file/run", &[])).refused(7);
+    assert_contains(&message, &["file/run`"]);
+    let setting = format!("data.cache_dir={}", workshop.text("file/cache"));
+    assert_contains(&finish(workshop.train("run", &[&setting])).refused(7), &["file/cache`"]);
+    let run = workshop.trained("other");
+    let mut export = command(EXPORT);
+    export.arg("--model").arg(&run).args(["--output", &workshop.text("file/exported")]);
+    assert_contains(&finish(export).refused(7), &["file"]);
+}

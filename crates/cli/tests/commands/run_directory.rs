@@ -1,0 +1,153 @@
+//! What `train` leaves, and what it refuses to touch.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::workshop::{
+    STEPS, TRAIN, Workshop, checkpoint, command, finish, keys, metrics, read_json, repository,
+    signal,
+};
+
+#[test]
+fn a_run_leaves_what_is_promised() {
+    let workshop = Workshop::new();
+    let finished = finish(workshop.train("run", &[])).succeeded();
+    let run = workshop.path("run");
+
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(config.contains(&workshop.text("corpus.txt")), "{config}");
+
+    let lines = metrics(&run);
+    let of = |split: &str| -> Vec<&Value> {
+        lines.iter().filter(|line| line["split"] == split).collect()
+    };
+    let steps: Vec<u64> = of("train").iter().map(|line| line["step"].as_u64().unwrap()).collect();
+    assert_eq!(steps, (1..=STEPS as u64).collect::<Vec<_>>());
+    for line in of("train") {
+        assert_eq!(
+            keys(line),
+            [
+                "elapsed_s",
+                "grad_norm",
+                "learning_rate",
+                "loss",
+                "split",
+                "step",
+                "tokens_per_second"
+            ]
+        );
+    }
+    let evaluated: Vec<&Value> = of("validation").iter().map(|line| &line["step"]).collect();
+    assert_eq!(evaluated, [3, 6]);
+    for line in of("validation") {
+        assert_eq!(keys(line), ["accuracy", "loss", "perplexity", "split", "step"]);
+    }
+
+    let checkpoint = checkpoint(&run, STEPS);
+    let manifest = read_json(&checkpoint.join("manifest.json"));
+    for entry in fs::read_dir(&checkpoint).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name != "manifest.json" {
+            let record = &manifest["files"][&name];
+            assert_eq!(record["length"], entry.metadata().unwrap().len(), "{name}");
+            assert_eq!(record["blake3"].as_str().unwrap().len(), 64, "{name}");
+        }
+    }
+
+    let summary = read_json(&run.join("summary.json"));
+    assert_eq!(summary["steps"], STEPS);
+    assert_eq!(summary["final_evaluation"]["loss"], of("validation")[1]["loss"]);
+    assert_eq!(summary["final_train_loss"], of("train")[STEPS - 1]["loss"]);
+    assert_eq!((&summary["device"], &summary["dtype"]), (&"flex".into(), &"float32".into()));
+    assert_eq!(summary["seed"], 0);
+    for number in ["wall_seconds", "tokens_per_second", "peak_rss_bytes", "parameters"] {
+        assert!(summary[number].as_f64().unwrap() > 0.0, "{number}");
+    }
+    assert!(summary["best_evaluation"]["loss"].is_f64() && summary["versions"]["burn"].is_string());
+    for name in ["config", "data", "tokenizer"] {
+        assert_eq!(summary["fingerprints"][name].as_str().unwrap().len(), 64, "{name}");
+    }
+
+    // The result on stdout, everything else on stderr.
+    let words = &finished.stdout;
+    assert!(words.contains("held-out loss") && words.contains("unigram baseline"), "{words}");
+    assert!(words.ends_with(&format!("model: {}\n", checkpoint.display())), "{words}");
+    assert!(finished.stderr.contains("step 1/6") && !words.contains("step 1/6"), "{words}");
+}
+
+#[test]
+fn a_dry_run_writes_nothing_at_all() {
+    let workshop = Workshop::new();
+    for folder in ["here", "scratch"] {
+        fs::create_dir(workshop.path(folder)).unwrap();
+    }
+    let mut train = command(TRAIN);
+    train
+        .arg(repository().canonicalize().unwrap().join("configs/tiny/mlm.toml"))
+        .arg("--dry-run")
+        .args(["--set", &format!("data.corpus={}", workshop.text("corpus.txt"))])
+        .args(["--set", "data.document=line"])
+        .current_dir(workshop.path("here"))
+        .env("TMPDIR", workshop.path("scratch"));
+    let sizes = finish(train).succeeded().json();
+    // batch_size · seq_len of the tiny configuration
+    assert_eq!(
+        (sizes["tokens_per_step"].as_u64(), sizes["total_steps"].as_u64()),
+        (Some(256), Some(20))
+    );
+    let parameters = sizes["parameters"].as_u64().unwrap();
+    // Weights, gradients and two moments, four bytes each, are the least that training takes.
+    assert!(parameters > 0 && sizes["estimated_bytes"].as_u64().unwrap() >= 16 * parameters);
+    assert!(sizes["loss"].as_f64().unwrap() > 0.0);
+    assert_eq!(workshop.listing("here"), [""; 0]);
+    assert_eq!(workshop.listing("scratch"), [""; 0]);
+}
+
+#[test]
+fn a_directory_that_holds_a_run_is_refused_without_resume() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    let before = fs::read(run.join("metrics.jsonl")).unwrap();
+    let message = finish(workshop.train("run", &[])).refused(2);
+    assert!(message.contains("holds a run already") && message.contains("`--resume`"), "{message}");
+    assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn resume_starts_where_there_is_nothing_and_ends_at_once_where_all_is_done() {
+    let workshop = Workshop::new();
+    fs::create_dir(workshop.path("run")).unwrap();
+    finish(workshop.resume("run", &[])).succeeded();
+    let run = workshop.path("run");
+    let before = fs::read(run.join("metrics.jsonl")).unwrap();
+    let again = finish(workshop.resume("run", &[])).succeeded();
+    assert!(again.stderr.contains("resuming from "), "{}", again.stderr);
+    assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn resuming_another_experiment_is_refused_with_the_fields_that_differ() {
+    let workshop = Workshop::new();
+    workshop.trained("run");
+    let message =
+        finish(workshop.resume("run", &["optimizer.learning_rate=0.5", "seed=3"])).refused(2);
+    for part in ["optimizer.learning_rate: was `0.001`, now `0.5`", "seed: was `0`, now `3`"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_second_trainer_in_one_directory_is_refused() {
+    let workshop = Workshop::new();
+    let endless = ["trainer.max_steps=1000000"];
+    let mut first = workshop.start(workshop.train("run", &endless), "log");
+    workshop.wait_for("run/metrics.jsonl", "\n");
+    for second in [workshop.resume("run", &endless), workshop.train("run", &endless)] {
+        let message = finish(second).refused(2);
+        assert!(message.contains("another trainer is at work"), "{message}");
+    }
+    signal(&first, "TERM");
+    assert_eq!(first.wait().unwrap().code(), Some(75));
+}
