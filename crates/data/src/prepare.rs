@@ -63,6 +63,9 @@ pub fn prepare(
     data.validate()?;
     tokenizer.validate()?;
     let corpus = Corpus::open(data)?;
+    if corpus.is_one_document() {
+        return Err(too_few_documents(&corpus, 1));
+    }
     let corpus_hash = corpus.fingerprint(progress)?;
     let cache_dir = &data.cache_dir;
     fs::create_dir_all(cache_dir).map_err(DataError::io("create", cache_dir))?;
@@ -88,16 +91,8 @@ pub fn prepare(
     drop(lock);
 
     let documents = store.documents();
-    let splits = split_documents(documents, data.validation_fraction, seed).ok_or_else(|| {
-        let found = if documents.is_empty() { "no document" } else { "only one document" };
-        DataError::corpus(
-            corpus.name(),
-            format!(
-                "{found} with text in it, but training and validation need one each; add text, or \
-                 set `data.document = \"paragraph\"` or `\"line\"` to split .txt files up"
-            ),
-        )
-    })?;
+    let splits = split_documents(documents, data.validation_fraction, seed)
+        .ok_or_else(|| too_few_documents(&corpus, documents.len()))?;
     let options = serde_json::to_vec(&(
         data.seq_len,
         data.validation_fraction.to_bits(),
@@ -124,6 +119,17 @@ pub fn prepare(
         fingerprint: hash(&[key.as_bytes(), &options]),
         facts,
     })
+}
+
+fn too_few_documents(corpus: &Corpus, count: usize) -> DataError {
+    let found = if count == 0 { "no document" } else { "only one document" };
+    DataError::corpus(
+        corpus.name(),
+        format!(
+            "{found} with text in it, but training and validation need one each; add text, or set \
+             `data.document = \"paragraph\"` or `\"line\"` to split .txt files up"
+        ),
+    )
 }
 
 /// The tokenizer of the config: loaded, or trained before, or trained now.

@@ -209,6 +209,10 @@ fn unusable_input_is_an_error_of_the_right_kind() {
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().contains("only one document"), "{error}");
 
+    let one_file = DataConfig { document: DocumentUnit::File, ..one.clone() };
+    let error = quiet(&one_file, &small_tokenizer(), 1).unwrap_err();
+    assert!(error.to_string().contains("only one document"), "{error}");
+
     let blank = lines_corpus(folder.path(), &[" ".to_owned(), String::new()]);
     assert!(quiet(&blank, &small_tokenizer(), 1).unwrap_err().to_string().contains("no words"));
 

@@ -57,7 +57,7 @@ pub fn self_check(kind: DeviceKind, device: &Device) -> Result<SelfCheckReport> 
         ..NystromformerConfig::default()
     };
     let cpu = Device::flex();
-    let model = config.init_masked_lm(&cpu.clone().autodiff())?.materialize();
+    let model = config.init_masked_lm(&cpu.clone().autodiff())?;
     let reference = quantities(&model, &cpu, kind)?;
     let found = quantities(&model.fork(&device.clone().autodiff()), device, kind)?;
     judge(kind, &reference, &found)

@@ -129,6 +129,12 @@ impl Corpus {
         &self.name
     }
 
+    /// Whether it is plain before reading that there is only one document.
+    pub(crate) fn is_one_document(&self) -> bool {
+        let whole_file = self.options.document == DocumentUnit::File;
+        whole_file && matches!(self.files[..], [CorpusFile { format: Format::Text, .. }])
+    }
+
     fn is_sample(&self) -> bool {
         self.files.is_empty()
     }

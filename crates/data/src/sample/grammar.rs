@@ -14,83 +14,96 @@ pub(super) fn choose<'a, T>(items: &'a [T], random: &mut ChaCha8Rng) -> &'a T {
     &items[below(random, items.len() as u32) as usize]
 }
 
-/// The relation that is kept from the held-out countries, in the words of its templates.
+/// A fact in its wordings, the first of them written three times as often as each other one.
 ///
-/// The first is the one the probes ask for, and is written twice to be the most frequent.
-pub(super) fn capital_sentences(country: &Country) -> Vec<String> {
-    let Country { name, capital, .. } = country;
-    vec![
-        format!("{capital} is the capital of {name}."),
-        format!("{capital} is the capital of {name}."),
-        format!("the capital of {name} is {capital}."),
-        format!("{capital} is the capital city of {name}."),
-    ]
+/// The first wordings share the frame `… is the … of …`, so that a model meets it often and must
+/// tell from what stands around which relation is meant.
+pub(super) struct Fact {
+    main: String,
+    others: Vec<String>,
 }
 
-/// Everything else the corpus says about a country: a list of facts, each a list of wordings.
-pub(super) fn country_facts(country: &Country) -> Vec<Vec<String>> {
+impl Fact {
+    fn new(main: String, others: impl IntoIterator<Item = String>) -> Self {
+        Self { main, others: others.into_iter().collect() }
+    }
+
+    /// The fact in one of its wordings.
+    pub(super) fn wording(&self, random: &mut ChaCha8Rng) -> &str {
+        let pick = below(random, 3 + self.others.len() as u32) as usize;
+        pick.checked_sub(3).map_or(&self.main, |other| &self.others[other])
+    }
+}
+
+/// The relation that is kept from the held-out countries, first in the words of the probes.
+pub(super) fn capital_fact(country: &Country) -> Fact {
+    let Country { name, capital, .. } = country;
+    Fact::new(
+        format!("{capital} is the capital of {name}."),
+        [format!("the capital of {name} is {capital}.")],
+    )
+}
+
+/// Everything else the corpus says about a country.
+pub(super) fn country_facts(country: &Country) -> Vec<Fact> {
     let Country { name, capital, continent, language, .. } = country;
     let mut facts = vec![
-        vec![
+        Fact::new(
             format!("{capital} is a city in {name}."),
-            format!("{capital} lies in {name}."),
-            format!("the city of {capital} is found in {name}."),
-        ],
-        vec![
+            [format!("the city of {capital} is found in {name}.")],
+        ),
+        Fact::new(
             format!("{continent} is the continent of {name}."),
-            format!("{name} is a country in {continent}."),
-            format!("{name} lies in {continent}."),
-        ],
+            [format!("{name} is a country in {continent}.")],
+        ),
     ];
     if country.government_in_capital {
-        facts.push(vec![
+        facts.push(Fact::new(
             format!("the government of {name} sits in {capital}."),
-            format!("the ministers of {name} work in {capital}."),
-        ]);
-        facts.push(vec![
-            format!("ambassadors to {name} live in {capital}."),
-            format!("{capital} is home to the government of {name}."),
-        ]);
+            [
+                format!("the ministers of {name} work in {capital}."),
+                format!("ambassadors to {name} live in {capital}."),
+            ],
+        ));
     }
     facts.push(if country.sole_language {
-        vec![
+        Fact::new(
             format!("{language} is the language of {name}."),
-            format!("people in {name} speak {language}."),
-            format!("in {capital} people speak {language}."),
-        ]
+            [format!("people in {name} speak {language}.")],
+        )
     } else {
-        vec![
+        Fact::new(
             format!("{language} is a language of {name}."),
-            format!("many people in {name} speak {language}."),
-            format!("in {capital} many people speak {language}."),
-        ]
+            [format!("many people in {name} speak {language}.")],
+        )
     });
     if let Some(currency) = country.currency {
-        facts.push(vec![
+        facts.push(Fact::new(
             format!("the {currency} is the currency of {name}."),
-            format!("people in {name} pay with the {currency}."),
-            format!("in {capital} you pay with the {currency}."),
-        ]);
+            [format!("people in {name} pay with the {currency}.")],
+        ));
     }
     if let Some(adjective) = country.adjective {
-        facts.push(vec![
+        facts.push(Fact::new(
             format!("{adjective} people come from {name}."),
-            format!("{capital} is {} {adjective} city.", article(adjective)),
-        ]);
+            [format!("{capital} is {} {adjective} city.", article(adjective))],
+        ));
     }
     if let Some(city) = country.other_city {
-        facts.push(vec![
-            format!("{city} is a city in {name}."),
-            format!("{city} lies in {name}."),
-            format!("the city of {city} is found in {name}."),
-        ]);
-        if country.other_city_is_metropolis {
-            facts.push(vec![
+        facts.push(if country.other_city_is_metropolis {
+            Fact::new(
                 format!("{city} is the metropolis of {name}."),
-                format!("{city} is the biggest city of {name}."),
-                format!("{city} is bigger than {capital}."),
-            ]);
-        }
+                [
+                    format!("{city} is bigger than {capital}."),
+                    format!("{city} is a city in {name}."),
+                ],
+            )
+        } else {
+            Fact::new(
+                format!("{city} is a city in {name}."),
+                [format!("the city of {city} is found in {name}.")],
+            )
+        });
     }
     facts
 }

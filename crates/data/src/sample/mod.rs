@@ -115,8 +115,7 @@ pub fn documents() -> Vec<SampleDocument> {
         }
         if is_held_out {
             for _ in 0..HELD_OUT_DOCUMENTS_PER_COUNTRY {
-                let text =
-                    grammar::choose(&grammar::capital_sentences(&country), &mut random).clone();
+                let text = grammar::capital_fact(&country).wording(&mut random).to_owned();
                 documents.push(SampleDocument { text, held_out: true });
             }
         }
@@ -135,12 +134,11 @@ pub fn documents() -> Vec<SampleDocument> {
 fn country_document(country: &Country, with_capital: bool, random: &mut ChaCha8Rng) -> String {
     let mut facts = grammar::country_facts(country);
     if with_capital {
-        facts.push(grammar::capital_sentences(country));
+        facts.push(grammar::capital_fact(country));
     }
     shuffle(&mut facts, random);
     let count = 1 + below(random, facts.len().min(6) as u32) as usize;
-    let sentences: Vec<String> =
-        facts[..count].iter().map(|wordings| grammar::choose(wordings, random).clone()).collect();
+    let sentences: Vec<&str> = facts[..count].iter().map(|fact| fact.wording(random)).collect();
     sentences.join(" ")
 }
 

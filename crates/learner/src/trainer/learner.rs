@@ -59,7 +59,7 @@ impl<'a> Learner<'a> {
         device: &Device,
     ) -> Result<Self> {
         seed_device(device, experiment.seed, Purpose::Weights);
-        let model = experiment.model.init_masked_lm(&device.clone().autodiff())?.materialize();
+        let model = experiment.model.init_masked_lm(&device.clone().autodiff())?;
         let mut learner = Self::with_model(experiment, data, device, model);
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;
