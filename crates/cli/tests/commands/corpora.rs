@@ -72,6 +72,19 @@ fn the_same_documents_train_alike_in_all_three_forms() {
 }
 
 #[test]
+fn trainers_that_fill_one_cache_at_once_do_not_disturb_each_other() {
+    let workshop = Workshop::new();
+    let runs = ["first", "second", "third"];
+    let children = runs.map(|run| workshop.start(workshop.train(run, &[]), &format!("{run}.log")));
+    for (run, mut child) in runs.into_iter().zip(children) {
+        let log = || fs::read_to_string(workshop.path(&format!("{run}.log"))).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{}", log());
+    }
+    let [first, second, third] = runs.map(|run| metrics_without_times(&workshop.path(run)));
+    assert!(first == second && first == third);
+}
+
+#[test]
 fn a_tokenizer_given_by_path_trains_as_the_one_it_was_saved_from() {
     let workshop = Workshop::new();
     let saved = workshop.text("tokenizer");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::workshop::{
-    EXPORT, PREDICT, STEPS, TRAIN, Workshop, checkpoint, command, finish, metrics,
+    BENCH, EXPORT, PREDICT, STEPS, TRAIN, Workshop, checkpoint, command, finish, metrics,
 };
 
 fn assert_contains(message: &str, parts: &[&str]) {
@@ -157,6 +157,17 @@ fn a_device_that_is_not_compiled_in_exits_with_six() {
     let workshop = Workshop::new();
     let message = finish(workshop.train("run", &["device=rocm"])).refused(6);
     assert_contains(&message, &["`rocm`", "`--features rocm`"]);
+}
+
+#[cfg(target_os = "linux")] // elsewhere the limit on a process's memory is not kept
+#[test]
+fn memory_that_is_refused_exits_with_six() {
+    let mut shell = command("sh");
+    shell.args(["-c", "ulimit -v 8000000 && exec \"$@\"", "sh", BENCH]);
+    // Scores of 2^17 by 2^17: 64 GiB.
+    shell.args(["attention", "--kind", "softmax", "--seq-len", "131072", "--heads", "1"]);
+    let message = finish(shell).refused(6);
+    assert_contains(&message, &["`68719476736` bytes of memory", "--dry-run"]);
 }
 
 #[test]

@@ -78,6 +78,24 @@ fn a_run_leaves_what_is_promised() {
 }
 
 #[test]
+fn the_seed_decides_everything_and_the_number_of_threads_next_to_nothing() {
+    let workshop = Workshop::new();
+    let losses = |run: &str, seed: &str, threads: &str| -> Vec<f64> {
+        let mut train = workshop.train(run, &[seed]);
+        train.env("RAYON_NUM_THREADS", threads);
+        finish(train).succeeded();
+        let lines = metrics(&workshop.path(run));
+        lines.iter().map(|line| line["loss"].as_f64().unwrap()).collect()
+    };
+    let one_thread = losses("one", "seed=0", "1");
+    let three_threads = losses("three", "seed=0", "3");
+    for (one, three) in one_thread.iter().zip(&three_threads) {
+        assert!((one - three).abs() <= 1e-5 * one.abs(), "{one_thread:?} {three_threads:?}");
+    }
+    assert_ne!(losses("seed", "seed=1", "1")[0], one_thread[0]);
+}
+
+#[test]
 fn a_dry_run_writes_nothing_at_all() {
     let workshop = Workshop::new();
     for folder in ["here", "scratch"] {

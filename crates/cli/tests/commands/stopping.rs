@@ -34,6 +34,10 @@ fn sigterm_saves_a_checkpoint_and_the_resumed_run_has_the_bits_of_an_unbroken_on
     let resumed = finish(workshop.resume("stopped", &settings)).succeeded();
     assert!(resumed.stderr.contains(&format!("step-{step:08}")), "{}", resumed.stderr);
     assert_same_run(&workshop.path("unbroken"), &stopped, 60);
+    // The clock of the run goes on where it stopped.
+    let times: Vec<f64> =
+        metrics(&stopped).iter().filter_map(|line| line["elapsed_s"].as_f64()).collect();
+    assert!(times.len() == 60 && times.is_sorted(), "{times:?}");
 }
 
 #[test]
