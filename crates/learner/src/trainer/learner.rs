@@ -9,7 +9,7 @@ use nystromformer::NystromformerForMaskedLm;
 use nystromformer_data::MaskedRows;
 
 use crate::checkpoint::TrainingState;
-use crate::error::{LearnerError, Result};
+use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
