@@ -26,7 +26,10 @@ pub enum DocumentUnit {
 /// The `[data]` table: which text, and how it becomes training examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file, independent of the others")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the file, independent of the others"
+)]
 pub struct DataConfig {
     /// `"sample"`, or a file or folder (searched through) of `.txt`, `.jsonl` and `.parquet` files.
     /// Default: `"sample"`.
