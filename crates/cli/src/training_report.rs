@@ -8,7 +8,7 @@ use std::{
 use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
 use nystromformer_learner::trainer::{Outcome, Session};
 
-use crate::fill_mask::FillMask;
+use crate::{fill_mask::FillMask, output};
 
 /// The sentence of the published model's card; France is among the held-out countries of the sample.
 const SHOWN_COUNTRY: &str = "france";
@@ -34,7 +34,7 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         let all = data.validation.len();
         let examples = match trainer.eval_batches {
             0 => all,
-            batches => all.min(batches * trainer.micro_batch_size),
+            batches => all.min(batches.saturating_mul(trainer.micro_batch_size)),
         };
         let baseline = unigram_baseline(
             &data.tokenizer,
@@ -52,10 +52,18 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
             100.0 * baseline.accuracy,
         )?;
     }
-    if session.experiment().data.corpus == SAMPLE_CORPUS {
-        demonstrate(session, model, &mut out)?;
+    if session.experiment().data.corpus == SAMPLE_CORPUS
+        && let Err(error) = demonstrate(session, model, &mut out)
+    {
+        // The run is complete and saved; a model too small for the questions is no failure of it.
+        output::note(&format!("no demonstration: {error:#}"));
     }
-    writeln!(out, "model: {}", model.display())?;
+    if let Some(best) = &summary.best_evaluation {
+        let (step, loss) = (best.step, best.loss);
+        writeln!(out, "model: {} (best: step {step}, loss {loss:.4})", model.display())?;
+    } else {
+        writeln!(out, "model: {}", model.display())?;
+    }
     Ok(())
 }
 

@@ -80,11 +80,6 @@ impl ExampleOrder {
             })
             .collect()
     }
-
-    /// Optimizer steps in one epoch, the last perhaps shared with the next epoch.
-    pub fn steps_per_epoch(&self, batch_size: usize) -> u64 {
-        (self.len as u64).div_ceil(batch_size.max(1) as u64)
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::error::{LearnerError, Result};
 use crate::metrics_log::{EvaluationRecord, MetricsLog};
 
 const CONFIG: &str = "config.toml";
+const OVERRIDES: &str = "overrides.json";
 const METRICS: &str = "metrics.jsonl";
 const SUMMARY: &str = "summary.json";
 const CHECKPOINTS: &str = "checkpoints";
@@ -42,12 +43,32 @@ impl RunDir {
         Ok(run)
     }
 
-    /// Writes the resolved configuration, which comes before everything else in the directory.
+    /// Writes the resolved configuration, which comes before everything else in the directory, and the
+    /// overrides that led to it.
     ///
     /// # Errors
     /// [`LearnerError::Io`].
-    pub fn write_config(&self, config: &str) -> Result<()> {
+    pub fn write_config(&self, config: &str, overrides: &[String]) -> Result<()> {
+        let json = serde_json::to_string(overrides).expect("strings are JSON");
+        disk::replace(&self.path.join(OVERRIDES), json.as_bytes())?;
         disk::replace(&self.path.join(CONFIG), config.as_bytes())
+    }
+
+    /// The overrides that the run in `path` was started with; none if the file is absent.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] if the file is not a list of strings.
+    pub fn overrides(path: &Path) -> Result<Vec<String>> {
+        let path = path.join(OVERRIDES);
+        let Ok(json) = fs::read(&path) else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_slice(&json).map_err(|error| {
+            LearnerError::Config(format!(
+                "`{}` is not the list of overrides that the run was started with ({error}); delete it and repeat them",
+                path.display()
+            ))
+        })
     }
 
     /// Opens the run in `path` to continue it.
@@ -152,7 +173,7 @@ pub struct Summary {
     pub best_evaluation: Option<EvaluationRecord>,
     /// Wall seconds of training, over all sessions.
     pub wall_seconds: f64,
-    /// Tokens trained on (padding not counted) over `wall_seconds`.
+    /// Tokens trained on (padding not counted) over the wall seconds of optimizer steps alone.
     pub tokens_per_second: f64,
     /// Tokens trained on, padding not counted.
     pub tokens: u64,
@@ -193,7 +214,7 @@ mod tests {
     fn a_directory_with_a_run_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b");
-        RunDir::create(&path).unwrap().write_config("seed = 1\n").unwrap();
+        RunDir::create(&path).unwrap().write_config("seed = 1\n", &[]).unwrap();
         assert_eq!(fs::read_to_string(path.join(CONFIG)).unwrap(), "seed = 1\n");
         let error = RunDir::create(&path).unwrap_err();
         assert_eq!(error.exit_code(), 2);
@@ -216,7 +237,7 @@ mod tests {
     fn two_trainers_in_one_directory_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let first = RunDir::create(directory.path()).unwrap();
-        first.write_config("").unwrap();
+        first.write_config("", &[]).unwrap();
         let error = RunDir::open(directory.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().starts_with("another trainer is at work in `"), "{error}");

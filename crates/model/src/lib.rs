@@ -52,7 +52,7 @@ pub mod embeddings;
 pub mod encoder;
 pub mod error;
 pub mod feed_forward;
-pub mod init;
+mod init;
 pub mod layer;
 pub mod masked_lm;
 pub mod nystromformer;

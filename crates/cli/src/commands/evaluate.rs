@@ -16,7 +16,7 @@ use crate::{fill_mask::tokenizer_of_model, output, preparation::PreparationNotes
 #[derive(Parser)]
 #[command(name = "evaluate", version)]
 pub struct Args {
-    /// A run directory, a checkpoint, or a Hugging Face folder.
+    /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// The experiment whose data is used.
@@ -58,14 +58,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             folder.display()
         );
     }
-    let trainer = &experiment.trainer;
-    let record =
-        evaluate(&model, &data, &device, trainer.micro_batch_size, trainer.eval_batches, 0)?;
+    // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
+    let record = evaluate(&model, &data, &device, experiment.trainer.micro_batch_size, 0, 0)?;
     output::json_line(&json!({
         "split": "validation",
         "loss": record.loss,
         "accuracy": record.accuracy,
         "perplexity": record.perplexity,
+        "examples": data.data().validation.len(),
     }))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -39,7 +39,8 @@ const ROLES: [(&str, [&str; 2]); 5] = [
 /// Copies the tokenizer's files and returns their names, none if there is no tokenizer.
 ///
 /// A `tokenizer.json` without its `tokenizer_config.json` gets one: transformers would otherwise take the
-/// tokenizer for ALBERT's and add that one's special tokens.
+/// tokenizer for ALBERT's and add that one's special tokens. One that is there is made to fit the model: how
+/// long its inputs are, and whether it knows more than one token type.
 pub(super) fn copy(
     source: &Path,
     output: &Path,
@@ -57,7 +58,13 @@ pub(super) fn copy(
         }
     }
     let has = |name: &str| copied.iter().any(|copied| copied == name);
-    if has(TOKENIZER_NAME) && !has(TOKENIZER_CONFIG_NAME) {
+    if has(TOKENIZER_CONFIG_NAME) {
+        let path = output.join(TOKENIZER_CONFIG_NAME);
+        let mut keys = read_json(&path, "it was there a moment ago")?;
+        keys.insert("model_max_length".to_owned(), json!(model_max_length));
+        keys.insert("model_input_names".to_owned(), json!(model_input_names(config)));
+        write(&path, format!("{:#}\n", Value::Object(keys)).as_bytes())?;
+    } else if has(TOKENIZER_NAME) {
         let tokenizer = read_json(&source.join(TOKENIZER_NAME), "it was there a moment ago")?;
         let text = tokenizer_config(&tokenizer, config, model_max_length);
         write(&output.join(TOKENIZER_CONFIG_NAME), format!("{text:#}\n").as_bytes())?;
@@ -79,13 +86,9 @@ fn tokenizer_config(
         .flatten()
         .filter_map(|token| token.get("content").and_then(Value::as_str))
         .collect();
-    let mut inputs = vec!["input_ids", "attention_mask"];
-    if config.type_vocab_size > 1 {
-        inputs.insert(1, "token_type_ids");
-    }
     let mut keys = json!({
         "clean_up_tokenization_spaces": false,
-        "model_input_names": inputs,
+        "model_input_names": model_input_names(config),
         "model_max_length": model_max_length,
         "tokenizer_class": "PreTrainedTokenizerFast",
     });
@@ -95,6 +98,15 @@ fn tokenizer_config(
         }
     }
     keys
+}
+
+/// What the tokenizer should hand to the model: types only if there is more than one.
+fn model_input_names(config: &NystromformerConfig) -> &'static [&'static str] {
+    if config.type_vocab_size > 1 {
+        &["input_ids", "token_type_ids", "attention_mask"]
+    } else {
+        &["input_ids", "attention_mask"]
+    }
 }
 
 fn write(path: &Path, contents: &[u8]) -> Result<(), InteropError> {

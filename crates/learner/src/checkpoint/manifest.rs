@@ -59,8 +59,14 @@ pub struct TrainingState {
     pub consecutive_skips: usize,
     /// The seed of the run.
     pub seed: u64,
-    /// Wall seconds of training so far, over all sessions.
+    /// Wall seconds of training so far, evaluations and checkpoints included, over all sessions.
     pub elapsed_seconds: f64,
+    /// The part of them that optimizer steps took.
+    #[serde(default)]
+    pub step_seconds: f64,
+    /// Largest resident set of any session so far, in bytes.
+    #[serde(default)]
+    pub peak_rss_bytes: u64,
     /// Tokens seen so far.
     pub tokens: u64,
     /// Loss of the last step whose update was applied.
@@ -82,6 +88,8 @@ impl TrainingState {
             consecutive_skips: 0,
             seed,
             elapsed_seconds: 0.0,
+            step_seconds: 0.0,
+            peak_rss_bytes: 0,
             tokens: 0,
             last_loss: None,
             last_evaluation: None,

@@ -169,12 +169,11 @@ fn merge_tables(
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         origins.insert(key.clone(), origin(&key));
         match (base.get_mut(&name), value) {
-            (Some(Value::Table(under)), Value::Table(over)) if !changes_kind(under, &over) => {
+            (Some(Value::Table(under)), Value::Table(over)) if !changes_schedule(&key, under, &over) => {
                 merge_tables(under, over, &key, origins, origin);
             }
             (_, Value::Table(over)) => {
-                // A new table, or one whose `kind` changes: the old kind's keys mean nothing to the
-                // new one.
+                // A new table, or another schedule: the old one's keys mean nothing to it.
                 let below = format!("{key}.");
                 origins.retain(|known, _| !known.starts_with(&below));
                 let mut fresh = Table::new();
@@ -188,8 +187,10 @@ fn merge_tables(
     }
 }
 
-fn changes_kind(under: &Table, over: &Table) -> bool {
-    over.get("kind").is_some_and(|kind| under.get("kind").is_some_and(|old| old != kind))
+/// Whether a layer puts another kind of schedule in the place of the one below.
+fn changes_schedule(key: &str, under: &Table, over: &Table) -> bool {
+    key == "schedule"
+        && over.get("kind").is_some_and(|kind| under.get("kind").is_some_and(|old| old != kind))
 }
 
 /// Parses a file into values and the line of every key.

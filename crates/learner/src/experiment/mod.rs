@@ -35,8 +35,8 @@ use merge::{Layers, Origin};
 /// model's own section is a struct of the model crate, which knows nothing of files.
 const INIT_FROM: &str = "model.init_from";
 
-/// A whole experiment. Sections left out of a file take their defaults, which are the paper's
-/// pretraining.
+/// A whole experiment. Sections left out of a file take their defaults: of optimizer, schedule and
+/// trainer those of the paper's pretraining, of the model transformers', of the data modest ones.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Experiment {

@@ -14,7 +14,8 @@ pub struct TrainerConfig {
     /// Sequences in a step. Default: 256, the paper's.
     pub batch_size: usize,
     /// Sequences in one forward and backward pass; a step accumulates as many as its batch needs.
-    /// Bounds memory and changes the result only by rounding. Default: 8, the authors'.
+    /// Bounds memory. Changes the result by rounding, and by the dropout masks, which are drawn per
+    /// micro-batch. Default: 8, the authors'.
     pub micro_batch_size: usize,
     /// Steps between evaluations, the last step being one in any case; 0 for none at all. Default:
     /// 1,000.
@@ -101,9 +102,11 @@ impl TrainerConfig {
         problems
     }
 
-    /// Steps of the whole run, given how many one pass over the training examples takes.
-    pub fn total_steps(&self, steps_per_epoch: usize) -> usize {
-        let by_epochs = self.max_epochs.saturating_mul(steps_per_epoch);
+    /// Steps of the whole run over so many training examples. Batches run on from one epoch into the next, so
+    /// that only the last step of the run may see a few examples once more.
+    pub fn total_steps(&self, training_examples: usize) -> usize {
+        let by_epochs =
+            self.max_epochs.saturating_mul(training_examples).div_ceil(self.batch_size.max(1));
         match (self.max_steps, by_epochs) {
             (0, by_epochs) => by_epochs,
             (max_steps, 0) => max_steps,
@@ -119,9 +122,12 @@ mod tests {
     #[test]
     fn whichever_limit_comes_first_ends_the_run() {
         let total = |max_steps, max_epochs| {
-            TrainerConfig { max_steps, max_epochs, ..TrainerConfig::default() }.total_steps(10)
+            let trainer =
+                TrainerConfig { max_steps, max_epochs, batch_size: 8, ..TrainerConfig::default() };
+            trainer.total_steps(10)
         };
-        assert_eq!((total(7, 0), total(0, 3), total(7, 3), total(70, 3)), (7, 30, 7, 30));
+        // Three epochs of 10 examples are 30, in steps of 8.
+        assert_eq!((total(3, 0), total(0, 3), total(3, 3), total(70, 3)), (3, 4, 3, 4));
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl<'a> Learner<'a> {
             &bytes,
             &path,
         )?;
-        learner.state = state;
+        learner.set_state(state);
         Ok(learner)
     }
 
@@ -116,6 +116,12 @@ pub fn model_folder(path: &Path) -> Result<std::path::PathBuf> {
         },
         None => newest.path,
     })
+}
+
+/// Tokens per block that the model in a checkpoint was trained on; `None` for other folders.
+pub fn trained_seq_len(folder: &Path) -> Option<usize> {
+    let path = folder.join(EXPERIMENT);
+    Some(Experiment::load(&path, &[]).ok()?.experiment.data.seq_len)
 }
 
 /// Refuses to go on with anything but what the checkpoint was trained with.

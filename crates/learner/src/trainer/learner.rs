@@ -16,6 +16,7 @@ use crate::gradients::{StepGradients, clip_factor, global_norm};
 use crate::masked_lm::{BatchSource, predict, scalar};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, StepSettings};
+use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seed_device};
 
 /// A model in training.
@@ -30,6 +31,9 @@ pub struct Learner<'a> {
     pub(super) model: Option<NystromformerForMaskedLm>,
     pub(super) optimizer: AdamW,
     pub(super) state: TrainingState,
+    /// Since when this session counts, and what earlier ones had counted.
+    clock: Instant,
+    elapsed_before: f64,
 }
 
 /// What one step did.
@@ -73,15 +77,16 @@ impl<'a> Learner<'a> {
         device: &Device,
         model: NystromformerForMaskedLm,
     ) -> Self {
-        let steps_per_epoch = data.training_examples().div_ceil(experiment.trainer.batch_size);
         Self {
             experiment,
             data,
             device: device.clone(),
-            total_steps: experiment.trainer.total_steps(steps_per_epoch),
+            total_steps: experiment.trainer.total_steps(data.training_examples()),
             optimizer: AdamW::new(experiment.optimizer, &model, device),
             model: Some(model),
             state: TrainingState::start(experiment.seed),
+            clock: Instant::now(),
+            elapsed_before: 0.0,
         }
     }
 
@@ -114,14 +119,11 @@ impl<'a> Learner<'a> {
             self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
         let predicted: usize = batches.iter().map(|rows| rows.masked_labels.len()).sum();
         let tokens = batches.iter().flat_map(|rows| &rows.lengths).sum();
-        if predicted == 0 {
-            return Err(LearnerError::Data(format!(
-                "step `{}` has no token to predict; raise `data.mlm_probability` or \
-                 `trainer.batch_size`",
-                step + 1
-            )));
-        }
-        let (loss, gradients) = self.accumulate(step, batches, predicted)?;
+        // By chance a very small batch has no masked token: then there is no loss, and nothing to learn.
+        let (loss, gradients) = match predicted {
+            0 => (f64::NAN, GradientsParams::new()),
+            predicted => self.accumulate(step, batches, predicted)?,
+        };
         let grad_norm = global_norm(self.model(), &gradients)?;
         let optimizer = &self.experiment.optimizer;
         let point = self.experiment.schedule.at(
@@ -140,7 +142,7 @@ impl<'a> Learner<'a> {
             self.update(gradients, settings);
             self.state.consecutive_skips = 0;
             self.state.last_loss = Some(loss);
-        } else {
+        } else if predicted > 0 {
             self.state.consecutive_skips += 1;
         }
         self.state.step += 1;
@@ -154,7 +156,8 @@ impl<'a> Learner<'a> {
         let started = Instant::now();
         let outcome = self.step()?;
         let seconds = started.elapsed().as_secs_f64();
-        self.state.elapsed_seconds += seconds;
+        self.state.step_seconds += seconds;
+        self.note_time_and_memory();
         Ok(StepRecord {
             step: self.state.step,
             loss: outcome.loss,
@@ -164,6 +167,19 @@ impl<'a> Learner<'a> {
             elapsed_s: self.state.elapsed_seconds,
             skipped: !outcome.applied,
         })
+    }
+
+    /// Goes on from a checkpoint's state.
+    pub(super) fn set_state(&mut self, state: TrainingState) {
+        self.elapsed_before = state.elapsed_seconds;
+        self.clock = Instant::now();
+        self.state = state;
+    }
+
+    /// Brings the state's wall time and peak memory up to date.
+    pub(super) fn note_time_and_memory(&mut self) {
+        self.state.elapsed_seconds = self.elapsed_before + self.clock.elapsed().as_secs_f64();
+        self.state.peak_rss_bytes = self.state.peak_rss_bytes.max(peak_resident_bytes());
     }
 
     /// Mean loss and gradient over all predicted tokens of the step.

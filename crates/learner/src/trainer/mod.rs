@@ -16,7 +16,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 
-pub use checkpointing::model_folder;
+pub use checkpointing::{model_folder, trained_seq_len};
 pub use dry_run::DryRun;
 pub use learner::{Learner, StepOutcome};
 pub use run::{EndedBy, Outcome, Trainer};

@@ -6,7 +6,6 @@ use super::learner::Learner;
 use crate::checkpoint::CheckpointStore;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{MetricsLog, MetricsRecord};
-use crate::process_memory::peak_resident_bytes;
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, Summary};
 use crate::stop::{StopFlag, StopReason};
@@ -98,6 +97,7 @@ impl<'a> Trainer<'a> {
         let ended_by = self.run_steps(total);
         self.progress.finish();
         let ended_by = ended_by?;
+        self.learner.note_time_and_memory();
         let summary = self.summary(ended_by);
         self.run.write_summary(&summary)?;
         Ok(Outcome { ended_by, summary })
@@ -174,7 +174,9 @@ impl<'a> Trainer<'a> {
         self.progress.evaluation(&record);
         let state = &mut self.learner.state;
         state.last_evaluation = Some(record);
-        let is_best = state.best_evaluation.is_none_or(|best| record.loss < best.loss);
+        // A loss that is not finite is no best, and would bar every later one.
+        let is_best = record.loss.is_finite()
+            && state.best_evaluation.is_none_or(|best| record.loss < best.loss);
         if is_best {
             state.best_evaluation = Some(record);
             state.evaluations_without_improvement = 0;
@@ -191,6 +193,7 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         self.log.sync()?;
+        self.learner.note_time_and_memory();
         let checkpoint = self.learner.save(&self.store)?;
         self.saved_step = Some(step);
         self.progress.note(&format!("saved {}", checkpoint.path.display()));
@@ -212,9 +215,9 @@ impl<'a> Trainer<'a> {
             final_evaluation: state.last_evaluation,
             best_evaluation: state.best_evaluation,
             wall_seconds: state.elapsed_seconds,
-            tokens_per_second: state.tokens as f64 / state.elapsed_seconds.max(f64::MIN_POSITIVE),
+            tokens_per_second: state.tokens as f64 / state.step_seconds.max(f64::MIN_POSITIVE),
             tokens: state.tokens,
-            peak_rss_bytes: peak_resident_bytes(),
+            peak_rss_bytes: state.peak_rss_bytes,
             parameters: self.learner.model().num_params(),
             device: experiment.device.to_string(),
             dtype: "float32".to_owned(),

@@ -39,11 +39,13 @@ pub struct Session {
     device: Device,
     run: RunDir,
     checkpoint: Option<Checkpoint>,
+    /// Of a new run, still to be written; a resumed one has its own.
+    overrides: Option<Vec<String>>,
 }
 
 impl Session {
     /// Opens a new run, or with `resume` the one that is there. The directory is locked before
-    /// anything is computed, and its `config.toml` written before this returns.
+    /// anything is computed; its `config.toml` is written when training starts.
     ///
     /// # Errors
     /// [`LearnerError::Config`] for a bad configuration, a directory in use or taken, or a resume
@@ -52,31 +54,32 @@ impl Session {
         request: &RunRequest,
         preparation: &dyn nystromformer_data::Progress,
     ) -> Result<Self> {
-        let loaded = Experiment::load(&request.config, &request.overrides)?;
+        let mut loaded = Experiment::load(&request.config, &request.overrides)?;
         let path = match &request.run_dir {
             Some(path) => path.clone(),
             None => Path::new(RUNS).join(&loaded.experiment.name),
         };
         let resumes = request.resume && RunDir::holds_run(&path);
         let (run, stored) = if resumes {
+            // The overrides that the run was started with belong to it, and need not be repeated.
+            let mut overrides = RunDir::overrides(&path)?;
+            overrides.extend_from_slice(&request.overrides);
+            loaded = Experiment::load(&request.config, &overrides)?;
             (RunDir::open(&path)?, Some(experiment_of_run(&path, &loaded)?))
         } else {
             (RunDir::create(&path)?, None)
         };
+        // Before the corpus is tokenised, which may take hours.
+        let device = open_device(stored.as_ref().unwrap_or(&loaded.experiment))?;
         let data =
             CorpusBatches::prepare(stored.as_ref().unwrap_or(&loaded.experiment), preparation)?;
         let experiment = match stored {
             Some(stored) => stored,
             None => loaded.with_tokenizer(&data.data().tokenizer)?,
         };
-        let device = open_device(&experiment)?;
-        let checkpoint = if resumes {
-            run.checkpoints()?.newest_valid()?
-        } else {
-            run.write_config(&experiment.to_toml())?;
-            None
-        };
-        Ok(Self { experiment, data, device, run, checkpoint })
+        let checkpoint = if resumes { run.checkpoints()?.newest_valid()? } else { None };
+        let overrides = (!resumes).then(|| request.overrides.clone());
+        Ok(Self { experiment, data, device, run, checkpoint, overrides })
     }
 
     /// Trains to the end, or until stopped.
@@ -90,6 +93,10 @@ impl Session {
             }
             None => Learner::new(&self.experiment, &self.data, &self.device)?,
         };
+        // Only now is there a run: a start that failed before leaves the directory free.
+        if let Some(overrides) = &self.overrides {
+            self.run.write_config(&self.experiment.to_toml(), overrides)?;
+        }
         Trainer::new(learner, &self.run, stop, progress)?.fit()
     }
 

@@ -188,7 +188,7 @@ fn session(
         (run, learner)
     } else {
         let run = RunDir::create(path)?;
-        run.write_config(&experiment.to_toml())?;
+        run.write_config(&experiment.to_toml(), &[])?;
         (run, Learner::new(experiment, data, &device)?)
     };
     let flag = StopFlag::new();

@@ -77,6 +77,9 @@ fn read_input(
     input.attention_mask = tensor("attention_mask")?;
     input.token_type_ids = tensor("token_type_ids")?;
     check_ids("input_ids", &input.input_ids, config.vocab_size)?;
+    if let Some(mask) = &input.attention_mask {
+        check_ids("attention_mask", mask, 2)?;
+    }
     if let Some(types) = &input.token_type_ids {
         check_ids("token_type_ids", types, config.type_vocab_size)?;
     }
@@ -87,7 +90,7 @@ fn read_input(
 fn check_ids(name: &str, ids: &Tensor<2, Int>, rows: usize) -> anyhow::Result<()> {
     let values: Vec<i64> = ids.try_to_vec_as()?;
     if let Some(bad) = values.into_iter().find(|id| !(0..rows as i64).contains(id)) {
-        bail!("`{name}` holds `{bad}`: the model knows ids from 0 to {}", rows - 1);
+        bail!("`{name}` holds `{bad}`: its values must lie between 0 and {}", rows - 1);
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ enum Command {
 /// What all predictions need to know.
 #[derive(Debug, clap::Args)]
 struct ModelArgs {
-    /// A run directory, a checkpoint, or a Hugging Face folder.
+    /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     #[command(flatten)]
