@@ -169,7 +169,9 @@ fn merge_tables(
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         origins.insert(key.clone(), origin(&key));
         match (base.get_mut(&name), value) {
-            (Some(Value::Table(under)), Value::Table(over)) if !changes_schedule(&key, under, &over) => {
+            (Some(Value::Table(under)), Value::Table(over))
+                if !changes_schedule(&key, under, &over) =>
+            {
                 merge_tables(under, over, &key, origins, origin);
             }
             (_, Value::Table(over)) => {
