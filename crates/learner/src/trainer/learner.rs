@@ -9,7 +9,7 @@ use nystromformer::NystromformerForMaskedLm;
 use nystromformer_data::MaskedRows;
 
 use crate::checkpoint::TrainingState;
-use crate::error::{LearnerError, Result};
+use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
@@ -55,8 +55,8 @@ impl<'a> Learner<'a> {
     /// A learner before its first step, with fresh weights or those of `[model] init_from`.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if no such model can be built, [`LearnerError::Checkpoint`] or
-    /// [`LearnerError::Weights`] if `init_from` cannot be loaded.
+    /// [`LearnerError::Config`](crate::LearnerError::Config) if no such model can be built, [`LearnerError::Checkpoint`](crate::LearnerError::Checkpoint) or
+    /// [`LearnerError::Weights`](crate::LearnerError::Weights) if `init_from` cannot be loaded.
     pub fn new(
         experiment: &'a Experiment,
         data: &'a dyn BatchSource,
