@@ -92,15 +92,18 @@ fn the_tokenizer_travels_along() {
     assert_eq!(made["pad_token"], "[PAD]");
     assert_eq!(made["model_max_length"], 8);
 
-    // With one, all files are copied as they are.
+    // With one, all files are copied, and what depends on the model is made to fit it.
     let output = folder.path().join("copied");
     let options = ExportOptions { tokenizer_dir: Some(fixture("safetensors")), ..options };
     export_masked_lm(&source, &output, &options).unwrap();
-    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"]
-    {
+    for name in ["tokenizer.json", "special_tokens_map.json", "vocab.txt"] {
         let read = |folder: &Path| fs::read(folder.join(name)).unwrap();
         assert_eq!(read(&output), read(&fixture("safetensors")), "{name}");
     }
+    let mut expected = json(&fixture("safetensors").join("tokenizer_config.json"));
+    expected["model_max_length"] = 8.into();
+    expected["model_input_names"] = made["model_input_names"].clone();
+    assert_eq!(json(&output.join("tokenizer_config.json")), expected);
 }
 
 #[test]

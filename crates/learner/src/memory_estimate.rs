@@ -64,7 +64,8 @@ mod tests {
         };
         let growth =
             activations(AttentionKind::Nystrom, 8192) / activations(AttentionKind::Nystrom, 4096);
-        assert!((growth - 2.0).abs() < 0.01, "{growth}");
+        // A little less than twice: the pseudo-inverse keeps as much for any length.
+        assert!(growth > 1.95 && growth <= 2.0, "{growth}");
         let growth =
             activations(AttentionKind::Softmax, 8192) / activations(AttentionKind::Softmax, 4096);
         assert!(growth > 3.0, "{growth}");

@@ -33,7 +33,7 @@ fn evaluate_repeats_the_evaluation_of_the_run() {
         finish(workshop.on_tiny(EVALUATE, &arguments, further))
     };
     let result = evaluate(&[], &[]).succeeded().json();
-    assert_eq!(keys(&result), ["accuracy", "loss", "perplexity", "split"]);
+    assert_eq!(keys(&result), ["accuracy", "examples", "loss", "perplexity", "split"]);
     let best = &read_json(&run.join("summary.json"))["best_evaluation"];
     for metric in ["loss", "accuracy", "perplexity"] {
         assert_eq!(result[metric], best[metric], "{metric}");

@@ -39,9 +39,15 @@ impl TokenWidth {
     pub(super) fn encode(self, tokens: &[u32], bytes: &mut Vec<u8>) {
         match self {
             Self::U16 => {
-                tokens.iter().for_each(|token| bytes.extend((*token as u16).to_le_bytes()))
+                for &token in tokens {
+                    bytes.extend((token as u16).to_le_bytes());
+                }
             }
-            Self::U32 => tokens.iter().for_each(|token| bytes.extend(token.to_le_bytes())),
+            Self::U32 => {
+                for token in tokens {
+                    bytes.extend(token.to_le_bytes());
+                }
+            }
         }
     }
 
@@ -52,7 +58,7 @@ impl TokenWidth {
                 bytes.as_chunks().0.iter().map(|pair| u32::from(u16::from_le_bytes(*pair))),
             ),
             Self::U32 => {
-                tokens.extend(bytes.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)))
+                tokens.extend(bytes.as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)));
             }
         }
     }

@@ -264,18 +264,23 @@ mod tests {
     }
 
     #[test]
-    fn a_table_whose_kind_changes_is_replaced() {
+    fn another_schedule_replaces_the_one_below_and_another_tokenizer_keeps_its_keys() {
         let mut layers = Layers::default();
-        for assignment in
-            ["s.kind=one_cycle", "s.pct_start=0.1", "s.kind=cosine", "s.warmup_steps=4"]
-        {
+        for assignment in [
+            "schedule.kind=one_cycle",
+            "schedule.pct_start=0.1",
+            "schedule.kind=cosine",
+            "schedule.warmup_steps=4",
+            "tokenizer.kind=bpe",
+            "tokenizer.vocab_size=500",
+            "tokenizer.kind=unigram",
+        ] {
             layers.set(assignment).unwrap();
         }
-        assert_eq!(
-            layers.table,
-            toml::from_str::<Table>("[s]\nkind = \"cosine\"\nwarmup_steps = 4").unwrap()
-        );
-        assert!(!layers.origins.contains_key("s.pct_start"));
+        let expected = "[schedule]\nkind = \"cosine\"\nwarmup_steps = 4\n\
+                        [tokenizer]\nkind = \"unigram\"\nvocab_size = 500";
+        assert_eq!(layers.table, toml::from_str::<Table>(expected).unwrap());
+        assert!(!layers.origins.contains_key("schedule.pct_start"));
     }
 
     #[test]

@@ -55,8 +55,8 @@ impl<'a> Learner<'a> {
     /// A learner before its first step, with fresh weights or those of `[model] init_from`.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if no such model can be built, [`LearnerError::Checkpoint`] or
-    /// [`LearnerError::Weights`] if `init_from` cannot be loaded.
+    /// [`LearnerError::Config`](crate::LearnerError::Config) if no such model can be built, [`LearnerError::Checkpoint`](crate::LearnerError::Checkpoint) or
+    /// [`LearnerError::Weights`](crate::LearnerError::Weights) if `init_from` cannot be loaded.
     pub fn new(
         experiment: &'a Experiment,
         data: &'a dyn BatchSource,
