@@ -1,12 +1,10 @@
 //! Activation functions by the names that Hugging Face's configurations use.
 
 use burn::tensor::{Tensor, activation};
+use nystromformer_kernels::{Gelu, gelu};
 use serde::{Deserialize, Serialize};
 
 /// Activation of the feed-forward block and of the prediction head (`hidden_act`).
-///
-/// All are composed of elementary operations with exact derivatives: Burn's own GELU differentiates the
-/// tanh approximation on some backends even for the exact form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenAct {
@@ -29,17 +27,8 @@ impl HiddenAct {
     /// Applies the function elementwise.
     pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::GeluNew => {
-                // ½(1 + tanh z) = σ(2z): one smooth primitive instead of tanh, add and halve.
-                let scale = 2.0 * (2.0 / std::f64::consts::PI).sqrt();
-                let cubic = x.clone().square().mul_scalar(scale * 0.044_715).add_scalar(scale);
-                x.clone() * activation::sigmoid(x * cubic)
-            }
-            Self::Gelu => {
-                let half = x.clone().mul_scalar(0.5);
-                let erf = x.mul_scalar(std::f64::consts::FRAC_1_SQRT_2).erf();
-                half.clone() + half * erf
-            }
+            Self::GeluNew => gelu(x, Gelu::Tanh),
+            Self::Gelu => gelu(x, Gelu::Exact),
             Self::Relu => activation::relu(x),
             Self::Silu => x.clone() * activation::sigmoid(x),
             Self::Tanh => x.tanh(),

@@ -1,0 +1,119 @@
+//! The seam between a kernel and Burn: a [`Kernel`] is an operation on raw CPU tensors with its derivative, and
+//! [`run`] makes it an operation on [`Tensor`]s.
+
+use std::{fmt::Debug, sync::Arc};
+
+use burn::{
+    backend::{
+        Autodiff, Backend, Dispatch, DispatchDevice, Flex,
+        autodiff::{
+            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+            grads::Gradients,
+            ops::{Backward, Ops, OpsKind},
+        },
+        backend_extension,
+        tensor::FloatTensor,
+    },
+    tensor::{DType, Tensor},
+};
+use burn_flex::FlexTensor;
+
+/// An operation on the CPU and its derivative. What is not differentiated (sizes, masks, labels) is part of the
+/// kernel itself.
+pub trait Kernel: Debug + Send + Sync + 'static {
+    /// Computes the output, and what the derivative will need of inputs and output. `tracked` is false if there
+    /// will be no derivative; what is returned for it is then dropped.
+    fn forward(&self, inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>);
+
+    /// The gradient of each input, from that of the output. Inputs that are not `wanted` may get `None`.
+    fn backward(
+        &self,
+        saved: Vec<FlexTensor>,
+        gradient: FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>>;
+}
+
+/// Whether kernels can run on `tensor`: it lives on the CPU backend, in `f32`.
+pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32
+        && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Runs `kernel` on one input.
+pub(crate) fn run_1<const A: usize, const OUT: usize>(
+    kernel: impl Kernel,
+    input: Tensor<A>,
+) -> Tensor<OUT> {
+    Tensor::from_dispatch(Dispatch::run_1(input.into_dispatch(), Arc::new(kernel)))
+}
+
+/// The tensors of a kernel by name.
+pub(crate) fn take<const N: usize>(tensors: Vec<FlexTensor>) -> [FlexTensor; N] {
+    tensors.try_into().expect("a kernel gets the tensors that it asked for")
+}
+
+/// A kernel whose type is forgotten.
+type AnyKernel = Arc<dyn Kernel>;
+
+/// One method for each number of inputs: Burn routes an operation by the tensors in its signature.
+#[backend_extension(Autodiff, Flex)]
+pub trait KernelBackend: Backend {
+    /// Runs a kernel of one input.
+    fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self>;
+}
+
+impl KernelBackend for Flex {
+    fn run_1(input_1: FlexTensor, kernel: AnyKernel) -> FlexTensor {
+        kernel.forward(vec![input_1], false).0
+    }
+}
+
+impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
+    fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self> {
+        differentiate::<C, 1>([input_1], kernel)
+    }
+}
+
+/// Runs a kernel and records its derivative.
+fn differentiate<C: CheckpointStrategy, const N: usize>(
+    inputs: [FloatTensor<Autodiff<Flex, C>>; N],
+    kernel: AnyKernel,
+) -> FloatTensor<Autodiff<Flex, C>> {
+    let nodes = inputs.each_ref().map(|input| input.node());
+    let primitives = inputs.into_iter().map(|input| input.into_primitive()).collect();
+    match (KernelBackward { kernel: kernel.clone() }).prepare::<C>(nodes).compute_bound().stateful()
+    {
+        OpsKind::Tracked(prep) => {
+            let (output, saved) = kernel.forward(primitives, true);
+            prep.finish(saved, output)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(kernel.forward(primitives, false).0),
+    }
+}
+
+/// The recorded step.
+#[derive(Debug)]
+struct KernelBackward {
+    kernel: AnyKernel,
+}
+
+impl<const N: usize> Backward<Flex, N> for KernelBackward {
+    type State = Vec<FlexTensor>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, N>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let gradients = self.kernel.backward(ops.state, gradient, &wanted);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Comparing a kernel with the composed path.
+
+use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
+
+/// Standard normal numbers on a device that records gradients.
+pub(crate) fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex().autodiff())
+}
+
+/// Asserts that both functions agree in value and in the gradient of every input, within 1e-5 of the largest value.
+pub(crate) fn same<const N: usize, const D: usize, const OUT: usize>(
+    inputs: [Tensor<D>; N],
+    ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
+    composed: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
+) {
+    let evaluate = |function: &dyn Fn([Tensor<D>; N]) -> Tensor<OUT>| {
+        let leaves = inputs.clone().map(|input| input.detach().require_grad());
+        let output = function(leaves.clone());
+        // A gradient that differs from place to place.
+        let probe = Tensor::<1, burn::tensor::Int>::arange(
+            0..output.dims().iter().product::<usize>() as i64,
+            &output.device(),
+        );
+        let probe = probe.float().add_scalar(0.5).sin().reshape(output.dims());
+        let gradients = (output.clone() * probe).sum().backward();
+        let mut all = vec![output.into_data()];
+        for leaf in leaves {
+            all.push(leaf.grad(&gradients).expect("every input has a gradient").into_data());
+        }
+        all
+    };
+    for (ours, composed) in evaluate(&ours).iter().zip(&evaluate(&composed)) {
+        close(ours, composed);
+    }
+}
+
+/// Asserts equality within 1e-5 of the largest value.
+pub(crate) fn close(ours: &TensorData, composed: &TensorData) {
+    let scale = composed.iter::<f32>().fold(1e-3f32, |scale, value| scale.max(value.abs()));
+    ours.assert_approx_eq::<f32>(composed, Tolerance::absolute(scale * 1e-5));
+}
