@@ -131,7 +131,11 @@ mod tests {
             let ours: Vec<f32> = gelu(x.clone(), form).try_into_vec_as().unwrap();
             let composed: Vec<f32> = composed(x, form).try_into_vec_as().unwrap();
             for (ours, composed) in ours.into_iter().zip(composed) {
-                assert!(ours == composed || (ours - composed).abs() < 1e-6 || ours.is_nan() && composed.is_nan());
+                assert!(
+                    ours == composed
+                        || (ours - composed).abs() < 1e-6
+                        || ours.is_nan() && composed.is_nan()
+                );
             }
         }
     }

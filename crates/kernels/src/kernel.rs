@@ -20,7 +20,7 @@ use burn_flex::FlexTensor;
 
 /// An operation on the CPU and its derivative. What is not differentiated (sizes, masks, labels) is part of the
 /// kernel itself.
-pub trait Kernel: Debug + Send + Sync + 'static {
+pub(crate) trait Kernel: Debug + Send + Sync + 'static {
     /// Computes the output, and what the derivative will need of inputs and output. `tracked` is false if there
     /// will be no derivative; what is returned for it is then dropped.
     fn forward(&self, inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>);
@@ -58,7 +58,7 @@ type AnyKernel = Arc<dyn Kernel>;
 
 /// One method for each number of inputs: Burn routes an operation by the tensors in its signature.
 #[backend_extension(Autodiff, Flex)]
-pub trait KernelBackend: Backend {
+pub(crate) trait KernelBackend: Backend {
     /// Runs a kernel of one input.
     fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self>;
 }

@@ -41,7 +41,8 @@ pub(crate) fn room(length: usize) -> Vec<f32> {
 pub(crate) fn map(input: FlexTensor, function: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
     let mut input = contiguous(input);
     let arch = pulp::Arch::new();
-    let covers_its_storage = input.as_slice::<f32>().map(<[f32]>::len) == Some(input.bytes().len() / 4);
+    let covers_its_storage =
+        input.as_slice::<f32>().map(<[f32]>::len) == Some(input.bytes().len() / 4);
     if covers_its_storage && let Some(storage) = input.try_storage_mut::<f32>() {
         storage.par_chunks_mut(TASK).for_each(|chunk| {
             arch.dispatch(
@@ -74,7 +75,8 @@ pub(crate) fn zip(
 ) -> FlexTensor {
     let (left, mut right) = (contiguous(left), contiguous(right));
     let arch = pulp::Arch::new();
-    let covers_its_storage = right.as_slice::<f32>().map(<[f32]>::len) == Some(right.bytes().len() / 4);
+    let covers_its_storage =
+        right.as_slice::<f32>().map(<[f32]>::len) == Some(right.bytes().len() / 4);
     if covers_its_storage && let Some(storage) = right.try_storage_mut::<f32>() {
         storage.par_chunks_mut(TASK).zip(values(&left).par_chunks(TASK)).for_each(
             |(right, left)| {
