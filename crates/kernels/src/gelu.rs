@@ -79,7 +79,7 @@ impl Kernel for Gelu {
 /// `y ≤ 14` (relative error 3.7e-8), beyond which `Φ(−y)` is 0 in `f32`.
 #[inline(always)]
 fn normal(x: f32) -> (f32, f32) {
-    const ROOT_TWO_PI: f32 = 0.398_942_28; // 1/√(2π)
+    const ROOT_TWO_PI: f32 = 0.398_942_3; // 1/√(2π)
     let bell = simd::exp(-0.5 * x * x);
     let t = 1.0 / x.abs().mul_add(0.35, 1.0);
     let p = (-0.029_552_57_f32)
@@ -98,7 +98,7 @@ fn normal(x: f32) -> (f32, f32) {
 /// `σ(u)` and `du/dx` with `u = 2√(2/π)(x + 0.044715x³)`.
 #[inline(always)]
 fn logistic(x: f32) -> (f32, f32) {
-    const SCALE: f32 = 1.595_769_1; // 2√(2/π)
+    const SCALE: f32 = 1.595_769_2; // 2√(2/π)
     const CUBIC: f32 = SCALE * 0.044_715;
     let square = x * x;
     let u = x * square.mul_add(CUBIC, SCALE);

@@ -80,8 +80,9 @@ fn differentiate<C: CheckpointStrategy, const N: usize>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
     kernel: AnyKernel,
 ) -> FloatTensor<Autodiff<Flex, C>> {
-    let nodes = inputs.each_ref().map(|input| input.node());
-    let primitives = inputs.into_iter().map(|input| input.into_primitive()).collect();
+    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Flex, C>>::node);
+    let primitives =
+        inputs.into_iter().map(FloatTensor::<Autodiff<Flex, C>>::into_primitive).collect();
     match (KernelBackward { kernel: kernel.clone() }).prepare::<C>(nodes).compute_bound().stateful()
     {
         OpsKind::Tracked(prep) => {

@@ -10,6 +10,8 @@
 //!
 //! Underneath, [`kernel`] is the seam to Burn: what a kernel is, and how autodiff meets it.
 
+#![allow(clippy::inline_always, reason = "a scalar function that is not inlined is not vectorised")]
+
 pub mod gelu;
 mod kernel;
 mod simd;

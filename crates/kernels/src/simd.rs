@@ -26,14 +26,15 @@ pub(crate) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
 }
 
 /// Room for `length` values, whose content is arbitrary until written.
+#[expect(
+    unsafe_code,
+    clippy::uninit_vec,
+    reason = "zeroing would cost every kernel a pass over memory"
+)]
 pub(crate) fn room(length: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(length);
-    #[expect(clippy::uninit_vec, reason = "zeroing would cost a pass over memory in every kernel")]
-    #[expect(unsafe_code, reason = "as above")]
     // SAFETY: any bit pattern is an `f32`, and kernels write every value before they hand the tensor out.
-    unsafe {
-        values.set_len(length);
-    }
+    unsafe { values.set_len(length) };
     values
 }
 
