@@ -40,6 +40,11 @@ pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
         && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
+/// The tensors of a kernel by name.
+pub(crate) fn take<const N: usize>(tensors: Vec<FlexTensor>) -> [FlexTensor; N] {
+    tensors.try_into().expect("a kernel gets the tensors that it asked for")
+}
+
 /// Runs `kernel` on one input.
 pub(crate) fn run_1<const A: usize, const OUT: usize>(
     kernel: impl Kernel,
@@ -48,9 +53,49 @@ pub(crate) fn run_1<const A: usize, const OUT: usize>(
     Tensor::from_dispatch(Dispatch::run_1(input.into_dispatch(), Arc::new(kernel)))
 }
 
-/// The tensors of a kernel by name.
-pub(crate) fn take<const N: usize>(tensors: Vec<FlexTensor>) -> [FlexTensor; N] {
-    tensors.try_into().expect("a kernel gets the tensors that it asked for")
+/// Runs `kernel` on two inputs.
+pub(crate) fn run_2<const A: usize, const B: usize, const OUT: usize>(
+    kernel: impl Kernel,
+    inputs: (Tensor<A>, Tensor<B>),
+) -> Tensor<OUT> {
+    Tensor::from_dispatch(Dispatch::run_2(
+        inputs.0.into_dispatch(),
+        inputs.1.into_dispatch(),
+        Arc::new(kernel),
+    ))
+}
+
+/// Runs `kernel` on three inputs.
+pub(crate) fn run_3<const A: usize, const B: usize, const C: usize, const OUT: usize>(
+    kernel: impl Kernel,
+    inputs: (Tensor<A>, Tensor<B>, Tensor<C>),
+) -> Tensor<OUT> {
+    Tensor::from_dispatch(Dispatch::run_3(
+        inputs.0.into_dispatch(),
+        inputs.1.into_dispatch(),
+        inputs.2.into_dispatch(),
+        Arc::new(kernel),
+    ))
+}
+
+/// Runs `kernel` on four inputs.
+pub(crate) fn run_4<
+    const A: usize,
+    const B: usize,
+    const C: usize,
+    const D: usize,
+    const OUT: usize,
+>(
+    kernel: impl Kernel,
+    inputs: (Tensor<A>, Tensor<B>, Tensor<C>, Tensor<D>),
+) -> Tensor<OUT> {
+    Tensor::from_dispatch(Dispatch::run_4(
+        inputs.0.into_dispatch(),
+        inputs.1.into_dispatch(),
+        inputs.2.into_dispatch(),
+        inputs.3.into_dispatch(),
+        Arc::new(kernel),
+    ))
 }
 
 /// A kernel whose type is forgotten.
@@ -61,22 +106,58 @@ type AnyKernel = Arc<dyn Kernel>;
 pub(crate) trait KernelBackend: Backend {
     /// Runs a kernel of one input.
     fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self>;
+
+    /// Runs a kernel of two inputs.
+    fn run_2(
+        input_1: FloatTensor<Self>,
+        input_2: FloatTensor<Self>,
+        kernel: AnyKernel,
+    ) -> FloatTensor<Self>;
+
+    /// Runs a kernel of three inputs.
+    fn run_3(
+        input_1: FloatTensor<Self>,
+        input_2: FloatTensor<Self>,
+        input_3: FloatTensor<Self>,
+        kernel: AnyKernel,
+    ) -> FloatTensor<Self>;
+
+    /// Runs a kernel of four inputs.
+    fn run_4(
+        input_1: FloatTensor<Self>,
+        input_2: FloatTensor<Self>,
+        input_3: FloatTensor<Self>,
+        input_4: FloatTensor<Self>,
+        kernel: AnyKernel,
+    ) -> FloatTensor<Self>;
 }
 
-impl KernelBackend for Flex {
-    fn run_1(input_1: FlexTensor, kernel: AnyKernel) -> FlexTensor {
-        kernel.forward(vec![input_1], false).0
-    }
+/// Without autodiff a kernel just runs; with it, it is recorded.
+macro_rules! run_and_record {
+    ($($name:ident($($input:ident),+);)+) => {
+        impl KernelBackend for Flex {
+            $(fn $name($($input: FlexTensor),+, kernel: AnyKernel) -> FlexTensor {
+                kernel.forward(vec![$($input),+], false).0
+            })+
+        }
+
+        impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
+            $(fn $name($($input: FloatTensor<Self>),+, kernel: AnyKernel) -> FloatTensor<Self> {
+                record::<C, _>([$($input),+], kernel)
+            })+
+        }
+    };
 }
 
-impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
-    fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self> {
-        differentiate::<C, 1>([input_1], kernel)
-    }
+run_and_record! {
+    run_1(input_1);
+    run_2(input_1, input_2);
+    run_3(input_1, input_2, input_3);
+    run_4(input_1, input_2, input_3, input_4);
 }
 
 /// Runs a kernel and records its derivative.
-fn differentiate<C: CheckpointStrategy, const N: usize>(
+fn record<C: CheckpointStrategy, const N: usize>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
     kernel: AnyKernel,
 ) -> FloatTensor<Autodiff<Flex, C>> {

@@ -4,18 +4,33 @@
 //! one hand-written kernel, over all cores; on any other device, and in other precisions, it is composed of Burn's
 //! own operations. A caller never knows which of the two ran, and both are tested against each other.
 //!
-//! | module | holds |
+//! | function | computes |
 //! |---|---|
-//! | [`gelu`] | the Gaussian error linear unit, exact and by tanh |
+//! | [`adam_w()`], [`sum_of_squares`] | the optimizer's update, and the norm for its clipping |
+//! | [`cross_entropy()`] | the loss of each row of scores |
+//! | [`dropout()`] | dropout that stores no mask |
+//! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
+//! | [`layer_norm()`] | normalisation of a sum |
+//! | [`linear()`] | product with a weight, and bias |
 //!
-//! Underneath, [`kernel`] is the seam to Burn: what a kernel is, and how autodiff meets it.
+//! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
 #![allow(clippy::inline_always, reason = "a scalar function that is not inlined is not vectorised")]
 
-pub mod gelu;
+mod adam_w;
+mod cross_entropy;
+mod dropout;
+mod gelu;
 mod kernel;
+mod layer_norm;
+mod linear;
 mod simd;
 #[cfg(test)]
 mod testing;
 
+pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
+pub use cross_entropy::cross_entropy;
+pub use dropout::dropout;
 pub use gelu::{Gelu, gelu};
+pub use layer_norm::layer_norm;
+pub use linear::{WeightLayout, linear};

@@ -13,25 +13,45 @@ pub(crate) fn same<const N: usize, const D: usize, const OUT: usize>(
     ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
     composed: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
 ) {
-    let evaluate = |function: &dyn Fn([Tensor<D>; N]) -> Tensor<OUT>| {
-        let leaves = inputs.clone().map(|input| input.detach().require_grad());
-        let output = function(leaves.clone());
-        // A gradient that differs from place to place.
-        let probe = Tensor::<1, burn::tensor::Int>::arange(
-            0..output.dims().iter().product::<usize>() as i64,
-            &output.device(),
-        );
-        let probe = probe.float().add_scalar(0.5).sin().reshape(output.dims());
-        let gradients = (output.clone() * probe).sum().backward();
-        let mut all = vec![output.into_data()];
-        for leaf in leaves {
-            all.push(leaf.grad(&gradients).expect("every input has a gradient").into_data());
-        }
-        all
-    };
-    for (ours, composed) in evaluate(&ours).iter().zip(&evaluate(&composed)) {
+    for (ours, composed) in evaluate(&inputs, &ours).iter().zip(&evaluate(&inputs, &composed)) {
         close(ours, composed);
     }
+}
+
+/// Asserts that value and gradients are the same bits on one thread and on three.
+pub(crate) fn same_bits_for_any_threads<const N: usize, const D: usize, const OUT: usize>(
+    inputs: [Tensor<D>; N],
+    function: impl Fn([Tensor<D>; N]) -> Tensor<OUT> + Sync,
+) {
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| evaluate(&inputs, &function))
+    };
+    for (one, three) in on(1).iter().zip(&on(3)) {
+        one.assert_eq(three, true);
+    }
+}
+
+/// The output and the gradient of every input.
+fn evaluate<const N: usize, const D: usize, const OUT: usize>(
+    inputs: &[Tensor<D>; N],
+    function: &dyn Fn([Tensor<D>; N]) -> Tensor<OUT>,
+) -> Vec<TensorData> {
+    let leaves = inputs.clone().map(|input| input.detach().require_grad());
+    let output = function(leaves.clone());
+    // A gradient that differs from place to place.
+    let probe = Tensor::<1, burn::tensor::Int>::arange(
+        0..output.dims().iter().product::<usize>() as i64,
+        &output.device(),
+    );
+    let probe =
+        probe.float().add_scalar(0.5).square().mul_scalar(0.37).sin().reshape(output.dims());
+    let gradients = (output.clone() * probe).sum().backward();
+    let mut all = vec![output.into_data()];
+    for leaf in leaves {
+        all.push(leaf.grad(&gradients).expect("every input has a gradient").into_data());
+    }
+    all
 }
 
 /// Asserts equality within 1e-5 of the largest value.

@@ -1,0 +1,264 @@
+//! The optimizer's pass over every parameter, and the sum of squares that clipping needs.
+
+use burn::{
+    backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
+    tensor::Tensor,
+};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::{
+    kernel::{self, Kernel},
+    simd,
+};
+
+/// The scalars of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, as PyTorch computes it).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWStep {
+    /// What the gradient is multiplied with first: the factor of clipping.
+    pub gradient_scale: f64,
+    /// Decay of the first moment.
+    pub beta_1: f64,
+    /// Decay of the second moment.
+    pub beta_2: f64,
+    /// What the parameter is multiplied with: `1 − learning_rate · weight_decay`.
+    pub decay: f64,
+    /// `learning_rate / (1 − beta_1^step)`.
+    pub step_size: f64,
+    /// `√(1 − beta_2^step)`.
+    pub bias_correction_2_root: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
+
+/// Parameter and moments after one step; the memory of those given is reused where nobody else holds it.
+///
+/// # Shapes
+/// - all: `[length]`
+pub fn adam_w(
+    step: AdamWStep,
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    exp_avg: Tensor<1>,
+    exp_avg_sq: Tensor<1>,
+) -> [Tensor<1>; 3] {
+    if !kernel::runs_on(&value) || !kernel::runs_on(&gradient) {
+        return composed(step, value, gradient, exp_avg, exp_avg_sq);
+    }
+    let (value, exp_avg, exp_avg_sq) = Dispatch::adam_w(
+        value.into_dispatch(),
+        gradient.into_dispatch(),
+        exp_avg.into_dispatch(),
+        exp_avg_sq.into_dispatch(),
+        step,
+    );
+    [value, exp_avg, exp_avg_sq].map(Tensor::from_dispatch)
+}
+
+/// The same by Burn's elementary operations.
+fn composed(
+    step: AdamWStep,
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    exp_avg: Tensor<1>,
+    exp_avg_sq: Tensor<1>,
+) -> [Tensor<1>; 3] {
+    let AdamWStep { beta_1, beta_2, gradient_scale, bias_correction_2_root: root, .. } = step;
+    let exp_avg_sq = exp_avg_sq.mul_scalar(beta_2).add(
+        gradient.clone().square().mul_scalar((1.0 - beta_2) * gradient_scale * gradient_scale),
+    );
+    let exp_avg =
+        exp_avg.mul_scalar(beta_1).add(gradient.mul_scalar((1.0 - beta_1) * gradient_scale));
+    // m / (√v / r + ε) = r m / (√v + r ε): one pass fewer.
+    let denominator = exp_avg_sq.clone().sqrt().add_scalar(root * step.epsilon);
+    let value = if step.decay == 1.0 { value } else { value.mul_scalar(step.decay) };
+    let value = value.sub(exp_avg.clone().div(denominator).mul_scalar(step.step_size * root));
+    [value, exp_avg, exp_avg_sq]
+}
+
+/// One pass that writes three tensors does not fit the shape of a kernel, and needs no derivative.
+#[backend_extension(Flex)]
+pub(crate) trait OptimizerBackend: Backend {
+    /// Value, first and second moment after the step.
+    fn adam_w(
+        value: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        exp_avg: FloatTensor<Self>,
+        exp_avg_sq: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+impl OptimizerBackend for Flex {
+    fn adam_w(
+        value: FlexTensor,
+        gradient: FlexTensor,
+        exp_avg: FlexTensor,
+        exp_avg_sq: FlexTensor,
+        step: AdamWStep,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let gradient = simd::contiguous(gradient);
+        let [mut value, mut exp_avg, mut exp_avg_sq] =
+            [value, exp_avg, exp_avg_sq].map(simd::contiguous);
+        let scalars = Scalars::from(step);
+        let arch = pulp::Arch::new();
+        simd::update(&mut value, |value| {
+            simd::update(&mut exp_avg, |exp_avg| {
+                simd::update(&mut exp_avg_sq, |exp_avg_sq| {
+                    value
+                        .par_chunks_mut(simd::TASK)
+                        .zip(simd::values(&gradient).par_chunks(simd::TASK))
+                        .zip(exp_avg.par_chunks_mut(simd::TASK))
+                        .zip(exp_avg_sq.par_chunks_mut(simd::TASK))
+                        .for_each(|(((value, gradient), exp_avg), exp_avg_sq)| {
+                            arch.dispatch(
+                                #[inline(always)]
+                                || scalars.apply(value, gradient, exp_avg, exp_avg_sq),
+                            );
+                        });
+                });
+            });
+        });
+        (value, exp_avg, exp_avg_sq)
+    }
+}
+
+/// [`AdamWStep`], multiplied out and rounded once.
+#[derive(Clone, Copy)]
+struct Scalars {
+    keep_1: f32,
+    take_1: f32,
+    keep_2: f32,
+    take_2: f32,
+    decay: f32,
+    step_size: f32,
+    epsilon: f32,
+}
+
+impl From<AdamWStep> for Scalars {
+    fn from(step: AdamWStep) -> Self {
+        let scale = step.gradient_scale;
+        // m / (√v / r + ε) = r m / (√v + r ε) with r the root of the bias correction.
+        let root = step.bias_correction_2_root;
+        Self {
+            keep_1: step.beta_1 as f32,
+            take_1: ((1.0 - step.beta_1) * scale) as f32,
+            keep_2: step.beta_2 as f32,
+            take_2: ((1.0 - step.beta_2) * scale * scale) as f32,
+            decay: step.decay as f32,
+            step_size: (step.step_size * root) as f32,
+            epsilon: (root * step.epsilon) as f32,
+        }
+    }
+}
+
+impl Scalars {
+    #[inline(always)]
+    fn apply(
+        self,
+        value: &mut [f32],
+        gradient: &[f32],
+        exp_avg: &mut [f32],
+        exp_avg_sq: &mut [f32],
+    ) {
+        for ((value, &gradient), (exp_avg, exp_avg_sq)) in
+            value.iter_mut().zip(gradient).zip(exp_avg.iter_mut().zip(exp_avg_sq))
+        {
+            *exp_avg_sq = self.keep_2.mul_add(*exp_avg_sq, gradient * gradient * self.take_2);
+            *exp_avg = self.keep_1.mul_add(*exp_avg, gradient * self.take_1);
+            let change = *exp_avg / (exp_avg_sq.sqrt() + self.epsilon);
+            *value = self.decay.mul_add(*value, -self.step_size * change);
+        }
+    }
+}
+
+/// The sum of the squares of all elements, as a tensor of one.
+pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
+    // Along the last axis first, so that rounding grows with the length of the axes and not of the tensor.
+    if kernel::runs_on(&x) {
+        kernel::run_1(SumOfSquares, x)
+    } else {
+        x.square().sum_dim(D - 1).sum()
+    }
+}
+
+#[derive(Debug)]
+struct SumOfSquares;
+
+impl Kernel for SumOfSquares {
+    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let [x] = kernel::take(inputs);
+        let x = simd::contiguous(x);
+        let arch = pulp::Arch::new();
+        let parts: Vec<f64> = simd::values(&x)
+            .par_chunks(simd::TASK)
+            .map(|chunk| {
+                let sum = arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        simd::sum(
+                            chunk,
+                            #[inline(always)]
+                            |value| value * value,
+                        )
+                    },
+                );
+                f64::from(sum)
+            })
+            .collect();
+        (simd::tensor(vec![parts.into_iter().sum::<f64>() as f32], [1].into()), vec![x])
+    }
+
+    fn backward(
+        &self,
+        saved: Vec<FlexTensor>,
+        gradient: FlexTensor,
+        _wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let [x] = kernel::take(saved);
+        let twice = 2.0 * simd::values(&simd::contiguous(gradient))[0];
+        vec![Some(simd::map(x, |value| twice * value))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, random};
+
+    const STEP: AdamWStep = AdamWStep {
+        gradient_scale: 0.7,
+        beta_1: 0.9,
+        beta_2: 0.999,
+        decay: 0.9999,
+        step_size: 1e-2,
+        bias_correction_2_root: 0.1,
+        epsilon: 1e-6,
+    };
+
+    #[test]
+    fn equals_the_composed_path() {
+        let state = || {
+            let [value, gradient, exp_avg, exp_avg_sq] =
+                std::array::from_fn(|_| random([40_001]).inner());
+            (value, gradient, exp_avg, exp_avg_sq.square())
+        };
+        let (value, gradient, exp_avg, exp_avg_sq) = state();
+        let ours =
+            adam_w(STEP, value.clone(), gradient.clone(), exp_avg.clone(), exp_avg_sq.clone());
+        let before = value.clone().into_data();
+        let composed = composed(STEP, value.clone(), gradient, exp_avg, exp_avg_sq);
+        for (ours, composed) in ours.into_iter().zip(composed) {
+            testing::close(&ours.into_data(), &composed.into_data());
+        }
+        // A tensor that somebody else holds is not written to.
+        value.into_data().assert_eq(&before, true);
+    }
+
+    #[test]
+    fn sums_squares() {
+        testing::same([random([300, 71])], |[x]| sum_of_squares(x), |[x]| x.square().sum());
+        let nan = Tensor::<1>::from_floats([1.0, f32::NAN], &burn::tensor::Device::flex());
+        assert!(sum_of_squares(nan).into_scalar::<f32>().is_nan());
+    }
+}

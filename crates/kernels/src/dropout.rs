@@ -1,0 +1,167 @@
+//! Dropout whose mask is a function of a key and the element's index: nothing is stored between the passes.
+
+use burn::tensor::{Distribution, Int, Tensor};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::{
+    kernel::{self, Kernel},
+    simd,
+};
+
+/// Zeroes each element with probability `probability` and scales the others by `1/(1 − probability)`, while
+/// gradients are recorded (that is, in training); otherwise returns `x`.
+///
+/// The mask's key is drawn from the device's generator, so a seeded device drops the same elements again, whatever
+/// the number of threads.
+pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
+    let device = x.device();
+    if probability == 0.0 || !device.is_autodiff() {
+        return x;
+    }
+    if !kernel::runs_on(&x) {
+        return composed(x, probability);
+    }
+    let key =
+        Tensor::<1, Int>::random([2], Distribution::Uniform(0.0, 2_147_483_647.0), &device.inner())
+            .try_into_vec_as::<i64>()
+            .expect("the key lies in the CPU's memory");
+    kernel::run_1(Dropout { key: [key[0] as u32, key[1] as u32], probability }, x)
+}
+
+/// The same by Burn's elementary operations.
+fn composed<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
+    let keep = Distribution::Bernoulli(1.0 - probability);
+    let mask = Tensor::random(x.dims(), keep, &x.device().inner());
+    let mask = Tensor::from_inner(mask.mul_scalar(1.0 / (1.0 - probability)));
+    x * mask
+}
+
+#[derive(Debug)]
+struct Dropout {
+    key: [u32; 2],
+    probability: f64,
+}
+
+impl Dropout {
+    fn apply(&self, mut x: FlexTensor) -> FlexTensor {
+        let threshold = (self.probability * 4_294_967_296.0) as u32;
+        let scale = (1.0 / (1.0 - self.probability)) as f32;
+        let arch = pulp::Arch::new();
+        simd::update(&mut x, |values| {
+            values.par_chunks_mut(simd::TASK).enumerate().for_each(|(task, chunk)| {
+                let first = (task * simd::TASK) as u64;
+                // Above 2³² elements the index carries into the key.
+                let [low, high] = [self.key[0], self.key[1].wrapping_add((first >> 32) as u32)];
+                let first = first as u32;
+                arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        for (offset, value) in chunk.iter_mut().enumerate() {
+                            let index = first.wrapping_add(offset as u32);
+                            let keep = hash(index, low, high) >= threshold;
+                            *value = if keep { *value * scale } else { 0.0 };
+                        }
+                    },
+                );
+            });
+        });
+        x
+    }
+}
+
+impl Kernel for Dropout {
+    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let [x] = kernel::take(inputs);
+        (self.apply(x), Vec::new())
+    }
+
+    fn backward(
+        &self,
+        _saved: Vec<FlexTensor>,
+        gradient: FlexTensor,
+        _wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        vec![Some(self.apply(gradient))]
+    }
+}
+
+/// A uniform number from an index and a key: two rounds of multiplying and folding (the multipliers of the
+/// published `lowbias32` hash), the key entering before each.
+#[inline(always)]
+fn hash(index: u32, low: u32, high: u32) -> u32 {
+    #[inline(always)]
+    fn mix(mut x: u32) -> u32 {
+        x ^= x >> 16;
+        x = x.wrapping_mul(0x7feb_352d);
+        x ^= x >> 15;
+        x = x.wrapping_mul(0x846c_a68b);
+        x ^ (x >> 16)
+    }
+    mix(mix(index ^ low).wrapping_add(high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::random;
+    use burn::tensor::Device;
+
+    fn mask(key: [u32; 2], probability: f64, length: usize) -> Vec<bool> {
+        let ones = simd::tensor(vec![1.0; length], [length].into());
+        let dropped = Dropout { key, probability }.apply(ones);
+        simd::values(&dropped).iter().map(|&value| value == 0.0).collect()
+    }
+
+    /// Five standard deviations around the expected share.
+    fn assert_share(count: usize, total: usize, share: f64) {
+        let deviation = (share * (1.0 - share) / total as f64).sqrt();
+        let got = count as f64 / total as f64;
+        assert!((got - share).abs() < 5.0 * deviation, "{got} of {share}");
+    }
+
+    #[test]
+    fn drops_the_asked_share_and_neighbours_independently() {
+        const LENGTH: usize = 1 << 20;
+        for probability in [0.1, 0.5] {
+            for key in [[0, 0], [1, 0], [0, 1], [0xdead_beef, 0x1234_5678]] {
+                let mask = mask(key, probability, LENGTH);
+                assert_share(mask.iter().filter(|&&dropped| dropped).count(), LENGTH, probability);
+                // Neighbours, the element below it in a matrix of 64 or 768 columns, and the next key.
+                for distance in [1, 2, 64, 768] {
+                    let both =
+                        mask.iter().zip(&mask[distance..]).filter(|(a, b)| **a && **b).count();
+                    assert_share(both, LENGTH - distance, probability * probability);
+                }
+                let next = self::mask([key[0].wrapping_add(1), key[1]], probability, LENGTH);
+                let both = mask.iter().zip(&next).filter(|(a, b)| **a && **b).count();
+                assert_share(both, LENGTH, probability * probability);
+            }
+        }
+    }
+
+    #[test]
+    fn the_gradient_passes_where_the_value_did() {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<2>::ones([300, 100], &device).require_grad();
+        let y = dropout(x.clone(), 0.25);
+        let gradient = x.grad(&y.clone().sum().backward()).expect("x is tracked");
+        y.into_data().assert_eq(&gradient.into_data(), true);
+    }
+
+    #[test]
+    fn a_seeded_device_repeats_itself_and_evaluation_drops_nothing() {
+        let x = random([1000]);
+        let device = x.device();
+        let draw = |seed| {
+            device.seed(seed);
+            let first = dropout(x.clone(), 0.5).into_data();
+            (first, dropout(x.clone(), 0.5).into_data())
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1).0, draw(1).1);
+        assert_ne!(draw(1).0, draw(2).0);
+        let plain = x.inner();
+        assert_eq!(dropout(plain.clone(), 0.5).into_data(), plain.into_data());
+    }
+}

@@ -1,0 +1,331 @@
+//! The linear layer: a product with a weight and a bias, over all rows of its input.
+
+use burn::tensor::{Shape, Tensor};
+use burn_flex::FlexTensor;
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+use crate::{
+    kernel::{self, Kernel},
+    simd,
+};
+
+/// How a weight lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightLayout {
+    /// `[inputs, outputs]`, as Burn keeps it.
+    InputsFirst,
+    /// `[outputs, inputs]`, as PyTorch keeps it, and as an embedding table lies that serves as decoder.
+    OutputsFirst,
+}
+
+/// `x W + b` over the last axis.
+///
+/// # Shapes
+/// - `x`: `[..., inputs]`
+/// - `weight`: as `layout` says
+/// - `bias`: `[outputs]`
+/// - output: `[..., outputs]`
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    layout: WeightLayout,
+) -> Tensor<D> {
+    if !kernel::runs_on(&x) {
+        return composed(x, weight, bias, layout);
+    }
+    match bias {
+        Some(bias) => kernel::run_3(Linear { layout }, (x, weight, bias)),
+        None => kernel::run_2(Linear { layout }, (x, weight)),
+    }
+}
+
+/// The same by Burn's own operation.
+fn composed<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    layout: WeightLayout,
+) -> Tensor<D> {
+    let weight = match layout {
+        WeightLayout::InputsFirst => weight,
+        WeightLayout::OutputsFirst => weight.transpose(),
+    };
+    burn::tensor::module::linear(x, weight, bias)
+}
+
+#[derive(Debug)]
+struct Linear {
+    layout: WeightLayout,
+}
+
+/// Rows that one task sums up in a gradient over all rows. Fixed, so that sums do not depend on the number of
+/// threads.
+const ROWS: usize = 4096;
+
+/// A row-major matrix, or its transpose.
+#[derive(Clone, Copy)]
+struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    transposed: bool,
+}
+
+impl<'a> Matrix<'a> {
+    fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        debug_assert_eq!(values.len(), rows * columns);
+        Self { values, rows, columns, transposed: false }
+    }
+
+    fn transpose(self) -> Self {
+        Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
+    }
+
+    /// Distance in memory of neighbouring columns, and of neighbouring rows.
+    fn strides(&self) -> (isize, isize) {
+        if self.transposed { (self.rows as isize, 1) } else { (1, self.columns as isize) }
+    }
+}
+
+/// `output = left · right`, added to what `output` holds if `accumulate`. `output` is row-major.
+fn product(
+    output: &mut [f32],
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    accumulate: bool,
+    parallelism: Parallelism,
+) {
+    assert_eq!(left.columns, right.rows);
+    assert_eq!(output.len(), left.rows * right.columns);
+    let ((left_columns, left_rows), (right_columns, right_rows)) =
+        (left.strides(), right.strides());
+    #[expect(unsafe_code, reason = "`gemm` takes pointers")]
+    // SAFETY: the lengths of all three slices are those that the sizes and strides reach, as asserted above and in
+    // `Matrix::new`; the output is not aliased.
+    unsafe {
+        gemm::gemm(
+            left.rows,
+            right.columns,
+            left.columns,
+            output.as_mut_ptr(),
+            1,
+            right.columns as isize,
+            accumulate,
+            left.values.as_ptr(),
+            left_columns,
+            left_rows,
+            right.values.as_ptr(),
+            right_columns,
+            right_rows,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// `left · right` over all cores, where `left` has many rows, on top of `bias` in each row.
+fn product_of_rows(left: Matrix<'_>, right: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
+    let mut output = simd::room(left.rows * right.columns);
+    if right.values.len() > SMALL || left.transposed {
+        if let Some(bias) = bias {
+            output.par_chunks_mut(right.columns * 64).for_each(|rows| fill(rows, bias));
+        }
+        product(&mut output, left, right, bias.is_some(), Parallelism::Rayon(0));
+        return output;
+    }
+    // A small weight is packed again by every task at little cost, and rows stay in the core's cache from bias to
+    // product.
+    output
+        .par_chunks_mut(TASK_ROWS * right.columns)
+        .zip(left.values.par_chunks(TASK_ROWS * left.columns))
+        .for_each(|(output, values)| {
+            if let Some(bias) = bias {
+                fill(output, bias);
+            }
+            let left = Matrix::new(values, values.len() / left.columns, left.columns);
+            product(output, left, right, bias.is_some(), Parallelism::None);
+        });
+    output
+}
+
+/// Rows of one task where the weight is small.
+const TASK_ROWS: usize = 512;
+
+/// Weights up to this many values (256 KiB) are small.
+const SMALL: usize = 64 * 1024;
+
+fn fill(rows: &mut [f32], bias: &[f32]) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        row.copy_from_slice(bias);
+    }
+}
+
+/// `leftᵀ · right`, both with many rows and few columns: tasks of [`ROWS`] rows each, summed up in order.
+fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+    let size = left.columns * right.columns;
+    if size > SMALL || left.rows < 2 * ROWS {
+        let mut output = simd::room(size);
+        product(&mut output, left.transpose(), right, false, Parallelism::Rayon(0));
+        return output;
+    }
+    let parts: Vec<Vec<f32>> = left
+        .values
+        .par_chunks(ROWS * left.columns)
+        .zip(right.values.par_chunks(ROWS * right.columns))
+        .map(|(left_values, right_values)| {
+            let rows = left_values.len() / left.columns;
+            let mut part = simd::room(size);
+            product(
+                &mut part,
+                Matrix::new(left_values, rows, left.columns).transpose(),
+                Matrix::new(right_values, rows, right.columns),
+                false,
+                Parallelism::None,
+            );
+            part
+        })
+        .collect();
+    simd::sum_in_order(parts)
+}
+
+/// The sum over rows.
+fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
+    let arch = pulp::Arch::new();
+    let parts = values
+        .par_chunks((simd::TASK / columns).max(1) * columns)
+        .map(|rows| {
+            let mut sums = vec![0.0; columns];
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for row in rows.chunks_exact(columns) {
+                        for (sum, &value) in sums.iter_mut().zip(row) {
+                            *sum += value;
+                        }
+                    }
+                },
+            );
+            sums
+        })
+        .collect();
+    simd::sum_in_order(parts)
+}
+
+impl Linear {
+    /// The weight as `[inputs, outputs]`.
+    fn weight<'a>(&self, weight: &'a FlexTensor) -> Matrix<'a> {
+        let [rows, columns] = weight.layout().shape().dims();
+        let matrix = Matrix::new(simd::values(weight), rows, columns);
+        match self.layout {
+            WeightLayout::InputsFirst => matrix,
+            WeightLayout::OutputsFirst => matrix.transpose(),
+        }
+    }
+}
+
+/// All axes but the last as one.
+fn as_matrix(tensor: &FlexTensor) -> Matrix<'_> {
+    let values = simd::values(tensor);
+    let shape = tensor.layout().shape();
+    let columns = shape[shape.num_dims() - 1];
+    Matrix::new(values, values.len() / columns, columns)
+}
+
+/// `shape` with another last axis.
+fn with_columns(shape: &Shape, columns: usize) -> Shape {
+    let mut shape = shape.clone();
+    let last = shape.num_dims() - 1;
+    shape[last] = columns;
+    shape
+}
+
+impl Kernel for Linear {
+    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let mut inputs = inputs.into_iter().map(simd::contiguous);
+        let mut next = || inputs.next();
+        let x = next().expect("a linear layer has an input");
+        let weight = next().expect("a linear layer has a weight");
+        let bias = next();
+        let matrix = self.weight(&weight);
+        let output = product_of_rows(as_matrix(&x), matrix, bias.as_ref().map(simd::values));
+        let output = simd::tensor(output, with_columns(x.layout().shape(), matrix.columns));
+        (output, vec![x, weight])
+    }
+
+    fn backward(
+        &self,
+        saved: Vec<FlexTensor>,
+        gradient: FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let [x, weight] = kernel::take(saved);
+        let gradient = simd::contiguous(gradient);
+        let rows = as_matrix(&gradient);
+        let x_gradient = wanted[0].then(|| {
+            let values = product_of_rows(rows, self.weight(&weight).transpose(), None);
+            simd::tensor(values, x.layout().shape().clone())
+        });
+        let weight_gradient = wanted[1].then(|| {
+            let values = match self.layout {
+                WeightLayout::InputsFirst => product_over_rows(as_matrix(&x), rows),
+                WeightLayout::OutputsFirst => product_over_rows(rows, as_matrix(&x)),
+            };
+            simd::tensor(values, weight.layout().shape().clone())
+        });
+        let bias_gradient = wanted.get(2).is_some_and(|&wanted| wanted).then(|| {
+            let sums = column_sums(rows.values, rows.columns);
+            simd::tensor(sums, Shape::new([rows.columns]))
+        });
+        vec![x_gradient, weight_gradient, bias_gradient]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, random};
+
+    #[test]
+    fn equals_the_composed_path() {
+        for (rows, inputs, outputs) in
+            [(1, 1, 1), (7, 3, 5), (9001, 12, 20), (130, 300, 257), (20_000, 33, 1)]
+        {
+            for layout in [WeightLayout::InputsFirst, WeightLayout::OutputsFirst] {
+                let weight = match layout {
+                    WeightLayout::InputsFirst => random([inputs, outputs]),
+                    WeightLayout::OutputsFirst => random([outputs, inputs]),
+                };
+                let x = random([rows, inputs]);
+                let bias = random([1, outputs]);
+                testing::same(
+                    [x.clone(), weight.clone(), bias],
+                    |[x, weight, bias]| linear(x, weight, Some(bias.squeeze_dim(0)), layout),
+                    |[x, weight, bias]| composed(x, weight, Some(bias.squeeze_dim(0)), layout),
+                );
+                testing::same(
+                    [x, weight],
+                    |[x, weight]| linear(x, weight, None, layout),
+                    |[x, weight]| composed(x, weight, None, layout),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn does_not_depend_on_the_number_of_threads() {
+        testing::same_bits_for_any_threads(
+            [random([9001, 70]), random([70, 90])],
+            |[x, weight]| linear(x, weight, None, WeightLayout::InputsFirst),
+        );
+        testing::same_bits_for_any_threads(
+            [random([600, 300]), random([400, 300])],
+            |[x, weight]| linear(x, weight, None, WeightLayout::OutputsFirst),
+        );
+    }
+}
