@@ -9,6 +9,7 @@
 //! | [`adam_w()`], [`sum_of_squares`] | the optimizer's update, and the norm for its clipping |
 //! | [`cross_entropy()`] | the loss of each row of scores |
 //! | [`dropout()`] | dropout that stores no mask |
+//! | [`embed()`] | the sum of token, type and position embeddings |
 //! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
@@ -20,6 +21,7 @@
 mod adam_w;
 mod cross_entropy;
 mod dropout;
+mod embed;
 mod gelu;
 mod kernel;
 mod layer_norm;
@@ -31,6 +33,7 @@ mod testing;
 pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
+pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
