@@ -8,32 +8,47 @@
 //! |---|---|
 //! | [`adam_w()`], [`sum_of_squares`] | the optimizer's update, and the norm for its clipping |
 //! | [`cross_entropy()`] | the loss of each row of scores |
+//! | [`depthwise_convolution`] | one filter per head along the sequence |
 //! | [`dropout()`] | dropout that stores no mask |
 //! | [`embed()`] | the sum of token, type and position embeddings |
 //! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
+//! | [`iterative_pinv`] | the Moore–Penrose inverse of small matrices |
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
+//! | [`segment_means()`] | means over segments of the sequence |
+//! | [`softmax()`] | softmax over the last axis |
 //!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
 #![allow(clippy::inline_always, reason = "a scalar function that is not inlined is not vectorised")]
 
 mod adam_w;
+mod convolution;
 mod cross_entropy;
 mod dropout;
 mod embed;
 mod gelu;
+mod heads;
 mod kernel;
 mod layer_norm;
 mod linear;
+mod pinv;
+mod rows;
+mod scratch;
+mod segment_means;
 mod simd;
+mod softmax;
 #[cfg(test)]
 mod testing;
 
 pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
+pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
+pub use pinv::{PinvScale, iterative_pinv};
+pub use segment_means::segment_means;
+pub use softmax::softmax;

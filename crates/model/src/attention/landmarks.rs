@@ -7,7 +7,7 @@ use super::padding::Segments;
 /// Averages `tokens` over segments.
 ///
 /// Without `segments` every token is valid: `num_landmarks` segments are laid over the whole sequence by
-/// the rule of [`Segments::new`], as plain reshapes.
+/// the rule of [`Segments::new`].
 ///
 /// # Shapes
 /// - `tokens`: `[batch, heads, seq_len, head_dim]`
@@ -17,35 +17,10 @@ pub fn segment_means(
     num_landmarks: usize,
     segments: Option<&Segments>,
 ) -> Tensor<4> {
-    if let Some(segments) = segments {
-        return segments.pooling.clone().matmul(tokens);
+    match segments {
+        Some(segments) => segments.pooling.clone().matmul(tokens),
+        None => nystromformer_kernels::segment_means(tokens, num_landmarks),
     }
-    let [_, _, seq_len, _] = tokens.dims();
-    if seq_len <= num_landmarks {
-        return tokens;
-    }
-    let short = seq_len / num_landmarks;
-    let num_short = (short + 1) * num_landmarks - seq_len;
-    if num_short == num_landmarks {
-        return equal_means(tokens, num_landmarks);
-    }
-    let border = num_short * short;
-    Tensor::cat(
-        vec![
-            equal_means(tokens.clone().narrow(2, 0, border), num_short),
-            equal_means(tokens.narrow(2, border, seq_len - border), num_landmarks - num_short),
-        ],
-        2,
-    )
-}
-
-/// Means over `count` segments of the same length.
-fn equal_means(tokens: Tensor<4>, count: usize) -> Tensor<4> {
-    let [batch, heads, seq_len, head_dim] = tokens.dims();
-    tokens
-        .reshape([batch, heads, count, seq_len / count, head_dim])
-        .mean_dim(3)
-        .reshape([batch, heads, count, head_dim])
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The iterative Moore–Penrose inverse of a softmax kernel (paper, section 3.2, equation 14).
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
+use nystromformer_kernels::PinvScale;
 use serde::{Deserialize, Serialize};
 
 /// How the iteration starts: `Z₀ = Aᵀ / s` with `s` from the column sums of `A` (its row sums are 1).
@@ -15,6 +16,15 @@ pub enum PinvInit {
     Original,
 }
 
+impl From<PinvInit> for PinvScale {
+    fn from(init: PinvInit) -> Self {
+        match init {
+            PinvInit::Exact => Self::OfEachMatrix,
+            PinvInit::Original => Self::OfTheBatch,
+        }
+    }
+}
+
 /// Moore–Penrose inverse by a third-order iteration.
 ///
 /// `Z₀ = Aᵀ / (‖A‖₁ ‖A‖∞)`, then `Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z)))`, `iterations` times.
@@ -25,28 +35,7 @@ pub enum PinvInit {
 /// - `kernel`: `[batch, heads, landmarks, landmarks]`, rows sum to 1 or are zero
 /// - output: the same
 pub fn iterative_pinv(kernel: Tensor<4>, iterations: usize, init: PinvInit) -> Tensor<4> {
-    let [_, _, landmarks, _] = kernel.dims();
-    let column_sums = kernel.clone().sum_dim(2); // [batch, heads, 1, landmarks]
-    let scale = match init {
-        PinvInit::Exact => column_sums.max_dim(3),
-        PinvInit::Original => column_sums.max().reshape([1, 1, 1, 1]),
-    };
-    // Only an all-zero matrix (a row of padding alone) is near the bound: it must give 0, not 0/0.
-    let mut inverse = kernel.clone().transpose() / scale.clamp_min(1e-12);
-
-    let identity = identity(landmarks, &kernel.device());
-    for _ in 0..iterations {
-        let product = kernel.clone().matmul(inverse.clone());
-        let inner = identity.clone().mul_scalar(7.0) - product.clone();
-        let middle = identity.clone().mul_scalar(15.0) - product.clone().matmul(inner);
-        let outer = identity.clone().mul_scalar(13.0) - product.matmul(middle);
-        inverse = inverse.mul_scalar(0.25).matmul(outer);
-    }
-    inverse
-}
-
-fn identity(size: usize, device: &Device) -> Tensor<4> {
-    Tensor::<2>::eye(size, device).unsqueeze()
+    nystromformer_kernels::iterative_pinv(kernel, iterations, init.into())
 }
 
 /// How far `pinv` is from inverting `kernel`: `‖A Z A − A‖ / ‖A‖` in the Frobenius norm.
@@ -65,7 +54,7 @@ pub fn pinv_residual(kernel: Tensor<4>, pinv: Tensor<4>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Distribution, activation::softmax};
+    use burn::tensor::{Device, Distribution, activation::softmax};
 
     fn kernel(landmarks: usize) -> Tensor<4> {
         let device = Device::flex();

@@ -1,0 +1,312 @@
+//! Depthwise convolution along the sequence.
+
+mod sliding;
+
+use burn::tensor::{Int, Tensor};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::{
+    heads::{self, Heads},
+    kernel::{self, Kernel},
+    scratch::Scratch,
+    simd,
+};
+use sliding::{CHUNK, FilterGradient, Slide, packed_length};
+
+/// Slides one filter per head along the sequence, the same for all channels of the head, and adds `residual`.
+///
+/// The ends are padded with zeros, and the filter is not mirrored: with `r = taps / 2`,
+/// `outputᵢ = Σₜ filterₜ · valueᵢ₊ₜ₋ᵣ`.
+///
+/// # Shapes
+/// - `value`, `residual`, output: `[batch, heads, seq_len, head_dim]`
+/// - `filter`: `[heads, taps]`, an odd number of taps
+pub fn depthwise_convolution(
+    value: Tensor<4>,
+    filter: Tensor<2>,
+    residual: Option<Tensor<4>>,
+) -> Tensor<4> {
+    match residual {
+        _ if !kernel::runs_on(&value) => composed(value, filter, residual),
+        Some(residual) => kernel::run_3(DepthwiseConvolution, (value, filter, residual)),
+        None => kernel::run_2(DepthwiseConvolution, (value, filter)),
+    }
+}
+
+/// The same by Burn's elementary operations.
+///
+/// A sliding filter is a banded matrix. Cut into blocks of rows, the same small matrix applies to every
+/// block, so the convolution becomes two batched matrix products: on every backend these run near the
+/// machine's peak, forward and backward, where grouped convolutions do not.
+fn composed(value: Tensor<4>, filter: Tensor<2>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    let [batch, heads, seq_len, head_dim] = value.dims();
+    let [_, taps] = filter.dims();
+    let device = value.device();
+    let half = taps / 2;
+
+    // Block `i` of the output reads rows `i·rows .. i·rows + rows + taps − 1` of the padded values:
+    // all of block `i` and the first `taps − 1` rows of block `i + 1`.
+    let rows =
+        (taps - 1).next_power_of_two().max(32).min(seq_len.next_power_of_two().max(taps - 1));
+    let blocks = seq_len.div_ceil(rows);
+    let tail = (blocks + 1) * rows - seq_len - half;
+    let padded = Tensor::cat(
+        vec![
+            Tensor::zeros([batch, heads, half, head_dim], &device),
+            value,
+            Tensor::zeros([batch, heads, tail, head_dim], &device),
+        ],
+        2,
+    )
+    .reshape([batch, heads, blocks + 1, rows, head_dim]);
+
+    let band = band(filter, rows);
+    let own = padded.clone().narrow(2, 0, blocks);
+    let mut output = band.clone().narrow(4, 0, rows).matmul(own);
+    if taps > 1 {
+        let next = padded.narrow(2, 1, blocks).narrow(3, 0, taps - 1);
+        output = output + band.narrow(4, rows, taps - 1).matmul(next);
+    }
+    let output = output.reshape([batch, heads, blocks * rows, head_dim]).narrow(2, 0, seq_len);
+    match residual {
+        Some(residual) => residual + output,
+        None => output,
+    }
+}
+
+/// The banded matrix of one block: entry `(i, j)` is tap `j − i`, or zero outside the filter.
+///
+/// # Shapes
+/// - `filter`: `[heads, taps]`
+/// - output: `[1, heads, 1, rows, rows + taps − 1]`
+fn band(filter: Tensor<2>, rows: usize) -> Tensor<5> {
+    let [heads, taps] = filter.dims();
+    let columns = rows + taps - 1;
+    let device = filter.device();
+    let offset = |length: usize| Tensor::<1, Int>::arange(0..length as i64, &device);
+    let tap = offset(columns).unsqueeze_dim::<2>(0) - offset(rows).unsqueeze_dim::<2>(1);
+    let outside = tap.clone().lower_elem(0).bool_or(tap.clone().greater_equal_elem(taps as i64));
+    let tap = tap.mask_fill(outside, taps as i64); // the column of zeros added below
+
+    let filter = Tensor::cat(vec![filter, Tensor::zeros([heads, 1], &device)], 1);
+    filter.select(1, tap.reshape([rows * columns])).reshape([1, heads, 1, rows, columns])
+}
+
+/// Takes values, filter, and a residual if there is one.
+#[derive(Debug)]
+struct DepthwiseConvolution;
+
+impl Kernel for DepthwiseConvolution {
+    fn forward(&self, mut inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let residual = (inputs.len() > 2).then(|| inputs.remove(2));
+        let [value, filter] = kernel::take(inputs);
+        let (value, filter) = (Heads::new(value), simd::contiguous(filter));
+        let output = slide(&value, simd::values(&filter), residual);
+        let saved = if tracked { vec![value.into_tensor(), filter] } else { Vec::new() };
+        (output, saved)
+    }
+
+    fn backward(
+        &self,
+        saved: Vec<FlexTensor>,
+        gradient: FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let [value, filter] = kernel::take(saved);
+        let residual = gradient.clone();
+        let (value, gradient) = (Heads::new(value), Heads::new(gradient));
+        let taps = filter.layout().shape()[1];
+        let value_gradient = wanted[0].then(|| {
+            let mirrored: Vec<f32> = simd::values(&filter)
+                .chunks_exact(taps)
+                .flat_map(|filter| filter.iter().rev().copied())
+                .collect();
+            slide(&gradient, &mirrored, None)
+        });
+        let filter_gradient = wanted[1].then(|| {
+            let gradient = filter_gradient(&value, &gradient, taps);
+            simd::tensor(gradient, filter.layout().shape().clone())
+        });
+        let mut gradients = vec![value_gradient, filter_gradient];
+        gradients.resize_with(wanted.len(), || Some(residual.clone()));
+        gradients
+    }
+}
+
+/// Convolves `value` with one filter per head, and adds `residual`: in place if nobody else holds it.
+fn slide(value: &Heads, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
+    let (head_dim, hidden_size) = (value.head_dim, value.hidden_size());
+    let taps = filter.len() / value.heads;
+    let run = |output: &mut [f32], residual: Option<&Heads>, accumulate: bool| {
+        let sequences = output.par_chunks_mut(value.seq_len * hidden_size).enumerate();
+        sequences.for_each(|(batch, output)| {
+            output.par_chunks_mut(CHUNK * hidden_size).enumerate().for_each_init(
+                || Scratch::new(packed_length(head_dim, taps)),
+                |scratch, (index, output)| {
+                    let (first, rows) = (index * CHUNK, output.len() / hidden_size);
+                    for (head, filter) in filter.chunks_exact(taps).enumerate() {
+                        let output = &mut output[head * head_dim..];
+                        if let Some(residual) = residual {
+                            let residual = residual.rows(batch, head);
+                            for row in 0..rows {
+                                output[row * hidden_size..][..head_dim]
+                                    .copy_from_slice(residual.row(first + row));
+                            }
+                        }
+                        pulp::Arch::new().dispatch(Slide {
+                            packed: scratch.values(),
+                            input: value.rows(batch, head),
+                            filter,
+                            first,
+                            rows,
+                            output,
+                            stride: hidden_size,
+                            accumulate,
+                        });
+                    }
+                },
+            );
+        });
+    };
+
+    let mut residual = residual;
+    if let Some(residual) = &mut residual
+        && let Some(output) = heads::own_tokens(residual)
+    {
+        run(output, None, true);
+    } else {
+        let residual = residual.take().map(Heads::new);
+        let mut output = simd::room(value.batch * value.seq_len * hidden_size);
+        run(&mut output, residual.as_ref(), residual.is_some());
+        return heads::from_tokens(output, [value.batch, value.heads, value.seq_len, head_dim]);
+    }
+    residual.expect("the output was written over it")
+}
+
+/// `[heads, taps]`: products of the gradient with shifted values, summed over batch, positions and channels.
+fn filter_gradient(value: &Heads, gradient: &Heads, taps: usize) -> Vec<f32> {
+    let chunks = value.seq_len.div_ceil(CHUNK);
+    let parts = (0..value.batch * chunks)
+        .into_par_iter()
+        .map_init(
+            || [taps, 1].map(|taps| Scratch::new(packed_length(value.head_dim, taps))),
+            |[packed, packed_gradient], task| {
+                let (batch, first) = (task / chunks, task % chunks * CHUNK);
+                let mut output = vec![0.0; value.heads * taps];
+                for (head, output) in output.chunks_exact_mut(taps).enumerate() {
+                    pulp::Arch::new().dispatch(FilterGradient {
+                        packed: packed.values(),
+                        input: value.rows(batch, head),
+                        packed_gradient: packed_gradient.values(),
+                        gradient: gradient.rows(batch, head),
+                        first,
+                        rows: CHUNK.min(value.seq_len - first),
+                        output,
+                    });
+                }
+                output
+            },
+        )
+        .collect();
+    simd::sum_in_order(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, random};
+    use burn::tensor::Device;
+
+    /// Sequence length, taps, heads and channels.
+    const SIZES: [[usize; 4]; 11] = [
+        [1, 1, 1, 1],
+        [5, 3, 2, 4],
+        [64, 65, 2, 3],
+        [7, 9, 1, 2],
+        [33, 33, 3, 1],
+        [200, 35, 2, 5],
+        [256, 5, 1, 16],
+        [257, 7, 2, 33],
+        [300, 65, 12, 64],
+        [513, 35, 2, 32],
+        [30, 131, 1, 50],
+    ];
+
+    #[test]
+    fn equals_the_composed_path() {
+        for [seq_len, taps, heads, head_dim] in SIZES {
+            let value = random([2, seq_len, heads, head_dim]);
+            let residual = random([2, seq_len, heads, head_dim]);
+            let filter = random([1, 1, heads, taps]);
+            let without = |function: fn(Tensor<4>, Tensor<2>, Option<Tensor<4>>) -> Tensor<4>| {
+                move |[value, filter]: [Tensor<4>; 2]| {
+                    function(value.swap_dims(1, 2), filter.reshape([heads, taps]), None)
+                }
+            };
+            testing::same(
+                [value.clone(), filter.clone()],
+                without(depthwise_convolution),
+                without(composed),
+            );
+            let with = |function: fn(Tensor<4>, Tensor<2>, Option<Tensor<4>>) -> Tensor<4>| {
+                move |[value, filter, residual]: [Tensor<4>; 3]| {
+                    let residual = residual.swap_dims(1, 2);
+                    function(value.swap_dims(1, 2), filter.reshape([heads, taps]), Some(residual))
+                }
+            };
+            testing::same([value, filter, residual], with(depthwise_convolution), with(composed));
+        }
+    }
+
+    #[test]
+    fn reads_any_layout() {
+        let with = |function: fn(Tensor<4>, Tensor<2>, Option<Tensor<4>>) -> Tensor<4>| {
+            move |[value, filter, residual]: [Tensor<4>; 3]| {
+                let filter = filter.reshape([5, 4]).transpose();
+                function(value.permute([3, 0, 1, 2]), filter, Some(residual.swap_dims(2, 3)))
+            }
+        };
+        testing::same(
+            [random([4, 21, 6, 2]), random([1, 1, 1, 20]), random([2, 4, 6, 21])],
+            with(depthwise_convolution),
+            with(composed),
+        );
+    }
+
+    #[test]
+    fn a_residual_that_somebody_holds_is_not_overwritten() {
+        let device = Device::flex();
+        let residual = Tensor::<4>::ones([1, 9, 2, 3], &device).swap_dims(1, 2);
+        let before = residual.to_data();
+        let value = Tensor::ones([1, 2, 9, 3], &device);
+        let filter = Tensor::ones([2, 3], &device);
+        let shared = depthwise_convolution(value.clone(), filter.clone(), Some(residual.clone()));
+        residual.to_data().assert_eq(&before, true);
+        let owned = depthwise_convolution(value, filter, Some(residual));
+        owned.into_data().assert_eq(&shared.into_data(), true);
+    }
+
+    #[test]
+    fn a_nan_reaches_the_rows_that_see_it() {
+        let device = Device::flex();
+        let mut value = vec![1.0f32; 40];
+        value[20] = f32::NAN;
+        let value = Tensor::<1>::from_floats(value.as_slice(), &device).reshape([1, 1, 40, 1]);
+        let output = depthwise_convolution(value, Tensor::ones([1, 9], &device), None);
+        let output: Vec<f32> = output.try_into_vec_as().unwrap();
+        for (position, value) in output.into_iter().enumerate() {
+            assert_eq!(value.is_nan(), (16..=24).contains(&position), "{position}");
+        }
+    }
+
+    #[test]
+    fn does_not_depend_on_the_number_of_threads() {
+        testing::same_bits_for_any_threads(
+            [random([3, 2, 600, 20]), random([1, 1, 2, 17]), random([3, 2, 600, 20])],
+            |[value, filter, residual]| {
+                depthwise_convolution(value, filter.reshape([2, 17]), Some(residual))
+            },
+        );
+    }
+}

@@ -1,0 +1,245 @@
+//! Means over segments of the sequence.
+
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::{
+    heads::{self, Heads},
+    kernel::{self, Kernel},
+    simd,
+};
+
+/// Averages `tokens` over `num_landmarks` segments of the sequence.
+///
+/// If `seq_len` is not a multiple, the first segments are shorter by one token. A sequence of at most
+/// `num_landmarks` tokens is returned as it is.
+///
+/// # Shapes
+/// - `tokens`: `[batch, heads, seq_len, head_dim]`
+/// - output: `[batch, heads, min(num_landmarks, seq_len), head_dim]`
+pub fn segment_means(tokens: Tensor<4>, num_landmarks: usize) -> Tensor<4> {
+    let [_, _, seq_len, _] = tokens.dims();
+    if seq_len <= num_landmarks {
+        tokens
+    } else if kernel::runs_on(&tokens) {
+        kernel::run_1(SegmentMeans(Segments { seq_len, count: num_landmarks }), tokens)
+    } else {
+        composed(tokens, num_landmarks)
+    }
+}
+
+/// The same by Burn's elementary operations, for more tokens than landmarks.
+fn composed(tokens: Tensor<4>, num_landmarks: usize) -> Tensor<4> {
+    let [_, _, seq_len, _] = tokens.dims();
+    let segments = Segments { seq_len, count: num_landmarks };
+    let num_short = segments.num_short();
+    if num_short == num_landmarks {
+        return equal_means(tokens, num_landmarks);
+    }
+    let border = num_short * segments.short();
+    Tensor::cat(
+        vec![
+            equal_means(tokens.clone().narrow(2, 0, border), num_short),
+            equal_means(tokens.narrow(2, border, seq_len - border), num_landmarks - num_short),
+        ],
+        2,
+    )
+}
+
+/// Means over `count` segments of the same length.
+fn equal_means(tokens: Tensor<4>, count: usize) -> Tensor<4> {
+    let [batch, heads, seq_len, head_dim] = tokens.dims();
+    tokens
+        .reshape([batch, heads, count, seq_len / count, head_dim])
+        .mean_dim(3)
+        .reshape([batch, heads, count, head_dim])
+}
+
+/// A sequence cut into segments.
+#[derive(Debug, Clone, Copy)]
+struct Segments {
+    seq_len: usize,
+    count: usize,
+}
+
+impl Segments {
+    /// Tokens of a short segment; the others have one more.
+    fn short(self) -> usize {
+        self.seq_len / self.count
+    }
+
+    fn num_short(self) -> usize {
+        (self.short() + 1) * self.count - self.seq_len
+    }
+
+    /// The first token of a segment; of the segment after the last one, the sequence's length.
+    fn start(self, segment: usize) -> usize {
+        segment * self.short() + segment.saturating_sub(self.num_short())
+    }
+
+    /// The segment of a token.
+    fn of(self, token: usize) -> usize {
+        let border = self.num_short() * self.short();
+        if token < border {
+            token / self.short()
+        } else {
+            self.num_short() + (token - border) / (self.short() + 1)
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SegmentMeans(Segments);
+
+impl Kernel for SegmentMeans {
+    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let [tokens] = kernel::take(inputs);
+        let tokens = Heads::new(tokens);
+        let Self(segments) = *self;
+        let hidden_size = tokens.hidden_size();
+        let group = (simd::TASK / (segments.short() * hidden_size)).max(1);
+        let mut output = simd::room(tokens.batch * segments.count * hidden_size);
+        output.par_chunks_mut(segments.count * hidden_size).enumerate().for_each(
+            |(batch, output)| {
+                output.par_chunks_mut(group * hidden_size).enumerate().for_each(
+                    |(index, output)| {
+                        pulp::Arch::new().dispatch(
+                            #[inline(always)]
+                            || {
+                                for (means, segment) in
+                                    output.chunks_exact_mut(hidden_size).zip(index * group..)
+                                {
+                                    average(&tokens, batch, segments, segment, means);
+                                }
+                            },
+                        );
+                    },
+                );
+            },
+        );
+        let shape = [tokens.batch, tokens.heads, segments.count, tokens.head_dim];
+        (heads::from_tokens(output, shape), Vec::new())
+    }
+
+    fn backward(
+        &self,
+        _saved: Vec<FlexTensor>,
+        gradient: FlexTensor,
+        _wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let gradient = Heads::new(gradient);
+        let Self(segments) = *self;
+        let hidden_size = gradient.hidden_size();
+        let group = (simd::TASK / hidden_size).max(1);
+        let mut output = simd::room(gradient.batch * segments.seq_len * hidden_size);
+        output.par_chunks_mut(segments.seq_len * hidden_size).enumerate().for_each(
+            |(batch, output)| {
+                output.par_chunks_mut(group * hidden_size).enumerate().for_each(
+                    |(index, output)| {
+                        pulp::Arch::new().dispatch(
+                            #[inline(always)]
+                            || {
+                                for (token, number) in
+                                    output.chunks_exact_mut(hidden_size).zip(index * group..)
+                                {
+                                    spread(&gradient, batch, segments, number, token);
+                                }
+                            },
+                        );
+                    },
+                );
+            },
+        );
+        let shape = [gradient.batch, gradient.heads, segments.seq_len, gradient.head_dim];
+        vec![Some(heads::from_tokens(output, shape))]
+    }
+}
+
+/// Writes the mean of one segment, all heads side by side.
+#[inline(always)]
+fn average(tokens: &Heads, batch: usize, segments: Segments, segment: usize, means: &mut [f32]) {
+    let (start, end) = (segments.start(segment), segments.start(segment + 1));
+    means.fill(0.0);
+    for token in start..end {
+        for (head, mean) in means.chunks_exact_mut(tokens.head_dim).enumerate() {
+            for (mean, value) in mean.iter_mut().zip(tokens.rows(batch, head).row(token)) {
+                *mean += value;
+            }
+        }
+    }
+    let length = (end - start) as f32;
+    means.iter_mut().for_each(|mean| *mean /= length);
+}
+
+/// Writes one token's share of the gradient of its segment's mean, all heads side by side.
+#[inline(always)]
+fn spread(gradient: &Heads, batch: usize, segments: Segments, number: usize, token: &mut [f32]) {
+    let segment = segments.of(number);
+    let length = (segments.start(segment + 1) - segments.start(segment)) as f32;
+    for (head, token) in token.chunks_exact_mut(gradient.head_dim).enumerate() {
+        for (token, gradient) in token.iter_mut().zip(gradient.rows(batch, head).row(segment)) {
+            *token = gradient / length;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, random};
+
+    /// Sequence length and number of landmarks.
+    const SIZES: [(usize, usize); 6] = [(2, 1), (9, 1), (12, 4), (13, 4), (15, 4), (1000, 33)];
+
+    #[test]
+    fn equals_the_composed_path() {
+        for (seq_len, num_landmarks) in SIZES {
+            for (heads, head_dim) in [(1, 1), (2, 3), (3, 64)] {
+                testing::same(
+                    [random([2, seq_len, heads, head_dim])],
+                    |[tokens]| segment_means(tokens.swap_dims(1, 2), num_landmarks),
+                    |[tokens]| composed(tokens.swap_dims(1, 2), num_landmarks),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn reads_any_layout() {
+        testing::same(
+            [random([3, 4, 21, 2])],
+            |[tokens]| segment_means(tokens.permute([3, 0, 2, 1]), 5),
+            |[tokens]| composed(tokens.permute([3, 0, 2, 1]), 5),
+        );
+    }
+
+    #[test]
+    fn few_tokens_stay_as_they_are() {
+        let tokens = random([2, 1, 4, 3]);
+        for num_landmarks in [4, 7] {
+            segment_means(tokens.clone(), num_landmarks)
+                .into_data()
+                .assert_eq(&tokens.to_data(), true);
+        }
+    }
+
+    #[test]
+    fn segments_follow_each_other() {
+        for (seq_len, count) in SIZES {
+            let segments = Segments { seq_len, count };
+            assert_eq!((segments.start(0), segments.start(count)), (0, seq_len));
+            for token in 0..seq_len {
+                let segment = segments.of(token);
+                assert!((segments.start(segment)..segments.start(segment + 1)).contains(&token));
+            }
+        }
+    }
+
+    #[test]
+    fn does_not_depend_on_the_number_of_threads() {
+        testing::same_bits_for_any_threads([random([2, 3, 1000, 33])], |[tokens]| {
+            segment_means(tokens, 77)
+        });
+    }
+}
