@@ -13,7 +13,7 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let trainer = &experiment.trainer;
     let rows = trainer.micro_batch_size.min(trainer.batch_size) as u64;
     let accumulates = trainer.batch_size > trainer.micro_batch_size;
-    let copies = if accumulates { 5 } else { 4 };
+    let copies: u64 = if accumulates { 5 } else { 4 };
     let seq_len = experiment.data.seq_len as u64;
     let tokens = rows.saturating_mul(seq_len);
     let predicted = (tokens as f64 * experiment.data.mlm_probability) as u64;
