@@ -95,16 +95,15 @@ pub fn prepare_aside(
         None => preparation.train_tokenizer(scratch)?,
     };
     let cache = preparation.token_cache(&tokenizer)?;
-    let (store, reused) = match cache.open(&data.cache_dir, progress) {
-        Some(store) => (store, true),
-        None => {
-            tracing::info!(
-                "no token cache in `{}` yet: tokenizing the whole corpus into a scratch folder; `prepare` \
-                 would do so once for all",
-                data.cache_dir.display()
-            );
-            (cache.build(scratch, &preparation.corpus, &tokenizer, progress)?, false)
-        }
+    let (store, reused) = if let Some(store) = cache.open(&data.cache_dir, progress) {
+        (store, true)
+    } else {
+        tracing::info!(
+            "no token cache in `{}` yet: tokenizing the whole corpus into a scratch folder; `prepare` would \
+             do so once for all",
+            data.cache_dir.display()
+        );
+        (cache.build(scratch, &preparation.corpus, &tokenizer, progress)?, false)
     };
     preparation.finish(tokenizer, &cache, store, reused)
 }

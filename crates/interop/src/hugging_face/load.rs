@@ -15,8 +15,8 @@ use nystromformer::{ModelError, Nystromformer, NystromformerConfig, Nystromforme
 use super::{
     config::{CONFIG_NAME, read_config},
     names::{
-        ENCODER, MASKED_LM_HEAD, STALE, TIED, belongs_to_a_head, belongs_to_another_head,
-        encoder_parameters, masked_lm_parameters, module_path,
+        ENCODER, Inventory, MASKED_LM_HEAD, STALE, TIED, belongs_to_a_head,
+        belongs_to_another_head, encoder_parameters, masked_lm_parameters, module_path,
     },
     weights::{WeightFiles, read_json},
 };
@@ -131,7 +131,7 @@ impl Matched {
     fn new(
         files: WeightFiles,
         config: &NystromformerConfig,
-        inventory: fn(&NystromformerConfig) -> Vec<(String, Vec<usize>)>,
+        inventory: fn(&NystromformerConfig) -> Inventory,
     ) -> Result<Self, InteropError> {
         let WeightFiles { path, mut tensors, bytes } = files;
         if config.num_hidden_layers > tensors.len() {

@@ -30,10 +30,13 @@ pub(super) const STALE: [&str; 2] =
 /// Starts of the names of other heads' parameters.
 const OTHER_HEADS: [&str; 3] = ["classifier.", "pre_classifier.", "qa_outputs."];
 
+/// Name, in full, and stored shape of each parameter of a model.
+pub type Inventory = Vec<(String, Vec<usize>)>;
+
 /// Name and stored shape of every parameter of a masked language model, in transformers' order.
 ///
 /// The decoder is not among them: it is the token embedding.
-pub fn masked_lm_parameters(config: &NystromformerConfig) -> Vec<(String, Vec<usize>)> {
+pub fn masked_lm_parameters(config: &NystromformerConfig) -> Inventory {
     let hidden = config.hidden_size;
     let mut parameters = encoder_parameters(config);
     let mut add = |name: &str, shape: &[usize]| {
@@ -48,7 +51,7 @@ pub fn masked_lm_parameters(config: &NystromformerConfig) -> Vec<(String, Vec<us
 }
 
 /// Name, in full, and stored shape of every parameter of the encoder, in transformers' order.
-pub fn encoder_parameters(config: &NystromformerConfig) -> Vec<(String, Vec<usize>)> {
+pub fn encoder_parameters(config: &NystromformerConfig) -> Inventory {
     let hidden = config.hidden_size;
     let mut parameters = Vec::new();
     let mut add = |name: String, shape: &[usize]| parameters.push((name, shape.to_vec()));

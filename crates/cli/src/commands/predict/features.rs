@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// The models whose features can be read.
 enum Model {
-    MaskedLm(NystromformerForMaskedLm),
+    MaskedLm(Box<NystromformerForMaskedLm>),
     Encoder(Nystromformer),
 }
 
@@ -64,7 +64,7 @@ impl Model {
         Ok(if is_bare_encoder(folder)? {
             Self::Encoder(load_nystromformer(folder, device)?)
         } else {
-            Self::MaskedLm(load_masked_lm(folder, device)?)
+            Self::MaskedLm(Box::new(load_masked_lm(folder, device)?))
         })
     }
 
