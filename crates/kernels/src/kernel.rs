@@ -48,6 +48,44 @@ pub(crate) fn run_1<const A: usize, const OUT: usize>(
     Tensor::from_dispatch(Dispatch::run_1(input.into_dispatch(), Arc::new(kernel)))
 }
 
+/// Runs `kernel` on three inputs.
+pub(crate) fn run_3<const A: usize, const B: usize, const C: usize, const OUT: usize>(
+    kernel: impl Kernel,
+    input_1: Tensor<A>,
+    input_2: Tensor<B>,
+    input_3: Tensor<C>,
+) -> Tensor<OUT> {
+    Tensor::from_dispatch(Dispatch::run_3(
+        input_1.into_dispatch(),
+        input_2.into_dispatch(),
+        input_3.into_dispatch(),
+        Arc::new(kernel),
+    ))
+}
+
+/// Runs `kernel` on four inputs.
+pub(crate) fn run_4<
+    const A: usize,
+    const B: usize,
+    const C: usize,
+    const D: usize,
+    const OUT: usize,
+>(
+    kernel: impl Kernel,
+    input_1: Tensor<A>,
+    input_2: Tensor<B>,
+    input_3: Tensor<C>,
+    input_4: Tensor<D>,
+) -> Tensor<OUT> {
+    Tensor::from_dispatch(Dispatch::run_4(
+        input_1.into_dispatch(),
+        input_2.into_dispatch(),
+        input_3.into_dispatch(),
+        input_4.into_dispatch(),
+        Arc::new(kernel),
+    ))
+}
+
 /// The tensors of a kernel by name.
 pub(crate) fn take<const N: usize>(tensors: Vec<FlexTensor>) -> [FlexTensor; N] {
     tensors.try_into().expect("a kernel gets the tensors that it asked for")
@@ -61,17 +99,72 @@ type AnyKernel = Arc<dyn Kernel>;
 pub trait KernelBackend: Backend {
     /// Runs a kernel of one input.
     fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self>;
+
+    /// Runs a kernel of three inputs.
+    fn run_3(
+        input_1: FloatTensor<Self>,
+        input_2: FloatTensor<Self>,
+        input_3: FloatTensor<Self>,
+        kernel: AnyKernel,
+    ) -> FloatTensor<Self>;
+
+    /// Runs a kernel of four inputs.
+    fn run_4(
+        input_1: FloatTensor<Self>,
+        input_2: FloatTensor<Self>,
+        input_3: FloatTensor<Self>,
+        input_4: FloatTensor<Self>,
+        kernel: AnyKernel,
+    ) -> FloatTensor<Self>;
 }
 
 impl KernelBackend for Flex {
     fn run_1(input_1: FlexTensor, kernel: AnyKernel) -> FlexTensor {
         kernel.forward(vec![input_1], false).0
     }
+
+    fn run_3(
+        input_1: FlexTensor,
+        input_2: FlexTensor,
+        input_3: FlexTensor,
+        kernel: AnyKernel,
+    ) -> FlexTensor {
+        kernel.forward(vec![input_1, input_2, input_3], false).0
+    }
+
+    fn run_4(
+        input_1: FlexTensor,
+        input_2: FlexTensor,
+        input_3: FlexTensor,
+        input_4: FlexTensor,
+        kernel: AnyKernel,
+    ) -> FlexTensor {
+        kernel.forward(vec![input_1, input_2, input_3, input_4], false).0
+    }
 }
 
 impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
     fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self> {
         differentiate::<C, 1>([input_1], kernel)
+    }
+
+    fn run_3(
+        input_1: FloatTensor<Self>,
+        input_2: FloatTensor<Self>,
+        input_3: FloatTensor<Self>,
+        kernel: AnyKernel,
+    ) -> FloatTensor<Self> {
+        differentiate::<C, 3>([input_1, input_2, input_3], kernel)
+    }
+
+    fn run_4(
+        input_1: FloatTensor<Self>,
+        input_2: FloatTensor<Self>,
+        input_3: FloatTensor<Self>,
+        input_4: FloatTensor<Self>,
+        kernel: AnyKernel,
+    ) -> FloatTensor<Self> {
+        differentiate::<C, 4>([input_1, input_2, input_3, input_4], kernel)
     }
 }
 

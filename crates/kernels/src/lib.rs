@@ -6,14 +6,17 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`attention`] | softmax attention, exact or over landmarks |
 //! | [`gelu`] | the Gaussian error linear unit, exact and by tanh |
 //!
 //! Underneath, [`kernel`] is the seam to Burn: what a kernel is, and how autodiff meets it.
 
+pub mod attention;
 pub mod gelu;
 mod kernel;
 mod simd;
 #[cfg(test)]
 mod testing;
 
+pub use attention::attention;
 pub use gelu::{Gelu, gelu};
