@@ -9,8 +9,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    problem::{Problem, Splits},
     forward::{KEYS, QUERIES},
+    problem::{Problem, Splits},
     rows::{Place, Sink, View},
     tile::{self, BLOCK, Left, Right, Scratch},
 };
@@ -31,8 +31,10 @@ pub(super) fn backward(
 ) -> [Option<Vec<f32>>; 3] {
     let heads = problem.heads;
     let places = problem.batch * heads;
-    let query_splits = Splits::new(places, problem.query.rows, QUERIES).at_most(problem.query.rows.div_ceil(problem.key.rows));
-    let key_splits = Splits::new(places, problem.key.rows, KEYS).at_most(problem.key.rows.div_ceil(problem.query.rows));
+    let query_splits = Splits::new(places, problem.query.rows, QUERIES)
+        .at_most(problem.query.rows.div_ceil(problem.key.rows));
+    let key_splits = Splits::new(places, problem.key.rows, KEYS)
+        .at_most(problem.key.rows.div_ceil(problem.query.rows));
     // Parts of the queries give partial gradients of keys and values; parts of the keys, of queries.
     let parts = [key_splits.count, query_splits.count, query_splits.count];
     let views = [problem.query, problem.key, problem.value];
@@ -75,7 +77,8 @@ pub(super) fn backward(
     gradients.map(|gradient| {
         let (view, parts) = (views[index], parts[index]);
         index += 1;
-        gradient.map(|gradient| if parts > 1 { sum(&gradient, problem, view, parts) } else { gradient })
+        gradient
+            .map(|gradient| if parts > 1 { sum(&gradient, problem, view, parts) } else { gradient })
     })
 }
 
@@ -86,7 +89,9 @@ fn sum(partial: &[f32], problem: &Problem<'_>, view: View<'_>, parts: usize) -> 
     gradient.par_chunks_mut(heads * width).enumerate().for_each(|(index, target)| {
         let (batch, row) = (index / rows, index % rows);
         for (head, target) in target.chunks_exact_mut(width).enumerate() {
-            let part = |part| &partial[(((batch * heads + head) * parts + part) * rows + row) * width..][..width];
+            let part = |part| {
+                &partial[(((batch * heads + head) * parts + part) * rows + row) * width..][..width]
+            };
             target.copy_from_slice(part(0));
             for source in (1..parts).map(part) {
                 target.iter_mut().zip(source).for_each(|(target, source)| *target += source);
@@ -116,9 +121,10 @@ impl WithSimd for Part<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { problem: &Problem { query, key, value, bias, scale, .. }, known, place, .. } = self;
+        let Self { problem: &Problem { query, key, value, bias, scale, .. }, known, place, .. } =
+            self;
         let panel = tile::panel::<S>();
-        let lanes = self.queries.len().min(QUERIES).next_multiple_of(panel);
+        let lanes = tile::lanes::<S>(self.queries.len().min(QUERIES));
         let stride = query.width.next_multiple_of(panel);
         let value_stride = value.width.next_multiple_of(panel);
         let [
@@ -158,7 +164,7 @@ impl WithSimd for Part<'_> {
 
         for start in self.queries.clone().step_by(QUERIES) {
             let queries = start..self.queries.end.min(start + QUERIES);
-            let lanes = queries.len().next_multiple_of(panel);
+            let lanes = tile::lanes::<S>(queries.len());
             for (lane, query) in queries.clone().enumerate() {
                 let statistics = known.statistics.row(place, query);
                 (largest[lane], inverse[lane]) = (statistics[0], statistics[1]);
@@ -173,18 +179,24 @@ impl WithSimd for Part<'_> {
             tile::transpose(query_panels, panel, rows, stride, query.width);
             // The softmax is exp2(score − largest) · inverse; the inverse is multiplied into the gradient.
             let rows = &mut gradient_rows[..lanes * value_stride];
-            tile::pack(rows, value_stride, known.gradient, place, queries.clone(), |lane| inverse[lane]);
+            tile::pack(rows, value_stride, known.gradient, place, queries.clone(), |lane| {
+                inverse[lane]
+            });
             tile::transpose(gradient_panels, panel, rows, value_stride, value.width);
 
             for tile_start in self.keys.clone().step_by(KEYS) {
                 let keys = tile_start..self.keys.end.min(tile_start + KEYS);
                 let count = keys.len();
-                tile::pack(key_rows, stride, key, place, keys.clone(), |_| 1.0);
-                tile::pack(value_rows, value_stride, value, place, keys.clone(), |_| 1.0);
-                tile::pack_bias(bias_rows, bias, place, keys.clone());
+                // A single tile of keys stays packed for all tiles of queries.
+                if start == self.queries.start || self.keys.len() > KEYS {
+                    tile::pack(key_rows, stride, key, place, keys.clone(), |_| 1.0);
+                    tile::pack(value_rows, value_stride, value, place, keys.clone(), |_| 1.0);
+                    tile::pack_bias(bias_rows, bias, place, keys.clone());
+                }
 
                 for first in (0..lanes).step_by(panel) {
-                    let query_panel = Right { values: &query_panels[first * query.width..], stride: panel };
+                    let query_panel =
+                        Right { values: &query_panels[first * query.width..], stride: panel };
                     let gradient_panel =
                         Right { values: &gradient_panels[first * value.width..], stride: panel };
                     let largest = tile::pair::<S>(&largest[first..]);
@@ -197,10 +209,10 @@ impl WithSimd for Part<'_> {
                         };
                         let bias = tile::rows(simd, &bias_rows[row..]);
                         let block = tile::product(simd, key.width, left, query_panel, bias);
-                        for (index, block) in block.into_iter().enumerate() {
+                        for index in 0..BLOCK {
                             let weight = [
-                                tile::exp2(simd, simd.sub_f32s(block[0], largest[0])),
-                                tile::exp2(simd, simd.sub_f32s(block[1], largest[1])),
+                                tile::exp2(simd, simd.sub_f32s(block[index][0], largest[0])),
+                                tile::exp2(simd, simd.sub_f32s(block[index][1], largest[1])),
                             ];
                             tile::store::<S>(&mut weights[(row + index) * lanes + first..], weight);
                         }
@@ -209,14 +221,19 @@ impl WithSimd for Part<'_> {
                             row_stride: value_stride,
                             depth_stride: 1,
                         };
-                        let block =
-                            tile::product(simd, value.width, left, gradient_panel, tile::zeros(simd));
-                        for (index, block) in block.into_iter().enumerate() {
+                        let block = tile::product(
+                            simd,
+                            value.width,
+                            left,
+                            gradient_panel,
+                            tile::zeros(simd),
+                        );
+                        for index in 0..BLOCK {
                             let at = (row + index) * lanes + first;
                             let weight = tile::pair::<S>(&weights[at..]);
                             let slope = [
-                                simd.mul_f32s(weight[0], simd.sub_f32s(block[0], delta[0])),
-                                simd.mul_f32s(weight[1], simd.sub_f32s(block[1], delta[1])),
+                                simd.mul_f32s(weight[0], simd.sub_f32s(block[index][0], delta[0])),
+                                simd.mul_f32s(weight[1], simd.sub_f32s(block[index][1], delta[1])),
                             ];
                             tile::store::<S>(&mut slopes[at..], slope);
                         }
@@ -240,14 +257,21 @@ impl WithSimd for Part<'_> {
                             let right = Right { values: &right[column..], stride };
                             let block =
                                 tile::product(simd, queries.len(), left, right, tile::zeros(simd));
-                            for (index, block) in block.into_iter().enumerate() {
+                            for index in 0..BLOCK {
                                 if row + index == count {
                                     break;
                                 }
                                 #[expect(unsafe_code, reason = "see `Sink`")]
                                 // SAFETY: every key of every place and part belongs to one task.
                                 let target = unsafe { sink.row(to, keys.start + row + index) };
-                                tile::add_scaled(simd, target, column, block, factor, is_first);
+                                tile::add_scaled(
+                                    simd,
+                                    target,
+                                    column,
+                                    block[index],
+                                    factor,
+                                    is_first,
+                                );
                             }
                         }
                     }
@@ -261,13 +285,21 @@ impl WithSimd for Part<'_> {
                             let mut block = tile::zeros(simd);
                             if !is_first {
                                 for (index, block) in block.iter_mut().enumerate() {
-                                    *block = tile::pair::<S>(&sums[(lane + index) * stride + column..]);
+                                    *block =
+                                        tile::pair::<S>(&sums[(lane + index) * stride + column..]);
                                 }
                             }
-                            let left = Left { values: &slopes[lane..], row_stride: 1, depth_stride: lanes };
+                            let left = Left {
+                                values: &slopes[lane..],
+                                row_stride: 1,
+                                depth_stride: lanes,
+                            };
                             let block = tile::product(simd, count, left, right, block);
-                            for (index, block) in block.into_iter().enumerate() {
-                                tile::store::<S>(&mut sums[(lane + index) * stride + column..], block);
+                            for index in 0..BLOCK {
+                                tile::store::<S>(
+                                    &mut sums[(lane + index) * stride + column..],
+                                    block[index],
+                                );
                             }
                         }
                     }

@@ -31,7 +31,8 @@ pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
     let tiles = queries.div_ceil(QUERIES);
     let splits = Splits::new(places * tiles, problem.key.rows, KEYS);
     // Parts of the keys give partial results, which have the same form.
-    let mut partial_output = crate::simd::room(if splits.count > 1 { splits.count * output.len() } else { 0 });
+    let mut partial_output =
+        crate::simd::room(if splits.count > 1 { splits.count * output.len() } else { 0 });
     let mut partial_statistics =
         crate::simd::room(if splits.count > 1 { splits.count * statistics.len() } else { 0 });
     let arch = pulp::Arch::new();
@@ -69,10 +70,12 @@ pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
         );
     }
     if splits.count > 1 {
-        merge(problem, splits.count, [&partial_output, &partial_statistics], [
-            &mut output,
-            &mut statistics,
-        ]);
+        merge(
+            problem,
+            splits.count,
+            [&partial_output, &partial_statistics],
+            [&mut output, &mut statistics],
+        );
     }
     (output, statistics)
 }
@@ -97,23 +100,35 @@ impl WithSimd for Tile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { problem: &Problem { query, key, value, bias, scale, .. }, place, queries, .. } = self;
+        let Self {
+            problem: &Problem { query, key, value, bias, scale, .. }, place, queries, ..
+        } = self;
         let panel = tile::panel::<S>();
-        let lanes = queries.len().next_multiple_of(panel);
+        let lanes = tile::lanes::<S>(queries.len());
         let value_stride = value.width.next_multiple_of(panel);
-        let [rows, query_panels, key_rows, value_rows, bias_rows, scores, sums, largest, total, shrink] =
-            self.scratch.pieces([
-                lanes * query.width,
-                lanes * query.width,
-                KEYS * key.width,
-                KEYS * value_stride,
-                KEYS,
-                KEYS * lanes,
-                lanes * value_stride,
-                lanes,
-                lanes,
-                lanes,
-            ]);
+        let [
+            rows,
+            query_panels,
+            key_rows,
+            value_rows,
+            bias_rows,
+            scores,
+            sums,
+            largest,
+            total,
+            shrink,
+        ] = self.scratch.pieces([
+            lanes * query.width,
+            lanes * query.width,
+            KEYS * key.width,
+            KEYS * value_stride,
+            KEYS,
+            KEYS * lanes,
+            lanes * value_stride,
+            lanes,
+            lanes,
+            lanes,
+        ]);
         let factor = scale * LOG2_E;
         tile::pack(rows, query.width, query, place, queries.clone(), |_| factor);
         tile::transpose(query_panels, panel, rows, query.width, query.width);
@@ -139,9 +154,13 @@ impl WithSimd for Tile<'_> {
                     };
                     let bias = tile::rows(simd, &bias_rows[row..]);
                     let block = tile::product(simd, key.width, left, right, bias);
-                    for (index, block) in block.into_iter().enumerate() {
-                        tile::store::<S>(&mut scores[(row + index) * lanes + first..], block);
-                        after = [simd.max_f32s(after[0], block[0]), simd.max_f32s(after[1], block[1])];
+                    for index in 0..BLOCK {
+                        tile::store::<S>(
+                            &mut scores[(row + index) * lanes + first..],
+                            block[index],
+                        );
+                        after[0] = simd.max_f32s(after[0], block[index][0]);
+                        after[1] = simd.max_f32s(after[1], block[index][1]);
                     }
                 }
                 tile::store::<S>(&mut largest[first..], after);
@@ -180,8 +199,11 @@ impl WithSimd for Tile<'_> {
                     }
                     let left = Left { values: &scores[lane..], row_stride: 1, depth_stride: lanes };
                     let block = tile::product(simd, count, left, right, block);
-                    for (index, block) in block.into_iter().enumerate() {
-                        tile::store::<S>(&mut sums[(lane + index) * value_stride + column..], block);
+                    for index in 0..BLOCK {
+                        tile::store::<S>(
+                            &mut sums[(lane + index) * value_stride + column..],
+                            block[index],
+                        );
                     }
                 }
             }
@@ -227,7 +249,8 @@ fn merge(problem: &Problem<'_>, splits: usize, partial: [&[f32]; 2], whole: [&mu
             let part = &partial_statistics[part * STATISTICS..];
             (part[0], part[1])
         };
-        let largest = parts.clone().map(|part| statistics_of(part).0).fold(f32::NEG_INFINITY, f32::max);
+        let largest =
+            parts.clone().map(|part| statistics_of(part).0).fold(f32::NEG_INFINITY, f32::max);
         let largest = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
         let place = Place { batch: place / heads, head: place % heads };
         #[expect(unsafe_code, reason = "see `Sink`")]

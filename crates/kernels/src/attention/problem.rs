@@ -32,7 +32,8 @@ impl Splits {
     pub(super) fn new(tasks: usize, rows: usize, tile: usize) -> Self {
         const ENOUGH_TASKS: usize = 32;
         const FEWEST_ROWS: usize = 1024;
-        Self { rows, tile, count: 1 }.into(ENOUGH_TASKS.div_ceil(tasks.max(1)).min(rows / FEWEST_ROWS))
+        Self { rows, tile, count: 1 }
+            .into(ENOUGH_TASKS.div_ceil(tasks.max(1)).min(rows / FEWEST_ROWS))
     }
 
     /// No more than `count` parts.

@@ -38,23 +38,42 @@ pub(super) struct Sink<'a> {
     borrow: PhantomData<&'a mut [f32]>,
 }
 
-#[expect(unsafe_code, reason = "rows of different tasks interleave in memory, which no safe split of a slice allows")]
+#[expect(
+    unsafe_code,
+    reason = "rows of different tasks interleave in memory, which no safe split of a slice allows"
+)]
 // SAFETY: `row` asks its callers for disjoint rows, and nothing else touches the memory while it is borrowed.
 unsafe impl Sync for Sink<'_> {}
 
 impl<'a> Sink<'a> {
     /// Rows that lie in memory as `[batch, rows, heads, width]`: merging the heads later moves nothing.
-    pub(super) fn heads_inside(values: &'a mut [f32], heads: usize, rows: usize, width: usize) -> Self {
+    pub(super) fn heads_inside(
+        values: &'a mut [f32],
+        heads: usize,
+        rows: usize,
+        width: usize,
+    ) -> Self {
         Self::new(values, [rows * heads * width, width, heads * width], width)
     }
 
     /// Rows that lie in memory as `[batch, heads, rows, width]`.
-    pub(super) fn heads_outside(values: &'a mut [f32], heads: usize, rows: usize, width: usize) -> Self {
+    pub(super) fn heads_outside(
+        values: &'a mut [f32],
+        heads: usize,
+        rows: usize,
+        width: usize,
+    ) -> Self {
         Self::new(values, [heads * rows * width, rows * width, width], width)
     }
 
     fn new(values: &'a mut [f32], strides: [usize; 3], width: usize) -> Self {
-        Self { start: values.as_mut_ptr(), length: values.len(), strides, width, borrow: PhantomData }
+        Self {
+            start: values.as_mut_ptr(),
+            length: values.len(),
+            strides,
+            width,
+            borrow: PhantomData,
+        }
     }
 
     /// # Safety

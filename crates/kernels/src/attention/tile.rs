@@ -16,6 +16,12 @@ pub(super) const fn panel<S: Simd>() -> usize {
     2 * S::F32_LANES
 }
 
+/// `queries`, and room behind them for whole panels and, where these are narrow, whole register blocks.
+#[inline(always)]
+pub(super) fn lanes<S: Simd>(queries: usize) -> usize {
+    queries.next_multiple_of(panel::<S>().max(BLOCK))
+}
+
 /// A register block: [`BLOCK`] rows of one panel.
 pub(super) type Block<S> = [[<S as Simd>::f32s; 2]; BLOCK];
 
@@ -161,11 +167,7 @@ pub(super) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let bits = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
     let power = simd.transmute_f32s_u32s(simd.add_u32s(bits, simd.splat_u32s(1.0f32.to_bits())));
     let value = simd.mul_f32s(p, power);
-    simd.select_f32s(
-        simd.less_than_f32s(x, simd.splat_f32s(-110.0)),
-        simd.splat_f32s(0.0),
-        value,
-    )
+    simd.select_f32s(simd.less_than_f32s(x, simd.splat_f32s(-110.0)), simd.splat_f32s(0.0), value)
 }
 
 /// `2ʳ` for `|r| ≤ ½`, exact at 0 and elsewhere of least relative error (1.4e-7); highest power first.
@@ -196,7 +198,12 @@ pub(super) fn pack(
 
 /// The biases of `keys`, times log₂e; behind the last key, where there is nothing to attend to, `−∞`.
 #[inline(always)]
-pub(super) fn pack_bias(target: &mut [f32], bias: Option<View<'_>>, place: Place, keys: Range<usize>) {
+pub(super) fn pack_bias(
+    target: &mut [f32],
+    bias: Option<View<'_>>,
+    place: Place,
+    keys: Range<usize>,
+) {
     let (target, padding) = target.split_at_mut(keys.len());
     match bias {
         Some(bias) => {
@@ -211,7 +218,13 @@ pub(super) fn pack_bias(target: &mut [f32], bias: Option<View<'_>>, place: Place
 
 /// Turns the first `width` columns of `rows` (`stride` apart) into panels: `[panel][column][row of the panel]`.
 #[inline(always)]
-pub(super) fn transpose(panels: &mut [f32], panel: usize, rows: &[f32], stride: usize, width: usize) {
+pub(super) fn transpose(
+    panels: &mut [f32],
+    panel: usize,
+    rows: &[f32],
+    stride: usize,
+    width: usize,
+) {
     // Squares of four by four become shuffles of registers; what does not fill a square goes one by one.
     let squares = if panel.is_multiple_of(4) { width / 4 * 4 } else { 0 };
     let sources = rows.chunks_exact(panel * stride);
