@@ -7,6 +7,7 @@
 //! | function | computes |
 //! |---|---|
 //! | [`adam_w()`], [`sum_of_squares`] | the optimizer's update, and the norm for its clipping |
+//! | [`attention()`] | softmax attention, exact or over landmarks |
 //! | [`cross_entropy()`] | the loss of each row of scores |
 //! | [`depthwise_convolution`] | one filter per head along the sequence |
 //! | [`dropout()`] | dropout that stores no mask |
@@ -23,6 +24,7 @@
 #![allow(clippy::inline_always, reason = "a scalar function that is not inlined is not vectorised")]
 
 mod adam_w;
+mod attention;
 mod convolution;
 mod cross_entropy;
 mod dropout;
@@ -42,6 +44,7 @@ mod softmax;
 mod testing;
 
 pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
+pub use attention::attention;
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;

@@ -25,13 +25,13 @@ impl DepthwiseConvolution {
         Self { weight: init::normal(config).init(shape, device) }
     }
 
-    /// Convolves every head and channel along the sequence.
+    /// Convolves every head and channel along the sequence, and adds the result to `context`.
     ///
     /// # Shapes
-    /// - `value`, output: `[batch, heads, seq_len, head_dim]`
-    pub fn forward(&self, value: Tensor<4>) -> Tensor<4> {
+    /// - `value`, `context`, output: `[batch, heads, seq_len, head_dim]`
+    pub fn forward(&self, value: Tensor<4>, context: Tensor<4>) -> Tensor<4> {
         let [heads, _, taps, _] = self.weight.dims();
-        depthwise_convolution(value, self.weight.val().reshape([heads, taps]), None)
+        depthwise_convolution(value, self.weight.val().reshape([heads, taps]), Some(context))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
             let options = ConvOptions::new([1, 1], [taps / 2, 0], [1, 1], heads);
 
             let ours = DepthwiseConvolution { weight: Param::from_tensor(weight.clone()) }
-                .forward(value.clone());
+                .forward(value.clone(), value.zeros_like());
             let theirs = conv2d(value.clone(), weight.clone(), None, options);
             let close = |left: TensorData, right: TensorData| {
                 left.assert_approx_eq::<f32>(&right, Tolerance::relative(1e-4).set_absolute(1e-4));

@@ -4,11 +4,12 @@
 //! `K3 = softmax(Q̃ Kᵀ/√d)` and `Z ≈ A⁺`, where Q̃ and K̃ are landmarks. Associating from the right keeps every
 //! intermediate at `landmarks × head_dim` but the two kernels themselves.
 
-use burn::tensor::{Tensor, activation::softmax};
+use burn::tensor::Tensor;
+use nystromformer_kernels::{attention, softmax};
 
 use super::{
     landmarks::segment_means,
-    padding::Padding,
+    padding::{Padding, Segments},
     pinv::{PinvInit, iterative_pinv, pinv_residual},
 };
 
@@ -21,6 +22,73 @@ pub struct NystromOptions {
     pub pinv_iterations: usize,
     /// Start of the pseudo-inverse.
     pub pinv_init: PinvInit,
+}
+
+/// Attends every token to every valid token, approximately.
+///
+/// As in [`NystromFactors`], but kernels 1 and 3 are never held: each is multiplied with its right side while it is
+/// computed.
+///
+/// # Shapes
+/// - `query`, `key`, `value`, output: `[batch, heads, seq_len, head_dim]`
+pub fn nystrom_attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    padding: Option<&Padding>,
+    options: NystromOptions,
+) -> Tensor<4> {
+    let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
+    let (_, pinv) = landmarks.kernel_2_and_pinv(options);
+    let scale = landmarks.scale;
+    let key_bias = padding.map(|padding| padding.key_bias.clone());
+    let summary = attention(landmarks.query, key, value, key_bias, scale); // K3 V
+    let landmark_bias = landmarks.segments.map(|segments| segments.landmark_bias.clone());
+    attention(query, landmarks.key, pinv.matmul(summary), landmark_bias, scale)
+}
+
+/// The landmarks of one layer.
+struct Landmarks<'a> {
+    /// `[batch, heads, landmarks, head_dim]`.
+    query: Tensor<4>,
+    /// `[batch, heads, landmarks, head_dim]`.
+    key: Tensor<4>,
+    segments: Option<&'a Segments>,
+    /// Factor of all scores, `1/√head_dim`.
+    scale: f64,
+}
+
+impl<'a> Landmarks<'a> {
+    fn new(
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&'a Padding>,
+        options: NystromOptions,
+    ) -> Self {
+        let [_, _, _, head_dim] = query.dims();
+        let segments = padding.and_then(|padding| padding.segments.as_ref());
+        Self {
+            query: segment_means(query, options.num_landmarks, segments),
+            key: segment_means(key, options.num_landmarks, segments),
+            segments,
+            scale: (head_dim as f64).powf(-0.5),
+        }
+    }
+
+    /// Each landmark over the landmarks, and the inverse.
+    fn kernel_2_and_pinv(&self, options: NystromOptions) -> (Tensor<4>, Tensor<4>) {
+        let query = self.query.clone().mul_scalar(self.scale);
+        let mut scores = query.matmul(self.key.clone().transpose());
+        if let Some(segments) = self.segments {
+            scores = scores + segments.landmark_bias.clone();
+        }
+        let mut kernel_2 = softmax(scores);
+        if let Some(segments) = self.segments {
+            kernel_2 = kernel_2 * segments.keep.clone();
+        }
+        let pinv = iterative_pinv(kernel_2.clone(), options.pinv_iterations, options.pinv_init);
+        (kernel_2, pinv)
+    }
 }
 
 /// The three factors whose product approximates the attention matrix, for diagnosis. The `n × n` product
@@ -51,31 +119,20 @@ impl NystromFactors {
         padding: Option<&Padding>,
         options: NystromOptions,
     ) -> Self {
-        let [_, _, _, head_dim] = query.dims();
-        let segments = padding.and_then(|padding| padding.segments.as_ref());
-        // Scaling the few landmarks by 1/√d (kernels 1 and 3, by d^-¼ each for kernel 2) instead of all
-        // queries and keys saves two passes over the sequence.
-        let scale = (head_dim as f64).powf(-0.5);
-        let query_landmarks = segment_means(query.clone(), options.num_landmarks, segments);
-        let key_landmarks =
-            segment_means(key.clone(), options.num_landmarks, segments).mul_scalar(scale);
-
-        let mut scores_1 = query.matmul(key_landmarks.clone().transpose());
-        let mut scores_2 = query_landmarks.clone().matmul(key_landmarks.transpose());
-        let mut scores_3 = query_landmarks.mul_scalar(scale).matmul(key.transpose());
-        if let Some(segments) = segments {
+        let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
+        let (kernel_2, pinv) = landmarks.kernel_2_and_pinv(options);
+        // Scaling the few landmarks instead of all queries and keys saves two passes over the sequence.
+        let key_landmarks = landmarks.key.mul_scalar(landmarks.scale);
+        let query_landmarks = landmarks.query.mul_scalar(landmarks.scale);
+        let mut scores_1 = query.matmul(key_landmarks.transpose());
+        let mut scores_3 = query_landmarks.matmul(key.transpose());
+        if let Some(segments) = landmarks.segments {
             scores_1 = scores_1 + segments.landmark_bias.clone();
-            scores_2 = scores_2 + segments.landmark_bias.clone();
         }
         if let Some(padding) = padding {
             scores_3 = scores_3 + padding.key_bias.clone();
         }
-        let mut kernel_2 = softmax(scores_2, 3);
-        if let Some(segments) = segments {
-            kernel_2 = kernel_2 * segments.keep.clone();
-        }
-        let pinv = iterative_pinv(kernel_2.clone(), options.pinv_iterations, options.pinv_init);
-        Self { kernel_1: softmax(scores_1, 3), kernel_2, pinv, kernel_3: softmax(scores_3, 3) }
+        Self { kernel_1: softmax(scores_1), kernel_2, pinv, kernel_3: softmax(scores_3) }
     }
 
     /// Applies the approximated attention matrix to `value`.

@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     convolution::DepthwiseConvolution,
-    nystrom::{NystromFactors, NystromOptions},
+    nystrom::{NystromFactors, NystromOptions, nystrom_attention},
     padding::Padding,
     softmax::softmax_attention,
 };
@@ -89,7 +89,7 @@ impl SelfAttention {
         padding: Option<&Padding>,
     ) -> Tensor<4> {
         let context = match self.nystrom {
-            Some(options) => NystromFactors::new(query, key, padding, options).apply(value.clone()),
+            Some(options) => nystrom_attention(query, key, value.clone(), padding, options),
             None => softmax_attention(
                 query,
                 key,
@@ -101,12 +101,12 @@ impl SelfAttention {
         let Some(conv) = &self.conv else {
             return context;
         };
-        context
-            + conv.forward(match (self.semantics, padding) {
-                (Semantics::Paper, Some(padding)) => value * padding.keep.clone(),
-                // transformers convolves padded values too.
-                (Semantics::Hf, Some(_)) | (_, None) => value,
-            })
+        let value = match (self.semantics, padding) {
+            (Semantics::Paper, Some(padding)) => value * padding.keep.clone(),
+            // transformers convolves padded values too.
+            (Semantics::Hf, Some(_)) | (_, None) => value,
+        };
+        conv.forward(value, context)
     }
 
     /// The three factors of this layer's attention, or `None` if it is exact.

@@ -1,0 +1,319 @@
+//! The backward pass: every tile of scores is computed again.
+
+use std::{
+    f32::consts::{LN_2, LOG2_E},
+    ops::Range,
+};
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{
+    forward::{KEYS, QUERIES},
+    problem::{Problem, Splits},
+    rows::{Place, Sink, View},
+    tile::{self, BLOCK, Left, Right, Scratch},
+};
+
+/// What the forward pass left, and the gradient of its output.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) output: View<'a>,
+    pub(super) statistics: View<'a>,
+    pub(super) gradient: View<'a>,
+}
+
+/// The gradients of query, key and value, as far as they are `wanted`; `[batch, rows, heads, width]` in memory.
+pub(super) fn backward(
+    problem: &Problem<'_>,
+    known: Known<'_>,
+    wanted: [bool; 3],
+) -> [Option<Vec<f32>>; 3] {
+    let heads = problem.heads;
+    let places = problem.batch * heads;
+    let query_splits = Splits::new(places, problem.query.rows, QUERIES)
+        .at_most(problem.query.rows.div_ceil(problem.key.rows));
+    let key_splits = Splits::new(places, problem.key.rows, KEYS)
+        .at_most(problem.key.rows.div_ceil(problem.query.rows));
+    // Parts of the queries give partial gradients of keys and values; parts of the keys, of queries.
+    let parts = [key_splits.count, query_splits.count, query_splits.count];
+    let views = [problem.query, problem.key, problem.value];
+    let mut gradients: [Option<Vec<f32>>; 3] = std::array::from_fn(|input| {
+        let length = places * views[input].rows * views[input].width * parts[input];
+        wanted[input].then(|| crate::simd::room(length))
+    });
+    let arch = pulp::Arch::new();
+    {
+        let mut index = 0;
+        let sinks = gradients.each_mut().map(|gradient| {
+            let (view, parts) = (views[index], parts[index]);
+            index += 1;
+            gradient.as_mut().map(|gradient| {
+                if parts > 1 {
+                    Sink::heads_outside(gradient, heads * parts, view.rows, view.width)
+                } else {
+                    Sink::heads_inside(gradient, heads, view.rows, view.width)
+                }
+            })
+        });
+        let splits = query_splits.count * key_splits.count;
+        (0..places * splits).into_par_iter().for_each_init(Scratch::default, |scratch, task| {
+            let (place, split) = (task / splits, task % splits);
+            let (query_split, key_split) = (split / key_splits.count, split % key_splits.count);
+            arch.dispatch(Part {
+                problem,
+                known,
+                place: Place { batch: place / heads, head: place % heads },
+                queries: query_splits.range(query_split),
+                keys: key_splits.range(key_split),
+                sinks: &sinks,
+                parts,
+                splits: [key_split, query_split, query_split],
+                scratch,
+            });
+        });
+    }
+    let mut index = 0;
+    gradients.map(|gradient| {
+        let (view, parts) = (views[index], parts[index]);
+        index += 1;
+        gradient
+            .map(|gradient| if parts > 1 { sum(&gradient, problem, view, parts) } else { gradient })
+    })
+}
+
+/// The sum of the gradients that `parts` tasks computed.
+fn sum(partial: &[f32], problem: &Problem<'_>, view: View<'_>, parts: usize) -> Vec<f32> {
+    let (heads, rows, width) = (problem.heads, view.rows, view.width);
+    let mut gradient = crate::simd::room(partial.len() / parts);
+    gradient.par_chunks_mut(heads * width).enumerate().for_each(|(index, target)| {
+        let (batch, row) = (index / rows, index % rows);
+        for (head, target) in target.chunks_exact_mut(width).enumerate() {
+            let part = |part| {
+                &partial[(((batch * heads + head) * parts + part) * rows + row) * width..][..width]
+            };
+            target.copy_from_slice(part(0));
+            for source in (1..parts).map(part) {
+                target.iter_mut().zip(source).for_each(|(target, source)| *target += source);
+            }
+        }
+    });
+    gradient
+}
+
+/// The task of one range of queries and one range of keys.
+struct Part<'a> {
+    problem: &'a Problem<'a>,
+    known: Known<'a>,
+    place: Place,
+    queries: Range<usize>,
+    keys: Range<usize>,
+    /// Where the gradients of query, key and value go.
+    sinks: &'a [Option<Sink<'a>>; 3],
+    /// How many parts each gradient has, and which of them are these.
+    parts: [usize; 3],
+    splits: [usize; 3],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { problem: &Problem { query, key, value, bias, scale, .. }, known, place, .. } =
+            self;
+        let panel = tile::panel::<S>();
+        let lanes = tile::lanes::<S>(self.queries.len().min(QUERIES));
+        let stride = query.width.next_multiple_of(panel);
+        let value_stride = value.width.next_multiple_of(panel);
+        let [
+            query_rows,
+            query_panels,
+            gradient_rows,
+            gradient_panels,
+            key_rows,
+            value_rows,
+            bias_rows,
+            weights,
+            slopes,
+            sums,
+            largest,
+            inverse,
+            delta,
+        ] = self.scratch.pieces([
+            lanes * stride,
+            lanes * query.width,
+            lanes * value_stride,
+            lanes * value.width,
+            KEYS * stride,
+            KEYS * value_stride,
+            KEYS,
+            KEYS * lanes,
+            KEYS * lanes,
+            lanes * stride,
+            lanes,
+            lanes,
+            lanes,
+        ]);
+        let to = std::array::from_fn::<_, 3, _>(|input| Place {
+            head: place.head * self.parts[input] + self.splits[input],
+            ..place
+        });
+        let [query_sink, key_sink, value_sink] = self.sinks;
+
+        for start in self.queries.clone().step_by(QUERIES) {
+            let queries = start..self.queries.end.min(start + QUERIES);
+            let lanes = tile::lanes::<S>(queries.len());
+            for (lane, query) in queries.clone().enumerate() {
+                let statistics = known.statistics.row(place, query);
+                (largest[lane], inverse[lane]) = (statistics[0], statistics[1]);
+                let gradient = known.gradient.row(place, query);
+                delta[lane] = inverse[lane] * tile::dot(gradient, known.output.row(place, query));
+            }
+            largest[queries.len()..].fill(0.0);
+            delta[queries.len()..].fill(0.0);
+            let factor = scale * LOG2_E;
+            let rows = &mut query_rows[..lanes * stride];
+            tile::pack(rows, stride, query, place, queries.clone(), |_| factor);
+            tile::transpose(query_panels, panel, rows, stride, query.width);
+            // The softmax is exp2(score − largest) · inverse; the inverse is multiplied into the gradient.
+            let rows = &mut gradient_rows[..lanes * value_stride];
+            tile::pack(rows, value_stride, known.gradient, place, queries.clone(), |lane| {
+                inverse[lane]
+            });
+            tile::transpose(gradient_panels, panel, rows, value_stride, value.width);
+
+            for tile_start in self.keys.clone().step_by(KEYS) {
+                let keys = tile_start..self.keys.end.min(tile_start + KEYS);
+                let count = keys.len();
+                // A single tile of keys stays packed for all tiles of queries.
+                if start == self.queries.start || self.keys.len() > KEYS {
+                    tile::pack(key_rows, stride, key, place, keys.clone(), |_| 1.0);
+                    tile::pack(value_rows, value_stride, value, place, keys.clone(), |_| 1.0);
+                    tile::pack_bias(bias_rows, bias, place, keys.clone());
+                }
+
+                for first in (0..lanes).step_by(panel) {
+                    let query_panel =
+                        Right { values: &query_panels[first * query.width..], stride: panel };
+                    let gradient_panel =
+                        Right { values: &gradient_panels[first * value.width..], stride: panel };
+                    let largest = tile::pair::<S>(&largest[first..]);
+                    let delta = tile::pair::<S>(&delta[first..]);
+                    for row in (0..count).step_by(BLOCK) {
+                        let left = Left {
+                            values: &key_rows[row * stride..],
+                            row_stride: stride,
+                            depth_stride: 1,
+                        };
+                        let bias = tile::rows(simd, &bias_rows[row..]);
+                        let block = tile::product(simd, key.width, left, query_panel, bias);
+                        for index in 0..BLOCK {
+                            let weight = [
+                                tile::exp2(simd, simd.sub_f32s(block[index][0], largest[0])),
+                                tile::exp2(simd, simd.sub_f32s(block[index][1], largest[1])),
+                            ];
+                            tile::store::<S>(&mut weights[(row + index) * lanes + first..], weight);
+                        }
+                        let left = Left {
+                            values: &value_rows[row * value_stride..],
+                            row_stride: value_stride,
+                            depth_stride: 1,
+                        };
+                        let block = tile::product(
+                            simd,
+                            value.width,
+                            left,
+                            gradient_panel,
+                            tile::zeros(simd),
+                        );
+                        for index in 0..BLOCK {
+                            let at = (row + index) * lanes + first;
+                            let weight = tile::pair::<S>(&weights[at..]);
+                            let slope = [
+                                simd.mul_f32s(weight[0], simd.sub_f32s(block[index][0], delta[0])),
+                                simd.mul_f32s(weight[1], simd.sub_f32s(block[index][1], delta[1])),
+                            ];
+                            tile::store::<S>(&mut slopes[at..], slope);
+                        }
+                    }
+                }
+
+                let is_first = start == self.queries.start;
+                let rows_of = [
+                    (key_sink, &*slopes, &*query_rows, stride, LN_2, to[1]),
+                    (value_sink, &*weights, &*gradient_rows, value_stride, 1.0, to[2]),
+                ];
+                for (sink, left, right, stride, factor, to) in rows_of {
+                    let Some(sink) = sink else { continue };
+                    for row in (0..count).step_by(BLOCK) {
+                        let left = Left {
+                            values: &left[row * lanes..],
+                            row_stride: lanes,
+                            depth_stride: 1,
+                        };
+                        for column in (0..stride).step_by(panel) {
+                            let right = Right { values: &right[column..], stride };
+                            let block =
+                                tile::product(simd, queries.len(), left, right, tile::zeros(simd));
+                            for index in 0..BLOCK {
+                                if row + index == count {
+                                    break;
+                                }
+                                #[expect(unsafe_code, reason = "see `Sink`")]
+                                // SAFETY: every key of every place and part belongs to one task.
+                                let target = unsafe { sink.row(to, keys.start + row + index) };
+                                tile::add_scaled(
+                                    simd,
+                                    target,
+                                    column,
+                                    block[index],
+                                    factor,
+                                    is_first,
+                                );
+                            }
+                        }
+                    }
+                }
+
+                if query_sink.is_some() {
+                    let is_first = tile_start == self.keys.start;
+                    for column in (0..stride).step_by(panel) {
+                        let right = Right { values: &key_rows[column..], stride };
+                        for lane in (0..lanes).step_by(BLOCK) {
+                            let mut block = tile::zeros(simd);
+                            if !is_first {
+                                for (index, block) in block.iter_mut().enumerate() {
+                                    *block =
+                                        tile::pair::<S>(&sums[(lane + index) * stride + column..]);
+                                }
+                            }
+                            let left = Left {
+                                values: &slopes[lane..],
+                                row_stride: 1,
+                                depth_stride: lanes,
+                            };
+                            let block = tile::product(simd, count, left, right, block);
+                            for index in 0..BLOCK {
+                                tile::store::<S>(
+                                    &mut sums[(lane + index) * stride + column..],
+                                    block[index],
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+
+            if let Some(sink) = query_sink {
+                for (sums, query) in sums.chunks_exact(stride).zip(queries) {
+                    #[expect(unsafe_code, reason = "see `Sink`")]
+                    // SAFETY: every query of every place and part belongs to one task.
+                    let target = unsafe { sink.row(to[0], query) };
+                    target.iter_mut().zip(sums).for_each(|(target, sum)| *target = sum * scale);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What is to be computed, and how it is split into tasks.
+
+use std::ops::Range;
+
+use super::rows::View;
+
+/// `softmax(scale · query · keyᵀ + bias) · value` for every batch element and head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Problem<'a> {
+    pub(super) batch: usize,
+    pub(super) heads: usize,
+    pub(super) query: View<'a>,
+    pub(super) key: View<'a>,
+    pub(super) value: View<'a>,
+    /// One row of a bias for each key.
+    pub(super) bias: Option<View<'a>>,
+    pub(super) scale: f32,
+}
+
+/// Equal parts of a range of rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Splits {
+    rows: usize,
+    /// Parts start at multiples of it.
+    tile: usize,
+    pub(super) count: usize,
+}
+
+impl Splits {
+    /// Splits `rows` where there are few `tasks` otherwise: a rule that does not know the number of threads, on
+    /// which no result shall depend.
+    pub(super) fn new(tasks: usize, rows: usize, tile: usize) -> Self {
+        const ENOUGH_TASKS: usize = 32;
+        const FEWEST_ROWS: usize = 1024;
+        Self { rows, tile, count: 1 }
+            .into(ENOUGH_TASKS.div_ceil(tasks.max(1)).min(rows / FEWEST_ROWS))
+    }
+
+    /// No more than `count` parts.
+    pub(super) fn at_most(self, count: usize) -> Self {
+        self.into(self.count.min(count))
+    }
+
+    /// About `count` parts, none of them empty.
+    fn into(self, count: usize) -> Self {
+        let tiles = self.rows.div_ceil(self.tile);
+        let tiles_of_part = tiles.div_ceil(count.max(1)).max(1);
+        Self { count: tiles.div_ceil(tiles_of_part).max(1), ..self }
+    }
+
+    pub(super) fn range(&self, part: usize) -> Range<usize> {
+        let tiles_of_part = self.rows.div_ceil(self.tile).div_ceil(self.count);
+        let length = tiles_of_part * self.tile;
+        part * length..self.rows.min((part + 1) * length)
+    }
+}
