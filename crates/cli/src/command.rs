@@ -20,7 +20,7 @@ pub fn run<Args: Parser>(command: impl FnOnce(Args) -> anyhow::Result<ExitCode>)
         Err(error) => {
             let code = failure::exit_code(&error);
             if code != 0 {
-                output::note(&format!("error: {error:#}"));
+                output::note(&format!("error: {}", failure::message(&error)));
             }
             ExitCode::from(code)
         }

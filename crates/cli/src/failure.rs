@@ -1,4 +1,4 @@
-//! From an error to an exit code and one line on stderr.
+//! From an error to an exit code and a message on stderr.
 
 use std::io;
 
@@ -40,9 +40,35 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     2
 }
 
+/// What to tell the user: the error and its causes, each once. An error of ours often quotes its cause.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_is_quoted_is_not_told_twice() {
+        let source = || io::Error::from(io::ErrorKind::StorageFull);
+        let path = std::path::PathBuf::from("runs/a");
+        let quoting = InteropError::Write { path: path.clone(), source: source() };
+        let told = message(&anyhow::Error::from(quoting));
+        assert_eq!(told.matches("storage").count(), 1, "{told}");
+        let silent = DataError::Io { action: "write", path, source: source() };
+        let told = message(&anyhow::Error::from(silent).context("while preparing"));
+        assert!(told.starts_with("while preparing: cannot write `runs/a`: "), "{told}");
+        assert_eq!(told.matches("storage").count(), 1, "{told}");
+    }
 
     #[test]
     fn codes_follow_the_cause_through_context() {
@@ -56,6 +82,13 @@ mod tests {
         let source = io::Error::from(io::ErrorKind::StorageFull);
         let unwritable = InteropError::Write { path, source };
         assert_eq!(exit_code(&anyhow::Error::from(unwritable)), 7);
+        let differs = LearnerError::SelfCheck {
+            device: "wgpu".to_owned(),
+            quantity: "logits".to_owned(),
+            difference: 0.1,
+            tolerance: 0.005,
+        };
+        assert_eq!(exit_code(&anyhow::Error::from(differs).context("before training")), 8);
         let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
         assert_eq!(exit_code(&anyhow::Error::from(pipe)), 0);
         let full = io::Error::from(io::ErrorKind::StorageFull);

@@ -92,24 +92,6 @@ impl MaskedLmBatcher {
         }
     }
 
-    /// The batch of the examples `indices`, all in the same epoch.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Config`] if a batch is too large to index; see [`rows`](Self::rows).
-    pub fn batch(
-        &self,
-        dataset: &BlockDataset,
-        split: Split,
-        epoch: u64,
-        indices: &[usize],
-        device: &Device,
-    ) -> Result<MaskedLmBatch, DataError> {
-        let visits: Vec<Visit> =
-            indices.iter().map(|index| Visit { epoch, index: *index }).collect();
-        self.visits(dataset, split, &visits, device)
-    }
-
     /// The batch of `visits`, which may belong to different epochs, as
     /// [`ExampleOrder::batch`](crate::ExampleOrder::batch) gives them.
     ///

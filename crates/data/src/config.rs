@@ -108,34 +108,37 @@ impl DataConfig {
     ///
     /// [`DataError::Config`] for the first value out of range.
     pub fn validate(&self) -> Result<(), DataError> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// A [`DataError::Config`] for every value that is out of range.
+    pub fn problems(&self) -> Vec<DataError> {
+        let mut problems = Vec::new();
         if self.corpus.is_empty() {
-            return Err(DataError::config(
-                "data.corpus",
-                "",
-                "name a file or folder of text, or \"sample\"",
-            ));
+            let advice = "name a file or folder of text, or \"sample\"";
+            problems.push(DataError::config("data.corpus", "", advice));
         }
         if self.seq_len < 8 {
-            return Err(DataError::config("data.seq_len", self.seq_len, "must be at least 8"));
+            problems.push(DataError::config("data.seq_len", self.seq_len, "must be at least 8"));
         }
         if !(0.0..1.0).contains(&self.validation_fraction) {
-            return Err(DataError::config(
+            problems.push(DataError::config(
                 "data.validation_fraction",
                 self.validation_fraction,
                 "must be at least 0 and below 1",
             ));
         }
         if !(self.mlm_probability > 0.0 && self.mlm_probability <= 1.0) {
-            return Err(DataError::config(
+            problems.push(DataError::config(
                 "data.mlm_probability",
                 self.mlm_probability,
                 "must be above 0 and at most 1; BERT uses 0.15",
             ));
         }
         if self.max_line_bytes == 0 {
-            return Err(DataError::config("data.max_line_bytes", 0, "must be at least 1"));
+            problems.push(DataError::config("data.max_line_bytes", 0, "must be at least 1"));
         }
-        Ok(())
+        problems
     }
 }
 
@@ -194,30 +197,41 @@ impl TokenizerConfig {
     ///
     /// [`DataError::Config`] for the first value out of range.
     pub fn validate(&self) -> Result<(), DataError> {
-        if self.vocab_size < 64 {
-            return Err(DataError::config(
-                "tokenizer.vocab_size",
-                self.vocab_size,
-                "must be at least 64",
-            ));
-        }
-        if self.kind == TokenizerKind::Bpe && self.vocab_size < 300 && self.path.is_none() {
-            return Err(DataError::config(
-                "tokenizer.vocab_size",
-                self.vocab_size,
-                "must be at least 300 for `bpe`, whose alphabet is the 256 bytes",
-            ));
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// A [`DataError::Config`] for every value that is out of range.
+    pub fn problems(&self) -> Vec<DataError> {
+        let mut problems = Vec::new();
+        let least = if self.kind == TokenizerKind::Bpe && self.path.is_none() {
+            (300, "must be at least 300 for `bpe`, whose alphabet is the 256 bytes")
+        } else {
+            (64, "must be at least 64")
+        };
+        if self.vocab_size < least.0 {
+            problems.push(DataError::config("tokenizer.vocab_size", self.vocab_size, least.1));
         }
         if self.max_alphabet == 0 {
-            return Err(DataError::config("tokenizer.max_alphabet", 0, "must be at least 1"));
+            problems.push(DataError::config("tokenizer.max_alphabet", 0, "must be at least 1"));
         }
-        Ok(())
+        problems
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_value_out_of_range_is_told() {
+        let config = DataConfig { seq_len: 7, mlm_probability: f64::NAN, ..DataConfig::default() };
+        let problems: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
+        assert!(problems[0].starts_with("`data.seq_len` is `7`"), "{problems:?}");
+        assert!(problems[1].starts_with("`data.mlm_probability` is `NaN`"), "{problems:?}");
+        assert_eq!(problems.len(), 2);
+        assert_eq!(config.validate().unwrap_err().to_string(), problems[0]);
+        assert!(DataConfig::default().validate().is_ok());
+    }
 
     #[test]
     fn the_sample_stands_in_until_there_is_text() {

@@ -36,6 +36,7 @@
 //! | [`sample`] | the built-in corpus and its questions |
 //! | `tokenizer` | loading, training, saving |
 //! | `cache` | the corpus as memory-mapped tokens |
+//! | [`durable`] | files that survive a crash whole or not at all |
 //! | `split` | which documents train, which validate |
 //! | `blocks` | tokens cut into examples |
 //! | `order` | which examples a step visits |
@@ -49,6 +50,7 @@ mod blocks;
 mod cache;
 mod config;
 mod corpus;
+pub mod durable;
 mod error;
 mod masking;
 mod order;
@@ -65,7 +67,7 @@ pub use blocks::{Block, BlockDataset};
 pub use config::{DataConfig, DocumentUnit, SAMPLE_CORPUS, TokenizerConfig, TokenizerKind};
 pub use error::{DataError, ErrorKind};
 pub use order::{ExampleOrder, Visit};
-pub use prepare::{DataFacts, MaskedLmData, prepare};
+pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
 pub use progress::{Progress, ProgressReport, Stage};
 pub use split::Split;
 pub use tokenizer::{SpecialTokens, TextTokenizer};

@@ -8,6 +8,7 @@ use crate::blocks::{BlockDataset, BlockShape};
 use crate::cache::{self, CacheLock, TokenStore};
 use crate::config::{DataConfig, TokenizerConfig};
 use crate::corpus::Corpus;
+use crate::durable;
 use crate::error::DataError;
 use crate::progress::Progress;
 use crate::split::{Split, split_documents};
@@ -60,65 +61,224 @@ pub fn prepare(
     seed: u64,
     progress: &dyn Progress,
 ) -> Result<MaskedLmData, DataError> {
-    data.validate()?;
-    tokenizer.validate()?;
-    let corpus = Corpus::open(data)?;
-    if corpus.is_one_document() {
-        return Err(too_few_documents(&corpus, 1));
-    }
-    let corpus_hash = corpus.fingerprint(progress)?;
+    let preparation = Preparation::open(data, tokenizer, seed, progress)?;
     let cache_dir = &data.cache_dir;
-    fs::create_dir_all(cache_dir).map_err(DataError::io("create", cache_dir))?;
-    let corpus_name = &corpus_hash.to_hex()[..16];
-    let lock = CacheLock::acquire(&cache_dir.join(format!("{corpus_name}.lock")))?;
-    let tokenizer = find_tokenizer(&corpus, corpus_hash, tokenizer, cache_dir, progress)?;
-    let shape = BlockShape {
-        prefix: tokenizer.prefix().to_vec(),
-        suffix: tokenizer.suffix().to_vec(),
-        seq_len: data.seq_len,
-        cross_documents: data.cross_documents,
+    let _lock = preparation.lock(cache_dir)?;
+    let tokenizer = match preparation.stored_tokenizer()? {
+        Some(tokenizer) => tokenizer,
+        None => preparation.train_tokenizer(cache_dir)?,
     };
-    if shape.text_len() == 0 {
-        return Err(DataError::config(
-            "data.seq_len",
-            data.seq_len,
-            "leaves no room for text between the tokenizer's special tokens",
-        ));
-    }
-    let key = hash(&[corpus_hash.as_bytes(), tokenizer.hash().as_bytes()]);
-    let folder = cache_dir.join(format!("tokens-{corpus_name}-{}", &key[..16]));
-    let (store, reused) = open_or_build(&folder, &key, &corpus, &tokenizer, progress)?;
-    drop(lock);
+    let cache = preparation.token_cache(&tokenizer)?;
+    let (store, reused) = match cache.open(cache_dir, progress) {
+        Some(store) => (store, true),
+        None => (cache.build(cache_dir, &preparation.corpus, &tokenizer, progress)?, false),
+    };
+    preparation.finish(tokenizer, &cache, store, reused)
+}
 
-    let documents = store.documents();
-    let splits = split_documents(documents, data.validation_fraction, seed)
-        .ok_or_else(|| too_few_documents(&corpus, documents.len()))?;
-    let options = serde_json::to_vec(&(
-        data.seq_len,
-        data.validation_fraction.to_bits(),
-        data.cross_documents,
-        data.mlm_probability.to_bits(),
-        data.whole_word_masking,
-        data.shuffle,
-        seed,
-    ))
-    .expect("numbers and flags can be written as JSON");
-    let facts = DataFacts {
-        corpus_bytes: corpus.bytes(),
-        documents: documents.len(),
-        tokens: store.len() - documents.len() as u64,
-        cache: store.folder().to_owned(),
-        reused,
+/// [`prepare`] without touching `data.cache_dir`: tokenizer and tokens are read from it if they are there, and
+/// are otherwise made in `scratch`, whole, which takes as long as [`prepare`] does. The result is the same.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_aside(
+    data: &DataConfig,
+    tokenizer: &TokenizerConfig,
+    seed: u64,
+    scratch: &Path,
+    progress: &dyn Progress,
+) -> Result<MaskedLmData, DataError> {
+    let preparation = Preparation::open(data, tokenizer, seed, progress)?;
+    let tokenizer = match preparation.stored_tokenizer()? {
+        Some(tokenizer) => tokenizer,
+        None => preparation.train_tokenizer(scratch)?,
     };
-    let (store, shape) = (Arc::new(store), Arc::new(shape));
-    let blocks = |split| BlockDataset::new(Arc::clone(&store), Arc::clone(&shape), &splits, split);
-    Ok(MaskedLmData {
-        tokenizer,
-        train: blocks(Split::Train),
-        validation: blocks(Split::Validation),
-        fingerprint: hash(&[key.as_bytes(), &options]),
-        facts,
-    })
+    let cache = preparation.token_cache(&tokenizer)?;
+    let (store, reused) = if let Some(store) = cache.open(&data.cache_dir, progress) {
+        (store, true)
+    } else {
+        tracing::info!(
+            "no token cache in `{}` yet: tokenizing the whole corpus into a scratch folder; `prepare` would \
+             do so once for all",
+            data.cache_dir.display()
+        );
+        (cache.build(scratch, &preparation.corpus, &tokenizer, progress)?, false)
+    };
+    preparation.finish(tokenizer, &cache, store, reused)
+}
+
+/// A corpus whose hash is known, on its way to datasets.
+struct Preparation<'a> {
+    data: &'a DataConfig,
+    tokenizer: &'a TokenizerConfig,
+    seed: u64,
+    corpus: Corpus,
+    corpus_hash: blake3::Hash,
+    progress: &'a dyn Progress,
+}
+
+impl<'a> Preparation<'a> {
+    /// Checks the config and reads the corpus once.
+    fn open(
+        data: &'a DataConfig,
+        tokenizer: &'a TokenizerConfig,
+        seed: u64,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, DataError> {
+        data.validate()?;
+        tokenizer.validate()?;
+        let corpus = Corpus::open(data)?;
+        if corpus.is_one_document() {
+            return Err(too_few_documents(&corpus, 1));
+        }
+        let corpus_hash = corpus.fingerprint(progress)?;
+        Ok(Self { data, tokenizer, seed, corpus, corpus_hash, progress })
+    }
+
+    /// Part of the names of all that is cached about this corpus.
+    fn corpus_name(&self) -> String {
+        self.corpus_hash.to_hex()[..16].to_owned()
+    }
+
+    /// Lets one process at a time write to the cache.
+    fn lock(&self, cache_dir: &Path) -> Result<CacheLock, DataError> {
+        fs::create_dir_all(cache_dir).map_err(DataError::io("create", cache_dir))?;
+        CacheLock::acquire(&cache_dir.join(format!("{}.lock", self.corpus_name())))
+    }
+
+    /// Where a tokenizer trained on this corpus with these options lies.
+    fn trained_tokenizer(&self, cache_dir: &Path) -> PathBuf {
+        let options = serde_json::to_vec(self.tokenizer).expect("a config is plain data");
+        let key = hash(&[self.corpus_hash.as_bytes(), &options]);
+        cache_dir.join(format!("tokenizer-{}", &key[..16])).join("tokenizer.json")
+    }
+
+    /// The tokenizer of the config, or the one trained before; `None` if one is to be trained.
+    fn stored_tokenizer(&self) -> Result<Option<TextTokenizer>, DataError> {
+        let lowercase = self.tokenizer.lowercase;
+        if let Some(path) = &self.tokenizer.path {
+            return TextTokenizer::load(path, lowercase).map(Some);
+        }
+        let path = self.trained_tokenizer(&self.data.cache_dir);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        Ok(TextTokenizer::load(&path, lowercase)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "the trained tokenizer is damaged; training it again");
+            })
+            .ok())
+    }
+
+    /// Trains the tokenizer, and keeps it in `cache_dir`.
+    fn train_tokenizer(&self, cache_dir: &Path) -> Result<TextTokenizer, DataError> {
+        let tokenizer = tokenizer::train(&self.corpus, self.tokenizer, self.progress)?;
+        let path = self.trained_tokenizer(cache_dir);
+        let folder = path.parent().unwrap_or(cache_dir);
+        fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
+        durable::replace(&path, tokenizer.to_json().as_bytes())
+            .map_err(DataError::io("write", &path))?;
+        Ok(tokenizer)
+    }
+
+    /// The cache of this corpus in this tokenizer's tokens, whether it exists or not.
+    fn token_cache(&self, tokenizer: &TextTokenizer) -> Result<TokenCache, DataError> {
+        let shape = BlockShape {
+            prefix: tokenizer.prefix().to_vec(),
+            suffix: tokenizer.suffix().to_vec(),
+            seq_len: self.data.seq_len,
+            cross_documents: self.data.cross_documents,
+        };
+        if shape.text_len() == 0 {
+            return Err(DataError::config(
+                "data.seq_len",
+                self.data.seq_len,
+                "leaves no room for text between the tokenizer's special tokens",
+            ));
+        }
+        let key = hash(&[self.corpus_hash.as_bytes(), tokenizer.hash().as_bytes()]);
+        let name = format!("tokens-{}-{}", self.corpus_name(), &key[..16]);
+        Ok(TokenCache { key, name, shape })
+    }
+
+    /// Cuts the splits.
+    fn finish(
+        self,
+        tokenizer: TextTokenizer,
+        cache: &TokenCache,
+        store: TokenStore,
+        reused: bool,
+    ) -> Result<MaskedLmData, DataError> {
+        let Self { data, seed, corpus, .. } = self;
+        let documents = store.documents();
+        let splits = split_documents(documents, data.validation_fraction, seed)
+            .ok_or_else(|| too_few_documents(&corpus, documents.len()))?;
+        let options = serde_json::to_vec(&(
+            data.seq_len,
+            data.validation_fraction.to_bits(),
+            data.cross_documents,
+            data.mlm_probability.to_bits(),
+            data.whole_word_masking,
+            data.shuffle,
+            seed,
+        ))
+        .expect("numbers and flags can be written as JSON");
+        let facts = DataFacts {
+            corpus_bytes: corpus.bytes(),
+            documents: documents.len(),
+            tokens: store.len() - documents.len() as u64,
+            cache: store.folder().to_owned(),
+            reused,
+        };
+        let (store, shape) = (Arc::new(store), Arc::new(cache.shape.clone()));
+        let blocks =
+            |split| BlockDataset::new(Arc::clone(&store), Arc::clone(&shape), &splits, split);
+        Ok(MaskedLmData {
+            tokenizer,
+            train: blocks(Split::Train),
+            validation: blocks(Split::Validation),
+            fingerprint: hash(&[cache.key.as_bytes(), &options]),
+            facts,
+        })
+    }
+}
+
+/// A token cache by its key, and the blocks that are cut from it.
+struct TokenCache {
+    /// Hash of corpus and tokenizer.
+    key: String,
+    /// Its folder's name.
+    name: String,
+    shape: BlockShape,
+}
+
+impl TokenCache {
+    /// The finished cache in `cache_dir`, if it is there and whole.
+    fn open(&self, cache_dir: &Path, progress: &dyn Progress) -> Option<TokenStore> {
+        let folder = cache_dir.join(&self.name);
+        if !folder.exists() {
+            return None;
+        }
+        TokenStore::open(&folder, &self.key, progress)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "the token cache is damaged; building it again");
+            })
+            .ok()
+    }
+
+    /// Tokenises the corpus into `cache_dir`.
+    fn build(
+        &self,
+        cache_dir: &Path,
+        corpus: &Corpus,
+        tokenizer: &TextTokenizer,
+        progress: &dyn Progress,
+    ) -> Result<TokenStore, DataError> {
+        let folder = cache_dir.join(&self.name);
+        cache::build(&folder, &self.key, corpus, tokenizer, progress)?;
+        TokenStore::open(&folder, &self.key, progress)
+    }
 }
 
 fn too_few_documents(corpus: &Corpus, count: usize) -> DataError {
@@ -130,53 +290,6 @@ fn too_few_documents(corpus: &Corpus, count: usize) -> DataError {
              `data.document = \"paragraph\"` or `\"line\"` to split .txt files up"
         ),
     )
-}
-
-/// The tokenizer of the config: loaded, or trained before, or trained now.
-fn find_tokenizer(
-    corpus: &Corpus,
-    corpus_hash: blake3::Hash,
-    config: &TokenizerConfig,
-    cache_dir: &Path,
-    progress: &dyn Progress,
-) -> Result<TextTokenizer, DataError> {
-    if let Some(path) = &config.path {
-        return TextTokenizer::load(path, config.lowercase);
-    }
-    let options = serde_json::to_vec(config).expect("a config is plain data");
-    let key = hash(&[corpus_hash.as_bytes(), &options]);
-    let folder = cache_dir.join(format!("tokenizer-{}", &key[..16]));
-    let path = folder.join("tokenizer.json");
-    if path.is_file() {
-        match TextTokenizer::load(&path, config.lowercase) {
-            Ok(tokenizer) => return Ok(tokenizer),
-            Err(error) => {
-                tracing::warn!(%error, "the trained tokenizer is damaged; training it again");
-            }
-        }
-    }
-    let tokenizer = tokenizer::train(corpus, config, progress)?;
-    fs::create_dir_all(&folder).map_err(DataError::io("create", &folder))?;
-    cache::write_whole(&path, tokenizer.to_json().as_bytes())?;
-    Ok(tokenizer)
-}
-
-/// The token cache at `folder`, and whether it was there already.
-fn open_or_build(
-    folder: &Path,
-    key: &str,
-    corpus: &Corpus,
-    tokenizer: &TextTokenizer,
-    progress: &dyn Progress,
-) -> Result<(TokenStore, bool), DataError> {
-    if folder.exists() {
-        match TokenStore::open(folder, key, progress) {
-            Ok(store) => return Ok((store, true)),
-            Err(error) => tracing::warn!(%error, "the token cache is damaged; building it again"),
-        }
-    }
-    cache::build(folder, key, corpus, tokenizer, progress)?;
-    Ok((TokenStore::open(folder, key, progress)?, false))
 }
 
 /// A hash of several parts, in hexadecimal.

@@ -8,7 +8,7 @@ use burn::data::dataset::Dataset;
 use burn::tensor::Device;
 use nystromformer_data::{
     Block, DataConfig, DataError, DocumentUnit, ErrorKind, ExampleOrder, MaskedLmBatcher,
-    MaskedLmData, Split, TokenizerConfig, Visit, prepare, sample, unigram_baseline,
+    MaskedLmData, Split, TokenizerConfig, Visit, prepare, prepare_aside, sample, unigram_baseline,
 };
 use proptest::prelude::*;
 
@@ -51,22 +51,25 @@ fn the_sample_corpus_becomes_batches() {
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
     let device = Device::flex();
-    let batch = batcher.batch(&data.train, Split::Train, 0, &[0, 1, 2], &device).unwrap();
+    let batch_of = |indices: &[usize]| {
+        let visits: Vec<Visit> = indices.iter().map(|&index| Visit { epoch: 0, index }).collect();
+        batcher.visits(&data.train, Split::Train, &visits, &device).unwrap()
+    };
+    let batch = batch_of(&[0, 1, 2]);
     assert_eq!(batch.input_ids.dims(), [3, 64]);
     assert!(batch.attention_mask.is_none(), "rows of a stream are full");
     assert_eq!(batch.num_tokens, 192);
     assert_eq!(batch.masked_positions.dims(), [batch.num_masked]);
 
     let last = data.train.len() - 1;
-    let partial = batcher.batch(&data.train, Split::Train, 0, &[0, last], &device).unwrap();
+    let partial = batch_of(&[0, last]);
     let length = data.train.block(last).input_ids.len();
     assert!(length < 64);
     assert_eq!(partial.num_tokens, 64 + length);
     let mask = partial.attention_mask.unwrap();
     assert_eq!(mask.sum().into_data().iter::<i64>().next(), Some(64 + length as i64));
 
-    let empty = batcher.batch(&data.train, Split::Train, 0, &[], &device);
-    assert_eq!(empty.unwrap().num_masked, 0);
+    assert_eq!(batch_of(&[]).num_masked, 0);
 }
 
 #[test]
@@ -137,6 +140,34 @@ fn a_second_run_takes_the_cache_and_a_damaged_cache_is_rebuilt() {
     let rebuilt = quiet(&config, &small_tokenizer(), 1).unwrap();
     assert!(!rebuilt.facts.reused);
     assert_eq!(blocks(&rebuilt, Split::Validation), expected);
+}
+
+#[test]
+fn prepared_aside_the_cache_is_read_if_it_is_there_and_never_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cache, scratch] = ["cache", "scratch"].map(|name| folder.path().join(name));
+    fs::create_dir(&scratch).unwrap();
+    let config = DataConfig { cache_dir: cache.clone(), ..DataConfig::default() };
+    let names = |folder: &Path| -> Vec<_> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let aside = || prepare_aside(&config, &small_tokenizer(), 1, &scratch, &|_| {}).unwrap();
+    let without_cache = aside();
+    assert!(!without_cache.facts.reused && !cache.exists());
+    drop(without_cache);
+    fs::remove_dir_all(&scratch).unwrap();
+
+    let prepared = quiet(&config, &small_tokenizer(), 1).unwrap();
+    let before = names(&cache);
+    let with_cache = aside();
+    assert!(with_cache.facts.reused && !scratch.exists());
+    assert_eq!(names(&cache), before);
+    assert_eq!(with_cache.fingerprint, prepared.fingerprint);
+    assert_eq!(with_cache.tokenizer.hash(), prepared.tokenizer.hash());
+    assert_eq!(blocks(&with_cache, Split::Train), blocks(&prepared, Split::Train));
 }
 
 #[test]

@@ -85,6 +85,17 @@ pub enum InteropError {
         /// What does not fit.
         keys: KeyMismatch,
     },
+    /// Occurs when a masked language model is asked for and the weights have no head for it.
+    #[error(
+        "`{}` has no masked-language-modelling head (no `cls.` keys): it holds a bare encoder or a model with \
+         another head; pretrain one from it with `model.init_from`, or read a bare encoder's hidden states \
+         with `predict features`",
+        path.display()
+    )]
+    NoMaskedLmHead {
+        /// The weight file, or the index of several.
+        path: PathBuf,
+    },
     /// Occurs when a file stores a shared parameter twice, with two values.
     #[error(
         "`{}`: `{key}` differs from `{tied_to}`, but here both are one parameter (a Nyströmformer's \

@@ -32,8 +32,10 @@
 //! | function | does |
 //! |---|---|
 //! | [`load_masked_lm`], [`save_masked_lm`] | a model from a folder, and into one: bit-exact |
+//! | [`load_nystromformer`], [`is_bare_encoder`] | the encoder alone, from a folder with or without a head |
 //! | [`load_masked_lm_weights`] | weights into a model that exists, e.g. to start training from |
 //! | [`read_config`], [`write_config`] | `config.json` alone |
+//! | [`write_tokenizer`] | the tokenizer's files beside a model |
 //! | [`export_masked_lm`], [`import_masked_lm`] | folder to folder: tokenizer and model card too |
 //!
 //! Files are read as data: no code in them runs, sizes are checked against the file and the configuration
@@ -47,6 +49,7 @@ mod scratch;
 
 pub use error::InteropError;
 pub use hugging_face::{
-    ExportOptions, Exported, LoadReport, export_masked_lm, import_masked_lm, load_masked_lm,
-    load_masked_lm_weights, read_config, save_masked_lm, write_config,
+    ExportOptions, Exported, LoadReport, SpecialToken, export_masked_lm, import_masked_lm,
+    is_bare_encoder, load_masked_lm, load_masked_lm_weights, load_nystromformer, read_config,
+    save_masked_lm, write_config, write_tokenizer,
 };

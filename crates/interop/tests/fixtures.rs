@@ -10,7 +10,8 @@ use std::{
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::NystromformerInput;
 use nystromformer_interop::{
-    InteropError, load_masked_lm, load_masked_lm_weights, read_config, save_masked_lm,
+    InteropError, is_bare_encoder, load_masked_lm, load_masked_lm_weights, load_nystromformer,
+    read_config, save_masked_lm,
 };
 use safetensors::{SafeTensors, tensor::TensorView};
 
@@ -108,21 +109,42 @@ fn saved_weights_are_those_that_transformers_saved() {
 fn a_bare_encoder_leaves_the_head_fresh() {
     let source = fixture("bare");
     let error = load_masked_lm(&source, &Device::flex()).unwrap_err();
-    let InteropError::Keys { keys, .. } = &error else { panic!("{error}") };
-    assert_eq!(keys.missing.len(), 5);
-    assert!(keys.unexpected.is_empty() && keys.mismatched.is_empty());
+    assert!(matches!(error, InteropError::NoMaskedLmHead { .. }), "{error}");
 
     let config = read_config(&source).unwrap();
     let mut model = config.init_masked_lm(&Device::flex()).unwrap();
     let head = model.cls.predictions.transform.dense.weight.to_data();
     let report = load_masked_lm_weights(&mut model, &source).unwrap();
-    assert_eq!(report.fresh, keys.missing);
+    assert_eq!(report.fresh.len(), 5);
     assert!(report.fresh.iter().all(|name| name.starts_with("cls.")));
     assert_eq!(model.cls.predictions.transform.dense.weight.to_data(), head);
 
     let expected = expected("bare", "last_hidden_state");
     let states = model.nystromformer.forward(expected.input).unwrap();
     assert!(relative_error(states, &expected.output) < 1e-5);
+}
+
+#[test]
+fn a_bare_encoder_computes_what_transformers_computes() {
+    let source = fixture("bare");
+    assert!(is_bare_encoder(&source).unwrap());
+    let model = load_nystromformer(&source, &Device::flex()).unwrap();
+    let expected = expected("bare", "last_hidden_state");
+    assert!(relative_error(model.forward(expected.input).unwrap(), &expected.output) < 1e-5);
+}
+
+#[test]
+fn the_encoder_of_a_model_with_a_head_is_that_models() {
+    for form in COMPLETE {
+        let source = fixture(form);
+        assert!(!is_bare_encoder(&source).unwrap(), "{form}");
+        let whole = load_masked_lm(&source, &Device::flex()).unwrap().nystromformer;
+        let encoder = load_nystromformer(&source, &Device::flex()).unwrap();
+        let input = expected(form, "logits").input;
+        let [whole, encoder] =
+            [whole, encoder].map(|model| model.forward(input.clone()).unwrap().into_data());
+        assert_eq!(whole, encoder, "{form}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | [`cross_entropy()`] | the loss of each row of scores |
 //! | [`depthwise_convolution`] | one filter per head along the sequence |
 //! | [`dropout()`] | dropout that stores no mask |
+//! | [`embed()`] | the sum of token, type and position embeddings |
 //! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
 //! | [`iterative_pinv`] | the Moore–Penrose inverse of small matrices |
 //! | [`layer_norm()`] | normalisation of a sum |
@@ -25,6 +26,7 @@ mod adam_w;
 mod convolution;
 mod cross_entropy;
 mod dropout;
+mod embed;
 mod gelu;
 mod heads;
 mod kernel;
@@ -43,6 +45,7 @@ pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
+pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};

@@ -8,6 +8,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
+use nystromformer_kernels::sum_of_squares;
 
 use crate::error::{LearnerError, Result};
 
@@ -42,9 +43,8 @@ impl<M: Module> Default for StepGradients<M> {
 
 /// The L2 norm over all gradients as if they were one vector.
 ///
-/// Each tensor's squares are summed on the device, along its last axis first so that rounding grows
-/// with the length of the axes and not of the tensor; the sums come back in one transfer, in the
-/// order of the module's fields, and are added in `f64`. Not finite if any gradient is not (or if
+/// Each tensor's squares are summed on the device; the sums come back in one transfer, in the order
+/// of the module's fields, and are added in `f64`. Not finite if any gradient is not (or if
 /// one exceeds 1.8e19, whose square is no longer an `f32`).
 ///
 /// # Errors
@@ -57,7 +57,7 @@ pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result
     impl ModuleVisitor for Visitor<'_> {
         fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
             if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
-                self.sums.push(gradient.square().sum_dim(D - 1).sum());
+                self.sums.push(sum_of_squares(gradient));
             }
         }
     }

@@ -18,7 +18,8 @@
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`] | what a run leaves on disk |
 //! | [`masked_lm`], [`evaluate`](mod@evaluate), [`trainer`] | the task, its evaluation, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
-//! | [`memory_estimate`], [`process_memory`] | memory needed, memory used |
+//! | [`tokenizer_files`] | the tokenizer that travels with a model |
+//! | [`memory_estimate`], [`machine_memory`], [`process_memory`] | memory needed, there, used |
 #![recursion_limit = "256"]
 
 pub mod checkpoint;
@@ -27,6 +28,7 @@ pub mod error;
 pub mod evaluate;
 pub mod experiment;
 pub mod gradients;
+pub mod machine_memory;
 pub mod masked_lm;
 pub mod memory_estimate;
 pub mod metrics_log;
@@ -39,6 +41,7 @@ pub mod run_dir;
 pub mod schedule;
 pub mod self_check;
 pub mod stop;
+pub mod tokenizer_files;
 pub mod trainer;
 
 pub use error::{LearnerError, Result};

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use nystromformer::masked_lm::cross_entropy;
-use nystromformer::{NystromformerForMaskedLm, NystromformerInput};
+use nystromformer::{NystromformerConfig, NystromformerForMaskedLm, NystromformerInput};
 use nystromformer_data::{
     ExampleOrder, MaskedLmBatch, MaskedLmBatcher, MaskedLmData, MaskedRows, Progress, Split, Visit,
-    prepare,
+    prepare, prepare_aside,
 };
 
 use crate::error::Result;
 use crate::experiment::Experiment;
+use crate::tokenizer_files::write_tokenizer;
 
 /// Where batches come from. A batch is a pure function of its place in the run.
 pub trait BatchSource: Send + Sync {
@@ -49,7 +50,7 @@ pub trait BatchSource: Send + Sync {
     ///
     /// # Errors
     /// [`LearnerError::Io`](crate::LearnerError::Io).
-    fn write_tokenizer(&self, directory: &Path, model_max_length: usize) -> Result<()>;
+    fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()>;
 }
 
 /// The batches of an experiment's corpus.
@@ -69,12 +70,29 @@ impl CorpusBatches {
     /// [`LearnerError::Io`](crate::LearnerError::Io), as the data crate sorts them.
     pub fn prepare(experiment: &Experiment, progress: &dyn Progress) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
-        let prepared = prepare(data, tokenizer, *seed, progress)?;
-        Ok(Self {
+        Ok(Self::of(experiment, prepare(data, tokenizer, *seed, progress)?))
+    }
+
+    /// The same without writing to `data.cache_dir`: what is not there yet is made in `scratch`.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_aside(
+        experiment: &Experiment,
+        scratch: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let Experiment { data, tokenizer, seed, .. } = experiment;
+        Ok(Self::of(experiment, prepare_aside(data, tokenizer, *seed, scratch, progress)?))
+    }
+
+    fn of(experiment: &Experiment, prepared: MaskedLmData) -> Self {
+        let Experiment { data, seed, .. } = experiment;
+        Self {
             order: ExampleOrder::new(prepared.train.len(), *seed, data.shuffle),
             batcher: MaskedLmBatcher::new(&prepared.tokenizer, data, *seed),
             data: prepared,
-        })
+        }
     }
 
     /// Tokenizer, blocks and facts.
@@ -123,8 +141,8 @@ impl BatchSource for CorpusBatches {
         ])
     }
 
-    fn write_tokenizer(&self, directory: &Path, model_max_length: usize) -> Result<()> {
-        Ok(self.data.tokenizer.save(directory, model_max_length)?)
+    fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
+        write_tokenizer(&self.data.tokenizer, model, directory)
     }
 }
 

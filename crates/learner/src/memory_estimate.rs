@@ -13,12 +13,14 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let trainer = &experiment.trainer;
     let rows = trainer.micro_batch_size.min(trainer.batch_size) as u64;
     let accumulates = trainer.batch_size > trainer.micro_batch_size;
-    let copies = if accumulates { 5 } else { 4 };
-    let tokens = rows * experiment.data.seq_len as u64;
+    let copies: u64 = if accumulates { 5 } else { 4 };
+    let seq_len = experiment.data.seq_len as u64;
+    let tokens = rows.saturating_mul(seq_len);
     let predicted = (tokens as f64 * experiment.data.mlm_probability) as u64;
-    let activations = tokens * floats_per_token(&experiment.model, experiment.data.seq_len as u64)
-        + predicted * head_floats_per_prediction(&experiment.model);
-    FLOAT * (copies * parameters as u64 + activations)
+    let of_encoder = tokens.saturating_mul(floats_per_token(&experiment.model, seq_len));
+    let of_head = predicted.saturating_mul(head_floats_per_prediction(&experiment.model));
+    let activations = of_encoder.saturating_add(of_head);
+    copies.saturating_mul(parameters as u64).saturating_add(activations).saturating_mul(FLOAT)
 }
 
 /// Floats that the encoder's backward pass keeps for each token, summed over layers.
@@ -39,7 +41,7 @@ fn floats_per_token(model: &NystromformerConfig, seq_len: u64) -> u64 {
         3 * heads * 2 * landmarks + pinv / seq_len
     };
     let per_layer = 13 * hidden + 16 * intermediate / 3 + attention;
-    model.num_hidden_layers as u64 * per_layer + 8 * hidden
+    (model.num_hidden_layers as u64).saturating_mul(per_layer).saturating_add(8 * hidden)
 }
 
 /// Floats kept for each predicted token: its scores, several times over in the cross-entropy.

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
+use nystromformer_kernels::{AdamWStep, adam_w};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::{Path, parameters};
@@ -146,65 +147,27 @@ impl AdamW {
         settings: StepSettings,
     ) -> M {
         self.completed_steps += 1;
+        let OptimizerConfig { beta_2, weight_decay, epsilon, .. } = self.config;
+        let StepSettings { learning_rate, beta_1, gradient_scale } = settings;
         // PyTorch computes `1 - beta1**step` with the current `beta1`, also while a schedule moves
         // it.
         let exponent = self.completed_steps as f64;
-        let update = Update {
-            config: self.config,
-            settings,
-            bias_correction_1: 1.0 - settings.beta_1.powf(exponent),
-            bias_correction_2_root: (1.0 - self.config.beta_2.powf(exponent)).sqrt(),
+        let update = AdamWStep {
+            gradient_scale,
+            beta_1,
+            beta_2,
+            decay: 1.0 - learning_rate * weight_decay,
+            step_size: learning_rate / (1.0 - beta_1.powf(exponent)),
+            bias_correction_2_root: (1.0 - beta_2.powf(exponent)).sqrt(),
+            epsilon,
         };
         module.map(&mut StepMapper {
             path: Path::default(),
             moments: &mut self.moments,
             gradients,
             update,
+            no_decay_on_bias_and_norm: self.config.no_decay_on_bias_and_norm,
         })
-    }
-}
-
-/// The scalars of one step.
-#[derive(Clone, Copy)]
-struct Update {
-    config: OptimizerConfig,
-    settings: StepSettings,
-    bias_correction_1: f64,
-    bias_correction_2_root: f64,
-}
-
-impl Update {
-    /// One parameter's step. Every operand that is consumed is uniquely owned, so that the backend
-    /// can write in place: the step allocates for the two scaled gradients and for the root, and
-    /// nothing else.
-    fn apply(
-        &self,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        moments: Moments,
-        decays: bool,
-    ) -> (Tensor<1>, Moments) {
-        let StepSettings { learning_rate, beta_1, gradient_scale } = self.settings;
-        let beta_2 = self.config.beta_2;
-
-        let exp_avg_sq = moments.exp_avg_sq.mul_scalar(beta_2).add(
-            gradient.clone().square().mul_scalar((1.0 - beta_2) * gradient_scale * gradient_scale),
-        );
-        let exp_avg = moments
-            .exp_avg
-            .mul_scalar(beta_1)
-            .add(gradient.mul_scalar((1.0 - beta_1) * gradient_scale));
-
-        // m / (√v / r + ε) = r m / (√v + r ε) with r the root of the bias correction: one pass
-        // fewer.
-        let root = self.bias_correction_2_root;
-        let denominator = exp_avg_sq.clone().sqrt().add_scalar(root * self.config.epsilon);
-        let step_size = learning_rate * root / self.bias_correction_1;
-        let decay = 1.0 - learning_rate * self.config.weight_decay;
-        let value = if decays && decay != 1.0 { value.mul_scalar(decay) } else { value };
-        let value = value.sub(exp_avg.clone().div(denominator).mul_scalar(step_size));
-        let moments = Moments { exp_avg, exp_avg_sq, ..moments };
-        (value, moments)
     }
 }
 
@@ -212,7 +175,8 @@ struct StepMapper<'a> {
     path: Path,
     moments: &'a mut BTreeMap<String, Moments>,
     gradients: GradientsParams,
-    update: Update,
+    update: AdamWStep,
+    no_decay_on_bias_and_norm: bool,
 }
 
 impl ModuleMapper for StepMapper<'_> {
@@ -233,7 +197,10 @@ impl ModuleMapper for StepMapper<'_> {
             .moments
             .remove(&path)
             .expect("the optimizer was built from this module, so every path has its moments");
-        let decays = !(self.update.config.no_decay_on_bias_and_norm && self.path.is_bias_or_norm());
+        let mut update = self.update;
+        if self.no_decay_on_bias_and_norm && self.path.is_bias_or_norm() {
+            update.decay = 1.0;
+        }
 
         let (id, tensor, mapper) = parameter.consume();
         let requires_grad = tensor.is_require_grad();
@@ -241,9 +208,15 @@ impl ModuleMapper for StepMapper<'_> {
         let value = tensor.inner();
         let dims = value.dims();
         let length = dims.iter().product::<usize>();
-        let (value, moments) =
-            self.update.apply(value.reshape([length]), gradient.reshape([length]), moments, decays);
-        self.moments.insert(path, moments);
+        // Every operand is uniquely owned here, so the step writes over its memory.
+        let [value, exp_avg, exp_avg_sq] = adam_w(
+            update,
+            value.reshape([length]),
+            gradient.reshape([length]),
+            moments.exp_avg,
+            moments.exp_avg_sq,
+        );
+        self.moments.insert(path, Moments { exp_avg, exp_avg_sq, shape: moments.shape });
 
         // `from_inner` starts with the default strategy; a parameter must meet its inputs under the
         // same one.

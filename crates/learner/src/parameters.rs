@@ -37,12 +37,11 @@ impl Path {
     }
 }
 
-/// Path, shape and group of one floating-point parameter.
+/// Path and shape of one floating-point parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ParameterInfo {
     pub(crate) path: String,
     pub(crate) shape: Vec<usize>,
-    pub(crate) is_bias_or_norm: bool,
 }
 
 /// All floating-point parameters in the order of the module's fields.
@@ -65,7 +64,6 @@ pub(crate) fn parameters<M: Module>(module: &M) -> Vec<ParameterInfo> {
             self.found.push(ParameterInfo {
                 path: self.path.dotted(),
                 shape: parameter.lazy_shape().to_vec(),
-                is_bias_or_norm: self.path.is_bias_or_norm(),
             });
         }
     }
@@ -88,6 +86,29 @@ mod tests {
         linear: Linear,
     }
 
+    /// Notes which parameters are exempt from decay.
+    #[derive(Default)]
+    struct Groups {
+        path: Path,
+        exempt: Vec<String>,
+    }
+
+    impl ModuleVisitor for Groups {
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.exit();
+        }
+
+        fn visit_float<const D: usize>(&mut self, _parameter: &Param<Tensor<D>>) {
+            if self.path.is_bias_or_norm() {
+                self.exempt.push(self.path.dotted());
+            }
+        }
+    }
+
     #[test]
     fn paths_and_groups_follow_the_module() {
         let device = Device::flex();
@@ -95,18 +116,19 @@ mod tests {
             norms: vec![LayerNormConfig::new(2).init(&device)],
             linear: LinearConfig::new(2, 3).init(&device),
         };
-        let found: Vec<_> = parameters(&block)
-            .into_iter()
-            .map(|info| (info.path, info.shape, info.is_bias_or_norm))
-            .collect();
+        let found: Vec<_> =
+            parameters(&block).into_iter().map(|info| (info.path, info.shape)).collect();
         assert_eq!(
             found,
             [
-                ("norms.0.gamma".to_owned(), vec![2], true),
-                ("norms.0.beta".to_owned(), vec![2], true),
-                ("linear.weight".to_owned(), vec![2, 3], false),
-                ("linear.bias".to_owned(), vec![3], true),
+                ("norms.0.gamma".to_owned(), vec![2]),
+                ("norms.0.beta".to_owned(), vec![2]),
+                ("linear.weight".to_owned(), vec![2, 3]),
+                ("linear.bias".to_owned(), vec![3]),
             ]
         );
+        let mut groups = Groups::default();
+        block.visit(&mut groups);
+        assert_eq!(groups.exempt, ["norms.0.gamma", "norms.0.beta", "linear.bias"]);
     }
 }

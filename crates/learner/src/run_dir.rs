@@ -193,19 +193,6 @@ pub struct Summary {
     pub fingerprints: BTreeMap<String, String>,
 }
 
-/// The differences between two flat lists of named values, one sentence each; empty if there are
-/// none.
-pub fn differences(was: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
-    let absent = "nothing".to_owned();
-    let keys: std::collections::BTreeSet<&String> = was.keys().chain(now.keys()).collect();
-    keys.into_iter()
-        .filter_map(|key| {
-            let (was, now) = (was.get(key).unwrap_or(&absent), now.get(key).unwrap_or(&absent));
-            (was != now).then(|| format!("{key}: was `{was}`, now `{now}`"))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,22 +244,5 @@ mod tests {
     fn nothing_to_resume_says_so() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(RunDir::open(directory.path()).unwrap_err().exit_code(), 2);
-    }
-
-    #[test]
-    fn differences_name_field_and_both_values() {
-        let map = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-        };
-        let was = map(&[("seed", "1"), ("name", "a"), ("old", "x")]);
-        let now = map(&[("seed", "2"), ("name", "a"), ("new", "y")]);
-        assert_eq!(
-            differences(&was, &now),
-            [
-                "new: was `nothing`, now `y`",
-                "old: was `x`, now `nothing`",
-                "seed: was `1`, now `2`"
-            ]
-        );
     }
 }

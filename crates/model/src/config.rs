@@ -143,13 +143,19 @@ impl NystromformerConfig {
     /// # Errors
     /// [`ModelError::Config`] for the first one that no model can be built from.
     pub fn validate(&self) -> Result<(), ModelError> {
-        fn refuse(
-            key: &'static str,
-            value: impl ToString,
-            reason: impl Into<String>,
-        ) -> Result<(), ModelError> {
-            Err(ModelError::Config { key, value: value.to_string(), reason: reason.into() })
-        }
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// A [`ModelError::Config`] for every value, and every relation between values, that no model can be
+    /// built from.
+    pub fn problems(&self) -> Vec<ModelError> {
+        let mut problems = Vec::new();
+        let mut check = |holds: bool, key: &'static str, value: &dyn ToString, reason: &str| {
+            if !holds {
+                let (value, reason) = (value.to_string(), reason.to_owned());
+                problems.push(ModelError::Config { key, value, reason });
+            }
+        };
         for (key, value) in [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -161,69 +167,59 @@ impl NystromformerConfig {
             ("num_landmarks", self.num_landmarks),
             ("pinv_iterations", self.pinv_iterations),
         ] {
-            if value == 0 {
-                return refuse(key, value, "must be at least 1");
-            }
+            check(value > 0, key, &value, "must be at least 1");
         }
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return refuse(
-                "hidden_size",
-                self.hidden_size,
-                format!("must be a multiple of num_attention_heads = {}", self.num_attention_heads),
-            );
-        }
+        // A size of 0 is told above; what would have to fit it is not another mistake.
+        let fits = |size: usize, part: usize| part == 0 || size.is_multiple_of(part);
+        check(
+            fits(self.hidden_size, self.num_attention_heads),
+            "hidden_size",
+            &self.hidden_size,
+            &format!("must be a multiple of num_attention_heads = {}", self.num_attention_heads),
+        );
         for (key, value) in [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
             ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
         ] {
-            if !(0.0..1.0).contains(&value) {
-                return refuse(key, value, "must be at least 0 and below 1");
-            }
+            let in_range = (0.0..1.0).contains(&value);
+            check(in_range, key, &value, "must be at least 0 and below 1");
         }
         for (key, value) in
             [("initializer_range", self.initializer_range), ("layer_norm_eps", self.layer_norm_eps)]
         {
-            if !(value.is_finite() && value > 0.0) {
-                return refuse(key, value, "must be a positive number");
-            }
+            check(value.is_finite() && value > 0.0, key, &value, "must be a positive number");
         }
-        if self.conv_kernel_size != 0 && self.conv_kernel_size.is_multiple_of(2) {
-            return refuse(
-                "conv_kernel_size",
-                self.conv_kernel_size,
-                "must be odd, so that the output has the input's length, or 0 for no convolution",
-            );
-        }
-        if self.pad_token_id >= self.vocab_size {
-            return refuse(
-                "pad_token_id",
-                self.pad_token_id,
-                format!("must be below vocab_size = {}", self.vocab_size),
-            );
-        }
-        if self.is_decoder {
-            return refuse(
-                "is_decoder",
-                true,
-                "Nyström attention cannot be causal (a landmark averages over future tokens); set it \
-                 to false",
-            );
-        }
-        if self.semantics == Semantics::Hf
-            && !self.is_full_attention()
-            && (self.segment_means_seq_len < self.num_landmarks
-                || !self.segment_means_seq_len.is_multiple_of(self.num_landmarks))
-        {
-            return refuse(
-                "segment_means_seq_len",
-                self.segment_means_seq_len,
-                format!(
-                    "with semantics = \"hf\" it must be a multiple of num_landmarks = {}",
-                    self.num_landmarks
-                ),
-            );
-        }
-        Ok(())
+        check(
+            self.conv_kernel_size == 0 || !self.conv_kernel_size.is_multiple_of(2),
+            "conv_kernel_size",
+            &self.conv_kernel_size,
+            "must be odd, so that the output has the input's length, or 0 for no convolution",
+        );
+        check(
+            self.pad_token_id < self.vocab_size.max(1),
+            "pad_token_id",
+            &self.pad_token_id,
+            &format!("must be below vocab_size = {}", self.vocab_size),
+        );
+        check(
+            !self.is_decoder,
+            "is_decoder",
+            &self.is_decoder,
+            "Nyström attention cannot be causal (a landmark averages over future tokens); set it to false",
+        );
+        check(
+            self.semantics == Semantics::Paper
+                || self.is_full_attention()
+                || (self.segment_means_seq_len >= self.num_landmarks
+                    && fits(self.segment_means_seq_len, self.num_landmarks)),
+            "segment_means_seq_len",
+            &self.segment_means_seq_len,
+            &format!(
+                "with semantics = \"hf\" it must be a multiple of num_landmarks = {}",
+                self.num_landmarks
+            ),
+        );
+        problems
     }
 
     /// Checks that a model of this configuration can read sequences of `seq_len` tokens.
@@ -323,6 +319,23 @@ mod tests {
             let error = config.validate().expect_err(key).to_string();
             assert!(error.starts_with(key), "{error}");
         }
+    }
+
+    #[test]
+    fn every_mistake_is_told_but_none_twice() {
+        let config = NystromformerConfig {
+            vocab_size: 0,
+            pad_token_id: 0,
+            num_attention_heads: 0,
+            layer_norm_eps: f64::INFINITY,
+            ..Default::default()
+        };
+        let keys: Vec<String> = config
+            .problems()
+            .iter()
+            .map(|problem| problem.to_string().split(' ').next().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(keys, ["vocab_size", "num_attention_heads", "layer_norm_eps"]);
     }
 
     #[test]

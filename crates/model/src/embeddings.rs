@@ -2,13 +2,15 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, Embedding, LayerNorm},
+    nn::Embedding,
     tensor::{Device, Int, Tensor},
 };
+use nystromformer_kernels::{EmbeddingTables, dropout, embed};
 
 use crate::{
     config::{NystromformerConfig, Semantics},
     init,
+    layer_norm::LayerNorm,
 };
 
 /// Position ids start here, as in RoBERTa: the table's first two rows are never read.
@@ -27,7 +29,7 @@ pub struct Embeddings {
     pub token_type_embeddings: Embedding,
     /// Over `hidden_size`.
     pub layer_norm: LayerNorm,
-    dropout: Dropout,
+    hidden_dropout_prob: f64,
     #[module(skip)]
     frozen_padding: Option<usize>,
 }
@@ -45,8 +47,8 @@ impl Embeddings {
             ),
             position_embeddings: init::embedding(config, positions, device),
             token_type_embeddings: init::embedding(config, config.type_vocab_size, device),
-            layer_norm: init::layer_norm(config, device),
-            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            layer_norm: LayerNorm::new(config, device),
+            hidden_dropout_prob: config.hidden_dropout_prob,
             // PyTorch's `padding_idx` gives the padding row no gradient. In `paper` semantics masked
             // padding never reaches the loss, so there is nothing to stop.
             frozen_padding: (config.semantics == Semantics::Hf).then_some(config.pad_token_id),
@@ -63,23 +65,14 @@ impl Embeddings {
         input_ids: Tensor<2, Int>,
         token_type_ids: Option<Tensor<2, Int>>,
     ) -> Tensor<3> {
-        let [_, seq_len] = input_ids.dims();
-        let mut words = self.word_embeddings.forward(input_ids.clone());
-        if let Some(padding) = self.frozen_padding {
-            let is_padding = input_ids.equal_elem(padding as i64).unsqueeze_dim::<3>(2);
-            let is_padding = is_padding.expand(words.dims());
-            words = words.clone().mask_where(is_padding, words.detach());
-        }
-        let types = match token_type_ids {
-            Some(token_type_ids) => self.token_type_embeddings.forward(token_type_ids),
-            None => self.token_type_embeddings.weight.val().narrow(0, 0, 1).unsqueeze_dim(0),
+        let tables = EmbeddingTables {
+            words: self.word_embeddings.weight.val(),
+            token_types: self.token_type_embeddings.weight.val(),
+            positions: self.position_embeddings.weight.val(),
+            position_offset: POSITION_OFFSET,
+            frozen: self.frozen_padding,
         };
-        let positions = self
-            .position_embeddings
-            .weight
-            .val()
-            .narrow(0, POSITION_OFFSET, seq_len)
-            .unsqueeze_dim(0);
-        self.dropout.forward(self.layer_norm.forward(words + types + positions))
+        let embedded = self.layer_norm.forward(embed(tables, input_ids, token_type_ids));
+        dropout(embedded, self.hidden_dropout_prob)
     }
 }

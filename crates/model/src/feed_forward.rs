@@ -2,11 +2,10 @@
 
 use burn::{
     module::Module,
-    nn::Linear,
     tensor::{Device, Tensor},
 };
 
-use crate::{activation::HiddenAct, config::NystromformerConfig, init};
+use crate::{activation::HiddenAct, config::NystromformerConfig, linear::Linear};
 
 /// `act(dense(x))`: the widening half of the block, transformers' `NystromformerIntermediate`. The narrowing
 /// half is the [`Residual`](crate::layer::Residual) that follows.
@@ -22,7 +21,7 @@ impl Intermediate {
     /// A fresh block of `config`'s sizes.
     pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
         Self {
-            dense: init::linear(config, config.hidden_size, config.intermediate_size, device),
+            dense: Linear::new(config, config.hidden_size, config.intermediate_size, device),
             activation: config.hidden_act,
         }
     }

@@ -3,9 +3,7 @@
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
-    nn::{
-        Embedding, EmbeddingConfig, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-    },
+    nn::{Embedding, EmbeddingConfig, Initializer},
     tensor::{Device, Tensor},
 };
 
@@ -14,19 +12,6 @@ use crate::config::NystromformerConfig;
 /// The normal distribution of fresh weights.
 pub(crate) fn normal(config: &NystromformerConfig) -> Initializer {
     Initializer::Normal { mean: 0.0, std: config.initializer_range }
-}
-
-/// A linear layer from `inputs` to `outputs` features, bias zero.
-pub(crate) fn linear(
-    config: &NystromformerConfig,
-    inputs: usize,
-    outputs: usize,
-    device: &Device,
-) -> Linear {
-    let mut linear =
-        LinearConfig::new(inputs, outputs).with_initializer(normal(config)).init(device);
-    linear.bias = Some(Initializer::Zeros.init([outputs], device));
-    linear
 }
 
 /// An embedding table of `rows` rows of `hidden_size`.
@@ -49,14 +34,14 @@ pub(crate) fn padded_embedding(
     Embedding { weight: Param::from_tensor(weight) }
 }
 
-/// A layer normalisation over `hidden_size`, scale one and shift zero.
-pub(crate) fn layer_norm(config: &NystromformerConfig, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(config.hidden_size).with_epsilon(config.layer_norm_eps).init(device)
-}
-
 /// A parameter of zeros.
 pub(crate) fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Initializer::Zeros.init(shape, device)
+}
+
+/// A parameter of ones.
+pub(crate) fn ones<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    Initializer::Ones.init(shape, device)
 }
 
 /// Draws every weight now. Burn draws a weight when it is first read; two models made from one seed would

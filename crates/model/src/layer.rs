@@ -2,15 +2,16 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, LayerNorm, Linear},
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::dropout;
 
 use crate::{
     attention::{Padding, SelfAttention},
     config::NystromformerConfig,
     feed_forward::Intermediate,
-    init,
+    layer_norm::LayerNorm,
+    linear::Linear,
 };
 
 /// `LayerNorm(input + dropout(dense(x)))`: what ends both halves of a layer, transformers'
@@ -21,16 +22,16 @@ pub struct Residual {
     pub dense: Linear,
     /// Over `hidden_size`.
     pub layer_norm: LayerNorm,
-    dropout: Dropout,
+    hidden_dropout_prob: f64,
 }
 
 impl Residual {
     /// A fresh block that reads `inputs` features.
     pub fn new(config: &NystromformerConfig, inputs: usize, device: &Device) -> Self {
         Self {
-            dense: init::linear(config, inputs, config.hidden_size, device),
-            layer_norm: init::layer_norm(config, device),
-            dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+            dense: Linear::new(config, inputs, config.hidden_size, device),
+            layer_norm: LayerNorm::new(config, device),
+            hidden_dropout_prob: config.hidden_dropout_prob,
         }
     }
 
@@ -40,8 +41,8 @@ impl Residual {
     /// - `hidden_states`: `[batch, seq_len, inputs]`
     /// - `input`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, input: Tensor<3>) -> Tensor<3> {
-        let projected = self.dropout.forward(self.dense.forward(hidden_states));
-        self.layer_norm.forward(projected + input)
+        let projected = dropout(self.dense.forward(hidden_states), self.hidden_dropout_prob);
+        self.layer_norm.forward_sum(projected, input)
     }
 }
 

@@ -38,7 +38,7 @@
 //! |---|---|
 //! | [`config`] | [`NystromformerConfig`]: Hugging Face's keys and defaults, plus ours |
 //! | [`attention`] | landmarks, the three kernels, the pseudo-inverse, the convolution skip, exact softmax |
-//! | [`embeddings`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
+//! | [`embeddings`], [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
 //! | [`masked_lm`], [`sequence_classification`] | the heads |
 //!
@@ -54,6 +54,8 @@ pub mod error;
 pub mod feed_forward;
 mod init;
 pub mod layer;
+pub mod layer_norm;
+pub mod linear;
 pub mod masked_lm;
 pub mod nystromformer;
 pub mod sequence_classification;

@@ -2,15 +2,18 @@
 
 use burn::{
     module::{Module, Param},
-    nn::{LayerNorm, Linear},
     tensor::{Device, Int, Tensor},
 };
+pub use nystromformer_kernels::cross_entropy;
+use nystromformer_kernels::{WeightLayout, linear};
 
 use crate::{
     activation::HiddenAct,
     config::NystromformerConfig,
     error::ModelError,
     init,
+    layer_norm::LayerNorm,
+    linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
 };
 
@@ -59,8 +62,8 @@ impl NystromformerForMaskedLm {
             cls: MaskedLmHead {
                 predictions: Predictions {
                     transform: Transform {
-                        dense: init::linear(config, config.hidden_size, config.hidden_size, device),
-                        layer_norm: init::layer_norm(config, device),
+                        dense: Linear::new(config, config.hidden_size, config.hidden_size, device),
+                        layer_norm: LayerNorm::new(config, device),
                         activation: config.hidden_act,
                     },
                     bias: init::zeros([config.vocab_size], device),
@@ -117,21 +120,7 @@ impl NystromformerForMaskedLm {
         let Predictions { transform, bias } = &self.cls.predictions;
         let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
         let hidden = transform.layer_norm.forward(hidden);
-        let decoder = self.nystromformer.embeddings.word_embeddings.weight.val().transpose();
-        hidden.matmul(decoder) + bias.val().unsqueeze_dim(0)
+        let decoder = self.nystromformer.embeddings.word_embeddings.weight.val();
+        linear(hidden, decoder, Some(bias.val()), WeightLayout::OutputsFirst)
     }
-}
-
-/// Cross-entropy of each row of `logits` against its label.
-///
-/// # Shapes
-/// - `logits`: `[rows, vocab_size]`
-/// - `labels`: `[rows]`
-/// - output: `[rows]`, in nats
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    // The maximum only guards the exponential against overflow: its gradient cancels exactly.
-    let maximum = logits.clone().detach().max_dim(1);
-    let log_sum = (logits.clone() - maximum.clone()).exp().sum_dim(1).log() + maximum;
-    let picked = logits.gather(1, labels.unsqueeze_dim(1));
-    (log_sum - picked).squeeze_dim(1)
 }

@@ -2,15 +2,15 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, Linear},
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::dropout;
 
 use crate::{
     activation::HiddenAct,
     config::NystromformerConfig,
     error::ModelError,
-    init,
+    linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
 };
 
@@ -23,7 +23,7 @@ pub struct ClassificationHead {
     pub dense: Linear,
     /// `hidden_size → num_labels`.
     pub out_proj: Linear,
-    dropout: Dropout,
+    hidden_dropout_prob: f64,
     #[module(skip)]
     activation: HiddenAct,
 }
@@ -43,9 +43,9 @@ impl NystromformerForSequenceClassification {
         Self {
             nystromformer: Nystromformer::new(config, device),
             classifier: ClassificationHead {
-                dense: init::linear(config, config.hidden_size, config.hidden_size, device),
-                out_proj: init::linear(config, config.hidden_size, num_labels, device),
-                dropout: DropoutConfig::new(config.hidden_dropout_prob).init(),
+                dense: Linear::new(config, config.hidden_size, config.hidden_size, device),
+                out_proj: Linear::new(config, config.hidden_size, num_labels, device),
+                hidden_dropout_prob: config.hidden_dropout_prob,
                 activation: config.hidden_act,
             },
         }
@@ -59,11 +59,13 @@ impl NystromformerForSequenceClassification {
     /// # Errors
     /// As for [`Nystromformer::forward`].
     pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
-        let ClassificationHead { dense, out_proj, dropout, activation } = &self.classifier;
+        let ClassificationHead { dense, out_proj, hidden_dropout_prob, activation } =
+            &self.classifier;
+        let dropout = |hidden| dropout(hidden, *hidden_dropout_prob);
         let hidden_states = self.nystromformer.forward(input)?;
         let first = hidden_states.narrow(1, 0, 1).squeeze_dim(1);
-        let hidden = activation.forward(dense.forward(dropout.forward(first)));
-        Ok(out_proj.forward(dropout.forward(hidden)))
+        let hidden = activation.forward(dense.forward(dropout(first)));
+        Ok(out_proj.forward(dropout(hidden)))
     }
 }
 

@@ -95,7 +95,7 @@ pub fn bench_attention(
         let [query, key, value] = [&query, &key, &value].map(Clone::clone);
         let context = match kind {
             Kind::Nystrom => NystromFactors::new(query, key, None, options).apply(value),
-            Kind::Softmax => softmax_attention(query, key, value, None, None),
+            Kind::Softmax => softmax_attention(query, key, value, None, 0.0),
         };
         if backward {
             let gradients = context.sum().backward();

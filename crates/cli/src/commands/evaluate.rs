@@ -6,7 +6,10 @@ use anyhow::bail;
 use clap::{Parser, ValueEnum};
 use nystromformer_interop::load_masked_lm;
 use nystromformer_learner::{
-    Experiment, evaluate::evaluate, masked_lm::CorpusBatches, trainer::model_folder,
+    Experiment,
+    evaluate::evaluate,
+    masked_lm::{BatchSource, CorpusBatches},
+    trainer::{model_folder, trained_fingerprints},
 };
 use serde_json::json;
 
@@ -57,6 +60,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             args.config.display(),
             folder.display()
         );
+    }
+    if trained_fingerprints(&folder).is_some_and(|trained| trained != data.fingerprints()) {
+        output::note(&format!(
+            "warning: `{}` was not trained on the data of `{}` as it is now (corpus, split, length, masking or \
+             seed differ): what is held out here may have been trained on",
+            folder.display(),
+            args.config.display()
+        ));
     }
     // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
     let record = evaluate(&model, &data, &device, experiment.trainer.micro_batch_size, 0, 0)?;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use nystromformer_data::prepare;
-use nystromformer_learner::Experiment;
+use nystromformer_learner::{Experiment, tokenizer_files::write_tokenizer};
 use serde_json::json;
 
 use crate::{output, preparation::PreparationNotes};
@@ -37,7 +37,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })?;
     if let Some(folder) = &args.save_tokenizer {
         std::fs::create_dir_all(folder)?;
-        prepared.tokenizer.save(folder, experiment.model.max_position_embeddings)?;
+        write_tokenizer(&prepared.tokenizer, &experiment.model, folder)?;
     }
     output::json_line(&json!({
         "documents": prepared.facts.documents,

@@ -4,8 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use nystromformer_learner::{
-    Experiment,
-    masked_lm::CorpusBatches,
     progress::{self, Progress},
     trainer::{DryRun, RunRequest, Session, model_folder},
 };
@@ -28,8 +26,10 @@ pub struct Args {
     /// Go on from the newest valid checkpoint in the run directory; start if there is none.
     #[arg(long)]
     resume: bool,
-    /// Check everything, print sizes and cost as JSON, run one batch, write nothing.
-    #[arg(long, conflicts_with = "resume")]
+    /// Check everything, print sizes and cost as JSON, run one batch, write nothing. With --resume, also check
+    /// that the run can go on, and say from which step. Uses the token cache if there is one; otherwise the
+    /// whole corpus is tokenized into a scratch folder.
+    #[arg(long)]
     dry_run: bool,
     /// Show Burn's terminal UI instead of a progress bar.
     #[cfg(feature = "tui")]
@@ -57,15 +57,15 @@ fn display(_: &Args, log_every: usize) -> Box<dyn Progress> {
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let notes = PreparationNotes::default();
-    if args.dry_run {
-        return dry_run(&args, &notes);
-    }
     let request = RunRequest {
         config: args.config.clone(),
         overrides: args.overrides.clone(),
         run_dir: args.run_dir.clone(),
         resume: args.resume,
     };
+    if args.dry_run {
+        return dry_run(&request, &notes);
+    }
     let signals = StopSignals::listen()?;
     let session = Session::open(&request, &|report| notes.report(report))?;
     if let Some(checkpoint) = session.checkpoint() {
@@ -81,23 +81,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(outcome.ended_by.exit_code()))
 }
 
-/// Sizes up the experiment. The token cache goes to a scratch folder, so that nothing stays behind.
-fn dry_run(args: &Args, notes: &PreparationNotes) -> anyhow::Result<ExitCode> {
-    let mut loaded = Experiment::load(&args.config, &args.overrides)?;
+/// Sizes up the experiment, and leaves nothing behind.
+fn dry_run(request: &RunRequest, notes: &PreparationNotes) -> anyhow::Result<ExitCode> {
     let scratch = tempfile::tempdir()?;
-    loaded.experiment.data.cache_dir = scratch.path().to_path_buf();
-    let data = CorpusBatches::prepare(&loaded.experiment, &|report| notes.report(report))?;
-    let experiment = loaded.with_tokenizer(&data.data().tokenizer)?;
-    let sizes = DryRun::perform(&experiment, &data)?;
+    let sizes = DryRun::perform(request, scratch.path(), &|report| notes.report(report))?;
+    if let Some(step) = sizes.resumes_from_step {
+        output::note(&format!("would go on after step {step} of {}", sizes.total_steps));
+    }
+    let steps = sizes.total_steps.saturating_sub(sizes.resumes_from_step.unwrap_or(0));
     let tokens_per_second = sizes.tokens_per_step as f64 / sizes.seconds_per_step;
+    let available = sizes.machine_memory.map_or_else(String::new, |memory| {
+        format!(", of which this machine has {:.1} GB free", memory.available_bytes as f64 / 1e9)
+    });
     output::note(&format!(
-        "{} parameters; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s); {} steps take \
-         about {}; about {:.1} GB of memory",
+        "{} parameters; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s); {steps} steps \
+         take about {}; about {:.1} GB of memory{available}",
         sizes.parameters,
         sizes.tokens_per_step,
         sizes.seconds_per_step,
-        sizes.total_steps,
-        training_report::duration(sizes.seconds_per_step * sizes.total_steps as f64),
+        training_report::duration(sizes.seconds_per_step * steps as f64),
         sizes.estimated_bytes as f64 / 1e9,
     ));
     output::json_line(&sizes)?;

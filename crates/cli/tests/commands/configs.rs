@@ -81,7 +81,8 @@ fn the_sample_stands_in_until_there_is_text_and_the_run_keeps_it() {
     }
     let resolved = fs::read_to_string(workshop.path("run/config.toml")).unwrap();
     assert!(resolved.contains("corpus = \"sample\""), "{resolved}");
-    train(&config, &["--resume"]).succeeded();
+    let resumed = train(&config, &["--resume"]).succeeded();
+    assert_eq!(resumed.stderr.matches("built-in sample").count(), 1, "{}", resumed.stderr);
 
     fs::create_dir(&text).unwrap();
     fs::copy(workshop.path("corpus.txt"), workshop.path("later/corpus.txt")).unwrap();

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::workshop::{
     EVALUATE, EXPORT, Finished, IMPORT, PREDICT, STEPS, Workshop, checkpoint, command, finish,
-    keys, read_json,
+    keys, read_json, repository,
 };
 
 fn fill_mask(model: &Path, arguments: &[&str]) -> Command {
@@ -38,6 +38,10 @@ fn evaluate_repeats_the_evaluation_of_the_run() {
     for metric in ["loss", "accuracy", "perplexity"] {
         assert_eq!(result[metric], best[metric], "{metric}");
     }
+    let said = evaluate(&[], &[]).succeeded().stderr;
+    assert!(!said.contains("warning"), "{said}");
+    let said = evaluate(&[], &["data.validation_fraction=0.4"]).succeeded().stderr;
+    assert!(said.contains("warning: ") && said.contains("was not trained on the data"), "{said}");
     assert!(evaluate(&["--split", "test"], &[]).refused(2).contains("`--split test`"));
     let message = evaluate(&[], &["tokenizer.vocab_size=70"]).refused(2);
     assert!(
@@ -185,6 +189,47 @@ fn features_are_those_of_the_run_in_its_checkpoint_and_in_its_export() {
     assert_eq!(outputs(&workshop).keys().collect::<Vec<_>>(), ["logits"]);
 }
 
+/// A folder that transformers wrote, and its own output for a batch: see `tools/reference/make_hf_checkpoint.py`.
+#[test]
+fn a_bare_encoder_gives_the_hidden_states_of_transformers_and_nothing_else() {
+    let workshop = Workshop::new();
+    let source = repository().join("crates/interop/tests/fixtures/bare");
+    let input = source.join("expected_logits.safetensors");
+    fs::create_dir(workshop.path("bare")).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(source.join(name), workshop.path("bare").join(name)).unwrap();
+    }
+    fs::copy(&input, workshop.path("in.safetensors")).unwrap();
+    features(&workshop, "bare", "in.safetensors", &["--hidden-states"]).succeeded();
+    let found = outputs(&workshop);
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(names, ["hidden_states.0", "hidden_states.1", "last_hidden_state"]);
+    assert_eq!(found["last_hidden_state"], found["hidden_states.1"]);
+
+    let bytes = fs::read(&input).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let expected = file.tensor("last_hidden_state").unwrap();
+    let (shape, values) = &found["last_hidden_state"];
+    assert_eq!(shape, expected.shape());
+    let (expected, _) = expected.data().as_chunks();
+    for (value, expected) in values.iter().zip(expected) {
+        assert!((value - f32::from_le_bytes(*expected)).abs() < 2e-5, "{value}");
+    }
+
+    let bare = workshop.path("bare");
+    let mut evaluate = command(EVALUATE);
+    evaluate.arg("--model").arg(&bare).args(["--config", "configs/tiny/mlm.toml"]);
+    for refused in [
+        finish(fill_mask(&bare, &["the [MASK]"])),
+        export(&bare, &workshop.path("exported")),
+        finish(evaluate),
+    ] {
+        let message = refused.refused(4);
+        assert!(message.contains("masked-language-modelling head"), "{message}");
+        assert!(message.contains("predict features"), "{message}");
+    }
+}
+
 #[test]
 fn features_of_an_unusable_file_name_the_tensor() {
     let workshop = Workshop::new();
@@ -236,7 +281,7 @@ fn export_and_import_give_the_weights_back_byte_for_byte() {
 }
 
 #[test]
-fn an_export_starts_another_run() {
+fn an_export_starts_another_run_of_the_same_vocabulary() {
     let workshop = Workshop::new();
     let run = workshop.trained("run");
     export(&run, &workshop.path("exported")).succeeded();
@@ -253,4 +298,8 @@ fn an_export_starts_another_run() {
     });
     assert_eq!(from_export, from_run);
     assert!(from_run.as_f64() < fresh.as_f64(), "{from_run} {fresh}");
+
+    let source = format!("model.init_from={}", workshop.text("exported"));
+    let other = finish(workshop.train("other", &[&source, "tokenizer.vocab_size=70"])).refused(2);
+    assert!(other.contains("another vocabulary") && other.contains("tokenizer.path"), "{other}");
 }

@@ -34,9 +34,12 @@ fn wrong_values_of_the_configuration_exit_with_two() {
         ("trainer.batch_size=0", &["--set: `trainer.batch_size`", "`0`"][..]),
         ("optimizer.learning_rate=-1", &["`optimizer.learning_rate`", "`-1`"]),
         ("schedule.kind=linaer", &["`linaer`", "`linear`"]),
-        ("model.num_attention_heads=5", &["hidden_size = `32`", "num_attention_heads = 5"]),
+        (
+            "model.num_attention_heads=5",
+            &["`model.hidden_size`: `32`: must be", "num_attention_heads = 5"],
+        ),
         ("data.seq_len=4000", &["`data.seq_len`", "4000"]),
-        ("data.mlm_probability=2", &["`data.mlm_probability`", "`2`"]),
+        ("data.mlm_probability=2", &["--set: `data.mlm_probability`: `2`: must be"]),
         ("device=gpu", &["`device`", "`gpu`"]),
         ("trainer.max_steps", &["`--set trainer.max_steps`", "section.key=value"]),
     ] {
@@ -79,6 +82,33 @@ fn unusable_text_exits_with_three_and_names_its_place() {
     assert_contains(&message, &["nowhere/vocab.txt"]);
     // None of these began a run.
     finish(workshop.train("run", &[])).succeeded();
+}
+
+#[test]
+fn all_that_is_wrong_with_a_configuration_is_told_at_once() {
+    let workshop = Workshop::new();
+    let wrong =
+        ["model.num_landmarks=0", "model.hidden_dropout_prob=2", "data.seq_len=3", "data.corpus="];
+    let message = finish(workshop.train("run", &wrong));
+    assert_eq!(message.code, Some(2));
+    assert_contains(
+        &message.stderr,
+        &[
+            "`4` problems",
+            "`model.num_landmarks`: `0`",
+            "`model.hidden_dropout_prob`: `2`",
+            "`data.seq_len`: `3`",
+            "`data.corpus`: ``",
+        ],
+    );
+}
+
+#[test]
+fn a_reason_is_told_once() {
+    let workshop = Workshop::new();
+    fs::write(workshop.path("file"), "").unwrap();
+    let message = finish(workshop.train("file", &[])).refused(7);
+    assert_eq!(message.matches("(os error").count(), 1, "{message}");
 }
 
 #[test]
@@ -157,6 +187,20 @@ fn a_device_that_is_not_compiled_in_exits_with_six() {
     let workshop = Workshop::new();
     let message = finish(workshop.train("run", &["device=rocm"])).refused(6);
     assert_contains(&message, &["`rocm`", "`--features rocm`"]);
+}
+
+#[cfg(target_os = "linux")] // elsewhere the machine's memory is not known
+#[test]
+fn a_training_that_no_memory_will_hold_exits_with_six_before_it_starts() {
+    let workshop = Workshop::new();
+    let large = ["trainer.batch_size=50000000", "trainer.micro_batch_size=50000000"];
+    let mut dry_run = workshop.train("run", &large);
+    dry_run.arg("--dry-run");
+    for command in [workshop.train("run", &large), dry_run] {
+        let message = finish(command).refused(6);
+        assert_contains(&message, &["`trainer.micro_batch_size`, now `50000000`", "GB"]);
+    }
+    assert!(!workshop.path("run/config.toml").exists());
 }
 
 #[cfg(target_os = "linux")] // elsewhere the limit on a process's memory is not kept

@@ -124,6 +124,36 @@ fn a_dry_run_writes_nothing_at_all() {
 }
 
 #[test]
+fn a_dry_run_reads_the_token_cache_and_says_where_a_resume_would_go_on() {
+    let workshop = Workshop::new();
+    let dry_run = |resume: bool, further: &[&str]| {
+        let mut train = workshop.train("run", further);
+        train.arg("--dry-run").args(resume.then_some("--resume"));
+        finish(train)
+    };
+    let fresh = dry_run(true, &[]).succeeded();
+    assert!(fresh.stderr.contains("scratch folder"), "{}", fresh.stderr);
+    assert!(fresh.json()["resumes_from_step"].is_null());
+    assert!(!workshop.path("run").exists() && !workshop.path("cache").exists());
+
+    workshop.trained("run");
+    let before = [workshop.listing("run"), workshop.listing("cache")];
+    let resumed = dry_run(true, &[]).succeeded();
+    assert!(!resumed.stderr.contains("tokenizing"), "{}", resumed.stderr);
+    assert!(
+        resumed.stderr.contains(&format!("after step {STEPS} of {STEPS}")),
+        "{}",
+        resumed.stderr
+    );
+    assert_eq!(resumed.json()["resumes_from_step"], STEPS);
+    assert!(resumed.json()["loss"].as_f64() < fresh.json()["loss"].as_f64());
+    let message = dry_run(true, &["seed=3"]).refused(2);
+    assert!(message.contains("seed: was `0`, now `3`"), "{message}");
+    dry_run(false, &[]).succeeded();
+    assert_eq!([workshop.listing("run"), workshop.listing("cache")], before);
+}
+
+#[test]
 fn a_directory_that_holds_a_run_is_refused_without_resume() {
     let workshop = Workshop::new();
     let run = workshop.trained("run");

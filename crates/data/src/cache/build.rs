@@ -8,10 +8,11 @@ use rayon::prelude::*;
 
 use super::layout::{
     Document, FORMAT_VERSION, FileRecord, MANIFEST, Manifest, ShardRecord, TokenWidth,
-    documents_file, record_file, sync_folder, tokens_file, write_whole,
+    documents_file, record_file, tokens_file,
 };
 use super::store::file_is_intact;
 use crate::corpus::{Chunk, Corpus, for_each_batch};
+use crate::durable;
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
 use crate::tokenizer::TextTokenizer;
@@ -62,14 +63,13 @@ fn build_in_shards(
         shards: builder.shards,
     };
     let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
-    write_whole(&partial.join(MANIFEST), &text)?;
-    sync_folder(&partial)?;
+    let path = partial.join(MANIFEST);
+    durable::replace(&path, &text).map_err(DataError::io("write", &path))?;
     if folder.exists() {
         // Only a damaged cache is ever rebuilt.
         fs::remove_dir_all(folder).map_err(DataError::io("remove", folder))?;
     }
-    fs::rename(&partial, folder).map_err(DataError::io("rename to", folder))?;
-    sync_folder(folder.parent().unwrap_or(Path::new(".")))?;
+    durable::rename(&partial, folder).map_err(DataError::io("rename to", folder))?;
     progress.report(ProgressReport { stage: Stage::Tokenize, done: total, total });
     Ok(())
 }
@@ -178,8 +178,8 @@ impl Builder<'_> {
     fn finish_shard(&mut self, writer: ShardWriter) -> Result<(), DataError> {
         let record = writer.finish()?;
         let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
-        write_whole(&self.folder.join(record_file(self.shards.len())), &text)?;
-        sync_folder(&self.folder)?;
+        let path = self.folder.join(record_file(self.shards.len()));
+        durable::replace(&path, &text).map_err(DataError::io("write", &path))?;
         self.shards.push(record);
         Ok(())
     }

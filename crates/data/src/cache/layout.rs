@@ -1,12 +1,6 @@
 //! File names and formats of a token cache.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
-
-use crate::error::DataError;
 
 /// Raised whenever the files change their meaning; caches of other versions are rebuilt.
 pub(super) const FORMAT_VERSION: u32 = 1;
@@ -141,25 +135,6 @@ pub(super) fn documents_file(shard: usize) -> String {
 /// Name of a shard's record.
 pub(super) fn record_file(shard: usize) -> String {
     format!("shard-{shard:05}.json")
-}
-
-/// Writes a file so that it is there whole or not at all, and stays after a power cut.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let scratch = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = File::create(&scratch).map_err(DataError::io("create", &scratch))?;
-    file.write_all(bytes).map_err(DataError::io("write", &scratch))?;
-    file.sync_all().map_err(DataError::io("write", &scratch))?;
-    fs::rename(&scratch, path).map_err(DataError::io("rename to", path))
-}
-
-/// Makes the names in `folder` stay after a power cut.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), DataError> {
-    // Windows cannot open a folder as a file; there the names are left to the system.
-    if cfg!(unix) {
-        let opened = File::open(folder).map_err(DataError::io("open", folder))?;
-        opened.sync_all().map_err(DataError::io("sync", folder))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

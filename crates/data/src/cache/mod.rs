@@ -22,6 +22,6 @@ mod lock;
 mod store;
 
 pub(crate) use build::build;
-pub(crate) use layout::{Document, write_whole};
+pub(crate) use layout::Document;
 pub(crate) use lock::CacheLock;
 pub(crate) use store::TokenStore;

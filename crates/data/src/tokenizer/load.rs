@@ -57,6 +57,11 @@ pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataEr
     TextTokenizer::new(tokenizer, tokens).map_err(|problem| DataError::tokenizer_at(path, problem))
 }
 
+/// Whether a folder holds a tokenizer; see [`TextTokenizer::is_in`].
+pub(super) fn is_in(folder: &Path) -> bool {
+    folder.is_dir() && find(folder).is_ok()
+}
+
 /// Which files `path` means.
 fn find(path: &Path) -> Result<Files, DataError> {
     let metadata = fs::metadata(path).map_err(DataError::io("open the tokenizer", path))?;
@@ -206,12 +211,15 @@ mod tests {
     #[test]
     fn a_saved_tokenizer_loads_and_encodes_alike() {
         let folder = tempfile::tempdir().unwrap();
+        assert!(!TextTokenizer::is_in(folder.path()));
         for kind in [TokenizerKind::WordPiece, TokenizerKind::Bpe, TokenizerKind::Unigram] {
             let tokenizer = sample_tokenizer(kind, 600);
-            tokenizer.save(folder.path(), 128).unwrap();
+            fs::write(folder.path().join("tokenizer.json"), tokenizer.to_json()).unwrap();
+            assert!(TextTokenizer::is_in(folder.path()));
             for path in [folder.path().to_owned(), folder.path().join("tokenizer.json")] {
                 let loaded = TextTokenizer::load(&path, true).unwrap();
                 assert_eq!(loaded.hash(), tokenizer.hash());
+                assert_eq!(loaded.vocabulary_difference(&tokenizer), None);
                 let text = "Paris is the [MASK] of France, naturally.";
                 assert_eq!(
                     loaded.encode(text, true).unwrap(),
@@ -235,6 +243,14 @@ mod tests {
         );
         assert_eq!(tokenizer.vocab_size(), 10);
         let cased = TextTokenizer::load(&path, false).unwrap();
+        assert_eq!(tokenizer.vocabulary_difference(&cased), None);
+        let other = folder.path().join("other.txt");
+        fs::write(&other, words.join("\n").replace("##aff", "##eff")).unwrap();
+        let other = TextTokenizer::load(&other, true).unwrap();
+        assert_eq!(
+            tokenizer.vocabulary_difference(&other),
+            Some((6, Some("##aff".to_owned()), Some("##eff".to_owned())))
+        );
         assert_eq!(cased.encode("Café", false).unwrap(), [1]);
         fs::write(folder.path().join("tokenizer_config.json"), "{\"do_lower_case\": true}")
             .unwrap();

@@ -4,10 +4,8 @@
 //! |---|---|
 //! | `load` | reads `tokenizer.json`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
 //! | `train` | makes a tokenizer from a corpus |
-//! | `save` | writes the files that `transformers.AutoTokenizer` reads |
 
 mod load;
-mod save;
 mod train;
 
 pub(crate) use train::train;
@@ -95,16 +93,9 @@ impl TextTokenizer {
         load::load(path, lowercase)
     }
 
-    /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `folder`,
-    /// which must exist, so that `transformers.AutoTokenizer` reads it.
-    ///
-    /// `model_max_length` is the longest input of the model in tokens.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Io`] if a file cannot be written.
-    pub fn save(&self, folder: &Path, model_max_length: usize) -> Result<(), DataError> {
-        save::save(self, folder, model_max_length)
+    /// Whether a folder holds a tokenizer in one of the forms that [`Self::load`] reads.
+    pub fn is_in(folder: &Path) -> bool {
+        load::is_in(folder)
     }
 
     /// Size of the vocabulary: one more than the largest id.
@@ -184,6 +175,16 @@ impl TextTokenizer {
         hasher.update(self.json.as_bytes());
         hasher.update(format!("{:?}", self.tokens).as_bytes());
         hasher.finalize().to_hex().to_string()
+    }
+
+    /// The first id whose entry differs from `other`'s, with both entries; `None` if the vocabularies are one.
+    pub fn vocabulary_difference(
+        &self,
+        other: &Self,
+    ) -> Option<(u32, Option<String>, Option<String>)> {
+        let ids = 0..self.vocab_size().max(other.vocab_size()) as u32;
+        ids.map(|id| (id, self.id_to_token(id), other.id_to_token(id)))
+            .find(|(_, mine, others)| mine != others)
     }
 
     /// The content of `tokenizer.json`.

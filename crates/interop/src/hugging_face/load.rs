@@ -10,12 +10,15 @@ use burn::{
     store::{ModuleSnapshot, PyTorchToBurnAdapter, bridge, burn_pack::Tensor},
     tensor::{DType, Device, TensorData},
 };
-use nystromformer::{NystromformerConfig, NystromformerForMaskedLm};
+use nystromformer::{ModelError, Nystromformer, NystromformerConfig, NystromformerForMaskedLm};
 
 use super::{
-    config::read_config,
-    names::{MASKED_LM_HEAD, OTHER_HEADS, STALE, TIED, masked_lm_parameters, module_path},
-    weights::WeightFiles,
+    config::{CONFIG_NAME, read_config},
+    names::{
+        ENCODER, Inventory, MASKED_LM_HEAD, STALE, TIED, belongs_to_a_head,
+        belongs_to_another_head, encoder_parameters, masked_lm_parameters, module_path,
+    },
+    weights::{WeightFiles, read_json},
 };
 use crate::error::{InteropError, KeyMismatch, ShapeMismatch};
 
@@ -39,21 +42,45 @@ pub struct LoadReport {
 ///
 /// # Errors
 /// If a file is absent or damaged, or if weights are missing, unexpected, of another shape, not finite, or
-/// (the decoder) not tied.
+/// (the decoder) not tied; [`InteropError::NoMaskedLmHead`] if the folder holds a bare encoder or a model with
+/// another head.
 pub fn load_masked_lm(
     dir: &Path,
     device: &Device,
 ) -> Result<NystromformerForMaskedLm, InteropError> {
     let config = read_config(dir)?;
-    let matched = Matched::new(WeightFiles::open(dir)?, &config)?;
-    matched.require_complete()?;
-    matched.check_values()?;
-    let mut model = config.init_masked_lm(device).map_err(|source| InteropError::Model {
-        path: dir.join(super::config::CONFIG_NAME),
-        source,
-    })?;
-    matched.apply(&mut model, device)?;
-    Ok(model)
+    let matched = Matched::new(WeightFiles::open(dir)?, &config, masked_lm_parameters)?;
+    if matched.lacks_masked_lm_head() {
+        return Err(InteropError::NoMaskedLmHead { path: matched.path });
+    }
+    matched.into_model(dir, "", device, |device| config.init_masked_lm(device))
+}
+
+/// Reads an encoder from a folder in any of the forms that [`load_masked_lm`] reads, with or without a head:
+/// the head is left out.
+///
+/// # Errors
+/// As for [`load_masked_lm`], of the encoder's weights.
+pub fn load_nystromformer(dir: &Path, device: &Device) -> Result<Nystromformer, InteropError> {
+    let config = read_config(dir)?;
+    let mut matched = Matched::new(WeightFiles::open(dir)?, &config, encoder_parameters)?;
+    matched.leave_out(belongs_to_a_head);
+    matched.into_model(dir, ENCODER, device, |device| config.init(device))
+}
+
+/// Whether a folder holds an encoder without a head: its `config.json` says `NystromformerModel`, or no head's
+/// parameter is among its weights.
+///
+/// # Errors
+/// If `config.json` or the names of the weights cannot be read.
+pub fn is_bare_encoder(dir: &Path) -> Result<bool, InteropError> {
+    let config =
+        read_json(&dir.join(CONFIG_NAME), "a model folder holds config.json and the weights")?;
+    let says_so = config
+        .get("architectures")
+        .and_then(|architectures| architectures.as_array())
+        .is_some_and(|architectures| architectures.iter().any(|name| name == "NystromformerModel"));
+    Ok(says_so || !WeightFiles::open(dir)?.tensors.keys().any(|name| belongs_to_a_head(name)))
 }
 
 /// Reads weights into a model that exists, from a folder, a weight file, or an index of shards.
@@ -67,16 +94,11 @@ pub fn load_masked_lm_weights(
     model: &mut NystromformerForMaskedLm,
     path: &Path,
 ) -> Result<LoadReport, InteropError> {
-    let mut matched = Matched::new(WeightFiles::open(path)?, model.config())?;
-    if matched.keys.missing.iter().all(|name| name.starts_with(MASKED_LM_HEAD))
-        && matched.parameters.iter().all(|tensor| !tensor.name.starts_with(MASKED_LM_HEAD))
-    {
+    let files = WeightFiles::open(path)?;
+    let mut matched = Matched::new(files, model.config(), masked_lm_parameters)?;
+    if matched.lacks_masked_lm_head() {
         matched.fresh = std::mem::take(&mut matched.keys.missing);
-        let other_head = |name: &String| OTHER_HEADS.iter().any(|head| name.starts_with(head));
-        let (ignored, unexpected) =
-            std::mem::take(&mut matched.keys.unexpected).into_iter().partition(other_head);
-        matched.keys.unexpected = unexpected;
-        matched.ignored.extend::<Vec<String>>(ignored);
+        matched.leave_out(belongs_to_another_head);
     }
     matched.require_complete()?;
     matched.check_values()?;
@@ -87,7 +109,7 @@ pub fn load_masked_lm_weights(
         ignored: matched.ignored.clone(),
     };
     let device = model.devices().first().cloned().unwrap_or_default();
-    matched.apply(model, &device)?;
+    matched.apply(model, "", &device)?;
     Ok(report)
 }
 
@@ -105,8 +127,12 @@ struct Matched {
 }
 
 impl Matched {
-    /// Compares names and shapes with those of `config`'s model.
-    fn new(files: WeightFiles, config: &NystromformerConfig) -> Result<Self, InteropError> {
+    /// Compares names and shapes with the `inventory` of `config`'s model.
+    fn new(
+        files: WeightFiles,
+        config: &NystromformerConfig,
+        inventory: fn(&NystromformerConfig) -> Inventory,
+    ) -> Result<Self, InteropError> {
         let WeightFiles { path, mut tensors, bytes } = files;
         if config.num_hidden_layers > tensors.len() {
             // Also keeps an absurd number from listing as many names.
@@ -136,7 +162,7 @@ impl Matched {
 
         let mut keys = KeyMismatch::default();
         let mut parameters = Vec::new();
-        for (name, expected) in masked_lm_parameters(config) {
+        for (name, expected) in inventory(config) {
             match tensors.remove(&name) {
                 None => keys.missing.push(name),
                 Some(mut tensor) if tensor.shape[..] == expected[..] && tensor.dtype.is_float() => {
@@ -151,6 +177,40 @@ impl Matched {
         }
         keys.unexpected = tensors.into_keys().collect();
         Ok(Self { path, bytes, parameters, copies, keys, fresh: Vec::new(), ignored })
+    }
+
+    /// Whether all that is missing is the whole masked-language-modelling head.
+    fn lacks_masked_lm_head(&self) -> bool {
+        let of_head = |name: &str| name.starts_with(MASKED_LM_HEAD);
+        !self.keys.missing.is_empty()
+            && self.keys.missing.iter().all(|name| of_head(name))
+            && !self.parameters.iter().any(|tensor| of_head(&tensor.name))
+    }
+
+    /// Ignores what the model has no place for, where its name says whose it is.
+    fn leave_out(&mut self, is_foreign: fn(&str) -> bool) {
+        let (foreign, unexpected) = std::mem::take(&mut self.keys.unexpected)
+            .into_iter()
+            .partition(|name: &String| is_foreign(name));
+        self.keys.unexpected = unexpected;
+        self.ignored.extend::<Vec<String>>(foreign);
+        self.copies.retain(|(_, first)| !is_foreign(first));
+    }
+
+    /// A model of `init` with these weights, once they are known to be all there and in order.
+    fn into_model<M: ModuleSnapshot>(
+        self,
+        dir: &Path,
+        root: &str,
+        device: &Device,
+        init: impl FnOnce(&Device) -> Result<M, ModelError>,
+    ) -> Result<M, InteropError> {
+        self.require_complete()?;
+        self.check_values()?;
+        let path = dir.join(CONFIG_NAME);
+        let mut model = init(device).map_err(|source| InteropError::Model { path, source })?;
+        self.apply(&mut model, root, device)?;
+        Ok(model)
     }
 
     /// Refuses what does not fit.
@@ -214,10 +274,11 @@ impl Matched {
         data.try_cast_as::<f32>().map_err(|error| damaged(error.to_string()))
     }
 
-    /// Puts the numbers into `model`.
-    fn apply(
+    /// Puts the numbers into `model`, whose own names begin after `root`.
+    fn apply<M: ModuleSnapshot>(
         self,
-        model: &mut NystromformerForMaskedLm,
+        model: &mut M,
+        root: &str,
         device: &Device,
     ) -> Result<(), InteropError> {
         let dtype: DType = device.settings().float_dtype.into();
@@ -225,7 +286,8 @@ impl Matched {
             .parameters
             .into_iter()
             .map(|tensor| {
-                let (path, shape) = (module_path(&tensor.name), tensor.shape.clone());
+                let name = tensor.name.strip_prefix(root).unwrap_or(&tensor.name);
+                let (path, shape) = (module_path(name), tensor.shape.clone());
                 bridge::map_data(tensor, path, dtype, shape, move |data| data.convert_dtype(dtype))
             })
             .collect();

@@ -7,7 +7,7 @@
 //! | `weights` | opening weight files: safetensors or pickle, whole or in shards |
 //! | [`load`] | matching what a file holds with what a model needs |
 //! | [`save`] | the other way |
-//! | `tokenizer_files` | the tokenizer that travels with a model |
+//! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`export`] | folder to folder |
 
 pub mod config;
@@ -15,10 +15,13 @@ pub mod export;
 pub mod load;
 pub mod names;
 pub mod save;
-mod tokenizer_files;
+pub mod tokenizer_files;
 mod weights;
 
 pub use config::{read_config, write_config};
 pub use export::{ExportOptions, Exported, export_masked_lm, import_masked_lm};
-pub use load::{LoadReport, load_masked_lm, load_masked_lm_weights};
+pub use load::{
+    LoadReport, is_bare_encoder, load_masked_lm, load_masked_lm_weights, load_nystromformer,
+};
 pub use save::save_masked_lm;
+pub use tokenizer_files::{SpecialToken, write_tokenizer};

@@ -7,7 +7,7 @@
 use nystromformer::{NystromformerConfig, embeddings::POSITION_OFFSET};
 
 /// Start of every name of the encoder in a model with a head; absent from files of the bare encoder.
-const ENCODER: &str = "nystromformer.";
+pub(super) const ENCODER: &str = "nystromformer.";
 
 /// Start of every name of the masked-language-modelling head.
 pub const MASKED_LM_HEAD: &str = "cls.";
@@ -28,12 +28,30 @@ pub(super) const STALE: [&str; 2] =
     ["nystromformer.embeddings.position_ids", "nystromformer.embeddings.token_type_ids"];
 
 /// Starts of the names of other heads' parameters.
-pub(super) const OTHER_HEADS: [&str; 3] = ["classifier.", "pre_classifier.", "qa_outputs."];
+const OTHER_HEADS: [&str; 3] = ["classifier.", "pre_classifier.", "qa_outputs."];
+
+/// Name, in full, and stored shape of each parameter of a model.
+pub type Inventory = Vec<(String, Vec<usize>)>;
 
 /// Name and stored shape of every parameter of a masked language model, in transformers' order.
 ///
 /// The decoder is not among them: it is the token embedding.
-pub fn masked_lm_parameters(config: &NystromformerConfig) -> Vec<(String, Vec<usize>)> {
+pub fn masked_lm_parameters(config: &NystromformerConfig) -> Inventory {
+    let hidden = config.hidden_size;
+    let mut parameters = encoder_parameters(config);
+    let mut add = |name: &str, shape: &[usize]| {
+        parameters.push((format!("{MASKED_LM_HEAD}predictions.{name}"), shape.to_vec()));
+    };
+    add("bias", &[config.vocab_size]);
+    add("transform.dense.weight", &[hidden, hidden]);
+    add("transform.dense.bias", &[hidden]);
+    add("transform.LayerNorm.weight", &[hidden]);
+    add("transform.LayerNorm.bias", &[hidden]);
+    parameters
+}
+
+/// Name, in full, and stored shape of every parameter of the encoder, in transformers' order.
+pub fn encoder_parameters(config: &NystromformerConfig) -> Inventory {
     let hidden = config.hidden_size;
     let mut parameters = Vec::new();
     let mut add = |name: String, shape: &[usize]| parameters.push((name, shape.to_vec()));
@@ -68,14 +86,17 @@ pub fn masked_lm_parameters(config: &NystromformerConfig) -> Vec<(String, Vec<us
             add(format!("{layer}.{normalisation}.bias"), &[hidden]);
         }
     }
-
-    let predictions = format!("{MASKED_LM_HEAD}predictions");
-    add(format!("{predictions}.bias"), &[config.vocab_size]);
-    add(format!("{predictions}.transform.dense.weight"), &[hidden, hidden]);
-    add(format!("{predictions}.transform.dense.bias"), &[hidden]);
-    add(format!("{predictions}.transform.LayerNorm.weight"), &[hidden]);
-    add(format!("{predictions}.transform.LayerNorm.bias"), &[hidden]);
     parameters
+}
+
+/// Whether this is a head's parameter, whichever head.
+pub(super) fn belongs_to_a_head(name: &str) -> bool {
+    name.starts_with(MASKED_LM_HEAD) || belongs_to_another_head(name)
+}
+
+/// Whether this is a parameter of a head other than masked language modelling's.
+pub(super) fn belongs_to_another_head(name: &str) -> bool {
+    OTHER_HEADS.iter().any(|head| name.starts_with(head))
 }
 
 /// The full name of a parameter, which a file of the bare encoder stores without its start.

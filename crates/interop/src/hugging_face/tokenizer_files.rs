@@ -14,11 +14,14 @@ const TOKENIZER_NAME: &str = "tokenizer.json";
 /// The file that tells transformers how to use it.
 const TOKENIZER_CONFIG_NAME: &str = "tokenizer_config.json";
 
+/// The file that names its special tokens once more, for older versions.
+const SPECIAL_TOKENS_NAME: &str = "special_tokens_map.json";
+
 /// Every file that a tokenizer of transformers can be made of.
 const FILES: [&str; 9] = [
     TOKENIZER_NAME,
     TOKENIZER_CONFIG_NAME,
-    "special_tokens_map.json",
+    SPECIAL_TOKENS_NAME,
     "added_tokens.json",
     "spiece.model",
     "sentencepiece.bpe.model",
@@ -26,6 +29,9 @@ const FILES: [&str; 9] = [
     "vocab.json",
     "merges.txt",
 ];
+
+/// A special token: its role as transformers calls it (`mask_token`), and its text (`[MASK]`).
+pub type SpecialToken<'a> = (&'static str, &'a str);
 
 /// Special tokens by role, as BERT and ALBERT write them, and as RoBERTa does.
 const ROLES: [(&str, [&str; 2]); 5] = [
@@ -35,6 +41,27 @@ const ROLES: [(&str, [&str; 2]); 5] = [
     ("sep_token", ["[SEP]", "</s>"]),
     ("mask_token", ["[MASK]", "<mask>"]),
 ];
+
+/// Writes a tokenizer into `dir`, which must exist, so that transformers' `AutoTokenizer` reads it:
+/// `tokenizer.json` with the content `tokenizer`, `tokenizer_config.json` and `special_tokens_map.json`.
+///
+/// `model` is the model that it travels with, whose positions bound the length of an input.
+///
+/// # Errors
+/// [`InteropError::Write`] if a file cannot be written.
+pub fn write_tokenizer(
+    tokenizer: &str,
+    special_tokens: &[SpecialToken],
+    model: &NystromformerConfig,
+    dir: &Path,
+) -> Result<(), InteropError> {
+    let config = tokenizer_config(special_tokens, model, model.max_position_embeddings);
+    let map: Map<String, Value> =
+        special_tokens.iter().map(|&(role, token)| (role.to_owned(), json!(token))).collect();
+    write(&dir.join(TOKENIZER_NAME), tokenizer.as_bytes())?;
+    write(&dir.join(TOKENIZER_CONFIG_NAME), format!("{config:#}\n").as_bytes())?;
+    write(&dir.join(SPECIAL_TOKENS_NAME), format!("{:#}\n", Value::Object(map)).as_bytes())
+}
 
 /// Copies the tokenizer's files and returns their names, none if there is no tokenizer.
 ///
@@ -66,7 +93,7 @@ pub(super) fn copy(
         write(&path, format!("{:#}\n", Value::Object(keys)).as_bytes())?;
     } else if has(TOKENIZER_NAME) {
         let tokenizer = read_json(&source.join(TOKENIZER_NAME), "it was there a moment ago")?;
-        let text = tokenizer_config(&tokenizer, config, model_max_length);
+        let text = tokenizer_config(&guess_roles(&tokenizer), config, model_max_length);
         write(&output.join(TOKENIZER_CONFIG_NAME), format!("{text:#}\n").as_bytes())?;
         copied.push(TOKENIZER_CONFIG_NAME.into());
     }
@@ -75,10 +102,25 @@ pub(super) fn copy(
 
 /// How to use a `tokenizer.json`: which of its special tokens has which role, and what the model reads.
 fn tokenizer_config(
-    tokenizer: &Map<String, Value>,
+    special_tokens: &[SpecialToken],
     config: &NystromformerConfig,
     model_max_length: usize,
 ) -> Value {
+    let mut keys = json!({
+        "clean_up_tokenization_spaces": false,
+        // transformers 5 leaves token_type_ids out unless told.
+        "model_input_names": model_input_names(config),
+        "model_max_length": model_max_length,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    });
+    for (role, token) in special_tokens {
+        keys[role] = json!(token);
+    }
+    keys
+}
+
+/// The special tokens of a `tokenizer.json` that says no roles, by their usual spellings.
+fn guess_roles(tokenizer: &Map<String, Value>) -> Vec<SpecialToken<'static>> {
     let added: Vec<&str> = tokenizer
         .get("added_tokens")
         .and_then(Value::as_array)
@@ -86,18 +128,13 @@ fn tokenizer_config(
         .flatten()
         .filter_map(|token| token.get("content").and_then(Value::as_str))
         .collect();
-    let mut keys = json!({
-        "clean_up_tokenization_spaces": false,
-        "model_input_names": model_input_names(config),
-        "model_max_length": model_max_length,
-        "tokenizer_class": "PreTrainedTokenizerFast",
-    });
-    for (role, spellings) in ROLES {
-        if let Some(token) = spellings.iter().find(|spelling| added.contains(spelling)) {
-            keys[role] = json!(token);
-        }
-    }
-    keys
+    ROLES
+        .iter()
+        .filter_map(|(role, spellings)| {
+            let token = spellings.iter().find(|spelling| added.contains(spelling))?;
+            Some((*role, *token))
+        })
+        .collect()
 }
 
 /// What the tokenizer should hand to the model: types only if there is more than one.
@@ -123,7 +160,7 @@ mod tests {
         let config = NystromformerConfig { type_vocab_size: 1, ..Default::default() };
         let tokens = json!([{ "content": "<pad>" }, { "content": "[MASK]" }, { "content": "x" }]);
         let tokenizer = Map::from_iter([("added_tokens".to_owned(), tokens)]);
-        let keys = tokenizer_config(&tokenizer, &config, 128);
+        let keys = tokenizer_config(&guess_roles(&tokenizer), &config, 128);
         assert_eq!(keys["pad_token"], "<pad>");
         assert_eq!(keys["mask_token"], "[MASK]");
         assert_eq!(keys.get("unk_token"), None);

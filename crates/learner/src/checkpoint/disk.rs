@@ -1,64 +1,43 @@
-//! Durable file operations.
+//! The durable file operations of a run, each of which a test can make fail.
 //!
-//! On a crash a file system may keep a rename and lose the bytes behind it, so every file is synced
-//! before the directory entry that makes it visible, and the directory after it.
+//! What they do and why is `nystromformer_data`'s [`durable`]; here they get this crate's errors.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
+
+use nystromformer_data::durable;
+pub(crate) use nystromformer_data::durable::scratch_sibling;
 
 use crate::error::{LearnerError, Result};
 
 /// Writes a file that was not there, and syncs it.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     fail_point("write", path)?;
-    let mut file = File::create_new(path).map_err(LearnerError::io("create", path))?;
-    file.write_all(bytes).map_err(LearnerError::io("write", path))?;
-    file.sync_all().map_err(LearnerError::io("sync", path))
+    durable::write_new(path, bytes).map_err(LearnerError::io("write", path))
 }
 
 /// Syncs a file that something else wrote.
 pub(crate) fn sync_file(path: &Path) -> Result<()> {
     fail_point("sync", path)?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(LearnerError::io("sync", path))
+    durable::sync_file(path).map_err(LearnerError::io("sync", path))
 }
 
-/// Makes a rename or removal in `directory` durable.
+/// Makes a removal in `directory` durable.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
-    // Windows cannot open a directory as a file, and needs no such sync.
-    if cfg!(unix) {
-        sync_file(directory)?;
-    }
-    Ok(())
+    fail_point("sync", directory)?;
+    durable::sync_directory(directory).map_err(LearnerError::io("sync", directory))
 }
 
 /// Renames within one directory, durably.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
     fail_point("rename", to)?;
-    fs::rename(from, to).map_err(LearnerError::io("rename to", to))?;
-    sync_directory(to.parent().unwrap_or(Path::new(".")))
+    durable::rename(from, to).map_err(LearnerError::io("rename to", to))
 }
 
-/// Replaces `path` by a file with these bytes: readers see the old file or the new one, never a
-/// part.
+/// Replaces `path` by a file with these bytes.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let scratch = scratch_sibling(path);
-    if scratch.exists() {
-        fs::remove_file(&scratch).map_err(LearnerError::io("remove", &scratch))?;
-    }
-    write_synced(&scratch, bytes)?;
-    rename(&scratch, path)
-}
-
-/// The name of a scratch file or directory beside `path`, which carries this process's id.
-pub(crate) fn scratch_sibling(path: &Path) -> std::path::PathBuf {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!("{name}.scratch-{}", std::process::id()))
-}
-
-/// Whether a name is that of a scratch file or directory.
-fn is_scratch(name: &str) -> bool {
-    name.rsplit_once(".scratch-").is_some_and(|(_, process)| process.parse::<u32>().is_ok())
+    fail_point("write", path)?;
+    durable::replace(path, bytes).map_err(LearnerError::io("write", path))
 }
 
 /// Removes the scratch files and directories that killed processes left in `directory`.
@@ -68,7 +47,7 @@ fn is_scratch(name: &str) -> bool {
 pub(crate) fn sweep(directory: &Path) -> Result<()> {
     for entry in fs::read_dir(directory).map_err(LearnerError::io("read", directory))? {
         let entry = entry.map_err(LearnerError::io("read", directory))?;
-        if !is_scratch(&entry.file_name().to_string_lossy()) {
+        if !durable::is_scratch(&entry.file_name().to_string_lossy()) {
             continue;
         }
         let litter = entry.path();

@@ -108,11 +108,14 @@ impl CheckpointStore {
         Ok(manifest)
     }
 
-    /// The steps of all checkpoints, valid or not, oldest first.
+    /// The steps of all checkpoints, valid or not, oldest first; none if there is no directory yet.
     ///
     /// # Errors
     /// [`LearnerError::Io`] if the directory cannot be read.
     pub fn steps(&self) -> Result<Vec<usize>> {
+        if !self.directory.exists() {
+            return Ok(Vec::new());
+        }
         let mut steps: Vec<usize> = names(&self.directory)?
             .iter()
             .filter_map(|name| name.strip_prefix("step-")?.parse().ok())

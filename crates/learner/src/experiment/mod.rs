@@ -6,30 +6,34 @@
 //!
 //! | file | |
 //! |---|---|
+//! | `loading` | from a file to an experiment, and what the file states itself |
 //! | `merge` | layers of files and overrides, and where each value came from |
 //! | `explain` | errors that name file, line, key, value and what was probably meant |
+//! | `differences` | what a resumed run must not change, and what it may |
 //! | [`trainer`] | `[trainer]`: how long, how much at once, how often |
 
+mod differences;
 mod explain;
+mod loading;
 mod merge;
 pub mod trainer;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use nystromformer::NystromformerConfig;
-use nystromformer_data::{DataConfig, TextTokenizer, TokenizerConfig};
+use nystromformer::{ModelError, NystromformerConfig};
+use nystromformer_data::{DataConfig, DataError, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub(crate) use differences::differences;
+pub(crate) use loading::Draft;
+pub use loading::LoadedExperiment;
 pub use trainer::TrainerConfig;
 
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::optimizer::OptimizerConfig;
-use crate::run_dir::differences;
 use crate::schedule::Schedule;
-use merge::{Layers, Origin};
 
 /// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
 /// model's own section is a struct of the model crate, which knows nothing of files.
@@ -65,73 +69,6 @@ pub struct Experiment {
     pub trainer: TrainerConfig,
 }
 
-/// An experiment as loaded, with what its files state themselves.
-#[derive(Debug, Clone)]
-pub struct LoadedExperiment {
-    /// The experiment.
-    pub experiment: Experiment,
-    layers: Layers,
-}
-
-/// Keys of `[model]` that the tokenizer answers where no file does.
-const FROM_TOKENIZER: [&str; 4] =
-    ["model.vocab_size", "model.pad_token_id", "model.bos_token_id", "model.eos_token_id"];
-
-impl LoadedExperiment {
-    /// The experiment with the vocabulary of its tokenizer: size and special tokens' ids, where no
-    /// file states them.
-    ///
-    /// # Errors
-    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, and as
-    /// [`Experiment::validate`].
-    pub fn with_tokenizer(&self, tokenizer: &TextTokenizer) -> Result<Experiment> {
-        let mut experiment = self.experiment.clone();
-        let ids = tokenizer.special_ids();
-        let model = &mut experiment.model;
-        for (key, field, value) in [
-            (FROM_TOKENIZER[0], &mut model.vocab_size, tokenizer.vocab_size()),
-            (FROM_TOKENIZER[1], &mut model.pad_token_id, ids.pad as usize),
-            (FROM_TOKENIZER[2], &mut model.bos_token_id, ids.cls as usize),
-            (FROM_TOKENIZER[3], &mut model.eos_token_id, ids.sep as usize),
-        ] {
-            if !self.states(key) {
-                *field = value;
-            }
-        }
-        if experiment.model.vocab_size < tokenizer.vocab_size() {
-            return Err(LearnerError::Config(format!(
-                "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it \
-                 out to take the tokenizer's",
-                experiment.model.vocab_size,
-                tokenizer.vocab_size()
-            )));
-        }
-        experiment.validate()?;
-        Ok(experiment)
-    }
-
-    /// Every field that differs from the experiment of a run, `field: was X, now Y`; what a
-    /// tokenizer answers is compared only where this experiment states it.
-    pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
-        let was = run.fields();
-        let mut now = self.experiment.fields();
-        for key in FROM_TOKENIZER {
-            if !self.states(key)
-                && let Some(value) = was.get(key)
-            {
-                now.insert(key.to_owned(), value.clone());
-            }
-        }
-        differences(&was, &now)
-    }
-
-    /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving
-    /// its default.
-    pub fn states(&self, key: &str) -> bool {
-        self.layers.get(key).is_some()
-    }
-}
-
 impl Experiment {
     /// Loads an experiment: follows `extends`, applies `overrides` (`section.key=value`) in order,
     /// checks everything, and settles [`DataConfig::sample_if_missing`], with a warning if the
@@ -141,37 +78,7 @@ impl Experiment {
     /// [`LearnerError::Config`] with every problem found, each with its file and line;
     /// [`LearnerError::Io`] if the corpus cannot be looked at.
     pub fn load(path: &Path, overrides: &[String]) -> Result<LoadedExperiment> {
-        let mut layers = Layers::read(path)?;
-        for assignment in overrides {
-            layers.set(assignment)?;
-        }
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        Self::from_layers(layers, &stem)
-    }
-
-    fn from_layers(layers: Layers, default_name: &str) -> Result<LoadedExperiment> {
-        let mut plain = layers.clone();
-        if let Some(value) = plain.remove(INIT_FROM) {
-            plain.table.insert(INIT_FROM.to_owned(), value);
-        }
-        let mut experiment: Self =
-            explain::typed(&plain, &[INIT_FROM]).map_err(|problems| refuse(&problems))?;
-        if experiment.name.is_empty() {
-            default_name.clone_into(&mut experiment.name);
-        }
-        let problems: Vec<String> = experiment
-            .problems()
-            .into_iter()
-            .map(|(key, problem)| match layers.origin(&key) {
-                Some(origin) => format!("{origin}: `{key}`: {problem}"),
-                None => format!("`{key}`: {problem}"),
-            })
-            .collect();
-        if !problems.is_empty() {
-            return Err(refuse(&problems));
-        }
-        settle_corpus(&mut experiment.data, &layers)?;
-        Ok(LoadedExperiment { experiment, layers })
+        Draft::read(path)?.with_overrides(overrides)?.resolve()
     }
 
     /// Checks every value and every relation between sections.
@@ -196,20 +103,21 @@ impl Experiment {
                 format!("`{}` is not a plain file name, which the run directory takes", self.name),
             ));
         }
-        let mut refused = |key: &str, error: &dyn std::error::Error| {
-            problems.push((key.to_owned(), error.to_string()));
-        };
-        if let Err(error) = self.model.validate() {
-            refused("model", &error);
-        }
-        if let Err(error) = self.tokenizer.validate() {
-            refused("tokenizer", &error);
-        }
-        if let Err(error) = self.data.validate() {
-            refused("data", &error);
-        }
+        problems.extend(self.model.problems().into_iter().map(|error| match error {
+            ModelError::Config { key, value, reason } => {
+                (format!("model.{key}"), format!("`{value}`: {reason}"))
+            }
+            other => ("model".to_owned(), other.to_string()),
+        }));
+        let of_data = self.tokenizer.problems().into_iter().chain(self.data.problems());
+        problems.extend(of_data.map(|error| match error {
+            DataError::Config { key, value, problem } => {
+                (key.to_owned(), format!("`{value}`: {problem}"))
+            }
+            other => ("data".to_owned(), other.to_string()),
+        }));
         if let Err(error) = self.model.validate_seq_len(self.data.seq_len) {
-            refused("data.seq_len", &error);
+            problems.push(("data.seq_len".to_owned(), error.to_string()));
         }
         problems.extend(self.optimizer.problems());
         problems.extend(self.schedule.problems());
@@ -237,43 +145,6 @@ impl Experiment {
     pub fn fingerprint(&self) -> String {
         blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
     }
-
-    /// Every value by its dotted key, to compare two experiments field by field.
-    pub fn fields(&self) -> BTreeMap<String, String> {
-        fn collect(table: &Table, prefix: &str, fields: &mut BTreeMap<String, String>) {
-            for (name, value) in table {
-                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-                match value {
-                    Value::Table(inner) => collect(inner, &key, fields),
-                    Value::String(text) => {
-                        fields.insert(key, text.clone());
-                    }
-                    other => {
-                        fields.insert(key, other.to_string());
-                    }
-                }
-            }
-        }
-        let mut fields = BTreeMap::new();
-        collect(&self.to_table(), "", &mut fields);
-        fields
-    }
-}
-
-/// Turns to the sample where the experiment allows it and there is no text yet.
-fn settle_corpus(data: &mut DataConfig, layers: &Layers) -> Result<()> {
-    let overridden = |key| layers.origin(key) == Some(&Origin::Override);
-    // A corpus named on the command line is meant: misspelt, it must not become the sample.
-    if overridden("data.corpus") && !overridden("data.sample_if_missing") {
-        data.sample_if_missing = false;
-    }
-    if let Some(named) = data.settle_corpus()? {
-        tracing::warn!(
-            "there is no text in `{named}` yet, so this trains on the built-in sample; put .txt, \
-             .jsonl or .parquet files there, or name another place with `--set data.corpus=PATH`"
-        );
-    }
-    Ok(())
 }
 
 fn refuse(problems: &[String]) -> LearnerError {

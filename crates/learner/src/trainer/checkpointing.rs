@@ -7,22 +7,18 @@
 //! | `experiment.toml` | the resolved experiment |
 //! | `manifest.json` | where training stood, and the hashes of all other files |
 
-use std::path::Path;
-
 use burn::tensor::Device;
-use nystromformer_interop::{load_masked_lm, load_masked_lm_weights, save_masked_lm};
+use nystromformer_interop::{load_masked_lm, save_masked_lm};
 
 use super::learner::Learner;
-use crate::checkpoint::manifest::MANIFEST;
-use crate::checkpoint::{Checkpoint, CheckpointStore, Manifest, disk};
+use crate::checkpoint::{Checkpoint, CheckpointStore, disk};
 use crate::error::{LearnerError, Result};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, differences};
 use crate::masked_lm::BatchSource;
 use crate::optimizer::AdamW;
-use crate::run_dir::{RunDir, differences};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
-const EXPERIMENT: &str = "experiment.toml";
+pub(super) const EXPERIMENT: &str = "experiment.toml";
 
 impl<'a> Learner<'a> {
     /// Writes a checkpoint of the state as it is.
@@ -32,7 +28,7 @@ impl<'a> Learner<'a> {
     pub fn save(&self, store: &CheckpointStore) -> Result<Checkpoint> {
         store.save(self.state.clone(), self.data.fingerprints(), |directory| {
             save_masked_lm(self.model(), directory)?;
-            self.data.write_tokenizer(directory, self.experiment.model.max_position_embeddings)?;
+            self.data.write_tokenizer(directory, &self.experiment.model)?;
             let experiment = self.experiment.to_toml();
             disk::write_synced(&directory.join(EXPERIMENT), experiment.as_bytes())?;
             disk::write_synced(&directory.join(OPTIMIZER), &self.optimizer.to_safetensors()?)
@@ -67,61 +63,6 @@ impl<'a> Learner<'a> {
         learner.set_state(state);
         Ok(learner)
     }
-
-    /// Takes the weights of `[model] init_from`: a run (its best or else newest checkpoint), a
-    /// checkpoint, or a Hugging Face folder.
-    pub(super) fn init_from(&mut self, path: &Path) -> Result<()> {
-        let folder = model_folder(path)?;
-        if let Some(model) = &mut self.model {
-            let report = load_masked_lm_weights(model, &folder)?;
-            tracing::info!(
-                path = %folder.display(),
-                loaded = report.loaded.len(),
-                fresh = report.fresh.len(),
-                ignored = report.ignored.len(),
-                "weights initialised"
-            );
-        }
-        Ok(())
-    }
-}
-
-/// The folder with `config.json` and weights that `path` stands for: the best checkpoint of a run
-/// (the newest valid one if the best is gone or none was evaluated), or `path` itself, whose files
-/// are verified if it is a checkpoint.
-///
-/// # Errors
-/// [`LearnerError::Checkpoint`] if `path` is a run without a usable checkpoint, or a damaged
-/// checkpoint.
-pub fn model_folder(path: &Path) -> Result<std::path::PathBuf> {
-    if !RunDir::holds_run(path) {
-        if path.join(MANIFEST).is_file() {
-            Manifest::verify(path)?;
-        }
-        return Ok(path.to_path_buf());
-    }
-    let store = RunDir::checkpoints_of(path);
-    let newest = store.newest_valid()?.ok_or_else(|| {
-        LearnerError::checkpoint(path, "the run has no checkpoint yet; train it further first")
-    })?;
-    let best = newest.manifest.state.best_evaluation.map(|best| best.step);
-    Ok(match best {
-        Some(step) => match store.valid(step) {
-            Ok(checkpoint) => checkpoint.path,
-            Err(error) => {
-                let newest = newest.path;
-                tracing::warn!("taking `{}` for the best checkpoint: {error}", newest.display());
-                newest
-            }
-        },
-        None => newest.path,
-    })
-}
-
-/// Tokens per block that the model in a checkpoint was trained on; `None` for other folders.
-pub fn trained_seq_len(folder: &Path) -> Option<usize> {
-    let path = folder.join(EXPERIMENT);
-    Some(Experiment::load(&path, &[]).ok()?.experiment.data.seq_len)
 }
 
 /// Refuses to go on with anything but what the checkpoint was trained with.
@@ -139,8 +80,7 @@ fn require_same(
     }
     Err(LearnerError::Config(format!(
         "`{}` was trained with something else, and cannot go on: {}; undo the change, or \
-         start a new run with \
-         `--run-dir`",
+         start a new run with `--run-dir`",
         checkpoint.path.display(),
         changes.join("; ")
     )))

@@ -1,18 +1,19 @@
 //! A run without a run: everything is checked and sized, one micro-batch goes through, no run
-//! directory is touched.
+//! directory and no token cache is touched.
 
+use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
 use serde::Serialize;
 
-use super::learner::Learner;
-use super::session::open_device;
+use super::start::{Prepared, RunRequest, Start, open_device};
 use crate::error::Result;
-use crate::experiment::Experiment;
+use crate::machine_memory::MachineMemory;
 use crate::masked_lm::{BatchSource, CorpusBatches};
 use crate::memory_estimate::estimate_bytes;
 use crate::process_memory::peak_resident_bytes;
+use crate::run_dir::RunDir;
 
 /// What `--dry-run` reports.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,10 +26,14 @@ pub struct DryRun {
     pub validation_examples: usize,
     /// Optimizer steps of the whole run.
     pub total_steps: usize,
+    /// The step of the checkpoint that training would go on from; `None` if it would begin.
+    pub resumes_from_step: Option<usize>,
     /// Tokens in a step, were no sequence padded: `batch_size · seq_len`.
     pub tokens_per_step: usize,
     /// Estimated memory of training: weights, gradients, moments, activations of a micro-batch.
     pub estimated_bytes: u64,
+    /// This machine's memory; on a GPU device, not what training needs. `None` where unknown.
+    pub machine_memory: Option<MachineMemory>,
     /// Peak memory of this process after one micro-batch; on a GPU device, the host's share only.
     pub peak_rss_bytes: u64,
     /// Seconds of a step, from one micro-batch's forward and backward pass times their number.
@@ -38,14 +43,32 @@ pub struct DryRun {
 }
 
 impl DryRun {
-    /// Sizes up `experiment`, whose vocabulary is that of `data`'s tokenizer, and runs one
-    /// micro-batch.
+    /// Checks the request as a real run would, sizes it up, and runs one micro-batch. Where there is
+    /// no token cache yet, one is made in `scratch`, whole.
     ///
     /// # Errors
-    /// Those of the device, the model and the data, as in a real run.
-    pub fn perform(experiment: &Experiment, data: &CorpusBatches) -> Result<Self> {
-        let device = open_device(experiment)?;
-        let learner = Learner::new(experiment, data, &device)?;
+    /// Those of [`Session::open`](super::Session::open) and the first step of a real run, the
+    /// directory's own apart: whether a run is at work in it is not looked at.
+    pub fn perform(
+        request: &RunRequest,
+        scratch: &Path,
+        preparation: &dyn nystromformer_data::Progress,
+    ) -> Result<Self> {
+        let start = Start::of(request)?;
+        let device = open_device(start.experiment())?;
+        let data = CorpusBatches::prepare_aside(start.experiment(), scratch, preparation)?;
+        let checkpoint = if start.resumes() {
+            RunDir::checkpoints_of(&start.path).newest_valid()?
+        } else {
+            None
+        };
+        let machine_memory = MachineMemory::now();
+        Self::measure(&start.with_data(data, device, checkpoint)?, machine_memory)
+    }
+
+    fn measure(prepared: &Prepared, machine_memory: Option<MachineMemory>) -> Result<Self> {
+        let Prepared { experiment, data, checkpoint, .. } = prepared;
+        let learner = prepared.learner()?;
         let trainer = &experiment.trainer;
         let micro_batch_size = trainer.micro_batch_size.min(trainer.batch_size);
         let micro_batches = data.training_step(0, micro_batch_size, micro_batch_size)?;
@@ -64,8 +87,10 @@ impl DryRun {
             training_examples: data.training_examples(),
             validation_examples: data.validation_examples(),
             total_steps: learner.total_steps(),
+            resumes_from_step: checkpoint.as_ref().map(|checkpoint| checkpoint.manifest.state.step),
             tokens_per_step: trainer.batch_size * experiment.data.seq_len,
             estimated_bytes: estimate_bytes(experiment, parameters),
+            machine_memory,
             peak_rss_bytes: peak_resident_bytes(),
             seconds_per_step: seconds * trainer.batch_size.div_ceil(micro_batch_size) as f64,
             loss,

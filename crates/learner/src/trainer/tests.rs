@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
+use nystromformer::NystromformerConfig;
 use nystromformer_data::MaskedRows;
 
 use super::learner::Learner;
@@ -119,7 +120,7 @@ impl BatchSource for Synthetic {
         BTreeMap::from([("data".to_owned(), self.fingerprint.clone())])
     }
 
-    fn write_tokenizer(&self, directory: &Path, _model_max_length: usize) -> Result<()> {
+    fn write_tokenizer(&self, directory: &Path, _model: &NystromformerConfig) -> Result<()> {
         let path = directory.join("tokenizer.json");
         std::fs::write(&path, "{}").map_err(LearnerError::io("write", &path))
     }

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use nystromformer_learner::masked_lm::CorpusBatches;
 use nystromformer_learner::metrics_log::{MetricsLog, MetricsRecord};
 use nystromformer_learner::progress::Silent;
 use nystromformer_learner::stop::{StopFlag, StopReason};
@@ -205,14 +204,77 @@ fn resuming_with_other_settings_or_another_corpus_is_refused() {
 fn a_dry_run_sizes_everything_and_makes_no_run() {
     let _lock = super::training_lock();
     let workshop = Workshop::new();
-    let loaded = Experiment::load(&workshop.path("tiny.toml"), &[]).unwrap();
-    let data = CorpusBatches::prepare(&loaded.experiment, &|_| {}).unwrap();
-    let experiment = loaded.with_tokenizer(&data.data().tokenizer).unwrap();
-    let report = DryRun::perform(&experiment, &data).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let dry_run = |request| DryRun::perform(&request, scratch.path(), &|_| {});
+    let report = dry_run(workshop.request("run", &[], false)).unwrap();
     assert_eq!((report.total_steps, report.tokens_per_step), (6, 64));
     assert!(report.parameters > 1000 && report.estimated_bytes > 16 * report.parameters as u64);
     assert!(report.loss.is_finite() && report.seconds_per_step > 0.0);
-    assert!(!workshop.path("run").exists());
+    assert_eq!(report.resumes_from_step, None);
+    assert!(!workshop.path("run").exists() && !workshop.path("cache").exists());
+
+    // Of a run that is there it says where it would go on, and what would keep it from that.
+    workshop.train("run", &["trainer.max_steps=5"], false).unwrap();
+    let resume = |overrides: &[&str]| dry_run(workshop.request("run", overrides, true));
+    let report = resume(&[]).unwrap();
+    assert_eq!((report.total_steps, report.resumes_from_step), (5, Some(5)));
+    let error = resume(&["seed=6"]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    std::fs::write(newest_checkpoint(&workshop.path("run")).join("model.safetensors"), "").unwrap();
+    assert_eq!(resume(&[]).unwrap().resumes_from_step, Some(4));
+}
+
+#[test]
+fn bookkeeping_may_change_when_a_run_is_resumed_and_changes_nothing_else() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    workshop.train("unbroken", &[], false).unwrap();
+    workshop.train("run", &[], false).unwrap();
+    for step in ["step-00000004", "step-00000006"] {
+        std::fs::remove_dir_all(workshop.path("run/checkpoints").join(step)).unwrap();
+    }
+    let elsewhere = format!("data.cache_dir={}", workshop.path("elsewhere").display());
+    let changed = [&elsewhere, "trainer.log_every=3", "trainer.keep_last=1"];
+    workshop.train("run", &changed, true).unwrap();
+    assert!(workshop.path("elsewhere").is_dir());
+    let weights = |run: &str| {
+        std::fs::read(newest_checkpoint(&workshop.path(run)).join("model.safetensors")).unwrap()
+    };
+    assert!(weights("unbroken") == weights("run"));
+    // The run's own configuration says so, and goes on saying so.
+    for changed in [&changed[..], &[]] {
+        workshop.train("run", changed, true).unwrap();
+        let stored =
+            Experiment::load(&workshop.path("run/config.toml"), &[]).unwrap().experiment.trainer;
+        assert_eq!((stored.log_every, stored.keep_last), (3, 1));
+    }
+}
+
+#[test]
+fn weights_of_another_vocabulary_are_refused() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    workshop.train("source", &[], false).unwrap();
+    let source = format!("model.init_from={}", workshop.path("source").display());
+    workshop.train("same", &[&source], false).unwrap();
+    // The same size, so that the weights would fit.
+    let corpus = workshop.path("corpus.txt");
+    let text = std::fs::read_to_string(&corpus).unwrap();
+    std::fs::write(&corpus, text.replace("dog", "bat")).unwrap();
+    let vocab_size = Experiment::load(&workshop.path("source/config.toml"), &[])
+        .unwrap()
+        .experiment
+        .model
+        .vocab_size;
+    let error = workshop
+        .train("other", &[&source, &format!("model.vocab_size={}", vocab_size + 5)], false)
+        .unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let message = error.to_string();
+    for part in ["`model.init_from`", "another vocabulary", "tokenizer.path", "source"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!workshop.path("other/config.toml").exists());
 }
 
 #[test]

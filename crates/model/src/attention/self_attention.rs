@@ -2,7 +2,6 @@
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, Linear},
     tensor::{Device, Tensor},
 };
 
@@ -14,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{NystromformerConfig, Semantics},
-    init,
+    linear::Linear,
 };
 
 /// Multi-head self-attention, up to but without the output projection.
@@ -30,7 +29,7 @@ pub struct SelfAttention {
     pub value: Linear,
     /// The convolution skip over the values, unless switched off.
     pub conv: Option<DepthwiseConvolution>,
-    dropout: Dropout,
+    attention_probs_dropout_prob: f64,
     num_attention_heads: usize,
     #[module(skip)]
     nystrom: Option<NystromOptions>,
@@ -41,18 +40,17 @@ pub struct SelfAttention {
 impl SelfAttention {
     /// Fresh projections of `config`'s sizes.
     pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        let projection = || init::linear(config, config.hidden_size, config.hidden_size, device);
+        let projection = || Linear::new(config, config.hidden_size, config.hidden_size, device);
         Self {
             query: projection(),
             key: projection(),
             value: projection(),
             conv: (config.conv_kernel_size > 0).then(|| DepthwiseConvolution::new(config, device)),
             // transformers has this dropout in its configuration but never applies it.
-            dropout: DropoutConfig::new(match config.semantics {
+            attention_probs_dropout_prob: match config.semantics {
                 Semantics::Paper => config.attention_probs_dropout_prob,
                 Semantics::Hf => 0.0,
-            })
-            .init(),
+            },
             num_attention_heads: config.num_attention_heads,
             nystrom: (!config.is_full_attention()).then_some(NystromOptions {
                 num_landmarks: config.num_landmarks,
@@ -92,7 +90,13 @@ impl SelfAttention {
     ) -> Tensor<4> {
         let context = match self.nystrom {
             Some(options) => NystromFactors::new(query, key, padding, options).apply(value.clone()),
-            None => softmax_attention(query, key, value.clone(), padding, Some(&self.dropout)),
+            None => softmax_attention(
+                query,
+                key,
+                value.clone(),
+                padding,
+                self.attention_probs_dropout_prob,
+            ),
         };
         let Some(conv) = &self.conv else {
             return context;

@@ -1,9 +1,7 @@
 //! Exact attention, `softmax(Q Kᵀ / √d) V`: the baseline, O(n²) in time and memory.
 
-use burn::{
-    nn::Dropout,
-    tensor::{Tensor, activation::softmax},
-};
+use burn::tensor::{Tensor, activation::softmax};
+use nystromformer_kernels::dropout;
 
 use super::padding::Padding;
 
@@ -17,7 +15,7 @@ pub fn softmax_attention(
     key: Tensor<4>,
     value: Tensor<4>,
     padding: Option<&Padding>,
-    dropout: Option<&Dropout>,
+    attention_probs_dropout_prob: f64,
 ) -> Tensor<4> {
     let [_, _, _, head_dim] = query.dims();
     let scores = query.mul_scalar((head_dim as f64).powf(-0.5)).matmul(key.transpose());
@@ -26,9 +24,5 @@ pub fn softmax_attention(
         None => scores,
     };
     let probabilities = softmax(scores, 3);
-    let probabilities = match dropout {
-        Some(dropout) => dropout.forward(probabilities),
-        None => probabilities,
-    };
-    probabilities.matmul(value)
+    dropout(probabilities, attention_probs_dropout_prob).matmul(value)
 }

@@ -103,7 +103,7 @@ proptest! {
             [2, 2, seq_len, 4], Distribution::Normal(0.0, 0.7), &device,
         );
         let (query, key, value) = (random(), random(), random());
-        let exact = softmax_attention(query.clone(), key.clone(), value.clone(), None, None);
+        let exact = softmax_attention(query.clone(), key.clone(), value.clone(), None, 0.0);
         let options = NystromOptions {
             num_landmarks: seq_len, pinv_iterations: 24, pinv_init: PinvInit::Exact,
         };

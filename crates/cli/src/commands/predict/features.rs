@@ -1,4 +1,4 @@
-//! `predict features`: logits of token ids, file to file.
+//! `predict features`: logits or hidden states of token ids, file to file.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +8,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{NystromformerConfig, NystromformerInput};
-use nystromformer_interop::load_masked_lm;
+use nystromformer::{
+    Nystromformer, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
+};
+use nystromformer_interop::{is_bare_encoder, load_masked_lm, load_nystromformer};
 use nystromformer_learner::{LearnerError, trainer::model_folder};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -22,7 +24,8 @@ pub(super) struct Args {
     /// Safetensors with I64 `input_ids` `[batch, seq_len]` and, if wanted, `attention_mask` and `token_type_ids`.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Safetensors to write: F32 `logits` `[batch, seq_len, vocab_size]`.
+    /// Safetensors to write: F32 `logits` `[batch, seq_len, vocab_size]`; for an encoder without a head,
+    /// `last_hidden_state` `[batch, seq_len, hidden_size]`.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
     /// Also write `hidden_states.0` (the embeddings) to `hidden_states.L` (the last layer).
@@ -33,19 +36,52 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = model_folder(&args.model.model)?;
     let device = args.model.device.kind().open()?;
-    let model = load_masked_lm(&folder, &device)?;
-    let input = read_input(&args.input, model.config(), &device).map_err(|error| {
+    let model = Model::load(&folder, &device)?;
+    let encoder = model.encoder();
+    let input = read_input(&args.input, encoder.config(), &device).map_err(|error| {
         LearnerError::Data(format!("cannot use `{}`: {error:#}", args.input.display()))
     })?;
 
     let mut outputs = BTreeMap::new();
-    outputs.insert("logits".to_owned(), float_tensor(model.forward(input.clone())?)?);
+    let (name, output) = model.forward(input.clone())?;
+    outputs.insert(name.to_owned(), float_tensor(output)?);
     if args.hidden_states {
-        for (layer, state) in model.nystromformer.hidden_states(input)?.into_iter().enumerate() {
+        for (layer, state) in encoder.hidden_states(input)?.into_iter().enumerate() {
             outputs.insert(format!("hidden_states.{layer}"), float_tensor(state)?);
         }
     }
     write_outputs(&outputs, &args.output)
+}
+
+/// The models whose features can be read.
+enum Model {
+    MaskedLm(Box<NystromformerForMaskedLm>),
+    Encoder(Nystromformer),
+}
+
+impl Model {
+    fn load(folder: &Path, device: &Device) -> anyhow::Result<Self> {
+        Ok(if is_bare_encoder(folder)? {
+            Self::Encoder(load_nystromformer(folder, device)?)
+        } else {
+            Self::MaskedLm(Box::new(load_masked_lm(folder, device)?))
+        })
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        match self {
+            Self::MaskedLm(model) => &model.nystromformer,
+            Self::Encoder(encoder) => encoder,
+        }
+    }
+
+    /// The output by transformers' name for it: `[batch, seq_len, …]`.
+    fn forward(&self, input: NystromformerInput) -> anyhow::Result<(&'static str, Tensor<3>)> {
+        Ok(match self {
+            Self::MaskedLm(model) => ("logits", model.forward(input)?),
+            Self::Encoder(encoder) => ("last_hidden_state", encoder.forward(input)?),
+        })
+    }
 }
 
 /// The input in a file, checked against the model that will read it.

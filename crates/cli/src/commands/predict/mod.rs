@@ -21,7 +21,7 @@ pub struct Args {
 enum Command {
     /// Fill the mask in each text; prints a JSON array for each.
     FillMask(fill_mask::Args),
-    /// Logits of token ids, file to file, to compare with other implementations.
+    /// Logits (or an encoder's hidden states) of token ids, file to file, to compare with other implementations.
     Features(features::Args),
 }
 

@@ -1,0 +1,269 @@
+//! The sum of token, type and position embeddings.
+
+use std::ops::Range;
+
+use burn::{
+    backend::TensorMetadata,
+    tensor::{Int, Shape, Tensor},
+};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::{
+    kernel::{self, Kernel},
+    simd,
+};
+
+/// The tables that a token's embedding is the sum of.
+#[derive(Debug, Clone)]
+pub struct EmbeddingTables {
+    /// `[vocab_size, hidden_size]`.
+    pub words: Tensor<2>,
+    /// `[type_vocab_size, hidden_size]`.
+    pub token_types: Tensor<2>,
+    /// `[position_offset + max_position_embeddings, hidden_size]`.
+    pub positions: Tensor<2>,
+    /// Row of `positions` of the first token.
+    pub position_offset: usize,
+    /// Row of `words` that gets no gradient.
+    pub frozen: Option<usize>,
+}
+
+/// `words[id] + token_types[type] + positions[offset + place]` for every token.
+///
+/// # Shapes
+/// - `input_ids`, `token_type_ids`: `[batch, seq_len]`, rows of their tables; types default to 0
+/// - output: `[batch, seq_len, hidden_size]`
+///
+/// # Panics
+/// If an id is no row of its table, or `seq_len` exceeds the positions.
+pub fn embed(
+    tables: EmbeddingTables,
+    input_ids: Tensor<2, Int>,
+    token_type_ids: Option<Tensor<2, Int>>,
+) -> Tensor<3> {
+    if !kernel::runs_on(&tables.words) {
+        return composed(tables, input_ids, token_type_ids);
+    }
+    let [batch, seq_len] = input_ids.dims();
+    let [vocab_size, _] = tables.words.dims();
+    let [type_vocab_size, _] = tables.token_types.dims();
+    let [positions, _] = tables.positions.dims();
+    assert!(
+        tables.position_offset + seq_len <= positions,
+        "`{seq_len}` tokens are more than the table of positions holds"
+    );
+    let words = rows(input_ids, vocab_size);
+    let token_types = match token_type_ids {
+        Some(token_type_ids) => rows(token_type_ids, type_vocab_size),
+        None => vec![0; batch * seq_len],
+    };
+    let places = tables.position_offset..tables.position_offset + seq_len;
+    let positions = (0..batch).flat_map(|_| places.clone()).collect();
+    let kernel = Embed { batch, rows: [words, token_types, positions], frozen: tables.frozen };
+    kernel::run_3(kernel, (tables.words, tables.token_types, tables.positions))
+}
+
+fn rows(ids: Tensor<2, Int>, count: usize) -> Vec<usize> {
+    let ids = ids.reshape([-1]).try_into_vec_as::<i64>();
+    let ids = ids.expect("ids lie in the CPU's memory");
+    let row = |id: i64| {
+        let row = usize::try_from(id).ok().filter(|&row| row < count);
+        row.unwrap_or_else(|| panic!("id `{id}` is no row of a table of {count}"))
+    };
+    ids.into_iter().map(row).collect()
+}
+
+/// The same by Burn's elementary operations.
+fn composed(
+    tables: EmbeddingTables,
+    input_ids: Tensor<2, Int>,
+    token_type_ids: Option<Tensor<2, Int>>,
+) -> Tensor<3> {
+    let [_, seq_len] = input_ids.dims();
+    let mut words = burn::tensor::module::embedding(tables.words, input_ids.clone());
+    if let Some(frozen) = tables.frozen {
+        let is_frozen = input_ids.equal_elem(frozen as i64).unsqueeze_dim::<3>(2);
+        words = words.clone().mask_where(is_frozen.expand(words.dims()), words.detach());
+    }
+    let token_types = match token_type_ids {
+        Some(ids) => burn::tensor::module::embedding(tables.token_types, ids),
+        None => tables.token_types.narrow(0, 0, 1).unsqueeze_dim(0),
+    };
+    let positions = tables.positions.narrow(0, tables.position_offset, seq_len).unsqueeze_dim(0);
+    words + token_types + positions
+}
+
+/// Words, types, positions, in this order throughout.
+#[derive(Debug)]
+struct Embed {
+    batch: usize,
+    /// Each token's row in each table.
+    rows: [Vec<usize>; 3],
+    frozen: Option<usize>,
+}
+
+impl Kernel for Embed {
+    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let tables: [FlexTensor; 3] = kernel::take(inputs).map(simd::contiguous);
+        let columns = tables[0].shape()[1];
+        let tokens = self.rows[0].len();
+        let [words, token_types, positions] = tables.each_ref().map(simd::values);
+        let row = |table: usize, token: usize| -> Range<usize> {
+            let first = self.rows[table][token] * columns;
+            first..first + columns
+        };
+        let mut output = simd::room(tokens * columns);
+        let task_tokens = (simd::TASK / columns.max(1)).max(1);
+        let arch = pulp::Arch::new();
+        output.par_chunks_mut(task_tokens * columns).enumerate().for_each(|(task, output)| {
+            arch.dispatch(
+                #[inline(always)]
+                || {
+                    for (offset, output) in output.chunks_exact_mut(columns).enumerate() {
+                        let token = task * task_tokens + offset;
+                        for (((output, word), token_type), position) in output
+                            .iter_mut()
+                            .zip(&words[row(0, token)])
+                            .zip(&token_types[row(1, token)])
+                            .zip(&positions[row(2, token)])
+                        {
+                            *output = word + token_type + position;
+                        }
+                    }
+                },
+            );
+        });
+        let shape = Shape::new([self.batch, tokens / self.batch.max(1), columns]);
+        (simd::tensor(output, shape), tables.into())
+    }
+
+    fn backward(
+        &self,
+        saved: Vec<FlexTensor>,
+        gradient: FlexTensor,
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        let gradient = simd::contiguous(gradient);
+        saved
+            .into_iter()
+            .enumerate()
+            .map(|(table, values)| {
+                let frozen = self.frozen.filter(|_| table == 0);
+                wanted[table].then(|| {
+                    let [count, columns] = values.shape().dims();
+                    let sums =
+                        scatter(simd::values(&gradient), &self.rows[table], count, columns, frozen);
+                    simd::tensor(sums, values.shape())
+                })
+            })
+            .collect()
+    }
+}
+
+/// A table of `count` rows, in which each row is the sum of the gradients of its tokens, in their order.
+fn scatter(
+    gradient: &[f32],
+    rows: &[usize],
+    count: usize,
+    columns: usize,
+    frozen: Option<usize>,
+) -> Vec<f32> {
+    /// Rows of one task.
+    const TASK_ROWS: usize = 64;
+    // Tokens by row: those of row `r` are `tokens[starts[r]..starts[r + 1]]`.
+    let mut starts = vec![0; count + 1];
+    for &row in rows {
+        starts[row + 1] += 1;
+    }
+    for row in 0..count {
+        starts[row + 1] += starts[row];
+    }
+    let mut next = starts.clone();
+    let mut tokens = vec![0; rows.len()];
+    for (token, &row) in rows.iter().enumerate() {
+        tokens[next[row]] = token;
+        next[row] += 1;
+    }
+
+    let mut table = simd::room(count * columns);
+    let arch = pulp::Arch::new();
+    table.par_chunks_mut(TASK_ROWS * columns).enumerate().for_each(|(task, table)| {
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (offset, sum) in table.chunks_exact_mut(columns).enumerate() {
+                    let row = task * TASK_ROWS + offset;
+                    sum.fill(0.0);
+                    if Some(row) == frozen {
+                        continue;
+                    }
+                    for token in &tokens[starts[row]..starts[row + 1]] {
+                        let gradient = &gradient[token * columns..][..columns];
+                        for (sum, gradient) in sum.iter_mut().zip(gradient) {
+                            *sum += gradient;
+                        }
+                    }
+                }
+            },
+        );
+    });
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, random};
+    use burn::tensor::Device;
+
+    fn ids(batch: usize, seq_len: usize, count: usize) -> Tensor<2, Int> {
+        let ids: Vec<i64> = (0..batch * seq_len).map(|i| (i * i * 7 % count) as i64).collect();
+        Tensor::<1, Int>::from_ints(ids.as_slice(), &Device::flex().autodiff())
+            .reshape([batch, seq_len])
+    }
+
+    #[test]
+    fn equals_the_composed_path() {
+        for (batch, seq_len, vocab_size, columns) in [(1, 1, 1, 1), (3, 5, 7, 9), (2, 300, 200, 33)]
+        {
+            for (types, frozen) in [(false, None), (true, Some(0))] {
+                let tables = [vocab_size, 2, seq_len + 4].map(|rows| random([rows, columns]));
+                let with = |function: fn(
+                    EmbeddingTables,
+                    Tensor<2, Int>,
+                    Option<Tensor<2, Int>>,
+                ) -> Tensor<3>| {
+                    move |[words, token_types, positions]: [Tensor<2>; 3]| {
+                        let tables = EmbeddingTables {
+                            words,
+                            token_types,
+                            positions,
+                            position_offset: 2,
+                            frozen,
+                        };
+                        let token_type_ids = types.then(|| ids(batch, seq_len, 2));
+                        function(tables, ids(batch, seq_len, vocab_size), token_type_ids)
+                    }
+                };
+                testing::same(tables.clone(), with(embed), with(composed));
+                testing::same_bits_for_any_threads(tables, with(embed));
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "id `9` is no row of a table of 3")]
+    fn an_id_out_of_range_is_named() {
+        let device = Device::flex();
+        let table = |rows| Tensor::zeros([rows, 2], &device);
+        let tables = EmbeddingTables {
+            words: table(3),
+            token_types: table(1),
+            positions: table(4),
+            position_offset: 2,
+            frozen: None,
+        };
+        let _ = embed(tables, Tensor::from_ints([[1, 9]], &device), None);
+    }
+}

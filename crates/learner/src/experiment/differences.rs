@@ -1,0 +1,119 @@
+//! What a resumed run must not change, and what it may.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::{Table, Value};
+
+use super::Experiment;
+
+/// Keys that say how a run is kept and watched, not what it computes. A resumed run may change them.
+const BOOKKEEPING: [&str; 5] = [
+    "data.cache_dir",
+    "trainer.checkpoint_every",
+    "trainer.keep_last",
+    "trainer.log_every",
+    "trainer.self_check",
+];
+
+impl Experiment {
+    /// Every value that the result may depend on, by its dotted key, to compare two experiments
+    /// field by field.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        fn collect(table: &Table, prefix: &str, fields: &mut BTreeMap<String, String>) {
+            for (name, value) in table {
+                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                match value {
+                    Value::Table(inner) => collect(inner, &key, fields),
+                    Value::String(text) => {
+                        fields.insert(key, text.clone());
+                    }
+                    other => {
+                        fields.insert(key, other.to_string());
+                    }
+                }
+            }
+        }
+        let mut fields = BTreeMap::new();
+        collect(&self.to_table(), "", &mut fields);
+        fields.retain(|key, _| !BOOKKEEPING.contains(&key.as_str()));
+        fields
+    }
+
+    /// Takes over what [`Self::fields`] leaves out; says whether anything of it was different.
+    pub(crate) fn take_bookkeeping(&mut self, from: &Self) -> bool {
+        let before = self.clone();
+        self.data.cache_dir.clone_from(&from.data.cache_dir);
+        self.trainer.checkpoint_every = from.trainer.checkpoint_every;
+        self.trainer.keep_last = from.trainer.keep_last;
+        self.trainer.log_every = from.trainer.log_every;
+        self.trainer.self_check = from.trainer.self_check;
+        *self != before
+    }
+}
+
+/// The differences between two flat lists of named values, one sentence each; empty if there are
+/// none.
+pub(crate) fn differences(
+    was: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let absent = "nothing".to_owned();
+    let keys: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    keys.into_iter()
+        .filter_map(|key| {
+            let (was, now) = (was.get(key).unwrap_or(&absent), now.get(key).unwrap_or(&absent));
+            (was != now).then(|| format!("{key}: was `{was}`, now `{now}`"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_name_field_and_both_values() {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        };
+        let was = map(&[("seed", "1"), ("name", "a"), ("old", "x")]);
+        let now = map(&[("seed", "2"), ("name", "a"), ("new", "y")]);
+        assert_eq!(
+            differences(&was, &now),
+            [
+                "new: was `nothing`, now `y`",
+                "old: was `x`, now `nothing`",
+                "seed: was `1`, now `2`"
+            ]
+        );
+    }
+
+    #[test]
+    fn bookkeeping_is_taken_over_whole_and_nothing_else_is() {
+        let run = Experiment::default();
+        let mut asked = run.clone();
+        asked.data.cache_dir = "elsewhere".into();
+        for count in [
+            &mut asked.trainer.checkpoint_every,
+            &mut asked.trainer.keep_last,
+            &mut asked.trainer.log_every,
+        ] {
+            *count += 1;
+        }
+        asked.trainer.self_check = !asked.trainer.self_check;
+        // Every key of the list was changed, and no other.
+        let whole = |experiment: &Experiment| experiment.to_toml();
+        let changed =
+            whole(&run).lines().zip(whole(&asked).lines()).filter(|(a, b)| a != b).count();
+        assert_eq!(changed, BOOKKEEPING.len());
+        assert_eq!(run.fields(), asked.fields());
+
+        let mut resumed = run.clone();
+        assert!(resumed.take_bookkeeping(&asked));
+        assert_eq!(resumed, asked);
+        assert!(!resumed.take_bookkeeping(&asked));
+        asked.seed += 1;
+        assert!(!resumed.take_bookkeeping(&asked));
+        assert_ne!(resumed.fields(), asked.fields());
+    }
+}

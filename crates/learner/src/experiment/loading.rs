@@ -1,0 +1,150 @@
+//! From a file to an experiment, and what the file states itself.
+
+use std::path::Path;
+
+use nystromformer_data::{DataConfig, TextTokenizer};
+
+use super::differences::differences;
+use super::merge::{Layers, Origin};
+use super::{Experiment, INIT_FROM, explain, refuse};
+use crate::error::{LearnerError, Result};
+
+/// Keys of `[model]` that the tokenizer answers where no file does.
+const FROM_TOKENIZER: [&str; 4] =
+    ["model.vocab_size", "model.pad_token_id", "model.bos_token_id", "model.eos_token_id"];
+
+/// The text of an experiment, read and merged, before its values have types.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    layers: Layers,
+    /// The experiment's name where none is stated.
+    file_stem: String,
+}
+
+impl Draft {
+    /// Reads a file and what it extends.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let file_stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { layers: Layers::read(path)?, file_stem })
+    }
+
+    /// The same with `--set` assignments, in order.
+    pub(crate) fn with_overrides(&self, overrides: &[String]) -> Result<Self> {
+        let mut draft = self.clone();
+        for assignment in overrides {
+            draft.layers.set(assignment)?;
+        }
+        Ok(draft)
+    }
+
+    /// The experiment's name; not checked yet.
+    pub(crate) fn name(&self) -> &str {
+        let stated = self.layers.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+        if stated.is_empty() { &self.file_stem } else { stated }
+    }
+
+    /// Gives the values their types, checks them, and settles [`DataConfig::sample_if_missing`].
+    pub(crate) fn resolve(self) -> Result<LoadedExperiment> {
+        let name = self.name().to_owned();
+        let layers = self.layers;
+        let mut plain = layers.clone();
+        if let Some(value) = plain.remove(INIT_FROM) {
+            plain.table.insert(INIT_FROM.to_owned(), value);
+        }
+        let mut experiment: Experiment =
+            explain::typed(&plain, &[INIT_FROM]).map_err(|problems| refuse(&problems))?;
+        experiment.name = name;
+        let problems: Vec<String> = experiment
+            .problems()
+            .into_iter()
+            .map(|(key, problem)| match layers.origin(&key) {
+                Some(origin) => format!("{origin}: `{key}`: {problem}"),
+                None => format!("`{key}`: {problem}"),
+            })
+            .collect();
+        if !problems.is_empty() {
+            return Err(refuse(&problems));
+        }
+        settle_corpus(&mut experiment.data, &layers)?;
+        Ok(LoadedExperiment { experiment, layers })
+    }
+}
+
+/// An experiment as loaded, with what its files state themselves.
+#[derive(Debug, Clone)]
+pub struct LoadedExperiment {
+    /// The experiment.
+    pub experiment: Experiment,
+    layers: Layers,
+}
+
+impl LoadedExperiment {
+    /// The experiment with the vocabulary of its tokenizer: size and special tokens' ids, where no
+    /// file states them.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, and as
+    /// [`Experiment::validate`].
+    pub fn with_tokenizer(&self, tokenizer: &TextTokenizer) -> Result<Experiment> {
+        let mut experiment = self.experiment.clone();
+        let ids = tokenizer.special_ids();
+        let model = &mut experiment.model;
+        for (key, field, value) in [
+            (FROM_TOKENIZER[0], &mut model.vocab_size, tokenizer.vocab_size()),
+            (FROM_TOKENIZER[1], &mut model.pad_token_id, ids.pad as usize),
+            (FROM_TOKENIZER[2], &mut model.bos_token_id, ids.cls as usize),
+            (FROM_TOKENIZER[3], &mut model.eos_token_id, ids.sep as usize),
+        ] {
+            if !self.states(key) {
+                *field = value;
+            }
+        }
+        if experiment.model.vocab_size < tokenizer.vocab_size() {
+            return Err(LearnerError::Config(format!(
+                "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it \
+                 out to take the tokenizer's",
+                experiment.model.vocab_size,
+                tokenizer.vocab_size()
+            )));
+        }
+        experiment.validate()?;
+        Ok(experiment)
+    }
+
+    /// Every field that differs from the experiment of a run, `field: was X, now Y`; what a
+    /// tokenizer answers is compared only where this experiment states it.
+    pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
+        let was = run.fields();
+        let mut now = self.experiment.fields();
+        for key in FROM_TOKENIZER {
+            if !self.states(key)
+                && let Some(value) = was.get(key)
+            {
+                now.insert(key.to_owned(), value.clone());
+            }
+        }
+        differences(&was, &now)
+    }
+
+    /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving
+    /// its default.
+    pub fn states(&self, key: &str) -> bool {
+        self.layers.get(key).is_some()
+    }
+}
+
+/// Turns to the sample where the experiment allows it and there is no text yet.
+fn settle_corpus(data: &mut DataConfig, layers: &Layers) -> Result<()> {
+    let overridden = |key| layers.origin(key) == Some(&Origin::Override);
+    // A corpus named on the command line is meant: misspelt, it must not become the sample.
+    if overridden("data.corpus") && !overridden("data.sample_if_missing") {
+        data.sample_if_missing = false;
+    }
+    if let Some(named) = data.settle_corpus()? {
+        tracing::warn!(
+            "there is no text in `{named}` yet, so this trains on the built-in sample; put .txt, \
+             .jsonl or .parquet files there, or name another place with `--set data.corpus=PATH`"
+        );
+    }
+    Ok(())
+}

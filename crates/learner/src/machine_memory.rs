@@ -1,0 +1,153 @@
+//! How much memory this machine has, and whether a training will fit into it.
+
+use nystromformer::NystromformerConfig;
+use nystromformer_interop::hugging_face::names::masked_lm_parameters;
+use serde::Serialize;
+
+use crate::error::{LearnerError, Result};
+use crate::experiment::Experiment;
+use crate::memory_estimate::estimate_bytes;
+
+/// A training is refused if its estimate is so many times the machine's whole memory: the estimate
+/// may be a little off, but not by half.
+const HOPELESS: f64 = 1.5;
+
+/// The memory of this machine, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MachineMemory {
+    /// All of it, swap not counted.
+    pub total_bytes: u64,
+    /// What a new process can have without swapping.
+    pub available_bytes: u64,
+}
+
+impl MachineMemory {
+    /// The memory as it is now; `None` where the system does not say, which is anywhere but on
+    /// Linux.
+    pub fn now() -> Option<Self> {
+        Self::parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
+    }
+
+    fn parse(meminfo: &str) -> Option<Self> {
+        let bytes = |key: &str| -> Option<u64> {
+            let line = meminfo.lines().find_map(|line| line.strip_prefix(key))?;
+            let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+            Some(kibibytes * 1024)
+        };
+        Some(Self { total_bytes: bytes("MemTotal:")?, available_bytes: bytes("MemAvailable:")? })
+    }
+
+    /// What to say about a training of `experiment` that needs `bytes`: nothing if they are free,
+    /// and otherwise a warning or, as an error, that it is hopeless.
+    fn judge(self, experiment: &Experiment, bytes: u64) -> Result<Option<String>> {
+        let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+        let advice = format!(
+            "lower `trainer.micro_batch_size`, now `{}`, or the model's sizes",
+            experiment.trainer.micro_batch_size
+        );
+        if bytes as f64 >= HOPELESS * self.total_bytes as f64 {
+            return Err(LearnerError::Device {
+                device: experiment.device.to_string(),
+                message: format!(
+                    "training needs about `{}` of memory, and this machine has `{}`; {advice}",
+                    gigabytes(bytes),
+                    gigabytes(self.total_bytes)
+                ),
+            });
+        }
+        Ok((bytes > self.available_bytes).then(|| {
+            format!(
+                "training needs about {} of memory, and {} are free: it may swap or be killed; {advice}",
+                gigabytes(bytes),
+                gigabytes(self.available_bytes)
+            )
+        }))
+    }
+}
+
+/// Warns if a training on the CPU needs more memory than is free.
+///
+/// # Errors
+/// [`LearnerError::Device`] if it needs far more than there is.
+pub(crate) fn require_memory(experiment: &Experiment) -> Result<()> {
+    if experiment.device.is_accelerator() {
+        return Ok(());
+    }
+    let parameters = parameter_count(&experiment.model);
+    let needed = estimate_bytes(experiment, parameters);
+    if let Some(machine) = MachineMemory::now()
+        && let Some(warning) = machine.judge(experiment, needed)?
+    {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// Parameters of the model, which need not exist yet: layers are alike, so one is counted.
+fn parameter_count(model: &NystromformerConfig) -> usize {
+    let of_layers = |num_hidden_layers| {
+        let model = NystromformerConfig { num_hidden_layers, ..model.clone() };
+        let sizes = masked_lm_parameters(&model)
+            .into_iter()
+            .map(|(_, shape)| shape.into_iter().fold(1, usize::saturating_mul));
+        sizes.fold(0, usize::saturating_add)
+    };
+    let around = of_layers(0);
+    (of_layers(1) - around).saturating_mul(model.num_hidden_layers).saturating_add(around)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn parameters_are_counted_as_the_model_has_them() {
+        for (num_hidden_layers, conv_kernel_size) in [(1, 5), (3, 0)] {
+            let config = NystromformerConfig {
+                vocab_size: 11,
+                hidden_size: 6,
+                num_hidden_layers,
+                num_attention_heads: 3,
+                intermediate_size: 7,
+                max_position_embeddings: 9,
+                conv_kernel_size,
+                ..NystromformerConfig::default()
+            };
+            let model = config.init_masked_lm(&Device::flex()).unwrap();
+            assert_eq!(parameter_count(&config), model.num_params());
+        }
+        let absurd =
+            NystromformerConfig { num_hidden_layers: usize::MAX, ..NystromformerConfig::default() };
+        assert_eq!(parameter_count(&absurd), usize::MAX);
+    }
+
+    #[test]
+    fn meminfo_is_read_in_kibibytes() {
+        let text = "MemTotal:       24684120 kB\nMemFree:  1 kB\nMemAvailable:   22573000 kB\n";
+        let memory = MachineMemory::parse(text).unwrap();
+        assert_eq!(
+            (memory.total_bytes, memory.available_bytes),
+            (24_684_120 << 10, 22_573_000 << 10)
+        );
+        assert_eq!(MachineMemory::parse("MemTotal: 5 kB\n"), None);
+        assert_eq!(MachineMemory::parse("MemTotal: many\nMemAvailable: 1 kB\n"), None);
+    }
+
+    #[test]
+    fn what_fits_is_silent_what_does_not_is_warned_of_and_what_never_will_is_refused() {
+        let memory = MachineMemory { total_bytes: 100, available_bytes: 60 };
+        let experiment = Experiment::default();
+        let judge = |bytes| memory.judge(&experiment, bytes);
+        assert_eq!(judge(60).unwrap(), None);
+        for bytes in [61, 101, 149] {
+            let warning = judge(bytes).unwrap().unwrap();
+            assert!(warning.contains("`trainer.micro_batch_size`, now `8`"), "{warning}");
+        }
+        let error = judge(150).unwrap_err();
+        assert_eq!(error.exit_code(), 6);
+        assert!(error.to_string().contains("`trainer.micro_batch_size`"), "{error}");
+    }
+}

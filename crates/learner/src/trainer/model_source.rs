@@ -1,0 +1,109 @@
+//! The folders that a model can come from: runs, checkpoints, Hugging Face folders.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::TextTokenizer;
+use nystromformer_interop::load_masked_lm_weights;
+
+use super::checkpointing::EXPERIMENT;
+use super::learner::Learner;
+use crate::checkpoint::Manifest;
+use crate::checkpoint::manifest::MANIFEST;
+use crate::error::{LearnerError, Result};
+use crate::experiment::Experiment;
+use crate::run_dir::RunDir;
+
+impl Learner<'_> {
+    /// Takes the weights of `[model] init_from`: a run (its best or else newest checkpoint), a
+    /// checkpoint, or a Hugging Face folder.
+    pub(super) fn init_from(&mut self, path: &Path) -> Result<()> {
+        let folder = model_folder(path)?;
+        if let Some(model) = &mut self.model {
+            let report = load_masked_lm_weights(model, &folder)?;
+            tracing::info!(
+                path = %folder.display(),
+                loaded = report.loaded.len(),
+                fresh = report.fresh.len(),
+                ignored = report.ignored.len(),
+                "weights initialised"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The folder with `config.json` and weights that `path` stands for: the best checkpoint of a run
+/// (the newest valid one if the best is gone or none was evaluated), or `path` itself, whose files
+/// are verified if it is a checkpoint.
+///
+/// # Errors
+/// [`LearnerError::Checkpoint`] if `path` is a run without a usable checkpoint, or a damaged
+/// checkpoint.
+pub fn model_folder(path: &Path) -> Result<PathBuf> {
+    if !RunDir::holds_run(path) {
+        if path.join(MANIFEST).is_file() {
+            Manifest::verify(path)?;
+        }
+        return Ok(path.to_path_buf());
+    }
+    let store = RunDir::checkpoints_of(path);
+    let newest = store.newest_valid()?.ok_or_else(|| {
+        LearnerError::checkpoint(path, "the run has no checkpoint yet; train it further first")
+    })?;
+    let best = newest.manifest.state.best_evaluation.map(|best| best.step);
+    Ok(match best {
+        Some(step) => match store.valid(step) {
+            Ok(checkpoint) => checkpoint.path,
+            Err(error) => {
+                let newest = newest.path;
+                tracing::warn!("taking `{}` for the best checkpoint: {error}", newest.display());
+                newest
+            }
+        },
+        None => newest.path,
+    })
+}
+
+/// Tokens per block that the model in a checkpoint was trained on; `None` for other folders.
+pub fn trained_seq_len(folder: &Path) -> Option<usize> {
+    let path = folder.join(EXPERIMENT);
+    Some(Experiment::load(&path, &[]).ok()?.experiment.data.seq_len)
+}
+
+/// Hashes of what the model in a checkpoint was trained on, by name (`data`, `tokenizer`); `None` for
+/// other folders.
+pub fn trained_fingerprints(folder: &Path) -> Option<BTreeMap<String, String>> {
+    Some(Manifest::read(folder).ok()?.fingerprints)
+}
+
+/// Refuses `[model] init_from` if the folder has a tokenizer with another vocabulary: its embeddings
+/// would be taken for other tokens'.
+pub(super) fn require_same_vocabulary(source: &Path, tokenizer: &TextTokenizer) -> Result<()> {
+    let folder = model_folder(source)?;
+    if !TextTokenizer::is_in(&folder) {
+        return Ok(());
+    }
+    let theirs = match TextTokenizer::load(&folder, true) {
+        Ok(theirs) => theirs,
+        Err(error) => {
+            tracing::warn!(
+                "cannot tell whether `{}` has this run's vocabulary: {error}",
+                folder.display()
+            );
+            return Ok(());
+        }
+    };
+    let Some((id, theirs, ours)) = theirs.vocabulary_difference(tokenizer) else {
+        return Ok(());
+    };
+    let entry = |entry: Option<String>| entry.unwrap_or_else(|| "nothing".to_owned());
+    Err(LearnerError::Config(format!(
+        "`model.init_from` = `{}` was trained with another vocabulary than this run's tokenizer has: id \
+         `{id}` is `{}` there and `{}` here; set `tokenizer.path = \"{}\"` to go on with its tokenizer",
+        source.display(),
+        entry(theirs),
+        entry(ours),
+        folder.display()
+    )))
+}

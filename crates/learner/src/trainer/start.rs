@@ -1,0 +1,147 @@
+//! How a run begins or goes on: everything that is decided before the first step, by reading alone.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+
+use super::learner::Learner;
+use super::model_source::require_same_vocabulary;
+use crate::checkpoint::Checkpoint;
+use crate::error::{LearnerError, Result};
+use crate::experiment::{Draft, Experiment, LoadedExperiment};
+use crate::machine_memory::require_memory;
+use crate::masked_lm::CorpusBatches;
+use crate::run_dir::RunDir;
+use crate::self_check::self_check;
+
+/// Where runs go that name no directory: `runs/<name of the experiment>`.
+const RUNS: &str = "runs";
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRequest {
+    /// The experiment's file.
+    pub config: PathBuf,
+    /// `--set` assignments, in order.
+    pub overrides: Vec<String>,
+    /// The run directory; `runs/<name>` if none is named.
+    pub run_dir: Option<PathBuf>,
+    /// Whether to go on with what is in the directory, if anything is.
+    pub resume: bool,
+}
+
+/// A request with its files read: the experiment asked for, and the run that it is to go on with.
+#[derive(Debug)]
+pub(super) struct Start {
+    /// The run directory.
+    pub(super) path: PathBuf,
+    /// For the run's `overrides.json`, which is to be written anew; `None` if it stays as it is.
+    pub(super) overrides: Option<Vec<String>>,
+    asked: LoadedExperiment,
+    /// The experiment of the run in `path`, if it is resumed.
+    stored: Option<Experiment>,
+}
+
+impl Start {
+    /// Reads the experiment, and with `resume` the run that is there.
+    pub(super) fn of(request: &RunRequest) -> Result<Self> {
+        let file = Draft::read(&request.config)?;
+        let asked = file.with_overrides(&request.overrides)?;
+        let path = match &request.run_dir {
+            Some(path) => path.clone(),
+            None => Path::new(RUNS).join(asked.name()),
+        };
+        if !(request.resume && RunDir::holds_run(&path)) {
+            let overrides = Some(request.overrides.clone());
+            return Ok(Self { path, overrides, asked: asked.resolve()?, stored: None });
+        }
+        // The overrides that the run was started with belong to it, and need not be repeated.
+        let mut overrides = RunDir::overrides(&path)?;
+        overrides.extend_from_slice(&request.overrides);
+        let asked = file.with_overrides(&overrides)?.resolve()?;
+        let mut stored = experiment_of_run(&path, &asked)?;
+        let changed = stored.take_bookkeeping(&asked.experiment);
+        Ok(Self { path, overrides: changed.then_some(overrides), asked, stored: Some(stored) })
+    }
+
+    /// Whether there is a run to go on with.
+    pub(super) fn resumes(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// The experiment; of a new run, without what its tokenizer will say.
+    pub(super) fn experiment(&self) -> &Experiment {
+        self.stored.as_ref().unwrap_or(&self.asked.experiment)
+    }
+
+    /// Settles the experiment, now that its data is there.
+    pub(super) fn with_data(
+        self,
+        data: CorpusBatches,
+        device: Device,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Prepared> {
+        let tokenizer = &data.data().tokenizer;
+        let experiment = match self.stored {
+            Some(stored) => stored,
+            None => self.asked.with_tokenizer(tokenizer)?,
+        };
+        if let (None, Some(source)) = (&checkpoint, &experiment.init_from) {
+            require_same_vocabulary(source, tokenizer)?;
+        }
+        require_memory(&experiment)?;
+        Ok(Prepared { experiment, data, device, checkpoint })
+    }
+}
+
+/// All that training needs but a directory to write to.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) experiment: Experiment,
+    pub(super) data: CorpusBatches,
+    pub(super) device: Device,
+    /// Where training goes on, if it does.
+    pub(super) checkpoint: Option<Checkpoint>,
+}
+
+impl Prepared {
+    /// The learner as the run begins with it, or goes on.
+    pub(super) fn learner(&self) -> Result<Learner<'_>> {
+        match &self.checkpoint {
+            Some(checkpoint) => {
+                Learner::restore(&self.experiment, &self.data, &self.device, checkpoint)
+            }
+            None => Learner::new(&self.experiment, &self.data, &self.device),
+        }
+    }
+}
+
+/// The device of an experiment, checked against the CPU if it is not the CPU.
+pub(super) fn open_device(experiment: &Experiment) -> Result<Device> {
+    let device = experiment.device.open()?;
+    if experiment.device.is_accelerator() && experiment.trainer.self_check {
+        let report = self_check(experiment.device, &device)?;
+        tracing::info!(
+            device = %experiment.device,
+            largest_difference = report.difference,
+            "the device agrees with the CPU"
+        );
+    }
+    Ok(device)
+}
+
+/// The experiment of the run in `path`, from its own `config.toml`; refuses if `asked` is another
+/// one.
+fn experiment_of_run(path: &Path, asked: &LoadedExperiment) -> Result<Experiment> {
+    let stored = Experiment::load(&RunDir::config_path(path), &[])?.experiment;
+    let changes = asked.differences_from(&stored);
+    if changes.is_empty() {
+        return Ok(stored);
+    }
+    Err(LearnerError::Config(format!(
+        "the run in `{}` has another configuration: {}; resume with its own `config.toml`, or \
+         start a new run with `--run-dir`",
+        path.display(),
+        changes.join("; ")
+    )))
+}

@@ -1,0 +1,43 @@
+//! The linear layer.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Device, Tensor},
+};
+use nystromformer_kernels::WeightLayout;
+
+use crate::{config::NystromformerConfig, init};
+
+/// `x W + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[inputs, outputs]`.
+    pub weight: Param<Tensor<2>>,
+    /// `[outputs]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// Fresh weights from `inputs` to `outputs` features, bias zero.
+    pub fn new(
+        config: &NystromformerConfig,
+        inputs: usize,
+        outputs: usize,
+        device: &Device,
+    ) -> Self {
+        Self {
+            weight: init::normal(config).init([inputs, outputs], device),
+            bias: init::zeros([outputs], device),
+        }
+    }
+
+    /// Transforms the last axis.
+    ///
+    /// # Shapes
+    /// - `x`: `[..., inputs]`
+    /// - output: `[..., outputs]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        nystromformer_kernels::linear(x, weight, Some(bias), WeightLayout::InputsFirst)
+    }
+}
