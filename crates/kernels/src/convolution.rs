@@ -137,7 +137,7 @@ impl Kernel for DepthwiseConvolution {
 /// Convolves `value` with one filter per head, and adds `residual`: in place if nobody else holds it.
 fn slide(value: &Heads, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
     let (head_dim, hidden_size) = (value.head_dim, value.hidden_size());
-    let taps = filter.len() / value.heads;
+    let taps = filter.len() / value.num_heads;
     let run = |output: &mut [f32], residual: Option<&Heads>, accumulate: bool| {
         let sequences = output.par_chunks_mut(value.seq_len * hidden_size).enumerate();
         sequences.for_each(|(batch, output)| {
@@ -179,7 +179,7 @@ fn slide(value: &Heads, filter: &[f32], residual: Option<FlexTensor>) -> FlexTen
         let residual = residual.take().map(Heads::new);
         let mut output = simd::room(value.batch * value.seq_len * hidden_size);
         run(&mut output, residual.as_ref(), residual.is_some());
-        return heads::from_tokens(output, [value.batch, value.heads, value.seq_len, head_dim]);
+        return heads::from_tokens(output, [value.batch, value.num_heads, value.seq_len, head_dim]);
     }
     residual.expect("the output was written over it")
 }
@@ -193,7 +193,7 @@ fn filter_gradient(value: &Heads, gradient: &Heads, taps: usize) -> Vec<f32> {
             || [taps, 1].map(|taps| Scratch::new(packed_length(value.head_dim, taps))),
             |[packed, packed_gradient], task| {
                 let (batch, first) = (task / chunks, task % chunks * CHUNK);
-                let mut output = vec![0.0; value.heads * taps];
+                let mut output = vec![0.0; value.num_heads * taps];
                 for (head, output) in output.chunks_exact_mut(taps).enumerate() {
                     pulp::Arch::new().dispatch(FilterGradient {
                         packed: packed.values(),

@@ -14,7 +14,7 @@ pub(crate) struct Heads {
     tensor: FlexTensor,
     strides: [usize; 3],
     pub(crate) batch: usize,
-    pub(crate) heads: usize,
+    pub(crate) num_heads: usize,
     pub(crate) seq_len: usize,
     pub(crate) head_dim: usize,
 }
@@ -29,10 +29,10 @@ impl Heads {
         };
         let tensor = if readable(&tensor) { tensor } else { tensor.to_contiguous() };
         let shape = tensor.layout().shape();
-        let [batch, heads, seq_len, head_dim] = std::array::from_fn(|axis| shape[axis]);
+        let [batch, num_heads, seq_len, head_dim] = std::array::from_fn(|axis| shape[axis]);
         let strides = tensor.layout().strides();
         let strides = std::array::from_fn(|axis| strides[axis] as usize);
-        Self { tensor, strides, batch, heads, seq_len, head_dim }
+        Self { tensor, strides, batch, num_heads, seq_len, head_dim }
     }
 
     /// The tensor.
@@ -42,7 +42,7 @@ impl Heads {
 
     /// Values of one token, all heads together.
     pub(crate) fn hidden_size(&self) -> usize {
-        self.heads * self.head_dim
+        self.num_heads * self.head_dim
     }
 
     /// The sequence of one head.

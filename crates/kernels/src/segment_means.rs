@@ -118,7 +118,7 @@ impl Kernel for SegmentMeans {
                 );
             },
         );
-        let shape = [tokens.batch, tokens.heads, segments.count, tokens.head_dim];
+        let shape = [tokens.batch, tokens.num_heads, segments.count, tokens.head_dim];
         (heads::from_tokens(output, shape), Vec::new())
     }
 
@@ -151,7 +151,7 @@ impl Kernel for SegmentMeans {
                 );
             },
         );
-        let shape = [gradient.batch, gradient.heads, segments.seq_len, gradient.head_dim];
+        let shape = [gradient.batch, gradient.num_heads, segments.seq_len, gradient.head_dim];
         vec![Some(heads::from_tokens(output, shape))]
     }
 }
@@ -169,7 +169,9 @@ fn average(tokens: &Heads, batch: usize, segments: Segments, segment: usize, mea
         }
     }
     let length = (end - start) as f32;
-    means.iter_mut().for_each(|mean| *mean /= length);
+    for mean in means {
+        *mean /= length;
+    }
 }
 
 /// Writes one token's share of the gradient of its segment's mean, all heads side by side.

@@ -3,7 +3,10 @@
 use pulp::{Simd, WithSimd};
 
 use super::square::{Onto, Square};
-use crate::scratch::Scratch;
+use crate::{
+    scratch::Scratch,
+    simd::{self, LANES},
+};
 
 /// The largest column sum of a matrix, and the first column that has it.
 pub(super) fn largest_column_sum(matrix: &[f32], size: usize) -> (f32, usize) {
@@ -139,18 +142,18 @@ impl WithSimd for Backward<'_> {
 
         // Z₀ = Aᵀ/scale
         square.transpose(x, 1.0, a_gradient);
-        const LANES: usize = 16; // independent sums
         let mut products = [0.0; LANES];
-        for ((x, gradient), a) in
-            x.chunks_exact_mut(LANES).zip(gradient.chunks_exact(LANES)).zip(a.chunks_exact(LANES))
-        {
+        let (x_blocks, _) = x.as_chunks_mut::<LANES>();
+        let (gradients, _) = gradient.as_chunks::<LANES>();
+        let (a_blocks, _) = a.as_chunks::<LANES>();
+        for (x, (gradient, a)) in x_blocks.iter_mut().zip(gradients.iter().zip(a_blocks)) {
             for lane in 0..LANES {
                 x[lane] += gradient[lane] / self.scale;
                 products[lane] += gradient[lane] * a[lane];
             }
         }
         square.store(x, self.output);
-        -products.iter().sum::<f32>() / (self.scale * self.scale)
+        -simd::add_lanes(products) / (self.scale * self.scale)
     }
 }
 

@@ -35,7 +35,7 @@ impl Square {
     /// The layout of `size × size` matrices.
     pub(super) fn new(size: usize) -> Self {
         let padded = size.next_multiple_of(BLOCK);
-        Self { size, padded, stride: (padded / BLOCK | 1) * BLOCK }
+        Self { size, padded, stride: ((padded / BLOCK) | 1) * BLOCK }
     }
 
     /// Values that a matrix takes.
