@@ -56,13 +56,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 /// The models whose features can be read.
 enum Model {
     MaskedLm(Box<NystromformerForMaskedLm>),
-    Encoder(Nystromformer),
+    Encoder(Box<Nystromformer>),
 }
 
 impl Model {
     fn load(folder: &Path, device: &Device) -> anyhow::Result<Self> {
         Ok(if is_bare_encoder(folder)? {
-            Self::Encoder(load_nystromformer(folder, device)?)
+            Self::Encoder(Box::new(load_nystromformer(folder, device)?))
         } else {
             Self::MaskedLm(Box::new(load_masked_lm(folder, device)?))
         })
