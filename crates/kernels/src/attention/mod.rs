@@ -133,7 +133,7 @@ impl Kernel for Attention {
 }
 
 impl Attention {
-    fn problem<'a>(self, inputs: &'a [FlexTensor]) -> Problem<'a> {
+    fn problem(self, inputs: &[FlexTensor]) -> Problem<'_> {
         let shape = inputs[0].layout().shape();
         Problem {
             batch: shape[0],
