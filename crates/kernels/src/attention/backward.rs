@@ -209,10 +209,10 @@ impl WithSimd for Part<'_> {
                         };
                         let bias = tile::rows(simd, &bias_rows[row..]);
                         let block = tile::product(simd, key.width, left, query_panel, bias);
-                        for index in 0..BLOCK {
+                        for (index, block) in block.iter().enumerate() {
                             let weight = [
-                                tile::exp2(simd, simd.sub_f32s(block[index][0], largest[0])),
-                                tile::exp2(simd, simd.sub_f32s(block[index][1], largest[1])),
+                                tile::exp2(simd, simd.sub_f32s(block[0], largest[0])),
+                                tile::exp2(simd, simd.sub_f32s(block[1], largest[1])),
                             ];
                             tile::store::<S>(&mut weights[(row + index) * lanes + first..], weight);
                         }
@@ -228,12 +228,12 @@ impl WithSimd for Part<'_> {
                             gradient_panel,
                             tile::zeros(simd),
                         );
-                        for index in 0..BLOCK {
+                        for (index, block) in block.iter().enumerate() {
                             let at = (row + index) * lanes + first;
                             let weight = tile::pair::<S>(&weights[at..]);
                             let slope = [
-                                simd.mul_f32s(weight[0], simd.sub_f32s(block[index][0], delta[0])),
-                                simd.mul_f32s(weight[1], simd.sub_f32s(block[index][1], delta[1])),
+                                simd.mul_f32s(weight[0], simd.sub_f32s(block[0], delta[0])),
+                                simd.mul_f32s(weight[1], simd.sub_f32s(block[1], delta[1])),
                             ];
                             tile::store::<S>(&mut slopes[at..], slope);
                         }
@@ -257,21 +257,14 @@ impl WithSimd for Part<'_> {
                             let right = Right { values: &right[column..], stride };
                             let block =
                                 tile::product(simd, queries.len(), left, right, tile::zeros(simd));
-                            for index in 0..BLOCK {
+                            for (index, block) in block.iter().enumerate() {
                                 if row + index == count {
                                     break;
                                 }
                                 #[expect(unsafe_code, reason = "see `Sink`")]
                                 // SAFETY: every key of every place and part belongs to one task.
                                 let target = unsafe { sink.row(to, keys.start + row + index) };
-                                tile::add_scaled(
-                                    simd,
-                                    target,
-                                    column,
-                                    block[index],
-                                    factor,
-                                    is_first,
-                                );
+                                tile::add_scaled(simd, target, column, *block, factor, is_first);
                             }
                         }
                     }
@@ -295,10 +288,10 @@ impl WithSimd for Part<'_> {
                                 depth_stride: lanes,
                             };
                             let block = tile::product(simd, count, left, right, block);
-                            for index in 0..BLOCK {
+                            for (index, block) in block.iter().enumerate() {
                                 tile::store::<S>(
                                     &mut sums[(lane + index) * stride + column..],
-                                    block[index],
+                                    *block,
                                 );
                             }
                         }

@@ -154,13 +154,10 @@ impl WithSimd for Tile<'_> {
                     };
                     let bias = tile::rows(simd, &bias_rows[row..]);
                     let block = tile::product(simd, key.width, left, right, bias);
-                    for index in 0..BLOCK {
-                        tile::store::<S>(
-                            &mut scores[(row + index) * lanes + first..],
-                            block[index],
-                        );
-                        after[0] = simd.max_f32s(after[0], block[index][0]);
-                        after[1] = simd.max_f32s(after[1], block[index][1]);
+                    for (index, block) in block.iter().enumerate() {
+                        tile::store::<S>(&mut scores[(row + index) * lanes + first..], *block);
+                        after[0] = simd.max_f32s(after[0], block[0]);
+                        after[1] = simd.max_f32s(after[1], block[1]);
                     }
                 }
                 tile::store::<S>(&mut largest[first..], after);
@@ -199,10 +196,10 @@ impl WithSimd for Tile<'_> {
                     }
                     let left = Left { values: &scores[lane..], row_stride: 1, depth_stride: lanes };
                     let block = tile::product(simd, count, left, right, block);
-                    for index in 0..BLOCK {
+                    for (index, block) in block.iter().enumerate() {
                         tile::store::<S>(
                             &mut sums[(lane + index) * value_stride + column..],
-                            block[index],
+                            *block,
                         );
                     }
                 }
@@ -268,7 +265,9 @@ fn merge(problem: &Problem<'_>, splits: usize, partial: [&[f32]; 2], whole: [&mu
             }
         }
         let inverse = total.recip();
-        output.iter_mut().for_each(|output| *output *= inverse);
+        for output in output.iter_mut() {
+            *output *= inverse;
+        }
         statistics.copy_from_slice(&[largest, inverse]);
     });
 }

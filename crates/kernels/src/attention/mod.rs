@@ -13,6 +13,11 @@
 //! backward pass computes the tiles again. Both take memory linear in queries and keys. Tasks are cut by the sizes
 //! alone and their results joined in a fixed order, so that the number of threads changes nothing.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only what inlines into `pulp`'s dispatch is compiled for its vectors"
+)]
+
 mod backward;
 mod forward;
 mod problem;
@@ -128,7 +133,7 @@ impl Kernel for Attention {
 }
 
 impl Attention {
-    fn problem<'a>(&self, inputs: &'a [FlexTensor]) -> Problem<'a> {
+    fn problem(self, inputs: &[FlexTensor]) -> Problem<'_> {
         let shape = inputs[0].layout().shape();
         Problem {
             batch: shape[0],
@@ -197,7 +202,9 @@ mod tests {
         [2, 2, 128, 128, 64, 64],
     ];
 
+    /// The same at every run: where sums cancel, rounding alone comes close to the tolerance.
     fn inputs([batch, heads, queries, keys, head_dim, value_dim]: Sizes) -> [Tensor<4>; 3] {
+        Device::flex().seed(7);
         [
             random([batch, heads, queries, head_dim]),
             random([batch, heads, keys, head_dim]),
@@ -271,6 +278,7 @@ mod tests {
         };
         let merge =
             |tensor: Tensor<4>| tensor.swap_dims(1, 2).reshape([batch, queries, heads * width]);
+        Device::flex().seed(7);
         let rows = [queries, keys, keys].map(|rows| random([batch, rows, heads * width]));
         testing::same(
             rows,
