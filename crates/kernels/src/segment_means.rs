@@ -104,7 +104,7 @@ impl Kernel for SegmentMeans {
             |(batch, output)| {
                 output.par_chunks_mut(group * hidden_size).enumerate().for_each(
                     |(index, output)| {
-                        pulp::Arch::new().dispatch(
+                        simd::vectorised(
                             #[inline(always)]
                             || {
                                 for (means, segment) in
@@ -137,7 +137,7 @@ impl Kernel for SegmentMeans {
             |(batch, output)| {
                 output.par_chunks_mut(group * hidden_size).enumerate().for_each(
                     |(index, output)| {
-                        pulp::Arch::new().dispatch(
+                        simd::vectorised(
                             #[inline(always)]
                             || {
                                 for (token, number) in
