@@ -7,7 +7,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    heads::{self, Heads},
+    heads::{self, HeadView},
     kernel::{self, Kernel},
     scratch::Scratch,
     simd,
@@ -101,7 +101,7 @@ impl Kernel for DepthwiseConvolution {
     fn forward(&self, mut inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let residual = (inputs.len() > 2).then(|| inputs.remove(2));
         let [value, filter] = kernel::take(inputs);
-        let (value, filter) = (Heads::new(value), simd::contiguous(filter));
+        let (value, filter) = (HeadView::new(value), simd::contiguous(filter));
         let output = slide(&value, simd::values(&filter), residual);
         let saved = if tracked { vec![value.into_tensor(), filter] } else { Vec::new() };
         (output, saved)
@@ -115,7 +115,7 @@ impl Kernel for DepthwiseConvolution {
     ) -> Vec<Option<FlexTensor>> {
         let [value, filter] = kernel::take(saved);
         let residual = gradient.clone();
-        let (value, gradient) = (Heads::new(value), Heads::new(gradient));
+        let (value, gradient) = (HeadView::new(value), HeadView::new(gradient));
         let taps = filter.layout().shape()[1];
         let value_gradient = wanted[0].then(|| {
             let mirrored: Vec<f32> = simd::values(&filter)
@@ -135,10 +135,10 @@ impl Kernel for DepthwiseConvolution {
 }
 
 /// Convolves `value` with one filter per head, and adds `residual`: in place if nobody else holds it.
-fn slide(value: &Heads, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
+fn slide(value: &HeadView, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
     let (head_dim, hidden_size) = (value.head_dim, value.hidden_size());
     let taps = filter.len() / value.num_heads;
-    let run = |output: &mut [f32], residual: Option<&Heads>, accumulate: bool| {
+    let run = |output: &mut [f32], residual: Option<&HeadView>, accumulate: bool| {
         let sequences = output.par_chunks_mut(value.seq_len * hidden_size).enumerate();
         sequences.for_each(|(batch, output)| {
             output.par_chunks_mut(CHUNK * hidden_size).enumerate().for_each_init(
@@ -176,7 +176,7 @@ fn slide(value: &Heads, filter: &[f32], residual: Option<FlexTensor>) -> FlexTen
     {
         run(output, None, true);
     } else {
-        let residual = residual.take().map(Heads::new);
+        let residual = residual.take().map(HeadView::new);
         let mut output = simd::room(value.batch * value.seq_len * hidden_size);
         run(&mut output, residual.as_ref(), residual.is_some());
         return heads::from_tokens(output, [value.batch, value.num_heads, value.seq_len, head_dim]);
@@ -185,7 +185,7 @@ fn slide(value: &Heads, filter: &[f32], residual: Option<FlexTensor>) -> FlexTen
 }
 
 /// `[heads, taps]`: products of the gradient with shifted values, summed over batch, positions and channels.
-fn filter_gradient(value: &Heads, gradient: &Heads, taps: usize) -> Vec<f32> {
+fn filter_gradient(value: &HeadView, gradient: &HeadView, taps: usize) -> Vec<f32> {
     let chunks = value.seq_len.div_ceil(CHUNK);
     let parts = (0..value.batch * chunks)
         .into_par_iter()

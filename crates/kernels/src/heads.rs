@@ -10,7 +10,7 @@ use crate::{rows::Rows, simd};
 
 /// A tensor to be read head by head.
 #[derive(Debug)]
-pub(crate) struct Heads {
+pub(crate) struct HeadView {
     tensor: FlexTensor,
     strides: [usize; 3],
     pub(crate) batch: usize,
@@ -19,7 +19,7 @@ pub(crate) struct Heads {
     pub(crate) head_dim: usize,
 }
 
-impl Heads {
+impl HeadView {
     /// Reads `tensor`; copies it only if rows are not consecutive values.
     pub(crate) fn new(tensor: FlexTensor) -> Self {
         let readable = |tensor: &FlexTensor| {

@@ -5,7 +5,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    heads::{self, Heads},
+    heads::{self, HeadView},
     kernel::{self, Kernel},
     simd,
 };
@@ -95,7 +95,7 @@ struct SegmentMeans(Segments);
 impl Kernel for SegmentMeans {
     fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let [tokens] = kernel::take(inputs);
-        let tokens = Heads::new(tokens);
+        let tokens = HeadView::new(tokens);
         let Self(segments) = *self;
         let hidden_size = tokens.hidden_size();
         let group = (simd::TASK / (segments.short() * hidden_size)).max(1);
@@ -104,7 +104,7 @@ impl Kernel for SegmentMeans {
             |(batch, output)| {
                 output.par_chunks_mut(group * hidden_size).enumerate().for_each(
                     |(index, output)| {
-                        pulp::Arch::new().dispatch(
+                        simd::vectorised(
                             #[inline(always)]
                             || {
                                 for (means, segment) in
@@ -128,7 +128,7 @@ impl Kernel for SegmentMeans {
         gradient: FlexTensor,
         _wanted: &[bool],
     ) -> Vec<Option<FlexTensor>> {
-        let gradient = Heads::new(gradient);
+        let gradient = HeadView::new(gradient);
         let Self(segments) = *self;
         let hidden_size = gradient.hidden_size();
         let group = (simd::TASK / hidden_size).max(1);
@@ -137,7 +137,7 @@ impl Kernel for SegmentMeans {
             |(batch, output)| {
                 output.par_chunks_mut(group * hidden_size).enumerate().for_each(
                     |(index, output)| {
-                        pulp::Arch::new().dispatch(
+                        simd::vectorised(
                             #[inline(always)]
                             || {
                                 for (token, number) in
@@ -158,7 +158,7 @@ impl Kernel for SegmentMeans {
 
 /// Writes the mean of one segment, all heads side by side.
 #[inline(always)]
-fn average(tokens: &Heads, batch: usize, segments: Segments, segment: usize, means: &mut [f32]) {
+fn average(tokens: &HeadView, batch: usize, segments: Segments, segment: usize, means: &mut [f32]) {
     let (start, end) = (segments.start(segment), segments.start(segment + 1));
     means.fill(0.0);
     for token in start..end {
@@ -176,7 +176,7 @@ fn average(tokens: &Heads, batch: usize, segments: Segments, segment: usize, mea
 
 /// Writes one token's share of the gradient of its segment's mean, all heads side by side.
 #[inline(always)]
-fn spread(gradient: &Heads, batch: usize, segments: Segments, number: usize, token: &mut [f32]) {
+fn spread(gradient: &HeadView, batch: usize, segments: Segments, number: usize, token: &mut [f32]) {
     let segment = segments.of(number);
     let length = (segments.start(segment + 1) - segments.start(segment)) as f32;
     for (head, token) in token.chunks_exact_mut(gradient.head_dim).enumerate() {

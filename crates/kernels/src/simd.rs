@@ -10,6 +10,24 @@ use rayon::prelude::*;
 /// Elements of one task: small enough to stay in a core's own cache, large enough to outweigh the hand-over.
 pub(crate) const TASK: usize = 16 * 1024;
 
+/// Runs `body` in the widest vectors of the machine.
+///
+/// A closure handed to [`pulp::Arch::dispatch`] itself is called as `FnOnce`, through a shim that a compiler is free
+/// not to inline; once a body is long it does not, and the loops are left without vectors. Called as `FnMut`, the
+/// body itself is reached, and its `#[inline(always)]` holds.
+pub(crate) fn vectorised<R>(body: impl FnMut() -> R) -> R {
+    struct Body<F>(F);
+    impl<R, F: FnMut() -> R> pulp::WithSimd for Body<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(mut self, _simd: S) -> R {
+            (self.0)()
+        }
+    }
+    pulp::Arch::new().dispatch(Body(body))
+}
+
 /// The values of a tensor in row-major order; a copy only if they do not lie so already.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }

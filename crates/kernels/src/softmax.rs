@@ -60,7 +60,7 @@ fn update_rows(mut tensor: FlexTensor, function: impl Fn(usize, &mut [f32]) + Sy
     let task = (simd::TASK / length).max(1) * length;
     simd::update(&mut tensor, |values| {
         values.par_chunks_mut(task).enumerate().for_each(|(index, values)| {
-            pulp::Arch::new().dispatch(
+            simd::vectorised(
                 #[inline(always)]
                 || {
                     for (row, values) in values.chunks_exact_mut(length).enumerate() {
