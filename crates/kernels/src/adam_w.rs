@@ -101,7 +101,6 @@ impl OptimizerBackend for Flex {
         let [mut value, mut exp_avg, mut exp_avg_sq] =
             [value, exp_avg, exp_avg_sq].map(simd::contiguous);
         let scalars = Scalars::from(step);
-        let arch = pulp::Arch::new();
         simd::update(&mut value, |value| {
             simd::update(&mut exp_avg, |exp_avg| {
                 simd::update(&mut exp_avg_sq, |exp_avg_sq| {
@@ -111,7 +110,7 @@ impl OptimizerBackend for Flex {
                         .zip(exp_avg.par_chunks_mut(simd::TASK))
                         .zip(exp_avg_sq.par_chunks_mut(simd::TASK))
                         .for_each(|(((value, gradient), exp_avg), exp_avg_sq)| {
-                            arch.dispatch(
+                            simd::vectorised(
                                 #[inline(always)]
                                 || scalars.apply(value, gradient, exp_avg, exp_avg_sq),
                             );
@@ -189,11 +188,10 @@ impl Kernel for SumOfSquares {
     fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let [x] = kernel::take(inputs);
         let x = simd::contiguous(x);
-        let arch = pulp::Arch::new();
         let parts: Vec<f64> = simd::values(&x)
             .par_chunks(simd::TASK)
             .map(|chunk| {
-                let sum = arch.dispatch(
+                let sum = simd::vectorised(
                     #[inline(always)]
                     || {
                         simd::sum(
@@ -217,7 +215,11 @@ impl Kernel for SumOfSquares {
     ) -> Vec<Option<FlexTensor>> {
         let [x] = kernel::take(saved);
         let twice = 2.0 * simd::values(&simd::contiguous(gradient))[0];
-        vec![Some(simd::map(x, |value| twice * value))]
+        vec![Some(simd::map(
+            x,
+            #[inline(always)]
+            |value| twice * value,
+        ))]
     }
 }
 

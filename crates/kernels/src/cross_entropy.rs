@@ -60,10 +60,9 @@ impl Kernel for CrossEntropy {
         let values = simd::values(&logits);
         let classes = values.len() / rows.max(1);
         let mut log_sums = vec![0.0; rows];
-        let arch = pulp::Arch::new();
         log_sums.par_iter_mut().zip(values.par_chunks(classes.max(1))).for_each(
             |(log_sum, row)| {
-                arch.dispatch(
+                simd::vectorised(
                     #[inline(always)]
                     || *log_sum = log_sum_exp(row),
                 );
@@ -89,7 +88,6 @@ impl Kernel for CrossEntropy {
         let [mut logits, log_sums] = kernel::take(saved);
         let gradient = simd::contiguous(gradient);
         let (gradient, log_sums) = (simd::values(&gradient), simd::values(&log_sums));
-        let arch = pulp::Arch::new();
         let [rows, classes] = logits.layout().shape().dims();
         if rows * classes > 0 {
             simd::update(&mut logits, |values| {
@@ -98,7 +96,7 @@ impl Kernel for CrossEntropy {
                     .zip(gradient.par_iter().zip(log_sums))
                     .zip(&self.labels)
                     .for_each(|((row, (&gradient, &log_sum)), &label)| {
-                        arch.dispatch(
+                        simd::vectorised(
                             #[inline(always)]
                             || {
                                 for value in row.iter_mut() {

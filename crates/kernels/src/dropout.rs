@@ -47,14 +47,13 @@ impl Dropout {
     fn apply(&self, mut x: FlexTensor) -> FlexTensor {
         let threshold = (self.probability * 4_294_967_296.0) as u32;
         let scale = (1.0 / (1.0 - self.probability)) as f32;
-        let arch = pulp::Arch::new();
         simd::update(&mut x, |values| {
             values.par_chunks_mut(simd::TASK).enumerate().for_each(|(task, chunk)| {
                 let first = (task * simd::TASK) as u64;
                 // Above 2³² elements the index carries into the key.
                 let [low, high] = [self.key[0], self.key[1].wrapping_add((first >> 32) as u32)];
                 let first = first as u32;
-                arch.dispatch(
+                simd::vectorised(
                     #[inline(always)]
                     || {
                         for (offset, value) in chunk.iter_mut().enumerate() {

@@ -115,9 +115,8 @@ impl Kernel for Embed {
         };
         let mut output = simd::room(tokens * columns);
         let task_tokens = (simd::TASK / columns.max(1)).max(1);
-        let arch = pulp::Arch::new();
         output.par_chunks_mut(task_tokens * columns).enumerate().for_each(|(task, output)| {
-            arch.dispatch(
+            simd::vectorised(
                 #[inline(always)]
                 || {
                     for (offset, output) in output.chunks_exact_mut(columns).enumerate() {
@@ -187,9 +186,8 @@ fn scatter(
     }
 
     let mut table = simd::room(count * columns);
-    let arch = pulp::Arch::new();
     table.par_chunks_mut(TASK_ROWS * columns).enumerate().for_each(|(task, table)| {
-        arch.dispatch(
+        simd::vectorised(
             #[inline(always)]
             || {
                 for (offset, sum) in table.chunks_exact_mut(columns).enumerate() {

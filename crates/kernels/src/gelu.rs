@@ -46,8 +46,16 @@ impl Kernel for Gelu {
         let [x] = kernel::take(inputs);
         let saved = if tracked { vec![x.clone()] } else { Vec::new() };
         let output = match self {
-            Self::Exact => simd::map(x, |x| x * normal(x).0),
-            Self::Tanh => simd::map(x, |x| x * logistic(x).0),
+            Self::Exact => simd::map(
+                x,
+                #[inline(always)]
+                |x| x * normal(x).0,
+            ),
+            Self::Tanh => simd::map(
+                x,
+                #[inline(always)]
+                |x| x * logistic(x).0,
+            ),
         };
         (output, saved)
     }
@@ -60,14 +68,24 @@ impl Kernel for Gelu {
     ) -> Vec<Option<FlexTensor>> {
         let [x] = kernel::take(saved);
         let gradient = match self {
-            Self::Exact => simd::zip(x, gradient, |x, gradient| {
-                let (cumulative, density) = normal(x);
-                gradient * x.mul_add(density, cumulative)
-            }),
-            Self::Tanh => simd::zip(x, gradient, |x, gradient| {
-                let (sigma, slope) = logistic(x);
-                gradient * (x * slope).mul_add(sigma * (1.0 - sigma), sigma)
-            }),
+            Self::Exact => simd::zip(
+                x,
+                gradient,
+                #[inline(always)]
+                |x, gradient| {
+                    let (cumulative, density) = normal(x);
+                    gradient * x.mul_add(density, cumulative)
+                },
+            ),
+            Self::Tanh => simd::zip(
+                x,
+                gradient,
+                #[inline(always)]
+                |x, gradient| {
+                    let (sigma, slope) = logistic(x);
+                    gradient * (x * slope).mul_add(sigma * (1.0 - sigma), sigma)
+                },
+            ),
         };
         vec![Some(gradient)]
     }

@@ -70,7 +70,6 @@ impl Kernel for LayerNorm {
         let mut output = simd::room(source.len());
         let mut normalised = simd::room(source.len());
         let mut inverse_deviation = simd::room(rows);
-        let arch = pulp::Arch::new();
         let residual = residual.as_ref().map(simd::values);
         output
             .par_chunks_mut(task_rows * columns)
@@ -81,7 +80,7 @@ impl Kernel for LayerNorm {
                 let first = task * task_rows * columns;
                 let source = &source[first..first + output.len()];
                 let residual = residual.map(|residual| &residual[first..first + output.len()]);
-                arch.dispatch(
+                simd::vectorised(
                     #[inline(always)]
                     || {
                         for (row, inverse_deviation) in inverse_deviation.iter_mut().enumerate() {
@@ -129,7 +128,6 @@ impl Kernel for LayerNorm {
             (simd::values(&normalised), simd::values(&inverse_deviation));
         let task_rows = task_rows(columns);
         let mut output = simd::room(source.len());
-        let arch = pulp::Arch::new();
         // Each task also sums up its rows' gradients of weight and bias, one after the other in one vector.
         let parts = output
             .par_chunks_mut(task_rows * columns)
@@ -139,7 +137,7 @@ impl Kernel for LayerNorm {
             .map(|(((output, gradient), normalised), inverse_deviation)| {
                 let mut sums = vec![0.0; 2 * columns];
                 let (weight_sums, bias_sums) = sums.split_at_mut(columns);
-                arch.dispatch(
+                simd::vectorised(
                     #[inline(always)]
                     || {
                         for (row, &inverse_deviation) in inverse_deviation.iter().enumerate() {

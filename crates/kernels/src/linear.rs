@@ -196,12 +196,11 @@ fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
 
 /// The sum over rows.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let arch = pulp::Arch::new();
     let parts = values
         .par_chunks((simd::TASK / columns).max(1) * columns)
         .map(|rows| {
             let mut sums = vec![0.0; columns];
-            arch.dispatch(
+            simd::vectorised(
                 #[inline(always)]
                 || {
                     for row in rows.chunks_exact(columns) {

@@ -1,7 +1,8 @@
 //! Elementwise passes over all cores, in the widest vectors of the machine at hand.
 //!
 //! Loops are written plainly and compiled once for each instruction set ([`pulp`] picks one at run time), so that
-//! the compiler vectorises them. What they call must inline into them: hence `#[inline(always)]` on scalar functions.
+//! the compiler vectorises them. What they call must inline into them, or it runs as scalar code without the machine's
+//! instructions: hence `#[inline(always)]` on scalar functions, and on every closure handed to [`map`] and [`zip`].
 
 use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
@@ -74,11 +75,10 @@ pub(crate) fn update(x: &mut FlexTensor, write: impl FnOnce(&mut [f32])) {
 
 /// Applies `function` to every element, in place if nobody else holds the tensor.
 pub(crate) fn map(mut x: FlexTensor, function: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
-    let arch = pulp::Arch::new();
     if x.is_unique() {
         update(&mut x, |values| {
             values.par_chunks_mut(TASK).for_each(|chunk| {
-                arch.dispatch(
+                vectorised(
                     #[inline(always)]
                     || chunk.iter_mut().for_each(|value| *value = function(*value)),
                 );
@@ -90,7 +90,7 @@ pub(crate) fn map(mut x: FlexTensor, function: impl Fn(f32) -> f32 + Sync) -> Fl
     let source = values(&x);
     let mut output = room(source.len());
     output.par_chunks_mut(TASK).zip(source.par_chunks(TASK)).for_each(|(output, source)| {
-        arch.dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for (output, &value) in output.iter_mut().zip(source) {
@@ -109,10 +109,9 @@ pub(crate) fn zip(
     function: impl Fn(f32, f32) -> f32 + Sync,
 ) -> FlexTensor {
     let left = contiguous(left);
-    let arch = pulp::Arch::new();
     update(&mut right, |right| {
         right.par_chunks_mut(TASK).zip(values(&left).par_chunks(TASK)).for_each(|(right, left)| {
-            arch.dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for (right, &left) in right.iter_mut().zip(left) {

@@ -208,10 +208,10 @@ fn a_training_that_no_memory_will_hold_exits_with_six_before_it_starts() {
 fn memory_that_is_refused_exits_with_six() {
     let mut shell = command("sh");
     shell.args(["-c", "ulimit -v 8000000 && exec \"$@\"", "sh", BENCH]);
-    // Scores of 2^17 by 2^17: 64 GiB.
-    shell.args(["attention", "--kind", "softmax", "--seq-len", "131072", "--heads", "1"]);
+    // Queries of 2^26 tokens by 64 features: 16 GiB.
+    shell.args(["attention", "--kind", "nystrom", "--seq-len", "67108864", "--heads", "1"]);
     let message = finish(shell).refused(6);
-    assert_contains(&message, &["`68719476736` bytes of memory", "--dry-run"]);
+    assert_contains(&message, &["`17179869184` bytes of memory", "--dry-run"]);
 }
 
 #[test]
