@@ -3,7 +3,8 @@
 use clap::ValueEnum;
 use nystromformer::NystromformerConfig;
 
-/// A workload. Names and shapes are those of the PyTorch peer that the project is measured against.
+/// A workload. Names and shapes are those of the PyTorch peer that the project is measured against, where not said
+/// otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
     /// Masked-LM training step of a BERT-base-sized model, 4 × 512 tokens.
@@ -21,6 +22,9 @@ pub enum Workload {
     /// Classification training step of the Long Range Arena's model, 16 × 4096 tokens.
     #[value(name = "lra-4096")]
     Lra4096,
+    /// Classification training step of the Long Range Arena's model, 1 × 262144 tokens: longer than the peer goes.
+    #[value(name = "lra-262144")]
+    Lra262144,
     /// Forward pass of a BERT-base-sized model with logits everywhere, 1 × 512 tokens.
     #[value(name = "infer-base-512")]
     InferBase512,
@@ -92,6 +96,7 @@ impl Workload {
             Self::MlmSmall512 => (small, Work::MaskedLmTraining, 8, 512),
             Self::Lra2048 => (lra, Work::ClassificationTraining, 32, 2048),
             Self::Lra4096 => (lra, Work::ClassificationTraining, 16, 4096),
+            Self::Lra262144 => (lra, Work::ClassificationTraining, 1, 262_144),
             Self::InferBase512 => (base, Work::MaskedLmInference, 1, 512),
             Self::InferBase4096 => (base, Work::MaskedLmInference, 1, 4096),
         };

@@ -7,7 +7,7 @@ use burn::{
 use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
     attention::{
-        nystrom::{NystromFactors, NystromOptions},
+        nystrom::{NystromFactors, NystromOptions, nystrom_attention},
         softmax::softmax_attention,
     },
 };
@@ -107,7 +107,11 @@ proptest! {
         let options = NystromOptions {
             num_landmarks: seq_len, pinv_iterations: 24, pinv_init: PinvInit::Exact,
         };
-        let approximate = NystromFactors::new(query, key, None, options).apply(value);
+        let factors = NystromFactors::new(query.clone(), key.clone(), None, options);
+        let approximate = factors.apply(value.clone());
+        // The fused path is the product of the factors.
+        let fused = nystrom_attention(query, key, value, None, options);
+        prop_assert!(distance(fused, approximate.clone()) < 1e-5);
         let error = distance(approximate, exact);
         prop_assert!(error < 5e-3, "differs by {error:e}");
     }
