@@ -35,6 +35,9 @@ pub struct AdamWStep {
 ///
 /// # Shapes
 /// - all: `[length]`
+///
+/// # Panics
+/// If a tensor records gradients, or lengths differ.
 pub fn adam_w(
     step: AdamWStep,
     value: Tensor<1>,
@@ -42,7 +45,12 @@ pub fn adam_w(
     exp_avg: Tensor<1>,
     exp_avg_sq: Tensor<1>,
 ) -> [Tensor<1>; 3] {
-    if !kernel::runs_on(&value) || !kernel::runs_on(&gradient) {
+    let all = [&value, &gradient, &exp_avg, &exp_avg_sq];
+    for tensor in all {
+        assert!(!tensor.device().is_autodiff(), "an optimizer's step is not recorded");
+        assert_eq!(tensor.dims(), value.dims(), "moments and gradient are those of the parameter");
+    }
+    if !all.into_iter().all(|tensor| kernel::runs_on(tensor)) {
         return composed(step, value, gradient, exp_avg, exp_avg_sq);
     }
     let (value, exp_avg, exp_avg_sq) = Dispatch::adam_w(
@@ -98,8 +106,7 @@ impl OptimizerBackend for Flex {
         step: AdamWStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let gradient = simd::contiguous(gradient);
-        let [mut value, mut exp_avg, mut exp_avg_sq] =
-            [value, exp_avg, exp_avg_sq].map(simd::contiguous);
+        let [mut value, mut exp_avg, mut exp_avg_sq] = [value, exp_avg, exp_avg_sq];
         let scalars = Scalars::from(step);
         simd::update(&mut value, |value| {
             simd::update(&mut exp_avg, |exp_avg| {
@@ -173,7 +180,7 @@ impl Scalars {
 
 /// The sum of the squares of all elements, as a tensor of one.
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
-    // Along the last axis first, so that rounding grows with the length of the axes and not of the tensor.
+    // Composed, along the last axis first, so that rounding grows with the length of the axes and not of the tensor.
     if kernel::runs_on(&x) {
         kernel::run_1(SumOfSquares, x)
     } else {

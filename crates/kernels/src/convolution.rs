@@ -27,6 +27,13 @@ pub fn depthwise_convolution(
     filter: Tensor<2>,
     residual: Option<Tensor<4>>,
 ) -> Tensor<4> {
+    let [_, heads, _, _] = value.dims();
+    let [filters, taps] = filter.dims();
+    assert_eq!(filters, heads, "one filter per head");
+    assert_eq!(taps % 2, 1, "a filter has a middle");
+    if let Some(residual) = &residual {
+        assert_eq!(residual.dims(), value.dims(), "the residual is added value by value");
+    }
     match residual {
         _ if !kernel::runs_on(&value) => composed(value, filter, residual),
         Some(residual) => kernel::run_3(DepthwiseConvolution, (value, filter, residual)),
@@ -208,8 +215,8 @@ fn filter_gradient(value: &HeadView, gradient: &HeadView, taps: usize) -> Vec<f3
                 output
             },
         )
-        .collect();
-    simd::sum_in_order(parts)
+        .collect::<Vec<_>>();
+    simd::sum_in_order(&parts, value.num_heads * taps)
 }
 
 #[cfg(test)]

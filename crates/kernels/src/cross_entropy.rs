@@ -22,7 +22,8 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     if !kernel::runs_on(&logits) {
         return composed(logits, labels);
     }
-    let [_, classes] = logits.dims();
+    let [rows, classes] = logits.dims();
+    assert_eq!(labels.dims(), [rows], "one label per row");
     let labels: Vec<usize> = labels
         .try_into_vec_as::<i64>()
         .expect("labels lie in the CPU's memory")

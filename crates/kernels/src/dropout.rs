@@ -32,9 +32,7 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
 /// The same by Burn's elementary operations.
 fn composed<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     let keep = Distribution::Bernoulli(1.0 - probability);
-    let mask = Tensor::random(x.dims(), keep, &x.device().inner());
-    let mask = Tensor::from_inner(mask.mul_scalar(1.0 / (1.0 - probability)));
-    x * mask
+    x.clone() * x.random_like(keep).mul_scalar(1.0 / (1.0 - probability))
 }
 
 #[derive(Debug)]
@@ -59,7 +57,8 @@ impl Dropout {
                         for (offset, value) in chunk.iter_mut().enumerate() {
                             let index = first.wrapping_add(offset as u32);
                             let keep = hash(index, low, high) >= threshold;
-                            *value = if keep { *value * scale } else { 0.0 };
+                            // A product, so that what is not a number stays so.
+                            *value *= if keep { scale } else { 0.0 };
                         }
                     },
                 );

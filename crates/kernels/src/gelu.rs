@@ -83,7 +83,8 @@ impl Kernel for Gelu {
                 #[inline(always)]
                 |x, gradient| {
                     let (sigma, slope) = logistic(x);
-                    gradient * (x * slope).mul_add(sigma * (1.0 - sigma), sigma)
+                    // The flat tail first: it tames a slope that grows with x².
+                    gradient * x.mul_add(sigma * (1.0 - sigma) * slope, sigma)
                 },
             ),
         };

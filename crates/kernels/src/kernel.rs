@@ -1,5 +1,5 @@
 //! The seam between a kernel and Burn: a [`Kernel`] is an operation on raw CPU tensors with its derivative, and
-//! [`run`] makes it an operation on [`Tensor`]s.
+//! `run_1`, `run_2` … make it an operation on [`Tensor`]s.
 
 use std::{fmt::Debug, sync::Arc};
 

@@ -21,6 +21,11 @@ pub fn layer_norm<const D: usize>(
     bias: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
+    let hidden_size = x.dims()[D - 1];
+    assert_eq!([weight.dims(), bias.dims()], [[hidden_size]; 2], "one weight and bias per column");
+    if let Some(residual) = &residual {
+        assert_eq!(residual.dims(), x.dims(), "the residual is added value by value");
+    }
     if !kernel::runs_on(&x) {
         return composed(x, residual, weight, bias, epsilon);
     }
@@ -129,7 +134,7 @@ impl Kernel for LayerNorm {
         let task_rows = task_rows(columns);
         let mut output = simd::room(source.len());
         // Each task also sums up its rows' gradients of weight and bias, one after the other in one vector.
-        let parts = output
+        let parts: Vec<_> = output
             .par_chunks_mut(task_rows * columns)
             .zip(source.par_chunks(task_rows * columns))
             .zip(normalised.par_chunks(task_rows * columns))
@@ -157,7 +162,7 @@ impl Kernel for LayerNorm {
                 sums
             })
             .collect();
-        let mut weight_sums = simd::sum_in_order(parts);
+        let mut weight_sums = simd::sum_in_order(&parts, 2 * columns);
         let bias_sums = weight_sums.split_off(columns);
         let x = simd::tensor(output, gradient.layout().shape().clone());
         let residual = wanted.get(3).is_some_and(|&wanted| wanted).then(|| x.clone());

@@ -1,6 +1,6 @@
 //! The operations that a Nyströmformer spends its time in, fused for the CPU.
 //!
-//! Every function takes and returns Burn tensors and is differentiable. On the CPU device (`flex`) in `f32` it runs
+//! Every function takes and returns Burn tensors, and all but the optimizer's are differentiable. On the CPU device (`flex`) in `f32` it runs
 //! one hand-written kernel, over all cores; on any other device, and in other precisions, it is composed of Burn's
 //! own operations. A caller never knows which of the two ran, and both are tested against each other.
 //!

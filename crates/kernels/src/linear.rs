@@ -32,6 +32,15 @@ pub fn linear<const D: usize>(
     bias: Option<Tensor<1>>,
     layout: WeightLayout,
 ) -> Tensor<D> {
+    let [first, second] = weight.dims();
+    let (inputs, outputs) = match layout {
+        WeightLayout::InputsFirst => (first, second),
+        WeightLayout::OutputsFirst => (second, first),
+    };
+    assert_eq!(x.dims()[D - 1], inputs, "the weight takes what the input has");
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [outputs], "one bias per output");
+    }
     if !kernel::runs_on(&x) {
         return composed(x, weight, bias, layout);
     }
@@ -60,7 +69,7 @@ struct Linear {
     layout: WeightLayout,
 }
 
-/// Rows that one task sums up in a gradient over all rows. Fixed, so that sums do not depend on the number of
+/// Rows that one task sums up in the gradient of a small weight. Fixed, so that sums do not depend on the number of
 /// threads.
 const ROWS: usize = 4096;
 
@@ -75,7 +84,7 @@ struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        debug_assert_eq!(values.len(), rows * columns);
+        assert_eq!(values.len(), rows * columns, "a matrix has rows · columns values");
         Self { values, rows, columns, transposed: false }
     }
 
@@ -191,13 +200,15 @@ fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
             part
         })
         .collect();
-    simd::sum_in_order(parts)
+    simd::sum_in_order(&parts, size)
 }
 
 /// The sum over rows.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    let parts = values
-        .par_chunks((simd::TASK / columns).max(1) * columns)
+    // At least as many rows as keep the parts small beside what they sum up.
+    let task_rows = (simd::TASK / columns.max(1)).max(256);
+    let parts: Vec<_> = values
+        .par_chunks(task_rows * columns.max(1))
         .map(|rows| {
             let mut sums = vec![0.0; columns];
             simd::vectorised(
@@ -213,7 +224,7 @@ fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
             sums
         })
         .collect();
-    simd::sum_in_order(parts)
+    simd::sum_in_order(&parts, columns)
 }
 
 impl Linear {

@@ -22,6 +22,9 @@ pub enum PinvScale {
     OfTheBatch,
 }
 
+/// Beyond this size the matrices of one inverse leave a core's own cache, and Burn's blocked products are faster.
+const LARGEST: usize = 256;
+
 /// The least divisor: only an all-zero matrix is near, and it must give 0, not 0/0.
 const LEAST_SCALE: f32 = 1e-12;
 
@@ -33,7 +36,9 @@ const LEAST_SCALE: f32 = 1e-12;
 /// # Shapes
 /// - `matrices`, output: `[batch, heads, size, size]`, rows sum to 1 or are zero
 pub fn iterative_pinv(matrices: Tensor<4>, iterations: usize, scale: PinvScale) -> Tensor<4> {
-    if kernel::runs_on(&matrices) {
+    let [_, _, rows, columns] = matrices.dims();
+    assert_eq!(rows, columns, "only a square matrix of landmarks is inverted");
+    if kernel::runs_on(&matrices) && rows <= LARGEST {
         kernel::run_1(IterativePinv { iterations, scale }, matrices)
     } else {
         composed(matrices, iterations, scale)
@@ -86,8 +91,10 @@ impl IterativePinv {
             let larger = |left: Scale, right: &Scale| {
                 if right.sum > left.sum || right.sum.is_nan() { *right } else { left }
             };
-            let largest = scales[1..].iter().fold(scales[0], larger);
-            scales.fill(largest);
+            if let Some(largest) = scales.iter().copied().reduce(|left, right| larger(left, &right))
+            {
+                scales.fill(largest);
+            }
         }
         scales
     }

@@ -44,15 +44,20 @@ pub(crate) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// Room for `length` values, whose content is arbitrary until written.
+/// Room for `length` values, all of which the caller writes before anything reads them. In this crate's tests and in debug
+/// builds it is filled with NaN, so that a value that was left out is noticed.
 #[expect(
     unsafe_code,
     clippy::uninit_vec,
     reason = "zeroing would cost every kernel a pass over memory"
 )]
 pub(crate) fn room(length: usize) -> Vec<f32> {
+    if cfg!(any(test, debug_assertions)) {
+        return vec![f32::NAN; length];
+    }
     let mut values = Vec::with_capacity(length);
-    // SAFETY: any bit pattern is an `f32`, and kernels write every value before they hand the tensor out.
+    // SAFETY: the capacity is there, an `f32` needs no drop, and nothing reads a value before a kernel wrote it:
+    // every kernel checks its inputs' shapes and then covers its whole output.
     unsafe { values.set_len(length) };
     values
 }
@@ -64,10 +69,14 @@ pub(crate) fn update(x: &mut FlexTensor, write: impl FnOnce(&mut [f32])) {
     if covers_its_storage && let Some(values) = x.try_storage_mut::<f32>() {
         return write(values);
     }
-    let own = contiguous(x.clone());
-    let mut copy = room(values(&own).len());
+    if !x.is_contiguous() {
+        *x = x.to_contiguous(); // a copy that nobody else holds
+        return update(x, write);
+    }
+    let own = values(x);
+    let mut copy = room(own.len());
     copy.par_chunks_mut(TASK)
-        .zip(values(&own).par_chunks(TASK))
+        .zip(own.par_chunks(TASK))
         .for_each(|(copy, own)| copy.copy_from_slice(own));
     write(&mut copy);
     *x = tensor(copy, x.layout().shape().clone());
@@ -156,15 +165,16 @@ pub(crate) fn add_lanes(mut lanes: [f32; LANES]) -> f32 {
     lanes[0]
 }
 
-/// The elementwise sum of parts of one length, the first part first: the same whichever task finished first.
-pub(crate) fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {
-    let mut parts = parts.into_iter();
-    let mut total = parts.next().unwrap_or_default();
-    for part in parts {
-        for (total, value) in total.iter_mut().zip(part) {
-            *total += value;
+/// The elementwise sum of parts of `length` values, the first part first: the same whichever task finished first.
+pub(crate) fn sum_in_order(parts: &[Vec<f32>], length: usize) -> Vec<f32> {
+    let mut total = vec![0.0; length];
+    total.par_chunks_mut(TASK).enumerate().for_each(|(task, total)| {
+        for part in parts {
+            for (total, value) in total.iter_mut().zip(&part[task * TASK..]) {
+                *total += value;
+            }
         }
-    }
+    });
     total
 }
 

@@ -53,6 +53,12 @@ pub fn attention(
     key_bias: Option<Tensor<4>>,
     scale: f64,
 ) -> Tensor<4> {
+    let ([batch, heads, _, head_dim], [_, _, keys, _]) = (query.dims(), key.dims());
+    assert_eq!(key.dims(), [batch, heads, keys, head_dim], "keys fit the queries");
+    assert_eq!(value.dims()[..3], [batch, heads, keys], "one value per key");
+    if let Some(key_bias) = &key_bias {
+        assert_eq!(key_bias.dims(), [batch, 1, 1, keys], "one bias per key");
+    }
     if !kernel::runs_on(&query) {
         return composed(query, key, value, key_bias, scale);
     }

@@ -2,7 +2,7 @@
 //!
 //! `softmax(Q Kᵀ/√d) V ≈ K1 · (Z · (K3 · V))` with `K1 = softmax(Q K̃ᵀ/√d)`, `A = softmax(Q̃ K̃ᵀ/√d)`,
 //! `K3 = softmax(Q̃ Kᵀ/√d)` and `Z ≈ A⁺`, where Q̃ and K̃ are landmarks. Associating from the right keeps every
-//! intermediate at `landmarks × head_dim` but the two kernels themselves.
+//! intermediate at `landmarks × head_dim` but kernels 1 and 3 themselves, which only the diagnosis holds.
 
 use burn::tensor::Tensor;
 use nystromformer_kernels::{attention, softmax};

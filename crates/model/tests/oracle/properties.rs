@@ -7,6 +7,7 @@ use burn::{
 use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
     attention::{
+        Padding,
         nystrom::{NystromFactors, NystromOptions, nystrom_attention},
         softmax::softmax_attention,
     },
@@ -61,6 +62,27 @@ fn logits(
 fn distance<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> f32 {
     let scale = right.clone().abs().max().into_scalar::<f32>();
     (left - right).abs().max().into_scalar::<f32>() / scale
+}
+
+/// Padding left, right, in between, more landmarks than tokens, and nothing but padding.
+#[test]
+fn the_fused_attention_is_the_product_of_the_factors() {
+    let device = device();
+    device.seed(5);
+    let config = model(AttentionKind::Nystrom, 4, &device).config().clone();
+    let masks = [[1; 9], [0, 0, 0, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1, 0, 0]];
+    let short = [[1, 0, 1, 0, 1, 1, 0, 1, 1], [0, 0, 1, 1, 0, 0, 0, 0, 0], [0; 9]];
+    let mask = Tensor::<2, Int>::from_ints([masks, short].concat().as_slice(), &device);
+    let padding = Padding::new(mask, &config);
+    let random = || Tensor::<4>::random([6, 3, 9, 4], Distribution::Normal(0.0, 1.0), &device);
+    let (query, key, value) = (random(), random(), random());
+    let options =
+        NystromOptions { num_landmarks: 4, pinv_iterations: 6, pinv_init: PinvInit::Exact };
+    let factors = NystromFactors::new(query.clone(), key.clone(), Some(&padding), options);
+    let product = factors.apply(value.clone());
+    let fused = nystrom_attention(query, key, value, Some(&padding), options);
+    let error = distance(fused, product);
+    assert!(error < 1e-5, "differs by {error:e}");
 }
 
 proptest! {
