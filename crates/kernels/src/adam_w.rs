@@ -50,7 +50,7 @@ pub fn adam_w(
         assert!(!tensor.device().is_autodiff(), "an optimizer's step is not recorded");
         assert_eq!(tensor.dims(), value.dims(), "moments and gradient are those of the parameter");
     }
-    if !all.into_iter().all(|tensor| kernel::runs_on(tensor)) {
+    if !all.into_iter().all(kernel::runs_on) {
         return composed(step, value, gradient, exp_avg, exp_avg_sq);
     }
     let (value, exp_avg, exp_avg_sq) = Dispatch::adam_w(
