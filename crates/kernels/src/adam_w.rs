@@ -247,12 +247,8 @@ mod tests {
 
     #[test]
     fn equals_the_composed_path() {
-        let state = || {
-            let [value, gradient, exp_avg, exp_avg_sq] =
-                std::array::from_fn(|_| random([40_001]).inner());
-            (value, gradient, exp_avg, exp_avg_sq.square())
-        };
-        let (value, gradient, exp_avg, exp_avg_sq) = state();
+        let [value, gradient, exp_avg, root] = std::array::from_fn(|_| random([40_001]).inner());
+        let exp_avg_sq = root.square();
         let ours =
             adam_w(STEP, value.clone(), gradient.clone(), exp_avg.clone(), exp_avg_sq.clone());
         let before = value.clone().into_data();

@@ -116,17 +116,7 @@ impl Kernel for CrossEntropy {
 /// `ln Σ exp`, NaN if any value is.
 #[inline(always)]
 fn log_sum_exp(row: &[f32]) -> f32 {
-    let (blocks, rest) = row.as_chunks::<{ simd::LANES }>();
-    let mut lanes = [f32::NEG_INFINITY; simd::LANES];
-    for block in blocks {
-        for (lane, &value) in lanes.iter_mut().zip(block) {
-            *lane = if value > *lane { value } else { *lane };
-        }
-    }
-    for (lane, &value) in lanes.iter_mut().zip(rest) {
-        *lane = if value > *lane { value } else { *lane };
-    }
-    let maximum = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let maximum = simd::largest(row);
     let sum = simd::sum(
         row,
         #[inline(always)]

@@ -22,12 +22,7 @@ pub(crate) struct HeadView {
 impl HeadView {
     /// Reads `tensor`; copies it only if rows are not consecutive values.
     pub(crate) fn new(tensor: FlexTensor) -> Self {
-        let readable = |tensor: &FlexTensor| {
-            let strides = tensor.layout().strides();
-            let row = tensor.layout().shape()[3] == 1 || strides[3] == 1;
-            row && strides.iter().all(|stride| *stride >= 0)
-        };
-        let tensor = if readable(&tensor) { tensor } else { tensor.to_contiguous() };
+        let tensor = readable(tensor);
         let shape = tensor.layout().shape();
         let [batch, num_heads, seq_len, head_dim] = std::array::from_fn(|axis| shape[axis]);
         let strides = tensor.layout().strides();
@@ -56,6 +51,15 @@ impl HeadView {
             width: self.head_dim,
         }
     }
+}
+
+/// The tensor, copied only if its rows are not consecutive values, or an axis runs backwards.
+pub(crate) fn readable(tensor: FlexTensor) -> FlexTensor {
+    let layout = tensor.layout();
+    let strides = layout.strides();
+    let is_readable =
+        strides.iter().all(|&stride| stride >= 0) && (strides[3] == 1 || layout.shape()[3] == 1);
+    if is_readable { tensor } else { tensor.to_contiguous() }
 }
 
 /// The view `[batch, heads, seq_len, head_dim]` of values `[batch, seq_len, heads, head_dim]`.

@@ -99,24 +99,11 @@ impl Kernel for SegmentMeans {
         let Self(segments) = *self;
         let hidden_size = tokens.hidden_size();
         let group = (simd::TASK / (segments.short() * hidden_size)).max(1);
-        let mut output = simd::room(tokens.batch * segments.count * hidden_size);
-        output.par_chunks_mut(segments.count * hidden_size).enumerate().for_each(
-            |(batch, output)| {
-                output.par_chunks_mut(group * hidden_size).enumerate().for_each(
-                    |(index, output)| {
-                        simd::vectorised(
-                            #[inline(always)]
-                            || {
-                                for (means, segment) in
-                                    output.chunks_exact_mut(hidden_size).zip(index * group..)
-                                {
-                                    average(&tokens, batch, segments, segment, means);
-                                }
-                            },
-                        );
-                    },
-                );
-            },
+        let output = rows(
+            [tokens.batch, segments.count, hidden_size],
+            group,
+            #[inline(always)]
+            |batch, segment, means| average(&tokens, batch, segments, segment, means),
         );
         let shape = [tokens.batch, tokens.num_heads, segments.count, tokens.head_dim];
         (heads::from_tokens(output, shape), Vec::new())
@@ -132,28 +119,37 @@ impl Kernel for SegmentMeans {
         let Self(segments) = *self;
         let hidden_size = gradient.hidden_size();
         let group = (simd::TASK / hidden_size).max(1);
-        let mut output = simd::room(gradient.batch * segments.seq_len * hidden_size);
-        output.par_chunks_mut(segments.seq_len * hidden_size).enumerate().for_each(
-            |(batch, output)| {
-                output.par_chunks_mut(group * hidden_size).enumerate().for_each(
-                    |(index, output)| {
-                        simd::vectorised(
-                            #[inline(always)]
-                            || {
-                                for (token, number) in
-                                    output.chunks_exact_mut(hidden_size).zip(index * group..)
-                                {
-                                    spread(&gradient, batch, segments, number, token);
-                                }
-                            },
-                        );
-                    },
-                );
-            },
+        let output = rows(
+            [gradient.batch, segments.seq_len, hidden_size],
+            group,
+            #[inline(always)]
+            |batch, number, token| spread(&gradient, batch, segments, number, token),
         );
         let shape = [gradient.batch, gradient.num_heads, segments.seq_len, gradient.head_dim];
         vec![Some(heads::from_tokens(output, shape))]
     }
+}
+
+/// The values `[batch, count, hidden_size]`, of which `write` writes each row, `group` rows in a task.
+fn rows(
+    [batch, count, hidden_size]: [usize; 3],
+    group: usize,
+    write: impl Fn(usize, usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut output = simd::room(batch * count * hidden_size);
+    output.par_chunks_mut(count * hidden_size).enumerate().for_each(|(batch, output)| {
+        output.par_chunks_mut(group * hidden_size).enumerate().for_each(|(index, output)| {
+            simd::vectorised(
+                #[inline(always)]
+                || {
+                    for (row, number) in output.chunks_exact_mut(hidden_size).zip(index * group..) {
+                        write(batch, number, row);
+                    }
+                },
+            );
+        });
+    });
+    output
 }
 
 /// Writes the mean of one segment, all heads side by side.

@@ -152,6 +152,30 @@ pub(crate) fn sum(values: &[f32], function: impl Fn(f32) -> f32) -> f32 {
     add_lanes(lanes)
 }
 
+/// The largest of `values`, or −∞. A NaN is passed over: it reaches the row's sum anyway.
+#[inline(always)]
+pub(crate) fn largest(values: &[f32]) -> f32 {
+    #[inline(always)]
+    fn larger(left: f32, right: f32) -> f32 {
+        if right > left { right } else { left }
+    }
+    let (blocks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for block in blocks {
+        for (lane, &value) in lanes.iter_mut().zip(block) {
+            *lane = larger(*lane, value);
+        }
+    }
+    for (lane, &value) in lanes.iter_mut().zip(rest) {
+        *lane = larger(*lane, value);
+    }
+    let mut largest = f32::NEG_INFINITY;
+    for lane in lanes {
+        largest = larger(largest, lane);
+    }
+    largest
+}
+
 /// The sum of all lanes, by halves.
 #[inline(always)]
 pub(crate) fn add_lanes(mut lanes: [f32; LANES]) -> f32 {

@@ -76,21 +76,7 @@ fn update_rows(mut tensor: FlexTensor, function: impl Fn(usize, &mut [f32]) + Sy
 /// `x ← softmax(x)`.
 #[inline(always)]
 fn normalise(x: &mut [f32]) {
-    let (blocks, rest) = x.as_chunks::<LANES>();
-    let mut largest = [f32::NEG_INFINITY; LANES];
-    for block in blocks {
-        for (largest, value) in largest.iter_mut().zip(block) {
-            *largest = larger(*largest, *value);
-        }
-    }
-    for (largest, value) in largest.iter_mut().zip(rest) {
-        *largest = larger(*largest, *value);
-    }
-    let mut shift = f32::NEG_INFINITY;
-    for value in largest {
-        shift = larger(shift, value);
-    }
-
+    let shift = simd::largest(x);
     let (blocks, rest) = x.as_chunks_mut::<LANES>();
     let mut sums = [0.0; LANES];
     for block in blocks {
@@ -107,12 +93,6 @@ fn normalise(x: &mut [f32]) {
     for value in x {
         *value *= factor;
     }
-}
-
-/// The larger number. A NaN on the right is passed over: it reaches the row's sum anyway.
-#[inline(always)]
-fn larger(left: f32, right: f32) -> f32 {
-    if right > left { right } else { left }
 }
 
 /// `gradient ← y (gradient − Σ gradient y)`.

@@ -13,22 +13,18 @@
 //! backward pass computes the tiles again. Both take memory linear in queries and keys. Tasks are cut by the sizes
 //! alone and their results joined in a fixed order, so that the number of threads changes nothing.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only what inlines into `pulp`'s dispatch is compiled for its vectors"
-)]
-
 mod backward;
 mod forward;
 mod problem;
 mod rows;
 mod tile;
 
-use burn::tensor::{Shape, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 use burn_flex::FlexTensor;
 
 use self::{backward::Known, forward::STATISTICS, problem::Problem, rows::View};
 use crate::{
+    heads::{from_tokens, readable},
     kernel::{self, Kernel},
     simd,
 };
@@ -99,15 +95,14 @@ impl Kernel for Attention {
     fn forward(&self, inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
         let inputs: Vec<_> = inputs.into_iter().map(readable).collect();
         let problem = self.problem(&inputs);
-        let (places, queries) = ([problem.batch, problem.heads], problem.query.rows);
-        let width = problem.value.width;
+        let (queries, width) = (problem.query.rows, problem.value.width);
         let (output, statistics) = forward::forward(&problem);
-        let output = split_heads(output, places, queries, width);
+        let output = from_tokens(output, [problem.batch, problem.heads, queries, width]);
         if !tracked {
             return (output, Vec::new());
         }
         let statistics =
-            simd::tensor(statistics, Shape::new([places[0], places[1], queries, STATISTICS]));
+            simd::tensor(statistics, [problem.batch, problem.heads, queries, STATISTICS].into());
         let mut saved = vec![output.clone(), statistics];
         saved.extend(inputs);
         (output, saved)
@@ -127,11 +122,11 @@ impl Kernel for Attention {
             statistics: view(&known[1]),
             gradient: view(&gradient),
         };
-        let places = [problem.batch, problem.heads];
         let gradients = backward::backward(&problem, known, [wanted[0], wanted[1], wanted[2]]);
         let views = [problem.query, problem.key, problem.value];
         let gradients = gradients.into_iter().zip(views).map(|(gradient, view)| {
-            gradient.map(|gradient| split_heads(gradient, places, view.rows, view.width))
+            let shape = [problem.batch, problem.heads, view.rows, view.width];
+            gradient.map(|gradient| from_tokens(gradient, shape))
         });
         // The bias, if any, gets none.
         gradients.chain([None]).take(wanted.len()).collect()
@@ -157,15 +152,6 @@ impl Attention {
     }
 }
 
-/// The tensor, copied if its last axis is not contiguous or an axis runs backwards.
-fn readable(tensor: FlexTensor) -> FlexTensor {
-    let layout = tensor.layout();
-    let strides = layout.strides();
-    let is_readable =
-        strides.iter().all(|&stride| stride >= 0) && (strides[3] == 1 || layout.shape()[3] == 1);
-    if is_readable { tensor } else { tensor.to_contiguous() }
-}
-
 /// The rows of a [`readable`] tensor.
 fn view(tensor: &FlexTensor) -> View<'_> {
     let layout = tensor.layout();
@@ -178,19 +164,9 @@ fn view(tensor: &FlexTensor) -> View<'_> {
     }
 }
 
-/// The tensor `[batch, heads, rows, width]` of values that lie as `[batch, rows, heads, width]`.
-fn split_heads(
-    values: Vec<f32>,
-    [batch, heads]: [usize; 2],
-    rows: usize,
-    width: usize,
-) -> FlexTensor {
-    simd::tensor(values, Shape::new([batch, rows, heads, width])).transpose(1, 2)
-}
-
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{Device, Shape};
 
     use super::*;
     use crate::testing::{self, random};
