@@ -35,6 +35,7 @@ mod kernel;
 mod layer_norm;
 mod linear;
 mod pinv;
+mod product;
 mod rows;
 mod scratch;
 mod segment_means;

@@ -2,11 +2,11 @@
 
 use burn::tensor::{Shape, Tensor};
 use burn_flex::FlexTensor;
-use gemm::Parallelism;
 use rayon::prelude::*;
 
 use crate::{
     kernel::{self, Kernel},
+    product::{Matrix, Threads, product},
     simd,
 };
 
@@ -73,92 +73,20 @@ struct Linear {
 /// threads.
 const ROWS: usize = 4096;
 
-/// A row-major matrix, or its transpose.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    transposed: bool,
-}
-
-impl<'a> Matrix<'a> {
-    fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        assert_eq!(values.len(), rows * columns, "a matrix has rows · columns values");
-        Self { values, rows, columns, transposed: false }
-    }
-
-    fn transpose(self) -> Self {
-        Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
-    }
-
-    /// Distance in memory of neighbouring columns, and of neighbouring rows.
-    fn strides(&self) -> (isize, isize) {
-        if self.transposed { (self.rows as isize, 1) } else { (1, self.columns as isize) }
-    }
-}
-
-/// `output = left · right`, added to what `output` holds if `accumulate`. `output` is row-major.
-fn product(
-    output: &mut [f32],
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    accumulate: bool,
-    parallelism: Parallelism,
-) {
-    assert_eq!(left.columns, right.rows);
-    assert_eq!(output.len(), left.rows * right.columns);
-    let ((left_columns, left_rows), (right_columns, right_rows)) =
-        (left.strides(), right.strides());
-    #[expect(unsafe_code, reason = "`gemm` takes pointers")]
-    // SAFETY: the lengths of all three slices are those that the sizes and strides reach, as asserted above and in
-    // `Matrix::new`; the output is not aliased.
-    unsafe {
-        gemm::gemm(
-            left.rows,
-            right.columns,
-            left.columns,
-            output.as_mut_ptr(),
-            1,
-            right.columns as isize,
-            accumulate,
-            left.values.as_ptr(),
-            left_columns,
-            left_rows,
-            right.values.as_ptr(),
-            right_columns,
-            right_rows,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
-}
-
 /// `left · right` over all cores, where `left` has many rows, on top of `bias` in each row.
 fn product_of_rows(left: Matrix<'_>, right: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
     let mut output = simd::room(left.rows * right.columns);
-    if right.values.len() > SMALL || left.transposed {
-        if let Some(bias) = bias {
-            output.par_chunks_mut(right.columns * 64).for_each(|rows| fill(rows, bias));
-        }
-        product(&mut output, left, right, bias.is_some(), Parallelism::Rayon(0));
+    if right.values.len() > SMALL {
+        product(&mut output, left, right, bias, Threads::All);
         return output;
     }
-    // A small weight is packed again by every task at little cost, and rows stay in the core's cache from bias to
-    // product.
+    // A small weight is read again by every task at little cost, and rows stay in the core's cache.
     output
         .par_chunks_mut(TASK_ROWS * right.columns)
         .zip(left.values.par_chunks(TASK_ROWS * left.columns))
         .for_each(|(output, values)| {
-            if let Some(bias) = bias {
-                fill(output, bias);
-            }
             let left = Matrix::new(values, values.len() / left.columns, left.columns);
-            product(output, left, right, bias.is_some(), Parallelism::None);
+            product(output, left, right, bias, Threads::One);
         });
     output
 }
@@ -166,21 +94,15 @@ fn product_of_rows(left: Matrix<'_>, right: Matrix<'_>, bias: Option<&[f32]>) ->
 /// Rows of one task where the weight is small.
 const TASK_ROWS: usize = 512;
 
-/// Weights up to this many values (256 KiB) are small.
-const SMALL: usize = 64 * 1024;
-
-fn fill(rows: &mut [f32], bias: &[f32]) {
-    for row in rows.chunks_exact_mut(bias.len()) {
-        row.copy_from_slice(bias);
-    }
-}
+/// Weights up to this many values (64 KiB) are small.
+const SMALL: usize = 16 * 1024;
 
 /// `leftᵀ · right`, both with many rows and few columns: tasks of [`ROWS`] rows each, summed up in order.
 fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     let size = left.columns * right.columns;
     if size > SMALL || left.rows < 2 * ROWS {
         let mut output = simd::room(size);
-        product(&mut output, left.transpose(), right, false, Parallelism::Rayon(0));
+        product(&mut output, left.transpose(), right, None, Threads::All);
         return output;
     }
     let parts: Vec<Vec<f32>> = left
@@ -194,8 +116,8 @@ fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
                 &mut part,
                 Matrix::new(left_values, rows, left.columns).transpose(),
                 Matrix::new(right_values, rows, right.columns),
-                false,
-                Parallelism::None,
+                None,
+                Threads::One,
             );
             part
         })

@@ -1,0 +1,298 @@
+//! The product on the matrix unit, in `f32` from end to end.
+//!
+//! The unit multiplies `bf16`, sixteen times as fast as vectors multiply `f32`. Both factors are [split](super::split)
+//! into three `bf16` parts without a rest, and six of the nine products of parts are added up in `f32`: the result is
+//! as exact as one computed in `f32`, and still comes sooner. Only values that `bf16` cannot hold (infinities, NaN,
+//! magnitudes from 2¹²⁷) send a product back to the vectors; results below 2⁻¹²⁶ become zero.
+//!
+//! The left factor is laid out once, for all threads; each task lays out some columns of the right one, which then stay
+//! in its core's cache while all rows of the left pass by.
+
+use std::{
+    cell::Cell,
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
+    thread::LocalKey,
+};
+
+use rayon::prelude::*;
+
+use super::{
+    Matrix, Threads, split,
+    unit::{self, BLOCK, DEPTH, STEP, Target, Unit},
+};
+
+/// The largest depth that is added up in one go. A block of both factors then leaves room in a core's cache.
+const RUN: usize = 1024;
+
+/// Values of a task's part of the right factor: 1 MiB.
+const RIGHT: usize = 512 * 1024;
+
+/// Rows of the left factor that are laid out at a time: at most 24 MiB.
+const ROWS: usize = 4096;
+
+/// As [`super::product`], if the unit can; otherwise `output` is arbitrary and the result is `false`.
+pub(super) fn product(
+    output: &mut [f32],
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
+    threads: Threads,
+) -> bool {
+    let is_worth_it = left.rows >= BLOCK && right.columns >= BLOCK && left.columns >= DEPTH;
+    if !is_worth_it || !unit::is_available() {
+        return false;
+    }
+    let inner = left.columns;
+    let length = inner.div_ceil(inner.div_ceil(RUN)).next_multiple_of(DEPTH);
+    for (index, output) in output.chunks_mut(ROWS * right.columns).enumerate() {
+        for start in (0..inner).step_by(length) {
+            let depth = start..(start + length).min(inner);
+            let first_row = index * ROWS;
+            let run = Run { left, first_row, right, bias, depth };
+            if !run.add_to(output, threads) {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// The part of a product that one run of the inner dimension makes up, for some rows.
+struct Run<'a> {
+    left: Matrix<'a>,
+    first_row: usize,
+    right: Matrix<'a>,
+    bias: Option<&'a [f32]>,
+    depth: Range<usize>,
+}
+
+impl Run<'_> {
+    /// Adds this run to `output`, or starts it with the first run. Returns whether all values could be split.
+    fn add_to(&self, output: &mut [f32], threads: Threads) -> bool {
+        let columns = self.right.columns;
+        let rows = output.len() / columns;
+        let length = self.depth.len().div_ceil(DEPTH) * STEP;
+        let all_split = AtomicBool::new(true);
+        LEFT.with_room(rows.div_ceil(BLOCK) * length, |blocks| {
+            let lay_out = |(index, block): (usize, &mut [u16])| {
+                let row = self.first_row + index * BLOCK;
+                #[expect(unsafe_code, reason = "needs the CPU's vectors")]
+                // SAFETY: the unit is available, hence AVX-512.
+                let split = unsafe { split::left(block, self.left, row, self.depth.clone()) };
+                if !split {
+                    all_split.store(false, Ordering::Relaxed);
+                }
+            };
+            match threads {
+                Threads::All => blocks.par_chunks_exact_mut(length).enumerate().for_each(lay_out),
+                Threads::One => blocks.chunks_exact_mut(length).enumerate().for_each(lay_out),
+            }
+            if !all_split.load(Ordering::Relaxed) {
+                return;
+            }
+            let output = Output { values: output.as_mut_ptr(), rows, columns };
+            let tasks = Tasks::new(rows, columns, length, threads);
+            let compute = |task: usize| {
+                let (rows, columns) = tasks.part(task);
+                if !self.compute(blocks, output, rows, columns) {
+                    all_split.store(false, Ordering::Relaxed);
+                }
+            };
+            match threads {
+                Threads::All => (0..tasks.count()).into_par_iter().for_each(compute),
+                Threads::One => (0..tasks.count()).for_each(compute),
+            }
+        });
+        all_split.into_inner()
+    }
+
+    /// One task: these rows and columns of the output. Returns whether all values could be split.
+    fn compute(
+        &self,
+        left: &[u16],
+        output: Output,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> bool {
+        let steps = self.depth.len().div_ceil(DEPTH);
+        let length = steps * STEP;
+        let unit = Unit::new();
+        RIGHT_PART.with_room(columns.len().div_ceil(BLOCK) * length, |panels| {
+            for (column, panel) in
+                columns.clone().step_by(BLOCK).zip(panels.chunks_exact_mut(length))
+            {
+                #[expect(unsafe_code, reason = "needs the CPU's vectors")]
+                // SAFETY: the unit is available, hence AVX-512.
+                if !unsafe { split::right(panel, self.right, self.depth.clone(), column) } {
+                    return false;
+                }
+            }
+            for row in rows.step_by(BLOCK) {
+                let left = &left[row / BLOCK * length..][..length];
+                for (column, panel) in
+                    columns.clone().step_by(BLOCK).zip(panels.chunks_exact(length))
+                {
+                    self.block(&unit, left, panel, steps, output, row, column);
+                }
+            }
+            true
+        })
+    }
+
+    /// One block of the output.
+    #[expect(clippy::too_many_arguments, reason = "an inner loop")]
+    fn block(
+        &self,
+        unit: &Unit,
+        left: &[u16],
+        right: &[u16],
+        steps: usize,
+        output: Output,
+        row: usize,
+        column: usize,
+    ) {
+        let is_first = self.depth.start == 0;
+        let (height, width) =
+            ((output.rows - row).min(BLOCK), (output.columns - column).min(BLOCK));
+        let mut start = [0.0; BLOCK];
+        if is_first && let Some(bias) = self.bias {
+            start[..width].copy_from_slice(&bias[column..column + width]);
+        }
+        if is_first && (height, width) == (BLOCK, BLOCK) {
+            let target = Target { values: output.at(row, column), stride: output.columns };
+            #[expect(unsafe_code, reason = "the unit writes to the output itself")]
+            // SAFETY: the block lies inside of the output, and of this task's part.
+            unsafe {
+                unit.block(left, right, steps, &start, target);
+            };
+            return;
+        }
+        let mut block = [[0.0f32; BLOCK]; BLOCK];
+        let target = Target { values: block.as_flattened_mut().as_mut_ptr(), stride: BLOCK };
+        #[expect(unsafe_code, reason = "the unit writes through a pointer")]
+        // SAFETY: `block` is 32 rows of 32 values.
+        unsafe {
+            unit.block(left, right, steps, &start, target);
+        };
+        for (index, values) in block[..height].iter().enumerate() {
+            #[expect(unsafe_code, reason = "tasks share the output")]
+            // SAFETY: `width` values from there on lie in one row of the output, and in this task's part.
+            let target =
+                unsafe { std::slice::from_raw_parts_mut(output.at(row + index, column), width) };
+            for (target, &value) in target.iter_mut().zip(values) {
+                *target = if is_first { value } else { *target + value };
+            }
+        }
+    }
+}
+
+/// The output, shared by tasks of which each writes to its own rows and columns.
+#[derive(Clone, Copy)]
+struct Output {
+    values: *mut f32,
+    rows: usize,
+    columns: usize,
+}
+
+#[expect(unsafe_code, reason = "a pointer to what tasks divide among themselves")]
+// SAFETY: the parts of [`Tasks`] do not overlap.
+unsafe impl Send for Output {}
+#[expect(unsafe_code, reason = "a pointer to what tasks divide among themselves")]
+// SAFETY: the parts of [`Tasks`] do not overlap.
+unsafe impl Sync for Output {}
+
+impl Output {
+    fn at(self, row: usize, column: usize) -> *mut f32 {
+        assert!(row < self.rows && column < self.columns);
+        self.values.wrapping_add(row * self.columns + column)
+    }
+}
+
+/// The parts that tasks compute: as many columns as stay in a core's cache, and all rows, unless there are more threads
+/// than that. Which part a value belongs to does not change it.
+struct Tasks {
+    rows: usize,
+    columns: usize,
+    rows_each: usize,
+    columns_each: usize,
+}
+
+impl Tasks {
+    /// `length` is that of a block of the right factor.
+    fn new(rows: usize, columns: usize, length: usize, threads: Threads) -> Self {
+        let most = (RIGHT / length).max(1) * BLOCK;
+        let columns_each = columns.div_ceil(columns.div_ceil(most)).next_multiple_of(BLOCK);
+        let wanted = match threads {
+            Threads::All => 2 * rayon::current_num_threads(),
+            Threads::One => 1,
+        };
+        let row_parts = wanted.div_ceil(columns.div_ceil(columns_each));
+        let rows_each = rows.div_ceil(row_parts).max(8 * BLOCK).next_multiple_of(BLOCK);
+        Self { rows, columns, rows_each, columns_each }
+    }
+
+    fn count(&self) -> usize {
+        self.rows.div_ceil(self.rows_each) * self.columns.div_ceil(self.columns_each)
+    }
+
+    /// Rows and columns of one task.
+    fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        let row_parts = self.rows.div_ceil(self.rows_each);
+        let (row, column) =
+            (task % row_parts * self.rows_each, task / row_parts * self.columns_each);
+        (
+            row..(row + self.rows_each).min(self.rows),
+            column..(column + self.columns_each).min(self.columns),
+        )
+    }
+}
+
+thread_local! {
+    /// The left factor as the thread that asked for a product lays it out for all.
+    static LEFT: Cell<Vec<u16>> = const { Cell::new(Vec::new()) };
+    /// The columns of the right factor that a task works on.
+    static RIGHT_PART: Cell<Vec<u16>> = const { Cell::new(Vec::new()) };
+}
+
+trait Room {
+    /// Lends memory for `length` numbers, with arbitrary content, that starts with a cache line.
+    fn with_room<R>(&'static self, length: usize, body: impl FnOnce(&mut [u16]) -> R) -> R;
+}
+
+impl Room for LocalKey<Cell<Vec<u16>>> {
+    fn with_room<R>(&'static self, length: usize, body: impl FnOnce(&mut [u16]) -> R) -> R {
+        const LINE: usize = 64;
+        // Taken, not borrowed: a thread that waits for others may meanwhile be handed another product.
+        let mut numbers = self.take();
+        if numbers.len() < length + LINE {
+            numbers.resize(length + LINE, 0);
+        }
+        let first = numbers.as_ptr().align_offset(LINE);
+        let result = body(&mut numbers[first..first + length]);
+        self.set(numbers);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_the_output_once() {
+        for (rows, columns, threads) in
+            [(1, 1, Threads::One), (500, 70, Threads::All), (4096, 3072, Threads::All)]
+        {
+            let tasks = Tasks::new(rows, columns, 32 * STEP, threads);
+            let mut seen = vec![0; rows * columns];
+            for task in 0..tasks.count() {
+                let (rows, part) = tasks.part(task);
+                for row in rows {
+                    seen[row * columns..][part.clone()].iter_mut().for_each(|seen| *seen += 1);
+                }
+            }
+            assert!(seen.iter().all(|&seen| seen == 1), "{rows} × {columns}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The matrix unit of Intel's server CPUs (AMX): tile registers of 16 rows of 64 bytes, and an instruction that
+//! multiplies two tiles of `bf16` onto one of `f32`.
+//!
+//! The compiler knows neither the registers nor the instructions, so what uses them is assembly. Nothing else on the
+//! thread touches the registers, and the operating system saves them with the thread.
+
+#![expect(unsafe_code, reason = "the instructions of the matrix unit have no safe form")]
+
+use std::{
+    arch::{asm, x86_64::__cpuid_count},
+    marker::PhantomData,
+    sync::LazyLock,
+};
+
+/// Rows and columns of a block of the output: two by two tiles.
+pub(super) const BLOCK: usize = 32;
+
+/// Depth of one step.
+pub(super) const DEPTH: usize = 32;
+
+/// Values of one tile of `bf16`: 16 rows of 32.
+pub(super) const TILE: usize = 512;
+
+/// Numbers that a value is split into.
+pub(super) const PARTS: usize = 3;
+
+/// Values that one step reads of each factor: two tiles of each part.
+pub(super) const STEP: usize = PARTS * 2 * TILE;
+
+/// Whether the CPU has the unit, with the vectors that [`split`](super::split) needs, and the system lets us use it.
+pub(super) fn is_available() -> bool {
+    static AVAILABLE: LazyLock<bool> = LazyLock::new(|| {
+        const BF16: u32 = 1 << 22;
+        const TILES: u32 = 1 << 24;
+        let has_tiles = __cpuid_count(7, 0).edx & (BF16 | TILES) == BF16 | TILES;
+        has_tiles
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && may_use_tiles()
+    });
+    *AVAILABLE
+}
+
+/// Asks the kernel for the tile registers, whose 8 KiB it saves only for processes that ask.
+fn may_use_tiles() -> bool {
+    const ARCH_REQ_XCOMP_PERM: libc::c_int = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_ulong = 18;
+    // SAFETY: the call takes two numbers and changes what this process may use.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+}
+
+/// Eight tiles of 16 × 64 bytes.
+#[repr(C, align(64))]
+struct Palette {
+    id: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    bytes_per_row: [u16; 16],
+    rows: [u8; 16],
+}
+
+static PALETTE: Palette = {
+    let mut palette =
+        Palette { id: 1, start_row: 0, reserved: [0; 14], bytes_per_row: [0; 16], rows: [0; 16] };
+    let mut tile = 0;
+    while tile < 8 {
+        palette.bytes_per_row[tile] = 64;
+        palette.rows[tile] = 16;
+        tile += 1;
+    }
+    palette
+};
+
+/// The unit, set up on this thread for as long as this lives.
+pub(super) struct Unit {
+    /// Another thread's registers are not set up.
+    this_thread: PhantomData<*const ()>,
+}
+
+impl Unit {
+    /// Sets up the unit.
+    ///
+    /// # Panics
+    /// If it is not [available](is_available).
+    pub(super) fn new() -> Self {
+        assert!(is_available(), "this CPU has no matrix unit");
+        // SAFETY: the unit is there, and `PALETTE` is 64 bytes that describe valid tiles.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const PALETTE, options(nostack, readonly)) };
+        Self { this_thread: PhantomData }
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        // SAFETY: `new` set the unit up on this thread. Released, the system need not save it any more.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+}
+
+/// Where a block of the output goes: 32 rows of 32 values, `stride` values apart.
+#[derive(Clone, Copy)]
+pub(super) struct Target {
+    pub(super) values: *mut f32,
+    pub(super) stride: usize,
+}
+
+/// Loads the two tiles of one part of the left factor.
+macro_rules! left {
+    ($offset:literal) => {
+        concat!(
+            "tileloadd tmm4, [{left} + {row} + ",
+            $offset,
+            "]\n",
+            "tileloadd tmm5, [{left} + {row} + ",
+            $offset,
+            " + 1024]"
+        )
+    };
+}
+
+/// Loads the two tiles of one part of the right factor.
+macro_rules! right {
+    ($offset:literal) => {
+        concat!(
+            "tileloadd tmm6, [{right} + {row} + ",
+            $offset,
+            "]\n",
+            "tileloadd tmm7, [{right} + {row} + ",
+            $offset,
+            " + 1024]"
+        )
+    };
+}
+
+/// Adds the products of what is loaded to all four sums.
+macro_rules! multiply {
+    () => {
+        "tdpbf16ps tmm0, tmm4, tmm6\ntdpbf16ps tmm1, tmm4, tmm7\ntdpbf16ps tmm2, tmm5, tmm6\ntdpbf16ps tmm3, tmm5, tmm7"
+    };
+}
+
+impl Unit {
+    /// `target = start + left · right` for one block, where `start` is one row of 32 values for all rows.
+    ///
+    /// A step of the left factor holds its high, middle and low parts, two tiles each; one of the right factor its
+    /// low, middle and high parts: so they are read in order. Of the nine products of parts the three smallest are left
+    /// out: together they are below 2⁻²⁵ of a term.
+    ///
+    /// # Safety
+    /// `left` and `right` hold `steps · STEP` values each, `steps > 0`, and `target` holds 32 rows that nobody else
+    /// accesses.
+    #[expect(clippy::unused_self, reason = "whoever has a unit has set it up")]
+    pub(super) unsafe fn block(
+        &self,
+        left: &[u16],
+        right: &[u16],
+        steps: usize,
+        start: &[f32; BLOCK],
+        target: Target,
+    ) {
+        debug_assert!(left.len() >= steps * STEP && right.len() >= steps * STEP && steps > 0);
+        // SAFETY: the unit is set up; the loads stay within `steps · STEP` values of both factors and the 32 of `start`
+        // (a row stride of zero reads the same row 16 times), the stores within the target.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{start} + {same}]",
+                "tileloadd tmm1, [{start} + {same} + 64]",
+                "tileloadd tmm2, [{start} + {same}]",
+                "tileloadd tmm3, [{start} + {same} + 64]",
+                "2:",
+                left!(0), right!(0), multiply!(), // high · low
+                right!(2048), multiply!(), // high · middle
+                left!(2048), multiply!(), // middle · middle
+                right!(4096), multiply!(), // middle · high
+                left!(4096), multiply!(), // low · high
+                left!(0), multiply!(), // high · high
+                "add {left}, 6144",
+                "add {right}, 6144",
+                "dec {steps}",
+                "jnz 2b",
+                "tilestored [{target} + {stride}], tmm0",
+                "tilestored [{target} + {stride} + 64], tmm1",
+                "tilestored [{lower} + {stride}], tmm2",
+                "tilestored [{lower} + {stride} + 64], tmm3",
+                left = inout(reg) left.as_ptr() => _,
+                right = inout(reg) right.as_ptr() => _,
+                steps = inout(reg) steps => _,
+                row = in(reg) 64usize,
+                start = in(reg) start.as_ptr(),
+                same = in(reg) 0usize,
+                target = in(reg) target.values,
+                lower = in(reg) target.values.wrapping_add(16 * target.stride),
+                stride = in(reg) target.stride * size_of::<f32>(),
+                options(nostack),
+            );
+        }
+    }
+}
