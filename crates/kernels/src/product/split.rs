@@ -69,8 +69,9 @@ pub(super) unsafe fn left(
     can_be_split(largest)
 }
 
-/// Lays out rows `rows` and columns `column..column + 32` of a right factor: for each step of 32 rows the low, middle
-/// and high parts, each as two tiles of 16 columns, whose rows hold two rows of the factor in turn.
+/// Lays out one step of a right factor: 32 rows from `row` on (up to but without `end`), and 32 columns from `column` on.
+/// The low, middle and high parts follow each other, each as two tiles of 16 columns, whose rows hold two rows of the
+/// factor in turn.
 ///
 /// Returns, and asks for, the same as [`left`].
 ///
@@ -80,25 +81,23 @@ pub(super) unsafe fn left(
 pub(super) unsafe fn right(
     target: &mut [u16],
     matrix: Matrix<'_>,
-    rows: Range<usize>,
+    row: usize,
+    end: usize,
     column: usize,
 ) -> bool {
     let mut largest = _mm512_setzero_si512();
-    for (step, target) in target.chunks_exact_mut(STEP).enumerate() {
-        for half in 0..2 {
-            let column = column + half * SQUARE;
-            for depth in [0, SQUARE] {
-                let row = rows.start + step * DEPTH + depth;
-                let square = square(matrix, row..rows.end, column..matrix.columns);
-                for (index, &[even, odd]) in square.as_chunks::<2>().0.iter().enumerate() {
-                    largest = magnitude(magnitude(largest, even), odd);
-                    for (part, (even, odd)) in parts(even).into_iter().zip(parts(odd)).enumerate() {
-                        let words = _mm512_or_si512(
-                            _mm512_srli_epi32::<16>(_mm512_castps_si512(even)),
-                            _mm512_and_si512(_mm512_castps_si512(odd), _mm512_set1_epi32(UPPER)),
-                        );
-                        put(target, PARTS - 1 - part, half, depth / 2 + index, words);
-                    }
+    for half in 0..2 {
+        let column = column + half * SQUARE;
+        for depth in [0, SQUARE] {
+            let square = square(matrix, row + depth..end, column..matrix.columns);
+            for (index, &[even, odd]) in square.as_chunks::<2>().0.iter().enumerate() {
+                largest = magnitude(magnitude(largest, even), odd);
+                for (part, (even, odd)) in parts(even).into_iter().zip(parts(odd)).enumerate() {
+                    let words = _mm512_or_si512(
+                        _mm512_srli_epi32::<16>(_mm512_castps_si512(even)),
+                        _mm512_and_si512(_mm512_castps_si512(odd), _mm512_set1_epi32(UPPER)),
+                    );
+                    put(target, PARTS - 1 - part, half, depth / 2 + index, words);
                 }
             }
         }

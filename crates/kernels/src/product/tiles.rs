@@ -21,6 +21,7 @@ use super::{
     Matrix, Threads, split,
     unit::{self, BLOCK, DEPTH, STEP, Target, Unit},
 };
+use crate::simd;
 
 /// The largest depth that is added up in one go. A block of both factors then leaves room in a core's cache.
 const RUN: usize = 1024;
@@ -118,20 +119,28 @@ impl Run<'_> {
         let steps = self.depth.len().div_ceil(DEPTH);
         let length = steps * STEP;
         let unit = Unit::new();
-        RIGHT_PART.with_room(columns.len().div_ceil(BLOCK) * length, |panels| {
-            for (column, panel) in
-                columns.clone().step_by(BLOCK).zip(panels.chunks_exact_mut(length))
-            {
+        let panels = columns.len().div_ceil(BLOCK);
+        RIGHT_PART.with_room(panels * length, |right| {
+            for place in 0..panels * steps {
+                // In the order that the factor lies in memory.
+                let (panel, step) = if self.right.is_transposed() {
+                    (place / steps, place % steps)
+                } else {
+                    (place % panels, place / panels)
+                };
+                let target = &mut right[panel * length + step * STEP..][..STEP];
+                let (row, column) =
+                    (self.depth.start + step * DEPTH, columns.start + panel * BLOCK);
                 #[expect(unsafe_code, reason = "needs the CPU's vectors")]
                 // SAFETY: the unit is available, hence AVX-512.
-                if !unsafe { split::right(panel, self.right, self.depth.clone(), column) } {
+                if !unsafe { split::right(target, self.right, row, self.depth.end, column) } {
                     return false;
                 }
             }
             for row in rows.step_by(BLOCK) {
                 let left = &left[row / BLOCK * length..][..length];
                 for (column, panel) in
-                    columns.clone().step_by(BLOCK).zip(panels.chunks_exact(length))
+                    columns.clone().step_by(BLOCK).zip(right.chunks_exact(length))
                 {
                     self.block(&unit, left, panel, steps, output, row, column);
                 }
@@ -165,7 +174,7 @@ impl Run<'_> {
             // SAFETY: the block lies inside of the output, and of this task's part.
             unsafe {
                 unit.block(left, right, steps, &start, target);
-            };
+            }
             return;
         }
         let mut block = [[0.0f32; BLOCK]; BLOCK];
@@ -174,16 +183,22 @@ impl Run<'_> {
         // SAFETY: `block` is 32 rows of 32 values.
         unsafe {
             unit.block(left, right, steps, &start, target);
-        };
-        for (index, values) in block[..height].iter().enumerate() {
-            #[expect(unsafe_code, reason = "tasks share the output")]
-            // SAFETY: `width` values from there on lie in one row of the output, and in this task's part.
-            let target =
-                unsafe { std::slice::from_raw_parts_mut(output.at(row + index, column), width) };
-            for (target, &value) in target.iter_mut().zip(values) {
-                *target = if is_first { value } else { *target + value };
-            }
         }
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                for (index, values) in block[..height].iter().enumerate() {
+                    #[expect(unsafe_code, reason = "tasks share the output")]
+                    // SAFETY: `width` values from there on lie in one row of the output, and in this task's part.
+                    let target = unsafe {
+                        std::slice::from_raw_parts_mut(output.at(row + index, column), width)
+                    };
+                    for (target, &value) in target.iter_mut().zip(values) {
+                        *target = if is_first { value } else { *target + value };
+                    }
+                }
+            },
+        );
     }
 }
 
