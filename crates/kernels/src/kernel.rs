@@ -1,7 +1,13 @@
 //! The seam between a kernel and Burn: a [`Kernel`] is an operation on raw CPU tensors with its derivative, and
 //! `run_1`, `run_2` … make it an operation on [`Tensor`]s.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use burn::{
     backend::{
@@ -34,9 +40,18 @@ pub(crate) trait Kernel: Debug + Send + Sync + 'static {
     ) -> Vec<Option<FlexTensor>>;
 }
 
-/// Whether kernels can run on `tensor`: it lives on the CPU backend, in `f32`.
+static ENABLED: AtomicBool = AtomicBool::new(true);
+
+/// Turns all kernels off, so that Burn's own operations run everywhere, or on again. For comparing the two; what a
+/// forward pass recorded keeps the side it was recorded on.
+pub fn set_enabled(enabled: bool) {
+    ENABLED.store(enabled, Ordering::Relaxed);
+}
+
+/// Whether kernels run on `tensor`: it lives on the CPU backend, in `f32`.
 pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32
+    ENABLED.load(Ordering::Relaxed)
+        && tensor.dtype() == DType::F32
         && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 

@@ -51,6 +51,7 @@ pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
+pub use kernel::set_enabled;
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
 pub use pinv::{PinvScale, iterative_pinv};

@@ -19,9 +19,9 @@ use super::{
 };
 
 /// Share of the tokens that masked-LM training predicts.
-const MASKED_SHARE: f64 = 0.15;
+pub(super) const MASKED_SHARE: f64 = 0.15;
 /// Classes of the classification workloads.
-const NUM_LABELS: usize = 10;
+pub(super) const NUM_LABELS: usize = 10;
 
 /// One line of results, keyed as the PyTorch peer's.
 #[derive(Debug, Serialize)]

@@ -1,10 +1,11 @@
-//! Times a training step or attention by itself; see `bench --help`.
+//! Times a training step, its kernels, or attention by itself; see `bench --help`.
 
 use std::process::ExitCode;
 
 use crate::{
     bench::{
         attention::{AttentionShape, Kind, bench_attention},
+        kernels::bench_kernels,
         step::bench_step,
         workload::Workload,
     },
@@ -13,7 +14,7 @@ use crate::{
 };
 use clap::{Parser, Subcommand};
 
-/// Time a training step or attention by itself; prints one line of JSON.
+/// Time a training step, its kernels, or attention by itself; prints JSON, one line per result.
 #[derive(Parser)]
 #[command(name = "bench", version)]
 pub struct Args {
@@ -36,6 +37,15 @@ enum Command {
         warmup: usize,
         #[command(flatten)]
         device: DeviceArg,
+    },
+    /// Each kernel of a workload's step, beside the operations it stands for and the machine's limits, on the CPU.
+    Kernels {
+        /// Which model and batch.
+        #[arg(long, value_enum)]
+        workload: Workload,
+        /// Measured repetitions.
+        #[arg(long, default_value_t = 5)]
+        steps: usize,
     },
     /// Attention on random queries, keys and values.
     Attention {
@@ -63,6 +73,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Step { workload, steps, warmup, device } => {
             output::json_line(&bench_step(workload, steps, warmup, device.kind())?)?;
+        }
+        Command::Kernels { workload, steps } => {
+            let mut written = Ok(());
+            bench_kernels(workload, steps, |report| {
+                if written.is_ok() {
+                    written = output::json_line(&report);
+                }
+            })?;
+            written?;
         }
         Command::Attention { kind, shape, backward, steps, device } => {
             output::json_line(&bench_attention(kind, shape, backward, steps, device.kind())?)?;
