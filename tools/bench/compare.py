@@ -30,7 +30,8 @@ TORCH = {
     "eager-bf16": ["--dtype", "bf16"],
     "compile-bf16": ["--compile", "--dtype", "bf16"],
 }
-PEERS = ["ours", *TORCH]
+OURS = {"ours": [], "ours-bf16": ["--precision", "bf16"]}
+PEERS = ["ours", *TORCH, "ours-bf16"]
 QUIET_LOAD = 0.5
 QUIET_PATIENCE_S = 60
 
@@ -59,8 +60,8 @@ def wait_for_quiet() -> float:
 
 def command_of(peer: str, bench: Path) -> list[str]:
     """The command that measures one peer, without workload and steps."""
-    if peer == "ours":
-        return [str(bench), "step"]
+    if peer in OURS:
+        return [str(bench), "step", *OURS[peer]]
     return [sys.executable, str(HERE / "torch_step.py"), *TORCH[peer]]
 
 
@@ -107,9 +108,12 @@ def medians(lines: list[Line], peers: list[str]) -> dict[str, Line]:
 
 
 def ratios(of_peers: dict[str, Line]) -> Line:
-    """Ours over the fastest torch in tokens per second, and over the leanest in peak memory."""
-    ours = of_peers.get("ours")
-    torch = [median for peer, median in of_peers.items() if peer != "ours"]
+    """Ours over the fastest torch in tokens per second, and over the leanest in peak memory.
+
+    `ours` is compared if it was measured, otherwise `ours-bf16`, with all that was measured of torch.
+    """
+    ours = of_peers.get("ours", of_peers.get("ours-bf16"))
+    torch = [median for peer, median in of_peers.items() if peer not in OURS]
     if ours is None or not torch:
         return {}
     fastest = max(median["tokens_per_s"] for median in torch)
@@ -183,7 +187,7 @@ def parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.no_compile:
         arguments.peers = [peer for peer in arguments.peers if not peer.startswith("compile")]
-    if "ours" in arguments.peers and not arguments.bench.is_file():
+    if OURS.keys() & set(arguments.peers) and not arguments.bench.is_file():
         parser.error(f"`{arguments.bench}` is not there; `cargo build --release` makes it, or pass --bench")
     return arguments
 

@@ -55,5 +55,6 @@ pub use kernel::set_enabled;
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
 pub use pinv::{PinvScale, iterative_pinv};
+pub use product::Precision;
 pub use segment_means::segment_means;
 pub use softmax::softmax;

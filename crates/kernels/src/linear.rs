@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::{
     kernel::{self, Kernel},
-    product::{Matrix, Threads, product},
+    product::{Matrix, Precision, Threads, product},
     simd,
 };
 
@@ -44,9 +44,10 @@ pub fn linear<const D: usize>(
     if !kernel::runs_on(&x) {
         return composed(x, weight, bias, layout);
     }
+    let kernel = Linear { layout, precision: Precision::current() };
     match bias {
-        Some(bias) => kernel::run_3(Linear { layout }, (x, weight, bias)),
-        None => kernel::run_2(Linear { layout }, (x, weight)),
+        Some(bias) => kernel::run_3(kernel, (x, weight, bias)),
+        None => kernel::run_2(kernel, (x, weight)),
     }
 }
 
@@ -67,6 +68,7 @@ fn composed<const D: usize>(
 #[derive(Debug)]
 struct Linear {
     layout: WeightLayout,
+    precision: Precision,
 }
 
 /// Rows that one task sums up in the gradient of a small weight. Fixed, so that sums do not depend on the number of
@@ -74,10 +76,15 @@ struct Linear {
 const ROWS: usize = 4096;
 
 /// `left · right` over all cores, where `left` has many rows, on top of `bias` in each row.
-fn product_of_rows(left: Matrix<'_>, right: Matrix<'_>, bias: Option<&[f32]>) -> Vec<f32> {
+fn product_of_rows(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
+    precision: Precision,
+) -> Vec<f32> {
     let mut output = simd::room(left.rows * right.columns);
     if right.values.len() > SMALL {
-        product(&mut output, left, right, bias, Threads::All);
+        product(&mut output, left, right, bias, precision, Threads::All);
         return output;
     }
     // A small weight is read again by every task at little cost, and rows stay in the core's cache.
@@ -86,7 +93,7 @@ fn product_of_rows(left: Matrix<'_>, right: Matrix<'_>, bias: Option<&[f32]>) ->
         .zip(left.values.par_chunks(TASK_ROWS * left.columns))
         .for_each(|(output, values)| {
             let left = Matrix::new(values, values.len() / left.columns, left.columns);
-            product(output, left, right, bias, Threads::One);
+            product(output, left, right, bias, precision, Threads::One);
         });
     output
 }
@@ -98,11 +105,11 @@ const TASK_ROWS: usize = 512;
 const SMALL: usize = 16 * 1024;
 
 /// `leftᵀ · right`, both with many rows and few columns: tasks of [`ROWS`] rows each, summed up in order.
-fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>, precision: Precision) -> Vec<f32> {
     let size = left.columns * right.columns;
     if size > SMALL || left.rows < 2 * ROWS {
         let mut output = simd::room(size);
-        product(&mut output, left.transpose(), right, None, Threads::All);
+        product(&mut output, left.transpose(), right, None, precision, Threads::All);
         return output;
     }
     let parts: Vec<Vec<f32>> = left
@@ -117,6 +124,7 @@ fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
                 Matrix::new(left_values, rows, left.columns).transpose(),
                 Matrix::new(right_values, rows, right.columns),
                 None,
+                precision,
                 Threads::One,
             );
             part
@@ -185,7 +193,8 @@ impl Kernel for Linear {
         let weight = next().expect("a linear layer has a weight");
         let bias = next();
         let matrix = self.weight(&weight);
-        let output = product_of_rows(as_matrix(&x), matrix, bias.as_ref().map(simd::values));
+        let output =
+            product_of_rows(as_matrix(&x), matrix, bias.as_ref().map(simd::values), self.precision);
         let output = simd::tensor(output, with_columns(x.layout().shape(), matrix.columns));
         (output, vec![x, weight])
     }
@@ -200,13 +209,16 @@ impl Kernel for Linear {
         let gradient = simd::contiguous(gradient);
         let rows = as_matrix(&gradient);
         let x_gradient = wanted[0].then(|| {
-            let values = product_of_rows(rows, self.weight(&weight).transpose(), None);
+            let values =
+                product_of_rows(rows, self.weight(&weight).transpose(), None, self.precision);
             simd::tensor(values, x.layout().shape().clone())
         });
         let weight_gradient = wanted[1].then(|| {
             let values = match self.layout {
-                WeightLayout::InputsFirst => product_over_rows(as_matrix(&x), rows),
-                WeightLayout::OutputsFirst => product_over_rows(rows, as_matrix(&x)),
+                WeightLayout::InputsFirst => product_over_rows(as_matrix(&x), rows, self.precision),
+                WeightLayout::OutputsFirst => {
+                    product_over_rows(rows, as_matrix(&x), self.precision)
+                }
             };
             simd::tensor(values, weight.layout().shape().clone())
         });

@@ -10,6 +10,8 @@ mod tiles;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod unit;
 
+use std::cell::Cell;
+
 use gemm::Parallelism;
 use rayon::prelude::*;
 
@@ -42,6 +44,52 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// How exactly products with weights are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// In single precision.
+    #[default]
+    F32,
+    /// With factors rounded to `bf16` and sums in single precision, where the CPU has a matrix unit for it; as
+    /// [`Precision::F32`] elsewhere.
+    Bf16,
+}
+
+thread_local! {
+    static PRECISION: Cell<Precision> = const { Cell::new(Precision::F32) };
+}
+
+impl Precision {
+    /// Runs `body` with products in this precision, as PyTorch's `autocast`: what `body` records is differentiated in it
+    /// too, weights and everything but products stay in `f32`.
+    pub fn scope<R>(self, body: impl FnOnce() -> R) -> R {
+        struct Restore(Precision);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                PRECISION.set(self.0);
+            }
+        }
+        let _restore = Restore(PRECISION.replace(self));
+        body()
+    }
+
+    /// That of the innermost [`scope`](Self::scope) on this thread.
+    pub(crate) fn current() -> Self {
+        PRECISION.get()
+    }
+
+    /// Whether this machine computes in this precision.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::F32 => true,
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Bf16 => unit::is_available(),
+            #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+            Self::Bf16 => false,
+        }
+    }
+}
+
 /// Who computes a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Threads {
@@ -57,13 +105,14 @@ pub(crate) fn product(
     left: Matrix<'_>,
     right: Matrix<'_>,
     bias: Option<&[f32]>,
+    precision: Precision,
     threads: Threads,
 ) {
     assert_eq!(left.columns, right.rows, "rows of the left factor meet columns of the right");
     assert_eq!(output.len(), left.rows * right.columns, "the output is rows × columns");
     assert!(bias.is_none_or(|bias| bias.len() == right.columns), "one bias per column");
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if tiles::product(output, left, right, bias, threads) {
+    if tiles::product(output, left, right, bias, precision, threads) {
         return;
     }
     on_vectors(output, left, right, bias, threads);
@@ -166,7 +215,7 @@ mod tests {
                 for left in lefts {
                     for right in rights {
                         let mut output = vec![f32::NAN; rows * columns];
-                        product(&mut output, left, right, bias, threads);
+                        product(&mut output, left, right, bias, Precision::F32, threads);
                         check(&output, lefts[0], rights[0], bias);
                     }
                 }
@@ -219,7 +268,7 @@ mod tests {
                 .sqrt()
         };
         let mut output = vec![0.0; rows * columns];
-        product(&mut output, left, right, None, Threads::All);
+        product(&mut output, left, right, None, Precision::F32, Threads::All);
         let ours = error(&output);
         on_vectors(&mut output, left, right, None, Threads::All);
         assert!(ours <= error(&output), "{ours:e} against {:e}", error(&output));
@@ -240,7 +289,7 @@ mod tests {
                 let (left, right) =
                     (Matrix::new(&left, rows, inner), Matrix::new(&right, inner, columns));
                 let (mut ours, mut theirs) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
-                product(&mut ours, left, right, None, Threads::All);
+                product(&mut ours, left, right, None, Precision::F32, Threads::All);
                 on_vectors(&mut theirs, left, right, None, Threads::All);
                 for (ours, theirs) in ours.into_iter().zip(theirs) {
                     let close = (ours - theirs).abs() <= 1e-4 * (1.0 + theirs.abs());
@@ -254,6 +303,32 @@ mod tests {
     }
 
     #[test]
+    fn half_precision_is_the_product_of_rounded_factors() {
+        for [rows, inner, columns] in SIZES {
+            let (left, right) = (values(rows * inner), values(inner * columns));
+            let (left, right) =
+                (Matrix::new(&left, rows, inner), Matrix::new(&right, inner, columns));
+            let mut output = vec![f32::NAN; rows * columns];
+            product(&mut output, left, right, None, Precision::Bf16, Threads::All);
+            for (value, (exact, magnitude)) in output.iter().zip(exact(left, right, None)) {
+                let error = (f64::from(*value) - exact).abs();
+                // Each factor is rounded to 8 bits, by at most 2⁻⁸ of it.
+                assert!(error <= 2.0f64.powi(-7) * 1.01 * magnitude, "{error:e} of {magnitude}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_scope_ends_where_its_body_does() {
+        Precision::Bf16.scope(|| {
+            assert_eq!(Precision::current(), Precision::Bf16);
+            Precision::F32.scope(|| assert_eq!(Precision::current(), Precision::F32));
+            assert_eq!(Precision::current(), Precision::Bf16);
+        });
+        assert_eq!(Precision::current(), Precision::F32);
+    }
+
+    #[test]
     fn keeps_the_scale_of_its_factors() {
         let [rows, inner, columns] = [32, 64, 32];
         let (left, right) = (values(rows * inner), values(inner * columns));
@@ -261,7 +336,14 @@ mod tests {
             let scaled: Vec<f32> = left.iter().map(|value| value * factor).collect();
             let mut output = vec![0.0; rows * columns];
             let left = Matrix::new(&scaled, rows, inner);
-            product(&mut output, left, Matrix::new(&right, inner, columns), None, Threads::One);
+            product(
+                &mut output,
+                left,
+                Matrix::new(&right, inner, columns),
+                None,
+                Precision::F32,
+                Threads::One,
+            );
             output
         };
         let plain = run(1.0);
@@ -283,7 +365,9 @@ mod tests {
             let on = |count: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
                 let mut output = vec![f32::NAN; rows * columns];
-                pool.install(|| product(&mut output, left, right, None, Threads::All));
+                pool.install(|| {
+                    product(&mut output, left, right, None, Precision::F32, Threads::All)
+                });
                 output.into_iter().map(f32::to_bits).collect::<Vec<_>>()
             };
             let one = on(1);

@@ -6,6 +6,7 @@ use burn::{
     tensor::{Device, Distribution, Int, Tensor},
 };
 use nystromformer::{NystromformerInput, masked_lm::cross_entropy};
+use nystromformer_kernels::Precision;
 use nystromformer_learner::{
     device::DeviceKind,
     optimizer::{AdamW, OptimizerConfig, StepSettings},
@@ -42,13 +43,18 @@ pub struct StepReport {
 /// Times `steps` steps of `workload` after `warmup` unmeasured ones.
 ///
 /// # Errors
-/// If the device cannot be opened or a model cannot be built.
+/// If the device cannot be opened, a model cannot be built, or this machine does not compute in `precision`.
 pub fn bench_step(
     workload: Workload,
     steps: usize,
     warmup: usize,
+    precision: Precision,
     kind: DeviceKind,
 ) -> anyhow::Result<StepReport> {
+    anyhow::ensure!(
+        precision == Precision::F32 || kind == DeviceKind::Flex && precision.is_available(),
+        "bf16 needs device `flex` on a CPU with AMX"
+    );
     let device = kind.open()?;
     device.seed(0);
     let shape = workload.shape();
@@ -60,7 +66,7 @@ pub fn bench_step(
             let positions = masked_positions(&shape, &device);
             let labels = inputs.clone().flatten::<1>(0, 1).select(0, positions.clone());
             let model = shape.model.init_masked_lm(&device)?;
-            train(model, steps, warmup, &mut loss, |model| {
+            train(model, steps, warmup, precision, &mut loss, |model| {
                 let input = NystromformerInput::new(inputs.clone());
                 let logits = model.forward_at(input, positions.clone())?;
                 Ok(cross_entropy(logits, labels.clone()).mean())
@@ -71,7 +77,7 @@ pub fn bench_step(
             let inputs = tokens(&shape, &device);
             let labels = random_ints([shape.batch], 0, NUM_LABELS, &device);
             let model = shape.model.init_sequence_classification(NUM_LABELS, &device)?;
-            train(model, steps, warmup, &mut loss, |model| {
+            train(model, steps, warmup, precision, &mut loss, |model| {
                 let logits = model.forward(NystromformerInput::new(inputs.clone()))?;
                 Ok(cross_entropy(logits, labels.clone()).mean())
             })?
@@ -80,7 +86,8 @@ pub fn bench_step(
             let inputs = tokens(&shape, &device);
             let model = shape.model.init_masked_lm(&device)?;
             Timings::of(warmup, steps, || -> anyhow::Result<()> {
-                let logits = model.forward(NystromformerInput::new(inputs.clone()))?;
+                let logits =
+                    precision.scope(|| model.forward(NystromformerInput::new(inputs.clone())))?;
                 loss = logits.mean().try_into_scalar::<f64>()?;
                 Ok(())
             })?
@@ -88,7 +95,10 @@ pub fn bench_step(
     };
     Ok(StepReport {
         peer: format!("nystromformer-{kind}"),
-        dtype: "fp32",
+        dtype: match precision {
+            Precision::F32 => "fp32",
+            Precision::Bf16 => "bf16",
+        },
         workload: workload.name(),
         batch: shape.batch,
         seq_len: shape.seq_len,
@@ -106,6 +116,7 @@ fn train<M: Module>(
     model: M,
     steps: usize,
     warmup: usize,
+    precision: Precision,
     last_loss: &mut f64,
     mut forward: impl FnMut(&M) -> anyhow::Result<Tensor<1>>,
 ) -> anyhow::Result<Timings> {
@@ -120,7 +131,7 @@ fn train<M: Module>(
     let mut current = Some(model);
     Timings::of(warmup, steps, || {
         let model = current.take().expect("the step puts the model back");
-        let loss = forward(&model)?;
+        let loss = precision.scope(|| forward(&model))?;
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         current = Some(optimizer.step(model, gradients, settings));
         device.sync()?;

@@ -13,6 +13,7 @@ use crate::{
     output,
 };
 use clap::{Parser, Subcommand};
+use nystromformer_kernels::Precision;
 
 /// Time a training step, its kernels, or attention by itself; prints JSON, one line per result.
 #[derive(Parser)]
@@ -35,6 +36,9 @@ enum Command {
         /// Unmeasured steps before.
         #[arg(long, default_value_t = 2)]
         warmup: usize,
+        /// Of products with weights; bf16 on CPUs with AMX only.
+        #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+        precision: PrecisionArg,
         #[command(flatten)]
         device: DeviceArg,
     },
@@ -65,14 +69,30 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PrecisionArg {
+    F32,
+    Bf16,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(argument: PrecisionArg) -> Self {
+        match argument {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Step { workload, steps, warmup, device } => {
-            output::json_line(&bench_step(workload, steps, warmup, device.kind())?)?;
+        Command::Step { workload, steps, warmup, precision, device } => {
+            let report = bench_step(workload, steps, warmup, precision.into(), device.kind())?;
+            output::json_line(&report)?;
         }
         Command::Kernels { workload, steps } => {
             let mut written = Ok(());

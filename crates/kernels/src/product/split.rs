@@ -1,25 +1,26 @@
-//! Splits values into three `bf16` numbers each and lays them out as the matrix unit reads them.
+//! Splits values into `bf16` numbers and lays them out as the matrix unit reads them.
 //!
 //! `bf16` is the upper half of an `f32`: 8 significant bits. Rounded to 8 bits, a value leaves a rest of 16, and that
-//! rounded leaves a rest of 8: the three parts add up to the value exactly.
+//! rounded leaves a rest of 8: three parts add up to the value exactly. One part is the value in half precision.
 
 #![expect(unsafe_code, reason = "vector instructions, masked at the edges of a matrix")]
 
 use std::{
     arch::x86_64::{
-        __m512, __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castpd_ps, _mm512_castps_pd,
-        _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmpgt_epu32_mask, _mm512_loadu_si512,
-        _mm512_maskz_loadu_ps, _mm512_max_epu32, _mm512_or_si512, _mm512_permutex2var_epi16,
-        _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_f32x4,
-        _mm512_srli_epi32, _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd,
-        _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+        __m512, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_add_epi32, _mm512_and_si512,
+        _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps_si512, _mm512_castsi512_ps,
+        _mm512_cmpgt_epu32_mask, _mm512_loadu_si512, _mm512_maskz_loadu_ps, _mm512_max_epu32,
+        _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_set1_epi32, _mm512_setzero_ps,
+        _mm512_setzero_si512, _mm512_shuffle_f32x4, _mm512_srli_epi32, _mm512_storeu_si512,
+        _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
+        _mm512_unpacklo_ps,
     },
     ops::Range,
 };
 
 use super::{
     Matrix,
-    unit::{BLOCK, DEPTH, PARTS, STEP, TILE},
+    unit::{BLOCK, DEPTH, TILE, step_length},
 };
 
 /// Rows and columns of a square of values in registers.
@@ -28,15 +29,15 @@ const SQUARE: usize = 16;
 /// Sign, exponent and the bits of the upper half.
 const UPPER: i32 = 0xffff_0000_u32 as i32;
 
-/// Lays out rows `row..row + 32` and columns `columns` of a left factor: for each step of 32 columns the high, middle and
-/// low parts, each as two tiles of 16 rows. Rows and columns behind the last become zero.
+/// Lays out rows `row..row + 32` and columns `columns` of a left factor: for each step of 32 columns the parts, high
+/// to low, each as two tiles of 16 rows. Rows and columns behind the last become zero.
 ///
 /// Returns whether all values could be split. Infinities, NaN and what would round to an infinity cannot.
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn left(
+pub(super) unsafe fn left<const PARTS: usize>(
     target: &mut [u16],
     matrix: Matrix<'_>,
     row: usize,
@@ -47,7 +48,7 @@ pub(super) unsafe fn left(
     // SAFETY: 64 bytes are read.
     let halves = unsafe { _mm512_loadu_si512(halves.as_ptr().cast()) };
     let mut largest = _mm512_setzero_si512();
-    for (step, target) in target.chunks_exact_mut(STEP).enumerate() {
+    for (step, target) in target.chunks_exact_mut(step_length(PARTS)).enumerate() {
         let column = columns.start + step * DEPTH;
         for half in 0..2 {
             let row = row + half * SQUARE;
@@ -55,7 +56,9 @@ pub(super) unsafe fn left(
             let far = square(matrix, row..matrix.rows, column + SQUARE..columns.end);
             for (index, (near, far)) in near.into_iter().zip(far).enumerate() {
                 largest = magnitude(magnitude(largest, near), far);
-                for (part, (near, far)) in parts(near).into_iter().zip(parts(far)).enumerate() {
+                for (part, (near, far)) in
+                    parts::<PARTS>(near).into_iter().zip(parts::<PARTS>(far)).enumerate()
+                {
                     let words = _mm512_permutex2var_epi16(
                         _mm512_castps_si512(near),
                         halves,
@@ -70,7 +73,7 @@ pub(super) unsafe fn left(
 }
 
 /// Lays out one step of a right factor: 32 rows from `row` on (up to but without `end`), and 32 columns from `column` on.
-/// The low, middle and high parts follow each other, each as two tiles of 16 columns, whose rows hold two rows of the
+/// The parts follow each other low to high, each as two tiles of 16 columns, whose rows hold two rows of the
 /// factor in turn.
 ///
 /// Returns, and asks for, the same as [`left`].
@@ -78,13 +81,14 @@ pub(super) unsafe fn left(
 /// # Safety
 /// The CPU has AVX-512 F and BW.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn right(
+pub(super) unsafe fn right<const PARTS: usize>(
     target: &mut [u16],
     matrix: Matrix<'_>,
     row: usize,
     end: usize,
     column: usize,
 ) -> bool {
+    prefetch(matrix, row + DEPTH, column);
     let mut largest = _mm512_setzero_si512();
     for half in 0..2 {
         let column = column + half * SQUARE;
@@ -92,7 +96,9 @@ pub(super) unsafe fn right(
             let square = square(matrix, row + depth..end, column..matrix.columns);
             for (index, &[even, odd]) in square.as_chunks::<2>().0.iter().enumerate() {
                 largest = magnitude(magnitude(largest, even), odd);
-                for (part, (even, odd)) in parts(even).into_iter().zip(parts(odd)).enumerate() {
+                for (part, (even, odd)) in
+                    parts::<PARTS>(even).into_iter().zip(parts::<PARTS>(odd)).enumerate()
+                {
                     let words = _mm512_or_si512(
                         _mm512_srli_epi32::<16>(_mm512_castps_si512(even)),
                         _mm512_and_si512(_mm512_castps_si512(odd), _mm512_set1_epi32(UPPER)),
@@ -105,6 +111,24 @@ pub(super) unsafe fn right(
     can_be_split(largest)
 }
 
+/// Asks for the block of 32 rows and columns from there on. Its lines lie far apart, in more pages than the CPU follows by
+/// itself, and a weight usually comes from memory.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn prefetch(matrix: Matrix<'_>, row: usize, column: usize) {
+    let (line, place, stride) = if matrix.is_transposed() {
+        (column, row, matrix.rows)
+    } else {
+        (row, column, matrix.columns)
+    };
+    for line in line..line + DEPTH {
+        let first = matrix.values.as_ptr().wrapping_add(line * stride + place);
+        for values in [first, first.wrapping_add(SQUARE)] {
+            _mm_prefetch::<_MM_HINT_T0>(values.cast());
+        }
+    }
+}
+
 /// Writes one row of a tile.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -114,14 +138,17 @@ fn put(step: &mut [u16], part: usize, half: usize, row: usize, words: __m512i) {
     unsafe { _mm512_storeu_si512(target.as_mut_ptr().cast(), words) };
 }
 
-/// High, middle and low part, each in the upper halves; `value` is their sum.
+/// The value's parts, high to low, each in the upper halves. Three add up to the value.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn parts(value: __m512) -> [__m512; PARTS] {
-    let high = upper(value);
-    let rest = _mm512_sub_ps(value, high);
-    let middle = upper(rest);
-    [high, middle, _mm512_sub_ps(rest, middle)]
+fn parts<const PARTS: usize>(value: __m512) -> [__m512; PARTS] {
+    let mut parts = [_mm512_setzero_ps(); PARTS];
+    let mut rest = value;
+    for part in &mut parts {
+        *part = upper(rest);
+        rest = _mm512_sub_ps(rest, *part);
+    }
+    parts
 }
 
 /// The value rounded to 8 significant bits.

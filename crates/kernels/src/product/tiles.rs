@@ -1,8 +1,9 @@
-//! The product on the matrix unit, in `f32` from end to end.
+//! The product on the matrix unit.
 //!
-//! The unit multiplies `bf16`, sixteen times as fast as vectors multiply `f32`. Both factors are [split](super::split)
-//! into three `bf16` parts without a rest, and six of the nine products of parts are added up in `f32`: the result is
-//! as exact as one computed in `f32`, and still comes sooner. Only values that `bf16` cannot hold (infinities, NaN,
+//! The unit multiplies `bf16`, sixteen times as fast as vectors multiply `f32`. For a product in `f32` both factors are
+//! [split](super::split) into three `bf16` parts without a rest, and six of the nine products of parts are added up in
+//! `f32`: the result is as exact as one computed in `f32`, and still comes sooner. A product in `bf16` is one of high parts
+//! alone, added up in `f32`. Only values that `bf16` cannot hold (infinities, NaN,
 //! magnitudes from 2¹²⁷) send a product back to the vectors; results below 2⁻¹²⁶ become zero.
 //!
 //! The left factor is laid out once, for all threads; each task lays out some columns of the right one, which then stay
@@ -18,8 +19,8 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Matrix, Threads, split,
-    unit::{self, BLOCK, DEPTH, STEP, Target, Unit},
+    Matrix, Precision, Threads, split,
+    unit::{self, BLOCK, DEPTH, Target, Unit, step_length},
 };
 use crate::simd;
 
@@ -38,6 +39,20 @@ pub(super) fn product(
     left: Matrix<'_>,
     right: Matrix<'_>,
     bias: Option<&[f32]>,
+    precision: Precision,
+    threads: Threads,
+) -> bool {
+    match precision {
+        Precision::F32 => product_of_parts::<3>(output, left, right, bias, threads),
+        Precision::Bf16 => product_of_parts::<1>(output, left, right, bias, threads),
+    }
+}
+
+fn product_of_parts<const PARTS: usize>(
+    output: &mut [f32],
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
     threads: Threads,
 ) -> bool {
     let is_worth_it = left.rows >= BLOCK && right.columns >= BLOCK && left.columns >= DEPTH;
@@ -50,7 +65,7 @@ pub(super) fn product(
         for start in (0..inner).step_by(length) {
             let depth = start..(start + length).min(inner);
             let first_row = index * ROWS;
-            let run = Run { left, first_row, right, bias, depth };
+            let run = Run::<PARTS> { left, first_row, right, bias, depth };
             if !run.add_to(output, threads) {
                 return false;
             }
@@ -60,7 +75,7 @@ pub(super) fn product(
 }
 
 /// The part of a product that one run of the inner dimension makes up, for some rows.
-struct Run<'a> {
+struct Run<'a, const PARTS: usize> {
     left: Matrix<'a>,
     first_row: usize,
     right: Matrix<'a>,
@@ -68,19 +83,20 @@ struct Run<'a> {
     depth: Range<usize>,
 }
 
-impl Run<'_> {
+impl<const PARTS: usize> Run<'_, PARTS> {
     /// Adds this run to `output`, or starts it with the first run. Returns whether all values could be split.
     fn add_to(&self, output: &mut [f32], threads: Threads) -> bool {
         let columns = self.right.columns;
         let rows = output.len() / columns;
-        let length = self.depth.len().div_ceil(DEPTH) * STEP;
+        let length = self.depth.len().div_ceil(DEPTH) * step_length(PARTS);
         let all_split = AtomicBool::new(true);
         LEFT.with_room(rows.div_ceil(BLOCK) * length, |blocks| {
             let lay_out = |(index, block): (usize, &mut [u16])| {
                 let row = self.first_row + index * BLOCK;
                 #[expect(unsafe_code, reason = "needs the CPU's vectors")]
                 // SAFETY: the unit is available, hence AVX-512.
-                let split = unsafe { split::left(block, self.left, row, self.depth.clone()) };
+                let split =
+                    unsafe { split::left::<PARTS>(block, self.left, row, self.depth.clone()) };
                 if !split {
                     all_split.store(false, Ordering::Relaxed);
                 }
@@ -117,7 +133,7 @@ impl Run<'_> {
         columns: Range<usize>,
     ) -> bool {
         let steps = self.depth.len().div_ceil(DEPTH);
-        let length = steps * STEP;
+        let length = steps * step_length(PARTS);
         let unit = Unit::new();
         let panels = columns.len().div_ceil(BLOCK);
         RIGHT_PART.with_room(panels * length, |right| {
@@ -128,12 +144,15 @@ impl Run<'_> {
                 } else {
                     (place % panels, place / panels)
                 };
-                let target = &mut right[panel * length + step * STEP..][..STEP];
+                let target =
+                    &mut right[panel * length + step * step_length(PARTS)..][..step_length(PARTS)];
                 let (row, column) =
                     (self.depth.start + step * DEPTH, columns.start + panel * BLOCK);
                 #[expect(unsafe_code, reason = "needs the CPU's vectors")]
                 // SAFETY: the unit is available, hence AVX-512.
-                if !unsafe { split::right(target, self.right, row, self.depth.end, column) } {
+                if !unsafe {
+                    split::right::<PARTS>(target, self.right, row, self.depth.end, column)
+                } {
                     return false;
                 }
             }
@@ -173,7 +192,7 @@ impl Run<'_> {
             #[expect(unsafe_code, reason = "the unit writes to the output itself")]
             // SAFETY: the block lies inside of the output, and of this task's part.
             unsafe {
-                unit.block(left, right, steps, &start, target);
+                unit.block::<PARTS>(left, right, steps, &start, target);
             }
             return;
         }
@@ -182,7 +201,7 @@ impl Run<'_> {
         #[expect(unsafe_code, reason = "the unit writes through a pointer")]
         // SAFETY: `block` is 32 rows of 32 values.
         unsafe {
-            unit.block(left, right, steps, &start, target);
+            unit.block::<PARTS>(left, right, steps, &start, target);
         }
         simd::vectorised(
             #[inline(always)]
@@ -299,7 +318,7 @@ mod tests {
         for (rows, columns, threads) in
             [(1, 1, Threads::One), (500, 70, Threads::All), (4096, 3072, Threads::All)]
         {
-            let tasks = Tasks::new(rows, columns, 32 * STEP, threads);
+            let tasks = Tasks::new(rows, columns, 32 * step_length(3), threads);
             let mut seen = vec![0; rows * columns];
             for task in 0..tasks.count() {
                 let (rows, part) = tasks.part(task);

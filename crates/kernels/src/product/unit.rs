@@ -21,11 +21,10 @@ pub(super) const DEPTH: usize = 32;
 /// Values of one tile of `bf16`: 16 rows of 32.
 pub(super) const TILE: usize = 512;
 
-/// Numbers that a value is split into.
-pub(super) const PARTS: usize = 3;
-
 /// Values that one step reads of each factor: two tiles of each part.
-pub(super) const STEP: usize = PARTS * 2 * TILE;
+pub(super) const fn step_length(parts: usize) -> usize {
+    parts * 2 * TILE
+}
 
 /// Whether the CPU has the unit, with the vectors that [`split`](super::split) needs, and the system lets us use it.
 pub(super) fn is_available() -> bool {
@@ -139,18 +138,50 @@ macro_rules! multiply {
     };
 }
 
+/// Runs steps onto sums that start with a row of 32 values, and stores the sums.
+macro_rules! steps {
+    ($bytes:literal, $left:ident, $right:ident, $steps:ident, $start:ident, $target:ident, $($line:expr),+) => {
+        asm!(
+            "tileloadd tmm0, [{start} + {same}]",
+            "tileloadd tmm1, [{start} + {same} + 64]",
+            "tileloadd tmm2, [{start} + {same}]",
+            "tileloadd tmm3, [{start} + {same} + 64]",
+            "2:",
+            $($line,)+
+            concat!("add {left}, ", $bytes),
+            concat!("add {right}, ", $bytes),
+            "dec {steps}",
+            "jnz 2b",
+            "tilestored [{target} + {stride}], tmm0",
+            "tilestored [{target} + {stride} + 64], tmm1",
+            "tilestored [{lower} + {stride}], tmm2",
+            "tilestored [{lower} + {stride} + 64], tmm3",
+            left = inout(reg) $left.as_ptr() => _,
+            right = inout(reg) $right.as_ptr() => _,
+            steps = inout(reg) $steps => _,
+            row = in(reg) 64usize,
+            start = in(reg) $start.as_ptr(),
+            same = in(reg) 0usize,
+            target = in(reg) $target.values,
+            lower = in(reg) $target.values.wrapping_add(16 * $target.stride),
+            stride = in(reg) $target.stride * size_of::<f32>(),
+            options(nostack),
+        )
+    };
+}
+
 impl Unit {
     /// `target = start + left · right` for one block, where `start` is one row of 32 values for all rows.
     ///
-    /// A step of the left factor holds its high, middle and low parts, two tiles each; one of the right factor its
-    /// low, middle and high parts: so they are read in order. Of the nine products of parts the three smallest are left
-    /// out: together they are below 2⁻²⁵ of a term.
+    /// Of three parts, a step of the left factor holds the high, middle and low ones, two tiles each, and one of the
+    /// right factor the low, middle and high ones: so they are read in order. Of the nine products of parts the three
+    /// smallest are left out: together they are below 2⁻²⁵ of a term.
     ///
     /// # Safety
-    /// `left` and `right` hold `steps · STEP` values each, `steps > 0`, and `target` holds 32 rows that nobody else
-    /// accesses.
+    /// `left` and `right` hold `steps · step_length(PARTS)` values each, `steps > 0`, and `target` holds 32 rows that
+    /// nobody else accesses.
     #[expect(clippy::unused_self, reason = "whoever has a unit has set it up")]
-    pub(super) unsafe fn block(
+    pub(super) unsafe fn block<const PARTS: usize>(
         &self,
         left: &[u16],
         right: &[u16],
@@ -158,41 +189,37 @@ impl Unit {
         start: &[f32; BLOCK],
         target: Target,
     ) {
-        debug_assert!(left.len() >= steps * STEP && right.len() >= steps * STEP && steps > 0);
-        // SAFETY: the unit is set up; the loads stay within `steps · STEP` values of both factors and the 32 of `start`
-        // (a row stride of zero reads the same row 16 times), the stores within the target.
+        const { assert!(PARTS == 1 || PARTS == 3) };
+        let length = steps * step_length(PARTS);
+        debug_assert!(left.len() >= length && right.len() >= length && steps > 0);
+        // SAFETY: the unit is set up; the loads stay within `length` values of both factors and the 32 of `start` (a row
+        // stride of zero reads the same row 16 times), the stores within the target.
         unsafe {
-            asm!(
-                "tileloadd tmm0, [{start} + {same}]",
-                "tileloadd tmm1, [{start} + {same} + 64]",
-                "tileloadd tmm2, [{start} + {same}]",
-                "tileloadd tmm3, [{start} + {same} + 64]",
-                "2:",
-                left!(0), right!(0), multiply!(), // high · low
-                right!(2048), multiply!(), // high · middle
-                left!(2048), multiply!(), // middle · middle
-                right!(4096), multiply!(), // middle · high
-                left!(4096), multiply!(), // low · high
-                left!(0), multiply!(), // high · high
-                "add {left}, 6144",
-                "add {right}, 6144",
-                "dec {steps}",
-                "jnz 2b",
-                "tilestored [{target} + {stride}], tmm0",
-                "tilestored [{target} + {stride} + 64], tmm1",
-                "tilestored [{lower} + {stride}], tmm2",
-                "tilestored [{lower} + {stride} + 64], tmm3",
-                left = inout(reg) left.as_ptr() => _,
-                right = inout(reg) right.as_ptr() => _,
-                steps = inout(reg) steps => _,
-                row = in(reg) 64usize,
-                start = in(reg) start.as_ptr(),
-                same = in(reg) 0usize,
-                target = in(reg) target.values,
-                lower = in(reg) target.values.wrapping_add(16 * target.stride),
-                stride = in(reg) target.stride * size_of::<f32>(),
-                options(nostack),
-            );
+            if PARTS == 1 {
+                steps!(2048, left, right, steps, start, target, left!(0), right!(0), multiply!());
+            } else {
+                steps!(
+                    6144,
+                    left,
+                    right,
+                    steps,
+                    start,
+                    target,
+                    left!(0),
+                    right!(0),
+                    multiply!(), // high · low
+                    right!(2048),
+                    multiply!(), // high · middle
+                    left!(2048),
+                    multiply!(), // middle · middle
+                    right!(4096),
+                    multiply!(), // middle · high
+                    left!(4096),
+                    multiply!(), // low · high
+                    left!(0),
+                    multiply!() // high · high
+                );
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ use toml::{Table, Value};
 pub(crate) use differences::differences;
 pub(crate) use loading::Draft;
 pub use loading::LoadedExperiment;
-pub use trainer::TrainerConfig;
+pub use trainer::{Precision, TrainerConfig};
 
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};

@@ -38,9 +38,33 @@ pub struct TrainerConfig {
     /// Steps in a row that may be skipped because loss or gradient is not finite, before the run
     /// fails. Default: 10.
     pub max_skipped_steps: usize,
+    /// How exactly forward and backward passes multiply. Weights, moments and evaluations are in
+    /// single precision either way. Default: `f32`.
+    pub precision: Precision,
     /// Compare a small model on the device with the CPU before training on anything but the CPU.
     /// Default: true.
     pub self_check: bool,
+}
+
+/// The precision of products with weights in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Factors in `bf16`, sums in single precision, on the CPU where it has a matrix unit for it;
+    /// elsewhere single precision.
+    Bf16,
+}
+
+impl From<Precision> for nystromformer_kernels::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 impl Default for TrainerConfig {
@@ -58,6 +82,7 @@ impl Default for TrainerConfig {
             early_stopping_patience: 0,
             log_every: 10,
             max_skipped_steps: 10,
+            precision: Precision::F32,
             self_check: true,
         }
     }

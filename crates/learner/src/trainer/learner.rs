@@ -209,7 +209,9 @@ impl<'a> Learner<'a> {
         predicted: usize,
     ) -> Result<(f64, GradientsParams)> {
         let batch = rows.into_batch(&self.device.clone().autodiff());
-        let share = predict(self.model(), &batch)?.losses.sum() / predicted as f64;
+        let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
+        let prediction = precision.scope(|| predict(self.model(), &batch))?;
+        let share = prediction.losses.sum() / predicted as f64;
         #[cfg(test)]
         let share = super::tests::fault::poison(share, self.state.step);
         let gradients = GradientsParams::from_grads(share.backward(), self.model());

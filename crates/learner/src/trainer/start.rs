@@ -7,8 +7,9 @@ use burn::tensor::Device;
 use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
 use crate::checkpoint::Checkpoint;
+use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
-use crate::experiment::{Draft, Experiment, LoadedExperiment};
+use crate::experiment::{Draft, Experiment, LoadedExperiment, Precision};
 use crate::machine_memory::require_memory;
 use crate::masked_lm::CorpusBatches;
 use crate::run_dir::RunDir;
@@ -119,6 +120,14 @@ impl Prepared {
 /// The device of an experiment, checked against the CPU if it is not the CPU.
 pub(super) fn open_device(experiment: &Experiment) -> Result<Device> {
     let device = experiment.device.open()?;
+    let precision = nystromformer_kernels::Precision::from(experiment.trainer.precision);
+    let is_computed = experiment.device == DeviceKind::Flex && precision.is_available();
+    if experiment.trainer.precision != Precision::F32 && !is_computed {
+        tracing::warn!(
+            "`trainer.precision` asks for products in bf16, which needs device `flex` on a CPU with AMX: they are \
+             computed in f32 instead"
+        );
+    }
     if experiment.device.is_accelerator() && experiment.trainer.self_check {
         let report = self_check(experiment.device, &device)?;
         tracing::info!(

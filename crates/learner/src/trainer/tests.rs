@@ -15,7 +15,7 @@ use nystromformer_data::MaskedRows;
 use super::learner::Learner;
 use super::run::{EndedBy, Outcome, Trainer};
 use crate::error::{LearnerError, Result};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Precision};
 use crate::masked_lm::BatchSource;
 use crate::metrics_log::{EvaluationRecord, MetricsLog, MetricsRecord, StepRecord};
 use crate::progress::Progress;
@@ -257,6 +257,30 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
         let found = interrupted(directory.path(), &experiment(), step, &Synthetic::default());
         assert!(found == expected, "stopped after step {step}");
     }
+}
+
+#[test]
+fn half_precision_follows_single_precision_and_resumes_bit_for_bit() {
+    let _lock = lock();
+    // Large enough for the matrix unit of CPUs that have one.
+    let mut experiment = experiment();
+    experiment.model.hidden_size = 64;
+    experiment.model.intermediate_size = 64;
+    let single = tempfile::tempdir().unwrap();
+    let single = unbroken(single.path(), &experiment);
+    experiment.trainer.precision = Precision::Bf16;
+    let directory = tempfile::tempdir().unwrap();
+    let half = unbroken(directory.path(), &experiment);
+    for (single, half) in single.metrics.iter().zip(&half.metrics) {
+        if let (MetricsRecord::Train(single), MetricsRecord::Train(half)) = (single, half) {
+            let distance = (half.loss / single.loss - 1.0).abs();
+            assert!(distance < 0.02, "{} against {}", half.loss, single.loss);
+        }
+    }
+    let is_available = nystromformer_kernels::Precision::Bf16.is_available();
+    assert_eq!(half.weights != single.weights, is_available);
+    let found = interrupted(directory.path(), &experiment, 3, &Synthetic::default());
+    assert!(found == half, "stopped after step 3");
 }
 
 #[test]
