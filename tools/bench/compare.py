@@ -110,10 +110,11 @@ def medians(lines: list[Line], peers: list[str]) -> dict[str, Line]:
 def ratios(of_peers: dict[str, Line]) -> Line:
     """Ours over the fastest torch in tokens per second, and over the leanest in peak memory.
 
-    `ours` is compared if it was measured, otherwise `ours-bf16`, with all that was measured of torch.
+    In single precision if `ours` was measured, otherwise in bf16.
     """
-    ours = of_peers.get("ours", of_peers.get("ours-bf16"))
-    torch = [median for peer, median in of_peers.items() if peer not in OURS]
+    precision = "" if "ours" in of_peers else "-bf16"
+    ours = of_peers.get(f"ours{precision}")
+    torch = [of_peers[peer] for peer in TORCH if peer in of_peers and peer.endswith("-bf16") == bool(precision)]
     if ours is None or not torch:
         return {}
     fastest = max(median["tokens_per_s"] for median in torch)

@@ -4,10 +4,11 @@
     cargo build --release
     python3 tools/bench/kernels.py [--workload NAME ...] [--output kernels.json]
 
-Beside each kernel stands the time of the operations that it replaces, and the time that the machine's memory (each
-input read and each output written once, at the speed of a copy) or arithmetic (at the speed of the `gemm` crate's
-product of two large matrices) would need at least: the larger of both is its limit. The matrix unit of some CPUs beats
-that limit. Run on an idle machine.
+Beside each kernel stands the time of the operations that it replaces, and the time that the machine's memory (what is
+needed read once and results written once, at the speed of a copy) or vectors (at the speed of the `gemm` crate's
+product of two large matrices) would need: the larger of both is its limit. The matrix unit of some CPUs beats it. What
+a step does beside these kernels (embeddings, gradients that are added up, small products) is the rest. Run on an idle
+machine.
 """
 
 import argparse
@@ -16,11 +17,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from compare import default_bench, wait_for_quiet
 
 
 def lines(command: list[str]) -> list[dict]:
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return [json.loads(line) for line in output.splitlines()]
 
 
@@ -55,13 +56,16 @@ def table(step: dict, kernels: list[dict]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workload", nargs="+", metavar="NAME", default=["mlm-base-512", "lra-2048"])
-    parser.add_argument("--bench", default=str(REPOSITORY / "target/release/bench"), help="our binary")
+    parser.add_argument("--bench", type=Path, default=default_bench(), help="our binary")
     parser.add_argument("--output", help="where every measurement goes, as JSON")
     arguments = parser.parse_args()
+    if not arguments.bench.is_file():
+        parser.error(f"`{arguments.bench}` is not there; `cargo build --release` makes it, or pass --bench")
+    wait_for_quiet()
     measured = []
     for workload in arguments.workload:
-        (step,) = lines([arguments.bench, "step", "--workload", workload])
-        kernels = lines([arguments.bench, "kernels", "--workload", workload])
+        (step,) = lines([str(arguments.bench), "step", "--workload", workload])
+        kernels = lines([str(arguments.bench), "kernels", "--workload", workload])
         measured.append({"step": step, "kernels": kernels})
         print(table(step, kernels), end="\n\n", flush=True)
     if arguments.output:

@@ -44,6 +44,7 @@ static ENABLED: AtomicBool = AtomicBool::new(true);
 
 /// Turns all kernels off, so that Burn's own operations run everywhere, or on again. For comparing the two; what a
 /// forward pass recorded keeps the side it was recorded on.
+#[doc(hidden)]
 pub fn set_enabled(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }

@@ -299,6 +299,20 @@ mod tests {
     }
 
     #[test]
+    fn special_values_behave_as_the_composed_path() {
+        let inputs = [random([40, 20]), random([40, 20]), random([1, 20]), random([1, 20])];
+        testing::same_with_special_values(
+            inputs,
+            |[x, residual, weight, bias]| {
+                layer_norm(x, Some(residual), weight.squeeze_dim(0), bias.squeeze_dim(0), 1e-5)
+            },
+            |[x, residual, weight, bias]| {
+                composed(x, Some(residual), weight.squeeze_dim(0), bias.squeeze_dim(0), 1e-5)
+            },
+        );
+    }
+
+    #[test]
     fn does_not_depend_on_the_number_of_threads() {
         testing::same_bits_for_any_threads(
             [random([3001, 40]), random([3001, 40]), random([1, 40]), random([1, 40])],

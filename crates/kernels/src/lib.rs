@@ -19,6 +19,8 @@
 //! | [`segment_means()`] | means over segments of the sequence |
 //! | [`softmax()`] | softmax over the last axis |
 //!
+//! [`Precision`] lets [`linear()`] multiply in `bf16`.
+//!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
 #![allow(clippy::inline_always, reason = "a scalar function that is not inlined is not vectorised")]

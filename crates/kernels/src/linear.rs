@@ -82,6 +82,7 @@ fn product_of_rows(
     bias: Option<&[f32]>,
     precision: Precision,
 ) -> Vec<f32> {
+    debug_assert!(!left.is_transposed(), "tasks take rows as they lie");
     let mut output = simd::room(left.rows * right.columns);
     if right.values.len() > SMALL {
         product(&mut output, left, right, bias, precision, Threads::All);
@@ -258,6 +259,21 @@ mod tests {
                     |[x, weight]| composed(x, weight, None, layout),
                 );
             }
+        }
+    }
+
+    #[test]
+    fn special_values_behave_as_the_composed_path() {
+        for rows in [5, 70] {
+            testing::same_with_special_values(
+                [random([rows, 40]), random([40, 50]), random([1, 50])],
+                |[x, weight, bias]| {
+                    linear(x, weight, Some(bias.squeeze_dim(0)), WeightLayout::InputsFirst)
+                },
+                |[x, weight, bias]| {
+                    composed(x, weight, Some(bias.squeeze_dim(0)), WeightLayout::InputsFirst)
+                },
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! Matrix products.
 //!
-//! Most of a model's time goes here. On a CPU with a matrix unit ([`tiles`]) products run there, as exactly as on
-//! vectors; everywhere else, and for what is too small to gain, in the kept library `gemm`.
+//! Most of a model's time goes here. On a CPU with a matrix unit (`tiles`) products run there, to the precision of an
+//! `f32`; everywhere else, and where a size is below 32, in the library `gemm`, on vectors.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod split;
@@ -50,8 +50,9 @@ pub enum Precision {
     /// In single precision.
     #[default]
     F32,
-    /// With factors rounded to `bf16` and sums in single precision, where the CPU has a matrix unit for it; as
-    /// [`Precision::F32`] elsewhere.
+    /// With factors rounded to `bf16` (halves away from zero) and sums in single precision, where the CPU has a matrix
+    /// unit for it. Elsewhere as [`Precision::F32`], and so are products with a size below 32, or with a factor that is
+    /// not finite or reaches 2¹²⁷.
     Bf16,
 }
 
@@ -60,8 +61,8 @@ thread_local! {
 }
 
 impl Precision {
-    /// Runs `body` with products in this precision, as PyTorch's `autocast`: what `body` records is differentiated in it
-    /// too, weights and everything but products stay in `f32`.
+    /// Runs `body` with the products of [`linear`](crate::linear()) in this precision, if they are called on this thread,
+    /// and later differentiates them in it. Inputs, outputs, weights and all other operations stay in `f32`.
     pub fn scope<R>(self, body: impl FnOnce() -> R) -> R {
         struct Restore(Precision);
         impl Drop for Restore {
@@ -128,7 +129,7 @@ fn on_vectors(
 ) {
     if let Some(bias) = bias {
         let fill = |rows: &mut [f32]| {
-            rows.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
+            rows.chunks_exact_mut(bias.len().max(1)).for_each(|row| row.copy_from_slice(bias));
         };
         match threads {
             Threads::All => output.par_chunks_mut((bias.len() * 64).max(1)).for_each(fill),
@@ -173,8 +174,9 @@ mod tests {
     use super::*;
     use crate::testing::random;
 
-    /// Rows, inner dimension, columns: whole blocks, all kinds of edges, and more than one run of the inner dimension.
-    const SIZES: [[usize; 3]; 9] = [
+    /// Rows, inner dimension, columns: whole blocks, all kinds of edges, more than one run of the inner dimension, and
+    /// more rows than are laid out at a time.
+    const SIZES: [[usize; 3]; 11] = [
         [1, 1, 1],
         [5, 3, 7],
         [32, 32, 32],
@@ -184,6 +186,8 @@ mod tests {
         [100, 1100, 70],
         [1030, 70, 40],
         [40, 2500, 300],
+        [4100, 40, 48],
+        [4130, 1100, 33],
     ];
 
     fn values(length: usize) -> Vec<f32> {
@@ -196,107 +200,174 @@ mod tests {
             .collect()
     }
 
-    /// Both orders of both factors, with and without a bias, on one thread and on all.
-    fn for_all_layouts(
-        [rows, inner, columns]: [usize; 3],
-        check: impl Fn(&[f32], Matrix, Matrix, Option<&[f32]>),
-    ) {
-        let (left, right, bias) = (values(rows * inner), values(inner * columns), values(columns));
-        let (left_turned, right_turned) =
-            (transposed(&left, rows, inner), transposed(&right, inner, columns));
-        let lefts =
-            [Matrix::new(&left, rows, inner), Matrix::new(&left_turned, inner, rows).transpose()];
-        let rights = [
-            Matrix::new(&right, inner, columns),
-            Matrix::new(&right_turned, columns, inner).transpose(),
-        ];
-        for threads in [Threads::One, Threads::All] {
-            for bias in [None, Some(&bias[..])] {
-                for left in lefts {
-                    for right in rights {
-                        let mut output = vec![f32::NAN; rows * columns];
-                        product(&mut output, left, right, bias, Precision::F32, threads);
-                        check(&output, lefts[0], rights[0], bias);
+    /// Factors and bias of one size.
+    struct Factors {
+        size: [usize; 3],
+        left: Vec<f32>,
+        right: Vec<f32>,
+        bias: Vec<f32>,
+    }
+
+    impl Factors {
+        fn new(size: [usize; 3]) -> Self {
+            let [rows, inner, columns] = size;
+            let (left, right) = (values(rows * inner), values(inner * columns));
+            Self { size, left, right, bias: values(columns) }
+        }
+
+        fn left(&self) -> Matrix<'_> {
+            Matrix::new(&self.left, self.size[0], self.size[1])
+        }
+
+        fn right(&self) -> Matrix<'_> {
+            Matrix::new(&self.right, self.size[1], self.size[2])
+        }
+
+        fn output(&self) -> Vec<f32> {
+            vec![f32::NAN; self.size[0] * self.size[2]]
+        }
+
+        /// Whether a matrix unit computes this product, if there is one.
+        fn fits_the_unit(&self) -> bool {
+            self.size.iter().all(|&size| size >= 32) && Precision::Bf16.is_available()
+        }
+
+        /// Both orders of both factors, with and without a bias, on one thread and on all.
+        fn for_all_layouts(&self, check: impl Fn(&[f32], Option<&[f32]>)) {
+            let [rows, inner, columns] = self.size;
+            let left = transposed(&self.left, rows, inner);
+            let right = transposed(&self.right, inner, columns);
+            let lefts = [self.left(), Matrix::new(&left, inner, rows).transpose()];
+            let rights = [self.right(), Matrix::new(&right, columns, inner).transpose()];
+            for threads in [Threads::One, Threads::All] {
+                for bias in [None, Some(&self.bias[..])] {
+                    for left in lefts {
+                        for right in rights {
+                            let mut output = self.output();
+                            product(&mut output, left, right, bias, Precision::F32, threads);
+                            check(&output, bias);
+                            on_vectors(&mut output, left, right, bias, threads);
+                            check(&output, bias);
+                        }
                     }
                 }
             }
         }
-    }
 
-    /// The product in `f64`, and the sum of the magnitudes of its terms.
-    fn exact(left: Matrix, right: Matrix, bias: Option<&[f32]>) -> Vec<(f64, f64)> {
-        let (left_values, right_values) = (left.values, right.values);
-        (0..left.rows)
-            .flat_map(|row| (0..right.columns).map(move |column| (row, column)))
-            .map(|(row, column)| {
-                let start = bias.map_or(0.0, |bias| f64::from(bias[column]));
-                (0..left.columns).fold((start, start.abs()), |(sum, magnitude), inner| {
-                    let term = f64::from(left_values[row * left.columns + inner])
-                        * f64::from(right_values[inner * right.columns + column]);
-                    (sum + term, magnitude + term.abs())
-                })
-            })
-            .collect()
+        /// The product in `f64` without the bias, and the sum of the magnitudes of its terms.
+        fn exact(&self) -> Vec<(f64, f64)> {
+            let [rows, inner, columns] = self.size;
+            let mut exact = vec![(0.0, 0.0); rows * columns];
+            for row in 0..rows {
+                let sums = &mut exact[row * columns..(row + 1) * columns];
+                for depth in 0..inner {
+                    let left = f64::from(self.left[row * inner + depth]);
+                    let right = &self.right[depth * columns..(depth + 1) * columns];
+                    for ((sum, magnitude), &right) in sums.iter_mut().zip(right) {
+                        let term = left * f64::from(right);
+                        *sum += term;
+                        *magnitude += term.abs();
+                    }
+                }
+            }
+            exact
+        }
     }
 
     #[test]
     fn is_as_exact_as_single_precision() {
         for size in SIZES {
-            for_all_layouts(size, |output, left, right, bias| {
-                for (value, (exact, magnitude)) in output.iter().zip(exact(left, right, bias)) {
-                    let error = (f64::from(*value) - exact).abs();
-                    let rounding = f64::from(f32::EPSILON) * (1.0 + (size[1] as f64).sqrt());
+            let factors = Factors::new(size);
+            let exact = factors.exact();
+            factors.for_all_layouts(|output, bias| {
+                let rounding = f64::from(f32::EPSILON) * (1.0 + (size[1] as f64).sqrt());
+                for (index, (value, (exact, magnitude))) in output.iter().zip(&exact).enumerate() {
+                    let bias = bias.map_or(0.0, |bias| f64::from(bias[index % size[2]]));
+                    let error = (f64::from(*value) - exact - bias).abs();
+                    let magnitude = magnitude + bias.abs();
                     assert!(error <= rounding * magnitude, "{size:?}: {error:e} of {magnitude}");
                 }
             });
         }
     }
 
-    /// The root mean square error is no larger than that of the same product on vectors.
+    /// The root mean square error is that of the same product on vectors, or less: no part was left out.
     #[test]
     fn is_no_less_exact_than_vectors() {
-        let [rows, inner, columns] = [64, 768, 64];
-        let (left, right) = (values(rows * inner), values(inner * columns));
-        let (left, right) = (Matrix::new(&left, rows, inner), Matrix::new(&right, inner, columns));
-        let exact = exact(left, right, None);
-        let error = |output: &[f32]| -> f64 {
-            output
-                .iter()
-                .zip(&exact)
-                .map(|(&value, (exact, _))| (f64::from(value) - exact).powi(2))
-                .sum::<f64>()
-                .sqrt()
-        };
-        let mut output = vec![0.0; rows * columns];
-        product(&mut output, left, right, None, Precision::F32, Threads::All);
-        let ours = error(&output);
-        on_vectors(&mut output, left, right, None, Threads::All);
-        assert!(ours <= error(&output), "{ours:e} against {:e}", error(&output));
+        for size in SIZES {
+            let factors = Factors::new(size);
+            if !factors.fits_the_unit() {
+                continue;
+            }
+            let exact = factors.exact();
+            let error = |output: &[f32], bias: Option<&[f32]>| -> f64 {
+                let bias = |index: usize| bias.map_or(0.0, |bias| f64::from(bias[index % size[2]]));
+                let squares = output
+                    .iter()
+                    .zip(&exact)
+                    .enumerate()
+                    .map(|(index, (&value, (exact, _)))| f64::from(value) - exact - bias(index))
+                    .map(|error| error * error);
+                (squares.sum::<f64>() / output.len() as f64).sqrt()
+            };
+            let mut output = factors.output();
+            on_vectors(&mut output, factors.left(), factors.right(), None, Threads::All);
+            let on_vectors = error(&output, None);
+            factors.for_all_layouts(|output, bias| {
+                let error = error(output, bias);
+                assert!(
+                    error <= 1.5 * on_vectors,
+                    "{size:?}: {error:e}, on vectors {on_vectors:e}"
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn what_fits_the_unit_runs_there() {
+        for size in SIZES {
+            let factors = Factors::new(size);
+            let (left, right) = (factors.left(), factors.right());
+            let mut output = factors.output();
+            for precision in [Precision::F32, Precision::Bf16] {
+                #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+                let ran_there =
+                    tiles::product(&mut output, left, right, None, precision, Threads::One);
+                #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+                let ran_there = false;
+                assert_eq!(ran_there, factors.fits_the_unit(), "{size:?}");
+            }
+            product(&mut output, left, right, None, Precision::F32, Threads::One);
+        }
     }
 
     #[test]
     fn what_is_not_finite_spreads_as_on_vectors() {
-        let [rows, inner, columns] = [70, 96, 50];
-        for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -3.39e38, 1e-40, -0.0]
-        {
-            let (mut left, mut right) = (values(rows * inner), values(inner * columns));
-            for side in 0..2 {
-                if side == 0 {
-                    left[40 * inner + 7] = special;
-                } else {
-                    right[90 * columns + 3] = special;
-                }
-                let (left, right) =
-                    (Matrix::new(&left, rows, inner), Matrix::new(&right, inner, columns));
-                let (mut ours, mut theirs) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
-                product(&mut ours, left, right, None, Precision::F32, Threads::All);
-                on_vectors(&mut theirs, left, right, None, Threads::All);
-                for (ours, theirs) in ours.into_iter().zip(theirs) {
-                    let close = (ours - theirs).abs() <= 1e-4 * (1.0 + theirs.abs());
-                    assert!(
-                        ours == theirs || close || ours.is_nan() && theirs.is_nan(),
-                        "{special}: {ours} {theirs}"
-                    );
+        // In the last rows of several laid out one after the other, and in the last run of the inner dimension.
+        for size in [[70, 96, 50], [4130, 1100, 40]] {
+            let [rows, inner, columns] = size;
+            for special in
+                [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -3.39e38, 1e-40, -0.0]
+            {
+                for side in 0..2 {
+                    let mut factors = Factors::new(size);
+                    if side == 0 {
+                        factors.left[(rows - 10) * inner + inner - 10] = special;
+                    } else {
+                        factors.right[(inner - 10) * columns + 3] = special;
+                    }
+                    let (left, right) = (factors.left(), factors.right());
+                    let bias = Some(&factors.bias[..]);
+                    let (mut ours, mut theirs) = (factors.output(), factors.output());
+                    product(&mut ours, left, right, bias, Precision::F32, Threads::All);
+                    on_vectors(&mut theirs, left, right, bias, Threads::All);
+                    for (ours, theirs) in ours.into_iter().zip(theirs) {
+                        let close = (ours - theirs).abs() <= 1e-4 * (1.0 + theirs.abs());
+                        assert!(
+                            ours == theirs || close || ours.is_nan() && theirs.is_nan(),
+                            "{special}: {ours} {theirs}"
+                        );
+                    }
                 }
             }
         }
@@ -304,16 +375,23 @@ mod tests {
 
     #[test]
     fn half_precision_is_the_product_of_rounded_factors() {
-        for [rows, inner, columns] in SIZES {
-            let (left, right) = (values(rows * inner), values(inner * columns));
-            let (left, right) =
-                (Matrix::new(&left, rows, inner), Matrix::new(&right, inner, columns));
-            let mut output = vec![f32::NAN; rows * columns];
-            product(&mut output, left, right, None, Precision::Bf16, Threads::All);
-            for (value, (exact, magnitude)) in output.iter().zip(exact(left, right, None)) {
+        for size in SIZES {
+            let mut factors = Factors::new(size);
+            if !factors.fits_the_unit() {
+                continue;
+            }
+            let (mut half, mut single) = (factors.output(), factors.output());
+            let (left, right) = (factors.left(), factors.right());
+            product(&mut half, left, right, None, Precision::Bf16, Threads::All);
+            product(&mut single, left, right, None, Precision::F32, Threads::All);
+            assert_ne!(half, single);
+            for value in factors.left.iter_mut().chain(&mut factors.right) {
+                *value = f32::from_bits((value.to_bits() + 0x8000) & 0xffff_0000);
+            }
+            let rounding = f64::from(f32::EPSILON) * (1.0 + (size[1] as f64).sqrt());
+            for (value, (exact, magnitude)) in half.iter().zip(factors.exact()) {
                 let error = (f64::from(*value) - exact).abs();
-                // Each factor is rounded to 8 bits, by at most 2⁻⁸ of it.
-                assert!(error <= 2.0f64.powi(-7) * 1.01 * magnitude, "{error:e} of {magnitude}");
+                assert!(error <= rounding * magnitude, "{size:?}: {error:e} of {magnitude}");
             }
         }
     }
@@ -330,20 +408,12 @@ mod tests {
 
     #[test]
     fn keeps_the_scale_of_its_factors() {
-        let [rows, inner, columns] = [32, 64, 32];
-        let (left, right) = (values(rows * inner), values(inner * columns));
+        let factors = Factors::new([32, 64, 32]);
         let run = |factor: f32| {
-            let scaled: Vec<f32> = left.iter().map(|value| value * factor).collect();
-            let mut output = vec![0.0; rows * columns];
-            let left = Matrix::new(&scaled, rows, inner);
-            product(
-                &mut output,
-                left,
-                Matrix::new(&right, inner, columns),
-                None,
-                Precision::F32,
-                Threads::One,
-            );
+            let left: Vec<f32> = factors.left.iter().map(|value| value * factor).collect();
+            let mut output = factors.output();
+            let left = Matrix::new(&left, 32, 64);
+            product(&mut output, left, factors.right(), None, Precision::F32, Threads::One);
             output
         };
         let plain = run(1.0);
@@ -354,25 +424,33 @@ mod tests {
                 assert_eq!(value, plain * factor, "2^{power}");
             }
         }
+        // Further down digits are lost, but no more than of 8.
+        let factor = 2.0f32.powi(-110);
+        let magnitude = 64.0 * factor;
+        for (value, plain) in run(factor).into_iter().zip(&plain) {
+            assert!((value - plain * factor).abs() < magnitude / 128.0);
+        }
     }
 
     #[test]
     fn the_bits_do_not_depend_on_the_number_of_threads() {
-        for [rows, inner, columns] in SIZES {
-            let (left, right) = (values(rows * inner), values(inner * columns));
-            let (left, right) =
-                (Matrix::new(&left, rows, inner), Matrix::new(&right, inner, columns));
-            let on = |count: usize| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
-                let mut output = vec![f32::NAN; rows * columns];
-                pool.install(|| {
-                    product(&mut output, left, right, None, Precision::F32, Threads::All)
-                });
-                output.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-            };
-            let one = on(1);
-            assert_eq!(one, on(3));
-            assert_eq!(one, on(8));
+        for size in SIZES {
+            let factors = Factors::new(size);
+            for precision in [Precision::F32, Precision::Bf16] {
+                let on = |count: usize| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
+                    let mut output = factors.output();
+                    let (left, right) = (factors.left(), factors.right());
+                    let bias = Some(&factors.bias[..]);
+                    pool.install(|| {
+                        product(&mut output, left, right, bias, precision, Threads::All);
+                    });
+                    output.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                };
+                let one = on(1);
+                assert_eq!(one, on(3));
+                assert_eq!(one, on(8));
+            }
         }
     }
 }

@@ -213,6 +213,15 @@ mod tests {
     }
 
     #[test]
+    fn special_values_behave_as_the_composed_path() {
+        testing::same_with_special_values(
+            [random([2, 3, 21, 4])],
+            |[tokens]| segment_means(tokens, 5),
+            |[tokens]| composed(tokens, 5),
+        );
+    }
+
+    #[test]
     fn few_tokens_stay_as_they_are() {
         let tokens = random([2, 1, 4, 3]);
         for num_landmarks in [4, 7] {

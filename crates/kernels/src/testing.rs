@@ -31,6 +31,41 @@ pub(crate) fn same<const N: usize, const D: usize, const OUT: usize>(
     }
 }
 
+/// Asserts that a NaN or an infinity in any input reaches the same places of value and gradients of both functions
+/// (either may end as the other): what is finite in one is finite in the other, and as large.
+pub(crate) fn same_with_special_values<const N: usize, const D: usize, const OUT: usize>(
+    inputs: [Tensor<D>; N],
+    ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
+    composed: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
+) {
+    for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for place in 0..N {
+            let mut inputs = inputs.clone();
+            let mut data = inputs[place].to_data();
+            data.as_mut_slice::<f32>().unwrap()[3] = special;
+            inputs[place] = Tensor::from_data(data, &inputs[place].device());
+            let (ours, composed) = (evaluate(&inputs, &ours), evaluate(&inputs, &composed));
+            for (which, (ours, composed)) in ours.iter().zip(&composed).enumerate() {
+                let largest = |data: &TensorData| {
+                    data.iter::<f32>()
+                        .filter(|value| value.is_finite())
+                        .fold(1.0f32, |largest, value| largest.max(value.abs()))
+                };
+                let tolerance = 1e-4 * largest(composed);
+                for (index, (ours, composed)) in
+                    ours.iter::<f32>().zip(composed.iter::<f32>()).enumerate()
+                {
+                    assert!(
+                        !ours.is_finite() && !composed.is_finite()
+                            || (ours - composed).abs() <= tolerance,
+                        "{special} in input {place}: {ours} instead of {composed} at {index} of result {which}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// Asserts that value and gradients are the same bits on one thread and on three.
 pub(crate) fn same_bits_for_any_threads<const N: usize, const D: usize, const OUT: usize>(
     inputs: [Tensor<D>; N],

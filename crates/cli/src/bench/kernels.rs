@@ -1,5 +1,5 @@
-//! `bench kernels`: every kernel of a workload's step by itself, beside the operations that it stands for, and beside
-//! what the machine's memory and arithmetic would allow.
+//! `bench kernels`: the kernels that take most of a workload's step, each by itself, beside the operations that it
+//! stands for, and beside what the machine's memory and vectors would allow.
 
 use std::time::{Duration, Instant};
 
@@ -31,9 +31,9 @@ pub struct KernelReport {
     composed_ms: f64,
     /// The same: our kernel.
     kernel_ms: f64,
-    /// Reading every input and writing every output once, at the speed of a copy.
+    /// Reading what a pass needs and writing its results once, at the speed of a copy.
     memory_limit_ms: f64,
-    /// The necessary arithmetic, at the speed of `gemm`'s matrix product.
+    /// The arithmetic of the kernel, at the speed of `gemm`'s matrix product. A matrix unit may be faster.
     arithmetic_limit_ms: f64,
     /// Bytes per second of a copy, read and written, all threads.
     copy_gb_per_s: f64,
@@ -173,8 +173,7 @@ impl Bench {
         let product = 2.0 * (rows * hidden * taps) as f64;
         let filter = Tensor::<2>::ones([heads, taps], &self.device()).mul_scalar(0.1);
         let measured = self.run([tokens, tokens], [product, 2.0 * product], |[value, context]| {
-            let filter = if self.trains { filter.clone().require_grad() } else { filter.clone() };
-            depthwise_convolution(value, filter, Some(context))
+            depthwise_convolution(value, self.leaf(filter.clone()), Some(context))
         });
         line(format!("convolution, {taps} taps"), layers, measured);
         let measured =
@@ -182,7 +181,9 @@ impl Bench {
         line("GELU".to_owned(), layers, measured);
         let weight = Tensor::<1>::ones([hidden], &self.device());
         let measured = self.run([[rows, hidden]; 2], [0.0; 2], |[x, residual]| {
-            layer_norm(x, Some(residual), weight.clone(), weight.zeros_like(), 1e-5)
+            let parameters = [weight.clone(), weight.zeros_like()];
+            let [weight, bias] = parameters.map(|parameter| self.leaf(parameter));
+            layer_norm(x, Some(residual), weight, bias, 1e-5)
         });
         line("layer norm of a sum".to_owned(), 2 * layers, measured);
     }
@@ -231,7 +232,7 @@ impl Bench {
         let product = 2.0 * (rows * inputs * outputs) as f64;
         let bias = Tensor::<1>::zeros([outputs], &self.device());
         self.run([[rows, inputs], weight], [product, 2.0 * product], |[x, weight]| {
-            linear(x, weight, Some(bias.clone()), layout)
+            linear(x, weight, Some(self.leaf(bias.clone())), layout)
         })
     }
 
@@ -264,6 +265,11 @@ impl Bench {
         if self.trains { Device::flex().autodiff() } else { Device::flex() }
     }
 
+    /// `tensor` as an input or parameter whose gradient a step would want.
+    fn leaf<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+        if self.trains { tensor.detach().require_grad() } else { tensor }
+    }
+
     /// Times `function` of inputs of `sizes`; `flops` are those of its forward and of its backward pass.
     fn run<const N: usize, const D: usize, const OUT: usize>(
         &self,
@@ -274,30 +280,33 @@ impl Bench {
         let inputs = sizes.map(|size| random(size, &self.device()));
         let input: f64 = sizes.iter().map(|&size| bytes(size)).sum();
         let mut output = 0.0;
-        let [composed_s, kernel_s] = [false, true].map(|enabled| {
-            set_enabled(enabled);
-            let mut times: Vec<Duration> = Vec::new();
-            for _ in 0..=self.repetitions {
-                let leaves = inputs
-                    .clone()
-                    .map(|input| if self.trains { input.require_grad() } else { input });
+        let mut times = [Vec::new(), Vec::new()];
+        // In turn, so that a machine that slows down slows both down; the first of each warms up.
+        for repetition in 0..=self.repetitions.max(1) {
+            for (enabled, times) in [false, true].into_iter().zip(&mut times) {
+                set_enabled(enabled);
+                // Inputs of its own: in a step nobody else holds them, and a kernel may work in place.
+                let inputs = inputs.clone().map(|input| self.leaf(input.mul_scalar(1.0)));
                 let start = Instant::now();
-                let result = function(leaves);
+                let result = function(inputs);
                 let mut time = start.elapsed();
                 output = bytes(result.dims());
                 if self.trains {
                     time += backward_of(result);
                 }
-                times.push(time);
+                if repetition > 0 {
+                    times.push(time);
+                }
             }
-            let mut times = times.split_off(1); // the first warms up
+        }
+        let [composed_s, kernel_s] = times.map(|mut times| {
             times.sort();
             times[times.len() / 2].as_secs_f64()
         });
         set_enabled(true);
         let [forward, backward] = flops;
         let (bytes, flops) = if self.trains {
-            // Backwards, inputs and the output's gradient are read, and gradients of the inputs are written.
+            // Backwards, what was saved of the inputs and the output's gradient are read, and gradients of the inputs written.
             (3.0 * input + 2.0 * output, forward + backward)
         } else {
             (input + output, forward)
@@ -315,7 +324,7 @@ fn backward_of<const D: usize>(output: Tensor<D>) -> Duration {
         drop(loss.backward());
         start.elapsed()
     };
-    let start = time(leaf);
+    let start = time(leaf.clone()).min(time(leaf));
     time(output).saturating_sub(start)
 }
 

@@ -42,7 +42,8 @@ enum Command {
         #[command(flatten)]
         device: DeviceArg,
     },
-    /// Each kernel of a workload's step, beside the operations it stands for and the machine's limits, on the CPU.
+    /// The kernels that take most of a workload's step, on the CPU, beside the operations they stand for and the
+    /// limits of memory and vectors.
     Kernels {
         /// Which model and batch.
         #[arg(long, value_enum)]

@@ -1,7 +1,8 @@
 //! Splits values into `bf16` numbers and lays them out as the matrix unit reads them.
 //!
 //! `bf16` is the upper half of an `f32`: 8 significant bits. Rounded to 8 bits, a value leaves a rest of 16, and that
-//! rounded leaves a rest of 8: three parts add up to the value exactly. One part is the value in half precision.
+//! rounded leaves a rest of 8: three parts add up to the value exactly, from 2⁻¹⁰³ on. One part is the value in half
+//! precision.
 
 #![expect(unsafe_code, reason = "vector instructions, masked at the edges of a matrix")]
 
@@ -32,7 +33,8 @@ const UPPER: i32 = 0xffff_0000_u32 as i32;
 /// Lays out rows `row..row + 32` and columns `columns` of a left factor: for each step of 32 columns the parts, high
 /// to low, each as two tiles of 16 rows. Rows and columns behind the last become zero.
 ///
-/// Returns whether all values could be split. Infinities, NaN and what would round to an infinity cannot.
+/// Returns whether all values could be split: not infinities and NaN, which leave no rest, and not magnitudes from 2¹²⁷,
+/// so that rounding up never overflows.
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.
@@ -151,7 +153,7 @@ fn parts<const PARTS: usize>(value: __m512) -> [__m512; PARTS] {
     parts
 }
 
-/// The value rounded to 8 significant bits.
+/// The value rounded to 8 significant bits, halves away from zero.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn upper(value: __m512) -> __m512 {
@@ -168,7 +170,7 @@ fn magnitude(largest: __m512i, value: __m512) -> __m512i {
     _mm512_max_epu32(largest, magnitude)
 }
 
-/// Whether values up to these magnitudes can be split: below 2¹²⁷, nothing rounds to an infinity.
+/// Whether values up to these magnitudes can be split.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn can_be_split(largest: __m512i) -> bool {

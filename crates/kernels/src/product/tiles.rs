@@ -2,9 +2,12 @@
 //!
 //! The unit multiplies `bf16`, sixteen times as fast as vectors multiply `f32`. For a product in `f32` both factors are
 //! [split](super::split) into three `bf16` parts without a rest, and six of the nine products of parts are added up in
-//! `f32`: the result is as exact as one computed in `f32`, and still comes sooner. A product in `bf16` is one of high parts
-//! alone, added up in `f32`. Only values that `bf16` cannot hold (infinities, NaN,
-//! magnitudes from 2¹²⁷) send a product back to the vectors; results below 2⁻¹²⁶ become zero.
+//! `f32`: what is left out is below the rounding of a term, and the result comes sooner. A product in `bf16` is one of
+//! high parts alone, added up in `f32`.
+//!
+//! Infinities, NaN and magnitudes from 2¹²⁷ in a factor send the product back to the vectors. The unit knows no
+//! subnormal numbers: factors and terms below 2⁻¹⁰³ lose digits, down to 8, and below 2⁻¹²⁶ they become zero. A result
+//! within 1 % of the largest `f32` may become infinite.
 //!
 //! The left factor is laid out once, for all threads; each task lays out some columns of the right one, which then stay
 //! in its core's cache while all rows of the left pass by.
@@ -30,7 +33,7 @@ const RUN: usize = 1024;
 /// Values of a task's part of the right factor: 1 MiB.
 const RIGHT: usize = 512 * 1024;
 
-/// Rows of the left factor that are laid out at a time: at most 24 MiB.
+/// Rows of the left factor that are laid out at a time, in at most 24 MiB that the calling thread keeps.
 const ROWS: usize = 4096;
 
 /// As [`super::product`], if the unit can; otherwise `output` is arbitrary and the result is `false`.
@@ -135,26 +138,9 @@ impl<const PARTS: usize> Run<'_, PARTS> {
         let steps = self.depth.len().div_ceil(DEPTH);
         let length = steps * step_length(PARTS);
         let unit = Unit::new();
-        let panels = columns.len().div_ceil(BLOCK);
-        RIGHT_PART.with_room(panels * length, |right| {
-            for place in 0..panels * steps {
-                // In the order that the factor lies in memory.
-                let (panel, step) = if self.right.is_transposed() {
-                    (place / steps, place % steps)
-                } else {
-                    (place % panels, place / panels)
-                };
-                let target =
-                    &mut right[panel * length + step * step_length(PARTS)..][..step_length(PARTS)];
-                let (row, column) =
-                    (self.depth.start + step * DEPTH, columns.start + panel * BLOCK);
-                #[expect(unsafe_code, reason = "needs the CPU's vectors")]
-                // SAFETY: the unit is available, hence AVX-512.
-                if !unsafe {
-                    split::right::<PARTS>(target, self.right, row, self.depth.end, column)
-                } {
-                    return false;
-                }
+        RIGHT_PART.with_room(columns.len().div_ceil(BLOCK) * length, |right| {
+            if !self.lay_out_right(right, columns.clone()) {
+                return false;
             }
             for row in rows.step_by(BLOCK) {
                 let left = &left[row / BLOCK * length..][..length];
@@ -165,6 +151,28 @@ impl<const PARTS: usize> Run<'_, PARTS> {
                 }
             }
             true
+        })
+    }
+
+    /// Lays out these columns of the right factor, block by block. Returns whether all values could be split.
+    fn lay_out_right(&self, target: &mut [u16], columns: Range<usize>) -> bool {
+        let steps = self.depth.len().div_ceil(DEPTH);
+        let blocks = columns.len().div_ceil(BLOCK);
+        (0..blocks * steps).all(|place| {
+            // In the order that the factor lies in memory.
+            let (block, step) = if self.right.is_transposed() {
+                (place / steps, place % steps)
+            } else {
+                (place % blocks, place / blocks)
+            };
+            let length = step_length(PARTS);
+            let target = &mut target[(block * steps + step) * length..][..length];
+            let (row, column) = (self.depth.start + step * DEPTH, columns.start + block * BLOCK);
+            #[expect(unsafe_code, reason = "needs the CPU's vectors")]
+            // SAFETY: the unit is available, hence AVX-512.
+            unsafe {
+                split::right::<PARTS>(target, self.right, row, self.depth.end, column)
+            }
         })
     }
 
@@ -243,8 +251,8 @@ impl Output {
     }
 }
 
-/// The parts that tasks compute: as many columns as stay in a core's cache, and all rows, unless there are more threads
-/// than that. Which part a value belongs to does not change it.
+/// The parts that tasks compute: as many columns as stay in a core's cache, and all rows, unless that is too few for the
+/// threads. Which part a value belongs to does not change it.
 struct Tasks {
     rows: usize,
     columns: usize,
@@ -263,6 +271,9 @@ impl Tasks {
         };
         let row_parts = wanted.div_ceil(columns.div_ceil(columns_each));
         let rows_each = rows.div_ceil(row_parts).max(8 * BLOCK).next_multiple_of(BLOCK);
+        // Still too few: narrower parts, at the price of reading the left factor more often.
+        let column_parts = wanted.div_ceil(rows.div_ceil(rows_each));
+        let columns_each = columns_each.min(columns.div_ceil(column_parts).next_multiple_of(BLOCK));
         Self { rows, columns, rows_each, columns_each }
     }
 
@@ -300,7 +311,7 @@ impl Room for LocalKey<Cell<Vec<u16>>> {
         // Taken, not borrowed: a thread that waits for others may meanwhile be handed another product.
         let mut numbers = self.take();
         if numbers.len() < length + LINE {
-            numbers.resize(length + LINE, 0);
+            numbers = vec![0; length + LINE];
         }
         let first = numbers.as_ptr().align_offset(LINE);
         let result = body(&mut numbers[first..first + length]);

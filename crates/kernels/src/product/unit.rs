@@ -1,8 +1,8 @@
 //! The matrix unit of Intel's server CPUs (AMX): tile registers of 16 rows of 64 bytes, and an instruction that
 //! multiplies two tiles of `bf16` onto one of `f32`.
 //!
-//! The compiler knows neither the registers nor the instructions, so what uses them is assembly. Nothing else on the
-//! thread touches the registers, and the operating system saves them with the thread.
+//! Stable Rust has no functions for the instructions and knows the registers as clobbers only, so what uses them is
+//! assembly. No compiled code keeps anything in them, and the operating system saves them with the thread.
 
 #![expect(unsafe_code, reason = "the instructions of the matrix unit have no safe form")]
 
@@ -42,8 +42,8 @@ pub(super) fn is_available() -> bool {
 
 /// Asks the kernel for the tile registers, whose 8 KiB it saves only for processes that ask.
 fn may_use_tiles() -> bool {
-    const ARCH_REQ_XCOMP_PERM: libc::c_int = 0x1023;
-    const XFEATURE_XTILEDATA: libc::c_ulong = 18;
+    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_long = 18;
     // SAFETY: the call takes two numbers and changes what this process may use.
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
 }
@@ -70,7 +70,8 @@ static PALETTE: Palette = {
     palette
 };
 
-/// The unit, set up on this thread for as long as this lives.
+/// The unit, set up on this thread for as long as this lives: one at a time on a thread, and no waiting for other threads
+/// meanwhile, which could bring along another.
 pub(super) struct Unit {
     /// Another thread's registers are not set up.
     this_thread: PhantomData<*const ()>,
@@ -84,7 +85,13 @@ impl Unit {
     pub(super) fn new() -> Self {
         assert!(is_available(), "this CPU has no matrix unit");
         // SAFETY: the unit is there, and `PALETTE` is 64 bytes that describe valid tiles.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const PALETTE, options(nostack, readonly)) };
+        unsafe {
+            asm!(
+                "ldtilecfg [{}]", in(reg) &raw const PALETTE,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack, readonly),
+            );
+        }
         Self { this_thread: PhantomData }
     }
 }
@@ -92,7 +99,13 @@ impl Unit {
 impl Drop for Unit {
     fn drop(&mut self) {
         // SAFETY: `new` set the unit up on this thread. Released, the system need not save it any more.
-        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+        unsafe {
+            asm!(
+                "tilerelease",
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
     }
 }
 
@@ -165,6 +178,7 @@ macro_rules! steps {
             target = in(reg) $target.values,
             lower = in(reg) $target.values.wrapping_add(16 * $target.stride),
             stride = in(reg) $target.stride * size_of::<f32>(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         )
     };
@@ -174,8 +188,8 @@ impl Unit {
     /// `target = start + left · right` for one block, where `start` is one row of 32 values for all rows.
     ///
     /// Of three parts, a step of the left factor holds the high, middle and low ones, two tiles each, and one of the
-    /// right factor the low, middle and high ones: so they are read in order. Of the nine products of parts the three
-    /// smallest are left out: together they are below 2⁻²⁵ of a term.
+    /// right factor the low, middle and high ones, nearly in the order of their use. Of the nine products of parts the
+    /// three smallest are left out: together they are below 2⁻²⁴ of a term, half a unit in the last place of an `f32`.
     ///
     /// # Safety
     /// `left` and `right` hold `steps · step_length(PARTS)` values each, `steps > 0`, and `target` holds 32 rows that

@@ -38,8 +38,8 @@ pub struct TrainerConfig {
     /// Steps in a row that may be skipped because loss or gradient is not finite, before the run
     /// fails. Default: 10.
     pub max_skipped_steps: usize,
-    /// How exactly forward and backward passes multiply. Weights, moments and evaluations are in
-    /// single precision either way. Default: `f32`.
+    /// Precision of products with weights, forwards and backwards. Weights, moments, evaluations and
+    /// all other operations are in single precision either way. Default: `f32`.
     pub precision: Precision,
     /// Compare a small model on the device with the CPU before training on anything but the CPU.
     /// Default: true.

@@ -124,7 +124,7 @@ pub(super) fn open_device(experiment: &Experiment) -> Result<Device> {
     let is_computed = experiment.device == DeviceKind::Flex && precision.is_available();
     if experiment.trainer.precision != Precision::F32 && !is_computed {
         tracing::warn!(
-            "`trainer.precision` asks for products in bf16, which needs device `flex` on a CPU with AMX: they are \
+            "`trainer.precision` asks for products in bf16, which needs device `flex` on Linux and a CPU with AMX: they are \
              computed in f32 instead"
         );
     }
