@@ -112,11 +112,39 @@ pub(crate) fn product(
     assert_eq!(left.columns, right.rows, "rows of the left factor meet columns of the right");
     assert_eq!(output.len(), left.rows * right.columns, "the output is rows × columns");
     assert!(bias.is_none_or(|bias| bias.len() == right.columns), "one bias per column");
-    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-    if tiles::product(output, left, right, bias, precision, threads) {
-        return;
+    if !on_the_unit(output, left, right, bias, precision, threads) {
+        on_vectors(output, left, right, bias, threads);
     }
-    on_vectors(output, left, right, bias, threads);
+}
+
+/// The product on the CPU's matrix unit, if it has one and can compute it; otherwise `output` is arbitrary and the result
+/// is `false`.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn on_the_unit(
+    output: &mut [f32],
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
+    precision: Precision,
+    threads: Threads,
+) -> bool {
+    match precision {
+        Precision::F32 => tiles::product::<3>(output, left, right, bias, threads),
+        Precision::Bf16 => tiles::product::<1>(output, left, right, bias, threads),
+    }
+}
+
+/// There is none that we know of.
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn on_the_unit(
+    _output: &mut [f32],
+    _left: Matrix<'_>,
+    _right: Matrix<'_>,
+    _bias: Option<&[f32]>,
+    _precision: Precision,
+    _threads: Threads,
+) -> bool {
+    false
 }
 
 /// The product by `gemm`.
@@ -330,14 +358,10 @@ mod tests {
             let (left, right) = (factors.left(), factors.right());
             let mut output = factors.output();
             for precision in [Precision::F32, Precision::Bf16] {
-                #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
                 let ran_there =
-                    tiles::product(&mut output, left, right, None, precision, Threads::One);
-                #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-                let ran_there = false;
+                    on_the_unit(&mut output, left, right, None, precision, Threads::One);
                 assert_eq!(ran_there, factors.fits_the_unit(), "{size:?}");
             }
-            product(&mut output, left, right, None, Precision::F32, Threads::One);
         }
     }
 

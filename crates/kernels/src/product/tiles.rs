@@ -22,7 +22,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Matrix, Precision, Threads, split,
+    Matrix, Threads, split,
     unit::{self, BLOCK, DEPTH, Target, Unit, step_length},
 };
 use crate::simd;
@@ -36,22 +36,9 @@ const RIGHT: usize = 512 * 1024;
 /// Rows of the left factor that are laid out at a time, in at most 24 MiB that the calling thread keeps.
 const ROWS: usize = 4096;
 
-/// As [`super::product`], if the unit can; otherwise `output` is arbitrary and the result is `false`.
-pub(super) fn product(
-    output: &mut [f32],
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    bias: Option<&[f32]>,
-    precision: Precision,
-    threads: Threads,
-) -> bool {
-    match precision {
-        Precision::F32 => product_of_parts::<3>(output, left, right, bias, threads),
-        Precision::Bf16 => product_of_parts::<1>(output, left, right, bias, threads),
-    }
-}
-
-fn product_of_parts<const PARTS: usize>(
+/// As [`super::product`], with each value in so many parts, if the unit can; otherwise `output` is arbitrary and the
+/// result is `false`.
+pub(super) fn product<const PARTS: usize>(
     output: &mut [f32],
     left: Matrix<'_>,
     right: Matrix<'_>,
