@@ -9,9 +9,8 @@ use std::{
 };
 
 use burn::tensor::Device;
-use nystromformer_interop::{
-    InteropError, load_masked_lm, load_masked_lm_weights, read_config, save_masked_lm,
-};
+use nystromformer::NystromformerForMaskedLm;
+use nystromformer_interop::{InteropError, load, load_weights, read_config, save};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -38,7 +37,8 @@ fn with_weights(name: &str, form: &str, weights: &[u8]) -> TempDir {
 }
 
 fn load_error(folder: &Path) -> String {
-    let error = load_masked_lm(folder, &Device::flex()).expect_err("the folder is spoiled");
+    let error = load::<NystromformerForMaskedLm>(folder, &Device::flex())
+        .expect_err("the folder is spoiled");
     let text = error.to_string();
     assert!(text.contains(folder.to_str().unwrap()), "no path in: {text}");
     text
@@ -99,7 +99,7 @@ proptest! {
             bytes[index] ^= 1 << bit;
         }
         let folder = with_weights(name, form, &bytes);
-        if let Err(error) = load_masked_lm(folder.path(), &Device::flex()) {
+        if let Err(error) = load::<NystromformerForMaskedLm>(folder.path(), &Device::flex()) {
             prop_assert!(error.to_string().contains(folder.path().to_str().unwrap()));
         }
     }
@@ -115,7 +115,7 @@ proptest! {
             bytes[index.index(header)] = byte;
         }
         let folder = with_weights("model.safetensors", "safetensors", &bytes);
-        if let Err(error) = load_masked_lm(folder.path(), &Device::flex()) {
+        if let Err(error) = load::<NystromformerForMaskedLm>(folder.path(), &Device::flex()) {
             prop_assert!(error.to_string().contains(folder.path().to_str().unwrap()));
         }
     }
@@ -165,7 +165,7 @@ fn weights_of_another_size_are_listed() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"intermediate_size\": 12", "\"intermediate_size\": 14"))
         .unwrap();
-    let error = load_masked_lm(folder.path(), &Device::flex()).unwrap_err();
+    let error = load::<NystromformerForMaskedLm>(folder.path(), &Device::flex()).unwrap_err();
     let InteropError::Keys { keys, .. } = error else { panic!("{error}") };
     let names: Vec<&str> = keys.mismatched.iter().map(|mismatch| mismatch.name.as_str()).collect();
     assert_eq!(
@@ -218,16 +218,18 @@ fn an_untied_decoder_is_refused() {
 #[test]
 fn a_failed_load_leaves_the_model_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let mut model = load_masked_lm(&fixture("safetensors"), &Device::flex()).unwrap();
+    let mut model =
+        load::<NystromformerForMaskedLm>(&fixture("safetensors"), &Device::flex()).unwrap();
     let mut bytes = safetensors_bytes().to_vec();
     set_first(&mut bytes, "nystromformer.encoder.layer.0.output.dense.bias", 3.5);
     set_first(&mut bytes, "cls.predictions.bias", f32::NAN);
     let spoiled = with_weights("model.safetensors", "safetensors", &bytes);
-    load_masked_lm_weights(&mut model, spoiled.path()).unwrap_err();
-    save_masked_lm(&model, folder.path()).unwrap();
-    let kept = load_masked_lm(folder.path(), &Device::flex()).unwrap();
-    let original = load_masked_lm(&fixture("safetensors"), &Device::flex()).unwrap();
-    let bias = |model: &nystromformer::NystromformerForMaskedLm| {
+    load_weights(&mut model, spoiled.path()).unwrap_err();
+    save(&model, folder.path()).unwrap();
+    let kept = load::<NystromformerForMaskedLm>(folder.path(), &Device::flex()).unwrap();
+    let original =
+        load::<NystromformerForMaskedLm>(&fixture("safetensors"), &Device::flex()).unwrap();
+    let bias = |model: &NystromformerForMaskedLm| {
         model.nystromformer.encoder.layer[0].output.dense.bias.val().to_data()
     };
     assert_eq!(bias(&kept), bias(&original));
