@@ -130,7 +130,7 @@ def token_classes(
 
 
 def answer_span(_: NystromformerConfig, mask: torch.Tensor, generator: torch.Generator) -> Tensors:
-    """First and last token of each row's answer; the last row's end lies outside, and is ignored."""
+    """First and last token of each row's answer; the last row's end lies outside: ignored."""
     length = mask.sum(-1)
     start = (torch.rand(len(mask), generator=generator) * length).long()
     end = start + (torch.rand(len(mask), generator=generator) * (length - start)).long()
@@ -170,8 +170,7 @@ HEADS = (
         NystromformerForSequenceClassification,
         LOGITS,
         many_classes,
-        named("toxic", "insult", "threat", "spam")
-        | {"problem_type": "multi_label_classification"},
+        named("toxic", "insult", "threat", "spam") | {"problem_type": "multi_label_classification"},
     ),
     Head("multiple_choice", NystromformerForMultipleChoice, LOGITS, one_class),
     Head(
