@@ -11,8 +11,9 @@ import torch
 import transformers
 from transformers.utils import logging
 
-from fixture_file import INTEROP_FIXTURES, float32_error, save_tensors
-from heads import HEADS, NUM_CHOICES, Head, Tensors, compute
+from cases import draw
+from fixture_file import INTEROP_FIXTURES, save_tensors
+from heads import HEADS, Head
 
 
 @dataclass(frozen=True)
@@ -48,70 +49,31 @@ BRANCHES = (
     Branch("nystrom", 24, 24, 2, 2, 32, num_landmarks=4, segment_means_seq_len=24),
     Branch("full", 19, 64, 1, 4, 48, num_landmarks=6, segment_means_seq_len=6),
 )
-# Draws that float32 rounding moves too far are passed over.
-SEEDS = range(20)
 
 
-def batches(head: Head, branch: Branch, config: object, generator: torch.Generator) -> Tensors:
-    """A padded and an unpadded batch with labels, named `padded.*` and `unpadded.*`."""
-    rows = 2 * NUM_CHOICES if head.has_choices else 2
-    drawn: Tensors = {}
-    for name, shortest in (("padded", 7), ("unpadded", branch.seq_len)):
-        lengths = torch.linspace(branch.seq_len, shortest, rows).long().tolist()
-        batch = head.inputs(config, lengths, branch.seq_len, generator)
-        batch |= head.labels(config, batch["attention_mask"], generator)
-        drawn |= {f"{name}.{key}": tensor for key, tensor in batch.items()}
-    return drawn
-
-
-def results(model: transformers.PreTrainedModel, head: Head, drawn: Tensors) -> Tensors:
-    """Outputs and losses of both batches."""
-    computed: Tensors = {}
-    for kind in ("padded", "unpadded"):
-        prefix = f"{kind}."
-        batch = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in drawn.items()
-            if name.startswith(prefix)
-        }
-        computed |= {f"{prefix}{name}": t for name, t in compute(model, head, batch).items()}
-    return computed
-
-
-def draw(head: Head, branch: Branch, seed: int) -> None:
-    """Write one folder from `seed`; `ValueError` if rounding moves its results too far."""
-    generator = torch.Generator().manual_seed(seed)
-    model = head.build(generator, **branch.sizes())
-    drawn = batches(head, branch, model.config, generator)
-    rounded = results(model, head, drawn)
+def generate(head: Head, branch: Branch) -> None:
+    """Write one folder."""
+    case = draw(head, branch.seq_len, **branch.sizes())
     folder = INTEROP_FIXTURES / "heads" / f"{head.name}_{branch.name}"
     shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(folder)
-    exact = results(model.double(), head, drawn)
-    errors = float32_error(exact, rounded)
+    case.model.save_pretrained(folder)
+    stored = {
+        f"{inputs}.{name}": tensor.float() if tensor.is_floating_point() else tensor
+        for inputs, batch in case.batches.items()
+        for name, tensor in (batch | case.expected[inputs]).items()
+    }
     metadata = {
         "head": head.name,
         "branch": branch.name,
-        "seed": str(seed),
-        "float32_error": str(errors["forward"]),
+        "seed": str(case.seed),
+        "float32_error": str(max(case.float32_error.values())),
         "libraries": f"torch {torch.__version__.split('+')[0]}, "
         f"transformers {transformers.__version__}",
         "precision": "computed in float64, stored as float32",
     }
-    stored = {name: tensor.float() for name, tensor in exact.items()} | drawn
     save_tensors(folder / "expected.safetensors", stored, metadata)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{folder.name:32} {size / 1024:7.1f} KiB  seed {seed}  {errors['forward']:.1e}")
-
-
-def generate(head: Head, branch: Branch) -> None:
-    """Write one folder from the first seed that is well enough conditioned."""
-    for seed in SEEDS:
-        try:
-            return draw(head, branch, seed)
-        except ValueError as error:
-            refusal = error
-    raise ValueError(f"`{head.name}_{branch.name}`: no seed of {SEEDS} will do") from refusal
+    print(f"{folder.name:32} {size / 1024:7.1f} KiB  {metadata['float32_error']}")
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ import torch
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
-from fixture_file import float32_error
-from heads import HEADS, NUM_CHOICES, Head, Tensors, compute
+from cases import Case, draw
+from heads import HEADS
 from predictions import CommandError, predict, worst_difference
 
 TOLERANCE = 2e-5
@@ -41,8 +41,6 @@ SIZES = {
 }
 # transformers attends exactly where both lengths are equal.
 ATTENTIONS = {"Nyström": SEQ_LEN, "full": SIZES["num_landmarks"]}
-SHORTEST = {"padded": 11, "unpadded": SEQ_LEN}
-SEEDS = range(50)
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,6 @@ class Cell:
     difference: float
     float32: float
     failure: str | None = None
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model with the outputs that transformers computes for two batches."""
-
-    head: Head
-    attention: str
-    seed: int
-    model: PreTrainedModel
-    batches: dict[str, Tensors]
-    expected: dict[str, Tensors]
-    float32: dict[str, float]
 
 
 def write_safetensors(model: PreTrainedModel, folder: Path) -> None:
@@ -100,44 +85,20 @@ FORMS: dict[str, Callable[[PreTrainedModel, Path], None]] = {
 }
 
 
-def draw(head: Head, attention: str) -> Case:
-    """The first random model that float32 rounding does not move too far."""
-    for seed in SEEDS:
-        generator = torch.Generator().manual_seed(seed)
-        sizes = SIZES | {"segment_means_seq_len": ATTENTIONS[attention]}
-        model = head.build(generator, **sizes)
-        rows = 2 * NUM_CHOICES if head.has_choices else 3
-        batches = {}
-        for name, shortest in SHORTEST.items():
-            lengths = torch.linspace(SEQ_LEN, shortest, rows).long().tolist()
-            batches[name] = head.inputs(model.config, lengths, SEQ_LEN, generator)
-        rounded = {name: compute(model, head, batch) for name, batch in batches.items()}
-        model.double()
-        exact = {name: compute(model, head, batch) for name, batch in batches.items()}
-        model.float()
-        try:
-            errors = {name: float32_error(exact[name], rounded[name])["forward"] for name in exact}
-        except ValueError:
-            continue
-        return Case(head, attention, seed, model, batches, exact, errors)
-    raise AssertionError(f"`{head.name}`: no seed of {SEEDS} is well enough conditioned")
-
-
-def compare(case: Case, binaries: Path, scratch: Path) -> Iterator[Cell]:
+def compare(case: Case, attention: str, binaries: Path, scratch: Path) -> Iterator[Cell]:
     """Every form and padding of one model."""
     for form, write in FORMS.items():
-        folder = scratch / f"{case.head.name}-{case.attention}-{form}"
+        folder = scratch / f"{case.head.name}-{attention}-{form}"
         write(case.model, folder)
         for inputs, batch in case.batches.items():
+            expected = {name: case.expected[inputs][name] for name in case.head.outputs}
             difference, failure = float("inf"), None
             try:
-                difference = worst_difference(
-                    case.expected[inputs], predict(binaries, folder, batch)
-                )
+                difference = worst_difference(expected, predict(binaries, folder, batch))
             except CommandError as error:
                 failure = str(error)
-            facts = (case.head.name, case.attention, inputs, form, case.seed, difference)
-            yield Cell(*facts, case.float32[inputs], failure)
+            facts = (case.head.name, attention, inputs, form, case.seed, difference)
+            yield Cell(*facts, case.float32_error[inputs], failure)
 
 
 def table(cells: list[Cell]) -> str:
@@ -174,7 +135,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         for head in HEADS:
             for attention in ATTENTIONS if head.name in chosen else ():
-                cells += compare(draw(head, attention), arguments.bin, Path(scratch))
+                sizes = SIZES | {"segment_means_seq_len": ATTENTIONS[attention]}
+                case = draw(head, SEQ_LEN, **sizes)
+                cells += compare(case, attention, arguments.bin, Path(scratch))
     print(table(cells))
     worst = max(cells, key=lambda cell: cell.difference)
     print(
