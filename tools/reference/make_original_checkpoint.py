@@ -5,8 +5,8 @@
 
 Each folder holds `config.json`, the weights as their scripts write them, and `expected.safetensors`
 with the logits of `original_model.py` in float64. Weights come as `cp-0000.model`, as `cp-0000.cp`
-(with optimizer and scheduler) and as `parallel.model` (keys with DataParallel's `module.`, as scripts
-that save the wrapper leave them); the fixtures leave out some, to stay small. Unpadded rows are the
+(with optimizer and scheduler) and as `parallel.model` (keys with the `module.` of DataParallel, for
+scripts that save the wrapper); the fixtures leave out some, to stay small. Unpadded rows are the
 same in transformers, which is checked first.
 """
 
