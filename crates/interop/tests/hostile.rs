@@ -306,7 +306,7 @@ fn values_without_effect_are_accepted() {
         ("tie_word_embeddings", json!(true)),
         ("eos_token_id", json!(3)),
         ("position_embedding_type", json!("absolute")),
-        ("id2label", json!({ "0": "LABEL_0" })),
+        ("label2id", json!({ "LABEL_0": 0 })),
         ("chunk_size_feed_forward", json!(0)),
         ("tokenizer_class", json!("AlbertTokenizer")),
     ] {
