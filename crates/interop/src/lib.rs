@@ -45,7 +45,10 @@
 pub mod error;
 pub mod hugging_face;
 pub mod model_card;
+mod safetensors_file;
 mod scratch;
+mod source_file;
+mod torch_file;
 
 pub use error::InteropError;
 pub use hugging_face::{
