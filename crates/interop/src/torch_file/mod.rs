@@ -29,6 +29,8 @@ mod legacy;
 mod pickle;
 mod rebuild;
 mod state_dict;
+#[cfg(test)]
+mod tests;
 mod value;
 mod view;
 
