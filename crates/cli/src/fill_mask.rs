@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{NystromformerForMaskedLm, NystromformerInput, Semantics};
+use nystromformer::{NystromformerForMaskedLm, NystromformerInput, PreTrainedModel, Semantics};
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::load_masked_lm;
+use nystromformer_interop::load;
 use nystromformer_learner::LearnerError;
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ impl FillMask {
     /// If the model or its tokenizer cannot be read.
     pub fn load(folder: &Path, device: &Device) -> anyhow::Result<Self> {
         Ok(Self {
-            model: load_masked_lm(folder, device)?,
+            model: load(folder, device)?,
             tokenizer: tokenizer_of_model(folder)?,
             device: device.clone(),
         })

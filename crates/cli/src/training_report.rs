@@ -48,7 +48,7 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
             "held-out loss {:.4} (unigram baseline {:.4}), masked accuracy {:.1} % (baseline {:.1} %)",
             evaluation.loss,
             baseline.loss,
-            100.0 * evaluation.accuracy,
+            100.0 * evaluation.metric("accuracy").unwrap_or(f64::NAN),
             100.0 * baseline.accuracy,
         )?;
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use nystromformer::ModelError;
+use nystromformer::{Architecture, ModelError};
 
 /// Names listed in full before a message says "and n more".
 const LISTED: usize = 8;
@@ -93,21 +93,23 @@ pub enum InteropError {
         /// What does not fit.
         keys: KeyMismatch,
     },
-    /// Occurs when a masked language model is asked for and the weights have no head for it.
+    /// Occurs when a model of a class is asked for and the weights have no head of that class.
     #[error(
-        "`{}` has no masked-language-modelling head (no `cls.` keys): it holds a bare encoder or a model with \
-         another head; pretrain one from it with `model.init_from`, or read a bare encoder's hidden states \
-         with `predict features`",
+        "`{}` is no {architecture}: it holds a bare encoder or a model with another head; train that head from \
+         it with `model.init_from`, choose a folder that has it, or read hidden states with `predict features`",
         path.display()
     )]
-    NoMaskedLmHead {
+    NoHead {
         /// The weight file, or the index of several.
         path: PathBuf,
+        /// The class asked for.
+        architecture: Architecture,
     },
     /// Occurs when a file stores a shared parameter twice, with two values.
     #[error(
         "`{}`: `{key}` differs from `{tied_to}`, but here both are one parameter (a Nyströmformer's \
-         decoder is its token embedding); retrain with tie_word_embeddings = true",
+         decoder is its token embedding, and the layers of a group share theirs); retrain with \
+         tie_word_embeddings = true, or set num_hidden_groups = 0",
         path.display()
     )]
     Untied {

@@ -6,8 +6,8 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use nystromformer::NystromformerConfig;
-//! use nystromformer_interop::{load_masked_lm, save_masked_lm};
+//! use nystromformer::{NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel};
+//! use nystromformer_interop::{load, save};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
@@ -22,8 +22,8 @@
 //! };
 //! let model = config.init_masked_lm(&Device::flex())?;
 //!
-//! save_masked_lm(&model, dir)?;
-//! let loaded = load_masked_lm(dir, &Device::flex())?;
+//! save(&model, dir)?;
+//! let loaded: NystromformerForMaskedLm = load(dir, &Device::flex())?;
 //! assert_eq!(loaded.config(), model.config());
 //! # Ok(())
 //! # }
@@ -31,12 +31,12 @@
 //!
 //! | function | does |
 //! |---|---|
-//! | [`load_masked_lm`], [`save_masked_lm`] | a model from a folder, and into one: bit-exact |
-//! | [`load_nystromformer`], [`is_bare_encoder`] | the encoder alone, from a folder with or without a head |
-//! | [`load_masked_lm_weights`] | weights into a model that exists, e.g. to start training from |
+//! | [`load`], [`save`] | a model of a class from a folder, and into one: bit-exact |
+//! | [`load_model`], [`read_architecture`] | the same of whichever class the folder holds |
+//! | [`load_weights`] | weights into a model that exists, e.g. to start training from |
 //! | [`read_config`], [`write_config`] | `config.json` alone |
 //! | [`write_tokenizer`] | the tokenizer's files beside a model |
-//! | [`export_masked_lm`], [`import_masked_lm`] | folder to folder: tokenizer and model card too |
+//! | [`export_model`], [`import_model`] | folder to folder: tokenizer and model card too |
 //!
 //! Files are read as data: no code in them runs, sizes are checked against the file and the configuration
 //! before memory is asked for, and a file cut short or altered is an [`InteropError`].
@@ -52,7 +52,7 @@ mod torch_file;
 
 pub use error::InteropError;
 pub use hugging_face::{
-    ExportOptions, Exported, LoadReport, SpecialToken, export_masked_lm, import_masked_lm,
-    is_bare_encoder, load_masked_lm, load_masked_lm_weights, load_nystromformer, read_config,
-    save_masked_lm, write_config, write_tokenizer,
+    ExportOptions, Exported, LoadReport, SpecialToken, StorageType, export_model, import_model,
+    load, load_model, load_weights, read_architecture, read_config, save, write_config,
+    write_tokenizer,
 };

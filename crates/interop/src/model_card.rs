@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use nystromformer::NystromformerConfig;
+use nystromformer::{Architecture, NystromformerConfig};
 
 /// What a model card says. Its `Display` is the file: YAML front matter, then Markdown.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelCard<'model> {
     /// Title.
     pub name: &'model str,
+    /// The model's class.
+    pub architecture: Architecture,
     /// The exported configuration.
     pub config: &'model NystromformerConfig,
     /// Tokens that transformers needs every input to have, unless any length will do.
@@ -21,13 +23,14 @@ pub struct ModelCard<'model> {
 
 impl fmt::Display for ModelCard<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, config, .. } = self;
+        let Self { name, architecture, config, .. } = self;
         writeln!(
             formatter,
-            "---\nlibrary_name: transformers\npipeline_tag: fill-mask\ntags:\n- nystromformer\n\
-             - fill-mask\n- burn\n---\n\n# {name}\n\n\
-             A [Nyströmformer](https://arxiv.org/abs/2102.03902) trained by masked language modelling, in \
-             Rust on [Burn](https://burn.dev).\n"
+            "---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- nystromformer\n\
+             - {task}\n- burn\n---\n\n# {name}\n\n\
+             A [Nyströmformer](https://arxiv.org/abs/2102.03902) ({architecture}) trained in Rust on \
+             [Burn](https://burn.dev).\n",
+            task = architecture.pipeline_tag(),
         )?;
 
         writeln!(formatter, "| | |\n|---|---|")?;
@@ -61,12 +64,12 @@ impl fmt::Display for ModelCard<'_> {
 
 impl ModelCard<'_> {
     fn write_example(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name;
+        let (name, auto_class) = (self.name, self.architecture.auto_class());
         if !self.has_tokenizer {
             return writeln!(
                 formatter,
-                "from transformers import AutoModelForMaskedLM\n\n\
-                 model = AutoModelForMaskedLM.from_pretrained(\"{name}\")"
+                "from transformers import {auto_class}\n\n\
+                 model = {auto_class}.from_pretrained(\"{name}\")"
             );
         }
         let length = match self.fixed_len {
@@ -75,9 +78,9 @@ impl ModelCard<'_> {
         };
         writeln!(
             formatter,
-            "from transformers import AutoModelForMaskedLM, AutoTokenizer\n\n\
+            "from transformers import {auto_class}, AutoTokenizer\n\n\
              tokenizer = AutoTokenizer.from_pretrained(\"{name}\")\n\
-             model = AutoModelForMaskedLM.from_pretrained(\"{name}\")\n\n\
+             model = {auto_class}.from_pretrained(\"{name}\")\n\n\
              text = f\"paris is the {{tokenizer.mask_token}} of france.\"\n\
              inputs = tokenizer(text, truncation=True, {length}, return_tensors=\"pt\")\n\
              logits = model(**inputs).logits\n\
@@ -97,6 +100,7 @@ mod tests {
         let notes = ["Padding differs.".to_owned()];
         let card = ModelCard {
             name: "mlm512",
+            architecture: Architecture::MaskedLm,
             config: &config,
             fixed_len: Some(512),
             has_tokenizer: true,

@@ -4,10 +4,11 @@
 use std::{fs, path::Path};
 
 use burn::tensor::Device;
-use nystromformer::{AttentionKind, NystromformerConfig};
+use nystromformer::{
+    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel,
+};
 use nystromformer_interop::{
-    ExportOptions, InteropError, export_masked_lm, import_masked_lm, load_masked_lm, read_config,
-    save_masked_lm,
+    ExportOptions, InteropError, export_model, import_model, load, read_config, save,
 };
 use serde_json::Value;
 
@@ -38,10 +39,10 @@ fn a_paper_model_is_exported_with_a_length_that_fits() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
     let model = paper().init_masked_lm(&Device::flex()).unwrap();
-    save_masked_lm(&model, &source).unwrap();
+    save(&model, &source).unwrap();
 
     let options = ExportOptions { seq_len: Some(8), ..Default::default() };
-    let exported = export_masked_lm(&source, &output, &options).unwrap();
+    let exported = export_model(&source, &output, &options).unwrap();
     assert_eq!(exported.files, ["README.md", "config.json", "model.safetensors"]);
     assert!(exported.notes[0].contains("`paper` semantics"));
 
@@ -55,7 +56,7 @@ fn a_paper_model_is_exported_with_a_length_that_fits() {
     assert!(card.starts_with("---\n") && card.contains(&exported.notes[0]));
 
     // An export is a model folder again, of the same model.
-    let back = load_masked_lm(&output, &Device::flex()).unwrap();
+    let back = load::<NystromformerForMaskedLm>(&output, &Device::flex()).unwrap();
     assert_eq!(
         *back.config(),
         NystromformerConfig { segment_means_seq_len: 8, ..model.config().clone() }
@@ -67,8 +68,8 @@ fn exact_attention_stays_exact() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
     let config = NystromformerConfig { attention: AttentionKind::Softmax, ..paper() };
-    save_masked_lm(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
-    export_masked_lm(&source, &output, &ExportOptions::default()).unwrap();
+    save(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    export_model(&source, &output, &ExportOptions::default()).unwrap();
     let written = json(&output.join("config.json"));
     assert_eq!(written["segment_means_seq_len"], written["num_landmarks"]);
 }
@@ -77,15 +78,19 @@ fn exact_attention_stays_exact() {
 fn the_tokenizer_travels_along() {
     let folder = tempfile::tempdir().unwrap();
     let (source, tokenizer) = (folder.path().join("checkpoint"), folder.path().join("tokenizer"));
-    save_masked_lm(&paper().init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    save(&paper().init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
     fs::create_dir(&tokenizer).unwrap();
     fs::copy(fixture("safetensors").join("tokenizer.json"), tokenizer.join("tokenizer.json"))
         .unwrap();
 
     // Without a tokenizer_config.json, one is written.
-    let options = ExportOptions { seq_len: Some(8), tokenizer_dir: Some(tokenizer.clone()) };
+    let options = ExportOptions {
+        seq_len: Some(8),
+        tokenizer_dir: Some(tokenizer.clone()),
+        ..Default::default()
+    };
     let output = folder.path().join("made");
-    export_masked_lm(&source, &output, &options).unwrap();
+    export_model(&source, &output, &options).unwrap();
     let made = json(&output.join("tokenizer_config.json"));
     assert_eq!(made["tokenizer_class"], "PreTrainedTokenizerFast");
     assert_eq!(made["mask_token"], "[MASK]");
@@ -95,7 +100,7 @@ fn the_tokenizer_travels_along() {
     // With one, all files are copied, and what depends on the model is made to fit it.
     let output = folder.path().join("copied");
     let options = ExportOptions { tokenizer_dir: Some(fixture("safetensors")), ..options };
-    export_masked_lm(&source, &output, &options).unwrap();
+    export_model(&source, &output, &options).unwrap();
     for name in ["tokenizer.json", "special_tokens_map.json", "vocab.txt"] {
         let read = |folder: &Path| fs::read(folder.join(name)).unwrap();
         assert_eq!(read(&output), read(&fixture("safetensors")), "{name}");
@@ -111,11 +116,11 @@ fn foreign_forms_are_imported() {
     let folder = tempfile::tempdir().unwrap();
     for form in ["bin", "sharded", "tied_decoder"] {
         let output = folder.path().join(form);
-        let imported = import_masked_lm(&fixture(form), &output).unwrap();
+        let imported = import_model(&fixture(form), &output).unwrap();
         assert_eq!(imported.files, ["config.json", "model.safetensors"]);
         assert!(imported.notes.is_empty());
         assert_eq!(read_config(&output).unwrap(), read_config(&fixture(form)).unwrap());
-        load_masked_lm(&output, &Device::flex()).unwrap();
+        load::<NystromformerForMaskedLm>(&output, &Device::flex()).unwrap();
     }
 }
 
@@ -128,7 +133,7 @@ fn the_default_of_transformers_is_pointed_out() {
     let mut config = json(&fixture("bin").join("config.json"));
     config["segment_means_seq_len"] = config["num_landmarks"].clone();
     fs::write(source.join("config.json"), config.to_string()).unwrap();
-    let imported = import_masked_lm(&source, &folder.path().join("output")).unwrap();
+    let imported = import_model(&source, &folder.path().join("output")).unwrap();
     assert!(imported.notes[0].contains("exact attention"), "{:?}", imported.notes);
 }
 
@@ -138,12 +143,12 @@ fn nothing_is_written_where_something_is_or_from_a_bad_source() {
     let taken = folder.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("notes.txt"), "mine").unwrap();
-    let error = import_masked_lm(&fixture("bin"), &taken).unwrap_err();
+    let error = import_model(&fixture("bin"), &taken).unwrap_err();
     assert!(matches!(error, InteropError::OutputExists { .. }), "{error}");
 
     let output = folder.path().join("output");
-    import_masked_lm(&fixture("bare"), &output).unwrap_err();
-    export_masked_lm(folder.path(), &output, &ExportOptions::default()).unwrap_err();
+    import_model(&fixture("bare"), &output).unwrap_err();
+    export_model(folder.path(), &output, &ExportOptions::default()).unwrap_err();
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(left, [taken]);
 }

@@ -8,10 +8,9 @@ use std::{
 };
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::NystromformerInput;
+use nystromformer::{Architecture, Nystromformer, NystromformerForMaskedLm, NystromformerInput};
 use nystromformer_interop::{
-    InteropError, is_bare_encoder, load_masked_lm, load_masked_lm_weights, load_nystromformer,
-    read_config, save_masked_lm,
+    InteropError, load, load_weights, read_architecture, read_config, save,
 };
 use safetensors::{SafeTensors, tensor::TensorView};
 
@@ -60,7 +59,7 @@ fn relative_error(got: Tensor<3>, expected: &[f32]) -> f32 {
 #[test]
 fn every_form_computes_what_transformers_computes() {
     for form in COMPLETE {
-        let model = load_masked_lm(&fixture(form), &Device::flex()).expect(form);
+        let model = load::<NystromformerForMaskedLm>(&fixture(form), &Device::flex()).expect(form);
         let expected = expected(form, "logits");
         let error = relative_error(model.forward(expected.input).unwrap(), &expected.output);
         assert!(error < 1e-5, "{form}: logits differ by {error:e}");
@@ -73,8 +72,8 @@ fn every_form_is_saved_as_the_same_bytes() {
     let written: Vec<Vec<u8>> = COMPLETE
         .iter()
         .map(|form| {
-            let model = load_masked_lm(&fixture(form), &Device::flex()).unwrap();
-            save_masked_lm(&model, folder.path()).unwrap();
+            let model = load::<NystromformerForMaskedLm>(&fixture(form), &Device::flex()).unwrap();
+            save(&model, folder.path()).unwrap();
             fs::read(folder.path().join("model.safetensors")).unwrap()
         })
         .collect();
@@ -88,7 +87,8 @@ fn every_form_is_saved_as_the_same_bytes() {
 fn saved_weights_are_those_that_transformers_saved() {
     let folder = tempfile::tempdir().unwrap();
     let source = fixture("safetensors");
-    save_masked_lm(&load_masked_lm(&source, &Device::flex()).unwrap(), folder.path()).unwrap();
+    save(&load::<NystromformerForMaskedLm>(&source, &Device::flex()).unwrap(), folder.path())
+        .unwrap();
 
     let theirs = fs::read(source.join("model.safetensors")).unwrap();
     let ours = fs::read(folder.path().join("model.safetensors")).unwrap();
@@ -108,13 +108,13 @@ fn saved_weights_are_those_that_transformers_saved() {
 #[test]
 fn a_bare_encoder_leaves_the_head_fresh() {
     let source = fixture("bare");
-    let error = load_masked_lm(&source, &Device::flex()).unwrap_err();
-    assert!(matches!(error, InteropError::NoMaskedLmHead { .. }), "{error}");
+    let error = load::<NystromformerForMaskedLm>(&source, &Device::flex()).unwrap_err();
+    assert!(matches!(error, InteropError::NoHead { .. }), "{error}");
 
     let config = read_config(&source).unwrap();
     let mut model = config.init_masked_lm(&Device::flex()).unwrap();
     let head = model.cls.predictions.transform.dense.weight.to_data();
-    let report = load_masked_lm_weights(&mut model, &source).unwrap();
+    let report = load_weights(&mut model, &source).unwrap();
     assert_eq!(report.fresh.len(), 5);
     assert!(report.fresh.iter().all(|name| name.starts_with("cls.")));
     assert_eq!(model.cls.predictions.transform.dense.weight.to_data(), head);
@@ -127,8 +127,8 @@ fn a_bare_encoder_leaves_the_head_fresh() {
 #[test]
 fn a_bare_encoder_computes_what_transformers_computes() {
     let source = fixture("bare");
-    assert!(is_bare_encoder(&source).unwrap());
-    let model = load_nystromformer(&source, &Device::flex()).unwrap();
+    assert_eq!(read_architecture(&source).unwrap(), Architecture::Base);
+    let model = load::<Nystromformer>(&source, &Device::flex()).unwrap();
     let expected = expected("bare", "last_hidden_state");
     assert!(relative_error(model.forward(expected.input).unwrap(), &expected.output) < 1e-5);
 }
@@ -137,9 +137,10 @@ fn a_bare_encoder_computes_what_transformers_computes() {
 fn the_encoder_of_a_model_with_a_head_is_that_models() {
     for form in COMPLETE {
         let source = fixture(form);
-        assert!(!is_bare_encoder(&source).unwrap(), "{form}");
-        let whole = load_masked_lm(&source, &Device::flex()).unwrap().nystromformer;
-        let encoder = load_nystromformer(&source, &Device::flex()).unwrap();
+        assert_eq!(read_architecture(&source).unwrap(), Architecture::MaskedLm, "{form}");
+        let whole =
+            load::<NystromformerForMaskedLm>(&source, &Device::flex()).unwrap().nystromformer;
+        let encoder = load::<Nystromformer>(&source, &Device::flex()).unwrap();
         let input = expected(form, "logits").input;
         let [whole, encoder] =
             [whole, encoder].map(|model| model.forward(input.clone()).unwrap().into_data());

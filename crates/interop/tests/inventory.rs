@@ -4,8 +4,8 @@ use burn::{
     store::{BurnToPyTorchAdapter, ModuleSnapshot},
     tensor::Device,
 };
-use nystromformer::NystromformerConfig;
-use nystromformer_interop::{hugging_face::names::masked_lm_parameters, save_masked_lm};
+use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer_interop::{hugging_face::names::parameters, save};
 use safetensors::SafeTensors;
 
 /// Two layers of nystromformer-512's sizes, by transformers 4.56.2: `state_dict()` without the tied decoder,
@@ -22,7 +22,7 @@ fn lines(parameters: impl IntoIterator<Item = (String, Vec<usize>)>) -> Vec<Stri
 #[test]
 fn the_inventory_is_the_published_one() {
     let config = NystromformerConfig { num_hidden_layers: 2, ..NystromformerConfig::default() };
-    let ours = lines(masked_lm_parameters(&config));
+    let ours = lines(parameters(Architecture::MaskedLm, &config));
     assert_eq!(ours, PUBLISHED.lines().collect::<Vec<_>>());
 }
 
@@ -41,16 +41,24 @@ fn modules_and_files_have_that_inventory() {
             conv_kernel_size,
             ..NystromformerConfig::default()
         };
-        let expected = lines(masked_lm_parameters(&config));
-        let model = config.init_masked_lm(&Device::flex()).unwrap();
-        let parameters = model.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
-        assert_eq!(parameters.len(), expected.len());
+        for architecture in Architecture::ALL {
+            let mut expected = parameters(architecture, &config);
+            let model = config.init_model(architecture, &Device::flex()).unwrap();
+            let modules = model.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
+            assert_eq!(modules.len(), expected.len());
 
-        let folder = tempfile::tempdir().unwrap();
-        save_masked_lm(&model, folder.path()).unwrap();
-        let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let stored = file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec()));
-        assert_eq!(lines(stored), expected);
+            let folder = tempfile::tempdir().unwrap();
+            save(&model, folder.path()).unwrap();
+            let bytes = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+            let file = SafeTensors::deserialize(&bytes).unwrap();
+            let stored = file.iter().map(|(name, view)| (name.to_owned(), view.shape().to_vec()));
+            if architecture == Architecture::Base {
+                // As transformers saves it.
+                for (name, _) in &mut expected {
+                    *name = name.replacen("nystromformer.", "", 1);
+                }
+            }
+            assert_eq!(lines(stored), lines(expected));
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
-    Semantics,
+    Architecture, AttentionKind, Labels, Model, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerInput, PinvInit, PreTrainedModel, Semantics,
 };
 use nystromformer_interop::{
-    load_masked_lm, load_masked_lm_weights, read_config, save_masked_lm, write_config,
+    StorageType, load, load_model, load_weights, read_config, save, write_config,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -41,9 +41,9 @@ fn save_load_save_gives_the_same_bytes() {
     let device = Device::flex();
     let model = tiny().init_masked_lm(&device).unwrap();
 
-    save_masked_lm(&model, &first).unwrap();
-    let loaded = load_masked_lm(&first, &device).unwrap();
-    save_masked_lm(&loaded, &second).unwrap();
+    save(&model, &first).unwrap();
+    let loaded = load::<NystromformerForMaskedLm>(&first, &device).unwrap();
+    save(&loaded, &second).unwrap();
 
     assert_eq!(loaded.config(), model.config());
     assert_eq!(logits(&loaded), logits(&model));
@@ -53,14 +53,72 @@ fn save_load_save_gives_the_same_bytes() {
     }
 }
 
+/// Every class, shared layers included, through a folder and back.
+#[test]
+fn every_class_comes_back_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex();
+    for (architecture, num_hidden_groups) in Architecture::ALL
+        .into_iter()
+        .flat_map(|architecture| [(architecture, 0), (architecture, 1)])
+    {
+        let config = NystromformerConfig {
+            num_hidden_groups,
+            id2label: Labels::new(["no", "perhaps", "yes"]),
+            ..tiny()
+        };
+        let model = config.init_model(architecture, &device).unwrap();
+        let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+        save(&model, &first).unwrap();
+        let loaded = load_model(&first, &device).unwrap();
+        assert_eq!(loaded.architecture(), architecture);
+        assert_eq!(loaded.config(), model.config());
+        save(&loaded, &second).unwrap();
+        for file in ["model.safetensors", "config.json"] {
+            let read = |folder: &Path| fs::read(folder.join(file)).unwrap();
+            assert_eq!(read(&first), read(&second), "{architecture} {file}");
+        }
+    }
+}
+
+/// Layers that differ cannot be one.
+#[test]
+fn layers_that_do_not_share_are_refused_as_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    save(&tiny().init_masked_lm(&Device::flex()).unwrap(), folder.path()).unwrap();
+    let shared = NystromformerConfig { num_hidden_groups: 1, ..tiny() };
+    write_config(&shared, Architecture::MaskedLm, StorageType::F32, folder.path()).unwrap();
+    let error = load_model(folder.path(), &Device::flex()).unwrap_err().to_string();
+    assert!(error.contains("encoder.layer.1.") && error.contains("num_hidden_groups"), "{error}");
+}
+
+/// A head for other classes, or none at all, leaves the model's own.
+#[test]
+fn heads_are_taken_where_they_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex();
+    let three = NystromformerConfig { id2label: Labels::numbered(3), ..tiny() };
+    save(&three.init_sequence_classification(&device).unwrap(), folder.path()).unwrap();
+
+    let fresh = |config: &NystromformerConfig, architecture| {
+        let mut model = Model::init(architecture, config, &device).unwrap();
+        load_weights(&mut model, folder.path()).unwrap().fresh
+    };
+    assert!(fresh(&three, Architecture::SequenceClassification).is_empty());
+    assert_eq!(fresh(&tiny(), Architecture::SequenceClassification).len(), 4);
+    assert_eq!(fresh(&three, Architecture::TokenClassification).len(), 2);
+    assert_eq!(fresh(&tiny(), Architecture::MaskedLm).len(), 5);
+    assert_eq!(fresh(&tiny(), Architecture::PreTraining).len(), 5 + 4);
+}
+
 #[test]
 fn loading_on_a_training_device_keeps_gradients() {
     let folder = tempfile::tempdir().unwrap();
     let model = tiny().init_masked_lm(&Device::flex()).unwrap();
-    save_masked_lm(&model, folder.path()).unwrap();
+    save(&model, folder.path()).unwrap();
 
     let device = Device::flex().autodiff();
-    let loaded = load_masked_lm(folder.path(), &device).unwrap();
+    let loaded = load::<NystromformerForMaskedLm>(folder.path(), &device).unwrap();
     let input_ids = Tensor::<2, Int>::from_ints([[4, 7, 3, 22, 6, 5, 9, 2]], &device);
     let loss = loaded.forward(NystromformerInput::new(input_ids)).unwrap().square().mean();
     let gradients = loss.backward();
@@ -78,7 +136,7 @@ fn half_precision_weights_are_widened() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
     let model = tiny().init_masked_lm(&device).unwrap();
-    save_masked_lm(&model, folder.path()).unwrap();
+    save(&model, folder.path()).unwrap();
     let path = folder.path().join("model.safetensors");
     let full = fs::read(&path).unwrap();
     let full = SafeTensors::deserialize(&full).unwrap();
@@ -94,7 +152,7 @@ fn half_precision_weights_are_widened() {
     });
     fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
 
-    let loaded = load_masked_lm(folder.path(), &device).unwrap();
+    let loaded = load::<NystromformerForMaskedLm>(folder.path(), &device).unwrap();
     let words = |model: &NystromformerForMaskedLm| {
         let weight = model.nystromformer.embeddings.word_embeddings.weight.to_data();
         weight.try_into_vec::<f32>().unwrap()
@@ -108,12 +166,12 @@ fn weights_into_an_existing_model() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
     let saved = tiny().init_masked_lm(&device).unwrap();
-    save_masked_lm(&saved, folder.path()).unwrap();
+    save(&saved, folder.path()).unwrap();
 
     let mut model = tiny().init_masked_lm(&device).unwrap();
     assert_ne!(logits(&model), logits(&saved));
     for path in [folder.path().to_owned(), folder.path().join("model.safetensors")] {
-        let report = load_masked_lm_weights(&mut model, &path).unwrap();
+        let report = load_weights(&mut model, &path).unwrap();
         assert_eq!(report.loaded.len(), 5 + 2 * 17 + 5);
         assert!(report.fresh.is_empty() && report.ignored.is_empty());
         assert_eq!(logits(&model), logits(&saved));
@@ -136,7 +194,7 @@ fn every_key_of_the_configuration_comes_back() {
             ..tiny()
         },
     ] {
-        write_config(&config, folder.path()).unwrap();
+        write_config(&config, Architecture::MaskedLm, StorageType::F32, folder.path()).unwrap();
         assert_eq!(read_config(folder.path()).unwrap(), config);
     }
 }

@@ -140,6 +140,14 @@ impl std::fmt::Display for DeviceKind {
     }
 }
 
+/// Reads one number back from the device.
+pub(crate) fn scalar(tensor: Tensor<1>, device: &Device) -> Result<f64> {
+    tensor.try_into_scalar::<f32>().map(f64::from).map_err(|error| LearnerError::Device {
+        device: format!("{device:?}"),
+        message: format!("reading a result back failed: {error}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

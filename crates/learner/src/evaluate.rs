@@ -1,23 +1,27 @@
 //! Evaluation: the same batches every time, without dropout.
 
-use burn::tensor::Device;
-use nystromformer::NystromformerForMaskedLm;
+use std::collections::BTreeMap;
 
+use burn::tensor::{Device, Int, Tensor};
+use nystromformer::heads::Targets;
+use nystromformer::{Architecture, Model, PreTrainedModel};
+
+use crate::batch::BatchSource;
+use crate::device::scalar;
 use crate::error::{LearnerError, Result};
-use crate::masked_lm::{BatchSource, Predictions, predict, scalar};
 use crate::metrics_log::EvaluationRecord;
 
-/// Loss, accuracy and perplexity of `model` over the validation split.
+/// Loss and metrics of `model` over the validation split.
 ///
 /// `model` has no autodiff (`model.valid()`) and lives on `device`. Examples go through in batches
-/// of `batch_size`, the first `batches` of them, or all if that is 0. Every predicted token weighs
-/// the same. `step` is only noted.
+/// of `batch_size`, the first `batches` of them, or all if that is 0. Every answer weighs the same.
+/// `step` is only noted.
 ///
 /// # Errors
-/// [`LearnerError::Data`] if there is nothing to predict; errors of the data, the model and the
+/// [`LearnerError::Data`] if there is nothing to answer; errors of the data, the model and the
 /// device.
 pub fn evaluate(
-    model: &NystromformerForMaskedLm,
+    model: &Model,
     data: &dyn BatchSource,
     device: &Device,
     batch_size: usize,
@@ -27,30 +31,89 @@ pub fn evaluate(
     let available = data.validation_examples();
     let examples =
         if batches == 0 { available } else { available.min(batches.saturating_mul(batch_size)) };
-    let (mut loss, mut correct, mut predicted) = (0.0, 0.0, 0);
+    let mut terms = [Term::default(); 2];
     for first in (0..examples).step_by(batch_size) {
         let rows = data.validation_rows(first, batch_size.min(examples - first))?;
-        let batch = rows.into_batch(device);
-        if batch.num_masked == 0 {
+        let counts = rows.counts();
+        if counts == [0, 0] {
             continue;
         }
-        let Predictions { losses, logits } = predict(model, &batch)?;
-        let hits = logits.argmax(1).squeeze_dim::<1>(1).equal(batch.masked_labels);
-        loss += scalar(losses.sum(), device)?;
-        correct += scalar(hits.float().sum(), device)?;
-        predicted += batch.num_masked;
+        let (input, targets) = rows.into_batch(device);
+        let classes = classes(&targets);
+        let losses = model.losses(input, targets)?;
+        let found = losses.terms.into_iter().zip(losses.logits).zip(classes);
+        for ((term, count), ((loss, logits), class)) in terms.iter_mut().zip(counts).zip(found) {
+            term.weight = loss.weight;
+            term.count += count;
+            term.loss += scalar(loss.losses.sum(), device)?;
+            if let Some(class) = class {
+                let hits = logits.argmax(1).squeeze_dim::<1>(1).equal(class);
+                term.correct += scalar(hits.float().sum(), device)?;
+            }
+        }
     }
-    if predicted == 0 {
+    if terms.iter().all(|term| term.count == 0) {
         return Err(LearnerError::Data(format!(
             "none of the `{examples}` validation examples has a token to predict; raise \
              `data.validation_fraction` or `data.mlm_probability`, or set `trainer.eval_every = 0`"
         )));
     }
-    let loss = loss / predicted as f64;
-    Ok(EvaluationRecord {
-        step,
-        loss,
-        accuracy: correct / predicted as f64,
-        perplexity: loss.exp(),
-    })
+    let loss = terms.iter().map(|term| term.weight * term.mean_loss()).sum();
+    Ok(EvaluationRecord { step, loss, metrics: metrics(model.architecture(), loss, terms) })
+}
+
+/// Sums over the answers of one term of the loss.
+#[derive(Debug, Clone, Copy, Default)]
+struct Term {
+    weight: f64,
+    count: usize,
+    loss: f64,
+    correct: f64,
+}
+
+impl Term {
+    fn mean_loss(self) -> f64 {
+        self.loss / self.count.max(1) as f64
+    }
+
+    fn accuracy(self) -> f64 {
+        self.correct / self.count.max(1) as f64
+    }
+}
+
+/// The right class of each answer, where answers are classes, for each term of the loss.
+fn classes(targets: &Targets) -> [Option<Tensor<1, Int>>; 2] {
+    match targets {
+        Targets::Tokens { labels, .. } | Targets::Class(labels) => [Some(labels.clone()), None],
+        Targets::TokensAndOrder { labels, order, .. } => {
+            [Some(labels.clone()), Some(order.clone())]
+        }
+        Targets::Span { start, end } => [Some(start.clone()), Some(end.clone())],
+        Targets::Values(_) => [None, None],
+    }
+}
+
+/// The metrics of a head's answers, by name.
+fn metrics(architecture: Architecture, loss: f64, terms: [Term; 2]) -> BTreeMap<String, f64> {
+    let [first, second] = terms;
+    let named: Vec<(&str, f64)> = match architecture {
+        Architecture::Base => vec![],
+        Architecture::MaskedLm => {
+            vec![("accuracy", first.accuracy()), ("perplexity", loss.exp())]
+        }
+        Architecture::PreTraining => vec![
+            ("accuracy", first.accuracy()),
+            ("perplexity", first.mean_loss().exp()),
+            ("mlm_loss", first.mean_loss()),
+            ("sop_loss", second.mean_loss()),
+            ("sop_accuracy", second.accuracy()),
+        ],
+        Architecture::QuestionAnswering => {
+            vec![("start_accuracy", first.accuracy()), ("end_accuracy", second.accuracy())]
+        }
+        Architecture::SequenceClassification
+        | Architecture::MultipleChoice
+        | Architecture::TokenClassification => vec![("accuracy", first.accuracy())],
+    };
+    named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

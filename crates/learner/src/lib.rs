@@ -16,20 +16,22 @@
 //! | [`device`], [`self_check`] | from a device's name to one that computes as the CPU does |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`] | what a run leaves on disk |
-//! | [`masked_lm`], [`evaluate`](mod@evaluate), [`trainer`] | the task, its evaluation, the loop |
+//! | [`batch`], [`corpus_batches`] | what a step reads, and where it comes from |
+//! | [`evaluate`](mod@evaluate), [`trainer`] | how good a model is, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`memory_estimate`], [`machine_memory`], [`process_memory`] | memory needed, there, used |
 #![recursion_limit = "256"]
 
+pub mod batch;
 pub mod checkpoint;
+pub mod corpus_batches;
 pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod experiment;
 pub mod gradients;
 pub mod machine_memory;
-pub mod masked_lm;
 pub mod memory_estimate;
 pub mod metrics_log;
 pub mod optimizer;

@@ -1,7 +1,7 @@
 //! How much memory this machine has, and whether a training will fit into it.
 
-use nystromformer::NystromformerConfig;
-use nystromformer_interop::hugging_face::names::masked_lm_parameters;
+use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer_interop::hugging_face::names::parameters;
 use serde::Serialize;
 
 use crate::error::{LearnerError, Result};
@@ -73,7 +73,7 @@ pub(crate) fn require_memory(experiment: &Experiment) -> Result<()> {
     if experiment.device.is_accelerator() {
         return Ok(());
     }
-    let parameters = parameter_count(&experiment.model);
+    let parameters = parameter_count(experiment.architecture(), &experiment.model);
     let needed = estimate_bytes(experiment, parameters);
     if let Some(machine) = MachineMemory::now()
         && let Some(warning) = machine.judge(experiment, needed)?
@@ -84,16 +84,17 @@ pub(crate) fn require_memory(experiment: &Experiment) -> Result<()> {
 }
 
 /// Parameters of the model, which need not exist yet: layers are alike, so one is counted.
-fn parameter_count(model: &NystromformerConfig) -> usize {
+fn parameter_count(architecture: Architecture, model: &NystromformerConfig) -> usize {
     let of_layers = |num_hidden_layers| {
-        let model = NystromformerConfig { num_hidden_layers, ..model.clone() };
-        let sizes = masked_lm_parameters(&model)
+        let model =
+            NystromformerConfig { num_hidden_layers, num_hidden_groups: 0, ..model.clone() };
+        let sizes = parameters(architecture, &model)
             .into_iter()
             .map(|(_, shape)| shape.into_iter().fold(1, usize::saturating_mul));
         sizes.fold(0, usize::saturating_add)
     };
     let around = of_layers(0);
-    (of_layers(1) - around).saturating_mul(model.num_hidden_layers).saturating_add(around)
+    (of_layers(1) - around).saturating_mul(model.num_own_layers()).saturating_add(around)
 }
 
 #[cfg(test)]
@@ -105,23 +106,28 @@ mod tests {
 
     #[test]
     fn parameters_are_counted_as_the_model_has_them() {
-        for (num_hidden_layers, conv_kernel_size) in [(1, 5), (3, 0)] {
+        for (num_hidden_layers, num_hidden_groups, conv_kernel_size, architecture) in [
+            (1, 0, 5, Architecture::MaskedLm),
+            (3, 0, 0, Architecture::SequenceClassification),
+            (4, 2, 3, Architecture::PreTraining),
+        ] {
             let config = NystromformerConfig {
                 vocab_size: 11,
                 hidden_size: 6,
                 num_hidden_layers,
+                num_hidden_groups,
                 num_attention_heads: 3,
                 intermediate_size: 7,
                 max_position_embeddings: 9,
                 conv_kernel_size,
                 ..NystromformerConfig::default()
             };
-            let model = config.init_masked_lm(&Device::flex()).unwrap();
-            assert_eq!(parameter_count(&config), model.num_params());
+            let model = config.init_model(architecture, &Device::flex()).unwrap();
+            assert_eq!(parameter_count(architecture, &config), model.num_params());
         }
         let absurd =
             NystromformerConfig { num_hidden_layers: usize::MAX, ..NystromformerConfig::default() };
-        assert_eq!(parameter_count(&absurd), usize::MAX);
+        assert_eq!(parameter_count(Architecture::MaskedLm, &absurd), usize::MAX);
     }
 
     #[test]

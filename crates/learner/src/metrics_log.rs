@@ -4,6 +4,7 @@
 //! same values. When a run resumes, lines beyond its checkpoint are cut off, so the finished log is
 //! that of an uninterrupted run (times aside).
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::checkpoint::disk;
 use crate::error::{LearnerError, Result};
 
 /// One line of `metrics.jsonl`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "split", rename_all = "snake_case")]
 pub enum MetricsRecord {
     /// An optimizer step.
@@ -48,18 +49,32 @@ pub struct StepRecord {
 }
 
 /// The result of one evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationRecord {
     /// Steps taken before it.
     pub step: usize,
-    /// Mean loss over all predicted tokens, in nats.
+    /// Mean loss over all answers; of classes in nats.
     #[serde(deserialize_with = "null_as_nan")]
     pub loss: f64,
-    /// Fraction of the predicted tokens whose likeliest prediction is right.
-    pub accuracy: f64,
-    /// `exp(loss)`.
-    #[serde(deserialize_with = "null_as_nan")]
-    pub perplexity: f64,
+    /// What else was measured, by name; which depends on the model's head. Of a masked language model:
+    /// `accuracy`, the fraction of the predicted tokens whose likeliest prediction is right, and
+    /// `perplexity`, `exp(loss)`.
+    #[serde(flatten, deserialize_with = "nulls_as_nan")]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+impl EvaluationRecord {
+    /// A metric by name, if it was measured.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics.get(name).copied()
+    }
+}
+
+fn nulls_as_nan<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, f64>, D::Error> {
+    let metrics = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
+    Ok(metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
 }
 
 fn null_as_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -173,8 +188,9 @@ mod tests {
         MetricsRecord::Validation(EvaluationRecord {
             step,
             loss: 2.0,
-            accuracy: 0.25,
-            perplexity: 2.0_f64.exp(),
+            metrics: [("accuracy", 0.25), ("perplexity", 2.0_f64.exp())]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
         })
     }
 

@@ -24,9 +24,15 @@ impl Path {
         self.containers.pop();
     }
 
-    /// The dotted path.
+    /// The dotted path. Which variant an enum is in is no part of it: a parameter is called the same in a
+    /// model whose class is known when running as in one whose class is known when compiling.
     pub(crate) fn dotted(&self) -> String {
-        self.names.join(".")
+        let names = self.names.iter().zip(&self.containers);
+        let fields: Vec<&str> = names
+            .filter(|(_, container)| !container.starts_with("Enum:"))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        fields.join(".")
     }
 
     /// Whether this is a bias or belongs to a normalisation layer: the parameters that BERT's own

@@ -7,12 +7,12 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use nystromformer::{NystromformerConfig, NystromformerForMaskedLm};
-use nystromformer_data::MaskedRows;
+use nystromformer::heads::Losses;
+use nystromformer::{Architecture, Model, NystromformerConfig};
 
+use crate::batch::{Answers, Rows};
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
-use crate::masked_lm::{Predictions, predict};
 use crate::parameters::Path;
 
 /// The largest difference that passes, relative to the largest magnitude of the same quantity.
@@ -61,7 +61,7 @@ pub fn self_check(kind: DeviceKind, device: &Device) -> Result<SelfCheckReport> 
         ..NystromformerConfig::default()
     };
     let cpu = Device::flex();
-    let model = config.init_masked_lm(&cpu.clone().autodiff())?;
+    let model = config.init_model(Architecture::MaskedLm, &cpu.clone().autodiff())?;
     let reference = quantities(&model, &cpu, kind)?;
     let found = quantities(&model.fork(&device.clone().autodiff()), device, kind)?;
     judge(kind, &reference, &found)
@@ -118,13 +118,10 @@ fn relative_difference(expected: &[f32], found: &[f32], floor: f32) -> f64 {
     })
 }
 
-fn quantities(
-    model: &NystromformerForMaskedLm,
-    device: &Device,
-    kind: DeviceKind,
-) -> Result<Vec<Quantity>> {
-    let batch = sample_rows().into_batch(&device.clone().autodiff());
-    let Predictions { losses, logits } = predict(model, &batch)?;
+fn quantities(model: &Model, device: &Device, kind: DeviceKind) -> Result<Vec<Quantity>> {
+    let (input, targets) = sample_rows().into_batch(&device.clone().autodiff());
+    let Losses { mut terms, mut logits } = model.losses(input, targets)?;
+    let (losses, logits) = (terms.remove(0).losses, logits.remove(0));
     let gradients = GradientsParams::from_grads(losses.clone().mean().backward(), model);
     let mut collector = Collector {
         path: Path::default(),
@@ -149,14 +146,17 @@ fn quantities(
 }
 
 /// Two sequences, one of them padded, six tokens to predict.
-fn sample_rows() -> MaskedRows {
+fn sample_rows() -> Rows {
     let seq_len = 24;
-    MaskedRows {
+    Rows {
         input_ids: (0..2 * seq_len as i32).map(|index| 3 + index * 7 % 50).collect(),
         lengths: vec![seq_len, 17],
-        masked_positions: vec![1, 5, 20, 24, 30, 39],
-        masked_labels: vec![9, 11, 40, 5, 6, 58],
+        token_type_ids: None,
         seq_len,
+        answers: Answers::Tokens {
+            positions: vec![1, 5, 20, 24, 30, 39],
+            labels: vec![9, 11, 40, 5, 6, 58],
+        },
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
             conv_kernel_size: 3,
             ..NystromformerConfig::default()
         }
-        .init_masked_lm(&Device::flex().autodiff())
+        .init_model(Architecture::MaskedLm, &Device::flex().autodiff())
         .unwrap();
         let right = quantities(&model, &Device::flex(), DeviceKind::Flex).unwrap();
         assert!(right.len() > 20, "every parameter's gradient is compared");

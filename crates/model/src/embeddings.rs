@@ -11,6 +11,7 @@ use crate::{
     config::{NystromformerConfig, Semantics},
     init,
     layer_norm::LayerNorm,
+    nystromformer::InputTokens,
 };
 
 /// Position ids start here, as in RoBERTa: the table's first two rows are never read.
@@ -58,13 +59,21 @@ impl Embeddings {
     /// Embeds a batch of sequences.
     ///
     /// # Shapes
-    /// - `input_ids`, `token_type_ids`: `[batch, seq_len]`; types default to 0
+    /// - `tokens`, `token_type_ids`: `[batch, seq_len]`; types default to 0
     /// - output: `[batch, seq_len, hidden_size]`
     pub fn forward(
         &self,
-        input_ids: Tensor<2, Int>,
+        tokens: InputTokens,
         token_type_ids: Option<Tensor<2, Int>>,
     ) -> Tensor<3> {
+        let summed = match tokens {
+            InputTokens::Ids(input_ids) => self.sum(input_ids, token_type_ids),
+            InputTokens::Embeds(embeds) => self.add_types_and_positions(embeds, token_type_ids),
+        };
+        dropout(self.layer_norm.forward(summed), self.hidden_dropout_prob)
+    }
+
+    fn sum(&self, input_ids: Tensor<2, Int>, token_type_ids: Option<Tensor<2, Int>>) -> Tensor<3> {
         let tables = EmbeddingTables {
             words: self.word_embeddings.weight.val(),
             token_types: self.token_type_embeddings.weight.val(),
@@ -72,7 +81,20 @@ impl Embeddings {
             position_offset: POSITION_OFFSET,
             frozen: self.frozen_padding,
         };
-        let embedded = self.layer_norm.forward(embed(tables, input_ids, token_type_ids));
-        dropout(embedded, self.hidden_dropout_prob)
+        embed(tables, input_ids, token_type_ids)
+    }
+
+    fn add_types_and_positions(
+        &self,
+        embeds: Tensor<3>,
+        token_type_ids: Option<Tensor<2, Int>>,
+    ) -> Tensor<3> {
+        let [_, seq_len, _] = embeds.dims();
+        let token_types = match token_type_ids {
+            Some(token_type_ids) => self.token_type_embeddings.forward(token_type_ids),
+            None => self.token_type_embeddings.weight.val().narrow(0, 0, 1).unsqueeze_dim(0),
+        };
+        let positions = self.position_embeddings.weight.val().narrow(0, POSITION_OFFSET, seq_len);
+        embeds + token_types + positions.unsqueeze_dim(0)
     }
 }

@@ -10,14 +10,29 @@ use crate::{attention::Padding, config::NystromformerConfig, layer::Layer};
 /// `num_hidden_layers` layers, transformers' `NystromformerEncoder`.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    /// First layer first.
+    /// First layer first; where layers share weights, one for each group.
     pub layer: Vec<Layer>,
+    layers_per_group: usize,
 }
 
 impl Encoder {
     /// A fresh stack of `config`'s sizes.
     pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self { layer: (0..config.num_hidden_layers).map(|_| Layer::new(config, device)).collect() }
+        Self {
+            layer: (0..config.num_own_layers()).map(|_| Layer::new(config, device)).collect(),
+            layers_per_group: config.layers_per_group(),
+        }
+    }
+
+    /// The same stack with weights of its own for every layer.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        Self { layer: self.layers().cloned().collect(), layers_per_group: 1 }
+    }
+
+    /// All `num_hidden_layers` layers in order, shared ones as often as they are used.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layer.iter().flat_map(|layer| std::iter::repeat_n(layer, self.layers_per_group))
     }
 
     /// Runs all layers.
@@ -25,8 +40,7 @@ impl Encoder {
     /// # Shapes
     /// - `hidden_states`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
-        self.layer
-            .iter()
+        self.layers()
             .fold(hidden_states, |hidden_states, layer| layer.forward(hidden_states, padding))
     }
 }

@@ -56,4 +56,35 @@ pub enum ModelError {
         /// Shape of `input_ids`.
         shape: [usize; 2],
     },
+    /// Occurs when input embeddings are not as wide as the model.
+    #[error(
+        "inputs_embeds has shape `{got:?}`: its last size must be the model's hidden_size = {hidden_size}"
+    )]
+    EmbedsWidth {
+        /// Shape of the embeddings.
+        got: [usize; 3],
+        /// Width of the model.
+        hidden_size: usize,
+    },
+    /// Occurs when the rows of a batch cannot be grouped into questions.
+    #[error(
+        "a batch of `{rows}` rows cannot be questions of {num_choices} choices: give one row per choice, and \
+         as many choices for every question"
+    )]
+    Choices {
+        /// Rows of the batch.
+        rows: usize,
+        /// Choices of each question.
+        num_choices: usize,
+    },
+    /// Occurs when a model is trained towards answers that its head does not give.
+    #[error(
+        "{architecture} cannot be trained towards {targets}: choose the head that gives such answers"
+    )]
+    Targets {
+        /// The model's class.
+        architecture: &'static str,
+        /// What was asked of it.
+        targets: &'static str,
+    },
 }

@@ -64,6 +64,7 @@ pub struct Layer {
     pub intermediate: Intermediate,
     /// The feed-forward half, narrowing.
     pub output: Residual,
+    chunk_size_feed_forward: usize,
 }
 
 impl Layer {
@@ -76,6 +77,7 @@ impl Layer {
             },
             intermediate: Intermediate::new(config, device),
             output: Residual::new(config, config.intermediate_size, device),
+            chunk_size_feed_forward: config.chunk_size_feed_forward,
         }
     }
 
@@ -86,6 +88,16 @@ impl Layer {
     pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
         let context = self.attention.self_attention.forward(hidden_states.clone(), padding);
         let attended = self.attention.output.forward(context, hidden_states);
+        let [_, seq_len, _] = attended.dims();
+        if self.chunk_size_feed_forward == 0 || self.chunk_size_feed_forward >= seq_len {
+            return self.feed_forward(attended);
+        }
+        let chunks = attended.split(self.chunk_size_feed_forward, 1);
+        Tensor::cat(chunks.into_iter().map(|chunk| self.feed_forward(chunk)).collect(), 1)
+    }
+
+    /// The feed-forward half, which looks at each token by itself.
+    fn feed_forward(&self, attended: Tensor<3>) -> Tensor<3> {
         self.output.forward(self.intermediate.forward(attended.clone()), attended)
     }
 }

@@ -40,7 +40,7 @@
 //! | [`attention`] | landmarks, the three kernels, the pseudo-inverse, the convolution skip, exact softmax |
 //! | [`embeddings`], [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
-//! | [`masked_lm`], [`sequence_classification`] | the heads |
+//! | [`heads`] | transformers' classes, each the encoder with a head and its loss; [`Model`] is any of them |
 //!
 //! [paper]: https://arxiv.org/abs/2102.03902
 #![recursion_limit = "256"]
@@ -52,18 +52,20 @@ pub mod embeddings;
 pub mod encoder;
 pub mod error;
 pub mod feed_forward;
+pub mod heads;
 mod init;
 pub mod layer;
 pub mod layer_norm;
 pub mod linear;
-pub mod masked_lm;
 pub mod nystromformer;
-pub mod sequence_classification;
 
 pub use activation::HiddenAct;
 pub use attention::{NystromFactors, PinvInit};
-pub use config::{AttentionKind, NystromformerConfig, Semantics};
+pub use config::{AttentionKind, Labels, NystromformerConfig, ProblemType, Semantics};
 pub use error::ModelError;
-pub use masked_lm::NystromformerForMaskedLm;
-pub use nystromformer::{Nystromformer, NystromformerInput};
-pub use sequence_classification::NystromformerForSequenceClassification;
+pub use heads::{
+    Architecture, Model, ModelClass, NystromformerForMaskedLm, NystromformerForMultipleChoice,
+    NystromformerForPreTraining, NystromformerForQuestionAnswering,
+    NystromformerForSequenceClassification, NystromformerForTokenClassification, PreTrainedModel,
+};
+pub use nystromformer::{InputTokens, Nystromformer, NystromformerInput};

@@ -13,11 +13,34 @@ use crate::{
     error::ModelError,
 };
 
+/// What stands at each place of a batch of sequences.
+#[derive(Debug, Clone)]
+pub enum InputTokens {
+    /// Token ids, each below `vocab_size`: `[batch, seq_len]` (transformers' `input_ids`).
+    Ids(Tensor<2, Int>),
+    /// Token embeddings in place of the table's rows: `[batch, seq_len, hidden_size]` (transformers'
+    /// `inputs_embeds`). Types and positions are added to them as to the table's.
+    Embeds(Tensor<3>),
+}
+
+impl InputTokens {
+    /// `[batch, seq_len]`.
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::Ids(ids) => ids.dims(),
+            Self::Embeds(embeds) => {
+                let [batch, seq_len, _] = embeds.dims();
+                [batch, seq_len]
+            }
+        }
+    }
+}
+
 /// A batch of sequences.
 #[derive(Debug, Clone)]
 pub struct NystromformerInput {
-    /// `[batch, seq_len]`, each below `vocab_size`.
-    pub input_ids: Tensor<2, Int>,
+    /// Ids or embeddings of the tokens.
+    pub tokens: InputTokens,
     /// `[batch, seq_len]`: 1 for a token, 0 for padding. `None`: all are tokens (and cheaper than a mask of
     /// ones).
     pub attention_mask: Option<Tensor<2, Int>>,
@@ -27,8 +50,20 @@ pub struct NystromformerInput {
 
 impl NystromformerInput {
     /// Sequences without padding, all tokens of type 0.
+    ///
+    /// # Shapes
+    /// - `input_ids`: `[batch, seq_len]`
     pub fn new(input_ids: Tensor<2, Int>) -> Self {
-        Self { input_ids, attention_mask: None, token_type_ids: None }
+        Self { tokens: InputTokens::Ids(input_ids), attention_mask: None, token_type_ids: None }
+    }
+
+    /// The same with embeddings in place of ids.
+    ///
+    /// # Shapes
+    /// - `inputs_embeds`: `[batch, seq_len, hidden_size]`
+    pub fn from_embeds(inputs_embeds: Tensor<3>) -> Self {
+        let tokens = InputTokens::Embeds(inputs_embeds);
+        Self { tokens, attention_mask: None, token_type_ids: None }
     }
 
     /// With a mask: 1 for a token, 0 for padding.
@@ -44,9 +79,15 @@ impl NystromformerInput {
     }
 
     fn validate(&self, config: &NystromformerConfig) -> Result<(), ModelError> {
-        let expected = self.input_ids.dims();
+        let expected = self.tokens.dims();
         if expected.contains(&0) {
             return Err(ModelError::EmptyInput { shape: expected });
+        }
+        if let InputTokens::Embeds(embeds) = &self.tokens
+            && embeds.dims()[2] != config.hidden_size
+        {
+            let (got, hidden_size) = (embeds.dims(), config.hidden_size);
+            return Err(ModelError::EmbedsWidth { got, hidden_size });
         }
         for (name, tensor) in
             [("attention_mask", &self.attention_mask), ("token_type_ids", &self.token_type_ids)]
@@ -108,7 +149,7 @@ impl Nystromformer {
         let (embedded, padding) = self.embed(input)?;
         let mut states = vec![embedded.clone()];
         let mut current = embedded;
-        for layer in &self.encoder.layer {
+        for layer in self.encoder.layers() {
             current = layer.forward(current, padding.as_ref());
             states.push(current.clone());
         }
@@ -126,7 +167,7 @@ impl Nystromformer {
         let (embedded, padding) = self.embed(input)?;
         let mut factors = Vec::new();
         let mut current = embedded;
-        for layer in &self.encoder.layer {
+        for layer in self.encoder.layers() {
             factors
                 .extend(layer.attention.self_attention.factors(current.clone(), padding.as_ref()));
             current = layer.forward(current, padding.as_ref());
@@ -138,6 +179,26 @@ impl Nystromformer {
     fn embed(&self, input: NystromformerInput) -> Result<(Tensor<3>, Option<Padding>), ModelError> {
         input.validate(&self.config)?;
         let padding = input.attention_mask.map(|mask| Padding::new(mask, &self.config));
-        Ok((self.embeddings.forward(input.input_ids, input.token_type_ids), padding))
+        Ok((self.embeddings.forward(input.tokens, input.token_type_ids), padding))
     }
+}
+
+/// The hidden states of chosen tokens.
+///
+/// # Shapes
+/// - `hidden_states`: `[batch, seq_len, hidden_size]`
+/// - `positions`: `[positions]`, flat indices `row · seq_len + column`
+/// - output: `[positions, hidden_size]`
+pub(crate) fn tokens_at(hidden_states: Tensor<3>, positions: Tensor<1, Int>) -> Tensor<2> {
+    let [batch, seq_len, hidden_size] = hidden_states.dims();
+    hidden_states.reshape([batch * seq_len, hidden_size]).select(0, positions)
+}
+
+/// The hidden state of every row's first token, which classifiers read.
+///
+/// # Shapes
+/// - `hidden_states`: `[batch, seq_len, hidden_size]`
+/// - output: `[batch, hidden_size]`
+pub(crate) fn first_tokens(hidden_states: Tensor<3>) -> Tensor<2> {
+    hidden_states.narrow(1, 0, 1).squeeze_dim(1)
 }

@@ -11,7 +11,7 @@ use burn::{
 };
 use nystromformer::{
     AttentionKind, HiddenAct, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PinvInit, masked_lm::cross_entropy,
+    PinvInit, heads::targets::cross_entropy,
 };
 
 /// Adds `step` to one element of one parameter, counting both in traversal order.

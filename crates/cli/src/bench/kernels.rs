@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{
     measure::{Timings, round4},
-    step::{MASKED_SHARE, NUM_LABELS},
+    step::MASKED_SHARE,
     workload::{Shape, Work, Workload},
 };
 
@@ -215,7 +215,7 @@ impl Bench {
         if self.trains {
             let parameters = match shape.work {
                 Work::ClassificationTraining => {
-                    config.init_sequence_classification(NUM_LABELS, &Device::flex())?.num_params()
+                    config.init_sequence_classification(&Device::flex())?.num_params()
                 }
                 _ => config.init_masked_lm(&Device::flex())?.num_params(),
             };

@@ -5,7 +5,7 @@ use burn::{
     optim::GradientsParams,
     tensor::{Device, Distribution, Int, Tensor},
 };
-use nystromformer::{NystromformerInput, masked_lm::cross_entropy};
+use nystromformer::{NystromformerInput, heads::targets::cross_entropy};
 use nystromformer_kernels::Precision;
 use nystromformer_learner::{
     device::DeviceKind,
@@ -21,8 +21,6 @@ use super::{
 
 /// Share of the tokens that masked-LM training predicts.
 pub(super) const MASKED_SHARE: f64 = 0.15;
-/// Classes of the classification workloads.
-pub(super) const NUM_LABELS: usize = 10;
 
 /// One line of results, keyed as the PyTorch peer's.
 #[derive(Debug, Serialize)]
@@ -75,8 +73,8 @@ pub fn bench_step(
         Work::ClassificationTraining => {
             let device = device.autodiff();
             let inputs = tokens(&shape, &device);
-            let labels = random_ints([shape.batch], 0, NUM_LABELS, &device);
-            let model = shape.model.init_sequence_classification(NUM_LABELS, &device)?;
+            let labels = random_ints([shape.batch], 0, shape.model.num_labels(), &device);
+            let model = shape.model.init_sequence_classification(&device)?;
             train(model, steps, warmup, precision, &mut loss, |model| {
                 let logits = model.forward(NystromformerInput::new(inputs.clone()))?;
                 Ok(cross_entropy(logits, labels.clone()).mean())

@@ -1,7 +1,7 @@
 //! The named workloads: model, batch and sequence length.
 
 use clap::ValueEnum;
-use nystromformer::NystromformerConfig;
+use nystromformer::{Labels, NystromformerConfig};
 
 /// A workload. Names and shapes are those of the PyTorch peer that the project is measured against, where not said
 /// otherwise.
@@ -88,6 +88,7 @@ impl Workload {
             intermediate_size: 128,
             num_landmarks: 128,
             conv_kernel_size: 35,
+            id2label: Labels::numbered(10),
             ..base.clone()
         };
         let (model, work, batch, seq_len) = match self {

@@ -4,11 +4,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use nystromformer_interop::load_masked_lm;
+use nystromformer::PreTrainedModel;
+use nystromformer_interop::{InteropError, load_model};
 use nystromformer_learner::{
     Experiment,
+    batch::BatchSource,
+    corpus_batches::CorpusBatches,
     evaluate::evaluate,
-    masked_lm::{BatchSource, CorpusBatches},
     trainer::{model_folder, trained_fingerprints},
 };
 use serde_json::json;
@@ -50,7 +52,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let experiment = Experiment::load(&args.config, &args.overrides)?.experiment;
     let folder = model_folder(&args.model)?;
     let device = experiment.device.open()?;
-    let model = load_masked_lm(&folder, &device)?;
+    let model = load_model(&folder, &device)?;
+    if model.architecture() != experiment.architecture() {
+        let architecture = experiment.architecture();
+        return Err(InteropError::NoHead { path: folder, architecture }.into());
+    }
     let notes = PreparationNotes::default();
     let data = CorpusBatches::prepare(&experiment, &|report| notes.report(report))?;
     if tokenizer_of_model(&folder)?.hash() != data.data().tokenizer.hash() {
@@ -71,12 +77,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
     let record = evaluate(&model, &data, &device, experiment.trainer.micro_batch_size, 0, 0)?;
-    output::json_line(&json!({
+    let mut line = json!({
         "split": "validation",
         "loss": record.loss,
-        "accuracy": record.accuracy,
-        "perplexity": record.perplexity,
         "examples": data.data().validation.len(),
-    }))?;
+    });
+    for (name, value) in &record.metrics {
+        line[name] = json!(value);
+    }
+    output::json_line(&line)?;
     Ok(ExitCode::SUCCESS)
 }

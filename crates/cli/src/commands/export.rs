@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use nystromformer_interop::{ExportOptions, export_masked_lm};
+use nystromformer_interop::{ExportOptions, export_model};
 use nystromformer_learner::trainer::{model_folder, trained_seq_len};
 
 use crate::output;
@@ -32,7 +32,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let source = model_folder(&args.model)?;
     let seq_len = args.seq_len.or_else(|| trained_seq_len(&source));
     let options = ExportOptions { seq_len, ..ExportOptions::default() };
-    for note in export_masked_lm(&source, &args.output, &options)?.notes {
+    for note in export_model(&source, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("exported `{}` to `{}`", source.display(), args.output.display()));

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use nystromformer_interop::import_masked_lm;
+use nystromformer_interop::import_model;
 
 use crate::output;
 
@@ -24,7 +24,7 @@ pub struct Args {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    for note in import_masked_lm(&args.from, &args.output)?.notes {
+    for note in import_model(&args.from, &args.output)?.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("imported `{}` to `{}`", args.from.display(), args.output.display()));

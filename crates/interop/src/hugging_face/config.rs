@@ -1,4 +1,4 @@
-//! `config.json`: Hugging Face's keys, and the four that it does not have.
+//! `config.json`: Hugging Face's keys, and the five that it does not have.
 //!
 //! Their values mean what they mean to transformers. A file without the key `semantics` was written by
 //! transformers, so its model computes the `hf` semantics. Keys that change nothing here are accepted and
@@ -6,10 +6,12 @@
 
 use std::path::Path;
 
-use nystromformer::{AttentionKind, NystromformerConfig, PinvInit, Semantics};
+use nystromformer::{
+    Architecture, AttentionKind, Labels, NystromformerConfig, PinvInit, Semantics,
+};
 use serde_json::{Map, Value, json};
 
-use super::weights::read_json;
+use super::{save::StorageType, weights::read_json};
 use crate::error::InteropError;
 
 /// Name of the file in a model folder.
@@ -35,9 +37,12 @@ const FIXED: [(&str, Value, &str); 8] = [
     ("auto_map", Value::Null, "code that comes with a model is never run; remove the key"),
 ];
 
+/// More classes than a head can have whose names are not listed.
+const MAX_LABELS: u64 = 1 << 20;
+
 /// Keys that describe the file, the run, a tokenizer, text generation or another head, but not the encoder's
 /// or the masked-language-modelling head's computation.
-const IGNORED: [&str; 69] = [
+const IGNORED: [&str; 66] = [
     "_attn_implementation_autoset",
     "_commit_hash",
     "_name_or_path",
@@ -46,7 +51,6 @@ const IGNORED: [&str; 69] = [
     "attn_implementation",
     "bad_words_ids",
     "begin_suppress_tokens",
-    "chunk_size_feed_forward",
     "classifier_dropout",
     "cls_token_id",
     "cross_attention_hidden_size",
@@ -61,7 +65,6 @@ const IGNORED: [&str; 69] = [
     "forced_bos_token_id",
     "forced_eos_token_id",
     "gradient_checkpointing",
-    "id2label",
     "label2id",
     "length_penalty",
     "mask_token_id",
@@ -79,7 +82,6 @@ const IGNORED: [&str; 69] = [
     "output_scores",
     "position_embedding_type",
     "prefix",
-    "problem_type",
     "remove_invalid_values",
     "repetition_penalty",
     "return_dict",
@@ -146,6 +148,9 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
     }
 
     let known = known_keys();
+    // Older releases of transformers wrote the number of classes, where it was not two, without their names.
+    let num_labels = found.get("num_labels").or(found.get("_num_labels")).and_then(Value::as_u64);
+    let num_labels = num_labels.map(|count| count.min(MAX_LABELS) as usize);
     let mut ours = Map::new();
     for (key, value) in found {
         if let Some((_, allowed, reason)) = FIXED.iter().find(|(fixed, ..)| *fixed == key) {
@@ -156,8 +161,8 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
         } else if known.contains_key(&key) {
             let value = match (key.as_str(), value) {
                 ("conv_kernel_size", Value::Null) => json!(0),
-                // Not part of the computation: an absent id is any id.
-                ("bos_token_id" | "eos_token_id", Value::Null) => continue,
+                // An absent id is any id, not being part of the computation; absent classes are the default.
+                ("bos_token_id" | "eos_token_id" | "id2label", Value::Null) => continue,
                 (_, value) => value,
             };
             let single = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
@@ -171,6 +176,9 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
         }
     }
 
+    if let (None, Some(count)) = (ours.get("id2label"), num_labels) {
+        ours.insert("id2label".into(), json!(Labels::numbered(count)));
+    }
     let is_hf = ours.get("semantics").is_none_or(|semantics| semantics == "hf");
     for (key, default) in [
         ("semantics", json!(Semantics::Hf)),
@@ -189,26 +197,50 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
 ///
 /// # Errors
 /// If the configuration is not valid or the file cannot be written.
-pub fn write_config(config: &NystromformerConfig, dir: &Path) -> Result<(), InteropError> {
+pub fn write_config(
+    config: &NystromformerConfig,
+    architecture: Architecture,
+    storage: StorageType,
+    dir: &Path,
+) -> Result<(), InteropError> {
     let path = dir.join(CONFIG_NAME);
     config.validate().map_err(|source| InteropError::Model { path: path.clone(), source })?;
-    let text = format!("{:#}\n", to_json(config));
+    let text = format!("{:#}\n", to_json(config, architecture, storage));
     std::fs::write(&path, text).map_err(|source| InteropError::Write { path, source })
 }
 
 /// The configuration as transformers writes it, with our keys among theirs, sorted.
-fn to_json(config: &NystromformerConfig) -> Value {
+fn to_json(
+    config: &NystromformerConfig,
+    architecture: Architecture,
+    storage: StorageType,
+) -> Value {
     let mut keys = keys_of(config);
+    if config.problem_type.is_none() {
+        keys.remove("problem_type");
+    }
+    if architecture.has_labels() || config.id2label != Labels::default() {
+        let label2id: Map<String, Value> = config
+            .id2label
+            .names()
+            .iter()
+            .enumerate()
+            .map(|(id, name)| (name.clone(), json!(id)))
+            .collect();
+        keys.insert("label2id".into(), Value::Object(label2id));
+    } else {
+        keys.remove("id2label");
+    }
     if config.conv_kernel_size == 0 {
         keys.insert("conv_kernel_size".into(), Value::Null);
     }
     for (key, value) in [
         ("add_cross_attention", json!(false)),
-        ("architectures", json!(["NystromformerForMaskedLM"])),
+        ("architectures", json!([architecture.name()])),
         ("inv_coeff_init_option", json!(false)),
         ("model_type", json!("nystromformer")),
         ("tie_word_embeddings", json!(true)),
-        ("torch_dtype", json!("float32")),
+        ("torch_dtype", json!(storage.name())),
     ] {
         keys.insert(key.into(), value);
     }

@@ -10,9 +10,17 @@ use std::{
 };
 
 use burn::tensor::Device;
-use nystromformer::{AttentionKind, NystromformerConfig, PinvInit, Semantics};
+use nystromformer::{
+    AttentionKind, Model, NystromformerConfig, NystromformerForMaskedLm, PinvInit, PreTrainedModel,
+    Semantics,
+};
 
-use super::{config::write_config, load::load_masked_lm, save::save_weights, tokenizer_files};
+use super::{
+    config::write_config,
+    load::load_model,
+    save::{StorageType, save_weights},
+    tokenizer_files,
+};
 use crate::{error::InteropError, model_card::ModelCard, scratch::ScratchFolder};
 
 /// Name of the model card in a model folder.
@@ -21,7 +29,7 @@ const CARD_NAME: &str = "README.md";
 /// Iterations of the pseudo-inverse in transformers, which has no key for it.
 const HF_PINV_ITERATIONS: usize = 6;
 
-/// What [`export_masked_lm`] cannot see in the source folder.
+/// What [`export_model`] cannot see in the source folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExportOptions {
     /// Tokens per input that transformers should expect of a `paper` model with Nyström attention, usually
@@ -30,6 +38,8 @@ pub struct ExportOptions {
     pub seq_len: Option<usize>,
     /// Folder of the tokenizer's files. Default: the source folder.
     pub tokenizer_dir: Option<PathBuf>,
+    /// How the weights are stored. Default: in 32 bits.
+    pub storage: StorageType,
 }
 
 /// What an export or import wrote.
@@ -41,31 +51,33 @@ pub struct Exported {
     pub notes: Vec<String>,
 }
 
-/// Writes a folder that transformers' `AutoModelForMaskedLM` and `AutoTokenizer` load, from a folder that
-/// [`load_masked_lm`] reads.
+/// Writes a folder that transformers' `AutoModelFor…` and `AutoTokenizer` load, from a folder that
+/// [`load_model`] reads.
 ///
 /// It holds `config.json`, `model.safetensors`, the tokenizer's files if there are any, and a model card. It
 /// appears complete or not at all; `output` must be absent or an empty folder. The model passes through the
 /// CPU, whatever device it was trained on.
 ///
 /// # Errors
-/// As for [`load_masked_lm`]; if `output` is in use or cannot be written.
-pub fn export_masked_lm(
+/// As for [`load_model`]; if `output` is in use or cannot be written.
+pub fn export_model(
     source: &Path,
     output: &Path,
     options: &ExportOptions,
 ) -> Result<Exported, InteropError> {
     let scratch = ScratchFolder::beside(output)?;
-    let model = load_masked_lm(source, &Device::flex())?;
-    let (config, notes) = for_transformers(model.config(), options.seq_len);
+    let (model, dropped) = without_sentence_order(load_model(source, &Device::flex())?);
+    let (config, mut notes) = for_transformers(model.config(), options.seq_len);
+    notes.extend(dropped);
 
-    save_weights(&model, scratch.path())?;
-    write_config(&config, scratch.path())?;
+    save_weights(&model, options.storage, scratch.path())?;
+    write_config(&config, model.architecture(), options.storage, scratch.path())?;
     let tokenizer_dir = options.tokenizer_dir.as_deref().unwrap_or(source);
     let input_len = input_len(&config);
     let tokenizer = tokenizer_files::copy(tokenizer_dir, scratch.path(), &config, input_len)?;
     let card = ModelCard {
         name: &output.file_name().unwrap_or_default().to_string_lossy(),
+        architecture: model.architecture(),
         config: &config,
         fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
         has_tokenizer: !tokenizer.is_empty(),
@@ -77,20 +89,20 @@ pub fn export_masked_lm(
     finish(scratch, notes)
 }
 
-/// Writes foreign weights as a folder of the same form: a folder in any form that [`load_masked_lm`] reads
+/// Writes foreign weights as a folder of the same form: a folder in any form that [`load_model`] reads
 /// becomes one with `config.json`, `model.safetensors`, and the source's tokenizer and model card.
 ///
-/// The model keeps its semantics. As with [`export_masked_lm`], the output appears complete or not at all.
+/// The model keeps its semantics. As with [`export_model`], the output appears complete or not at all.
 ///
 /// # Errors
-/// As for [`export_masked_lm`].
-pub fn import_masked_lm(from: &Path, output: &Path) -> Result<Exported, InteropError> {
+/// As for [`export_model`].
+pub fn import_model(from: &Path, output: &Path) -> Result<Exported, InteropError> {
     let scratch = ScratchFolder::beside(output)?;
-    let model = load_masked_lm(from, &Device::flex())?;
+    let model = load_model(from, &Device::flex())?;
     let config = model.config();
 
-    save_weights(&model, scratch.path())?;
-    write_config(config, scratch.path())?;
+    save_weights(&model, StorageType::F32, scratch.path())?;
+    write_config(config, model.architecture(), StorageType::F32, scratch.path())?;
     tokenizer_files::copy(from, scratch.path(), config, input_len(config))?;
     let card = from.join(CARD_NAME);
     if card.is_file() {
@@ -111,6 +123,20 @@ pub fn import_masked_lm(from: &Path, output: &Path) -> Result<Exported, InteropE
         ));
     }
     finish(scratch, notes)
+}
+
+/// The part of a pretraining model that transformers has a class for, and a note if that is not all.
+fn without_sentence_order(model: Model) -> (Model, Option<String>) {
+    match model {
+        Model::PreTraining(model) => {
+            let (nystromformer, cls) = (model.nystromformer, model.cls);
+            let note = "The pooler and the sentence-order head are left out: transformers has no class that \
+                        holds them, and its own converter leaves them out too.";
+            let model = Model::MaskedLm(NystromformerForMaskedLm { nystromformer, cls });
+            (model, Some(note.to_owned()))
+        }
+        other => (other, None),
+    }
 }
 
 /// Lists the files and gives the folder its name.

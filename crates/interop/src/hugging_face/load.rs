@@ -3,103 +3,100 @@
 //! Everything that can be refused is refused before memory is asked for or a module is touched: first names
 //! and shapes against the configuration, then sizes against the file, then the numbers themselves.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::btree_map::Entry,
+    path::{Path, PathBuf},
+};
 
 use burn::{
-    module::Module,
     store::{ModuleSnapshot, PyTorchToBurnAdapter, bridge, burn_pack::Tensor},
     tensor::{DType, Device, TensorData},
 };
-use nystromformer::{ModelError, Nystromformer, NystromformerConfig, NystromformerForMaskedLm};
+use nystromformer::{
+    Architecture, Model, ModelClass, ModelError, NystromformerConfig, PreTrainedModel,
+};
 
 use super::{
     config::{CONFIG_NAME, read_config},
-    names::{
-        ENCODER, Inventory, MASKED_LM_HEAD, STALE, TIED, belongs_to_a_head,
-        belongs_to_another_head, encoder_parameters, masked_lm_parameters, module_path,
-    },
-    weights::{WeightFiles, read_json},
+    names::{ENCODER, STALE, architecture_of, head_part, module_path, parameters, second_names},
+    weights::WeightFiles,
 };
 use crate::error::{InteropError, KeyMismatch, ShapeMismatch};
 
-/// What [`load_masked_lm_weights`] did, in Hugging Face's names.
+/// More layers than any model has; names are listed for each.
+const MAX_LAYERS: usize = 10_000;
+
+/// What [`load_weights`] did, in Hugging Face's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Parameters that now have the file's values.
     pub loaded: Vec<String>,
-    /// Parameters that the file does not have and that kept their values: those of the head, when the file
-    /// holds a bare encoder or a model with another head.
+    /// Parameters of the head that kept their values, because the file does not have them or has them for
+    /// another number of classes.
     pub fresh: Vec<String>,
     /// Tensors of the file that no parameter here wants: other heads and stale buffers.
     pub ignored: Vec<String>,
 }
 
-/// Reads a masked language model from a folder: `config.json` with `model.safetensors`,
+/// Reads a model of whichever class a folder holds: `config.json` with `model.safetensors`,
 /// `pytorch_model.bin`, or shards of either with their index.
 ///
-/// Names may lack the start `nystromformer.`; the tied decoder may be stored or not. Half-precision weights
-/// become the device's float type.
+/// The names of its weights say which class it is. They may lack the start `nystromformer.`; the tied decoder
+/// may be stored or not. Half-precision weights become the device's float type.
 ///
 /// # Errors
 /// If a file is absent or damaged, or if weights are missing, unexpected, of another shape, not finite, or
-/// (the decoder) not tied; [`InteropError::NoMaskedLmHead`] if the folder holds a bare encoder or a model with
-/// another head.
-pub fn load_masked_lm(
-    dir: &Path,
-    device: &Device,
-) -> Result<NystromformerForMaskedLm, InteropError> {
+/// (the decoder, shared layers) not equal to what they are shared with.
+pub fn load_model(dir: &Path, device: &Device) -> Result<Model, InteropError> {
     let config = read_config(dir)?;
-    let matched = Matched::new(WeightFiles::open(dir)?, &config, masked_lm_parameters)?;
-    if matched.lacks_masked_lm_head() {
-        return Err(InteropError::NoMaskedLmHead { path: matched.path });
+    let files = WeightFiles::open(dir)?;
+    let architecture = architecture_of(files.tensors.keys().map(String::as_str));
+    Matched::new(files, architecture, &config)?
+        .into_model(dir, architecture, device, |device| config.init_model(architecture, device))
+}
+
+/// Reads a model of class `M` from a folder in any of the forms that [`load_model`] reads. The encoder
+/// alone ([`Nystromformer`](nystromformer::Nystromformer)) can be read from any class's folder, and a class
+/// from one that holds more than it.
+///
+/// # Errors
+/// As for [`load_model`]; [`InteropError::NoHead`] if the folder holds a bare encoder or another class.
+pub fn load<M: ModelClass>(dir: &Path, device: &Device) -> Result<M, InteropError> {
+    let config = read_config(dir)?;
+    let mut matched = Matched::new(WeightFiles::open(dir)?, M::ARCHITECTURE, &config)?;
+    matched.leave_out_other_heads();
+    if matched.lacks_whole_head() {
+        let architecture = M::ARCHITECTURE;
+        return Err(InteropError::NoHead { path: matched.path, architecture });
     }
-    matched.into_model(dir, "", device, |device| config.init_masked_lm(device))
+    matched.into_model(dir, M::ARCHITECTURE, device, |device| M::init(&config, device))
 }
 
-/// Reads an encoder from a folder in any of the forms that [`load_masked_lm`] reads, with or without a head:
-/// the head is left out.
+/// The class of the model in a folder, by the names of its weights.
 ///
 /// # Errors
-/// As for [`load_masked_lm`], of the encoder's weights.
-pub fn load_nystromformer(dir: &Path, device: &Device) -> Result<Nystromformer, InteropError> {
-    let config = read_config(dir)?;
-    let mut matched = Matched::new(WeightFiles::open(dir)?, &config, encoder_parameters)?;
-    matched.leave_out(belongs_to_a_head);
-    matched.into_model(dir, ENCODER, device, |device| config.init(device))
-}
-
-/// Whether a folder holds an encoder without a head: its `config.json` says `NystromformerModel`, or no head's
-/// parameter is among its weights.
-///
-/// # Errors
-/// If `config.json` or the names of the weights cannot be read.
-pub fn is_bare_encoder(dir: &Path) -> Result<bool, InteropError> {
-    let config =
-        read_json(&dir.join(CONFIG_NAME), "a model folder holds config.json and the weights")?;
-    let says_so = config
-        .get("architectures")
-        .and_then(|architectures| architectures.as_array())
-        .is_some_and(|architectures| architectures.iter().any(|name| name == "NystromformerModel"));
-    Ok(says_so || !WeightFiles::open(dir)?.tensors.keys().any(|name| belongs_to_a_head(name)))
+/// If the weights' names cannot be read.
+pub fn read_architecture(dir: &Path) -> Result<Architecture, InteropError> {
+    Ok(architecture_of(WeightFiles::open(dir)?.tensors.keys().map(String::as_str)))
 }
 
 /// Reads weights into a model that exists, from a folder, a weight file, or an index of shards.
 ///
-/// The encoder must be complete. The head may be absent, as in a bare encoder or a model with another head;
-/// then the model's own stays, and the report says so. On an error the model is unchanged.
+/// The encoder must be complete. Each part of the head may be absent, as in a bare encoder or a model with
+/// another head, or be made for another number of classes; then the model's own stays, and the report says so.
+/// On an error the model is unchanged.
 ///
 /// # Errors
-/// As for [`load_masked_lm`].
-pub fn load_masked_lm_weights(
-    model: &mut NystromformerForMaskedLm,
+/// As for [`load_model`], of the encoder's weights.
+pub fn load_weights<M: PreTrainedModel>(
+    model: &mut M,
     path: &Path,
 ) -> Result<LoadReport, InteropError> {
     let files = WeightFiles::open(path)?;
-    let mut matched = Matched::new(files, model.config(), masked_lm_parameters)?;
-    if matched.lacks_masked_lm_head() {
-        matched.fresh = std::mem::take(&mut matched.keys.missing);
-        matched.leave_out(belongs_to_another_head);
-    }
+    let architecture = model.architecture();
+    let mut matched = Matched::new(files, architecture, model.config())?;
+    matched.keep_own_head_parts();
+    matched.leave_out_other_heads();
     matched.require_complete()?;
     matched.check_values()?;
 
@@ -109,7 +106,7 @@ pub fn load_masked_lm_weights(
         ignored: matched.ignored.clone(),
     };
     let device = model.devices().first().cloned().unwrap_or_default();
-    matched.apply(model, "", &device)?;
+    matched.apply(model, architecture, &device)?;
     Ok(report)
 }
 
@@ -120,21 +117,22 @@ struct Matched {
     /// To be loaded, by full name.
     parameters: Vec<Tensor>,
     /// Second copies of shared parameters, and the first copy's name.
-    copies: Vec<(Tensor, &'static str)>,
+    copies: Vec<(Tensor, String)>,
+    layers_per_group: usize,
     keys: KeyMismatch,
     fresh: Vec<String>,
     ignored: Vec<String>,
 }
 
 impl Matched {
-    /// Compares names and shapes with the `inventory` of `config`'s model.
+    /// Compares names and shapes with those of `config`'s model.
     fn new(
         files: WeightFiles,
+        architecture: Architecture,
         config: &NystromformerConfig,
-        inventory: fn(&NystromformerConfig) -> Inventory,
     ) -> Result<Self, InteropError> {
         let WeightFiles { path, mut tensors, bytes } = files;
-        if config.num_hidden_layers > tensors.len() {
+        if config.num_own_layers() > tensors.len() || config.num_hidden_layers > MAX_LAYERS {
             // Also keeps an absurd number from listing as many names.
             let reason = format!(
                 "it holds `{}` tensors, too few for num_hidden_layers = {}",
@@ -150,24 +148,25 @@ impl Matched {
             .map(ToString::to_string)
             .collect();
         let mut copies = Vec::new();
-        for (second, first) in TIED {
-            if let Some(tensor) = tensors.remove(second) {
-                if tensors.contains_key(first) {
-                    copies.push((tensor, first));
-                } else {
-                    tensors.insert(first.into(), tensor);
+        for (second, first) in second_names(config) {
+            if let Some(tensor) = tensors.remove(&second) {
+                match tensors.entry(first) {
+                    Entry::Occupied(entry) => copies.push((tensor, entry.key().clone())),
+                    Entry::Vacant(entry) => {
+                        entry.insert(tensor);
+                    }
                 }
             }
         }
 
         let mut keys = KeyMismatch::default();
-        let mut parameters = Vec::new();
-        for (name, expected) in inventory(config) {
+        let mut found_parameters = Vec::new();
+        for (name, expected) in parameters(architecture, config) {
             match tensors.remove(&name) {
                 None => keys.missing.push(name),
                 Some(mut tensor) if tensor.shape[..] == expected[..] && tensor.dtype.is_float() => {
                     tensor.name = name;
-                    parameters.push(tensor);
+                    found_parameters.push(tensor);
                 }
                 Some(tensor) => {
                     let found = format!("{:?} {:?}", &tensor.shape[..], tensor.dtype);
@@ -176,32 +175,66 @@ impl Matched {
             }
         }
         keys.unexpected = tensors.into_keys().collect();
-        Ok(Self { path, bytes, parameters, copies, keys, fresh: Vec::new(), ignored })
+        let layers_per_group = config.layers_per_group();
+        let fresh = Vec::new();
+        let parameters = found_parameters;
+        Ok(Self { path, bytes, parameters, copies, layers_per_group, keys, fresh, ignored })
     }
 
-    /// Whether all that is missing is the whole masked-language-modelling head.
-    fn lacks_masked_lm_head(&self) -> bool {
-        let of_head = |name: &str| name.starts_with(MASKED_LM_HEAD);
+    /// Whether nothing of the head is there, while all of the encoder is.
+    fn lacks_whole_head(&self) -> bool {
         !self.keys.missing.is_empty()
-            && self.keys.missing.iter().all(|name| of_head(name))
-            && !self.parameters.iter().any(|tensor| of_head(&tensor.name))
+            && self.keys.missing.iter().all(|name| head_part(name).is_some())
+            && !self.parameters.iter().any(|tensor| head_part(&tensor.name).is_some())
     }
 
-    /// Ignores what the model has no place for, where its name says whose it is.
-    fn leave_out(&mut self, is_foreign: fn(&str) -> bool) {
-        let (foreign, unexpected) = std::mem::take(&mut self.keys.unexpected)
-            .into_iter()
-            .partition(|name: &String| is_foreign(name));
+    /// Leaves the model its own head where the file has none like it, part by part.
+    fn keep_own_head_parts(&mut self) {
+        let missing = self.keys.missing.iter();
+        let mismatched = self.keys.mismatched.iter().map(|mismatch| &mismatch.name);
+        let own: Vec<&str> = missing.chain(mismatched).filter_map(|name| head_part(name)).collect();
+        let is_own = |name: &str| head_part(name).is_some_and(|part| own.contains(&part));
+
+        let mut fresh = Vec::new();
+        for name in std::mem::take(&mut self.keys.missing) {
+            if is_own(&name) { fresh.push(name) } else { self.keys.missing.push(name) }
+        }
+        for mismatch in std::mem::take(&mut self.keys.mismatched) {
+            if is_own(&mismatch.name) {
+                fresh.push(mismatch.name);
+            } else {
+                self.keys.mismatched.push(mismatch);
+            }
+        }
+        for tensor in std::mem::take(&mut self.parameters) {
+            if is_own(&tensor.name) {
+                fresh.push(tensor.name);
+            } else {
+                self.parameters.push(tensor);
+            }
+        }
+        self.fresh = fresh;
+    }
+
+    /// Ignores the parameters of heads that the model does not have.
+    fn leave_out_other_heads(&mut self) {
+        let (foreign, unexpected): (Vec<String>, Vec<String>) =
+            std::mem::take(&mut self.keys.unexpected)
+                .into_iter()
+                .partition(|name| head_part(name).is_some());
         self.keys.unexpected = unexpected;
-        self.ignored.extend::<Vec<String>>(foreign);
-        self.copies.retain(|(_, first)| !is_foreign(first));
+        self.ignored.extend(foreign);
+        let parameters = &self.parameters;
+        self.copies.retain(|(_, first)| {
+            head_part(first).is_none() || parameters.iter().any(|tensor| tensor.name == *first)
+        });
     }
 
     /// A model of `init` with these weights, once they are known to be all there and in order.
     fn into_model<M: ModuleSnapshot>(
         self,
         dir: &Path,
-        root: &str,
+        architecture: Architecture,
         device: &Device,
         init: impl FnOnce(&Device) -> Result<M, ModelError>,
     ) -> Result<M, InteropError> {
@@ -209,7 +242,7 @@ impl Matched {
         self.check_values()?;
         let path = dir.join(CONFIG_NAME);
         let mut model = init(device).map_err(|source| InteropError::Model { path, source })?;
-        self.apply(&mut model, root, device)?;
+        self.apply(&mut model, architecture, device)?;
         Ok(model)
     }
 
@@ -257,7 +290,7 @@ impl Matched {
                 return Err(InteropError::Untied {
                     path: self.path.clone(),
                     key: copy.name.clone(),
-                    tied_to: (*name).into(),
+                    tied_to: name.clone(),
                 });
             }
         }
@@ -274,25 +307,28 @@ impl Matched {
         data.try_cast_as::<f32>().map_err(|error| damaged(error.to_string()))
     }
 
-    /// Puts the numbers into `model`, whose own names begin after `root`.
+    /// Puts the numbers into `model`.
     fn apply<M: ModuleSnapshot>(
         self,
         model: &mut M,
-        root: &str,
+        architecture: Architecture,
         device: &Device,
     ) -> Result<(), InteropError> {
+        // The bare encoder's own names lack the start.
+        let root = if architecture == Architecture::Base { ENCODER } else { "" };
+        let layers_per_group = self.layers_per_group;
         let dtype: DType = device.settings().float_dtype.into();
         let tensors = self
             .parameters
             .into_iter()
             .map(|tensor| {
                 let name = tensor.name.strip_prefix(root).unwrap_or(&tensor.name);
-                let (path, shape) = (module_path(name), tensor.shape.clone());
+                let (path, shape) = (module_path(name, layers_per_group), tensor.shape.clone());
                 bridge::map_data(tensor, path, dtype, shape, move |data| data.convert_dtype(dtype))
             })
             .collect();
         let adapter = Some(Box::new(PyTorchToBurnAdapter) as _);
-        let result = model.apply(tensors, None, adapter, false);
+        let result = model.apply(tensors, None, adapter, true);
         if result.errors.is_empty() && result.missing.len() == self.fresh.len() {
             return Ok(());
         }

@@ -19,9 +19,7 @@ pub mod tokenizer_files;
 mod weights;
 
 pub use config::{read_config, write_config};
-pub use export::{ExportOptions, Exported, export_masked_lm, import_masked_lm};
-pub use load::{
-    LoadReport, is_bare_encoder, load_masked_lm, load_masked_lm_weights, load_nystromformer,
-};
-pub use save::save_masked_lm;
+pub use export::{ExportOptions, Exported, export_model, import_model};
+pub use load::{LoadReport, load, load_model, load_weights, read_architecture};
+pub use save::{StorageType, save};
 pub use tokenizer_files::{SpecialToken, write_tokenizer};

@@ -8,37 +8,72 @@ use burn::{
     },
     tensor::DType,
 };
-use nystromformer::NystromformerForMaskedLm;
+use nystromformer::PreTrainedModel;
 
 use super::{config::write_config, names::TO_PUBLISHED, weights::WEIGHTS_NAME};
 use crate::error::InteropError;
+
+/// How numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StorageType {
+    /// 32 bits: every bit of the weights.
+    #[default]
+    F32,
+    /// 16 bits, 11 of them significant: numbers beyond 65504 do not fit.
+    F16,
+    /// 16 bits, 8 of them significant.
+    Bf16,
+}
+
+impl StorageType {
+    /// The name in `torch_dtype` of a `config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+
+    fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+}
 
 /// Writes `config.json` and `model.safetensors` to a folder, which is made if absent; either file is
 /// replaced if present.
 ///
 /// Weights are stored in 32-bit floats under transformers' names, the tied decoder only once, as the token
-/// embedding. The same model gives the same bytes, and [`load_masked_lm`](super::load_masked_lm) gives back
-/// the same bits. Each file is complete or absent; that both are is for the caller to ensure, by writing to a
-/// scratch folder and renaming it.
+/// embedding, and layers that share their weights once each, since transformers knows no such layers. The
+/// same model gives the same bytes, and [`load_model`](super::load_model) gives back the same bits. Each file
+/// is complete or absent; that both are is for the caller to ensure, by writing to a scratch folder and
+/// renaming it.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn save_masked_lm(model: &NystromformerForMaskedLm, dir: &Path) -> Result<(), InteropError> {
+pub fn save<M: PreTrainedModel>(model: &M, dir: &Path) -> Result<(), InteropError> {
     fs::create_dir_all(dir)
         .map_err(|source| InteropError::Write { path: dir.to_owned(), source })?;
-    write_config(model.config(), dir)?;
-    save_weights(model, dir)
+    let storage = StorageType::F32;
+    write_config(model.config(), model.architecture(), storage, dir)?;
+    save_weights(model, storage, dir)
 }
 
 /// Writes `dir/model.safetensors`; the folder must exist.
-pub(super) fn save_weights(
-    model: &NystromformerForMaskedLm,
+pub(super) fn save_weights<M: PreTrainedModel>(
+    model: &M,
+    storage: StorageType,
     dir: &Path,
 ) -> Result<(), InteropError> {
     let path = dir.join(WEIGHTS_NAME);
     let mut store = SafetensorsStore::from_file(&path)
         .overwrite(true)
-        .with_to_adapter(BurnToPyTorchAdapter.chain(FloatCastAdapter::to(DType::F32)))
+        .skip_enum_variants(true)
+        .with_to_adapter(BurnToPyTorchAdapter.chain(FloatCastAdapter::to(storage.dtype())))
         .clear_metadata()
         // transformers refuses a file that does not say which library's tensors it holds.
         .metadata("format", "pt");
@@ -46,9 +81,16 @@ pub(super) fn save_weights(
         store = store.with_key_remapping(module_path, published);
     }
     let unwritable = |source| InteropError::Write { path: path.clone(), source };
-    model
-        .save_into(&mut store)
-        .map_err(|error| unwritable(std::io::Error::other(error.to_string())))?;
+    let saved = if model.config().num_hidden_groups == 0 {
+        model.save_into(&mut store)
+    } else {
+        // A clone of a module is a clone of handles.
+        let mut unshared = model.clone();
+        let encoder = &mut unshared.nystromformer_mut().encoder;
+        *encoder = encoder.unshared();
+        unshared.save_into(&mut store)
+    };
+    saved.map_err(|error| unwritable(std::io::Error::other(error.to_string())))?;
     open_to_readers_of_folder(&path, dir).map_err(unwritable)
 }
 

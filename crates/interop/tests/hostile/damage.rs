@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nystromformer_interop::{read_config, save_masked_lm};
+use nystromformer_interop::{read_config, save};
 use proptest::prelude::*;
 
 use crate::{attempt, fixture, load_error, pickle_bytes, safetensors_bytes, with_weights};
@@ -47,7 +47,7 @@ proptest! {
         if let Ok(model) = attempt(folder.path()) {
             let intact = attempt(&fixture("bin")).unwrap();
             let [altered, intact] = [model, intact].map(|model| {
-                save_masked_lm(&model, folder.path()).unwrap();
+                save(&model, folder.path()).unwrap();
                 fs::read(folder.path().join("model.safetensors")).unwrap()
             });
             prop_assert!(altered == intact);
@@ -61,7 +61,6 @@ proptest! {
         }
     }
 }
-
 
 fn flipped(bytes: &[u8], flips: &[(prop::sample::Index, u8)]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use nystromformer_interop::read_config;
+use nystromformer_interop::{import_model, read_config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{copy_of, fixture, load_error};
+use crate::{MEMORY, copy_of, fixture, load_error, memory};
 
 fn config_with(key: &str, value: Value) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -176,7 +176,7 @@ fn hostile_tokenizers_are_refused() {
         fs::remove_file(folder.path().join("tokenizer_config.json")).unwrap();
         fs::write(folder.path().join("tokenizer.json"), text).unwrap();
         let output = folder.path().join("output");
-        let (result, growth) = memory::growth(|| import_masked_lm(folder.path(), &output));
+        let (result, growth) = memory::growth(|| import_model(folder.path(), &output));
         let text = result.unwrap_err().to_string();
         assert!(text.contains("tokenizer.json"), "{text}");
         assert!(growth < MEMORY, "importing took {growth} bytes");

@@ -18,7 +18,7 @@ use std::{
 
 use burn::tensor::Device;
 use nystromformer::NystromformerForMaskedLm;
-use nystromformer_interop::{InteropError, load_masked_lm};
+use nystromformer_interop::{InteropError, load};
 use tempfile::TempDir;
 
 /// More than any file may make a load take, in bytes.
@@ -58,7 +58,8 @@ fn with_weights(name: &str, form: &str, weights: &[u8]) -> TempDir {
 
 /// Loads a folder that may be spoiled. Whatever is in it, memory stays bounded and an error names the path.
 fn attempt(folder: &Path) -> Result<NystromformerForMaskedLm, InteropError> {
-    let (result, growth) = memory::growth(|| load_masked_lm(folder, &Device::flex()));
+    let (result, growth) =
+        memory::growth(|| load::<NystromformerForMaskedLm>(folder, &Device::flex()));
     assert!(growth < MEMORY, "loading took {growth} bytes");
     if let Err(error) = &result {
         let text = error.to_string();

@@ -51,8 +51,16 @@ fn lying_entries_are_refused() {
             4,
             "more than there are",
         ),
-        (json!({ "a": { "dtype": "F32", "shape": [0; 9], "data_offsets": [0, 0] } }), 0, "9"),
-        (json!({ "a": { "dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4] } }), 4, "F8_E4M3"),
+        (
+            json!({ "a": { "dtype": "F32", "shape": [0, 0, 0, 0, 0, 0, 0, 0, 0], "data_offsets": [0, 0] } }),
+            0,
+            "`9` dimensions",
+        ),
+        (
+            json!({ "a": { "dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4] } }),
+            4,
+            "F8_E4M3",
+        ),
         (json!({ "a": { "dtype": "F32", "shape": [-1], "data_offsets": [0, 4] } }), 4, "`a`"),
         (json!({ "a": { "dtype": "F32", "shape": [1], "data_offsets": [0, 1e300] } }), 4, "`a`"),
         (json!({ "a": { "dtype": "F32", "data_offsets": [0, 4] } }), 4, "missing field `shape`"),
@@ -78,16 +86,20 @@ fn huge_headers_are_refused_within_bounds() {
         let entries: Vec<String> = (0..count).map(|index| format!("\"{index}\"{entry}")).collect();
         format!("{{{}}}", entries.join(","))
     };
-    assert!(error_of(&file(&many(60_000), 0)).contains("too few for num_hidden_layers") == false);
+    assert!(error_of(&file(&many(60_000), 0)).contains("60000 unexpected"));
     assert!(error_of(&file(&many(100_000), 0)).contains("more than 65536 tensors"));
     assert!(error_of(&file(&many(300_000), 0)).contains("at most 8388608"));
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{{\"a\":{}{}}}", open.repeat(1_000_000), close.repeat(1_000_000));
         error_of(&file(&deep, 0));
-        let metadata = format!("{{\"__metadata__\":{}{}}}", open.repeat(500_000), close.repeat(500_000));
+        let metadata =
+            format!("{{\"__metadata__\":{}{}}}", open.repeat(500_000), close.repeat(500_000));
         error_of(&file(&metadata, 0));
     }
-    let shape = format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}0],\"data_offsets\":[0,0]}}}}", "0,".repeat(4_000_000));
+    let shape = format!(
+        "{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}0],\"data_offsets\":[0,0]}}}}",
+        "0,".repeat(4_000_000)
+    );
     error_of(&file(&shape, 0));
 }
 

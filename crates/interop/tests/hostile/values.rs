@@ -3,7 +3,8 @@
 use std::fs;
 
 use burn::tensor::Device;
-use nystromformer_interop::{InteropError, load_masked_lm, load_masked_lm_weights, save_masked_lm};
+use nystromformer::NystromformerForMaskedLm;
+use nystromformer_interop::{InteropError, load, load_weights, save};
 use serde_json::Value;
 
 use crate::{copy_of, fixture, load_error, safetensors_bytes, with_weights};
@@ -15,7 +16,7 @@ fn weights_of_another_size_are_listed() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("\"intermediate_size\": 12", "\"intermediate_size\": 14"))
         .unwrap();
-    let error = load_masked_lm(folder.path(), &Device::flex()).unwrap_err();
+    let error = load::<NystromformerForMaskedLm>(folder.path(), &Device::flex()).unwrap_err();
     let InteropError::Keys { keys, .. } = error else { panic!("{error}") };
     let names: Vec<&str> = keys.mismatched.iter().map(|mismatch| mismatch.name.as_str()).collect();
     assert_eq!(
@@ -68,18 +69,19 @@ fn an_untied_decoder_is_refused() {
 #[test]
 fn a_failed_load_leaves_the_model_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let mut model = load_masked_lm(&fixture("safetensors"), &Device::flex()).unwrap();
+    let mut model =
+        load::<NystromformerForMaskedLm>(&fixture("safetensors"), &Device::flex()).unwrap();
     let mut bytes = safetensors_bytes().to_vec();
     set_first(&mut bytes, "nystromformer.encoder.layer.0.output.dense.bias", 3.5);
     set_first(&mut bytes, "cls.predictions.bias", f32::NAN);
     let spoiled = with_weights("model.safetensors", "safetensors", &bytes);
-    load_masked_lm_weights(&mut model, spoiled.path()).unwrap_err();
-    save_masked_lm(&model, folder.path()).unwrap();
-    let kept = load_masked_lm(folder.path(), &Device::flex()).unwrap();
-    let original = load_masked_lm(&fixture("safetensors"), &Device::flex()).unwrap();
-    let bias = |model: &nystromformer::NystromformerForMaskedLm| {
+    load_weights(&mut model, spoiled.path()).unwrap_err();
+    save(&model, folder.path()).unwrap();
+    let kept = load::<NystromformerForMaskedLm>(folder.path(), &Device::flex()).unwrap();
+    let original =
+        load::<NystromformerForMaskedLm>(&fixture("safetensors"), &Device::flex()).unwrap();
+    let bias = |model: &NystromformerForMaskedLm| {
         model.nystromformer.encoder.layer[0].output.dense.bias.val().to_data()
     };
     assert_eq!(bias(&kept), bias(&original));
 }
-

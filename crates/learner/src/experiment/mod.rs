@@ -20,7 +20,7 @@ pub mod trainer;
 
 use std::path::{Path, PathBuf};
 
-use nystromformer::{ModelError, NystromformerConfig};
+use nystromformer::{Architecture, ModelError, NystromformerConfig};
 use nystromformer_data::{DataConfig, DataError, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -79,6 +79,11 @@ impl Experiment {
     /// [`LearnerError::Io`] if the corpus cannot be looked at.
     pub fn load(path: &Path, overrides: &[String]) -> Result<LoadedExperiment> {
         Draft::read(path)?.with_overrides(overrides)?.resolve()
+    }
+
+    /// The class of model that it trains.
+    pub fn architecture(&self) -> Architecture {
+        Architecture::MaskedLm
     }
 
     /// Checks every value and every relation between sections.

@@ -66,8 +66,9 @@ fn step_figures(record: &StepRecord) -> String {
 }
 
 fn evaluation_line(record: &EvaluationRecord) -> String {
-    format!(
-        "step {}  validation loss {:.4}  accuracy {:.4}  perplexity {:.2}",
-        record.step, record.loss, record.accuracy, record.perplexity
-    )
+    let line = format!("step {}  validation loss {:.4}", record.step, record.loss);
+    record
+        .metrics
+        .iter()
+        .fold(line, |line, (name, value)| format!("{line}  {} {value:.4}", name.replace('_', " ")))
 }

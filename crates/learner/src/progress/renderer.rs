@@ -88,7 +88,9 @@ impl Progress for RendererProgress {
 
     fn evaluation(&mut self, record: &EvaluationRecord) {
         self.renderer.update_valid(state(LOSS, record.loss));
-        self.renderer.update_valid(state(ACCURACY, record.accuracy));
+        if let Some(accuracy) = record.metric("accuracy") {
+            self.renderer.update_valid(state(ACCURACY, accuracy));
+        }
     }
 
     fn note(&mut self, text: &str) {

@@ -8,13 +8,14 @@
 //! | `manifest.json` | where training stood, and the hashes of all other files |
 
 use burn::tensor::Device;
-use nystromformer_interop::{load_masked_lm, save_masked_lm};
+use nystromformer::{Architecture, Model, PreTrainedModel};
+use nystromformer_interop::{load_model, save};
 
 use super::learner::Learner;
+use crate::batch::BatchSource;
 use crate::checkpoint::{Checkpoint, CheckpointStore, disk};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, differences};
-use crate::masked_lm::BatchSource;
 use crate::optimizer::AdamW;
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -27,7 +28,7 @@ impl<'a> Learner<'a> {
     /// [`LearnerError::Io`] if the disk refuses; the checkpoints before it are untouched then.
     pub fn save(&self, store: &CheckpointStore) -> Result<Checkpoint> {
         store.save(self.state.clone(), self.data.fingerprints(), |directory| {
-            save_masked_lm(self.model(), directory)?;
+            save(self.model(), directory)?;
             self.data.write_tokenizer(directory, &self.experiment.model)?;
             let experiment = self.experiment.to_toml();
             disk::write_synced(&directory.join(EXPERIMENT), experiment.as_bytes())?;
@@ -48,7 +49,8 @@ impl<'a> Learner<'a> {
     ) -> Result<Self> {
         require_same(experiment, data, checkpoint)?;
         let state = checkpoint.manifest.state.clone();
-        let model = load_masked_lm(&checkpoint.path, &device.clone().autodiff())?;
+        let model = load_model(&checkpoint.path, &device.clone().autodiff())?;
+        require_class(&model, experiment.architecture(), checkpoint)?;
         let mut learner = Self::with_model(experiment, data, device, model);
         let path = checkpoint.path.join(OPTIMIZER);
         let bytes = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;
@@ -63,6 +65,16 @@ impl<'a> Learner<'a> {
         learner.set_state(state);
         Ok(learner)
     }
+}
+
+/// Refuses a model of another class than the experiment trains.
+fn require_class(model: &Model, wanted: Architecture, checkpoint: &Checkpoint) -> Result<()> {
+    let found = model.architecture();
+    if found == wanted {
+        return Ok(());
+    }
+    let message = format!("it holds a {found}, where the experiment trains a {wanted}");
+    Err(LearnerError::checkpoint(&checkpoint.path, message))
 }
 
 /// Refuses to go on with anything but what the checkpoint was trained with.

@@ -8,9 +8,10 @@ use burn::module::Module;
 use serde::Serialize;
 
 use super::start::{Prepared, RunRequest, Start, open_device};
+use crate::batch::BatchSource;
+use crate::corpus_batches::CorpusBatches;
 use crate::error::Result;
 use crate::machine_memory::MachineMemory;
-use crate::masked_lm::{BatchSource, CorpusBatches};
 use crate::memory_estimate::estimate_bytes;
 use crate::process_memory::peak_resident_bytes;
 use crate::run_dir::RunDir;
@@ -75,9 +76,9 @@ impl DryRun {
         let started = Instant::now();
         let mut loss = f64::NAN;
         for rows in micro_batches {
-            let predicted = rows.masked_labels.len();
-            if predicted > 0 {
-                loss = learner.forward_backward(rows, predicted)?.0;
+            let counts = rows.counts();
+            if counts != [0, 0] {
+                loss = learner.forward_backward(rows, counts)?.0;
             }
         }
         let seconds = started.elapsed().as_secs_f64();

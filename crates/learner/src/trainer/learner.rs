@@ -5,15 +5,15 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use nystromformer::NystromformerForMaskedLm;
-use nystromformer_data::MaskedRows;
+use nystromformer::Model;
 
+use crate::batch::{BatchSource, Rows};
 use crate::checkpoint::TrainingState;
+use crate::device::scalar;
 use crate::error::Result;
 use crate::evaluate::evaluate;
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
-use crate::masked_lm::{BatchSource, predict, scalar};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, StepSettings};
 use crate::process_memory::peak_resident_bytes;
@@ -28,7 +28,7 @@ pub struct Learner<'a> {
     pub(super) total_steps: usize,
     /// Absent only while the optimizer has it: moved and not cloned, its parameters are updated in
     /// place.
-    pub(super) model: Option<NystromformerForMaskedLm>,
+    pub(super) model: Option<Model>,
     pub(super) optimizer: AdamW,
     pub(super) state: TrainingState,
     /// Since when this session counts, and what earlier ones had counted.
@@ -39,7 +39,7 @@ pub struct Learner<'a> {
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepOutcome {
-    /// Mean loss over the predicted tokens of the effective batch, before the update.
+    /// Mean loss over the answers of the effective batch, before the update.
     pub loss: f64,
     /// L2 norm of the gradient, before clipping.
     pub grad_norm: f64,
@@ -63,7 +63,8 @@ impl<'a> Learner<'a> {
         device: &Device,
     ) -> Result<Self> {
         seed_device(device, experiment.seed, Purpose::Weights);
-        let model = experiment.model.init_masked_lm(&device.clone().autodiff())?;
+        let device_of_model = device.clone().autodiff();
+        let model = experiment.model.init_model(experiment.architecture(), &device_of_model)?;
         let mut learner = Self::with_model(experiment, data, device, model);
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;
@@ -75,7 +76,7 @@ impl<'a> Learner<'a> {
         experiment: &'a Experiment,
         data: &'a dyn BatchSource,
         device: &Device,
-        model: NystromformerForMaskedLm,
+        model: Model,
     ) -> Self {
         Self {
             experiment,
@@ -101,7 +102,7 @@ impl<'a> Learner<'a> {
     }
 
     /// The model, tracked for autodiff.
-    pub fn model(&self) -> &NystromformerForMaskedLm {
+    pub fn model(&self) -> &Model {
         self.model.as_ref().expect("the model is absent only inside `update`")
     }
 
@@ -117,12 +118,12 @@ impl<'a> Learner<'a> {
         let trainer = &self.experiment.trainer;
         let batches =
             self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
-        let predicted: usize = batches.iter().map(|rows| rows.masked_labels.len()).sum();
-        let tokens = batches.iter().flat_map(|rows| &rows.lengths).sum();
+        let totals = totals(&batches);
+        let tokens = batches.iter().map(Rows::num_tokens).sum();
         // By chance a very small batch has no masked token: then there is no loss, and nothing to learn.
-        let (loss, gradients) = match predicted {
-            0 => (f64::NAN, GradientsParams::new()),
-            predicted => self.accumulate(step, batches, predicted)?,
+        let (loss, gradients) = match totals {
+            [0, 0] => (f64::NAN, GradientsParams::new()),
+            totals => self.accumulate(step, batches, totals)?,
         };
         let grad_norm = global_norm(self.model(), &gradients)?;
         let optimizer = &self.experiment.optimizer;
@@ -142,7 +143,7 @@ impl<'a> Learner<'a> {
             self.update(gradients, settings);
             self.state.consecutive_skips = 0;
             self.state.last_loss = Some(loss);
-        } else if predicted > 0 {
+        } else if totals != [0, 0] {
             self.state.consecutive_skips += 1;
         }
         self.state.step += 1;
@@ -182,19 +183,19 @@ impl<'a> Learner<'a> {
         self.state.peak_rss_bytes = self.state.peak_rss_bytes.max(peak_resident_bytes());
     }
 
-    /// Mean loss and gradient over all predicted tokens of the step.
+    /// Mean loss and gradient over all answers of the step, `totals` of them.
     fn accumulate(
         &self,
         step: usize,
-        batches: Vec<MaskedRows>,
-        predicted: usize,
+        batches: Vec<Rows>,
+        totals: [usize; 2],
     ) -> Result<(f64, GradientsParams)> {
         let mut gradients = StepGradients::new();
         let mut loss = 0.0;
         for (micro_batch, rows) in batches.into_iter().enumerate() {
-            if !rows.masked_labels.is_empty() {
+            if rows.counts() != [0, 0] {
                 seed_device(&self.device, self.state.seed, Purpose::Dropout { step, micro_batch });
-                let (share, gradient) = self.forward_backward(rows, predicted)?;
+                let (share, gradient) = self.forward_backward(rows, totals)?;
                 loss += share;
                 gradients.add(self.model(), gradient);
             }
@@ -202,16 +203,23 @@ impl<'a> Learner<'a> {
         Ok((loss, gradients.take()))
     }
 
-    /// A micro-batch's share in the mean loss over `predicted` tokens, and in its gradient.
+    /// A micro-batch's share in the mean loss over `totals` answers of each term, and in its gradient.
     pub(super) fn forward_backward(
         &self,
-        rows: MaskedRows,
-        predicted: usize,
+        rows: Rows,
+        totals: [usize; 2],
     ) -> Result<(f64, GradientsParams)> {
-        let batch = rows.into_batch(&self.device.clone().autodiff());
+        let (input, targets) = rows.into_batch(&self.device.clone().autodiff());
         let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
-        let prediction = precision.scope(|| predict(self.model(), &batch))?;
-        let share = prediction.losses.sum() / predicted as f64;
+        let losses = precision.scope(|| self.model().losses(input, targets))?;
+        let share = losses
+            .terms
+            .into_iter()
+            .zip(totals)
+            .filter(|(_, total)| *total > 0)
+            .map(|(term, total)| term.losses.sum() / (total as f64 / term.weight))
+            .reduce(|sum, share| sum + share)
+            .expect("rows without any answer are passed over");
         #[cfg(test)]
         let share = super::tests::fault::poison(share, self.state.step);
         let gradients = GradientsParams::from_grads(share.backward(), self.model());
@@ -237,4 +245,12 @@ impl<'a> Learner<'a> {
             self.state.step,
         )
     }
+}
+
+/// Answers that count in each term of the loss, of all micro-batches together.
+pub(super) fn totals(batches: &[Rows]) -> [usize; 2] {
+    batches
+        .iter()
+        .map(Rows::counts)
+        .fold([0, 0], |[first, second], [more, also]| [first + more, second + also])
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::load_masked_lm_weights;
+use nystromformer_interop::load_weights;
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
@@ -20,7 +20,7 @@ impl Learner<'_> {
     pub(super) fn init_from(&mut self, path: &Path) -> Result<()> {
         let folder = model_folder(path)?;
         if let Some(model) = &mut self.model {
-            let report = load_masked_lm_weights(model, &folder)?;
+            let report = load_weights(model, &folder)?;
             tracing::info!(
                 path = %folder.display(),
                 loaded = report.loaded.len(),

@@ -170,13 +170,13 @@ impl<'a> Trainer<'a> {
     /// Evaluates and notes the result; says whether it is the best so far.
     fn evaluate(&mut self) -> Result<bool> {
         let record = self.learner.evaluate()?;
-        self.log.append(&MetricsRecord::Validation(record))?;
+        self.log.append(&MetricsRecord::Validation(record.clone()))?;
         self.progress.evaluation(&record);
         let state = &mut self.learner.state;
-        state.last_evaluation = Some(record);
+        state.last_evaluation = Some(record.clone());
         // A loss that is not finite is no best, and would bar every later one.
         let is_best = record.loss.is_finite()
-            && state.best_evaluation.is_none_or(|best| record.loss < best.loss);
+            && state.best_evaluation.as_ref().is_none_or(|best| record.loss < best.loss);
         if is_best {
             state.best_evaluation = Some(record);
             state.evaluations_without_improvement = 0;
@@ -197,7 +197,7 @@ impl<'a> Trainer<'a> {
         let checkpoint = self.learner.save(&self.store)?;
         self.saved_step = Some(step);
         self.progress.note(&format!("saved {}", checkpoint.path.display()));
-        let best = self.learner.state().best_evaluation.map(|best| best.step);
+        let best = self.learner.state().best_evaluation.as_ref().map(|best| best.step);
         self.store.retire(step, self.learner.experiment.trainer.keep_last, best)
     }
 
@@ -212,8 +212,8 @@ impl<'a> Trainer<'a> {
             steps: state.step,
             skipped_steps: state.step - state.updates,
             final_train_loss: state.last_loss,
-            final_evaluation: state.last_evaluation,
-            best_evaluation: state.best_evaluation,
+            final_evaluation: state.last_evaluation.clone(),
+            best_evaluation: state.best_evaluation.clone(),
             wall_seconds: state.elapsed_seconds,
             tokens_per_second: state.tokens as f64 / state.step_seconds.max(f64::MIN_POSITIVE),
             tokens: state.tokens,

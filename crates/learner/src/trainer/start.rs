@@ -7,11 +7,11 @@ use burn::tensor::Device;
 use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
 use crate::checkpoint::Checkpoint;
+use crate::corpus_batches::CorpusBatches;
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Draft, Experiment, LoadedExperiment, Precision};
 use crate::machine_memory::require_memory;
-use crate::masked_lm::CorpusBatches;
 use crate::run_dir::RunDir;
 use crate::self_check::self_check;
 

@@ -14,9 +14,9 @@ use nystromformer_data::MaskedRows;
 
 use super::learner::Learner;
 use super::run::{EndedBy, Outcome, Trainer};
+use crate::batch::{BatchSource, Rows};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Precision};
-use crate::masked_lm::BatchSource;
 use crate::metrics_log::{EvaluationRecord, MetricsLog, MetricsRecord, StepRecord};
 use crate::progress::Progress;
 use crate::random::fault::omit_seeding;
@@ -105,15 +105,18 @@ impl BatchSource for Synthetic {
         completed_steps: usize,
         batch_size: usize,
         micro_batch_size: usize,
-    ) -> Result<Vec<MaskedRows>> {
+    ) -> Result<Vec<Rows>> {
         let first = (completed_steps - self.forgotten_steps) * batch_size;
         let examples: Vec<u64> =
             (first..first + batch_size).map(|example| (example % EXAMPLES) as u64).collect();
-        Ok(examples.chunks(micro_batch_size).map(|c| Self::rows(c.iter().copied())).collect())
+        Ok(examples
+            .chunks(micro_batch_size)
+            .map(|c| Self::rows(c.iter().copied()).into())
+            .collect())
     }
 
-    fn validation_rows(&self, first: usize, count: usize) -> Result<MaskedRows> {
-        Ok(Self::rows((first..first + count).map(|example| 1000 + example as u64)))
+    fn validation_rows(&self, first: usize, count: usize) -> Result<Rows> {
+        Ok(Self::rows((first..first + count).map(|example| 1000 + example as u64)).into())
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {
@@ -360,7 +363,7 @@ fn a_step_that_is_not_finite_changes_nothing_and_is_counted() {
     learner.step().unwrap();
     let weights = |learner: &Learner| {
         let directory = tempfile::tempdir().unwrap();
-        nystromformer_interop::save_masked_lm(learner.model(), directory.path()).unwrap();
+        nystromformer_interop::save(learner.model(), directory.path()).unwrap();
         let file = std::fs::read(directory.path().join("model.safetensors")).unwrap();
         (file, learner.optimizer.to_safetensors().unwrap())
     };
@@ -528,7 +531,7 @@ fn a_run_starts_from_the_weights_of_another() {
     let data = Synthetic::default();
     let learner = Learner::new(&second, &data, &Device::flex()).unwrap();
     let saved = tempfile::tempdir().unwrap();
-    nystromformer_interop::save_masked_lm(learner.model(), saved.path()).unwrap();
+    nystromformer_interop::save(learner.model(), saved.path()).unwrap();
     let folder = super::model_folder(&first).unwrap();
     assert_eq!(
         std::fs::read(saved.path().join("model.safetensors")).unwrap(),

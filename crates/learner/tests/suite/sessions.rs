@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nystromformer::PreTrainedModel;
 use nystromformer_learner::metrics_log::{MetricsLog, MetricsRecord};
 use nystromformer_learner::progress::Silent;
 use nystromformer_learner::stop::{StopFlag, StopReason};
@@ -145,7 +146,7 @@ fn a_run_leaves_what_the_contract_promises() {
     ] {
         assert!(checkpoint.join(name).is_file(), "{name}");
     }
-    let model = nystromformer_interop::load_masked_lm(&checkpoint, &burn::tensor::Device::flex());
+    let model = nystromformer_interop::load_model(&checkpoint, &burn::tensor::Device::flex());
     assert_eq!(model.unwrap().config(), &resolved.model);
 }
 

@@ -98,7 +98,7 @@ impl Segments {
 }
 
 /// 0 where `keep` is 1, [`MASKED`] where it is 0.
-fn bias(keep: Tensor<2>) -> Tensor<2> {
+pub(crate) fn bias(keep: Tensor<2>) -> Tensor<2> {
     keep.sub_scalar(1.0).mul_scalar(-MASKED)
 }
 

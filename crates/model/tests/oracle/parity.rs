@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use nystromformer::{
     AttentionKind, Semantics,
     attention::{Padding, landmarks::segment_means},
-    masked_lm::cross_entropy,
+    heads::targets::cross_entropy,
 };
 
 use crate::{

@@ -6,6 +6,7 @@ use burn::{
 };
 use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
+    PreTrainedModel,
     attention::{
         Padding,
         nystrom::{NystromFactors, NystromOptions, nystrom_attention},

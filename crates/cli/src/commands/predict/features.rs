@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::{
-    Nystromformer, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
+    Architecture, Model, NystromformerConfig, NystromformerInput, PreTrainedModel,
 };
-use nystromformer_interop::{is_bare_encoder, load_masked_lm, load_nystromformer};
+use nystromformer_interop::load_model;
 use nystromformer_learner::{LearnerError, trainer::model_folder};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -21,10 +21,11 @@ use super::ModelArgs;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Safetensors with I64 `input_ids` `[batch, seq_len]` and, if wanted, `attention_mask` and `token_type_ids`.
+    /// Safetensors with I64 `input_ids` `[batch, seq_len]` and, if wanted, `attention_mask` and `token_type_ids`;
+    /// for a multiple-choice model all are `[batch, choices, seq_len]`.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
-    /// Safetensors to write: F32 `logits` `[batch, seq_len, vocab_size]`; for an encoder without a head,
+    /// Safetensors to write: F32 `logits`, or `start_logits` and `end_logits`; for an encoder without a head,
     /// `last_hidden_state` `[batch, seq_len, hidden_size]`.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -36,90 +37,97 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = model_folder(&args.model.model)?;
     let device = args.model.device.kind().open()?;
-    let model = Model::load(&folder, &device)?;
-    let encoder = model.encoder();
-    let input = read_input(&args.input, encoder.config(), &device).map_err(|error| {
-        LearnerError::Data(format!("cannot use `{}`: {error:#}", args.input.display()))
-    })?;
+    let model = load_model(&folder, &device)?;
+    let Batch { input, num_choices } =
+        read_input(&args.input, &model, &device).map_err(|error| {
+            LearnerError::Data(format!("cannot use `{}`: {error:#}", args.input.display()))
+        })?;
 
     let mut outputs = BTreeMap::new();
-    let (name, output) = model.forward(input.clone())?;
-    outputs.insert(name.to_owned(), float_tensor(output)?);
+    for (name, values) in answers(&model, input.clone(), num_choices)? {
+        outputs.insert(name.to_owned(), values);
+    }
     if args.hidden_states {
-        for (layer, state) in encoder.hidden_states(input)?.into_iter().enumerate() {
-            outputs.insert(format!("hidden_states.{layer}"), float_tensor(state)?);
+        for (layer, state) in model.nystromformer().hidden_states(input)?.into_iter().enumerate() {
+            outputs.insert(format!("hidden_states.{layer}"), floats(state)?);
         }
     }
     write_outputs(&outputs, &args.output)
 }
 
-/// The models whose features can be read.
-enum Model {
-    MaskedLm(Box<NystromformerForMaskedLm>),
-    Encoder(Box<Nystromformer>),
+/// The answers of a model's head, each by transformers' name for it.
+fn answers(
+    model: &Model,
+    input: NystromformerInput,
+    num_choices: usize,
+) -> anyhow::Result<Vec<(&'static str, Floats)>> {
+    Ok(match model {
+        Model::Base(model) => vec![("last_hidden_state", floats(model.forward(input)?)?)],
+        Model::MaskedLm(model) => vec![("logits", floats(model.forward(input)?)?)],
+        Model::PreTraining(model) => {
+            let (predictions, order) = model.forward(input)?;
+            vec![("prediction_logits", floats(predictions)?), ("sop_logits", floats(order)?)]
+        }
+        Model::SequenceClassification(model) => vec![("logits", floats(model.forward(input)?)?)],
+        Model::MultipleChoice(model) => {
+            vec![("logits", floats(model.forward(input, num_choices)?)?)]
+        }
+        Model::TokenClassification(model) => vec![("logits", floats(model.forward(input)?)?)],
+        Model::QuestionAnswering(model) => {
+            let logits = model.forward(input)?;
+            vec![("start_logits", floats(logits.start)?), ("end_logits", floats(logits.end)?)]
+        }
+    })
 }
 
-impl Model {
-    fn load(folder: &Path, device: &Device) -> anyhow::Result<Self> {
-        Ok(if is_bare_encoder(folder)? {
-            Self::Encoder(Box::new(load_nystromformer(folder, device)?))
-        } else {
-            Self::MaskedLm(Box::new(load_masked_lm(folder, device)?))
-        })
-    }
-
-    fn encoder(&self) -> &Nystromformer {
-        match self {
-            Self::MaskedLm(model) => &model.nystromformer,
-            Self::Encoder(encoder) => encoder,
-        }
-    }
-
-    /// The output by transformers' name for it: `[batch, seq_len, …]`.
-    fn forward(&self, input: NystromformerInput) -> anyhow::Result<(&'static str, Tensor<3>)> {
-        Ok(match self {
-            Self::MaskedLm(model) => ("logits", model.forward(input)?),
-            Self::Encoder(encoder) => ("last_hidden_state", encoder.forward(input)?),
-        })
-    }
+/// The content of an input file.
+struct Batch {
+    /// The rows; of a multiple-choice model those of all choices, one question after the other.
+    input: NystromformerInput,
+    /// Rows of a question; 1 for other models.
+    num_choices: usize,
 }
 
 /// The input in a file, checked against the model that will read it.
-fn read_input(
-    path: &Path,
-    config: &NystromformerConfig,
-    device: &Device,
-) -> anyhow::Result<NystromformerInput> {
+fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Batch> {
     let bytes = fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes).context("it is not a safetensors file")?;
-    let tensor = |name: &str| -> anyhow::Result<Option<Tensor<2, Int>>> {
+    let chooses = model.architecture() == Architecture::MultipleChoice;
+    let tensor = |name: &str| -> anyhow::Result<Option<(Tensor<2, Int>, usize)>> {
         let Ok(view) = file.tensor(name) else {
             return Ok(None);
         };
-        let &[batch, seq_len] = view.shape() else {
-            bail!("`{name}` has shape `{:?}`: it must be [batch, seq_len]", view.shape());
+        let (rows, num_choices, seq_len) = match *view.shape() {
+            [batch, seq_len] if !chooses => (batch, 1, seq_len),
+            [batch, choices, seq_len] if chooses => (batch * choices, choices, seq_len),
+            _ => {
+                let wanted = if chooses { "[batch, choices, seq_len]" } else { "[batch, seq_len]" };
+                bail!("`{name}` has shape `{:?}`: it must be {wanted}", view.shape());
+            }
         };
         if view.dtype() != Dtype::I64 {
             bail!("`{name}` has dtype `{:?}`: it must be I64", view.dtype());
         }
         let (values, _) = view.data().as_chunks();
         let values: Vec<i64> = values.iter().map(|&value| i64::from_le_bytes(value)).collect();
-        Ok(Some(Tensor::from_data(TensorData::new(values, [batch, seq_len]), device)))
+        let values = TensorData::new(values, [rows, seq_len]);
+        Ok(Some((Tensor::from_data(values, device), num_choices)))
     };
-    let Some(input_ids) = tensor("input_ids")? else {
+    let Some((input_ids, num_choices)) = tensor("input_ids")? else {
         bail!("it has no tensor `input_ids`");
     };
+    let config: &NystromformerConfig = model.config();
+    check_ids("input_ids", &input_ids, config.vocab_size)?;
     let mut input = NystromformerInput::new(input_ids);
-    input.attention_mask = tensor("attention_mask")?;
-    input.token_type_ids = tensor("token_type_ids")?;
-    check_ids("input_ids", &input.input_ids, config.vocab_size)?;
-    if let Some(mask) = &input.attention_mask {
-        check_ids("attention_mask", mask, 2)?;
+    if let Some((mask, _)) = tensor("attention_mask")? {
+        check_ids("attention_mask", &mask, 2)?;
+        input = input.with_attention_mask(mask);
     }
-    if let Some(types) = &input.token_type_ids {
-        check_ids("token_type_ids", types, config.type_vocab_size)?;
+    if let Some((types, _)) = tensor("token_type_ids")? {
+        check_ids("token_type_ids", &types, config.type_vocab_size)?;
+        input = input.with_token_type_ids(types);
     }
-    Ok(input)
+    Ok(Batch { input, num_choices })
 }
 
 /// Ids beyond the table would read outside it.
@@ -133,7 +141,7 @@ fn check_ids(name: &str, ids: &Tensor<2, Int>, rows: usize) -> anyhow::Result<()
 
 type Floats = (Vec<usize>, Vec<u8>);
 
-fn float_tensor(tensor: Tensor<3>) -> anyhow::Result<Floats> {
+fn floats<const D: usize>(tensor: Tensor<D>) -> anyhow::Result<Floats> {
     let shape = tensor.dims().to_vec();
     let values: Vec<f32> = tensor.try_into_vec_as()?;
     Ok((shape, values.into_iter().flat_map(f32::to_le_bytes).collect()))

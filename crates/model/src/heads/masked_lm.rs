@@ -4,7 +4,6 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor},
 };
-pub use nystromformer_kernels::cross_entropy;
 use nystromformer_kernels::{WeightLayout, linear};
 
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
     init,
     layer_norm::LayerNorm,
     linear::Linear,
-    nystromformer::{Nystromformer, NystromformerInput},
+    nystromformer::{Nystromformer, NystromformerInput, tokens_at},
 };
 
 /// `LayerNorm(act(dense(x)))`, transformers' `NystromformerPredictionHeadTransform`.
@@ -45,6 +44,35 @@ pub struct MaskedLmHead {
     pub predictions: Predictions,
 }
 
+impl MaskedLmHead {
+    /// Fresh weights of `config`'s sizes.
+    pub(super) fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        Self {
+            predictions: Predictions {
+                transform: Transform {
+                    dense: Linear::new(config, config.hidden_size, config.hidden_size, device),
+                    layer_norm: LayerNorm::new(config, device),
+                    activation: config.hidden_act,
+                },
+                bias: init::zeros([config.vocab_size], device),
+            },
+        }
+    }
+
+    /// Scores of every vocabulary entry, the decoder's weight being the token embedding of `encoder`.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[rows, hidden_size]`
+    /// - output: `[rows, vocab_size]`
+    pub fn forward(&self, hidden_states: Tensor<2>, encoder: &Nystromformer) -> Tensor<2> {
+        let Predictions { transform, bias } = &self.predictions;
+        let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
+        let hidden = transform.layer_norm.forward(hidden);
+        let decoder = encoder.embeddings.word_embeddings.weight.val();
+        linear(hidden, decoder, Some(bias.val()), WeightLayout::OutputsFirst)
+    }
+}
+
 /// A Nyströmformer that predicts masked tokens, transformers' `NystromformerForMaskedLM`.
 #[derive(Module, Debug)]
 pub struct NystromformerForMaskedLm {
@@ -59,22 +87,8 @@ impl NystromformerForMaskedLm {
     pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
         Self {
             nystromformer: Nystromformer::new(config, device),
-            cls: MaskedLmHead {
-                predictions: Predictions {
-                    transform: Transform {
-                        dense: Linear::new(config, config.hidden_size, config.hidden_size, device),
-                        layer_norm: LayerNorm::new(config, device),
-                        activation: config.hidden_act,
-                    },
-                    bias: init::zeros([config.vocab_size], device),
-                },
-            },
+            cls: MaskedLmHead::new(config, device),
         }
-    }
-
-    /// The configuration that the model was built from.
-    pub fn config(&self) -> &NystromformerConfig {
-        self.nystromformer.config()
     }
 
     /// Scores of every vocabulary entry at every position.
@@ -87,8 +101,9 @@ impl NystromformerForMaskedLm {
     pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<3>, ModelError> {
         let hidden_states = self.nystromformer.forward(input)?;
         let [batch, seq_len, hidden_size] = hidden_states.dims();
-        let logits = self.logits(hidden_states.reshape([batch * seq_len, hidden_size]));
-        Ok(logits.reshape([batch, seq_len, self.config().vocab_size]))
+        let rows = hidden_states.reshape([batch * seq_len, hidden_size]);
+        let logits = self.cls.forward(rows, &self.nystromformer);
+        Ok(logits.reshape([batch as isize, seq_len as isize, -1]))
     }
 
     /// Scores at chosen positions only: in training about one token in seven is masked, and the product
@@ -106,21 +121,6 @@ impl NystromformerForMaskedLm {
         positions: Tensor<1, Int>,
     ) -> Result<Tensor<2>, ModelError> {
         let hidden_states = self.nystromformer.forward(input)?;
-        let [batch, seq_len, hidden_size] = hidden_states.dims();
-        let rows = hidden_states.reshape([batch * seq_len, hidden_size]).select(0, positions);
-        Ok(self.logits(rows))
-    }
-
-    /// Scores of every vocabulary entry for hidden states.
-    ///
-    /// # Shapes
-    /// - `hidden_states`: `[rows, hidden_size]`
-    /// - output: `[rows, vocab_size]`
-    pub fn logits(&self, hidden_states: Tensor<2>) -> Tensor<2> {
-        let Predictions { transform, bias } = &self.cls.predictions;
-        let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
-        let hidden = transform.layer_norm.forward(hidden);
-        let decoder = self.nystromformer.embeddings.word_embeddings.weight.val();
-        linear(hidden, decoder, Some(bias.val()), WeightLayout::OutputsFirst)
+        Ok(self.cls.forward(tokens_at(hidden_states, positions), &self.nystromformer))
     }
 }

@@ -3,10 +3,20 @@
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+mod labels;
+
+pub use labels::{Labels, ProblemType};
+
 use crate::{
-    activation::HiddenAct, attention::PinvInit, error::ModelError, init,
-    masked_lm::NystromformerForMaskedLm, nystromformer::Nystromformer,
-    sequence_classification::NystromformerForSequenceClassification,
+    activation::HiddenAct,
+    attention::PinvInit,
+    error::ModelError,
+    heads::{
+        Architecture, Model, ModelClass, NystromformerForMaskedLm, NystromformerForMultipleChoice,
+        NystromformerForPreTraining, NystromformerForQuestionAnswering,
+        NystromformerForSequenceClassification, NystromformerForTokenClassification,
+    },
+    nystromformer::Nystromformer,
 };
 
 /// Which attention every layer computes.
@@ -39,7 +49,7 @@ pub enum Semantics {
 /// Sizes and switches of a Nyströmformer.
 ///
 /// Field names and defaults are those of transformers' `NystromformerConfig`; the keys that it does not
-/// have are `attention`, `semantics`, `pinv_iterations` and `pinv_init`.
+/// have are `attention`, `semantics`, `pinv_iterations`, `pinv_init` and `num_hidden_groups`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NystromformerConfig {
@@ -77,6 +87,15 @@ pub struct NystromformerConfig {
     pub eos_token_id: usize,
     /// Causal use. Must be false: a landmark averages over tokens of the future. Default: false.
     pub is_decoder: bool,
+    /// Tokens that go through the feed-forward block at a time, which bounds the memory of its widened
+    /// values and changes no number; 0 means all. Default: 0.
+    pub chunk_size_feed_forward: usize,
+    /// Names of the classes of a classification head; their number is that of the head's outputs
+    /// (multiple choice and question answering have a fixed number and ignore it).
+    /// Default: `LABEL_0`, `LABEL_1`.
+    pub id2label: Labels,
+    /// What a sequence classifier answers. Default: numbers if it has one class, else one of its classes.
+    pub problem_type: Option<ProblemType>,
 
     /// Attention of every layer. Default: `nystrom`.
     pub attention: AttentionKind,
@@ -93,6 +112,9 @@ pub struct NystromformerConfig {
     pub pinv_iterations: usize,
     /// Start of the pseudo-inverse. Default: `exact`; transformers computes `original`.
     pub pinv_init: PinvInit,
+    /// Groups of consecutive layers that share one layer's weights, as in ALBERT (whose key this is); it
+    /// must divide `num_hidden_layers`. 0 means that every layer has its own. Default: 0.
+    pub num_hidden_groups: usize,
 }
 
 impl Default for NystromformerConfig {
@@ -114,6 +136,9 @@ impl Default for NystromformerConfig {
             bos_token_id: 0,
             eos_token_id: 2,
             is_decoder: false,
+            chunk_size_feed_forward: 0,
+            id2label: Labels::default(),
+            problem_type: None,
             attention: AttentionKind::default(),
             semantics: Semantics::default(),
             num_landmarks: 64,
@@ -121,6 +146,7 @@ impl Default for NystromformerConfig {
             conv_kernel_size: 65,
             pinv_iterations: 6,
             pinv_init: PinvInit::default(),
+            num_hidden_groups: 0,
         }
     }
 }
@@ -129,6 +155,32 @@ impl NystromformerConfig {
     /// Channels per attention head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.num_attention_heads
+    }
+
+    /// Outputs of a classification head.
+    pub fn num_labels(&self) -> usize {
+        self.id2label.len()
+    }
+
+    /// What a sequence classifier answers: as stated, or else by transformers' rule for integer labels.
+    pub fn problem_type(&self) -> ProblemType {
+        self.problem_type.unwrap_or(match self.num_labels() {
+            1 => ProblemType::Regression,
+            _ => ProblemType::SingleLabelClassification,
+        })
+    }
+
+    /// Layers that have weights of their own.
+    pub fn num_own_layers(&self) -> usize {
+        match self.num_hidden_groups {
+            0 => self.num_hidden_layers,
+            groups => groups,
+        }
+    }
+
+    /// Consecutive layers that share one layer's weights.
+    pub fn layers_per_group(&self) -> usize {
+        self.num_hidden_layers / self.num_own_layers().max(1)
     }
 
     /// Whether layers compute exact softmax attention: by choice, or by transformers' rule that
@@ -196,6 +248,19 @@ impl NystromformerConfig {
             "must be odd, so that the output has the input's length, or 0 for no convolution",
         );
         check(
+            self.num_hidden_groups <= self.num_hidden_layers
+                && fits(self.num_hidden_layers, self.num_hidden_groups),
+            "num_hidden_groups",
+            &self.num_hidden_groups,
+            &format!("must divide num_hidden_layers = {}, or be 0", self.num_hidden_layers),
+        );
+        check(
+            !self.id2label.is_empty(),
+            "id2label",
+            &self.id2label.len(),
+            "a classifier needs at least one class",
+        );
+        check(
             self.pad_token_id < self.vocab_size.max(1),
             "pad_token_id",
             &self.pad_token_id,
@@ -245,15 +310,24 @@ impl NystromformerConfig {
         Ok(())
     }
 
+    /// Builds a model of any architecture with fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_model(
+        &self,
+        architecture: Architecture,
+        device: &Device,
+    ) -> Result<Model, ModelError> {
+        Model::init(architecture, self, device)
+    }
+
     /// Builds the bare encoder with fresh weights on `device`.
     ///
     /// # Errors
     /// See [`Self::validate`].
     pub fn init(&self, device: &Device) -> Result<Nystromformer, ModelError> {
-        self.validate()?;
-        let model = Nystromformer::new(self, device);
-        init::draw_weights(&model);
-        Ok(model)
+        ModelClass::init(self, device)
     }
 
     /// Builds the encoder with a masked-language-modelling head and fresh weights on `device`.
@@ -261,25 +335,64 @@ impl NystromformerConfig {
     /// # Errors
     /// See [`Self::validate`].
     pub fn init_masked_lm(&self, device: &Device) -> Result<NystromformerForMaskedLm, ModelError> {
-        self.validate()?;
-        let model = NystromformerForMaskedLm::new(self, device);
-        init::draw_weights(&model);
-        Ok(model)
+        ModelClass::init(self, device)
     }
 
-    /// Builds the encoder with a head of `num_labels` classes and fresh weights on `device`.
+    /// Builds the encoder with the two heads of pretraining and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_pre_training(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForPreTraining, ModelError> {
+        ModelClass::init(self, device)
+    }
+
+    /// Builds the encoder with a sequence classifier of [`Self::num_labels`] classes and fresh weights on
+    /// `device`.
     ///
     /// # Errors
     /// See [`Self::validate`].
     pub fn init_sequence_classification(
         &self,
-        num_labels: usize,
         device: &Device,
     ) -> Result<NystromformerForSequenceClassification, ModelError> {
-        self.validate()?;
-        let model = NystromformerForSequenceClassification::new(self, num_labels, device);
-        init::draw_weights(&model);
-        Ok(model)
+        ModelClass::init(self, device)
+    }
+
+    /// Builds the encoder with a multiple-choice head and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_multiple_choice(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForMultipleChoice, ModelError> {
+        ModelClass::init(self, device)
+    }
+
+    /// Builds the encoder with a token classifier of [`Self::num_labels`] classes and fresh weights on
+    /// `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_token_classification(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForTokenClassification, ModelError> {
+        ModelClass::init(self, device)
+    }
+
+    /// Builds the encoder with a question-answering head and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_question_answering(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForQuestionAnswering, ModelError> {
+        ModelClass::init(self, device)
     }
 }
 

