@@ -54,6 +54,14 @@ pub enum InteropError {
         /// What is wrong with its bytes.
         reason: String,
     },
+    /// Occurs when a file is sound, as far as was looked, but holds what this library does not read.
+    #[error("`{}`: {reason}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it holds and how to save it instead.
+        reason: String,
+    },
     /// Occurs when a key of `config.json` has a value that this library has no model for.
     #[error("`{}`: {key} = `{value}`: {reason}", path.display())]
     Config {

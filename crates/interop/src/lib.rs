@@ -46,7 +46,10 @@ pub mod error;
 pub mod foreign;
 pub mod hugging_face;
 pub mod model_card;
+mod safetensors_file;
 mod scratch;
+mod source_file;
+mod torch_file;
 
 pub use error::InteropError;
 pub use foreign::{FreshConvolution, ImportOptions, PositionFill, import_model};

@@ -1,7 +1,6 @@
-//! Opening weight files: safetensors or pickle, whole or in shards.
+//! Opening weight files: safetensors or torch's, whole or in shards.
 //!
-//! Opening reads headers only; the numbers stay on disk until they are drawn. Pickles are read as data, by
-//! a parser that executes nothing.
+//! Opening reads headers only; the numbers stay on disk until they are drawn.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,11 +8,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use burn::store::{ModuleStore, PytorchStore, SafetensorsStore, burn_pack::Tensor};
+use burn::store::burn_pack::Tensor;
 use serde_json::{Map, Value};
 
 use super::names::full_name;
-use crate::error::InteropError;
+use crate::{error::InteropError, safetensors_file, torch_file};
 
 /// Name of the weight file that this library writes.
 pub(super) const WEIGHTS_NAME: &str = "model.safetensors";
@@ -80,18 +79,11 @@ fn find(path: &Path) -> Result<PathBuf, InteropError> {
 
 /// Tensors of one file by stored name.
 fn open_file(path: &Path) -> Result<BTreeMap<String, Tensor>, InteropError> {
-    let damaged = |reason: String| InteropError::Damaged { path: path.to_owned(), reason };
-    let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
-    let tensors = if is_safetensors {
-        SafetensorsStore::from_file(path).get_all_tensors().cloned().map_err(|e| e.to_string())
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        safetensors_file::open(path)
     } else {
-        PytorchStore::from_file(path)
-            .map_indices_contiguous(false)
-            .get_all_tensors()
-            .cloned()
-            .map_err(|e| e.to_string())
-    };
-    tensors.map_err(damaged)
+        torch_file::open(path)
+    }
 }
 
 /// The distinct files that an index names.

@@ -1,0 +1,176 @@
+//! A weight file that is read in pieces, and what can be wrong with it.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use burn::store::burn_pack::{self, Tensor};
+
+use crate::error::InteropError;
+
+/// Tensors in one file. The largest models in use have some thousands in a shard.
+const MAX_TENSORS: usize = 1 << 16;
+
+/// Bytes of a tensor's name.
+pub(crate) const MAX_NAME_BYTES: usize = 512;
+
+/// Characters of a file's own text that a message quotes.
+const QUOTED: usize = 80;
+
+/// Why a weight file cannot be read.
+#[derive(Debug)]
+pub(crate) enum Flaw {
+    /// The operating system could not read it.
+    System(io::Error),
+    /// Its bytes contradict each other or the format.
+    Damaged(String),
+    /// It may be sound, but holds what is not read here; says what to do.
+    Unsupported(String),
+}
+
+impl Flaw {
+    /// The error for the file at `path`.
+    pub(crate) fn of(self, path: &Path) -> InteropError {
+        let path = path.to_owned();
+        match self {
+            Self::System(source) => InteropError::Read { path, source },
+            Self::Damaged(reason) => InteropError::Damaged { path, reason },
+            Self::Unsupported(reason) => InteropError::Unsupported { path, reason },
+        }
+    }
+}
+
+impl From<io::Error> for Flaw {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<Flaw> for burn_pack::Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::System(error) => Self::IoError(error.to_string()),
+            Flaw::Damaged(reason) | Flaw::Unsupported(reason) => Self::ValidationError(reason),
+        }
+    }
+}
+
+/// Shorthand for [`Flaw::Damaged`].
+pub(crate) fn damaged<T>(reason: impl Into<String>) -> Result<T, Flaw> {
+    Err(Flaw::Damaged(reason.into()))
+}
+
+/// Shorthand for [`Flaw::Unsupported`].
+pub(crate) fn unsupported<T>(reason: impl Into<String>) -> Result<T, Flaw> {
+    Err(Flaw::Unsupported(reason.into()))
+}
+
+/// A file's own text in backticks: shortened, and without control characters.
+pub(crate) fn quoted(text: &str) -> String {
+    let ellipsis = if text.chars().nth(QUOTED).is_some() { "…" } else { "" };
+    let start: String = text.chars().take(QUOTED).collect();
+    format!("`{}{ellipsis}`", start.escape_debug())
+}
+
+/// An open file of known length. Tensors share it and read their bytes when they are drawn.
+///
+/// Bytes are read into memory rather than mapped: a mapped file that another process cuts short ends this one
+/// with a signal.
+#[derive(Debug)]
+pub(crate) struct SourceFile {
+    file: Mutex<File>,
+    len: u64,
+}
+
+impl SourceFile {
+    pub(crate) fn open(path: &Path) -> Result<Self, Flaw> {
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        Ok(Self { file: Mutex::new(file), len })
+    }
+
+    /// Bytes in the file.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The `len` bytes from `start` on. Memory is asked for only if the file has them.
+    pub(crate) fn read(&self, start: u64, len: u64) -> Result<Vec<u8>, Flaw> {
+        let end = start.checked_add(len).filter(|end| *end <= self.len);
+        let (Some(_), Ok(bytes)) = (end, usize::try_from(len)) else {
+            return damaged(format!(
+                "it has `{}` bytes and says that `{len}` lie at byte `{start}`",
+                self.len
+            ));
+        };
+        let mut buffer = vec![0; bytes];
+        // A panic while the lock was held cannot have broken a file handle.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// As [`read`](Self::read), of a length known when compiling.
+    pub(crate) fn read_array<const LEN: usize>(&self, start: u64) -> Result<[u8; LEN], Flaw> {
+        let bytes = self.read(start, LEN as u64)?;
+        Ok(bytes.try_into().expect("`read` gives as many bytes as were asked for"))
+    }
+}
+
+/// The tensors of one file by stored name, none twice and not too many.
+#[derive(Default)]
+pub(crate) struct TensorMap(BTreeMap<String, Tensor>);
+
+impl TensorMap {
+    /// Adds the tensor that `build` makes of its name.
+    pub(crate) fn insert(
+        &mut self,
+        name: &str,
+        build: impl FnOnce(String) -> Tensor,
+    ) -> Result<(), Flaw> {
+        if name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+            return damaged(format!("{} is no name of a parameter", quoted(name)));
+        }
+        if self.0.len() == MAX_TENSORS {
+            return damaged(format!("it holds more than {MAX_TENSORS} tensors"));
+        }
+        match self.0.insert(name.to_owned(), build(name.to_owned())) {
+            None => Ok(()),
+            Some(_) => damaged(format!("it holds {} twice", quoted(name))),
+        }
+    }
+
+    pub(crate) fn into_inner(self) -> BTreeMap<String, Tensor> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_not_there_are_not_allocated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        std::fs::write(&path, b"0123456789").unwrap();
+        let file = SourceFile::open(&path).unwrap();
+        assert_eq!(file.read(7, 3).unwrap(), b"789");
+        assert_eq!(file.read_array::<2>(0).unwrap(), *b"01");
+        for (start, len) in [(8, 3), (11, 0), (0, u64::MAX), (u64::MAX, 2), (1, 1 << 62)] {
+            assert!(matches!(file.read(start, len), Err(Flaw::Damaged(_))), "{start} {len}");
+        }
+    }
+
+    #[test]
+    fn quoted_text_is_short_and_printable() {
+        assert_eq!(quoted("weight"), "`weight`");
+        assert_eq!(quoted("\u{1b}[31m"), "`\\u{1b}[31m`");
+        assert_eq!(quoted(&"é".repeat(500)).chars().count(), QUOTED + 3);
+    }
+}

@@ -1,0 +1,144 @@
+//! A tensor as a view of its storage: a first element, and for each dimension how far it is from one index to
+//! the next. Parameters are mostly whole storages; transposed, sliced and tied ones are not.
+
+use super::{
+    Extent,
+    element::Element,
+    pickle::Pickle,
+    value::{TensorRecord, Value},
+};
+use crate::source_file::{Flaw, SourceFile, damaged, unsupported};
+
+/// Dimensions of a tensor. No parameter has more than five.
+const MAX_RANK: usize = 8;
+
+/// A view that lies in its storage.
+#[derive(Debug)]
+pub(super) struct View {
+    pub element: Element,
+    pub shape: Vec<usize>,
+    strides: Vec<u64>,
+    /// First element.
+    offset: u64,
+    /// Elements from the first to the last, both included; 0 if there are none.
+    span: u64,
+}
+
+impl View {
+    /// Checks `record` against a storage of `bytes`.
+    pub(super) fn new(pickle: &Pickle, record: &TensorRecord, bytes: u64) -> Result<Self, Flaw> {
+        let available = bytes / record.element.bytes();
+        let shape = dimensions(pickle, record.shape)?;
+        let strides = dimensions(pickle, record.strides)?;
+        let offset = natural(record.offset)?;
+        if shape.len() != strides.len() {
+            return damaged(format!("it has the shape `{shape:?}` and the strides `{strides:?}`"));
+        }
+        let elements = shape.iter().try_fold(1u64, |product, size| product.checked_mul(*size));
+        let Some(elements) = elements.filter(|elements| *elements <= available) else {
+            return unsupported(format!(
+                "its shape `{shape:?}` has more elements than the `{available}` of its storage; save it with \
+                 `.contiguous()` if it is an expanded tensor"
+            ));
+        };
+        let span = if elements == 0 { Some(0) } else { span(&shape, &strides) };
+        let end = span.and_then(|span| span.checked_add(offset)).filter(|end| *end <= available);
+        let (Some(span), Some(_)) = (span, end) else {
+            return damaged(format!(
+                "its view from element `{offset}` with the shape `{shape:?}` and the strides `{strides:?}` \
+                 leaves its storage of `{available}` elements"
+            ));
+        };
+        // Each dimension is bounded by the elements, unless there are none.
+        let shape = shape.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>();
+        let Ok(shape) = shape else { return damaged("its shape is beyond this machine") };
+        Ok(Self { element: record.element, shape, strides, offset, span })
+    }
+
+    /// The elements in row-major order.
+    pub(super) fn read(&self, file: &SourceFile, storage: Extent) -> Result<Vec<u8>, Flaw> {
+        let size = self.element.bytes();
+        let start = storage.start + self.offset * size; // `new` has shown that it lies in the file
+        let bytes = self.span * size;
+        let extent = if bytes == storage.bytes {
+            storage
+        } else {
+            Extent { start, bytes, checksum: None } // of the whole storage only
+        };
+        let stored = extent.read(file)?;
+        Ok(if self.is_contiguous() { stored } else { self.gather(&stored) })
+    }
+
+    /// Whether the elements lie in row-major order without gaps.
+    fn is_contiguous(&self) -> bool {
+        let mut expected = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(size, stride)| {
+            let fits = *size == 1 || *stride == expected;
+            expected *= *size as u64;
+            fits
+        }) || self.span == 0
+    }
+
+    /// Picks the elements of the view from those between its first and its last.
+    fn gather(&self, stored: &[u8]) -> Vec<u8> {
+        let size = self.element.bytes() as usize;
+        let elements = self.shape.iter().product::<usize>();
+        let mut gathered = Vec::with_capacity(elements * size);
+        let mut index = vec![0; self.shape.len()];
+        let mut position = 0;
+        for _ in 0..elements {
+            gathered.extend_from_slice(&stored[position * size..][..size]);
+            // The last dimension whose index can grow does; those behind it begin again.
+            for (axis, at) in index.iter_mut().enumerate().rev() {
+                let stride = self.strides[axis] as usize;
+                *at += 1;
+                position += stride;
+                if *at < self.shape[axis] {
+                    break;
+                }
+                position -= stride * *at;
+                *at = 0;
+            }
+        }
+        gathered
+    }
+}
+
+impl Extent {
+    /// All its bytes, checked if there is a checksum.
+    pub(super) fn read(self, file: &SourceFile) -> Result<Vec<u8>, Flaw> {
+        let bytes = file.read(self.start, self.bytes)?;
+        match self.checksum {
+            Some(checksum) if crc32fast::hash(&bytes) != checksum => damaged(format!(
+                "the `{}` bytes at byte `{}` do not have their checksum",
+                self.bytes, self.start
+            )),
+            _ => Ok(bytes),
+        }
+    }
+}
+
+/// Elements from the first to the last of a view that has some.
+fn span(shape: &[u64], strides: &[u64]) -> Option<u64> {
+    shape
+        .iter()
+        .zip(strides)
+        .try_fold(1u64, |span, (size, stride)| span.checked_add((size - 1).checked_mul(*stride)?))
+}
+
+/// A tuple of sizes or strides.
+fn dimensions(pickle: &Pickle, value: Value) -> Result<Vec<u64>, Flaw> {
+    match pickle.tuple(value) {
+        Some(items) if items.len() <= MAX_RANK => items.iter().map(|item| natural(*item)).collect(),
+        Some(items) => unsupported(format!("it has `{}` dimensions", items.len())),
+        None => damaged("its shape or its strides are no tuple"),
+    }
+}
+
+fn natural(value: Value) -> Result<u64, Flaw> {
+    match value {
+        Value::Integer(number) if number >= 0 => Ok(number as u64),
+        Value::Integer(number) => damaged(format!("its shape or place has the number `{number}`")),
+        _ => damaged("its shape or place is not all numbers"),
+    }
+}
