@@ -5,13 +5,16 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::Targets;
-use nystromformer::{NystromformerConfig, NystromformerInput};
+use nystromformer::{Architecture, NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
 
 use crate::error::Result;
 
 /// Where batches come from. A batch is a pure function of its place in the run.
 pub trait BatchSource: Send + Sync {
+    /// The class of model that gives the answers of its batches.
+    fn architecture(&self) -> Architecture;
+
     /// Training examples in one epoch; at least one.
     fn training_examples(&self) -> usize;
 

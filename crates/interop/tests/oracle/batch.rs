@@ -6,37 +6,37 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::{NystromformerInput, heads::Targets};
 use safetensors::{Dtype, SafeTensors};
 
-pub fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 /// The tensors of one batch, `padded.*` or `unpadded.*`.
-pub struct Batch<'file> {
+pub(crate) struct Batch<'file> {
     file: SafeTensors<'file>,
     prefix: &'static str,
 }
 
 impl<'file> Batch<'file> {
-    pub fn read(bytes: &'file [u8], prefix: &'static str) -> Self {
+    pub(crate) fn read(bytes: &'file [u8], prefix: &'static str) -> Self {
         Self { file: SafeTensors::deserialize(bytes).unwrap(), prefix }
     }
 
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.file.tensor(&format!("{}.{name}", self.prefix)).is_ok()
     }
 
-    pub fn shape(&self, name: &str) -> Vec<usize> {
+    pub(crate) fn shape(&self, name: &str) -> Vec<usize> {
         self.file.tensor(&format!("{}.{name}", self.prefix)).unwrap().shape().to_vec()
     }
 
-    pub fn floats(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn floats(&self, name: &str) -> Vec<f32> {
         let view = self.file.tensor(&format!("{}.{name}", self.prefix)).unwrap();
         assert_eq!(view.dtype(), Dtype::F32, "{name}");
         let (values, _) = view.data().as_chunks();
         values.iter().map(|value| f32::from_le_bytes(*value)).collect()
     }
 
-    pub fn ints(&self, name: &str) -> Vec<i64> {
+    pub(crate) fn ints(&self, name: &str) -> Vec<i64> {
         let view = self.file.tensor(&format!("{}.{name}", self.prefix)).unwrap();
         assert_eq!(view.dtype(), Dtype::I64, "{name}");
         let (values, _) = view.data().as_chunks();
@@ -55,20 +55,20 @@ impl<'file> Batch<'file> {
         vector(self.ints(name))
     }
 
-    pub fn input(&self) -> NystromformerInput {
+    pub(crate) fn input(&self) -> NystromformerInput {
         NystromformerInput::new(self.rows("input_ids"))
             .with_attention_mask(self.rows("attention_mask"))
             .with_token_type_ids(self.rows("token_type_ids"))
     }
 
     /// Valid places of the batch, flat.
-    pub fn valid(&self) -> Vec<usize> {
+    pub(crate) fn valid(&self) -> Vec<usize> {
         let mask = self.ints("attention_mask");
         (0..mask.len()).filter(|&place| mask[place] == 1).collect()
     }
 
     /// The answers, by their form.
-    pub fn targets(&self) -> Targets {
+    pub(crate) fn targets(&self) -> Targets {
         if self.has("start_positions") {
             return Targets::Span {
                 start: self.vector("start_positions"),
@@ -99,7 +99,7 @@ fn vector(values: Vec<i64>) -> Tensor<1, Int> {
 
 /// The largest difference at `places` (all, if empty) over the largest expected magnitude. A place has
 /// `width` numbers.
-pub fn relative_error(found: &[f32], expected: &[f32], places: &[usize]) -> f32 {
+pub(crate) fn relative_error(found: &[f32], expected: &[f32], places: &[usize]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let scale = expected.iter().fold(0.0f32, |scale, value| scale.max(value.abs()));
     let difference = |index: usize| {
@@ -117,10 +117,10 @@ pub fn relative_error(found: &[f32], expected: &[f32], places: &[usize]) -> f32 
 }
 
 /// Every number of the places, where a place has `width` of them.
-pub fn widened(places: &[usize], width: usize) -> Vec<usize> {
+pub(crate) fn widened(places: &[usize], width: usize) -> Vec<usize> {
     places.iter().flat_map(|place| place * width..(place + 1) * width).collect()
 }
 
-pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().unwrap()
 }

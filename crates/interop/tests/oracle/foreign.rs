@@ -9,7 +9,7 @@ use nystromformer_interop::{
 };
 use serde_json::{Map, Value, json};
 
-use super::batch::{Batch, fixture, relative_error, values, widened};
+use crate::batch::{Batch, fixture, relative_error, values, widened};
 
 const TOLERANCE: f32 = 2e-5;
 

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use nystromformer::{Architecture, Model, PreTrainedModel};
 use nystromformer_interop::load_model;
 
-use super::batch::{Batch, fixture, relative_error, values};
+use crate::batch::{Batch, fixture, relative_error, values};
 
 /// Of the largest output; the issue of rounding in 32 bits with weights of 0.3.
 const TOLERANCE: f32 = 2e-5;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
-use nystromformer::NystromformerConfig;
+use nystromformer::{Architecture, NystromformerConfig};
 use nystromformer_data::MaskedRows;
 
 use super::learner::Learner;
@@ -92,6 +92,10 @@ impl Synthetic {
 }
 
 impl BatchSource for Synthetic {
+    fn architecture(&self) -> Architecture {
+        Architecture::MaskedLm
+    }
+
     fn training_examples(&self) -> usize {
         EXAMPLES
     }
