@@ -15,8 +15,8 @@ Without `trust_remote_code=True` the same folder loads as transformers' class, w
 something else for padded rows and accepts one length only.
 
 Keys of `config.json` that are read here, beside transformers' own: `attention` (`nystrom` or
-`softmax`), `pinv_iterations`, and `pinv_init` (`exact`: each matrix by its own norm; `original`: one
-norm for the whole batch). Runs under transformers 4.56 and 5.
+`softmax`), `pinv_iterations`, and `pinv_init` (`exact`: each matrix by its own norm; `original`:
+one norm for the whole batch). Runs under transformers 4.56 and 5.
 """
 
 import torch
