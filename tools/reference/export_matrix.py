@@ -141,7 +141,7 @@ def rows_of(
         try:
             if not export.exists():
                 run(binaries / "export", "--model", source, "--output", export)
-            outputs = predict(binaries, source if variant.our_keys else export, batch)
+            outputs = predict(binaries, export, batch)
         except CommandError as error:
             cells = [("failed", str(error))] * len(checkers)
         else:
