@@ -1,13 +1,21 @@
 //! Chooses the tokens to predict and hides them, as BERT does (Devlin et al. 2019, §3.1).
 //!
-//! Each token that is not special is chosen with `mlm_probability`. A chosen token becomes the mask
-//! token in 80 % of cases, a random token of the whole vocabulary in 10 %, and stays in 10 %. With
+//! For `mlm` each token that is not special is chosen with `mlm_probability`. A chosen token becomes the
+//! mask token in 80 % of cases, a random token of the whole vocabulary in 10 %, and stays in 10 %. With
 //! whole-word masking the choice falls on words and then takes all their tokens, each hidden by
 //! itself by the same rule. As in Hugging Face's collator a short example may end up with no chosen
 //! token.
+//!
+//! For `mlm_sop` an exact number of tokens is chosen, all equally likely, as in the original: the share
+//! `mlm_probability` of those that are not special, rounded down, but at most `max_predictions`. They are
+//! hidden in the same way, except that the random token is never that of id 0, the padding token of the
+//! original's vocabulary. A row of six tokens of text or less has none to predict.
+//!
+//! Unknown tokens count as special throughout. The original chooses them like any others.
 
-use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
 
+use crate::config::{DataConfig, Objective};
 use crate::random::{below, unit};
 use crate::tokenizer::TextTokenizer;
 
@@ -24,8 +32,22 @@ pub(crate) struct Masking {
     vocab_size: u32,
     /// For each id, whether it is never chosen.
     special: Vec<bool>,
-    /// For each id, whether it belongs to the word of the token before it; empty for single tokens.
-    continues_word: Vec<bool>,
+    choice: Choice,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, Clone)]
+enum Choice {
+    /// Each token or word by itself.
+    Chance {
+        /// For each id, whether it belongs to the word of the token before it; empty for single tokens.
+        continues_word: Vec<bool>,
+    },
+    /// A share of all tokens.
+    Count {
+        /// The most that are chosen.
+        most: usize,
+    },
 }
 
 /// A token to predict: its place in the row and what it was.
@@ -36,18 +58,39 @@ pub(crate) struct MaskedToken {
 }
 
 impl Masking {
-    pub(crate) fn new(tokenizer: &TextTokenizer, probability: f64, whole_words: bool) -> Self {
+    pub(crate) fn new(tokenizer: &TextTokenizer, config: &DataConfig) -> Self {
+        let choice = match config.objective {
+            Objective::Mlm if config.whole_word_masking => {
+                Choice::Chance { continues_word: tokenizer.continuation_table() }
+            }
+            Objective::Mlm => Choice::Chance { continues_word: Vec::new() },
+            Objective::MlmSop => Choice::Count {
+                most: if config.max_predictions == 0 { usize::MAX } else { config.max_predictions },
+            },
+        };
         Self {
-            probability,
+            probability: config.mlm_probability,
             mask: tokenizer.special_ids().mask,
             vocab_size: tokenizer.vocab_size() as u32,
             special: tokenizer.special_table(),
-            continues_word: if whole_words { tokenizer.continuation_table() } else { Vec::new() },
+            choice,
         }
     }
 
     /// Masks `input_ids` in place; the chosen tokens come in ascending order.
-    pub(crate) fn apply(&self, input_ids: &mut [u32], random: &mut ChaCha8Rng) -> Vec<MaskedToken> {
+    pub(crate) fn apply(&self, input_ids: &mut [u32], random: &mut impl Rng) -> Vec<MaskedToken> {
+        match &self.choice {
+            Choice::Chance { continues_word } => self.by_chance(continues_word, input_ids, random),
+            Choice::Count { most } => self.by_count(*most, input_ids, random),
+        }
+    }
+
+    fn by_chance(
+        &self,
+        continues_word: &[bool],
+        input_ids: &mut [u32],
+        random: &mut impl Rng,
+    ) -> Vec<MaskedToken> {
         let mut chosen = Vec::new();
         let mut word_chosen = false;
         let mut within_word = false;
@@ -57,25 +100,51 @@ impl Masking {
                 within_word = false;
                 continue;
             }
-            let continues = self.continues_word.get(label as usize).copied().unwrap_or(false);
+            let continues = continues_word.get(label as usize).copied().unwrap_or(false);
             if !(continues && within_word) {
                 word_chosen = unit(random) < self.probability;
             }
             within_word = true;
             if word_chosen {
                 chosen.push(MaskedToken { position, label });
-                *token = self.hide(label, random);
+                *token = self.hide(label, 0, random);
             }
         }
         chosen
     }
 
-    fn hide(&self, token: u32, random: &mut ChaCha8Rng) -> u32 {
+    fn by_count(
+        &self,
+        most: usize,
+        input_ids: &mut [u32],
+        random: &mut impl Rng,
+    ) -> Vec<MaskedToken> {
+        let mut positions: Vec<usize> = (0..input_ids.len())
+            .filter(|position| !self.special[input_ids[*position] as usize])
+            .collect();
+        let count = most.min((positions.len() as f64 * self.probability) as usize);
+        // The first steps of a Fisher–Yates shuffle: a sample without replacement.
+        for place in 0..count {
+            let rest = (positions.len() - place) as u32;
+            positions.swap(place, place + below(random, rest) as usize);
+        }
+        positions.truncate(count);
+        positions.sort_unstable();
+        let hide = |position: usize| {
+            let label = input_ids[position];
+            input_ids[position] = self.hide(label, 1, random);
+            MaskedToken { position, label }
+        };
+        positions.into_iter().map(hide).collect()
+    }
+
+    /// What stands in a chosen token's place; a random one has an id of `lowest` or above.
+    fn hide(&self, token: u32, lowest: u32, random: &mut impl Rng) -> u32 {
         let draw = unit(random);
         if draw < MASKED {
             self.mask
         } else if draw < MASKED + REPLACED {
-            below(random, self.vocab_size)
+            lowest + below(random, self.vocab_size - lowest)
         } else {
             token
         }
@@ -89,16 +158,21 @@ mod tests {
 
     /// Ids 0 to 4 are special, 4 the mask; odd ids above go on with a word.
     fn masking(probability: f64, whole_words: bool) -> Masking {
+        let continues_word = if whole_words {
+            (0..1_000).map(|id| id > 5 && id % 2 == 1).collect()
+        } else {
+            Vec::new()
+        };
+        of_choice(probability, Choice::Chance { continues_word })
+    }
+
+    fn of_choice(probability: f64, choice: Choice) -> Masking {
         Masking {
             probability,
             mask: 4,
             vocab_size: 1_000,
             special: (0..1_000).map(|id| id < 5).collect(),
-            continues_word: if whole_words {
-                (0..1_000).map(|id| id > 5 && id % 2 == 1).collect()
-            } else {
-                Vec::new()
-            },
+            choice,
         }
     }
 

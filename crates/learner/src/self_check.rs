@@ -157,6 +157,7 @@ fn sample_rows() -> MaskedRows {
         masked_positions: vec![1, 5, 20, 24, 30, 39],
         masked_labels: vec![9, 11, 40, 5, 6, 58],
         seq_len,
+        sentence_order: None,
     }
 }
 
