@@ -152,7 +152,7 @@ impl Masking {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::random::{Purpose, generator};
 
@@ -164,6 +164,11 @@ mod tests {
             Vec::new()
         };
         of_choice(probability, Choice::Chance { continues_word })
+    }
+
+    /// The masking of `mlm_sop`, with the same special tokens.
+    pub(crate) fn counting(probability: f64, most: usize, vocab_size: u32) -> Masking {
+        Masking { vocab_size, ..of_choice(probability, Choice::Count { most }) }
     }
 
     fn of_choice(probability: f64, choice: Choice) -> Masking {
@@ -225,5 +230,58 @@ mod tests {
             }
         }
         assert!(!is_chosen.is_empty() && is_chosen.len() < ids.len() / 2);
+    }
+    #[test]
+    fn an_exact_number_is_chosen_at_all_places_alike() {
+        // 40 tokens of text between special ones: six of them.
+        let original: Vec<u32> =
+            (0..44).map(|id| if id % 11 == 0 { 3 } else { 100 + id }).collect();
+        let masking = counting(0.15, 80, 1_000);
+        let mut chosen_at = [0u32; 44];
+        for trial in 0..20_000 {
+            let mut ids = original.clone();
+            let chosen = masking.apply(&mut ids, &mut generator(0, Purpose::TrainMask, 0, trial));
+            assert_eq!(chosen.len(), 6);
+            assert!(chosen.windows(2).all(|pair| pair[0].position < pair[1].position));
+            for token in chosen {
+                assert_eq!(token.label, original[token.position]);
+                chosen_at[token.position] += 1;
+            }
+        }
+        for (position, count) in chosen_at.into_iter().enumerate() {
+            // 3,000 expected; a standard deviation of 50.5.
+            let expected = if position % 11 == 0 { 0..1 } else { 2_798..3_203 };
+            assert!(expected.contains(&count), "{count} at {position}");
+        }
+    }
+
+    #[test]
+    fn the_number_is_rounded_down_and_capped() {
+        let count = |tokens: usize, probability, most| {
+            let mut ids = vec![7; tokens];
+            let random = &mut generator(0, Purpose::TrainMask, 0, 0);
+            counting(probability, most, 1_000).apply(&mut ids, random).len()
+        };
+        assert_eq!(count(6, 0.15, 80), 0);
+        assert_eq!(count(7, 0.15, 80), 1);
+        assert_eq!(count(13, 0.15, 80), 1);
+        assert_eq!(count(509, 0.15, 80), 76);
+        assert_eq!(count(1_021, 0.15, 80), 80);
+        assert_eq!(count(1_021, 0.15, usize::MAX), 153);
+        assert_eq!(count(9, 1.0, 80), 9);
+        assert_eq!(count(0, 1.0, 80), 0);
+    }
+
+    #[test]
+    fn counted_tokens_are_hidden_80_10_10_and_never_by_padding() {
+        // With a vocabulary of two ids and the mask, a random id can only be 1.
+        let mut ids = vec![5; 200_000];
+        let masking = Masking { mask: 9, ..counting(1.0, usize::MAX, 2) };
+        let chosen = masking.apply(&mut ids, &mut generator(1, Purpose::TrainMask, 0, 0));
+        assert_eq!(chosen.len(), ids.len());
+        for (id, share) in [(9, 0.8), (1, 0.1), (5, 0.1), (0, 0.0)] {
+            let found = ids.iter().filter(|found| **found == id).count() as f64 / 200_000.0;
+            assert!((found - share).abs() < 0.004, "{found} of id {id}");
+        }
     }
 }
