@@ -209,12 +209,13 @@ mod tests {
     use std::ops::Range;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// A corpus of a long document among many short ones, about 10 MB: several batches.
-    fn long_corpus(folder: &Path) -> Corpus {
+    /// A corpus of a long document among many short ones; with 250,000 sentences it has about 10 MB:
+    /// several batches.
+    fn long_corpus(folder: &Path, sentences: usize) -> Corpus {
         let path = folder.join("corpus");
         fs::create_dir(&path).unwrap();
         fs::write(path.join("a.txt"), "paris is a city in france.\n\n \n".repeat(20)).unwrap();
-        fs::write(path.join("b.txt"), "the government of france sits in paris. ".repeat(250_000))
+        fs::write(path.join("b.txt"), "the government of france sits in paris. ".repeat(sentences))
             .unwrap();
         fs::write(path.join("c.txt"), "one plus one is two.\n\n".repeat(20)).unwrap();
         let config = DataConfig {
@@ -238,7 +239,7 @@ mod tests {
     #[test]
     fn shards_hold_the_same_stream_wherever_they_end_and_an_interrupted_build_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        let corpus = long_corpus(folder.path());
+        let corpus = long_corpus(folder.path(), 250_000);
         let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 700);
         for (contents, torn) in
             [(Contents::Documents, tokens_file(2)), (Contents::Segments, segments_file(2))]
@@ -289,13 +290,13 @@ mod tests {
     #[test]
     fn segments_tile_the_documents_and_are_tokenised_one_by_one() {
         let folder = tempfile::tempdir().unwrap();
-        let corpus = long_corpus(folder.path());
+        let corpus = long_corpus(folder.path(), 5_000);
         // The kind whose tokens depend most on where a text begins.
         let tokenizer = sample_tokenizer(TokenizerKind::Bpe, 700);
         let cache = folder.path().join("cache");
         build(&cache, "key", Contents::Segments, &corpus, &tokenizer, &|_| {}).unwrap();
         let store = TokenStore::open(&cache, "key", &|_| {}).unwrap();
-        assert_eq!(store.num_segments(), 250_040);
+        assert_eq!(store.num_segments(), 5_040);
         assert_eq!(store.text_len(), store.len());
         let read = |segment| {
             let Range { start, end } = store.segment(segment);
@@ -305,10 +306,10 @@ mod tests {
         };
         let encode = |text| tokenizer.encode(text, false).unwrap();
         assert_eq!(read(19), encode("paris is a city in france."));
-        for segment in [20, 21, 100_000, 250_019] {
+        for segment in [20, 21, 2_000, 5_019] {
             assert_eq!(read(segment), encode("the government of france sits in paris."));
         }
-        assert_eq!(read(250_020), encode("one plus one is two."));
+        assert_eq!(read(5_020), encode("one plus one is two."));
         let mut end = 0;
         let ends: Vec<u64> = store
             .documents()
@@ -319,7 +320,7 @@ mod tests {
             })
             .collect();
         assert_eq!(ends[..20], (1..=20).collect::<Vec<_>>());
-        assert_eq!(ends[20..], (250_020..=250_040).collect::<Vec<_>>());
+        assert_eq!(ends[20..], (5_020..=5_040).collect::<Vec<_>>());
     }
 
     #[test]
