@@ -165,15 +165,16 @@ impl Answers {
 
 impl From<MaskedRows> for Rows {
     fn from(rows: MaskedRows) -> Self {
-        Self {
-            input_ids: rows.input_ids,
-            token_type_ids: None,
-            lengths: rows.lengths,
-            seq_len: rows.seq_len,
-            answers: Answers::Tokens {
-                positions: rows.masked_positions,
-                labels: rows.masked_labels,
-            },
-        }
+        let (positions, labels) = (rows.masked_positions, rows.masked_labels);
+        let (token_type_ids, answers) = match rows.sentence_order {
+            None => (None, Answers::Tokens { positions, labels }),
+            Some(pairs) => {
+                let order = pairs.order_labels;
+                let answers = Answers::TokensAndOrder { positions, labels, order };
+                (Some(pairs.token_type_ids), answers)
+            }
+        };
+        let MaskedRows { input_ids, lengths, seq_len, .. } = rows;
+        Self { input_ids, token_type_ids, lengths, seq_len, answers }
     }
 }

@@ -70,6 +70,7 @@ impl Synthetic {
             masked_positions: Vec::new(),
             masked_labels: Vec::new(),
             seq_len: SEQ_LEN,
+            sentence_order: None,
         };
         for example in examples {
             let hash = blake3::hash(&example.to_le_bytes());
