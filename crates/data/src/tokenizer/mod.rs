@@ -2,19 +2,26 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `load` | reads `tokenizer.json`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
+//! | `load` | reads `tokenizer.json`, SentencePiece's `spiece.model`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
 //! | `train` | makes a tokenizer from a corpus |
+//! | `template` | the special tokens around a text and between two |
+//! | `encoding` | texts, pairs and words as rows for a model |
 
+mod encoding;
 mod load;
+mod template;
 mod train;
 
+pub use encoding::Encoding;
 pub(crate) use train::train;
 
 use std::path::Path;
 
-use tokenizers::{ModelWrapper, Tokenizer};
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
 
 use crate::error::DataError;
+use encoding::Words;
 
 /// The special tokens a masked language model needs, as their texts or as their ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +57,15 @@ impl<T> SpecialTokens<T> {
 /// A tokenizer together with its special tokens, block template and word boundaries.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
+    /// Everything up to the tokens of one text; what comes after is `post_processor`.
     inner: Tokenizer,
+    post_processor: PostProcessorWrapper,
+    words: Words,
     tokens: SpecialTokens<String>,
     ids: SpecialTokens<u32>,
     prefix: Vec<u32>,
     suffix: Vec<u32>,
+    vocab_size: usize,
     json: String,
 }
 
@@ -68,7 +79,8 @@ impl TextTokenizer {
                 .token_to_id(token)
                 .ok_or_else(|| format!("its {role} token `{token}` is not in the vocabulary"))
         })?;
-        let (prefix, suffix) = template(&inner, ids.mask)?;
+        let processor = template::complete(inner.get_post_processor().cloned(), &tokens, &ids)?;
+        inner.with_post_processor(Some(processor.clone()));
         let mut json = inner.to_string(false).map_err(|error| error.to_string())?;
         // JSON may round a Unigram score once; after that the text and the scores agree, so that a
         // saved tokenizer has the hash of the one it was saved from.
@@ -76,7 +88,13 @@ impl TextTokenizer {
             inner = Tokenizer::from_bytes(&json).map_err(|error| error.to_string())?;
             json = inner.to_string(false).map_err(|error| error.to_string())?;
         }
-        Ok(Self { inner, tokens, ids, prefix, suffix, json })
+        inner.with_post_processor(None::<PostProcessorWrapper>);
+        // An id table with gaps needs an embedding row for the gaps too.
+        let vocab_size = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize + 1;
+        let (prefix, suffix) = template::around_a_text(&inner, &processor, ids.mask, vocab_size)?;
+        let words = Words::new(&inner, &processor);
+        let post_processor = processor;
+        Ok(Self { inner, post_processor, words, tokens, ids, prefix, suffix, vocab_size, json })
     }
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
@@ -100,9 +118,7 @@ impl TextTokenizer {
 
     /// Size of the vocabulary: one more than the largest id.
     pub fn vocab_size(&self) -> usize {
-        // An id table with gaps needs an embedding row for the gaps too.
-        let largest = self.inner.get_vocab(true).into_values().max().unwrap_or(0);
-        largest as usize + 1
+        self.vocab_size
     }
 
     /// Ids of the special tokens.
@@ -138,13 +154,16 @@ impl TextTokenizer {
     ///
     /// [`DataError::Tokenizer`] if the model cannot spell the text and has no unknown token.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, DataError> {
-        let encoding = self.inner.encode_fast(text, add_special_tokens).map_err(|error| {
-            DataError::Tokenizer {
-                origin: "cannot encode text".to_owned(),
-                problem: error.to_string(),
-            }
-        })?;
-        Ok(encoding.get_ids().to_vec())
+        let failed = |error: tokenizers::Error| DataError::Tokenizer {
+            origin: "cannot encode text".to_owned(),
+            problem: error.to_string(),
+        };
+        let tokens = self.inner.encode_fast(text, false).map_err(failed)?;
+        if !add_special_tokens {
+            return Ok(tokens.get_ids().to_vec());
+        }
+        let tokens = self.post_processor.process(tokens, None, true).map_err(failed)?;
+        Ok(tokens.get_ids().to_vec())
     }
 
     /// The text of `ids`.
@@ -228,17 +247,6 @@ impl TextTokenizer {
         }
         table
     }
-}
-
-/// What the tokenizer puts before and after a text, found by encoding a text of one token.
-fn template(tokenizer: &Tokenizer, mask: u32) -> Result<(Vec<u32>, Vec<u32>), String> {
-    let mask_token = tokenizer.id_to_token(mask).ok_or("its mask token has no text")?;
-    let encoding = tokenizer.encode_fast(mask_token, true).map_err(|error| error.to_string())?;
-    let ids = encoding.get_ids();
-    let position = ids.iter().position(|id| *id == mask).ok_or_else(|| {
-        "its mask token is not encoded as itself; it must be an added special token".to_owned()
-    })?;
-    Ok((ids[..position].to_vec(), ids[position + 1..].to_vec()))
 }
 
 #[cfg(test)]
