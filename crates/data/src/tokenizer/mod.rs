@@ -3,12 +3,14 @@
 //! | module | does |
 //! |---|---|
 //! | `load` | reads `tokenizer.json`, SentencePiece's `spiece.model`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
+//! | `sentencepiece` | understands a `spiece.model` |
 //! | `train` | makes a tokenizer from a corpus |
 //! | `template` | the special tokens around a text and between two |
 //! | `encoding` | texts, pairs and words as rows for a model |
 
 mod encoding;
 mod load;
+mod sentencepiece;
 mod template;
 mod train;
 
