@@ -58,10 +58,10 @@ impl TextTokenizer {
         pair: Option<&str>,
         max_length: Option<usize>,
     ) -> Result<Encoding, DataError> {
-        let text = self.characters(text, 0)?;
-        let pair = pair.map(|pair| self.characters(pair, 1)).transpose()?;
+        let text = self.tokens_of(text, 0, OffsetType::Char)?;
+        let pair = pair.map(|pair| self.tokens_of(pair, 1, OffsetType::Char)).transpose()?;
         let strategy = TruncationStrategy::LongestFirst;
-        let encoding = assemble(&self.post_processor, text, pair, max_length, strategy, 0)?;
+        let encoding = assemble(self.post_processor(), text, pair, max_length, strategy, 0)?;
         Ok(Encoding::from(&encoding))
     }
 
@@ -85,9 +85,9 @@ impl TextTokenizer {
         max_length: usize,
         stride: usize,
     ) -> Result<Vec<Encoding>, DataError> {
-        let question = self.characters(question, 0)?;
-        let context = self.characters(context, 1)?;
-        let added = self.post_processor.added_tokens(true);
+        let question = self.tokens_of(question, 0, OffsetType::Char)?;
+        let context = self.tokens_of(context, 1, OffsetType::Char)?;
+        let added = self.post_processor().added_tokens(true);
         let length = added + question.len();
         if length + context.len() > max_length && max_length.saturating_sub(length) <= stride {
             return Err(cannot_encode(format!(
@@ -98,7 +98,7 @@ impl TextTokenizer {
             )));
         }
         let encoding = assemble(
-            &self.post_processor,
+            self.post_processor(),
             question,
             Some(context),
             Some(max_length),
@@ -127,15 +127,8 @@ impl TextTokenizer {
     ) -> Result<Encoding, DataError> {
         let Words { pre_tokenizer, post_processor } = &self.words;
         let word = |(index, word): (usize, &str)| {
-            let mut pieces: PreTokenizedString = self
-                .inner
-                .get_added_vocabulary()
-                .extract_and_normalize(self.inner.get_normalizer(), word);
-            if let Some(pre_tokenizer) = pre_tokenizer {
-                pre_tokenizer.pre_tokenize(&mut pieces)?;
-            }
-            self.inner.get_model().tokenize_in_pretokenized(&mut pieces, None)?;
-            pieces.into_encoding(Some(index as u32), 0, OffsetType::Char)
+            let index = Some(index as u32);
+            self.pieces_of(word, pre_tokenizer.as_ref(), index, 0, OffsetType::Char)
         };
         let text: LibraryEncoding = words
             .iter()
@@ -150,10 +143,34 @@ impl TextTokenizer {
     }
 
     /// The tokens of a text, without special tokens.
-    fn characters(&self, text: &str, type_id: u32) -> Result<LibraryEncoding, DataError> {
-        let mut encoding = self.inner.encode_char_offsets(text, false).map_err(cannot_encode)?;
-        encoding.set_type_ids(vec![type_id; encoding.len()]);
-        Ok(encoding)
+    pub(super) fn tokens_of(
+        &self,
+        text: &str,
+        type_id: u32,
+        offsets: OffsetType,
+    ) -> Result<LibraryEncoding, DataError> {
+        self.pieces_of(text, self.inner.get_pre_tokenizer(), None, type_id, offsets)
+            .map_err(cannot_encode)
+    }
+
+    /// What [`Tokenizer::encode`] does before it comes to special tokens. That cannot be had alone
+    /// there: without special tokens it would still trim offsets, and trimming twice is once too many.
+    fn pieces_of(
+        &self,
+        text: &str,
+        pre_tokenizer: Option<&PreTokenizerWrapper>,
+        word: Option<u32>,
+        type_id: u32,
+        offsets: OffsetType,
+    ) -> tokenizers::Result<LibraryEncoding> {
+        let added = self.inner.get_added_vocabulary();
+        let mut pieces: PreTokenizedString =
+            added.extract_and_normalize(self.inner.get_normalizer(), text);
+        if let Some(pre_tokenizer) = pre_tokenizer {
+            pre_tokenizer.pre_tokenize(&mut pieces)?;
+        }
+        self.inner.get_model().tokenize_in_pretokenized(&mut pieces, None)?;
+        pieces.into_encoding(word, type_id, offsets)
     }
 }
 
@@ -225,6 +242,7 @@ fn expect_prefixes(post_processor: &mut PostProcessorWrapper) {
     }
 }
 
-fn cannot_encode(problem: impl std::fmt::Display) -> DataError {
+/// An error about a text, for `map_err`.
+pub(super) fn cannot_encode(problem: impl std::fmt::Display) -> DataError {
     DataError::Tokenizer { origin: "cannot encode text".to_owned(), problem: problem.to_string() }
 }

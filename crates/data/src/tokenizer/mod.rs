@@ -18,12 +18,13 @@ pub use encoding::Encoding;
 pub(crate) use train::train;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use tokenizers::processors::PostProcessorWrapper;
-use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
+use tokenizers::{ModelWrapper, OffsetType, PostProcessor, Tokenizer};
 
 use crate::error::DataError;
-use encoding::Words;
+use encoding::{Words, cannot_encode};
 
 /// The special tokens a masked language model needs, as their texts or as their ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +60,14 @@ impl<T> SpecialTokens<T> {
 /// A tokenizer together with its special tokens, block template and word boundaries.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
-    /// Everything up to the tokens of one text; what comes after is `post_processor`.
     inner: Tokenizer,
-    post_processor: PostProcessorWrapper,
     words: Words,
     tokens: SpecialTokens<String>,
     ids: SpecialTokens<u32>,
     prefix: Vec<u32>,
     suffix: Vec<u32>,
     vocab_size: usize,
-    json: String,
+    json: OnceLock<String>,
 }
 
 impl TextTokenizer {
@@ -82,21 +81,12 @@ impl TextTokenizer {
                 .ok_or_else(|| format!("its {role} token `{token}` is not in the vocabulary"))
         })?;
         let processor = template::complete(inner.get_post_processor().cloned(), &tokens, &ids)?;
-        inner.with_post_processor(Some(processor.clone()));
-        let mut json = inner.to_string(false).map_err(|error| error.to_string())?;
-        // JSON may round a Unigram score once; after that the text and the scores agree, so that a
-        // saved tokenizer has the hash of the one it was saved from.
-        if matches!(inner.get_model(), ModelWrapper::Unigram(_)) {
-            inner = Tokenizer::from_bytes(&json).map_err(|error| error.to_string())?;
-            json = inner.to_string(false).map_err(|error| error.to_string())?;
-        }
-        inner.with_post_processor(None::<PostProcessorWrapper>);
+        let words = Words::new(&inner, &processor);
+        inner.with_post_processor(Some(processor));
         // An id table with gaps needs an embedding row for the gaps too.
         let vocab_size = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize + 1;
-        let (prefix, suffix) = template::around_a_text(&inner, &processor, ids.mask, vocab_size)?;
-        let words = Words::new(&inner, &processor);
-        let post_processor = processor;
-        Ok(Self { inner, post_processor, words, tokens, ids, prefix, suffix, vocab_size, json })
+        let (prefix, suffix) = template::around_a_text(&inner, ids.mask, vocab_size)?;
+        Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json: OnceLock::new() })
     }
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
@@ -156,16 +146,12 @@ impl TextTokenizer {
     ///
     /// [`DataError::Tokenizer`] if the model cannot spell the text and has no unknown token.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, DataError> {
-        let failed = |error: tokenizers::Error| DataError::Tokenizer {
-            origin: "cannot encode text".to_owned(),
-            problem: error.to_string(),
-        };
-        let tokens = self.inner.encode_fast(text, false).map_err(failed)?;
+        let tokens = self.tokens_of(text, 0, OffsetType::None)?;
         if !add_special_tokens {
             return Ok(tokens.get_ids().to_vec());
         }
-        let tokens = self.post_processor.process(tokens, None, true).map_err(failed)?;
-        Ok(tokens.get_ids().to_vec())
+        let row = self.post_processor().process(tokens, None, true).map_err(cannot_encode)?;
+        Ok(row.get_ids().to_vec())
     }
 
     /// The text of `ids`.
@@ -193,7 +179,7 @@ impl TextTokenizer {
     /// Hash of the whole tokenizer, in hexadecimal: equal for tokenizers that encode alike.
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new_derive_key("nystromformer-data 2026 tokenizer");
-        hasher.update(self.json.as_bytes());
+        hasher.update(self.to_json().as_bytes());
         hasher.update(format!("{:?}", self.tokens).as_bytes());
         hasher.finalize().to_hex().to_string()
     }
@@ -208,9 +194,17 @@ impl TextTokenizer {
             .find(|(_, mine, others)| mine != others)
     }
 
-    /// The content of `tokenizer.json`.
+    /// The content of `tokenizer.json`, whichever files the tokenizer was loaded from.
     pub fn to_json(&self) -> &str {
-        &self.json
+        // Written on demand: a short prediction has no use for it, and it takes its time.
+        self.json.get_or_init(|| {
+            self.inner.to_string(false).expect("each part of a tokenizer has a form in JSON")
+        })
+    }
+
+    /// Puts the special tokens in; [`Self::new`] has seen to it that there is one.
+    fn post_processor(&self) -> &PostProcessorWrapper {
+        self.inner.get_post_processor().expect("a tokenizer is completed when it is made")
     }
 
     /// For each id, whether it is a special token and so never masked.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::sequence::Sequence;
 use tokenizers::processors::template::{TemplateProcessing, TemplateProcessingBuilderError};
-use tokenizers::{PostProcessor, Tokenizer};
+use tokenizers::{EncodeInput, PostProcessor, Tokenizer};
 
 use super::SpecialTokens;
 
@@ -100,14 +100,13 @@ fn check(processor: &PostProcessorWrapper) -> Result<(), String> {
 /// What stands before and after a text, found by encoding a text of one token.
 pub(super) fn around_a_text(
     tokenizer: &Tokenizer,
-    processor: &PostProcessorWrapper,
     mask: u32,
     vocab_size: usize,
 ) -> Result<(Vec<u32>, Vec<u32>), String> {
     let mask_token = tokenizer.id_to_token(mask).ok_or("its mask token has no text")?;
-    let text = tokenizer.encode_fast(mask_token, false).map_err(|error| error.to_string())?;
-    let single = processor.process(text.clone(), None, true).map_err(|error| error.to_string())?;
-    let pair = processor.process(text.clone(), Some(text), true);
+    let encode = |text: EncodeInput| tokenizer.encode_fast(text, true);
+    let single = encode(mask_token.as_str().into()).map_err(|error| error.to_string())?;
+    let pair = encode((mask_token.as_str(), mask_token.as_str()).into());
     let pair = pair.map_err(|error| error.to_string())?;
     if let Some(id) =
         pair.get_ids().iter().chain(single.get_ids()).find(|id| **id as usize >= vocab_size)
