@@ -125,15 +125,16 @@ pub(super) fn around_a_text(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::TokenizerKind;
     use crate::tokenizer::TextTokenizer;
-    use crate::tokenizer::tests::sample_tokenizer;
 
-    /// The sample's tokenizer with another `post_processor` in its JSON, loaded again.
-    fn with_post_processor(kind: TokenizerKind, processor: Value) -> Result<TextTokenizer, String> {
-        let mut json: Value = serde_json::from_str(sample_tokenizer(kind, 500).to_json()).unwrap();
-        json["post_processor"] = processor;
+    /// BERT's tokenizer of one word, with another `post_processor` in its JSON, loaded again.
+    fn with_post_processor(processor: Value) -> Result<TextTokenizer, String> {
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vocab.txt");
+        std::fs::write(&path, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nparis").unwrap();
+        let bert = TextTokenizer::load(&path, true).unwrap();
+        let mut json: Value = serde_json::from_str(bert.to_json()).unwrap();
+        json["post_processor"] = processor;
         let path = folder.path().join("tokenizer.json");
         std::fs::write(&path, json.to_string()).unwrap();
         TextTokenizer::load(&path, true).map_err(|error| error.to_string())
@@ -165,29 +166,27 @@ mod tests {
         for (processor, closing) in
             [(Value::Null, &[3][..]), (bytes, &[3]), (bare, &[3]), (half, &[])]
         {
-            let tokenizer = with_post_processor(TokenizerKind::Bpe, processor).unwrap();
+            let tokenizer = with_post_processor(processor).unwrap();
             assert_eq!((tokenizer.prefix(), tokenizer.suffix()), (&[2][..], closing));
             let pair = tokenizer.encode_text("paris", Some("paris"), None).unwrap();
-            let text = tokenizer.encode("paris", false).unwrap();
-            let expected = [&[2][..], &text, &[3], &text, &[3]].concat();
-            assert_eq!(pair.input_ids, expected);
-            let (first, second) = (text.len() + 2, text.len() + 1);
-            assert_eq!(pair.token_type_ids, [vec![0; first], vec![1; second]].concat());
+            assert_eq!(pair.input_ids, [2, 5, 3, 5, 3]);
+            assert_eq!(pair.token_type_ids, [0, 0, 0, 1, 1]);
         }
     }
 
     #[test]
     fn templates_that_cannot_be_filled_in_are_refused() {
+        let single = [token("[CLS]"), part("A", 0)];
         let pair = [part("A", 0), part("B", 1)];
-        let refused =
-            |processor| with_post_processor(TokenizerKind::WordPiece, processor).unwrap_err();
+        let refused = |processor| with_post_processor(processor).unwrap_err();
         let message = refused(template(&[part("B", 0)], &pair, 2));
         assert!(message.contains("`$B`"), "{message}");
         let message = refused(template(&[token("[SEP]"), part("A", 0)], &pair, 2));
         assert!(message.contains("no id for its special token `[SEP]`"), "{message}");
         let message = refused(template(&[part("A", 0)], &pair[..1], 2));
         assert!(message.contains("each text once"), "{message}");
-        let message = refused(template(&[token("[CLS]"), part("A", 0)], &pair, 123_456));
+        let opened = [&single[..], &pair[1..]].concat();
+        let message = refused(template(&single, &opened, 123_456));
         assert!(message.contains("`123456`"), "{message}");
     }
 }
