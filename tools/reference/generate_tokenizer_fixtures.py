@@ -154,14 +154,15 @@ def cases(tokenizer: Any, word_tokenizer: Any) -> dict[str, list[dict[str, Any]]
     ]:  # fmt: skip
         for max_length in (None, 4, 12, 13, 30):
             options = {} if max_length is None else {"truncation": True, "max_length": max_length}
-            row = rows(tokenizer(text, pair, **options))
+            # A batch of one: called with one text, transformers takes an empty pair for none.
+            row = rows(tokenizer([text], None if pair is None else [pair], **options))
             texts.append({"text": text, "pair": pair, "max_length": max_length, "rows": row})
     windows = []
     for question, context in [(second, third), (second, odd), (first, third), (second, "")]:
         for max_length, stride in [(40, 12), (45, 0), (300, 128)]:
             encoded = tokenizer(
-                question,
-                context,
+                [question],
+                [context],
                 truncation="only_second",
                 max_length=max_length,
                 stride=stride,
@@ -198,15 +199,14 @@ def main() -> None:
     albert = AlbertTokenizer(str(FIXTURES / "albert/spiece.model"))
     lines = [*sentences(40), *random_lines(160)]
     lines += ["", "  ", " x ", "a\tb", "(x)y", "9,9 and 1,000", "``x''", "[MASK]well-known[MASK]"]
-    ids = [albert.encode(line, add_special_tokens=False) for line in lines]
     pairs = [[*lines[:2]], [lines[5], ""], ["", ""]]
+    encoded = albert(pairs)
     expected = {
         "libraries": LIBRARIES,
-        "lines": [[line, row] for line, row in zip(lines, ids)],
+        "lines": [[line, albert.encode(line, add_special_tokens=False)] for line in lines],
         "pairs": [
-            {"texts": pair, "input_ids": row["input_ids"], "token_type_ids": row["token_type_ids"]}
-            for pair in pairs
-            for row in [albert(*pair)]
+            {"texts": pair, "input_ids": ids, "token_type_ids": types}
+            for pair, ids, types in zip(pairs, encoded["input_ids"], encoded["token_type_ids"])
         ],
     }
     save_json(FIXTURES / "albert/ids.json", expected)
