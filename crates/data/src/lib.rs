@@ -82,4 +82,4 @@ pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
 pub use progress::{Progress, ProgressReport, Stage};
 pub use split::Split;
-pub use tokenizer::{SpecialTokens, TextTokenizer};
+pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};
