@@ -109,7 +109,7 @@ fn values_without_effect_are_accepted() {
         ("tie_word_embeddings", json!(true)),
         ("eos_token_id", json!(3)),
         ("position_embedding_type", json!("absolute")),
-        ("id2label", json!({ "0": "LABEL_0" })),
+        ("id2label", json!({ "0": "LABEL_0", "1": "LABEL_1" })),
         ("chunk_size_feed_forward", json!(0)),
         ("tokenizer_class", json!("AlbertTokenizer")),
     ] {
