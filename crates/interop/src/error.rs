@@ -7,6 +7,9 @@ use nystromformer::{Architecture, ModelError};
 /// Names listed in full before a message says "and n more".
 const LISTED: usize = 8;
 
+/// Characters of a file's own text that a message repeats.
+const REPEATED: usize = 400;
+
 /// Errors of reading and writing model folders. Every one names the path, what was found there and what to
 /// do about it.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +50,7 @@ pub enum InteropError {
         path: PathBuf,
     },
     /// Occurs when a file is not what its name says: cut short, altered, or of another format.
-    #[error("`{}` is damaged: {reason}; get the file again from where it came", path.display())]
+    #[error("`{}` is damaged: {}; get the file again from where it came", path.display(), brief(reason, REPEATED))]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -55,7 +58,7 @@ pub enum InteropError {
         reason: String,
     },
     /// Occurs when a file is sound, as far as was looked, but holds what this library does not read.
-    #[error("`{}`: {reason}", path.display())]
+    #[error("`{}`: {}", path.display(), brief(reason, REPEATED))]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -63,7 +66,13 @@ pub enum InteropError {
         reason: String,
     },
     /// Occurs when a key of `config.json` has a value that this library has no model for.
-    #[error("`{}`: {key} = `{value}`: {reason}", path.display())]
+    #[error(
+        "`{}`: {} = `{}`: {}",
+        path.display(),
+        brief(key, REPEATED),
+        brief(value, REPEATED),
+        brief(reason, REPEATED)
+    )]
     Config {
         /// The `config.json`.
         path: PathBuf,
@@ -138,6 +147,24 @@ pub enum InteropError {
     },
 }
 
+/// Text that may come from a file, for a message: cut to `characters`, control characters escaped. A terminal
+/// that shows the message would obey them.
+pub(crate) fn brief(text: &str, characters: usize) -> String {
+    let mut brief = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == characters {
+            brief.push('…');
+            break;
+        }
+        if character.is_control() {
+            brief.extend(character.escape_default());
+        } else {
+            brief.push(character);
+        }
+    }
+    brief
+}
+
 /// Parameters that one side has and the other has not, or not in the same shape.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyMismatch {
@@ -201,6 +228,20 @@ impl fmt::Display for KeyMismatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_of_a_file_is_cut_and_escaped() {
+        assert_eq!(brief("a \"weight\"", 80), "a \"weight\"");
+        assert_eq!(brief("\u{1b}[31m", 80), "\\u{1b}[31m");
+        assert_eq!(brief(&"é".repeat(500), 80).chars().count(), 81);
+        let error = InteropError::Config {
+            path: "config.json".into(),
+            key: "k".repeat(9000),
+            value: "v".repeat(9000),
+            reason: "r".repeat(9000),
+        };
+        assert!(error.to_string().chars().count() < 1300);
+    }
 
     #[test]
     fn long_lists_are_cut() {

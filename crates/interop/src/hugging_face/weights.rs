@@ -28,6 +28,9 @@ const CANDIDATES: [&str; 4] = [
 /// Largest JSON file read. The largest index in use has under a megabyte.
 const MAX_JSON_BYTES: u64 = 64 << 20;
 
+/// Longest name of a file that file systems have.
+const MAX_FILE_NAME_BYTES: usize = 255;
+
 /// The tensors of one model, unread.
 pub(crate) struct WeightFiles {
     /// What messages name: the weight file, or the index of several.
@@ -98,7 +101,12 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, InteropError> {
         // A name with a folder in it could point anywhere on the machine.
         let name = shard.as_str().filter(|name| {
             let mut components = Path::new(name).components();
-            matches!((components.next(), components.next()), (Some(Component::Normal(_)), None))
+            name.len() <= MAX_FILE_NAME_BYTES
+                && !name.chars().any(char::is_control)
+                && matches!(
+                    (components.next(), components.next()),
+                    (Some(Component::Normal(_)), None)
+                )
         });
         names.insert(name.ok_or_else(|| {
             damaged(format!("the shard of `{parameter}` is `{shard}`, not a file name"))

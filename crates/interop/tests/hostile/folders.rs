@@ -110,6 +110,7 @@ fn values_without_effect_are_accepted() {
         ("eos_token_id", json!(3)),
         ("position_embedding_type", json!("absolute")),
         ("label2id", json!({ "LABEL_0": 0 })),
+        ("id2label", json!({ "0": "LABEL_0", "1": "LABEL_1" })),
         ("chunk_size_feed_forward", json!(0)),
         ("tokenizer_class", json!("AlbertTokenizer")),
     ] {
