@@ -57,3 +57,4 @@ pub use hugging_face::{
     ExportOptions, Exported, LoadReport, SpecialToken, StorageType, export_model, load, load_model,
     load_weights, read_architecture, read_config, save, write_config, write_tokenizer,
 };
+pub use model_card::TrainingFacts;
