@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
-use nystromformer_interop::{ExportOptions, export_model};
-use nystromformer_learner::trainer::{model_folder, trained_seq_len};
+use clap::{Parser, ValueEnum};
+use nystromformer_interop::{ExportOptions, StorageType, export_model};
+use nystromformer_learner::trainer::{model_folder, trained_facts, trained_seq_len};
 
 use crate::output;
 
@@ -22,6 +22,19 @@ pub struct Args {
     /// fixed. Default: the length that the model was trained on, or else the longest that it has positions for.
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
+    /// How the weights are stored.
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: Dtype,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Dtype {
+    /// 32 bits: every bit of the weights.
+    F32,
+    /// 16 bits, for numbers up to 65504.
+    F16,
+    /// 16 bits, as large as f32's and less exact.
+    Bf16,
 }
 
 /// Runs the command.
@@ -31,7 +44,13 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let source = model_folder(&args.model)?;
     let seq_len = args.seq_len.or_else(|| trained_seq_len(&source));
-    let options = ExportOptions { seq_len, ..ExportOptions::default() };
+    let storage = match args.dtype {
+        Dtype::F32 => StorageType::F32,
+        Dtype::F16 => StorageType::F16,
+        Dtype::Bf16 => StorageType::Bf16,
+    };
+    let training = trained_facts(&source);
+    let options = ExportOptions { seq_len, storage, training, ..ExportOptions::default() };
     for note in export_model(&source, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));
     }
