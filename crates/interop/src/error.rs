@@ -129,6 +129,15 @@ pub enum InteropError {
         /// The parameter.
         tied_to: String,
     },
+    /// Occurs when a model is to be written for the authors' code, which has none like it.
+    #[error(
+        "the authors' code has no such model ({reason}): it has masked language models with `hidden_act` gelu_new or \
+         gelu, and pretraining models with gelu; export for transformers instead"
+    )]
+    NoAuthorsForm {
+        /// What it has not.
+        reason: String,
+    },
     /// Occurs when a weight is too large for the numbers it is to be stored in.
     #[error(
         "`{key}` holds `{value}`, which {storage} cannot hold: store the weights as bf16 or f32"

@@ -2,8 +2,9 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use nystromformer_interop::{ExportOptions, StorageType, export_model};
+use nystromformer_interop::{ExportOptions, StorageType, export_for_authors, export_model};
 use nystromformer_learner::trainer::{model_folder, trained_facts, trained_seq_len};
 
 use crate::output;
@@ -25,9 +26,20 @@ pub struct Args {
     /// How the weights are stored.
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Dtype,
+    /// Whose form the folder has.
+    #[arg(long, value_enum, default_value = "hf")]
+    format: Format,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Hugging Face's, for transformers.
+    Hf,
+    /// That of the authors' repository: `cp-0000.model` under its names, and its `config.json`.
+    Original,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Dtype {
     /// 32 bits: every bit of the weights.
     F32,
@@ -42,6 +54,11 @@ enum Dtype {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.format == Format::Original && args.dtype != Dtype::F32 {
+        bail!(
+            "`--dtype` with `--format original`: the authors' scripts read 32-bit weights; leave one out"
+        );
+    }
     let source = model_folder(&args.model)?;
     let seq_len = args.seq_len.or_else(|| trained_seq_len(&source));
     let storage = match args.dtype {
@@ -51,7 +68,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let training = trained_facts(&source);
     let options = ExportOptions { seq_len, storage, training, ..ExportOptions::default() };
-    for note in export_model(&source, &args.output, &options)?.notes {
+    let exported = match args.format {
+        Format::Hf => export_model(&source, &args.output, &options)?,
+        Format::Original => export_for_authors(&source, &args.output)?,
+    };
+    for note in exported.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("exported `{}` to `{}`", source.display(), args.output.display()));
