@@ -127,6 +127,17 @@ impl Experiment {
         if let Err(error) = self.model.validate_seq_len(self.data.seq_len) {
             problems.push(("data.seq_len".to_owned(), error.to_string()));
         }
+        if self.architecture() == Architecture::PreTraining {
+            for (key, count, of) in [
+                ("model.type_vocab_size", self.model.type_vocab_size, "the two segments of a pair"),
+                ("model.id2label", self.model.num_labels(), "in order and swapped"),
+            ] {
+                if count < 2 {
+                    let problem = format!("`{count}`: `data.objective = \"mlm_sop\"` needs two, for {of}");
+                    problems.push((key.to_owned(), problem));
+                }
+            }
+        }
         problems.extend(self.optimizer.problems());
         problems.extend(self.schedule.problems());
         problems.extend(self.trainer.problems());
@@ -217,6 +228,17 @@ mod tests {
         ] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn sentence_order_needs_two_token_types() {
+        let text = "[model]\ntype_vocab_size = 1\n[data]\nobjective = \"mlm_sop\"\n";
+        let message = load(text, &[]).unwrap_err().to_string();
+        assert!(message.contains("tiny.toml:2: `model.type_vocab_size`: `1`: "), "{message}");
+        assert_eq!(
+            load(text, &["model.type_vocab_size=2"]).unwrap().experiment.architecture(),
+            Architecture::PreTraining
+        );
     }
 
     #[test]
