@@ -54,8 +54,8 @@ pub struct Experiment {
     /// Default: none.
     #[serde(rename = "model.init_from", skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// `[model]`: the model's sizes, in Hugging Face's words. `vocab_size` and the ids of special
-    /// tokens come from the tokenizer where the file does not state them.
+    /// `[model]`: the model's sizes, in Hugging Face's words. What the file does not state is that of the
+    /// model in `init_from`; without one, `vocab_size` and the ids of special tokens come from the tokenizer.
     pub model: NystromformerConfig,
     /// `[tokenizer]`: which tokenizer, or how to train one.
     pub tokenizer: TokenizerConfig,
@@ -133,7 +133,8 @@ impl Experiment {
                 ("model.id2label", self.model.num_labels(), "in order and swapped"),
             ] {
                 if count < 2 {
-                    let problem = format!("`{count}`: `data.objective = \"mlm_sop\"` needs two, for {of}");
+                    let problem =
+                        format!("`{count}`: `data.objective = \"mlm_sop\"` needs two, for {of}");
                     problems.push((key.to_owned(), problem));
                 }
             }
