@@ -105,6 +105,14 @@ def load_tokenizer(folder: Path, vocab_size: int, fills_masks: bool) -> dict[str
         raise CheckError(f"token id `{highest}` has no embedding: vocab_size is `{vocab_size}`")
     if tokenizer.pad_token_id is None or (fills_masks and tokenizer.mask_token_id is None):
         raise CheckError("the tokenizer lacks a mask or a padding token")
+    # transformers 5 knows the inputs of a tokenizer only by what its configuration names.
+    segments = tokenizer.backend_tokenizer.encode("a", "b").type_ids
+    if max(segments) > 0 and "token_type_ids" not in tokenizer("a", "b"):
+        raise CheckError(
+            f"under transformers {transformers.__version__} the tokenizer drops the token types of "
+            "its `tokenizer.json`: list `token_type_ids` under `model_input_names` in "
+            "`tokenizer_config.json`"
+        )
     return {
         "tokenizer": type(tokenizer).__name__,
         "tokenizer_size": len(tokenizer),

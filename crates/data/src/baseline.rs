@@ -1,8 +1,8 @@
 //! The score of a model that knows only how often each token occurs.
 
 use crate::batch::MaskedLmBatcher;
-use crate::blocks::BlockDataset;
 use crate::error::DataError;
+use crate::examples::Examples;
 use crate::order::Visit;
 use crate::split::Split;
 use crate::tokenizer::TextTokenizer;
@@ -18,10 +18,10 @@ pub struct UnigramBaseline {
     pub num_masked: usize,
 }
 
-/// Measures the unigram baseline on the first `num_examples` validation blocks, with the very masks
-/// that an evaluation of these blocks uses.
+/// Measures the unigram baseline on the first `num_examples` validation examples, with the very
+/// masks that an evaluation of these examples uses.
 ///
-/// The prediction is the frequency of each token in the training blocks, special tokens left out,
+/// The prediction is the frequency of each token in the training examples, special tokens left out,
 /// with one added to every count so that unseen tokens stay possible.
 ///
 /// # Errors
@@ -30,14 +30,14 @@ pub struct UnigramBaseline {
 pub fn unigram_baseline(
     tokenizer: &TextTokenizer,
     batcher: &MaskedLmBatcher,
-    train: &BlockDataset,
-    validation: &BlockDataset,
+    train: &Examples,
+    validation: &Examples,
     num_examples: usize,
 ) -> Result<UnigramBaseline, DataError> {
     let mut counts = vec![1u64; tokenizer.vocab_size()];
     let special = tokenizer.special_table();
     for index in 0..train.len() {
-        for id in train.block(index).input_ids {
+        for id in train.tokens(index) {
             counts[id as usize] += u64::from(!special[id as usize]);
         }
     }

@@ -2,11 +2,12 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::blocks::BlockDataset;
 use crate::config::DataConfig;
 use crate::error::DataError;
+use crate::examples::Examples;
 use crate::masking::Masking;
 use crate::order::Visit;
+use crate::passages::PairRow;
 use crate::random::{Purpose, generator};
 use crate::split::Split;
 use crate::tokenizer::TextTokenizer;
@@ -26,6 +27,17 @@ pub struct MaskedLmBatch {
     pub num_tokens: usize,
     /// Tokens to predict. May be 0; the two `masked_` tensors are then empty.
     pub num_masked: usize,
+    /// What the objective `mlm_sop` has besides.
+    pub sentence_order: Option<SentenceOrderBatch>,
+}
+
+/// The second task of the objective `mlm_sop`, on a device.
+#[derive(Debug, Clone)]
+pub struct SentenceOrderBatch {
+    /// 0 up to the first `[SEP]`, 1 from there to the second, 0 for padding: `[batch, seq_len]`.
+    pub token_type_ids: Tensor<2, Int>,
+    /// 0 for passages in order, 1 for swapped ones: `[batch]`.
+    pub order_labels: Tensor<1, Int>,
 }
 
 /// A batch in main memory, as [`MaskedLmBatcher::rows`] makes it; can be built on another thread.
@@ -41,6 +53,17 @@ pub struct MaskedRows {
     pub masked_labels: Vec<i32>,
     /// Length of a row.
     pub seq_len: usize,
+    /// What the objective `mlm_sop` has besides.
+    pub sentence_order: Option<SentenceOrderRows>,
+}
+
+/// The second task of the objective `mlm_sop`, in main memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SentenceOrderRows {
+    /// 0 up to the first `[SEP]`, 1 from there to the second, 0 for padding; row after row.
+    pub token_type_ids: Vec<i32>,
+    /// For each row, 0 if its passages are in order and 1 if they are swapped.
+    pub order_labels: Vec<i32>,
 }
 
 impl MaskedRows {
@@ -49,32 +72,39 @@ impl MaskedRows {
         let shape = [self.lengths.len(), self.seq_len];
         let num_tokens = self.lengths.iter().sum();
         let num_masked = self.masked_positions.len();
+        let matrix = |values: Vec<i32>| Tensor::from_data(TensorData::new(values, shape), device);
+        let vector = |values: Vec<i32>| {
+            let length = values.len();
+            Tensor::from_data(TensorData::new(values, [length]), device)
+        };
         let full = self.lengths.iter().all(|length| *length == self.seq_len);
         let attention_mask = (!full).then(|| {
             let rows = self.lengths.iter();
-            let mask: Vec<i32> = rows
+            let mask = rows
                 .flat_map(|length| (0..self.seq_len).map(move |column| i32::from(column < *length)))
                 .collect();
-            Tensor::from_data(TensorData::new(mask, shape), device)
+            matrix(mask)
         });
-        let vector =
-            |values: Vec<i32>| Tensor::from_data(TensorData::new(values, [num_masked]), device);
         MaskedLmBatch {
-            input_ids: Tensor::from_data(TensorData::new(self.input_ids, shape), device),
+            input_ids: matrix(self.input_ids),
             attention_mask,
             masked_positions: vector(self.masked_positions),
             masked_labels: vector(self.masked_labels),
             num_tokens,
             num_masked,
+            sentence_order: self.sentence_order.map(|rows| SentenceOrderBatch {
+                token_type_ids: matrix(rows.token_type_ids),
+                order_labels: vector(rows.order_labels),
+            }),
         }
     }
 }
 
-/// Turns blocks into masked batches.
+/// Turns blocks, or passages, into masked batches.
 ///
 /// A row is a pure function of `(seed, split, epoch, example)`: whatever batch, thread or run asks
-/// for it, the same tokens are masked. Validation masks are the same in every epoch, so that
-/// evaluations can be compared.
+/// for it, the same tokens are masked and the same passage is split and swapped in the same way.
+/// Validation rows are the same in every epoch, so that evaluations can be compared.
 #[derive(Debug, Clone)]
 pub struct MaskedLmBatcher {
     masking: Masking,
@@ -83,13 +113,9 @@ pub struct MaskedLmBatcher {
 }
 
 impl MaskedLmBatcher {
-    /// A batcher with the masking options of `config`.
+    /// A batcher with the objective and masking options of `config`.
     pub fn new(tokenizer: &TextTokenizer, config: &DataConfig, seed: u64) -> Self {
-        Self {
-            masking: Masking::new(tokenizer, config.mlm_probability, config.whole_word_masking),
-            pad: tokenizer.special_ids().pad,
-            seed,
-        }
+        Self { masking: Masking::new(tokenizer, config), pad: tokenizer.special_ids().pad, seed }
     }
 
     /// The batch of `visits`, which may belong to different epochs, as
@@ -100,7 +126,7 @@ impl MaskedLmBatcher {
     /// As [`rows`](Self::rows).
     pub fn visits(
         &self,
-        dataset: &BlockDataset,
+        dataset: &Examples,
         split: Split,
         visits: &[Visit],
         device: &Device,
@@ -116,10 +142,10 @@ impl MaskedLmBatcher {
     ///
     /// # Panics
     ///
-    /// If a visit's index is not below the number of blocks.
+    /// If a visit's index is not below the number of examples.
     pub fn rows(
         &self,
-        dataset: &BlockDataset,
+        dataset: &Examples,
         split: Split,
         visits: &[Visit],
     ) -> Result<MaskedRows, DataError> {
@@ -140,15 +166,25 @@ impl MaskedLmBatcher {
             masked_positions: Vec::new(),
             masked_labels: Vec::new(),
             seq_len,
+            sentence_order: matches!(dataset, Examples::Passages(_)).then(Default::default),
         };
         for visit in visits {
-            let start = rows.input_ids.len();
-            let mut input_ids = dataset.block(visit.index).input_ids;
-            let (purpose, epoch) = match split {
-                Split::Train => (Purpose::TrainMask, visit.epoch),
-                Split::Validation => (Purpose::ValidationMask, 0),
+            let index = visit.index as u64;
+            let (pair, mask, epoch) = match split {
+                Split::Train => (Purpose::TrainPair, Purpose::TrainMask, visit.epoch),
+                Split::Validation => (Purpose::ValidationPair, Purpose::ValidationMask, 0),
             };
-            let mut random = generator(self.seed, purpose, epoch, visit.index as u64);
+            let mut input_ids = match dataset {
+                Examples::Blocks(blocks) => blocks.block(visit.index).input_ids,
+                Examples::Passages(passages) => {
+                    let mut random = generator(self.seed, pair, epoch, index);
+                    let row = passages.row(visit.index, &mut random);
+                    rows.sentence_order.get_or_insert_default().push(&row, seq_len);
+                    row.input_ids
+                }
+            };
+            let start = rows.input_ids.len();
+            let mut random = generator(self.seed, mask, epoch, index);
             for token in self.masking.apply(&mut input_ids, &mut random) {
                 rows.masked_positions.push((start + token.position) as i32);
                 rows.masked_labels.push(token.label as i32);
@@ -158,5 +194,15 @@ impl MaskedLmBatcher {
             rows.input_ids.resize(start + seq_len, self.pad as i32);
         }
         Ok(rows)
+    }
+}
+
+impl SentenceOrderRows {
+    fn push(&mut self, row: &PairRow, seq_len: usize) {
+        let start = self.token_type_ids.len();
+        self.token_type_ids.resize(start + row.second_start, 0);
+        self.token_type_ids.resize(start + row.input_ids.len(), 1);
+        self.token_type_ids.resize(start + seq_len, 0);
+        self.order_labels.push(i32::from(row.swapped));
     }
 }

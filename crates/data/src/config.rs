@@ -23,6 +23,28 @@ pub enum DocumentUnit {
     Line,
 }
 
+/// What a model learns from the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// To predict masked tokens of full blocks.
+    #[default]
+    Mlm,
+    /// To predict masked tokens of pairs of passages, and whether a pair is in its order: BERT's and
+    /// ALBERT's form, and that of the authors' second pipeline.
+    MlmSop,
+}
+
+impl Objective {
+    /// The value of `data.objective` that names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mlm => "mlm",
+            Self::MlmSop => "mlm_sop",
+        }
+    }
+}
+
 /// The `[data]` table: which text, and how it becomes training examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,18 +64,28 @@ pub struct DataConfig {
     /// What a document is in `.txt` files; a JSONL line or Parquet row is always one. The validation
     /// split is made of whole documents. Default: `"file"`.
     pub document: DocumentUnit,
+    /// `"mlm"` for blocks with masks, `"mlm_sop"` for pairs of passages with masks and the question
+    /// whether they are in order. Default: `"mlm"`.
+    pub objective: Objective,
     /// Tokens in a block, special tokens included. Default: 128; at least 8.
     pub seq_len: usize,
     /// Share of the documents held out for validation; at least one is, and at least one is not.
     /// Default: 0.01; in `[0, 1)`.
     pub validation_fraction: f64,
     /// Whether a block may run on into the next document, after a separator token. If not, the last
-    /// block of each document is padded. Default: true.
+    /// block of each document is padded. For `mlm_sop`: whether neighbouring documents join to one
+    /// before passages are cut; the original does so above 512 tokens only. Default: true.
     pub cross_documents: bool,
-    /// Chance that a token (or word) is chosen for prediction. Default: 0.15; in `(0, 1]`.
+    /// Chance that a token (or word) is chosen for prediction; for `mlm_sop` the share of a row's
+    /// tokens that is chosen, rounded down. Default: 0.15; in `(0, 1]`.
     pub mlm_probability: f64,
-    /// Choose whole words instead of single tokens. Default: false.
+    /// Choose whole words instead of single tokens; not for `mlm_sop`. Default: false.
     pub whole_word_masking: bool,
+    /// `mlm_sop`: most tokens chosen in a row; 0 for no limit. Default: 80.
+    pub max_predictions: usize,
+    /// `mlm_sop`: chance that a passage is cut at a random length instead of at the longest that
+    /// fits. Default: 0.1; in `[0, 1]`.
+    pub short_seq_prob: f64,
     /// Visit the training examples in a new random order each epoch. Default: true.
     pub shuffle: bool,
     /// Longest JSONL line or Parquet text that is accepted, in bytes; it bounds memory.
@@ -71,11 +103,14 @@ impl Default for DataConfig {
             sample_if_missing: false,
             text_field: "text".to_owned(),
             document: DocumentUnit::File,
+            objective: Objective::Mlm,
             seq_len: 128,
             validation_fraction: 0.01,
             cross_documents: true,
             mlm_probability: 0.15,
             whole_word_masking: false,
+            max_predictions: 80,
+            short_seq_prob: 0.1,
             shuffle: true,
             max_line_bytes: 64 << 20,
             cache_dir: PathBuf::from("datasets/.cache"),
@@ -133,6 +168,21 @@ impl DataConfig {
                 "data.mlm_probability",
                 self.mlm_probability,
                 "must be above 0 and at most 1; BERT uses 0.15",
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.short_seq_prob) {
+            problems.push(DataError::config(
+                "data.short_seq_prob",
+                self.short_seq_prob,
+                "must be at least 0 and at most 1; BERT uses 0.1",
+            ));
+        }
+        if self.whole_word_masking && self.objective == Objective::MlmSop {
+            problems.push(DataError::config(
+                "data.whole_word_masking",
+                true,
+                "goes with `data.objective = \"mlm\"` only: `mlm_sop` chooses an exact number of single \
+                 tokens; set it to false",
             ));
         }
         if self.max_line_bytes == 0 {
@@ -231,6 +281,33 @@ mod tests {
         assert_eq!(problems.len(), 2);
         assert_eq!(config.validate().unwrap_err().to_string(), problems[0]);
         assert!(DataConfig::default().validate().is_ok());
+    }
+
+    #[test]
+    fn the_keys_of_sentence_order_are_checked() {
+        let config = DataConfig {
+            objective: Objective::MlmSop,
+            short_seq_prob: 1.5,
+            whole_word_masking: true,
+            ..DataConfig::default()
+        };
+        let problems: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
+        assert!(problems[0].starts_with("`data.short_seq_prob` is `1.5`"), "{problems:?}");
+        assert!(problems[1].starts_with("`data.whole_word_masking` is `true`"), "{problems:?}");
+        assert_eq!(problems.len(), 2);
+        let masked_lm = DataConfig { objective: Objective::Mlm, short_seq_prob: 0.0, ..config };
+        assert!(masked_lm.validate().is_ok());
+    }
+
+    #[test]
+    fn a_config_from_before_there_were_objectives_still_means_the_same() {
+        let config: DataConfig = serde_json::from_str(r#"{"seq_len": 128}"#).unwrap();
+        assert_eq!(config, DataConfig::default());
+        for objective in [Objective::Mlm, Objective::MlmSop] {
+            let written = serde_json::to_string(&objective).unwrap();
+            assert_eq!(written, format!("\"{}\"", objective.name()));
+            assert_eq!(serde_json::from_str::<Objective>(&written).unwrap(), objective);
+        }
     }
 
     #[test]

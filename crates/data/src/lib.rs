@@ -1,7 +1,7 @@
 //! Text in, masked-language-model batches out.
 //!
 //! This crate reads a corpus, loads or trains a tokenizer, keeps the tokens in a memory-mapped
-//! cache, cuts them into blocks and masks them. It knows nothing of models or training: a trainer
+//! cache, cuts them into blocks (or pairs of passages) and masks them. It knows nothing of models or training: a trainer
 //! asks it for the batch of a step and gets the same batch at any time, on any number of threads
 //! and in any run, for all randomness is a function of the seed and the example.
 //!
@@ -38,7 +38,10 @@
 //! | `cache` | the corpus as memory-mapped tokens |
 //! | [`durable`] | files that survive a crash whole or not at all |
 //! | `split` | which documents train, which validate |
-//! | `blocks` | tokens cut into examples |
+//! | `examples` | the examples of a split, of either objective |
+//! | `blocks` | those of `mlm`: tokens cut into blocks |
+//! | `passages` | those of `mlm_sop`: documents cut into passages |
+//! | `sentence_order` | the rules of passages and of their pairs |
 //! | `order` | which examples a step visits |
 //! | `masking`, `batch` | examples masked and moved to a device |
 //! | `baseline` | what a model must beat |
@@ -52,22 +55,31 @@ mod config;
 mod corpus;
 pub mod durable;
 mod error;
+mod examples;
 mod masking;
 mod order;
+mod passages;
 mod prepare;
 mod progress;
 mod random;
 pub mod sample;
+mod sentence_order;
 mod split;
 mod tokenizer;
 
 pub use baseline::{UnigramBaseline, unigram_baseline};
-pub use batch::{MaskedLmBatch, MaskedLmBatcher, MaskedRows};
+pub use batch::{
+    MaskedLmBatch, MaskedLmBatcher, MaskedRows, SentenceOrderBatch, SentenceOrderRows,
+};
 pub use blocks::{Block, BlockDataset};
-pub use config::{DataConfig, DocumentUnit, SAMPLE_CORPUS, TokenizerConfig, TokenizerKind};
+pub use config::{
+    DataConfig, DocumentUnit, Objective, SAMPLE_CORPUS, TokenizerConfig, TokenizerKind,
+};
 pub use error::{DataError, ErrorKind};
+pub use examples::Examples;
 pub use order::{ExampleOrder, Visit};
+pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
 pub use progress::{Progress, ProgressReport, Stage};
 pub use split::Split;
-pub use tokenizer::{SpecialTokens, TextTokenizer};
+pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};

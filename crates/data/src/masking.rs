@@ -1,13 +1,21 @@
 //! Chooses the tokens to predict and hides them, as BERT does (Devlin et al. 2019, §3.1).
 //!
-//! Each token that is not special is chosen with `mlm_probability`. A chosen token becomes the mask
-//! token in 80 % of cases, a random token of the whole vocabulary in 10 %, and stays in 10 %. With
+//! For `mlm` each token that is not special is chosen with `mlm_probability`. A chosen token becomes the
+//! mask token in 80 % of cases, a random token of the whole vocabulary in 10 %, and stays in 10 %. With
 //! whole-word masking the choice falls on words and then takes all their tokens, each hidden by
 //! itself by the same rule. As in Hugging Face's collator a short example may end up with no chosen
 //! token.
+//!
+//! For `mlm_sop` an exact number of tokens is chosen, all equally likely, as in the original: the share
+//! `mlm_probability` of those that are not special, rounded down, but at most `max_predictions`. They are
+//! hidden in the same way, except that the random token is never that of id 0, the padding token of the
+//! original's vocabulary. A row of six tokens of text or less has none to predict.
+//!
+//! Unknown tokens count as special throughout. The original chooses them like any others.
 
-use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
 
+use crate::config::{DataConfig, Objective};
 use crate::random::{below, unit};
 use crate::tokenizer::TextTokenizer;
 
@@ -24,8 +32,22 @@ pub(crate) struct Masking {
     vocab_size: u32,
     /// For each id, whether it is never chosen.
     special: Vec<bool>,
-    /// For each id, whether it belongs to the word of the token before it; empty for single tokens.
-    continues_word: Vec<bool>,
+    choice: Choice,
+}
+
+/// How tokens are chosen.
+#[derive(Debug, Clone)]
+enum Choice {
+    /// Each token or word by itself.
+    Chance {
+        /// For each id, whether it belongs to the word of the token before it; empty for single tokens.
+        continues_word: Vec<bool>,
+    },
+    /// A share of all tokens.
+    Count {
+        /// The most that are chosen.
+        most: usize,
+    },
 }
 
 /// A token to predict: its place in the row and what it was.
@@ -36,18 +58,39 @@ pub(crate) struct MaskedToken {
 }
 
 impl Masking {
-    pub(crate) fn new(tokenizer: &TextTokenizer, probability: f64, whole_words: bool) -> Self {
+    pub(crate) fn new(tokenizer: &TextTokenizer, config: &DataConfig) -> Self {
+        let choice = match config.objective {
+            Objective::Mlm if config.whole_word_masking => {
+                Choice::Chance { continues_word: tokenizer.continuation_table() }
+            }
+            Objective::Mlm => Choice::Chance { continues_word: Vec::new() },
+            Objective::MlmSop => Choice::Count {
+                most: if config.max_predictions == 0 { usize::MAX } else { config.max_predictions },
+            },
+        };
         Self {
-            probability,
+            probability: config.mlm_probability,
             mask: tokenizer.special_ids().mask,
             vocab_size: tokenizer.vocab_size() as u32,
             special: tokenizer.special_table(),
-            continues_word: if whole_words { tokenizer.continuation_table() } else { Vec::new() },
+            choice,
         }
     }
 
     /// Masks `input_ids` in place; the chosen tokens come in ascending order.
-    pub(crate) fn apply(&self, input_ids: &mut [u32], random: &mut ChaCha8Rng) -> Vec<MaskedToken> {
+    pub(crate) fn apply(&self, input_ids: &mut [u32], random: &mut impl Rng) -> Vec<MaskedToken> {
+        match &self.choice {
+            Choice::Chance { continues_word } => self.by_chance(continues_word, input_ids, random),
+            Choice::Count { most } => self.by_count(*most, input_ids, random),
+        }
+    }
+
+    fn by_chance(
+        &self,
+        continues_word: &[bool],
+        input_ids: &mut [u32],
+        random: &mut impl Rng,
+    ) -> Vec<MaskedToken> {
         let mut chosen = Vec::new();
         let mut word_chosen = false;
         let mut within_word = false;
@@ -57,25 +100,51 @@ impl Masking {
                 within_word = false;
                 continue;
             }
-            let continues = self.continues_word.get(label as usize).copied().unwrap_or(false);
+            let continues = continues_word.get(label as usize).copied().unwrap_or(false);
             if !(continues && within_word) {
                 word_chosen = unit(random) < self.probability;
             }
             within_word = true;
             if word_chosen {
                 chosen.push(MaskedToken { position, label });
-                *token = self.hide(label, random);
+                *token = self.hide(label, 0, random);
             }
         }
         chosen
     }
 
-    fn hide(&self, token: u32, random: &mut ChaCha8Rng) -> u32 {
+    fn by_count(
+        &self,
+        most: usize,
+        input_ids: &mut [u32],
+        random: &mut impl Rng,
+    ) -> Vec<MaskedToken> {
+        let mut positions: Vec<usize> = (0..input_ids.len())
+            .filter(|position| !self.special[input_ids[*position] as usize])
+            .collect();
+        let count = most.min((positions.len() as f64 * self.probability) as usize);
+        // The first steps of a Fisher–Yates shuffle: a sample without replacement.
+        for place in 0..count {
+            let rest = (positions.len() - place) as u32;
+            positions.swap(place, place + below(random, rest) as usize);
+        }
+        positions.truncate(count);
+        positions.sort_unstable();
+        let hide = |position: usize| {
+            let label = input_ids[position];
+            input_ids[position] = self.hide(label, 1, random);
+            MaskedToken { position, label }
+        };
+        positions.into_iter().map(hide).collect()
+    }
+
+    /// What stands in a chosen token's place; a random one has an id of `lowest` or above.
+    fn hide(&self, token: u32, lowest: u32, random: &mut impl Rng) -> u32 {
         let draw = unit(random);
         if draw < MASKED {
             self.mask
         } else if draw < MASKED + REPLACED {
-            below(random, self.vocab_size)
+            lowest + below(random, self.vocab_size - lowest)
         } else {
             token
         }
@@ -83,22 +152,32 @@ impl Masking {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::random::{Purpose, generator};
 
     /// Ids 0 to 4 are special, 4 the mask; odd ids above go on with a word.
     fn masking(probability: f64, whole_words: bool) -> Masking {
+        let continues_word = if whole_words {
+            (0..1_000).map(|id| id > 5 && id % 2 == 1).collect()
+        } else {
+            Vec::new()
+        };
+        of_choice(probability, Choice::Chance { continues_word })
+    }
+
+    /// The masking of `mlm_sop`, with the same special tokens.
+    pub(crate) fn counting(probability: f64, most: usize, vocab_size: u32) -> Masking {
+        Masking { vocab_size, ..of_choice(probability, Choice::Count { most }) }
+    }
+
+    fn of_choice(probability: f64, choice: Choice) -> Masking {
         Masking {
             probability,
             mask: 4,
             vocab_size: 1_000,
             special: (0..1_000).map(|id| id < 5).collect(),
-            continues_word: if whole_words {
-                (0..1_000).map(|id| id > 5 && id % 2 == 1).collect()
-            } else {
-                Vec::new()
-            },
+            choice,
         }
     }
 
@@ -151,5 +230,58 @@ mod tests {
             }
         }
         assert!(!is_chosen.is_empty() && is_chosen.len() < ids.len() / 2);
+    }
+    #[test]
+    fn an_exact_number_is_chosen_at_all_places_alike() {
+        // 40 tokens of text between special ones: six of them.
+        let original: Vec<u32> =
+            (0..44).map(|id| if id % 11 == 0 { 3 } else { 100 + id }).collect();
+        let masking = counting(0.15, 80, 1_000);
+        let mut chosen_at = [0u32; 44];
+        for trial in 0..20_000 {
+            let mut ids = original.clone();
+            let chosen = masking.apply(&mut ids, &mut generator(0, Purpose::TrainMask, 0, trial));
+            assert_eq!(chosen.len(), 6);
+            assert!(chosen.windows(2).all(|pair| pair[0].position < pair[1].position));
+            for token in chosen {
+                assert_eq!(token.label, original[token.position]);
+                chosen_at[token.position] += 1;
+            }
+        }
+        for (position, count) in chosen_at.into_iter().enumerate() {
+            // 3,000 expected; a standard deviation of 50.5.
+            let expected = if position % 11 == 0 { 0..1 } else { 2_798..3_203 };
+            assert!(expected.contains(&count), "{count} at {position}");
+        }
+    }
+
+    #[test]
+    fn the_number_is_rounded_down_and_capped() {
+        let count = |tokens: usize, probability, most| {
+            let mut ids = vec![7; tokens];
+            let random = &mut generator(0, Purpose::TrainMask, 0, 0);
+            counting(probability, most, 1_000).apply(&mut ids, random).len()
+        };
+        assert_eq!(count(6, 0.15, 80), 0);
+        assert_eq!(count(7, 0.15, 80), 1);
+        assert_eq!(count(13, 0.15, 80), 1);
+        assert_eq!(count(509, 0.15, 80), 76);
+        assert_eq!(count(1_021, 0.15, 80), 80);
+        assert_eq!(count(1_021, 0.15, usize::MAX), 153);
+        assert_eq!(count(9, 1.0, 80), 9);
+        assert_eq!(count(0, 1.0, 80), 0);
+    }
+
+    #[test]
+    fn counted_tokens_are_hidden_80_10_10_and_never_by_padding() {
+        // With a vocabulary of two ids and the mask, a random id can only be 1.
+        let mut ids = vec![5; 200_000];
+        let masking = Masking { mask: 9, ..counting(1.0, usize::MAX, 2) };
+        let chosen = masking.apply(&mut ids, &mut generator(1, Purpose::TrainMask, 0, 0));
+        assert_eq!(chosen.len(), ids.len());
+        for (id, share) in [(9, 0.8), (1, 0.1), (5, 0.1), (0, 0.0)] {
+            let found = ids.iter().filter(|found| **found == id).count() as f64 / 200_000.0;
+            assert!((found - share).abs() < 0.004, "{found} of id {id}");
+        }
     }
 }

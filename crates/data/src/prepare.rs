@@ -4,15 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::blocks::{BlockDataset, BlockShape};
-use crate::cache::{self, CacheLock, TokenStore};
-use crate::config::{DataConfig, TokenizerConfig};
+use crate::cache::{self, CacheLock, Contents, TokenStore};
+use crate::config::{DataConfig, Objective, TokenizerConfig};
 use crate::corpus::Corpus;
 use crate::durable;
 use crate::error::DataError;
+use crate::examples::{ExampleShape, Examples};
 use crate::progress::Progress;
 use crate::split::{Split, split_documents};
 use crate::tokenizer::{self, TextTokenizer};
+
+/// Part of the key of every cache of segments; to be raised when texts are cut in another way.
+const SEGMENT_RULE: &str = "segments 1";
 
 /// What [`prepare`] found out about the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,15 +32,15 @@ pub struct DataFacts {
     pub reused: bool,
 }
 
-/// Everything masked-language modelling needs from the data side.
+/// Everything pretraining needs from the data side.
 #[derive(Debug, Clone)]
 pub struct MaskedLmData {
     /// The tokenizer, loaded or trained.
     pub tokenizer: TextTokenizer,
-    /// Blocks to learn from; never empty.
-    pub train: BlockDataset,
-    /// Blocks to measure on; never empty.
-    pub validation: BlockDataset,
+    /// Examples to learn from; never empty.
+    pub train: Examples,
+    /// Examples to measure on; never empty.
+    pub validation: Examples,
     /// Hash, in hexadecimal, of all that the examples depend on: corpus, tokenizer, options, seed of
     /// the split. A run may be resumed only with the same.
     pub fingerprint: String,
@@ -49,7 +52,7 @@ pub struct MaskedLmData {
 ///
 /// With the same corpus and tokenizer options as before, tokenizer and tokens come from
 /// `data.cache_dir` and this takes about as long as reading the corpus once. `seed` decides which
-/// documents validate.
+/// documents validate and where passages are cut.
 ///
 /// # Errors
 ///
@@ -184,21 +187,15 @@ impl<'a> Preparation<'a> {
 
     /// The cache of this corpus in this tokenizer's tokens, whether it exists or not.
     fn token_cache(&self, tokenizer: &TextTokenizer) -> Result<TokenCache, DataError> {
-        let shape = BlockShape {
-            prefix: tokenizer.prefix().to_vec(),
-            suffix: tokenizer.suffix().to_vec(),
-            seq_len: self.data.seq_len,
-            cross_documents: self.data.cross_documents,
+        let shape = ExampleShape::new(self.data, tokenizer)?;
+        let (corpus, tokenizer) = (self.corpus_hash.as_bytes(), tokenizer.hash());
+        let (kind, key) = match shape.contents() {
+            Contents::Documents => ("tokens", hash(&[corpus, tokenizer.as_bytes()])),
+            Contents::Segments => {
+                ("segments", hash(&[corpus, tokenizer.as_bytes(), SEGMENT_RULE.as_bytes()]))
+            }
         };
-        if shape.text_len() == 0 {
-            return Err(DataError::config(
-                "data.seq_len",
-                self.data.seq_len,
-                "leaves no room for text between the tokenizer's special tokens",
-            ));
-        }
-        let key = hash(&[self.corpus_hash.as_bytes(), tokenizer.hash().as_bytes()]);
-        let name = format!("tokens-{}-{}", self.corpus_name(), &key[..16]);
+        let name = format!("{kind}-{}-{}", self.corpus_name(), &key[..16]);
         Ok(TokenCache { key, name, shape })
     }
 
@@ -214,43 +211,33 @@ impl<'a> Preparation<'a> {
         let documents = store.documents();
         let splits = split_documents(documents, data.validation_fraction, seed)
             .ok_or_else(|| too_few_documents(&corpus, documents.len()))?;
-        let options = serde_json::to_vec(&(
-            data.seq_len,
-            data.validation_fraction.to_bits(),
-            data.cross_documents,
-            data.mlm_probability.to_bits(),
-            data.whole_word_masking,
-            data.shuffle,
-            seed,
-        ))
-        .expect("numbers and flags can be written as JSON");
         let facts = DataFacts {
             corpus_bytes: corpus.bytes(),
             documents: documents.len(),
-            tokens: store.len() - documents.len() as u64,
+            tokens: store.text_len(),
             cache: store.folder().to_owned(),
             reused,
         };
-        let (store, shape) = (Arc::new(store), Arc::new(cache.shape.clone()));
-        let blocks =
-            |split| BlockDataset::new(Arc::clone(&store), Arc::clone(&shape), &splits, split);
+        let store = Arc::new(store);
+        let examples =
+            |split| Examples::new(Arc::clone(&store), &cache.shape, &splits, split, seed);
         Ok(MaskedLmData {
             tokenizer,
-            train: blocks(Split::Train),
-            validation: blocks(Split::Validation),
-            fingerprint: hash(&[cache.key.as_bytes(), &options]),
+            train: examples(Split::Train),
+            validation: examples(Split::Validation),
+            fingerprint: hash(&[cache.key.as_bytes(), &options(data, seed)]),
             facts,
         })
     }
 }
 
-/// A token cache by its key, and the blocks that are cut from it.
+/// A token cache by its key, and the examples that are cut from it.
 struct TokenCache {
-    /// Hash of corpus and tokenizer.
+    /// Hash of corpus, tokenizer and contents.
     key: String,
     /// Its folder's name.
     name: String,
-    shape: BlockShape,
+    shape: ExampleShape,
 }
 
 impl TokenCache {
@@ -276,9 +263,37 @@ impl TokenCache {
         progress: &dyn Progress,
     ) -> Result<TokenStore, DataError> {
         let folder = cache_dir.join(&self.name);
-        cache::build(&folder, &self.key, corpus, tokenizer, progress)?;
+        let contents = self.shape.contents();
+        cache::build(&folder, &self.key, contents, corpus, tokenizer, progress)?;
         TokenStore::open(&folder, &self.key, progress)
     }
+}
+
+/// All but corpus and tokenizer that examples depend on, as bytes to hash.
+fn options(data: &DataConfig, seed: u64) -> Vec<u8> {
+    let bytes = match data.objective {
+        Objective::Mlm => serde_json::to_vec(&(
+            data.seq_len,
+            data.validation_fraction.to_bits(),
+            data.cross_documents,
+            data.mlm_probability.to_bits(),
+            data.whole_word_masking,
+            data.shuffle,
+            seed,
+        )),
+        Objective::MlmSop => serde_json::to_vec(&(
+            data.objective,
+            data.seq_len,
+            data.validation_fraction.to_bits(),
+            data.cross_documents,
+            data.mlm_probability.to_bits(),
+            data.max_predictions,
+            data.short_seq_prob.to_bits(),
+            data.shuffle,
+            seed,
+        )),
+    };
+    bytes.expect("numbers, flags and names can be written as JSON")
 }
 
 fn too_few_documents(corpus: &Corpus, count: usize) -> DataError {

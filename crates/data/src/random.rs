@@ -20,6 +20,12 @@ pub(crate) enum Purpose {
     TrainMask,
     /// Masks of the validation examples.
     ValidationMask,
+    /// Where documents are cut into passages.
+    Passages,
+    /// How the passages of the training examples are split and swapped.
+    TrainPair,
+    /// How those of the validation examples are.
+    ValidationPair,
     /// The sample corpus.
     Sample,
 }
@@ -31,6 +37,9 @@ impl Purpose {
             Self::Order => b"order",
             Self::TrainMask => b"mask train",
             Self::ValidationMask => b"mask validation",
+            Self::Passages => b"passages",
+            Self::TrainPair => b"pair train",
+            Self::ValidationPair => b"pair validation",
             Self::Sample => b"sample",
         }
     }

@@ -7,8 +7,8 @@ use std::path::Path;
 use burn::data::dataset::Dataset;
 use burn::tensor::Device;
 use nystromformer_data::{
-    Block, DataConfig, DataError, DocumentUnit, ErrorKind, ExampleOrder, MaskedLmBatcher,
-    MaskedLmData, Split, TokenizerConfig, Visit, prepare, prepare_aside, sample, unigram_baseline,
+    Block, DataConfig, DataError, DocumentUnit, ErrorKind, Examples, MaskedLmBatcher, MaskedLmData,
+    Split, TokenizerConfig, Visit, prepare, prepare_aside, sample, unigram_baseline,
 };
 use proptest::prelude::*;
 
@@ -37,10 +37,10 @@ fn lines_corpus(folder: &Path, documents: &[String]) -> DataConfig {
     }
 }
 
-/// The text tokens of a split, and its blocks.
+/// The blocks of a split.
 fn blocks(data: &MaskedLmData, split: Split) -> Vec<Vec<u32>> {
     let dataset = if split == Split::Train { &data.train } else { &data.validation };
-    (0..dataset.len()).map(|index| dataset.block(index).input_ids).collect()
+    (0..dataset.len()).map(|index| dataset.tokens(index)).collect()
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn the_sample_corpus_becomes_batches() {
 
     let last = data.train.len() - 1;
     let partial = batch_of(&[0, last]);
-    let length = data.train.block(last).input_ids.len();
+    let length = data.train.tokens(last).len();
     assert!(length < 64);
     assert_eq!(partial.num_tokens, 64 + length);
     let mask = partial.attention_mask.unwrap();
@@ -347,9 +347,35 @@ fn the_dataset_trait_of_burn_reads_the_same_blocks() {
     let cache = tempfile::tempdir().unwrap();
     let config = DataConfig { cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
-    let dataset: &dyn Dataset<Block> = &data.validation;
+    let Examples::Blocks(validation) = &data.validation else {
+        panic!("the objective `mlm` has blocks");
+    };
+    let dataset: &dyn Dataset<Block> = validation;
     assert_eq!(dataset.len(), data.validation.len());
-    assert_eq!(dataset.get(0).unwrap(), data.validation.block(0));
-    let order = ExampleOrder::new(data.train.len(), 1, true);
-    assert_eq!(order.epoch(0).len(), Dataset::<Block>::len(&data.train));
+    assert_eq!(dataset.get(0).unwrap().input_ids, data.validation.tokens(0));
+    assert_eq!(dataset.get(0).unwrap(), validation.block(0));
+}
+
+/// The examples of a seed are part of every run that is to be resumed or repeated.
+#[test]
+fn masked_lm_batches_are_those_of_earlier_versions() {
+    let cache = tempfile::tempdir().unwrap();
+    let config =
+        DataConfig { seq_len: 64, cache_dir: cache.path().to_owned(), ..DataConfig::default() };
+    let data = quiet(&config, &small_tokenizer(), 1).unwrap();
+    let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
+    let visits: Vec<Visit> = (0..16).map(|index| Visit { epoch: 2, index: 7 * index }).collect();
+    let rows = batcher.rows(&data.train, Split::Train, &visits).unwrap();
+    let sum = |values: &[i32]| {
+        values.iter().fold(0u64, |sum, value| sum.wrapping_mul(31).wrapping_add(*value as u64))
+    };
+    assert_eq!(sum(&rows.input_ids), 6_010_839_017_118_256_502);
+    assert_eq!(sum(&rows.masked_positions), 15_204_340_597_088_908_135);
+    assert_eq!(sum(&rows.masked_labels), 13_483_269_180_405_889_785);
+    assert_eq!(
+        data.fingerprint,
+        "4b3169042fd616d1f5b7dd6f06227d7e134fc243d7e177ae5194a9f753bf2651"
+    );
+    assert!(data.facts.cache.ends_with("tokens-1d8b5d1a0d15dd39-7a7f55f13dd9c184"));
+    assert_eq!(rows.sentence_order, None);
 }

@@ -2,7 +2,7 @@
 //!
 //! The one format is Hugging Face's: a folder with `config.json` and `model.safetensors`, which
 //! transformers' `from_pretrained` reads. Training checkpoints hold the same two files, so there is one
-//! reader for both.
+//! reader for both. Checkpoints of other families ([`foreign`]) are made into such folders.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -43,6 +43,7 @@
 #![recursion_limit = "256"]
 
 pub mod error;
+pub mod foreign;
 pub mod hugging_face;
 pub mod model_card;
 mod safetensors_file;
@@ -51,8 +52,8 @@ mod source_file;
 mod torch_file;
 
 pub use error::InteropError;
+pub use foreign::{FreshConvolution, ImportOptions, PositionFill, import_model};
 pub use hugging_face::{
-    ExportOptions, Exported, LoadReport, SpecialToken, StorageType, export_model, import_model,
-    load, load_model, load_weights, read_architecture, read_config, save, write_config,
-    write_tokenizer,
+    ExportOptions, Exported, LoadReport, SpecialToken, StorageType, export_model, load, load_model,
+    load_weights, read_architecture, read_config, save, write_config, write_tokenizer,
 };

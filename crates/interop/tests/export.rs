@@ -8,7 +8,7 @@ use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel,
 };
 use nystromformer_interop::{
-    ExportOptions, InteropError, export_model, import_model, load, read_config, save,
+    ExportOptions, ImportOptions, InteropError, export_model, import_model, load, read_config, save,
 };
 use serde_json::Value;
 
@@ -116,7 +116,7 @@ fn foreign_forms_are_imported() {
     let folder = tempfile::tempdir().unwrap();
     for form in ["bin", "sharded", "tied_decoder"] {
         let output = folder.path().join(form);
-        let imported = import_model(&fixture(form), &output).unwrap();
+        let imported = import_model(&fixture(form), &output, &ImportOptions::default()).unwrap();
         assert_eq!(imported.files, ["config.json", "model.safetensors"]);
         assert!(imported.notes.is_empty());
         assert_eq!(read_config(&output).unwrap(), read_config(&fixture(form)).unwrap());
@@ -133,7 +133,8 @@ fn the_default_of_transformers_is_pointed_out() {
     let mut config = json(&fixture("bin").join("config.json"));
     config["segment_means_seq_len"] = config["num_landmarks"].clone();
     fs::write(source.join("config.json"), config.to_string()).unwrap();
-    let imported = import_model(&source, &folder.path().join("output")).unwrap();
+    let imported =
+        import_model(&source, &folder.path().join("output"), &ImportOptions::default()).unwrap();
     assert!(imported.notes[0].contains("exact attention"), "{:?}", imported.notes);
 }
 
@@ -143,11 +144,12 @@ fn nothing_is_written_where_something_is_or_from_a_bad_source() {
     let taken = folder.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("notes.txt"), "mine").unwrap();
-    let error = import_model(&fixture("bin"), &taken).unwrap_err();
+    let error = import_model(&fixture("bin"), &taken, &ImportOptions::default()).unwrap_err();
     assert!(matches!(error, InteropError::OutputExists { .. }), "{error}");
 
     let output = folder.path().join("output");
-    import_model(&fixture("bare"), &output).unwrap_err();
+    let absent = folder.path().join("absent");
+    import_model(&absent, &output, &ImportOptions::default()).unwrap_err();
     export_model(folder.path(), &output, &ExportOptions::default()).unwrap_err();
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(left, [taken]);

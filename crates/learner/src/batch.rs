@@ -5,13 +5,16 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::Targets;
-use nystromformer::{NystromformerConfig, NystromformerInput};
+use nystromformer::{Architecture, NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
 
 use crate::error::Result;
 
 /// Where batches come from. A batch is a pure function of its place in the run.
 pub trait BatchSource: Send + Sync {
+    /// The class of model that gives the answers of its batches.
+    fn architecture(&self) -> Architecture;
+
     /// Training examples in one epoch; at least one.
     fn training_examples(&self) -> usize;
 
@@ -162,15 +165,16 @@ impl Answers {
 
 impl From<MaskedRows> for Rows {
     fn from(rows: MaskedRows) -> Self {
-        Self {
-            input_ids: rows.input_ids,
-            token_type_ids: None,
-            lengths: rows.lengths,
-            seq_len: rows.seq_len,
-            answers: Answers::Tokens {
-                positions: rows.masked_positions,
-                labels: rows.masked_labels,
-            },
-        }
+        let (positions, labels) = (rows.masked_positions, rows.masked_labels);
+        let (token_type_ids, answers) = match rows.sentence_order {
+            None => (None, Answers::Tokens { positions, labels }),
+            Some(pairs) => {
+                let order = pairs.order_labels;
+                let answers = Answers::TokensAndOrder { positions, labels, order };
+                (Some(pairs.token_type_ids), answers)
+            }
+        };
+        let MaskedRows { input_ids, lengths, seq_len, .. } = rows;
+        Self { input_ids, token_type_ids, lengths, seq_len, answers }
     }
 }

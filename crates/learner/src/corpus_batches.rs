@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nystromformer::NystromformerConfig;
+use nystromformer::{Architecture, NystromformerConfig};
 use nystromformer_data::{
     ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Split, Visit, prepare, prepare_aside,
 };
@@ -18,6 +18,7 @@ use crate::tokenizer_files::write_tokenizer;
 pub struct CorpusBatches {
     data: MaskedLmData,
     order: ExampleOrder,
+    architecture: Architecture,
     batcher: MaskedLmBatcher,
 }
 
@@ -51,6 +52,7 @@ impl CorpusBatches {
         Self {
             order: ExampleOrder::new(prepared.train.len(), *seed, data.shuffle),
             batcher: MaskedLmBatcher::new(&prepared.tokenizer, data, *seed),
+            architecture: experiment.architecture(),
             data: prepared,
         }
     }
@@ -67,6 +69,10 @@ impl CorpusBatches {
 }
 
 impl BatchSource for CorpusBatches {
+    fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
     fn training_examples(&self) -> usize {
         self.data.train.len()
     }

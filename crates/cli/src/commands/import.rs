@@ -2,21 +2,57 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
-use nystromformer_interop::import_model;
+use anyhow::bail;
+use clap::{Parser, ValueEnum};
+use nystromformer_interop::{FreshConvolution, ImportOptions, PositionFill, import_model};
+use serde_json::Value;
 
 use crate::output;
 
-/// Read a Hugging Face folder in any published form and write it as one safetensors folder.
+/// Read weights of another library or family and write them as one safetensors folder.
+///
+/// Nyströmformers of transformers in any published form, checkpoints of the authors' repository (`.model`, `.cp`),
+/// and BERT and RoBERTa as a start: their attention is swapped, everything else is theirs.
 #[derive(Parser)]
 #[command(name = "import", version)]
 pub struct Args {
-    /// A folder in any form that Hugging Face has published: safetensors, shards, or a pickle.
+    /// A folder, a weight file (safetensors or PyTorch's), or an index of shards.
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     /// The folder to write; must not exist yet, or be empty.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,
+    /// `config.json` of the weights. Default: beside them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set a key of the resulting configuration, as in `attention=softmax` or `max_position_embeddings=4096`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// How a longer position table is filled.
+    #[arg(long, value_enum, default_value = "tile")]
+    positions: Positions,
+    /// Where the source has no convolution: how the new one starts.
+    #[arg(long, value_enum, default_value = "zero")]
+    convolution: Convolution,
+    /// Seed of a convolution that is drawn.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Positions {
+    /// By repeating the trained positions, as the authors do.
+    Tile,
+    /// By stretching them.
+    Interpolate,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Convolution {
+    /// At zero: at first the model computes what it would without.
+    Zero,
+    /// At random weights.
+    Normal,
 }
 
 /// Runs the command.
@@ -24,9 +60,31 @@ pub struct Args {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    for note in import_model(&args.from, &args.output)?.notes {
+    let options = ImportOptions {
+        config: args.config,
+        overrides: args.overrides.iter().map(|text| assignment(text)).collect::<Result<_, _>>()?,
+        position_fill: match args.positions {
+            Positions::Tile => PositionFill::Tile,
+            Positions::Interpolate => PositionFill::Interpolate,
+        },
+        convolution: match args.convolution {
+            Convolution::Zero => FreshConvolution::Zero,
+            Convolution::Normal => FreshConvolution::Normal(args.seed),
+        },
+        tokenizer: None,
+    };
+    for note in import_model(&args.from, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("imported `{}` to `{}`", args.from.display(), args.output.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// `key=value`, where a value that is not JSON is a text.
+fn assignment(text: &str) -> anyhow::Result<(String, Value)> {
+    let Some((key, value)) = text.split_once('=') else {
+        bail!("`--set {text}`: write it as KEY=VALUE");
+    };
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    Ok((key.to_owned(), value))
 }

@@ -1,17 +1,16 @@
 //! Tokenises a corpus into the shards of a cache.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::layout::{
-    Document, FORMAT_VERSION, FileRecord, MANIFEST, Manifest, ShardRecord, TokenWidth,
-    documents_file, record_file, tokens_file,
+    Contents, FORMAT_VERSION, MANIFEST, Manifest, ShardRecord, TokenWidth, record_file,
 };
+use super::shard::{ChunkTokens, ShardWriter};
 use super::store::file_is_intact;
-use crate::corpus::{Chunk, Corpus, for_each_batch};
+use crate::corpus::{Chunk, Corpus, WholeSegments, for_each_batch, segments};
 use crate::durable;
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
@@ -23,20 +22,22 @@ const SHARD_BYTES: u64 = 32 << 20;
 
 /// Builds the cache at `folder`, taking over finished shards of an interrupted build.
 ///
-/// The caller holds the lock. `key` is the hash of corpus and tokenizer.
+/// The caller holds the lock. `key` is the hash of corpus, tokenizer and contents.
 pub(crate) fn build(
     folder: &Path,
     key: &str,
+    contents: Contents,
     corpus: &Corpus,
     tokenizer: &TextTokenizer,
     progress: &dyn Progress,
 ) -> Result<(), DataError> {
-    build_in_shards(folder, key, corpus, tokenizer, progress, SHARD_BYTES)
+    build_in_shards(folder, key, contents, corpus, tokenizer, progress, SHARD_BYTES)
 }
 
 fn build_in_shards(
     folder: &Path,
     key: &str,
+    contents: Contents,
     corpus: &Corpus,
     tokenizer: &TextTokenizer,
     progress: &dyn Progress,
@@ -47,6 +48,7 @@ fn build_in_shards(
     let total = corpus.bytes();
     let mut builder = Builder {
         folder: partial.clone(),
+        contents,
         tokenizer,
         width: TokenWidth::for_vocabulary(tokenizer.vocab_size()),
         shard_bytes,
@@ -55,7 +57,10 @@ fn build_in_shards(
         done: 0,
         total,
     };
-    builder.run(&mut corpus.chunks())?;
+    match contents {
+        Contents::Documents => builder.run(&mut corpus.chunks())?,
+        Contents::Segments => builder.run(&mut WholeSegments::of(corpus.chunks()))?,
+    }
     let manifest = Manifest {
         format: FORMAT_VERSION,
         key: key.to_owned(),
@@ -81,6 +86,7 @@ pub(super) fn partial_folder(folder: &Path) -> PathBuf {
 
 struct Builder<'a> {
     folder: PathBuf,
+    contents: Contents,
     tokenizer: &'a TextTokenizer,
     width: TokenWidth,
     shard_bytes: u64,
@@ -131,31 +137,26 @@ impl Builder<'_> {
         let shard = self.shards.len();
         let text = fs::read(self.folder.join(record_file(shard))).ok()?;
         let record: ShardRecord = serde_json::from_slice(&text).ok()?;
-        let intact = file_is_intact(&self.folder.join(tokens_file(shard)), &record.tokens).ok()?
-            && file_is_intact(&self.folder.join(documents_file(shard)), &record.documents).ok()?;
+        let intact = record
+            .files(shard)
+            .all(|(name, file)| file_is_intact(&self.folder.join(name), file).unwrap_or(false));
         intact.then_some(record)
     }
 
     fn open_shard(&self) -> Result<ShardWriter, DataError> {
-        let shard = self.shards.len();
-        Ok(ShardWriter {
-            tokens: HashedFile::create(self.folder.join(tokens_file(shard)))?,
-            documents: HashedFile::create(self.folder.join(documents_file(shard)))?,
-            width: self.width,
-            separator: self.tokenizer.special_ids().sep,
-            chunks: 0,
-            source_bytes: 0,
-            open_tokens: 0,
-            continued: self.shards.last().is_some_and(|record| record.continues),
-            held_out: false,
-        })
+        let separator = match self.contents {
+            Contents::Documents => Some(self.tokenizer.special_ids().sep),
+            Contents::Segments => None,
+        };
+        let continued = self.shards.last().is_some_and(|record| record.continues);
+        ShardWriter::create(&self.folder, self.shards.len(), self.width, separator, continued)
     }
 
     /// Tokenises the chunks on all cores and appends them in order.
     fn tokenise(&mut self, batch: &[Chunk], shard: &mut ShardWriter) -> Result<(), DataError> {
-        let tokens: Vec<Vec<u32>> = batch
+        let tokens: Vec<ChunkTokens> = batch
             .par_iter()
-            .map(|chunk| self.tokenizer.encode(&chunk.text, false))
+            .map(|chunk| self.tokenise_chunk(&chunk.text))
             .collect::<Result<_, _>>()?;
         let mut bytes = 0;
         for (chunk, tokens) in batch.iter().zip(tokens) {
@@ -164,6 +165,19 @@ impl Builder<'_> {
         }
         self.advance(bytes);
         Ok(())
+    }
+
+    fn tokenise_chunk(&self, text: &str) -> Result<ChunkTokens, DataError> {
+        let mut chunk = ChunkTokens::default();
+        match self.contents {
+            Contents::Documents => chunk.tokens = self.tokenizer.encode(text, false)?,
+            Contents::Segments => {
+                for segment in segments(text) {
+                    chunk.push_segment(&self.tokenizer.encode(segment, false)?);
+                }
+            }
+        }
+        Ok(chunk)
     }
 
     fn advance(&mut self, bytes: u64) {
@@ -185,109 +199,23 @@ impl Builder<'_> {
     }
 }
 
-/// Writes one shard.
-struct ShardWriter {
-    tokens: HashedFile,
-    documents: HashedFile,
-    width: TokenWidth,
-    separator: u32,
-    chunks: u64,
-    source_bytes: u64,
-    /// Tokens so far of the document that is open.
-    open_tokens: u64,
-    /// Whether the open document has tokens in an earlier shard.
-    continued: bool,
-    held_out: bool,
-}
-
-impl ShardWriter {
-    fn append(&mut self, chunk: &Chunk, tokens: &[u32]) -> Result<(), DataError> {
-        self.chunks += 1;
-        self.source_bytes += chunk.source_bytes;
-        self.held_out = chunk.held_out;
-        self.write_tokens(tokens)?;
-        if chunk.ends_document {
-            // Documents of blanks only leave no trace.
-            if self.open_tokens > 0 || self.continued {
-                self.write_tokens(&[self.separator])?;
-                self.write_document(false)?;
-            }
-            self.continued = false;
-        }
-        Ok(())
-    }
-
-    fn write_tokens(&mut self, tokens: &[u32]) -> Result<(), DataError> {
-        let mut bytes = Vec::with_capacity(tokens.len() * self.width.bytes());
-        self.width.encode(tokens, &mut bytes);
-        self.tokens.write(&bytes)?;
-        self.open_tokens += tokens.len() as u64;
-        Ok(())
-    }
-
-    fn write_document(&mut self, continues: bool) -> Result<(), DataError> {
-        let tokens = std::mem::take(&mut self.open_tokens);
-        self.documents.write(&Document { tokens, held_out: self.held_out, continues }.encode())
-    }
-
-    fn finish(mut self) -> Result<ShardRecord, DataError> {
-        let mut continues = self.continued;
-        if self.open_tokens > 0 {
-            self.write_document(true)?;
-            continues = true;
-        }
-        Ok(ShardRecord {
-            chunks: self.chunks,
-            source_bytes: self.source_bytes,
-            tokens: self.tokens.finish()?,
-            documents: self.documents.finish()?,
-            continues,
-        })
-    }
-}
-
-/// A file that is hashed while it is written.
-struct HashedFile {
-    path: PathBuf,
-    writer: BufWriter<File>,
-    hasher: blake3::Hasher,
-    bytes: u64,
-}
-
-impl HashedFile {
-    fn create(path: PathBuf) -> Result<Self, DataError> {
-        let file = File::create(&path).map_err(DataError::io("create", &path))?;
-        let writer = BufWriter::with_capacity(1 << 20, file);
-        Ok(Self { path, writer, hasher: blake3::Hasher::new(), bytes: 0 })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
-        self.hasher.update(bytes);
-        self.bytes += bytes.len() as u64;
-        self.writer.write_all(bytes).map_err(DataError::io("write", &self.path))
-    }
-
-    fn finish(mut self) -> Result<FileRecord, DataError> {
-        self.writer.flush().map_err(DataError::io("write", &self.path))?;
-        self.writer.get_ref().sync_all().map_err(DataError::io("write", &self.path))?;
-        Ok(FileRecord { bytes: self.bytes, blake3: self.hasher.finalize().to_hex().to_string() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cache::TokenStore;
+    use crate::cache::layout::{segments_file, tokens_file};
     use crate::config::{DataConfig, DocumentUnit, TokenizerKind};
     use crate::tokenizer::tests::sample_tokenizer;
+    use std::ops::Range;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// A corpus of a long document among many short ones, about 10 MB: several batches.
-    fn long_corpus(folder: &Path) -> Corpus {
+    /// A corpus of a long document among many short ones; with 250,000 sentences it has about 10 MB:
+    /// several batches.
+    fn long_corpus(folder: &Path, sentences: usize) -> Corpus {
         let path = folder.join("corpus");
         fs::create_dir(&path).unwrap();
         fs::write(path.join("a.txt"), "paris is a city in france.\n\n \n".repeat(20)).unwrap();
-        fs::write(path.join("b.txt"), "the government of france sits in paris. ".repeat(250_000))
+        fs::write(path.join("b.txt"), "the government of france sits in paris. ".repeat(sentences))
             .unwrap();
         fs::write(path.join("c.txt"), "one plus one is two.\n\n".repeat(20)).unwrap();
         let config = DataConfig {
@@ -304,43 +232,95 @@ mod tests {
         tokens
     }
 
+    fn all_segments(store: &TokenStore) -> Vec<Range<u64>> {
+        (0..store.num_segments()).map(|segment| store.segment(segment)).collect()
+    }
+
     #[test]
     fn shards_hold_the_same_stream_wherever_they_end_and_an_interrupted_build_goes_on() {
         let folder = tempfile::tempdir().unwrap();
-        let corpus = long_corpus(folder.path());
+        let corpus = long_corpus(folder.path(), 250_000);
         let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 700);
-        let build = |name: &str, shard_bytes, progress: &dyn Progress| {
-            let cache = folder.path().join(name);
-            build_in_shards(&cache, name, &corpus, &tokenizer, progress, shard_bytes).unwrap();
-            TokenStore::open(&cache, name, &|_| {}).unwrap()
-        };
-        let whole = build("whole", u64::MAX, &|_| {});
-        let sharded = build("sharded", 1, &|_| {});
-        assert!(fs::exists(folder.path().join("sharded").join(tokens_file(2))).unwrap());
-        assert_eq!(whole.documents(), sharded.documents());
-        assert_eq!(whole.documents().len(), 41);
-        assert!(all_tokens(&whole) == all_tokens(&sharded));
+        for (contents, torn) in
+            [(Contents::Documents, tokens_file(2)), (Contents::Segments, segments_file(2))]
+        {
+            let folder = folder.path().join(format!("{contents:?}"));
+            let build = |name: &str, shard_bytes, progress: &dyn Progress| {
+                let cache = folder.join(name);
+                build_in_shards(&cache, name, contents, &corpus, &tokenizer, progress, shard_bytes)
+                    .unwrap();
+                TokenStore::open(&cache, name, &|_| {}).unwrap()
+            };
+            let whole = build("whole", u64::MAX, &|_| {});
+            let sharded = build("sharded", 1, &|_| {});
+            assert!(fs::exists(folder.join("sharded").join(tokens_file(2))).unwrap());
+            assert_eq!(whole.documents(), sharded.documents());
+            assert_eq!(whole.documents().len(), 41);
+            assert!(all_tokens(&whole) == all_tokens(&sharded));
+            assert!(all_segments(&whole) == all_segments(&sharded));
 
-        // The build of "again" was interrupted: two shards are finished, the third is torn.
-        let again = folder.path().join("again.partial");
-        fs::create_dir(&again).unwrap();
-        for entry in fs::read_dir(folder.path().join("sharded")).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap();
-            if name != MANIFEST {
-                fs::copy(&path, again.join(name)).unwrap();
+            // The build of "again" was interrupted: two shards are finished, the third is torn.
+            let again = folder.join("again.partial");
+            fs::create_dir(&again).unwrap();
+            for entry in fs::read_dir(folder.join("sharded")).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap();
+                if name != MANIFEST {
+                    fs::copy(&path, again.join(name)).unwrap();
+                }
             }
+            fs::write(again.join(torn), "torn").unwrap();
+            let first = AtomicU64::new(0);
+            let remember_first = |report: ProgressReport| {
+                let _ =
+                    first.compare_exchange(0, report.done, Ordering::Relaxed, Ordering::Relaxed);
+            };
+            let resumed = build("again", 1, &remember_first);
+            assert!(
+                first.load(Ordering::Relaxed) > 1_000_000,
+                "a finished shard must be taken over"
+            );
+            assert_eq!(resumed.documents(), sharded.documents());
+            assert!(all_tokens(&resumed) == all_tokens(&sharded));
+            assert!(all_segments(&resumed) == all_segments(&sharded));
+            assert!(!again.exists());
         }
-        fs::write(again.join(tokens_file(2)), "torn").unwrap();
-        let first = AtomicU64::new(0);
-        let remember_first = |report: ProgressReport| {
-            let _ = first.compare_exchange(0, report.done, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn segments_tile_the_documents_and_are_tokenised_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = long_corpus(folder.path(), 5_000);
+        // The kind whose tokens depend most on where a text begins.
+        let tokenizer = sample_tokenizer(TokenizerKind::Bpe, 700);
+        let cache = folder.path().join("cache");
+        build(&cache, "key", Contents::Segments, &corpus, &tokenizer, &|_| {}).unwrap();
+        let store = TokenStore::open(&cache, "key", &|_| {}).unwrap();
+        assert_eq!(store.num_segments(), 5_040);
+        assert_eq!(store.text_len(), store.len());
+        let read = |segment| {
+            let Range { start, end } = store.segment(segment);
+            let mut tokens = Vec::new();
+            store.read(start, end - start, &mut tokens);
+            tokens
         };
-        let resumed = build("again", 1, &remember_first);
-        assert!(first.load(Ordering::Relaxed) > 1_000_000, "a finished shard must be taken over");
-        assert_eq!(resumed.documents(), sharded.documents());
-        assert!(all_tokens(&resumed) == all_tokens(&sharded));
-        assert!(!again.exists());
+        let encode = |text| tokenizer.encode(text, false).unwrap();
+        assert_eq!(read(19), encode("paris is a city in france."));
+        for segment in [20, 21, 2_000, 5_019] {
+            assert_eq!(read(segment), encode("the government of france sits in paris."));
+        }
+        assert_eq!(read(5_020), encode("one plus one is two."));
+        let mut end = 0;
+        let ends: Vec<u64> = store
+            .documents()
+            .iter()
+            .map(|document| {
+                end += document.tokens;
+                store.segments_until(end)
+            })
+            .collect();
+        assert_eq!(ends[..20], (1..=20).collect::<Vec<_>>());
+        assert_eq!(ends[20..], (5_020..=5_040).collect::<Vec<_>>());
     }
 
     #[test]
@@ -353,7 +333,8 @@ mod tests {
             DataConfig { corpus: path.to_str().unwrap().to_owned(), ..DataConfig::default() };
         let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 2_000);
         let cache = folder.path().join("cache");
-        build(&cache, "key", &Corpus::open(&config).unwrap(), &tokenizer, &|_| {}).unwrap();
+        let corpus = Corpus::open(&config).unwrap();
+        build(&cache, "key", Contents::Documents, &corpus, &tokenizer, &|_| {}).unwrap();
         let store = TokenStore::open(&cache, "key", &|_| {}).unwrap();
         let word = |word| tokenizer.token_to_id(word).unwrap();
         let separator = tokenizer.special_ids().sep;

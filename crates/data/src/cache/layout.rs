@@ -58,10 +58,19 @@ impl TokenWidth {
     }
 }
 
+/// What a cache keeps of the shape of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Contents {
+    /// Documents, each closed by the separator token.
+    Documents,
+    /// Documents made of segments, each tokenised by itself; there are no separators.
+    Segments,
+}
+
 /// A document, or the part of one that lies in a shard: an entry of a shard's document table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Document {
-    /// Tokens, the closing separator included.
+    /// Tokens, the closing separator (if the cache has any) included.
     pub(crate) tokens: u64,
     /// Only to be used for validation.
     pub(crate) held_out: bool,
@@ -109,8 +118,21 @@ pub(super) struct ShardRecord {
     pub(super) source_bytes: u64,
     pub(super) tokens: FileRecord,
     pub(super) documents: FileRecord,
+    /// Only in a cache of segments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) segments: Option<FileRecord>,
     /// Whether a document goes on in the next shard.
     pub(super) continues: bool,
+}
+
+impl ShardRecord {
+    /// The files of the shard with this number, by name.
+    pub(super) fn files(&self, shard: usize) -> impl Iterator<Item = (String, &FileRecord)> {
+        let segments = self.segments.as_ref().map(|record| (segments_file(shard), record));
+        [(tokens_file(shard), &self.tokens), (documents_file(shard), &self.documents)]
+            .into_iter()
+            .chain(segments)
+    }
 }
 
 /// What a finished cache holds.
@@ -130,6 +152,12 @@ pub(super) fn tokens_file(shard: usize) -> String {
 /// Name of a shard's document table.
 pub(super) fn documents_file(shard: usize) -> String {
     format!("documents-{shard:05}.bin")
+}
+
+/// Name of a shard's segment table: for each segment the number of tokens in the shard up to its end,
+/// as a little-endian `u32`.
+pub(super) fn segments_file(shard: usize) -> String {
+    format!("segments-{shard:05}.bin")
 }
 
 /// Name of a shard's record.

@@ -1,6 +1,7 @@
 //! Opens, checks and reads a finished cache.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +12,7 @@ use super::layout::{
     Document, FORMAT_VERSION, FileRecord, MANIFEST, Manifest, TokenWidth, documents_file,
     tokens_file,
 };
+use super::segments::SegmentTable;
 use crate::corpus::hash_file;
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
@@ -22,6 +24,7 @@ pub(crate) struct TokenStore {
     width: TokenWidth,
     shards: Vec<Shard>,
     documents: Vec<Document>,
+    segments: SegmentTable,
     len: u64,
 }
 
@@ -55,6 +58,7 @@ impl TokenStore {
 
         let mut documents: Vec<Document> = Vec::new();
         let mut shards = Vec::new();
+        let mut segments = SegmentTable::default();
         let mut len = 0;
         let mut continues = false;
         for (index, record) in manifest.shards.iter().enumerate() {
@@ -74,7 +78,11 @@ impl TokenStore {
             let path = folder.join(tokens_file(index));
             let map = if record.tokens.bytes == 0 { None } else { Some(map_file(&path)?) };
             shards.push(Shard { start: len, map });
-            len += record.tokens.bytes / manifest.width.bytes() as u64;
+            let tokens = record.tokens.bytes / manifest.width.bytes() as u64;
+            if let Some(record) = &record.segments {
+                segments.push_shard(folder, index, record, len, tokens)?;
+            }
+            len += tokens;
         }
         if documents.iter().map(|document| document.tokens).sum::<u64>() != len {
             return Err(DataError::cache(
@@ -82,7 +90,8 @@ impl TokenStore {
                 "the document table does not add up to its tokens",
             ));
         }
-        Ok(Self { folder: folder.to_owned(), width: manifest.width, shards, documents, len })
+        let folder = folder.to_owned();
+        Ok(Self { folder, width: manifest.width, shards, documents, segments, len })
     }
 
     /// Where the cache lies.
@@ -95,9 +104,35 @@ impl TokenStore {
         self.len
     }
 
+    /// Tokens in all, without separators.
+    pub(crate) fn text_len(&self) -> u64 {
+        let separators = if self.num_segments() == 0 { self.documents.len() } else { 0 };
+        self.len() - separators as u64
+    }
+
     /// The documents in the order of their tokens.
     pub(crate) fn documents(&self) -> &[Document] {
         &self.documents
+    }
+
+    /// Number of segments; 0 for a cache of documents.
+    pub(crate) fn num_segments(&self) -> u64 {
+        self.segments.len()
+    }
+
+    /// Where a segment's tokens lie; it begins where the one before it ends.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such segment.
+    pub(crate) fn segment(&self, segment: u64) -> Range<u64> {
+        let start = if segment == 0 { 0 } else { self.segments.end(segment - 1) };
+        start..self.segments.end(segment)
+    }
+
+    /// Number of segments that lie in the first `tokens` tokens.
+    pub(crate) fn segments_until(&self, tokens: u64) -> u64 {
+        self.segments.count_until(tokens)
     }
 
     /// Appends `count` tokens from `start` on to `tokens`.
@@ -127,12 +162,8 @@ fn verify(folder: &Path, manifest: &Manifest, progress: &dyn Progress) -> Result
         .shards
         .iter()
         .enumerate()
-        .flat_map(|(index, record)| {
-            [
-                (folder.join(tokens_file(index)), &record.tokens),
-                (folder.join(documents_file(index)), &record.documents),
-            ]
-        })
+        .flat_map(|(index, shard)| shard.files(index))
+        .map(|(name, record)| (folder.join(name), record))
         .collect();
     let total = files.iter().map(|(_, record)| record.bytes).sum();
     let done = AtomicU64::new(0);
@@ -152,7 +183,7 @@ pub(super) fn file_is_intact(path: &Path, record: &FileRecord) -> Result<bool, D
     Ok(metadata.len() == record.bytes && *hash_file(path, |_| {})?.to_hex() == *record.blake3)
 }
 
-fn map_file(path: &Path) -> Result<Mmap, DataError> {
+pub(super) fn map_file(path: &Path) -> Result<Mmap, DataError> {
     let file = File::open(path).map_err(DataError::io("open", path))?;
     #[expect(
         unsafe_code,
@@ -167,7 +198,8 @@ fn map_file(path: &Path) -> Result<Mmap, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::build;
+    use crate::cache::layout::segments_file;
+    use crate::cache::{Contents, build};
     use crate::config::{DataConfig, TokenizerKind};
     use crate::corpus::Corpus;
     use crate::tokenizer::tests::sample_tokenizer;
@@ -175,27 +207,32 @@ mod tests {
     #[test]
     fn any_damage_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = folder.path().join("cache");
         let corpus = Corpus::open(&DataConfig::default()).unwrap();
         let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 700);
-        build(&cache, "key", &corpus, &tokenizer, &|_| {}).unwrap();
-        TokenStore::open(&cache, "key", &|_| {}).unwrap();
-        assert!(TokenStore::open(&cache, "another key", &|_| {}).is_err());
-        for name in [tokens_file(0), documents_file(0), MANIFEST.to_owned()] {
-            let path = cache.join(name);
-            let intact = fs::read(&path).unwrap();
-            let mut flipped = intact.clone();
-            flipped[intact.len() / 2] ^= 1;
-            let truncated = intact[..intact.len() - 8].to_vec();
-            for damaged in [flipped, truncated, Vec::new()] {
-                fs::write(&path, damaged).unwrap();
-                let error = TokenStore::open(&cache, "key", &|_| {}).unwrap_err();
-                assert!(matches!(error, DataError::Cache { .. }), "{error}");
+        let files = [tokens_file(0), documents_file(0), MANIFEST.to_owned(), segments_file(0)];
+        for (contents, files) in
+            [(Contents::Documents, &files[..3]), (Contents::Segments, &files[..])]
+        {
+            let cache = folder.path().join(format!("{contents:?}"));
+            build(&cache, "key", contents, &corpus, &tokenizer, &|_| {}).unwrap();
+            TokenStore::open(&cache, "key", &|_| {}).unwrap();
+            assert!(TokenStore::open(&cache, "another key", &|_| {}).is_err());
+            for name in files {
+                let path = cache.join(name);
+                let intact = fs::read(&path).unwrap();
+                let mut flipped = intact.clone();
+                flipped[intact.len() / 2] ^= 1;
+                let truncated = intact[..intact.len() - 8].to_vec();
+                for damaged in [flipped, truncated, Vec::new()] {
+                    fs::write(&path, damaged).unwrap();
+                    let error = TokenStore::open(&cache, "key", &|_| {}).unwrap_err();
+                    assert!(matches!(error, DataError::Cache { .. }), "{error}");
+                }
+                fs::remove_file(&path).unwrap();
+                assert!(TokenStore::open(&cache, "key", &|_| {}).is_err());
+                fs::write(&path, intact).unwrap();
             }
-            fs::remove_file(&path).unwrap();
-            assert!(TokenStore::open(&cache, "key", &|_| {}).is_err());
-            fs::write(&path, intact).unwrap();
+            TokenStore::open(&cache, "key", &|_| {}).unwrap();
         }
-        TokenStore::open(&cache, "key", &|_| {}).unwrap();
     }
 }

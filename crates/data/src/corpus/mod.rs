@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `chunk` | nothing: cuts documents into chunks |
 //! | `batch` | nothing: reads ahead while chunks are worked on |
+//! | `segments` | nothing: cuts texts into sentences, and chunks where one ends |
 //! | `lines` | lines of UTF-8 of any length, piece by piece |
 //! | `text`, `jsonl`, `parquet` | the three file formats |
 
@@ -15,10 +16,12 @@ mod chunk;
 mod jsonl;
 mod lines;
 mod parquet;
+mod segments;
 mod text;
 
 pub(crate) use batch::for_each_batch;
 pub(crate) use chunk::Chunk;
+pub(crate) use segments::{WholeSegments, segments};
 
 use std::collections::VecDeque;
 use std::fs::{self, File};

@@ -24,7 +24,7 @@ use super::{
 use crate::{error::InteropError, model_card::ModelCard, scratch::ScratchFolder};
 
 /// Name of the model card in a model folder.
-const CARD_NAME: &str = "README.md";
+pub(crate) const CARD_NAME: &str = "README.md";
 
 /// Iterations of the pseudo-inverse in transformers, which has no key for it.
 const HF_PINV_ITERATIONS: usize = 6;
@@ -89,42 +89,6 @@ pub fn export_model(
     finish(scratch, notes)
 }
 
-/// Writes foreign weights as a folder of the same form: a folder in any form that [`load_model`] reads
-/// becomes one with `config.json`, `model.safetensors`, and the source's tokenizer and model card.
-///
-/// The model keeps its semantics. As with [`export_model`], the output appears complete or not at all.
-///
-/// # Errors
-/// As for [`export_model`].
-pub fn import_model(from: &Path, output: &Path) -> Result<Exported, InteropError> {
-    let scratch = ScratchFolder::beside(output)?;
-    let model = load_model(from, &Device::flex())?;
-    let config = model.config();
-
-    save_weights(&model, StorageType::F32, scratch.path())?;
-    write_config(config, model.architecture(), StorageType::F32, scratch.path())?;
-    tokenizer_files::copy(from, scratch.path(), config, input_len(config))?;
-    let card = from.join(CARD_NAME);
-    if card.is_file() {
-        fs::copy(&card, scratch.path().join(CARD_NAME))
-            .map_err(|source| InteropError::Read { path: card, source })?;
-    }
-
-    let mut notes = Vec::new();
-    if config.semantics == Semantics::Hf
-        && config.attention == AttentionKind::Nystrom
-        && config.is_full_attention()
-    {
-        notes.push(format!(
-            "num_landmarks and segment_means_seq_len are both {}: by transformers' rule this model \
-             computes exact attention, in O(n²). For Nyström attention, set segment_means_seq_len to the \
-             length of your inputs, or semantics to \"paper\".",
-            config.num_landmarks
-        ));
-    }
-    finish(scratch, notes)
-}
-
 /// The part of a pretraining model that transformers has a class for, and a note if that is not all.
 fn without_sentence_order(model: Model) -> (Model, Option<String>) {
     match model {
@@ -140,7 +104,7 @@ fn without_sentence_order(model: Model) -> (Model, Option<String>) {
 }
 
 /// Lists the files and gives the folder its name.
-fn finish(scratch: ScratchFolder, notes: Vec<String>) -> Result<Exported, InteropError> {
+pub(crate) fn finish(scratch: ScratchFolder, notes: Vec<String>) -> Result<Exported, InteropError> {
     let read = |source| InteropError::Read { path: scratch.path().to_owned(), source };
     let mut files = Vec::new();
     for entry in fs::read_dir(scratch.path()).map_err(read)? {
@@ -157,7 +121,7 @@ fn transformers_approximates(config: &NystromformerConfig) -> bool {
 }
 
 /// Tokens of the longest input that transformers can read.
-fn input_len(config: &NystromformerConfig) -> usize {
+pub(crate) fn input_len(config: &NystromformerConfig) -> usize {
     if transformers_approximates(config) {
         config.segment_means_seq_len
     } else {

@@ -111,7 +111,7 @@ pub fn load_weights<M: PreTrainedModel>(
 }
 
 /// A file's tensors, sorted by what becomes of them.
-struct Matched {
+pub(crate) struct Matched {
     path: PathBuf,
     bytes: u64,
     /// To be loaded, by full name.
@@ -126,7 +126,7 @@ struct Matched {
 
 impl Matched {
     /// Compares names and shapes with those of `config`'s model.
-    fn new(
+    pub(crate) fn new(
         files: WeightFiles,
         architecture: Architecture,
         config: &NystromformerConfig,
@@ -188,6 +188,18 @@ impl Matched {
             && !self.parameters.iter().any(|tensor| head_part(&tensor.name).is_some())
     }
 
+    /// Leaves the model its own parameters of these names where the file's are absent or do not fit; those that
+    /// the model has no place for are ignored.
+    pub(crate) fn keep_own(&mut self, is_own: impl Fn(&str) -> bool) {
+        let take = |names: &mut Vec<String>| -> Vec<String> {
+            names.extract_if(.., |name| is_own(name)).collect()
+        };
+        self.fresh.extend(take(&mut self.keys.missing));
+        self.ignored.extend(take(&mut self.keys.unexpected));
+        let mismatched = self.keys.mismatched.extract_if(.., |mismatch| is_own(&mismatch.name));
+        self.fresh.extend(mismatched.map(|mismatch| mismatch.name));
+    }
+
     /// Leaves the model its own head where the file has none like it, part by part.
     fn keep_own_head_parts(&mut self) {
         let missing = self.keys.missing.iter();
@@ -231,7 +243,7 @@ impl Matched {
     }
 
     /// A model of `init` with these weights, once they are known to be all there and in order.
-    fn into_model<M: ModuleSnapshot>(
+    pub(crate) fn into_model<M: ModuleSnapshot>(
         self,
         dir: &Path,
         architecture: Architecture,

@@ -16,10 +16,10 @@ pub mod load;
 pub mod names;
 pub mod save;
 pub mod tokenizer_files;
-mod weights;
+pub(crate) mod weights;
 
 pub use config::{read_config, write_config};
-pub use export::{ExportOptions, Exported, export_model, import_model};
+pub use export::{ExportOptions, Exported, export_model};
 pub use load::{LoadReport, load, load_model, load_weights, read_architecture};
 pub use save::{StorageType, save};
 pub use tokenizer_files::{SpecialToken, write_tokenizer};

@@ -15,14 +15,18 @@ Without `trust_remote_code=True` the same folder loads as transformers' class, w
 something else for padded rows and accepts one length only.
 
 Keys of `config.json` that are read here, beside transformers' own: `attention` (`nystrom` or
-`softmax`), `pinv_iterations`, and `pinv_init` (`exact`: each matrix by its own norm; `original`: one
-norm for the whole batch). Runs under transformers 4.56 and 5.
+`softmax`), `pinv_iterations`, and `pinv_init` (`exact`: each matrix by its own norm; `original`:
+one norm for the whole batch). Runs under transformers 4.56 and 5.
 """
 
 import torch
 from torch.nn import functional
+from transformers import NystromformerConfig
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.nystromformer import modeling_nystromformer as theirs
+
+# A context, and the attention weights if they were asked for.
+Attended = tuple[torch.Tensor, torch.Tensor | None]
 
 
 def averaging_weights(valid: torch.Tensor, num_landmarks: int) -> torch.Tensor:
@@ -71,13 +75,15 @@ def bias_of(keep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 class PaperSelfAttention(theirs.NystromformerSelfAttention):
     """Self-attention over valid tokens; its parameters are those of the class it replaces."""
 
-    def __init__(self, config):
+    def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
         self.exact = config.attention == "softmax"
         self.pinv_iterations = config.pinv_iterations
         self.pinv_init = config.pinv_init
 
-    def attend(self, hidden_states, valid, output_attentions):
+    def attend(
+        self, hidden_states: torch.Tensor, valid: torch.Tensor, output_attentions: bool
+    ) -> Attended:
         """Context `[batch, n, hidden]`, and the attention weights if asked for.
 
         `valid` is `[batch, n]`. The weights are `[batch, heads, n, n]`, or `[batch, heads, n,
@@ -97,7 +103,14 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
             context = context + self.conv(visible.to(dtype)).to(context.dtype)
         return context.to(dtype).transpose(1, 2).flatten(2), weights
 
-    def attend_exactly(self, query, key, value, valid, output_attentions):
+    def attend_exactly(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        valid: torch.Tensor,
+        output_attentions: bool,
+    ) -> Attended:
         """Softmax attention over valid keys."""
         bias = bias_of(valid, query.dtype)
         if not output_attentions:
@@ -106,7 +119,14 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         weights = self.dropout(self.softmax_scores(query, key, bias))
         return weights @ value, weights
 
-    def attend_to_landmarks(self, query, key, value, valid, output_attentions):
+    def attend_to_landmarks(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        valid: torch.Tensor,
+        output_attentions: bool,
+    ) -> Attended:
         """Nyström attention; kernels 1 and 3 are held only if the weights are asked for."""
         averaging = averaging_weights(valid, self.num_landmarks).to(query.dtype)[:, None]
         used = averaging.sum(-1) > 0  # [batch, 1, landmarks]
@@ -125,7 +145,9 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         weights = self.softmax_scores(query, key_landmarks, landmark_bias) @ inverse
         return weights @ summary, weights
 
-    def softmax_scores(self, query, key, bias):
+    def softmax_scores(
+        self, query: torch.Tensor, key: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
         """Probabilities of `query` over `key`."""
         return (query @ key.mT * self.attention_head_size**-0.5 + bias).softmax(-1)
 
@@ -136,7 +158,7 @@ class NystromformerModel(theirs.NystromformerModel):
     _auto_class = "AutoModel"
     supports_gradient_checkpointing = False  # the layers are called part by part
 
-    def __init__(self, config):
+    def __init__(self, config: NystromformerConfig) -> None:
         semantics = getattr(config, "semantics", None)
         if semantics != "paper":
             raise ValueError(
@@ -150,16 +172,16 @@ class NystromformerModel(theirs.NystromformerModel):
 
     def forward(
         self,
-        input_ids=None,
-        attention_mask=None,
-        token_type_ids=None,
-        position_ids=None,
-        inputs_embeds=None,
-        output_attentions=None,
-        output_hidden_states=None,
-        return_dict=None,
-        **unused,
-    ):
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        **unused: object,
+    ) -> BaseModelOutput | tuple:
         """As in transformers; `attention_mask` is `[batch, n]`, padding anywhere in a row."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
@@ -209,7 +231,7 @@ class OnThisEncoder:
 
     supports_gradient_checkpointing = False
 
-    def __init__(self, config):
+    def __init__(self, config: NystromformerConfig) -> None:
         super().__init__(config)
         self.nystromformer = NystromformerModel(config)
         self.post_init()

@@ -156,7 +156,7 @@ fn layer_parameters(config: &NystromformerConfig) -> Inventory {
 }
 
 /// The class of model that has parameters of these names.
-pub(super) fn architecture_of<'name>(names: impl Iterator<Item = &'name str>) -> Architecture {
+pub(crate) fn architecture_of<'name>(names: impl Iterator<Item = &'name str>) -> Architecture {
     let mut found = Architecture::Base;
     for name in names {
         let architecture = match name {

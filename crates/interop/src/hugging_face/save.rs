@@ -64,7 +64,7 @@ pub fn save<M: PreTrainedModel>(model: &M, dir: &Path) -> Result<(), InteropErro
 }
 
 /// Writes `dir/model.safetensors`; the folder must exist.
-pub(super) fn save_weights<M: PreTrainedModel>(
+pub(crate) fn save_weights<M: PreTrainedModel>(
     model: &M,
     storage: StorageType,
     dir: &Path,

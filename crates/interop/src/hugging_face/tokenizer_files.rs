@@ -63,12 +63,17 @@ pub fn write_tokenizer(
     write(&dir.join(SPECIAL_TOKENS_NAME), format!("{:#}\n", Value::Object(map)).as_bytes())
 }
 
+/// Writes a `tokenizer.json` to a folder.
+pub(crate) fn write_json(tokenizer: &str, dir: &Path) -> Result<(), InteropError> {
+    write(&dir.join(TOKENIZER_NAME), tokenizer.as_bytes())
+}
+
 /// Copies the tokenizer's files and returns their names, none if there is no tokenizer.
 ///
 /// A `tokenizer.json` without its `tokenizer_config.json` gets one: transformers would otherwise take the
 /// tokenizer for ALBERT's and add that one's special tokens. One that is there is made to fit the model: how
 /// long its inputs are, and whether it knows more than one token type.
-pub(super) fn copy(
+pub(crate) fn copy(
     source: &Path,
     output: &Path,
     config: &NystromformerConfig,
@@ -84,6 +89,9 @@ pub(super) fn copy(
             copied.push(name.to_owned());
         }
     }
+    if !copied.iter().any(|name| name == TOKENIZER_NAME) && output.join(TOKENIZER_NAME).is_file() {
+        copied.push(TOKENIZER_NAME.to_owned());
+    }
     let has = |name: &str| copied.iter().any(|copied| copied == name);
     if has(TOKENIZER_CONFIG_NAME) {
         let path = output.join(TOKENIZER_CONFIG_NAME);
@@ -92,7 +100,7 @@ pub(super) fn copy(
         keys.insert("model_input_names".to_owned(), json!(model_input_names(config)));
         write(&path, format!("{:#}\n", Value::Object(keys)).as_bytes())?;
     } else if has(TOKENIZER_NAME) {
-        let tokenizer = read_json(&source.join(TOKENIZER_NAME), "it was there a moment ago")?;
+        let tokenizer = read_json(&output.join(TOKENIZER_NAME), "it was there a moment ago")?;
         let text = tokenizer_config(&guess_roles(&tokenizer), config, model_max_length);
         write(&output.join(TOKENIZER_CONFIG_NAME), format!("{text:#}\n").as_bytes())?;
         copied.push(TOKENIZER_CONFIG_NAME.into());

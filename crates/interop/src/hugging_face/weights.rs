@@ -32,7 +32,7 @@ const MAX_JSON_BYTES: u64 = 64 << 20;
 const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// The tensors of one model, unread.
-pub(super) struct WeightFiles {
+pub(crate) struct WeightFiles {
     /// What messages name: the weight file, or the index of several.
     pub path: PathBuf,
     /// By full name.
@@ -43,7 +43,7 @@ pub(super) struct WeightFiles {
 
 impl WeightFiles {
     /// Opens the weights in folder `path`, or the weight file or index `path`.
-    pub(super) fn open(path: &Path) -> Result<Self, InteropError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, InteropError> {
         let path = find(path)?;
         let files = if path.extension().is_some_and(|extension| extension == "json") {
             shards(&path)?
@@ -117,7 +117,7 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, InteropError> {
 }
 
 /// Reads a JSON file with a table at its top. `expected` says what should be there if it is missing.
-pub(super) fn read_json(path: &Path, expected: &str) -> Result<Map<String, Value>, InteropError> {
+pub(crate) fn read_json(path: &Path, expected: &str) -> Result<Map<String, Value>, InteropError> {
     let damaged = |reason: String| InteropError::Damaged { path: path.to_owned(), reason };
     if !path.exists() {
         return Err(InteropError::Missing { path: path.to_owned(), expected: expected.into() });

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nystromformer_interop::{import_model, read_config};
+use nystromformer_interop::{ImportOptions, import_model, read_config};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -109,6 +109,7 @@ fn values_without_effect_are_accepted() {
         ("tie_word_embeddings", json!(true)),
         ("eos_token_id", json!(3)),
         ("position_embedding_type", json!("absolute")),
+        ("label2id", json!({ "LABEL_0": 0 })),
         ("id2label", json!({ "0": "LABEL_0", "1": "LABEL_1" })),
         ("chunk_size_feed_forward", json!(0)),
         ("tokenizer_class", json!("AlbertTokenizer")),
@@ -176,7 +177,8 @@ fn hostile_tokenizers_are_refused() {
         fs::remove_file(folder.path().join("tokenizer_config.json")).unwrap();
         fs::write(folder.path().join("tokenizer.json"), text).unwrap();
         let output = folder.path().join("output");
-        let (result, growth) = memory::growth(|| import_model(folder.path(), &output));
+        let (result, growth) =
+            memory::growth(|| import_model(folder.path(), &output, &ImportOptions::default()));
         let text = result.unwrap_err().to_string();
         assert!(text.contains("tokenizer.json"), "{text}");
         assert!(growth < MEMORY, "importing took {growth} bytes");

@@ -21,7 +21,7 @@ pub mod trainer;
 use std::path::{Path, PathBuf};
 
 use nystromformer::{Architecture, ModelError, NystromformerConfig};
-use nystromformer_data::{DataConfig, DataError, TokenizerConfig};
+use nystromformer_data::{DataConfig, DataError, Objective, TokenizerConfig};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -83,7 +83,10 @@ impl Experiment {
 
     /// The class of model that it trains.
     pub fn architecture(&self) -> Architecture {
-        Architecture::MaskedLm
+        match self.data.objective {
+            Objective::Mlm => Architecture::MaskedLm,
+            Objective::MlmSop => Architecture::PreTraining,
+        }
     }
 
     /// Checks every value and every relation between sections.

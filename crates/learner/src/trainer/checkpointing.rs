@@ -50,7 +50,7 @@ impl<'a> Learner<'a> {
         require_same(experiment, data, checkpoint)?;
         let state = checkpoint.manifest.state.clone();
         let model = load_model(&checkpoint.path, &device.clone().autodiff())?;
-        require_class(&model, experiment.architecture(), checkpoint)?;
+        require_class(&model, data.architecture(), checkpoint)?;
         let mut learner = Self::with_model(experiment, data, device, model);
         let path = checkpoint.path.join(OPTIMIZER);
         let bytes = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;

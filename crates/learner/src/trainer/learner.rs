@@ -64,7 +64,7 @@ impl<'a> Learner<'a> {
     ) -> Result<Self> {
         seed_device(device, experiment.seed, Purpose::Weights);
         let device_of_model = device.clone().autodiff();
-        let model = experiment.model.init_model(experiment.architecture(), &device_of_model)?;
+        let model = experiment.model.init_model(data.architecture(), &device_of_model)?;
         let mut learner = Self::with_model(experiment, data, device, model);
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
-use nystromformer::NystromformerConfig;
+use nystromformer::{Architecture, NystromformerConfig};
 use nystromformer_data::MaskedRows;
 
 use super::learner::Learner;
@@ -70,6 +70,7 @@ impl Synthetic {
             masked_positions: Vec::new(),
             masked_labels: Vec::new(),
             seq_len: SEQ_LEN,
+            sentence_order: None,
         };
         for example in examples {
             let hash = blake3::hash(&example.to_le_bytes());
@@ -92,6 +93,10 @@ impl Synthetic {
 }
 
 impl BatchSource for Synthetic {
+    fn architecture(&self) -> Architecture {
+        Architecture::MaskedLm
+    }
+
     fn training_examples(&self) -> usize {
         EXAMPLES
     }

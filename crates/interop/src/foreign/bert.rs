@@ -1,0 +1,130 @@
+//! BERT and RoBERTa as a start for a Nyströmformer (paper, section 4.1, "from standard").
+//!
+//! All parameters of these encoders have their place here; the convolution is new. With exact attention and no
+//! convolution (`attention = "softmax"`, `conv_kernel_size = 0`) the import computes what they compute.
+
+use std::path::Path;
+
+use nystromformer::{HiddenAct, Labels, NystromformerConfig, PinvInit, Semantics};
+use serde_json::{Map, Value};
+
+use super::{PositionOffset, Renamed, Source, source::Keys};
+use crate::error::InteropError;
+
+/// Heads that have the same form in all three families, by the end of their class's name.
+const KEPT_HEADS: [&str; 2] = ["ForTokenClassification", "ForQuestionAnswering"];
+
+/// Whether a `config.json` is one of theirs.
+pub(super) fn is_bert(config: &Map<String, Value>) -> bool {
+    matches!(model_type(config), Some("bert" | "roberta"))
+}
+
+fn model_type(config: &Map<String, Value>) -> Option<&str> {
+    config.get("model_type").and_then(Value::as_str)
+}
+
+/// The Nyströmformer that a BERT or RoBERTa becomes.
+pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, InteropError> {
+    let keys = Keys::new(path, config);
+    let is_roberta = model_type(config) == Some("roberta");
+    let pad_token_id = keys.size_or("pad_token_id", usize::from(is_roberta))?;
+    if is_roberta && pad_token_id != 1 {
+        let reason = "RoBERTa counts positions from pad_token_id + 1; only 1 can be read";
+        return Err(keys.refuse("pad_token_id", &config["pad_token_id"], reason));
+    }
+    let hidden_act = keys.parsed_or("hidden_act", HiddenAct::Gelu)?;
+    if is_roberta && hidden_act != HiddenAct::Gelu {
+        let reason = "RoBERTa's prediction head always has `gelu`; here head and encoder have one activation";
+        return Err(keys.refuse("hidden_act", &config["hidden_act"], reason));
+    }
+    let absolute = "absolute";
+    if keys.text_or("position_embedding_type", absolute)? != absolute {
+        let reason = "only `absolute` position embeddings are supported";
+        return Err(keys.refuse(
+            "position_embedding_type",
+            &config["position_embedding_type"],
+            reason,
+        ));
+    }
+    if keys.is_on("is_decoder") {
+        return Err(keys.refuse("is_decoder", &Value::Bool(true), "only encoders can be read"));
+    }
+
+    let rows = keys.size_or("max_position_embeddings", if is_roberta { 514 } else { 512 })?;
+    let max_position_embeddings = if is_roberta { rows.saturating_sub(2) } else { rows };
+    let config_of_model = NystromformerConfig {
+        vocab_size: keys.size_or("vocab_size", if is_roberta { 50265 } else { 30522 })?,
+        hidden_size: keys.size_or("hidden_size", 768)?,
+        num_hidden_layers: keys.size_or("num_hidden_layers", 12)?,
+        num_attention_heads: keys.size_or("num_attention_heads", 12)?,
+        intermediate_size: keys.size_or("intermediate_size", 3072)?,
+        hidden_act,
+        hidden_dropout_prob: keys.number_or("hidden_dropout_prob", 0.1)?,
+        attention_probs_dropout_prob: keys.number_or("attention_probs_dropout_prob", 0.1)?,
+        max_position_embeddings,
+        type_vocab_size: keys.size_or("type_vocab_size", 2)?,
+        initializer_range: keys.number_or("initializer_range", 0.02)?,
+        layer_norm_eps: keys.number_or("layer_norm_eps", 1e-12)?,
+        pad_token_id,
+        // Ids of [CLS] and [SEP] in BERT's vocabulary, of <s> and </s> in RoBERTa's.
+        bos_token_id: keys.size_or("bos_token_id", if is_roberta { 0 } else { 101 })?,
+        eos_token_id: keys.size_or("eos_token_id", if is_roberta { 2 } else { 102 })?,
+        id2label: keys.parsed_or("id2label", Labels::default())?,
+        semantics: Semantics::Paper,
+        segment_means_seq_len: max_position_embeddings,
+        pinv_init: PinvInit::Exact,
+        ..NystromformerConfig::default()
+    };
+
+    let class =
+        config.get("architectures").and_then(|classes| classes.get(0)).and_then(Value::as_str);
+    let keeps_head = class.is_some_and(|class| KEPT_HEADS.iter().any(|head| class.ends_with(head)));
+    Ok(Source {
+        config: config_of_model,
+        positions: if is_roberta { PositionOffset::Two } else { PositionOffset::Zero },
+        has_convolution: false,
+        rename: match (is_roberta, keeps_head) {
+            (false, false) => |name| rename_bert(name, false),
+            (false, true) => |name| rename_bert(name, true),
+            (true, false) => |name| rename_roberta(name, false),
+            (true, true) => |name| rename_roberta(name, true),
+        },
+        notes: Vec::new(),
+    })
+}
+
+fn rename_bert(stored: &str, keeps_head: bool) -> Renamed {
+    // TensorFlow's names, in the oldest files.
+    let name = stored.replace(".gamma", ".weight").replace(".beta", ".bias");
+    let name = match name.strip_prefix("bert.") {
+        Some(rest) => format!("nystromformer.{rest}"),
+        None => name,
+    };
+    // Next-sentence prediction is another question than sentence order.
+    if name.starts_with("cls.seq_relationship.") {
+        return Renamed::LeftOut;
+    }
+    rename_common(name, keeps_head)
+}
+
+fn rename_roberta(stored: &str, keeps_head: bool) -> Renamed {
+    for (theirs, ours) in [
+        ("roberta.", "nystromformer."),
+        ("lm_head.dense.", "cls.predictions.transform.dense."),
+        ("lm_head.layer_norm.", "cls.predictions.transform.LayerNorm."),
+        ("lm_head.decoder.", "cls.predictions.decoder."),
+        ("lm_head.", "cls.predictions."),
+    ] {
+        if let Some(rest) = stored.strip_prefix(theirs) {
+            return rename_common(format!("{ours}{rest}"), keeps_head);
+        }
+    }
+    rename_common(stored.to_owned(), keeps_head)
+}
+
+/// Poolers, and the heads that read them or that are formed otherwise here, are left out.
+fn rename_common(name: String, keeps_head: bool) -> Renamed {
+    let pooler = name.starts_with("pooler.") || name.starts_with("nystromformer.pooler.");
+    let head = name.starts_with("classifier.") || name.starts_with("qa_outputs.");
+    if pooler || (head && !keeps_head) { Renamed::LeftOut } else { Renamed::To(name) }
+}

@@ -1,0 +1,22 @@
+//! Checkpoints of other families, made into Nyströmformers of ours.
+//!
+//! | file | reads |
+//! |---|---|
+//! | [`authors`] | the authors' repository: `cp-XXXX.model` and `.cp`, of all three generations of its code |
+//! | [`bert`] | BERT and RoBERTa of transformers, as a start: attention is swapped, everything else is theirs |
+//! | [`positions`] | position tables: shifted to where ours begin, tiled or interpolated to other lengths |
+//! | [`import`] | folder to folder |
+//!
+//! Each family is a [`Source`]: a configuration, new names for its weights, and how its positions are
+//! counted. What happens then is the same for all.
+
+mod authors;
+mod bert;
+mod import;
+mod positions;
+mod source;
+
+pub use import::{FreshConvolution, ImportOptions, import_model};
+pub use positions::PositionFill;
+
+use source::{PositionOffset, Renamed, Source};

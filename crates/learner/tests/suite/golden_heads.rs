@@ -1,0 +1,172 @@
+//! Twenty AdamW steps of every head against torch's (`tools/reference/generate_head_training.py`): the same
+//! start weights, batches, loss and decay must give the same losses.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::Device;
+use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer_interop::read_config;
+use nystromformer_learner::batch::{Answers, BatchSource, Rows};
+use nystromformer_learner::schedule::{Schedule, Warmup};
+use nystromformer_learner::trainer::Learner;
+use nystromformer_learner::{Experiment, Result};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+/// Of a loss. What rounding costs torch itself in 32 bits is up to 1e-6.
+const TOLERANCE: f64 = 1e-4;
+const STEPS: usize = 20;
+
+/// A fixture's batches, one a step.
+struct Recorded {
+    architecture: Architecture,
+    steps: Vec<Rows>,
+}
+
+impl BatchSource for Recorded {
+    fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
+    fn training_examples(&self) -> usize {
+        self.steps.iter().map(|rows| rows.lengths.len()).sum()
+    }
+
+    fn validation_examples(&self) -> usize {
+        0
+    }
+
+    fn training_step(&self, completed: usize, _: usize, _: usize) -> Result<Vec<Rows>> {
+        Ok(vec![self.steps[completed].clone()])
+    }
+
+    fn validation_rows(&self, _first: usize, _count: usize) -> Result<Rows> {
+        unreachable!("there is no validation split")
+    }
+
+    fn fingerprints(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn write_tokenizer(&self, _directory: &Path, _model: &NystromformerConfig) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a file holds of each step.
+struct Recording<'file> {
+    file: SafeTensors<'file>,
+}
+
+impl Recording<'_> {
+    fn view(&self, name: &str) -> Option<TensorView<'_>> {
+        self.file.tensor(&format!("batch.{name}")).ok()
+    }
+
+    fn ints(&self, name: &str, step: usize) -> Option<Vec<i32>> {
+        let view = self.view(name).filter(|view| view.dtype() == Dtype::I64)?;
+        let (values, _) = view.data().as_chunks();
+        let each = values.len() / STEPS;
+        let values = &values[step * each..(step + 1) * each];
+        Some(values.iter().map(|value| i64::from_le_bytes(*value) as i32).collect())
+    }
+
+    fn floats(&self, name: &str, step: usize) -> Option<Vec<f32>> {
+        let view = self.view(name).filter(|view| view.dtype() == Dtype::F32)?;
+        let (values, _) = view.data().as_chunks();
+        let each = values.len() / STEPS;
+        let values = &values[step * each..(step + 1) * each];
+        Some(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+    }
+
+    fn rows(&self, step: usize) -> Rows {
+        let seq_len = *self.view("input_ids").unwrap().shape().last().unwrap();
+        let mask = self.ints("attention_mask", step).unwrap();
+        let lengths = mask.chunks(seq_len).map(|row| row.iter().sum::<i32>() as usize).collect();
+        Rows {
+            input_ids: self.ints("input_ids", step).unwrap(),
+            token_type_ids: self.ints("token_type_ids", step),
+            lengths,
+            seq_len,
+            answers: self.answers(step),
+        }
+    }
+
+    fn answers(&self, step: usize) -> Answers {
+        if let Some(start) = self.ints("start_positions", step) {
+            return Answers::Span { start, end: self.ints("end_positions", step).unwrap() };
+        }
+        if let Some(values) = self.floats("labels", step) {
+            return Answers::Values(values);
+        }
+        let labels = self.ints("labels", step).unwrap();
+        // One label a row, and one slice a step.
+        if self.view("labels").unwrap().shape().len() == 2 {
+            return Answers::Class(labels);
+        }
+        let (positions, labels) = (0..).zip(labels).filter(|(_, label)| *label >= 0).unzip();
+        Answers::Tokens { positions, labels }
+    }
+
+    fn losses(&self) -> Vec<f64> {
+        let view = self.file.tensor("losses_f64").unwrap();
+        let (values, _) = view.data().as_chunks();
+        values.iter().map(|value| f64::from_le_bytes(*value)).collect()
+    }
+
+    /// The start weights as a model folder.
+    fn write_model(&self, config: &str, folder: &Path) {
+        let parameters = self
+            .file
+            .iter()
+            .filter_map(|(name, view)| Some((name.strip_prefix("param.")?.to_owned(), view)));
+        let bytes = safetensors::serialize(parameters, None).unwrap();
+        std::fs::write(folder.join("model.safetensors"), bytes).unwrap();
+        std::fs::write(folder.join("config.json"), config).unwrap();
+    }
+}
+
+#[test]
+fn twenty_steps_of_every_head_follow_torch() {
+    let _lock = super::training_lock();
+    for (head, architecture) in [
+        ("masked_lm", Architecture::MaskedLm),
+        ("sequence_regression", Architecture::SequenceClassification),
+        ("sequence_single_label", Architecture::SequenceClassification),
+        ("sequence_multi_label", Architecture::SequenceClassification),
+        ("multiple_choice", Architecture::MultipleChoice),
+        ("token_classification", Architecture::TokenClassification),
+        ("question_answering", Architecture::QuestionAnswering),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/fixtures/heads/{head}.safetensors"));
+        let bytes = std::fs::read(path).unwrap();
+        let recording = Recording { file: SafeTensors::deserialize(&bytes).unwrap() };
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = metadata.metadata().clone().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        recording.write_model(&metadata["config"], folder.path());
+
+        let data =
+            Recorded { architecture, steps: (0..STEPS).map(|step| recording.rows(step)).collect() };
+        let mut experiment = Experiment {
+            model: read_config(folder.path()).unwrap(),
+            init_from: Some(folder.path().to_owned()),
+            schedule: Schedule::Constant(Warmup::default()),
+            ..Experiment::default()
+        };
+        experiment.optimizer.learning_rate = 1e-3;
+        experiment.optimizer.epsilon = 1e-6;
+        experiment.optimizer.no_decay_on_bias_and_norm = true;
+        experiment.trainer.max_steps = STEPS;
+        experiment.trainer.max_grad_norm = 0.0;
+
+        let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+        for (step, expected) in recording.losses().into_iter().enumerate() {
+            let loss = learner.step().unwrap().loss;
+            let error = (loss / expected - 1.0).abs();
+            assert!(error < TOLERANCE, "{head}, step {}: {loss} for {expected}", step + 1);
+        }
+    }
+}
