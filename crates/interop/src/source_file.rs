@@ -12,8 +12,8 @@ use burn::store::burn_pack::{self, Tensor};
 
 use crate::error::{InteropError, brief};
 
-/// Tensors in one file. The largest models in use have some thousands in a shard.
-const MAX_TENSORS: usize = 1 << 16;
+/// Tensors of one model. The largest in use have some thousands.
+pub(crate) const MAX_TENSORS: usize = 1 << 16;
 
 /// Bytes of a tensor's name.
 pub(crate) const MAX_NAME_BYTES: usize = 512;

@@ -1,15 +1,23 @@
 //! The tokenizer's files, which travel with the model.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use nystromformer::NystromformerConfig;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::weights::read_json;
+use super::weights::{read_json, read_json_file};
 use crate::error::InteropError;
 
 /// The file that holds a whole tokenizer.
 const TOKENIZER_NAME: &str = "tokenizer.json";
+
+/// Largest one that is read. That of XLM-R, with 250,000 tokens, has 17 MB.
+const MAX_TOKENIZER_BYTES: u64 = 32 << 20;
 
 /// The file that tells transformers how to use it.
 const TOKENIZER_CONFIG_NAME: &str = "tokenizer_config.json";
@@ -83,9 +91,7 @@ pub(crate) fn copy(
     for name in FILES {
         let from = source.join(name);
         if from.is_file() {
-            let contents = fs::read(&from)
-                .map_err(|error| InteropError::Read { path: from, source: error })?;
-            write(&output.join(name), &contents)?;
+            copy_file(&from, &output.join(name))?;
             copied.push(name.to_owned());
         }
     }
@@ -100,7 +106,8 @@ pub(crate) fn copy(
         keys.insert("model_input_names".to_owned(), json!(model_input_names(config)));
         write(&path, format!("{:#}\n", Value::Object(keys)).as_bytes())?;
     } else if has(TOKENIZER_NAME) {
-        let tokenizer = read_json(&output.join(TOKENIZER_NAME), "it was there a moment ago")?;
+        let tokenizer: TokenizerFile =
+            read_json_file(&output.join(TOKENIZER_NAME), MAX_TOKENIZER_BYTES)?;
         let text = tokenizer_config(&guess_roles(&tokenizer), config, model_max_length);
         write(&output.join(TOKENIZER_CONFIG_NAME), format!("{text:#}\n").as_bytes())?;
         copied.push(TOKENIZER_CONFIG_NAME.into());
@@ -127,15 +134,22 @@ fn tokenizer_config(
     keys
 }
 
+/// What is read of a `tokenizer.json`; the rest is passed over.
+#[derive(Deserialize)]
+struct TokenizerFile {
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+}
+
+#[derive(Deserialize)]
+struct AddedToken {
+    content: String,
+}
+
 /// The special tokens of a `tokenizer.json` that says no roles, by their usual spellings.
-fn guess_roles(tokenizer: &Map<String, Value>) -> Vec<SpecialToken<'static>> {
-    let added: Vec<&str> = tokenizer
-        .get("added_tokens")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|token| token.get("content").and_then(Value::as_str))
-        .collect();
+fn guess_roles(tokenizer: &TokenizerFile) -> Vec<SpecialToken<'static>> {
+    let added: Vec<&str> =
+        tokenizer.added_tokens.iter().map(|token| token.content.as_str()).collect();
     ROLES
         .iter()
         .filter_map(|(role, spellings)| {
@@ -154,6 +168,16 @@ fn model_input_names(config: &NystromformerConfig) -> &'static [&'static str] {
     }
 }
 
+/// Copies the contents alone: permissions are those of any new file.
+fn copy_file(from: &Path, to: &Path) -> Result<(), InteropError> {
+    let mut source =
+        File::open(from).map_err(|source| InteropError::Read { path: from.to_owned(), source })?;
+    File::create(to)
+        .and_then(|mut target| io::copy(&mut source, &mut target))
+        .map_err(|source| InteropError::Write { path: to.to_owned(), source })?;
+    Ok(())
+}
+
 fn write(path: &Path, contents: &[u8]) -> Result<(), InteropError> {
     fs::write(path, contents)
         .map_err(|source| InteropError::Write { path: path.to_owned(), source })
@@ -167,7 +191,8 @@ mod tests {
     fn roles_are_found_in_both_spellings() {
         let config = NystromformerConfig { type_vocab_size: 1, ..Default::default() };
         let tokens = json!([{ "content": "<pad>" }, { "content": "[MASK]" }, { "content": "x" }]);
-        let tokenizer = Map::from_iter([("added_tokens".to_owned(), tokens)]);
+        let tokenizer = json!({ "version": "1.0", "added_tokens": tokens });
+        let tokenizer = serde_json::from_value(tokenizer).unwrap();
         let keys = tokenizer_config(&guess_roles(&tokenizer), &config, 128);
         assert_eq!(keys["pad_token"], "<pad>");
         assert_eq!(keys["mask_token"], "[MASK]");

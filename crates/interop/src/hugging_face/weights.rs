@@ -9,10 +9,11 @@ use std::{
 };
 
 use burn::store::burn_pack::Tensor;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, error::Category};
 
 use super::names::full_name;
-use crate::{error::InteropError, safetensors_file, torch_file};
+use crate::{error::InteropError, safetensors_file, source_file::MAX_TENSORS, torch_file};
 
 /// Name of the weight file that this library writes.
 pub(super) const WEIGHTS_NAME: &str = "model.safetensors";
@@ -25,8 +26,12 @@ const CANDIDATES: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// Largest JSON file read. The largest index in use has under a megabyte.
-const MAX_JSON_BYTES: u64 = 64 << 20;
+/// Largest JSON file read. The largest index in use has under a megabyte; in memory it takes some twenty times
+/// its size.
+const MAX_JSON_BYTES: u64 = 2 << 20;
+
+/// Files that one model may be in. The largest models are in some hundreds.
+const MAX_SHARDS: usize = 1 << 10;
 
 /// Longest name of a file that file systems have.
 const MAX_FILE_NAME_BYTES: usize = 255;
@@ -59,6 +64,10 @@ impl WeightFiles {
                 if weights.tensors.insert(name.clone(), tensor).is_some() {
                     let reason = format!("it brings a second `{name}`");
                     return Err(InteropError::Damaged { path: file, reason });
+                }
+                if weights.tensors.len() > MAX_TENSORS {
+                    let reason = format!("its files hold more than {MAX_TENSORS} tensors");
+                    return Err(InteropError::Damaged { path: weights.path, reason });
                 }
             }
         }
@@ -112,29 +121,43 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, InteropError> {
             damaged(format!("the shard of `{parameter}` is `{shard}`, not a file name"))
         })?);
     }
+    if names.len() > MAX_SHARDS {
+        return Err(damaged(format!("it names `{}` files", names.len())));
+    }
     let folder = index.parent().unwrap_or(Path::new(""));
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
 /// Reads a JSON file with a table at its top. `expected` says what should be there if it is missing.
 pub(crate) fn read_json(path: &Path, expected: &str) -> Result<Map<String, Value>, InteropError> {
-    let damaged = |reason: String| InteropError::Damaged { path: path.to_owned(), reason };
     if !path.exists() {
         return Err(InteropError::Missing { path: path.to_owned(), expected: expected.into() });
     }
+    let Value::Object(table) = read_json_file(path, MAX_JSON_BYTES)? else {
+        let reason = "it is JSON, but not a table of keys".into();
+        return Err(InteropError::Damaged { path: path.to_owned(), reason });
+    };
+    Ok(table)
+}
+
+/// Reads a JSON file of at most `limit` bytes.
+pub(super) fn read_json_file<T: DeserializeOwned>(
+    path: &Path,
+    limit: u64,
+) -> Result<T, InteropError> {
+    let damaged = |reason: String| InteropError::Damaged { path: path.to_owned(), reason };
     let bytes = regular_file_size(path)?;
-    if bytes > MAX_JSON_BYTES {
-        return Err(damaged(format!(
-            "`{bytes}` bytes of JSON, where at most {MAX_JSON_BYTES} are read"
-        )));
+    if bytes > limit {
+        return Err(damaged(format!("`{bytes}` bytes of JSON, where at most {limit} are read")));
     }
     let text =
         fs::read(path).map_err(|source| InteropError::Read { path: path.to_owned(), source })?;
-    match serde_json::from_slice(&text) {
-        Ok(Value::Object(table)) => Ok(table),
-        Ok(_) => Err(damaged("it is JSON, but not a table of keys".into())),
-        Err(error) => Err(damaged(format!("it is not JSON: {error}"))),
-    }
+    serde_json::from_slice(&text).map_err(|error| {
+        damaged(match error.classify() {
+            Category::Data => format!("it does not hold what it should: {error}"),
+            _ => format!("it is not JSON: {error}"),
+        })
+    })
 }
 
 /// Size of a regular file; anything else (a pipe, say) would block or never end.

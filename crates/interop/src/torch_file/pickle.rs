@@ -7,8 +7,8 @@
 use super::value::{Object, Span, Storage, TensorRecord, Value};
 use crate::source_file::{Flaw, MAX_NAME_BYTES, damaged, quoted, unsupported};
 
-/// Steps a program may take. A state dict takes some twenty for each parameter, its optimizer fifty.
-pub(super) const MAX_STEPS: usize = 1 << 20;
+/// Steps a program may take. A state dict takes some twenty for each parameter, its optimizer seventy.
+pub(super) const MAX_STEPS: usize = 1 << 19;
 
 /// Newest protocol.
 const MAX_PROTOCOL: u8 = 5;

@@ -57,6 +57,20 @@ fn files_hold_what_torch_put_into_them() {
     assert_eq!(files, 20);
 }
 
+/// The authors' two files of one state, and one that `DataParallel` wrote.
+#[test]
+fn checkpoints_of_the_original_repository_hold_the_same_model() {
+    for (folder, other) in [("bert_style", "cp-0000.cp"), ("bert_style_shared", "parallel.model")] {
+        let folder = fixture("../original").join(folder);
+        let [model, other] = ["cp-0000.model", other].map(|name| open(&folder.join(name)).unwrap());
+        assert!(model.keys().eq(other.keys()));
+        assert!(model.len() > 20 && model.keys().all(|name| !name.starts_with("module.")));
+        for (name, tensor) in &model {
+            assert_eq!(numbers(tensor), numbers(&other[name]), "{name}");
+        }
+    }
+}
+
 #[test]
 fn types_are_kept() {
     for file in ["dtypes_zip.pt", "dtypes_legacy.pt"] {

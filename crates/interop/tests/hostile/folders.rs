@@ -157,6 +157,8 @@ fn hostile_indices_are_refused() {
         "{\"weight_map\":{\"a\":7}}".to_owned(),
         format!("{{\"weight_map\":{{\"a\":\"{name}\"}}}}"),
         format!("{{\"weight_map\":{{{}}}}}", many.join(",")),
+        format!("{{\"weight_map\":{{\"a\":\"{}\"}}}}", "x".repeat(1_000_000)),
+        "{\"weight_map\":{\"a\":\"\\u001b[2J\"}}".to_owned(),
         format!("{{\"weight_map\":{}{}}}", "{\"a\":".repeat(300_000), "}".repeat(300_000)),
     ] {
         let folder = copy_of("sharded");
@@ -170,6 +172,9 @@ fn hostile_tokenizers_are_refused() {
     for text in [
         "[".repeat(900_000),
         format!("{{\"added_tokens\":{}{}}}", "[".repeat(300_000), "]".repeat(300_000)),
+        "{\"added_tokens\":[{}]}".to_owned(),
+        "{\"added_tokens\":7}".to_owned(),
+        format!("{{\"added_tokens\":[\"{}\"]}}", "x".repeat(40_000_000)),
         "{\"added_tokens\":".to_owned(),
         "\u{0}".to_owned(),
     ] {
