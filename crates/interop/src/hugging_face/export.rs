@@ -10,8 +10,9 @@ use std::{
 };
 
 use burn::{
+    module::Param,
     store::{ModuleSnapshot, bridge},
-    tensor::Device,
+    tensor::{Device, Tensor},
 };
 use nystromformer::{
     AttentionKind, Model, NystromformerConfig, NystromformerForMaskedLm, PinvInit, PreTrainedModel,
@@ -19,12 +20,14 @@ use nystromformer::{
 };
 
 use super::{
-    config::{name_modeling_classes, write_config},
+    config::{name_modeling_classes, read_config, write_config},
     difference::{self, Difference},
-    load::load_model,
+    load::{Matched, load_model},
+    names::{CONVOLUTION, architecture_of},
     paper_code,
     save::{StorageType, save_weights},
     tokenizer_files,
+    weights::WeightFiles,
 };
 use crate::{
     error::InteropError,
@@ -77,9 +80,10 @@ pub fn export_model(
     options: &ExportOptions,
 ) -> Result<Exported, InteropError> {
     let scratch = ScratchFolder::beside(output)?;
-    let (model, dropped) = without_sentence_order(load_model(source, &Device::flex())?);
+    let (model, added) = with_convolution(source)?;
+    let (model, dropped) = without_sentence_order(model);
     let (config, mut notes) = for_transformers(model.config(), options.seq_len);
-    notes.extend(dropped);
+    notes.extend(added.into_iter().chain(dropped));
 
     if options.storage == StorageType::F16 {
         require_range_of_f16(&model)?;
@@ -138,6 +142,38 @@ fn require_range_of_f16(model: &Model) -> Result<(), InteropError> {
         }
     }
     Ok(())
+}
+
+/// The model in a folder, and a note if it has no convolution: transformers 5 refuses `conv_kernel_size = null`, so
+/// it gets one that adds nothing.
+fn with_convolution(source: &Path) -> Result<(Model, Option<String>), InteropError> {
+    let device = Device::flex();
+    let config = read_config(source)?;
+    if config.conv_kernel_size > 0 {
+        return Ok((load_model(source, &device)?, None));
+    }
+    let config = NystromformerConfig { conv_kernel_size: 1, ..config };
+    let files = WeightFiles::open(source)?;
+    let architecture = architecture_of(files.tensors.keys().map(String::as_str));
+    let mut matched = Matched::new(files, architecture, &config)?;
+    matched.keep_own(|name| name.ends_with(CONVOLUTION));
+    let mut model = matched.into_model(source, architecture, &device, |device| {
+        config.init_model(architecture, device)
+    })?;
+    clear_convolution(&mut model);
+    let note = "The model has no convolution. Newer releases of transformers cannot be told so: the export has one of \
+                a single tap whose weight is zero, which adds nothing.";
+    Ok((model, Some(note.to_owned())))
+}
+
+/// Sets every convolution to zero.
+pub(crate) fn clear_convolution(model: &mut Model) {
+    for layer in &mut model.nystromformer_mut().encoder.layer {
+        if let Some(conv) = &mut layer.attention.self_attention.conv {
+            let (shape, device) = (conv.weight.dims(), conv.weight.val().device());
+            conv.weight = Param::from_tensor(Tensor::zeros(shape, &device));
+        }
+    }
 }
 
 /// The part of a pretraining model that transformers has a class for, and a note if that is not all.
