@@ -23,6 +23,17 @@ pub enum DocumentUnit {
     Line,
 }
 
+/// What a document is made of, for the objective `mlm_sop`: pairs are split between segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmentUnit {
+    /// Sentences, told by their stops and by empty lines.
+    #[default]
+    Sentence,
+    /// Lines, as in BERT's and ALBERT's own text files.
+    Line,
+}
+
 /// What a model learns from the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +78,8 @@ pub struct DataConfig {
     /// `"mlm"` for blocks with masks, `"mlm_sop"` for pairs of passages with masks and the question
     /// whether they are in order. Default: `"mlm"`.
     pub objective: Objective,
+    /// `mlm_sop`: what a document is made of. Default: `"sentence"`.
+    pub segment: SegmentUnit,
     /// Tokens in a block, special tokens included. Default: 128; at least 8.
     pub seq_len: usize,
     /// Share of the documents held out for validation; at least one is, and at least one is not.
@@ -104,6 +117,7 @@ impl Default for DataConfig {
             text_field: "text".to_owned(),
             document: DocumentUnit::File,
             objective: Objective::Mlm,
+            segment: SegmentUnit::Sentence,
             seq_len: 128,
             validation_fraction: 0.01,
             cross_documents: true,
