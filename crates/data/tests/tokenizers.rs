@@ -244,7 +244,7 @@ fn hostile_models_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn a_truncated_tokenizer_is_refused_or_usable(share in 0.0..1.0) {

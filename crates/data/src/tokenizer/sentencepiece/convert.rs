@@ -166,7 +166,7 @@ mod tests {
     fn split(pieces: &[(&str, f32, u64)], text: &str) -> Vec<String> {
         let file = model_of(&[&[("<unk>", 0.0, 2)], pieces].concat());
         let tokenizer = convert(&ModelFile::parse(&file).unwrap(), CLEANING).unwrap();
-        tokenizer.encode_fast(text, false).unwrap().get_tokens().to_vec()
+        tokenizer.encode(text, false).unwrap().get_tokens().to_vec()
     }
 
     #[test]
