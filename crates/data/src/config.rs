@@ -223,16 +223,17 @@ pub enum TokenizerKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// A `tokenizer.json`, a BERT `vocab.txt`, or a folder with one of these or with RoBERTa's
-    /// `vocab.json` and `merges.txt`. Default: none, train one; then the other keys apply.
+    /// A `tokenizer.json`, ALBERT's `spiece.model` (SentencePiece), BERT's `vocab.txt`, or a folder with
+    /// one of these or with RoBERTa's `vocab.json` and `merges.txt`. Default: none, train one; then the
+    /// other keys apply.
     pub path: Option<PathBuf>,
     /// Kind to train. Default: `"wordpiece"`.
     pub kind: TokenizerKind,
     /// Most entries of the vocabulary, special tokens included. A small corpus yields fewer.
     /// Default: 16000; at least 64.
     pub vocab_size: usize,
-    /// Lower-case the text (and, for WordPiece, strip accents). Also how a `vocab.txt` without a
-    /// `tokenizer_config.json` beside it is read. Default: true.
+    /// Lower-case the text (and, for WordPiece, strip accents). Also how a `vocab.txt` or
+    /// `spiece.model` is read that has no `do_lower_case` beside it. Default: true.
     pub lowercase: bool,
     /// Times a pair of pieces must occur to be merged. Default: 2.
     pub min_frequency: u64,
