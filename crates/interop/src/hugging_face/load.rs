@@ -173,13 +173,13 @@ impl Matched {
         }
 
         let mut keys = KeyMismatch::default();
-        let mut found_parameters = Vec::new();
+        let mut fitting = Vec::new();
         for (name, expected) in parameters(architecture, config) {
             match tensors.remove(&name) {
                 None => keys.missing.push(name),
                 Some(mut tensor) if tensor.shape[..] == expected[..] && tensor.dtype.is_float() => {
                     tensor.name = name;
-                    found_parameters.push(tensor);
+                    fitting.push(tensor);
                 }
                 Some(tensor) => {
                     let found = format!("{:?} {:?}", &tensor.shape[..], tensor.dtype);
@@ -188,10 +188,16 @@ impl Matched {
             }
         }
         keys.unexpected = tensors.into_keys().collect();
-        let layers_per_group = config.layers_per_group();
-        let fresh = Vec::new();
-        let parameters = found_parameters;
-        Ok(Self { path, bytes, parameters, copies, layers_per_group, keys, fresh, ignored })
+        Ok(Self {
+            path,
+            bytes,
+            parameters: fitting,
+            copies,
+            layers_per_group: config.layers_per_group(),
+            keys,
+            fresh: Vec::new(),
+            ignored,
+        })
     }
 
     /// Whether nothing of the head is there, while all of the encoder is.
@@ -219,35 +225,14 @@ impl Matched {
         let mismatched = self.keys.mismatched.iter().map(|mismatch| &mismatch.name);
         let own: Vec<&str> = missing.chain(mismatched).filter_map(|name| head_part(name)).collect();
         let is_own = |name: &str| head_part(name).is_some_and(|part| own.contains(&part));
-
-        let mut fresh = Vec::new();
-        for name in std::mem::take(&mut self.keys.missing) {
-            if is_own(&name) { fresh.push(name) } else { self.keys.missing.push(name) }
-        }
-        for mismatch in std::mem::take(&mut self.keys.mismatched) {
-            if is_own(&mismatch.name) {
-                fresh.push(mismatch.name);
-            } else {
-                self.keys.mismatched.push(mismatch);
-            }
-        }
-        for tensor in std::mem::take(&mut self.parameters) {
-            if is_own(&tensor.name) {
-                fresh.push(tensor.name);
-            } else {
-                self.parameters.push(tensor);
-            }
-        }
-        self.fresh = fresh;
+        self.keep_own(is_own);
+        let fitting = self.parameters.extract_if(.., |tensor| is_own(&tensor.name));
+        self.fresh.extend(fitting.map(|tensor| tensor.name));
     }
 
     /// Ignores the parameters of heads that the model does not have.
     fn leave_out_other_heads(&mut self) {
-        let (foreign, unexpected): (Vec<String>, Vec<String>) =
-            std::mem::take(&mut self.keys.unexpected)
-                .into_iter()
-                .partition(|name| head_part(name).is_some());
-        self.keys.unexpected = unexpected;
+        let foreign = self.keys.unexpected.extract_if(.., |name| head_part(name).is_some());
         self.ignored.extend(foreign);
         let parameters = &self.parameters;
         self.copies.retain(|(_, first)| {
