@@ -108,7 +108,9 @@ impl LoadedExperiment {
             (FROM_TOKENIZER[2], &mut model.bos_token_id, ids.cls as usize),
             (FROM_TOKENIZER[3], &mut model.eos_token_id, ids.sep as usize),
         ] {
-            if !self.states(key) && !self.inherits {
+            // Sizes are those of the weights to start from; which ids stand for what, the tokenizer says.
+            let is_size = key == FROM_TOKENIZER[0] || key == FROM_TOKENIZER[1];
+            if !self.states(key) && !(self.inherits && is_size) {
                 *field = value;
             }
         }

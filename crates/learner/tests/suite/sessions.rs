@@ -304,9 +304,8 @@ fn sizes_come_from_the_model_to_start_from() {
     let source = workshop.path("source");
     let stated = Experiment::load(&source.join("config.toml"), &[]).unwrap().experiment.model;
     let text = std::fs::read_to_string(workshop.path("tiny.toml")).unwrap();
-    let from_model = text.find("[model]").unwrap();
-    let next = from_model + 1 + text[from_model + 1..].find("\n[").unwrap();
-    let without_model = format!("{}{}", &text[..from_model], &text[next..]);
+    let [model, tokenizer] = ["[model]", "[tokenizer]"].map(|name| text.find(name).unwrap());
+    let without_model = format!("{}{}", &text[..model], &text[tokenizer..]);
     std::fs::write(workshop.path("tiny.toml"), without_model).unwrap();
 
     let init_from = format!("model.init_from={}", source.display());
