@@ -87,7 +87,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Flaw> {
         let archive = Archive::open(&file)?;
         let program = archive.program(&file)?;
         let (pickle, _) = Pickle::read(&program, 0)?;
-        tensors(&pickle, &archive.storages(), &file)
+        tensors(&pickle, &archive.storages()?, &file)
     } else if legacy::is_legacy(&start) {
         let program = file.read(0, file.len().min(MAX_PICKLE_BYTES))?;
         let (pickle, storages) = legacy::read(&program, &file)?;
