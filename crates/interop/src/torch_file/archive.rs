@@ -196,10 +196,10 @@ impl Directory {
         let mut entries = HashMap::new();
         let mut places = Vec::new();
         for _ in 0..self.entries {
-            let (name, extent, place) = self.entry(&mut rest, file)?;
+            let Entry { name, extent, place } = self.entry(&mut rest, file)?;
             places.push(place);
-            if entries.insert(name.clone(), extent).is_some() {
-                return damaged(format!("its ZIP directory has {} twice", quoted(&name)));
+            if entries.insert(name.to_owned(), extent).is_some() {
+                return damaged(format!("its ZIP directory has {} twice", quoted(name)));
             }
         }
         places.sort_unstable();
@@ -210,12 +210,8 @@ impl Directory {
         }
     }
 
-    /// The next entry: name, where its data lies, and from where to where it reaches with its header.
-    fn entry(
-        &self,
-        rest: &mut &[u8],
-        file: &SourceFile,
-    ) -> Result<(String, Option<Extent>, (u64, u64)), Flaw> {
+    /// The next entry of `rest`, which is left behind it.
+    fn entry<'a>(&self, rest: &mut &'a [u8], file: &SourceFile) -> Result<Entry<'a>, Flaw> {
         let short = || Flaw::Damaged("its ZIP directory is shorter than it says".to_owned());
         let (record, after) = rest.split_at_checked(ENTRY_BYTES).ok_or_else(short)?;
         if !record.starts_with(ENTRY_SIGNATURE) {
@@ -247,11 +243,19 @@ impl Directory {
             Some(end) => {
                 let checksum = Some(u32_at(record, 16)).filter(|checksum| *checksum != 0);
                 let extent = is_plain.then_some(Extent { start, bytes, checksum });
-                Ok((name.to_owned(), extent, (header, end)))
+                Ok(Entry { name, extent, place: (header, end) })
             }
             None => damaged(format!("its entry {} reaches into the directory", quoted(name))),
         }
     }
+}
+
+/// What the directory says of an entry.
+struct Entry<'a> {
+    name: &'a str,
+    extent: Option<Extent>,
+    /// From where to where it reaches with its header.
+    place: (u64, u64),
 }
 
 /// An entry's length, its length as stored, and the place of its header.
