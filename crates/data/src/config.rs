@@ -23,6 +23,17 @@ pub enum DocumentUnit {
     Line,
 }
 
+/// What a document is made of, for the objective `mlm_sop`: pairs are split between segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SegmentUnit {
+    /// Sentences, told by their stops and by empty lines.
+    #[default]
+    Sentence,
+    /// Lines, as in BERT's and ALBERT's own text files.
+    Line,
+}
+
 /// What a model learns from the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +78,8 @@ pub struct DataConfig {
     /// `"mlm"` for blocks with masks, `"mlm_sop"` for pairs of passages with masks and the question
     /// whether they are in order. Default: `"mlm"`.
     pub objective: Objective,
+    /// `mlm_sop`: what a document is made of. Default: `"sentence"`.
+    pub segment: SegmentUnit,
     /// Tokens in a block, special tokens included. Default: 128; at least 8.
     pub seq_len: usize,
     /// Share of the documents held out for validation; at least one is, and at least one is not.
@@ -104,6 +117,7 @@ impl Default for DataConfig {
             text_field: "text".to_owned(),
             document: DocumentUnit::File,
             objective: Objective::Mlm,
+            segment: SegmentUnit::Sentence,
             seq_len: 128,
             validation_fraction: 0.01,
             cross_documents: true,
@@ -209,16 +223,17 @@ pub enum TokenizerKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// A `tokenizer.json`, a BERT `vocab.txt`, or a folder with one of these or with RoBERTa's
-    /// `vocab.json` and `merges.txt`. Default: none, train one; then the other keys apply.
+    /// A `tokenizer.json`, ALBERT's `spiece.model` (SentencePiece), BERT's `vocab.txt`, or a folder with
+    /// one of these or with RoBERTa's `vocab.json` and `merges.txt`. Default: none, train one; then the
+    /// other keys apply.
     pub path: Option<PathBuf>,
     /// Kind to train. Default: `"wordpiece"`.
     pub kind: TokenizerKind,
     /// Most entries of the vocabulary, special tokens included. A small corpus yields fewer.
     /// Default: 16000; at least 64.
     pub vocab_size: usize,
-    /// Lower-case the text (and, for WordPiece, strip accents). Also how a `vocab.txt` without a
-    /// `tokenizer_config.json` beside it is read. Default: true.
+    /// Lower-case the text (and, for WordPiece, strip accents). Also how a `vocab.txt` or
+    /// `spiece.model` is read that has no `do_lower_case` beside it. Default: true.
     pub lowercase: bool,
     /// Times a pair of pieces must occur to be merged. Default: 2.
     pub min_frequency: u64,

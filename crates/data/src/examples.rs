@@ -98,10 +98,10 @@ pub(crate) enum ExampleShape {
 impl ExampleShape {
     /// The shape that the config asks for.
     pub(crate) fn new(config: &DataConfig, tokenizer: &TextTokenizer) -> Result<Self, DataError> {
-        let &DataConfig { seq_len, cross_documents, short_seq_prob, .. } = config;
+        let &DataConfig { segment, seq_len, cross_documents, short_seq_prob, .. } = config;
         if config.objective == Objective::MlmSop {
             let (cls, sep) = (tokenizer.special_ids().cls, tokenizer.special_ids().sep);
-            let shape = PairShape { cls, sep, seq_len, short_seq_prob, cross_documents };
+            let shape = PairShape { segment, cls, sep, seq_len, short_seq_prob, cross_documents };
             return Ok(Self::Passages(Arc::new(shape)));
         }
         let prefix = tokenizer.prefix().to_vec();
@@ -121,7 +121,7 @@ impl ExampleShape {
     pub(crate) fn contents(&self) -> Contents {
         match self {
             Self::Blocks(_) => Contents::Documents,
-            Self::Passages(_) => Contents::Segments,
+            Self::Passages(shape) => Contents::Segments(shape.segment),
         }
     }
 }

@@ -73,7 +73,7 @@ pub use batch::{
 };
 pub use blocks::{Block, BlockDataset};
 pub use config::{
-    DataConfig, DocumentUnit, Objective, SAMPLE_CORPUS, TokenizerConfig, TokenizerKind,
+    DataConfig, DocumentUnit, Objective, SAMPLE_CORPUS, SegmentUnit, TokenizerConfig, TokenizerKind,
 };
 pub use error::{DataError, ErrorKind};
 pub use examples::Examples;

@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::cache::TokenStore;
+use crate::config::SegmentUnit;
 use crate::random::{Purpose, generator};
 use crate::sentence_order::{Passage, PassageRule, SPECIAL_TOKENS, Segments, SentencePair, pair};
 use crate::split::Split;
@@ -14,6 +15,7 @@ use crate::split::Split;
 /// How documents become rows of pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PairShape {
+    pub(crate) segment: SegmentUnit,
     pub(crate) cls: u32,
     pub(crate) sep: u32,
     pub(crate) seq_len: usize,

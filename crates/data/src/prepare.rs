@@ -191,8 +191,9 @@ impl<'a> Preparation<'a> {
         let (corpus, tokenizer) = (self.corpus_hash.as_bytes(), tokenizer.hash());
         let (kind, key) = match shape.contents() {
             Contents::Documents => ("tokens", hash(&[corpus, tokenizer.as_bytes()])),
-            Contents::Segments => {
-                ("segments", hash(&[corpus, tokenizer.as_bytes(), SEGMENT_RULE.as_bytes()]))
+            Contents::Segments(unit) => {
+                let rule = format!("{SEGMENT_RULE} {unit:?}");
+                ("segments", hash(&[corpus, tokenizer.as_bytes(), rule.as_bytes()]))
             }
         };
         let name = format!("{kind}-{}-{}", self.corpus_name(), &key[..16]);

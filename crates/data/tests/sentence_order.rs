@@ -7,8 +7,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use nystromformer_data::{
     DataConfig, ErrorKind, ExampleOrder, Examples, MaskedLmBatcher, MaskedLmData, MaskedRows,
-    Objective, PassageDataset, SentenceOrderRows, Split, TextTokenizer, TokenizerConfig, Visit,
-    prepare, prepare_aside, unigram_baseline,
+    Objective, PassageDataset, SegmentUnit, SentenceOrderRows, Split, TextTokenizer,
+    TokenizerConfig, Visit, prepare, prepare_aside, unigram_baseline,
 };
 
 fn tokenizer() -> TokenizerConfig {
@@ -199,6 +199,14 @@ fn the_fingerprint_tells_every_option_and_the_cache_is_shared() {
         assert!(other.facts.reused);
         assert!(fingerprints.insert(other.fingerprint));
     }
+    let lines = prepared(&DataConfig { segment: SegmentUnit::Line, ..config.clone() });
+    assert!(!lines.facts.reused, "other segments are another cache");
+    assert!(fingerprints.insert(lines.fingerprint));
+    // The documents of the sample are a line each.
+    let train = passages(&lines.train);
+    assert!((0..train.len()).all(|index| train.segments(index).len() == 1));
+    assert_eq!(train.len(), train.num_documents());
+
     let masked_lm = prepared(&DataConfig { objective: Objective::Mlm, ..config.clone() });
     assert!(!masked_lm.facts.reused, "blocks have a cache of their own");
     assert!(fingerprints.insert(masked_lm.fingerprint));

@@ -129,6 +129,27 @@ pub enum InteropError {
         /// The parameter.
         tied_to: String,
     },
+    /// Occurs when a model is to be written for the authors' code, which has none like it.
+    #[error(
+        "the authors' code has no such model ({reason}): it has masked language models with `hidden_act` gelu_new or \
+         gelu, and pretraining models with gelu; export for transformers instead"
+    )]
+    NoAuthorsForm {
+        /// What it has not.
+        reason: String,
+    },
+    /// Occurs when a weight is too large for the numbers it is to be stored in.
+    #[error(
+        "`{key}` holds `{value}`, which {storage} cannot hold: store the weights as bf16 or f32"
+    )]
+    BeyondStorage {
+        /// The parameter.
+        key: String,
+        /// The value.
+        value: f32,
+        /// The type of number asked for.
+        storage: &'static str,
+    },
     /// Occurs when a weight is NaN or infinite.
     #[error(
         "`{}`: element {index} of `{key}` is `{value}`: the training that wrote it had diverged; use an \

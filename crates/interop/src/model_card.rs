@@ -1,8 +1,23 @@
 //! The model card: `README.md` of an exported folder.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer::{Architecture, AttentionKind, NystromformerConfig};
+
+/// The training that weights came from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TrainingFacts {
+    /// What it was trained on, as its configuration names it.
+    pub data: String,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Tokens seen, padding not counted.
+    pub tokens: u64,
+    /// What was measured on held-out data, by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// Settings to train it again with, by their keys in the configuration.
+    pub settings: BTreeMap<String, String>,
+}
 
 /// What a model card says. Its `Display` is the file: YAML front matter, then Markdown.
 #[derive(Debug, Clone, Copy)]
@@ -17,37 +32,27 @@ pub struct ModelCard<'model> {
     pub fixed_len: Option<usize>,
     /// Whether the folder holds a tokenizer.
     pub has_tokenizer: bool,
+    /// Whether the folder holds the modeling file of the `paper` semantics.
+    pub has_modeling_file: bool,
+    /// The training, if it is known.
+    pub training: Option<&'model TrainingFacts>,
     /// What transformers computes differently.
     pub notes: &'model [String],
 }
 
 impl fmt::Display for ModelCard<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, architecture, config, .. } = self;
+        let Self { name, architecture, .. } = self;
+        self.write_front_matter(formatter)?;
         writeln!(
             formatter,
-            "---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- nystromformer\n\
-             - {task}\n- burn\n---\n\n# {name}\n\n\
-             A [Nyströmformer](https://arxiv.org/abs/2102.03902) ({architecture}) trained in Rust on \
-             [Burn](https://burn.dev).\n",
-            task = architecture.pipeline_tag(),
+            "\n# {name}\n\nA [Nyströmformer](https://arxiv.org/abs/2102.03902) (`{architecture}`) trained in \
+             Rust on [Burn](https://burn.dev).\n"
         )?;
-
-        writeln!(formatter, "| | |\n|---|---|")?;
-        for (key, value) in [
-            ("vocab_size", config.vocab_size),
-            ("hidden_size", config.hidden_size),
-            ("num_hidden_layers", config.num_hidden_layers),
-            ("num_attention_heads", config.num_attention_heads),
-            ("intermediate_size", config.intermediate_size),
-            ("max_position_embeddings", config.max_position_embeddings),
-            ("num_landmarks", config.num_landmarks),
-            ("segment_means_seq_len", config.segment_means_seq_len),
-            ("conv_kernel_size", config.conv_kernel_size),
-        ] {
-            writeln!(formatter, "| {key} | {value} |")?;
+        self.write_sizes(formatter)?;
+        if let Some(training) = self.training {
+            write_training(training, formatter)?;
         }
-
         writeln!(formatter, "\n## Use\n\n```python")?;
         self.write_example(formatter)?;
         writeln!(formatter, "```")?;
@@ -63,31 +68,131 @@ impl fmt::Display for ModelCard<'_> {
 }
 
 impl ModelCard<'_> {
+    /// What the Hugging Face Hub reads.
+    fn write_front_matter(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let task = self.architecture.pipeline_tag();
+        writeln!(
+            formatter,
+            "---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- nystromformer\n- {task}\n- burn"
+        )?;
+        if let Some(training) = self.training.filter(|training| !training.metrics.is_empty()) {
+            let (name, data) = (quoted(self.name), quoted(&training.data));
+            writeln!(
+                formatter,
+                "model-index:\n- name: {name}\n  results:\n  - task:\n      type: {task}\n    dataset:\n      \
+                 name: {data}\n      type: {data}\n      split: validation\n    metrics:"
+            )?;
+            for (metric, value) in training.metrics.iter().filter(|(_, value)| value.is_finite()) {
+                writeln!(formatter, "    - type: {metric}\n      value: {value}")?;
+            }
+        }
+        writeln!(formatter, "---")
+    }
+
+    fn write_sizes(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.config;
+        writeln!(formatter, "| | |\n|---|---|")?;
+        for (key, value) in [
+            ("vocab_size", config.vocab_size),
+            ("hidden_size", config.hidden_size),
+            ("num_hidden_layers", config.num_hidden_layers),
+            ("num_attention_heads", config.num_attention_heads),
+            ("intermediate_size", config.intermediate_size),
+            ("max_position_embeddings", config.max_position_embeddings),
+            ("num_landmarks", config.num_landmarks),
+            ("segment_means_seq_len", config.segment_means_seq_len),
+            ("conv_kernel_size", config.conv_kernel_size),
+        ] {
+            writeln!(formatter, "| {key} | {value} |")?;
+        }
+        let attention = match config.attention {
+            AttentionKind::Nystrom => "nystrom",
+            AttentionKind::Softmax => "softmax",
+        };
+        writeln!(formatter, "| attention | {attention} |")?;
+        if self.architecture.has_labels() {
+            writeln!(formatter, "| labels | {} |", config.id2label.names().join(", "))?;
+        }
+        Ok(())
+    }
+
     fn write_example(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, auto_class) = (self.name, self.architecture.auto_class());
+        let trust = if self.has_modeling_file { ", trust_remote_code=True" } else { "" };
+        let model = format!("model = {auto_class}.from_pretrained(\"{name}\"{trust})");
         if !self.has_tokenizer {
-            return writeln!(
-                formatter,
-                "from transformers import {auto_class}\n\n\
-                 model = {auto_class}.from_pretrained(\"{name}\")"
-            );
+            return writeln!(formatter, "from transformers import {auto_class}\n\n{model}");
         }
-        let length = match self.fixed_len {
+        let length = match self.fixed_len.filter(|_| !self.has_modeling_file) {
             Some(length) => format!("padding=\"max_length\", max_length={length}"),
             None => format!("max_length={}", self.config.max_position_embeddings),
         };
+        let (text, answer) = self.example_lines();
         writeln!(
             formatter,
             "from transformers import {auto_class}, AutoTokenizer\n\n\
-             tokenizer = AutoTokenizer.from_pretrained(\"{name}\")\n\
-             model = {auto_class}.from_pretrained(\"{name}\")\n\n\
-             text = f\"paris is the {{tokenizer.mask_token}} of france.\"\n\
-             inputs = tokenizer(text, truncation=True, {length}, return_tensors=\"pt\")\n\
-             logits = model(**inputs).logits\n\
-             masked = inputs.input_ids == tokenizer.mask_token_id\n\
-             print(tokenizer.decode(logits[masked].argmax(-1)))"
+             tokenizer = AutoTokenizer.from_pretrained(\"{name}\")\n{model}\n\n\
+             inputs = tokenizer({text}, truncation=True, {length}, return_tensors=\"pt\")\n{answer}"
         )
     }
+
+    /// What the example reads, and what it does with the answer.
+    fn example_lines(&self) -> (&'static str, &'static str) {
+        match self.architecture {
+            Architecture::Base => ("\"a text\"", "print(model(**inputs).last_hidden_state.shape)"),
+            Architecture::MaskedLm | Architecture::PreTraining => (
+                "f\"paris is the {tokenizer.mask_token} of france.\"",
+                "logits = model(**inputs).logits\n\
+                 masked = inputs.input_ids == tokenizer.mask_token_id\n\
+                 print(tokenizer.decode(logits[masked].argmax(-1)))",
+            ),
+            Architecture::SequenceClassification => (
+                "\"a text\"",
+                "print(model.config.id2label[model(**inputs).logits.argmax(-1).item()])",
+            ),
+            Architecture::MultipleChoice => (
+                "[\"a question\"] * 2, [\"one answer\", \"another\"]",
+                "inputs = {name: rows[None] for name, rows in inputs.items()}\n\
+                 print(model(**inputs).logits.argmax(-1).item())",
+            ),
+            Architecture::TokenClassification => (
+                "\"a text\"",
+                "classes = model(**inputs).logits.argmax(-1)[0]\n\
+                 print([model.config.id2label[label.item()] for label in classes])",
+            ),
+            Architecture::QuestionAnswering => (
+                "\"a question\", \"a text with the answer\"",
+                "outputs = model(**inputs)\n\
+                 first, last = outputs.start_logits.argmax(), outputs.end_logits.argmax()\n\
+                 print(tokenizer.decode(inputs.input_ids[0, first : last + 1]))",
+            ),
+        }
+    }
+}
+
+fn write_training(training: &TrainingFacts, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let TrainingFacts { data, steps, tokens, metrics, settings } = training;
+    writeln!(
+        formatter,
+        "\n## Training\n\nTrained on `{data}` for {steps} steps ({tokens} tokens).\n"
+    )?;
+    if !metrics.is_empty() {
+        writeln!(formatter, "| held out | |\n|---|---|")?;
+        for (metric, value) in metrics {
+            writeln!(formatter, "| {metric} | {value:.4} |")?;
+        }
+        writeln!(formatter)?;
+    }
+    writeln!(formatter, "| setting | |\n|---|---|")?;
+    for (key, value) in settings {
+        writeln!(formatter, "| {key} | {value} |")?;
+    }
+    Ok(())
+}
+
+/// A text as YAML reads it back, whatever is in it: a JSON string is a YAML string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -98,22 +203,35 @@ mod tests {
     fn the_card_has_front_matter_lengths_and_notes() {
         let config = NystromformerConfig { segment_means_seq_len: 512, ..Default::default() };
         let notes = ["Padding differs.".to_owned()];
+        let training = TrainingFacts {
+            data: "my \"corpus\"".into(),
+            steps: 7,
+            metrics: BTreeMap::from([("loss".into(), 2.5), ("perplexity".into(), f64::INFINITY)]),
+            settings: BTreeMap::from([("seed".into(), "3".into())]),
+            ..TrainingFacts::default()
+        };
         let card = ModelCard {
             name: "mlm512",
             architecture: Architecture::MaskedLm,
             config: &config,
             fixed_len: Some(512),
             has_tokenizer: true,
+            has_modeling_file: false,
+            training: Some(&training),
             notes: &notes,
         };
         let text = card.to_string();
         assert!(text.starts_with("---\nlibrary_name: transformers\npipeline_tag: fill-mask\n"));
-        assert!(text.contains("\n---\n\n# mlm512\n"));
+        assert!(text.contains("      name: \"my \\\"corpus\\\"\"\n"), "{text}");
+        assert!(text.contains("    - type: loss\n      value: 2.5\n---\n\n# mlm512\n"), "{text}");
         assert!(text.contains("padding=\"max_length\", max_length=512"));
         assert!(text.contains("| segment_means_seq_len | 512 |"));
+        assert!(text.contains("| loss | 2.5000 |") && text.contains("| seed | 3 |"));
         assert!(text.ends_with("differs from training\n\n- Padding differs.\n"));
 
-        let bare = ModelCard { has_tokenizer: false, notes: &[], ..card }.to_string();
+        let bare = ModelCard { has_tokenizer: false, notes: &[], training: None, ..card };
+        let bare = ModelCard { has_modeling_file: true, ..bare }.to_string();
         assert!(!bare.contains("AutoTokenizer") && !bare.contains("differs"));
+        assert!(bare.contains("trust_remote_code=True") && !bare.contains("model-index"));
     }
 }

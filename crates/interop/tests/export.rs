@@ -3,12 +3,17 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::Device;
+use burn::{
+    module::Param,
+    tensor::{Device, Int, Tensor},
+};
 use nystromformer::{
-    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel,
+    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
+    PreTrainedModel,
 };
 use nystromformer_interop::{
-    ExportOptions, ImportOptions, InteropError, export_model, import_model, load, read_config, save,
+    ExportOptions, ImportOptions, InteropError, StorageType, export_model, import_model, load,
+    read_config, save,
 };
 use serde_json::Value;
 
@@ -43,7 +48,10 @@ fn a_paper_model_is_exported_with_a_length_that_fits() {
 
     let options = ExportOptions { seq_len: Some(8), ..Default::default() };
     let exported = export_model(&source, &output, &options).unwrap();
-    assert_eq!(exported.files, ["README.md", "config.json", "model.safetensors"]);
+    assert_eq!(
+        exported.files,
+        ["README.md", "config.json", "model.safetensors", "modeling_nystromformer_paper.py"]
+    );
     assert!(exported.notes[0].contains("`paper` semantics"));
 
     let config = json(&output.join("config.json"));
@@ -72,6 +80,82 @@ fn exact_attention_stays_exact() {
     export_model(&source, &output, &ExportOptions::default()).unwrap();
     let written = json(&output.join("config.json"));
     assert_eq!(written["segment_means_seq_len"], written["num_landmarks"]);
+}
+
+/// transformers 5 refuses a model without one.
+#[test]
+fn a_model_without_convolution_gets_one_that_adds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
+    let config = NystromformerConfig { conv_kernel_size: 0, initializer_range: 0.3, ..paper() };
+    let model = config.init_masked_lm(&Device::flex()).unwrap();
+    save(&model, &source).unwrap();
+    let exported = export_model(&source, &output, &ExportOptions::default()).unwrap();
+    assert!(exported.notes.iter().any(|note| note.contains("no convolution")));
+    assert_eq!(json(&output.join("config.json"))["conv_kernel_size"], 1);
+
+    let back: NystromformerForMaskedLm = load(&output, &Device::flex()).unwrap();
+    let logits = |model: &NystromformerForMaskedLm| {
+        let input = Tensor::<2, Int>::from_ints([[3, 1, 4, 1, 5]], &Device::flex());
+        model.forward(NystromformerInput::new(input)).unwrap().into_data()
+    };
+    assert_eq!(logits(&back), logits(&model));
+}
+
+#[test]
+fn storage_in_16_bits_rounds_and_refuses_what_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("checkpoint");
+    let mut model = paper().init_masked_lm(&Device::flex()).unwrap();
+    save(&model, &source).unwrap();
+    for (storage, name, digits) in
+        [(StorageType::F16, "float16", 11), (StorageType::Bf16, "bfloat16", 8)]
+    {
+        let output = folder.path().join(name);
+        let options = ExportOptions { storage, ..Default::default() };
+        export_model(&source, &output, &options).unwrap();
+        assert_eq!(json(&output.join("config.json"))["torch_dtype"], name);
+        let bytes = |folder: &Path| fs::metadata(folder.join("model.safetensors")).unwrap().len();
+        assert!(bytes(&output) < bytes(&source) * 6 / 10);
+        let back: NystromformerForMaskedLm = load(&output, &Device::flex()).unwrap();
+        let words = |model: &NystromformerForMaskedLm| {
+            let table = model.nystromformer.embeddings.word_embeddings.weight.to_data();
+            table.try_into_vec::<f32>().unwrap()
+        };
+        for (stored, value) in words(&back).into_iter().zip(words(&model)) {
+            // The smallest numbers of f16 have fewer digits.
+            let step = value.abs().max(6.2e-5) * 0.5f32.powi(digits);
+            assert!((stored - value).abs() <= step, "{name}: {stored} for {value}");
+        }
+    }
+
+    let bias = Tensor::<1>::full([20], 1e5, &Device::flex());
+    model.cls.predictions.bias = Param::from_tensor(bias);
+    save(&model, &source).unwrap();
+    let options = ExportOptions { storage: StorageType::F16, ..Default::default() };
+    let error = export_model(&source, &folder.path().join("large"), &options).unwrap_err();
+    assert!(error.to_string().contains("`100000`, which float16 cannot hold"), "{error}");
+}
+
+/// The modeling file goes with `paper` models only, and our own readers know it.
+#[test]
+fn paper_models_carry_their_modeling_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
+    let config = NystromformerConfig { initializer_range: 0.3, ..paper() };
+    save(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    export_model(&source, &output, &ExportOptions::default()).unwrap();
+    let class = "modeling_nystromformer_paper.NystromformerForMaskedLM";
+    assert_eq!(json(&output.join("config.json"))["auto_map"]["AutoModelForMaskedLM"], class);
+    assert!(output.join("modeling_nystromformer_paper.py").is_file());
+    let card = fs::read_to_string(output.join("README.md")).unwrap();
+    assert!(card.contains("trust_remote_code=True") && card.contains("differ by"), "{card}");
+    load::<NystromformerForMaskedLm>(&output, &Device::flex()).unwrap();
+
+    let output = folder.path().join("theirs");
+    export_model(&fixture("safetensors"), &output, &ExportOptions::default()).unwrap();
+    assert!(!output.join("modeling_nystromformer_paper.py").exists());
+    assert_eq!(json(&output.join("config.json")).get("auto_map"), None);
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
-use nystromformer_interop::{ExportOptions, export_model};
-use nystromformer_learner::trainer::{model_folder, trained_seq_len};
+use anyhow::bail;
+use clap::{Parser, ValueEnum};
+use nystromformer_interop::{ExportOptions, StorageType, export_for_authors, export_model};
+use nystromformer_learner::trainer::{model_folder, trained_facts, trained_seq_len};
 
 use crate::output;
 
@@ -22,6 +23,30 @@ pub struct Args {
     /// fixed. Default: the length that the model was trained on, or else the longest that it has positions for.
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
+    /// How the weights are stored.
+    #[arg(long, value_enum, default_value = "f32")]
+    dtype: Dtype,
+    /// Whose form the folder has.
+    #[arg(long, value_enum, default_value = "hf")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Hugging Face's, for transformers.
+    Hf,
+    /// That of the authors' repository: `cp-0000.model` under its names, and its `config.json`.
+    Original,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Dtype {
+    /// 32 bits: every bit of the weights.
+    F32,
+    /// 16 bits, for numbers up to 65504.
+    F16,
+    /// 16 bits, as large as f32's and less exact.
+    Bf16,
 }
 
 /// Runs the command.
@@ -29,10 +54,25 @@ pub struct Args {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.format == Format::Original && args.dtype != Dtype::F32 {
+        bail!(
+            "`--dtype` with `--format original`: the authors' scripts read 32-bit weights; leave one out"
+        );
+    }
     let source = model_folder(&args.model)?;
     let seq_len = args.seq_len.or_else(|| trained_seq_len(&source));
-    let options = ExportOptions { seq_len, ..ExportOptions::default() };
-    for note in export_model(&source, &args.output, &options)?.notes {
+    let storage = match args.dtype {
+        Dtype::F32 => StorageType::F32,
+        Dtype::F16 => StorageType::F16,
+        Dtype::Bf16 => StorageType::Bf16,
+    };
+    let training = trained_facts(&source);
+    let options = ExportOptions { seq_len, storage, training, ..ExportOptions::default() };
+    let exported = match args.format {
+        Format::Hf => export_model(&source, &args.output, &options)?,
+        Format::Original => export_for_authors(&source, &args.output)?,
+    };
+    for note in exported.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("exported `{}` to `{}`", source.display(), args.output.display()));

@@ -1,9 +1,13 @@
 //! Reads foreign weights into a folder of ours; see `import --help`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
+use nystromformer_data::TextTokenizer;
 use nystromformer_interop::{FreshConvolution, ImportOptions, PositionFill, import_model};
 use serde_json::Value;
 
@@ -25,6 +29,10 @@ pub struct Args {
     /// `config.json` of the weights. Default: beside them.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A folder with the tokenizer, in any form: `tokenizer.json`, `spiece.model`, `vocab.txt`, or `vocab.json` with
+    /// `merges.txt`. Default: beside the weights.
+    #[arg(long, value_name = "DIR")]
+    tokenizer: Option<PathBuf>,
     /// Set a key of the resulting configuration, as in `attention=softmax` or `max_position_embeddings=4096`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -71,13 +79,34 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Convolution::Zero => FreshConvolution::Zero,
             Convolution::Normal => FreshConvolution::Normal(args.seed),
         },
-        tokenizer: None,
+        tokenizer: tokenizer_json(&args.from, args.tokenizer.as_deref()),
     };
     for note in import_model(&args.from, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("imported `{}` to `{}`", args.from.display(), args.output.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The source's tokenizer as a `tokenizer.json`, if it is there in another form.
+fn tokenizer_json(from: &Path, named: Option<&Path>) -> Option<String> {
+    let beside = if from.is_dir() { Some(from) } else { from.parent() };
+    let folder = named.or(beside)?;
+    let is_copied = named.is_none() && folder.join("tokenizer.json").is_file();
+    if is_copied || !TextTokenizer::is_in(folder) {
+        return None;
+    }
+    match TextTokenizer::load(folder, true) {
+        Ok(tokenizer) => Some(tokenizer.to_json().to_owned()),
+        Err(error) => {
+            // The weights are good without it, and its files are copied as they are.
+            output::note(&format!(
+                "note: no `tokenizer.json` is made: {:#}",
+                anyhow::Error::from(error)
+            ));
+            None
+        }
+    }
 }
 
 /// `key=value`, where a value that is not JSON is a text.

@@ -10,7 +10,7 @@ use super::layout::{
 };
 use super::shard::{ChunkTokens, ShardWriter};
 use super::store::file_is_intact;
-use crate::corpus::{Chunk, Corpus, WholeSegments, for_each_batch, segments};
+use crate::corpus::{Chunk, Corpus, SegmentRule, WholeSegments, for_each_batch};
 use crate::durable;
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
@@ -59,7 +59,9 @@ fn build_in_shards(
     };
     match contents {
         Contents::Documents => builder.run(&mut corpus.chunks())?,
-        Contents::Segments => builder.run(&mut WholeSegments::of(corpus.chunks()))?,
+        Contents::Segments(unit) => {
+            builder.run(&mut WholeSegments::of(corpus.chunks(), SegmentRule::of(unit)))?;
+        }
     }
     let manifest = Manifest {
         format: FORMAT_VERSION,
@@ -146,7 +148,7 @@ impl Builder<'_> {
     fn open_shard(&self) -> Result<ShardWriter, DataError> {
         let separator = match self.contents {
             Contents::Documents => Some(self.tokenizer.special_ids().sep),
-            Contents::Segments => None,
+            Contents::Segments(_) => None,
         };
         let continued = self.shards.last().is_some_and(|record| record.continues);
         ShardWriter::create(&self.folder, self.shards.len(), self.width, separator, continued)
@@ -171,8 +173,8 @@ impl Builder<'_> {
         let mut chunk = ChunkTokens::default();
         match self.contents {
             Contents::Documents => chunk.tokens = self.tokenizer.encode(text, false)?,
-            Contents::Segments => {
-                for segment in segments(text) {
+            Contents::Segments(unit) => {
+                for segment in SegmentRule::of(unit).segments(text) {
                     chunk.push_segment(&self.tokenizer.encode(segment, false)?);
                 }
             }
@@ -204,7 +206,7 @@ mod tests {
     use super::*;
     use crate::cache::TokenStore;
     use crate::cache::layout::{segments_file, tokens_file};
-    use crate::config::{DataConfig, DocumentUnit, TokenizerKind};
+    use crate::config::{DataConfig, DocumentUnit, SegmentUnit, TokenizerKind};
     use crate::tokenizer::tests::sample_tokenizer;
     use std::ops::Range;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -241,10 +243,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let corpus = long_corpus(folder.path(), 250_000);
         let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 700);
-        for (contents, torn) in
-            [(Contents::Documents, tokens_file(2)), (Contents::Segments, segments_file(2))]
-        {
-            let folder = folder.path().join(format!("{contents:?}"));
+        for (contents, torn) in [
+            (Contents::Documents, tokens_file(2)),
+            (Contents::Segments(SegmentUnit::Sentence), segments_file(2)),
+        ] {
+            let folder = folder.path().join(&torn);
             let build = |name: &str, shard_bytes, progress: &dyn Progress| {
                 let cache = folder.join(name);
                 build_in_shards(&cache, name, contents, &corpus, &tokenizer, progress, shard_bytes)
@@ -294,7 +297,8 @@ mod tests {
         // The kind whose tokens depend most on where a text begins.
         let tokenizer = sample_tokenizer(TokenizerKind::Bpe, 700);
         let cache = folder.path().join("cache");
-        build(&cache, "key", Contents::Segments, &corpus, &tokenizer, &|_| {}).unwrap();
+        let contents = Contents::Segments(SegmentUnit::Sentence);
+        build(&cache, "key", contents, &corpus, &tokenizer, &|_| {}).unwrap();
         let store = TokenStore::open(&cache, "key", &|_| {}).unwrap();
         assert_eq!(store.num_segments(), 5_040);
         assert_eq!(store.text_len(), store.len());

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::SegmentUnit;
+
 /// Raised whenever the files change their meaning; caches of other versions are rebuilt.
 pub(super) const FORMAT_VERSION: u32 = 1;
 /// Written last; a folder without it is no cache.
@@ -64,7 +66,7 @@ pub(crate) enum Contents {
     /// Documents, each closed by the separator token.
     Documents,
     /// Documents made of segments, each tokenised by itself; there are no separators.
-    Segments,
+    Segments(SegmentUnit),
 }
 
 /// A document, or the part of one that lies in a shard: an entry of a shard's document table.

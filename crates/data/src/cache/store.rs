@@ -200,7 +200,7 @@ mod tests {
     use super::*;
     use crate::cache::layout::segments_file;
     use crate::cache::{Contents, build};
-    use crate::config::{DataConfig, TokenizerKind};
+    use crate::config::{DataConfig, SegmentUnit, TokenizerKind};
     use crate::corpus::Corpus;
     use crate::tokenizer::tests::sample_tokenizer;
 
@@ -210,10 +210,9 @@ mod tests {
         let corpus = Corpus::open(&DataConfig::default()).unwrap();
         let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 700);
         let files = [tokens_file(0), documents_file(0), MANIFEST.to_owned(), segments_file(0)];
-        for (contents, files) in
-            [(Contents::Documents, &files[..3]), (Contents::Segments, &files[..])]
-        {
-            let cache = folder.path().join(format!("{contents:?}"));
+        let segments = Contents::Segments(SegmentUnit::Line);
+        for (contents, files) in [(Contents::Documents, &files[..3]), (segments, &files[..])] {
+            let cache = folder.path().join(format!("of {} files", files.len()));
             build(&cache, "key", contents, &corpus, &tokenizer, &|_| {}).unwrap();
             TokenStore::open(&cache, "key", &|_| {}).unwrap();
             assert!(TokenStore::open(&cache, "another key", &|_| {}).is_err());

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `chunk` | nothing: cuts documents into chunks |
 //! | `batch` | nothing: reads ahead while chunks are worked on |
-//! | `segments` | nothing: cuts texts into sentences, and chunks where one ends |
+//! | `segments` | nothing: cuts texts into sentences or lines, and chunks where one ends |
 //! | `lines` | lines of UTF-8 of any length, piece by piece |
 //! | `text`, `jsonl`, `parquet` | the three file formats |
 
@@ -21,7 +21,7 @@ mod text;
 
 pub(crate) use batch::for_each_batch;
 pub(crate) use chunk::Chunk;
-pub(crate) use segments::{WholeSegments, segments};
+pub(crate) use segments::{SegmentRule, WholeSegments};
 
 use std::collections::VecDeque;
 use std::fs::{self, File};

@@ -15,7 +15,7 @@ use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::sentencepiece::{self, TextCleaning};
-use super::{SpecialTokens, TextTokenizer};
+use super::{SpecialTokens, TextTokenizer, json_file};
 use crate::error::DataError;
 
 /// Names of the special tokens in BERT's and in RoBERTa's families.
@@ -46,7 +46,7 @@ pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataEr
     let settings = Settings::read(folder)?;
     let failed = |error: Failure| DataError::tokenizer_at(path, error);
     let tokenizer = match &files {
-        Files::Json(file) => Tokenizer::from_file(file).map_err(failed)?,
+        Files::Json(file) => json_file::read(file).map_err(failed)?,
         Files::Pieces(file) => pieces(file, &settings, lowercase).map_err(failed)?,
         Files::Vocabulary(file) => bert(file, &settings, lowercase).map_err(failed)?,
         Files::Merges { vocabulary, merges } => {
@@ -154,7 +154,11 @@ fn bert(file: &Path, settings: &Settings, lowercase: bool) -> Result<Tokenizer, 
 /// RoBERTa's tokenizer from a `vocab.json` and a `merges.txt`.
 fn roberta(vocabulary: &Path, merges: &Path, add_prefix_space: bool) -> Result<Tokenizer, Failure> {
     let text = |path: &Path| path.to_str().map(str::to_owned).ok_or("the path is not UTF-8");
-    let model = BPE::from_file(&text(vocabulary)?, &text(merges)?).build()?;
+    let (pieces, merges) = BPE::read_file(&text(vocabulary)?, &text(merges)?)?;
+    let longest = pieces.keys().map(String::len).max().unwrap_or(0);
+    let pairs = merges.iter().map(|(left, right)| (left.as_str(), right.as_str()));
+    json_file::check_merges(longest, "", pairs)?;
+    let model = BPE::builder().vocab_and_merges(pieces, merges).build()?;
     let SpecialTokens { pad, unk, cls, sep, mask } = ROBERTA_TOKENS;
     let mut tokenizer = Tokenizer::new(model);
     let ids = ids_in(&tokenizer, &ROBERTA_TOKENS)?;

@@ -2,13 +2,15 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `load` | reads `tokenizer.json`, SentencePiece's `spiece.model`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
-//! | `sentencepiece` | understands a `spiece.model` |
+//! | `load` | finds a tokenizer's files; reads BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
+//! | `json_file` | reads a `tokenizer.json` |
+//! | `sentencepiece` | reads a `spiece.model` |
 //! | `train` | makes a tokenizer from a corpus |
 //! | `template` | the special tokens around a text and between two |
 //! | `encoding` | texts, pairs and words as rows for a model |
 
 mod encoding;
+mod json_file;
 mod load;
 mod sentencepiece;
 mod template;
@@ -91,7 +93,8 @@ impl TextTokenizer {
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
     ///
-    /// `lowercase` is used for a `vocab.txt` with no `tokenizer_config.json` beside it.
+    /// `lowercase` is used for a `vocab.txt` or `spiece.model` with no `do_lower_case` in a
+    /// `tokenizer_config.json` beside it; the other settings there are those of transformers.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use super::{PositionOffset, Renamed, Source, source::Keys};
 use crate::error::InteropError;
 
 /// Names within a block, and transformers'. `mha.ff` stands before what it begins with.
-const WITHIN_BLOCK: [(&str, &str); 11] = [
+pub(super) const WITHIN_BLOCK: [(&str, &str); 11] = [
     ("mha.ff.", "attention.output.dense."),
     ("mha.W_q.", "attention.self.query."),
     ("mha.W_k.", "attention.self.key."),
@@ -29,7 +29,7 @@ const WITHIN_BLOCK: [(&str, &str); 11] = [
 ];
 
 /// Starts of names outside blocks, and transformers' (ours, for the sentence-order head).
-const OUTSIDE_BLOCKS: [(&str, &str); 7] = [
+pub(super) const OUTSIDE_BLOCKS: [(&str, &str); 7] = [
     ("model.embeddings.norm.", "nystromformer.embeddings.LayerNorm."),
     ("model.embeddings.", "nystromformer.embeddings."),
     ("model.pooler.", "pooler.dense."),
@@ -127,7 +127,7 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
 }
 
 /// `model_type` of exact attention without convolution, in the authors' spelling.
-const VANILLA: &str = "vanila_transformer";
+pub(super) const VANILLA: &str = "vanila_transformer";
 
 /// Which attention it is, and whether the numbers of landmarks and tokens stand in each other's place, as they do
 /// in the repository's own `code/` configuration.

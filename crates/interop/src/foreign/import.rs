@@ -5,11 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::{
-    module::Param,
-    store::bridge,
-    tensor::{Device, Tensor},
-};
+use burn::{store::bridge, tensor::Device};
 use nystromformer::{AttentionKind, Model, NystromformerConfig, PreTrainedModel, Semantics};
 use serde_json::{Map, Value};
 
@@ -19,9 +15,9 @@ use crate::{
     hugging_face::{
         Exported, StorageType,
         config::{CONFIG_NAME, read_config, write_config},
-        export::{CARD_NAME, finish, input_len},
+        export::{CARD_NAME, clear_convolution, finish, input_len},
         load::Matched,
-        names::architecture_of,
+        names::{CONVOLUTION, architecture_of},
         save::save_weights,
         tokenizer_files,
         weights::{WeightFiles, read_json},
@@ -30,7 +26,6 @@ use crate::{
 };
 
 const POSITIONS: &str = "nystromformer.embeddings.position_embeddings.weight";
-const CONVOLUTION: &str = ".attention.self.conv.weight";
 
 /// The filters of a convolution that the source does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -240,12 +235,3 @@ fn fit_positions(
 
 /// Longest position table that is made: longer ones would be memory asked for by mistake.
 const MAX_POSITIONS: usize = 1 << 22;
-
-fn clear_convolution(model: &mut Model) {
-    for layer in &mut model.nystromformer_mut().encoder.layer {
-        if let Some(conv) = &mut layer.attention.self_attention.conv {
-            let (shape, device) = (conv.weight.dims(), conv.weight.val().device());
-            conv.weight = Param::from_tensor(Tensor::zeros(shape, &device));
-        }
-    }
-}

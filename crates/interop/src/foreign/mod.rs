@@ -3,6 +3,7 @@
 //! | file | reads |
 //! |---|---|
 //! | [`authors`] | the authors' repository: `cp-XXXX.model` and `.cp`, of all three generations of its code |
+//! | [`authors_export`] | the other way |
 //! | [`bert`] | BERT and RoBERTa of transformers, as a start: attention is swapped, everything else is theirs |
 //! | [`positions`] | position tables: shifted to where ours begin, tiled or interpolated to other lengths |
 //! | [`import`] | folder to folder |
@@ -11,11 +12,13 @@
 //! counted. What happens then is the same for all.
 
 mod authors;
+mod authors_export;
 mod bert;
 mod import;
 mod positions;
 mod source;
 
+pub use authors_export::export_for_authors;
 pub use import::{FreshConvolution, ImportOptions, import_model};
 pub use positions::PositionFill;
 

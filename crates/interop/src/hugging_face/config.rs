@@ -11,14 +11,14 @@ use nystromformer::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{save::StorageType, weights::read_json};
+use super::{paper_code, save::StorageType, weights::read_json};
 use crate::error::InteropError;
 
 /// Name of the file in a model folder.
 pub const CONFIG_NAME: &str = "config.json";
 
 /// Keys that have one value for which a model exists here: the key, that value, and why no other.
-const FIXED: [(&str, Value, &str); 8] = [
+const FIXED: [(&str, Value, &str); 7] = [
     ("add_cross_attention", Value::Bool(false), "the model is an encoder without cross-attention"),
     ("is_encoder_decoder", Value::Bool(false), "the model is an encoder"),
     (
@@ -34,7 +34,6 @@ const FIXED: [(&str, Value, &str); 8] = [
     ),
     ("pruned_heads", Value::Null, "pruned heads are not supported; save the model unpruned"),
     ("quantization_config", Value::Null, "save the weights unquantized"),
-    ("auto_map", Value::Null, "code that comes with a model is never run; remove the key"),
 ];
 
 /// More classes than a head can have whose names are not listed.
@@ -158,6 +157,11 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
             if value != *allowed && !(allowed.is_null() && empty) {
                 return Err(refuse(&key, &value, format!("must be `{allowed}`: {reason}")));
             }
+        } else if key == "auto_map" {
+            if !(value.is_null() || paper_code::is_ours(&value)) {
+                let reason = "code that comes with a model is never run; remove the key".to_owned();
+                return Err(refuse(&key, &value, reason));
+            }
         } else if known.contains_key(&key) {
             let value = match (key.as_str(), value) {
                 ("conv_kernel_size", Value::Null) => json!(0),
@@ -207,6 +211,21 @@ pub fn write_config(
     config.validate().map_err(|source| InteropError::Model { path: path.clone(), source })?;
     let text = format!("{:#}\n", to_json(config, architecture, storage));
     std::fs::write(&path, text).map_err(|source| InteropError::Write { path, source })
+}
+
+/// Adds to `dir/config.json` which classes of the modeling file beside it compute this model.
+///
+/// # Errors
+/// If the file cannot be read or written.
+pub(super) fn name_modeling_classes(
+    architecture: Architecture,
+    dir: &Path,
+) -> Result<(), InteropError> {
+    let path = dir.join(CONFIG_NAME);
+    let mut keys = read_json(&path, "it was written a moment ago")?;
+    keys.insert("auto_map".into(), paper_code::auto_map(architecture));
+    std::fs::write(&path, format!("{:#}\n", Value::Object(keys)))
+        .map_err(|source| InteropError::Write { path, source })
 }
 
 /// The configuration as transformers writes it, with our keys among theirs, sorted.

@@ -9,28 +9,40 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::Device;
+use burn::{
+    module::Param,
+    store::{ModuleSnapshot, bridge},
+    tensor::{Device, Tensor},
+};
 use nystromformer::{
     AttentionKind, Model, NystromformerConfig, NystromformerForMaskedLm, PinvInit, PreTrainedModel,
     Semantics,
 };
 
 use super::{
-    config::write_config,
-    load::load_model,
+    config::{name_modeling_classes, read_config, write_config},
+    difference::{self, Difference},
+    load::{Matched, load_model},
+    names::{CONVOLUTION, architecture_of},
+    paper_code,
     save::{StorageType, save_weights},
     tokenizer_files,
+    weights::WeightFiles,
 };
-use crate::{error::InteropError, model_card::ModelCard, scratch::ScratchFolder};
+use crate::{
+    error::InteropError,
+    model_card::{ModelCard, TrainingFacts},
+    scratch::ScratchFolder,
+};
 
 /// Name of the model card in a model folder.
 pub(crate) const CARD_NAME: &str = "README.md";
 
 /// Iterations of the pseudo-inverse in transformers, which has no key for it.
-const HF_PINV_ITERATIONS: usize = 6;
+pub(super) const HF_PINV_ITERATIONS: usize = 6;
 
 /// What [`export_model`] cannot see in the source folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExportOptions {
     /// Tokens per input that transformers should expect of a `paper` model with Nyström attention, usually
     /// the length it was trained on. It is rounded up to a multiple of `num_landmarks`, or down where the
@@ -40,6 +52,8 @@ pub struct ExportOptions {
     pub tokenizer_dir: Option<PathBuf>,
     /// How the weights are stored. Default: in 32 bits.
     pub storage: StorageType,
+    /// The training that the weights came from, for the model card. Default: not known.
+    pub training: Option<TrainingFacts>,
 }
 
 /// What an export or import wrote.
@@ -66,12 +80,21 @@ pub fn export_model(
     options: &ExportOptions,
 ) -> Result<Exported, InteropError> {
     let scratch = ScratchFolder::beside(output)?;
-    let (model, dropped) = without_sentence_order(load_model(source, &Device::flex())?);
+    let (model, added) = with_convolution(source)?;
+    let (model, dropped) = without_sentence_order(model);
     let (config, mut notes) = for_transformers(model.config(), options.seq_len);
-    notes.extend(dropped);
+    notes.extend(added.into_iter().chain(dropped));
 
+    if options.storage == StorageType::F16 {
+        require_range_of_f16(&model)?;
+    }
     save_weights(&model, options.storage, scratch.path())?;
     write_config(&config, model.architecture(), options.storage, scratch.path())?;
+    if paper_code::is_needed(&config) {
+        paper_code::write(scratch.path())?;
+        name_modeling_classes(model.architecture(), scratch.path())?;
+        notes.push(modeling_note(&difference::measure(scratch.path(), &config)?));
+    }
     let tokenizer_dir = options.tokenizer_dir.as_deref().unwrap_or(source);
     let input_len = input_len(&config);
     let tokenizer = tokenizer_files::copy(tokenizer_dir, scratch.path(), &config, input_len)?;
@@ -81,12 +104,76 @@ pub fn export_model(
         config: &config,
         fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
         has_tokenizer: !tokenizer.is_empty(),
+        has_modeling_file: paper_code::is_needed(&config),
+        training: options.training.as_ref(),
         notes: &notes,
     };
     let path = scratch.path().join(CARD_NAME);
     fs::write(&path, card.to_string()).map_err(|source| InteropError::Write { path, source })?;
 
     finish(scratch, notes)
+}
+
+/// What the modeling file is for, with the size of the difference without it.
+fn modeling_note(difference: &Difference) -> String {
+    let Difference { seq_len, unpadded, padded } = difference;
+    format!(
+        "With `trust_remote_code=True`, transformers computes with the modeling file in this folder what the \
+         training computed, for any length and padding. Without it, hidden states of {seq_len} random tokens \
+         differ by {unpadded:.1e} of the largest, and where half of the row is padding by {padded:.1e}."
+    )
+}
+
+/// Refuses weights that 16-bit floats cannot hold.
+fn require_range_of_f16(model: &Model) -> Result<(), InteropError> {
+    const MAX: f32 = 65504.0;
+    for tensor in model.collect(None, None, true) {
+        let data = bridge::to_data(&tensor)
+            .map_err(|error| error.to_string())
+            .and_then(|data| data.try_cast_as::<f32>().map_err(|error| error.to_string()))
+            .map_err(|reason| InteropError::Damaged { path: tensor.name.clone().into(), reason })?;
+        let values = data.as_slice::<f32>().expect("it was made of 32-bit floats");
+        if let Some(value) = values.iter().find(|value| value.abs() > MAX) {
+            return Err(InteropError::BeyondStorage {
+                key: tensor.name.clone(),
+                value: *value,
+                storage: StorageType::F16.name(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The model in a folder, and a note if it has no convolution: transformers 5 refuses `conv_kernel_size = null`, so
+/// it gets one that adds nothing.
+fn with_convolution(source: &Path) -> Result<(Model, Option<String>), InteropError> {
+    let device = Device::flex();
+    let config = read_config(source)?;
+    if config.conv_kernel_size > 0 {
+        return Ok((load_model(source, &device)?, None));
+    }
+    let config = NystromformerConfig { conv_kernel_size: 1, ..config };
+    let files = WeightFiles::open(source)?;
+    let architecture = architecture_of(files.tensors.keys().map(String::as_str));
+    let mut matched = Matched::new(files, architecture, &config)?;
+    matched.keep_own(|name| name.ends_with(CONVOLUTION));
+    let mut model = matched.into_model(source, architecture, &device, |device| {
+        config.init_model(architecture, device)
+    })?;
+    clear_convolution(&mut model);
+    let note = "The model has no convolution. Newer releases of transformers cannot be told so: the export has one of \
+                a single tap whose weight is zero, which adds nothing.";
+    Ok((model, Some(note.to_owned())))
+}
+
+/// Sets every convolution to zero.
+pub(crate) fn clear_convolution(model: &mut Model) {
+    for layer in &mut model.nystromformer_mut().encoder.layer {
+        if let Some(conv) = &mut layer.attention.self_attention.conv {
+            let (shape, device) = (conv.weight.dims(), conv.weight.val().device());
+            conv.weight = Param::from_tensor(Tensor::zeros(shape, &device));
+        }
+    }
 }
 
 /// The part of a pretraining model that transformers has a class for, and a note if that is not all.

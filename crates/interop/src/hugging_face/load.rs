@@ -13,7 +13,8 @@ use burn::{
     tensor::{DType, Device, TensorData},
 };
 use nystromformer::{
-    Architecture, Model, ModelClass, ModelError, NystromformerConfig, PreTrainedModel,
+    Architecture, Model, ModelClass, ModelError, Nystromformer, NystromformerConfig,
+    PreTrainedModel,
 };
 
 use super::{
@@ -56,7 +57,7 @@ pub fn load_model(dir: &Path, device: &Device) -> Result<Model, InteropError> {
 }
 
 /// Reads a model of class `M` from a folder in any of the forms that [`load_model`] reads. The encoder
-/// alone ([`Nystromformer`](nystromformer::Nystromformer)) can be read from any class's folder, and a class
+/// alone ([`Nystromformer`]) can be read from any class's folder, and a class
 /// from one that holds more than it.
 ///
 /// # Errors
@@ -70,6 +71,18 @@ pub fn load<M: ModelClass>(dir: &Path, device: &Device) -> Result<M, InteropErro
         return Err(InteropError::NoHead { path: matched.path, architecture });
     }
     matched.into_model(dir, M::ARCHITECTURE, device, |device| M::init(&config, device))
+}
+
+/// Reads the encoder in a folder as a model of `config`, whatever its `config.json` says.
+pub(super) fn load_encoder_as(
+    config: &NystromformerConfig,
+    dir: &Path,
+    device: &Device,
+) -> Result<Nystromformer, InteropError> {
+    let architecture = Architecture::Base;
+    let mut matched = Matched::new(WeightFiles::open(dir)?, architecture, config)?;
+    matched.leave_out_other_heads();
+    matched.into_model(dir, architecture, device, |device| config.init(device))
 }
 
 /// The class of the model in a folder, by the names of its weights.

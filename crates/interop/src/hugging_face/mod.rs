@@ -9,11 +9,15 @@
 //! | [`save`] | the other way |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`export`] | folder to folder |
+//! | `paper_code` | the modeling file that lets transformers compute the `paper` semantics |
+//! | `difference` | how far transformers lies from this library without it |
 
 pub mod config;
+mod difference;
 pub mod export;
 pub mod load;
 pub mod names;
+mod paper_code;
 pub mod save;
 pub mod tokenizer_files;
 pub(crate) mod weights;

@@ -9,6 +9,9 @@ use nystromformer::{Architecture, NystromformerConfig, embeddings::POSITION_OFFS
 /// Start of every name of the encoder in a model with a head; absent from files of the bare encoder.
 pub(super) const ENCODER: &str = "nystromformer.";
 
+/// End of the name of every layer's convolution.
+pub(crate) const CONVOLUTION: &str = ".attention.self.conv.weight";
+
 /// Start of every name of the masked-language-modelling head.
 pub const MASKED_LM_HEAD: &str = "cls.";
 

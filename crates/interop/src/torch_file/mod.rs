@@ -17,6 +17,7 @@
 //! | [`element`] | torch's names of number types |
 //! | [`state_dict`] | finding the parameters among everything else |
 //! | [`view`] | a tensor as a view of its storage |
+//! | [`write`](self::write) | the other way |
 //!
 //! # Limits
 //! Nothing is allocated, looped over or recursed into on a file's word alone: the pickle may have
@@ -37,6 +38,7 @@ mod state_dict;
 mod tests;
 mod value;
 mod view;
+mod write;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -56,6 +58,8 @@ use crate::{
     error::InteropError,
     source_file::{Flaw, SourceFile, TensorMap, damaged, quoted, unsupported},
 };
+
+pub(crate) use self::write::{Entry, write};
 
 /// Longest pickle. A checkpoint of a model with ten thousand parameters and its optimizer has 3 MB.
 const MAX_PICKLE_BYTES: u64 = 16 << 20;

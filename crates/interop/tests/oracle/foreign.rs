@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use burn::tensor::Device;
 use nystromformer::{Architecture, AttentionKind, Model, PreTrainedModel};
 use nystromformer_interop::{
-    FreshConvolution, ImportOptions, PositionFill, import_model, load_model,
+    FreshConvolution, ImportOptions, PositionFill, export_for_authors, import_model, load_model,
 };
 use serde_json::{Map, Value, json};
 
@@ -83,6 +83,34 @@ fn the_authors_checkpoints_compute_what_their_models_compute() {
             if let Some(order) = order {
                 let error = relative_error(&order, &batch.floats("sen_logits"), &[]);
                 assert!(error <= TOLERANCE, "{style} {prefix} order: {error:e}");
+            }
+        }
+    }
+}
+
+/// Out in the authors' form and in again: the same configuration, the same bits.
+#[test]
+fn the_authors_form_is_written_as_it_is_read() {
+    for style in ["roberta_style", "reorganized_roberta_style", "bert_style", "bert_style_shared"] {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, authors, second] =
+            ["first", "authors", "second"].map(|name| folder.path().join(name));
+        let file = fixture("original").join(style).join("cp-0000.model");
+        import_model(&file, &first, &ImportOptions::default()).unwrap();
+        export_for_authors(&first, &authors).unwrap();
+        import_model(&authors.join("cp-0000.model"), &second, &ImportOptions::default()).unwrap();
+        for name in ["model.safetensors", "config.json"] {
+            let [first, second] =
+                [&first, &second].map(|folder| fs::read(folder.join(name)).unwrap());
+            assert!(first == second, "{style} {name}");
+        }
+        let theirs: Value =
+            serde_json::from_slice(&fs::read(file.with_file_name("config.json")).unwrap()).unwrap();
+        let ours: Value =
+            serde_json::from_slice(&fs::read(authors.join("config.json")).unwrap()).unwrap();
+        for (key, value) in theirs["model"].as_object().unwrap() {
+            if !key.ends_with("grad_checkpointing") {
+                assert_eq!(ours["model"][key], *value, "{style} {key}");
             }
         }
     }

@@ -2,12 +2,16 @@
 
 use std::path::Path;
 
+use nystromformer::NystromformerConfig;
 use nystromformer_data::{DataConfig, TextTokenizer};
+use nystromformer_interop::read_config;
+use toml::Table;
 
 use super::differences::differences;
 use super::merge::{Layers, Origin};
 use super::{Experiment, INIT_FROM, explain, refuse};
 use crate::error::{LearnerError, Result};
+use crate::trainer::model_folder;
 
 /// Keys of `[model]` that the tokenizer answers where no file does.
 const FROM_TOKENIZER: [&str; 4] =
@@ -54,6 +58,13 @@ impl Draft {
         let mut experiment: Experiment =
             explain::typed(&plain, &[INIT_FROM]).map_err(|problems| refuse(&problems))?;
         experiment.name = name;
+        let source = match &experiment.init_from {
+            Some(path) => source_config(path),
+            None => None,
+        };
+        if let Some(source) = &source {
+            inherit(&mut experiment.model, source, &layers);
+        }
         let problems: Vec<String> = experiment
             .problems()
             .into_iter()
@@ -66,7 +77,7 @@ impl Draft {
             return Err(refuse(&problems));
         }
         settle_corpus(&mut experiment.data, &layers)?;
-        Ok(LoadedExperiment { experiment, layers })
+        Ok(LoadedExperiment { experiment, layers, inherits: source.is_some() })
     }
 }
 
@@ -76,6 +87,8 @@ pub struct LoadedExperiment {
     /// The experiment.
     pub experiment: Experiment,
     layers: Layers,
+    /// Whether the model's keys that no file states are those of `init_from`.
+    inherits: bool,
 }
 
 impl LoadedExperiment {
@@ -95,7 +108,7 @@ impl LoadedExperiment {
             (FROM_TOKENIZER[2], &mut model.bos_token_id, ids.cls as usize),
             (FROM_TOKENIZER[3], &mut model.eos_token_id, ids.sep as usize),
         ] {
-            if !self.states(key) {
+            if !self.states(key) && !self.inherits {
                 *field = value;
             }
         }
@@ -123,6 +136,15 @@ impl LoadedExperiment {
                 now.insert(key.to_owned(), value.clone());
             }
         }
+        if self.experiment.init_from.is_some() {
+            // The run has them from the model that it started from, which need not be there any more.
+            for (key, value) in &was {
+                let name: Vec<&str> = key.splitn(3, '.').take(2).collect();
+                if name[0] == "model" && !self.states(&name.join(".")) {
+                    now.insert(key.clone(), value.clone());
+                }
+            }
+        }
         differences(&was, &now)
     }
 
@@ -131,6 +153,25 @@ impl LoadedExperiment {
     pub fn states(&self, key: &str) -> bool {
         self.layers.get(key).is_some()
     }
+}
+
+/// The configuration of the model to start from, if it can be read. If not, there is no need to say so here: the
+/// weights will be asked for next.
+fn source_config(path: &Path) -> Option<NystromformerConfig> {
+    read_config(&model_folder(path).ok()?).ok()
+}
+
+/// Takes every key of the model that no file states from the model to start from.
+fn inherit(model: &mut NystromformerConfig, source: &NystromformerConfig, layers: &Layers) {
+    let (Ok(mut own), Ok(source)) = (Table::try_from(&*model), Table::try_from(source)) else {
+        unreachable!("a configuration of plain fields is a table");
+    };
+    for (key, value) in source {
+        if layers.get(&format!("model.{key}")).is_none() {
+            own.insert(key, value);
+        }
+    }
+    *model = own.try_into().expect("every value comes from a configuration");
 }
 
 /// Turns to the sample where the experiment allows it and there is no text yet.

@@ -54,8 +54,8 @@ pub struct Experiment {
     /// Default: none.
     #[serde(rename = "model.init_from", skip_serializing_if = "Option::is_none")]
     pub init_from: Option<PathBuf>,
-    /// `[model]`: the model's sizes, in Hugging Face's words. `vocab_size` and the ids of special
-    /// tokens come from the tokenizer where the file does not state them.
+    /// `[model]`: the model's sizes, in Hugging Face's words. What the file does not state is that of the
+    /// model in `init_from`; without one, `vocab_size` and the ids of special tokens come from the tokenizer.
     pub model: NystromformerConfig,
     /// `[tokenizer]`: which tokenizer, or how to train one.
     pub tokenizer: TokenizerConfig,
@@ -126,6 +126,18 @@ impl Experiment {
         }));
         if let Err(error) = self.model.validate_seq_len(self.data.seq_len) {
             problems.push(("data.seq_len".to_owned(), error.to_string()));
+        }
+        if self.architecture() == Architecture::PreTraining {
+            for (key, count, of) in [
+                ("model.type_vocab_size", self.model.type_vocab_size, "the two segments of a pair"),
+                ("model.id2label", self.model.num_labels(), "in order and swapped"),
+            ] {
+                if count < 2 {
+                    let problem =
+                        format!("`{count}`: `data.objective = \"mlm_sop\"` needs two, for {of}");
+                    problems.push((key.to_owned(), problem));
+                }
+            }
         }
         problems.extend(self.optimizer.problems());
         problems.extend(self.schedule.problems());
@@ -217,6 +229,17 @@ mod tests {
         ] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn sentence_order_needs_two_token_types() {
+        let text = "[model]\ntype_vocab_size = 1\n[data]\nobjective = \"mlm_sop\"\n";
+        let message = load(text, &[]).unwrap_err().to_string();
+        assert!(message.contains("tiny.toml:2: `model.type_vocab_size`: `1`: "), "{message}");
+        assert_eq!(
+            load(text, &["model.type_vocab_size=2"]).unwrap().experiment.architecture(),
+            Architecture::PreTraining
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod tests;
 
 pub use dry_run::DryRun;
 pub use learner::{Learner, StepOutcome};
-pub use model_source::{model_folder, trained_fingerprints, trained_seq_len};
+pub use model_source::{model_folder, trained_facts, trained_fingerprints, trained_seq_len};
 pub use run::{EndedBy, Outcome, Trainer};
 pub use session::Session;
 pub use start::RunRequest;

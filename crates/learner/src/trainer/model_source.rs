@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::load_weights;
+use nystromformer_interop::{TrainingFacts, load_weights};
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
@@ -69,6 +69,28 @@ pub fn model_folder(path: &Path) -> Result<PathBuf> {
 pub fn trained_seq_len(folder: &Path) -> Option<usize> {
     let path = folder.join(EXPERIMENT);
     Some(Experiment::load(&path, &[]).ok()?.experiment.data.seq_len)
+}
+
+/// The training behind the model in a checkpoint, for its model card; `None` for other folders.
+pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
+    let state = Manifest::read(folder).ok()?.state;
+    let experiment = Experiment::load(&folder.join(EXPERIMENT), &[]).ok()?.experiment;
+    let mut metrics = BTreeMap::new();
+    if let Some(evaluation) = state.last_evaluation.filter(|record| record.step == state.step) {
+        metrics.insert("loss".to_owned(), evaluation.loss);
+        metrics.extend(evaluation.metrics);
+    }
+    let settings = experiment.fields().into_iter().filter(|(key, _)| {
+        let section = key.split('.').next().unwrap_or_default();
+        section == "seed" || ["optimizer", "schedule", "trainer"].contains(&section)
+    });
+    Some(TrainingFacts {
+        data: experiment.data.corpus,
+        steps: state.step,
+        tokens: state.tokens,
+        metrics,
+        settings: settings.collect(),
+    })
 }
 
 /// Hashes of what the model in a checkpoint was trained on, by name (`data`, `tokenizer`); `None` for

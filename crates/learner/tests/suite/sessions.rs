@@ -294,3 +294,54 @@ fn a_missing_corpus_is_a_data_error() {
     assert_eq!(error.exit_code(), 3, "{error}");
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
+
+/// What a file does not say of the model is that of the model it starts from.
+#[test]
+fn sizes_come_from_the_model_to_start_from() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    workshop.train("source", &["model.intermediate_size=40"], false).unwrap();
+    let source = workshop.path("source");
+    let stated = Experiment::load(&source.join("config.toml"), &[]).unwrap().experiment.model;
+    let text = std::fs::read_to_string(workshop.path("tiny.toml")).unwrap();
+    let from_model = text.find("[model]").unwrap();
+    let next = from_model + 1 + text[from_model + 1..].find("\n[").unwrap();
+    let without_model = format!("{}{}", &text[..from_model], &text[next..]);
+    std::fs::write(workshop.path("tiny.toml"), without_model).unwrap();
+
+    let init_from = format!("model.init_from={}", source.display());
+    workshop.train("tuned", &[&init_from], false).unwrap();
+    let tuned =
+        Experiment::load(&workshop.path("tuned/config.toml"), &[]).unwrap().experiment.model;
+    assert_eq!(tuned, stated);
+    // The run goes on without the model it came from.
+    std::fs::rename(&source, workshop.path("moved")).unwrap();
+    workshop.train("tuned", &[], true).unwrap();
+}
+
+#[test]
+fn sentence_order_is_trained_beside_masked_tokens_and_resumed_bit_for_bit() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    let objective = ["data.objective=mlm_sop", "model.type_vocab_size=2"];
+    let outcome = workshop.train("whole", &objective, false).unwrap();
+    let metrics = outcome.summary.final_evaluation.unwrap().metrics;
+    for name in ["accuracy", "mlm_loss", "sop_loss", "sop_accuracy"] {
+        assert!(metrics[name].is_finite(), "{metrics:?}");
+    }
+
+    let stop = StopFlag::new();
+    stop.request(StopReason::Terminate);
+    let mut first = objective.to_vec();
+    first.push("trainer.checkpoint_every=1");
+    workshop.train_until("parts", &first, false, &stop).unwrap();
+    workshop.train("parts", &[], true).unwrap();
+    let weights = |run: &str| {
+        let checkpoint = newest_checkpoint(&workshop.path(run));
+        std::fs::read(checkpoint.join("model.safetensors")).unwrap()
+    };
+    assert!(weights("whole") == weights("parts"));
+    let checkpoint = newest_checkpoint(&workshop.path("whole"));
+    let model = nystromformer_interop::load_model(&checkpoint, &burn::tensor::Device::flex());
+    assert_eq!(model.unwrap().architecture(), nystromformer::Architecture::PreTraining);
+}

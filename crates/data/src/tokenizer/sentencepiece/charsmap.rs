@@ -7,7 +7,7 @@
 //! crate follows these numbers unchecked, so a damaged table would stop the program.
 
 /// Checks every step that a walk over the trie can take.
-pub(super) fn check(charsmap: &[u8]) -> Result<(), String> {
+pub(in super::super) fn check(charsmap: &[u8]) -> Result<(), String> {
     let damaged = |what: &str| Err(format!("its table of rewritten characters is damaged: {what}"));
     let Some((size, rest)) = charsmap.split_first_chunk::<4>() else {
         return damaged("it has no size");

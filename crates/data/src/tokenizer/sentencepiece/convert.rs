@@ -153,3 +153,57 @@ fn normalizer(model: &ModelFile, cleaning: TextCleaning) -> Result<Sequence, Fai
     }
     Ok(Sequence::new(steps))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model_file::tests::model_of;
+    use super::*;
+
+    const CLEANING: TextCleaning =
+        TextCleaning { lowercase: true, remove_space: true, keep_accents: false };
+
+    /// The texts of the pieces of `text`, by a model of these pieces and an unknown one.
+    fn split(pieces: &[(&str, f32, u64)], text: &str) -> Vec<String> {
+        let file = model_of(&[&[("<unk>", 0.0, 2)], pieces].concat());
+        let tokenizer = convert(&ModelFile::parse(&file).unwrap(), CLEANING).unwrap();
+        tokenizer.encode(text, false).unwrap().get_tokens().to_vec()
+    }
+
+    #[test]
+    fn a_number_and_its_comma_stay_apart() {
+        let pieces = [("▁9", -9.0, 1), (",", -9.0, 1), ("▁9,", -1.0, 1), ("▁a,", -1.0, 1)];
+        assert_eq!(split(&pieces, "9, a,"), ["▁9", ",", "▁a,"]);
+    }
+
+    #[test]
+    fn text_is_split_at_user_defined_symbols_and_nothing_put_after_them() {
+        let pieces = [("▁x", -2.0, 1), ("▁x-y", -2.5, 1), ("y", -3.0, 1), ("-", 0.0, 4)];
+        assert_eq!(split(&pieces, "x-y"), ["▁x", "-", "y"]);
+    }
+
+    #[test]
+    fn pieces_over_several_words_are_found() {
+        let pieces = [("▁of", -3.0, 1), ("▁the", -3.0, 1), ("▁of▁the", -4.0, 1)];
+        assert_eq!(split(&pieces, " of  the\tthe "), ["▁of▁the", "▁the"]);
+        assert!(split(&pieces, " \n ").is_empty());
+    }
+
+    #[test]
+    fn control_symbols_are_special_and_the_mask_takes_its_blank() {
+        let pieces = [("[MASK]", 0.0, 3), ("▁a", -1.0, 1), ("▁", -2.0, 1)];
+        assert_eq!(split(&pieces, "a [MASK] a"), ["▁a", "[MASK]", "▁a"]);
+    }
+
+    #[test]
+    fn other_kinds_of_model_are_refused() {
+        let file = model_of(&[("<unk>", 0.0, 2), ("▁a", -1.0, 1)]);
+        let model = ModelFile::parse(&file).unwrap();
+        let refused = |model: ModelFile| convert(&model, CLEANING).unwrap_err().to_string();
+        let message = refused(ModelFile { algorithm: Algorithm::Bpe, ..model.clone() });
+        assert!(message.contains("type Bpe"), "{message}");
+        let message = refused(ModelFile { blank_as_suffix: true, ..model.clone() });
+        assert!(message.contains("before them"), "{message}");
+        let message = refused(ModelFile { charsmap: &[4, 0, 0, 0, 1, 0, 0, 0], ..model });
+        assert!(message.contains("unit 0 leads beyond its 1 units"), "{message}");
+    }
+}

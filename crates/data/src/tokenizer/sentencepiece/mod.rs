@@ -12,4 +12,5 @@ mod convert;
 mod model_file;
 mod wire;
 
+pub(super) use charsmap::check as check_charsmap;
 pub(super) use convert::{TextCleaning, read};

@@ -1,0 +1,65 @@
+//! The modeling file that travels with `paper` models: with `trust_remote_code=True`, transformers computes
+//! with it what this library computes.
+
+use std::{fs, path::Path};
+
+use nystromformer::{Architecture, NystromformerConfig, Semantics};
+use serde_json::{Value, json};
+
+use crate::error::InteropError;
+
+const MODULE: &str = "modeling_nystromformer_paper";
+const SOURCE: &str = include_str!("modeling_nystromformer_paper.py");
+
+/// Whether transformers' own class computes something else, so that the file is of use.
+pub(super) fn is_needed(config: &NystromformerConfig) -> bool {
+    config.semantics == Semantics::Paper
+}
+
+/// Writes the file into a folder.
+pub(super) fn write(dir: &Path) -> Result<(), InteropError> {
+    let path = dir.join(format!("{MODULE}.py"));
+    fs::write(&path, SOURCE).map_err(|source| InteropError::Write { path, source })
+}
+
+/// The value of `auto_map` in `config.json`: which class of the file each of transformers' loaders takes.
+pub(super) fn auto_map(architecture: Architecture) -> Value {
+    let base = Architecture::Base;
+    let mut map = json!({ base.auto_class(): format!("{MODULE}.{}", base.name()) });
+    map[architecture.auto_class()] = json!(format!("{MODULE}.{}", architecture.name()));
+    map
+}
+
+/// Whether an `auto_map` names nothing but classes of this file, whose computation is ours.
+pub(super) fn is_ours(auto_map: &Value) -> bool {
+    auto_map.as_object().is_some_and(|map| {
+        map.values().all(|class| {
+            class
+                .as_str()
+                .and_then(|class| class.split_once('.'))
+                .is_some_and(|(file, _)| file == MODULE)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_that_is_named_is_in_the_file() {
+        for architecture in Architecture::ALL {
+            if architecture == Architecture::PreTraining {
+                continue;
+            }
+            let map = auto_map(architecture);
+            assert!(is_ours(&map));
+            for class in map.as_object().unwrap().values() {
+                let name = class.as_str().unwrap().rsplit('.').next().unwrap();
+                assert!(SOURCE.contains(&format!("class {name}(")), "{name}");
+            }
+        }
+        assert!(!is_ours(&json!({ "AutoModel": "modeling_other.Model" })));
+        assert!(!is_ours(&json!("modeling_nystromformer_paper.Model")));
+    }
+}
