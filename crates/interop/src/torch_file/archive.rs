@@ -6,9 +6,9 @@
 //! NAME/data/KEY     one storage
 //! ```
 //!
-//! Every entry is stored as it is, so what an archive says of its entries can be held against the file: each
-//! lies in a place of its own before the directory, and is as long as it says. A compressed entry, whose length
-//! would be anybody's guess, is refused.
+//! Every entry that matters is stored as it is, so what an archive says of its entries can be held against the
+//! file: each lies in a place of its own before the directory, and is as long as it says. A compressed entry,
+//! whose length would be anybody's guess, is not read.
 
 use std::collections::HashMap;
 
@@ -43,8 +43,8 @@ const WIDE_FIELD: u16 = 1;
 
 /// An archive of `torch.save`.
 pub(super) struct Archive {
-    /// Where the entries lie, by name.
-    entries: HashMap<String, Extent>,
+    /// Where the entries lie, by name; `None` for those that are compressed or encrypted.
+    entries: HashMap<String, Option<Extent>>,
     /// Start of every name.
     root: String,
 }
@@ -75,7 +75,8 @@ impl Archive {
 
     /// The pickle's bytes.
     pub(super) fn program(&self, file: &SourceFile) -> Result<Vec<u8>, Flaw> {
-        let extent = self.entries[&format!("{}data.pkl", self.root)];
+        let name = format!("{}data.pkl", self.root);
+        let extent = plain(&name, self.entries[&name])?;
         if extent.bytes > MAX_PICKLE_BYTES {
             return damaged(format!(
                 "its pickle has `{}` bytes, where at most {MAX_PICKLE_BYTES} are read",
@@ -86,18 +87,21 @@ impl Archive {
     }
 
     /// Where each storage lies, by its key.
-    pub(super) fn storages(self) -> Extents {
+    pub(super) fn storages(self) -> Result<Extents, Flaw> {
         let start = format!("{}data/", self.root);
-        let entries = self.entries.into_iter();
-        entries
-            .filter_map(|(name, extent)| Some((name.strip_prefix(&start)?.to_owned(), extent)))
-            .collect()
+        let mut storages = HashMap::new();
+        for (name, entry) in self.entries {
+            if let Some(key) = name.strip_prefix(&start) {
+                storages.insert(key.to_owned(), plain(&name, entry)?);
+            }
+        }
+        Ok(storages)
     }
 
     fn check_byte_order(&self, file: &SourceFile) -> Result<(), Flaw> {
-        let Some(extent) = self.entries.get(&format!("{}byteorder", self.root)) else {
-            return Ok(());
-        };
+        let name = format!("{}byteorder", self.root);
+        let Some(entry) = self.entries.get(&name) else { return Ok(()) };
+        let extent = plain(&name, *entry)?;
         let order = if extent.bytes > 8 { Vec::new() } else { extent.read(file)? };
         match order.trim_ascii() {
             b"little" => Ok(()),
@@ -106,6 +110,18 @@ impl Archive {
             ),
             _ => damaged("its byteorder is neither `little` nor `big`"),
         }
+    }
+}
+
+/// An entry that is stored as it is.
+fn plain(name: &str, entry: Option<Extent>) -> Result<Extent, Flaw> {
+    match entry {
+        Some(extent) => Ok(extent),
+        None => unsupported(format!(
+            "its entry {} is compressed or encrypted, as torch.save writes none; load it with PyTorch and save \
+             it again",
+            quoted(name)
+        )),
     }
 }
 
@@ -174,16 +190,16 @@ impl Directory {
     }
 
     /// Where each entry's data lies.
-    fn entries(&self, file: &SourceFile) -> Result<HashMap<String, Extent>, Flaw> {
+    fn entries(&self, file: &SourceFile) -> Result<HashMap<String, Option<Extent>>, Flaw> {
         let bytes = file.read(self.start, self.bytes)?;
         let mut rest = &bytes[..];
         let mut entries = HashMap::new();
         let mut places = Vec::new();
         for _ in 0..self.entries {
-            let (name, extent, place) = self.entry(&mut rest, file)?;
+            let Entry { name, extent, place } = self.entry(&mut rest, file)?;
             places.push(place);
-            if entries.insert(name.clone(), extent).is_some() {
-                return damaged(format!("its ZIP directory has {} twice", quoted(&name)));
+            if entries.insert(name.to_owned(), extent).is_some() {
+                return damaged(format!("its ZIP directory has {} twice", quoted(name)));
             }
         }
         places.sort_unstable();
@@ -194,12 +210,8 @@ impl Directory {
         }
     }
 
-    /// The next entry: name, where its data lies, and from where to where it reaches with its header.
-    fn entry(
-        &self,
-        rest: &mut &[u8],
-        file: &SourceFile,
-    ) -> Result<(String, Extent, (u64, u64)), Flaw> {
+    /// The next entry of `rest`, which is left behind it.
+    fn entry<'a>(&self, rest: &mut &'a [u8], file: &SourceFile) -> Result<Entry<'a>, Flaw> {
         let short = || Flaw::Damaged("its ZIP directory is shorter than it says".to_owned());
         let (record, after) = rest.split_at_checked(ENTRY_BYTES).ok_or_else(short)?;
         if !record.starts_with(ENTRY_SIGNATURE) {
@@ -215,15 +227,9 @@ impl Directory {
             return damaged("its ZIP directory has a name that is not UTF-8");
         };
         let is_encrypted = u16_at(record, 8) & 1 != 0;
-        if is_encrypted || u16_at(record, 10) != 0 {
-            return unsupported(format!(
-                "its entry {} is compressed or encrypted, as torch.save writes none; load it with PyTorch \
-                 and save it again",
-                quoted(name)
-            ));
-        }
+        let is_plain = !is_encrypted && u16_at(record, 10) == 0;
         let [bytes, stored, header] = wide_numbers(record, extra);
-        if bytes != stored {
+        if is_plain && bytes != stored {
             return damaged(format!("its entry {} has two lengths", quoted(name)));
         }
         let local = file.read_array::<{ LOCAL_BYTES as usize }>(header)?;
@@ -233,14 +239,23 @@ impl Directory {
         // The read has shown that these lie in the file, so they add up.
         let start =
             header + LOCAL_BYTES + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28));
-        match start.checked_add(bytes).filter(|end| *end <= self.start) {
+        match start.checked_add(stored).filter(|end| *end <= self.start) {
             Some(end) => {
                 let checksum = Some(u32_at(record, 16)).filter(|checksum| *checksum != 0);
-                Ok((name.to_owned(), Extent { start, bytes, checksum }, (header, end)))
+                let extent = is_plain.then_some(Extent { start, bytes, checksum });
+                Ok(Entry { name, extent, place: (header, end) })
             }
             None => damaged(format!("its entry {} reaches into the directory", quoted(name))),
         }
     }
+}
+
+/// What the directory says of an entry.
+struct Entry<'a> {
+    name: &'a str,
+    extent: Option<Extent>,
+    /// From where to where it reaches with its header.
+    place: (u64, u64),
 }
 
 /// An entry's length, its length as stored, and the place of its header.

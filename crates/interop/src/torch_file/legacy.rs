@@ -33,7 +33,7 @@ pub(super) fn read<'a>(
 ) -> Result<(Pickle<'a>, Extents), Flaw> {
     let (_, end) = Pickle::read(program, 0)?;
     let (version, end) = Pickle::read(program, end)?;
-    if version.root() != VERSION {
+    if version.root != VERSION {
         return damaged("its version is not 1001");
     }
     let (machine, end) = Pickle::read(program, end)?;
@@ -45,7 +45,7 @@ pub(super) fn read<'a>(
 }
 
 fn check_byte_order(machine: &Pickle) -> Result<(), Flaw> {
-    for (key, value) in machine.dict(machine.root()).unwrap_or_default() {
+    for (key, value) in machine.objects.dict(machine.root).unwrap_or_default() {
         let Value::Text(key) = key else { continue };
         if machine.text(*key)? == "little_endian" && *value == Value::Bool(false) {
             return unsupported(
@@ -66,7 +66,7 @@ fn storages(
     let known = known_storages(pickle)?;
     let mut extents = HashMap::new();
     let mut position = start;
-    for key in keys.list(keys.root()).unwrap_or_default() {
+    for key in keys.objects.list(keys.root).unwrap_or_default() {
         let Value::Text(key) = key else { return damaged("a storage's key is no string") };
         let key = keys.text(*key)?;
         let Some(storage) = known.get(key) else {
@@ -98,7 +98,7 @@ fn storages(
 /// The storages that the pickle refers to.
 fn known_storages<'a>(pickle: &Pickle<'a>) -> Result<HashMap<&'a str, Storage>, Flaw> {
     let mut known: HashMap<&str, Storage> = HashMap::new();
-    for object in pickle.objects() {
+    for object in pickle.objects.iter() {
         if let Object::Storage(storage) = object {
             let key = pickle.text(storage.key)?;
             let first = known.entry(key).or_insert(*storage);

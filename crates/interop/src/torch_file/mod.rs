@@ -10,8 +10,9 @@
 //! |---|---|
 //! | [`archive`] | the container since PyTorch 1.6: a ZIP archive of uncompressed entries |
 //! | [`legacy`] | the container before it: pickles and numbers in one stream |
-//! | [`pickle`] | the stack machine |
-//! | [`value`] | what it works on |
+//! | [`pickle`] | a pickle's result |
+//! | [`machine`] | the stack machine that makes it: one step for each opcode |
+//! | [`program`], [`stack`], [`value`] | what it reads, where it works, and what it works on |
 //! | [`rebuild`] | the functions that are understood |
 //! | [`element`] | torch's names of number types |
 //! | [`state_dict`] | finding the parameters among everything else |
@@ -20,15 +21,18 @@
 //!
 //! # Limits
 //! Nothing is allocated, looped over or recursed into on a file's word alone: the pickle may have
-//! [`MAX_PICKLE_BYTES`] bytes and [`pickle::MAX_STEPS`] steps, objects are indices into one list and strings are
+//! [`MAX_PICKLE_BYTES`] bytes and [`machine::MAX_STEPS`] steps, objects are indices into one list and strings are
 //! places in the pickle (no copies, no nesting to unwind), and every length and offset is checked against the
 //! file. Opening reads no numbers; drawing a tensor reads its own.
 
 mod archive;
 mod element;
 mod legacy;
+mod machine;
 mod pickle;
+mod program;
 mod rebuild;
+mod stack;
 mod state_dict;
 #[cfg(test)]
 mod tests;
@@ -91,7 +95,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Flaw> {
         let archive = Archive::open(&file)?;
         let program = archive.program(&file)?;
         let (pickle, _) = Pickle::read(&program, 0)?;
-        tensors(&pickle, &archive.storages(), &file)
+        tensors(&pickle, &archive.storages()?, &file)
     } else if legacy::is_legacy(&start) {
         let program = file.read(0, file.len().min(MAX_PICKLE_BYTES))?;
         let (pickle, storages) = legacy::read(&program, &file)?;

@@ -2,7 +2,7 @@
 
 use super::{
     element::Element,
-    pickle::Machine,
+    machine::Machine,
     value::{Object, Storage, TensorRecord, Value},
 };
 use crate::source_file::{Flaw, damaged, unsupported};
@@ -13,17 +13,17 @@ impl Machine<'_> {
         let (mut callable, mut arguments) = (callable, arguments);
         if self.global(callable) == Some(("torch._tensor", "_rebuild_from_type_v2")) {
             // A subclass of Tensor: (function, class, arguments, state).
-            if let Some([function, _, inner, _]) = self.tuple(arguments) {
+            if let Some([function, _, inner, _]) = self.objects.tuple(arguments) {
                 (callable, arguments) = (*function, *inner);
             }
         }
         let Value::Object(index) = callable else { return Ok(self.foreign(None)) };
         let Some((module, name)) = self.global(callable) else { return Ok(self.foreign(None)) };
-        let Some(arguments) = self.tuple(arguments) else {
+        let Some(arguments) = self.objects.tuple(arguments) else {
             return damaged("the arguments of a call are no tuple");
         };
         match (module, name, arguments) {
-            ("collections", "OrderedDict", []) => Ok(self.object(Object::Dict(Vec::new()))),
+            ("collections", "OrderedDict", []) => Ok(self.objects.add(Object::Dict(Vec::new()))),
             ("collections", "OrderedDict", [pairs]) => self.dict_of_pairs(*pairs),
             (
                 "torch._utils",
@@ -65,7 +65,7 @@ impl Machine<'_> {
             None => self.foreign(Some(callable)),
             Some(element) => {
                 let record = TensorRecord { storage: index, element, offset, shape, strides };
-                self.object(Object::Tensor(Box::new(record)))
+                self.objects.add(Object::Tensor(Box::new(record)))
             }
         }
     }
@@ -73,7 +73,7 @@ impl Machine<'_> {
     /// The storage that a persistent id names: `("storage", class, key, device, length)`, in the older format
     /// followed by the place in another storage that it is a view of, or `None`.
     pub(super) fn persistent(&mut self, id: Value) -> Result<Value, Flaw> {
-        let (class, key, length) = match self.tuple(id) {
+        let (class, key, length) = match self.objects.tuple(id) {
             Some([kind, class, key, _, length, view @ ..])
                 if self.text(*kind) == Some("storage") && matches!(view, [] | [Value::None]) =>
             {
@@ -102,26 +102,29 @@ impl Machine<'_> {
             }
             _ => return Ok(self.foreign_of(class)),
         };
-        Ok(self.object(Object::Storage(Storage { element, key, length })))
+        Ok(self.objects.add(Object::Storage(Storage { element, key, length })))
     }
 
     /// A dict of a list of pairs.
     fn dict_of_pairs(&mut self, pairs: Value) -> Result<Value, Flaw> {
-        let Some(pairs) = self.list(pairs) else { return damaged("a dict is made of no list") };
+        let Some(pairs) = self.objects.list(pairs) else {
+            return damaged("a dict is made of no list");
+        };
         let mut items = Vec::new();
         for pair in pairs {
-            let Some([key, value]) = self.sequence(*pair) else {
+            let pair = self.objects.tuple(*pair).or_else(|| self.objects.list(*pair));
+            let Some([key, value]) = pair else {
                 return damaged("a dict is made of something other than pairs");
             };
             items.push((*key, *value));
         }
         // Else the same list could be copied at every step.
         self.spend(items.len())?;
-        Ok(self.object(Object::Dict(items)))
+        Ok(self.objects.add(Object::Dict(items)))
     }
 
     fn foreign(&mut self, global: Option<u32>) -> Value {
-        self.object(Object::Foreign(global))
+        self.objects.add(Object::Foreign(global))
     }
 
     fn foreign_of(&mut self, class: Value) -> Value {

@@ -29,8 +29,8 @@ impl<'a> StateDict<'a> {
     /// The dict under one of the usual keys, or else the one with the most floating-point tensors: the top level
     /// itself or one of its values.
     pub(super) fn find(pickle: &'a Pickle<'a>) -> Result<Self, Flaw> {
-        let top = pickle.root();
-        let Some(items) = pickle.dict(top) else {
+        let top = pickle.root;
+        let Some(items) = pickle.objects.dict(top) else {
             return unsupported(format!(
                 "its top level is {}, not a state dict; save `model.state_dict()` with torch.save",
                 pickle.describe(top)
@@ -41,7 +41,7 @@ impl<'a> StateDict<'a> {
         for (key, value) in items {
             // A dict that stands under two keys counts as the first.
             if let Value::Text(key) = key
-                && pickle.dict(*value).is_some()
+                && pickle.objects.dict(*value).is_some()
                 && seen.insert(object_index(*value))
             {
                 candidates.push((Some(pickle.text(*key)?), *value));
@@ -50,7 +50,7 @@ impl<'a> StateDict<'a> {
         let mut candidates: Vec<_> = candidates
             .into_iter()
             .map(|(key, value)| {
-                let items = pickle.dict(value).unwrap_or_default();
+                let items = pickle.objects.dict(value).unwrap_or_default();
                 let floats = items.iter().filter(|(_, value)| {
                     pickle.tensor(*value).is_some_and(|record| record.element.is_float())
                 });

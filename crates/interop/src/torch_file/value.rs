@@ -75,3 +75,58 @@ pub(super) struct TensorRecord {
     /// Tuple of the elements from one index to the next, for each dimension.
     pub strides: Value,
 }
+
+/// The objects of a pickle, in the order in which they were made.
+#[derive(Default)]
+pub(super) struct Objects(Vec<Object>);
+
+impl Objects {
+    pub(super) fn add(&mut self, object: Object) -> Value {
+        let index = self.0.len() as u32; // bounded by the steps of a program
+        self.0.push(object);
+        Value::Object(index)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Object> {
+        self.0.iter()
+    }
+
+    pub(super) fn at(&self, index: u32) -> &Object {
+        &self.0[index as usize]
+    }
+
+    pub(super) fn get(&self, value: Value) -> Option<&Object> {
+        match value {
+            Value::Object(index) => Some(self.at(index)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, value: Value) -> Option<&mut Object> {
+        match value {
+            Value::Object(index) => Some(&mut self.0[index as usize]),
+            _ => None,
+        }
+    }
+
+    pub(super) fn tuple(&self, value: Value) -> Option<&[Value]> {
+        match self.get(value)? {
+            Object::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(super) fn list(&self, value: Value) -> Option<&[Value]> {
+        match self.get(value)? {
+            Object::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    pub(super) fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
+        match self.get(value)? {
+            Object::Dict(items) => Some(items),
+            _ => None,
+        }
+    }
+}

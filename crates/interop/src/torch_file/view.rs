@@ -128,7 +128,7 @@ fn span(shape: &[u64], strides: &[u64]) -> Option<u64> {
 
 /// A tuple of sizes or strides.
 fn dimensions(pickle: &Pickle, value: Value) -> Result<Vec<u64>, Flaw> {
-    match pickle.tuple(value) {
+    match pickle.objects.tuple(value) {
         Some(items) if items.len() <= MAX_RANK => items.iter().map(|item| natural(*item)).collect(),
         Some(items) => unsupported(format!("it has `{}` dimensions", items.len())),
         None => damaged("its shape or its strides are no tuple"),
