@@ -70,4 +70,4 @@ pub use order::{ExampleOrder, Visit};
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
 pub use progress::{Progress, ProgressReport, Stage};
 pub use split::Split;
-pub use tokenizer::{SpecialTokens, TextTokenizer};
+pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};

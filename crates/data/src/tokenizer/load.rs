@@ -14,6 +14,7 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
+use super::sentencepiece::{self, TextCleaning};
 use super::{SpecialTokens, TextTokenizer};
 use crate::error::DataError;
 
@@ -28,6 +29,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The files of a tokenizer.
 enum Files {
     Json(PathBuf),
+    Pieces(PathBuf),
     Vocabulary(PathBuf),
     Merges { vocabulary: PathBuf, merges: PathBuf },
 }
@@ -36,19 +38,20 @@ enum Files {
 pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataError> {
     let files = find(path)?;
     let folder = match &files {
-        Files::Json(file) | Files::Vocabulary(file) | Files::Merges { vocabulary: file, .. } => {
-            file.parent().unwrap_or(Path::new("."))
-        }
+        Files::Json(file)
+        | Files::Pieces(file)
+        | Files::Vocabulary(file)
+        | Files::Merges { vocabulary: file, .. } => file.parent().unwrap_or(Path::new(".")),
     };
     let settings = Settings::read(folder)?;
     let failed = |error: Failure| DataError::tokenizer_at(path, error);
     let tokenizer = match &files {
         Files::Json(file) => Tokenizer::from_file(file).map_err(failed)?,
-        Files::Vocabulary(file) => {
-            bert(file, settings.lowercase.unwrap_or(lowercase)).map_err(failed)?
-        }
+        Files::Pieces(file) => pieces(file, &settings, lowercase).map_err(failed)?,
+        Files::Vocabulary(file) => bert(file, &settings, lowercase).map_err(failed)?,
         Files::Merges { vocabulary, merges } => {
-            roberta(vocabulary, merges, settings.add_prefix_space).map_err(failed)?
+            roberta(vocabulary, merges, settings.flag("add_prefix_space").unwrap_or(false))
+                .map_err(failed)?
         }
     };
     let tokens = settings
@@ -66,17 +69,19 @@ pub(super) fn is_in(folder: &Path) -> bool {
 fn find(path: &Path) -> Result<Files, DataError> {
     let metadata = fs::metadata(path).map_err(DataError::io("open the tokenizer", path))?;
     if metadata.is_dir() {
-        let [json, text, vocabulary, merges] =
-            ["tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"].map(|name| path.join(name));
+        let [json, pieces, text, vocabulary, merges] =
+            ["tokenizer.json", "spiece.model", "vocab.txt", "vocab.json", "merges.txt"]
+                .map(|name| path.join(name));
         return match () {
             () if json.is_file() => Ok(Files::Json(json)),
+            () if pieces.is_file() => Ok(Files::Pieces(pieces)),
             () if text.is_file() => Ok(Files::Vocabulary(text)),
             () if vocabulary.is_file() && merges.is_file() => {
                 Ok(Files::Merges { vocabulary, merges })
             }
             () => Err(DataError::tokenizer_at(
                 path,
-                "the folder holds neither tokenizer.json, nor vocab.txt, nor vocab.json with merges.txt",
+                "the folder holds neither tokenizer.json, nor spiece.model, nor vocab.txt, nor vocab.json with merges.txt",
             )),
         };
     }
@@ -90,23 +95,49 @@ fn find(path: &Path) -> Result<Files, DataError> {
     }
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json") => Ok(Files::Json(path.to_owned())),
+        Some("model") => Ok(Files::Pieces(path.to_owned())),
         Some("txt") => Ok(Files::Vocabulary(path.to_owned())),
         _ => Err(DataError::tokenizer_at(
             path,
-            "unknown form; use a tokenizer.json, a vocab.txt or a folder",
+            "unknown form; use a tokenizer.json, a spiece.model, a vocab.txt or a folder",
         )),
     }
 }
 
+/// ALBERT's tokenizer from a SentencePiece model.
+fn pieces(file: &Path, settings: &Settings, lowercase: bool) -> Result<Tokenizer, Failure> {
+    // Others put tokens of their own before the pieces or join pairs in other ways.
+    if let Some(class) = settings.text("tokenizer_class")
+        && !class.starts_with("Albert")
+    {
+        return Err(format!(
+            "its tokenizer_class is `{class}`, and of SentencePiece models only ALBERT's are read; \
+             save its tokenizer.json with transformers and use that"
+        )
+        .into());
+    }
+    let cleaning = TextCleaning {
+        lowercase: settings.flag("do_lower_case").unwrap_or(lowercase),
+        remove_space: settings.flag("remove_space").unwrap_or(true),
+        keep_accents: settings.flag("keep_accents").unwrap_or(false),
+    };
+    sentencepiece::read(file, cleaning)
+}
+
 /// BERT's tokenizer from the lines of a `vocab.txt`.
-fn bert(file: &Path, lowercase: bool) -> Result<Tokenizer, Failure> {
+fn bert(file: &Path, settings: &Settings, lowercase: bool) -> Result<Tokenizer, Failure> {
     let SpecialTokens { unk, cls, sep, .. } = BERT_TOKENS;
     let vocabulary = WordPiece::read_bytes(&fs::read(file)?)?;
     let model = WordPiece::builder().vocab(vocabulary).unk_token(unk.to_owned()).build()?;
     let mut tokenizer = Tokenizer::new(model);
     let ids = ids_in(&tokenizer, &BERT_TOKENS)?;
     tokenizer
-        .with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)))?
+        .with_normalizer(Some(BertNormalizer::new(
+            true,
+            settings.flag("tokenize_chinese_chars").unwrap_or(true),
+            settings.flag("strip_accents"),
+            settings.flag("do_lower_case").unwrap_or(lowercase),
+        )))?
         .with_pre_tokenizer(Some(BertPreTokenizer))
         .with_post_processor(Some(BertProcessing::new(
             (sep.to_owned(), ids.sep),
@@ -153,51 +184,62 @@ fn ids_in(
     })
 }
 
-/// What the JSON files beside a tokenizer say about it.
-#[derive(Default)]
-struct Settings {
-    /// `special_tokens_map.json` and `tokenizer_config.json`, whichever are there.
-    files: Vec<Value>,
-    lowercase: Option<bool>,
-    add_prefix_space: bool,
-}
+/// What the JSON files beside a tokenizer say about it: `special_tokens_map.json` and
+/// `tokenizer_config.json`, whichever are there.
+struct Settings(Vec<Value>);
 
 impl Settings {
     fn read(folder: &Path) -> Result<Self, DataError> {
-        let mut settings = Self::default();
+        let mut files = Vec::new();
         for name in ["special_tokens_map.json", "tokenizer_config.json"] {
             let path = folder.join(name);
             if !path.is_file() {
                 continue;
             }
             let text = fs::read(&path).map_err(DataError::io("read", &path))?;
-            let value: Value = serde_json::from_slice(&text)
+            let value = serde_json::from_slice(&text)
                 .map_err(|error| DataError::tokenizer_at(&path, format!("not JSON: {error}")))?;
-            let flag = |key: &str| value.get(key).and_then(Value::as_bool);
-            settings.lowercase = settings.lowercase.or(flag("do_lower_case"));
-            settings.add_prefix_space |= flag("add_prefix_space").unwrap_or(false);
-            settings.files.push(value);
+            files.push(value);
         }
-        Ok(settings)
+        Ok(Self(files))
     }
 
-    /// The text of `key` (`mask_token` …), which is a string or an object with `content`.
-    fn token(&self, key: &str) -> Option<String> {
-        self.files.iter().find_map(|file| {
+    fn flag(&self, key: &str) -> Option<bool> {
+        self.0.iter().find_map(|file| file.get(key)?.as_bool())
+    }
+
+    /// The text at `key` (`mask_token` …), which is a string or an object with `content`.
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.iter().find_map(|file| {
             let value = file.get(key)?;
-            value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
+            value.as_str().or_else(|| value.get("content")?.as_str())
         })
     }
 
-    /// The special tokens by the settings, or else by the names of the two families.
+    /// The special tokens by the settings, or else by the names that the two families give them.
     fn special_tokens(&self, tokenizer: &Tokenizer) -> Result<SpecialTokens<String>, String> {
         let known = |token: &str| tokenizer.token_to_id(token).is_some();
-        let family = if known(BERT_TOKENS.mask) { BERT_TOKENS } else { ROBERTA_TOKENS };
-        family.try_map(|role, usual| {
-            self.token(&format!("{role}_token"))
-                .filter(|token| known(token))
-                .or_else(|| known(usual).then(|| (*usual).to_owned()))
-                .ok_or_else(|| format!("it has no {role} token; name one as `{role}_token` in special_tokens_map.json"))
+        // ALBERT has names of both families, `[CLS]` beside `<pad>`.
+        let families = if known(BERT_TOKENS.mask) {
+            [BERT_TOKENS, ROBERTA_TOKENS]
+        } else {
+            [ROBERTA_TOKENS, BERT_TOKENS]
+        };
+        let usual = SpecialTokens {
+            pad: families.each_ref().map(|family| family.pad),
+            unk: families.each_ref().map(|family| family.unk),
+            cls: families.each_ref().map(|family| family.cls),
+            sep: families.each_ref().map(|family| family.sep),
+            mask: families.each_ref().map(|family| family.mask),
+        };
+        usual.try_map(|role, usual| {
+            let named = self.text(&format!("{role}_token"));
+            let mut candidates = named.into_iter().chain(usual.iter().copied());
+            candidates.find(|token| known(token)).map(str::to_owned).ok_or_else(|| {
+                format!(
+                    "it has no {role} token; name one as `{role}_token` in special_tokens_map.json"
+                )
+            })
         })
     }
 }

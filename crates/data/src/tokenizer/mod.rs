@@ -2,19 +2,29 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `load` | reads `tokenizer.json`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
+//! | `load` | reads `tokenizer.json`, SentencePiece's `spiece.model`, BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
+//! | `sentencepiece` | understands a `spiece.model` |
 //! | `train` | makes a tokenizer from a corpus |
+//! | `template` | the special tokens around a text and between two |
+//! | `encoding` | texts, pairs and words as rows for a model |
 
+mod encoding;
 mod load;
+mod sentencepiece;
+mod template;
 mod train;
 
+pub use encoding::Encoding;
 pub(crate) use train::train;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
-use tokenizers::{ModelWrapper, Tokenizer};
+use tokenizers::processors::PostProcessorWrapper;
+use tokenizers::{ModelWrapper, OffsetType, PostProcessor, Tokenizer};
 
 use crate::error::DataError;
+use encoding::{Words, cannot_encode};
 
 /// The special tokens a masked language model needs, as their texts or as their ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +61,13 @@ impl<T> SpecialTokens<T> {
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     inner: Tokenizer,
+    words: Words,
     tokens: SpecialTokens<String>,
     ids: SpecialTokens<u32>,
     prefix: Vec<u32>,
     suffix: Vec<u32>,
-    json: String,
+    vocab_size: usize,
+    json: OnceLock<String>,
 }
 
 impl TextTokenizer {
@@ -68,15 +80,13 @@ impl TextTokenizer {
                 .token_to_id(token)
                 .ok_or_else(|| format!("its {role} token `{token}` is not in the vocabulary"))
         })?;
-        let (prefix, suffix) = template(&inner, ids.mask)?;
-        let mut json = inner.to_string(false).map_err(|error| error.to_string())?;
-        // JSON may round a Unigram score once; after that the text and the scores agree, so that a
-        // saved tokenizer has the hash of the one it was saved from.
-        if matches!(inner.get_model(), ModelWrapper::Unigram(_)) {
-            inner = Tokenizer::from_bytes(&json).map_err(|error| error.to_string())?;
-            json = inner.to_string(false).map_err(|error| error.to_string())?;
-        }
-        Ok(Self { inner, tokens, ids, prefix, suffix, json })
+        let processor = template::complete(inner.get_post_processor().cloned(), &tokens, &ids)?;
+        let words = Words::new(&inner, &processor);
+        inner.with_post_processor(Some(processor));
+        // An id table with gaps needs an embedding row for the gaps too.
+        let vocab_size = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize + 1;
+        let (prefix, suffix) = template::around_a_text(&inner, ids.mask, vocab_size)?;
+        Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json: OnceLock::new() })
     }
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
@@ -100,9 +110,7 @@ impl TextTokenizer {
 
     /// Size of the vocabulary: one more than the largest id.
     pub fn vocab_size(&self) -> usize {
-        // An id table with gaps needs an embedding row for the gaps too.
-        let largest = self.inner.get_vocab(true).into_values().max().unwrap_or(0);
-        largest as usize + 1
+        self.vocab_size
     }
 
     /// Ids of the special tokens.
@@ -138,13 +146,12 @@ impl TextTokenizer {
     ///
     /// [`DataError::Tokenizer`] if the model cannot spell the text and has no unknown token.
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, DataError> {
-        let encoding = self.inner.encode_fast(text, add_special_tokens).map_err(|error| {
-            DataError::Tokenizer {
-                origin: "cannot encode text".to_owned(),
-                problem: error.to_string(),
-            }
-        })?;
-        Ok(encoding.get_ids().to_vec())
+        let tokens = self.tokens_of(text, 0, OffsetType::None)?;
+        if !add_special_tokens {
+            return Ok(tokens.get_ids().to_vec());
+        }
+        let row = self.post_processor().process(tokens, None, true).map_err(cannot_encode)?;
+        Ok(row.get_ids().to_vec())
     }
 
     /// The text of `ids`.
@@ -172,7 +179,7 @@ impl TextTokenizer {
     /// Hash of the whole tokenizer, in hexadecimal: equal for tokenizers that encode alike.
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new_derive_key("nystromformer-data 2026 tokenizer");
-        hasher.update(self.json.as_bytes());
+        hasher.update(self.to_json().as_bytes());
         hasher.update(format!("{:?}", self.tokens).as_bytes());
         hasher.finalize().to_hex().to_string()
     }
@@ -187,9 +194,17 @@ impl TextTokenizer {
             .find(|(_, mine, others)| mine != others)
     }
 
-    /// The content of `tokenizer.json`.
+    /// The content of `tokenizer.json`, whichever files the tokenizer was loaded from.
     pub fn to_json(&self) -> &str {
-        &self.json
+        // Written on demand: a short prediction has no use for it, and it takes its time.
+        self.json.get_or_init(|| {
+            self.inner.to_string(false).expect("each part of a tokenizer has a form in JSON")
+        })
+    }
+
+    /// Puts the special tokens in; [`Self::new`] has seen to it that there is one.
+    fn post_processor(&self) -> &PostProcessorWrapper {
+        self.inner.get_post_processor().expect("a tokenizer is completed when it is made")
     }
 
     /// For each id, whether it is a special token and so never masked.
@@ -228,17 +243,6 @@ impl TextTokenizer {
         }
         table
     }
-}
-
-/// What the tokenizer puts before and after a text, found by encoding a text of one token.
-fn template(tokenizer: &Tokenizer, mask: u32) -> Result<(Vec<u32>, Vec<u32>), String> {
-    let mask_token = tokenizer.id_to_token(mask).ok_or("its mask token has no text")?;
-    let encoding = tokenizer.encode_fast(mask_token, true).map_err(|error| error.to_string())?;
-    let ids = encoding.get_ids();
-    let position = ids.iter().position(|id| *id == mask).ok_or_else(|| {
-        "its mask token is not encoded as itself; it must be an added special token".to_owned()
-    })?;
-    Ok((ids[..position].to_vec(), ids[position + 1..].to_vec()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,155 @@
+//! A SentencePiece model as a pipeline of the `tokenizers` crate that gives the same ids.
+//!
+//! The ids are those of transformers' `AlbertTokenizer`, which cleans the text, splits it at special
+//! tokens, encodes the parts with the `sentencepiece` package and takes the comma off a number. They
+//! are not in every case those that `AlbertTokenizerFast` makes of a lone `spiece.model`: since
+//! transformers 4.41 or so its conversion splits at user-defined symbols before it puts a blank in
+//! front of each part (`well-known` becomes `▁well - ▁known`, in SentencePiece `▁well - known`), and
+//! it keeps a blank at the end. The models were trained with the splits of SentencePiece, and the
+//! `tokenizer.json` published with them agrees with it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use tokenizers::decoders::metaspace::Metaspace as MetaspaceDecoder;
+use tokenizers::models::unigram::Unigram;
+use tokenizers::normalizers::replace::ReplacePattern;
+use tokenizers::normalizers::{
+    Lowercase, NFKD, NormalizerWrapper, Precompiled, Replace, Sequence, Strip, StripAccents,
+};
+use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::{AddedToken, Tokenizer};
+
+use super::model_file::{Algorithm, ModelFile, Piece, PieceKind};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Stands for a blank inside pieces.
+const BLANK: char = '▁';
+/// Larger files are refused unread; the largest published models have 5 MiB.
+const LARGEST_FILE: u64 = 16 << 20;
+/// The token that takes the blank before it, as in all tokenizers of transformers.
+const MASK: &str = "[MASK]";
+
+/// How a text is cleaned before SentencePiece sees it, by the keys of `tokenizer_config.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct TextCleaning {
+    /// `do_lower_case`.
+    pub(in super::super) lowercase: bool,
+    /// `remove_space`: all white space becomes single blanks.
+    pub(in super::super) remove_space: bool,
+    /// `keep_accents`; if not, characters are decomposed and lose their accents.
+    pub(in super::super) keep_accents: bool,
+}
+
+/// The tokenizer of the model in `file`, without a post-processor.
+pub(in super::super) fn read(file: &Path, cleaning: TextCleaning) -> Result<Tokenizer, Failure> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(format!("larger than {LARGEST_FILE} bytes; not a SentencePiece model").into());
+    }
+    let model = ModelFile::parse(&bytes)
+        .map_err(|problem| format!("not a usable SentencePiece model: {problem}"))?;
+    convert(&model, cleaning)
+}
+
+fn convert(model: &ModelFile, cleaning: TextCleaning) -> Result<Tokenizer, Failure> {
+    if model.algorithm != Algorithm::Unigram {
+        return Err(format!(
+            "a SentencePiece model of type {:?}; only unigram models are read, so save its \
+             tokenizer.json with transformers and use that",
+            model.algorithm
+        )
+        .into());
+    }
+    if model.blank_as_suffix || !model.escape_whitespaces {
+        return Err(
+            "it marks words otherwise than by `▁` before them; save its tokenizer.json with \
+                    transformers and use that"
+                .into(),
+        );
+    }
+    let unigram =
+        Unigram::from(scored(&model.pieces), Some(model.unknown_id), model.byte_fallback)?;
+    let mut tokenizer = Tokenizer::new(unigram);
+    let prepend = if model.add_dummy_prefix { PrependScheme::Always } else { PrependScheme::Never };
+    // A model that was trained across words has pieces with a blank inside; then a text is encoded
+    // whole.
+    let spans_words = |piece: &Piece| {
+        piece.kind == PieceKind::Normal && piece.text.chars().skip(1).any(|c| c == BLANK)
+    };
+    let split = !model.pieces.iter().any(spans_words);
+    tokenizer
+        .with_normalizer(Some(normalizer(model, cleaning)?))?
+        .with_pre_tokenizer(Some(Metaspace::new(BLANK, prepend, split)))
+        .with_decoder(Some(MetaspaceDecoder::new(BLANK, prepend, split)));
+    let special = |piece: &&Piece| matches!(piece.kind, PieceKind::Control | PieceKind::Unknown);
+    tokenizer.add_special_tokens(
+        model
+            .pieces
+            .iter()
+            .filter(special)
+            .map(|piece| AddedToken::from(piece.text, true).lstrip(piece.text == MASK)),
+    )?;
+    Ok(tokenizer)
+}
+
+/// The pieces with the scores that the `tokenizers` crate must see to take the same path.
+fn scored(pieces: &[Piece]) -> Vec<(String, f64)> {
+    /// What a piece like `9,` loses, so that a number and its comma stay apart, as in BERT.
+    const COMMA_PENALTY: f64 = 100.0;
+    let normal = pieces.iter().filter(|piece| piece.kind == PieceKind::Normal);
+    let best = normal.map(|piece| f64::from(piece.score)).fold(f64::NEG_INFINITY, f64::max);
+    let score = |piece: &Piece| match piece.kind {
+        // SentencePiece's own rule: better than any pieces of as many bytes.
+        PieceKind::UserDefined if best.is_finite() => best * piece.text.len() as f64 - 0.1,
+        PieceKind::Normal if is_number_with_comma(piece.text) => {
+            f64::from(piece.score) - COMMA_PENALTY
+        }
+        _ => f64::from(piece.score),
+    };
+    pieces.iter().map(|piece| (piece.text.to_owned(), score(piece))).collect()
+}
+
+/// Whether the last two characters are a digit and a comma.
+fn is_number_with_comma(piece: &str) -> bool {
+    let mut last = piece.chars().rev();
+    last.next() == Some(',') && last.next().is_some_and(char::is_numeric)
+}
+
+/// The text as SentencePiece sees it: cleaned as transformers does, then by the model's own rules.
+fn normalizer(model: &ModelFile, cleaning: TextCleaning) -> Result<Sequence, Failure> {
+    /// What Python's `str.split` takes for white space, one blank on its own left out. Unicode's
+    /// white space and four separators; spelt out, for regular expressions differ in what `\s` is.
+    const WHITE_SPACE: &str = "[ \t-\r\u{1c}-\u{1f}\u{85}\u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\
+                               \u{2029}\u{202f}\u{205f}\u{3000}]";
+    let replace = |pattern: ReplacePattern, content: &str| {
+        Replace::new(pattern, content).map(NormalizerWrapper::Replace)
+    };
+    let mut steps = Vec::new();
+    if cleaning.remove_space {
+        let lone = WHITE_SPACE.replacen("[ ", "[", 1);
+        let pattern = ReplacePattern::Regex(format!("{WHITE_SPACE}{{2,}}|{lone}"));
+        steps.extend([replace(pattern, " ")?, Strip::new(true, true).into()]);
+    }
+    for quotes in ["``", "''"] {
+        steps.push(replace(quotes.into(), "\"")?);
+    }
+    if !cleaning.keep_accents {
+        steps.extend([NFKD.into(), StripAccents.into()]);
+    }
+    if cleaning.lowercase {
+        steps.push(Lowercase.into());
+    }
+    if !model.charsmap.is_empty() {
+        super::charsmap::check(model.charsmap)?;
+        steps.push(Precompiled::from(model.charsmap)?.into());
+    }
+    if model.remove_extra_whitespaces {
+        let blanks = ReplacePattern::Regex(" {2,}".to_owned());
+        steps.extend([replace(blanks, " ")?, Strip::new(true, true).into()]);
+    }
+    Ok(Sequence::new(steps))
+}
