@@ -124,7 +124,8 @@ def float32_error(
             largest_gradient = max(largest_gradient, scale)
         else:
             forward = max(forward, difference / scale)
-    gradient /= largest_gradient
+    if largest_gradient > 0:
+        gradient /= largest_gradient
     if max(forward, gradient) > FLOAT32_LIMIT:
         raise ValueError(
             f"float32 rounding moves this case by {forward:.1e} forward, {gradient:.1e} backward: "

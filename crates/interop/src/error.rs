@@ -88,7 +88,7 @@ pub enum InteropError {
     /// Occurs when a model of a class is asked for and the weights have no head of that class.
     #[error(
         "`{}` is no {architecture}: it holds a bare encoder or a model with another head; train that head from \
-         it with `model.init_from`, or choose a folder that has it",
+         it with `model.init_from`, choose a folder that has it, or read hidden states with `predict features`",
         path.display()
     )]
     NoHead {

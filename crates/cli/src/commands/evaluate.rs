@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use nystromformer_interop::load_model;
+use nystromformer::PreTrainedModel;
+use nystromformer_interop::{InteropError, load_model};
 use nystromformer_learner::{
     Experiment,
     batch::BatchSource,
@@ -52,6 +53,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let folder = model_folder(&args.model)?;
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
+    if model.architecture() != experiment.architecture() {
+        let architecture = experiment.architecture();
+        return Err(InteropError::NoHead { path: folder, architecture }.into());
+    }
     let notes = PreparationNotes::default();
     let data = CorpusBatches::prepare(&experiment, &|report| notes.report(report))?;
     if tokenizer_of_model(&folder)?.hash() != data.data().tokenizer.hash() {

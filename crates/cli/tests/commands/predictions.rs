@@ -219,11 +219,8 @@ fn a_bare_encoder_gives_the_hidden_states_of_transformers_and_nothing_else() {
     let bare = workshop.path("bare");
     let mut evaluate = command(EVALUATE);
     evaluate.arg("--model").arg(&bare).args(["--config", "configs/tiny/mlm.toml"]);
-    for refused in [
-        finish(fill_mask(&bare, &["the [MASK]"])),
-        export(&bare, &workshop.path("exported")),
-        finish(evaluate),
-    ] {
+    export(&bare, &workshop.path("exported")).succeeded();
+    for refused in [finish(fill_mask(&bare, &["the [MASK]"])), finish(evaluate)] {
         let message = refused.refused(4);
         assert!(message.contains("is no NystromformerForMaskedLM"), "{message}");
         assert!(message.contains("predict features"), "{message}");
