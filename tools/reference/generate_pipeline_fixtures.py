@@ -61,6 +61,7 @@ PAIRS = [
     {"text": "Where does Anna live?", "text_pair": "Anna lives in Berlin."},
     {"text": "the city " * 12, "text_pair": "It was good. " * 5},
     {"text": "", "text_pair": "Bob"},
+    {"text": "Bob", "text_pair": ""},
 ]
 MASKED = ["Anna lives in [MASK].", "[MASK] works.", "The [MASK] was [MASK], not bad."]
 SPLIT = [
@@ -225,10 +226,13 @@ def name(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[Cas
     """Every aggregation, cut texts and windows, words."""
     tagger = pipeline("token-classification", model=model, tokenizer=tokenizer)
     strategies = ("none", "simple", "first", "average", "max")
+    # Of a byte-level tokenizer the first token of every window begins at the blank before it, and
+    # an empty first entity comes twice; neither is worth repeating.
+    strides = (None,) if isinstance(tokenizer, RobertaTokenizerFast) else (None, 5)
     cases = []
     for strategy in strategies:
         told = {"aggregation_strategy": strategy}
-        for stride in (None, 5) if strategy != "none" else (None,):
+        for stride in strides if strategy != "none" else (None,):
             windows = {} if stride is None else {"stride": stride}
             options = {"aggregation": strategy} | windows
             cases.append(
@@ -277,7 +281,7 @@ def choose(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[C
         prompt = request.get("prompt", request.get("question"))
         logits = []
         for choice in request["choices"]:
-            row = tokenizer(prompt, choice, truncation=True, return_tensors="pt")
+            row = tokenizer([prompt], [choice], truncation=True, return_tensors="pt")
             with torch.no_grad():
                 logits.append(model(**{k: v[None] for k, v in row.items()}).logits.item())
         scores = torch.tensor(logits, dtype=torch.float64).softmax(0)

@@ -94,7 +94,9 @@ impl Pipeline for TextClassification {
     }
 
     fn preprocess(&self, request: &TextPair) -> Result<Vec<Row>, PipelineError> {
-        Ok(vec![self.preprocessor.row(&request.text, request.text_pair.as_deref())?])
+        // To transformers an empty second text is none.
+        let pair = request.text_pair.as_deref().filter(|pair| !pair.is_empty());
+        Ok(vec![self.preprocessor.row(&request.text, pair)?])
     }
 
     fn forward(

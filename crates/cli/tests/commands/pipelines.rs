@@ -127,8 +127,11 @@ fn a_bad_line_exits_with_three_and_its_number() {
     let short = r#"{"question": "Who?", "context": "Anna."}"#;
     let question = "who ".repeat(40);
     let context = "anna ".repeat(40);
-    fs::write(&file, format!("{short}\n{{\"question\": \"{question}\", \"context\": \"{context}\"}}"))
-        .unwrap();
+    fs::write(
+        &file,
+        format!("{short}\n{{\"question\": \"{question}\", \"context\": \"{context}\"}}"),
+    )
+    .unwrap();
     let answer = predict("qa", "qa", &["--input-file", file.to_str().unwrap()]);
     stopped(finish(answer), &["questions.jsonl:2: ", "shorten the question"]);
 

@@ -78,7 +78,8 @@ impl TokenClassification {
         self
     }
 
-    /// Reads long texts in windows that overlap by `stride` tokens, instead of cutting them.
+    /// Reads long texts in windows that overlap by `stride` tokens, instead of cutting them. Unlike in
+    /// transformers, a window's first token never begins at the blank before it.
     ///
     /// # Errors
     /// If windows of the longest row cannot overlap by as much, or if tokens are not aggregated: what
