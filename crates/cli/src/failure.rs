@@ -6,6 +6,7 @@ use nystromformer::ModelError;
 use nystromformer_data::{DataError, ErrorKind};
 use nystromformer_interop::InteropError;
 use nystromformer_learner::LearnerError;
+use nystromformer_pipelines::PipelineError;
 
 /// The process exit code for `error`.
 ///
@@ -15,6 +16,11 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if let Some(error) = cause.downcast_ref::<LearnerError>() {
             return error.exit_code();
+        }
+        if let Some(PipelineError::Tokenizer { .. } | PipelineError::Vocabulary { .. }) =
+            cause.downcast_ref::<PipelineError>()
+        {
+            return 4; // here a tokenizer is a part of the model
         }
         if let Some(error) = cause.downcast_ref::<DataError>() {
             return match error.kind() {

@@ -9,7 +9,6 @@ pub mod command;
 pub mod commands;
 pub mod device_arg;
 pub mod failure;
-pub mod fill_mask;
 pub mod logging;
 pub mod output;
 pub mod preparation;

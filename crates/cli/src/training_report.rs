@@ -7,8 +7,9 @@ use std::{
 
 use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
 use nystromformer_learner::trainer::{Outcome, Session};
+use nystromformer_pipelines::{FillMask, Pipeline, Text};
 
-use crate::{fill_mask::FillMask, output};
+use crate::{failure, output};
 
 /// The sentence of the published model's card; France is among the held-out countries of the sample.
 const SHOWN_COUNTRY: &str = "france";
@@ -56,7 +57,7 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         && let Err(error) = demonstrate(session, model, &mut out)
     {
         // The run is complete and saved; a model too small for the questions is no failure of it.
-        output::note(&format!("no demonstration: {error:#}"));
+        output::note(&format!("no demonstration: {}", failure::message(&error)));
     }
     if let Some(best) = &summary.best_evaluation {
         let (step, loss) = (best.step, best.loss);
@@ -69,12 +70,12 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
 
 /// Asks for the capitals of the held-out countries, whose sentences of that form training never showed.
 fn demonstrate(session: &Session, model: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    let filler = FillMask::load(model, session.device())?;
+    let filler = FillMask::load(model, session.device())?.with_top_k(3);
     let probes = sample::probes();
     let mut right = 0;
     for probe in &probes {
         let text = probe.text.replace("[MASK]", session.data().data().tokenizer.mask_token());
-        let candidates = filler.candidates(&text, 3)?.swap_remove(0);
+        let candidates = filler.answer(Text::from(text.as_str()))?.0.swap_remove(0);
         right += usize::from(candidates[0].token_str.trim() == probe.answer);
         if probe.country == SHOWN_COUNTRY {
             let shown: Vec<String> = candidates

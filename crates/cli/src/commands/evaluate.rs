@@ -13,9 +13,10 @@ use nystromformer_learner::{
     evaluate::evaluate,
     trainer::{model_folder, trained_fingerprints},
 };
+use nystromformer_pipelines::tokenizer_of_model;
 use serde_json::json;
 
-use crate::{fill_mask::tokenizer_of_model, output, preparation::PreparationNotes};
+use crate::{output, preparation::PreparationNotes};
 
 /// Measure a model on held-out data; prints one JSON object.
 #[derive(Parser)]

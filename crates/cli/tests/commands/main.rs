@@ -9,7 +9,8 @@
 //! | `refusals` | wrong input: exit code, one line, what to do |
 //! | `stopping` | signals, kill -9, full disks, and the same bits after a resume |
 //! | `corpora` | the three forms of text, tokenizers from files, `prepare` |
-//! | `predictions` | `evaluate`, `predict`, `export`, `import` |
+//! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
+//! | `pipelines` | `predict` for every head: texts in, JSON lines out |
 //! | `configs` | the experiments that are shipped |
 //! | `small_commands` | `bench`, `completions`, `--help`, closed pipes |
 
@@ -18,6 +19,7 @@
 
 mod configs;
 mod corpora;
+mod pipelines;
 mod predictions;
 mod refusals;
 mod run_directory;

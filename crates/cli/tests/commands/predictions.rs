@@ -1,19 +1,13 @@
-//! `evaluate`, `predict`, `export` and `import` on a trained model.
+//! `evaluate`, `predict fill-mask` and `features`, `export` and `import` on a trained model.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
 use crate::workshop::{
     EVALUATE, EXPORT, Finished, IMPORT, PREDICT, STEPS, Workshop, checkpoint, command, finish,
-    keys, read_json, repository,
+    finish_with_stdin, keys, read_json, repository,
 };
 
 fn fill_mask(model: &Path, arguments: &[&str]) -> Command {
@@ -83,18 +77,7 @@ fn fill_mask_answers_as_the_pipeline_of_hugging_face_does() {
 fn fill_mask_reads_a_text_a_line_from_stdin() {
     let workshop = Workshop::new();
     let run = workshop.trained("run");
-    let with_stdin = |text: &[u8]| {
-        let mut predict = fill_mask(&run, &[]);
-        predict.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = predict.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(text).unwrap();
-        let output = child.wait_with_output().unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    };
+    let with_stdin = |text: &[u8]| finish_with_stdin(fill_mask(&run, &[]), text);
     let texts = ["the [MASK] sees", "all [MASK]."];
     let answers = with_stdin(texts.join("\n").as_bytes()).succeeded().json_lines();
     let arguments = finish(fill_mask(&run, &texts)).succeeded().json_lines();

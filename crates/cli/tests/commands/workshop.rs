@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -172,6 +173,19 @@ pub(crate) struct Finished {
 /// Runs a command to its end.
 pub(crate) fn finish(mut command: Command) -> Finished {
     let output = command.output().unwrap();
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs a command to its end, with `text` on stdin.
+pub(crate) fn finish_with_stdin(mut command: Command, text: &[u8]) -> Finished {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text).unwrap();
+    let output = child.wait_with_output().unwrap();
     Finished {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),

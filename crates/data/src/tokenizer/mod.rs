@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use tokenizers::processors::PostProcessorWrapper;
-use tokenizers::{ModelWrapper, OffsetType, PostProcessor, Tokenizer};
+use tokenizers::{Decoder, ModelWrapper, OffsetType, PostProcessor, Tokenizer};
 
 use crate::error::DataError;
 use encoding::{Words, cannot_encode};
@@ -167,6 +167,32 @@ impl TextTokenizer {
             origin: "cannot decode ids".to_owned(),
             problem: error.to_string(),
         })
+    }
+
+    /// The text of tokens as the vocabulary spells them (`id_to_token`), or as a text does.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Tokenizer`] if the decoder fails.
+    pub fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String, DataError> {
+        let Some(decoder) = self.inner.get_decoder() else {
+            return Ok(tokens.join(" "));
+        };
+        decoder.decode(tokens).map_err(|error| DataError::Tokenizer {
+            origin: "cannot join tokens".to_owned(),
+            problem: error.to_string(),
+        })
+    }
+
+    /// Whether tokens that go on with a word are spelt with a prefix, as WordPiece's `##ing` is.
+    pub fn marks_continuations(&self) -> bool {
+        match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
+            ModelWrapper::BPE(model) => {
+                model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty())
+            }
+            _ => false,
+        }
     }
 
     /// The vocabulary entry with this id.

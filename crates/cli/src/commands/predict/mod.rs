@@ -1,11 +1,18 @@
 //! Predictions of a trained model; see `predict --help`.
 
+mod choice;
+mod classify;
 mod features;
 mod fill_mask;
+mod qa;
+mod requests;
+mod tokens;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use burn::tensor::Device;
 use clap::{Parser, Subcommand};
+use nystromformer_learner::trainer::model_folder;
 
 use crate::device_arg::DeviceArg;
 
@@ -21,7 +28,15 @@ pub struct Args {
 enum Command {
     /// Fill the mask in each text; prints a JSON array for each.
     FillMask(fill_mask::Args),
-    /// Logits (or an encoder's hidden states) of token ids, file to file, to compare with other implementations.
+    /// Classify each text, or pair of texts; prints a JSON line for each.
+    Classify(classify::Args),
+    /// Find what is named where in each text; prints a JSON array for each.
+    Tokens(tokens::Args),
+    /// Answer questions from texts; prints a JSON line for each.
+    Qa(qa::Args),
+    /// Choose among texts the one that goes with another; prints a JSON line for each.
+    Choice(choice::Args),
+    /// Features of texts as JSON lines; or, file to file, logits and hidden states of token ids.
     Features(features::Args),
 }
 
@@ -35,6 +50,13 @@ struct ModelArgs {
     device: DeviceArg,
 }
 
+impl ModelArgs {
+    /// The folder with the model's files, and the device to compute on.
+    fn open(&self) -> anyhow::Result<(PathBuf, Device)> {
+        Ok((model_folder(&self.model)?, self.device.kind().open()?))
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -42,6 +64,10 @@ struct ModelArgs {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::FillMask(args) => fill_mask::run(&args)?,
+        Command::Classify(args) => classify::run(args)?,
+        Command::Tokens(args) => tokens::run(args)?,
+        Command::Qa(args) => qa::run(args)?,
+        Command::Choice(args) => choice::run(&args)?,
         Command::Features(args) => features::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)

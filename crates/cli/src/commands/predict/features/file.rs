@@ -1,10 +1,6 @@
-//! `predict features`: logits or hidden states of token ids, file to file.
+//! Logits or hidden states of token ids, file to file.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -12,47 +8,33 @@ use nystromformer::{
     Architecture, Model, NystromformerConfig, NystromformerInput, PreTrainedModel,
 };
 use nystromformer_interop::load_model;
-use nystromformer_learner::{LearnerError, trainer::model_folder};
+use nystromformer_learner::LearnerError;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::ModelArgs;
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Safetensors with I64 `input_ids` `[batch, seq_len]` and, if wanted, `attention_mask` and `token_type_ids`;
-    /// for a multiple-choice model all are `[batch, choices, seq_len]`.
-    #[arg(long, value_name = "FILE")]
-    input: PathBuf,
-    /// Safetensors to write: F32 `logits`, or `start_logits` and `end_logits`; for an encoder without a head,
-    /// `last_hidden_state` `[batch, seq_len, hidden_size]`.
-    #[arg(long, value_name = "FILE")]
-    output: PathBuf,
-    /// Also write `hidden_states.0` (the embeddings) to `hidden_states.L` (the last layer).
-    #[arg(long)]
+/// Writes what the model makes of the token ids in `input` to `output`.
+pub(super) fn run(
+    folder: &Path,
+    device: &Device,
+    input: &Path,
+    output: &Path,
     hidden_states: bool,
-}
-
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let folder = model_folder(&args.model.model)?;
-    let device = args.model.device.kind().open()?;
-    let model = load_model(&folder, &device)?;
-    let Batch { input, num_choices } =
-        read_input(&args.input, &model, &device).map_err(|error| {
-            LearnerError::Data(format!("cannot use `{}`: {error:#}", args.input.display()))
-        })?;
+) -> anyhow::Result<()> {
+    let model = load_model(folder, device)?;
+    let batch = read_input(input, &model, device).map_err(|error| {
+        LearnerError::Data(format!("cannot use `{}`: {error:#}", input.display()))
+    })?;
 
     let mut outputs = BTreeMap::new();
-    for (name, values) in answers(&model, input.clone(), num_choices)? {
+    for (name, values) in answers(&model, batch.input.clone(), batch.num_choices)? {
         outputs.insert(name.to_owned(), values);
     }
-    if args.hidden_states {
-        for (layer, state) in model.nystromformer().hidden_states(input)?.into_iter().enumerate() {
+    if hidden_states {
+        let states = model.nystromformer().hidden_states(batch.input)?;
+        for (layer, state) in states.into_iter().enumerate() {
             outputs.insert(format!("hidden_states.{layer}"), floats(state)?);
         }
     }
-    write_outputs(&outputs, &args.output)
+    write_outputs(&outputs, output)
 }
 
 /// The answers of a model's head, each by transformers' name for it.

@@ -1,0 +1,19 @@
+//! `predict choice`: which of several texts goes with another.
+
+use nystromformer_pipelines::MultipleChoice;
+
+use super::{ModelArgs, requests::LineArgs};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Lines are JSON objects with `prompt` (or `question`) and the array `choices`.
+    #[command(flatten)]
+    lines: LineArgs,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let (folder, device) = args.model.open()?;
+    args.lines.answer_json(&MultipleChoice::load(&folder, &device)?)
+}

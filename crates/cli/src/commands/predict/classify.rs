@@ -1,0 +1,25 @@
+//! `predict classify`: classes of texts, or numbers.
+
+use std::num::NonZeroUsize;
+
+use nystromformer_pipelines::TextClassification;
+
+use super::{ModelArgs, requests::TextArgs};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Classes of each text, likeliest first; an array if more than 1.
+    #[arg(long, default_value = "1", value_name = "K")]
+    top_k: NonZeroUsize,
+    /// Pairs of texts come as JSON lines with `text` and `text_pair`.
+    #[command(flatten)]
+    texts: TextArgs,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let (folder, device) = args.model.open()?;
+    let classifier = TextClassification::load(&folder, &device)?.with_top_k(args.top_k);
+    args.texts.answer(&classifier)
+}

@@ -1,0 +1,65 @@
+//! `predict features`: of texts as JSON lines, or of token ids, file to file.
+
+mod file;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use nystromformer_pipelines::{FeatureExtraction, Pooling};
+
+use super::{ModelArgs, requests::TextArgs};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Safetensors with I64 `input_ids` `[batch, seq_len]` and, if wanted, `attention_mask` and `token_type_ids`;
+    /// for a multiple-choice model all are `[batch, choices, seq_len]`.
+    #[arg(
+        long, value_name = "FILE", requires = "output",
+        conflicts_with_all = ["texts", "input_file", "jsonl", "pooling"]
+    )]
+    input: Option<PathBuf>,
+    /// Safetensors to write: F32 `logits`, or `start_logits` and `end_logits`; for an encoder without a head,
+    /// `last_hidden_state` `[batch, seq_len, hidden_size]`.
+    #[arg(long, value_name = "FILE", requires = "input")]
+    output: Option<PathBuf>,
+    /// Also write `hidden_states.0` (the embeddings) to `hidden_states.L` (the last layer).
+    #[arg(long, requires = "input")]
+    hidden_states: bool,
+    /// What to print of each text: the hidden states of all its tokens when left out.
+    #[arg(long, value_enum)]
+    pooling: Option<PoolingArg>,
+    /// Without `--input`, features of texts are printed.
+    #[command(flatten)]
+    texts: TextArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PoolingArg {
+    /// The hidden states of all tokens, an array of arrays.
+    None,
+    /// That of the first token.
+    Cls,
+    /// Their mean.
+    Mean,
+}
+
+impl From<PoolingArg> for Pooling {
+    fn from(pooling: PoolingArg) -> Self {
+        match pooling {
+            PoolingArg::None => Self::None,
+            PoolingArg::Cls => Self::Cls,
+            PoolingArg::Mean => Self::Mean,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let (folder, device) = args.model.open()?;
+    if let (Some(input), Some(output)) = (&args.input, &args.output) {
+        return file::run(&folder, &device, input, output, args.hidden_states);
+    }
+    let pooling = args.pooling.map_or(Pooling::None, Pooling::from);
+    args.texts.answer(&FeatureExtraction::load(&folder, &device, pooling)?)
+}

@@ -1,0 +1,59 @@
+//! `predict qa`: the part of a text that answers a question.
+
+use std::num::NonZeroUsize;
+
+use nystromformer_pipelines::{Question, QuestionAnswering, question_answering::Options};
+
+use super::{
+    ModelArgs,
+    requests::{LineArgs, answer_all},
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// A question; without one, questions come as JSON lines with `question`, `context` and, to be found
+    /// again in the answer, `id`.
+    #[arg(long, requires = "context", conflicts_with = "input_file", value_name = "TEXT")]
+    question: Option<String>,
+    /// The text to look for its answer in.
+    #[arg(long, requires = "question", value_name = "TEXT")]
+    context: Option<String>,
+    /// Answers to each question, likeliest first; an array if more than 1.
+    #[arg(long, default_value = "1", value_name = "K")]
+    top_k: NonZeroUsize,
+    /// The most tokens of an answer.
+    #[arg(long, default_value = "15", value_name = "TOKENS")]
+    max_answer_len: NonZeroUsize,
+    /// Let "no answer" be an answer: an empty one.
+    #[arg(long)]
+    handle_impossible_answer: bool,
+    /// The most tokens of question and context in one window; 384 or what the model reads when left out.
+    #[arg(long, value_name = "TOKENS")]
+    max_seq_len: Option<usize>,
+    /// Tokens that windows over a long context overlap by; 128 or half a window when left out.
+    #[arg(long, value_name = "TOKENS")]
+    doc_stride: Option<usize>,
+    #[command(flatten)]
+    lines: LineArgs,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let (folder, device) = args.model.open()?;
+    let options = Options {
+        top_k: args.top_k,
+        max_answer_len: args.max_answer_len,
+        handle_impossible_answer: args.handle_impossible_answer,
+        max_seq_len: args.max_seq_len,
+        doc_stride: args.doc_stride,
+    };
+    let answerer = QuestionAnswering::load(&folder, &device, options)?;
+    match (args.question, args.context) {
+        (Some(question), Some(context)) => {
+            let question = Question { question, context, id: None };
+            answer_all(&answerer, [question], NonZeroUsize::MIN)
+        }
+        _ => args.lines.answer_json(&answerer),
+    }
+}

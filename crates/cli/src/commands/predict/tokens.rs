@@ -1,0 +1,63 @@
+//! `predict tokens`: what is named where in a text.
+
+use std::num::NonZeroUsize;
+
+use clap::ValueEnum;
+use nystromformer_pipelines::{Aggregation, TokenClassification};
+
+use super::{ModelArgs, requests::TextArgs};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// How tokens become entities.
+    #[arg(long, value_enum, default_value = "none", value_name = "STRATEGY")]
+    aggregation: Strategy,
+    /// Leave out entities of these classes.
+    #[arg(long, value_name = "LABEL", value_delimiter = ',', default_value = "O")]
+    ignore_labels: Vec<String>,
+    /// Read long texts in windows that overlap by so many tokens, instead of cutting them; with an aggregation.
+    #[arg(long, value_name = "TOKENS")]
+    stride: Option<NonZeroUsize>,
+    /// Texts that are split into words already come as JSON lines with `tokens`.
+    #[command(flatten)]
+    texts: TextArgs,
+}
+
+/// transformers' `aggregation_strategy`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Strategy {
+    /// Every token is an entity.
+    None,
+    /// Neighbours of one class are; `B-` begins another.
+    Simple,
+    /// All tokens of a word take the class of its first.
+    First,
+    /// All tokens of a word take the class likeliest by their mean.
+    Average,
+    /// All tokens of a word take the class of the surest.
+    Max,
+}
+
+impl From<Strategy> for Aggregation {
+    fn from(strategy: Strategy) -> Self {
+        match strategy {
+            Strategy::None => Self::None,
+            Strategy::Simple => Self::Simple,
+            Strategy::First => Self::First,
+            Strategy::Average => Self::Average,
+            Strategy::Max => Self::Max,
+        }
+    }
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let (folder, device) = args.model.open()?;
+    let mut tagger = TokenClassification::load(&folder, &device, args.aggregation.into())?
+        .with_ignore_labels(args.ignore_labels);
+    if let Some(stride) = args.stride {
+        tagger = tagger.with_stride(stride)?;
+    }
+    args.texts.answer(&tagger)
+}

@@ -1,0 +1,165 @@
+//! A stream of requests, answered in batches and in order.
+//!
+//! Rows of one length cost no padding, so requests are read in windows of bounded size and a window's rows are
+//! sorted by their length. The answers come in the order of the requests.
+
+use std::{collections::VecDeque, num::NonZeroUsize};
+
+use rayon::prelude::*;
+
+use crate::{error::PipelineError, layout::Row, lines::Placed, pipeline::Pipeline};
+
+/// Batches of requests that are sorted together.
+const BATCHES_PER_WINDOW: usize = 32;
+/// Tokens that end a window, however few its requests are. Hidden states of that many tokens, the largest
+/// answers there are, take some 200 MB in a model of BERT's base size.
+const TOKENS_PER_WINDOW: usize = 1 << 16;
+
+/// How many requests are answered together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    batch_size: NonZeroUsize,
+}
+
+impl Batching {
+    /// Batches of at most `batch_size` rows. With 1, every request is answered as soon as it is read;
+    /// otherwise some more are read first, to be sorted by their length.
+    pub fn new(batch_size: NonZeroUsize) -> Self {
+        Self { batch_size }
+    }
+
+    fn window(self) -> usize {
+        match self.batch_size.get() {
+            1 => 1,
+            batch_size => batch_size.saturating_mul(BATCHES_PER_WINDOW),
+        }
+    }
+}
+
+/// The answers to a stream of requests, in their order.
+///
+/// The first request that cannot be read or answered ends the stream with its error, after the answers to all
+/// requests before it.
+pub struct Answers<'a, P: Pipeline, I> {
+    pipeline: &'a P,
+    requests: I,
+    batching: Batching,
+    ready: VecDeque<P::Answer>,
+    error: Option<PipelineError>,
+    is_read: bool,
+}
+
+/// Requests with the rows of each.
+type Window<P> = Vec<(<P as Pipeline>::Request, Vec<Row>)>;
+
+impl<'a, P, I> Answers<'a, P, I>
+where
+    P: Pipeline,
+    I: Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
+{
+    pub(crate) fn new(pipeline: &'a P, requests: I, batching: Batching) -> Self {
+        let (ready, error) = (VecDeque::new(), None);
+        Self { pipeline, requests, batching, ready, error, is_read: false }
+    }
+
+    /// The next requests with their rows; fewer before an error or the end.
+    fn read_window(&mut self) -> Window<P> {
+        let mut window = Vec::new();
+        let mut tokens = 0;
+        while !self.is_read && window.len() < self.batching.window() && tokens < TOKENS_PER_WINDOW {
+            let requests = self.read_requests();
+            let pipeline = self.pipeline;
+            let rows: Vec<Result<Vec<Row>, PipelineError>> =
+                requests.par_iter().map(|placed| pipeline.preprocess(&placed.request)).collect();
+            for (Placed { place, request }, rows) in requests.into_iter().zip(rows) {
+                match rows {
+                    Ok(rows) => {
+                        tokens += rows.iter().map(|row| row.length).sum::<usize>();
+                        window.push((request, rows));
+                    }
+                    Err(error) => {
+                        self.fail(match place {
+                            Some(place) => PipelineError::At { place, source: Box::new(error) },
+                            None => error,
+                        });
+                        return window;
+                    }
+                }
+            }
+        }
+        window
+    }
+
+    /// As many requests as a batch has rows; fewer before an error or the end.
+    fn read_requests(&mut self) -> Vec<Placed<P::Request>> {
+        let mut requests = Vec::new();
+        while requests.len() < self.batching.batch_size.get() && !self.is_read {
+            match self.requests.next() {
+                Some(Ok(request)) => requests.push(request),
+                Some(Err(error)) => self.fail(error),
+                None => self.is_read = true,
+            }
+        }
+        requests
+    }
+
+    fn answer_window(&mut self, window: Window<P>) -> Result<(), PipelineError> {
+        let (requests, rows): (Vec<_>, Vec<_>) = window.into_iter().unzip();
+        let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        let scores = answer_rows(self.pipeline, &rows, self.batching.batch_size.get())?;
+        let mut scored = rows.into_iter().zip(scores);
+        for (request, count) in requests.into_iter().zip(counts) {
+            let rows = scored.by_ref().take(count).collect();
+            self.ready.push_back(self.pipeline.postprocess(request, rows)?);
+        }
+        Ok(())
+    }
+
+    /// Ends the stream with `error`; one of an earlier request takes its place.
+    fn fail(&mut self, error: PipelineError) {
+        self.error = Some(error);
+        self.is_read = true;
+    }
+}
+
+impl<P, I> Iterator for Answers<'_, P, I>
+where
+    P: Pipeline,
+    I: Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
+{
+    type Item = Result<P::Answer, PipelineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(answer) = self.ready.pop_front() {
+                return Some(Ok(answer));
+            }
+            if self.is_read {
+                return self.error.take().map(Err);
+            }
+            let window = self.read_window();
+            if let Err(error) = self.answer_window(window) {
+                self.fail(error);
+            }
+        }
+    }
+}
+
+/// The scores of each row.
+pub(crate) fn answer_rows<P: Pipeline>(
+    pipeline: &P,
+    rows: &[Row],
+    batch_size: usize,
+) -> Result<Vec<P::Scores>, PipelineError> {
+    let layout = pipeline.preprocessor().layout();
+    let mut scores: Vec<Option<P::Scores>> = rows.iter().map(|_| None).collect();
+    for batch in layout.batches(rows, batch_size) {
+        let batch_rows: Vec<&Row> = batch.iter().map(|&index| &rows[index]).collect();
+        let found = pipeline.forward(layout.collate(&batch_rows), &batch_rows)?;
+        for (index, found) in batch.into_iter().zip(found) {
+            scores[index] = Some(found);
+        }
+    }
+    Ok(scores.into_iter().map(|scores| scores.expect("every row is in one batch")).collect())
+}

@@ -1,0 +1,73 @@
+//! What can go wrong between a text and its answer.
+
+use std::path::PathBuf;
+
+use burn::tensor::TensorReadError;
+use nystromformer::ModelError;
+use nystromformer_data::DataError;
+use nystromformer_interop::InteropError;
+
+use crate::lines::Place;
+
+/// An error of this crate. Each message names the value and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// The model's folder cannot be read, or holds no model with the pipeline's head.
+    #[error("{0}")]
+    Interop(#[from] InteropError),
+    /// The model's folder has no tokenizer that can be used.
+    #[error("`{}`: no usable tokenizer: {source}", path.display())]
+    Tokenizer {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with its tokenizer.
+        source: DataError,
+    },
+    /// The tokenizer gives an id that the model has no embedding for.
+    #[error(
+        "the tokenizer's id `{id}` is beyond the model's vocab_size = {vocab_size}: use the tokenizer that the \
+         model was trained with"
+    )]
+    Vocabulary {
+        /// The id.
+        id: u32,
+        /// Rows of the model's embedding.
+        vocab_size: usize,
+    },
+    /// A request cannot be read or spelt.
+    #[error("{0}")]
+    Data(#[from] DataError),
+    /// The model cannot read a request.
+    #[error("{0}")]
+    Model(#[from] ModelError),
+    /// A text to fill has no mask.
+    #[error(
+        "no mask in `{text}`: write the model's mask token, {mask_token}, where it should predict"
+    )]
+    NoMask {
+        /// The text.
+        text: String,
+        /// The model's mask token.
+        mask_token: String,
+    },
+    /// A text to fill is longer than the model reads; cutting it could cut off its mask.
+    #[error("cannot fill `{text}`: {source}")]
+    TooLongToFill {
+        /// The text.
+        text: String,
+        /// The model's reason.
+        source: ModelError,
+    },
+    /// Numbers cannot be read off the device.
+    #[error("cannot read the model's answer off its device")]
+    Device(#[from] TensorReadError),
+    /// Something is wrong with the request at a line of a file.
+    #[error("{place}: {source}")]
+    At {
+        /// The line.
+        place: Place,
+        /// What is wrong.
+        source: Box<PipelineError>,
+    },
+}

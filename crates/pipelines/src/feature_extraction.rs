@@ -1,0 +1,114 @@
+//! Hidden states of texts, as transformers' `FeatureExtractionPipeline` gives them, or pooled to one vector.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use nystromformer::{Nystromformer, NystromformerInput};
+use serde::Serialize;
+
+use crate::{
+    error::PipelineError,
+    layout::Row,
+    logits,
+    pipeline::Pipeline,
+    preprocessor::{Preprocessor, load_with_preprocessor},
+    request::Text,
+};
+
+/// What becomes of the hidden states of a text's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// All are given, those of special tokens too.
+    None,
+    /// The first token's is given, which classifiers read.
+    Cls,
+    /// Their mean is given, special tokens included, padding not.
+    Mean,
+}
+
+/// An encoder with its tokenizer.
+#[derive(Debug)]
+pub struct FeatureExtraction {
+    model: Nystromformer,
+    preprocessor: Preprocessor,
+    pooling: Pooling,
+}
+
+/// The features of a text.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Features {
+    /// `[tokens, hidden_size]`.
+    Tokens(Vec<Vec<f32>>),
+    /// `[hidden_size]`.
+    Pooled(Vec<f32>),
+}
+
+impl FeatureExtraction {
+    /// Loads both from the folder of a model with any head or none.
+    ///
+    /// # Errors
+    /// If the model or its tokenizer cannot be read.
+    pub fn load(folder: &Path, device: &Device, pooling: Pooling) -> Result<Self, PipelineError> {
+        let (model, preprocessor) = load_with_preprocessor(folder, device)?;
+        Ok(Self { model, preprocessor, pooling })
+    }
+}
+
+impl Pipeline for FeatureExtraction {
+    type Request = Text;
+    type Scores = Vec<f32>;
+    type Answer = Features;
+
+    fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    fn preprocess(&self, request: &Text) -> Result<Vec<Row>, PipelineError> {
+        Ok(vec![self.preprocessor.row(&request.text, None)?])
+    }
+
+    fn forward(
+        &self,
+        input: NystromformerInput,
+        rows: &[&Row],
+    ) -> Result<Vec<Vec<f32>>, PipelineError> {
+        let hidden_states = self.model.forward(input)?;
+        let width = self.model.config().hidden_size;
+        match self.pooling {
+            Pooling::None => logits::of_tokens(hidden_states, rows),
+            Pooling::Cls => logits::of_rows(hidden_states.narrow(1, 0, 1)),
+            Pooling::Mean => {
+                let states = logits::of_tokens(hidden_states, rows)?;
+                Ok(states.iter().map(|states| mean(states, width)).collect())
+            }
+        }
+    }
+
+    fn postprocess(
+        &self,
+        _: Text,
+        mut rows: Vec<(Row, Vec<f32>)>,
+    ) -> Result<Features, PipelineError> {
+        let (_, features) = rows.swap_remove(0);
+        Ok(match self.pooling {
+            Pooling::None => {
+                let width = self.model.config().hidden_size;
+                Features::Tokens(features.chunks(width).map(<[f32]>::to_vec).collect())
+            }
+            Pooling::Cls | Pooling::Mean => Features::Pooled(features),
+        })
+    }
+}
+
+/// The mean of vectors of `width` numbers that lie one after the other.
+fn mean(vectors: &[f32], width: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; width];
+    for vector in vectors.chunks_exact(width) {
+        for (sum, value) in sums.iter_mut().zip(vector) {
+            *sum += f64::from(*value);
+        }
+    }
+    let count = (vectors.len() / width) as f64;
+    sums.into_iter().map(|sum| (sum / count) as f32).collect()
+}

@@ -1,0 +1,201 @@
+//! How rows are laid into batches, such that no row's result depends on its neighbours or its padding.
+
+use std::cmp::Reverse;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use nystromformer::{NystromformerConfig, NystromformerInput, PinvInit, Semantics};
+use nystromformer_data::Encoding;
+
+use crate::error::PipelineError;
+
+/// A row of a batch.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its tokens.
+    pub encoding: Encoding,
+    /// Tokens that it takes up, padding included.
+    pub length: usize,
+}
+
+/// Which rows may be computed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Company {
+    /// Any: padding is masked out of all that the model computes, or is the same for every row.
+    Any,
+    /// Rows of one length: in transformers' exact attention the convolution still sees padding.
+    OfEqualLength,
+    /// None: the pseudo-inverse is scaled by the whole batch.
+    None,
+}
+
+/// What a model's configuration says about its rows.
+#[derive(Debug)]
+pub(crate) struct RowLayout {
+    /// The longest row that the model reads.
+    max_positions: usize,
+    /// The length of every row, if the model reads no other.
+    fixed_length: Option<usize>,
+    company: Company,
+    has_token_types: bool,
+    vocab_size: usize,
+    pad: u32,
+    device: Device,
+}
+
+impl RowLayout {
+    pub(crate) fn new(config: &NystromformerConfig, pad: u32, device: &Device) -> Self {
+        let is_hf = config.semantics == Semantics::Hf;
+        let fixed_length =
+            (is_hf && !config.is_full_attention()).then_some(config.segment_means_seq_len);
+        let company = if !config.is_full_attention() && config.pinv_init == PinvInit::Original {
+            Company::None
+        } else if is_hf && config.is_full_attention() && config.conv_kernel_size > 0 {
+            Company::OfEqualLength
+        } else {
+            Company::Any
+        };
+        Self {
+            max_positions: config.max_position_embeddings,
+            fixed_length,
+            company,
+            has_token_types: config.type_vocab_size > 1,
+            vocab_size: config.vocab_size,
+            pad,
+            device: device.clone(),
+        }
+    }
+
+    /// The most tokens of a row.
+    pub(crate) fn max_length(&self) -> usize {
+        self.fixed_length.unwrap_or(self.max_positions)
+    }
+
+    /// Whether what a row's padding does to it must be as transformers has it.
+    pub(crate) fn feels_padding(&self) -> bool {
+        self.company == Company::OfEqualLength
+    }
+
+    /// A row of at least `min_length` tokens, padding included.
+    pub(crate) fn row(&self, encoding: Encoding, min_length: usize) -> Result<Row, PipelineError> {
+        let vocab_size = self.vocab_size;
+        if let Some(&id) = encoding.input_ids.iter().find(|&&id| id as usize >= vocab_size) {
+            return Err(PipelineError::Vocabulary { id, vocab_size });
+        }
+        let length =
+            encoding.input_ids.len().max(min_length).max(self.fixed_length.unwrap_or_default());
+        Ok(Row { encoding, length })
+    }
+
+    /// Batches of at most `batch_size` rows, as indices into `rows`: longest rows first, and such together as
+    /// need little padding.
+    pub(crate) fn batches(&self, rows: &[Row], batch_size: usize) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|&index| Reverse(rows[index].length));
+        let together = |left: &usize, right: &usize| match self.company {
+            Company::Any => true,
+            Company::OfEqualLength => rows[*left].length == rows[*right].length,
+            Company::None => false,
+        };
+        let groups = order.chunk_by(together);
+        groups.flat_map(|group| group.chunks(batch_size)).map(<[usize]>::to_vec).collect()
+    }
+
+    /// Rows as the model reads them, padded to the longest.
+    pub(crate) fn collate(&self, rows: &[&Row]) -> NystromformerInput {
+        let seq_len = rows.iter().map(|row| row.length).max().unwrap_or_default();
+        let tensor = |values: &dyn Fn(&Encoding) -> Vec<i64>, padding: u32| -> Tensor<2, Int> {
+            let mut flat = Vec::with_capacity(rows.len() * seq_len);
+            for (number, row) in rows.iter().enumerate() {
+                flat.extend(values(&row.encoding));
+                flat.resize((number + 1) * seq_len, i64::from(padding));
+            }
+            Tensor::from_data(TensorData::new(flat, [rows.len(), seq_len]), &self.device)
+        };
+        let wide = |ids: &[u32]| ids.iter().map(|&id| i64::from(id)).collect();
+        let mut input =
+            NystromformerInput::new(tensor(&|encoding| wide(&encoding.input_ids), self.pad));
+        if rows.iter().any(|row| row.encoding.input_ids.len() < seq_len) {
+            let mask = tensor(&|encoding| vec![1; encoding.input_ids.len()], 0);
+            input = input.with_attention_mask(mask);
+        }
+        let has_second = |row: &&Row| row.encoding.token_type_ids.iter().any(|&kind| kind != 0);
+        if self.has_token_types && rows.iter().any(has_second) {
+            let types = tensor(&|encoding| wide(&encoding.token_type_ids), 0);
+            input = input.with_token_type_ids(types);
+        }
+        input
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(config: &NystromformerConfig) -> RowLayout {
+        RowLayout::new(config, 9, &Device::flex())
+    }
+
+    fn rows(layout: &RowLayout, lengths: &[usize]) -> Vec<Row> {
+        let of = |&length: &usize| Encoding {
+            input_ids: (0..length as u32).collect(),
+            token_type_ids: vec![0; length],
+            ..Encoding::default()
+        };
+        lengths.iter().map(|length| layout.row(of(length), 0).unwrap()).collect()
+    }
+
+    #[test]
+    fn rows_meet_only_whom_they_may() {
+        let lengths = [3, 5, 3, 4, 3];
+        let batches = |config: NystromformerConfig| {
+            let layout = layout(&config);
+            layout.batches(&rows(&layout, &lengths), 2)
+        };
+        let paper = NystromformerConfig::default();
+        assert_eq!(batches(paper.clone()), [vec![1, 3], vec![0, 2], vec![4]]);
+        let original = NystromformerConfig { pinv_init: PinvInit::Original, ..paper.clone() };
+        assert_eq!(batches(original), [[1], [3], [0], [2], [4]]);
+        let full = NystromformerConfig { semantics: Semantics::Hf, ..paper.clone() };
+        assert!(full.is_full_attention());
+        assert_eq!(batches(full.clone()), [vec![1], vec![3], vec![0, 2], vec![4]]);
+        let without = NystromformerConfig { conv_kernel_size: 0, ..full };
+        assert_eq!(batches(without), [vec![1, 3], vec![0, 2], vec![4]]);
+    }
+
+    #[test]
+    fn padding_and_masks_by_hand() {
+        let layout = layout(&NystromformerConfig::default());
+        let rows = rows(&layout, &[2, 3]);
+        let values = |tensor: Tensor<2, Int>| tensor.try_into_vec_as::<i64>().unwrap();
+        let input = layout.collate(&[&rows[0], &rows[1]]);
+        assert_eq!(values(input.attention_mask.unwrap()), [1, 1, 0, 1, 1, 1]);
+        assert!(input.token_type_ids.is_none());
+        let nystromformer::InputTokens::Ids(ids) = input.tokens else {
+            panic!("rows are ids");
+        };
+        assert_eq!(values(ids), [0, 1, 9, 0, 1, 2]);
+        assert!(layout.collate(&[&rows[1]]).attention_mask.is_none());
+    }
+
+    #[test]
+    fn a_length_that_transformers_fixes_is_every_rows() {
+        let config = NystromformerConfig {
+            semantics: Semantics::Hf,
+            num_landmarks: 4,
+            segment_means_seq_len: 8,
+            ..NystromformerConfig::default()
+        };
+        let layout = layout(&config);
+        assert_eq!(layout.max_length(), 8);
+        assert_eq!(rows(&layout, &[3])[0].length, 8);
+    }
+
+    #[test]
+    fn an_id_beyond_the_embedding_is_refused() {
+        let layout =
+            layout(&NystromformerConfig { vocab_size: 5, ..NystromformerConfig::default() });
+        let encoding = Encoding { input_ids: vec![1, 5], ..Encoding::default() };
+        let error = layout.row(encoding, 0).unwrap_err().to_string();
+        assert!(error.contains("`5`") && error.contains("vocab_size = 5"), "{error}");
+    }
+}

@@ -1,0 +1,65 @@
+//! From texts to answers: what transformers' pipelines do, for every head of a Nyströmformer.
+//!
+//! A pipeline is a model with its tokenizer. It reads requests, batches them by length, and gives an answer for
+//! each, in their order, with the fields and numbers of transformers 4.56.2. What the model reads of one
+//! request never depends on the others: where padding or batch neighbours would change a result (as they do in
+//! transformers' Nyström attention), rows are batched so that they cannot.
+//!
+//! ```no_run
+//! use burn::tensor::Device;
+//! use nystromformer_pipelines::{Pipeline, TextClassification, TextPair};
+//!
+//! # fn main() -> Result<(), nystromformer_pipelines::PipelineError> {
+//! let classifier = TextClassification::load("model".as_ref(), &Device::flex())?;
+//! let answer = classifier.answer(TextPair::from("A film to remember."))?;
+//! println!("{}: {}", answer.best().label, answer.best().score);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | pipeline | head | answers |
+//! |---|---|---|
+//! | [`FillMask`] | masked language model | the likeliest tokens at each mask |
+//! | [`TextClassification`] | sequence classifier | a text's class, or numbers |
+//! | [`TokenClassification`] | token classifier | what is named where in a text |
+//! | [`QuestionAnswering`] | question answering | the part of a text that answers a question |
+//! | [`MultipleChoice`] | multiple choice | the likeliest of some texts to follow another |
+//! | [`FeatureExtraction`] | any | hidden states of a text, or one vector for it |
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`request`], [`lines`] | what a pipeline is asked, and its form as a line of a file |
+//! | `preprocessor`, `layout` | from a text to rows of a length that the model reads, and to batches of them |
+//! | [`pipeline`], [`answers`] | the three steps of every pipeline, over a stream of requests |
+#![recursion_limit = "256"]
+
+pub mod answers;
+mod characters;
+mod error;
+pub mod feature_extraction;
+pub mod fill_mask;
+mod layout;
+pub mod lines;
+mod logits;
+pub mod multiple_choice;
+pub mod pipeline;
+mod preprocessor;
+pub mod question_answering;
+pub mod request;
+mod scores;
+pub mod text_classification;
+pub mod token_classification;
+
+pub use answers::{Answers, Batching};
+pub use error::PipelineError;
+pub use feature_extraction::{FeatureExtraction, Pooling};
+pub use fill_mask::FillMask;
+pub use layout::Row;
+pub use lines::{LineForm, Place, Placed, RequestLines};
+pub use multiple_choice::MultipleChoice;
+pub use pipeline::Pipeline;
+pub use preprocessor::tokenizer_of_model;
+pub use question_answering::QuestionAnswering;
+pub use request::{Choices, Question, Request, Sentence, Text, TextPair};
+pub use text_classification::TextClassification;
+pub use token_classification::{Aggregation, TokenClassification};

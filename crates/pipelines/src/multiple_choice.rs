@@ -1,0 +1,83 @@
+//! Which of several texts goes with another. transformers has no pipeline for its multiple-choice models; fields
+//! are named as in its others.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use nystromformer::{NystromformerForMultipleChoice, NystromformerInput};
+use serde::Serialize;
+
+use crate::{
+    error::PipelineError,
+    layout::Row,
+    logits,
+    pipeline::Pipeline,
+    preprocessor::{Preprocessor, load_with_preprocessor},
+    request::Choices,
+    scores::{argmax, softmax},
+};
+
+/// A multiple-choice model with its tokenizer.
+#[derive(Debug)]
+pub struct MultipleChoice {
+    model: NystromformerForMultipleChoice,
+    preprocessor: Preprocessor,
+}
+
+/// The likeliest choice.
+#[derive(Debug, Clone, Serialize)]
+pub struct Chosen {
+    /// Its place among the choices, from 0.
+    pub choice: usize,
+    /// Its text.
+    pub label: String,
+    /// Its probability.
+    pub score: f64,
+    /// The probabilities of all choices, in their order; they sum to 1.
+    pub scores: Vec<f64>,
+}
+
+impl MultipleChoice {
+    /// Loads both from a model folder.
+    ///
+    /// # Errors
+    /// If the model or its tokenizer cannot be read, or if the model is no multiple-choice model.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, PipelineError> {
+        let (model, preprocessor) = load_with_preprocessor(folder, device)?;
+        Ok(Self { model, preprocessor })
+    }
+}
+
+impl Pipeline for MultipleChoice {
+    type Request = Choices;
+    type Scores = f32;
+    type Answer = Chosen;
+
+    fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    /// A row for each choice, the prompt being its first text.
+    fn preprocess(&self, request: &Choices) -> Result<Vec<Row>, PipelineError> {
+        let Choices { prompt, choices } = request;
+        choices.iter().map(|choice| self.preprocessor.row(prompt, Some(choice))).collect()
+    }
+
+    fn forward(&self, input: NystromformerInput, _: &[&Row]) -> Result<Vec<f32>, PipelineError> {
+        // Each row is scored by itself, so rows of any number of questions can be computed together.
+        let scores = logits::of_rows(self.model.forward(input, 1)?)?;
+        Ok(scores.into_iter().flatten().collect())
+    }
+
+    fn postprocess(
+        &self,
+        mut request: Choices,
+        rows: Vec<(Row, f32)>,
+    ) -> Result<Chosen, PipelineError> {
+        let logits: Vec<f32> = rows.into_iter().map(|(_, logit)| logit).collect();
+        let scores = softmax(&logits);
+        let choice = argmax(&scores);
+        let label = request.choices.swap_remove(choice);
+        Ok(Chosen { choice, label, score: scores[choice], scores })
+    }
+}

@@ -1,0 +1,75 @@
+//! [`Pipeline`]: what all pipelines do, in transformers' three steps.
+
+use nystromformer::NystromformerInput;
+use serde::Serialize;
+
+use crate::{
+    answers::{Answers, Batching, answer_rows},
+    error::PipelineError,
+    layout::Row,
+    lines::Placed,
+    preprocessor::Preprocessor,
+    request::Request,
+};
+
+/// A model that answers requests.
+pub trait Pipeline: Sync {
+    /// What it is asked.
+    type Request: Request;
+    /// What its head says of a row, as far as the answer needs it.
+    type Scores: Send;
+    /// What it answers.
+    type Answer: Serialize + Send;
+
+    /// Its tokenizer, and how its rows are laid into batches.
+    #[doc(hidden)]
+    fn preprocessor(&self) -> &Preprocessor;
+
+    /// The rows that the model must read for a request, at least one.
+    ///
+    /// # Errors
+    /// If a text of it cannot be spelt or read.
+    fn preprocess(&self, request: &Self::Request) -> Result<Vec<Row>, PipelineError>;
+
+    /// The scores of each row of a batch; `input` is the batch as the model reads it.
+    ///
+    /// # Errors
+    /// If the model cannot read the batch.
+    fn forward(
+        &self,
+        input: NystromformerInput,
+        rows: &[&Row],
+    ) -> Result<Vec<Self::Scores>, PipelineError>;
+
+    /// The answer to a request, from the scores of its rows.
+    ///
+    /// # Errors
+    /// If a token of it cannot be spelt.
+    fn postprocess(
+        &self,
+        request: Self::Request,
+        rows: Vec<(Row, Self::Scores)>,
+    ) -> Result<Self::Answer, PipelineError>;
+
+    /// The answer to one request.
+    ///
+    /// # Errors
+    /// Those of the three steps.
+    fn answer(&self, request: Self::Request) -> Result<Self::Answer, PipelineError>
+    where
+        Self: Sized,
+    {
+        let rows = self.preprocess(&request)?;
+        let scores = answer_rows(self, &rows, rows.len().max(1))?;
+        self.postprocess(request, rows.into_iter().zip(scores).collect())
+    }
+
+    /// The answers to many requests, in their order.
+    fn answers<I>(&self, requests: I, batching: Batching) -> Answers<'_, Self, I::IntoIter>
+    where
+        Self: Sized,
+        I: IntoIterator<Item = Result<Placed<Self::Request>, PipelineError>>,
+    {
+        Answers::new(self, requests.into_iter(), batching)
+    }
+}

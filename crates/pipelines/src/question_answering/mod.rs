@@ -1,0 +1,227 @@
+//! The part of a text that answers a question, as transformers' `QuestionAnsweringPipeline` gives it.
+//!
+//! | module | does |
+//! |---|---|
+//! | `spans` | the likeliest first and last tokens of a window |
+
+mod spans;
+
+use std::{num::NonZeroUsize, path::Path};
+
+use burn::tensor::Device;
+use nystromformer::{NystromformerForQuestionAnswering, NystromformerInput};
+use nystromformer_data::{DataError, Encoding};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    characters::Characters,
+    error::PipelineError,
+    layout::Row,
+    logits,
+    pipeline::Pipeline,
+    preprocessor::{Preprocessor, load_with_preprocessor},
+    request::Question,
+};
+use spans::{Span, Window};
+
+/// The most tokens of a window, unless told otherwise.
+const MAX_SEQ_LEN: usize = 384;
+/// The most tokens that windows overlap by, unless told otherwise.
+const DOC_STRIDE: usize = 128;
+
+/// A question-answering model with its tokenizer.
+#[derive(Debug)]
+pub struct QuestionAnswering {
+    model: NystromformerForQuestionAnswering,
+    preprocessor: Preprocessor,
+    options: Options,
+}
+
+/// How answers are looked for; names are transformers'.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The likeliest answers to give, in a list if more than 1. Default: 1.
+    pub top_k: NonZeroUsize,
+    /// The most tokens of an answer. Default: 15.
+    pub max_answer_len: NonZeroUsize,
+    /// Whether "no answer" is one of the answers. Default: false.
+    pub handle_impossible_answer: bool,
+    /// The most tokens of question and context together in one window. Default: 384, or what the model
+    /// reads.
+    pub max_seq_len: Option<usize>,
+    /// Tokens that windows over a long context overlap by. Default: 128, or half a window.
+    pub doc_stride: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            top_k: NonZeroUsize::MIN,
+            max_answer_len: const { NonZeroUsize::new(15).expect("15 is not 0") },
+            handle_impossible_answer: false,
+            max_seq_len: None,
+            doc_stride: None,
+        }
+    }
+}
+
+/// A part of the context.
+#[derive(Debug, Clone, Serialize)]
+pub struct Answer {
+    /// What names the question, if it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Value>,
+    /// Its probability, summed over all places and windows that give the same text.
+    pub score: f64,
+    /// Its first character in the context.
+    pub start: usize,
+    /// The character after its last.
+    pub end: usize,
+    /// Its text; empty for "no answer".
+    pub answer: String,
+}
+
+/// The answers to a question, likeliest first.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Answered {
+    /// The likeliest.
+    Best(Answer),
+    /// The likeliest of several asked for; fewer if the context has no more.
+    Ranked(Vec<Answer>),
+}
+
+impl QuestionAnswering {
+    /// Loads both from a model folder.
+    ///
+    /// # Errors
+    /// If the model or its tokenizer cannot be read, if the model is no question-answering model, or if it
+    /// reads no windows of `max_seq_len` tokens.
+    pub fn load(folder: &Path, device: &Device, options: Options) -> Result<Self, PipelineError> {
+        let (model, preprocessor) = load_with_preprocessor(folder, device)?;
+        let pipeline = Self { model, preprocessor, options };
+        let (max_seq_len, doc_stride) = pipeline.window_size();
+        let most = pipeline.preprocessor.layout().max_length();
+        let refused = |key, value: usize, problem| {
+            Err(DataError::Config { key, value: value.to_string(), problem }.into())
+        };
+        if max_seq_len > most {
+            let problem = format!("the model reads {most} tokens at most; take fewer");
+            return refused("max_seq_len", max_seq_len, problem);
+        }
+        if doc_stride >= max_seq_len {
+            let problem =
+                format!("windows of {max_seq_len} tokens cannot overlap so far; take fewer");
+            return refused("doc_stride", doc_stride, problem);
+        }
+        Ok(pipeline)
+    }
+
+    /// `max_seq_len` and `doc_stride`.
+    fn window_size(&self) -> (usize, usize) {
+        let most = self.preprocessor.max_length();
+        let max_seq_len = self.options.max_seq_len.unwrap_or(most.min(MAX_SEQ_LEN));
+        (max_seq_len, self.options.doc_stride.unwrap_or((max_seq_len / 2).min(DOC_STRIDE)))
+    }
+
+    /// The tokens of a window that an answer can be of: those of the context, and `[CLS]`, which stands for
+    /// "no answer".
+    fn allowed(&self, encoding: &Encoding) -> Vec<bool> {
+        let cls = self.preprocessor.tokenizer().special_ids().cls;
+        let ids = encoding.input_ids.iter().zip(&encoding.sequence_ids);
+        ids.map(|(&id, &sequence)| sequence == Some(1) || id == cls).collect()
+    }
+}
+
+impl Pipeline for QuestionAnswering {
+    type Request = Question;
+    /// Of every token the outputs for being an answer's first and its last.
+    type Scores = (Vec<f32>, Vec<f32>);
+    type Answer = Answered;
+
+    fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    fn preprocess(&self, request: &Question) -> Result<Vec<Row>, PipelineError> {
+        let (max_seq_len, doc_stride) = self.window_size();
+        let Question { question, context, .. } = request;
+        let tokenizer = self.preprocessor.tokenizer();
+        let windows = tokenizer.encode_windows(question, context, max_seq_len, doc_stride)?;
+        windows.into_iter().map(|window| self.preprocessor.layout().row(window, 0)).collect()
+    }
+
+    fn forward(
+        &self,
+        input: NystromformerInput,
+        rows: &[&Row],
+    ) -> Result<Vec<Self::Scores>, PipelineError> {
+        let logits = self.model.forward(input)?;
+        let start = logits::of_tokens(logits.start, rows)?;
+        let end = logits::of_tokens(logits.end, rows)?;
+        Ok(start.into_iter().zip(end).collect())
+    }
+
+    fn postprocess(
+        &self,
+        request: Question,
+        rows: Vec<(Row, Self::Scores)>,
+    ) -> Result<Answered, PipelineError> {
+        let Options { top_k, max_answer_len, handle_impossible_answer, .. } = self.options;
+        let Question { context, id, .. } = request;
+        let characters = Characters::new(&context);
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut no_answer = f64::INFINITY;
+        for (Row { encoding, .. }, (start, end)) in &rows {
+            let window = Window::new(start, end, &self.allowed(encoding));
+            no_answer = no_answer.min(window.no_answer());
+            // Several spans can be of the same words, so more are taken than are asked for.
+            let most = top_k.get().saturating_mul(2).saturating_add(10);
+            for span in window.best_spans(most, max_answer_len.get()) {
+                let (start, end) = words(encoding, &span);
+                let answer = characters.slice(start, end).to_owned();
+                let text = answer.to_lowercase();
+                let same = |found: &&mut Answer| found.answer.to_lowercase() == text;
+                match answers.iter_mut().find(same) {
+                    Some(found) => found.score += span.score,
+                    None => answers.push(Answer {
+                        id: id.clone(),
+                        score: span.score,
+                        start,
+                        end,
+                        answer,
+                    }),
+                }
+            }
+        }
+        let nothing =
+            |score| Answer { id: id.clone(), score, start: 0, end: 0, answer: String::new() };
+        if handle_impossible_answer {
+            answers.push(nothing(no_answer));
+        }
+        answers.sort_by(|left, right| right.score.total_cmp(&left.score));
+        answers.truncate(top_k.get());
+        Ok(match top_k.get() {
+            1 => Answered::Best(answers.pop().unwrap_or_else(|| nothing(0.0))),
+            _ => Answered::Ranked(answers),
+        })
+    }
+}
+
+/// The characters of the words that a span's first and last token belong to, as far as the window has them.
+fn words(encoding: &Encoding, span: &Span) -> (usize, usize) {
+    let of_word = |token: usize| {
+        let word = (encoding.word_ids[token]?, encoding.sequence_ids[token]?);
+        let same = move |&index: &usize| {
+            encoding.word_ids[index] == Some(word.0) && encoding.sequence_ids[index] == Some(word.1)
+        };
+        let first = (0..=token).find(same)?;
+        let last = (token..encoding.word_ids.len()).rev().find(same)?;
+        Some((encoding.offsets[first].0, encoding.offsets[last].1))
+    };
+    match (of_word(span.first), of_word(span.last)) {
+        (Some((start, _)), Some((_, end))) => (start, end),
+        _ => (encoding.offsets[span.first].0, encoding.offsets[span.last].1),
+    }
+}

@@ -1,0 +1,127 @@
+//! Classes of texts, as transformers' `TextClassificationPipeline` gives them.
+
+use std::{num::NonZeroUsize, path::Path};
+
+use burn::tensor::Device;
+use nystromformer::{
+    NystromformerForSequenceClassification, NystromformerInput, PreTrainedModel, ProblemType,
+};
+use serde::Serialize;
+
+use crate::{
+    error::PipelineError,
+    layout::Row,
+    logits,
+    pipeline::Pipeline,
+    preprocessor::{Preprocessor, load_with_preprocessor},
+    request::TextPair,
+    scores::{ranking, sigmoid, softmax},
+};
+
+/// A sequence classifier with its tokenizer.
+#[derive(Debug)]
+pub struct TextClassification {
+    model: NystromformerForSequenceClassification,
+    preprocessor: Preprocessor,
+    top_k: NonZeroUsize,
+}
+
+/// A class and its score.
+#[derive(Debug, Clone, Serialize)]
+pub struct LabelScore {
+    /// The class's name.
+    pub label: String,
+    /// Its probability; for regression the number itself.
+    pub score: f64,
+}
+
+/// The classes of a text, likeliest first: at least one.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Classified {
+    /// The likeliest.
+    Best(LabelScore),
+    /// The likeliest of several asked for.
+    Ranked(Vec<LabelScore>),
+}
+
+impl Classified {
+    /// The likeliest.
+    pub fn best(&self) -> &LabelScore {
+        match self {
+            Self::Best(best) => best,
+            Self::Ranked(ranked) => &ranked[0],
+        }
+    }
+}
+
+impl TextClassification {
+    /// Loads both from a model folder.
+    ///
+    /// # Errors
+    /// If the model or its tokenizer cannot be read, or if the model is no sequence classifier.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, PipelineError> {
+        let (model, preprocessor) = load_with_preprocessor(folder, device)?;
+        Ok(Self { model, preprocessor, top_k: NonZeroUsize::MIN })
+    }
+
+    /// Answers with the `top_k` likeliest classes in a list, if more than 1. Default: 1.
+    pub fn with_top_k(mut self, top_k: NonZeroUsize) -> Self {
+        self.top_k = top_k;
+        self
+    }
+
+    /// Numbers as they are for regression, each by itself for several labels or a single class, else
+    /// probabilities that sum to 1: transformers' choice, which looks at `problem_type` first.
+    fn scores(&self, logits: &[f32]) -> Vec<f64> {
+        let config = self.model.config();
+        match config.problem_type {
+            Some(ProblemType::Regression) => logits.iter().copied().map(f64::from).collect(),
+            Some(ProblemType::MultiLabelClassification) => sigmoid(logits),
+            _ if config.num_labels() == 1 => sigmoid(logits),
+            _ => softmax(logits),
+        }
+    }
+}
+
+impl Pipeline for TextClassification {
+    type Request = TextPair;
+    type Scores = Vec<f32>;
+    type Answer = Classified;
+
+    fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    fn preprocess(&self, request: &TextPair) -> Result<Vec<Row>, PipelineError> {
+        // To transformers an empty second text is none.
+        let pair = request.text_pair.as_deref().filter(|pair| !pair.is_empty());
+        Ok(vec![self.preprocessor.row(&request.text, pair)?])
+    }
+
+    fn forward(
+        &self,
+        input: NystromformerInput,
+        _: &[&Row],
+    ) -> Result<Vec<Vec<f32>>, PipelineError> {
+        logits::of_rows(self.model.forward(input)?)
+    }
+
+    fn postprocess(
+        &self,
+        _: TextPair,
+        rows: Vec<(Row, Vec<f32>)>,
+    ) -> Result<Classified, PipelineError> {
+        let logits = &rows[0].1;
+        let scores = self.scores(logits);
+        let names = self.model.config().id2label.names();
+        let mut ranked = ranking(&scores)
+            .into_iter()
+            .take(self.top_k.get())
+            .map(|class| LabelScore { label: names[class].clone(), score: scores[class] });
+        Ok(match self.top_k.get() {
+            1 => Classified::Best(ranked.next().expect("a classifier has at least one class")),
+            _ => Classified::Ranked(ranked.collect()),
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! What is named where in a text, as transformers' `TokenClassificationPipeline` gives it.
+//!
+//! | module | does |
+//! |---|---|
+//! | `tokens` | a text's tokens with their spelling, place and scores |
+//! | `words` | tokens of a word agree on one class |
+//! | `entities` | neighbours of one class become one entity |
+
+mod entities;
+mod tokens;
+mod words;
+
+use std::{num::NonZeroUsize, path::Path};
+
+use burn::tensor::Device;
+use nystromformer::{NystromformerForTokenClassification, NystromformerInput, PreTrainedModel};
+use nystromformer_data::DataError;
+
+pub use entities::Entity;
+
+use crate::{
+    characters::Characters,
+    error::PipelineError,
+    layout::Row,
+    logits,
+    pipeline::Pipeline,
+    preprocessor::{Preprocessor, load_with_preprocessor},
+    request::Sentence,
+    scores::argmax,
+};
+use entities::{Labelled, group, without_overlaps};
+use tokens::{Source, Token};
+use words::agree;
+
+/// How tokens become entities; transformers' `aggregation_strategy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aggregation {
+    /// Every token is one.
+    None,
+    /// Neighbours of one class are one; `B-` begins another.
+    Simple,
+    /// As `Simple`, after all tokens of a word take the class of its first.
+    First,
+    /// As `Simple`, after all tokens of a word take the class that is likeliest by their mean.
+    Average,
+    /// As `Simple`, after all tokens of a word take the class of the token that is surest.
+    Max,
+}
+
+/// A token classifier with its tokenizer.
+#[derive(Debug)]
+pub struct TokenClassification {
+    model: NystromformerForTokenClassification,
+    preprocessor: Preprocessor,
+    aggregation: Aggregation,
+    ignore_labels: Vec<String>,
+    stride: Option<usize>,
+}
+
+impl TokenClassification {
+    /// Loads both from a model folder.
+    ///
+    /// # Errors
+    /// If the model or its tokenizer cannot be read, or if the model is no token classifier.
+    pub fn load(
+        folder: &Path,
+        device: &Device,
+        aggregation: Aggregation,
+    ) -> Result<Self, PipelineError> {
+        let (model, preprocessor) = load_with_preprocessor(folder, device)?;
+        let ignore_labels = vec!["O".to_owned()];
+        Ok(Self { model, preprocessor, aggregation, ignore_labels, stride: None })
+    }
+
+    /// Leaves out entities of these classes. Default: `O`.
+    pub fn with_ignore_labels(mut self, ignore_labels: Vec<String>) -> Self {
+        self.ignore_labels = ignore_labels;
+        self
+    }
+
+    /// Reads long texts in windows that overlap by `stride` tokens, instead of cutting them. Unlike in
+    /// transformers, a window's first token never begins at the blank before it.
+    ///
+    /// # Errors
+    /// If windows of the longest row cannot overlap by as much, or if tokens are not aggregated: what
+    /// windows have twice can be told from their neighbours as entities only.
+    pub fn with_stride(mut self, stride: NonZeroUsize) -> Result<Self, PipelineError> {
+        let problem = if stride.get() > self.preprocessor.max_stride() {
+            format!(
+                "with rows of {} tokens it can be {} at most",
+                self.preprocessor.max_length(),
+                self.preprocessor.max_stride()
+            )
+        } else if self.aggregation == Aggregation::None {
+            "it needs an aggregation other than none".to_owned()
+        } else {
+            self.stride = Some(stride.get());
+            return Ok(self);
+        };
+        Err(DataError::Config { key: "stride", value: stride.to_string(), problem }.into())
+    }
+
+    /// The entities of one row.
+    fn entities(
+        &self,
+        source: &Source,
+        row: &Row,
+        logits: &[f32],
+    ) -> Result<Vec<Entity>, PipelineError> {
+        let tokenizer = self.preprocessor.tokenizer();
+        let labels = self.model.config().id2label.names();
+        let tokens = tokens::tokens(tokenizer, source, &row.encoding, logits, labels.len());
+        let labelled = match self.aggregation {
+            Aggregation::None | Aggregation::Simple => tokens
+                .into_iter()
+                .map(|Token { index, word, scores, start, end, .. }| {
+                    let class = argmax(&scores);
+                    Labelled { class, score: scores[class], index, word, start, end }
+                })
+                .collect(),
+            strategy => agree(tokenizer, tokens, strategy)?,
+        };
+        let entities: Vec<Entity> = if self.aggregation == Aggregation::None {
+            labelled.into_iter().map(|labelled| labelled.into_entity(labels)).collect()
+        } else {
+            group(tokenizer, labelled, labels)?
+        };
+        let is_wanted =
+            |entity: &Entity| !self.ignore_labels.iter().any(|label| label == entity.label());
+        Ok(entities.into_iter().filter(is_wanted).collect())
+    }
+}
+
+impl Pipeline for TokenClassification {
+    type Request = Sentence;
+    /// Of every token the output for each class.
+    type Scores = Vec<f32>;
+    type Answer = Vec<Entity>;
+
+    fn preprocessor(&self) -> &Preprocessor {
+        &self.preprocessor
+    }
+
+    fn preprocess(&self, request: &Sentence) -> Result<Vec<Row>, PipelineError> {
+        let tokenizer = self.preprocessor.tokenizer();
+        let encoding = match request {
+            Sentence::Text(text) => tokenizer.encode_text(text, None, None)?,
+            Sentence::Words(words) => tokenizer.encode_words(words, None)?,
+        };
+        match self.stride {
+            Some(stride) => self.preprocessor.windows(&encoding, stride),
+            None => Ok(vec![self.preprocessor.cut_row(encoding)?]),
+        }
+    }
+
+    fn forward(
+        &self,
+        input: NystromformerInput,
+        rows: &[&Row],
+    ) -> Result<Vec<Vec<f32>>, PipelineError> {
+        logits::of_tokens(self.model.forward(input)?, rows)
+    }
+
+    fn postprocess(
+        &self,
+        request: Sentence,
+        rows: Vec<(Row, Vec<f32>)>,
+    ) -> Result<Vec<Entity>, PipelineError> {
+        let text = tokens::text(&request);
+        let source = Source {
+            characters: Characters::new(&text),
+            word_starts: tokens::word_starts(&request),
+        };
+        let mut entities = Vec::new();
+        for (row, logits) in &rows {
+            entities.extend(self.entities(&source, row, logits)?);
+        }
+        Ok(if rows.len() > 1 { without_overlaps(entities) } else { entities })
+    }
+}

@@ -1,0 +1,13 @@
+//! What the pipelines answer, beside transformers' and beside each other.
+//!
+//! | module | |
+//! |---|---|
+//! | `fixtures` | tiny models with their tokenizers, and what transformers' pipelines answer |
+//! | `transformers` | the same fields, strings and numbers |
+//! | `streams` | order, batches, errors within a stream |
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod fixtures;
+mod streams;
+mod transformers;
