@@ -360,9 +360,13 @@ mod tests {
         let paper = NystromformerConfig { pinv_iterations: 12, ..config(64, 512) };
         let (exported, notes) = for_transformers(&paper, None);
         assert_eq!(exported.segment_means_seq_len, 512);
-        for (note, words) in
-            notes.iter().zip(["`paper` semantics", "exactly", "fails on padded", "12 iterations", "batch"])
-        {
+        for (note, words) in notes.iter().zip([
+            "`paper` semantics",
+            "exactly",
+            "fails on padded",
+            "12 iterations",
+            "batch",
+        ]) {
             assert!(note.contains(words), "{note}");
         }
         assert_eq!(notes.len(), 5);
