@@ -110,7 +110,8 @@ impl LoadedExperiment {
         ] {
             // Sizes are those of the weights to start from; which ids stand for what, the tokenizer says.
             let is_size = key == FROM_TOKENIZER[0] || key == FROM_TOKENIZER[1];
-            if !self.states(key) && !(self.inherits && is_size) {
+            let is_settled = self.states(key) || (self.inherits && is_size);
+            if !is_settled {
                 *field = value;
             }
         }
