@@ -47,11 +47,16 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         writeln!(
             out,
             "held-out loss {:.4} (unigram baseline {:.4}), masked accuracy {:.1} % (baseline {:.1} %)",
-            evaluation.loss,
+            evaluation.metric("mlm_loss").unwrap_or(evaluation.loss),
             baseline.loss,
             100.0 * evaluation.metric("accuracy").unwrap_or(f64::NAN),
             100.0 * baseline.accuracy,
         )?;
+        if let (Some(loss), Some(accuracy)) =
+            (evaluation.metric("sop_loss"), evaluation.metric("sop_accuracy"))
+        {
+            writeln!(out, "sentence order: loss {loss:.4}, accuracy {:.1} %", 100.0 * accuracy)?;
+        }
     }
     if session.experiment().data.corpus == SAMPLE_CORPUS
         && let Err(error) = demonstrate(session, model, &mut out)

@@ -35,7 +35,7 @@ pub trait BatchSource: Send + Sync {
         micro_batch_size: usize,
     ) -> Result<Vec<Rows>>;
 
-    /// The validation examples `first..first + count`, masked the same way every time.
+    /// The validation examples `first..first + count`, the same every time.
     ///
     /// # Errors
     /// As [`Self::training_step`].
@@ -102,8 +102,9 @@ impl Rows {
     /// Answers that count in each term of the loss: a step's loss is the mean over those of all its
     /// micro-batches.
     pub fn counts(&self) -> [usize; 2] {
+        // A place before the row counts as its first, as in transformers.
         let inside = |places: &[i32]| {
-            places.iter().filter(|place| (**place as usize) < self.seq_len).count()
+            places.iter().filter(|place| i64::from(**place) < self.seq_len as i64).count()
         };
         match &self.answers {
             Answers::Tokens { labels, .. } | Answers::Class(labels) => [labels.len(), 0],

@@ -14,7 +14,8 @@ use crate::metrics_log::EvaluationRecord;
 /// Loss and metrics of `model` over the validation split.
 ///
 /// `model` has no autodiff (`model.valid()`) and lives on `device`. Examples go through in batches
-/// of `batch_size`, the first `batches` of them, or all if that is 0. Every answer weighs the same.
+/// of `batch_size`, the first `batches` of them, or all if that is 0. Every answer weighs the same within its term of
+/// the loss.
 /// `step` is only noted.
 ///
 /// # Errors
@@ -31,7 +32,7 @@ pub fn evaluate(
     let available = data.validation_examples();
     let examples =
         if batches == 0 { available } else { available.min(batches.saturating_mul(batch_size)) };
-    let mut terms = [Term::default(); 2];
+    let mut terms = [Term::default(), Term::default()];
     for first in (0..examples).step_by(batch_size) {
         let rows = data.validation_rows(first, batch_size.min(examples - first))?;
         let counts = rows.counts();
@@ -43,41 +44,46 @@ pub fn evaluate(
         let losses = model.losses(input, targets)?;
         let found = losses.terms.into_iter().zip(losses.logits).zip(classes);
         for ((term, count), ((loss, logits), class)) in terms.iter_mut().zip(counts).zip(found) {
+            if count == 0 {
+                continue;
+            }
             term.weight = loss.weight;
             term.count += count;
             term.loss += scalar(loss.losses.sum(), device)?;
             if let Some(class) = class {
                 let hits = logits.argmax(1).squeeze_dim::<1>(1).equal(class);
-                term.correct += scalar(hits.float().sum(), device)?;
+                *term.correct.get_or_insert(0.0) += scalar(hits.float().sum(), device)?;
             }
         }
     }
     if terms.iter().all(|term| term.count == 0) {
         return Err(LearnerError::Data(format!(
-            "none of the `{examples}` validation examples has a token to predict; raise \
-             `data.validation_fraction` or `data.mlm_probability`, or set `trainer.eval_every = 0`"
+            "none of the `{examples}` validation examples has anything to answer; raise \
+             `data.validation_fraction` (for masked tokens, or `data.mlm_probability`), or set \
+             `trainer.eval_every = 0`"
         )));
     }
-    let loss = terms.iter().map(|term| term.weight * term.mean_loss()).sum();
-    Ok(EvaluationRecord { step, loss, metrics: metrics(model.architecture(), loss, terms) })
+    let loss = terms.iter().filter_map(|term| Some(term.weight * term.mean_loss()?)).sum();
+    Ok(EvaluationRecord { step, loss, metrics: metrics(model.architecture(), &terms) })
 }
 
 /// Sums over the answers of one term of the loss.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Term {
     weight: f64,
     count: usize,
     loss: f64,
-    correct: f64,
+    /// Answers that are right, where answers are classes.
+    correct: Option<f64>,
 }
 
 impl Term {
-    fn mean_loss(self) -> f64 {
-        self.loss / self.count.max(1) as f64
+    fn mean_loss(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.loss / self.count as f64)
     }
 
-    fn accuracy(self) -> f64 {
-        self.correct / self.count.max(1) as f64
+    fn accuracy(&self) -> Option<f64> {
+        self.correct.map(|correct| correct / self.count as f64)
     }
 }
 
@@ -93,17 +99,18 @@ fn classes(targets: &Targets) -> [Option<Tensor<1, Int>>; 2] {
     }
 }
 
-/// The metrics of a head's answers, by name.
-fn metrics(architecture: Architecture, loss: f64, terms: [Term; 2]) -> BTreeMap<String, f64> {
+/// The metrics of a head's answers, by name; what was not answered is not measured.
+fn metrics(architecture: Architecture, terms: &[Term; 2]) -> BTreeMap<String, f64> {
     let [first, second] = terms;
-    let named: Vec<(&str, f64)> = match architecture {
+    let perplexity = first.mean_loss().map(f64::exp);
+    let named: Vec<(&str, Option<f64>)> = match architecture {
         Architecture::Base => vec![],
         Architecture::MaskedLm => {
-            vec![("accuracy", first.accuracy()), ("perplexity", loss.exp())]
+            vec![("accuracy", first.accuracy()), ("perplexity", perplexity)]
         }
         Architecture::PreTraining => vec![
             ("accuracy", first.accuracy()),
-            ("perplexity", first.mean_loss().exp()),
+            ("perplexity", perplexity),
             ("mlm_loss", first.mean_loss()),
             ("sop_loss", second.mean_loss()),
             ("sop_accuracy", second.accuracy()),
@@ -115,5 +122,5 @@ fn metrics(architecture: Architecture, loss: f64, terms: [Term; 2]) -> BTreeMap<
         | Architecture::MultipleChoice
         | Architecture::TokenClassification => vec![("accuracy", first.accuracy())],
     };
-    named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

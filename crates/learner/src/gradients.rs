@@ -1,9 +1,9 @@
 //! Gradients of a step: accumulation over micro-batches, global norm, clipping.
 //!
-//! A batch's loss is the mean over all of its predicted tokens. Split into micro-batches, it is the
-//! sum of their mean losses, each weighted by its share of those tokens: the trainer scales each
+//! A batch's loss is the mean over all of its answers (predicted tokens, say). Split into micro-batches, it is the
+//! sum of their mean losses, each weighted by its share of those answers: the trainer scales each
 //! micro-batch's loss by that share before the backward pass, and the gradients only need to be
-//! added. The result is the big batch's gradient up to rounding, however unevenly the tokens fall.
+//! added. The result is the big batch's gradient up to rounding, however unevenly the answers fall.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -24,7 +24,7 @@ impl<M: Module> StepGradients<M> {
     }
 
     /// Adds a micro-batch's gradients, which are weighted already by its share of the step's
-    /// tokens.
+    /// answers.
     pub fn add(&mut self, module: &M, gradients: GradientsParams) {
         self.accumulator.accumulate(module, gradients);
     }

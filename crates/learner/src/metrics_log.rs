@@ -29,7 +29,7 @@ pub enum MetricsRecord {
 pub struct StepRecord {
     /// The step; the first is 1.
     pub step: usize,
-    /// Mean loss over all predicted tokens of the effective batch, before the update, in nats. Not
+    /// Mean loss over all answers of the effective batch, before the update; of classes in nats. Not
     /// a number, and `null` in the file, if it was not finite.
     #[serde(deserialize_with = "null_as_nan")]
     pub loss: f64,
@@ -192,6 +192,19 @@ mod tests {
                 .map(|(name, value)| (name.to_owned(), value))
                 .into(),
         })
+    }
+
+    /// As runs have them on disk since before there were other heads.
+    #[test]
+    fn a_line_of_an_older_run_is_read() {
+        let line =
+            r#"{"split":"validation","step":7,"loss":2.5,"accuracy":0.25,"perplexity":null}"#;
+        let MetricsRecord::Validation(record) = serde_json::from_str(line).unwrap() else {
+            panic!("it is an evaluation");
+        };
+        assert_eq!((record.step, record.loss, record.metric("accuracy")), (7, 2.5, Some(0.25)));
+        assert!(record.metric("perplexity").unwrap().is_nan());
+        assert_eq!(serde_json::to_string(&MetricsRecord::Validation(record)).unwrap(), line);
     }
 
     #[test]

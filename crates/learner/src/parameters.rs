@@ -92,6 +92,23 @@ mod tests {
         linear: Linear,
     }
 
+    /// Files of optimizer states have these names, whichever form the model has in memory.
+    #[test]
+    fn an_enum_around_a_model_is_no_part_of_a_path() {
+        let config = nystromformer::NystromformerConfig {
+            vocab_size: 5,
+            hidden_size: 4,
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 4,
+            ..Default::default()
+        };
+        let model = config.init_masked_lm(&Device::flex()).unwrap();
+        let found = parameters(&model);
+        assert_eq!(parameters(&nystromformer::Model::MaskedLm(model)), found);
+        assert_eq!(found[0].path, "nystromformer.embeddings.word_embeddings.weight");
+    }
+
     /// Notes which parameters are exempt from decay.
     #[derive(Default)]
     struct Groups {

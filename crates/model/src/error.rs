@@ -87,4 +87,14 @@ pub enum ModelError {
         /// What was asked of it.
         targets: &'static str,
     },
+    /// Occurs when there are not as many answers as questions.
+    #[error("{got} {name} for {expected}: give one for each")]
+    Answers {
+        /// What is counted.
+        name: &'static str,
+        /// How many there are.
+        got: usize,
+        /// How many there must be.
+        expected: usize,
+    },
 }

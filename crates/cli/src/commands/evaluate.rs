@@ -1,11 +1,14 @@
 //! Measures a trained model on held-out data; see `evaluate --help`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::bail;
 use clap::{Parser, ValueEnum};
-use nystromformer::PreTrainedModel;
-use nystromformer_interop::{InteropError, load_model};
+use nystromformer::{Architecture, Model, PreTrainedModel};
+use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
     Experiment,
     batch::BatchSource,
@@ -48,16 +51,14 @@ enum Split {
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.split == Split::Test {
-        bail!("`--split test`: a masked language model has a training and a validation split only");
+        bail!("`--split test`: pretraining has a training and a validation split only");
     }
-    let experiment = Experiment::load(&args.config, &args.overrides)?.experiment;
     let folder = model_folder(&args.model)?;
+    let config = read_config(&folder)?;
+    let experiment = Experiment::load_for(&args.config, &args.overrides, &config)?.experiment;
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
-    if model.architecture() != experiment.architecture() {
-        let architecture = experiment.architecture();
-        return Err(InteropError::NoHead { path: folder, architecture }.into());
-    }
+    require_class(&model, experiment.architecture(), &folder)?;
     let notes = PreparationNotes::default();
     let data = CorpusBatches::prepare(&experiment, &|report| notes.report(report))?;
     if tokenizer_of_model(&folder)?.hash() != data.data().tokenizer.hash() {
@@ -88,4 +89,21 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     output::json_line(&line)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a model whose head gives other answers than the experiment asks for.
+fn require_class(model: &Model, wanted: Architecture, folder: &Path) -> anyhow::Result<()> {
+    let found = model.architecture();
+    if found == wanted {
+        return Ok(());
+    }
+    let pretraining = [Architecture::MaskedLm, Architecture::PreTraining];
+    if pretraining.contains(&found) && pretraining.contains(&wanted) {
+        bail!(
+            "`{}` is a {found}, and the configuration measures a {wanted}: set data.objective to `mlm` for the one \
+             and to `mlm_sop` for the other",
+            folder.display()
+        );
+    }
+    Err(InteropError::NoHead { path: folder.to_owned(), architecture: wanted }.into())
 }

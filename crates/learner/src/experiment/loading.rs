@@ -47,8 +47,20 @@ impl Draft {
         if stated.is_empty() { &self.file_stem } else { stated }
     }
 
-    /// Gives the values their types, checks them, and settles [`DataConfig::sample_if_missing`].
-    pub(crate) fn resolve(self) -> Result<LoadedExperiment> {
+    /// The configuration of the model in `[model] init_from`, if there is one to start from.
+    pub(crate) fn source_config(&self) -> Result<Option<NystromformerConfig>> {
+        let Some(path) = self.layers.get(INIT_FROM).and_then(toml::Value::as_str) else {
+            return Ok(None);
+        };
+        Ok(Some(read_config(&model_folder(Path::new(path))?)?))
+    }
+
+    /// Gives the values their types, checks them, and settles [`DataConfig::sample_if_missing`]. What no file
+    /// says of the model is that of `inherited`, or else the default.
+    pub(crate) fn resolve(
+        self,
+        inherited: Option<&NystromformerConfig>,
+    ) -> Result<LoadedExperiment> {
         let name = self.name().to_owned();
         let layers = self.layers;
         let mut plain = layers.clone();
@@ -58,12 +70,8 @@ impl Draft {
         let mut experiment: Experiment =
             explain::typed(&plain, &[INIT_FROM]).map_err(|problems| refuse(&problems))?;
         experiment.name = name;
-        let source = match &experiment.init_from {
-            Some(path) => source_config(path),
-            None => None,
-        };
-        if let Some(source) = &source {
-            inherit(&mut experiment.model, source, &layers);
+        if let Some(inherited) = inherited {
+            inherit(&mut experiment.model, inherited, &layers)?;
         }
         let problems: Vec<String> = experiment
             .problems()
@@ -77,7 +85,7 @@ impl Draft {
             return Err(refuse(&problems));
         }
         settle_corpus(&mut experiment.data, &layers)?;
-        Ok(LoadedExperiment { experiment, layers, inherits: source.is_some() })
+        Ok(LoadedExperiment { experiment, layers, inherits: inherited.is_some() })
     }
 }
 
@@ -87,7 +95,7 @@ pub struct LoadedExperiment {
     /// The experiment.
     pub experiment: Experiment,
     layers: Layers,
-    /// Whether the model's keys that no file states are those of `init_from`.
+    /// Whether the model's keys that no file states are those of another model.
     inherits: bool,
 }
 
@@ -102,15 +110,14 @@ impl LoadedExperiment {
         let mut experiment = self.experiment.clone();
         let ids = tokenizer.special_ids();
         let model = &mut experiment.model;
-        for (key, field, value) in [
-            (FROM_TOKENIZER[0], &mut model.vocab_size, tokenizer.vocab_size()),
-            (FROM_TOKENIZER[1], &mut model.pad_token_id, ids.pad as usize),
-            (FROM_TOKENIZER[2], &mut model.bos_token_id, ids.cls as usize),
-            (FROM_TOKENIZER[3], &mut model.eos_token_id, ids.sep as usize),
+        for (key, field, value, belongs_to_weights) in [
+            ("model.vocab_size", &mut model.vocab_size, tokenizer.vocab_size(), true),
+            // transformers' padding row gets no gradient, whichever token it is.
+            ("model.pad_token_id", &mut model.pad_token_id, ids.pad as usize, true),
+            ("model.bos_token_id", &mut model.bos_token_id, ids.cls as usize, false),
+            ("model.eos_token_id", &mut model.eos_token_id, ids.sep as usize, false),
         ] {
-            // Sizes are those of the weights to start from; which ids stand for what, the tokenizer says.
-            let is_size = key == FROM_TOKENIZER[0] || key == FROM_TOKENIZER[1];
-            let is_settled = self.states(key) || (self.inherits && is_size);
+            let is_settled = self.states(key) || (self.inherits && belongs_to_weights);
             if !is_settled {
                 *field = value;
             }
@@ -139,15 +146,6 @@ impl LoadedExperiment {
                 now.insert(key.to_owned(), value.clone());
             }
         }
-        if self.experiment.init_from.is_some() {
-            // The run has them from the model that it started from, which need not be there any more.
-            for (key, value) in &was {
-                let name: Vec<&str> = key.splitn(3, '.').take(2).collect();
-                if name[0] == "model" && !self.states(&name.join(".")) {
-                    now.insert(key.clone(), value.clone());
-                }
-            }
-        }
         differences(&was, &now)
     }
 
@@ -158,23 +156,25 @@ impl LoadedExperiment {
     }
 }
 
-/// The configuration of the model to start from, if it can be read. If not, there is no need to say so here: the
-/// weights will be asked for next.
-fn source_config(path: &Path) -> Option<NystromformerConfig> {
-    read_config(&model_folder(path).ok()?).ok()
-}
-
-/// Takes every key of the model that no file states from the model to start from.
-fn inherit(model: &mut NystromformerConfig, source: &NystromformerConfig, layers: &Layers) {
-    let (Ok(mut own), Ok(source)) = (Table::try_from(&*model), Table::try_from(source)) else {
-        unreachable!("a configuration of plain fields is a table");
+/// Takes every key of the model that no file states from another model.
+fn inherit(
+    model: &mut NystromformerConfig,
+    source: &NystromformerConfig,
+    layers: &Layers,
+) -> Result<()> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        LearnerError::Config(format!(
+            "`model.init_from`: its configuration cannot be used: {error}"
+        ))
     };
-    for (key, value) in source {
+    let mut own = Table::try_from(&*model).map_err(|error| unusable(&error))?;
+    for (key, value) in Table::try_from(source).map_err(|error| unusable(&error))? {
         if layers.get(&format!("model.{key}")).is_none() {
             own.insert(key, value);
         }
     }
-    *model = own.try_into().expect("every value comes from a configuration");
+    *model = own.try_into().map_err(|error| unusable(&error))?;
+    Ok(())
 }
 
 /// Turns to the sample where the experiment allows it and there is no text yet.

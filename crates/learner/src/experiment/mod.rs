@@ -78,7 +78,30 @@ impl Experiment {
     /// [`LearnerError::Config`] with every problem found, each with its file and line;
     /// [`LearnerError::Io`] if the corpus cannot be looked at.
     pub fn load(path: &Path, overrides: &[String]) -> Result<LoadedExperiment> {
-        Draft::read(path)?.with_overrides(overrides)?.resolve()
+        let draft = Draft::read(path)?.with_overrides(overrides)?;
+        let source = draft.source_config()?;
+        draft.resolve(source.as_ref())
+    }
+
+    /// The same for a model that exists: what the file does not say of `[model]` is that model's.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_for(
+        path: &Path,
+        overrides: &[String],
+        model: &NystromformerConfig,
+    ) -> Result<LoadedExperiment> {
+        Draft::read(path)?.with_overrides(overrides)?.resolve(Some(model))
+    }
+
+    /// Loads a resolved experiment, as a run and its checkpoints keep it. It says everything itself: the
+    /// model that a run started from need not be there any more.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_resolved(path: &Path) -> Result<Self> {
+        Ok(Draft::read(path)?.resolve(None)?.experiment)
     }
 
     /// The class of model that it trains.

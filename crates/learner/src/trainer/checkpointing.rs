@@ -84,7 +84,7 @@ fn require_same(
     checkpoint: &Checkpoint,
 ) -> Result<()> {
     let path = checkpoint.path.join(EXPERIMENT);
-    let written = Experiment::load(&path, &[])?.experiment;
+    let written = Experiment::load_resolved(&path)?;
     let mut changes = differences(&written.fields(), &experiment.fields());
     changes.extend(differences(&checkpoint.manifest.fingerprints, &data.fingerprints()));
     if changes.is_empty() {

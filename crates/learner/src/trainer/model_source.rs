@@ -68,13 +68,13 @@ pub fn model_folder(path: &Path) -> Result<PathBuf> {
 /// Tokens per block that the model in a checkpoint was trained on; `None` for other folders.
 pub fn trained_seq_len(folder: &Path) -> Option<usize> {
     let path = folder.join(EXPERIMENT);
-    Some(Experiment::load(&path, &[]).ok()?.experiment.data.seq_len)
+    Some(Experiment::load_resolved(&path).ok()?.data.seq_len)
 }
 
 /// The training behind the model in a checkpoint, for its model card; `None` for other folders.
 pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
     let state = Manifest::read(folder).ok()?.state;
-    let experiment = Experiment::load(&folder.join(EXPERIMENT), &[]).ok()?.experiment;
+    let experiment = Experiment::load_resolved(&folder.join(EXPERIMENT)).ok()?;
     let mut metrics = BTreeMap::new();
     if let Some(evaluation) = state.last_evaluation.filter(|record| record.step == state.step) {
         metrics.insert("loss".to_owned(), evaluation.loss);

@@ -54,13 +54,19 @@ impl Start {
         };
         if !(request.resume && RunDir::holds_run(&path)) {
             let overrides = Some(request.overrides.clone());
-            return Ok(Self { path, overrides, asked: asked.resolve()?, stored: None });
+            let source = asked.source_config()?;
+            let asked = asked.resolve(source.as_ref())?;
+            return Ok(Self { path, overrides, asked, stored: None });
         }
         // The overrides that the run was started with belong to it, and need not be repeated.
         let mut overrides = RunDir::overrides(&path)?;
         overrides.extend_from_slice(&request.overrides);
-        let asked = file.with_overrides(&overrides)?.resolve()?;
-        let mut stored = experiment_of_run(&path, &asked)?;
+        let asked = file.with_overrides(&overrides)?;
+        let mut stored = Experiment::load_resolved(&RunDir::config_path(&path))?;
+        // What the run took from the model it started from, it has itself.
+        let inherited = stored.init_from.is_some().then(|| stored.model.clone());
+        let asked = asked.resolve(inherited.as_ref())?;
+        require_same(&path, &asked, &stored)?;
         let changed = stored.take_bookkeeping(&asked.experiment);
         Ok(Self { path, overrides: changed.then_some(overrides), asked, stored: Some(stored) })
     }
@@ -139,13 +145,11 @@ pub(super) fn open_device(experiment: &Experiment) -> Result<Device> {
     Ok(device)
 }
 
-/// The experiment of the run in `path`, from its own `config.toml`; refuses if `asked` is another
-/// one.
-fn experiment_of_run(path: &Path, asked: &LoadedExperiment) -> Result<Experiment> {
-    let stored = Experiment::load(&RunDir::config_path(path), &[])?.experiment;
-    let changes = asked.differences_from(&stored);
+/// Refuses if `asked` is another experiment than that of the run in `path`.
+fn require_same(path: &Path, asked: &LoadedExperiment, stored: &Experiment) -> Result<()> {
+    let changes = asked.differences_from(stored);
     if changes.is_empty() {
-        return Ok(stored);
+        return Ok(());
     }
     Err(LearnerError::Config(format!(
         "the run in `{}` has another configuration: {}; resume with its own `config.toml`, or \

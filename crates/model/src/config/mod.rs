@@ -19,6 +19,9 @@ use crate::{
     nystromformer::Nystromformer,
 };
 
+/// The largest size or id: ids are 32-bit numbers on every device.
+const LARGEST: usize = i32::MAX as usize;
+
 /// Which attention every layer computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,10 +91,10 @@ pub struct NystromformerConfig {
     /// Causal use. Must be false: a landmark averages over tokens of the future. Default: false.
     pub is_decoder: bool,
     /// Tokens that go through the feed-forward block at a time, which bounds the memory of its widened
-    /// values and changes no number; 0 means all. Default: 0.
+    /// values; without dropout it changes results by rounding only. 0 means all. Default: 0.
     pub chunk_size_feed_forward: usize,
-    /// Names of the classes of a classification head; their number is that of the head's outputs
-    /// (multiple choice and question answering have a fixed number and ignore it).
+    /// Names of the classes of a classification head; their number is that of the head's outputs, and of the
+    /// sentence-order head's (multiple choice and question answering have a fixed number and ignore it).
     /// Default: `LABEL_0`, `LABEL_1`.
     pub id2label: Labels,
     /// What a sequence classifier answers. Default: numbers if it has one class, else one of its classes.
@@ -220,6 +223,23 @@ impl NystromformerConfig {
             ("pinv_iterations", self.pinv_iterations),
         ] {
             check(value > 0, key, &value, "must be at least 1");
+        }
+        for (key, value) in [
+            ("vocab_size", self.vocab_size),
+            ("hidden_size", self.hidden_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("intermediate_size", self.intermediate_size),
+            ("max_position_embeddings", self.max_position_embeddings),
+            ("type_vocab_size", self.type_vocab_size),
+            ("num_landmarks", self.num_landmarks),
+            ("segment_means_seq_len", self.segment_means_seq_len),
+            ("pinv_iterations", self.pinv_iterations),
+            ("conv_kernel_size", self.conv_kernel_size),
+            ("chunk_size_feed_forward", self.chunk_size_feed_forward),
+            ("bos_token_id", self.bos_token_id),
+            ("eos_token_id", self.eos_token_id),
+        ] {
+            check(value <= LARGEST, key, &value, &format!("must be at most {LARGEST}"));
         }
         // A size of 0 is told above; what would have to fit it is not another mistake.
         let fits = |size: usize, part: usize| part == 0 || size.is_multiple_of(part);

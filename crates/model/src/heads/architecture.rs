@@ -47,7 +47,8 @@ impl Architecture {
         }
     }
 
-    /// transformers' class that loads such a model whatever its family, e.g. `AutoModelForMaskedLM`.
+    /// transformers' class that loads such a model whatever its family, e.g. `AutoModelForMaskedLM`; it has none
+    /// for a Nyströmformer with the heads of pretraining.
     pub fn auto_class(self) -> &'static str {
         match self {
             Self::Base => "AutoModel",
@@ -72,7 +73,7 @@ impl Architecture {
         }
     }
 
-    /// Whether the head has one output for each of the configuration's `id2label`.
+    /// Whether the configuration's `id2label` names what the head tells apart.
     pub fn has_labels(self) -> bool {
         matches!(self, Self::SequenceClassification | Self::TokenClassification)
     }

@@ -90,13 +90,18 @@ impl Model {
     /// In `paper` semantics padding is no possible answer to a question; in transformers it is.
     ///
     /// # Errors
-    /// [`ModelError::Targets`] if the model's head gives other answers; as for
-    /// [`Nystromformer::forward`].
+    /// [`ModelError::Targets`] if the model's head gives other answers, [`ModelError::Answers`] if there are not as
+    /// many as the batch has rows; as for [`Nystromformer::forward`].
+    ///
+    /// # Panics
+    /// If a label is no class, or a position no token of the batch.
     pub fn losses(
         &self,
         input: NystromformerInput,
         targets: Targets,
     ) -> Result<Losses, ModelError> {
+        self.require_fitting(input.tokens.dims(), &targets)?;
+        let (problem, stated) = (self.config().problem_type(), self.config().problem_type);
         Ok(match (self, targets) {
             (Self::MaskedLm(model), Targets::Tokens { positions, labels }) => {
                 classes(model.forward_at(input, positions)?, labels)
@@ -110,13 +115,18 @@ impl Model {
                 let of_order = cross_entropy(order_logits.clone(), order);
                 Losses::two(1.0, (of_tokens, predictions), (of_order, order_logits))
             }
-            (Self::SequenceClassification(model), Targets::Class(labels)) => {
+            (Self::SequenceClassification(model), Targets::Class(labels))
+                if problem == ProblemType::SingleLabelClassification =>
+            {
                 classes(model.forward(input)?, labels)
             }
-            (Self::SequenceClassification(model), Targets::Values(values)) => {
+            (Self::SequenceClassification(model), Targets::Values(values))
+                if stated != Some(ProblemType::SingleLabelClassification) =>
+            {
                 let logits = model.forward(input)?;
-                let losses = match self.config().problem_type() {
+                let losses = match problem {
                     ProblemType::Regression => squared_error(logits.clone(), values),
+                    // By transformers' rule, numbers for several classes say of each whether it applies.
                     _ => binary_cross_entropy(logits.clone(), values),
                 };
                 Losses::one(losses, logits)
@@ -148,6 +158,40 @@ impl Model {
                 });
             }
         })
+    }
+}
+
+impl Model {
+    /// Refuses answers that are not one for each row, or each label of it. Only shapes are looked at: values are on
+    /// the device.
+    fn require_fitting(&self, [rows, _]: [usize; 2], targets: &Targets) -> Result<(), ModelError> {
+        let expect = |name: &'static str, got: usize, expected: usize| {
+            if got == expected { Ok(()) } else { Err(ModelError::Answers { name, got, expected }) }
+        };
+        match targets {
+            Targets::Tokens { positions, labels }
+            | Targets::TokensAndOrder { positions, labels, .. } => {
+                expect("labels", labels.dims()[0], positions.dims()[0])?;
+                match targets {
+                    Targets::TokensAndOrder { order, .. } => expect("order", order.dims()[0], rows),
+                    _ => Ok(()),
+                }
+            }
+            // The rows of a question share one.
+            Targets::Class(labels) if self.architecture() != Architecture::MultipleChoice => {
+                expect("labels", labels.dims()[0], rows)
+            }
+            Targets::Class(_) => Ok(()),
+            Targets::Values(values) => {
+                let [found, columns] = values.dims();
+                expect("labels", found, rows)?;
+                expect("labels of a row", columns, self.config().num_labels())
+            }
+            Targets::Span { start, end } => {
+                expect("start_positions", start.dims()[0], rows)?;
+                expect("end_positions", end.dims()[0], rows)
+            }
+        }
     }
 }
 
@@ -240,6 +284,44 @@ mod tests {
                 .to_string()
                 .starts_with("NystromformerForMaskedLM cannot be trained towards one class")
         );
+    }
+
+    /// transformers' rules: which loss a sequence classifier has follows from `problem_type`, or else from its labels.
+    #[test]
+    fn labels_must_be_of_the_problem() {
+        let device = Device::flex();
+        let values = |columns| Targets::Values(Tensor::zeros([2, columns], &device));
+        let class = || Targets::Class(ints([0, 0]));
+        let classifier = |num_labels, problem_type| {
+            let id2label = Labels::numbered(num_labels);
+            let config = NystromformerConfig { id2label, problem_type, ..tiny() };
+            Model::init(Architecture::SequenceClassification, &config, &device).unwrap()
+        };
+        for (num_labels, problem_type, takes_class, takes_values) in [
+            (1, None, false, true),
+            (3, None, true, true),
+            (3, Some(ProblemType::Regression), false, true),
+            (3, Some(ProblemType::SingleLabelClassification), true, false),
+            (3, Some(ProblemType::MultiLabelClassification), false, true),
+        ] {
+            let model = classifier(num_labels, problem_type);
+            assert_eq!(model.losses(ids(2), class()).is_ok(), takes_class, "{problem_type:?}");
+            let with_values = model.losses(ids(2), values(num_labels));
+            assert_eq!(with_values.is_ok(), takes_values, "{problem_type:?}");
+        }
+    }
+
+    #[test]
+    fn answers_must_be_as_many_as_rows() {
+        let model = Model::init(Architecture::SequenceClassification, &tiny(), &Device::flex());
+        let model = model.unwrap();
+        for targets in [
+            Targets::Class(ints([0, 1, 2])),
+            Targets::Values(Tensor::zeros([2, 1], &Device::flex())),
+        ] {
+            let error = model.losses(ids(2), targets).unwrap_err();
+            assert!(matches!(error, ModelError::Answers { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -52,19 +52,20 @@ impl Targets {
     }
 }
 
-/// A part of the loss: it counts by its mean.
+/// A part of the loss: it counts by its mean over the answers that count.
 #[derive(Debug, Clone)]
 pub struct LossTerm {
     /// Loss of each answer; 0 for one that does not count.
     pub losses: Tensor<1>,
-    /// Factor of their mean in the whole loss.
+    /// Factor of that mean in the whole loss.
     pub weight: f64,
 }
 
 /// A model's answers to a batch, and how far off they are.
 #[derive(Debug, Clone)]
 pub struct Losses {
-    /// The whole loss is the sum over the terms of `weight · mean(losses)`.
+    /// The whole loss is the sum over the terms of `weight · sum(losses) / answers that count`; all count but a
+    /// span's place beyond its row.
     pub terms: Vec<LossTerm>,
     /// The scores behind each term: `[answers, classes]`.
     pub logits: Vec<Tensor<2>>,
