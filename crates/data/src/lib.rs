@@ -34,7 +34,7 @@
 //! | `prepare` | from a config to datasets |
 //! | `corpus` | files of text as a stream of chunks |
 //! | [`sample`] | the built-in corpus and its questions |
-//! | `tokenizer` | loading, training, saving |
+//! | `tokenizer` | loading, training, encoding, saving |
 //! | `cache` | the corpus as memory-mapped tokens |
 //! | [`durable`] | files that survive a crash whole or not at all |
 //! | `split` | which documents train, which validate |

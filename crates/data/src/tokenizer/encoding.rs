@@ -46,7 +46,8 @@ impl TextTokenizer {
     /// A text, or a text and its `pair`, with special tokens, of at most `max_length` tokens.
     ///
     /// What is too long is cut from the end: from the longer of two texts until both are equally
-    /// long, then from both (`truncation=True` of transformers, which is `longest_first`).
+    /// long, then from both (`truncation=True` of transformers, which is `longest_first`). An empty
+    /// `pair` is a pair too, as in the batches of transformers.
     ///
     /// # Errors
     ///
@@ -194,7 +195,16 @@ fn assemble(
             })?;
             let direction = TruncationDirection::Right;
             let params = TruncationParams { direction, max_length: room, strategy, stride };
-            truncate_encodings(text, pair, &params).map_err(cannot_encode)?
+            let (mut text, mut pair) =
+                truncate_encodings(text, pair, &params).map_err(cannot_encode)?;
+            if params.strategy != TruncationStrategy::OnlySecond {
+                // What was cut off from both would be joined each with each, only to be dropped.
+                text.take_overflowing();
+                if let Some(pair) = &mut pair {
+                    pair.take_overflowing();
+                }
+            }
+            (text, pair)
         }
     };
     post_processor.process(text, pair, true).map_err(cannot_encode)
