@@ -4,7 +4,8 @@
 
 `expected.safetensors` holds what went into them: each tensor as `FILE:NAME`, floating
 types as F64, all others as I64. Files whose name starts with `refused_` hold no state dict that could
-be loaded.
+be loaded. The older format names a storage after its address, so in those files the names differ
+between runs.
 """
 
 import argparse
@@ -166,7 +167,8 @@ def main() -> None:
     network = Network()
     torch.save(network, FOLDER / "refused_module.pt")
     torch.save({"weight": torch.rand(3, 1).expand(3, 4)}, FOLDER / "refused_expanded.pt")
-    torch.save({"weight": torch.rand(2, dtype=torch.complex64)}, FOLDER / "refused_complex.pt")
+    complex_weight = torch.ones(2, dtype=torch.complex64)
+    torch.save({"weight": complex_weight, "bias": torch.ones(2)}, FOLDER / "refused_complex.pt")
     torch.save([torch.rand(2)], FOLDER / "refused_list.pt")
     torch.save({"epoch": 3}, FOLDER / "refused_no_tensors.pt")
     two = {"first": {"weight": torch.rand(2)}, "second": {"weight": torch.rand(2)}}
