@@ -139,7 +139,7 @@ def main() -> None:
         config = json.loads((folder / "config.json").read_text())
         for peer in arguments.peers:
             seconds = {}
-            # transformers has no Nyström attention that takes texts as they come; ours has, in `paper`.
+            # Nyström attention that takes texts as they come: transformers has none.
             told = {"semantics": "paper", "pinv_init": "exact"} if peer == "ours-paper" else {}
             (folder / "config.json").write_text(json.dumps(config | told))
             for batch_size in arguments.batch_sizes:
