@@ -8,7 +8,6 @@ use super::{ModelArgs, requests::LineArgs};
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Lines are JSON objects with `prompt` (or `question`) and the array `choices`.
     #[command(flatten)]
     lines: LineArgs,
 }

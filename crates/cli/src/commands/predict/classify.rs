@@ -13,7 +13,6 @@ pub(super) struct Args {
     /// Classes of each text, likeliest first; an array if more than 1.
     #[arg(long, default_value = "1", value_name = "K")]
     top_k: NonZeroUsize,
-    /// Pairs of texts come as JSON lines with `text` and `text_pair`.
     #[command(flatten)]
     texts: TextArgs,
 }

@@ -11,7 +11,6 @@ pub(super) struct Args {
     /// Candidates for each mask.
     #[arg(long, default_value_t = 5, value_name = "K")]
     top_k: usize,
-    /// Texts have the model's mask token in them.
     #[command(flatten)]
     texts: TextArgs,
 }

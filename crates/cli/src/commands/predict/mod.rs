@@ -27,14 +27,25 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Fill the mask in each text; prints a JSON array for each.
+    ///
+    /// Texts have the model's mask token in them, `[MASK]` or `<mask>`.
     FillMask(fill_mask::Args),
     /// Classify each text, or pair of texts; prints a JSON line for each.
+    ///
+    /// Pairs come as JSON lines: `{"text": "…", "text_pair": "…"}`.
     Classify(classify::Args),
     /// Find what is named where in each text; prints a JSON array for each.
+    ///
+    /// Texts that are split into words already come as JSON lines: `{"tokens": ["…", …]}`.
     Tokens(tokens::Args),
     /// Answer questions from texts; prints a JSON line for each.
+    ///
+    /// Without `--question` they come as JSON lines: `{"question": "…", "context": "…"}`, with an `id` if the
+    /// answer is to carry one.
     Qa(qa::Args),
     /// Choose among texts the one that goes with another; prints a JSON line for each.
+    ///
+    /// They come as JSON lines: `{"prompt": "…", "choices": ["…", …]}`; `question` may stand for `prompt`.
     Choice(choice::Args),
     /// Features of texts as JSON lines; or, file to file, logits and hidden states of token ids.
     Features(features::Args),

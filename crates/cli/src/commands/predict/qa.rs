@@ -13,8 +13,7 @@ use super::{
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// A question; without one, questions come as JSON lines with `question`, `context` and, to be found
-    /// again in the answer, `id`.
+    /// A question.
     #[arg(long, requires = "context", conflicts_with = "input_file", value_name = "TEXT")]
     question: Option<String>,
     /// The text to look for its answer in.

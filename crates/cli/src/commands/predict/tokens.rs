@@ -20,7 +20,6 @@ pub(super) struct Args {
     /// Read long texts in windows that overlap by so many tokens, instead of cutting them; with an aggregation.
     #[arg(long, value_name = "TOKENS")]
     stride: Option<NonZeroUsize>,
-    /// Texts that are split into words already come as JSON lines with `tokens`.
     #[command(flatten)]
     texts: TextArgs,
 }

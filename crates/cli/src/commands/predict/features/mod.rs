@@ -30,7 +30,6 @@ pub(super) struct Args {
     /// What to print of each text: the hidden states of all its tokens when left out.
     #[arg(long, value_enum)]
     pooling: Option<PoolingArg>,
-    /// Without `--input`, features of texts are printed.
     #[command(flatten)]
     texts: TextArgs,
 }
