@@ -32,7 +32,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<InteropError>() {
             return match error {
                 InteropError::Write { .. } => 7,
-                InteropError::OutputExists { .. } => 2,
+                InteropError::OutputExists { .. }
+                | InteropError::Override { .. }
+                | InteropError::NoAuthorsForm { .. }
+                | InteropError::BeyondStorage { .. } => 2,
                 _ => 4,
             };
         }

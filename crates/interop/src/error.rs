@@ -129,6 +129,16 @@ pub enum InteropError {
         /// The parameter.
         tied_to: String,
     },
+    /// Occurs when a key of the configuration is to have a value that no model has.
+    #[error("`{key}={value}`: {reason}")]
+    Override {
+        /// The key.
+        key: String,
+        /// The value asked for.
+        value: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
     /// Occurs when a model is to be written for the authors' code, which has none like it.
     #[error(
         "the authors' code has no such model ({reason}): it has masked language models with `hidden_act` gelu_new or \

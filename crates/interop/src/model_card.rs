@@ -19,6 +19,20 @@ pub struct TrainingFacts {
     pub settings: BTreeMap<String, String>,
 }
 
+/// Where weights come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin<'model> {
+    /// A training here.
+    Trained(&'model TrainingFacts),
+    /// A checkpoint of another family.
+    Imported(&'static str),
+    /// A folder that says nothing of it.
+    Unknown,
+}
+
+/// Most labels that a card lists.
+const LISTED_LABELS: usize = 20;
+
 /// What a model card says. Its `Display` is the file: YAML front matter, then Markdown.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelCard<'model> {
@@ -34,8 +48,8 @@ pub struct ModelCard<'model> {
     pub has_tokenizer: bool,
     /// Whether the folder holds the modeling file of the `paper` semantics.
     pub has_modeling_file: bool,
-    /// The training, if it is known.
-    pub training: Option<&'model TrainingFacts>,
+    /// Where the weights come from.
+    pub origin: Origin<'model>,
     /// What transformers computes differently.
     pub notes: &'model [String],
 }
@@ -44,13 +58,21 @@ impl fmt::Display for ModelCard<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, architecture, .. } = self;
         self.write_front_matter(formatter)?;
+        let burn = "[Burn](https://burn.dev)";
+        let origin = match self.origin {
+            Origin::Trained(_) => format!("trained in Rust on {burn}"),
+            Origin::Imported(family) => {
+                format!("made of a checkpoint of {family} in Rust on {burn}, and not trained since")
+            }
+            Origin::Unknown => format!("written in Rust on {burn}"),
+        };
         writeln!(
             formatter,
-            "\n# {name}\n\nA [Nyströmformer](https://arxiv.org/abs/2102.03902) (`{architecture}`) trained in \
-             Rust on [Burn](https://burn.dev).\n"
+            "\n# {}\n\nA [Nyströmformer](https://arxiv.org/abs/2102.03902) (`{architecture}`), {origin}.\n",
+            one_line(name)
         )?;
         self.write_sizes(formatter)?;
-        if let Some(training) = self.training {
+        if let Origin::Trained(training) = self.origin {
             write_training(training, formatter)?;
         }
         writeln!(formatter, "\n## Use\n\n```python")?;
@@ -58,7 +80,7 @@ impl fmt::Display for ModelCard<'_> {
         writeln!(formatter, "```")?;
 
         if !self.notes.is_empty() {
-            writeln!(formatter, "\n## Where transformers differs from training\n")?;
+            writeln!(formatter, "\n## What transformers computes\n")?;
             for note in self.notes {
                 writeln!(formatter, "- {note}")?;
             }
@@ -75,14 +97,18 @@ impl ModelCard<'_> {
             formatter,
             "---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- nystromformer\n- {task}\n- burn"
         )?;
-        if let Some(training) = self.training.filter(|training| !training.metrics.is_empty()) {
-            let (name, data) = (quoted(self.name), quoted(&training.data));
-            writeln!(
-                formatter,
-                "model-index:\n- name: {name}\n  results:\n  - task:\n      type: {task}\n    dataset:\n      \
-                 name: {data}\n      type: {data}\n      split: validation\n    metrics:"
-            )?;
-            for (metric, value) in training.metrics.iter().filter(|(_, value)| value.is_finite()) {
+        if let Origin::Trained(TrainingFacts { data, metrics, .. }) = self.origin {
+            // The Hub takes no result without a number.
+            let finite: Vec<_> = metrics.iter().filter(|(_, value)| value.is_finite()).collect();
+            if !finite.is_empty() {
+                let (name, data) = (quoted(self.name), quoted(data));
+                writeln!(
+                    formatter,
+                    "model-index:\n- name: {name}\n  results:\n  - task:\n      type: {task}\n    dataset:\n      \
+                     name: {data}\n      type: {data}\n      split: validation\n    metrics:"
+                )?;
+            }
+            for (metric, value) in finite {
                 writeln!(formatter, "    - type: {metric}\n      value: {value}")?;
             }
         }
@@ -111,15 +137,19 @@ impl ModelCard<'_> {
         };
         writeln!(formatter, "| attention | {attention} |")?;
         if self.architecture.has_labels() {
-            writeln!(formatter, "| labels | {} |", config.id2label.names().join(", "))?;
+            let names = config.id2label.names();
+            let listed: Vec<String> =
+                names.iter().take(LISTED_LABELS).map(|name| one_line(name)).collect();
+            let more = if names.len() > LISTED_LABELS { ", …" } else { "" };
+            writeln!(formatter, "| labels ({}) | {}{more} |", names.len(), listed.join(", "))?;
         }
         Ok(())
     }
 
     fn write_example(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, auto_class) = (self.name, self.architecture.auto_class());
+        let (name, auto_class) = (quoted(self.name), self.architecture.auto_class());
         let trust = if self.has_modeling_file { ", trust_remote_code=True" } else { "" };
-        let model = format!("model = {auto_class}.from_pretrained(\"{name}\"{trust})");
+        let model = format!("model = {auto_class}.from_pretrained({name}{trust})");
         if !self.has_tokenizer {
             return writeln!(formatter, "from transformers import {auto_class}\n\n{model}");
         }
@@ -131,7 +161,7 @@ impl ModelCard<'_> {
         writeln!(
             formatter,
             "from transformers import {auto_class}, AutoTokenizer\n\n\
-             tokenizer = AutoTokenizer.from_pretrained(\"{name}\")\n{model}\n\n\
+             tokenizer = AutoTokenizer.from_pretrained({name})\n{model}\n\n\
              inputs = tokenizer({text}, truncation=True, {length}, return_tensors=\"pt\")\n{answer}"
         )
     }
@@ -174,7 +204,8 @@ fn write_training(training: &TrainingFacts, formatter: &mut fmt::Formatter<'_>) 
     let TrainingFacts { data, steps, tokens, metrics, settings } = training;
     writeln!(
         formatter,
-        "\n## Training\n\nTrained on `{data}` for {steps} steps ({tokens} tokens).\n"
+        "\n## Training\n\nTrained on `{}` for {steps} steps ({tokens} tokens).\n",
+        one_line(data)
     )?;
     if !metrics.is_empty() {
         writeln!(formatter, "| held out | |\n|---|---|")?;
@@ -185,18 +216,25 @@ fn write_training(training: &TrainingFacts, formatter: &mut fmt::Formatter<'_>) 
     }
     writeln!(formatter, "| setting | |\n|---|---|")?;
     for (key, value) in settings {
-        writeln!(formatter, "| {key} | {value} |")?;
+        writeln!(formatter, "| {key} | {} |", one_line(value))?;
     }
     Ok(())
 }
 
-/// A text as YAML reads it back, whatever is in it: a JSON string is a YAML string.
+/// A text that stays in its line and in its cell of a table.
+fn one_line(text: &str) -> String {
+    text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text as YAML and Python read it back, whatever is in it: a JSON string is one of theirs.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use nystromformer::Labels;
+
     use super::*;
 
     #[test]
@@ -217,7 +255,7 @@ mod tests {
             fixed_len: Some(512),
             has_tokenizer: true,
             has_modeling_file: false,
-            training: Some(&training),
+            origin: Origin::Trained(&training),
             notes: &notes,
         };
         let text = card.to_string();
@@ -227,11 +265,35 @@ mod tests {
         assert!(text.contains("padding=\"max_length\", max_length=512"));
         assert!(text.contains("| segment_means_seq_len | 512 |"));
         assert!(text.contains("| loss | 2.5000 |") && text.contains("| seed | 3 |"));
-        assert!(text.ends_with("differs from training\n\n- Padding differs.\n"));
+        assert!(text.ends_with("What transformers computes\n\n- Padding differs.\n"));
 
-        let bare = ModelCard { has_tokenizer: false, notes: &[], training: None, ..card };
+        let bare = ModelCard { has_tokenizer: false, notes: &[], origin: Origin::Unknown, ..card };
         let bare = ModelCard { has_modeling_file: true, ..bare }.to_string();
-        assert!(!bare.contains("AutoTokenizer") && !bare.contains("differs"));
+        assert!(!bare.contains("AutoTokenizer") && !bare.contains("What transformers"));
         assert!(bare.contains("trust_remote_code=True") && !bare.contains("model-index"));
+    }
+
+    #[test]
+    fn names_and_numbers_cannot_break_the_card() {
+        let labels = Labels::new(["a | b", "c\n# d"]);
+        let config = NystromformerConfig { id2label: labels, ..Default::default() };
+        let training = TrainingFacts {
+            metrics: BTreeMap::from([("loss".into(), f64::NAN)]),
+            ..TrainingFacts::default()
+        };
+        let card = ModelCard {
+            name: "q\"x",
+            architecture: Architecture::SequenceClassification,
+            config: &config,
+            fixed_len: None,
+            has_tokenizer: false,
+            has_modeling_file: false,
+            origin: Origin::Trained(&training),
+            notes: &[],
+        };
+        let text = card.to_string();
+        assert!(text.contains("| labels (2) | a \\| b, c # d |"), "{text}");
+        assert!(text.contains("from_pretrained(\"q\\\"x\")"), "{text}");
+        assert!(!text.contains("model-index"), "{text}");
     }
 }

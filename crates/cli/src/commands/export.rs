@@ -54,9 +54,10 @@ enum Dtype {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if args.format == Format::Original && args.dtype != Dtype::F32 {
+    if args.format == Format::Original && (args.dtype != Dtype::F32 || args.seq_len.is_some()) {
         bail!(
-            "`--dtype` with `--format original`: the authors' scripts read 32-bit weights; leave one out"
+            "`--format original` with `--dtype` or `--seq-len`: the authors' scripts read 32-bit weights, and \
+             inputs as long as the model has positions; leave them out"
         );
     }
     let source = model_folder(&args.model)?;

@@ -79,7 +79,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Convolution::Zero => FreshConvolution::Zero,
             Convolution::Normal => FreshConvolution::Normal(args.seed),
         },
-        tokenizer: tokenizer_json(&args.from, args.tokenizer.as_deref()),
+        tokenizer: tokenizer_json(&args.from, args.tokenizer.as_deref())?,
+        tokenizer_dir: args.tokenizer,
     };
     for note in import_model(&args.from, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));
@@ -88,23 +89,26 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The source's tokenizer as a `tokenizer.json`, if it is there in another form.
-fn tokenizer_json(from: &Path, named: Option<&Path>) -> Option<String> {
+/// The tokenizer as a `tokenizer.json`, if it is there in another form. One that is named must be there.
+fn tokenizer_json(from: &Path, named: Option<&Path>) -> anyhow::Result<Option<String>> {
     let beside = if from.is_dir() { Some(from) } else { from.parent() };
-    let folder = named.or(beside)?;
-    let is_copied = named.is_none() && folder.join("tokenizer.json").is_file();
-    if is_copied || !TextTokenizer::is_in(folder) {
-        return None;
+    let Some(folder) = named.or(beside) else {
+        return Ok(None);
+    };
+    if named.is_some() && !TextTokenizer::is_in(folder) {
+        bail!("`--tokenizer {}`: there is no tokenizer in it", folder.display());
+    }
+    if folder.join("tokenizer.json").is_file() || !TextTokenizer::is_in(folder) {
+        return Ok(None);
     }
     match TextTokenizer::load(folder, true) {
-        Ok(tokenizer) => Some(tokenizer.to_json().to_owned()),
+        Ok(tokenizer) => Ok(Some(tokenizer.to_json().to_owned())),
+        Err(error) if named.is_some() => Err(error.into()),
         Err(error) => {
             // The weights are good without it, and its files are copied as they are.
-            output::note(&format!(
-                "note: no `tokenizer.json` is made: {:#}",
-                anyhow::Error::from(error)
-            ));
-            None
+            let error = anyhow::Error::from(error);
+            output::note(&format!("note: no `tokenizer.json` is made: {error:#}"));
+            Ok(None)
         }
     }
 }

@@ -2,16 +2,16 @@
 //!
 //! Three generations of its code pretrain three models. They differ in names, in the activation (the tanh
 //! formula in `code/`, the exact one later), and in where positions begin (row 2, but row 0 in
-//! `reorganized_code/BERT`, which also has the pooler and the sentence-order head). Their `config.json` says
-//! which: `transformer_dim` is a key of the first, `num_classes` one of the last.
+//! `reorganized_code/BERT`, which also has the pooler and the sentence-order head). The first is known by the key
+//! `transformer_dim` of its configuration, the last by its pooler.
 
 use std::path::Path;
 
 use nystromformer::{AttentionKind, HiddenAct, Labels, NystromformerConfig, PinvInit, Semantics};
 use serde_json::{Map, Value};
 
-use super::{PositionOffset, Renamed, Source, source::Keys};
-use crate::error::InteropError;
+use super::{PositionOffset, Renamed, Shapes, Source, source::Keys};
+use crate::{error::InteropError, hugging_face::config::MAX_LABELS};
 
 /// Names within a block, and transformers'. `mha.ff` stands before what it begins with.
 pub(super) const WITHIN_BLOCK: [(&str, &str); 11] = [
@@ -39,23 +39,32 @@ pub(super) const OUTSIDE_BLOCKS: [(&str, &str); 7] = [
     ("sen_class.", "sop_classifier."),
 ];
 
-/// Starts of the names of heads that compute something else than transformers' (tanh), or nothing here.
-const OTHER_HEADS: [&str; 3] = ["sen_classifer.", "qahead.", "wikihop."];
+/// Start of the names of a sequence classifier's parameters, which has tanh where transformers' has `hidden_act`.
+const CLASSIFIER: &str = "sen_classifer.";
+
+/// Start of the names of a head over tokens: with two outputs it marks answers as transformers' does, with one it
+/// scores candidates.
+const TOKEN_HEAD: &str = "qahead.";
 
 /// Whether a `config.json` is the authors'.
 pub(super) fn is_authors(config: &Map<String, Value>) -> bool {
     config.get("model").is_some_and(Value::is_object)
 }
 
-/// The model that the section `model` of their `config.json` describes.
-pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, InteropError> {
+/// The model that the section `model` of their `config.json` describes, for weights of these shapes.
+pub(super) fn read(
+    path: &Path,
+    config: &Map<String, Value>,
+    shapes: &Shapes,
+) -> Result<Source, InteropError> {
     let Some(Value::Object(section)) = config.get("model") else {
         let reason = "it has no table `model`".to_owned();
         return Err(InteropError::Damaged { path: path.to_owned(), reason });
     };
     let keys = Keys::new(path, section);
+    let shape = |name: &str| shapes.get(name).or_else(|| shapes.get(&format!("module.{name}")));
     let is_first = keys.has("transformer_dim");
-    let is_bert = keys.has("num_classes");
+    let is_bert = shape("model.pooler.weight").is_some();
     let hidden_size = keys.size(if is_first { "transformer_dim" } else { "dim" })?;
     let heads = keys.size("num_head")?;
     let max_seq_len = keys.size("max_seq_len")?;
@@ -68,22 +77,16 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
         }
     }
 
-    let mut notes = Vec::new();
-    let attention = attention(&keys, is_first, max_seq_len)?;
-    if attention == (AttentionKind::Nystrom, true) {
-        notes.push(format!(
-            "num_landmarks is larger than seq_len in the configuration, which no attention can be: the two are \
-             taken as exchanged, {} landmarks over {} tokens.",
-            keys.size_or("seq_len", 0)?,
-            keys.size_or("num_landmarks", 0)?
-        ));
-    }
-    let (attention, exchanged) = attention;
-    let landmarks_key = if exchanged { "seq_len" } else { "num_landmarks" };
-    let vanilla = keys.text_or("model_type", "")? == VANILLA;
+    let Attention { kind, is_exact_by_landmarks, num_landmarks, note } =
+        attention(&keys, is_first, max_seq_len)?;
     let has_convolution =
-        !vanilla && keys.has("conv_kernel_size") && keys.text_or("attn_type", "")? == "nystrom";
-
+        keys.has("conv_kernel_size") && (kind == AttentionKind::Nystrom || is_exact_by_landmarks);
+    let dropout = keys.number_or("dropout_prob", 0.1)?;
+    let sentence_classes = shape("sen_class.weight").map_or(2, |shape| shape[0]);
+    if sentence_classes > MAX_LABELS {
+        let reason = format!("more than {MAX_LABELS} classes are not read");
+        return Err(keys.refuse("num_classes", &Value::from(sentence_classes), &reason));
+    }
     let config = NystromformerConfig {
         vocab_size: keys.size("vocab_size")?,
         hidden_size,
@@ -95,74 +98,112 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
             "hidden_dim"
         })?,
         hidden_act: if is_first { HiddenAct::GeluNew } else { HiddenAct::Gelu },
-        hidden_dropout_prob: keys.number_or("dropout_prob", 0.1)?,
-        attention_probs_dropout_prob: keys.number_or("attention_dropout", 0.1)?,
+        hidden_dropout_prob: dropout,
+        // Their Nyström module has none, not even where it computes exact attention.
+        attention_probs_dropout_prob: if is_exact_by_landmarks { 0.0 } else { dropout },
         max_position_embeddings: max_seq_len,
         type_vocab_size: keys.size_or("num_sen_type", 1)?,
         // RoBERTa's vocabulary, or ALBERT's.
         pad_token_id: usize::from(!is_bert),
         bos_token_id: if is_bert { 2 } else { 0 },
         eos_token_id: if is_bert { 3 } else { 2 },
-        id2label: if is_bert {
-            Labels::numbered(keys.size("num_classes")?)
-        } else {
-            Labels::default()
-        },
-        attention,
+        id2label: Labels::numbered(sentence_classes),
+        attention: kind,
         semantics: Semantics::Paper,
-        num_landmarks: keys.size_or(landmarks_key, 64)?,
+        num_landmarks,
         segment_means_seq_len: max_seq_len,
         conv_kernel_size: if has_convolution { keys.size("conv_kernel_size")? } else { 0 },
-        pinv_init: PinvInit::Original,
-        num_hidden_groups: usize::from(keys.is_on("shared_weight")),
+        pinv_init: pinv_init(&keys, is_first)?,
+        num_hidden_groups: usize::from(keys.is_on("shared_weight")?),
         ..NystromformerConfig::default()
     };
+    let marks_answers = shape("qahead.weight").is_some_and(|shape| shape[0] == 2);
     Ok(Source {
         config,
         positions: if is_bert { PositionOffset::Zero } else { PositionOffset::Two },
         has_convolution: true,
-        rename,
-        notes,
+        rename: Box::new(move |name| rename(name, marks_answers)),
+        family: Some("the authors' repository"),
+        notes: note.into_iter().collect(),
+    })
+}
+
+/// Where the pseudo-inverse starts: per matrix only if both of the option's names, which the authors' code asks for one
+/// after the other, say something else than `original`.
+fn pinv_init(keys: &Keys, is_first: bool) -> Result<PinvInit, InteropError> {
+    let original = "original";
+    let is_stated = keys.has("inv_coeff_init_option") && keys.has("inv_init_coeff_option");
+    let option = keys.text_or("inv_init_coeff_option", original)?;
+    Ok(if is_first && is_stated && option != original {
+        PinvInit::Exact
+    } else {
+        PinvInit::Original
     })
 }
 
 /// `model_type` of exact attention without convolution, in the authors' spelling.
 pub(super) const VANILLA: &str = "vanila_transformer";
 
-/// Which attention it is, and whether the numbers of landmarks and tokens stand in each other's place, as they do
-/// in the repository's own `code/` configuration.
-fn attention(
-    keys: &Keys,
-    is_first: bool,
-    max_seq_len: usize,
-) -> Result<(AttentionKind, bool), InteropError> {
-    if keys.text_or("model_type", "")? == VANILLA {
-        return Ok((AttentionKind::Softmax, false));
-    }
-    match keys.text_or("attn_type", "softmax")? {
-        "softmax" => Ok((AttentionKind::Softmax, false)),
-        "nystrom" => {
-            let landmarks = keys.size("num_landmarks")?;
-            let seq_len =
-                if is_first { keys.size_or("seq_len", max_seq_len)? } else { max_seq_len };
-            Ok(match landmarks.cmp(&seq_len) {
-                std::cmp::Ordering::Equal => (AttentionKind::Softmax, false),
-                std::cmp::Ordering::Less => (AttentionKind::Nystrom, false),
-                std::cmp::Ordering::Greater => (AttentionKind::Nystrom, true),
-            })
-        }
-        other => {
-            let reason = "only `nystrom` and `softmax` attention can be read";
-            Err(keys.refuse("attn_type", &Value::from(other), reason))
-        }
-    }
+/// The attention of a configuration.
+struct Attention {
+    kind: AttentionKind,
+    /// Whether it is their Nyström module that computes exact attention, told so by as many landmarks as tokens.
+    is_exact_by_landmarks: bool,
+    num_landmarks: usize,
+    note: Option<String>,
 }
 
-/// The published name of a parameter.
-fn rename(stored: &str) -> Renamed {
+fn attention(keys: &Keys, is_first: bool, max_seq_len: usize) -> Result<Attention, InteropError> {
+    let exact = Attention {
+        kind: AttentionKind::Softmax,
+        is_exact_by_landmarks: false,
+        num_landmarks: 64,
+        note: None,
+    };
+    if keys.text_or("model_type", "")? == VANILLA {
+        return Ok(exact);
+    }
+    match keys.text_or("attn_type", "softmax")? {
+        "softmax" => return Ok(exact),
+        "nystrom" => {}
+        other => {
+            let reason = "only `nystrom` and `softmax` attention can be read";
+            return Err(keys.refuse("attn_type", &Value::from(other), reason));
+        }
+    }
+    let landmarks = keys.size("num_landmarks")?;
+    let seq_len = if is_first { keys.size_or("seq_len", max_seq_len)? } else { max_seq_len };
+    if landmarks == seq_len {
+        return Ok(Attention { is_exact_by_landmarks: true, ..exact });
+    }
+    let nystrom = Attention { kind: AttentionKind::Nystrom, num_landmarks: landmarks, ..exact };
+    if landmarks < seq_len {
+        return Ok(nystrom);
+    }
+    // As in the repository's own configuration of `code/`.
+    if is_first && keys.has("seq_len") && landmarks == max_seq_len {
+        let note = format!(
+            "num_landmarks is larger than seq_len in the configuration, which no attention can be: the two are \
+             taken as exchanged, {seq_len} landmarks over {landmarks} tokens."
+        );
+        return Ok(Attention { num_landmarks: seq_len, note: Some(note), ..nystrom });
+    }
+    let reason = format!("there cannot be more landmarks than the {seq_len} tokens");
+    Err(keys.refuse("num_landmarks", &Value::from(landmarks), &reason))
+}
+
+/// The published name of a parameter; of a model that marks answers, without the head that it was pretrained with.
+fn rename(stored: &str, marks_answers: bool) -> Renamed {
     let name = stored.strip_prefix("module.").unwrap_or(stored);
-    if OTHER_HEADS.iter().any(|head| name.starts_with(head)) {
+    if name.starts_with(CLASSIFIER) || (marks_answers && name.starts_with("mlm.")) {
         return Renamed::LeftOut;
+    }
+    if let Some(part) = name.strip_prefix(TOKEN_HEAD) {
+        return if marks_answers {
+            Renamed::To(format!("qa_outputs.{part}"))
+        } else {
+            Renamed::LeftOut
+        };
     }
     if let Some((layer, part)) = block(name)
         && let Some((theirs, ours)) =
@@ -209,10 +250,10 @@ mod tests {
             ),
             ("model.embeddings.norm.weight", "embeddings.LayerNorm.weight"),
         ] {
-            let Renamed::To(name) = rename(stored) else { panic!("{stored} is left out") };
+            let Renamed::To(name) = rename(stored, false) else { panic!("{stored} is left out") };
             assert_eq!(name, format!("nystromformer.{published}"));
         }
-        assert!(matches!(rename("sen_classifer.dense.weight"), Renamed::LeftOut));
+        assert!(matches!(rename("sen_classifer.dense.weight", false), Renamed::LeftOut));
     }
 
     #[test]
@@ -220,7 +261,8 @@ mod tests {
         let config = serde_json::json!({ "model": {
             "transformer_dim": 8, "num_head": 2, "max_seq_len": 16, "attn_type": "linformer"
         }});
-        let error = read(Path::new("config.json"), config.as_object().unwrap()).err().unwrap();
+        let error = read(Path::new("config.json"), config.as_object().unwrap(), &Shapes::new());
+        let error = error.err().unwrap();
         assert!(
             error.to_string().contains("attn_type = `\"linformer\"`: only `nystrom`"),
             "{error}"
@@ -235,7 +277,8 @@ mod tests {
             "attn_type": "nystrom", "num_landmarks": 512, "seq_len": 64, "num_layers": 1,
             "vocab_size": 40, "conv_kernel_size": 33
         }});
-        let source = read(Path::new("config.json"), config.as_object().unwrap()).unwrap();
+        let source =
+            read(Path::new("config.json"), config.as_object().unwrap(), &Shapes::new()).unwrap();
         assert_eq!((source.config.num_landmarks, source.config.segment_means_seq_len), (64, 512));
         assert!(source.notes[0].contains("64 landmarks over 512 tokens"), "{:?}", source.notes);
     }

@@ -14,7 +14,7 @@ use burn::{
     tensor::{DType, Device},
 };
 use nystromformer::{
-    Architecture, AttentionKind, HiddenAct, Model, NystromformerConfig, PreTrainedModel,
+    Architecture, HiddenAct, Model, NystromformerConfig, PinvInit, PreTrainedModel,
     embeddings::POSITION_OFFSET,
 };
 use serde_json::{Value, json};
@@ -23,11 +23,18 @@ use super::authors::{OUTSIDE_BLOCKS, VANILLA, WITHIN_BLOCK};
 use crate::{
     error::InteropError,
     hugging_face::{
-        Exported, config::CONFIG_NAME, export::finish, load::load_model, tokenizer_files,
+        Exported,
+        config::CONFIG_NAME,
+        export::{HF_PINV_ITERATIONS, finish},
+        load::load_model,
+        tokenizer_files,
     },
     scratch::ScratchFolder,
     torch_file::{self, Entry},
 };
+
+/// In all layer normalisations of their code.
+const LAYER_NORM_EPS: f64 = 1e-5;
 
 /// The first epoch's name in their scripts, which look for the last one.
 const MODEL_NAME: &str = "cp-0000.model";
@@ -65,7 +72,15 @@ pub fn export_for_authors(source: &Path, output: &Path) -> Result<Exported, Inte
     tokenizer_files::copy(source, scratch.path(), config, config.max_position_embeddings)?;
     let note = "The authors' code attends to padding in part: over a partly padded segment it divides by the whole \
                 segment's length, so its predictions for padded inputs differ.";
-    finish(scratch, vec![note.to_owned()])
+    let mut notes = vec![note.to_owned()];
+    if !config.is_full_attention() && config.pinv_init == PinvInit::Exact {
+        notes.push(
+            "The pseudo-inverse of each matrix starts from that matrix's own scale; the authors' code takes one scale \
+             from the whole batch."
+                .to_owned(),
+        );
+    }
+    finish(scratch, notes)
 }
 
 /// The code that has this model.
@@ -80,12 +95,36 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
             return Err(InteropError::NoAuthorsForm { reason });
         }
     };
-    let no_form = |reason: &str| Err(InteropError::NoAuthorsForm { reason: reason.to_owned() });
-    if config.num_hidden_groups > 1 {
-        return no_form("layers shared in more than one group");
-    }
-    if config.num_hidden_groups == 1 && generation == Generation::First {
-        return no_form("shared layers with `hidden_act` gelu_new");
+    let landmarks = config.num_landmarks;
+    let tokens = config.max_position_embeddings;
+    let refusals = [
+        (config.num_hidden_groups > 1, "layers shared in more than one group".to_owned()),
+        (
+            config.num_hidden_groups == 1 && generation == Generation::First,
+            "shared layers with `hidden_act` gelu_new".to_owned(),
+        ),
+        (
+            config.layer_norm_eps.to_bits() != LAYER_NORM_EPS.to_bits(),
+            format!(
+                "layer_norm_eps = {}, where it always has {LAYER_NORM_EPS}",
+                config.layer_norm_eps
+            ),
+        ),
+        (
+            !config.is_full_attention() && config.pinv_iterations != HF_PINV_ITERATIONS,
+            format!(
+                "pinv_iterations = {}, where it always has {HF_PINV_ITERATIONS}",
+                config.pinv_iterations
+            ),
+        ),
+        (
+            !config.is_full_attention()
+                && (landmarks >= tokens || !tokens.is_multiple_of(landmarks)),
+            format!("{landmarks} landmarks over {tokens} positions, which they must divide"),
+        ),
+    ];
+    if let Some((_, reason)) = refusals.into_iter().find(|(is_refused, _)| *is_refused) {
+        return Err(InteropError::NoAuthorsForm { reason });
     }
     Ok(generation)
 }
@@ -162,7 +201,7 @@ fn authors_name(published: &str, generation: Generation, is_shared: bool) -> Opt
 /// The section `model` of their configuration.
 fn config(config: &NystromformerConfig, generation: Generation) -> Value {
     let is_first = generation == Generation::First;
-    let exact = config.attention == AttentionKind::Softmax;
+    let exact = config.is_full_attention();
     let max_seq_len = config.max_position_embeddings;
     let mut model = json!({
         "mixed_precision": true,
@@ -172,7 +211,6 @@ fn config(config: &NystromformerConfig, generation: Generation) -> Value {
         "embedding_dim": config.hidden_size,
         "num_layers": config.num_hidden_layers,
         "dropout_prob": config.hidden_dropout_prob,
-        "attention_dropout": config.attention_probs_dropout_prob,
         "num_head": config.num_attention_heads,
         "head_dim": config.head_dim(),
     });

@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use nystromformer::{HiddenAct, Labels, NystromformerConfig, PinvInit, Semantics};
+use nystromformer::{HiddenAct, NystromformerConfig, PinvInit, Semantics};
 use serde_json::{Map, Value};
 
 use super::{PositionOffset, Renamed, Source, source::Keys};
-use crate::error::InteropError;
+use crate::{error::InteropError, hugging_face::config::stated_labels};
 
 /// Heads that have the same form in all three families, by the end of their class's name.
 const KEPT_HEADS: [&str; 2] = ["ForTokenClassification", "ForQuestionAnswering"];
@@ -46,7 +46,7 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
             reason,
         ));
     }
-    if keys.is_on("is_decoder") {
+    if keys.is_on("is_decoder")? {
         return Err(keys.refuse("is_decoder", &Value::Bool(true), "only encoders can be read"));
     }
 
@@ -69,7 +69,7 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
         // Ids of [CLS] and [SEP] in BERT's vocabulary, of <s> and </s> in RoBERTa's.
         bos_token_id: keys.size_or("bos_token_id", if is_roberta { 0 } else { 101 })?,
         eos_token_id: keys.size_or("eos_token_id", if is_roberta { 2 } else { 102 })?,
-        id2label: keys.parsed_or("id2label", Labels::default())?,
+        id2label: stated_labels(path, config)?.unwrap_or_default(),
         semantics: Semantics::Paper,
         segment_means_seq_len: max_position_embeddings,
         pinv_init: PinvInit::Exact,
@@ -83,12 +83,14 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
         config: config_of_model,
         positions: if is_roberta { PositionOffset::Two } else { PositionOffset::Zero },
         has_convolution: false,
-        rename: match (is_roberta, keeps_head) {
-            (false, false) => |name| rename_bert(name, false),
-            (false, true) => |name| rename_bert(name, true),
-            (true, false) => |name| rename_roberta(name, false),
-            (true, true) => |name| rename_roberta(name, true),
-        },
+        rename: Box::new(move |name| {
+            if is_roberta {
+                rename_roberta(name, keeps_head)
+            } else {
+                rename_bert(name, keeps_head)
+            }
+        }),
+        family: Some(if is_roberta { "RoBERTa" } else { "BERT" }),
         notes: Vec::new(),
     })
 }

@@ -6,22 +6,32 @@ use std::{
 };
 
 use burn::{store::bridge, tensor::Device};
-use nystromformer::{AttentionKind, Model, NystromformerConfig, PreTrainedModel, Semantics};
+use nystromformer::{
+    Architecture, AttentionKind, Model, ModelError, NystromformerConfig, PreTrainedModel,
+    Semantics, embeddings::POSITION_OFFSET,
+};
 use serde_json::{Map, Value};
 
-use super::{PositionFill, PositionOffset, Renamed, Source, authors, bert, positions::fit_table};
+use super::{
+    PositionFill, PositionOffset, Renamed, Shapes, Source, authors, bert, positions::fit_table,
+};
 use crate::{
-    error::InteropError,
+    error::{InteropError, KeyMismatch, ShapeMismatch},
     hugging_face::{
         Exported, StorageType,
-        config::{CONFIG_NAME, read_config, write_config},
-        export::{CARD_NAME, clear_convolution, finish, input_len},
+        config::{CONFIG_NAME, name_modeling_classes, read_config_file, write_config},
+        export::{
+            CARD_NAME, clear_convolution, finish, for_transformers, input_len,
+            transformers_approximates, write_card,
+        },
         load::Matched,
         names::{CONVOLUTION, architecture_of},
+        paper_code,
         save::save_weights,
         tokenizer_files,
         weights::{WeightFiles, read_json},
     },
+    model_card::{ModelCard, Origin},
     scratch::ScratchFolder,
 };
 
@@ -48,7 +58,9 @@ pub struct ImportOptions {
     pub position_fill: PositionFill,
     /// The convolution, where the source has none (or one of another length than asked for).
     pub convolution: FreshConvolution,
-    /// A `tokenizer.json` to write beside the weights, where the source has its tokenizer in another form.
+    /// Folder of the tokenizer's files. Default: beside the weights.
+    pub tokenizer_dir: Option<PathBuf>,
+    /// A `tokenizer.json` to write beside the weights, where the tokenizer is there in another form.
     pub tokenizer: Option<String>,
 }
 
@@ -70,20 +82,47 @@ pub fn import_model(
     let scratch = ScratchFolder::beside(output)?;
     let folder = if from.is_dir() { from } else { from.parent().unwrap_or(Path::new("")) };
     let config_path = options.config.clone().unwrap_or_else(|| folder.join(CONFIG_NAME));
-    let source = read_source(&config_path)?;
-    let (model, mut notes) = read_model(from, &config_path, source, options)?;
-    let config = model.config();
+    let mut files = WeightFiles::open(from)?;
+    let source = read_source(&config_path, &files)?;
+    let is_foreign = source.family.is_some();
+    let family = source.family;
+    let (model, mut notes) = read_model(&mut files, &config_path, source, options)?;
+    // transformers must be told of exact attention by its own rule.
+    let (config, differences) = if is_foreign {
+        for_transformers(model.config(), Some(model.config().segment_means_seq_len))
+    } else {
+        (model.config().clone(), Vec::new())
+    };
 
     save_weights(&model, StorageType::F32, scratch.path())?;
-    write_config(config, model.architecture(), StorageType::F32, scratch.path())?;
+    write_config(&config, model.architecture(), StorageType::F32, scratch.path())?;
+    if paper_code::is_needed(&config) && model.architecture() != Architecture::PreTraining {
+        paper_code::write(scratch.path())?;
+        name_modeling_classes(model.architecture(), scratch.path())?;
+    }
+    let tokenizer_dir = options.tokenizer_dir.as_deref().unwrap_or(folder);
     if let Some(tokenizer) = &options.tokenizer {
         tokenizer_files::write_json(tokenizer, scratch.path())?;
     }
-    tokenizer_files::copy(folder, scratch.path(), config, input_len(config))?;
+    let tokenizer =
+        tokenizer_files::copy(tokenizer_dir, scratch.path(), &config, input_len(&config))?;
     let card = folder.join(CARD_NAME);
-    if card.is_file() {
-        fs::copy(&card, scratch.path().join(CARD_NAME))
+    if let Some(family) = family {
+        let card = ModelCard {
+            name: &output.file_name().unwrap_or_default().to_string_lossy(),
+            architecture: model.architecture(),
+            config: &config,
+            fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
+            has_tokenizer: !tokenizer.is_empty(),
+            has_modeling_file: paper_code::is_needed(&config),
+            origin: Origin::Imported(family),
+            notes: &differences,
+        };
+        write_card(&card.to_string(), scratch.path())?;
+    } else if card.is_file() {
+        let text = fs::read_to_string(&card)
             .map_err(|source| InteropError::Read { path: card, source })?;
+        write_card(&text, scratch.path())?;
     }
 
     if config.semantics == Semantics::Hf
@@ -97,45 +136,56 @@ pub fn import_model(
             config.num_landmarks
         ));
     }
+    if config.conv_kernel_size == 0 {
+        notes.push(
+            "The model has no convolution, which transformers 5 cannot read: give it to `export` first.".to_owned(),
+        );
+    }
     finish(scratch, notes)
 }
 
-/// The family that a configuration belongs to.
-fn read_source(path: &Path) -> Result<Source, InteropError> {
+/// The family that a configuration and its weights belong to.
+fn read_source(path: &Path, files: &WeightFiles) -> Result<Source, InteropError> {
     let expected = "the weights' configuration lies beside them, or is named by `--config`";
     let keys = read_json(path, expected)?;
     if authors::is_authors(&keys) {
-        return authors::read(path, &keys);
+        let shapes: Shapes = files
+            .tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape.to_vec()))
+            .collect();
+        return authors::read(path, &keys, &shapes);
     }
     if bert::is_bert(&keys) {
         return bert::read(path, &keys);
     }
     Ok(Source {
-        config: read_config(path.parent().unwrap_or(Path::new("")))?,
+        config: read_config_file(path)?,
         positions: PositionOffset::Two,
         has_convolution: true,
-        rename: |name| Renamed::To(name.to_owned()),
+        rename: Box::new(|name| Renamed::To(name.to_owned())),
+        family: None,
         notes: Vec::new(),
     })
 }
 
 fn read_model(
-    from: &Path,
+    files: &mut WeightFiles,
     config_path: &Path,
     source: Source,
     options: &ImportOptions,
 ) -> Result<(Model, Vec<String>), InteropError> {
     let config = overridden(&source.config, config_path, &options.overrides)?;
-    let mut files = WeightFiles::open(from)?;
     let (tensors, left_out) = source.rename_all(&files.path, std::mem::take(&mut files.tensors))?;
     files.tensors = tensors;
-    fit_positions(&mut files, &source, &config, options.position_fill)?;
+    fit_positions(files, &source, &config, options.position_fill)?;
 
     let architecture = architecture_of(files.tensors.keys().map(String::as_str));
-    let has_taps = source.config.conv_kernel_size == config.conv_kernel_size;
-    let fresh_convolution = config.conv_kernel_size > 0 && !(source.has_convolution && has_taps);
+    let keeps_convolution =
+        source.has_convolution && source.config.conv_kernel_size == config.conv_kernel_size;
+    let files = std::mem::replace(files, WeightFiles::none());
     let mut matched = Matched::new(files, architecture, &config)?;
-    if !(source.has_convolution && has_taps) {
+    if !keeps_convolution {
         matched.keep_own(|name| name.ends_with(CONVOLUTION));
     }
     let device = Device::flex();
@@ -147,7 +197,11 @@ fn read_model(
         config.init_model(architecture, device)
     })?;
     let mut notes = source.notes;
-    if fresh_convolution {
+    if !keeps_convolution && source.has_convolution && source.config.conv_kernel_size > 0 {
+        let taps = source.config.conv_kernel_size;
+        notes.push(format!("The source's convolution of {taps} taps is left out."));
+    }
+    if !keeps_convolution && config.conv_kernel_size > 0 {
         notes.push(match options.convolution {
             FreshConvolution::Zero => {
                 clear_convolution(&mut model);
@@ -165,26 +219,26 @@ fn read_model(
 
 /// The source's configuration with the keys that were asked for.
 fn overridden(
-    config: &NystromformerConfig,
+    source_config: &NystromformerConfig,
     path: &Path,
     overrides: &Map<String, Value>,
 ) -> Result<NystromformerConfig, InteropError> {
-    let Ok(Value::Object(mut keys)) = serde_json::to_value(config) else {
+    let Ok(Value::Object(mut keys)) = serde_json::to_value(source_config) else {
         unreachable!("a struct of plain fields serialises to an object");
     };
     for (key, value) in overrides {
-        let refuse = |reason: &str| InteropError::Config {
-            path: path.to_owned(),
+        let refuse = |reason: String| InteropError::Override {
             key: key.clone(),
             value: value.to_string(),
-            reason: reason.to_owned(),
+            reason,
         };
         if !keys.contains_key(key) {
-            return Err(refuse("there is no such key to override; see the keys of `[model]`"));
+            let reason = "there is no such key; it must be one of `[model]`";
+            return Err(refuse(reason.to_owned()));
         }
         let single = Value::Object(Map::from_iter([(key.clone(), value.clone())]));
         serde_json::from_value::<NystromformerConfig>(single)
-            .map_err(|error| refuse(&error.to_string()))?;
+            .map_err(|error| refuse(error.to_string()))?;
         keys.insert(key.clone(), value.clone());
     }
     let config: NystromformerConfig =
@@ -192,8 +246,13 @@ fn overridden(
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
-    config.validate().map_err(|source| InteropError::Model { path: path.to_owned(), source })?;
-    Ok(config)
+    match config.validate() {
+        Ok(()) => Ok(config),
+        Err(ModelError::Config { key, value, reason }) if source_config.validate().is_ok() => {
+            Err(InteropError::Override { key: key.to_owned(), value, reason })
+        }
+        Err(source) => Err(InteropError::Model { path: path.to_owned(), source }),
+    }
 }
 
 /// Brings the position table to where ours begins, and to the length asked for.
@@ -209,18 +268,33 @@ fn fit_positions(
         return Ok(());
     };
     let damaged = |reason: String| InteropError::Damaged { path: files.path.clone(), reason };
-    let &[rows, width] = &stored.shape[..] else {
-        return Err(damaged(format!("`{POSITIONS}` is no table but has shape {:?}", stored.shape)));
+    let (stated, width) = (&source.config, config.hidden_size);
+    let before = match source.positions {
+        PositionOffset::Two => POSITION_OFFSET,
+        PositionOffset::Zero => 0,
     };
-    // A view can claim to be larger than the file that holds it, and a length can be asked for by mistake.
-    if stored.byte_len() as u64 > files.bytes || rows == 0 || width != config.hidden_size {
-        return Err(damaged(format!("`{POSITIONS}` has shape {:?}", stored.shape)));
+    let expected = [stated.max_position_embeddings.saturating_add(before), width];
+    if stored.shape[..] != expected || !stored.dtype.is_float() {
+        let mismatch = ShapeMismatch {
+            name: POSITIONS.to_owned(),
+            found: format!("{:?} {:?}", &stored.shape[..], stored.dtype),
+            expected: expected.to_vec(),
+        };
+        let keys = KeyMismatch { mismatched: vec![mismatch], ..KeyMismatch::default() };
+        return Err(InteropError::Keys { path: files.path.clone(), keys });
     }
-    if config.max_position_embeddings > MAX_POSITIONS {
-        let (key, value) =
-            ("max_position_embeddings".into(), config.max_position_embeddings.to_string());
-        let reason = format!("position tables are filled up to {MAX_POSITIONS} rows");
-        return Err(InteropError::Config { path: files.path.clone(), key, value, reason });
+    // A view can claim to be larger than the file that holds it, and a length can be asked for by mistake.
+    if stored.byte_len() as u64 > files.bytes {
+        return Err(damaged(format!("`{POSITIONS}` claims more bytes than the file has")));
+    }
+    if config.max_position_embeddings.saturating_mul(width) > MAX_POSITION_NUMBERS {
+        return Err(InteropError::Override {
+            key: "max_position_embeddings".to_owned(),
+            value: config.max_position_embeddings.to_string(),
+            reason: format!(
+                "a position table of that many rows of {width} numbers would have over {MAX_POSITION_NUMBERS} of them"
+            ),
+        });
     }
     let data = bridge::to_data(stored)
         .map_err(|error| damaged(error.to_string()))?
@@ -233,5 +307,5 @@ fn fit_positions(
     Ok(())
 }
 
-/// Longest position table that is made: longer ones would be memory asked for by mistake.
-const MAX_POSITIONS: usize = 1 << 22;
+/// Numbers in the largest position table that is made, a gigabyte: more would be asked for by mistake.
+const MAX_POSITION_NUMBERS: usize = 1 << 28;

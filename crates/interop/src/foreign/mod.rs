@@ -22,4 +22,4 @@ pub use authors_export::export_for_authors;
 pub use import::{FreshConvolution, ImportOptions, import_model};
 pub use positions::PositionFill;
 
-use source::{PositionOffset, Renamed, Source};
+use source::{PositionOffset, Renamed, Shapes, Source};

@@ -25,6 +25,9 @@ pub(super) enum PositionOffset {
     Zero,
 }
 
+/// Name and shape of every tensor of a file.
+pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
+
 /// A checkpoint of some family, read as a Nyströmformer.
 pub(super) struct Source {
     /// The model it becomes, before anything is overridden.
@@ -34,7 +37,10 @@ pub(super) struct Source {
     /// Whether its layers have the convolution; if not, it is fresh.
     pub(super) has_convolution: bool,
     /// From stored names to published ones.
-    pub(super) rename: fn(&str) -> Renamed,
+    pub(super) rename: Box<dyn Fn(&str) -> Renamed>,
+    /// What to call the model it was, on the model card; `None` if it is a Nyströmformer of transformers, whose
+    /// own card is kept.
+    pub(super) family: Option<&'static str>,
     /// What to know of the result, a sentence or two each.
     pub(super) notes: Vec<String>,
 }
@@ -114,8 +120,8 @@ impl<'a> Keys<'a> {
     }
 
     /// Whether a switch is on; off if it is absent.
-    pub(super) fn is_on(&self, key: &str) -> bool {
-        self.keys.get(key).and_then(Value::as_bool).unwrap_or(false)
+    pub(super) fn is_on(&self, key: &str) -> Result<bool, InteropError> {
+        self.parsed_or(key, false)
     }
 
     /// Whether the key is there.

@@ -18,7 +18,7 @@ use crate::error::InteropError;
 pub const CONFIG_NAME: &str = "config.json";
 
 /// Keys that have one value for which a model exists here: the key, that value, and why no other.
-const FIXED: [(&str, Value, &str); 7] = [
+const FIXED: [(&str, Value, &str); 6] = [
     ("add_cross_attention", Value::Bool(false), "the model is an encoder without cross-attention"),
     ("is_encoder_decoder", Value::Bool(false), "the model is an encoder"),
     (
@@ -27,21 +27,13 @@ const FIXED: [(&str, Value, &str); 7] = [
         "transformers itself fails on any other value; the choice is called pinv_init here",
     ),
     ("tie_encoder_decoder", Value::Bool(false), "there is no decoder to tie"),
-    (
-        "tie_word_embeddings",
-        Value::Bool(true),
-        "the prediction head shares the token embedding; retrain with the two tied",
-    ),
     ("pruned_heads", Value::Null, "pruned heads are not supported; save the model unpruned"),
     ("quantization_config", Value::Null, "save the weights unquantized"),
 ];
 
-/// More classes than a head can have whose names are not listed.
-const MAX_LABELS: u64 = 1 << 20;
-
 /// Keys that describe the file, the run, a tokenizer, text generation or another head, but not the encoder's
 /// or the masked-language-modelling head's computation.
-const IGNORED: [&str; 66] = [
+const IGNORED: [&str; 67] = [
     "_attn_implementation_autoset",
     "_commit_hash",
     "_name_or_path",
@@ -95,6 +87,8 @@ const IGNORED: [&str; 66] = [
     "task_specific_params",
     "temperature",
     "tf_legacy_loss",
+    // Only a prediction head can be untied, and then its weights tell.
+    "tie_word_embeddings",
     "tokenizer_class",
     "top_k",
     "top_p",
@@ -120,7 +114,12 @@ const IGNORED: [&str; 66] = [
 /// If the file is absent, not JSON, of another architecture, has a key that is not known or a value that no
 /// model here computes.
 pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
-    let path = dir.join(CONFIG_NAME);
+    read_config_file(&dir.join(CONFIG_NAME))
+}
+
+/// The same of a file of any name.
+pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, InteropError> {
+    let path = path.to_owned();
     let refuse = |key: &str, value: &Value, reason: String| InteropError::Config {
         path: path.clone(),
         key: key.into(),
@@ -147,9 +146,7 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
     }
 
     let known = known_keys();
-    // Older releases of transformers wrote the number of classes, where it was not two, without their names.
-    let num_labels = found.get("num_labels").or(found.get("_num_labels")).and_then(Value::as_u64);
-    let num_labels = num_labels.map(|count| count.min(MAX_LABELS) as usize);
+    let labels = stated_labels(&path, &found)?;
     let mut ours = Map::new();
     for (key, value) in found {
         if let Some((_, allowed, reason)) = FIXED.iter().find(|(fixed, ..)| *fixed == key) {
@@ -180,8 +177,8 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
         }
     }
 
-    if let (None, Some(count)) = (ours.get("id2label"), num_labels) {
-        ours.insert("id2label".into(), json!(Labels::numbered(count)));
+    if let Some(labels) = labels {
+        ours.insert("id2label".into(), json!(labels));
     }
     let is_hf = ours.get("semantics").is_none_or(|semantics| semantics == "hf");
     for (key, default) in [
@@ -195,6 +192,42 @@ pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
         .map_err(|error| InteropError::Damaged { path: path.clone(), reason: error.to_string() })?;
     config.validate().map_err(|source| InteropError::Model { path, source })?;
     Ok(config)
+}
+
+/// More classes than a head has: their names would be listed one by one.
+pub(crate) const MAX_LABELS: usize = 10_000;
+
+/// The classes that a `config.json` of transformers states: by name, or by number alone, as older releases wrote
+/// them where they were not two.
+pub(crate) fn stated_labels(
+    path: &Path,
+    keys: &Map<String, Value>,
+) -> Result<Option<Labels>, InteropError> {
+    let refuse = |key: &str, value: String, reason: String| InteropError::Config {
+        path: path.to_owned(),
+        key: key.to_owned(),
+        value,
+        reason,
+    };
+    let too_many = |key: &str, count: u64| {
+        refuse(key, count.to_string(), format!("more than {MAX_LABELS} classes are not read"))
+    };
+    if let Some(value) = keys.get("id2label").filter(|value| !value.is_null()) {
+        let count = value.as_object().map_or(0, Map::len);
+        if count > MAX_LABELS {
+            return Err(too_many("id2label", count as u64));
+        }
+        let labels = serde_json::from_value(value.clone());
+        return labels
+            .map(Some)
+            .map_err(|error| refuse("id2label", value.to_string(), error.to_string()));
+    }
+    let count = keys.get("num_labels").or(keys.get("_num_labels")).and_then(Value::as_u64);
+    match count {
+        Some(count) if count > MAX_LABELS as u64 => Err(too_many("num_labels", count)),
+        Some(count) => Ok(Some(Labels::numbered(count as usize))),
+        None => Ok(None),
+    }
 }
 
 /// Writes `dir/config.json`, which [`read_config`] and transformers read; the folder must exist.
@@ -217,7 +250,7 @@ pub fn write_config(
 ///
 /// # Errors
 /// If the file cannot be read or written.
-pub(super) fn name_modeling_classes(
+pub(crate) fn name_modeling_classes(
     architecture: Architecture,
     dir: &Path,
 ) -> Result<(), InteropError> {

@@ -13,19 +13,19 @@ const LONGEST: usize = 1024;
 
 /// Largest differences of the last hidden states at valid tokens, over the largest of their values.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// Tokens of the input.
-    pub(super) seq_len: usize,
+    pub(crate) seq_len: usize,
     /// Of rows without padding.
-    pub(super) unpadded: f64,
+    pub(crate) unpadded: f64,
     /// Of rows whose second half is padding.
-    pub(super) padded: f64,
+    pub(crate) padded: f64,
 }
 
 /// Loads the folder with our semantics and with transformers', and runs both on the same seeded tokens.
 ///
 /// `dir` holds the weights of an exported `paper` model of this configuration.
-pub(super) fn measure(
+pub(crate) fn measure(
     dir: &Path,
     config: &NystromformerConfig,
 ) -> Result<Difference, InteropError> {

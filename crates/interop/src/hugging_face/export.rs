@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     error::InteropError,
-    model_card::{ModelCard, TrainingFacts},
+    model_card::{ModelCard, Origin, TrainingFacts},
     scratch::ScratchFolder,
 };
 
@@ -39,7 +39,7 @@ use crate::{
 pub(crate) const CARD_NAME: &str = "README.md";
 
 /// Iterations of the pseudo-inverse in transformers, which has no key for it.
-pub(super) const HF_PINV_ITERATIONS: usize = 6;
+pub(crate) const HF_PINV_ITERATIONS: usize = 6;
 
 /// What [`export_model`] cannot see in the source folder.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -105,17 +105,22 @@ pub fn export_model(
         fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
         has_tokenizer: !tokenizer.is_empty(),
         has_modeling_file: paper_code::is_needed(&config),
-        training: options.training.as_ref(),
+        origin: options.training.as_ref().map_or(Origin::Unknown, Origin::Trained),
         notes: &notes,
     };
-    let path = scratch.path().join(CARD_NAME);
-    fs::write(&path, card.to_string()).map_err(|source| InteropError::Write { path, source })?;
+    write_card(&card.to_string(), scratch.path())?;
 
     finish(scratch, notes)
 }
 
+/// Writes the model card into a folder.
+pub(crate) fn write_card(text: &str, dir: &Path) -> Result<(), InteropError> {
+    let path = dir.join(CARD_NAME);
+    fs::write(&path, text).map_err(|source| InteropError::Write { path, source })
+}
+
 /// What the modeling file is for, with the size of the difference without it.
-fn modeling_note(difference: &Difference) -> String {
+pub(crate) fn modeling_note(difference: &Difference) -> String {
     let Difference { seq_len, unpadded, padded } = difference;
     format!(
         "With `trust_remote_code=True`, transformers computes with the modeling file in this folder what the \
@@ -203,7 +208,7 @@ pub(crate) fn finish(scratch: ScratchFolder, notes: Vec<String>) -> Result<Expor
 }
 
 /// Whether transformers will compute Nyström attention for this `config.json`.
-fn transformers_approximates(config: &NystromformerConfig) -> bool {
+pub(crate) fn transformers_approximates(config: &NystromformerConfig) -> bool {
     config.num_landmarks != config.segment_means_seq_len
 }
 
@@ -217,7 +222,7 @@ pub(crate) fn input_len(config: &NystromformerConfig) -> usize {
 }
 
 /// The configuration to write for transformers, and what it will compute differently.
-fn for_transformers(
+pub(crate) fn for_transformers(
     config: &NystromformerConfig,
     seq_len: Option<usize>,
 ) -> (NystromformerConfig, Vec<String>) {
@@ -251,8 +256,8 @@ fn for_transformers(
             ));
         } else {
             notes.push(format!(
-                "The one length that fits, {landmarks}, equals num_landmarks, for which transformers computes \
-                 exact attention instead of the approximation.",
+                "segment_means_seq_len = {landmarks} equals num_landmarks, for which transformers computes exact \
+                 attention instead of the approximation.",
             ));
         }
     }

@@ -24,8 +24,8 @@ use super::{
 };
 use crate::error::{InteropError, KeyMismatch, ShapeMismatch};
 
-/// More layers than any model has; names are listed for each.
-const MAX_LAYERS: usize = 10_000;
+/// More layers than any model has. Names are listed for each, and shared ones are written once each.
+const MAX_LAYERS: usize = 1024;
 
 /// What [`load_weights`] did, in Hugging Face's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl Matched {
         if config.num_own_layers() > tensors.len() || config.num_hidden_layers > MAX_LAYERS {
             // Also keeps an absurd number from listing as many names.
             let reason = format!(
-                "it holds `{}` tensors, too few for num_hidden_layers = {}",
+                "it holds `{}` tensors, which does not fit num_hidden_layers = {} (at most {MAX_LAYERS} are read)",
                 tensors.len(),
                 config.num_hidden_layers
             );

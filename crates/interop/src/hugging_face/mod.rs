@@ -13,11 +13,11 @@
 //! | `difference` | how far transformers lies from this library without it |
 
 pub mod config;
-mod difference;
+pub(crate) mod difference;
 pub mod export;
 pub mod load;
 pub mod names;
-mod paper_code;
+pub(crate) mod paper_code;
 pub mod save;
 pub mod tokenizer_files;
 pub(crate) mod weights;

@@ -47,6 +47,11 @@ pub(crate) struct WeightFiles {
 }
 
 impl WeightFiles {
+    /// No tensors.
+    pub(crate) fn none() -> Self {
+        Self { path: PathBuf::new(), tensors: BTreeMap::new(), bytes: 0 }
+    }
+
     /// Opens the weights in folder `path`, or the weight file or index `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, InteropError> {
         let path = find(path)?;
@@ -81,12 +86,31 @@ fn find(path: &Path) -> Result<PathBuf, InteropError> {
         regular_file_size(path)?;
         return Ok(path.to_owned());
     }
-    CANDIDATES.iter().map(|name| path.join(name)).find(|candidate| candidate.exists()).ok_or_else(
-        || InteropError::Missing {
+    let candidates = CANDIDATES.iter().map(|name| path.join(name));
+    candidates
+        .into_iter()
+        .find(|candidate| candidate.exists())
+        .or_else(|| newest_epoch(path))
+        .ok_or_else(|| InteropError::Missing {
             path: path.join(WEIGHTS_NAME),
             expected: format!("a model folder holds one of {}", CANDIDATES.join(", ")),
-        },
-    )
+        })
+}
+
+/// The last epoch of a folder of the authors' scripts: `cp-0099.model`, or else `.cp` with the optimizer's state.
+fn newest_epoch(folder: &Path) -> Option<PathBuf> {
+    let mut epochs: Vec<PathBuf> = fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_weights = path.extension().is_some_and(|end| end == "model" || end == "cp");
+            name.starts_with("cp-") && is_weights
+        })
+        .collect();
+    // `.model` is after `.cp`: of one epoch it is the smaller file.
+    epochs.sort();
+    epochs.pop()
 }
 
 /// Tensors of one file by stored name.

@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 use burn::tensor::Device;
 use nystromformer::{Architecture, AttentionKind, Model, PreTrainedModel};
 use nystromformer_interop::{
-    FreshConvolution, ImportOptions, PositionFill, export_for_authors, import_model, load_model,
+    FreshConvolution, ImportOptions, InteropError, PositionFill, export_for_authors, import_model,
+    load_model,
 };
 use serde_json::{Map, Value, json};
 
@@ -66,7 +67,10 @@ fn the_authors_checkpoints_compute_what_their_models_compute() {
         let (model, notes) = imported(&folder.join(file), &ImportOptions::default());
         assert_eq!(model.architecture(), architecture, "{style}");
         assert_eq!(model.config().attention, attention, "{style}");
-        assert!(notes.is_empty(), "{style}: {notes:?}");
+        let expected: &[&str] =
+            if model.config().conv_kernel_size == 0 { &["no convolution"] } else { &[] };
+        assert_eq!(notes.len(), expected.len(), "{style}: {notes:?}");
+        assert!(notes.iter().zip(expected).all(|(note, words)| note.contains(words)), "{notes:?}");
 
         let bytes = fs::read(folder.join("expected.safetensors")).unwrap();
         for prefix in ["unpadded", "padded"] {
@@ -155,7 +159,7 @@ fn a_convolution_that_starts_at_zero_changes_nothing() {
         (logits(&model, &Batch::read(&bytes, "unpadded")).0, notes)
     };
     let (without, notes) = with(json!({ "conv_kernel_size": 0 }), FreshConvolution::Zero);
-    assert!(notes.iter().all(|note| !note.contains("convolution")), "{notes:?}");
+    assert!(notes.iter().all(|note| !note.contains("convolution is new")), "{notes:?}");
     let (zero, notes) = with(json!({ "conv_kernel_size": 3 }), FreshConvolution::Zero);
     assert!(notes.iter().any(|note| note.contains("starts at zero")), "{notes:?}");
     assert_eq!(zero, without);
@@ -194,15 +198,129 @@ fn longer_positions_keep_the_first_ones() {
 fn what_cannot_be_asked_for_is_told() {
     let folder = tempfile::tempdir().unwrap();
     for (keys, words) in [
-        (json!({ "hidden_sise": 3 }), "hidden_sise = `3`: there is no such key"),
-        (json!({ "num_landmarks": "many" }), "num_landmarks = `\"many\"`"),
-        (json!({ "hidden_size": 32 }), "has shape"),
-        (json!({ "num_attention_heads": 3 }), "hidden_size = `16`: must be a multiple"),
-        (json!({ "max_position_embeddings": 1u64 << 40 }), "filled up to"),
+        (json!({ "hidden_sise": 3 }), "`hidden_sise=3`: there is no such key"),
+        (json!({ "num_landmarks": "many" }), "`num_landmarks=\"many\"`"),
+        (json!({ "hidden_size": 32 }), "where config.json asks for"),
+        (json!({ "num_attention_heads": 3 }), "`hidden_size=16`: must be a multiple"),
+        (json!({ "max_position_embeddings": 1 << 30 }), "position table of that many rows"),
+        (json!({ "max_position_embeddings": 1u64 << 40 }), "at most 2147483647"),
     ] {
         let options = ImportOptions { overrides: overrides(keys), ..Default::default() };
         let error =
             import_model(&fixture("bert"), &folder.path().join("out"), &options).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
+        assert!(
+            matches!(error, InteropError::Override { .. } | InteropError::Keys { .. }),
+            "{error}"
+        );
     }
+}
+
+/// A copy of a fixture's folder with keys of its configuration changed, those of the authors' in their section.
+fn with_config(name: &str, changes: &Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture(name)).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let section = if config.get("model").is_some() { &mut config["model"] } else { &mut config };
+    for (key, value) in changes.as_object().unwrap() {
+        section[key] = value.clone();
+    }
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, config.to_string()).unwrap();
+    folder
+}
+
+/// Numbers that no model has, in the configurations of every family, are refused before anything is made of them.
+#[test]
+fn absurd_configurations_are_refused() {
+    let huge = 1u64 << 60;
+    let cases = [
+        ("bert", json!({ "max_position_embeddings": 4 })),
+        ("bert", json!({ "max_position_embeddings": 100 })),
+        ("bert", json!({ "max_position_embeddings": 0 })),
+        ("bert", json!({ "hidden_size": 0 })),
+        ("bert", json!({ "num_attention_heads": 0 })),
+        ("bert", json!({ "vocab_size": huge })),
+        ("bert", json!({ "num_hidden_layers": huge })),
+        ("bert", json!({ "num_labels": huge })),
+        ("bert", json!({ "is_decoder": "yes" })),
+        ("bert", json!({ "layer_norm_eps": "small" })),
+        ("roberta", json!({ "max_position_embeddings": 1 })),
+        ("roberta", json!({ "pad_token_id": 0 })),
+        ("original/roberta_style", json!({ "max_seq_len": huge })),
+        ("original/roberta_style", json!({ "num_landmarks": 48 })),
+        ("original/roberta_style", json!({ "num_head": 0 })),
+        ("original/roberta_style", json!({ "attn_type": "linformer" })),
+        ("original/bert_style", json!({ "num_landmarks": 48 })),
+        ("original/bert_style", json!({ "num_layers": 1_000_000 })),
+        ("original/bert_style", json!({ "embedding_dim": 8 })),
+        ("original/bert_style_shared", json!({ "num_layers": 10_000 })),
+        ("safetensors", json!({ "num_labels": huge })),
+        ("safetensors", json!({ "bos_token_id": u64::MAX })),
+    ];
+    for (name, changes) in cases {
+        let source = with_config(name, &changes);
+        let output = source.path().join("out");
+        let error = import_model(source.path(), &output, &ImportOptions::default()).err();
+        assert!(error.is_some(), "{name} {changes}");
+        assert!(!output.exists(), "{name} {changes}");
+    }
+}
+
+/// `run_glue.py` leaves `num_classes` in the configuration of models that are no BERTs.
+#[test]
+fn the_weights_say_which_generation_it_is() {
+    let plain = imported(&fixture("original/roberta_style"), &ImportOptions::default()).0;
+    let source = with_config("original/roberta_style", &json!({ "num_classes": 3 }));
+    let named = imported(source.path(), &ImportOptions::default()).0;
+    assert_eq!(named.config(), plain.config());
+    let table =
+        |model: &Model| values(model.nystromformer().embeddings.position_embeddings.weight.val());
+    assert_eq!(table(&named), table(&plain));
+}
+
+#[test]
+fn settings_of_the_authors_are_read_and_others_not_written() {
+    let changes = json!({ "dropout_prob": 0.25, "inv_init_coeff_option": "exact", "inv_coeff_init_option": 1 });
+    let source = with_config("original/roberta_style", &changes);
+    let (model, _) = imported(source.path(), &ImportOptions::default());
+    assert_eq!(model.config().hidden_dropout_prob.to_bits(), 0.25f64.to_bits());
+    assert_eq!(model.config().attention_probs_dropout_prob.to_bits(), 0.25f64.to_bits());
+    assert_eq!(model.config().pinv_init, nystromformer::PinvInit::Exact);
+
+    let folder = tempfile::tempdir().unwrap();
+    for (changes, words) in [
+        (json!({ "layer_norm_eps": 1e-12 }), "layer_norm_eps"),
+        (json!({ "pinv_iterations": 9 }), "pinv_iterations = 9"),
+        (json!({ "num_landmarks": 7 }), "7 landmarks over 24 positions"),
+        (json!({ "hidden_act": "relu" }), "Relu"),
+    ] {
+        let options = ImportOptions { overrides: overrides(changes), ..Default::default() };
+        let changed = tempfile::tempdir().unwrap();
+        let model = changed.path().join("model");
+        import_model(&fixture("original/roberta_style"), &model, &options).unwrap();
+        let error = export_for_authors(&model, &folder.path().join("out")).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_named_configuration_and_a_named_tokenizer_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = with_config("safetensors", &json!({ "layer_norm_eps": 0.5 }));
+    let options = ImportOptions {
+        config: Some(source.path().join("config.json")),
+        tokenizer_dir: Some(fixture("bert")),
+        ..ImportOptions::default()
+    };
+    let output = folder.path().join("out");
+    import_model(&fixture("safetensors"), &output, &options).unwrap();
+    let model = load_model(&output, &Device::flex()).unwrap();
+    assert_eq!(model.config().layer_norm_eps.to_bits(), 0.5f64.to_bits());
+    let tokenizer = |folder: &Path| fs::read(folder.join("tokenizer.json")).unwrap();
+    assert_eq!(tokenizer(&output), tokenizer(&fixture("bert")));
 }

@@ -300,7 +300,9 @@ fn a_missing_corpus_is_a_data_error() {
 fn sizes_come_from_the_model_to_start_from() {
     let _lock = super::training_lock();
     let workshop = Workshop::new();
-    workshop.train("source", &["model.intermediate_size=40"], false).unwrap();
+    // More positions than the default model has, which a resume must not be measured by.
+    let sizes = ["model.intermediate_size=40", "model.max_position_embeddings=600"];
+    workshop.train("source", &sizes, false).unwrap();
     let source = workshop.path("source");
     let stated = Experiment::load(&source.join("config.toml"), &[]).unwrap().experiment.model;
     let text = std::fs::read_to_string(workshop.path("tiny.toml")).unwrap();
@@ -308,6 +310,9 @@ fn sizes_come_from_the_model_to_start_from() {
     let without_model = format!("{}{}", &text[..model], &text[tokenizer..]);
     std::fs::write(workshop.path("tiny.toml"), without_model).unwrap();
 
+    let missing = format!("model.init_from={}", workshop.path("nowhere").display());
+    let error = workshop.train("tuned", &[&missing], false).unwrap_err();
+    assert_eq!(error.exit_code(), 4, "{error}");
     let init_from = format!("model.init_from={}", source.display());
     workshop.train("tuned", &[&init_from], false).unwrap();
     let tuned =
