@@ -52,8 +52,9 @@ pub fn load_model(dir: &Path, device: &Device) -> Result<Model, InteropError> {
     let config = read_config(dir)?;
     let files = WeightFiles::open(dir)?;
     let architecture = architecture_of(files.tensors.keys().map(String::as_str));
-    Matched::new(files, architecture, &config)?
-        .into_model(dir, architecture, device, |device| config.init_model(architecture, device))
+    // Drawing weights that will be overwritten would take longer than reading them.
+    let build = |device: &Device| Ok(Model::build(architecture, &config, device));
+    Matched::new(files, architecture, &config)?.into_model(dir, architecture, device, build)
 }
 
 /// Reads a model of class `M` from a folder in any of the forms that [`load_model`] reads. The encoder
@@ -70,7 +71,8 @@ pub fn load<M: ModelClass>(dir: &Path, device: &Device) -> Result<M, InteropErro
         let architecture = M::ARCHITECTURE;
         return Err(InteropError::NoHead { path: matched.path, architecture });
     }
-    matched.into_model(dir, M::ARCHITECTURE, device, |device| M::init(&config, device))
+    let build = |device: &Device| Ok(M::build(&config, device));
+    matched.into_model(dir, M::ARCHITECTURE, device, build)
 }
 
 /// Reads the encoder in a folder as a model of `config`, whatever its `config.json` says.
@@ -82,7 +84,8 @@ pub(super) fn load_encoder_as(
     let architecture = Architecture::Base;
     let mut matched = Matched::new(WeightFiles::open(dir)?, architecture, config)?;
     matched.leave_out_other_heads();
-    matched.into_model(dir, architecture, device, |device| config.init(device))
+    let build = |device: &Device| Ok(Nystromformer::build(config, device));
+    matched.into_model(dir, architecture, device, build)
 }
 
 /// The class of the model in a folder, by the names of its weights.

@@ -17,6 +17,7 @@ use crate::{
     attention::padding::bias as mask_bias,
     config::{NystromformerConfig, ProblemType, Semantics},
     error::ModelError,
+    init::draw_weights,
     nystromformer::{Nystromformer, NystromformerInput},
 };
 
@@ -68,21 +69,34 @@ impl Model {
         config: &NystromformerConfig,
         device: &Device,
     ) -> Result<Self, ModelError> {
-        Ok(match architecture {
-            Architecture::Base => Self::Base(ModelClass::init(config, device)?),
-            Architecture::MaskedLm => Self::MaskedLm(ModelClass::init(config, device)?),
-            Architecture::PreTraining => Self::PreTraining(ModelClass::init(config, device)?),
+        config.validate()?;
+        let model = Self::build(architecture, config, device);
+        draw_weights(&model);
+        Ok(model)
+    }
+
+    /// As [`ModelClass::build`]: for weights that are read and not drawn.
+    #[doc(hidden)]
+    pub fn build(
+        architecture: Architecture,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        match architecture {
+            Architecture::Base => Self::Base(ModelClass::build(config, device)),
+            Architecture::MaskedLm => Self::MaskedLm(ModelClass::build(config, device)),
+            Architecture::PreTraining => Self::PreTraining(ModelClass::build(config, device)),
             Architecture::SequenceClassification => {
-                Self::SequenceClassification(ModelClass::init(config, device)?)
+                Self::SequenceClassification(ModelClass::build(config, device))
             }
-            Architecture::MultipleChoice => Self::MultipleChoice(ModelClass::init(config, device)?),
+            Architecture::MultipleChoice => Self::MultipleChoice(ModelClass::build(config, device)),
             Architecture::TokenClassification => {
-                Self::TokenClassification(ModelClass::init(config, device)?)
+                Self::TokenClassification(ModelClass::build(config, device))
             }
             Architecture::QuestionAnswering => {
-                Self::QuestionAnswering(ModelClass::init(config, device)?)
+                Self::QuestionAnswering(ModelClass::build(config, device))
             }
-        })
+        }
     }
 
     /// Answers a batch and says how far off each answer is, by the loss that transformers' class has.
