@@ -170,6 +170,39 @@ fn features_are_those_of_the_run_in_its_checkpoint_and_in_its_export() {
 
     features(&workshop, "run", "in.safetensors", &[]).succeeded();
     assert_eq!(outputs(&workshop).keys().collect::<Vec<_>>(), ["logits"]);
+
+    features(&workshop, "run", "in.safetensors", &["--attention-factors"]).succeeded();
+    let found = outputs(&workshop);
+    assert_eq!(found.len(), 1 + 2 * 4);
+    // Two rows, two heads, twelve tokens, eight landmarks.
+    assert_eq!(found["attention_factors.1.kernel_1"].0, [2, 2, 12, 8]);
+    assert_eq!(found["attention_factors.1.kernel_3"].0, [2, 2, 8, 12]);
+    for name in ["kernel_2", "pinv"] {
+        assert_eq!(found[&format!("attention_factors.0.{name}")].0, [2, 2, 8, 8]);
+    }
+}
+
+/// Tensors of other shapes than the ids, and empty ones, are the file's fault.
+#[test]
+fn inputs_that_do_not_fit_each_other_are_data_errors() {
+    let workshop = Workshop::new();
+    let run = workshop.trained("run");
+    assert!(run.is_dir());
+    for (mask_shape, ids_shape, words) in [
+        ([3, 8].as_slice(), [2, 12].as_slice(), "input_ids"),
+        (&[0, 12], &[0, 12], "at least one row"),
+    ] {
+        let count = |shape: &[usize]| shape.iter().product::<usize>();
+        write_ids(
+            &workshop.path("in.safetensors"),
+            &[
+                ("input_ids", ids_shape, &vec![5; count(ids_shape)]),
+                ("attention_mask", mask_shape, &vec![1; count(mask_shape)]),
+            ],
+        );
+        let message = features(&workshop, "run", "in.safetensors", &[]).refused(3);
+        assert!(message.contains(words), "{message}");
+    }
 }
 
 /// A folder that transformers wrote, and its own output for a batch: see `tools/reference/make_hf_checkpoint.py`.

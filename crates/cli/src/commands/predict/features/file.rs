@@ -11,13 +11,20 @@ use nystromformer_interop::load_model;
 use nystromformer_learner::LearnerError;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+/// What to write beside the model's answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extras {
+    pub(super) hidden_states: bool,
+    pub(super) attention_factors: bool,
+}
+
 /// Writes what the model makes of the token ids in `input` to `output`.
 pub(super) fn run(
     folder: &Path,
     device: &Device,
     input: &Path,
     output: &Path,
-    hidden_states: bool,
+    extras: Extras,
 ) -> anyhow::Result<()> {
     let model = load_model(folder, device)?;
     let batch = read_input(input, &model, device).map_err(|error| {
@@ -28,10 +35,26 @@ pub(super) fn run(
     for (name, values) in answers(&model, batch.input.clone(), batch.num_choices)? {
         outputs.insert(name.to_owned(), values);
     }
-    if hidden_states {
-        let states = model.nystromformer().hidden_states(batch.input)?;
+    let encoder = model.nystromformer();
+    if extras.hidden_states {
+        let states = encoder.hidden_states(batch.input.clone())?;
         for (layer, state) in states.into_iter().enumerate() {
             outputs.insert(format!("hidden_states.{layer}"), floats(state)?);
+        }
+    }
+    if extras.attention_factors {
+        if encoder.config().is_full_attention() {
+            bail!("`--attention-factors`: this model's attention is exact and has none");
+        }
+        for (layer, factors) in encoder.attention_factors(batch.input)?.into_iter().enumerate() {
+            for (name, factor) in [
+                ("kernel_1", factors.kernel_1),
+                ("kernel_2", factors.kernel_2),
+                ("pinv", factors.pinv),
+                ("kernel_3", factors.kernel_3),
+            ] {
+                outputs.insert(format!("attention_factors.{layer}.{name}"), floats(factor)?);
+            }
         }
     }
     write_outputs(&outputs, output)
@@ -75,10 +98,20 @@ fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Bat
     let bytes = fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes).context("it is not a safetensors file")?;
     let chooses = model.architecture() == Architecture::MultipleChoice;
+    let ids_shape = file.tensor("input_ids").map(|view| view.shape().to_vec()).unwrap_or_default();
     let tensor = |name: &str| -> anyhow::Result<Option<(Tensor<2, Int>, usize)>> {
         let Ok(view) = file.tensor(name) else {
             return Ok(None);
         };
+        if view.shape() != ids_shape {
+            bail!(
+                "`{name}` has shape `{:?}`, but `input_ids` has `{ids_shape:?}`: give both the same",
+                view.shape()
+            );
+        }
+        if ids_shape.contains(&0) {
+            bail!("`{name}` has shape `{ids_shape:?}`: give at least one row and one token");
+        }
         let (rows, num_choices, seq_len) = match *view.shape() {
             [batch, seq_len] if !chooses => (batch, 1, seq_len),
             [batch, choices, seq_len] if chooses => (batch * choices, choices, seq_len),

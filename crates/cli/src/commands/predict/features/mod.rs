@@ -27,6 +27,10 @@ pub(super) struct Args {
     /// Also write `hidden_states.0` (the embeddings) to `hidden_states.L` (the last layer).
     #[arg(long, requires = "input")]
     hidden_states: bool,
+    /// Also write the factors of every layer's Nyström attention: `attention_factors.0.kernel_1`
+    /// `[batch, heads, seq_len, landmarks]`, `.kernel_2` and its inverse `.pinv`, `.kernel_3`.
+    #[arg(long, requires = "input")]
+    attention_factors: bool,
     /// What to print of each text: the hidden states of all its tokens when left out.
     #[arg(long, value_enum)]
     pooling: Option<PoolingArg>,
@@ -57,7 +61,11 @@ impl From<PoolingArg> for Pooling {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (folder, device) = args.model.open()?;
     if let (Some(input), Some(output)) = (&args.input, &args.output) {
-        return file::run(&folder, &device, input, output, args.hidden_states);
+        let extras = file::Extras {
+            hidden_states: args.hidden_states,
+            attention_factors: args.attention_factors,
+        };
+        return file::run(&folder, &device, input, output, extras);
     }
     let pooling = args.pooling.map_or(Pooling::None, Pooling::from);
     args.texts.answer(&FeatureExtraction::load(&folder, &device, pooling)?)
