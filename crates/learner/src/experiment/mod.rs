@@ -218,6 +218,14 @@ mod tests {
         Experiment::load(&path, &overrides)
     }
 
+    /// As a run keeps it: a model to start from need not be there.
+    fn load_resolved(text: &str) -> Experiment {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tiny.toml");
+        std::fs::write(&path, text).unwrap();
+        Experiment::load_resolved(&path).unwrap()
+    }
+
     #[test]
     fn an_empty_file_is_the_papers_recipe() {
         let loaded = load("", &[]).unwrap();
@@ -230,13 +238,14 @@ mod tests {
 
     #[test]
     fn init_from_lives_in_the_model_section() {
-        let loaded =
-            load("[model]\ninit_from = \"runs/a\"\nhidden_size = 96", &["device=flex"]).unwrap();
-        assert_eq!(loaded.experiment.init_from, Some(PathBuf::from("runs/a")));
-        assert_eq!(loaded.experiment.model.hidden_size, 96);
-        assert!(loaded.states("model.hidden_size"));
-        let text = loaded.experiment.to_toml();
-        assert_eq!(load(&text, &[]).unwrap().experiment, loaded.experiment, "{text}");
+        let experiment =
+            load_resolved("name = \"a\"\n[model]\ninit_from = \"runs/a\"\nhidden_size = 96");
+        assert_eq!(experiment.init_from, Some(PathBuf::from("runs/a")));
+        assert_eq!(experiment.model.hidden_size, 96);
+        let text = experiment.to_toml();
+        assert_eq!(load_resolved(&text), experiment, "{text}");
+        let error = load(&text, &[]).unwrap_err();
+        assert_eq!(error.exit_code(), 4, "{error}");
     }
 
     #[test]
@@ -324,7 +333,7 @@ mod tests {
             experiment.init_from = init_from.map(PathBuf::from);
             prop_assume!(!experiment.name.contains('\\'));
             let text = experiment.to_toml();
-            prop_assert_eq!(load(&text, &[]).unwrap().experiment, experiment);
+            prop_assert_eq!(load_resolved(&text), experiment);
         }
     }
 }
