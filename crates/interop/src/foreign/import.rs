@@ -96,7 +96,10 @@ pub fn import_model(
 
     save_weights(&model, StorageType::F32, scratch.path())?;
     write_config(&config, model.architecture(), StorageType::F32, scratch.path())?;
-    if paper_code::is_needed(&config) && model.architecture() != Architecture::PreTraining {
+    // transformers has no class with the heads of pretraining, and neither has the file.
+    let has_modeling_file =
+        paper_code::is_needed(&config) && model.architecture() != Architecture::PreTraining;
+    if has_modeling_file {
         paper_code::write(scratch.path())?;
         name_modeling_classes(model.architecture(), scratch.path())?;
     }
@@ -114,7 +117,7 @@ pub fn import_model(
             config: &config,
             fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
             has_tokenizer: !tokenizer.is_empty(),
-            has_modeling_file: paper_code::is_needed(&config),
+            has_modeling_file,
             origin: Origin::Imported(family),
             notes: &differences,
         };
