@@ -17,10 +17,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<LearnerError>() {
             return error.exit_code();
         }
-        if let Some(PipelineError::Tokenizer { .. } | PipelineError::Vocabulary { .. }) =
-            cause.downcast_ref::<PipelineError>()
+        if let Some(error) = cause.downcast_ref::<PipelineError>()
+            && let Some(code) = code_of_pipeline(error, false)
         {
-            return 4; // here a tokenizer is a part of the model
+            return code;
         }
         if let Some(error) = cause.downcast_ref::<DataError>() {
             return match error.kind() {
@@ -49,6 +49,29 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     2
 }
 
+/// The exit code of a pipeline's error, unless its cause will say; `in_file` if it is about a line of the input.
+fn code_of_pipeline(error: &PipelineError, in_file: bool) -> Option<u8> {
+    match error {
+        // Its source is boxed, which hides it from the chain of causes.
+        PipelineError::At { source, .. } => {
+            let error: &PipelineError = source;
+            code_of_pipeline(error, true)
+        }
+        // Here a tokenizer is a part of the model.
+        PipelineError::Tokenizer { .. }
+        | PipelineError::Vocabulary { .. }
+        | PipelineError::TokenType { .. } => Some(4),
+        PipelineError::Device(_) => Some(6),
+        PipelineError::Request(_) => Some(3),
+        PipelineError::NoMask { .. } | PipelineError::TooLongToFill { .. } if in_file => Some(3),
+        PipelineError::Data(error) if in_file => Some(match error.kind() {
+            ErrorKind::Io => 7,
+            ErrorKind::Config | ErrorKind::Data => 3,
+        }),
+        _ => None,
+    }
+}
+
 /// What to tell the user: the error and its causes, each once. An error of ours often quotes its cause.
 pub fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
@@ -64,6 +87,8 @@ pub fn message(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use nystromformer_pipelines::Place;
+
     use super::*;
 
     #[test]
@@ -98,6 +123,15 @@ mod tests {
             tolerance: 0.005,
         };
         assert_eq!(exit_code(&anyhow::Error::from(differs).context("before training")), 8);
+        let beyond = || PipelineError::Vocabulary { id: 9, vocab_size: 5 };
+        let no_mask =
+            || PipelineError::NoMask { text: "a".to_owned(), mask_token: "[MASK]".to_owned() };
+        let place = || Place { file: std::path::Path::new("texts.jsonl").into(), line: 3 };
+        let at = |error| PipelineError::At { place: place(), source: Box::new(error) };
+        for (error, code) in [(beyond(), 4), (at(beyond()), 4), (no_mask(), 2), (at(no_mask()), 3)]
+        {
+            assert_eq!(exit_code(&anyhow::Error::from(error)), code);
+        }
         let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
         assert_eq!(exit_code(&anyhow::Error::from(pipe)), 0);
         let full = io::Error::from(io::ErrorKind::StorageFull);

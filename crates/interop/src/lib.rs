@@ -31,7 +31,7 @@
 //!
 //! | function | does |
 //! |---|---|
-//! | [`load`], [`save`] | a model of a class from a folder, and into one: bit-exact |
+//! | [`load()`], [`save()`] | a model of a class from a folder, and into one: bit-exact |
 //! | [`load_model`], [`read_architecture`] | the same of whichever class the folder holds |
 //! | [`load_weights`] | weights into a model that exists, e.g. to start training from |
 //! | [`read_config`], [`write_config`] | `config.json` alone |

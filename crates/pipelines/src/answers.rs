@@ -7,7 +7,12 @@ use std::{collections::VecDeque, num::NonZeroUsize};
 
 use rayon::prelude::*;
 
-use crate::{error::PipelineError, layout::Row, lines::Placed, pipeline::Pipeline};
+use crate::{
+    error::PipelineError, layout::Row, lines::Placed, pipeline::Pipeline, request::Request,
+};
+
+/// Most requests that are read before their tokens are counted.
+const MOST_READ_AT_ONCE: usize = 256;
 
 /// Batches of requests that are sorted together.
 const BATCHES_PER_WINDOW: usize = 32;
@@ -70,7 +75,7 @@ where
             let requests = self.read_requests();
             let pipeline = self.pipeline;
             let rows: Vec<Result<Vec<Row>, PipelineError>> =
-                requests.par_iter().map(|placed| pipeline.preprocess(&placed.request)).collect();
+                requests.par_iter().map(|placed| checked(pipeline, &placed.request)).collect();
             for (Placed { place, request }, rows) in requests.into_iter().zip(rows) {
                 match rows {
                     Ok(rows) => {
@@ -93,7 +98,8 @@ where
     /// As many requests as a batch has rows; fewer before an error or the end.
     fn read_requests(&mut self) -> Vec<Placed<P::Request>> {
         let mut requests = Vec::new();
-        while requests.len() < self.batching.batch_size.get() && !self.is_read {
+        let at_once = self.batching.batch_size.get().min(MOST_READ_AT_ONCE);
+        while requests.len() < at_once && !self.is_read {
             match self.requests.next() {
                 Some(Ok(request)) => requests.push(request),
                 Some(Err(error)) => self.fail(error),
@@ -144,6 +150,12 @@ where
             }
         }
     }
+}
+
+/// The rows of a request that has something to answer.
+fn checked<P: Pipeline>(pipeline: &P, request: &P::Request) -> Result<Vec<Row>, PipelineError> {
+    request.check().map_err(PipelineError::Request)?;
+    pipeline.preprocess(request)
 }
 
 /// The scores of each row.

@@ -38,6 +38,20 @@ pub enum PipelineError {
     /// A request cannot be read or spelt.
     #[error("{0}")]
     Data(#[from] DataError),
+    /// A request has nothing to answer.
+    #[error("{0}")]
+    Request(String),
+    /// The tokenizer's template names a token type that the model has no embedding for.
+    #[error(
+        "the tokenizer's token type `{id}` is beyond the model's type_vocab_size = {type_vocab_size}: use the \
+         tokenizer that the model was trained with"
+    )]
+    TokenType {
+        /// The token type.
+        id: u32,
+        /// Rows of the model's embedding.
+        type_vocab_size: usize,
+    },
     /// The model cannot read a request.
     #[error("{0}")]
     Model(#[from] ModelError),

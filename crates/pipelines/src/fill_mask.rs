@@ -129,6 +129,9 @@ impl Pipeline for FillMask {
         let candidate = |position: usize, (token, score): (u32, f64)| {
             let mut filled = row.encoding.input_ids.clone();
             filled[position] = token;
+            // transformers spells no padding.
+            let pad = tokenizer.special_ids().pad;
+            filled.retain(|&id| id != pad);
             Ok(Candidate {
                 score,
                 token,

@@ -36,7 +36,7 @@ pub(crate) struct RowLayout {
     /// The length of every row, if the model reads no other.
     fixed_length: Option<usize>,
     company: Company,
-    has_token_types: bool,
+    type_vocab_size: usize,
     vocab_size: usize,
     pad: u32,
     device: Device,
@@ -58,7 +58,7 @@ impl RowLayout {
             max_positions: config.max_position_embeddings,
             fixed_length,
             company,
-            has_token_types: config.type_vocab_size > 1,
+            type_vocab_size: config.type_vocab_size,
             vocab_size: config.vocab_size,
             pad,
             device: device.clone(),
@@ -78,8 +78,14 @@ impl RowLayout {
     /// A row of at least `min_length` tokens, padding included.
     pub(crate) fn row(&self, encoding: Encoding, min_length: usize) -> Result<Row, PipelineError> {
         let vocab_size = self.vocab_size;
-        if let Some(&id) = encoding.input_ids.iter().find(|&&id| id as usize >= vocab_size) {
+        let ids = encoding.input_ids.iter().chain([&self.pad]);
+        if let Some(&id) = ids.into_iter().find(|&&id| id as usize >= vocab_size) {
             return Err(PipelineError::Vocabulary { id, vocab_size });
+        }
+        let type_vocab_size = self.type_vocab_size;
+        let kinds = encoding.token_type_ids.iter().filter(|_| type_vocab_size > 1);
+        if let Some(&id) = kinds.into_iter().find(|&&id| id as usize >= type_vocab_size) {
+            return Err(PipelineError::TokenType { id, type_vocab_size });
         }
         let length =
             encoding.input_ids.len().max(min_length).max(self.fixed_length.unwrap_or_default());
@@ -119,7 +125,7 @@ impl RowLayout {
             input = input.with_attention_mask(mask);
         }
         let has_second = |row: &&Row| row.encoding.token_type_ids.iter().any(|&kind| kind != 0);
-        if self.has_token_types && rows.iter().any(has_second) {
+        if self.type_vocab_size > 1 && rows.iter().any(has_second) {
             let types = tensor(&|encoding| wide(&encoding.token_type_ids), 0);
             input = input.with_token_type_ids(types);
         }

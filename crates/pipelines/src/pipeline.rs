@@ -12,6 +12,9 @@ use crate::{
     request::Request,
 };
 
+/// Rows of one request that are computed together: a long text has many.
+const ROWS_AT_ONCE: usize = 8;
+
 /// A model that answers requests.
 pub trait Pipeline: Sync {
     /// What it is asked.
@@ -59,8 +62,9 @@ pub trait Pipeline: Sync {
     where
         Self: Sized,
     {
+        request.check().map_err(PipelineError::Request)?;
         let rows = self.preprocess(&request)?;
-        let scores = answer_rows(self, &rows, rows.len().max(1))?;
+        let scores = answer_rows(self, &rows, ROWS_AT_ONCE)?;
         self.postprocess(request, rows.into_iter().zip(scores).collect())
     }
 

@@ -57,7 +57,10 @@ pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataEr
     let tokens = settings
         .special_tokens(&tokenizer)
         .map_err(|problem| DataError::tokenizer_at(path, problem))?;
-    TextTokenizer::new(tokenizer, tokens).map_err(|problem| DataError::tokenizer_at(path, problem))
+    let mut tokenizer = TextTokenizer::new(tokenizer, tokens)
+        .map_err(|problem| DataError::tokenizer_at(path, problem))?;
+    tokenizer.cleans_up = settings.flag("clean_up_tokenization_spaces").unwrap_or(false);
+    Ok(tokenizer)
 }
 
 /// Whether a folder holds a tokenizer; see [`TextTokenizer::is_in`].

@@ -70,6 +70,8 @@ pub struct TextTokenizer {
     suffix: Vec<u32>,
     vocab_size: usize,
     json: OnceLock<String>,
+    /// Whether blanks before marks are taken out of decoded text (`clean_up_tokenization_spaces`).
+    cleans_up: bool,
 }
 
 impl TextTokenizer {
@@ -88,7 +90,8 @@ impl TextTokenizer {
         // An id table with gaps needs an embedding row for the gaps too.
         let vocab_size = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize + 1;
         let (prefix, suffix) = template::around_a_text(&inner, ids.mask, vocab_size)?;
-        Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json: OnceLock::new() })
+        let json = OnceLock::new();
+        Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json, cleans_up: false })
     }
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
@@ -163,10 +166,12 @@ impl TextTokenizer {
     ///
     /// [`DataError::Tokenizer`] if the decoder fails.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, DataError> {
-        self.inner.decode(ids, skip_special_tokens).map_err(|error| DataError::Tokenizer {
+        let text = self.inner.decode(ids, skip_special_tokens);
+        let text = text.map_err(|error| DataError::Tokenizer {
             origin: "cannot decode ids".to_owned(),
             problem: error.to_string(),
-        })
+        })?;
+        Ok(if self.cleans_up { cleaned_up(&text) } else { text })
     }
 
     /// The text of tokens as the vocabulary spells them (`id_to_token`), or as a text does.
@@ -272,6 +277,24 @@ impl TextTokenizer {
         }
         table
     }
+}
+
+/// Text without the blanks that English has not before marks and in contractions, as transformers'
+/// `clean_up_tokenization` gives it.
+fn cleaned_up(text: &str) -> String {
+    const REPLACEMENTS: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    REPLACEMENTS.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 //!
 //! | file | reads |
 //! |---|---|
-//! | [`authors`] | the authors' repository: `cp-XXXX.model` and `.cp`, of all three generations of its code |
-//! | [`authors_export`] | the other way |
-//! | [`bert`] | BERT and RoBERTa of transformers, as a start: attention is swapped, everything else is theirs |
-//! | [`positions`] | position tables: shifted to where ours begin, tiled or interpolated to other lengths |
-//! | [`import`] | folder to folder |
+//! | `authors` | the authors' repository: `cp-XXXX.model` and `.cp`, of all three generations of its code |
+//! | `authors_export` | the other way |
+//! | `bert` | BERT and RoBERTa of transformers, as a start: attention is swapped, everything else is theirs |
+//! | `positions` | position tables: shifted to where ours begin, tiled or interpolated to other lengths |
+//! | `import` | folder to folder |
 //!
-//! Each family is a [`Source`]: a configuration, new names for its weights, and how its positions are
+//! Each family is a `Source`: a configuration, new names for its weights, and how its positions are
 //! counted. What happens then is the same for all.
 
 mod authors;

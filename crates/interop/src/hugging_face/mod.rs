@@ -5,8 +5,8 @@
 //! | [`config`] | `config.json`: their keys and ours |
 //! | [`names`] | the parameters' published names and shapes |
 //! | `weights` | opening weight files: safetensors or pickle, whole or in shards |
-//! | [`load`] | matching what a file holds with what a model needs |
-//! | [`save`] | the other way |
+//! | [`mod@load`] | matching what a file holds with what a model needs |
+//! | [`mod@save`] | the other way |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`export`] | folder to folder |
 //! | `paper_code` | the modeling file that lets transformers compute the `paper` semantics |

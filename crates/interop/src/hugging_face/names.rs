@@ -34,7 +34,7 @@ pub type Inventory = Vec<(String, Vec<usize>)>;
 /// Name and stored shape of every parameter of a model, in transformers' order.
 ///
 /// What a file may hold a second time (the decoder, which is the token embedding; layers that share their
-/// weights) is here once, under the first name: see [`second_names`].
+/// weights) is here once, under the first name: see `second_names`.
 pub fn parameters(architecture: Architecture, config: &NystromformerConfig) -> Inventory {
     let mut parameters = encoder_parameters(config);
     parameters.extend(head_parameters(architecture, config));
