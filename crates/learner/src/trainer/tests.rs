@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
 use nystromformer::{Architecture, NystromformerConfig};
-use nystromformer_data::MaskedRows;
+use nystromformer_data::{MaskedRows, SentenceOrderRows};
 
 use super::learner::Learner;
 use super::run::{EndedBy, Outcome, Trainer};
@@ -60,10 +60,12 @@ struct Synthetic {
     /// Steps that the data forgets it has given: what a resume without its data cursor would do.
     forgotten_steps: usize,
     fingerprint: String,
+    /// Whether rows are pairs of segments, to be told apart from swapped ones.
+    pairs: bool,
 }
 
 impl Synthetic {
-    fn rows(examples: impl Iterator<Item = u64>) -> MaskedRows {
+    fn rows(&self, examples: impl Iterator<Item = u64>) -> MaskedRows {
         let mut rows = MaskedRows {
             input_ids: Vec::new(),
             lengths: Vec::new(),
@@ -72,6 +74,7 @@ impl Synthetic {
             seq_len: SEQ_LEN,
             sentence_order: None,
         };
+        let mut pairs = SentenceOrderRows { token_type_ids: Vec::new(), order_labels: Vec::new() };
         for example in examples {
             let hash = blake3::hash(&example.to_le_bytes());
             let bytes = hash.as_bytes();
@@ -87,14 +90,17 @@ impl Synthetic {
                 rows.input_ids[start + column] = 4;
             }
             rows.lengths.push(length);
+            pairs.token_type_ids.extend((0..SEQ_LEN).map(|column| i32::from(column > 4)));
+            pairs.order_labels.push(i32::from(bytes[29] % 2));
         }
+        rows.sentence_order = self.pairs.then_some(pairs);
         rows
     }
 }
 
 impl BatchSource for Synthetic {
     fn architecture(&self) -> Architecture {
-        Architecture::MaskedLm
+        if self.pairs { Architecture::PreTraining } else { Architecture::MaskedLm }
     }
 
     fn training_examples(&self) -> usize {
@@ -114,14 +120,11 @@ impl BatchSource for Synthetic {
         let first = (completed_steps - self.forgotten_steps) * batch_size;
         let examples: Vec<u64> =
             (first..first + batch_size).map(|example| (example % EXAMPLES) as u64).collect();
-        Ok(examples
-            .chunks(micro_batch_size)
-            .map(|c| Self::rows(c.iter().copied()).into())
-            .collect())
+        Ok(examples.chunks(micro_batch_size).map(|c| self.rows(c.iter().copied()).into()).collect())
     }
 
     fn validation_rows(&self, first: usize, count: usize) -> Result<Rows> {
-        Ok(Self::rows((first..first + count).map(|example| 1000 + example as u64)).into())
+        Ok(self.rows((first..first + count).map(|example| 1000 + example as u64)).into())
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {
@@ -409,9 +412,8 @@ fn after_too_many_such_steps_the_run_fails_and_its_checkpoint_stays() {
 }
 
 /// The first moments after one step, which are the clipped gradient times `1 − beta_1`.
-fn first_moments(experiment: &Experiment) -> Vec<f32> {
-    let data = Synthetic::default();
-    let mut learner = Learner::new(experiment, &data, &Device::flex()).unwrap();
+fn first_moments(experiment: &Experiment, data: &Synthetic) -> Vec<f32> {
+    let mut learner = Learner::new(experiment, data, &Device::flex()).unwrap();
     learner.step().unwrap();
     let bytes = learner.optimizer.to_safetensors().unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -438,17 +440,21 @@ fn accumulated_micro_batches_are_the_big_batch() {
     let mut experiment = experiment();
     experiment.model.hidden_dropout_prob = 0.0;
     experiment.model.attention_probs_dropout_prob = 0.0;
-    experiment.trainer.micro_batch_size = 5;
-    let whole = first_moments(&experiment);
-    let scale = whole.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
-    assert!(scale > 0.0);
-    for micro_batch_size in [1, 2, 3] {
-        experiment.trainer.micro_batch_size = micro_batch_size;
-        let difference = first_moments(&experiment)
-            .iter()
-            .zip(&whole)
-            .fold(0.0_f32, |worst, (found, expected)| worst.max((found - expected).abs()));
-        assert!(difference <= 1e-6 * scale, "{micro_batch_size}: {}", difference / scale);
+    // One term of the loss, and two that are means over different numbers of answers.
+    for pairs in [false, true] {
+        let data = Synthetic { pairs, ..Synthetic::default() };
+        experiment.trainer.micro_batch_size = 5;
+        let whole = first_moments(&experiment, &data);
+        let scale = whole.iter().fold(0.0_f32, |scale, value| scale.max(value.abs()));
+        assert!(scale > 0.0);
+        for micro_batch_size in [1, 2, 3] {
+            experiment.trainer.micro_batch_size = micro_batch_size;
+            let difference = first_moments(&experiment, &data)
+                .iter()
+                .zip(&whole)
+                .fold(0.0_f32, |worst, (found, expected)| worst.max((found - expected).abs()));
+            assert!(difference <= 1e-6 * scale, "{micro_batch_size}: {}", difference / scale);
+        }
     }
 }
 

@@ -325,6 +325,31 @@ mod tests {
         }
     }
 
+    /// The loss of pretraining is the sum of two means, each of cross-entropies of its own scores.
+    #[test]
+    fn pretraining_adds_the_means_of_both_heads() {
+        let config = NystromformerConfig { initializer_range: 0.3, ..tiny() };
+        let model = Model::init(Architecture::PreTraining, &config, &Device::flex()).unwrap();
+        let (positions, labels) = (ints([2, 9, 17]), ints([4, 0, 19]));
+        let order = ints([1, 0]);
+        let targets = Targets::TokensAndOrder { positions, labels, order };
+        let Losses { terms, logits } = model.losses(ids(2), targets).unwrap();
+        for ((term, logits), answers) in
+            terms.into_iter().zip(logits).zip([vec![4, 0, 19], vec![1, 0]])
+        {
+            assert_eq!(term.weight.to_bits(), 1.0f64.to_bits());
+            let [_, classes] = logits.dims();
+            let scores: Vec<f32> = logits.into_data().try_into_vec().unwrap();
+            let losses: Vec<f32> = term.losses.into_data().try_into_vec().unwrap();
+            assert_eq!(losses.len(), answers.len());
+            for ((row, loss), answer) in scores.chunks(classes).zip(losses).zip(answers) {
+                let sum: f64 = row.iter().map(|score| f64::from(*score).exp()).sum();
+                let expected = sum.ln() - f64::from(row[answer]);
+                assert!((f64::from(loss) - expected).abs() < 1e-5, "{loss} for {expected}");
+            }
+        }
+    }
+
     #[test]
     fn answers_must_be_as_many_as_rows() {
         let model = Model::init(Architecture::SequenceClassification, &tiny(), &Device::flex());
