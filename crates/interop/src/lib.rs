@@ -52,11 +52,10 @@ mod source_file;
 mod torch_file;
 
 pub use error::InteropError;
-pub use foreign::{
-    FreshConvolution, ImportOptions, PositionFill, export_for_authors, import_model,
-};
+pub use foreign::{ImportOptions, PositionFill, export_for_authors, import_model};
 pub use hugging_face::{
-    ExportOptions, Exported, LoadReport, SpecialToken, StorageType, export_model, load, load_model,
-    load_weights, read_architecture, read_config, save, write_config, write_tokenizer,
+    ExportOptions, Exported, FreshConvolution, LoadReport, SpecialToken, StorageType, export_model,
+    load, load_model, load_weights, read_architecture, read_config, save, write_config,
+    write_tokenizer,
 };
 pub use model_card::TrainingFacts;

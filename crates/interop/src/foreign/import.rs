@@ -7,8 +7,8 @@ use std::{
 
 use burn::{store::bridge, tensor::Device};
 use nystromformer::{
-    Architecture, AttentionKind, Model, ModelError, NystromformerConfig, PreTrainedModel,
-    Semantics, embeddings::POSITION_OFFSET,
+    AttentionKind, Model, ModelError, NystromformerConfig, PreTrainedModel, Semantics,
+    embeddings::POSITION_OFFSET,
 };
 use serde_json::{Map, Value};
 
@@ -18,34 +18,20 @@ use super::{
 use crate::{
     error::{InteropError, KeyMismatch, ShapeMismatch},
     hugging_face::{
-        Exported, StorageType,
-        config::{CONFIG_NAME, name_modeling_classes, read_config_file, write_config},
-        export::{
-            CARD_NAME, clear_convolution, finish, for_transformers, input_len,
-            transformers_approximates, write_card,
-        },
-        load::Matched,
-        names::{CONVOLUTION, architecture_of},
-        paper_code,
-        save::save_weights,
+        Exported, FreshConvolution, StorageType,
+        config::{CONFIG_NAME, read_config_file},
+        convolution::load_with_fresh_convolution,
+        export::for_transformers,
+        folder::{CARD_NAME, ModelFolder, finish, write_card},
+        load::load_files,
         tokenizer_files,
         weights::{WeightFiles, read_json},
     },
-    model_card::{ModelCard, Origin},
+    model_card::Origin,
     scratch::ScratchFolder,
 };
 
 const POSITIONS: &str = "nystromformer.embeddings.position_embeddings.weight";
-
-/// The filters of a convolution that the source does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FreshConvolution {
-    /// Zeros: at first the model computes what it would without.
-    #[default]
-    Zero,
-    /// Drawn from the normal distribution of fresh weights, from this seed.
-    Normal(u64),
-}
 
 /// How foreign weights become a model here.
 #[derive(Debug, Clone, Default)]
@@ -82,46 +68,31 @@ pub fn import_model(
     let scratch = ScratchFolder::beside(output)?;
     let folder = if from.is_dir() { from } else { from.parent().unwrap_or(Path::new("")) };
     let config_path = options.config.clone().unwrap_or_else(|| folder.join(CONFIG_NAME));
-    let mut files = WeightFiles::open(from)?;
+    let files = WeightFiles::open(from)?;
     let source = read_source(&config_path, &files)?;
-    let is_foreign = source.family.is_some();
     let family = source.family;
-    let (model, mut notes) = read_model(&mut files, &config_path, source, options)?;
+    let (model, mut notes) = read_model(files, &config_path, source, options)?;
     // transformers must be told of exact attention by its own rule.
-    let (config, differences) = if is_foreign {
+    let (config, differences) = if family.is_some() {
         for_transformers(model.config(), Some(model.config().segment_means_seq_len))
     } else {
         (model.config().clone(), Vec::new())
     };
 
-    save_weights(&model, StorageType::F32, scratch.path())?;
-    write_config(&config, model.architecture(), StorageType::F32, scratch.path())?;
-    // transformers has no class with the heads of pretraining, and neither has the file.
-    let has_modeling_file =
-        paper_code::is_needed(&config) && model.architecture() != Architecture::PreTraining;
-    if has_modeling_file {
-        paper_code::write(scratch.path())?;
-        name_modeling_classes(model.architecture(), scratch.path())?;
-    }
-    let tokenizer_dir = options.tokenizer_dir.as_deref().unwrap_or(folder);
     if let Some(tokenizer) = &options.tokenizer {
         tokenizer_files::write_json(tokenizer, scratch.path())?;
     }
-    let tokenizer =
-        tokenizer_files::copy(tokenizer_dir, scratch.path(), &config, input_len(&config))?;
+    let contents = ModelFolder {
+        model: &model,
+        config: &config,
+        storage: StorageType::F32,
+        tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(folder),
+    };
+    let has_tokenizer = contents.write(scratch.path())?;
     let card = folder.join(CARD_NAME);
     if let Some(family) = family {
-        let card = ModelCard {
-            name: &output.file_name().unwrap_or_default().to_string_lossy(),
-            architecture: model.architecture(),
-            config: &config,
-            fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
-            has_tokenizer: !tokenizer.is_empty(),
-            has_modeling_file,
-            origin: Origin::Imported(family),
-            notes: &differences,
-        };
-        write_card(&card.to_string(), scratch.path())?;
+        let origin = Origin::Imported(family);
+        contents.write_card(output, has_tokenizer, origin, &differences, scratch.path())?;
     } else if card.is_file() {
         let text = fs::read_to_string(&card)
             .map_err(|source| InteropError::Read { path: card, source })?;
@@ -173,46 +144,34 @@ fn read_source(path: &Path, files: &WeightFiles) -> Result<Source, InteropError>
 }
 
 fn read_model(
-    files: &mut WeightFiles,
+    mut files: WeightFiles,
     config_path: &Path,
     source: Source,
     options: &ImportOptions,
 ) -> Result<(Model, Vec<String>), InteropError> {
     let config = overridden(&source.config, config_path, &options.overrides)?;
-    let (tensors, left_out) = source.rename_all(&files.path, std::mem::take(&mut files.tensors))?;
+    let (tensors, left_out) = source.rename_all(&files.path, files.tensors)?;
     files.tensors = tensors;
-    fit_positions(files, &source, &config, options.position_fill)?;
+    fit_positions(&mut files, &source, &config, options.position_fill)?;
 
-    let architecture = architecture_of(files.tensors.keys().map(String::as_str));
-    let keeps_convolution =
-        source.has_convolution && source.config.conv_kernel_size == config.conv_kernel_size;
-    let files = std::mem::replace(files, WeightFiles::none());
-    let mut matched = Matched::new(files, architecture, &config)?;
-    if !keeps_convolution {
-        matched.keep_own(|name| name.ends_with(CONVOLUTION));
-    }
-    let device = Device::flex();
-    if let FreshConvolution::Normal(seed) = options.convolution {
-        device.seed(seed);
-    }
     let folder = config_path.parent().unwrap_or(Path::new(""));
-    let mut model = matched.into_model(folder, architecture, &device, |device| {
-        config.init_model(architecture, device)
-    })?;
     let mut notes = source.notes;
-    if !keeps_convolution && source.has_convolution && source.config.conv_kernel_size > 0 {
-        let taps = source.config.conv_kernel_size;
-        notes.push(format!("The source's convolution of {taps} taps is left out."));
-    }
-    if !keeps_convolution && config.conv_kernel_size > 0 {
-        notes.push(match options.convolution {
-            FreshConvolution::Zero => {
-                clear_convolution(&mut model);
-                "The convolution is new and starts at zero.".to_owned()
-            }
-            FreshConvolution::Normal(_) => "The convolution is new and drawn at random.".to_owned(),
-        });
-    }
+    let taps = source.config.conv_kernel_size;
+    let model = if source.has_convolution && taps == config.conv_kernel_size {
+        load_files(files, &config, folder, &Device::flex())?
+    } else {
+        if source.has_convolution && taps > 0 {
+            notes.push(format!("The source's convolution of {taps} taps is left out."));
+        }
+        if config.conv_kernel_size > 0 {
+            let start = match options.convolution {
+                FreshConvolution::Zero => "starts at zero",
+                FreshConvolution::Normal(_) => "drawn at random",
+            };
+            notes.push(format!("The convolution is new and {start}."));
+        }
+        load_with_fresh_convolution(files, &config, folder, options.convolution)?
+    };
     if !left_out.is_empty() {
         let names: Vec<String> = left_out.iter().map(|name| format!("`{name}`")).collect();
         notes.push(format!("Left out, since nothing here computes with it: {}.", names.join(", ")));

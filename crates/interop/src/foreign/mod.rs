@@ -19,7 +19,7 @@ mod positions;
 mod source;
 
 pub use authors_export::export_for_authors;
-pub use import::{FreshConvolution, ImportOptions, import_model};
+pub use import::{ImportOptions, import_model};
 pub use positions::PositionFill;
 
 use source::{PositionOffset, Renamed, Shapes, Source};

@@ -250,7 +250,7 @@ pub fn write_config(
 ///
 /// # Errors
 /// If the file cannot be read or written.
-pub(crate) fn name_modeling_classes(
+pub(super) fn name_modeling_classes(
     architecture: Architecture,
     dir: &Path,
 ) -> Result<(), InteropError> {

@@ -13,19 +13,19 @@ const LONGEST: usize = 1024;
 
 /// Largest differences of the last hidden states at valid tokens, over the largest of their values.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Difference {
+pub(super) struct Difference {
     /// Tokens of the input.
-    pub(crate) seq_len: usize,
+    pub(super) seq_len: usize,
     /// Of rows without padding.
-    pub(crate) unpadded: f64,
+    pub(super) unpadded: f64,
     /// Of rows whose second half is padding.
-    pub(crate) padded: f64,
+    pub(super) padded: f64,
 }
 
 /// Loads the folder with our semantics and with transformers', and runs both on the same seeded tokens.
 ///
 /// `dir` holds the weights of an exported `paper` model of this configuration.
-pub(crate) fn measure(
+pub(super) fn measure(
     dir: &Path,
     config: &NystromformerConfig,
 ) -> Result<Difference, InteropError> {

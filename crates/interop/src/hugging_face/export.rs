@@ -4,15 +4,11 @@
 //! the same: the weights are the same, and `segment_means_seq_len` is set to the one input length that
 //! transformers will accept. What then differs is returned as notes and written to the model card.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use burn::{
-    module::Param,
     store::{ModuleSnapshot, bridge},
-    tensor::{Device, Tensor},
+    tensor::Device,
 };
 use nystromformer::{
     AttentionKind, Model, NystromformerConfig, NystromformerForMaskedLm, PinvInit, PreTrainedModel,
@@ -20,23 +16,19 @@ use nystromformer::{
 };
 
 use super::{
-    config::{name_modeling_classes, read_config, write_config},
+    config::read_config,
+    convolution::{FreshConvolution, load_with_fresh_convolution},
     difference::{self, Difference},
-    load::{Matched, load_model},
-    names::{CONVOLUTION, architecture_of},
-    paper_code,
-    save::{StorageType, save_weights},
-    tokenizer_files,
+    folder::{ModelFolder, finish},
+    load::load_model,
+    save::StorageType,
     weights::WeightFiles,
 };
 use crate::{
     error::InteropError,
-    model_card::{ModelCard, Origin, TrainingFacts},
+    model_card::{Origin, TrainingFacts},
     scratch::ScratchFolder,
 };
-
-/// Name of the model card in a model folder.
-pub(crate) const CARD_NAME: &str = "README.md";
 
 /// Iterations of the pseudo-inverse in transformers, which has no key for it.
 pub(crate) const HF_PINV_ITERATIONS: usize = 6;
@@ -88,39 +80,23 @@ pub fn export_model(
     if options.storage == StorageType::F16 {
         require_range_of_f16(&model)?;
     }
-    save_weights(&model, options.storage, scratch.path())?;
-    write_config(&config, model.architecture(), options.storage, scratch.path())?;
-    if paper_code::is_needed(&config) {
-        paper_code::write(scratch.path())?;
-        name_modeling_classes(model.architecture(), scratch.path())?;
+    let folder = ModelFolder {
+        model: &model,
+        config: &config,
+        storage: options.storage,
+        tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(source),
+    };
+    let has_tokenizer = folder.write(scratch.path())?;
+    if folder.has_modeling_file() {
         notes.push(modeling_note(&difference::measure(scratch.path(), &config)?));
     }
-    let tokenizer_dir = options.tokenizer_dir.as_deref().unwrap_or(source);
-    let input_len = input_len(&config);
-    let tokenizer = tokenizer_files::copy(tokenizer_dir, scratch.path(), &config, input_len)?;
-    let card = ModelCard {
-        name: &output.file_name().unwrap_or_default().to_string_lossy(),
-        architecture: model.architecture(),
-        config: &config,
-        fixed_len: transformers_approximates(&config).then_some(config.segment_means_seq_len),
-        has_tokenizer: !tokenizer.is_empty(),
-        has_modeling_file: paper_code::is_needed(&config),
-        origin: options.training.as_ref().map_or(Origin::Unknown, Origin::Trained),
-        notes: &notes,
-    };
-    write_card(&card.to_string(), scratch.path())?;
-
+    let origin = options.training.as_ref().map_or(Origin::Unknown, Origin::Trained);
+    folder.write_card(output, has_tokenizer, origin, &notes, scratch.path())?;
     finish(scratch, notes)
 }
 
-/// Writes the model card into a folder.
-pub(crate) fn write_card(text: &str, dir: &Path) -> Result<(), InteropError> {
-    let path = dir.join(CARD_NAME);
-    fs::write(&path, text).map_err(|source| InteropError::Write { path, source })
-}
-
 /// What the modeling file is for, with the size of the difference without it.
-pub(crate) fn modeling_note(difference: &Difference) -> String {
+fn modeling_note(difference: &Difference) -> String {
     let Difference { seq_len, unpadded, padded } = difference;
     format!(
         "With `trust_remote_code=True`, transformers computes with the modeling file in this folder what the \
@@ -152,33 +128,16 @@ fn require_range_of_f16(model: &Model) -> Result<(), InteropError> {
 /// The model in a folder, and a note if it has no convolution: transformers 5 refuses `conv_kernel_size = null`, so
 /// it gets one that adds nothing.
 fn with_convolution(source: &Path) -> Result<(Model, Option<String>), InteropError> {
-    let device = Device::flex();
     let config = read_config(source)?;
     if config.conv_kernel_size > 0 {
-        return Ok((load_model(source, &device)?, None));
+        return Ok((load_model(source, &Device::flex())?, None));
     }
     let config = NystromformerConfig { conv_kernel_size: 1, ..config };
     let files = WeightFiles::open(source)?;
-    let architecture = architecture_of(files.tensors.keys().map(String::as_str));
-    let mut matched = Matched::new(files, architecture, &config)?;
-    matched.keep_own(|name| name.ends_with(CONVOLUTION));
-    let mut model = matched.into_model(source, architecture, &device, |device| {
-        config.init_model(architecture, device)
-    })?;
-    clear_convolution(&mut model);
+    let model = load_with_fresh_convolution(files, &config, source, FreshConvolution::Zero)?;
     let note = "The model has no convolution. Newer releases of transformers cannot be told so: the export has one of \
                 a single tap whose weight is zero, which adds nothing.";
     Ok((model, Some(note.to_owned())))
-}
-
-/// Sets every convolution to zero.
-pub(crate) fn clear_convolution(model: &mut Model) {
-    for layer in &mut model.nystromformer_mut().encoder.layer {
-        if let Some(conv) = &mut layer.attention.self_attention.conv {
-            let (shape, device) = (conv.weight.dims(), conv.weight.val().device());
-            conv.weight = Param::from_tensor(Tensor::zeros(shape, &device));
-        }
-    }
 }
 
 /// The part of a pretraining model that transformers has a class for, and a note if that is not all.
@@ -193,18 +152,6 @@ fn without_sentence_order(model: Model) -> (Model, Option<String>) {
         }
         other => (other, None),
     }
-}
-
-/// Lists the files and gives the folder its name.
-pub(crate) fn finish(scratch: ScratchFolder, notes: Vec<String>) -> Result<Exported, InteropError> {
-    let read = |source| InteropError::Read { path: scratch.path().to_owned(), source };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(scratch.path()).map_err(read)? {
-        files.push(entry.map_err(read)?.file_name().to_string_lossy().into_owned());
-    }
-    files.sort();
-    scratch.publish()?;
-    Ok(Exported { files, notes })
 }
 
 /// Whether transformers will compute Nyström attention for this `config.json`.

@@ -49,12 +49,20 @@ pub struct LoadReport {
 /// If a file is absent or damaged, or if weights are missing, unexpected, of another shape, not finite, or
 /// (the decoder, shared layers) not equal to what they are shared with.
 pub fn load_model(dir: &Path, device: &Device) -> Result<Model, InteropError> {
-    let config = read_config(dir)?;
-    let files = WeightFiles::open(dir)?;
+    load_files(WeightFiles::open(dir)?, &read_config(dir)?, dir, device)
+}
+
+/// A model of `config` with the weights of `files`. `dir` is the folder of `config`.
+pub(crate) fn load_files(
+    files: WeightFiles,
+    config: &NystromformerConfig,
+    dir: &Path,
+    device: &Device,
+) -> Result<Model, InteropError> {
     let architecture = architecture_of(files.tensors.keys().map(String::as_str));
     // Drawing weights that will be overwritten would take longer than reading them.
-    let build = |device: &Device| Ok(Model::build(architecture, &config, device));
-    Matched::new(files, architecture, &config)?.into_model(dir, architecture, device, build)
+    let build = |device: &Device| Ok(Model::build(architecture, config, device));
+    Matched::new(files, architecture, config)?.into_model(dir, architecture, device, build)
 }
 
 /// Reads a model of class `M` from a folder in any of the forms that [`load_model`] reads. The encoder

@@ -9,20 +9,25 @@
 //! | [`mod@save`] | the other way |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`export`] | folder to folder |
+//! | `folder` | what every folder for transformers holds |
+//! | `convolution` | models whose convolution is not the file's |
 //! | `paper_code` | the modeling file that lets transformers compute the `paper` semantics |
 //! | `difference` | how far transformers lies from this library without it |
 
 pub mod config;
-pub(crate) mod difference;
+pub(crate) mod convolution;
+mod difference;
 pub mod export;
+pub(crate) mod folder;
 pub mod load;
 pub mod names;
-pub(crate) mod paper_code;
+mod paper_code;
 pub mod save;
 pub mod tokenizer_files;
 pub(crate) mod weights;
 
 pub use config::{read_config, write_config};
+pub use convolution::FreshConvolution;
 pub use export::{ExportOptions, Exported, export_model};
 pub use load::{LoadReport, load, load_model, load_weights, read_architecture};
 pub use save::{StorageType, save};

@@ -12,18 +12,18 @@ const MODULE: &str = "modeling_nystromformer_paper";
 const SOURCE: &str = include_str!("modeling_nystromformer_paper.py");
 
 /// Whether transformers' own class computes something else, so that the file is of use.
-pub(crate) fn is_needed(config: &NystromformerConfig) -> bool {
+pub(super) fn is_needed(config: &NystromformerConfig) -> bool {
     config.semantics == Semantics::Paper
 }
 
 /// Writes the file into a folder.
-pub(crate) fn write(dir: &Path) -> Result<(), InteropError> {
+pub(super) fn write(dir: &Path) -> Result<(), InteropError> {
     let path = dir.join(format!("{MODULE}.py"));
     fs::write(&path, SOURCE).map_err(|source| InteropError::Write { path, source })
 }
 
 /// The value of `auto_map` in `config.json`: which class of the file each of transformers' loaders takes.
-pub(crate) fn auto_map(architecture: Architecture) -> Value {
+pub(super) fn auto_map(architecture: Architecture) -> Value {
     let base = Architecture::Base;
     let mut map = json!({ base.auto_class(): format!("{MODULE}.{}", base.name()) });
     map[architecture.auto_class()] = json!(format!("{MODULE}.{}", architecture.name()));
@@ -31,7 +31,7 @@ pub(crate) fn auto_map(architecture: Architecture) -> Value {
 }
 
 /// Whether an `auto_map` names nothing but classes of this file, whose computation is ours.
-pub(crate) fn is_ours(auto_map: &Value) -> bool {
+pub(super) fn is_ours(auto_map: &Value) -> bool {
     auto_map.as_object().is_some_and(|map| {
         map.values().all(|class| {
             // transformers puts the repository before it when it saves what it loaded from the Hub.

@@ -47,11 +47,6 @@ pub(crate) struct WeightFiles {
 }
 
 impl WeightFiles {
-    /// No tensors.
-    pub(crate) fn none() -> Self {
-        Self { path: PathBuf::new(), tensors: BTreeMap::new(), bytes: 0 }
-    }
-
     /// Opens the weights in folder `path`, or the weight file or index `path`.
     pub(crate) fn open(path: &Path) -> Result<Self, InteropError> {
         let path = find(path)?;

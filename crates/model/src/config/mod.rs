@@ -211,34 +211,23 @@ impl NystromformerConfig {
                 problems.push(ModelError::Config { key, value, reason });
             }
         };
-        for (key, value) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
-            ("num_landmarks", self.num_landmarks),
-            ("pinv_iterations", self.pinv_iterations),
+        for (key, value, least) in [
+            ("vocab_size", self.vocab_size, 1),
+            ("hidden_size", self.hidden_size, 1),
+            ("num_hidden_layers", self.num_hidden_layers, 1),
+            ("num_attention_heads", self.num_attention_heads, 1),
+            ("intermediate_size", self.intermediate_size, 1),
+            ("max_position_embeddings", self.max_position_embeddings, 1),
+            ("type_vocab_size", self.type_vocab_size, 1),
+            ("num_landmarks", self.num_landmarks, 1),
+            ("pinv_iterations", self.pinv_iterations, 1),
+            ("segment_means_seq_len", self.segment_means_seq_len, 0),
+            ("conv_kernel_size", self.conv_kernel_size, 0),
+            ("chunk_size_feed_forward", self.chunk_size_feed_forward, 0),
+            ("bos_token_id", self.bos_token_id, 0),
+            ("eos_token_id", self.eos_token_id, 0),
         ] {
-            check(value > 0, key, &value, "must be at least 1");
-        }
-        for (key, value) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("intermediate_size", self.intermediate_size),
-            ("max_position_embeddings", self.max_position_embeddings),
-            ("type_vocab_size", self.type_vocab_size),
-            ("num_landmarks", self.num_landmarks),
-            ("segment_means_seq_len", self.segment_means_seq_len),
-            ("pinv_iterations", self.pinv_iterations),
-            ("conv_kernel_size", self.conv_kernel_size),
-            ("chunk_size_feed_forward", self.chunk_size_feed_forward),
-            ("bos_token_id", self.bos_token_id),
-            ("eos_token_id", self.eos_token_id),
-        ] {
+            check(value >= least, key, &value, &format!("must be at least {least}"));
             check(value <= LARGEST, key, &value, &format!("must be at most {LARGEST}"));
         }
         // A size of 0 is told above; what would have to fit it is not another mistake.

@@ -1,0 +1,63 @@
+//! Models whose convolution is not the file's.
+
+use std::path::Path;
+
+use burn::{
+    module::Param,
+    tensor::{Device, Tensor},
+};
+use nystromformer::{Model, NystromformerConfig, PreTrainedModel};
+
+use super::{
+    load::Matched,
+    names::{CONVOLUTION, architecture_of},
+    weights::WeightFiles,
+};
+use crate::error::InteropError;
+
+/// The filters of a convolution that the source does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FreshConvolution {
+    /// Zeros: at first the model computes what it would without.
+    #[default]
+    Zero,
+    /// Drawn from the normal distribution of fresh weights, from this seed.
+    Normal(u64),
+}
+
+/// A model of `config` on the CPU with the weights of `files`, but for the convolution, which is `convolution` whatever
+/// the files hold. `dir` is the folder of `config`.
+pub(crate) fn load_with_fresh_convolution(
+    files: WeightFiles,
+    config: &NystromformerConfig,
+    dir: &Path,
+    convolution: FreshConvolution,
+) -> Result<Model, InteropError> {
+    let architecture = architecture_of(files.tensors.keys().map(String::as_str));
+    let mut matched = Matched::new(files, architecture, config)?;
+    matched.keep_own(|name| name.ends_with(CONVOLUTION));
+    let device = Device::flex();
+    match convolution {
+        FreshConvolution::Zero => {
+            let build = |device: &Device| Ok(Model::build(architecture, config, device));
+            let mut model = matched.into_model(dir, architecture, &device, build)?;
+            clear(&mut model);
+            Ok(model)
+        }
+        FreshConvolution::Normal(seed) => {
+            device.seed(seed);
+            let init = |device: &Device| config.init_model(architecture, device);
+            matched.into_model(dir, architecture, &device, init)
+        }
+    }
+}
+
+/// Sets every convolution to zero.
+fn clear(model: &mut Model) {
+    for layer in &mut model.nystromformer_mut().encoder.layer {
+        if let Some(conv) = &mut layer.attention.self_attention.conv {
+            let (shape, device) = (conv.weight.dims(), conv.weight.val().device());
+            conv.weight = Param::from_tensor(Tensor::zeros(shape, &device));
+        }
+    }
+}
