@@ -1,7 +1,5 @@
 //! Batches for masked-language modelling.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
-
 use crate::config::DataConfig;
 use crate::error::DataError;
 use crate::examples::Examples;
@@ -12,35 +10,7 @@ use crate::random::{Purpose, generator};
 use crate::split::Split;
 use crate::tokenizer::TextTokenizer;
 
-/// A batch on a device.
-#[derive(Debug, Clone)]
-pub struct MaskedLmBatch {
-    /// Masked token ids, padded: `[batch, seq_len]`.
-    pub input_ids: Tensor<2, Int>,
-    /// 1 for tokens, 0 for padding: `[batch, seq_len]`. `None` if every row is full.
-    pub attention_mask: Option<Tensor<2, Int>>,
-    /// Where the tokens to predict stand: `row * seq_len + column`, ascending; `[num_masked]`.
-    pub masked_positions: Tensor<1, Int>,
-    /// What they were: `[num_masked]`.
-    pub masked_labels: Tensor<1, Int>,
-    /// Tokens that are not padding.
-    pub num_tokens: usize,
-    /// Tokens to predict. May be 0; the two `masked_` tensors are then empty.
-    pub num_masked: usize,
-    /// What the objective `mlm_sop` has besides.
-    pub sentence_order: Option<SentenceOrderBatch>,
-}
-
-/// The second task of the objective `mlm_sop`, on a device.
-#[derive(Debug, Clone)]
-pub struct SentenceOrderBatch {
-    /// 0 up to the first `[SEP]`, 1 from there to the second, 0 for padding: `[batch, seq_len]`.
-    pub token_type_ids: Tensor<2, Int>,
-    /// 0 for passages in order, 1 for swapped ones: `[batch]`.
-    pub order_labels: Tensor<1, Int>,
-}
-
-/// A batch in main memory, as [`MaskedLmBatcher::rows`] makes it; can be built on another thread.
+/// A batch in main memory, as [`MaskedLmBatcher::rows`] makes it; can be built on any thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaskedRows {
     /// Masked token ids, row after row, padded to `seq_len`.
@@ -66,40 +36,6 @@ pub struct SentenceOrderRows {
     pub order_labels: Vec<i32>,
 }
 
-impl MaskedRows {
-    /// Moves the batch to `device`.
-    pub fn into_batch(self, device: &Device) -> MaskedLmBatch {
-        let shape = [self.lengths.len(), self.seq_len];
-        let num_tokens = self.lengths.iter().sum();
-        let num_masked = self.masked_positions.len();
-        let matrix = |values: Vec<i32>| Tensor::from_data(TensorData::new(values, shape), device);
-        let vector = |values: Vec<i32>| {
-            let length = values.len();
-            Tensor::from_data(TensorData::new(values, [length]), device)
-        };
-        let full = self.lengths.iter().all(|length| *length == self.seq_len);
-        let attention_mask = (!full).then(|| {
-            let rows = self.lengths.iter();
-            let mask = rows
-                .flat_map(|length| (0..self.seq_len).map(move |column| i32::from(column < *length)))
-                .collect();
-            matrix(mask)
-        });
-        MaskedLmBatch {
-            input_ids: matrix(self.input_ids),
-            attention_mask,
-            masked_positions: vector(self.masked_positions),
-            masked_labels: vector(self.masked_labels),
-            num_tokens,
-            num_masked,
-            sentence_order: self.sentence_order.map(|rows| SentenceOrderBatch {
-                token_type_ids: matrix(rows.token_type_ids),
-                order_labels: vector(rows.order_labels),
-            }),
-        }
-    }
-}
-
 /// Turns blocks, or passages, into masked batches.
 ///
 /// A row is a pure function of `(seed, split, epoch, example)`: whatever batch, thread or run asks
@@ -118,23 +54,8 @@ impl MaskedLmBatcher {
         Self { masking: Masking::new(tokenizer, config), pad: tokenizer.special_ids().pad, seed }
     }
 
-    /// The batch of `visits`, which may belong to different epochs, as
+    /// The rows of `visits`, which may belong to different epochs, as
     /// [`ExampleOrder::batch`](crate::ExampleOrder::batch) gives them.
-    ///
-    /// # Errors
-    ///
-    /// As [`rows`](Self::rows).
-    pub fn visits(
-        &self,
-        dataset: &Examples,
-        split: Split,
-        visits: &[Visit],
-        device: &Device,
-    ) -> Result<MaskedLmBatch, DataError> {
-        Ok(self.rows(dataset, split, visits)?.into_batch(device))
-    }
-
-    /// The rows of `visits` in main memory.
     ///
     /// # Errors
     ///

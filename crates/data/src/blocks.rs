@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::data::dataset::{Dataset, DatasetError};
+use burn_dataset::{Dataset, DatasetError};
 
 use crate::cache::TokenStore;
 use crate::split::Split;

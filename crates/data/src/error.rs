@@ -34,6 +34,14 @@ pub enum DataError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A labelled data set as a whole cannot be used.
+    #[error("data set `{}`: {problem}", path.display())]
+    Dataset {
+        /// The file or folder that was looked for or read.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A tokenizer cannot be loaded, trained, applied or saved.
     #[error("tokenizer {origin}: {problem}")]
     Tokenizer {
@@ -85,7 +93,8 @@ impl DataError {
         }
     }
 
-    pub(crate) fn config(
+    /// A value of the configuration that cannot be used.
+    pub fn config(
         key: &'static str,
         value: impl std::fmt::Display,
         problem: impl Into<String>,
@@ -93,11 +102,17 @@ impl DataError {
         Self::Config { key, value: value.to_string(), problem: problem.into() }
     }
 
+    /// A labelled data set that cannot be used as a whole.
+    pub fn dataset(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Dataset { path: path.to_owned(), problem: problem.into() }
+    }
+
     pub(crate) fn corpus(path: &Path, problem: impl Into<String>) -> Self {
         Self::Corpus { path: path.to_owned(), problem: problem.into() }
     }
 
-    pub(crate) fn line(file: &Path, line: u64, problem: impl Into<String>) -> Self {
+    /// A line (text, JSONL) or row (Parquet) of a file, counted from 1, that cannot be used.
+    pub fn line(file: &Path, line: u64, problem: impl Into<String>) -> Self {
         Self::Line { file: file.to_owned(), line, problem: problem.into() }
     }
 
@@ -111,7 +126,7 @@ impl DataError {
     }
 
     /// For `map_err`: wraps an [`io::Error`] with what was tried on which path.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }

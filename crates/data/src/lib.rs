@@ -6,7 +6,6 @@
 //! and in any run, for all randomness is a function of the seed and the example.
 //!
 //! ```
-//! use burn::tensor::Device;
 //! use nystromformer_data::{
 //!     DataConfig, ExampleOrder, MaskedLmBatcher, Split, TokenizerConfig, prepare,
 //! };
@@ -21,9 +20,9 @@
 //! let order = ExampleOrder::new(prepared.train.len(), seed, data.shuffle);
 //! let batcher = MaskedLmBatcher::new(&prepared.tokenizer, &data, seed);
 //! let visits = order.batch(0, 8);
-//! let batch = batcher.visits(&prepared.train, Split::Train, &visits, &Device::flex())?;
-//! assert_eq!(batch.input_ids.dims(), [8, 64]);
-//! assert_eq!(batch.masked_labels.dims(), [batch.num_masked]);
+//! let batch = batcher.rows(&prepared.train, Split::Train, &visits)?;
+//! assert_eq!(batch.input_ids.len(), 8 * 64);
+//! assert_eq!(batch.masked_positions.len(), batch.masked_labels.len());
 //! # Ok(())
 //! # }
 //! ```
@@ -33,6 +32,7 @@
 //! | `config` | the `[data]` and `[tokenizer]` tables |
 //! | `prepare` | from a config to datasets |
 //! | `corpus` | files of text as a stream of chunks |
+//! | `lines` | lines of UTF-8, in pieces of bounded length |
 //! | [`sample`] | the built-in corpus and its questions |
 //! | `tokenizer` | loading, training, encoding, saving |
 //! | `cache` | the corpus as memory-mapped tokens |
@@ -43,9 +43,9 @@
 //! | `passages` | those of `mlm_sop`: documents cut into passages |
 //! | `sentence_order` | the rules of passages and of their pairs |
 //! | `order` | which examples a step visits |
-//! | `masking`, `batch` | examples masked and moved to a device |
+//! | `masking`, `batch` | examples masked, as rows of a batch |
 //! | `baseline` | what a model must beat |
-//! | `random` | random numbers as a pure function of their purpose |
+//! | [`random`] | random numbers as a pure function of their purpose |
 
 mod baseline;
 mod batch;
@@ -56,27 +56,27 @@ mod corpus;
 pub mod durable;
 mod error;
 mod examples;
+mod lines;
 mod masking;
 mod order;
 mod passages;
 mod prepare;
 mod progress;
-mod random;
+pub mod random;
 pub mod sample;
 mod sentence_order;
 mod split;
 mod tokenizer;
 
 pub use baseline::{UnigramBaseline, unigram_baseline};
-pub use batch::{
-    MaskedLmBatch, MaskedLmBatcher, MaskedRows, SentenceOrderBatch, SentenceOrderRows,
-};
+pub use batch::{MaskedLmBatcher, MaskedRows, SentenceOrderRows};
 pub use blocks::{Block, BlockDataset};
 pub use config::{
     DataConfig, DocumentUnit, Objective, SAMPLE_CORPUS, SegmentUnit, TokenizerConfig, TokenizerKind,
 };
 pub use error::{DataError, ErrorKind};
 pub use examples::Examples;
+pub use lines::{LineReader, Piece};
 pub use order::{ExampleOrder, Visit};
 pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};

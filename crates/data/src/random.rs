@@ -4,7 +4,7 @@
 //! shared or carried on, so a batch does not depend on the number of threads, on the order of calls
 //! or on whether the run was resumed. ChaCha8's output is fixed by its specification; the standard
 //! generator of `rand` may change between releases, and so may `rand`'s sampling, which is why the
-//! two functions below spell theirs out.
+//! three functions below spell theirs out.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -55,14 +55,25 @@ pub(crate) fn generator(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> 
     ChaCha8Rng::from_seed(*key.finalize().as_bytes())
 }
 
+/// The generator of a stream that another crate has a use for, by the name of that use: independent of this crate's own
+/// streams and of those of other names.
+pub fn stream(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
+    let mut key = blake3::Hasher::new_derive_key("nystromformer-data 2026 named streams");
+    for number in [seed, index] {
+        key.update(&number.to_le_bytes());
+    }
+    key.update(purpose.as_bytes());
+    ChaCha8Rng::from_seed(*key.finalize().as_bytes())
+}
+
 /// A uniform number in `[0, 1)` with 53 random bits.
-pub(crate) fn unit(random: &mut impl Rng) -> f64 {
+pub fn unit(random: &mut impl Rng) -> f64 {
     (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// A uniform number in `0..bound`, without bias (Lemire 2019, "Fast Random Integer Generation in an
 /// Interval").
-pub(crate) fn below(random: &mut impl Rng, bound: u32) -> u32 {
+pub fn below(random: &mut impl Rng, bound: u32) -> u32 {
     assert!(bound > 0, "there is no number below zero");
     let threshold = bound.wrapping_neg() % bound;
     loop {
@@ -74,7 +85,7 @@ pub(crate) fn below(random: &mut impl Rng, bound: u32) -> u32 {
 }
 
 /// Shuffles `items` (Fisher–Yates).
-pub(crate) fn shuffle<T>(items: &mut [T], random: &mut impl Rng) {
+pub fn shuffle<T>(items: &mut [T], random: &mut impl Rng) {
     assert!(u32::try_from(items.len()).is_ok(), "more items than 32 bits count");
     for last in (1..items.len()).rev() {
         items.swap(last, below(random, last as u32 + 1) as usize);

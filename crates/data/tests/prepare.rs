@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use burn::data::dataset::Dataset;
-use burn::tensor::Device;
+use burn_dataset::Dataset;
 use nystromformer_data::{
     Block, DataConfig, DataError, DocumentUnit, ErrorKind, Examples, MaskedLmBatcher, MaskedLmData,
     Split, TokenizerConfig, Visit, prepare, prepare_aside, sample, unigram_baseline,
@@ -50,26 +49,23 @@ fn the_sample_corpus_becomes_batches() {
         DataConfig { seq_len: 64, cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
-    let device = Device::flex();
     let batch_of = |indices: &[usize]| {
         let visits: Vec<Visit> = indices.iter().map(|&index| Visit { epoch: 0, index }).collect();
-        batcher.visits(&data.train, Split::Train, &visits, &device).unwrap()
+        batcher.rows(&data.train, Split::Train, &visits).unwrap()
     };
     let batch = batch_of(&[0, 1, 2]);
-    assert_eq!(batch.input_ids.dims(), [3, 64]);
-    assert!(batch.attention_mask.is_none(), "rows of a stream are full");
-    assert_eq!(batch.num_tokens, 192);
-    assert_eq!(batch.masked_positions.dims(), [batch.num_masked]);
+    assert_eq!((batch.input_ids.len(), batch.seq_len), (3 * 64, 64));
+    assert_eq!(batch.lengths, [64; 3], "rows of a stream are full");
+    assert_eq!(batch.masked_positions.len(), batch.masked_labels.len());
 
     let last = data.train.len() - 1;
-    let partial = batch_of(&[0, last]);
     let length = data.train.tokens(last).len();
     assert!(length < 64);
-    assert_eq!(partial.num_tokens, 64 + length);
-    let mask = partial.attention_mask.unwrap();
-    assert_eq!(mask.sum().into_data().iter::<i64>().next(), Some(64 + length as i64));
+    let partial = batch_of(&[0, last]);
+    assert_eq!(partial.lengths, [64, length]);
+    assert_eq!(partial.input_ids.len(), 2 * 64);
 
-    assert_eq!(batch_of(&[]).num_masked, 0);
+    assert!(batch_of(&[]).masked_positions.is_empty());
 }
 
 #[test]

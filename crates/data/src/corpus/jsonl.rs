@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Source;
 use super::chunk::ChunkQueue;
-use super::lines::LineReader;
 use crate::error::DataError;
+use crate::lines::LineReader;
 
 /// Reads a `.jsonl` file.
 pub(super) struct JsonLinesSource {

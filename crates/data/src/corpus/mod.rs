@@ -14,7 +14,6 @@
 mod batch;
 mod chunk;
 mod jsonl;
-mod lines;
 mod parquet;
 mod segments;
 mod text;

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::Source;
 use super::chunk::ChunkQueue;
-use super::lines::LineReader;
 use crate::config::DocumentUnit;
 use crate::error::DataError;
+use crate::lines::LineReader;
 
 /// Longest part of a line that is read at once.
 const PIECE_BYTES: usize = 64 << 10;

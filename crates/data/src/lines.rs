@@ -8,17 +8,18 @@ use crate::error::DataError;
 
 /// A line or, if the line is longer than the limit, the next part of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub struct Piece {
     /// The text without its line end.
-    pub(super) text: String,
+    pub text: String,
     /// Number of the line, from 1.
-    pub(super) line: u64,
+    pub line: u64,
     /// Whether the line ends here.
-    pub(super) ends_line: bool,
+    pub ends_line: bool,
 }
 
 /// Reads the pieces of a file; drops a byte order mark and the `\r` of `\r\n`.
-pub(super) struct LineReader {
+#[derive(Debug)]
+pub struct LineReader {
     path: PathBuf,
     reader: BufReader<File>,
     line: u64,
@@ -29,7 +30,12 @@ pub(super) struct LineReader {
 }
 
 impl LineReader {
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`].
+    pub fn open(path: &Path) -> Result<Self, DataError> {
         let file = File::open(path).map_err(DataError::io("open", path))?;
         Ok(Self {
             path: path.to_owned(),
@@ -42,7 +48,11 @@ impl LineReader {
     }
 
     /// The next piece of at most about `limit` bytes, or `None` at the end of the file.
-    pub(super) fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>, DataError> {
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Line`] where the text is not UTF-8, [`DataError::Io`].
+    pub fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>, DataError> {
         let mut bytes = std::mem::take(&mut self.carried);
         let (mut ends_line, mut at_end) = (false, false);
         while bytes.len() < limit.max(8) && !ends_line && !at_end {
