@@ -4,7 +4,9 @@
 //! | module | idea |
 //! |---|---|
 //! | `example` | what every reader gives |
+//! | [`lra`] | the Long Range Arena's five tasks: readers and generators |
 
 mod example;
+pub mod lra;
 
 pub use example::{Example, ExampleReader, Input, Label};

@@ -1,0 +1,59 @@
+//! Prints facts of generated `ListOps` expressions as JSON, and checks the evaluator on files.
+//!
+//! ```text
+//! cargo run --release -p nystromformer-tasks --example listops_facts -- SEED [FILE…]
+//! ```
+//!
+//! Generates splits of the Long Range Arena's sizes in memory. A `FILE` holds expressions with their values, as
+//! `basic_*.tsv` does or as `label TAB expression`.
+
+#![allow(clippy::print_stdout, reason = "a program of the command line")]
+
+use std::path::Path;
+
+use nystromformer_tasks::lra::listops::{
+    Expression, Facts, GeneratorConfig, LRA_SIZES, check, constant_accuracy, expressions,
+    root_operator_accuracy,
+};
+use nystromformer_tasks::{Example, Input, Label};
+use serde_json::json;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((seed, files)) = arguments.split_first() else {
+        return Err("usage: listops_facts SEED [FILE…]".into());
+    };
+    let mut generated = expressions(GeneratorConfig::default(), seed.parse()?)?;
+    let mut facts = |examples| {
+        let next = generated.by_ref().take(examples);
+        Facts::count(next.map(|expression| expression.map(example)))
+    };
+    let test = facts(LRA_SIZES.test)?;
+    let validation = facts(LRA_SIZES.validation)?;
+    let train = facts(LRA_SIZES.train)?;
+    let mut checks = serde_json::Map::new();
+    for file in files {
+        checks.insert(file.clone(), json!(check(Path::new(file))?));
+    }
+    let report = json!({
+        "acceptance_rate": generated.given() as f64 / generated.drawn() as f64,
+        "train": train.summary(),
+        "validation": validation.summary(),
+        "test": test.summary(),
+        "constant_predictor_accuracy": constant_accuracy(&train, &test),
+        "constant_predictor_accuracy_on_train": constant_accuracy(&train, &train),
+        "root_operator_predictor_accuracy": root_operator_accuracy(&train, &test),
+        "root_operator_predictor_accuracy_on_train": root_operator_accuracy(&train, &train),
+        "evaluator": checks,
+    });
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
+fn example(expression: Expression) -> Example {
+    let first = expression.tokens.iter().map(|token| token.id()).collect();
+    Example {
+        input: Input::Ids { first, second: None },
+        label: Some(Label::Class(u16::from(expression.value))),
+    }
+}

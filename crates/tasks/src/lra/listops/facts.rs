@@ -1,0 +1,214 @@
+//! What is known of a set of expressions without a model: labels, lengths, and what two trivial predictors score.
+//!
+//! The values are far from uniform: `[MIN` and `[MAX` of many arguments are mostly 0 and 9. So the most frequent value
+//! alone is right in more than a sixth of all cases, and the most frequent one given the first symbol in more than a
+//! third. A model that scores no better has learnt no nesting.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nystromformer_data::DataError;
+
+use super::evaluate::evaluate;
+use super::read::Expressions;
+use super::token::{Operator, Token};
+use super::{NUM_LABELS, VOCAB_SIZE};
+use crate::example::{Example, Input, Label};
+
+/// Counts over a set of expressions.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// How often each value stands under each first symbol, by its id.
+    values: [[u64; NUM_LABELS]; VOCAB_SIZE],
+    /// How many expressions have each length.
+    lengths: BTreeMap<usize, u64>,
+}
+
+impl Facts {
+    /// Counts an expression by its ids and value.
+    fn add(&mut self, ids: &[u16], value: u16) {
+        let root = ids.first().map_or(0, |id| usize::from(*id));
+        self.values[root][usize::from(value)] += 1;
+        *self.lengths.entry(ids.len()).or_default() += 1;
+    }
+
+    /// Counts expressions as they are generated or read.
+    ///
+    /// # Errors
+    ///
+    /// The reader's; [`DataError::Config`] for examples that are not of this task.
+    pub fn count(
+        examples: impl IntoIterator<Item = Result<Example, DataError>>,
+    ) -> Result<Self, DataError> {
+        let mut facts = Self::default();
+        for example in examples {
+            match example? {
+                Example { input: Input::Ids { first, .. }, label: Some(Label::Class(value)) }
+                    if usize::from(value) < NUM_LABELS
+                        && first.iter().all(|id| usize::from(*id) < VOCAB_SIZE) =>
+                {
+                    facts.add(&first, value);
+                }
+                other => {
+                    return Err(DataError::config(
+                        "task",
+                        format!("{:?}", other.label),
+                        "not an example of ListOps",
+                    ));
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The number of expressions.
+    pub fn examples(&self) -> u64 {
+        self.lengths.values().sum()
+    }
+
+    /// How often each value stands.
+    pub fn labels(&self) -> [u64; NUM_LABELS] {
+        std::array::from_fn(|value| self.values.iter().map(|counts| counts[value]).sum())
+    }
+
+    /// The facts in numbers; `None` for an empty set.
+    pub fn summary(&self) -> Option<SetSummary> {
+        let examples = self.examples();
+        if examples == 0 {
+            return None;
+        }
+        let share = |count: u64| count as f64 / examples as f64;
+        let tokens: f64 =
+            self.lengths.iter().map(|(length, count)| *length as f64 * *count as f64).sum();
+        let root = |token: Token| share(self.values[usize::from(token.id())].iter().sum());
+        Some(SetSummary {
+            examples,
+            label_shares: self.labels().map(share),
+            root_shares: Operator::ALL
+                .map(|operator| {
+                    (Token::Operator(operator).to_string(), root(Token::Operator(operator)))
+                })
+                .into(),
+            mean_length: tokens / examples as f64,
+            median_length: usize::midpoint(
+                self.ranked((examples - 1) / 2),
+                self.ranked(examples / 2),
+            ),
+        })
+    }
+
+    /// The length at a place of the sorted lengths, from 0.
+    fn ranked(&self, place: u64) -> usize {
+        let mut up_to = 0;
+        let found = self.lengths.iter().find(|(_, count)| {
+            up_to += *count;
+            up_to > place
+        });
+        *found.expect("the place lies in the set").0
+    }
+}
+
+/// A set of expressions in numbers.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct SetSummary {
+    /// How many.
+    pub examples: u64,
+    /// Share of each value.
+    pub label_shares: [f64; NUM_LABELS],
+    /// Share of each operator as the first symbol.
+    pub root_shares: BTreeMap<String, f64>,
+    /// Mean number of tokens.
+    pub mean_length: f64,
+    /// Median number of tokens; of an even number of expressions the mean of the middle two, rounded down.
+    pub median_length: usize,
+}
+
+/// Accuracy on `test` of always predicting the most frequent value of `train`.
+pub fn constant_accuracy(train: &Facts, test: &Facts) -> f64 {
+    test.labels()[most_frequent(&train.labels())] as f64 / test.examples() as f64
+}
+
+/// Accuracy on `test` of predicting, for each first symbol, the most frequent value under it in `train`.
+pub fn root_operator_accuracy(train: &Facts, test: &Facts) -> f64 {
+    let right: u64 =
+        train.values.iter().zip(&test.values).map(|(train, test)| test[most_frequent(train)]).sum();
+    right as f64 / test.examples() as f64
+}
+
+/// The most frequent value; the smallest of several.
+fn most_frequent(counts: &[u64; NUM_LABELS]) -> usize {
+    (0..NUM_LABELS).rev().max_by_key(|value| counts[*value]).expect("there are ten values")
+}
+
+/// The evaluator beside the values of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Check {
+    /// Expressions of the file.
+    pub examples: u64,
+    /// Those to which the evaluator gives the file's value.
+    pub right: u64,
+}
+
+/// Evaluates every expression of a file, in either layout that [`open`](super::open) reads.
+///
+/// # Errors
+///
+/// [`DataError::Line`] for a line that is no expression, and those of [`open`](super::open).
+pub fn check(path: &Path) -> Result<Check, DataError> {
+    let mut check = Check { examples: 0, right: 0 };
+    for expression in Expressions::open(path)? {
+        let (line, tokens, value) = expression?;
+        let evaluated =
+            evaluate(&tokens).map_err(|error| DataError::line(path, line, error.to_string()))?;
+        check.examples += 1;
+        check.right += u64::from(evaluated == value);
+    }
+    Ok(check)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(examples: &[(&str, u16)]) -> Facts {
+        let mut facts = Facts::default();
+        for (text, value) in examples {
+            let ids: Vec<u16> =
+                super::super::tokens(text).unwrap().iter().map(|token| token.id()).collect();
+            facts.add(&ids, *value);
+        }
+        facts
+    }
+
+    #[test]
+    fn predictors_are_fitted_on_the_one_set_and_scored_on_the_other() {
+        let train = facts(&[("[MIN 0 1 ]", 0), ("[MIN 0 2 ]", 0), ("[MAX 9 ]", 9), ("[SM 4 ]", 0)]);
+        let test = facts(&[("[MIN 0 5 ]", 0), ("[MAX 9 3 ]", 9), ("[MAX 3 ]", 3), ("[SM 9 ]", 9)]);
+        assert_eq!(constant_accuracy(&train, &test), 0.25);
+        assert_eq!(root_operator_accuracy(&train, &test), 0.5);
+        assert_eq!(root_operator_accuracy(&train, &train), 1.0);
+    }
+
+    #[test]
+    fn a_set_in_numbers() {
+        let summary =
+            facts(&[("[MIN 0 1 ]", 0), ("[MAX 1 ]", 1), ("7", 7), ("[MIN 5 5 5 ]", 5)]).summary();
+        let summary = summary.unwrap();
+        assert_eq!(summary.examples, 4);
+        assert_eq!(summary.label_shares, [0.25, 0.25, 0.0, 0.0, 0.0, 0.25, 0.0, 0.25, 0.0, 0.0]);
+        assert_eq!(summary.root_shares["[MIN"], 0.5);
+        assert_eq!((summary.mean_length, summary.median_length), (3.25, 3));
+        assert_eq!(Facts::default().summary(), None);
+    }
+
+    #[test]
+    fn the_check_counts_what_is_right_and_names_what_is_no_expression() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("expressions.tsv");
+        std::fs::write(&path, "1\t[MIN 1 2 ]\n1\t[MAX 1 2 ]\n").unwrap();
+        assert_eq!(check(&path).unwrap(), Check { examples: 2, right: 1 });
+        std::fs::write(&path, "1\t[MIN 1 2 ]\n1\t[MAX 1 2\n").unwrap();
+        let message = check(&path).unwrap_err().to_string();
+        assert!(message.contains("expressions.tsv:2: 1 lists are not ended"), "{message}");
+    }
+}
