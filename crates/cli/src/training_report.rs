@@ -6,6 +6,8 @@ use std::{
 };
 
 use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
+use nystromformer_learner::batches::Batches;
+use nystromformer_learner::corpus_batches::CorpusBatches;
 use nystromformer_learner::trainer::{Outcome, Session};
 use nystromformer_pipelines::{FillMask, Pipeline, Text};
 
@@ -29,8 +31,10 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         summary.tokens_per_second,
         summary.peak_rss_bytes as f64 / 1e9,
     )?;
-    if let Some(evaluation) = &summary.final_evaluation {
-        let data = session.data().data();
+    if let (Some(evaluation), Batches::Corpus(batches)) =
+        (&summary.final_evaluation, session.data())
+    {
+        let data = batches.data();
         let trainer = &session.experiment().trainer;
         let all = data.validation.len();
         let examples = match trainer.eval_batches {
@@ -39,7 +43,7 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         };
         let baseline = unigram_baseline(
             &data.tokenizer,
-            session.data().batcher(),
+            batches.batcher(),
             &data.train,
             &data.validation,
             examples,
@@ -58,11 +62,19 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
             writeln!(out, "sentence order: loss {loss:.4}, accuracy {:.1} %", 100.0 * accuracy)?;
         }
     }
-    if session.experiment().data.corpus == SAMPLE_CORPUS
-        && let Err(error) = demonstrate(session, model, &mut out)
+    if let Batches::Corpus(batches) = session.data()
+        && session.experiment().data.corpus == SAMPLE_CORPUS
+        && let Err(error) = demonstrate(session, batches, model, &mut out)
     {
         // The run is complete and saved; a model too small for the questions is no failure of it.
         output::note(&format!("no demonstration: {}", failure::message(&error)));
+    }
+    if let (Some(evaluation), Batches::Task(_)) = (&summary.best_evaluation, session.data()) {
+        write!(out, "validation: loss {:.4}", evaluation.loss)?;
+        for (name, value) in &evaluation.metrics {
+            write!(out, ", {name} {value:.4}")?;
+        }
+        writeln!(out)?;
     }
     if let Some(best) = &summary.best_evaluation {
         let (step, loss) = (best.step, best.loss);
@@ -74,12 +86,17 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
 }
 
 /// Asks for the capitals of the held-out countries, whose sentences of that form training never showed.
-fn demonstrate(session: &Session, model: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+fn demonstrate(
+    session: &Session,
+    batches: &CorpusBatches,
+    model: &Path,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let filler = FillMask::load(model, session.device())?.with_top_k(3);
     let probes = sample::probes();
     let mut right = 0;
     for probe in &probes {
-        let text = probe.text.replace("[MASK]", session.data().data().tokenizer.mask_token());
+        let text = probe.text.replace("[MASK]", batches.data().tokenizer.mask_token());
         let candidates = filler.answer(Text::from(text.as_str()))?.0.swap_remove(0);
         right += usize::from(candidates[0].token_str.trim() == probe.answer);
         if probe.country == SHOWN_COUNTRY {

@@ -176,7 +176,7 @@ impl ModelCard<'_> {
                  masked = inputs.input_ids == tokenizer.mask_token_id\n\
                  print(tokenizer.decode(logits[masked].argmax(-1)))",
             ),
-            Architecture::SequenceClassification => (
+            Architecture::SequenceClassification | Architecture::DualEncoder => (
                 "\"a text\"",
                 "print(model.config.id2label[model(**inputs).logits.argmax(-1).item()])",
             ),

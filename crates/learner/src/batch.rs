@@ -7,6 +7,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::Targets;
 use nystromformer::{Architecture, NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
+use nystromformer_tasks::Split;
+use nystromformer_tasks::metrics::Metric;
 
 use crate::error::Result;
 
@@ -18,8 +20,8 @@ pub trait BatchSource: Send + Sync {
     /// Training examples in one epoch; at least one.
     fn training_examples(&self) -> usize;
 
-    /// Validation examples; 0 if there is no validation split.
-    fn validation_examples(&self) -> usize;
+    /// Examples of a split that is measured on; 0 if there is no such split, or it has no labels.
+    fn evaluation_examples(&self, split: Split) -> usize;
 
     /// The micro-batches of the step after `completed_steps`, in main memory: `batch_size` examples
     /// in batches of `micro_batch_size`, the last perhaps smaller. Examples are counted on through
@@ -35,11 +37,17 @@ pub trait BatchSource: Send + Sync {
         micro_batch_size: usize,
     ) -> Result<Vec<Rows>>;
 
-    /// The validation examples `first..first + count`, the same every time.
+    /// The examples `first..first + count` of such a split, the same every time.
     ///
     /// # Errors
     /// As [`Self::training_step`].
-    fn validation_rows(&self, first: usize, count: usize) -> Result<Rows>;
+    fn evaluation_rows(&self, split: Split, first: usize, count: usize) -> Result<Rows>;
+
+    /// What is measured of classes or values, beside the loss; the first is what a best checkpoint is chosen by if
+    /// nothing else is said. None: what the head has (see [`evaluate`](mod@crate::evaluate)).
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
 
     /// Hashes of what the batches are made of, by name.
     fn fingerprints(&self) -> BTreeMap<String, String>;
@@ -60,6 +68,8 @@ pub struct Rows {
     pub token_type_ids: Option<Vec<i32>>,
     /// Tokens in each row that are not padding.
     pub lengths: Vec<usize>,
+    /// An id whose tokens take no part, wherever they stand.
+    pub hidden_id: Option<i32>,
     /// Length of a row.
     pub seq_len: usize,
     /// What a model is to answer.
@@ -119,21 +129,29 @@ impl Rows {
         self.lengths.iter().sum()
     }
 
+    /// 1 for each token that takes part and 0 for the others; `None` if all do.
+    fn attention_mask(&self) -> Option<Vec<i32>> {
+        let is_full = self.lengths.iter().all(|length| *length == self.seq_len);
+        if is_full && self.hidden_id.is_none() {
+            return None;
+        }
+        let columns = 0..self.seq_len;
+        let places = self.lengths.iter().flat_map(|length| {
+            columns.clone().map(move |column| column < *length)
+        });
+        let ids = self.input_ids.iter();
+        Some(ids.zip(places).map(|(id, inside)| i32::from(inside && Some(*id) != self.hidden_id)).collect())
+    }
+
     /// Moves the batch to `device`. Rows that are all full need no mask.
     pub fn into_batch(self, device: &Device) -> (NystromformerInput, Targets) {
         let shape = [self.lengths.len(), self.seq_len];
         let table =
             |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
+        let mask = self.attention_mask();
         let mut input = NystromformerInput::new(table(self.input_ids));
         input.token_type_ids = self.token_type_ids.map(table);
-        if self.lengths.iter().any(|length| *length < self.seq_len) {
-            let columns = 0..self.seq_len;
-            let mask = self
-                .lengths
-                .iter()
-                .flat_map(|length| columns.clone().map(move |column| i32::from(column < *length)));
-            input.attention_mask = Some(table(mask.collect()));
-        }
+        input.attention_mask = mask.map(table);
         (input, self.answers.into_targets(shape[0], device))
     }
 }
@@ -176,6 +194,6 @@ impl From<MaskedRows> for Rows {
             }
         };
         let MaskedRows { input_ids, lengths, seq_len, .. } = rows;
-        Self { input_ids, token_type_ids, lengths, seq_len, answers }
+        Self { input_ids, token_type_ids, lengths, hidden_id: None, seq_len, answers }
     }
 }

@@ -8,6 +8,8 @@ use nystromformer_data::{
     ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Split, Visit, prepare, prepare_aside,
 };
 
+use nystromformer_tasks::Split as TaskSplit;
+
 use crate::batch::{BatchSource, Rows};
 use crate::error::Result;
 use crate::experiment::Experiment;
@@ -77,8 +79,11 @@ impl BatchSource for CorpusBatches {
         self.data.train.len()
     }
 
-    fn validation_examples(&self) -> usize {
-        self.data.validation.len()
+    fn evaluation_examples(&self, split: TaskSplit) -> usize {
+        match split {
+            TaskSplit::Validation => self.data.validation.len(),
+            _ => 0,
+        }
     }
 
     fn training_step(
@@ -94,7 +99,7 @@ impl BatchSource for CorpusBatches {
             .collect()
     }
 
-    fn validation_rows(&self, first: usize, count: usize) -> Result<Rows> {
+    fn evaluation_rows(&self, _: TaskSplit, first: usize, count: usize) -> Result<Rows> {
         let visits: Vec<Visit> =
             (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
         Ok(self.batcher.rows(&self.data.validation, Split::Validation, &visits)?.into())

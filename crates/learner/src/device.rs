@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
@@ -142,10 +142,24 @@ impl std::fmt::Display for DeviceKind {
 
 /// Reads one number back from the device.
 pub(crate) fn scalar(tensor: Tensor<1>, device: &Device) -> Result<f64> {
-    tensor.try_into_scalar::<f32>().map(f64::from).map_err(|error| LearnerError::Device {
+    tensor.try_into_scalar::<f32>().map(f64::from).map_err(|error| unread(device, &error))
+}
+
+/// Reads numbers back from the device.
+pub(crate) fn floats(tensor: Tensor<1>, device: &Device) -> Result<Vec<f32>> {
+    tensor.try_into_vec_as().map_err(|error| unread(device, &error))
+}
+
+/// Reads whole numbers back from the device.
+pub(crate) fn ints(tensor: Tensor<1, Int>, device: &Device) -> Result<Vec<i32>> {
+    tensor.try_into_vec_as().map_err(|error| unread(device, &error))
+}
+
+fn unread(device: &Device, error: &dyn std::fmt::Display) -> LearnerError {
+    LearnerError::Device {
         device: format!("{device:?}"),
         message: format!("reading a result back failed: {error}"),
-    })
+    }
 }
 
 #[cfg(test)]

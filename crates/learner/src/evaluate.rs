@@ -6,12 +6,24 @@ use burn::tensor::{Device, Int, Tensor};
 use nystromformer::heads::Targets;
 use nystromformer::{Architecture, Model, PreTrainedModel};
 
-use crate::batch::BatchSource;
-use crate::device::scalar;
+use nystromformer_tasks::metrics::Answers;
+use nystromformer_tasks::{Label, Split};
+
+use crate::batch::{Answers as Rights, BatchSource};
+use crate::device::{floats, ints, scalar};
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
 
-/// Loss and metrics of `model` over the validation split.
+/// What an evaluation found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Loss and metrics.
+    pub record: EvaluationRecord,
+    /// What was answered, where the data says which metrics it has.
+    pub answers: Option<Answers>,
+}
+
+/// Loss and metrics of `model` over a split.
 ///
 /// `model` has no autodiff (`model.valid()`) and lives on `device`. Examples go through in batches
 /// of `batch_size`, the first `batches` of them, or all if that is 0. Every answer weighs the same within its term of
@@ -24,24 +36,32 @@ use crate::metrics_log::EvaluationRecord;
 pub fn evaluate(
     model: &Model,
     data: &dyn BatchSource,
+    split: Split,
     device: &Device,
     batch_size: usize,
     batches: usize,
     step: usize,
-) -> Result<EvaluationRecord> {
-    let available = data.validation_examples();
+) -> Result<Evaluation> {
+    let available = data.evaluation_examples(split);
     let examples =
         if batches == 0 { available } else { available.min(batches.saturating_mul(batch_size)) };
     let mut terms = [Term::default(), Term::default()];
+    let metrics_of_data = data.metrics();
+    let mut answers =
+        (!metrics_of_data.is_empty()).then(|| Answers::new(model.config().num_labels()));
     for first in (0..examples).step_by(batch_size) {
-        let rows = data.validation_rows(first, batch_size.min(examples - first))?;
+        let rows = data.evaluation_rows(split, first, batch_size.min(examples - first))?;
         let counts = rows.counts();
         if counts == [0, 0] {
             continue;
         }
+        let right = rows.answers.clone();
         let (input, targets) = rows.into_batch(device);
         let classes = classes(&targets);
         let losses = model.losses(input, targets)?;
+        if let Some(answers) = &mut answers {
+            record(answers, &losses.logits[0], &right, device)?;
+        }
         let found = losses.terms.into_iter().zip(losses.logits).zip(classes);
         for ((term, count), ((loss, logits), class)) in terms.iter_mut().zip(counts).zip(found) {
             if count == 0 {
@@ -58,13 +78,42 @@ pub fn evaluate(
     }
     if terms.iter().all(|term| term.count == 0) {
         return Err(LearnerError::Data(format!(
-            "none of the `{examples}` validation examples has anything to answer; raise \
+            "none of the `{examples}` {} examples has anything to answer; raise \
              `data.validation_fraction` (for masked tokens, or `data.mlm_probability`), or set \
-             `trainer.eval_every = 0`"
+             `trainer.eval_every = 0`",
+            split.name()
         )));
     }
     let loss = terms.iter().filter_map(|term| Some(term.weight * term.mean_loss()?)).sum();
-    Ok(EvaluationRecord { step, loss, metrics: metrics(model.architecture(), &terms) })
+    let metrics = match &answers {
+        None => metrics(model.architecture(), &terms),
+        Some(answers) => metrics_of_data
+            .iter()
+            .filter_map(|metric| Some((metric.name().to_owned(), metric.compute(answers)?)))
+            .collect(),
+    };
+    Ok(Evaluation { record: EvaluationRecord { step, loss, metrics }, answers })
+}
+
+/// Notes what was answered to each row, beside what is right.
+fn record(answers: &mut Answers, logits: &Tensor<2>, right: &Rights, device: &Device) -> Result<()> {
+    match right {
+        Rights::Class(labels) => {
+            let predicted = ints(logits.clone().argmax(1).squeeze_dim(1), device)?;
+            for (prediction, label) in predicted.into_iter().zip(labels) {
+                answers.record(Label::Class(prediction as u16), Label::Class(*label as u16));
+            }
+        }
+        Rights::Values(labels) => {
+            let [rows, columns] = logits.dims();
+            let predicted = floats(logits.clone().reshape([rows * columns]), device)?;
+            for (prediction, label) in predicted.into_iter().zip(labels) {
+                answers.record(Label::Value(prediction), Label::Value(*label));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Sums over the answers of one term of the loss.
@@ -119,6 +168,7 @@ fn metrics(architecture: Architecture, terms: &[Term; 2]) -> BTreeMap<String, f6
             vec![("start_accuracy", first.accuracy()), ("end_accuracy", second.accuracy())]
         }
         Architecture::SequenceClassification
+        | Architecture::DualEncoder
         | Architecture::MultipleChoice
         | Architecture::TokenClassification => vec![("accuracy", first.accuracy())],
     };

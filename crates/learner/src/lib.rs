@@ -16,7 +16,7 @@
 //! | [`device`], [`self_check`] | from a device's name to one that computes as the CPU does |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`] | what a run leaves on disk |
-//! | [`batch`], [`corpus_batches`] | what a step reads, and where it comes from |
+//! | [`batch`], [`batches`], [`corpus_batches`], [`task_batches`] | what a step reads, and where it comes from |
 //! | [`evaluate`](mod@evaluate), [`trainer`] | how good a model is, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
@@ -24,6 +24,7 @@
 #![recursion_limit = "256"]
 
 pub mod batch;
+pub mod batches;
 pub mod checkpoint;
 pub mod corpus_batches;
 pub mod device;
@@ -43,6 +44,7 @@ pub mod run_dir;
 pub mod schedule;
 pub mod self_check;
 pub mod stop;
+pub mod task_batches;
 pub mod tokenizer_files;
 pub mod trainer;
 

@@ -1,6 +1,6 @@
 //! How much memory a training will need, before it is started.
 
-use nystromformer::{NystromformerConfig, Semantics};
+use nystromformer::{Architecture, NystromformerConfig, Semantics};
 
 use crate::experiment::Experiment;
 
@@ -11,12 +11,17 @@ const FLOAT: u64 = 4;
 /// and the activations that autodiff keeps for one micro-batch.
 pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let trainer = &experiment.trainer;
-    let rows = trainer.micro_batch_size.min(trainer.batch_size) as u64;
+    // Both sequences of a pair that is encoded one by one.
+    let parts = if experiment.architecture() == Architecture::DualEncoder { 2 } else { 1 };
+    let rows = parts * trainer.micro_batch_size.min(trainer.batch_size) as u64;
     let accumulates = trainer.batch_size > trainer.micro_batch_size;
     let copies: u64 = if accumulates { 5 } else { 4 };
     let seq_len = experiment.data.seq_len as u64;
     let tokens = rows.saturating_mul(seq_len);
-    let predicted = (tokens as f64 * experiment.data.mlm_probability) as u64;
+    let predicted = match experiment.task {
+        Some(_) => 0,
+        None => (tokens as f64 * experiment.data.mlm_probability) as u64,
+    };
     let of_encoder = tokens.saturating_mul(floats_per_token(&experiment.model, seq_len));
     let of_head = predicted.saturating_mul(head_floats_per_prediction(&experiment.model));
     let activations = of_encoder.saturating_add(of_head);

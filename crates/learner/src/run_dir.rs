@@ -169,7 +169,7 @@ pub struct Summary {
     pub final_train_loss: Option<f64>,
     /// The last evaluation.
     pub final_evaluation: Option<EvaluationRecord>,
-    /// The evaluation with the lowest loss.
+    /// The best evaluation, by `trainer.metric_for_best_model`.
     pub best_evaluation: Option<EvaluationRecord>,
     /// Wall seconds of training, over all sessions.
     pub wall_seconds: f64,

@@ -153,6 +153,7 @@ fn sample_rows() -> Rows {
         lengths: vec![seq_len, 17],
         token_type_ids: None,
         seq_len,
+        hidden_id: None,
         answers: Answers::Tokens {
             positions: vec![1, 5, 20, 24, 30, 39],
             labels: vec![9, 11, 40, 5, 6, 58],

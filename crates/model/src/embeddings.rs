@@ -17,7 +17,7 @@ use crate::{
 /// Position ids start here, as in RoBERTa: the table's first two rows are never read.
 pub const POSITION_OFFSET: usize = 2;
 
-/// `LayerNorm((word + type) + position)`, then dropout.
+/// `LayerNorm((word + type) + position)`, then dropout; in pre-LN without the normalisation.
 ///
 /// Named after transformers' `NystromformerEmbeddings`.
 #[derive(Module, Debug)]
@@ -28,8 +28,8 @@ pub struct Embeddings {
     pub position_embeddings: Embedding,
     /// `[type_vocab_size, hidden_size]`.
     pub token_type_embeddings: Embedding,
-    /// Over `hidden_size`.
-    pub layer_norm: LayerNorm,
+    /// Over `hidden_size`; in post-LN only.
+    pub layer_norm: Option<LayerNorm>,
     hidden_dropout_prob: f64,
     #[module(skip)]
     frozen_padding: Option<usize>,
@@ -48,7 +48,7 @@ impl Embeddings {
             ),
             position_embeddings: init::embedding(config, positions, device),
             token_type_embeddings: init::embedding(config, config.type_vocab_size, device),
-            layer_norm: LayerNorm::new(config, device),
+            layer_norm: (!config.norm_first).then(|| LayerNorm::new(config, device)),
             hidden_dropout_prob: config.hidden_dropout_prob,
             // PyTorch's `padding_idx` gives the padding row no gradient. In `paper` semantics masked
             // padding never reaches the loss, so there is nothing to stop.
@@ -70,7 +70,11 @@ impl Embeddings {
             InputTokens::Ids(input_ids) => self.sum(input_ids, token_type_ids),
             InputTokens::Embeds(embeds) => self.add_types_and_positions(embeds, token_type_ids),
         };
-        dropout(self.layer_norm.forward(summed), self.hidden_dropout_prob)
+        let normalised = match &self.layer_norm {
+            Some(layer_norm) => layer_norm.forward(summed),
+            None => summed,
+        };
+        dropout(normalised, self.hidden_dropout_prob)
     }
 
     fn sum(&self, input_ids: Tensor<2, Int>, token_type_ids: Option<Tensor<2, Int>>) -> Tensor<3> {

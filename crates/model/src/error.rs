@@ -68,13 +68,13 @@ pub enum ModelError {
     },
     /// Occurs when the rows of a batch cannot be grouped into questions.
     #[error(
-        "a batch of `{rows}` rows cannot be questions of {num_choices} choices: give one row per choice, and \
-         as many choices for every question"
+        "a batch of `{rows}` rows cannot be groups of {num_choices}: give one row for each choice of a question, and \
+         as many for every question; two for a pair of sequences"
     )]
     Choices {
         /// Rows of the batch.
         rows: usize,
-        /// Choices of each question.
+        /// Choices of each question, or 2 for pairs.
         num_choices: usize,
     },
     /// Occurs when a model is trained towards answers that its head does not give.

@@ -1,5 +1,5 @@
 //! Fresh weights: normal with a standard deviation of `initializer_range`, biases zero, as in transformers'
-//! `NystromformerPreTrainedModel._init_weights`.
+//! `NystromformerPreTrainedModel._init_weights`; or for linear layers and convolutions PyTorch's own.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -7,11 +7,38 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::config::NystromformerConfig;
+use crate::config::{NystromformerConfig, WeightInit};
 
-/// The normal distribution of fresh weights.
-pub(crate) fn normal(config: &NystromformerConfig) -> Initializer {
+/// The distribution of a fresh embedding.
+fn normal(config: &NystromformerConfig) -> Initializer {
     Initializer::Normal { mean: 0.0, std: config.initializer_range }
+}
+
+/// The distribution of fresh weights, each output of which sums over `inputs`.
+pub(crate) fn weights(config: &NystromformerConfig, inputs: usize) -> Initializer {
+    match config.weight_init {
+        WeightInit::Normal => normal(config),
+        WeightInit::KaimingUniform => uniform(inputs),
+    }
+}
+
+/// A fresh bias of a layer that sums over `inputs`.
+pub(crate) fn bias(
+    config: &NystromformerConfig,
+    inputs: usize,
+    outputs: usize,
+    device: &Device,
+) -> Param<Tensor<1>> {
+    match config.weight_init {
+        WeightInit::Normal => zeros([outputs], device),
+        WeightInit::KaimingUniform => uniform(inputs).init([outputs], device),
+    }
+}
+
+/// PyTorch's `kaiming_uniform_(a = √5)`, which comes to ±1/√inputs.
+fn uniform(inputs: usize) -> Initializer {
+    let bound = (inputs as f64).powf(-0.5);
+    Initializer::Uniform { min: -bound, max: bound }
 }
 
 /// An embedding table of `rows` rows of `hidden_size`.

@@ -1,4 +1,5 @@
-//! One encoder layer: attention, then feed-forward, each added to its input and normalised after (post-LN).
+//! One encoder layer: attention, then feed-forward, each added to its input. Sums are normalised (post-LN), or what each
+//! half reads is (pre-LN, `norm_first`).
 
 use burn::{
     module::Module,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// `LayerNorm(input + dropout(dense(x)))`: what ends both halves of a layer, transformers'
-/// `NystromformerSelfOutput` and `NystromformerOutput`.
+/// `NystromformerSelfOutput` and `NystromformerOutput`. In pre-LN the normalisation begins the half instead.
 #[derive(Module, Debug)]
 pub struct Residual {
     /// To `hidden_size`.
@@ -23,6 +24,7 @@ pub struct Residual {
     /// Over `hidden_size`.
     pub layer_norm: LayerNorm,
     hidden_dropout_prob: f64,
+    norm_first: bool,
 }
 
 impl Residual {
@@ -32,17 +34,30 @@ impl Residual {
             dense: Linear::new(config, inputs, config.hidden_size, device),
             layer_norm: LayerNorm::new(config, device),
             hidden_dropout_prob: config.hidden_dropout_prob,
+            norm_first: config.norm_first,
         }
     }
 
-    /// Projects `hidden_states`, adds `input` and normalises.
+    /// What this half of the layer reads of its `input`.
+    ///
+    /// # Shapes
+    /// - `input`, output: `[batch, seq_len, hidden_size]`
+    pub fn read(&self, input: Tensor<3>) -> Tensor<3> {
+        if self.norm_first { self.layer_norm.forward(input) } else { input }
+    }
+
+    /// Projects `hidden_states`, adds `input` and, in post-LN, normalises.
     ///
     /// # Shapes
     /// - `hidden_states`: `[batch, seq_len, inputs]`
     /// - `input`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, input: Tensor<3>) -> Tensor<3> {
         let projected = dropout(self.dense.forward(hidden_states), self.hidden_dropout_prob);
-        self.layer_norm.forward_sum(projected, input)
+        if self.norm_first {
+            projected + input
+        } else {
+            self.layer_norm.forward_sum(projected, input)
+        }
     }
 }
 
@@ -86,7 +101,8 @@ impl Layer {
     /// # Shapes
     /// - `hidden_states`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
-        let context = self.attention.self_attention.forward(hidden_states.clone(), padding);
+        let read = self.attention.output.read(hidden_states.clone());
+        let context = self.attention.self_attention.forward(read, padding);
         let attended = self.attention.output.forward(context, hidden_states);
         let [_, seq_len, _] = attended.dims();
         if self.chunk_size_feed_forward == 0 || self.chunk_size_feed_forward >= seq_len {
@@ -98,6 +114,7 @@ impl Layer {
 
     /// The feed-forward half, which looks at each token by itself.
     fn feed_forward(&self, attended: Tensor<3>) -> Tensor<3> {
-        self.output.forward(self.intermediate.forward(attended.clone()), attended)
+        let read = self.output.read(attended.clone());
+        self.output.forward(self.intermediate.forward(read), attended)
     }
 }

@@ -61,11 +61,13 @@ pub mod nystromformer;
 
 pub use activation::HiddenAct;
 pub use attention::{NystromFactors, PinvInit};
-pub use config::{AttentionKind, Labels, NystromformerConfig, ProblemType, Semantics};
+pub use config::{
+    AttentionKind, Labels, NystromformerConfig, Pooling, ProblemType, Semantics, WeightInit,
+};
 pub use error::ModelError;
 pub use heads::{
-    Architecture, Model, ModelClass, NystromformerForMaskedLm, NystromformerForMultipleChoice,
-    NystromformerForPreTraining, NystromformerForQuestionAnswering,
+    Architecture, Model, ModelClass, NystromformerDualEncoder, NystromformerForMaskedLm,
+    NystromformerForMultipleChoice, NystromformerForPreTraining, NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification, NystromformerForTokenClassification, PreTrainedModel,
 };
 pub use nystromformer::{InputTokens, Nystromformer, NystromformerInput};

@@ -18,7 +18,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Fresh weights from `inputs` to `outputs` features, bias zero.
+    /// Fresh weights from `inputs` to `outputs` features, drawn by `weight_init`.
     pub fn new(
         config: &NystromformerConfig,
         inputs: usize,
@@ -26,8 +26,8 @@ impl Linear {
         device: &Device,
     ) -> Self {
         Self {
-            weight: init::normal(config).init([inputs, outputs], device),
-            bias: init::zeros([outputs], device),
+            weight: init::weights(config, inputs).init([inputs, outputs], device),
+            bias: init::bias(config, inputs, outputs, device),
         }
     }
 

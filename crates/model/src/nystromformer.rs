@@ -153,6 +153,8 @@ impl Nystromformer {
             current = layer.forward(current, padding.as_ref());
             states.push(current.clone());
         }
+        states.pop();
+        states.push(self.encoder.finish(current));
         Ok(states)
     }
 

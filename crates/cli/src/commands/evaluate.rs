@@ -11,8 +11,7 @@ use nystromformer::{Architecture, Model, PreTrainedModel};
 use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
     Experiment,
-    batch::BatchSource,
-    corpus_batches::CorpusBatches,
+    batches::Batches,
     evaluate::evaluate,
     trainer::{model_folder, trained_fingerprints},
 };
@@ -45,14 +44,20 @@ enum Split {
     Test,
 }
 
+impl Split {
+    fn in_data(self) -> nystromformer_tasks::Split {
+        match self {
+            Self::Validation => nystromformer_tasks::Split::Validation,
+            Self::Test => nystromformer_tasks::Split::Test,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if args.split == Split::Test {
-        bail!("`--split test`: pretraining has a training and a validation split only");
-    }
     let folder = model_folder(&args.model)?;
     let config = read_config(&folder)?;
     let experiment = Experiment::load_for(&args.config, &args.overrides, &config)?.experiment;
@@ -60,13 +65,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let model = load_model(&folder, &device)?;
     require_class(&model, experiment.architecture(), &folder)?;
     let notes = PreparationNotes::default();
-    let data = CorpusBatches::prepare(&experiment, &|report| notes.report(report))?;
-    if tokenizer_of_model(&folder)?.hash() != data.data().tokenizer.hash() {
+    let data = Batches::prepare_for(&experiment, &folder, &|report| notes.report(report))?;
+    if let Some(tokenizer) = data.tokenizer()
+        && tokenizer_of_model(&folder)?.hash() != tokenizer.hash()
+    {
         bail!(
             "`{}` was trained with another tokenizer than `{}` makes: set tokenizer.path={}",
             folder.display(),
             args.config.display(),
             folder.display()
+        );
+    }
+    let data = data.source();
+    let split = args.split.in_data();
+    let examples = data.evaluation_examples(split);
+    if examples == 0 {
+        bail!(
+            "`--split {}`: `{}` has no such split with labels",
+            split.name(),
+            args.config.display()
         );
     }
     if trained_fingerprints(&folder).is_some_and(|trained| trained != data.fingerprints()) {
@@ -78,11 +95,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ));
     }
     // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
-    let record = evaluate(&model, &data, &device, experiment.trainer.micro_batch_size, 0, 0)?;
+    let rows = experiment.trainer.micro_batch_size;
+    let record = evaluate(&model, data, split, &device, rows, 0, 0)?.record;
     let mut line = json!({
-        "split": "validation",
+        "split": split.name(),
         "loss": record.loss,
-        "examples": data.data().validation.len(),
+        "examples": examples,
     });
     for (name, value) in &record.metrics {
         line[name] = json!(value);

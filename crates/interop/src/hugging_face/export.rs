@@ -16,11 +16,12 @@ use nystromformer::{
 };
 
 use super::{
-    config::read_config,
+    config::{CONFIG_NAME, read_config},
     convolution::{FreshConvolution, load_with_fresh_convolution},
     difference::{self, Difference},
     folder::{ModelFolder, finish},
     load::load_model,
+    paper_code,
     save::StorageType,
     weights::WeightFiles,
 };
@@ -74,6 +75,16 @@ pub fn export_model(
     let scratch = ScratchFolder::beside(output)?;
     let (model, added) = with_convolution(source)?;
     let (model, dropped) = without_sentence_order(model);
+    if let Some((key, value)) = paper_code::foreign_key(model.architecture(), model.config()) {
+        return Err(InteropError::Config {
+            path: source.join(CONFIG_NAME),
+            key: key.to_owned(),
+            value,
+            reason: "transformers has no such model, so there is nothing to export to; `predict` and `evaluate` read \
+                     the folder as it is"
+                .to_owned(),
+        });
+    }
     let (config, mut notes) = for_transformers(model.config(), options.seq_len);
     notes.extend(added.into_iter().chain(dropped));
 

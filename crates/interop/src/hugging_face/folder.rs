@@ -46,8 +46,8 @@ impl ModelFolder<'_> {
         Ok(!tokenizer.is_empty())
     }
 
-    /// Whether the modeling file is among the files: transformers has no class with the heads of pretraining, and
-    /// neither has the file.
+    /// Whether the modeling file is among the files: it has no class with the heads of pretraining, as transformers
+    /// has none.
     pub(crate) fn has_modeling_file(&self) -> bool {
         paper_code::is_needed(self.config) && self.model.architecture() != Architecture::PreTraining
     }

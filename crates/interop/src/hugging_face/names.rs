@@ -25,8 +25,15 @@ pub(super) const STALE: [&str; 2] =
     ["nystromformer.embeddings.position_ids", "nystromformer.embeddings.token_type_ids"];
 
 /// Starts of the names of every head's parts. A head is complete or absent part by part.
-pub(super) const HEAD_PARTS: [&str; 6] =
-    [MASKED_LM_HEAD, "pooler.", "sop_classifier.", "classifier.", "pre_classifier.", "qa_outputs."];
+pub(super) const HEAD_PARTS: [&str; 7] = [
+    MASKED_LM_HEAD,
+    "pooler.",
+    "sop_classifier.",
+    "classifier.",
+    "pair_classifier.",
+    "pre_classifier.",
+    "qa_outputs.",
+];
 
 /// Name, in full, and stored shape of each parameter of a model.
 pub type Inventory = Vec<(String, Vec<usize>)>;
@@ -44,11 +51,13 @@ pub fn parameters(architecture: Architecture, config: &NystromformerConfig) -> I
 /// Name and stored shape of every parameter of a head.
 fn head_parameters(architecture: Architecture, config: &NystromformerConfig) -> Inventory {
     let (hidden, num_labels) = (config.hidden_size, config.num_labels());
+    let width = config.classifier_width();
     let mut parameters = Vec::new();
-    let mut linear = |name: &str, outputs: usize| {
-        parameters.push((format!("{name}.weight"), vec![outputs, hidden]));
+    let mut linear_of = |name: &str, inputs: usize, outputs: usize| {
+        parameters.push((format!("{name}.weight"), vec![outputs, inputs]));
         parameters.push((format!("{name}.bias"), vec![outputs]));
     };
+    let mut linear = |name: &str, outputs: usize| linear_of(name, hidden, outputs);
     match architecture {
         Architecture::Base => {}
         Architecture::MaskedLm => parameters.extend(masked_lm_head(config)),
@@ -58,8 +67,12 @@ fn head_parameters(architecture: Architecture, config: &NystromformerConfig) -> 
             parameters.extend(masked_lm_head(config));
         }
         Architecture::SequenceClassification => {
-            linear("classifier.dense", hidden);
-            linear("classifier.out_proj", num_labels);
+            linear_of("classifier.dense", hidden, width);
+            linear_of("classifier.out_proj", width, num_labels);
+        }
+        Architecture::DualEncoder => {
+            linear_of("pair_classifier.dense", hidden.saturating_mul(4), width);
+            linear_of("pair_classifier.out_proj", width, num_labels);
         }
         Architecture::MultipleChoice => {
             linear("pre_classifier", hidden);
@@ -119,14 +132,21 @@ pub fn encoder_parameters(config: &NystromformerConfig) -> Inventory {
     add(format!("{embeddings}.word_embeddings.weight"), &[config.vocab_size, hidden]);
     add(format!("{embeddings}.position_embeddings.weight"), &[positions, hidden]);
     add(format!("{embeddings}.token_type_embeddings.weight"), &[config.type_vocab_size, hidden]);
-    add(format!("{embeddings}.LayerNorm.weight"), &[hidden]);
-    add(format!("{embeddings}.LayerNorm.bias"), &[hidden]);
-
+    let after_embeddings = format!("{embeddings}.LayerNorm");
+    let after_layers = format!("{ENCODER}encoder.LayerNorm");
+    if !config.norm_first {
+        add(format!("{after_embeddings}.weight"), &[hidden]);
+        add(format!("{after_embeddings}.bias"), &[hidden]);
+    }
     let parts = layer_parameters(config);
     for index in (0..config.num_hidden_layers).step_by(config.layers_per_group().max(1)) {
         for (part, shape) in &parts {
             add(format!("{ENCODER}encoder.layer.{index}.{part}"), shape);
         }
+    }
+    if config.norm_first {
+        add(format!("{after_layers}.weight"), &[hidden]);
+        add(format!("{after_layers}.bias"), &[hidden]);
     }
     parameters
 }
@@ -166,6 +186,7 @@ pub(crate) fn architecture_of<'name>(names: impl Iterator<Item = &'name str>) ->
             _ if name.starts_with("qa_outputs.") => Architecture::QuestionAnswering,
             _ if name.starts_with("sop_classifier.") => Architecture::PreTraining,
             _ if name.starts_with("classifier.out_proj.") => Architecture::SequenceClassification,
+            _ if name.starts_with("pair_classifier.") => Architecture::DualEncoder,
             _ if name.starts_with("pre_classifier.") => Architecture::MultipleChoice,
             "classifier.weight" | "classifier.bias" => Architecture::TokenClassification,
             _ if name.starts_with(MASKED_LM_HEAD) => Architecture::MaskedLm,

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use nystromformer::{Architecture, NystromformerConfig, Semantics};
+use nystromformer::{Architecture, NystromformerConfig, Pooling, Semantics};
 use serde_json::{Value, json};
 
 use crate::error::InteropError;
@@ -14,6 +14,22 @@ const SOURCE: &str = include_str!("modeling_nystromformer_paper.py");
 /// Whether transformers' own class computes something else, so that the file is of use.
 pub(super) fn is_needed(config: &NystromformerConfig) -> bool {
     config.semantics == Semantics::Paper
+}
+
+/// The first key, with its value, by which a model is none that transformers' class or the modeling file computes.
+pub(super) fn foreign_key(
+    architecture: Architecture,
+    config: &NystromformerConfig,
+) -> Option<(&'static str, String)> {
+    let own = |key, differs: bool, value: String| differs.then_some((key, value));
+    let is_classifier = architecture == Architecture::SequenceClassification;
+    let act = config.classifier_act.filter(|act| *act != config.hidden_act);
+    let width = config.classifier_hidden_size;
+    own("architectures", architecture == Architecture::DualEncoder, architecture.to_string())
+        .or(own("norm_first", config.norm_first, config.norm_first.to_string()))
+        .or(own("pooling", is_classifier && config.pooling != Pooling::First, format!("{:?}", config.pooling)))
+        .or(own("classifier_act", is_classifier && act.is_some(), format!("{act:?}")))
+        .or(own("classifier_hidden_size", is_classifier && ![0, config.hidden_size].contains(&width), width.to_string()))
 }
 
 /// Writes the file into a folder.
@@ -48,7 +64,7 @@ mod tests {
     #[test]
     fn every_class_that_is_named_is_in_the_file() {
         for architecture in Architecture::ALL {
-            if architecture == Architecture::PreTraining {
+            if [Architecture::PreTraining, Architecture::DualEncoder].contains(&architecture) {
                 continue;
             }
             let map = auto_map(architecture);

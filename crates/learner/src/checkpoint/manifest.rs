@@ -73,7 +73,7 @@ pub struct TrainingState {
     pub last_loss: Option<f64>,
     /// The last evaluation.
     pub last_evaluation: Option<EvaluationRecord>,
-    /// The evaluation with the lowest loss.
+    /// The best evaluation, by `trainer.metric_for_best_model`.
     pub best_evaluation: Option<EvaluationRecord>,
     /// Evaluations in a row without a new best one; what early stopping counts.
     pub evaluations_without_improvement: usize,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer::NystromformerConfig;
+use nystromformer::{Labels, NystromformerConfig};
 use nystromformer_data::{DataConfig, TextTokenizer};
 use nystromformer_interop::read_config;
 use toml::Table;
@@ -13,9 +13,40 @@ use super::{Experiment, INIT_FROM, explain, refuse};
 use crate::error::{LearnerError, Result};
 use crate::trainer::model_folder;
 
-/// Keys of `[model]` that the tokenizer answers where no file does.
-const FROM_TOKENIZER: [&str; 4] =
-    ["model.vocab_size", "model.pad_token_id", "model.bos_token_id", "model.eos_token_id"];
+/// Keys of `[model]` that the data answers where no file does.
+const FROM_DATA: [&str; 5] = [
+    "model.vocab_size",
+    "model.pad_token_id",
+    "model.bos_token_id",
+    "model.eos_token_id",
+    "model.id2label",
+];
+
+/// What the data says of a model's vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Vocabulary {
+    /// Ids.
+    pub size: usize,
+    /// Id of the padding.
+    pub pad: usize,
+    /// Id of the first token of a sequence, if there is one.
+    pub cls: Option<usize>,
+    /// Id of the last token of a sequence, if there is one.
+    pub sep: Option<usize>,
+}
+
+impl Vocabulary {
+    /// A tokenizer's.
+    pub fn of(tokenizer: &TextTokenizer) -> Self {
+        let ids = tokenizer.special_ids();
+        Self {
+            size: tokenizer.vocab_size(),
+            pad: ids.pad as usize,
+            cls: Some(ids.cls as usize),
+            sep: Some(ids.sep as usize),
+        }
+    }
+}
 
 /// The text of an experiment, read and merged, before its values have types.
 #[derive(Debug, Clone)]
@@ -100,51 +131,66 @@ pub struct LoadedExperiment {
 }
 
 impl LoadedExperiment {
-    /// The experiment with the vocabulary of its tokenizer: size and special tokens' ids, where no
-    /// file states them.
+    /// The experiment with what its data says of the model, where no file does: size of the vocabulary, special
+    /// tokens' ids, and the names of the classes if the data has classes.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, and as
-    /// [`Experiment::validate`].
-    pub fn with_tokenizer(&self, tokenizer: &TextTokenizer) -> Result<Experiment> {
+    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, or there are not as many stated names as
+    /// classes, and as [`Experiment::validate`].
+    pub fn with_data(
+        &self,
+        vocabulary: Vocabulary,
+        labels: Option<&[String]>,
+    ) -> Result<Experiment> {
         let mut experiment = self.experiment.clone();
-        let ids = tokenizer.special_ids();
         let model = &mut experiment.model;
         for (key, field, value, belongs_to_weights) in [
-            ("model.vocab_size", &mut model.vocab_size, tokenizer.vocab_size(), true),
+            ("model.vocab_size", &mut model.vocab_size, Some(vocabulary.size), true),
             // transformers' padding row gets no gradient, whichever token it is.
-            ("model.pad_token_id", &mut model.pad_token_id, ids.pad as usize, true),
-            ("model.bos_token_id", &mut model.bos_token_id, ids.cls as usize, false),
-            ("model.eos_token_id", &mut model.eos_token_id, ids.sep as usize, false),
+            ("model.pad_token_id", &mut model.pad_token_id, Some(vocabulary.pad), true),
+            ("model.bos_token_id", &mut model.bos_token_id, vocabulary.cls, false),
+            ("model.eos_token_id", &mut model.eos_token_id, vocabulary.sep, false),
         ] {
             let is_settled = self.states(key) || (self.inherits && belongs_to_weights);
-            if !is_settled {
+            if let (false, Some(value)) = (is_settled, value) {
                 *field = value;
             }
         }
-        if experiment.model.vocab_size < tokenizer.vocab_size() {
+        if model.vocab_size < vocabulary.size {
             return Err(LearnerError::Config(format!(
                 "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it \
                  out to take the tokenizer's",
-                experiment.model.vocab_size,
-                tokenizer.vocab_size()
+                model.vocab_size, vocabulary.size
             )));
+        }
+        if let Some(labels) = labels {
+            if !self.states("model.id2label") {
+                model.id2label = Labels::new(labels.to_vec());
+            } else if model.num_labels() != labels.len() {
+                return Err(LearnerError::Config(format!(
+                    "`model.id2label` names `{}` classes, but the task has `{}`: {}; leave it out to take these",
+                    model.num_labels(),
+                    labels.len(),
+                    labels.join(", ")
+                )));
+            }
         }
         experiment.validate()?;
         Ok(experiment)
     }
 
-    /// Every field that differs from the experiment of a run, `field: was X, now Y`; what a
-    /// tokenizer answers is compared only where this experiment states it.
+    /// Every field that differs from the experiment of a run, `field: was X, now Y`; what the
+    /// data answers is compared only where this experiment states it.
     pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
         let was = run.fields();
         let mut now = self.experiment.fields();
-        for key in FROM_TOKENIZER {
-            if !self.states(key)
-                && let Some(value) = was.get(key)
-            {
-                now.insert(key.to_owned(), value.clone());
-            }
+        for key in FROM_DATA.into_iter().filter(|key| !self.states(key)) {
+            // Names of classes are a table, whose keys begin with its own.
+            let is_of_key = |field: &String| {
+                field.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            now.retain(|field, _| !is_of_key(field));
+            now.extend(was.clone().into_iter().filter(|(field, _)| is_of_key(field)));
         }
         differences(&was, &now)
     }

@@ -22,12 +22,13 @@ use std::path::{Path, PathBuf};
 
 use nystromformer::{Architecture, ModelError, NystromformerConfig};
 use nystromformer_data::{DataConfig, DataError, Objective, TokenizerConfig};
+use nystromformer_tasks::TaskConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub(crate) use differences::differences;
 pub(crate) use loading::Draft;
-pub use loading::LoadedExperiment;
+pub use loading::{LoadedExperiment, Vocabulary};
 pub use trainer::{Precision, TrainerConfig};
 
 use crate::device::DeviceKind;
@@ -61,6 +62,10 @@ pub struct Experiment {
     pub tokenizer: TokenizerConfig,
     /// `[data]`: the corpus and how it becomes batches.
     pub data: DataConfig,
+    /// `[task]`: a labelled data set to train a classifier on, in place of a corpus; of `[data]`, `seq_len` and
+    /// `shuffle` apply then. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskConfig>,
     /// `[optimizer]`: `AdamW`.
     pub optimizer: OptimizerConfig,
     /// `[schedule]`: the learning rate over the run.
@@ -106,9 +111,11 @@ impl Experiment {
 
     /// The class of model that it trains.
     pub fn architecture(&self) -> Architecture {
-        match self.data.objective {
-            Objective::Mlm => Architecture::MaskedLm,
-            Objective::MlmSop => Architecture::PreTraining,
+        match (&self.task, self.data.objective) {
+            (Some(task), _) if task.name.is_dual() => Architecture::DualEncoder,
+            (Some(_), _) => Architecture::SequenceClassification,
+            (None, Objective::Mlm) => Architecture::MaskedLm,
+            (None, Objective::MlmSop) => Architecture::PreTraining,
         }
     }
 
@@ -140,7 +147,8 @@ impl Experiment {
             }
             other => ("model".to_owned(), other.to_string()),
         }));
-        let of_data = self.tokenizer.problems().into_iter().chain(self.data.problems());
+        let of_task = self.task.iter().flat_map(TaskConfig::problems);
+        let of_data = self.tokenizer.problems().into_iter().chain(self.data.problems()).chain(of_task);
         problems.extend(of_data.map(|error| match error {
             DataError::Config { key, value, problem } => {
                 (key.to_owned(), format!("`{value}`: {problem}"))

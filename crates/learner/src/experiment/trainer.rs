@@ -30,9 +30,12 @@ pub struct TrainerConfig {
     /// Largest L2 norm of a step's whole gradient, to which it is scaled down; 0 for no clipping.
     /// Default: 0, as in the paper.
     pub max_grad_norm: f64,
-    /// Evaluations in a row without a new lowest loss after which training stops; 0 for never.
+    /// Evaluations in a row without a new best one after which training stops; 0 for never.
     /// Default: 0.
     pub early_stopping_patience: usize,
+    /// What the best evaluation is the best in (Hugging Face's word): `loss`, or a metric of the task, e.g. `accuracy`.
+    /// Default: the task's own metric; `loss` for pretraining.
+    pub metric_for_best_model: String,
     /// Steps between lines of progress where there is no terminal. Default: 10.
     pub log_every: usize,
     /// Steps in a row that may be skipped because loss or gradient is not finite, before the run
@@ -80,6 +83,7 @@ impl Default for TrainerConfig {
             keep_last: 3,
             max_grad_norm: 0.0,
             early_stopping_patience: 0,
+            metric_for_best_model: String::new(),
             log_every: 10,
             max_skipped_steps: 10,
             precision: Precision::F32,

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
+use nystromformer_tasks::Split;
 use serde::Serialize;
 
 use super::start::{Prepared, RunRequest, Start, open_device};
-use crate::batch::BatchSource;
-use crate::corpus_batches::CorpusBatches;
+use crate::batches::Batches;
 use crate::error::Result;
 use crate::machine_memory::MachineMemory;
 use crate::memory_estimate::estimate_bytes;
@@ -57,18 +57,20 @@ impl DryRun {
     ) -> Result<Self> {
         let start = Start::of(request)?;
         let device = open_device(start.experiment())?;
-        let data = CorpusBatches::prepare_aside(start.experiment(), scratch, preparation)?;
         let checkpoint = if start.resumes() {
             RunDir::checkpoints_of(&start.path).newest_valid()?
         } else {
             None
         };
+        let data =
+            Batches::prepare_aside(start.experiment(), checkpoint.as_ref(), scratch, preparation)?;
         let machine_memory = MachineMemory::now();
         Self::measure(&start.with_data(data, device, checkpoint)?, machine_memory)
     }
 
     fn measure(prepared: &Prepared, machine_memory: Option<MachineMemory>) -> Result<Self> {
         let Prepared { experiment, data, checkpoint, .. } = prepared;
+        let data = data.source();
         let learner = prepared.learner()?;
         let trainer = &experiment.trainer;
         let micro_batch_size = trainer.micro_batch_size.min(trainer.batch_size);
@@ -86,7 +88,7 @@ impl DryRun {
         Ok(Self {
             parameters,
             training_examples: data.training_examples(),
-            validation_examples: data.validation_examples(),
+            validation_examples: data.evaluation_examples(Split::Validation),
             total_steps: learner.total_steps(),
             resumes_from_step: checkpoint.as_ref().map(|checkpoint| checkpoint.manifest.state.step),
             tokens_per_step: trainer.batch_size * experiment.data.seq_len,

@@ -6,12 +6,13 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use nystromformer::Model;
+use nystromformer_tasks::Split;
 
 use crate::batch::{BatchSource, Rows};
 use crate::checkpoint::TrainingState;
 use crate::device::scalar;
 use crate::error::Result;
-use crate::evaluate::evaluate;
+use crate::evaluate::{Evaluation, evaluate};
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
@@ -235,15 +236,28 @@ impl<'a> Learner<'a> {
     /// # Errors
     /// See [`evaluate`].
     pub fn evaluate(&self) -> Result<EvaluationRecord> {
-        let trainer = &self.experiment.trainer;
-        evaluate(
-            &self.model().valid(),
-            self.data,
-            &self.device,
-            trainer.micro_batch_size,
-            trainer.eval_batches,
-            self.state.step,
-        )
+        let model = self.model().valid();
+        let batches = self.experiment.trainer.eval_batches;
+        let mut record = self.evaluate_on(&model, Split::Validation, batches)?.record;
+        if self.data.evaluation_examples(Split::ValidationMismatched) > 0 {
+            let mismatched = self.evaluate_on(&model, Split::ValidationMismatched, batches)?.record;
+            record.add_mismatched(mismatched);
+        }
+        Ok(record)
+    }
+
+    /// Measures a model of this run, without autodiff, on the first `batches` batches of a split, or all if that is 0.
+    ///
+    /// # Errors
+    /// See [`evaluate`].
+    pub(super) fn evaluate_on(
+        &self,
+        model: &Model,
+        split: Split,
+        batches: usize,
+    ) -> Result<Evaluation> {
+        let rows = self.experiment.trainer.micro_batch_size;
+        evaluate(model, self.data, split, &self.device, rows, batches, self.state.step)
     }
 }
 

@@ -3,6 +3,7 @@
 //! | file | |
 //! |---|---|
 //! | [`learner`] | model, optimizer and state: one step, one evaluation; knows no disk |
+//! | `best` | which of two evaluations is the better one |
 //! | `checkpointing` | the learner's state in a checkpoint's files, and back |
 //! | [`run`] | the loop: metrics, evaluations, checkpoints, early stopping, signals |
 //! | `model_source` | the folders that a model can come from |
@@ -10,6 +11,7 @@
 //! | [`session`] | from an experiment's file to a finished run: what the command line calls |
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
+mod best;
 mod checkpointing;
 pub mod dry_run;
 pub mod learner;

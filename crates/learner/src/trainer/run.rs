@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
+use nystromformer_tasks::Split;
+
+use super::best::BestBy;
 use super::learner::Learner;
 use crate::checkpoint::CheckpointStore;
 use crate::error::{LearnerError, Result};
@@ -9,7 +13,6 @@ use crate::metrics_log::{MetricsLog, MetricsRecord};
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, Summary};
 use crate::stop::{StopFlag, StopReason};
-use burn::module::Module;
 
 /// A learner in its run directory.
 pub struct Trainer<'a> {
@@ -19,6 +22,7 @@ pub struct Trainer<'a> {
     log: MetricsLog,
     stop: StopFlag,
     progress: &'a mut dyn Progress,
+    best_by: BestBy,
     /// The step of the newest checkpoint, so that none is written twice.
     saved_step: Option<usize>,
 }
@@ -28,7 +32,7 @@ pub struct Trainer<'a> {
 pub enum EndedBy {
     /// All steps were taken.
     Finished,
-    /// The validation loss had stopped falling.
+    /// Evaluations had stopped getting better.
     EarlyStopping,
     /// It was asked to stop, and saved a checkpoint first.
     Stopped(StopReason),
@@ -66,7 +70,8 @@ impl<'a> Trainer<'a> {
     /// A trainer for `learner`, which is fresh or was restored from the newest checkpoint of `run`.
     ///
     /// # Errors
-    /// [`LearnerError::Io`] if the run directory cannot be written.
+    /// [`LearnerError::Io`] if the run directory cannot be written; [`LearnerError::Config`] if the best evaluation is
+    /// to be chosen by what is not measured.
     pub fn new(
         learner: Learner<'a>,
         run: &'a RunDir,
@@ -78,6 +83,10 @@ impl<'a> Trainer<'a> {
             store: run.checkpoints()?,
             log: run.metrics(step)?,
             saved_step: (step > 0).then_some(step),
+            best_by: BestBy::of(
+                &learner.experiment.trainer.metric_for_best_model,
+                learner.data,
+            )?,
             learner,
             run,
             stop,
@@ -118,7 +127,7 @@ impl<'a> Trainer<'a> {
 
             let step = record.step;
             let is_last = step == total;
-            let evaluates = trainer.eval_every > 0 && self.learner.data.validation_examples() > 0;
+            let evaluates = trainer.eval_every > 0 && self.learner.data.evaluation_examples(Split::Validation) > 0;
             let mut is_best = false;
             if evaluates && (is_last || step.is_multiple_of(trainer.eval_every)) {
                 is_best = self.evaluate()?;
@@ -174,9 +183,7 @@ impl<'a> Trainer<'a> {
         self.progress.evaluation(&record);
         let state = &mut self.learner.state;
         state.last_evaluation = Some(record.clone());
-        // A loss that is not finite is no best, and would bar every later one.
-        let is_best = record.loss.is_finite()
-            && state.best_evaluation.as_ref().is_none_or(|best| record.loss < best.loss);
+        let is_best = self.best_by.is_better(&record, state.best_evaluation.as_ref());
         if is_best {
             state.best_evaluation = Some(record);
             state.evaluations_without_improvement = 0;

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use super::run::{Outcome, Trainer};
 use super::start::{Prepared, RunRequest, Start, open_device};
 use crate::checkpoint::Checkpoint;
-use crate::corpus_batches::CorpusBatches;
+use crate::batches::Batches;
 use crate::error::Result;
 use crate::experiment::Experiment;
 use crate::progress::Progress;
@@ -41,8 +41,8 @@ impl Session {
         let overrides = start.overrides.take();
         // Before the corpus is tokenised, which may take hours.
         let device = open_device(start.experiment())?;
-        let data = CorpusBatches::prepare(start.experiment(), preparation)?;
         let checkpoint = if start.resumes() { run.checkpoints()?.newest_valid()? } else { None };
+        let data = Batches::prepare(start.experiment(), checkpoint.as_ref(), preparation)?;
         Ok(Self { prepared: start.with_data(data, device, checkpoint)?, run, overrides })
     }
 
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Tokenizer and batches.
-    pub fn data(&self) -> &CorpusBatches {
+    pub fn data(&self) -> &Batches {
         &self.prepared.data
     }
 

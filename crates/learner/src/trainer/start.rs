@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
 use crate::checkpoint::Checkpoint;
-use crate::corpus_batches::CorpusBatches;
+use crate::batches::Batches;
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Draft, Experiment, LoadedExperiment, Precision};
@@ -84,16 +84,17 @@ impl Start {
     /// Settles the experiment, now that its data is there.
     pub(super) fn with_data(
         self,
-        data: CorpusBatches,
+        data: Batches,
         device: Device,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Prepared> {
-        let tokenizer = &data.data().tokenizer;
         let experiment = match self.stored {
             Some(stored) => stored,
-            None => self.asked.with_tokenizer(tokenizer)?,
+            None => self.asked.with_data(data.vocabulary(), data.labels())?,
         };
-        if let (None, Some(source)) = (&checkpoint, &experiment.init_from) {
+        if let (None, Some(source), Some(tokenizer)) =
+            (&checkpoint, &experiment.init_from, data.tokenizer())
+        {
             require_same_vocabulary(source, tokenizer)?;
         }
         require_memory(&experiment)?;
@@ -105,7 +106,7 @@ impl Start {
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) experiment: Experiment,
-    pub(super) data: CorpusBatches,
+    pub(super) data: Batches,
     pub(super) device: Device,
     /// Where training goes on, if it does.
     pub(super) checkpoint: Option<Checkpoint>,
@@ -116,9 +117,9 @@ impl Prepared {
     pub(super) fn learner(&self) -> Result<Learner<'_>> {
         match &self.checkpoint {
             Some(checkpoint) => {
-                Learner::restore(&self.experiment, &self.data, &self.device, checkpoint)
+                Learner::restore(&self.experiment, self.data.source(), &self.device, checkpoint)
             }
-            None => Learner::new(&self.experiment, &self.data, &self.device),
+            None => Learner::new(&self.experiment, self.data.source(), &self.device),
         }
     }
 }

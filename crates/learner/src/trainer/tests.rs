@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use burn::tensor::Device;
 use nystromformer::{Architecture, NystromformerConfig};
 use nystromformer_data::{MaskedRows, SentenceOrderRows};
+use nystromformer_tasks::Split;
 
 use super::learner::Learner;
 use super::run::{EndedBy, Outcome, Trainer};
@@ -107,8 +108,8 @@ impl BatchSource for Synthetic {
         EXAMPLES
     }
 
-    fn validation_examples(&self) -> usize {
-        4
+    fn evaluation_examples(&self, split: Split) -> usize {
+        if split == Split::Validation { 4 } else { 0 }
     }
 
     fn training_step(
@@ -123,7 +124,7 @@ impl BatchSource for Synthetic {
         Ok(examples.chunks(micro_batch_size).map(|c| self.rows(c.iter().copied()).into()).collect())
     }
 
-    fn validation_rows(&self, first: usize, count: usize) -> Result<Rows> {
+    fn evaluation_rows(&self, _: Split, first: usize, count: usize) -> Result<Rows> {
         Ok(self.rows((first..first + count).map(|example| 1000 + example as u64)).into())
     }
 

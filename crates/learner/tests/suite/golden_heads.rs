@@ -11,6 +11,7 @@ use nystromformer_learner::batch::{Answers, BatchSource, Rows};
 use nystromformer_learner::schedule::{Schedule, Warmup};
 use nystromformer_learner::trainer::Learner;
 use nystromformer_learner::{Experiment, Result};
+use nystromformer_tasks::Split;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -33,7 +34,7 @@ impl BatchSource for Recorded {
         self.steps.iter().map(|rows| rows.lengths.len()).sum()
     }
 
-    fn validation_examples(&self) -> usize {
+    fn evaluation_examples(&self, _: Split) -> usize {
         0
     }
 
@@ -41,7 +42,7 @@ impl BatchSource for Recorded {
         Ok(vec![self.steps[completed].clone()])
     }
 
-    fn validation_rows(&self, _first: usize, _count: usize) -> Result<Rows> {
+    fn evaluation_rows(&self, _: Split, _first: usize, _count: usize) -> Result<Rows> {
         unreachable!("there is no validation split")
     }
 
@@ -88,6 +89,7 @@ impl Recording<'_> {
             input_ids: self.ints("input_ids", step).unwrap(),
             token_type_ids: self.ints("token_type_ids", step),
             lengths,
+            hidden_id: None,
             seq_len,
             answers: self.answers(step),
         }

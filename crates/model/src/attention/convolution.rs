@@ -22,7 +22,7 @@ impl DepthwiseConvolution {
     /// A fresh filter of `config.conv_kernel_size` taps per head.
     pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
         let shape = [config.num_attention_heads, 1, config.conv_kernel_size, 1];
-        Self { weight: init::normal(config).init(shape, device) }
+        Self { weight: init::weights(config, config.conv_kernel_size).init(shape, device) }
     }
 
     /// Convolves every head and channel along the sequence, and adds the result to `context`.

@@ -4,8 +4,10 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 mod labels;
+mod variants;
 
 pub use labels::{Labels, ProblemType};
+pub use variants::{Pooling, WeightInit};
 
 use crate::{
     activation::HiddenAct,
@@ -52,7 +54,7 @@ pub enum Semantics {
 /// Sizes and switches of a Nyströmformer.
 ///
 /// Field names and defaults are those of transformers' `NystromformerConfig`; the keys that it does not
-/// have are `attention`, `semantics`, `pinv_iterations`, `pinv_init` and `num_hidden_groups`.
+/// have are `attention` and those that follow it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NystromformerConfig {
@@ -118,6 +120,22 @@ pub struct NystromformerConfig {
     /// Groups of consecutive layers that share one layer's weights, as in ALBERT (whose key this is); it
     /// must divide `num_hidden_layers`. 0 means that every layer has its own. Default: 0.
     pub num_hidden_groups: usize,
+
+    /// Normalise before each half of a layer and after the last layer (pre-LN, PyTorch's word) instead of after
+    /// each sum; the embeddings are then not normalised. The authors' Long Range Arena models. Default: false.
+    pub norm_first: bool,
+    /// How fresh weights of linear layers and convolutions are drawn. Default: `normal`.
+    pub weight_init: WeightInit,
+    /// Dropout between the two linear layers of the feed-forward block (BART's word), in [0, 1). Default: 0.
+    pub activation_dropout: f64,
+    /// What a sequence classifier reads of a sequence. Default: `first`.
+    pub pooling: Pooling,
+    /// Width inside a sequence classifier; 0 means `hidden_size`. Default: 0.
+    pub classifier_hidden_size: usize,
+    /// Activation of a sequence classifier. Default: `hidden_act`.
+    pub classifier_act: Option<HiddenAct>,
+    /// Both dropouts of a sequence classifier, in [0, 1). Default: `hidden_dropout_prob`.
+    pub classifier_dropout_prob: Option<f64>,
 }
 
 impl Default for NystromformerConfig {
@@ -150,6 +168,13 @@ impl Default for NystromformerConfig {
             pinv_iterations: 6,
             pinv_init: PinvInit::default(),
             num_hidden_groups: 0,
+            norm_first: false,
+            weight_init: WeightInit::default(),
+            activation_dropout: 0.0,
+            pooling: Pooling::default(),
+            classifier_hidden_size: 0,
+            classifier_act: None,
+            classifier_dropout_prob: None,
         }
     }
 }
@@ -171,6 +196,14 @@ impl NystromformerConfig {
             1 => ProblemType::Regression,
             _ => ProblemType::SingleLabelClassification,
         })
+    }
+
+    /// Width inside a sequence classifier.
+    pub fn classifier_width(&self) -> usize {
+        match self.classifier_hidden_size {
+            0 => self.hidden_size,
+            width => width,
+        }
     }
 
     /// Layers that have weights of their own.
@@ -224,6 +257,7 @@ impl NystromformerConfig {
             ("segment_means_seq_len", self.segment_means_seq_len, 0),
             ("conv_kernel_size", self.conv_kernel_size, 0),
             ("chunk_size_feed_forward", self.chunk_size_feed_forward, 0),
+            ("classifier_hidden_size", self.classifier_hidden_size, 0),
             ("bos_token_id", self.bos_token_id, 0),
             ("eos_token_id", self.eos_token_id, 0),
         ] {
@@ -241,6 +275,8 @@ impl NystromformerConfig {
         for (key, value) in [
             ("hidden_dropout_prob", self.hidden_dropout_prob),
             ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+            ("activation_dropout", self.activation_dropout),
+            ("classifier_dropout_prob", self.classifier_dropout_prob.unwrap_or_default()),
         ] {
             let in_range = (0.0..1.0).contains(&value);
             check(in_range, key, &value, "must be at least 0 and below 1");

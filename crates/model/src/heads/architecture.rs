@@ -13,6 +13,8 @@ pub enum Architecture {
     PreTraining,
     /// With a sequence classifier.
     SequenceClassification,
+    /// With a classifier of pairs of sequences, each of which is encoded by itself.
+    DualEncoder,
     /// With a multiple-choice head.
     MultipleChoice,
     /// With a token classifier.
@@ -23,24 +25,26 @@ pub enum Architecture {
 
 impl Architecture {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Base,
         Self::MaskedLm,
         Self::PreTraining,
         Self::SequenceClassification,
+        Self::DualEncoder,
         Self::MultipleChoice,
         Self::TokenClassification,
         Self::QuestionAnswering,
     ];
 
     /// The class's name, as in `architectures` of a `config.json`. transformers has no
-    /// `NystromformerForPreTraining`; the name follows its other models'.
+    /// `NystromformerForPreTraining`, whose name follows its other models', and no `NystromformerDualEncoder`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Base => "NystromformerModel",
             Self::MaskedLm => "NystromformerForMaskedLM",
             Self::PreTraining => "NystromformerForPreTraining",
             Self::SequenceClassification => "NystromformerForSequenceClassification",
+            Self::DualEncoder => "NystromformerDualEncoder",
             Self::MultipleChoice => "NystromformerForMultipleChoice",
             Self::TokenClassification => "NystromformerForTokenClassification",
             Self::QuestionAnswering => "NystromformerForQuestionAnswering",
@@ -48,13 +52,15 @@ impl Architecture {
     }
 
     /// transformers' class that loads such a model whatever its family, e.g. `AutoModelForMaskedLM`; it has none
-    /// for a Nyströmformer with the heads of pretraining.
+    /// for a Nyströmformer with the heads of pretraining or for a dual encoder.
     pub fn auto_class(self) -> &'static str {
         match self {
             Self::Base => "AutoModel",
             Self::MaskedLm => "AutoModelForMaskedLM",
             Self::PreTraining => "AutoModelForPreTraining",
-            Self::SequenceClassification => "AutoModelForSequenceClassification",
+            Self::SequenceClassification | Self::DualEncoder => {
+                "AutoModelForSequenceClassification"
+            }
             Self::MultipleChoice => "AutoModelForMultipleChoice",
             Self::TokenClassification => "AutoModelForTokenClassification",
             Self::QuestionAnswering => "AutoModelForQuestionAnswering",
@@ -66,7 +72,7 @@ impl Architecture {
         match self {
             Self::Base => "feature-extraction",
             Self::MaskedLm | Self::PreTraining => "fill-mask",
-            Self::SequenceClassification => "text-classification",
+            Self::SequenceClassification | Self::DualEncoder => "text-classification",
             Self::MultipleChoice => "multiple-choice",
             Self::TokenClassification => "token-classification",
             Self::QuestionAnswering => "question-answering",
@@ -75,7 +81,10 @@ impl Architecture {
 
     /// Whether the configuration's `id2label` names what the head tells apart.
     pub fn has_labels(self) -> bool {
-        matches!(self, Self::SequenceClassification | Self::TokenClassification)
+        matches!(
+            self,
+            Self::SequenceClassification | Self::DualEncoder | Self::TokenClassification
+        )
     }
 }
 

@@ -7,7 +7,8 @@ use burn::{
 use nystromformer_kernels::cross_entropy;
 
 use super::{
-    Architecture, Losses, ModelClass, NystromformerForMaskedLm, NystromformerForMultipleChoice,
+    Architecture, Losses, ModelClass, NystromformerDualEncoder, NystromformerForMaskedLm,
+    NystromformerForMultipleChoice,
     NystromformerForPreTraining, NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification, NystromformerForTokenClassification, PreTrainedModel,
     Targets,
@@ -36,6 +37,8 @@ pub enum Model {
     PreTraining(NystromformerForPreTraining),
     /// With a sequence classifier.
     SequenceClassification(NystromformerForSequenceClassification),
+    /// With a classifier of pairs of sequences.
+    DualEncoder(NystromformerDualEncoder),
     /// With a multiple-choice head.
     MultipleChoice(NystromformerForMultipleChoice),
     /// With a token classifier.
@@ -52,6 +55,7 @@ macro_rules! with_class {
             Model::MaskedLm($model) => $body,
             Model::PreTraining($model) => $body,
             Model::SequenceClassification($model) => $body,
+            Model::DualEncoder($model) => $body,
             Model::MultipleChoice($model) => $body,
             Model::TokenClassification($model) => $body,
             Model::QuestionAnswering($model) => $body,
@@ -89,6 +93,7 @@ impl Model {
             Architecture::SequenceClassification => {
                 Self::SequenceClassification(ModelClass::build(config, device))
             }
+            Architecture::DualEncoder => Self::DualEncoder(ModelClass::build(config, device)),
             Architecture::MultipleChoice => Self::MultipleChoice(ModelClass::build(config, device)),
             Architecture::TokenClassification => {
                 Self::TokenClassification(ModelClass::build(config, device))
@@ -145,6 +150,13 @@ impl Model {
                 };
                 Losses::one(losses, logits)
             }
+            (Self::DualEncoder(model), Targets::Class(labels)) => {
+                let ([rows, _], [pairs]) = (input.tokens.dims(), labels.dims());
+                if 2 * pairs != rows {
+                    return Err(ModelError::Choices { rows, num_choices: 2 });
+                }
+                classes(model.forward(input)?, labels)
+            }
             (Self::MultipleChoice(model), Targets::Class(labels)) => {
                 let ([rows, _], [questions]) = (input.tokens.dims(), labels.dims());
                 let num_choices = rows / questions.max(1);
@@ -191,11 +203,11 @@ impl Model {
                     _ => Ok(()),
                 }
             }
-            // The rows of a question share one.
-            Targets::Class(labels) if self.architecture() != Architecture::MultipleChoice => {
-                expect("labels", labels.dims()[0], rows)
-            }
-            Targets::Class(_) => Ok(()),
+            // The rows of a question, or of a pair, share one.
+            Targets::Class(labels) => match self {
+                Self::MultipleChoice(_) | Self::DualEncoder(_) => Ok(()),
+                _ => expect("labels", labels.dims()[0], rows),
+            },
             Targets::Values(values) => {
                 let [found, columns] = values.dims();
                 expect("labels", found, rows)?;
@@ -276,6 +288,7 @@ mod tests {
                 Architecture::SequenceClassification => {
                     (Targets::Class(ints([0, 2, 1, 1])), vec![[4, 3]])
                 }
+                Architecture::DualEncoder => (Targets::Class(ints([2, 0])), vec![[2, 3]]),
                 Architecture::MultipleChoice => (Targets::Class(ints([1, 0])), vec![[2, 2]]),
                 Architecture::QuestionAnswering => {
                     let (start, end) = (ints([0, 1, 2, 3]), ints([8, 7, 6, 9]));

@@ -3,7 +3,8 @@
 use burn::{module::Module, tensor::Device};
 
 use super::{
-    Architecture, NystromformerForMaskedLm, NystromformerForMultipleChoice,
+    Architecture, NystromformerDualEncoder, NystromformerForMaskedLm,
+    NystromformerForMultipleChoice,
     NystromformerForPreTraining, NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification, NystromformerForTokenClassification,
 };
@@ -84,6 +85,7 @@ classes!(
     NystromformerForMaskedLm: MaskedLm, model => model.nystromformer;
     NystromformerForPreTraining: PreTraining, model => model.nystromformer;
     NystromformerForSequenceClassification: SequenceClassification, model => model.nystromformer;
+    NystromformerDualEncoder: DualEncoder, model => model.nystromformer;
     NystromformerForMultipleChoice: MultipleChoice, model => model.nystromformer;
     NystromformerForTokenClassification: TokenClassification, model => model.nystromformer;
     NystromformerForQuestionAnswering: QuestionAnswering, model => model.nystromformer;

@@ -74,6 +74,7 @@ fn answers(
             vec![("prediction_logits", floats(predictions)?), ("sop_logits", floats(order)?)]
         }
         Model::SequenceClassification(model) => vec![("logits", floats(model.forward(input)?)?)],
+        Model::DualEncoder(model) => vec![("logits", floats(model.forward(input)?)?)],
         Model::MultipleChoice(model) => {
             vec![("logits", floats(model.forward(input, num_choices)?)?)]
         }

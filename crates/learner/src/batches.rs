@@ -1,0 +1,116 @@
+//! [`Batches`]: the batches of an experiment, whether of a corpus or of a task.
+
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::{Progress, TextTokenizer};
+
+use crate::batch::BatchSource;
+use crate::checkpoint::Checkpoint;
+use crate::corpus_batches::CorpusBatches;
+use crate::error::Result;
+use crate::experiment::{Experiment, Vocabulary};
+use crate::task_batches::TaskBatches;
+use crate::trainer::model_folder;
+
+/// The batches of an experiment.
+#[derive(Debug)]
+pub enum Batches {
+    /// Of pretraining.
+    Corpus(CorpusBatches),
+    /// Of a labelled data set.
+    Task(TaskBatches),
+}
+
+impl Batches {
+    /// Reads the experiment's data. A task's tokenizer is that of `checkpoint`, where training goes on, or of the model
+    /// that it starts from.
+    ///
+    /// # Errors
+    /// As [`CorpusBatches::prepare`] and [`TaskBatches::prepare`].
+    pub fn prepare(
+        experiment: &Experiment,
+        checkpoint: Option<&Checkpoint>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if experiment.task.is_none() {
+            return Ok(Self::Corpus(CorpusBatches::prepare(experiment, progress)?));
+        }
+        let folder = tokenizer_folder(experiment, checkpoint)?;
+        Ok(Self::Task(TaskBatches::prepare(experiment, folder.as_deref())?))
+    }
+
+    /// The same for a model that lies in `folder`, to measure it.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_for(
+        experiment: &Experiment,
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if experiment.task.is_none() {
+            return Self::prepare(experiment, None, progress);
+        }
+        Ok(Self::Task(TaskBatches::prepare(experiment, Some(folder))?))
+    }
+
+    /// The same without writing to `data.cache_dir`: what is not there yet is made in `scratch`.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_aside(
+        experiment: &Experiment,
+        checkpoint: Option<&Checkpoint>,
+        scratch: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if experiment.task.is_some() {
+            return Self::prepare(experiment, checkpoint, progress);
+        }
+        Ok(Self::Corpus(CorpusBatches::prepare_aside(experiment, scratch, progress)?))
+    }
+
+    /// The batches.
+    pub fn source(&self) -> &dyn BatchSource {
+        match self {
+            Self::Corpus(batches) => batches,
+            Self::Task(batches) => batches,
+        }
+    }
+
+    /// What they say of a model's vocabulary.
+    pub fn vocabulary(&self) -> Vocabulary {
+        match self {
+            Self::Corpus(batches) => Vocabulary::of(&batches.data().tokenizer),
+            Self::Task(batches) => batches.vocabulary(),
+        }
+    }
+
+    /// Names of the classes, where there are classes.
+    pub fn labels(&self) -> Option<&[String]> {
+        match self {
+            Self::Corpus(_) => None,
+            Self::Task(batches) => Some(batches.labels()),
+        }
+    }
+
+    /// The tokenizer, if they are made of texts.
+    pub fn tokenizer(&self) -> Option<&TextTokenizer> {
+        match self {
+            Self::Corpus(batches) => Some(&batches.data().tokenizer),
+            Self::Task(batches) => batches.tokenizer(),
+        }
+    }
+}
+
+/// Where the tokenizer of a task's model lies, if it has a past.
+fn tokenizer_folder(
+    experiment: &Experiment,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<Option<PathBuf>> {
+    match (checkpoint, &experiment.init_from) {
+        (Some(checkpoint), _) => Ok(Some(checkpoint.path.clone())),
+        (None, Some(source)) => model_folder(source).map(Some),
+        (None, None) => Ok(None),
+    }
+}

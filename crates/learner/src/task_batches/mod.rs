@@ -1,0 +1,290 @@
+//! The batches of a task: labelled examples, tokenised, padded no further than needed.
+//!
+//! | file | |
+//! |---|---|
+//! | `encoded` | the examples of a split as token ids |
+//! | `order` | which examples a step visits |
+
+mod encoded;
+mod order;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use nystromformer::{Architecture, NystromformerConfig, Semantics};
+use nystromformer_data::{ExampleOrder, TextTokenizer};
+use nystromformer_tasks::metrics::Metric;
+use nystromformer_tasks::{Label, Padding, Split, TaskConfig, TaskDataset};
+
+use crate::batch::{Answers, BatchSource, Rows};
+use crate::error::{LearnerError, Result};
+use crate::experiment::{Experiment, Vocabulary};
+use crate::tokenizer_files::write_tokenizer;
+use encoded::EncodedSplit;
+use order::StepOrder;
+
+/// The batches of an experiment's task.
+#[derive(Debug)]
+pub struct TaskBatches {
+    task: TaskConfig,
+    labels: Vec<String>,
+    metrics: Vec<Metric>,
+    vocabulary: Vocabulary,
+    tokenizer: Option<TextTokenizer>,
+    train: EncodedSplit,
+    order: StepOrder,
+    /// The splits that are measured on, and those whose labels are kept back.
+    others: BTreeMap<Split, Evaluated>,
+    seq_len: usize,
+    /// Whether rows of like length may be put together: padding then changes no result.
+    sorts: bool,
+    fingerprint: String,
+}
+
+/// A split that is evaluated.
+#[derive(Debug)]
+struct Evaluated {
+    examples: EncodedSplit,
+    /// The order in which they are read: by length, where that is allowed.
+    order: Vec<usize>,
+    has_labels: bool,
+}
+
+impl TaskBatches {
+    /// Reads the task's files. `tokenizer` is that of the model that goes on or is started from, if there is one;
+    /// `[tokenizer] path` is asked first.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] for settings that
+    /// do not fit it.
+    pub fn prepare(experiment: &Experiment, tokenizer: Option<&Path>) -> Result<Self> {
+        let task = experiment.task.clone().ok_or_else(|| {
+            LearnerError::Config("the experiment has no `[task]`".to_owned())
+        })?;
+        let dataset = TaskDataset::open(&task, experiment.data.seq_len)?;
+        let tokenizer = match dataset.vocabulary() {
+            Some(_) => None,
+            None => Some(load_tokenizer(experiment, tokenizer)?),
+        };
+        let vocabulary = match (dataset.vocabulary(), &tokenizer) {
+            (Some(own), _) => Vocabulary { size: own.size, pad: own.pad, ..Vocabulary::default() },
+            (None, Some(tokenizer)) => Vocabulary::of(tokenizer),
+            (None, None) => unreachable!("a task of texts has loaded a tokenizer"),
+        };
+        let seq_len = experiment.data.seq_len;
+        let read = |split, limit| -> Result<Option<EncodedSplit>> {
+            let Some(examples) = dataset.read(split)? else { return Ok(None) };
+            Ok(Some(EncodedSplit::read(examples, tokenizer.as_ref(), vocabulary.size, seq_len, limit)?))
+        };
+        let train = read(Split::Train, task.max_train_samples)?.ok_or_else(|| {
+            LearnerError::Config(format!(
+                "`task.name` is `{}`, which has no training examples; use it with `evaluate` or `predict`",
+                task.name.name()
+            ))
+        })?;
+        let sorts = task.padding == Padding::Longest && experiment.model.semantics == Semantics::Paper;
+        let mut others = BTreeMap::new();
+        for split in [
+            Split::Validation,
+            Split::ValidationMismatched,
+            Split::Test,
+            Split::TestMismatched,
+        ] {
+            if let Some(examples) = read(split, task.max_eval_samples)? {
+                let drop = task.drop_last.then_some(experiment.trainer.batch_size);
+                others.insert(split, Evaluated::new(examples, sorts, drop));
+            }
+        }
+        let mut hasher = blake3::Hasher::new();
+        train.fingerprint(&mut hasher);
+        for evaluated in others.values() {
+            evaluated.examples.fingerprint(&mut hasher);
+        }
+        let lengths = (task.group_by_length && sorts)
+            .then(|| (0..train.len()).map(|example| train.example_len(example) as u32).collect());
+        let order = ExampleOrder::new(train.len(), experiment.seed, experiment.data.shuffle);
+        Ok(Self {
+            labels: dataset.labels().to_vec(),
+            metrics: dataset.metrics(),
+            order: StepOrder::new(order, lengths, experiment.seed),
+            fingerprint: hasher.finalize().to_hex().to_string(),
+            task,
+            vocabulary,
+            tokenizer,
+            train,
+            others,
+            seq_len,
+            sorts,
+        })
+    }
+
+    /// Names of the classes; one name if a number is to be predicted.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// Size of the vocabulary, and its special ids.
+    pub fn vocabulary(&self) -> Vocabulary {
+        self.vocabulary
+    }
+
+    /// The tokenizer, if the task is made of texts.
+    pub fn tokenizer(&self) -> Option<&TextTokenizer> {
+        self.tokenizer.as_ref()
+    }
+
+    /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_rows`].
+    pub fn evaluation_order(&self, split: Split) -> &[usize] {
+        self.others.get(&split).map_or(&[], |evaluated| evaluated.order.as_slice())
+    }
+
+    /// The right answers to the training examples.
+    pub fn training_labels(&self) -> impl Iterator<Item = Label> {
+        self.train.labels().iter().flatten().copied()
+    }
+
+    /// The examples `first..first + count` of a split in evaluation order, whether they have labels or not (those
+    /// without get the first class).
+    ///
+    /// # Errors
+    /// As [`BatchSource::evaluation_rows`].
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn rows_to_predict(&self, split: Split, first: usize, count: usize) -> Result<Rows> {
+        let evaluated = &self.others[&split];
+        self.rows(&evaluated.examples, &evaluated.order[first..first + count])
+    }
+
+    /// A batch of these examples.
+    fn rows(&self, split: &EncodedSplit, examples: &[usize]) -> Result<Rows> {
+        let sequences = || examples.iter().flat_map(|example| split.sequences(*example));
+        let longest = sequences().map(|sequence| split.sequence_len(sequence)).max().unwrap_or(0);
+        let seq_len = match self.task.padding {
+            Padding::Longest => longest.max(1),
+            Padding::MaxLength => self.seq_len,
+        };
+        let cells = sequences().count() * seq_len;
+        if i32::try_from(cells).is_err() {
+            return Err(LearnerError::Config(format!(
+                "`trainer.micro_batch_size` rows of `{seq_len}` tokens are over 2147483647; use fewer"
+            )));
+        }
+        let mut rows = Rows {
+            input_ids: Vec::with_capacity(cells),
+            token_type_ids: None,
+            lengths: Vec::new(),
+            hidden_id: self.task.mask_black_pixels.then_some(0),
+            seq_len,
+            answers: self.answers(split, examples),
+        };
+        let mut types = Vec::with_capacity(cells);
+        for sequence in sequences() {
+            split.append(sequence, &mut rows.input_ids, &mut types);
+            let length = split.sequence_len(sequence);
+            rows.lengths.push(length);
+            let padding = seq_len - length;
+            rows.input_ids.extend(std::iter::repeat_n(self.vocabulary.pad as i32, padding));
+            types.extend(std::iter::repeat_n(0, padding));
+        }
+        rows.token_type_ids = types.contains(&1).then_some(types);
+        Ok(rows)
+    }
+
+    fn answers(&self, split: &EncodedSplit, examples: &[usize]) -> Answers {
+        let labels = examples.iter().map(|example| split.labels()[*example]);
+        if self.labels.len() == 1 {
+            let value = |label| match label {
+                Some(Label::Value(value)) => value,
+                _ => 0.0,
+            };
+            return Answers::Values(labels.map(value).collect());
+        }
+        let class = |label| match label {
+            Some(Label::Class(class)) => i32::from(class),
+            _ => 0,
+        };
+        Answers::Class(labels.map(class).collect())
+    }
+}
+
+impl Evaluated {
+    /// `drop`: the batch size, if the last batch is left out where it is not full.
+    fn new(examples: EncodedSplit, sorts: bool, drop: Option<usize>) -> Self {
+        let count = drop.map_or(examples.len(), |size| examples.len() / size * size);
+        let mut order: Vec<usize> = (0..count).collect();
+        if sorts {
+            order.sort_by_key(|example| examples.example_len(*example));
+        }
+        let has_labels = examples.labels().iter().all(Option::is_some);
+        Self { examples, order, has_labels }
+    }
+}
+
+impl BatchSource for TaskBatches {
+    fn architecture(&self) -> Architecture {
+        if self.task.name.is_dual() {
+            Architecture::DualEncoder
+        } else {
+            Architecture::SequenceClassification
+        }
+    }
+
+    fn training_examples(&self) -> usize {
+        self.train.len()
+    }
+
+    fn evaluation_examples(&self, split: Split) -> usize {
+        let measured = self.others.get(&split).filter(|evaluated| evaluated.has_labels);
+        measured.map_or(0, |evaluated| evaluated.order.len())
+    }
+
+    fn training_step(
+        &self,
+        completed_steps: usize,
+        batch_size: usize,
+        micro_batch_size: usize,
+    ) -> Result<Vec<Rows>> {
+        let mut examples = self.order.batch(completed_steps, batch_size);
+        if self.sorts {
+            examples.sort_by_key(|example| self.train.example_len(*example));
+        }
+        let micro_batches = examples.chunks(micro_batch_size);
+        micro_batches.map(|examples| self.rows(&self.train, examples)).collect()
+    }
+
+    fn evaluation_rows(&self, split: Split, first: usize, count: usize) -> Result<Rows> {
+        self.rows_to_predict(split, first, count)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.metrics.clone()
+    }
+
+    fn fingerprints(&self) -> BTreeMap<String, String> {
+        let mut fingerprints = BTreeMap::from([("data".to_owned(), self.fingerprint.clone())]);
+        if let Some(tokenizer) = &self.tokenizer {
+            fingerprints.insert("tokenizer".to_owned(), tokenizer.hash());
+        }
+        fingerprints
+    }
+
+    fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
+        match &self.tokenizer {
+            Some(tokenizer) => write_tokenizer(tokenizer, model, directory),
+            None => Ok(()),
+        }
+    }
+}
+
+fn load_tokenizer(experiment: &Experiment, folder: Option<&Path>) -> Result<TextTokenizer> {
+    let stated = experiment.tokenizer.path.as_deref();
+    let Some(path) = stated.or(folder.filter(|folder| TextTokenizer::is_in(folder))) else {
+        return Err(LearnerError::Config(
+            "the texts of this task need a tokenizer: set `model.init_from` to a pretrained model, or `tokenizer.path` to \
+             a `tokenizer.json` or a folder with one"
+                .to_owned(),
+        ));
+    };
+    Ok(TextTokenizer::load(path, experiment.tokenizer.lowercase)?)
+}

@@ -1,0 +1,61 @@
+//! Two sequences, one encoder, one answer.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+
+use super::ClassificationHead;
+use crate::{
+    config::{NystromformerConfig, Pooling},
+    error::ModelError,
+    nystromformer::{Nystromformer, NystromformerInput},
+};
+
+/// A Nyströmformer that reads two sequences one by one and classifies the pair: the authors' model for the retrieval
+/// task of the Long Range Arena. transformers has no such class.
+///
+/// The head reads `[a, b, a·b, a − b]` of the pooled sequences a and b.
+#[derive(Module, Debug)]
+pub struct NystromformerDualEncoder {
+    /// The encoder of both.
+    pub nystromformer: Nystromformer,
+    /// The head, over `4 · hidden_size` features.
+    pub pair_classifier: ClassificationHead,
+    #[module(skip)]
+    pooling: Pooling,
+}
+
+impl NystromformerDualEncoder {
+    /// Fresh weights; `config` is valid.
+    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        Self {
+            nystromformer: Nystromformer::new(config, device),
+            pair_classifier: ClassificationHead::new(config, 4 * config.hidden_size, device),
+            pooling: config.pooling,
+        }
+    }
+
+    /// Scores of every class. Rows `2i` and `2i + 1` of the input are pair `i`.
+    ///
+    /// # Shapes
+    /// - `input`: `[2 · pairs, seq_len]`
+    /// - output: `[pairs, num_labels]`
+    ///
+    /// # Errors
+    /// [`ModelError::Choices`] if a sequence has no partner; as for [`Nystromformer::forward`].
+    pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
+        let [rows, _] = input.tokens.dims();
+        if !rows.is_multiple_of(2) {
+            return Err(ModelError::Choices { rows, num_choices: 2 });
+        }
+        let mask = input.attention_mask.clone();
+        let pooled = self.pooling.pool(self.nystromformer.forward(input)?, mask);
+        let [_, hidden_size] = pooled.dims();
+        let pairs = pooled.reshape([rows / 2, 2, hidden_size]);
+        let side = |index| pairs.clone().narrow(1, index, 1).squeeze_dim::<2>(1);
+        let (first, second) = (side(0), side(1));
+        let (product, difference) = (first.clone() * second.clone(), first.clone() - second.clone());
+        Ok(self.pair_classifier.forward(Tensor::cat(vec![first, second, product, difference], 1)))
+    }
+}
