@@ -4,7 +4,9 @@
 //! | module | idea |
 //! |---|---|
 //! | `example` | what every reader gives |
+//! | [`metrics`] | how good a model's answers are |
 
 mod example;
+pub mod metrics;
 
 pub use example::{Example, ExampleReader, Input, Label};
