@@ -1,8 +1,8 @@
 """Write `crates/tasks/tests/fixtures/metrics.json`: what scikit-learn, SciPy and NumPy compute.
 
 Every number is stated twice, by those and by `metrics.py` in exact arithmetic, and both must agree
-to 1e-12. The cases called `exact` are those where SciPy itself is further off, or refuses: they hold
-what exact arithmetic says.
+to 1e-12. The cases called `exact` are those where SciPy itself is further off, or refuses: they
+hold what exact arithmetic says.
 """
 
 import random
