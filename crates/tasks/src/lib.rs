@@ -3,19 +3,13 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `config`, `kind` | the `[task]` table, and which tasks there are |
-//! | `dataset` | from a config to examples |
-//! | `example`, `split` | what every reader gives, and of which part |
-//! | [`lra`] | readers and generators of the Long Range Arena |
-//! | [`metrics`] | how good answers are |
+//! | `example` | what every reader gives |
+//! | [`metrics`] | how good a model's answers are |
 
 mod config;
 mod dataset;
 mod example;
-mod kind;
-pub mod lra;
 pub mod metrics;
-mod split;
 
 pub use config::{Padding, TaskConfig};
 pub use dataset::{OwnVocabulary, TaskDataset};
