@@ -4,7 +4,16 @@
 //! | module | idea |
 //! |---|---|
 //! | `example` | what every reader gives |
+//! | `facts` | what a data set holds, counted |
+//! | [`table`] | rows of TSV, CSV, JSONL and Parquet files through one interface |
+//! | [`labelled`] | rows as examples: which columns, and what a label may be |
+//! | [`glue`] | the ten tasks of GLUE |
 
 mod example;
+mod facts;
+pub mod glue;
+pub mod labelled;
+pub mod table;
 
 pub use example::{Example, ExampleReader, Input, Label};
+pub use facts::{DatasetFacts, ValueFacts};
