@@ -4,15 +4,20 @@
 //! | module | idea |
 //! |---|---|
 //! | `example` | what every reader gives |
-//! | [`metrics`] | how good a model's answers are |
+//! | `facts` | what a data set holds, counted |
+//! | [`table`] | rows of TSV, CSV, JSONL and Parquet files through one interface |
+//! | [`labelled`] | rows as examples: which columns, and what a label may be |
+//! | [`glue`] | the ten tasks of GLUE |
 
 mod config;
 mod dataset;
 mod example;
-pub mod metrics;
+mod facts;
+pub mod glue;
+pub mod labelled;
+pub mod table;
 
 pub use config::{Padding, TaskConfig};
 pub use dataset::{OwnVocabulary, TaskDataset};
 pub use example::{Example, ExampleReader, Input, Label};
-pub use kind::TaskKind;
-pub use split::Split;
+pub use facts::{DatasetFacts, ValueFacts};

@@ -1,0 +1,121 @@
+//! The files of a split in a folder: `train.tsv`, or the parts of a Parquet data set as the Hugging Face hub names them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+
+use super::Format;
+
+/// The files called `STEM.EXTENSION`, or all of `STEM-00000-of-00002.EXTENSION` in order, for the first of `stems` and then
+/// the first known extension (`tsv`, `parquet`, `jsonl`, `json`, `csv`) of which there is any; empty if there is none.
+///
+/// # Errors
+///
+/// [`DataError::Dataset`] if one part of several is missing, [`DataError::Io`].
+pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
+        let entry = entry.map_err(DataError::io("list", folder))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort_unstable();
+    for stem in stems {
+        for (extension, _) in Format::EXTENSIONS {
+            let whole = folder.join(format!("{stem}.{extension}"));
+            if whole.is_file() {
+                return Ok(vec![whole]);
+            }
+            let parts: Vec<(Part, &str)> = names
+                .iter()
+                .filter_map(|name| Some((Part::of(name, stem, extension)?, name.as_str())))
+                .collect();
+            if let Some((Part { of, .. }, _)) = parts.first() {
+                complete(folder, stem, extension, &parts, *of)?;
+                return Ok(parts.iter().map(|(_, name)| folder.join(name)).collect());
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// One file of a split that was cut into several.
+struct Part {
+    number: u32,
+    of: u32,
+}
+
+impl Part {
+    /// Reads `STEM-00003-of-00010.EXTENSION`.
+    fn of(name: &str, stem: &str, extension: &str) -> Option<Self> {
+        let middle = name.strip_prefix(stem)?.strip_prefix('-')?;
+        let (number, of) = middle.strip_suffix(extension)?.strip_suffix('.')?.split_once("-of-")?;
+        let count = |digits: &str| -> Option<u32> {
+            // The hub appends a hash to the count in some folders.
+            let digits = digits.split('-').next()?;
+            digits.parse().ok()
+        };
+        Some(Self { number: number.parse().ok()?, of: count(of)? })
+    }
+}
+
+fn complete(
+    folder: &Path,
+    stem: &str,
+    extension: &str,
+    parts: &[(Part, &str)],
+    of: u32,
+) -> Result<(), DataError> {
+    let in_order = parts.iter().zip(0..).all(|((part, _), at)| part.number == at && part.of == of);
+    if in_order && parts.len() == of as usize {
+        return Ok(());
+    }
+    Err(DataError::dataset(
+        folder,
+        format!(
+            "`{}` files `{stem}-…-of-{of:05}.{extension}` where `{of}` numbered from 00000 belong together; \
+             add the missing ones, or remove what is left of another download",
+            parts.len()
+        ),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(names: &[&str], stems: &[&str]) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let files = find_files(folder.path(), stems).map_err(|error| error.to_string())?;
+        Ok(files
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect())
+    }
+
+    #[test]
+    fn the_first_stem_and_extension_win() {
+        let names = ["dev.tsv", "dev.csv", "validation.csv", "train.csv"];
+        assert_eq!(found(&names, &["dev", "validation"]).unwrap(), ["dev.tsv"]);
+        assert_eq!(found(&names, &["validation", "dev"]).unwrap(), ["validation.csv"]);
+        assert!(found(&names, &["test"]).unwrap().is_empty());
+        assert!(find_files(Path::new("nowhere"), &["test"]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn parts_come_in_order_and_all_or_not_at_all() {
+        let parts = ["train-00001-of-00002.parquet", "train-00000-of-00002.parquet"];
+        let sorted = [parts[1], parts[0]];
+        assert_eq!(found(&parts, &["train"]).unwrap(), sorted);
+        let hashed = ["train-00000-of-00001-ab12cd.parquet"];
+        assert_eq!(found(&hashed, &["train"]).unwrap(), hashed);
+        let message = found(&parts[..1], &["train"]).unwrap_err();
+        assert!(message.contains("train-…-of-00002.parquet"), "{message}");
+    }
+}

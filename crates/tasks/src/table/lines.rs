@@ -1,0 +1,54 @@
+//! Lines of bounded length.
+
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::{DataError, LineReader};
+
+/// The lines of a file, without line ends, byte order mark and carriage returns. Empty ones are handed out too.
+#[derive(Debug)]
+pub(super) struct BoundedLines {
+    path: PathBuf,
+    reader: LineReader,
+    max_line_bytes: usize,
+}
+
+/// A line, and its number from 1.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) number: u64,
+    pub(super) text: String,
+}
+
+impl BoundedLines {
+    pub(super) fn open(path: &Path, max_line_bytes: usize) -> Result<Self, DataError> {
+        Ok(Self { path: path.to_owned(), reader: LineReader::open(path)?, max_line_bytes })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The next line, or `None` at the end of the file.
+    pub(super) fn next_line(&mut self) -> Result<Option<Line>, DataError> {
+        self.next_line_after(0)
+    }
+
+    /// The next line, where one row already took up `used` bytes of what it may.
+    pub(super) fn next_line_after(&mut self, used: usize) -> Result<Option<Line>, DataError> {
+        let room = self.max_line_bytes.saturating_sub(used);
+        let Some(piece) = self.reader.next_piece(room.saturating_add(1))? else {
+            return Ok(None);
+        };
+        if !piece.ends_line || piece.text.len() > room {
+            return Err(DataError::line(
+                &self.path,
+                piece.line,
+                format!(
+                    "longer than `max_line_bytes = {}`; look for a missing line break or an open quote, or raise it",
+                    self.max_line_bytes
+                ),
+            ));
+        }
+        Ok(Some(Line { number: piece.line, text: piece.text }))
+    }
+}

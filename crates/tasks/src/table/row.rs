@@ -1,0 +1,102 @@
+//! A row: its cells, and where it stands.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nystromformer_data::DataError;
+
+use super::Column;
+
+/// What stands in a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Text; every field of a TSV or CSV file is.
+    Text(String),
+    /// A whole number of JSON or Parquet; a Boolean is 0 or 1.
+    Integer(i64),
+    /// Any other number of JSON or Parquet.
+    Number(f64),
+    /// Nothing: `null`, or a key that an object lacks.
+    Null,
+}
+
+/// The wanted cells of a row, in the order in which they were asked for.
+#[derive(Debug, Clone)]
+pub struct Row {
+    file: Arc<Path>,
+    line: u64,
+    columns: Arc<[Column]>,
+    cells: Vec<Cell>,
+}
+
+impl Row {
+    pub(super) fn new(
+        file: Arc<Path>,
+        line: u64,
+        columns: Arc<[Column]>,
+        cells: Vec<Cell>,
+    ) -> Self {
+        Self { file, line, columns, cells }
+    }
+
+    /// The file that the row is from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The line that the row begins at (in Parquet: the row), from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The number of cells: of the columns asked for.
+    pub(crate) fn width(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// A cell, by its place among the columns asked for.
+    ///
+    /// # Panics
+    ///
+    /// If fewer columns were asked for.
+    pub fn cell(&self, wanted: usize) -> &Cell {
+        &self.cells[wanted]
+    }
+
+    /// The column that a cell is from, as errors name it.
+    ///
+    /// # Panics
+    ///
+    /// If fewer columns were asked for.
+    pub fn column(&self, wanted: usize) -> &Column {
+        &self.columns[wanted]
+    }
+
+    /// Takes the text out of a cell; the cell is [`Cell::Null`] from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Line`] if the cell holds a number or nothing.
+    ///
+    /// # Panics
+    ///
+    /// If fewer columns were asked for.
+    pub fn take_text(&mut self, wanted: usize) -> Result<String, DataError> {
+        match std::mem::replace(&mut self.cells[wanted], Cell::Null) {
+            Cell::Text(text) => Ok(text),
+            Cell::Null => Err(self.problem(format!(
+                "{} is missing or null; give it a text, or drop the row",
+                self.columns[wanted]
+            ))),
+            Cell::Integer(_) | Cell::Number(_) => Err(self.problem(format!(
+                "{} is a number; it must be a string, in quotes",
+                self.columns[wanted]
+            ))),
+        }
+    }
+
+    /// An error about this row.
+    pub fn problem(&self, problem: impl Into<String>) -> DataError {
+        DataError::line(&self.file, self.line, problem)
+    }
+}

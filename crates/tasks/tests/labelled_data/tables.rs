@@ -1,0 +1,169 @@
+//! The four formats through one interface, and what each says of data that cannot be used.
+
+use std::fs;
+use std::path::Path;
+
+use nystromformer_data::DataError;
+use nystromformer_tasks::table::{Cell, Column, Row, Rows, Table, TableOptions};
+
+use crate::parquet_file::{self, Values};
+
+fn open(path: &Path, wanted: &[&str], options: &TableOptions) -> Result<Rows, DataError> {
+    let wanted: Vec<Column> = wanted.iter().map(|name| (*name).into()).collect();
+    Table::open(path, options)?.select(&wanted)
+}
+
+fn read(path: &Path, wanted: &[&str], options: &TableOptions) -> Result<Vec<Row>, DataError> {
+    open(path, wanted, options)?.collect()
+}
+
+/// The message of the error that reading `content` from a file of this name gives.
+fn refused(name: &str, content: &[u8], wanted: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, content).unwrap();
+    let options = TableOptions { max_line_bytes: 200, ..TableOptions::default() };
+    read(&path, wanted, &options).unwrap_err().to_string()
+}
+
+#[test]
+fn all_formats_give_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    fs::write(place("a.tsv"), "idx\tsentence\tlabel\n0\ta \"quote\ty\n\n1\té\tn\n").unwrap();
+    fs::write(place("a.csv"), "idx,sentence,label\n0,\"a \"\"quote\",y\n\n1,é,n\n").unwrap();
+    let jsonl = "{\"idx\": 0, \"sentence\": \"a \\\"quote\", \"label\": \"y\"}\n\n\
+                 {\"label\": \"n\", \"idx\": 1, \"sentence\": \"é\"}\n";
+    fs::write(place("a.jsonl"), jsonl).unwrap();
+    let sentences = [Some("a \"quote".as_bytes()), Some("é".as_bytes())];
+    let labels: [Option<&[u8]>; 2] = [Some(b"y"), Some(b"n")];
+    let columns = [
+        ("idx", Values::Integers(&[0, 1])),
+        ("sentence", Values::Texts(&sentences)),
+        ("label", Values::Texts(&labels)),
+    ];
+    parquet_file::write(&place("a.parquet"), &columns);
+
+    for (name, lines) in
+        [("a.tsv", [2, 4]), ("a.csv", [2, 4]), ("a.jsonl", [1, 3]), ("a.parquet", [1, 2])]
+    {
+        let rows = read(&place(name), &["label", "sentence"], &TableOptions::default()).unwrap();
+        let cells: Vec<[Cell; 2]> =
+            rows.iter().map(|row| [row.cell(0).clone(), row.cell(1).clone()]).collect();
+        let text = |text: &str| Cell::Text(text.to_owned());
+        assert_eq!(cells, [[text("y"), text("a \"quote")], [text("n"), text("é")]], "{name}");
+        assert_eq!(rows.iter().map(Row::line).collect::<Vec<_>>(), lines, "{name}");
+        assert_eq!(rows[0].file(), place(name));
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_carriage_returns_are_not_data() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, separator) in [("a.tsv", '\t'), ("a.csv", ',')] {
+        let path = folder.path().join(name);
+        let content = format!("\u{feff}Quality{separator}text\r\n1{separator}\" open\r\n");
+        let content = if separator == ',' { content.replace("\" open", "open") } else { content };
+        fs::write(&path, content).unwrap();
+        let rows = read(&path, &["Quality", "text"], &TableOptions::default()).unwrap();
+        let expected = if separator == ',' { "open" } else { "\" open" };
+        assert_eq!(rows[0].cell(0), &Cell::Text("1".to_owned()));
+        assert_eq!(rows[0].cell(1), &Cell::Text(expected.to_owned()));
+    }
+}
+
+#[test]
+fn numbers_keep_their_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let jsonl = folder.path().join("a.jsonl");
+    fs::write(&jsonl, "{\"n\": 3}\n{\"n\": 2.5}\n{\"n\": true}\n{\"n\": null}\n{}\n").unwrap();
+    let cells = |path: &Path| -> Vec<Cell> {
+        let rows = read(path, &["n"], &TableOptions::default()).unwrap();
+        rows.iter().map(|row| row.cell(0).clone()).collect()
+    };
+    let expected = [Cell::Integer(3), Cell::Number(2.5), Cell::Integer(1), Cell::Null, Cell::Null];
+    assert_eq!(cells(&jsonl), expected);
+    let parquet = folder.path().join("a.parquet");
+    parquet_file::write(&parquet, &[("n", Values::Numbers(&[2.5]))]);
+    assert_eq!(cells(&parquet), [Cell::Number(2.5)]);
+}
+
+#[test]
+fn columns_without_names_go_by_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tsv");
+    fs::write(&path, "gj04\t1\t\tOne.\nbc01\t0\t*\tTwo one.\n").unwrap();
+    let options = TableOptions { header: false, ..TableOptions::default() };
+    let rows = Table::open(&path, &options).unwrap().select(&[3.into(), 1.into()]).unwrap();
+    let texts: Vec<String> = rows.map(|row| row.unwrap().take_text(0).unwrap()).collect();
+    assert_eq!(texts, ["One.", "Two one."]);
+    let missing = Table::open(&path, &options).unwrap().select(&[4.into()]).err().unwrap();
+    assert!(missing.to_string().contains("a.tsv:1: no column 5"), "{missing}");
+}
+
+#[test]
+fn what_is_malformed_is_told_with_file_and_line() {
+    let long = format!("text\tlabel\nfine\t1\n{}\t0\n", "x".repeat(500));
+    let cases: [(&str, &[u8], &[&str]); 13] = [
+        ("few.tsv", b"text\tlabel\na\t1\nb\n", &["few.tsv:3: ", "`1` columns", "`2`"]),
+        ("many.tsv", b"text\tlabel\na\tb\t1\n", &["many.tsv:2: ", "`3` columns", "one tab"]),
+        ("many.csv", b"text,label\na, b,1\n", &["many.csv:2: ", "`3` columns", "double quotes"]),
+        ("quote.csv", b"text,label\n\"a,1\nb,0\n", &["quote.csv:2: ", "nothing closes it"]),
+        ("header.tsv", b"a film\t1\nb\t0\n", &["header.tsv:1: ", "no column `text`", "`a film`"]),
+        ("latin.tsv", b"text\tlabel\ncaf\xe9\t1\n", &["latin.tsv:2: ", "0xe9", "iconv"]),
+        ("utf16.csv", b"\xff\xfet\0e\0", &["utf16.csv:1: ", "0xff", "UTF-8"]),
+        ("long.tsv", long.as_bytes(), &["long.tsv:3: ", "max_line_bytes = 200"]),
+        ("empty.tsv", b"", &["empty.tsv`", "empty"]),
+        ("headed.csv", b"text,label\n", &["headed.csv`", "no row"]),
+        ("twice.csv", b"text,text,label\na,b,1\n", &["twice.csv:1: ", "two columns", "`text`"]),
+        ("list.jsonl", b"{\"text\": \"a\", \"label\": 1}\n[1]\n", &["list.jsonl:2: ", "object"]),
+        ("torn.jsonl", b"{\"text\": \"a\", \"label\": 1}\n{\"te", &["torn.jsonl:2: ", "not JSON"]),
+    ];
+    for (name, content, parts) in cases {
+        let message = refused(name, content, &["text", "label"]);
+        for part in parts {
+            assert!(message.contains(part), "{name}: {message}");
+        }
+    }
+    assert!(refused("a.xlsx", b"x", &["text"]).contains("unknown extension"));
+    assert!(refused("bad.parquet", b"PAR1 not PAR1", &["text"]).contains("not a readable Parquet"));
+    let missing = Table::open(Path::new("nowhere.tsv"), &TableOptions::default()).err().unwrap();
+    assert!(missing.to_string().contains("no such file"), "{missing}");
+}
+
+#[test]
+fn nested_json_and_wrong_kinds_are_refused() {
+    let nested = refused("a.jsonl", b"{\"text\": [\"a\"]}\n", &["text"]);
+    assert!(nested.contains("a.jsonl:1: `text` is neither"), "{nested}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    fs::write(&path, "{\"text\": 3}\n{\"text\": null}\n").unwrap();
+    let mut rows = read(&path, &["text"], &TableOptions::default()).unwrap();
+    let number = rows[0].take_text(0).unwrap_err().to_string();
+    assert!(number.contains("a.jsonl:1: `text` is a number"), "{number}");
+    let null = rows[1].take_text(0).unwrap_err().to_string();
+    assert!(null.contains("a.jsonl:2: `text` is missing"), "{null}");
+}
+
+#[test]
+fn parquet_texts_are_utf8_and_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let options = TableOptions { max_line_bytes: 10, ..TableOptions::default() };
+    let refused = |text: &[u8]| {
+        parquet_file::write(&path, &[("text", Values::Texts(&[Some(b"fine"), Some(text)]))]);
+        read(&path, &["text"], &options).unwrap_err().to_string()
+    };
+    assert!(refused(b"longer than ten bytes").contains("a.parquet:2: `text` is longer"));
+    assert!(refused(b"caf\xe9").contains("a.parquet"));
+}
+
+#[test]
+fn nothing_follows_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tsv");
+    fs::write(&path, "text\tlabel\na\nb\t1\n").unwrap();
+    let mut rows = open(&path, &["text"], &TableOptions::default()).unwrap();
+    assert!(rows.next().unwrap().is_err());
+    assert!(rows.next().is_none());
+}
