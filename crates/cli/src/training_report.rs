@@ -8,7 +8,7 @@ use std::{
 use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
 use nystromformer_learner::batches::Batches;
 use nystromformer_learner::corpus_batches::CorpusBatches;
-use nystromformer_learner::trainer::{Outcome, Session};
+use nystromformer_learner::trainer::{Outcome, SeriesSummary, Session};
 use nystromformer_pipelines::{FillMask, Pipeline, Text};
 
 use crate::{failure, output};
@@ -69,10 +69,14 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         // The run is complete and saved; a model too small for the questions is no failure of it.
         output::note(&format!("no demonstration: {}", failure::message(&error)));
     }
-    if let (Some(evaluation), Batches::Task(_)) = (&summary.best_evaluation, session.data()) {
-        write!(out, "validation: loss {:.4}", evaluation.loss)?;
+    for (split, evaluation) in summary.verdict.iter().flat_map(|verdict| &verdict.evaluations) {
+        write!(out, "{split}: loss {:.4}", evaluation.loss)?;
+        let constant = summary.verdict.as_ref().and_then(|verdict| verdict.constant_predictor.get(split));
         for (name, value) in &evaluation.metrics {
             write!(out, ", {name} {value:.4}")?;
+            if let Some(constant) = constant.and_then(|constant| constant.get(name)) {
+                write!(out, " (constant predictor {constant:.4})")?;
+            }
         }
         writeln!(out)?;
     }
@@ -82,6 +86,23 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
     } else {
         writeln!(out, "model: {}", model.display())?;
     }
+    Ok(())
+}
+
+/// Prints mean and deviation over the seeds of a series on stdout.
+///
+/// # Errors
+/// If stdout is gone.
+pub fn print_series(summary: &SeriesSummary) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    for (split, metrics) in &summary.statistics {
+        write!(out, "{split}, {} seeds:", summary.seeds.len())?;
+        for (name, statistics) in metrics {
+            write!(out, " {name} {statistics}")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "best seed: {} ({})", summary.best_seed, summary.chosen_by)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::Targets;
 use nystromformer::{Architecture, NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
-use nystromformer_tasks::Split;
+use nystromformer_tasks::{Label, Split};
 use nystromformer_tasks::metrics::Metric;
 
 use crate::error::Result;
@@ -47,6 +47,12 @@ pub trait BatchSource: Send + Sync {
     /// nothing else is said. None: what the head has (see [`evaluate`](mod@crate::evaluate)).
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()
+    }
+
+    /// The answer that is right most often in training: the most frequent class, or the mean of the numbers. `None` for
+    /// answers of other kinds.
+    fn constant_answer(&self) -> Option<Label> {
+        None
     }
 
     /// Hashes of what the batches are made of, by name.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{CheckpointStore, disk};
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{EvaluationRecord, MetricsLog};
+use crate::trainer::Verdict;
 
 const CONFIG: &str = "config.toml";
 const OVERRIDES: &str = "overrides.json";
@@ -147,10 +148,15 @@ impl RunDir {
     ///
     /// # Errors
     /// [`LearnerError::Io`].
-    pub fn write_summary(&self, summary: &Summary) -> Result<()> {
+    pub fn write_summary(&self, summary: &impl Serialize) -> Result<()> {
         let json = serde_json::to_string_pretty(summary)
             .expect("a summary is numbers, strings and maps with string keys");
         disk::replace(&self.path.join(SUMMARY), json.as_bytes())
+    }
+
+    /// Where the summary of the run in `path` lies, once it has one.
+    pub fn summary_path(path: &Path) -> PathBuf {
+        path.join(SUMMARY)
     }
 }
 
@@ -171,6 +177,9 @@ pub struct Summary {
     pub final_evaluation: Option<EvaluationRecord>,
     /// The best evaluation, by `trainer.metric_for_best_model`.
     pub best_evaluation: Option<EvaluationRecord>,
+    /// Of a task: what the best model answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// Wall seconds of training, over all sessions.
     pub wall_seconds: f64,
     /// Tokens trained on (padding not counted) over the wall seconds of optimizer steps alone.
@@ -191,6 +200,29 @@ pub struct Summary {
     pub versions: BTreeMap<String, String>,
     /// Hashes of the resolved configuration, the tokenizer and the data.
     pub fingerprints: BTreeMap<String, String>,
+}
+
+impl Summary {
+    /// The summary of the run in `path`; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`] if it cannot be read, [`LearnerError::Data`] if it does not parse.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let path = RunDir::summary_path(path);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LearnerError::io("read", &path)(error)),
+        };
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            LearnerError::Data(format!("`{}` is not the summary of a run ({error})", path.display()))
+        })
+    }
+
+    /// Whether the run came to its end, and was not stopped.
+    pub fn is_complete(&self) -> bool {
+        ["finished", "early_stopping"].contains(&self.ended_by.as_str())
+    }
 }
 
 #[cfg(test)]

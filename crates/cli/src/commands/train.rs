@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 use nystromformer_learner::{
     progress::{self, Progress},
-    trainer::{DryRun, RunRequest, Session, model_folder},
+    trainer::{DryRun, EndedBy, RunRequest, Series, Session, model_folder},
 };
 
 use crate::{output, preparation::PreparationNotes, signals::StopSignals, training_report};
@@ -67,18 +67,44 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return dry_run(&request, &notes);
     }
     let signals = StopSignals::listen()?;
-    let session = Session::open(&request, &|report| notes.report(report))?;
+    let Some(series) = Series::open(&request)? else {
+        let ended_by = train(&args, &request, None, &notes, &signals)?;
+        return Ok(ExitCode::from(ended_by.exit_code()));
+    };
+    for request in series.remaining()? {
+        let ended_by = train(&args, &request, Some(&series), &notes, &signals)?;
+        if ended_by.exit_code() != 0 {
+            return Ok(ExitCode::from(ended_by.exit_code()));
+        }
+    }
+    training_report::print_series(&series.finish()?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Trains one run, and reports on it if it came to its end.
+fn train(
+    args: &Args,
+    request: &RunRequest,
+    series: Option<&Series>,
+    notes: &PreparationNotes,
+    signals: &StopSignals,
+) -> anyhow::Result<EndedBy> {
+    let session = Session::open(request, &|report| notes.report(report))?;
+    if let Some(series) = series {
+        series.begin()?;
+        output::note(&format!("seed {}", session.experiment().seed));
+    }
     if let Some(checkpoint) = session.checkpoint() {
         output::note(&format!("resuming from {}", checkpoint.path.display()));
     }
-    let mut display = display(&args, session.experiment().trainer.log_every);
+    let mut display = display(args, session.experiment().trainer.log_every);
     let outcome = session.train(signals.training_begins(), display.as_mut())?;
     drop(display);
     if outcome.ended_by.exit_code() == 0 {
         let model = model_folder(session.run().path())?;
         training_report::print(&session, &outcome, &model)?;
     }
-    Ok(ExitCode::from(outcome.ended_by.exit_code()))
+    Ok(outcome.ended_by)
 }
 
 /// Sizes up the experiment, and leaves nothing behind.

@@ -18,6 +18,7 @@ mod loading;
 mod merge;
 pub mod trainer;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nystromformer::{Architecture, ModelError, NystromformerConfig};
@@ -49,6 +50,9 @@ pub struct Experiment {
     pub name: String,
     /// Seed of everything random: weights, masking, order, dropout. Default: 0.
     pub seed: u64,
+    /// Seeds to run the experiment with, one after the other, in place of `seed`. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<u64>,
     /// What computes. Default: `flex`, the CPU.
     pub device: DeviceKind,
     /// `[model] init_from`: a Hugging Face folder, a run or a checkpoint to start the weights from.
@@ -140,6 +144,11 @@ impl Experiment {
                 "name".to_owned(),
                 format!("`{}` is not a plain file name, which the run directory takes", self.name),
             ));
+        }
+        let distinct: BTreeSet<u64> = self.seeds.iter().copied().collect();
+        if distinct.len() < self.seeds.len() {
+            let problem = format!("`{:?}` names a seed twice", self.seeds);
+            problems.push(("seeds".to_owned(), problem));
         }
         problems.extend(self.model.problems().into_iter().map(|error| match error {
             ModelError::Config { key, value, reason } => {

@@ -138,11 +138,6 @@ impl TaskBatches {
         self.others.get(&split).map_or(&[], |evaluated| evaluated.order.as_slice())
     }
 
-    /// The right answers to the training examples.
-    pub fn training_labels(&self) -> impl Iterator<Item = Label> {
-        self.train.labels().iter().flatten().copied()
-    }
-
     /// The examples `first..first + count` of a split in evaluation order, whether they have labels or not (those
     /// without get the first class).
     ///
@@ -259,6 +254,24 @@ impl BatchSource for TaskBatches {
 
     fn metrics(&self) -> Vec<Metric> {
         self.metrics.clone()
+    }
+
+    fn constant_answer(&self) -> Option<Label> {
+        let labels = self.train.labels().iter().flatten();
+        let mut counts = vec![0_usize; self.labels.len()];
+        let mut sum = 0.0;
+        for label in labels {
+            match label {
+                Label::Class(class) => counts[usize::from(*class)] += 1,
+                Label::Value(value) => sum += f64::from(*value),
+            }
+        }
+        if self.labels.len() == 1 {
+            return Some(Label::Value((sum / self.train.len() as f64) as f32));
+        }
+        // Of classes that are equally frequent the first.
+        let classes = counts.iter().enumerate().rev();
+        classes.max_by_key(|(_, count)| **count).map(|(class, _)| Label::Class(class as u16))
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {

@@ -35,6 +35,30 @@ impl BestBy {
         })
     }
 
+    /// The name of what is compared.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Metric(metric) => metric.name(),
+        }
+    }
+
+    /// The rule in words.
+    pub(super) fn describe(self) -> String {
+        match self {
+            Self::Loss => "the lowest loss on the validation split".to_owned(),
+            Self::Metric(metric) => {
+                let most = if metric.greater_is_better() { "highest" } else { "lowest" };
+                format!("the {most} {} on the validation split", metric.name())
+            }
+        }
+    }
+
+    /// The rule of this name, as [`Self::name`] gives it.
+    pub(super) fn named(name: &str) -> Self {
+        name.parse().map_or(Self::Loss, Self::Metric)
+    }
+
     /// What an evaluation is compared by; not a number if it was not measured.
     pub(super) fn value(self, record: &EvaluationRecord) -> f64 {
         match self {

@@ -5,10 +5,12 @@
 //! | [`learner`] | model, optimizer and state: one step, one evaluation; knows no disk |
 //! | `best` | which of two evaluations is the better one |
 //! | `checkpointing` | the learner's state in a checkpoint's files, and back |
+//! | `verdict` | what the best model answers, on which split |
 //! | [`run`] | the loop: metrics, evaluations, checkpoints, early stopping, signals |
 //! | `model_source` | the folders that a model can come from |
 //! | [`start`] | how a run begins or goes on, decided by reading alone |
 //! | [`session`] | from an experiment's file to a finished run: what the command line calls |
+//! | [`series`] | one experiment with several seeds |
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
 mod best;
@@ -17,8 +19,10 @@ pub mod dry_run;
 pub mod learner;
 mod model_source;
 pub mod run;
+pub mod series;
 pub mod session;
 pub mod start;
+mod verdict;
 #[cfg(test)]
 mod tests;
 
@@ -26,5 +30,7 @@ pub use dry_run::DryRun;
 pub use learner::{Learner, StepOutcome};
 pub use model_source::{model_folder, trained_facts, trained_fingerprints, trained_seq_len};
 pub use run::{EndedBy, Outcome, Trainer};
+pub use series::{Series, SeriesSummary};
 pub use session::Session;
 pub use start::RunRequest;
+pub use verdict::Verdict;

@@ -8,6 +8,7 @@ use nystromformer_interop::{TrainingFacts, load_weights};
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
+use super::series::best_run;
 use crate::checkpoint::Manifest;
 use crate::checkpoint::manifest::MANIFEST;
 use crate::error::{LearnerError, Result};
@@ -33,7 +34,7 @@ impl Learner<'_> {
     }
 }
 
-/// The folder with `config.json` and weights that `path` stands for: the best checkpoint of a run
+/// The folder with `config.json` and weights that `path` stands for: of runs with several seeds the best run; the best checkpoint of a run
 /// (the newest valid one if the best is gone or none was evaluated), or `path` itself, whose files
 /// are verified if it is a checkpoint.
 ///
@@ -41,6 +42,9 @@ impl Learner<'_> {
 /// [`LearnerError::Checkpoint`] if `path` is a run without a usable checkpoint, or a damaged
 /// checkpoint.
 pub fn model_folder(path: &Path) -> Result<PathBuf> {
+    if let Some(run) = best_run(path) {
+        return model_folder(&run);
+    }
     if !RunDir::holds_run(path) {
         if path.join(MANIFEST).is_file() {
             Manifest::verify(path)?;

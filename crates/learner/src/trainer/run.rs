@@ -7,6 +7,7 @@ use nystromformer_tasks::Split;
 
 use super::best::BestBy;
 use super::learner::Learner;
+use super::verdict::Verdict;
 use crate::checkpoint::CheckpointStore;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{MetricsLog, MetricsRecord};
@@ -107,7 +108,13 @@ impl<'a> Trainer<'a> {
         self.progress.finish();
         let ended_by = ended_by?;
         self.learner.note_time_and_memory();
-        let summary = self.summary(ended_by);
+        let verdict = match ended_by {
+            EndedBy::Finished | EndedBy::EarlyStopping => {
+                self.learner.verdict(&self.store, self.best_by)?
+            }
+            EndedBy::Stopped(_) => None,
+        };
+        let summary = self.summary(ended_by, verdict);
         self.run.write_summary(&summary)?;
         Ok(Outcome { ended_by, summary })
     }
@@ -208,7 +215,7 @@ impl<'a> Trainer<'a> {
         self.store.retire(step, self.learner.experiment.trainer.keep_last, best)
     }
 
-    fn summary(&self, ended_by: EndedBy) -> Summary {
+    fn summary(&self, ended_by: EndedBy, verdict: Option<Verdict>) -> Summary {
         let experiment = self.learner.experiment;
         let state = self.learner.state();
         let mut fingerprints = self.learner.data.fingerprints();
@@ -221,6 +228,7 @@ impl<'a> Trainer<'a> {
             final_train_loss: state.last_loss,
             final_evaluation: state.last_evaluation.clone(),
             best_evaluation: state.best_evaluation.clone(),
+            verdict,
             wall_seconds: state.elapsed_seconds,
             tokens_per_second: state.tokens as f64 / state.step_seconds.max(f64::MIN_POSITIVE),
             tokens: state.tokens,

@@ -1,0 +1,184 @@
+//! One experiment with several seeds, in one run directory: a run of its own for each in `seed-N`, and their mean and
+//! deviation in `summary.json`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use nystromformer_tasks::metrics::SeedStatistics;
+use serde::{Deserialize, Serialize};
+
+use super::best::BestBy;
+use super::start::{RunRequest, Start};
+use crate::error::{LearnerError, Result};
+use crate::experiment::Experiment;
+use crate::metrics_log::EvaluationRecord;
+use crate::run_dir::{RunDir, Summary};
+
+/// An open directory of runs that differ by their seed alone.
+#[derive(Debug)]
+pub struct Series {
+    experiment: Experiment,
+    request: RunRequest,
+    run: RunDir,
+    /// To be written with the configuration, if that is to be written.
+    overrides: Option<Vec<String>>,
+}
+
+/// `summary.json` of a series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesSummary {
+    /// Name of the experiment.
+    pub name: String,
+    /// The seeds, in their order.
+    pub seeds: Vec<u64>,
+    /// How each run's model was chosen among its checkpoints.
+    pub chosen_by: String,
+    /// The seed whose model is the best by that rule: what the directory stands for as a model. It is no unbiased
+    /// measure of the method; the mean is.
+    pub best_seed: u64,
+    /// Mean and standard deviation over the seeds, by split and metric.
+    pub statistics: BTreeMap<String, BTreeMap<String, SeedStatistics>>,
+    /// The runs' own summaries, in the order of the seeds.
+    pub runs: Vec<Summary>,
+}
+
+impl Series {
+    /// Opens the series that a request asks for, new or to go on with; `None` if its experiment has no `seeds`.
+    ///
+    /// # Errors
+    /// As [`Session::open`](super::Session::open), but for the data and the device, which are not looked at yet.
+    pub fn open(request: &RunRequest) -> Result<Option<Self>> {
+        let mut start = Start::of(request)?;
+        if start.experiment().seeds.is_empty() {
+            return Ok(None);
+        }
+        let run =
+            if start.resumes() { RunDir::open(&start.path)? } else { RunDir::create(&start.path)? };
+        let experiment = start.experiment().clone();
+        let mut request = request.clone();
+        if start.resumes() {
+            // The overrides that the series was started with belong to each of its runs.
+            let mut overrides = RunDir::overrides(&start.path)?;
+            overrides.append(&mut request.overrides);
+            request.overrides = overrides;
+        }
+        Ok(Some(Self { experiment, request, run, overrides: start.overrides.take() }))
+    }
+
+    /// Writes the resolved configuration: from now on the directory holds a series. To be called once the first run can
+    /// begin, so that a start that failed leaves the directory free.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn begin(&self) -> Result<()> {
+        match &self.overrides {
+            Some(overrides) => self.run.write_config(&self.experiment.to_toml(), overrides),
+            None => Ok(()),
+        }
+    }
+
+    /// The resolved experiment.
+    pub fn experiment(&self) -> &Experiment {
+        &self.experiment
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        self.run.path()
+    }
+
+    /// The runs that are not finished yet, each as a request of its own; one that was begun goes on.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`] and [`LearnerError::Data`] if a summary that is there cannot be read.
+    pub fn remaining(&self) -> Result<Vec<RunRequest>> {
+        let mut remaining = Vec::new();
+        for seed in &self.experiment.seeds {
+            let path = self.of_seed(*seed);
+            if !Summary::read(&path)?.is_some_and(|summary| summary.is_complete()) {
+                let mut request = self.request.clone();
+                request.overrides.extend([format!("seed={seed}"), "seeds=[]".to_owned()]);
+                request.run_dir = Some(path);
+                request.resume = true;
+                remaining.push(request);
+            }
+        }
+        Ok(remaining)
+    }
+
+    /// Sums up the finished runs, and writes it.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] if a run has no summary, and [`LearnerError::Io`].
+    pub fn finish(&self) -> Result<SeriesSummary> {
+        let mut runs = Vec::new();
+        for seed in &self.experiment.seeds {
+            let path = self.of_seed(*seed);
+            runs.push(Summary::read(&path)?.ok_or_else(|| {
+                LearnerError::Data(format!("the run `{}` has no summary yet", path.display()))
+            })?);
+        }
+        let summary = SeriesSummary {
+            name: self.experiment.name.clone(),
+            chosen_by: runs
+                .first()
+                .and_then(|run| run.verdict.as_ref())
+                .map_or_else(String::new, |verdict| verdict.chosen_by.clone()),
+            best_seed: best_seed(&self.experiment.seeds, &runs),
+            seeds: self.experiment.seeds.clone(),
+            statistics: statistics(&runs),
+            runs,
+        };
+        self.run.write_summary(&summary)?;
+        Ok(summary)
+    }
+
+    fn of_seed(&self, seed: u64) -> PathBuf {
+        folder_of(self.path(), seed)
+    }
+}
+
+/// The run of a seed within a series.
+fn folder_of(series: &Path, seed: u64) -> PathBuf {
+    series.join(format!("seed-{seed}"))
+}
+
+/// The run that a series in `path` stands for as a model; `None` if there is no finished series.
+pub(super) fn best_run(path: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(RunDir::summary_path(path)).ok()?;
+    let summary: SeriesSummary = serde_json::from_str(&text).ok()?;
+    Some(folder_of(path, summary.best_seed))
+}
+
+/// Mean and deviation of every number that all runs' best models were measured by.
+fn statistics(runs: &[Summary]) -> BTreeMap<String, BTreeMap<String, SeedStatistics>> {
+    let mut scores: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
+    for verdict in runs.iter().filter_map(|run| run.verdict.as_ref()) {
+        for (split, record) in &verdict.evaluations {
+            let of_split = scores.entry(split.clone()).or_default();
+            of_split.entry("loss".to_owned()).or_default().push(record.loss);
+            for (name, value) in &record.metrics {
+                of_split.entry(name.clone()).or_default().push(*value);
+            }
+        }
+    }
+    let of_metrics = |metrics: BTreeMap<String, Vec<f64>>| {
+        let metrics = metrics.into_iter();
+        metrics.filter_map(|(name, scores)| Some((name, SeedStatistics::of(&scores)?))).collect()
+    };
+    scores.into_iter().map(|(split, metrics)| (split, of_metrics(metrics))).collect()
+}
+
+/// The seed whose best evaluation is the best; the first of equals.
+fn best_seed(seeds: &[u64], runs: &[Summary]) -> u64 {
+    let mut best: Option<(u64, &EvaluationRecord)> = None;
+    for (seed, run) in seeds.iter().zip(runs) {
+        let rule = run.verdict.as_ref().map_or(BestBy::Loss, |found| BestBy::named(&found.best_by));
+        if let Some(record) = &run.best_evaluation
+            && rule.is_better(record, best.map(|(_, record)| record))
+        {
+            best = Some((*seed, record));
+        }
+    }
+    best.map_or(seeds[0], |(seed, _)| seed)
+}

@@ -1,0 +1,117 @@
+//! What the best model of a finished run answers: measured on the validation split once more, whole, and once on the test
+//! split.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use nystromformer::Model;
+use nystromformer_interop::load_model;
+use nystromformer_tasks::metrics::{Answers, ClassificationReport};
+use nystromformer_tasks::{Label, Split};
+use serde::{Deserialize, Serialize};
+
+use super::best::BestBy;
+use super::learner::Learner;
+use crate::batch::Answers as Rights;
+use crate::checkpoint::CheckpointStore;
+use crate::error::Result;
+use crate::metrics_log::EvaluationRecord;
+
+/// The best model's results, by split (`validation`, `test`, …).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The step of the model.
+    pub step: usize,
+    /// How it was chosen.
+    pub chosen_by: String,
+    /// What it was chosen by: `loss` or a metric.
+    pub best_by: String,
+    /// Loss and metrics.
+    pub evaluations: BTreeMap<String, EvaluationRecord>,
+    /// Confusion matrix and scores of each class; of classifiers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, ClassificationReport>,
+    /// The metrics of a predictor that always gives the most frequent class of the training examples, or the mean of
+    /// their numbers.
+    pub constant_predictor: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+impl Learner<'_> {
+    /// Measures the best model of the run; `None` if the data says of no metric that it has it, as in pretraining.
+    pub(super) fn verdict(&self, store: &CheckpointStore, by: BestBy) -> Result<Option<Verdict>> {
+        let metrics = self.data.metrics();
+        if metrics.is_empty() {
+            return Ok(None);
+        }
+        let (step, model) = self.best_model(store)?;
+        let mut verdict = Verdict {
+            step,
+            chosen_by: match self.state().best_evaluation {
+                Some(_) => by.describe(),
+                None => "the last step: there was no evaluation to choose by".to_owned(),
+            },
+            best_by: by.name().to_owned(),
+            evaluations: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            constant_predictor: BTreeMap::new(),
+        };
+        for split in [Split::Validation, Split::ValidationMismatched, Split::Test] {
+            let examples = self.data.evaluation_examples(split);
+            if examples == 0 {
+                continue;
+            }
+            let mut evaluation = self.evaluate_on(&model, split, 0)?;
+            evaluation.record.step = step;
+            let name = split.name().to_owned();
+            verdict.evaluations.insert(name.clone(), evaluation.record);
+            if let Some(Answers::Classes(matrix)) = evaluation.answers {
+                let labels = self.experiment.model.id2label.names();
+                verdict.classes.insert(name.clone(), ClassificationReport::new(matrix, labels));
+            }
+            if let Some(answers) = self.constant_answers(split, examples)? {
+                let values = metrics
+                    .iter()
+                    .filter_map(|metric| Some((metric.name().to_owned(), metric.compute(&answers)?)))
+                    .collect();
+                verdict.constant_predictor.insert(name, values);
+            }
+        }
+        Ok(Some(verdict))
+    }
+
+    /// The model of the best evaluation, or as it is if there was none, and its step.
+    fn best_model(&self, store: &CheckpointStore) -> Result<(usize, Model)> {
+        let state = self.state();
+        let best = state.best_evaluation.as_ref().map(|best| best.step);
+        match best.filter(|step| *step != state.step) {
+            Some(step) => Ok((step, load_model(&store.valid(step)?.path, &self.device)?)),
+            None => Ok((state.step, self.model().valid())),
+        }
+    }
+
+    /// What the constant predictor answers to a split.
+    fn constant_answers(&self, split: Split, examples: usize) -> Result<Option<Answers>> {
+        let Some(constant) = self.data.constant_answer() else {
+            return Ok(None);
+        };
+        let mut answers = Answers::new(self.experiment.model.num_labels());
+        let at_once = self.experiment.trainer.micro_batch_size;
+        for first in (0..examples).step_by(at_once) {
+            let rows = self.data.evaluation_rows(split, first, at_once.min(examples - first))?;
+            match rows.answers {
+                Rights::Class(labels) => {
+                    for label in labels {
+                        answers.record(constant, Label::Class(label as u16));
+                    }
+                }
+                Rights::Values(values) => {
+                    for value in values {
+                        answers.record(constant, Label::Value(value));
+                    }
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(answers))
+    }
+}
