@@ -2,15 +2,19 @@
 //! Transformers"). Readers of its files, and generators of what can be generated.
 //!
 //! Each task reads symbols, bytes or pixels, so an [`Example`](crate::Example) comes as ids of the task's own
-//! vocabulary, in which 0 is padding.
+//! vocabulary. In those of symbols and bytes 0 is padding; pictures have no padding, and their 0 is black.
 //!
 //! | module | idea |
 //! |---|---|
 //! | [`listops`] | nested operations on digits: grammar, generator, files, facts |
+//! | [`pathfinder`] | curves to be followed: pictures drawn, and read |
 //! | `split` | training, validation, test |
 //! | `reading` | lines of bounded length; readers that stop after an error |
+//! | `picture` | picture files as grey pixels |
 
 pub mod listops;
+pub mod pathfinder;
+mod picture;
 mod reading;
 mod split;
 

@@ -1,0 +1,64 @@
+//! Size and difficulty of pictures.
+
+use nystromformer_data::DataError;
+
+/// How long the two long curves are, and so how hard the task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContourLength {
+    /// 6 dashes: `curv_baseline`, easy.
+    Six,
+    /// 9 dashes: `curv_contour_length_9`, intermediate.
+    Nine,
+    /// 14 dashes: `curv_contour_length_14`, hard; the one that the Long Range Arena measures.
+    Fourteen,
+}
+
+impl ContourLength {
+    /// All of them, the easiest first.
+    pub const ALL: [Self; 3] = [Self::Six, Self::Nine, Self::Fourteen];
+
+    /// Dashes of each of the two long curves.
+    pub fn dashes(self) -> usize {
+        match self {
+            Self::Six => 6,
+            Self::Nine => 9,
+            Self::Fourteen => 14,
+        }
+    }
+
+    /// The folder that the Long Range Arena keeps such pictures in.
+    pub fn folder_name(self) -> &'static str {
+        match self {
+            Self::Six => "curv_baseline",
+            Self::Nine => "curv_contour_length_9",
+            Self::Fourteen => "curv_contour_length_14",
+        }
+    }
+}
+
+/// Which pictures to draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathfinderConfig {
+    /// Pixels of a side: 32, 64 or 128. Default 32.
+    pub side: usize,
+    /// The length of the long curves. Default 14 dashes.
+    pub contour: ContourLength,
+    /// Most distractors of a picture, each a third as long as the long curves; fewer where there is no room. Default 6.
+    pub distractors: usize,
+}
+
+impl Default for PathfinderConfig {
+    fn default() -> Self {
+        Self { side: 32, contour: ContourLength::Fourteen, distractors: 6 }
+    }
+}
+
+impl PathfinderConfig {
+    pub(super) fn validate(&self) -> Result<(), DataError> {
+        if [32, 64, 128].contains(&self.side) {
+            Ok(())
+        } else {
+            Err(DataError::config("pathfinder.side", self.side, "must be 32, 64 or 128"))
+        }
+    }
+}
