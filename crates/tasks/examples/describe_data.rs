@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p nystromformer-tasks --example describe_data -- glue FOLDER
+//! cargo run --release -p nystromformer-tasks --example describe_data -- imdb FOLDER
 //! ```
 //!
 //! Splits of GLUE that are not in FOLDER are told under `missing`; data that cannot be read ends the program.
@@ -13,13 +14,15 @@ use std::path::Path;
 use nystromformer_data::DataError;
 use nystromformer_tasks::DatasetFacts;
 use nystromformer_tasks::glue::{self, GlueTask};
+use nystromformer_tasks::imdb::{self, ImdbSplit, LineBreaks};
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["glue", folder] => describe_glue(Path::new(folder))?,
-        _ => return Err("usage: describe_data glue FOLDER".into()),
+        ["imdb", folder] => describe_imdb(Path::new(folder))?,
+        _ => return Err("usage: describe_data glue|imdb FOLDER".into()),
     }
     Ok(())
 }
@@ -38,6 +41,15 @@ fn describe_glue(folder: &Path) -> Result<(), DataError> {
             line.insert("passed_over".to_owned(), json!(examples.passed_over()));
             println!("{}", Value::Object(line));
         }
+    }
+    Ok(())
+}
+
+fn describe_imdb(folder: &Path) -> Result<(), DataError> {
+    for split in [ImdbSplit::Train, ImdbSplit::Test] {
+        let facts = DatasetFacts::count(imdb::read(folder, split, LineBreaks::default())?)?;
+        let line = describe(&format!("IMDB {split:?}"), &facts, &imdb::LABEL_NAMES);
+        println!("{}", Value::Object(line));
     }
     Ok(())
 }

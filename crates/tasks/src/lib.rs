@@ -6,14 +6,19 @@
 //! | `example` | what every reader gives |
 //! | `facts` | what a data set holds, counted |
 //! | [`table`] | rows of TSV, CSV, JSONL and Parquet files through one interface |
-//! | [`labelled`] | rows as examples: which columns, and what a label may be |
+//! | [`labelled`] | rows and text files as examples, and what a label may be |
 //! | [`glue`] | the ten tasks of GLUE |
+//! | [`imdb`] | film reviews |
+//! | `hold_out` | a validation set out of a training set |
 
 mod example;
 mod facts;
 pub mod glue;
+mod hold_out;
+pub mod imdb;
 pub mod labelled;
 pub mod table;
 
 pub use example::{Example, ExampleReader, Input, Label};
 pub use facts::{DatasetFacts, ValueFacts};
+pub use hold_out::{HeldOut, hold_out};
