@@ -6,16 +6,22 @@
 //! | `config`, `kind` | the `[task]` table, and which tasks there are |
 //! | `dataset` | from a config to examples |
 //! | `example`, `split` | what every reader gives, and of which part |
-//! | [`table`] | rows of TSV, CSV, JSONL and Parquet through one interface |
-//! | [`labelled`] | from the rows of tables to examples |
-//! | [`glue`] | the tasks of GLUE and their files |
+//! | [`table`] | rows of TSV, CSV, JSONL and Parquet files through one interface |
+//! | [`labelled`] | rows and text files as examples, and what a label may be |
+//! | [`glue`] | the ten tasks of GLUE |
+//! | [`imdb`] | film reviews |
 //! | [`lra`] | readers and generators of the Long Range Arena |
+//! | `hold_out` | a validation set out of a training set |
+//! | `facts` | what a data set holds, counted |
 //! | [`metrics`] | how good answers are |
 
 mod config;
 mod dataset;
 mod example;
+mod facts;
 pub mod glue;
+mod hold_out;
+pub mod imdb;
 mod kind;
 pub mod labelled;
 pub mod lra;
@@ -26,5 +32,7 @@ pub mod table;
 pub use config::{Padding, TaskConfig};
 pub use dataset::{OwnVocabulary, TaskDataset};
 pub use example::{Example, ExampleReader, Input, Label};
+pub use facts::{DatasetFacts, ValueFacts};
+pub use hold_out::{HeldOut, hold_out};
 pub use kind::TaskKind;
 pub use split::Split;

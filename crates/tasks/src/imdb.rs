@@ -1,0 +1,117 @@
+//! The large movie review data set (Maas et al. 2011): 25,000 reviews to train on and as many to test on, half of them
+//! positive. It has no validation set; [`hold_out`](crate::hold_out) makes one.
+
+use std::path::Path;
+
+use nystromformer_data::DataError;
+use serde::{Deserialize, Serialize};
+
+use crate::example::{Example, ExampleReader, Input};
+use crate::labelled::{ClassNames, FolderExamples, Schema, TableExamples, Targets};
+use crate::table::{TableOptions, find_files};
+
+/// The names of classes 0 and 1: those of the folders, and of the Hugging Face hub.
+pub const LABEL_NAMES: [&str; 2] = ["neg", "pos"];
+
+/// Longest review that is accepted, in bytes; the longest of the data set has 14 thousand.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// The break that the reviews were taken over with from web pages.
+const LINE_BREAK: &str = "<br />";
+
+/// The parts of the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImdbSplit {
+    /// To train on.
+    Train,
+    /// To test on; no film of it is in [`ImdbSplit::Train`].
+    Test,
+}
+
+impl ImdbSplit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What becomes of `<br />` in the reviews.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineBreaks {
+    /// A blank stands in its place: the default, for it says nothing about the film.
+    #[default]
+    Blank,
+    /// It stays, as in the Long Range Arena's text task.
+    Keep,
+}
+
+/// The reviews of a split, from the first of these that is there in `folder`:
+///
+/// - the official folders, `SPLIT/{neg,pos}/ID_STARS.txt`, or `aclImdb/` with them; the classes take turns, each in the order
+///   of the ids ([`FolderExamples`] tells it exactly), and `train/unsup` is not read;
+/// - a table, `SPLIT.parquet`, `.csv`, `.jsonl` or `.tsv` (or its numbered parts, or `plain_text/` with them), with the columns `text`
+///   and `label`, in the order of its rows.
+///
+/// # Errors
+///
+/// [`DataError::Dataset`] if there is neither, with the places looked at and where the data is to be had; then, while reading,
+/// [`DataError::Line`] for a review that cannot be used, and [`DataError::Io`].
+pub fn read(
+    folder: &Path,
+    split: ImdbSplit,
+    line_breaks: LineBreaks,
+) -> Result<ExampleReader, DataError> {
+    let reader = open(folder, split)?;
+    Ok(match line_breaks {
+        LineBreaks::Keep => reader,
+        LineBreaks::Blank => Box::new(reader.map(|example| example.map(without_breaks))),
+    })
+}
+
+fn open(folder: &Path, split: ImdbSplit) -> Result<ExampleReader, DataError> {
+    let name = split.name();
+    let classes = ClassNames::new(LABEL_NAMES).expect("the two names differ");
+    for place in [folder.to_owned(), folder.join("aclImdb")] {
+        let place = place.join(name);
+        if LABEL_NAMES.iter().all(|class| place.join(class).is_dir()) {
+            return Ok(Box::new(FolderExamples::open(&place, &classes, MAX_TEXT_BYTES)?));
+        }
+    }
+    for place in [folder.to_owned(), folder.join("plain_text")] {
+        let files = find_files(&place, &[name])?;
+        if !files.is_empty() {
+            let schema = Schema {
+                first: vec!["text".into()],
+                second: Vec::new(),
+                label: vec!["label".into()],
+                targets: Targets::Classes(classes),
+                labels_required: true,
+            };
+            let options =
+                TableOptions { max_line_bytes: MAX_TEXT_BYTES, ..TableOptions::default() };
+            return Ok(Box::new(TableExamples::new(files, schema, options)));
+        }
+    }
+    Err(DataError::dataset(
+        folder,
+        format!(
+            "no IMDB reviews: expected the folders `aclImdb/{name}/neg` and `aclImdb/{name}/pos` in it, or \
+             `{name}.parquet`, `.csv` or `.jsonl` with columns `text` and `label`; the data comes from \
+             https://ai.stanford.edu/~amaas/data/sentiment/ or https://huggingface.co/datasets/stanfordnlp/imdb; see \
+             datasets/imdb/SOURCE.md"
+        ),
+    ))
+}
+
+fn without_breaks(mut example: Example) -> Example {
+    if let Input::Text { first, .. } = &mut example.input
+        && first.contains(LINE_BREAK)
+    {
+        *first = first.replace(LINE_BREAK, " ");
+    }
+    example
+}
