@@ -1,64 +1,53 @@
 //! [`TaskKind`]: which tasks there are, and what each of them is.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A task.
+use crate::glue::GlueTask;
+
+/// A task, by the name that configs have for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum TaskKind {
-    /// GLUE: is a sentence acceptable English?
-    Cola,
-    /// GLUE: is a sentence of a film review positive?
-    Sst2,
-    /// GLUE: do two sentences say the same?
-    Mrpc,
-    /// GLUE: how much do two sentences say the same, from 0 to 5?
-    Stsb,
-    /// GLUE: do two questions ask the same?
-    Qqp,
-    /// GLUE: does one sentence follow from another, contradict it, or neither?
-    Mnli,
-    /// GLUE: does a sentence answer a question?
-    Qnli,
-    /// GLUE: does one sentence follow from another?
-    Rte,
-    /// GLUE: does a sentence follow in which a pronoun was replaced?
-    Wnli,
-    /// GLUE: the diagnostic set, to be answered by a model of `mnli`.
-    Ax,
-    /// Is a film review positive?
+    /// One of GLUE: `cola`, `sst2`, `mrpc`, `stsb`, `qqp`, `mnli`, `qnli`, `rte`, `wnli`, `ax`.
+    Glue(GlueTask),
+    /// `imdb`: is a film review positive?
     Imdb,
-    /// A data set of one's own.
+    /// `labelled`: a data set of one's own.
     #[default]
     Labelled,
-    /// Long Range Arena: the value of a nested expression.
+    /// `listops`, Long Range Arena: the value of a nested expression.
     Listops,
-    /// Long Range Arena: IMDB, byte by byte.
+    /// `text`, Long Range Arena: IMDB, byte by byte.
     Text,
-    /// Long Range Arena: does one paper cite another, byte by byte?
+    /// `retrieval`, Long Range Arena: does one paper cite another, byte by byte?
     Retrieval,
-    /// Long Range Arena: CIFAR-10 in gray, pixel by pixel.
+    /// `image`, Long Range Arena: CIFAR-10 in gray, pixel by pixel.
     Image,
-    /// Long Range Arena: are two points joined by a dashed line?
+    /// `pathfinder`, Long Range Arena: are two points joined by a dashed line?
     Pathfinder,
 }
 
 impl TaskKind {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        GlueTask::ALL.into_iter().map(Self::Glue).chain([
+            Self::Imdb,
+            Self::Labelled,
+            Self::Listops,
+            Self::Text,
+            Self::Retrieval,
+            Self::Image,
+            Self::Pathfinder,
+        ])
+    }
+
     /// The value of `task.name` that names it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Cola => "cola",
-            Self::Sst2 => "sst2",
-            Self::Mrpc => "mrpc",
-            Self::Stsb => "stsb",
-            Self::Qqp => "qqp",
-            Self::Mnli => "mnli",
-            Self::Qnli => "qnli",
-            Self::Rte => "rte",
-            Self::Wnli => "wnli",
-            Self::Ax => "ax",
+            Self::Glue(task) => task.name(),
             Self::Imdb => "imdb",
             Self::Labelled => "labelled",
             Self::Listops => "listops",
@@ -72,16 +61,7 @@ impl TaskKind {
     /// Where its files are looked for if nothing else is said.
     pub fn default_path(self) -> PathBuf {
         PathBuf::from(match self {
-            Self::Cola
-            | Self::Sst2
-            | Self::Mrpc
-            | Self::Stsb
-            | Self::Qqp
-            | Self::Mnli
-            | Self::Qnli
-            | Self::Rte
-            | Self::Wnli
-            | Self::Ax => "datasets/glue/data",
+            Self::Glue(_) => "datasets/glue/data",
             Self::Imdb | Self::Text => "datasets/imdb/data",
             Self::Labelled => "datasets/labelled/data",
             Self::Listops => "datasets/lra/listops/data",
@@ -89,14 +69,6 @@ impl TaskKind {
             Self::Image => "datasets/lra/image/data",
             Self::Pathfinder => "datasets/lra/pathfinder/data",
         })
-    }
-
-    /// Whether its examples are ids of a vocabulary of its own, and need no tokenizer.
-    pub fn has_own_vocabulary(self) -> bool {
-        matches!(
-            self,
-            Self::Listops | Self::Text | Self::Retrieval | Self::Image | Self::Pathfinder
-        )
     }
 
     /// Whether its tokens are gray values of pixels.
@@ -107,5 +79,45 @@ impl TaskKind {
     /// Whether its examples are pairs whose parts are encoded one by one.
     pub fn is_dual(self) -> bool {
         self == Self::Retrieval
+    }
+}
+
+impl FromStr for TaskKind {
+    type Err = String;
+
+    /// By [`Self::name`].
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::all().find(|task| task.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = Self::all().map(Self::name).collect();
+            format!("unknown task `{name}`, expected one of: {}", known.join(", "))
+        })
+    }
+}
+
+impl TryFrom<String> for TaskKind {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl From<TaskKind> for &'static str {
+    fn from(task: TaskKind) -> Self {
+        task.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_is_found_by_its_name() {
+        for task in TaskKind::all() {
+            assert_eq!(task.name().parse(), Ok(task));
+        }
+        let error = "sst".parse::<TaskKind>().unwrap_err();
+        assert!(error.contains("`sst`") && error.contains("sst2"), "{error}");
     }
 }

@@ -10,11 +10,12 @@ mod order;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use nystromformer::{Architecture, NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, TextTokenizer};
 use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Label, Padding, Split, TaskConfig, TaskDataset};
+use nystromformer_tasks::{Label, Padding, Split, TaskConfig, TaskDataset, hold_out};
 
 use crate::batch::{Answers, BatchSource, Rows};
 use crate::error::{LearnerError, Result};
@@ -31,7 +32,9 @@ pub struct TaskBatches {
     metrics: Vec<Metric>,
     vocabulary: Vocabulary,
     tokenizer: Option<TextTokenizer>,
-    train: EncodedSplit,
+    train: Arc<EncodedSplit>,
+    /// The training examples, by their places in `train`: all of it but what is held out.
+    training_places: Vec<usize>,
     order: StepOrder,
     /// The splits that are measured on, and those whose labels are kept back.
     others: BTreeMap<Split, Evaluated>,
@@ -44,8 +47,8 @@ pub struct TaskBatches {
 /// A split that is evaluated.
 #[derive(Debug)]
 struct Evaluated {
-    examples: EncodedSplit,
-    /// The order in which they are read: by length, where that is allowed.
+    examples: Arc<EncodedSplit>,
+    /// The places of its examples, in the order in which they are read: by length, where that is allowed.
     order: Vec<usize>,
     has_labels: bool,
 }
@@ -82,7 +85,10 @@ impl TaskBatches {
                 task.name.name()
             ))
         })?;
+        let mut training_places: Vec<usize> = (0..train.len()).collect();
+        let train = Arc::new(train);
         let sorts = task.padding == Padding::Longest && experiment.model.semantics == Semantics::Paper;
+        let drop = task.drop_last.then_some(experiment.trainer.batch_size);
         let mut others = BTreeMap::new();
         for split in [
             Split::Validation,
@@ -91,18 +97,30 @@ impl TaskBatches {
             Split::TestMismatched,
         ] {
             if let Some(examples) = read(split, task.max_eval_samples)? {
-                let drop = task.drop_last.then_some(experiment.trainer.batch_size);
-                others.insert(split, Evaluated::new(examples, sorts, drop));
+                let places = (0..examples.len()).collect();
+                others.insert(split, Evaluated::new(Arc::new(examples), places, sorts, drop));
             }
+        }
+        if !others.contains_key(&Split::Validation) {
+            let labels = train.labels().iter().copied();
+            let parts = hold_out(labels, task.validation_fraction, task.split_seed)?;
+            training_places = parts.train;
+            let held_out = Evaluated::new(Arc::clone(&train), parts.validation, sorts, drop);
+            others.insert(Split::Validation, held_out);
         }
         let mut hasher = blake3::Hasher::new();
         train.fingerprint(&mut hasher);
         for evaluated in others.values() {
             evaluated.examples.fingerprint(&mut hasher);
+            evaluated.order.iter().for_each(|place| {
+                hasher.update(&(*place as u64).to_le_bytes());
+            });
         }
-        let lengths = (task.group_by_length && sorts)
-            .then(|| (0..train.len()).map(|example| train.example_len(example) as u32).collect());
-        let order = ExampleOrder::new(train.len(), experiment.seed, experiment.data.shuffle);
+        let lengths = (task.group_by_length && sorts).then(|| {
+            training_places.iter().map(|place| train.example_len(*place) as u32).collect()
+        });
+        let order =
+            ExampleOrder::new(training_places.len(), experiment.seed, experiment.data.shuffle);
         Ok(Self {
             labels: dataset.labels().to_vec(),
             metrics: dataset.metrics(),
@@ -112,6 +130,7 @@ impl TaskBatches {
             vocabulary,
             tokenizer,
             train,
+            training_places,
             others,
             seq_len,
             sorts,
@@ -205,13 +224,19 @@ impl TaskBatches {
 
 impl Evaluated {
     /// `drop`: the batch size, if the last batch is left out where it is not full.
-    fn new(examples: EncodedSplit, sorts: bool, drop: Option<usize>) -> Self {
-        let count = drop.map_or(examples.len(), |size| examples.len() / size * size);
-        let mut order: Vec<usize> = (0..count).collect();
+    fn new(
+        examples: Arc<EncodedSplit>,
+        mut order: Vec<usize>,
+        sorts: bool,
+        drop: Option<usize>,
+    ) -> Self {
+        if let Some(batch_size) = drop {
+            order.truncate(order.len() / batch_size * batch_size);
+        }
         if sorts {
             order.sort_by_key(|example| examples.example_len(*example));
         }
-        let has_labels = examples.labels().iter().all(Option::is_some);
+        let has_labels = order.iter().all(|place| examples.labels()[*place].is_some());
         Self { examples, order, has_labels }
     }
 }
@@ -226,7 +251,7 @@ impl BatchSource for TaskBatches {
     }
 
     fn training_examples(&self) -> usize {
-        self.train.len()
+        self.training_places.len()
     }
 
     fn evaluation_examples(&self, split: Split) -> usize {
@@ -240,7 +265,9 @@ impl BatchSource for TaskBatches {
         batch_size: usize,
         micro_batch_size: usize,
     ) -> Result<Vec<Rows>> {
-        let mut examples = self.order.batch(completed_steps, batch_size);
+        let order = self.order.batch(completed_steps, batch_size);
+        let mut examples: Vec<usize> =
+            order.into_iter().map(|example| self.training_places[example]).collect();
         if self.sorts {
             examples.sort_by_key(|example| self.train.example_len(*example));
         }
@@ -257,17 +284,17 @@ impl BatchSource for TaskBatches {
     }
 
     fn constant_answer(&self) -> Option<Label> {
-        let labels = self.train.labels().iter().flatten();
+        let labels = self.training_places.iter().filter_map(|place| self.train.labels()[*place]);
         let mut counts = vec![0_usize; self.labels.len()];
         let mut sum = 0.0;
         for label in labels {
             match label {
-                Label::Class(class) => counts[usize::from(*class)] += 1,
-                Label::Value(value) => sum += f64::from(*value),
+                Label::Class(class) => counts[usize::from(class)] += 1,
+                Label::Value(value) => sum += f64::from(value),
             }
         }
         if self.labels.len() == 1 {
-            return Some(Label::Value((sum / self.train.len() as f64) as f32));
+            return Some(Label::Value((sum / self.training_places.len() as f64) as f32));
         }
         // Of classes that are equally frequent the first.
         let classes = counts.iter().enumerate().rev();
