@@ -8,10 +8,12 @@
 //! |---|---|
 //! | [`listops`] | nested operations on digits: grammar, generator, files, facts |
 //! | [`pathfinder`] | curves to be followed: pictures drawn, and read |
+//! | [`image`] | CIFAR-10 in its three forms |
 //! | `split` | training, validation, test |
 //! | `reading` | lines of bounded length; readers that stop after an error |
 //! | `picture` | picture files as grey pixels |
 
+pub mod image;
 pub mod listops;
 pub mod pathfinder;
 mod picture;
