@@ -2,14 +2,20 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `class_names` | the classes of a task, and how a label names one |
 //! | `targets` | what a label may be: one of some classes, or a number |
+//! | `location` | where a data set of one's own lies: tables, or folders of texts |
 //! | `reader` | from the rows of tables to examples |
 //! | `folders` | text files in a folder for each class |
 
+mod class_names;
 mod folders;
+mod location;
 mod reader;
 mod targets;
 
+pub use class_names::ClassNames;
 pub use folders::{FolderExamples, class_folders};
+pub use location::{DataSplit, LabelledColumns, Location};
 pub use reader::{Schema, TableExamples};
-pub use targets::{ClassNames, Targets};
+pub use targets::Targets;

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-/// A column of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// A column of a table; in a config a string or a whole number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Column {
     /// By its name in the header, the keys of the objects, or the schema.
     Name(String),

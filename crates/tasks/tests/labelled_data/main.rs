@@ -1,8 +1,9 @@
-//! Labelled data from files on disk: the four formats, GLUE's and IMDB's layouts, what is malformed.
+//! Labelled data from files on disk: the four formats, GLUE's and IMDB's layouts, data sets of one's own, what is malformed.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 mod glue;
 mod imdb;
+mod own_files;
 mod parquet_file;
 mod tables;

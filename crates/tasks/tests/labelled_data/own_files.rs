@@ -1,0 +1,113 @@
+//! Data sets of one's own: tables and folders, classes named or collected.
+
+use std::fs;
+use std::path::Path;
+
+use nystromformer_tasks::labelled::{ClassNames, DataSplit, LabelledColumns, Location, Targets};
+use nystromformer_tasks::{DatasetFacts, Example, Input, Label};
+
+fn write(folder: &Path, name: &str, content: &str) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+fn find(path: &Path, split: DataSplit) -> Location {
+    Location::find(path, split).unwrap().unwrap()
+}
+
+fn labels(examples: &[Example]) -> Vec<Option<Label>> {
+    examples.iter().map(|example| example.label).collect()
+}
+
+#[test]
+fn classes_are_collected_from_the_training_set() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "train.csv", "label,sentence1\nsad,a\nglad,b\n,c\nsad,d\n");
+    write(folder.path(), "dev.jsonl", "{\"sentence1\": \"e\", \"label\": \"sad\"}\n");
+    let columns = LabelledColumns::default();
+    let names = find(folder.path(), DataSplit::Train).class_names(&columns).unwrap();
+    assert_eq!(names.names(), ["glad", "sad"]);
+    let targets = Targets::Classes(names);
+    let validation = find(folder.path(), DataSplit::Validation);
+    let read: Vec<Example> =
+        validation.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(labels(&read), [Some(Label::Class(1))]);
+    assert_eq!(Location::find(folder.path(), DataSplit::Test).unwrap(), None);
+
+    let train = find(folder.path(), DataSplit::Train);
+    let read: Vec<Example> =
+        train.read(&columns, &targets, false).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(labels(&read)[2], None);
+    let strict = train.read(&columns, &targets, true).unwrap();
+    let message = DatasetFacts::count(strict).unwrap_err().to_string();
+    assert!(message.contains("train.csv:4: `label` holds no label"), "{message}");
+}
+
+#[test]
+fn columns_may_be_called_anything_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "pairs.tsv", "3.5\tfirst\tsecond\n-1\tthird\tfourth\n");
+    let config = serde_json::json!({ "first": 1, "second": 2, "label": 0, "header": false });
+    let columns: LabelledColumns = serde_json::from_value(config).unwrap();
+    let targets = Targets::Numbers { range: f32::MIN..=f32::MAX };
+    let location = find(&folder.path().join("pairs.tsv"), DataSplit::Train);
+    let read: Vec<Example> =
+        location.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(labels(&read), [Some(Label::Value(3.5)), Some(Label::Value(-1.0))]);
+    let expected = Input::Text { first: "third".to_owned(), second: Some("fourth".to_owned()) };
+    assert_eq!(read[1].input, expected);
+    let unknown = serde_json::json!({ "frist": 1 });
+    assert!(serde_json::from_value::<LabelledColumns>(unknown).is_err());
+}
+
+#[test]
+fn folders_of_texts_are_a_data_set_too() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train/happy/1.txt", "train/angry/1.txt", "test/happy/1.txt"] {
+        write(folder.path(), name, name);
+    }
+    let columns = LabelledColumns::default();
+    let names = find(folder.path(), DataSplit::Train).class_names(&columns).unwrap();
+    assert_eq!(names.names(), ["angry", "happy"]);
+    let test = find(folder.path(), DataSplit::Test);
+    let read: Vec<Example> = test
+        .read(&columns, &Targets::Classes(names), true)
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(labels(&read), [Some(Label::Class(1))]);
+    let numbers = Targets::Numbers { range: 0.0..=1.0 };
+    assert!(test.read(&columns, &numbers, true).err().unwrap().to_string().contains("regression"));
+}
+
+#[test]
+fn what_cannot_be_used_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = LabelledColumns::default();
+    let message = Location::find(&folder.path().join("nowhere"), DataSplit::Train).unwrap_err();
+    assert!(message.to_string().contains("no such file or folder"), "{message}");
+    write(folder.path(), "train.xlsx", "x");
+    let message = Location::find(&folder.path().join("train.xlsx"), DataSplit::Train).unwrap_err();
+    assert!(message.to_string().contains("unknown extension"), "{message}");
+
+    let many: Vec<String> = (0..1_001).map(|number| format!("text\t{number}.5")).collect();
+    write(folder.path(), "train.tsv", &format!("sentence1\tlabel\n{}\n", many.join("\n")));
+    let message = find(folder.path(), DataSplit::Train).class_names(&columns).unwrap_err();
+    assert!(message.to_string().contains("train.tsv:1002: "), "{message}");
+    assert!(message.to_string().contains("regression"), "{message}");
+
+    write(folder.path(), "train.tsv", "sentence1\tlabel\na\t1\nb\t1\n");
+    let train = find(folder.path(), DataSplit::Train);
+    let names = train.class_names(&columns).unwrap();
+    let label_names = names.names().to_vec();
+    let examples = train.read(&columns, &Targets::Classes(names), true).unwrap();
+    let facts = DatasetFacts::count(examples).unwrap();
+    let message = facts.check_classes(folder.path(), &label_names).unwrap_err().to_string();
+    assert!(message.contains("of class `1`"), "{message}");
+
+    let named = Targets::Classes(ClassNames::new(["no", "yes"]).unwrap());
+    write(folder.path(), "train.tsv", "sentence1\tlabel\na\tmaybe\n");
+    let message = DatasetFacts::count(train.read(&columns, &named, true).unwrap()).unwrap_err();
+    assert!(message.to_string().contains("train.tsv:2: the label `maybe`"), "{message}");
+}
