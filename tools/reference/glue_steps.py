@@ -14,9 +14,10 @@ With `--trust-remote-code` the folder's own modeling file computes, which a mode
 `num_landmarks` is `segment_means_seq_len` (exact attention), and elsewhere rows of
 `segment_means_seq_len` tokens, to which every batch is padded then.
 
-Prints a JSON line for each step, with the keys of our `metrics.jsonl`, and one with the wall time of
-all. With `--compare`, a last line has the largest differences relative to our run: of the loss, of
-the norm of the gradient, of the learning rate. Exit status 1 if the loss's is over `--tolerance`.
+Prints a JSON line for each step, with the keys of our `metrics.jsonl`, and one with the wall time
+of all. With `--compare`, a last line has the largest differences relative to our run: of the loss,
+of the norm of the gradient, of the learning rate. Exit status 1 if the loss's is over
+`--tolerance`.
 """
 
 import argparse
