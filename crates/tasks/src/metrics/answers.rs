@@ -47,8 +47,8 @@ impl Answers {
                 predictions.push(f64::from(prediction));
                 references.push(f64::from(reference));
             }
-            (answers, prediction, reference) => {
-                panic!("{prediction:?} beside {reference:?} among {answers:?}")
+            (_, prediction, reference) => {
+                panic!("{prediction:?} beside {reference:?} among answers of another kind")
             }
         }
     }
