@@ -6,17 +6,7 @@ use nystromformer_data::DataError;
 use serde::{Deserialize, Serialize};
 
 use crate::kind::TaskKind;
-
-/// How far the rows of a batch are padded (Hugging Face's words).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Padding {
-    /// To the longest of them.
-    #[default]
-    Longest,
-    /// To `data.seq_len`.
-    MaxLength,
-}
+use crate::labelled::LabelledColumns;
 
 /// The `[task]` table: which labelled data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,8 +35,8 @@ pub struct TaskConfig {
     pub validation_fraction: f64,
     /// Seed of every split that is drawn here, so that runs of different `seed` can be compared. Default: 0.
     pub split_seed: u64,
-    /// How far rows are padded. Default: `longest`.
-    pub padding: Padding,
+    /// Rows are padded to the longest of their batch, and further to a multiple of this (Hugging Face's word). Default: 1.
+    pub pad_to_multiple_of: usize,
     /// Make batches of examples of about the same length. Default: false.
     pub group_by_length: bool,
     /// Most training examples; 0 for all. The first of the file's. Default: 0.
@@ -60,7 +50,7 @@ pub struct TaskConfig {
     pub validate_on_test: bool,
     /// Leave out the last validation and test batch if it is not full, as the authors' loaders do. Default: false.
     pub drop_last: bool,
-    /// Longest line that is accepted, in bytes; it bounds memory. Default: 16 MiB.
+    /// `labelled`: longest line, or file of text, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
     pub max_line_bytes: usize,
 }
 
@@ -76,7 +66,7 @@ impl Default for TaskConfig {
             regression: false,
             validation_fraction: 0.05,
             split_seed: 0,
-            padding: Padding::default(),
+            pad_to_multiple_of: 1,
             group_by_length: false,
             max_train_samples: 0,
             max_eval_samples: 0,
@@ -89,6 +79,17 @@ impl Default for TaskConfig {
 }
 
 impl TaskConfig {
+    /// `labelled`: which columns make an example.
+    pub(crate) fn columns(&self) -> LabelledColumns {
+        LabelledColumns {
+            first: self.sentence1.as_str().into(),
+            second: self.sentence2.as_deref().map(Into::into),
+            label: self.label.as_str().into(),
+            max_line_bytes: self.max_line_bytes,
+            ..LabelledColumns::default()
+        }
+    }
+
     /// The folder of the task's files.
     pub fn folder(&self) -> PathBuf {
         self.path.clone().unwrap_or_else(|| self.name.default_path())
@@ -104,8 +105,13 @@ impl TaskConfig {
                 "must be above 0 and below 1",
             ));
         }
-        if self.max_line_bytes == 0 {
-            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
+        for (key, value) in [
+            ("task.max_line_bytes", self.max_line_bytes),
+            ("task.pad_to_multiple_of", self.pad_to_multiple_of),
+        ] {
+            if value == 0 {
+                problems.push(DataError::config(key, 0, "must be at least 1"));
+            }
         }
         if self.mask_black_pixels && !self.name.is_pixels() {
             problems.push(DataError::config(

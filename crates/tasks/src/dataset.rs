@@ -9,8 +9,9 @@ use crate::example::{Example, ExampleReader, Input};
 use crate::glue::{self, GlueSplit, GlueTask};
 use crate::imdb::{self, ImdbSplit, LineBreaks};
 use crate::kind::TaskKind;
+use crate::labelled::{ClassNames, DataSplit, Location, Targets};
 use crate::lra::pathfinder::{self, ContourLength};
-use crate::lra::{self, listops};
+use crate::lra::{self, image, listops};
 use crate::metrics::Metric;
 use crate::split::Split;
 
@@ -58,8 +59,12 @@ impl TaskDataset {
             TaskKind::Listops => numbered(listops::NUM_LABELS),
             TaskKind::Pathfinder => owned(&["apart", "joined"]),
             TaskKind::Retrieval => owned(&["unrelated", "related"]),
-            TaskKind::Image | TaskKind::Labelled => {
-                return Err(DataError::config("task.name", config.name.name(), "is not read yet"));
+            TaskKind::Image => image::class_names(&config.folder())?,
+            TaskKind::Labelled if config.regression => owned(&[VALUE]),
+            TaskKind::Labelled if !config.labels.is_empty() => config.labels.clone(),
+            TaskKind::Labelled => {
+                let train = training_files(config)?;
+                train.class_names(&config.columns())?.names().to_vec()
             }
         };
         Ok(Self { config: config.clone(), folder: config.folder(), seq_len, labels })
@@ -127,7 +132,21 @@ impl TaskDataset {
                     pathfinder::open(&pictures, side, split, self.config.split_seed)
                 })
                 .transpose(),
-            TaskKind::Retrieval | TaskKind::Image | TaskKind::Labelled => Ok(None),
+            TaskKind::Image => arena_split(split)
+                .map(|split| image::open(folder, split, self.config.split_seed))
+                .transpose(),
+            TaskKind::Retrieval => Ok(None),
+            TaskKind::Labelled => {
+                let Some(split) = data_split(split) else { return Ok(None) };
+                let Some(found) = Location::find(folder, split)? else { return Ok(None) };
+                let targets = if self.config.regression {
+                    Targets::Numbers { range: f32::MIN..=f32::MAX }
+                } else {
+                    Targets::Classes(ClassNames::new(self.labels.iter().cloned())?)
+                };
+                let required = split != DataSplit::Test;
+                found.read(&self.config.columns(), &targets, required).map(Some)
+            }
         }
     }
 
@@ -142,6 +161,26 @@ impl TaskDataset {
             _ => return Ok(None),
         };
         imdb::read(&self.folder, split, line_breaks).map(Some)
+    }
+}
+
+/// Where the training examples of a data set of one's own are.
+fn training_files(config: &TaskConfig) -> Result<Location, DataError> {
+    let folder = config.folder();
+    Location::find(&folder, DataSplit::Train)?.ok_or_else(|| {
+        DataError::dataset(
+            &folder,
+            "no training examples in it: expected `train.csv`, `.tsv`, `.jsonl` or `.parquet`, or `train/CLASS/NAME.txt`",
+        )
+    })
+}
+
+fn data_split(split: Split) -> Option<DataSplit> {
+    match split {
+        Split::Train => Some(DataSplit::Train),
+        Split::Validation => Some(DataSplit::Validation),
+        Split::Test => Some(DataSplit::Test),
+        Split::ValidationMismatched | Split::TestMismatched => None,
     }
 }
 

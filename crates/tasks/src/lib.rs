@@ -29,7 +29,7 @@ pub mod metrics;
 mod split;
 pub mod table;
 
-pub use config::{Padding, TaskConfig};
+pub use config::TaskConfig;
 pub use dataset::{OwnVocabulary, TaskDataset};
 pub use example::{Example, ExampleReader, Input, Label};
 pub use facts::{DatasetFacts, ValueFacts};

@@ -164,7 +164,9 @@ impl Experiment {
             }
             other => ("data".to_owned(), other.to_string()),
         }));
-        if let Err(error) = self.model.validate_seq_len(self.data.seq_len) {
+        let multiple = self.task.as_ref().map_or(1, |task| task.pad_to_multiple_of.max(1));
+        let padded = self.data.seq_len.checked_next_multiple_of(multiple).unwrap_or(usize::MAX);
+        if let Err(error) = self.model.validate_seq_len(padded) {
             problems.push(("data.seq_len".to_owned(), error.to_string()));
         }
         if self.architecture() == Architecture::PreTraining {

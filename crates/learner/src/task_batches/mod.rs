@@ -8,14 +8,14 @@
 mod encoded;
 mod order;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 use std::path::Path;
 use std::sync::Arc;
 
 use nystromformer::{Architecture, NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, TextTokenizer};
 use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Label, Padding, Split, TaskConfig, TaskDataset, hold_out};
+use nystromformer_tasks::{Label, Split, TaskConfig, TaskDataset, hold_out};
 
 use crate::batch::{Answers, BatchSource, Rows};
 use crate::error::{LearnerError, Result};
@@ -38,7 +38,6 @@ pub struct TaskBatches {
     order: StepOrder,
     /// The splits that are measured on, and those whose labels are kept back.
     others: BTreeMap<Split, Evaluated>,
-    seq_len: usize,
     /// Whether rows of like length may be put together: padding then changes no result.
     sorts: bool,
     fingerprint: String,
@@ -87,7 +86,7 @@ impl TaskBatches {
         })?;
         let mut training_places: Vec<usize> = (0..train.len()).collect();
         let train = Arc::new(train);
-        let sorts = task.padding == Padding::Longest && experiment.model.semantics == Semantics::Paper;
+        let sorts = experiment.model.semantics == Semantics::Paper;
         let drop = task.drop_last.then_some(experiment.trainer.batch_size);
         let mut others = BTreeMap::new();
         for split in [
@@ -101,12 +100,12 @@ impl TaskBatches {
                 others.insert(split, Evaluated::new(Arc::new(examples), places, sorts, drop));
             }
         }
-        if !others.contains_key(&Split::Validation) {
+        if let Entry::Vacant(validation) = others.entry(Split::Validation) {
             let labels = train.labels().iter().copied();
             let parts = hold_out(labels, task.validation_fraction, task.split_seed)?;
             training_places = parts.train;
-            let held_out = Evaluated::new(Arc::clone(&train), parts.validation, sorts, drop);
-            others.insert(Split::Validation, held_out);
+            let train = Arc::clone(&train);
+            validation.insert(Evaluated::new(train, parts.validation, sorts, drop));
         }
         let mut hasher = blake3::Hasher::new();
         train.fingerprint(&mut hasher);
@@ -132,7 +131,6 @@ impl TaskBatches {
             train,
             training_places,
             others,
-            seq_len,
             sorts,
         })
     }
@@ -174,10 +172,7 @@ impl TaskBatches {
     fn rows(&self, split: &EncodedSplit, examples: &[usize]) -> Result<Rows> {
         let sequences = || examples.iter().flat_map(|example| split.sequences(*example));
         let longest = sequences().map(|sequence| split.sequence_len(sequence)).max().unwrap_or(0);
-        let seq_len = match self.task.padding {
-            Padding::Longest => longest.max(1),
-            Padding::MaxLength => self.seq_len,
-        };
+        let seq_len = longest.max(1).next_multiple_of(self.task.pad_to_multiple_of);
         let cells = sequences().count() * seq_len;
         if i32::try_from(cells).is_err() {
             return Err(LearnerError::Config(format!(
