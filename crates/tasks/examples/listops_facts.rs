@@ -1,4 +1,4 @@
-//! Prints facts of generated `ListOps` expressions as JSON, and checks the evaluator on files.
+//! Prints facts of generated ListOps expressions as JSON, and checks the evaluator on files.
 //!
 //! ```text
 //! cargo run --release -p nystromformer-tasks --example listops_facts -- SEED [FILE…]

@@ -9,15 +9,21 @@
 //! | [`listops`] | nested operations on digits: grammar, generator, files, facts |
 //! | [`pathfinder`] | curves to be followed: pictures drawn, and read |
 //! | [`image`] | CIFAR-10 in its three forms |
+//! | [`retrieval`] | pairs of documents: the Arena's, and made-up ones |
+//! | [`bytes`] | text as bytes, for the tasks of text and retrieval |
 //! | `split` | training, validation, test |
 //! | `reading` | lines of bounded length; readers that stop after an error |
+//! | `writing` | files of generated lines, whole or not at all |
 //! | `picture` | picture files as grey pixels |
 
+pub mod bytes;
 pub mod image;
 pub mod listops;
 pub mod pathfinder;
 mod picture;
 mod reading;
+pub mod retrieval;
 mod split;
+mod writing;
 
 pub use split::{Split, SplitSizes};

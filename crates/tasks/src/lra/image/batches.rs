@@ -76,16 +76,20 @@ pub(super) fn open(
         pictures += count(path, format)?;
     }
     let train = train_count(pictures);
-    let (skipped, taken) = match split {
-        Split::Train => (0, train),
-        Split::Validation => (train, pictures - train),
-        Split::Test => (0, pictures),
+    let wanted = match split {
+        Split::Train => 0..train,
+        Split::Validation => train..pictures,
+        Split::Test => 0..pictures,
     };
+    let mut number = 0;
     let examples = paths
         .into_iter()
         .flat_map(move |path| places(&path, format))
-        .skip(skipped)
-        .take(taken)
+        // An error is passed on wherever it stands: no number behind it is known.
+        .filter(move |place| {
+            number += 1;
+            place.is_err() || wanted.contains(&(number - 1))
+        })
         .map(|place| place.map(|(batch, picture)| batch.example(picture)));
     Ok(reader(folder, examples))
 }

@@ -74,8 +74,10 @@ fn damaged_batches_are_named() {
         ([&[10], &whole[1..]].concat(), "the label of picture 0 is `10`"),
     ] {
         fs::write(&batch, bytes).unwrap();
-        let error = read(folder.path(), Split::Train).unwrap_err().to_string();
-        assert!(error.contains("data_batch_2.bin") && error.contains(message), "{error}");
+        for split in [Split::Train, Split::Validation] {
+            let error = read(folder.path(), split).unwrap_err().to_string();
+            assert!(error.contains("data_batch_2.bin") && error.contains(message), "{error}");
+        }
     }
     fs::remove_file(&batch).unwrap();
     let error = read(folder.path(), Split::Train).unwrap_err().to_string();

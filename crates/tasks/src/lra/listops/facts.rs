@@ -123,12 +123,13 @@ pub struct SetSummary {
     pub median_length: usize,
 }
 
-/// Accuracy on `test` of always predicting the most frequent value of `train`.
+/// Accuracy on `test` of always predicting the most frequent value of `train`; not a number if `test` is empty.
 pub fn constant_accuracy(train: &Facts, test: &Facts) -> f64 {
     test.labels()[most_frequent(&train.labels())] as f64 / test.examples() as f64
 }
 
-/// Accuracy on `test` of predicting, for each first symbol, the most frequent value under it in `train`.
+/// Accuracy on `test` of predicting, for each first symbol, the most frequent value under it in `train`; not a number if
+/// `test` is empty.
 pub fn root_operator_accuracy(train: &Facts, test: &Facts) -> f64 {
     let right: u64 =
         train.values.iter().zip(&test.values).map(|(train, test)| test[most_frequent(train)]).sum();

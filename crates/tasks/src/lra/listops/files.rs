@@ -1,14 +1,13 @@
 //! Splits written as the Long Range Arena's files.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use nystromformer_data::{DataError, durable};
 
-use super::generate::{Expressions, GeneratorConfig, expressions};
+use super::generate::{Expression, GeneratorConfig, expressions};
 use super::token::with_parentheses;
 use crate::lra::split::{Split, SplitSizes};
+use crate::lra::writing::{new_files, write_lines};
 
 /// The Arena's own sizes.
 pub const LRA_SIZES: SplitSizes = SplitSizes { train: 96_000, validation: 2_000, test: 2_000 };
@@ -55,55 +54,35 @@ pub fn generate_files(
     seed: u64,
 ) -> Result<Generated, DataError> {
     let mut expressions = expressions(config, seed)?;
-    fs::create_dir_all(folder).map_err(DataError::io("make", folder))?;
-    for split in Split::ALL {
-        let path = folder.join(file_name(split));
-        if path.exists() {
-            return Err(DataError::dataset(
-                &path,
-                "it is there already; delete it or name another folder",
-            ));
-        }
-    }
-    for split in [Split::Test, Split::Validation, Split::Train] {
-        let path = folder.join(file_name(split));
-        let scratch = durable::scratch_sibling(&path);
-        let written = write(&scratch, &mut expressions, sizes.of(split));
-        if let Err(error) = written {
-            // What went wrong is worth more than a second error about the part that was written.
-            let _ = fs::remove_file(&scratch);
-            return Err(error);
-        }
-        durable::rename(&scratch, &path).map_err(DataError::io("write", &path))?;
+    let [train, validation, test, description] = new_files(
+        folder,
+        [
+            file_name(Split::Train),
+            file_name(Split::Validation),
+            file_name(Split::Test),
+            "generated.json",
+        ],
+    )?;
+    for (path, examples) in
+        [(test, sizes.test), (validation, sizes.validation), (train, sizes.train)]
+    {
+        let rows = expressions.by_ref().take(examples).map(|expression| {
+            let Expression { tokens, value } = expression?;
+            Ok(format!("{}\t{value}", with_parentheses(&tokens)))
+        });
+        write_lines(&path, std::iter::once(Ok(HEADER.to_owned())).chain(rows))?;
     }
     let generated = Generated { sizes, seed, config, drawn: expressions.drawn() };
-    let path = folder.join("generated.json");
     let text = serde_json::to_string_pretty(&generated).expect("numbers have a JSON form") + "\n";
-    durable::replace(&path, text.as_bytes()).map_err(DataError::io("write", &path))?;
+    durable::replace(&description, text.as_bytes())
+        .map_err(DataError::io("write", &description))?;
     Ok(generated)
-}
-
-fn write(path: &Path, expressions: &mut Expressions, examples: usize) -> Result<(), DataError> {
-    let file = File::create(path).map_err(DataError::io("create", path))?;
-    let mut file = BufWriter::with_capacity(1 << 20, file);
-    let line = |file: &mut BufWriter<File>, line: &str| {
-        writeln!(file, "{line}").map_err(DataError::io("write", path))
-    };
-    line(&mut file, HEADER)?;
-    for expression in expressions.take(examples) {
-        let expression = expression?;
-        line(
-            &mut file,
-            &format!("{}\t{}", with_parentheses(&expression.tokens), expression.value),
-        )?;
-    }
-    let synced = file.into_inner().map_err(io::IntoInnerError::into_error);
-    synced.and_then(|file| file.sync_all()).map_err(DataError::io("write", path))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::fs;
 
     use super::*;
 

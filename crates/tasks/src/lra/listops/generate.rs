@@ -107,7 +107,7 @@ impl GeneratorConfig {
             }
             // The arguments that are still to come (an inner list is one that its outer list lacks), and a `]` for
             // each list.
-            let to_come = lacking.iter().sum::<u32>() as usize + 1;
+            let to_come = lacking.iter().map(|arguments| *arguments as usize).sum::<usize>() + 1;
             if tokens.len() + to_come >= self.below_length {
                 return None;
             }

@@ -1,4 +1,4 @@
-//! `ListOps`: the value of a nested expression of list operations, a digit (Nangia and Bowman 2018, "ListOps: A
+//! ListOps: the value of a nested expression of list operations, a digit (Nangia and Bowman 2018, "ListOps: A
 //! Diagnostic Dataset for Latent Tree Learning"; in the long form of the Long Range Arena).
 //!
 //! ```text

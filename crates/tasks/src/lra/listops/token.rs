@@ -1,4 +1,4 @@
-//! The 15 symbols of `ListOps`, as text and as ids.
+//! The 15 symbols of ListOps, as text and as ids.
 //!
 //! Files also hold parentheses, which spell the expression as a binary tree. They say nothing that `]` does not, and
 //! the Long Range Arena drops them before a model sees them; so do we.

@@ -43,13 +43,14 @@ pub struct PathfinderConfig {
     pub side: usize,
     /// The length of the long curves. Default 14 dashes.
     pub contour: ContourLength,
-    /// Most distractors of a picture, each a third as long as the long curves; fewer where there is no room. Default 6.
-    pub distractors: usize,
+    /// Most dashes of all distractors together, each of which is a third as long as a long curve; fewer where there is no
+    /// room. Default 20, as in the Long Range Arena.
+    pub distractor_dashes: usize,
 }
 
 impl Default for PathfinderConfig {
     fn default() -> Self {
-        Self { side: 32, contour: ContourLength::Fourteen, distractors: 6 }
+        Self { side: 32, contour: ContourLength::Fourteen, distractor_dashes: 20 }
     }
 }
 

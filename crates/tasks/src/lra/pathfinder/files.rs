@@ -9,6 +9,7 @@ use nystromformer_data::{DataError, durable};
 use super::config::{ContourLength, PathfinderConfig};
 use super::drawing::draw;
 use crate::lra::picture;
+use crate::lra::writing::already_there;
 
 /// Pictures of a folder `imgs/N`.
 const PICTURES_PER_FOLDER: u64 = 1000;
@@ -20,9 +21,10 @@ pub fn subset_folder(root: &Path, side: usize, contour: ContourLength) -> PathBu
 
 /// Draws `examples` pictures under `root` and returns their folder, [`subset_folder`]: `imgs/N/sample_M.png`, and
 /// `metadata/N.npy`, which is text, a line for each picture: folder, file, number, label, dashes of the long curves, most
-/// distractors.
+/// dashes of distractors, seed.
 ///
-/// The folder appears when all of it is written; it is not replaced.
+/// The folder appears when all of it is written; it is not replaced. Pictures are not synced to the disk one by one, which
+/// would take longer than drawing them: after a power cut within the next minute, draw them again.
 ///
 /// # Errors
 ///
@@ -37,10 +39,7 @@ pub fn generate_files(
     config.validate()?;
     let folder = subset_folder(root, config.side, config.contour);
     if folder.exists() {
-        return Err(DataError::dataset(
-            &folder,
-            "it is there already; delete it or name another folder",
-        ));
+        return Err(already_there(&folder));
     }
     let scratch = durable::scratch_sibling(&folder);
     let written = write(&scratch, config, examples, seed);
@@ -74,14 +73,15 @@ fn write(
             let name = format!("sample_{}.png", number - first);
             let path = pictures.join(&name);
             let side = config.side as u32;
-            durable::write_new(&path, &picture::encode(side, side, &drawing.pixels))
+            fs::write(&path, picture::encode(side, side, &drawing.pixels))
                 .map_err(DataError::io("write", &path))?;
             let (label, dashes) = (u8::from(drawing.joined), config.contour.dashes());
-            writeln!(lines, "imgs/{group} {name} {number} {label} {dashes} {}", config.distractors)
+            let most = config.distractor_dashes;
+            writeln!(lines, "imgs/{group} {name} {number} {label} {dashes} {most} {seed}")
                 .expect("memory takes any number of bytes");
         }
         let path = metadata.join(format!("{group}.npy"));
-        durable::write_new(&path, lines.as_bytes()).map_err(DataError::io("write", &path))?;
+        fs::write(&path, lines).map_err(DataError::io("write", &path))?;
     }
     Ok(())
 }

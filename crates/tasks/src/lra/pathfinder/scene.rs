@@ -37,8 +37,8 @@ pub(super) fn scene(config: PathfinderConfig, seed: u64, number: u64, joined: bo
     };
     let mut curves = Vec::from(targets);
     let mut taken: Vec<Point> = curves.iter().flat_map(Curve::vertices).copied().collect();
-    for _ in 0..config.distractors {
-        let dashes = config.contour.dashes() / 3;
+    let dashes = config.contour.dashes() / 3;
+    for _ in 0..config.distractor_dashes / dashes {
         let grown = (0..DISTRACTOR_ATTEMPTS).find_map(|_| Curve::grow(dashes, &taken, random));
         if let Some(curve) = grown {
             taken.extend(curve.vertices());
@@ -100,7 +100,8 @@ mod tests {
                 assert!((near - far).abs() <= DISTANCE_TOLERANCE);
                 distractors += joined.curves.len() - 2;
             }
-            assert!(distractors > 20 * config.distractors / 2, "{contour:?}: {distractors}");
+            let most = 20 * (config.distractor_dashes / (contour.dashes() / 3));
+            assert!(distractors > most / 2, "{contour:?}: {distractors}");
         }
     }
 }

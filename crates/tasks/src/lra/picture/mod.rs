@@ -81,6 +81,26 @@ mod tests {
         assert_eq!(decode(&encode(16, 16, &pixels), 16).unwrap(), pixels);
     }
 
+    /// A JPEG of 8 × 8 pixels of one grey: its only coefficient is 8 · (100 - 128).
+    const GREY_JPEG: &[&[u8]] = &[
+        b"\xff\xd8",
+        b"\xff\xdb\x00\x43\x00", // a table of 64 quantisation steps, all 1
+        &[1; 64],
+        b"\xff\xc0\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00", // 8 × 8, one component
+        b"\xff\xc4\x00\x14\x00\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x08", // code 0: 8 bits follow
+        b"\xff\xc4\x00\x14\x10\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x00", // code 0: the block ends
+        b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00",
+        b"\x0f\xbf", // 0, 00011111 for -224, 0, and padding
+        b"\xff\xd9",
+    ];
+
+    #[test]
+    fn a_grey_jpeg_is_decoded() {
+        assert_eq!(decode(&GREY_JPEG.concat(), 8).unwrap(), [100; 64]);
+        assert!(decode(&GREY_JPEG.concat(), 9).unwrap_err().contains("8 × 8 pixels, expected"));
+        assert!(decode(&GREY_JPEG.concat(), 7).unwrap_err().contains("JPEG: "));
+    }
+
     #[test]
     fn what_is_no_picture_is_told() {
         let whole = encode(4, 4, &[7; 16]);
