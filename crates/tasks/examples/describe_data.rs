@@ -15,6 +15,7 @@ use nystromformer_data::DataError;
 use nystromformer_tasks::DatasetFacts;
 use nystromformer_tasks::glue::{self, GlueTask};
 use nystromformer_tasks::imdb::{self, ImdbSplit, LineBreaks};
+use nystromformer_tasks::submission::SubmissionFile;
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,6 +40,9 @@ fn describe_glue(folder: &Path) -> Result<(), DataError> {
             let facts = DatasetFacts::count(&mut examples)?;
             let mut line = describe(&name, &facts, task.label_names());
             line.insert("passed_over".to_owned(), json!(examples.passed_over()));
+            if let Some(file) = SubmissionFile::of(task, *split) {
+                line.insert("submission_rows".to_owned(), json!(file.rows));
+            }
             println!("{}", Value::Object(line));
         }
     }

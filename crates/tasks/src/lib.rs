@@ -8,6 +8,7 @@
 //! | [`table`] | rows of TSV, CSV, JSONL and Parquet files through one interface |
 //! | [`labelled`] | rows and text files as examples, and what a label may be |
 //! | [`glue`] | the ten tasks of GLUE |
+//! | [`submission`] | predictions as GLUE's site takes them |
 //! | [`imdb`] | film reviews |
 //! | `hold_out` | a validation set out of a training set |
 
@@ -17,6 +18,7 @@ pub mod glue;
 mod hold_out;
 pub mod imdb;
 pub mod labelled;
+pub mod submission;
 pub mod table;
 
 pub use example::{Example, ExampleReader, Input, Label};
