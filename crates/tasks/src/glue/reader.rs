@@ -9,8 +9,9 @@ use crate::example::ExampleReader;
 use crate::labelled::{Schema, TableExamples};
 use crate::table::{Column, Format, TableOptions};
 
-/// Rows with too few columns that QQP may have in a file. Its official `train.tsv` has 24 of 363,870: a question with a
-/// line break in it leaves a row in two pieces, neither of which is an example. The readers of others drop them as well.
+/// Rows with too few columns that QQP may have in a file. Others count 363,870 rows in
+/// its official `train.tsv` and get 363,846 examples out of it: a line break within a question leaves a row in two pieces, neither of
+/// which is an example.
 const SHORT_ROWS_OF_QQP: u64 = 24;
 
 /// The examples of a split (see [`files`] for where they are looked for), one at a time.
