@@ -71,7 +71,8 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
     }
     for (split, evaluation) in summary.verdict.iter().flat_map(|verdict| &verdict.evaluations) {
         write!(out, "{split}: loss {:.4}", evaluation.loss)?;
-        let constant = summary.verdict.as_ref().and_then(|verdict| verdict.constant_predictor.get(split));
+        let constant =
+            summary.verdict.as_ref().and_then(|verdict| verdict.constant_predictor.get(split));
         for (name, value) in &evaluation.metrics {
             write!(out, ", {name} {value:.4}")?;
             if let Some(constant) = constant.and_then(|constant| constant.get(name)) {

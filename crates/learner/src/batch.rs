@@ -7,8 +7,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::Targets;
 use nystromformer::{Architecture, NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
-use nystromformer_tasks::{Label, Split};
 use nystromformer_tasks::metrics::Metric;
+use nystromformer_tasks::{Label, Split};
 
 use crate::error::Result;
 
@@ -142,11 +142,16 @@ impl Rows {
             return None;
         }
         let columns = 0..self.seq_len;
-        let places = self.lengths.iter().flat_map(|length| {
-            columns.clone().map(move |column| column < *length)
-        });
+        let places = self
+            .lengths
+            .iter()
+            .flat_map(|length| columns.clone().map(move |column| column < *length));
         let ids = self.input_ids.iter();
-        Some(ids.zip(places).map(|(id, inside)| i32::from(inside && Some(*id) != self.hidden_id)).collect())
+        Some(
+            ids.zip(places)
+                .map(|(id, inside)| i32::from(inside && Some(*id) != self.hidden_id))
+                .collect(),
+        )
     }
 
     /// Moves the batch to `device`. Rows that are all full need no mask.

@@ -96,7 +96,12 @@ pub fn evaluate(
 }
 
 /// Notes what was answered to each row, beside what is right.
-fn record(answers: &mut Answers, logits: &Tensor<2>, right: &Rights, device: &Device) -> Result<()> {
+fn record(
+    answers: &mut Answers,
+    logits: &Tensor<2>,
+    right: &Rights,
+    device: &Device,
+) -> Result<()> {
     match right {
         Rights::Class(labels) => {
             let predicted = ints(logits.clone().argmax(1).squeeze_dim(1), device)?;

@@ -215,7 +215,10 @@ impl Summary {
             Err(error) => return Err(LearnerError::io("read", &path)(error)),
         };
         serde_json::from_str(&text).map(Some).map_err(|error| {
-            LearnerError::Data(format!("`{}` is not the summary of a run ({error})", path.display()))
+            LearnerError::Data(format!(
+                "`{}` is not the summary of a run ({error})",
+                path.display()
+            ))
         })
     }
 

@@ -5,9 +5,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::{
-    attention::Padding, config::NystromformerConfig, layer::Layer, layer_norm::LayerNorm,
-};
+use crate::{attention::Padding, config::NystromformerConfig, layer::Layer, layer_norm::LayerNorm};
 
 /// `num_hidden_layers` layers, transformers' `NystromformerEncoder`.
 #[derive(Module, Debug)]

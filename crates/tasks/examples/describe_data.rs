@@ -12,9 +12,10 @@
 use std::path::Path;
 
 use nystromformer_data::DataError;
-use nystromformer_tasks::DatasetFacts;
 use nystromformer_tasks::glue::{self, GlueTask};
-use nystromformer_tasks::imdb::{self, ImdbSplit, LineBreaks};
+use nystromformer_tasks::imdb::{self, LineBreaks};
+use nystromformer_tasks::submission::SubmissionFile;
+use nystromformer_tasks::{DatasetFacts, Part};
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,6 +40,9 @@ fn describe_glue(folder: &Path) -> Result<(), DataError> {
             let facts = DatasetFacts::count(&mut examples)?;
             let mut line = describe(&name, &facts, task.label_names());
             line.insert("passed_over".to_owned(), json!(examples.passed_over()));
+            if let Some(file) = SubmissionFile::of(task, *split) {
+                line.insert("submission_rows".to_owned(), json!(file.rows));
+            }
             println!("{}", Value::Object(line));
         }
     }
@@ -46,8 +50,9 @@ fn describe_glue(folder: &Path) -> Result<(), DataError> {
 }
 
 fn describe_imdb(folder: &Path) -> Result<(), DataError> {
-    for split in [ImdbSplit::Train, ImdbSplit::Test] {
-        let facts = DatasetFacts::count(imdb::read(folder, split, LineBreaks::default())?)?;
+    for split in [Part::Train, Part::Test] {
+        let Some(reviews) = imdb::read(folder, split, LineBreaks::default())? else { continue };
+        let facts = DatasetFacts::count(reviews)?;
         let line = describe(&format!("IMDB {split:?}"), &facts, &imdb::LABEL_NAMES);
         println!("{}", Value::Object(line));
     }

@@ -127,7 +127,8 @@ impl TaskConfig {
                 ("task.regression", self.regression),
             ] {
                 if stated {
-                    let advice = "goes with `task.name = \"labelled\"` only: this task says it itself";
+                    let advice =
+                        "goes with `task.name = \"labelled\"` only: this task says it itself";
                     problems.push(DataError::config(key, "…", advice));
                 }
             }

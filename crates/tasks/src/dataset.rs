@@ -5,21 +5,21 @@ use std::path::PathBuf;
 use nystromformer_data::DataError;
 
 use crate::config::TaskConfig;
-use crate::example::{Example, ExampleReader, Input};
-use crate::glue::{self, GlueSplit, GlueTask};
-use crate::imdb::{self, ImdbSplit, LineBreaks};
+use crate::example::ExampleReader;
+use crate::glue::{self, GlueTask};
+use crate::imdb::{self, LineBreaks};
 use crate::kind::TaskKind;
-use crate::labelled::{ClassNames, DataSplit, Location, Targets};
+use crate::labelled::{ClassNames, Location, Targets};
 use crate::lra::pathfinder::{self, ContourLength};
-use crate::lra::{self, image, listops};
+use crate::lra::{bytes, image, listops, retrieval};
 use crate::metrics::Metric;
-use crate::split::Split;
+use crate::split::{Part, Split};
 
 /// The name of the one output of a regression.
 const VALUE: &str = "value";
 
 /// Ids of a vocabulary of bytes: the padding, and each byte plus one.
-const BYTES: OwnVocabulary = OwnVocabulary { size: 257, pad: 0 };
+const BYTES: OwnVocabulary = OwnVocabulary { size: bytes::VOCAB_SIZE, pad: 0 };
 
 /// Ids of a vocabulary of gray values, and one more for a padding that no picture has: 0 is black.
 const PIXELS: OwnVocabulary = OwnVocabulary { size: 257, pad: 256 };
@@ -108,106 +108,58 @@ impl TaskDataset {
             split => split,
         };
         let folder = self.folder.as_path();
+        if let TaskKind::Glue(task) = self.config.name {
+            let known = task.splits().contains(&split);
+            return known.then(|| glue::read(task, folder, split)).transpose();
+        }
+        match split.part() {
+            Some(part) => self.read_part(part),
+            None => Ok(None),
+        }
+    }
+
+    fn read_part(&self, part: Part) -> Result<Option<ExampleReader>, DataError> {
+        let (folder, seed) = (self.folder.as_path(), self.config.split_seed);
         match self.config.name {
-            TaskKind::Glue(task) => {
-                let split = glue_split(split);
-                let known = task.splits().contains(&split);
-                known.then(|| glue::read(task, folder, split)).transpose()
-            }
-            TaskKind::Imdb => self.reviews(split, LineBreaks::Blank),
+            TaskKind::Imdb => imdb::read(folder, part, LineBreaks::Blank),
             TaskKind::Text => {
-                let (reviews, seq_len) = (self.reviews(split, LineBreaks::Keep)?, self.seq_len);
-                Ok(reviews.map(|reviews| {
-                    let bytes = reviews.map(move |example| example.map(|it| in_bytes(it, seq_len)));
-                    Box::new(bytes) as ExampleReader
-                }))
+                let reviews = imdb::read(folder, part, LineBreaks::Keep)?;
+                Ok(reviews.map(|reviews| bytes::reader(reviews, self.seq_len)))
             }
-            TaskKind::Listops => arena_split(split)
-                .map(|split| listops::open(&folder.join(listops::file_name(split)), self.seq_len))
-                .transpose(),
-            TaskKind::Pathfinder => arena_split(split)
-                .map(|split| {
-                    let side = self.seq_len.isqrt();
-                    let pictures = pathfinder::subset_folder(folder, side, ContourLength::Fourteen);
-                    pathfinder::open(&pictures, side, split, self.config.split_seed)
-                })
-                .transpose(),
-            TaskKind::Image => arena_split(split)
-                .map(|split| image::open(folder, split, self.config.split_seed))
-                .transpose(),
-            TaskKind::Retrieval => Ok(None),
+            TaskKind::Listops => {
+                listops::open(&folder.join(listops::file_name(part)), self.seq_len).map(Some)
+            }
+            TaskKind::Retrieval => {
+                retrieval::open(&folder.join(retrieval::file_name(part)), self.seq_len).map(Some)
+            }
+            TaskKind::Image => image::open(folder, part, seed).map(Some),
+            TaskKind::Pathfinder => {
+                let side = self.seq_len.isqrt();
+                let pictures = pathfinder::subset_folder(folder, side, ContourLength::Fourteen);
+                pathfinder::open(&pictures, side, part, seed).map(Some)
+            }
             TaskKind::Labelled => {
-                let Some(split) = data_split(split) else { return Ok(None) };
-                let Some(found) = Location::find(folder, split)? else { return Ok(None) };
+                let Some(found) = Location::find(folder, part)? else { return Ok(None) };
                 let targets = if self.config.regression {
                     Targets::Numbers { range: f32::MIN..=f32::MAX }
                 } else {
                     Targets::Classes(ClassNames::new(self.labels.iter().cloned())?)
                 };
-                let required = split != DataSplit::Test;
+                let required = part != Part::Test;
                 found.read(&self.config.columns(), &targets, required).map(Some)
             }
+            TaskKind::Glue(_) => Ok(None),
         }
-    }
-
-    fn reviews(
-        &self,
-        split: Split,
-        line_breaks: LineBreaks,
-    ) -> Result<Option<ExampleReader>, DataError> {
-        let split = match split {
-            Split::Train => ImdbSplit::Train,
-            Split::Test => ImdbSplit::Test,
-            _ => return Ok(None),
-        };
-        imdb::read(&self.folder, split, line_breaks).map(Some)
     }
 }
 
 /// Where the training examples of a data set of one's own are.
 fn training_files(config: &TaskConfig) -> Result<Location, DataError> {
     let folder = config.folder();
-    Location::find(&folder, DataSplit::Train)?.ok_or_else(|| {
+    Location::find(&folder, Part::Train)?.ok_or_else(|| {
         DataError::dataset(
             &folder,
             "no training examples in it: expected `train.csv`, `.tsv`, `.jsonl` or `.parquet`, or `train/CLASS/NAME.txt`",
         )
     })
-}
-
-fn data_split(split: Split) -> Option<DataSplit> {
-    match split {
-        Split::Train => Some(DataSplit::Train),
-        Split::Validation => Some(DataSplit::Validation),
-        Split::Test => Some(DataSplit::Test),
-        Split::ValidationMismatched | Split::TestMismatched => None,
-    }
-}
-
-fn glue_split(split: Split) -> GlueSplit {
-    match split {
-        Split::Train => GlueSplit::Train,
-        Split::Validation => GlueSplit::Dev,
-        Split::ValidationMismatched => GlueSplit::DevMismatched,
-        Split::Test => GlueSplit::Test,
-        Split::TestMismatched => GlueSplit::TestMismatched,
-    }
-}
-
-fn arena_split(split: Split) -> Option<lra::Split> {
-    match split {
-        Split::Train => Some(lra::Split::Train),
-        Split::Validation => Some(lra::Split::Validation),
-        Split::Test => Some(lra::Split::Test),
-        Split::ValidationMismatched | Split::TestMismatched => None,
-    }
-}
-
-/// A text as ids of [`BYTES`].
-fn in_bytes(example: Example, seq_len: usize) -> Example {
-    let Input::Text { first, .. } = example.input else {
-        return example;
-    };
-    let first = first.bytes().take(seq_len).map(|byte| u16::from(byte) + 1).collect();
-    Example { input: Input::Ids { first, second: None }, label: example.label }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::example::{Example, ExampleReader, Input};
 use crate::labelled::{ClassNames, FolderExamples, Schema, TableExamples, Targets};
+use crate::split::Part;
 use crate::table::{TableOptions, find_files};
 
 /// The names of classes 0 and 1: those of the folders, and of the Hugging Face hub.
@@ -18,25 +19,6 @@ const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// The break that the reviews were taken over with from web pages.
 const LINE_BREAK: &str = "<br />";
-
-/// The parts of the data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ImdbSplit {
-    /// To train on.
-    Train,
-    /// To test on; no film of it is in [`ImdbSplit::Train`].
-    Test,
-}
-
-impl ImdbSplit {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Test => "test",
-        }
-    }
-}
 
 /// What becomes of `<br />` in the reviews.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,7 +31,7 @@ pub enum LineBreaks {
     Keep,
 }
 
-/// The reviews of a split, from the first of these that is there in `folder`:
+/// The reviews of a part, `None` of the validation set, which there is not; from the first of these that is there in `folder`:
 ///
 /// - the official folders, `SPLIT/{neg,pos}/ID_STARS.txt`, or `aclImdb/` with them; the classes take turns, each in the order
 ///   of the ids ([`FolderExamples`] tells it exactly), and `train/unsup` is not read;
@@ -62,18 +44,21 @@ pub enum LineBreaks {
 /// [`DataError::Line`] for a review that cannot be used, and [`DataError::Io`].
 pub fn read(
     folder: &Path,
-    split: ImdbSplit,
+    part: Part,
     line_breaks: LineBreaks,
-) -> Result<ExampleReader, DataError> {
-    let reader = open(folder, split)?;
-    Ok(match line_breaks {
+) -> Result<Option<ExampleReader>, DataError> {
+    if part == Part::Validation {
+        return Ok(None);
+    }
+    let reader = open(folder, part)?;
+    Ok(Some(match line_breaks {
         LineBreaks::Keep => reader,
         LineBreaks::Blank => Box::new(reader.map(|example| example.map(without_breaks))),
-    })
+    }))
 }
 
-fn open(folder: &Path, split: ImdbSplit) -> Result<ExampleReader, DataError> {
-    let name = split.name();
+fn open(folder: &Path, part: Part) -> Result<ExampleReader, DataError> {
+    let name = part.name();
     let classes = ClassNames::new(LABEL_NAMES).expect("the two names differ");
     for place in [folder.to_owned(), folder.join("aclImdb")] {
         let place = place.join(name);

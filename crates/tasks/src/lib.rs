@@ -11,6 +11,7 @@
 //! | [`glue`] | the ten tasks of GLUE |
 //! | [`imdb`] | film reviews |
 //! | [`lra`] | readers and generators of the Long Range Arena |
+//! | [`submission`] | predictions as GLUE's site takes them |
 //! | `hold_out` | a validation set out of a training set |
 //! | `facts` | what a data set holds, counted |
 //! | [`metrics`] | how good answers are |
@@ -27,6 +28,7 @@ pub mod labelled;
 pub mod lra;
 pub mod metrics;
 mod split;
+pub mod submission;
 pub mod table;
 
 pub use config::TaskConfig;
@@ -35,4 +37,4 @@ pub use example::{Example, ExampleReader, Input, Label};
 pub use facts::{DatasetFacts, ValueFacts};
 pub use hold_out::{HeldOut, hold_out};
 pub use kind::TaskKind;
-pub use split::Split;
+pub use split::{Part, Split};

@@ -27,9 +27,17 @@ pub(super) fn foreign_key(
     let width = config.classifier_hidden_size;
     own("architectures", architecture == Architecture::DualEncoder, architecture.to_string())
         .or(own("norm_first", config.norm_first, config.norm_first.to_string()))
-        .or(own("pooling", is_classifier && config.pooling != Pooling::First, format!("{:?}", config.pooling)))
+        .or(own(
+            "pooling",
+            is_classifier && config.pooling != Pooling::First,
+            format!("{:?}", config.pooling),
+        ))
         .or(own("classifier_act", is_classifier && act.is_some(), format!("{act:?}")))
-        .or(own("classifier_hidden_size", is_classifier && ![0, config.hidden_size].contains(&width), width.to_string()))
+        .or(own(
+            "classifier_hidden_size",
+            is_classifier && ![0, config.hidden_size].contains(&width),
+            width.to_string(),
+        ))
 }
 
 /// Writes the file into a folder.

@@ -157,7 +157,8 @@ impl Experiment {
             other => ("model".to_owned(), other.to_string()),
         }));
         let of_task = self.task.iter().flat_map(TaskConfig::problems);
-        let of_data = self.tokenizer.problems().into_iter().chain(self.data.problems()).chain(of_task);
+        let of_data =
+            self.tokenizer.problems().into_iter().chain(self.data.problems()).chain(of_task);
         problems.extend(of_data.map(|error| match error {
             DataError::Config { key, value, problem } => {
                 (key.to_owned(), format!("`{value}`: {problem}"))

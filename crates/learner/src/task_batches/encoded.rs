@@ -50,8 +50,10 @@ impl EncodedSplit {
         seq_len: usize,
         limit: usize,
     ) -> Result<Self, DataError> {
-        let ids = if vocab_size <= 1 << 16 { Ids::Short(Vec::new()) } else { Ids::Long(Vec::new()) };
-        let mut split = Self { ids, ends: Vec::new(), of_first_text: Vec::new(), labels: Vec::new() };
+        let ids =
+            if vocab_size <= 1 << 16 { Ids::Short(Vec::new()) } else { Ids::Long(Vec::new()) };
+        let mut split =
+            Self { ids, ends: Vec::new(), of_first_text: Vec::new(), labels: Vec::new() };
         let limit = if limit == 0 { usize::MAX } else { limit };
         let mut examples = examples.take(limit).peekable();
         while examples.peek().is_some() {

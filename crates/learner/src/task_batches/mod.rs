@@ -60,9 +60,10 @@ impl TaskBatches {
     /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] for settings that
     /// do not fit it.
     pub fn prepare(experiment: &Experiment, tokenizer: Option<&Path>) -> Result<Self> {
-        let task = experiment.task.clone().ok_or_else(|| {
-            LearnerError::Config("the experiment has no `[task]`".to_owned())
-        })?;
+        let task = experiment
+            .task
+            .clone()
+            .ok_or_else(|| LearnerError::Config("the experiment has no `[task]`".to_owned()))?;
         let dataset = TaskDataset::open(&task, experiment.data.seq_len)?;
         let tokenizer = match dataset.vocabulary() {
             Some(_) => None,
@@ -76,7 +77,13 @@ impl TaskBatches {
         let seq_len = experiment.data.seq_len;
         let read = |split, limit| -> Result<Option<EncodedSplit>> {
             let Some(examples) = dataset.read(split)? else { return Ok(None) };
-            Ok(Some(EncodedSplit::read(examples, tokenizer.as_ref(), vocabulary.size, seq_len, limit)?))
+            Ok(Some(EncodedSplit::read(
+                examples,
+                tokenizer.as_ref(),
+                vocabulary.size,
+                seq_len,
+                limit,
+            )?))
         };
         let train = read(Split::Train, task.max_train_samples)?.ok_or_else(|| {
             LearnerError::Config(format!(
@@ -89,12 +96,9 @@ impl TaskBatches {
         let sorts = experiment.model.semantics == Semantics::Paper;
         let drop = task.drop_last.then_some(experiment.trainer.batch_size);
         let mut others = BTreeMap::new();
-        for split in [
-            Split::Validation,
-            Split::ValidationMismatched,
-            Split::Test,
-            Split::TestMismatched,
-        ] {
+        for split in
+            [Split::Validation, Split::ValidationMismatched, Split::Test, Split::TestMismatched]
+        {
             if let Some(examples) = read(split, task.max_eval_samples)? {
                 let places = (0..examples.len()).collect();
                 others.insert(split, Evaluated::new(Arc::new(examples), places, sorts, drop));

@@ -40,9 +40,9 @@ impl StepOrder {
         let (window, place) = (completed_steps / STEPS, completed_steps % STEPS);
         // A panic elsewhere cannot leave the groups half written.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = recent.take().filter(|groups| {
-            (groups.window, groups.batch_size) == (window, batch_size)
-        });
+        let known = recent
+            .take()
+            .filter(|groups| (groups.window, groups.batch_size) == (window, batch_size));
         let groups = known.unwrap_or_else(|| {
             let steps = Arc::new(self.groups(lengths, window, batch_size));
             Groups { window, batch_size, steps }

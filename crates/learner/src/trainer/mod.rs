@@ -22,9 +22,9 @@ pub mod run;
 pub mod series;
 pub mod session;
 pub mod start;
-mod verdict;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use dry_run::DryRun;
 pub use learner::{Learner, StepOutcome};

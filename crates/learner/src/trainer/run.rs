@@ -84,10 +84,7 @@ impl<'a> Trainer<'a> {
             store: run.checkpoints()?,
             log: run.metrics(step)?,
             saved_step: (step > 0).then_some(step),
-            best_by: BestBy::of(
-                &learner.experiment.trainer.metric_for_best_model,
-                learner.data,
-            )?,
+            best_by: BestBy::of(&learner.experiment.trainer.metric_for_best_model, learner.data)?,
             learner,
             run,
             stop,
@@ -134,7 +131,8 @@ impl<'a> Trainer<'a> {
 
             let step = record.step;
             let is_last = step == total;
-            let evaluates = trainer.eval_every > 0 && self.learner.data.evaluation_examples(Split::Validation) > 0;
+            let evaluates = trainer.eval_every > 0
+                && self.learner.data.evaluation_examples(Split::Validation) > 0;
             let mut is_best = false;
             if evaluates && (is_last || step.is_multiple_of(trainer.eval_every)) {
                 is_best = self.evaluate()?;

@@ -4,8 +4,8 @@ use burn::tensor::Device;
 
 use super::run::{Outcome, Trainer};
 use super::start::{Prepared, RunRequest, Start, open_device};
-use crate::checkpoint::Checkpoint;
 use crate::batches::Batches;
+use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::experiment::Experiment;
 use crate::progress::Progress;

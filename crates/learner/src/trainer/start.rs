@@ -6,8 +6,8 @@ use burn::tensor::Device;
 
 use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
-use crate::checkpoint::Checkpoint;
 use crate::batches::Batches;
+use crate::checkpoint::Checkpoint;
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Draft, Experiment, LoadedExperiment, Precision};

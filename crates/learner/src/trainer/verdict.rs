@@ -71,7 +71,9 @@ impl Learner<'_> {
             if let Some(answers) = self.constant_answers(split, examples)? {
                 let values = metrics
                     .iter()
-                    .filter_map(|metric| Some((metric.name().to_owned(), metric.compute(&answers)?)))
+                    .filter_map(|metric| {
+                        Some((metric.name().to_owned(), metric.compute(&answers)?))
+                    })
                     .collect();
                 verdict.constant_predictor.insert(name, values);
             }

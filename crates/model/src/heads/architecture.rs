@@ -81,10 +81,7 @@ impl Architecture {
 
     /// Whether the configuration's `id2label` names what the head tells apart.
     pub fn has_labels(self) -> bool {
-        matches!(
-            self,
-            Self::SequenceClassification | Self::DualEncoder | Self::TokenClassification
-        )
+        matches!(self, Self::SequenceClassification | Self::DualEncoder | Self::TokenClassification)
     }
 }
 

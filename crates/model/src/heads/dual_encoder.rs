@@ -55,7 +55,8 @@ impl NystromformerDualEncoder {
         let pairs = pooled.reshape([rows / 2, 2, hidden_size]);
         let side = |index| pairs.clone().narrow(1, index, 1).squeeze_dim::<2>(1);
         let (first, second) = (side(0), side(1));
-        let (product, difference) = (first.clone() * second.clone(), first.clone() - second.clone());
+        let (product, difference) =
+            (first.clone() * second.clone(), first.clone() - second.clone());
         Ok(self.pair_classifier.forward(Tensor::cat(vec![first, second, product, difference], 1)))
     }
 }

@@ -8,8 +8,7 @@ use nystromformer_kernels::cross_entropy;
 
 use super::{
     Architecture, Losses, ModelClass, NystromformerDualEncoder, NystromformerForMaskedLm,
-    NystromformerForMultipleChoice,
-    NystromformerForPreTraining, NystromformerForQuestionAnswering,
+    NystromformerForMultipleChoice, NystromformerForPreTraining, NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification, NystromformerForTokenClassification, PreTrainedModel,
     Targets,
     targets::{binary_cross_entropy, span_cross_entropy, squared_error},

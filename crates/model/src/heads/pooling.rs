@@ -42,7 +42,10 @@ mod tests {
     #[test]
     fn means_by_hand() {
         let device = Device::flex();
-        let states = Tensor::<3>::from_floats([[[1.0, 2.0], [3.0, 6.0], [50.0, 70.0], [90.0, 8.0]]], &device);
+        let states = Tensor::<3>::from_floats(
+            [[[1.0, 2.0], [3.0, 6.0], [50.0, 70.0], [90.0, 8.0]]],
+            &device,
+        );
         let mask = Tensor::<2, Int>::from_ints([[1, 1, 0, 0]], &device);
         for (pooling, mask, expected) in [
             (Pooling::First, Some(mask.clone()), [[1.0f32, 2.0]]),

@@ -4,8 +4,7 @@ use burn::{module::Module, tensor::Device};
 
 use super::{
     Architecture, NystromformerDualEncoder, NystromformerForMaskedLm,
-    NystromformerForMultipleChoice,
-    NystromformerForPreTraining, NystromformerForQuestionAnswering,
+    NystromformerForMultipleChoice, NystromformerForPreTraining, NystromformerForQuestionAnswering,
     NystromformerForSequenceClassification, NystromformerForTokenClassification,
 };
 use crate::{

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 
-use super::{GlueSplit, GlueTask};
+use super::GlueTask;
+use super::stems::stems;
+use crate::split::Split;
 use crate::table::find_files;
 
 /// The files of a split: below `folder` in the task's own folder (`SST-2`, `sst2`), or in `folder` itself. The official
@@ -14,12 +16,12 @@ use crate::table::find_files;
 ///
 /// [`DataError::Dataset`] if the task has no such split or there are no such files, with the places looked at and where
 /// GLUE is to be had; [`DataError::Io`].
-pub fn files(task: GlueTask, folder: &Path, split: GlueSplit) -> Result<Vec<PathBuf>, DataError> {
+pub fn files(task: GlueTask, folder: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
     if !task.splits().contains(&split) {
         let problem = format!("`{}` has no split {split:?}", task.name());
         return Err(DataError::dataset(folder, problem));
     }
-    let stems = split.stems(task);
+    let stems = stems(task, split);
     let task_folders = task.facts().folders.iter().map(|name| folder.join(name));
     for place in task_folders.chain([folder.to_owned()]) {
         let files = find_files(&place, stems)?;
@@ -59,11 +61,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
-        let message = files(GlueTask::Sst2, folder.path(), GlueSplit::Dev).unwrap_err().to_string();
+        let message =
+            files(GlueTask::Sst2, folder.path(), Split::Validation).unwrap_err().to_string();
         for part in ["`SST-2/dev.tsv`", "`sst2/validation.parquet`", "https://", "SOURCE.md"] {
             assert!(message.contains(part), "{message}");
         }
-        let message = files(GlueTask::Ax, folder.path(), GlueSplit::Train).unwrap_err().to_string();
+        let message = files(GlueTask::Ax, folder.path(), Split::Train).unwrap_err().to_string();
         assert!(message.contains("no split"), "{message}");
     }
 
@@ -73,7 +76,7 @@ mod tests {
         let place = |name: &str| folder.path().join(name);
         fs::create_dir(place("mnli")).unwrap();
         fs::write(place("mnli/validation_mismatched.csv"), "").unwrap();
-        let find = || files(GlueTask::Mnli, folder.path(), GlueSplit::DevMismatched).unwrap();
+        let find = || files(GlueTask::Mnli, folder.path(), Split::ValidationMismatched).unwrap();
         assert_eq!(find(), [place("mnli/validation_mismatched.csv")]);
         fs::create_dir(place("MNLI")).unwrap();
         fs::write(place("MNLI/dev_mismatched.tsv"), "").unwrap();

@@ -4,14 +4,15 @@
 //! columns of the Hugging Face hub's copy, as Parquet, JSONL or CSV (`sst2/train-00000-of-00001.parquet`).
 //!
 //! ```
-//! use nystromformer_tasks::glue::{GlueSplit, GlueTask, read};
+//! use nystromformer_tasks::Split;
+//! use nystromformer_tasks::glue::{GlueTask, read};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path();
 //! std::fs::create_dir(folder.join("SST-2"))?;
 //! std::fs::write(folder.join("SST-2/dev.tsv"), "sentence\tlabel\na \" fine film\t1\n")?;
-//! let mut examples = read(GlueTask::Sst2, folder, GlueSplit::Dev)?;
+//! let mut examples = read(GlueTask::Sst2, folder, Split::Validation)?;
 //! let example = examples.next().ok_or("one row")??;
 //! assert_eq!(example.label, Some(nystromformer_tasks::Label::Class(1)));
 //! assert_eq!(GlueTask::Sst2.label_names()[1], "positive");
@@ -22,16 +23,15 @@
 //! | module | idea |
 //! |---|---|
 //! | `task` | the table of the tasks: names, columns, labels |
-//! | `split` | the parts of a task, and what their files are called |
+//! | `stems` | what the files of a split are called |
 //! | `layout` | where the files of a split lie |
 //! | `reader` | a split as examples |
 
 mod layout;
 mod reader;
-mod split;
+mod stems;
 mod task;
 
 pub use layout::files;
 pub use reader::{open, read};
-pub use split::GlueSplit;
 pub use task::GlueTask;

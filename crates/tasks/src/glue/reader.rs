@@ -4,13 +4,15 @@ use std::path::Path;
 
 use nystromformer_data::DataError;
 
-use super::{GlueSplit, GlueTask, files};
+use super::{GlueTask, files};
 use crate::example::ExampleReader;
 use crate::labelled::{Schema, TableExamples};
+use crate::split::Split;
 use crate::table::{Column, Format, TableOptions};
 
-/// Rows with too few columns that QQP may have in a file. Its official `train.tsv` has 24 of 363,870: a question with a
-/// line break in it leaves a row in two pieces, neither of which is an example. The readers of others drop them as well.
+/// Rows with too few columns that QQP may have in a file. Others count 363,870 rows in
+/// its official `train.tsv` and get 363,846 examples out of it: a line break within a question leaves a row in two pieces, neither of
+/// which is an example.
 const SHORT_ROWS_OF_QQP: u64 = 24;
 
 /// The examples of a split (see [`files`] for where they are looked for), one at a time.
@@ -23,7 +25,7 @@ const SHORT_ROWS_OF_QQP: u64 = 24;
 ///
 /// [`DataError::Dataset`] if the files are missing; then, while reading, [`DataError::Line`] for a row that cannot be used,
 /// [`DataError::Dataset`] for a file without rows, and [`DataError::Io`].
-pub fn open(task: GlueTask, folder: &Path, split: GlueSplit) -> Result<TableExamples, DataError> {
+pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples, DataError> {
     let files = files(task, folder, split)?;
     let official = files.first().and_then(|file| Format::of(file)) == Some(Format::Tsv);
     let options = TableOptions {
@@ -53,7 +55,7 @@ pub fn open(task: GlueTask, folder: &Path, split: GlueSplit) -> Result<TableExam
 /// # Errors
 ///
 /// As [`open`].
-pub fn read(task: GlueTask, folder: &Path, split: GlueSplit) -> Result<ExampleReader, DataError> {
+pub fn read(task: GlueTask, folder: &Path, split: Split) -> Result<ExampleReader, DataError> {
     Ok(Box::new(open(task, folder, split)?))
 }
 
@@ -62,6 +64,6 @@ const COLA_LABEL: usize = 1;
 const COLA_SENTENCE: usize = 3;
 
 /// `CoLA`'s official files have no header where they have labels.
-fn without_header(task: GlueTask, split: GlueSplit) -> bool {
+fn without_header(task: GlueTask, split: Split) -> bool {
     task == GlueTask::Cola && !split.is_test()
 }

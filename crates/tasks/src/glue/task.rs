@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::GlueSplit;
 use crate::labelled::{ClassNames, Targets};
+use crate::split::Split;
 
 /// A task of GLUE, spelled as on the Hugging Face hub (`sst2`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -198,12 +198,12 @@ impl GlueTask {
     }
 
     /// The parts that the task comes in.
-    pub fn splits(self) -> &'static [GlueSplit] {
-        use GlueSplit::{Dev, DevMismatched, Test, TestMismatched, Train};
+    pub fn splits(self) -> &'static [Split] {
+        use Split::{Test, TestMismatched, Train, Validation, ValidationMismatched};
         match self {
-            Self::Mnli => &[Train, Dev, DevMismatched, Test, TestMismatched],
+            Self::Mnli => &[Train, Validation, ValidationMismatched, Test, TestMismatched],
             Self::Ax => &[Test],
-            _ => &[Train, Dev, Test],
+            _ => &[Train, Validation, Test],
         }
     }
 

@@ -8,28 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClassNames, FolderExamples, Schema, TableExamples, Targets, class_folders};
 use crate::example::ExampleReader;
+use crate::split::Part;
 use crate::table::{Column, Format, Table, TableOptions, find_files};
 
-/// The parts of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DataSplit {
-    /// To train on.
-    Train,
-    /// To choose by, while training.
-    Validation,
-    /// To measure with, once.
-    Test,
-}
-
-impl DataSplit {
-    /// What its files and folders may be called; the first that is there is taken.
-    pub fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Train => &["train"],
-            Self::Validation => &["validation", "dev", "valid", "val"],
-            Self::Test => &["test"],
-        }
+/// What the files and folders of a part may be called; the first that is there is taken.
+fn names_of(part: Part) -> &'static [&'static str] {
+    match part {
+        Part::Train => &["train"],
+        Part::Validation => &["validation", "dev", "valid", "val"],
+        Part::Test => &["test"],
     }
 }
 
@@ -91,7 +78,7 @@ impl Location {
     /// # Errors
     ///
     /// [`DataError::Dataset`] if there is nothing at `path`, or a file of an unknown extension; [`DataError::Io`].
-    pub fn find(path: &Path, split: DataSplit) -> Result<Option<Self>, DataError> {
+    pub fn find(path: &Path, part: Part) -> Result<Option<Self>, DataError> {
         if path.is_file() {
             if Format::of(path).is_none() {
                 let problem = "unknown extension; use a .tsv, .csv, .jsonl or .parquet file";
@@ -104,11 +91,11 @@ impl Location {
                            `train.csv` or the like in it, or one with a folder of .txt files for each class in `train/`";
             return Err(DataError::dataset(path, problem));
         }
-        let files = find_files(path, split.names())?;
+        let files = find_files(path, names_of(part))?;
         if !files.is_empty() {
             return Ok(Some(Self::Tables(files)));
         }
-        let folders = split.names().iter().map(|name| path.join(name));
+        let folders = names_of(part).iter().map(|name| path.join(name));
         Ok(folders.into_iter().find(|folder| folder.is_dir()).map(Self::Folders))
     }
 

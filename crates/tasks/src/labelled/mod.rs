@@ -16,6 +16,6 @@ mod targets;
 
 pub use class_names::ClassNames;
 pub use folders::{FolderExamples, class_folders};
-pub use location::{DataSplit, LabelledColumns, Location};
+pub use location::{LabelledColumns, Location};
 pub use reader::{Schema, TableExamples};
 pub use targets::Targets;

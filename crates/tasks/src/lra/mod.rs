@@ -11,7 +11,7 @@
 //! | [`image`] | CIFAR-10 in its three forms |
 //! | [`retrieval`] | pairs of documents: the Arena's, and made-up ones |
 //! | [`bytes`] | text as bytes, for the tasks of text and retrieval |
-//! | `split` | training, validation, test |
+//! | `sizes` | how large generated data sets are |
 //! | `reading` | lines of bounded length; readers that stop after an error |
 //! | `writing` | files of generated lines, whole or not at all |
 //! | `picture` | picture files as grey pixels |
@@ -23,7 +23,7 @@ pub mod pathfinder;
 mod picture;
 mod reading;
 pub mod retrieval;
-mod split;
+mod sizes;
 mod writing;
 
-pub use split::{Split, SplitSizes};
+pub use sizes::SplitSizes;

@@ -95,7 +95,7 @@ impl Records {
             }
             field.push('\n');
             bytes += line.text.len() + 1;
-            line = match self.lines.next_line_after(bytes)? {
+            line = match self.lines.next_line_of_row(Some(begin), bytes)? {
                 Some(line) => line,
                 None => return Err(self.stray(begin, "a `\"` opens a field and nothing closes it")),
             };
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_quote_left_open_does_not_fill_the_memory() {
         let message = read(&format!("a,b\n1,\"{}", "x\n".repeat(100))).unwrap_err();
-        assert!(message.contains("max_line_bytes"), "{message}");
+        assert!(message.contains("a.csv:2: longer than `max_line_bytes"), "{message}");
     }
 
     proptest! {

@@ -30,11 +30,16 @@ impl BoundedLines {
 
     /// The next line, or `None` at the end of the file.
     pub(super) fn next_line(&mut self) -> Result<Option<Line>, DataError> {
-        self.next_line_after(0)
+        self.next_line_of_row(None, 0)
     }
 
-    /// The next line, where one row already took up `used` bytes of what it may.
-    pub(super) fn next_line_after(&mut self, used: usize) -> Result<Option<Line>, DataError> {
+    /// The next line; it goes on with a row, if that began at another, which took up `used` bytes of what it may. A row
+    /// that is too long is told by where it began.
+    pub(super) fn next_line_of_row(
+        &mut self,
+        begin: Option<u64>,
+        used: usize,
+    ) -> Result<Option<Line>, DataError> {
         let room = self.max_line_bytes.saturating_sub(used);
         let Some(piece) = self.reader.next_piece(room.saturating_add(1))? else {
             return Ok(None);
@@ -42,7 +47,7 @@ impl BoundedLines {
         if !piece.ends_line || piece.text.len() > room {
             return Err(DataError::line(
                 &self.path,
-                piece.line,
+                begin.unwrap_or(piece.line),
                 format!(
                     "longer than `max_line_bytes = {}`; look for a missing line break or an open quote, or raise it",
                     self.max_line_bytes

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use nystromformer_tasks::glue::{GlueSplit, GlueTask, open, read};
+use nystromformer_tasks::Split;
+use nystromformer_tasks::glue::{GlueTask, open, read};
 use nystromformer_tasks::{Example, Input, Label};
 
 use crate::parquet_file::{self, Values};
@@ -14,7 +15,7 @@ fn write(folder: &Path, file: &str, content: &str) {
     fs::write(path, content).unwrap();
 }
 
-fn examples(task: GlueTask, folder: &Path, split: GlueSplit) -> Result<Vec<Example>, String> {
+fn examples(task: GlueTask, folder: &Path, split: Split) -> Result<Vec<Example>, String> {
     let reader = read(task, folder, split).map_err(|error| error.to_string())?;
     reader.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
@@ -29,7 +30,7 @@ fn pair(first: &str, second: &str, label: Option<Label>) -> Example {
 }
 
 /// Reads `content` as the official file of a split, from GLUE's folder and from the task's own.
-fn check(task: GlueTask, split: GlueSplit, file: &str, content: &str, expected: Example) {
+fn check(task: GlueTask, split: Split, file: &str, content: &str, expected: Example) {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), file, content);
     let own_folder = folder.path().join(file).parent().unwrap().to_owned();
@@ -44,7 +45,7 @@ fn check(task: GlueTask, split: GlueSplit, file: &str, content: &str, expected: 
 
 #[test]
 fn official_files_of_single_sentences_are_read() {
-    use GlueSplit::{Test, Train};
+    use Split::{Test, Train};
     let class = |class| Some(Label::Class(class));
     let content = "gj04\t0\t*\tHim saw.\n";
     check(GlueTask::Cola, Train, "CoLA/train.tsv", content, single("Him saw.", class(0)));
@@ -58,22 +59,22 @@ fn official_files_of_single_sentences_are_read() {
 
 #[test]
 fn official_files_of_pairs_are_read() {
-    use GlueSplit::{Dev, Test, Train};
+    use Split::{Test, Train, Validation};
     let class = |class| Some(Label::Class(class));
     let content = "\u{feff}Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n1\t7\t8\ta \" b\tc\r\n";
-    check(GlueTask::Mrpc, Dev, "MRPC/dev.tsv", content, pair("a \" b", "c", class(1)));
+    check(GlueTask::Mrpc, Validation, "MRPC/dev.tsv", content, pair("a \" b", "c", class(1)));
     let content = "index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t7\t8\ta\tc\n";
     check(GlueTask::Mrpc, Test, "MRPC/test.tsv", content, pair("a", "c", None));
     let content = "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n\
                    0\tx\tx\tx\t1\tnone\tnone\ta \"b\tc\t3.800\n";
     let expected = pair("a \"b", "c", Some(Label::Value(3.8)));
-    check(GlueTask::Stsb, Dev, "STS-B/dev.tsv", content, expected);
+    check(GlueTask::Stsb, Validation, "STS-B/dev.tsv", content, expected);
     let content = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n5\t1\t2\ta?\tb?\t0\n";
-    check(GlueTask::Qqp, Dev, "QQP/dev.tsv", content, pair("a?", "b?", class(0)));
+    check(GlueTask::Qqp, Validation, "QQP/dev.tsv", content, pair("a?", "b?", class(0)));
     let content = "id\tquestion1\tquestion2\n0\ta?\tb?\n";
     check(GlueTask::Qqp, Test, "QQP/test.tsv", content, pair("a?", "b?", None));
     let content = "index\tquestion\tsentence\tlabel\n0\twho?\tme\tnot_entailment\n";
-    check(GlueTask::Qnli, Dev, "QNLI/dev.tsv", content, pair("who?", "me", class(1)));
+    check(GlueTask::Qnli, Validation, "QNLI/dev.tsv", content, pair("who?", "me", class(1)));
     let content = "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n";
     check(GlueTask::Rte, Train, "RTE/train.tsv", content, pair("a", "b", class(0)));
     let content = "index\tsentence1\tsentence2\tlabel\n0\ta\tb\t1\n";
@@ -82,7 +83,7 @@ fn official_files_of_pairs_are_read() {
 
 #[test]
 fn official_files_of_mnli_and_its_diagnostic_set_are_read() {
-    use GlueSplit::{Dev, DevMismatched, Test, TestMismatched, Train};
+    use Split::{Test, TestMismatched, Train, Validation, ValidationMismatched};
     let header = "index\tpromptID\tpairID\tgenre\tsentence1_binary_parse\tsentence2_binary_parse\t\
                   sentence1_parse\tsentence2_parse\tsentence1\tsentence2";
     let row = "0\t1\t1n\tx\t\t\t\t\ta\tb";
@@ -94,8 +95,8 @@ fn official_files_of_mnli_and_its_diagnostic_set_are_read() {
     mnli(Train, "MNLI/train.tsv", one, "\tneutral\tneutral", Some(Label::Class(1)));
     let five = "\tlabel1\tlabel2\tlabel3\tlabel4\tlabel5\tgold_label";
     let labels = "\tneutral\t\t\t\t\tcontradiction";
-    mnli(Dev, "MNLI/dev_matched.tsv", five, labels, Some(Label::Class(2)));
-    mnli(DevMismatched, "MNLI/dev_mismatched.tsv", five, labels, Some(Label::Class(2)));
+    mnli(Validation, "MNLI/dev_matched.tsv", five, labels, Some(Label::Class(2)));
+    mnli(ValidationMismatched, "MNLI/dev_mismatched.tsv", five, labels, Some(Label::Class(2)));
     mnli(Test, "MNLI/test_matched.tsv", "", "", None);
     mnli(TestMismatched, "MNLI/test_mismatched.tsv", "", "", None);
     let diagnostic = "index\tsentence1\tsentence2\n0\ta\tb";
@@ -107,7 +108,7 @@ fn copies_with_the_columns_of_the_hub_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     write(path, "cola/validation.csv", "sentence,label,idx\n\"Him, saw.\",0,0\n");
-    let cola = examples(GlueTask::Cola, path, GlueSplit::Dev).unwrap();
+    let cola = examples(GlueTask::Cola, path, Split::Validation).unwrap();
     assert_eq!(cola, [single("Him, saw.", Some(Label::Class(0)))]);
 
     write(
@@ -115,7 +116,7 @@ fn copies_with_the_columns_of_the_hub_are_read() {
         "stsb/test.jsonl",
         "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": -1.0, \"idx\": 0}\n",
     );
-    let stsb = examples(GlueTask::Stsb, path, GlueSplit::Test).unwrap();
+    let stsb = examples(GlueTask::Stsb, path, Split::Test).unwrap();
     assert_eq!(stsb, [pair("a", "b", None)]);
 
     fs::create_dir(path.join("mnli")).unwrap();
@@ -133,7 +134,7 @@ fn copies_with_the_columns_of_the_hub_are_read() {
             &columns,
         );
     }
-    let mnli = examples(GlueTask::Mnli, path, GlueSplit::Train).unwrap();
+    let mnli = examples(GlueTask::Mnli, path, Split::Train).unwrap();
     let expected = [pair("p", "h", Some(Label::Class(2))), pair("q", "h", Some(Label::Class(0)))];
     assert_eq!(mnli, expected);
 }
@@ -149,12 +150,12 @@ fn torn_rows_of_qqp_are_counted_up_to_a_limit() {
         content + "4\t5\t6\ta?\tb?\t1\n"
     };
     write(folder.path(), "QQP/train.tsv", &content(12));
-    let mut reader = open(GlueTask::Qqp, folder.path(), GlueSplit::Train).unwrap();
+    let mut reader = open(GlueTask::Qqp, folder.path(), Split::Train).unwrap();
     let read: Vec<Example> = reader.by_ref().collect::<Result<_, _>>().unwrap();
     assert_eq!(read, [pair("a?", "b?", Some(Label::Class(1)))]);
     assert_eq!(reader.passed_over(), 24);
     write(folder.path(), "QQP/train.tsv", &content(13));
-    let message = examples(GlueTask::Qqp, folder.path(), GlueSplit::Train).unwrap_err();
+    let message = examples(GlueTask::Qqp, folder.path(), Split::Train).unwrap_err();
     assert!(message.contains("train.tsv:26: `4` columns"), "{message}");
 }
 
@@ -163,19 +164,19 @@ fn labels_are_checked_where_they_must_be() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     write(path, "RTE/train.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tneutral\n");
-    let message = examples(GlueTask::Rte, path, GlueSplit::Train).unwrap_err();
+    let message = examples(GlueTask::Rte, path, Split::Train).unwrap_err();
     assert!(message.contains("train.tsv:2: ") && message.contains("`neutral`"), "{message}");
     assert!(message.contains("`entailment`, `not_entailment`"), "{message}");
 
     write(path, "WNLI/dev.tsv", "index\tsentence1\tsentence2\tlabel\n0\ta\tb\t-1\n");
-    let message = examples(GlueTask::Wnli, path, GlueSplit::Dev).unwrap_err();
+    let message = examples(GlueTask::Wnli, path, Split::Validation).unwrap_err();
     assert!(message.contains("dev.tsv:2: `label` holds no label"), "{message}");
 
     write(path, "QNLI/train.tsv", "index\tquestion\tsentence\n0\ta\tb\n");
-    let message = examples(GlueTask::Qnli, path, GlueSplit::Train).unwrap_err();
+    let message = examples(GlueTask::Qnli, path, Split::Train).unwrap_err();
     assert!(message.contains("train.tsv:1: no column `label`"), "{message}");
 
     write(path, "STS-B/train.tsv", "sentence1\tsentence2\tscore\na\tb\t5.5\n");
-    let message = examples(GlueTask::Stsb, path, GlueSplit::Train).unwrap_err();
+    let message = examples(GlueTask::Stsb, path, Split::Train).unwrap_err();
     assert!(message.contains("train.tsv:2: ") && message.contains("`5.5`"), "{message}");
 }

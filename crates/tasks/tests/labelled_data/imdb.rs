@@ -3,14 +3,16 @@
 use std::fs;
 use std::path::Path;
 
-use nystromformer_tasks::imdb::{ImdbSplit, LineBreaks, read};
+use nystromformer_tasks::Part;
+use nystromformer_tasks::imdb::{LineBreaks, read};
 use nystromformer_tasks::{Input, Label};
 
 use crate::parquet_file::{self, Values};
 
 fn reviews(folder: &Path, line_breaks: LineBreaks) -> Result<Vec<(String, Option<Label>)>, String> {
-    read(folder, ImdbSplit::Train, line_breaks)
+    read(folder, Part::Train, line_breaks)
         .map_err(|error| error.to_string())?
+        .expect("there is a training set")
         .map(|example| {
             let example = example.map_err(|error| error.to_string())?;
             let Input::Text { first, second: None } = example.input else {

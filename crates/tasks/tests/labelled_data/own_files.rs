@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use nystromformer_tasks::labelled::{ClassNames, DataSplit, LabelledColumns, Location, Targets};
+use nystromformer_tasks::Part;
+use nystromformer_tasks::labelled::{ClassNames, LabelledColumns, Location, Targets};
 use nystromformer_tasks::{DatasetFacts, Example, Input, Label};
 
 fn write(folder: &Path, name: &str, content: &str) {
@@ -12,7 +13,7 @@ fn write(folder: &Path, name: &str, content: &str) {
     fs::write(path, content).unwrap();
 }
 
-fn find(path: &Path, split: DataSplit) -> Location {
+fn find(path: &Path, split: Part) -> Location {
     Location::find(path, split).unwrap().unwrap()
 }
 
@@ -26,16 +27,16 @@ fn classes_are_collected_from_the_training_set() {
     write(folder.path(), "train.csv", "label,sentence1\nsad,a\nglad,b\n,c\nsad,d\n");
     write(folder.path(), "dev.jsonl", "{\"sentence1\": \"e\", \"label\": \"sad\"}\n");
     let columns = LabelledColumns::default();
-    let names = find(folder.path(), DataSplit::Train).class_names(&columns).unwrap();
+    let names = find(folder.path(), Part::Train).class_names(&columns).unwrap();
     assert_eq!(names.names(), ["glad", "sad"]);
     let targets = Targets::Classes(names);
-    let validation = find(folder.path(), DataSplit::Validation);
+    let validation = find(folder.path(), Part::Validation);
     let read: Vec<Example> =
         validation.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(labels(&read), [Some(Label::Class(1))]);
-    assert_eq!(Location::find(folder.path(), DataSplit::Test).unwrap(), None);
+    assert_eq!(Location::find(folder.path(), Part::Test).unwrap(), None);
 
-    let train = find(folder.path(), DataSplit::Train);
+    let train = find(folder.path(), Part::Train);
     let read: Vec<Example> =
         train.read(&columns, &targets, false).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(labels(&read)[2], None);
@@ -51,7 +52,7 @@ fn columns_may_be_called_anything_or_nothing() {
     let config = serde_json::json!({ "first": 1, "second": 2, "label": 0, "header": false });
     let columns: LabelledColumns = serde_json::from_value(config).unwrap();
     let targets = Targets::Numbers { range: f32::MIN..=f32::MAX };
-    let location = find(&folder.path().join("pairs.tsv"), DataSplit::Train);
+    let location = find(&folder.path().join("pairs.tsv"), Part::Train);
     let read: Vec<Example> =
         location.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(labels(&read), [Some(Label::Value(3.5)), Some(Label::Value(-1.0))]);
@@ -68,9 +69,9 @@ fn folders_of_texts_are_a_data_set_too() {
         write(folder.path(), name, name);
     }
     let columns = LabelledColumns::default();
-    let names = find(folder.path(), DataSplit::Train).class_names(&columns).unwrap();
+    let names = find(folder.path(), Part::Train).class_names(&columns).unwrap();
     assert_eq!(names.names(), ["angry", "happy"]);
-    let test = find(folder.path(), DataSplit::Test);
+    let test = find(folder.path(), Part::Test);
     let read: Vec<Example> = test
         .read(&columns, &Targets::Classes(names), true)
         .unwrap()
@@ -85,20 +86,20 @@ fn folders_of_texts_are_a_data_set_too() {
 fn what_cannot_be_used_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let columns = LabelledColumns::default();
-    let message = Location::find(&folder.path().join("nowhere"), DataSplit::Train).unwrap_err();
+    let message = Location::find(&folder.path().join("nowhere"), Part::Train).unwrap_err();
     assert!(message.to_string().contains("no such file or folder"), "{message}");
     write(folder.path(), "train.xlsx", "x");
-    let message = Location::find(&folder.path().join("train.xlsx"), DataSplit::Train).unwrap_err();
+    let message = Location::find(&folder.path().join("train.xlsx"), Part::Train).unwrap_err();
     assert!(message.to_string().contains("unknown extension"), "{message}");
 
     let many: Vec<String> = (0..1_001).map(|number| format!("text\t{number}.5")).collect();
     write(folder.path(), "train.tsv", &format!("sentence1\tlabel\n{}\n", many.join("\n")));
-    let message = find(folder.path(), DataSplit::Train).class_names(&columns).unwrap_err();
+    let message = find(folder.path(), Part::Train).class_names(&columns).unwrap_err();
     assert!(message.to_string().contains("train.tsv:1002: "), "{message}");
     assert!(message.to_string().contains("regression"), "{message}");
 
     write(folder.path(), "train.tsv", "sentence1\tlabel\na\t1\nb\t1\n");
-    let train = find(folder.path(), DataSplit::Train);
+    let train = find(folder.path(), Part::Train);
     let names = train.class_names(&columns).unwrap();
     let label_names = names.names().to_vec();
     let examples = train.read(&columns, &Targets::Classes(names), true).unwrap();

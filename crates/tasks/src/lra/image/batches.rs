@@ -10,7 +10,7 @@ use super::{CIFAR10_CLASSES, SIDE, example, pickle, train_count};
 use crate::example::ExampleReader;
 use crate::lra::picture::luminance;
 use crate::lra::reading::reader;
-use crate::lra::split::Split;
+use crate::split::Part;
 
 /// Pixels of a picture.
 const PIXELS: usize = SIDE * SIDE;
@@ -61,14 +61,10 @@ pub(super) struct Batch {
 }
 
 /// Opens a split; the last tenth of the training pictures validates.
-pub(super) fn open(
-    folder: &Path,
-    format: Format,
-    split: Split,
-) -> Result<ExampleReader, DataError> {
+pub(super) fn open(folder: &Path, format: Format, split: Part) -> Result<ExampleReader, DataError> {
     let names = match split {
-        Split::Train | Split::Validation => Vec::from(format.train_names()),
-        Split::Test => vec![format.test_name()],
+        Part::Train | Part::Validation => Vec::from(format.train_names()),
+        Part::Test => vec![format.test_name()],
     };
     let paths: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
     let mut pictures = 0;
@@ -77,9 +73,9 @@ pub(super) fn open(
     }
     let train = train_count(pictures);
     let wanted = match split {
-        Split::Train => 0..train,
-        Split::Validation => train..pictures,
-        Split::Test => 0..pictures,
+        Part::Train => 0..train,
+        Part::Validation => train..pictures,
+        Part::Test => 0..pictures,
     };
     let mut number = 0;
     let examples = paths

@@ -10,15 +10,15 @@ use super::{SIDE, example, train_count};
 use crate::example::ExampleReader;
 use crate::lra::picture;
 use crate::lra::reading::reader;
-use crate::lra::split::Split;
+use crate::split::Part;
 
 /// Opens a split of `train/CLASS/NAME.png` and `test/CLASS/NAME.png` (or `.jpg`, `.jpeg`). Labels number the classes of
 /// `train` by name.
-pub(super) fn open(folder: &Path, split: Split, seed: u64) -> Result<ExampleReader, DataError> {
+pub(super) fn open(folder: &Path, split: Part, seed: u64) -> Result<ExampleReader, DataError> {
     let classes = class_names(folder)?;
     let mut pictures = match split {
-        Split::Train | Split::Validation => list(&folder.join("train"), &classes)?,
-        Split::Test => {
+        Part::Train | Part::Validation => list(&folder.join("train"), &classes)?,
+        Part::Test => {
             let test = folder.join("test");
             if let Some(class) = names(&test)?.into_iter().find(|name| !classes.contains(name)) {
                 let problem = format!("there are no training pictures of class `{class}`");
@@ -27,10 +27,10 @@ pub(super) fn open(folder: &Path, split: Split, seed: u64) -> Result<ExampleRead
             list(&test, &classes)?
         }
     };
-    if split != Split::Test {
+    if split != Part::Test {
         random::shuffle(&mut pictures, &mut random::stream(seed, "image folders", 0));
         let validation = pictures.split_off(train_count(pictures.len()));
-        if split == Split::Validation {
+        if split == Part::Validation {
             pictures = validation;
         }
     }

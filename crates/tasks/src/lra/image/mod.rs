@@ -21,7 +21,7 @@ use nystromformer_data::DataError;
 
 use self::batches::Format;
 use crate::example::{Example, ExampleReader, Input, Label};
-use crate::lra::split::Split;
+use crate::split::Part;
 
 /// Pixels of a side.
 pub const SIDE: usize = 32;
@@ -45,7 +45,7 @@ enum Found {
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such data, or a file of it is damaged, [`DataError::Io`].
-pub fn open(folder: &Path, split: Split, seed: u64) -> Result<ExampleReader, DataError> {
+pub fn open(folder: &Path, split: Part, seed: u64) -> Result<ExampleReader, DataError> {
     match find(folder)? {
         Found::Batches(format, folder) => batches::open(&folder, format, split),
         Found::Folders(folder) => folders::open(&folder, split, seed),

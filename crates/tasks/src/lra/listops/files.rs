@@ -6,8 +6,9 @@ use nystromformer_data::{DataError, durable};
 
 use super::generate::{Expression, GeneratorConfig, expressions};
 use super::token::with_parentheses;
-use crate::lra::split::{Split, SplitSizes};
+use crate::lra::SplitSizes;
 use crate::lra::writing::{new_files, write_lines};
+use crate::split::Part;
 
 /// The Arena's own sizes.
 pub const LRA_SIZES: SplitSizes = SplitSizes { train: 96_000, validation: 2_000, test: 2_000 };
@@ -16,11 +17,11 @@ pub const LRA_SIZES: SplitSizes = SplitSizes { train: 96_000, validation: 2_000,
 pub(super) const HEADER: &str = "Source\tTarget";
 
 /// The file of a split in a folder of the Long Range Arena.
-pub fn file_name(split: Split) -> &'static str {
+pub fn file_name(split: Part) -> &'static str {
     match split {
-        Split::Train => "basic_train.tsv",
-        Split::Validation => "basic_val.tsv",
-        Split::Test => "basic_test.tsv",
+        Part::Train => "basic_train.tsv",
+        Part::Validation => "basic_val.tsv",
+        Part::Test => "basic_test.tsv",
     }
 }
 
@@ -57,9 +58,9 @@ pub fn generate_files(
     let [train, validation, test, description] = new_files(
         folder,
         [
-            file_name(Split::Train),
-            file_name(Split::Validation),
-            file_name(Split::Test),
+            file_name(Part::Train),
+            file_name(Part::Validation),
+            file_name(Part::Test),
             "generated.json",
         ],
     )?;
@@ -90,7 +91,7 @@ mod tests {
         GeneratorConfig { above_length: 20, below_length: 60, ..GeneratorConfig::default() }
     }
 
-    fn lines(folder: &Path, split: Split) -> Vec<String> {
+    fn lines(folder: &Path, split: Part) -> Vec<String> {
         let text = fs::read_to_string(folder.join(file_name(split))).unwrap();
         let (header, rest) = text.split_once('\n').unwrap();
         assert_eq!(header, HEADER);
@@ -107,9 +108,9 @@ mod tests {
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
         }
         let [large, small] = folders.each_ref().map(tempfile::TempDir::path);
-        assert_eq!(lines(large, Split::Test), lines(small, Split::Test));
-        assert_eq!(lines(large, Split::Train)[..20], lines(small, Split::Train));
-        let all = Split::ALL.map(|split| lines(large, split));
+        assert_eq!(lines(large, Part::Test), lines(small, Part::Test));
+        assert_eq!(lines(large, Part::Train)[..20], lines(small, Part::Train));
+        let all = Part::ALL.map(|split| lines(large, split));
         assert_eq!(all.each_ref().map(Vec::len), [60, 7, 5]);
         assert_eq!(all.iter().flatten().collect::<HashSet<_>>().len(), 72);
     }

@@ -55,7 +55,7 @@ impl Expressions {
             return Err(DataError::dataset(
                 path,
                 "there is no such file. Expected `basic_train.tsv`, `basic_val.tsv` and `basic_test.tsv` of the Long Range \
-                 Arena's `listops-1000`; `prepare listops --output DIR` generates them",
+                 Arena's `listops-1000`; `generate listops --output DIR` generates them",
             ));
         }
         let mut lines = BoundedLines::open(path, MAX_LINE_BYTES)?;
@@ -171,7 +171,7 @@ mod tests {
     fn a_missing_file_says_what_to_do() {
         let error = open(Path::new("absent/basic_train.tsv"), 10).err().unwrap().to_string();
         assert!(
-            error.contains("absent/basic_train.tsv") && error.contains("prepare listops"),
+            error.contains("absent/basic_train.tsv") && error.contains("generate listops"),
             "{error}"
         );
     }

@@ -8,7 +8,7 @@ use nystromformer_data::{DataError, random};
 use crate::example::{Example, ExampleReader, Input, Label};
 use crate::lra::picture;
 use crate::lra::reading::{BoundedLines, reader};
-use crate::lra::split::Split;
+use crate::split::Part;
 
 /// Bytes of a line of metadata that is still read.
 const MAX_LINE_BYTES: usize = 1 << 12;
@@ -32,16 +32,16 @@ struct Listed {
 pub fn open(
     folder: &Path,
     side: usize,
-    split: Split,
+    split: Part,
     seed: u64,
 ) -> Result<ExampleReader, DataError> {
     let mut pictures = list(folder)?;
     random::shuffle(&mut pictures, &mut random::stream(seed, "pathfinder splits", 0));
     let [train, validation] = [pictures.len() * 8 / 10, pictures.len() * 9 / 10];
     let range = match split {
-        Split::Train => 0..train,
-        Split::Validation => train..validation,
-        Split::Test => validation..pictures.len(),
+        Part::Train => 0..train,
+        Part::Validation => train..validation,
+        Part::Test => validation..pictures.len(),
     };
     let pictures: Vec<Listed> = pictures.drain(range).collect();
     let examples = pictures.into_iter().map(move |picture| {
@@ -60,7 +60,7 @@ fn list(folder: &Path) -> Result<Vec<Listed>, DataError> {
     let metadata = folder.join("metadata");
     let mut files: Vec<(u64, PathBuf)> = Vec::new();
     let absent = "expected `metadata/N.npy` and `imgs/N/sample_M.png`, as in `pathfinder32/curv_contour_length_14` of the \
-                  Long Range Arena; `prepare pathfinder --output DIR` draws such pictures";
+                  Long Range Arena; `generate pathfinder --output DIR` draws such pictures";
     if !metadata.is_dir() {
         return Err(DataError::dataset(folder, format!("there is no folder `metadata`; {absent}")));
     }
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    fn read(folder: &Path, split: Split, seed: u64) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
+    fn read(folder: &Path, split: Part, seed: u64) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
         open(folder, 32, split, seed)?.map(|example| example.map(pixels)).collect()
     }
 
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_is_drawn_is_read_back_once_over_all_splits() {
         let (_root, folder) = generated();
-        let splits = Split::ALL.map(|split| read(&folder, split, 1).unwrap());
+        let splits = Part::ALL.map(|split| read(&folder, split, 1).unwrap());
         assert_eq!(splits.each_ref().map(Vec::len), [24, 3, 3]);
         let config =
             PathfinderConfig { contour: ContourLength::Six, ..PathfinderConfig::default() };
@@ -158,8 +158,8 @@ mod tests {
             .collect();
         let read_back: HashSet<_> = splits.iter().flatten().cloned().collect();
         assert_eq!(read_back, drawn);
-        assert_eq!(read(&folder, Split::Test, 1).unwrap(), splits[2]);
-        assert_ne!(read(&folder, Split::Test, 2).unwrap(), splits[2]);
+        assert_eq!(read(&folder, Part::Test, 1).unwrap(), splits[2]);
+        assert_ne!(read(&folder, Part::Test, 2).unwrap(), splits[2]);
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
         for number in 0..10 {
             fs::write(folder.join(format!("imgs/0/sample_{number}.png")), "").unwrap();
         }
-        let splits = Split::ALL.map(|split| read(&folder, split, 1).unwrap().len());
+        let splits = Part::ALL.map(|split| read(&folder, split, 1).unwrap().len());
         assert_eq!(splits, [16, 2, 2]);
     }
 
@@ -184,16 +184,16 @@ mod tests {
             ("imgs/0 sample_0.png 0 1\n", "holds no examples"),
         ] {
             fs::write(&metadata, line).unwrap();
-            let error = read(&folder, Split::Train, 0).unwrap_err().to_string();
+            let error = read(&folder, Part::Train, 0).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
         fs::write(folder.join("imgs/0/sample_0.png"), "no picture").unwrap();
-        let error = read(&folder, Split::Test, 0).unwrap_err().to_string();
+        let error = read(&folder, Part::Test, 0).unwrap_err().to_string();
         assert!(
             error.contains("sample_0.png") && error.contains("neither PNG nor JPEG"),
             "{error}"
         );
-        let error = read(Path::new("absent"), Split::Test, 0).unwrap_err().to_string();
-        assert!(error.contains("prepare pathfinder"), "{error}");
+        let error = read(Path::new("absent"), Part::Test, 0).unwrap_err().to_string();
+        assert!(error.contains("generate pathfinder"), "{error}");
     }
 }

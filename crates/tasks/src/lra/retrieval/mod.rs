@@ -9,7 +9,8 @@
 mod generate;
 mod read;
 
-use super::split::{Split, SplitSizes};
+use crate::lra::SplitSizes;
+use crate::split::Part;
 
 pub use generate::generate_files;
 pub use read::open;
@@ -18,10 +19,10 @@ pub use read::open;
 pub const LRA_SIZES: SplitSizes = SplitSizes { train: 147_086, validation: 18_090, test: 17_437 };
 
 /// The file of a split in a folder of the Long Range Arena.
-pub fn file_name(split: Split) -> &'static str {
+pub fn file_name(split: Part) -> &'static str {
     match split {
-        Split::Train => "new_aan_pairs.train.tsv",
-        Split::Validation => "new_aan_pairs.eval.tsv",
-        Split::Test => "new_aan_pairs.test.tsv",
+        Part::Train => "new_aan_pairs.train.tsv",
+        Part::Validation => "new_aan_pairs.eval.tsv",
+        Part::Test => "new_aan_pairs.test.tsv",
     }
 }

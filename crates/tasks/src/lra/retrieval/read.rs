@@ -24,7 +24,7 @@ pub fn open(path: &Path, max_length: usize) -> Result<ExampleReader, DataError> 
         return Err(DataError::dataset(
             path,
             "there is no such file. Expected `new_aan_pairs.train.tsv`, `.eval.tsv` and `.test.tsv` of the Long Range \
-             Arena's `tsv_data`; `prepare retrieval --output DIR` generates pairs of made-up documents in their form",
+             Arena's `tsv_data`; `generate retrieval --output DIR` generates pairs of made-up documents in their form",
         ));
     }
     let lines = BoundedLines::open(path, MAX_LINE_BYTES)?;
@@ -108,6 +108,6 @@ mod tests {
             assert!(error.contains(message), "{error}");
         }
         let error = open(Path::new("absent.tsv"), 3).err().unwrap().to_string();
-        assert!(error.contains("prepare retrieval"), "{error}");
+        assert!(error.contains("generate retrieval"), "{error}");
     }
 }
