@@ -8,8 +8,8 @@ use burn::{
     tensor::{Device, Int, Tensor},
 };
 use nystromformer::{
-    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PreTrainedModel,
+    Architecture, AttentionKind, HiddenAct, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerInput, Pooling, PreTrainedModel,
 };
 use nystromformer_interop::{
     ExportOptions, ImportOptions, InteropError, StorageType, export_model, import_model, load,
@@ -80,6 +80,54 @@ fn exact_attention_stays_exact() {
     export_model(&source, &output, &ExportOptions::default()).unwrap();
     let written = json(&output.join("config.json"));
     assert_eq!(written["segment_means_seq_len"], written["num_landmarks"]);
+}
+
+/// There is nothing to export a model to that transformers' classes cannot be.
+#[test]
+fn what_transformers_has_no_class_for_is_refused_by_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("exported");
+    let classifier = Architecture::SequenceClassification;
+    for (architecture, config, named) in [
+        (Architecture::DualEncoder, paper(), "architectures = `NystromformerDualEncoder`"),
+        (
+            Architecture::MaskedLm,
+            NystromformerConfig { norm_first: true, ..paper() },
+            "norm_first = `true`",
+        ),
+        (
+            classifier,
+            NystromformerConfig { pooling: Pooling::MeanPadded, ..paper() },
+            "pooling = `\"mean_padded\"`",
+        ),
+        (
+            classifier,
+            NystromformerConfig { classifier_act: Some(HiddenAct::Relu), ..paper() },
+            "classifier_act = `\"relu\"`",
+        ),
+        (
+            classifier,
+            NystromformerConfig { classifier_hidden_size: 24, ..paper() },
+            "classifier_hidden_size = `24`",
+        ),
+    ] {
+        let source = folder.path().join("checkpoint");
+        save(&config.init_model(architecture, &Device::flex()).unwrap(), &source).unwrap();
+        let error = export_model(&source, &output, &ExportOptions::default()).unwrap_err();
+        assert!(matches!(error, InteropError::Config { .. }), "{error}");
+        let message = error.to_string();
+        assert!(message.contains("config.json") && message.contains(named), "{named}: {message}");
+        assert!(!output.exists(), "{named}");
+    }
+    // Said in other words, a model that transformers' class can be.
+    let same = NystromformerConfig {
+        classifier_hidden_size: 8,
+        classifier_act: Some(paper().hidden_act),
+        ..paper()
+    };
+    let source = folder.path().join("same");
+    save(&same.init_model(classifier, &Device::flex()).unwrap(), &source).unwrap();
+    export_model(&source, &output, &ExportOptions::default()).unwrap();
 }
 
 /// transformers 5 refuses a model without one.

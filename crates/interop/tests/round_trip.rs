@@ -5,8 +5,9 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    Architecture, AttentionKind, Labels, Model, NystromformerConfig, NystromformerForMaskedLm,
-    NystromformerInput, PinvInit, PreTrainedModel, Semantics,
+    Architecture, AttentionKind, HiddenAct, Labels, Model, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerInput, PinvInit, Pooling, PreTrainedModel, Semantics,
+    WeightInit, heads::Targets,
 };
 use nystromformer_interop::{
     StorageType, load, load_model, load_weights, read_config, save, write_config,
@@ -77,6 +78,52 @@ fn every_class_comes_back_with_the_same_bits() {
         for file in ["model.safetensors", "config.json"] {
             let read = |folder: &Path| fs::read(folder.join(file)).unwrap();
             assert_eq!(read(&first), read(&second), "{architecture} {file}");
+        }
+    }
+}
+
+/// What the Long Range Arena's models have and transformers' have not: every key away from its default.
+fn long_range_arena() -> NystromformerConfig {
+    NystromformerConfig {
+        id2label: Labels::new(["no", "perhaps", "yes"]),
+        norm_first: true,
+        weight_init: WeightInit::KaimingUniform,
+        activation_dropout: 0.25,
+        pooling: Pooling::MeanPadded,
+        classifier_hidden_size: 10,
+        classifier_act: Some(HiddenAct::Relu),
+        classifier_dropout_prob: Some(0.0),
+        ..tiny()
+    }
+}
+
+/// Models that transformers' classes cannot be: configuration, weights and answers come back bit for bit.
+#[test]
+fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex();
+    let logits = |model: &Model| -> Vec<f32> {
+        let rows =
+            [[4, 7, 3, 22, 6, 5], [9, 8, 20, 1, 1, 1], [3, 3, 8, 2, 1, 1], [4, 4, 4, 4, 4, 4]];
+        let mask = [[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]];
+        let input = NystromformerInput::new(Tensor::from_ints(rows, &device))
+            .with_attention_mask(Tensor::from_ints(mask, &device));
+        let answers: &[i32] =
+            if matches!(model, Model::DualEncoder(_)) { &[0, 2] } else { &[0, 1, 2, 0] };
+        let targets = Targets::Class(Tensor::from_ints(answers, &device));
+        let logits = model.losses(input, targets).unwrap().logits.remove(0);
+        logits.into_data().try_into_vec().unwrap()
+    };
+    for architecture in [Architecture::SequenceClassification, Architecture::DualEncoder] {
+        for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
+            let config = NystromformerConfig { pooling, ..long_range_arena() };
+            let model = config.init_model(architecture, &device).unwrap();
+            save(&model, folder.path()).unwrap();
+            let loaded = load_model(folder.path(), &device).unwrap();
+            assert_eq!(loaded.architecture(), architecture);
+            assert_eq!(loaded.config(), &config);
+            let bits = |model| logits(model).into_iter().map(f32::to_bits).collect::<Vec<u32>>();
+            assert_eq!(bits(&loaded), bits(&model), "{architecture} {pooling:?}");
         }
     }
 }
@@ -190,9 +237,10 @@ fn every_key_of_the_configuration_comes_back() {
             attention: AttentionKind::Softmax,
             pinv_iterations: 9,
             layer_norm_eps: 1e-12,
-            hidden_act: nystromformer::HiddenAct::Silu,
+            hidden_act: HiddenAct::Silu,
             ..tiny()
         },
+        long_range_arena(),
     ] {
         write_config(&config, Architecture::MaskedLm, StorageType::F32, folder.path()).unwrap();
         assert_eq!(read_config(folder.path()).unwrap(), config);

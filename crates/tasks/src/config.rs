@@ -18,7 +18,7 @@ use crate::labelled::LabelledColumns;
 pub struct TaskConfig {
     /// Which task.
     pub name: TaskKind,
-    /// The folder of its files. Default: the task's own below `datasets/`, see [`TaskKind::default_path`].
+    /// The folder of its files; of `labelled` also a single file, to train on. Default: the task's own below `datasets/`, see [`TaskKind::default_path`].
     pub path: Option<PathBuf>,
     /// `labelled`: the column of the sentence, or of the first of a pair. Default: `"sentence"`.
     pub sentence1: String,

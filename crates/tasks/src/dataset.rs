@@ -85,12 +85,21 @@ impl TaskDataset {
         &self.labels
     }
 
+    /// Whether a number is to be predicted, and no class.
+    pub fn is_regression(&self) -> bool {
+        match self.config.name {
+            TaskKind::Glue(task) => task.is_regression(),
+            TaskKind::Labelled => self.config.regression,
+            _ => false,
+        }
+    }
+
     /// What is measured. The first is the task's own, by which a best checkpoint is chosen.
     pub fn metrics(&self) -> Vec<Metric> {
         match self.config.name {
             TaskKind::Glue(GlueTask::Cola) => vec![Metric::MatthewsCorrelation, Metric::Accuracy],
             TaskKind::Glue(GlueTask::Mrpc | GlueTask::Qqp) => vec![Metric::F1, Metric::Accuracy],
-            _ if self.labels.len() == 1 => vec![Metric::Pearson, Metric::Spearman],
+            _ if self.is_regression() => vec![Metric::Pearson, Metric::Spearman],
             TaskKind::Labelled => vec![Metric::Accuracy, Metric::F1Macro],
             _ => vec![Metric::Accuracy],
         }
@@ -138,6 +147,8 @@ impl TaskDataset {
                 let pictures = pathfinder::subset_folder(folder, side, ContourLength::Fourteen);
                 pathfinder::open(&pictures, side, part, seed).map(Some)
             }
+            // A single file is all training examples: none of them may validate or test as well.
+            TaskKind::Labelled if part != Part::Train && folder.is_file() => Ok(None),
             TaskKind::Labelled => {
                 let Some(found) = Location::find(folder, part)? else { return Ok(None) };
                 let targets = if self.config.regression {

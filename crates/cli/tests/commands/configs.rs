@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
+use nystromformer::{Architecture, NystromformerConfig, Pooling};
+use nystromformer_interop::{StorageType, write_config};
 use nystromformer_learner::Experiment;
+use nystromformer_tasks::TaskKind;
 
 use crate::workshop::{TRAIN, Workshop, command, finish, repository};
 
@@ -26,15 +29,79 @@ fn shipped() -> Vec<PathBuf> {
 #[test]
 fn every_config_is_valid_and_says_how_to_run_it() {
     let configs = shipped();
-    assert!(configs.len() >= 6, "{configs:?}");
+    assert!(configs.len() >= 6 + 9 + 2 + 5 + 5, "{configs:?}");
+    // Fine-tuning starts from a model, which has sizes of its own.
+    let pretrained = tempfile::tempdir().unwrap();
+    let sizes = NystromformerConfig { max_position_embeddings: 1024, ..Default::default() };
+    write_config(&sizes, Architecture::MaskedLm, StorageType::F32, pretrained.path()).unwrap();
+    let init_from = format!("model.init_from={}", pretrained.path().display());
     for path in configs {
-        let loaded = Experiment::load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
-        let resolved = loaded.experiment.to_toml();
-        assert_eq!(toml_again(&resolved), loaded.experiment, "{}", path.display());
         let relative = path.strip_prefix(repository()).unwrap().display().to_string();
+        let folder = relative.split('/').nth(1).unwrap();
+        let starts = ["glue", "imdb"].contains(&folder);
+        let overrides = if starts { vec![init_from.clone()] } else { Vec::new() };
+        let loaded = Experiment::load(&path, &overrides).unwrap_or_else(|error| panic!("{error}"));
+        let resolved = loaded.experiment.to_toml();
+        assert_eq!(toml_again(&resolved), loaded.experiment, "{relative}");
         let text = fs::read_to_string(&path).unwrap();
-        let part = relative.starts_with("configs/base/");
+        let part = folder == "base" || relative.ends_with("/base.toml");
         assert!(part || text.contains(&format!("--bin train -- {relative}")), "{relative}");
+    }
+}
+
+#[test]
+fn configs_of_tasks_are_called_after_their_task() {
+    let mut seen = Vec::new();
+    for path in shipped() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        if let Some((_, task)) = text.split_once("[task]\nname = \"") {
+            let (task, _) = task.split_once('"').unwrap();
+            assert!(name.starts_with(task), "{}: {task}", path.display());
+            seen.push(task.to_owned());
+        }
+    }
+    seen.sort();
+    seen.dedup();
+    // AX has no training examples.
+    let mut known: Vec<&str> = TaskKind::all().map(TaskKind::name).collect();
+    known.retain(|name| !["ax", "labelled"].contains(name));
+    known.sort_unstable();
+    assert_eq!(seen, known);
+}
+
+/// `configs/lra/paper`: what the authors' code does and one would not choose, each by its switch.
+#[test]
+fn the_paper_preset_turns_the_originals_quirks_on() {
+    for name in ["listops", "text", "retrieval", "image", "pathfinder"] {
+        let load = |folder: &str| {
+            let path = repository().join(format!("configs/{folder}/{name}.toml"));
+            Experiment::load(&path, &[]).unwrap().experiment
+        };
+        let (ours, paper) = (load("lra"), load("lra/paper"));
+        let quirks = |experiment: &Experiment| {
+            let task = experiment.task.as_ref().unwrap();
+            (
+                experiment.model.pooling == Pooling::MeanPadded,
+                task.drop_last,
+                task.mask_black_pixels,
+                task.validate_on_test,
+                task.pad_to_multiple_of,
+            )
+        };
+        assert_eq!(quirks(&ours), (false, false, false, false, 1), "{name}");
+        let is_pixels = ["image", "pathfinder"].contains(&name);
+        let padded = match name {
+            "listops" => 2048,
+            "text" | "retrieval" => 4096,
+            _ => 1,
+        };
+        assert_eq!(quirks(&paper), (true, true, is_pixels, name == "text", padded), "{name}");
+        // The recipe itself is one.
+        assert_eq!(
+            (ours.optimizer, ours.schedule, ours.trainer),
+            (paper.optimizer, paper.schedule, paper.trainer)
+        );
     }
 }
 

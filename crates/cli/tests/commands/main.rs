@@ -11,6 +11,7 @@
 //! | `corpora` | the three forms of text, tokenizers from files, `prepare` |
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
 //! | `pipelines` | `predict` for every head: texts in, JSON lines out |
+//! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
 //! | `configs` | the experiments that are shipped |
 //! | `small_commands` | `bench`, `completions`, `--help`, closed pipes |
 
@@ -25,4 +26,5 @@ mod refusals;
 mod run_directory;
 mod small_commands;
 mod stopping;
+mod tasks;
 mod workshop;

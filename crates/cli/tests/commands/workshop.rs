@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(crate) const TRAIN: &str = env!("CARGO_BIN_EXE_train");
 pub(crate) const EVALUATE: &str = env!("CARGO_BIN_EXE_evaluate");
 pub(crate) const PREDICT: &str = env!("CARGO_BIN_EXE_predict");
+pub(crate) const GENERATE: &str = env!("CARGO_BIN_EXE_generate");
 pub(crate) const PREPARE: &str = env!("CARGO_BIN_EXE_prepare");
 pub(crate) const EXPORT: &str = env!("CARGO_BIN_EXE_export");
 pub(crate) const IMPORT: &str = env!("CARGO_BIN_EXE_import");

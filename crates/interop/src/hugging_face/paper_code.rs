@@ -30,9 +30,9 @@ pub(super) fn foreign_key(
         .or(own(
             "pooling",
             is_classifier && config.pooling != Pooling::First,
-            format!("{:?}", config.pooling),
+            json!(config.pooling).to_string(),
         ))
-        .or(own("classifier_act", is_classifier && act.is_some(), format!("{act:?}")))
+        .or(own("classifier_act", is_classifier && act.is_some(), json!(act).to_string()))
         .or(own(
             "classifier_hidden_size",
             is_classifier && ![0, config.hidden_size].contains(&width),

@@ -1,7 +1,7 @@
 //! The examples of a split as token ids, end to end in one table.
 
 use nystromformer_data::{DataError, TextTokenizer};
-use nystromformer_tasks::{Example, ExampleReader, Input, Label};
+use nystromformer_tasks::{DatasetFacts, Example, ExampleReader, Input, Label};
 use rayon::prelude::*;
 
 /// Examples that are tokenised at a time, on all cores.
@@ -16,6 +16,7 @@ pub(super) struct EncodedSplit {
     /// How many tokens of each sequence are of type 0; the others, of the second text of a pair, are of type 1.
     of_first_text: Vec<u32>,
     labels: Vec<Option<Label>>,
+    facts: DatasetFacts,
 }
 
 /// Token ids in as few bytes as the vocabulary allows: a data set of bytes or pixels is large.
@@ -52,8 +53,13 @@ impl EncodedSplit {
     ) -> Result<Self, DataError> {
         let ids =
             if vocab_size <= 1 << 16 { Ids::Short(Vec::new()) } else { Ids::Long(Vec::new()) };
-        let mut split =
-            Self { ids, ends: Vec::new(), of_first_text: Vec::new(), labels: Vec::new() };
+        let mut split = Self {
+            ids,
+            ends: Vec::new(),
+            of_first_text: Vec::new(),
+            labels: Vec::new(),
+            facts: DatasetFacts::default(),
+        };
         let limit = if limit == 0 { usize::MAX } else { limit };
         let mut examples = examples.take(limit).peekable();
         while examples.peek().is_some() {
@@ -63,6 +69,7 @@ impl EncodedSplit {
                 .map(|example| sequences(&example.input, tokenizer, seq_len))
                 .collect::<Result<_, _>>()?;
             for (example, sequences) in some.into_iter().zip(encoded) {
+                split.facts.add(&example);
                 split.labels.push(example.label);
                 for (ids, of_first_text) in sequences {
                     split.ids.extend(&ids);
@@ -82,6 +89,11 @@ impl EncodedSplit {
     /// The right answers, `None` where they are kept back.
     pub(super) fn labels(&self) -> &[Option<Label>] {
         &self.labels
+    }
+
+    /// What was counted of the examples while they were read.
+    pub(super) fn facts(&self) -> &DatasetFacts {
+        &self.facts
     }
 
     /// Sequences of an example.

@@ -91,6 +91,9 @@ impl TaskBatches {
                 task.name.name()
             ))
         })?;
+        if !dataset.is_regression() {
+            train.facts().check_classes(&task.folder(), dataset.labels())?;
+        }
         let mut training_places: Vec<usize> = (0..train.len()).collect();
         let train = Arc::new(train);
         let sorts = experiment.model.semantics == Semantics::Paper;
@@ -108,8 +111,11 @@ impl TaskBatches {
             let labels = train.labels().iter().copied();
             let parts = hold_out(labels, task.validation_fraction, task.split_seed)?;
             training_places = parts.train;
-            let train = Arc::clone(&train);
-            validation.insert(Evaluated::new(train, parts.validation, sorts, drop));
+            let mut places = parts.validation;
+            if task.max_eval_samples > 0 {
+                places.truncate(task.max_eval_samples);
+            }
+            validation.insert(Evaluated::new(Arc::clone(&train), places, sorts, drop));
         }
         let mut hasher = blake3::Hasher::new();
         train.fingerprint(&mut hasher);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
+use super::best::BestBy;
 use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
 use crate::batches::Batches;
@@ -97,6 +98,8 @@ impl Start {
         {
             require_same_vocabulary(source, tokenizer)?;
         }
+        // Refused here, and not when the run has begun.
+        BestBy::of(&experiment.trainer.metric_for_best_model, data.source())?;
         require_memory(&experiment)?;
         Ok(Prepared { experiment, data, device, checkpoint })
     }

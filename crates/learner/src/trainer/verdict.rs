@@ -32,7 +32,7 @@ pub struct Verdict {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, ClassificationReport>,
     /// The metrics of a predictor that always gives the most frequent class of the training examples, or the mean of
-    /// their numbers.
+    /// their numbers. A metric that is undefined for a constant, as a correlation is, is left out.
     pub constant_predictor: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
@@ -72,7 +72,8 @@ impl Learner<'_> {
                 let values = metrics
                     .iter()
                     .filter_map(|metric| {
-                        Some((metric.name().to_owned(), metric.compute(&answers)?))
+                        let value = metric.compute(&answers).filter(|value| value.is_finite())?;
+                        Some((metric.name().to_owned(), value))
                     })
                     .collect();
                 verdict.constant_predictor.insert(name, values);

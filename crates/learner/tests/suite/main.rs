@@ -10,6 +10,7 @@ mod golden_heads;
 mod golden_optimizer;
 mod golden_schedules;
 mod sessions;
+mod tasks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -7,7 +7,8 @@ use burn::{
     tensor::{Device, Gradients, Int, Tensor, TensorData},
 };
 use nystromformer::{
-    NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit, Semantics,
+    Architecture, Model, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
+    PinvInit, Semantics,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -15,15 +16,21 @@ use serde_json::Value;
 /// One fixture file in memory.
 pub(crate) struct Fixture {
     pub(crate) config: NystromformerConfig,
+    pub(crate) architecture: Architecture,
     floats: HashMap<String, TensorData>,
     integers: HashMap<String, TensorData>,
     only_valid: bool,
 }
 
 impl Fixture {
-    /// Names of all fixture files.
+    /// Names of the fixtures of masked language models.
     pub(crate) fn names() -> Vec<String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        Self::names_in("")
+    }
+
+    /// Names of the fixtures in a folder within that of all.
+    pub(crate) fn names_in(folder: &str) -> Vec<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
         let mut names: Vec<String> = std::fs::read_dir(folder)
             .expect("the fixtures are checked in")
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -70,6 +77,7 @@ impl Fixture {
         }
         Self {
             config: config(&metadata["config"]),
+            architecture: architecture(&metadata["config"]),
             floats,
             integers,
             only_valid: metadata["compared_positions"] == "valid",
@@ -87,6 +95,11 @@ impl Fixture {
 
     pub(crate) fn integer(&self, name: &str, device: &Device) -> Tensor<2, Int> {
         Tensor::from_data(self.integers[name].clone(), device)
+    }
+
+    /// The class of each row, or of each pair of rows.
+    pub(crate) fn classes(&self, device: &Device) -> Tensor<1, Int> {
+        Tensor::from_data(self.integers["labels"].clone(), device)
     }
 
     pub(crate) fn input(&self, device: &Device) -> NystromformerInput {
@@ -113,6 +126,20 @@ impl Fixture {
         model.map(&mut Load { fixture: self, names: Names::default() })
     }
 
+    /// The same of a model of any class.
+    pub(crate) fn any_model(&self, device: &Device) -> Model {
+        let model = self.config.init_model(self.architecture, device).unwrap();
+        model.map(&mut Load { fixture: self, names: Names::default() })
+    }
+
+    /// Names of the parameters that it has gradients of, sorted.
+    pub(crate) fn parameters(&self) -> Vec<&str> {
+        let names = self.floats.keys().filter_map(|name| name.strip_prefix("grad."));
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The largest difference between `got` and tensor `name`, relative to the tensor's largest value.
     /// Outputs of padded positions are left out where the fixture defines none.
     pub(crate) fn error<const D: usize>(&self, name: &str, got: Tensor<D>) -> f32 {
@@ -122,7 +149,7 @@ impl Fixture {
         let mut difference = (got - expected.clone()).abs();
         if self.only_valid {
             difference = match name {
-                "logits" | "stage.layer_output" => self.valid_only(difference, 0, 1),
+                "logits" | "stage.layer_output" if D == 3 => self.valid_only(difference, 0, 1),
                 "stage.attention_context" | "stage.kernel_1" => self.valid_only(difference, 0, 2),
                 name if name.starts_with("hidden_states.") => self.valid_only(difference, 0, 1),
                 _ => difference,
@@ -146,6 +173,12 @@ impl Fixture {
         shape[sequence_dim] = seq_len;
         tensor * mask.reshape(shape)
     }
+}
+
+/// The class that a fixture's configuration names.
+fn architecture(json: &str) -> Architecture {
+    let keys: Value = serde_json::from_str(json).unwrap();
+    keys["architectures"][0].as_str().unwrap().parse().expect("a class of ours")
 }
 
 /// Reads a fixture's configuration: Hugging Face's keys, ours where they exist.
@@ -184,10 +217,11 @@ impl Names {
     }
 
     fn name(&self) -> String {
-        let names: Vec<&str> = self
-            .fields
-            .iter()
-            .map(|field| match field.as_str() {
+        // Which variant an enum is in is no part of a name.
+        let fields = self.fields.iter().zip(&self.containers);
+        let names: Vec<&str> = fields
+            .filter(|(_, container)| !container.starts_with("Enum:"))
+            .map(|(field, _)| match field.as_str() {
                 "self_attention" => "self",
                 "layer_norm" => "LayerNorm",
                 "gamma" => "weight",
@@ -246,7 +280,7 @@ pub(crate) struct GradientErrors<'a> {
 
 impl<'a> GradientErrors<'a> {
     pub(crate) fn of(
-        model: &NystromformerForMaskedLm,
+        model: &impl Module,
         fixture: &'a Fixture,
         gradients: &'a Gradients,
     ) -> Vec<(String, f32)> {

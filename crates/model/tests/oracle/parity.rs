@@ -18,7 +18,7 @@ use crate::{
 const FORWARD: f32 = 1e-5;
 const GRADIENT: f32 = 1e-4;
 
-fn check(fixture: &str, errors: &[(String, f32)], tolerance: f32) {
+pub(crate) fn check(fixture: &str, errors: &[(String, f32)], tolerance: f32) {
     let (name, worst) = errors
         .iter()
         .max_by(|left, right| left.1.total_cmp(&right.1))

@@ -1,0 +1,282 @@
+//! `train` and `evaluate` on labelled data, good and malformed; `generate`.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::workshop::{
+    EVALUATE, GENERATE, TRAIN, Workshop, checkpoint, command, finish, keys, metrics, read_json,
+    repository,
+};
+
+const MODEL: &str = "seed = 5\n\
+    [model]\nhidden_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\nintermediate_size = 32\n\
+    max_position_embeddings = 32\nnum_landmarks = 4\nconv_kernel_size = 3\npooling = \"mean\"\n\
+    [data]\nseq_len = 32\n\
+    [trainer]\nmax_steps = 4\nbatch_size = 6\nmicro_batch_size = 3\neval_every = 2\neval_batches = 0\n";
+
+/// Writes `tone.toml`, whose task is to tell in the rows of the folder `data` the glad ones from the sad ones.
+fn prepare_tone(workshop: &Workshop) {
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "all", "day", "we", "sing", "weep"];
+    fs::write(workshop.path("vocab.txt"), words.join("\n")).unwrap();
+    fs::create_dir(workshop.path("data")).unwrap();
+    let rows = |count: usize| -> String {
+        let row = |number| match number % 3 {
+            0 => format!("we weep{},sad\n", " all day".repeat(number % 4)),
+            _ => format!("we sing{},glad\n", " all day".repeat(number % 5)),
+        };
+        (0..count).map(row).collect()
+    };
+    for (part, count) in [("train", 30), ("validation", 12), ("test", 9)] {
+        let path = workshop.path(&format!("data/{part}.csv"));
+        fs::write(path, format!("sentence,label\n{}", rows(count))).unwrap();
+    }
+    write_config(workshop, "tone", "labelled", "data");
+}
+
+/// Writes the experiment `name.toml` on a task whose files are at `path`.
+fn write_config(workshop: &Workshop, name: &str, task: &str, path: &str) {
+    let (path, vocabulary) = (workshop.text(path), workshop.text("vocab.txt"));
+    let task = format!(
+        "[tokenizer]\npath = \"{vocabulary}\"\n[task]\nname = \"{task}\"\npath = \"{path}\"\n"
+    );
+    fs::write(workshop.path(&format!("{name}.toml")), format!("{MODEL}{task}")).unwrap();
+}
+
+fn train(workshop: &Workshop, config: &str, run: &str, settings: &[&str]) -> Command {
+    let mut train = command(TRAIN);
+    train.arg(workshop.text(&format!("{config}.toml"))).args(["--run-dir", &workshop.text(run)]);
+    train.args(settings.iter().flat_map(|setting| ["--set", setting]));
+    train
+}
+
+#[test]
+fn train_on_a_table_reports_and_evaluate_repeats_it() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    let said = finish(train(&workshop, "tone", "run", &[])).succeeded().stdout;
+    for part in ["validation: loss ", "test: loss ", "accuracy ", "(constant predictor 0.6667)"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let run = workshop.path("run");
+    let verdict = &read_json(&run.join("summary.json"))["verdict"];
+    assert_eq!(verdict["best_by"], "accuracy");
+    assert_eq!(verdict["classes"]["test"]["labels"], json!(["glad", "sad"]));
+    assert_eq!(verdict["constant_predictor"]["test"]["accuracy"], 6.0 / 9.0);
+
+    let evaluate = |split: &str| {
+        let mut evaluate = command(EVALUATE);
+        evaluate.args(["--model", &workshop.text("run"), "--config", &workshop.text("tone.toml")]);
+        evaluate.args(["--split", split]);
+        finish(evaluate).succeeded()
+    };
+    for (split, examples) in [("validation", 12), ("test", 9)] {
+        let found = evaluate(split);
+        assert!(!found.stderr.contains("warning"), "{}", found.stderr);
+        let found = found.json();
+        assert_eq!(keys(&found), ["accuracy", "examples", "f1_macro", "loss", "split"]);
+        assert_eq!((&found["split"], &found["examples"]), (&json!(split), &json!(examples)));
+        for name in ["loss", "accuracy", "f1_macro"] {
+            assert_eq!(found[name], verdict["evaluations"][split][name], "{split} {name}");
+        }
+    }
+}
+
+#[test]
+fn several_seeds_in_one_directory_are_summed_up_and_resumed() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    let seeds = ["seeds=[3, 4]"];
+    let said = finish(train(&workshop, "tone", "runs", &seeds)).succeeded().stdout;
+    for part in ["validation, 2 seeds:", "test, 2 seeds:", " ± ", "best seed: "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let summary = read_json(&workshop.path("runs/summary.json"));
+    assert_eq!(summary["seeds"], json!([3, 4]));
+    assert_ne!(metrics(&workshop.path("runs/seed-3")), metrics(&workshop.path("runs/seed-4")));
+    finish(train(&workshop, "tone", "runs", &seeds)).refused(2);
+
+    // What is lost is made again, and only that.
+    fs::remove_dir_all(workshop.path("runs/seed-4")).unwrap();
+    fs::remove_file(workshop.path("runs/summary.json")).unwrap();
+    let mut resume = train(&workshop, "tone", "runs", &[]);
+    resume.arg("--resume");
+    let resumed = finish(resume).succeeded();
+    assert!(resumed.stderr.contains("seed 4") && !resumed.stderr.contains("seed 3"));
+    let again = read_json(&workshop.path("runs/summary.json"));
+    assert_eq!(again["statistics"], summary["statistics"]);
+    // As a model it is its best seed's.
+    let mut evaluate = command(EVALUATE);
+    evaluate.args(["--model", &workshop.text("runs"), "--config", &workshop.text("tone.toml")]);
+    let accuracy = finish(evaluate).succeeded().json()["accuracy"].clone();
+    let best = format!("runs/seed-{}/summary.json", summary["best_seed"]);
+    let best = read_json(&workshop.path(&best));
+    assert_eq!(accuracy, best["verdict"]["evaluations"]["validation"]["accuracy"]);
+}
+
+#[test]
+fn malformed_data_is_told_with_its_file_and_line_and_exits_with_three() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    let long = [b"sentence,label\nwe sing,glad\n\"".as_slice(), &vec![b'x'; 17 << 20], b"\",sad\n"]
+        .concat();
+    for (content, parts) in [
+        (&b"text,label\nwe sing,glad\n"[..], &["train.csv", "`sentence`", "`text`"][..]),
+        (b"sentence,tone\nwe sing,glad\n", &["train.csv", "`label`", "`tone`"]),
+        (b"sentence,label\nwe sing,glad\nwe weep\n", &["train.csv:3: "]),
+        (b"sentence,label\nwe sing,glad\nwe,weep,sad\n", &["train.csv:3: "]),
+        (b"sentence,label\nwe sing,glad\nwe weep,\n", &["train.csv:3: ", "label"]),
+        (b"sentence,label\nwe sing,glad\nwe w\xe9ep,sad\n", &["train.csv:3: ", "`0xe9`", "UTF-8"]),
+        (b"sentence,label\nwe sing,glad\n\"we weep,sad\n", &["train.csv:3: ", "quote"]),
+        (&long, &["train.csv:3: ", "max_line_bytes"]),
+        (b"", &["train.csv"]),
+        (b"sentence,label\n", &["train.csv"]),
+        (b"sentence,label\nwe sing,glad\nwe sing,glad\n", &["data`", "all `2`", "`glad`"]),
+    ] {
+        fs::write(workshop.path("data/train.csv"), content).unwrap();
+        let message = finish(train(&workshop, "tone", "run", &[])).refused(3);
+        for part in parts {
+            assert!(message.contains(part), "{part} is not in: {message}");
+        }
+        assert!(message.len() < 1000, "{message}");
+    }
+    // A byte order mark and CRLF are no fault.
+    let crlf =
+        b"\xef\xbb\xbfsentence,label\r\nwe sing,glad\r\n\"we\r\nweep\",sad\r\nwe sing,glad\r\n";
+    fs::write(workshop.path("data/train.csv"), crlf).unwrap();
+    fs::write(workshop.path("data/validation.csv"), "sentence,label\nwe sing,angry\n").unwrap();
+    let message = finish(train(&workshop, "tone", "run", &[])).refused(3);
+    for part in ["validation.csv:2: ", "`angry`", "`glad`, `sad`"] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+    fs::remove_file(workshop.path("data/validation.csv")).unwrap();
+    // None of these began a run.
+    finish(train(&workshop, "tone", "run", &[])).succeeded();
+}
+
+#[test]
+fn settings_of_a_task_that_cannot_be_exit_with_two() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    for (setting, parts) in [
+        ("task.name=sst", &["`sst`", "sst2"][..]),
+        ("task.validation_fraction=1", &["`task.validation_fraction`", "`1`"]),
+        ("task.pad_to_multiple_of=0", &["`task.pad_to_multiple_of`", "`0`"]),
+        ("task.pad_to_multiple_of=64", &["`data.seq_len`", "64"]),
+        ("task.mask_black_pixels=true", &["`task.mask_black_pixels`", "pathfinder"]),
+        ("task.lables=[\"a\"]", &["`task.lables`", "`task.labels`"]),
+        (
+            "trainer.metric_for_best_model=f1",
+            &["`trainer.metric_for_best_model`", "`f1`", "f1_macro"],
+        ),
+        ("seeds=[1, 1]", &["`seeds`", "twice"]),
+        ("model.id2label=[\"a\", \"b\", \"c\"]", &["`model.id2label`", "`3`", "`2`", "glad, sad"]),
+    ] {
+        let message = finish(train(&workshop, "tone", "run", &[setting])).refused(2);
+        for part in parts {
+            assert!(message.contains(part), "{part} is not in: {message}");
+        }
+    }
+    assert!(!workshop.path("run/config.toml").exists());
+}
+
+#[test]
+fn a_data_set_that_is_not_there_is_told_by_where_it_is_expected() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    fs::create_dir(workshop.path("empty")).unwrap();
+    for (task, parts) in [
+        ("labelled", &["train.csv"][..]),
+        ("sst2", &["train.tsv"]),
+        ("mnli", &["train.tsv"]),
+        ("imdb", &["aclImdb"]),
+        ("text", &["aclImdb"]),
+        ("listops", &["basic_train.tsv", "generate listops"]),
+        ("retrieval", &["new_aan_pairs.train.tsv", "generate retrieval"]),
+        ("image", &["data_batch_1"]),
+        ("pathfinder", &["metadata", "generate pathfinder"]),
+    ] {
+        for folder in ["empty", "nowhere"] {
+            write_config(&workshop, "absent", task, folder);
+            let mut dry_run = train(&workshop, "absent", "run", &[]);
+            dry_run.arg("--dry-run");
+            for command in [train(&workshop, "absent", "run", &[]), dry_run] {
+                let message = finish(command).refused(3);
+                assert!(message.contains(&workshop.text(folder)), "{task}: {message}");
+                if (task, folder) != ("labelled", "nowhere") {
+                    for part in parts {
+                        assert!(message.contains(part), "{task}: {part} is not in: {message}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_of_a_task_sizes_it_up_and_makes_no_run() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    let mut dry_run =
+        train(&workshop, "tone", "run", &["trainer.max_steps=0", "trainer.max_epochs=2"]);
+    dry_run.arg("--dry-run");
+    let sizes = finish(dry_run).succeeded().json();
+    assert_eq!(
+        (&sizes["training_examples"], &sizes["validation_examples"]),
+        (&json!(30), &json!(12))
+    );
+    assert_eq!(sizes["total_steps"], 10);
+    assert!(!workshop.path("run").exists());
+}
+
+/// Small pairs of sets, made and trained on by name.
+#[test]
+fn generated_expressions_are_trained_on_and_not_replaced() {
+    let workshop = Workshop::new();
+    let generate = |seed: &str| {
+        let mut generate = command(GENERATE);
+        generate.args(["listops", "--output", &workshop.text("listops"), "--seed", seed]);
+        generate.args(["--train", "8", "--validation", "4", "--test", "3"]);
+        finish(generate)
+    };
+    let made = generate("1").succeeded().json();
+    assert_eq!(made["sizes"], json!({ "train": 8, "validation": 4, "test": 3 }));
+    assert_eq!(made["seed"], 1);
+    let files = ["basic_test.tsv", "basic_train.tsv", "basic_val.tsv", "generated.json"];
+    assert_eq!(workshop.listing("listops"), files);
+    assert_eq!(read_json(&workshop.path("listops/generated.json")), made);
+    let train_set = fs::read_to_string(workshop.path("listops/basic_train.tsv")).unwrap();
+    assert_eq!(train_set.lines().count(), 1 + 8);
+
+    let message = generate("2").refused(3);
+    assert!(message.contains("already") && message.contains("listops/basic_"), "{message}");
+    assert_eq!(fs::read_to_string(workshop.path("listops/basic_train.tsv")).unwrap(), train_set);
+
+    fs::write(workshop.path("vocab.txt"), "").unwrap();
+    write_config(&workshop, "expressions", "listops", "listops");
+    finish(train(&workshop, "expressions", "run", &["trainer.max_steps=1"])).succeeded();
+    assert!(checkpoint(&workshop.path("run"), 1).join("model.safetensors").is_file());
+}
+
+/// The shipped recipe, cut short, on what `generate` makes for it.
+#[test]
+fn the_recipe_of_listops_runs_on_generated_expressions() {
+    let workshop = Workshop::new();
+    let mut generate = command(GENERATE);
+    generate.args(["listops", "--output", &workshop.text("listops")]);
+    generate.args(["--train", "6", "--validation", "2", "--test", "2"]);
+    finish(generate).succeeded();
+    let config = repository().join("configs/lra/paper/listops.toml");
+    let mut train = command(TRAIN);
+    train.arg(config).args(["--run-dir", &workshop.text("run")]);
+    let path = format!("task.path={}", workshop.text("listops"));
+    for setting in
+        [&path, "trainer.max_steps=1", "trainer.batch_size=2", "trainer.micro_batch_size=2"]
+    {
+        train.args(["--set", setting]);
+    }
+    finish(train).succeeded();
+    let summary = read_json(&workshop.path("run/summary.json"));
+    assert_eq!(summary["verdict"]["classes"]["test"]["labels"].as_array().unwrap().len(), 10);
+}

@@ -1,0 +1,154 @@
+//! Tokenizers and weights of pretrained models, and what is refused before a run begins.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::Device;
+use nystromformer_interop::save;
+use nystromformer_learner::LearnerError;
+use nystromformer_learner::progress::Silent;
+use nystromformer_learner::trainer::{Learner, Outcome, RunRequest, Session, model_folder};
+use nystromformer_tasks::Part;
+use safetensors::SafeTensors;
+
+use super::workshop::{Workshop, review, train};
+use crate::training_lock;
+
+/// A masked language model, trained on the reviews for a few steps with a tokenizer of its own.
+fn pretrained(workshop: &Workshop) -> Result<Outcome, LearnerError> {
+    let texts: Vec<String> = (0..60).map(review).collect();
+    fs::write(workshop.path("corpus.txt"), texts.join("\n")).unwrap();
+    let root = workshop.path("");
+    let root = root.display();
+    let config = format!(
+        "seed = 7\n[model]\nhidden_size = 24\nnum_hidden_layers = 2\nnum_attention_heads = 2\n\
+         intermediate_size = 32\nmax_position_embeddings = 48\nnum_landmarks = 4\nconv_kernel_size = 5\n\
+         [tokenizer]\nvocab_size = 90\n\
+         [data]\ncorpus = \"{root}/corpus.txt\"\ndocument = \"line\"\nseq_len = 16\n\
+         validation_fraction = 0.2\ncache_dir = \"{root}/cache\"\n\
+         [trainer]\nmax_steps = 2\nbatch_size = 4\neval_every = 0\n"
+    );
+    fs::write(workshop.path("pretraining.toml"), config).unwrap();
+    let request = RunRequest {
+        config: workshop.path("pretraining.toml"),
+        overrides: Vec::new(),
+        run_dir: Some(workshop.path("pretrained")),
+        resume: false,
+    };
+    train(&request, &mut Silent)
+}
+
+/// Takes a table out of the experiment's file.
+fn without_table(workshop: &Workshop, name: &str) {
+    let path = workshop.path("task.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let start = text.find(&format!("[{name}]")).unwrap();
+    let end = text[start + 1..].find("\n[").map_or(text.len(), |end| start + 1 + end + 1);
+    fs::write(&path, format!("{}{}", &text[..start], &text[end..])).unwrap();
+}
+
+/// Name and bytes of each weight of the encoder.
+fn encoder_weights(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let bytes = fs::read(folder.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let weights = file.iter().filter(|(name, _)| name.starts_with("nystromformer."));
+    let mut weights: Vec<_> =
+        weights.map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+    weights.sort();
+    weights
+}
+
+#[test]
+fn a_pretrained_model_gives_its_encoder_its_sizes_and_its_tokenizer() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    pretrained(&workshop).unwrap();
+    for table in ["tokenizer", "model"] {
+        without_table(&workshop, table);
+    }
+    let source = workshop.path("pretrained");
+    let init_from = format!("model.init_from={}", source.display());
+    let request = workshop.request("tuned", &[&init_from], false);
+    let session = Session::open(&request, &|_| {}).unwrap();
+    let model = &session.experiment().model;
+    assert_eq!((model.hidden_size, model.num_hidden_layers, model.conv_kernel_size), (24, 2, 5));
+    assert_eq!(model.id2label.names(), ["bad", "good"]);
+    let folder = model_folder(&source).unwrap();
+    let tokenizer = nystromformer_data::TextTokenizer::load(&folder, true).unwrap();
+    assert_eq!(session.data().tokenizer().unwrap().hash(), tokenizer.hash());
+
+    let learner =
+        Learner::new(session.experiment(), session.data().source(), session.device()).unwrap();
+    save(learner.model(), &workshop.path("start")).unwrap();
+    let start = encoder_weights(&workshop.path("start"));
+    assert_eq!(start.len(), 5 + 2 * 17);
+    assert!(start == encoder_weights(&folder));
+    drop((learner, session));
+
+    train(&request, &mut Silent).unwrap();
+    let tuned = model_folder(&workshop.path("tuned")).unwrap();
+    assert!(encoder_weights(&tuned) != start, "training moved nothing");
+    // The tokenizer travels on, and the run goes on without the model it came from.
+    let travelled = nystromformer_data::TextTokenizer::load(&tuned, true).unwrap();
+    assert_eq!(travelled.hash(), tokenizer.hash());
+    fs::rename(&source, workshop.path("moved")).unwrap();
+    train(&workshop.request("tuned", &[], true), &mut Silent).unwrap();
+}
+
+#[test]
+fn texts_without_a_tokenizer_are_refused_with_where_to_get_one() {
+    let workshop = Workshop::of_reviews();
+    without_table(&workshop, "tokenizer");
+    let error = workshop.train("run", &[]).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains("`model.init_from`") && message.contains("`tokenizer.path`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_metric_that_is_not_measured_is_refused_before_the_run_begins() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    for metric in ["acuracy", "pearson"] {
+        let setting = format!("trainer.metric_for_best_model={metric}");
+        let error = workshop.train("run", &[&setting]).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        let message = error.to_string();
+        for part in [&format!("`{metric}`"), "loss", "accuracy", "f1_macro"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    workshop.train("run", &["trainer.metric_for_best_model=f1_macro"]).unwrap();
+}
+
+#[test]
+fn one_class_alone_is_nothing_to_learn() {
+    let workshop = Workshop::of_reviews();
+    let refused = |overrides: &[&str]| {
+        let error = workshop.train("run", overrides).unwrap_err();
+        assert_eq!(error.exit_code(), 3, "{error}");
+        error.to_string()
+    };
+    // Bad is the first review only.
+    let message = refused(&["task.max_train_samples=1"]);
+    assert!(message.contains("all `1`") && message.contains("`bad`"), "{message}");
+    let rows = (0..9).map(|number| format!("{},good", review(number)));
+    workshop.write_csv(Part::Train, "sentence,label", rows);
+    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
+    fs::remove_file(workshop.data().join("test.csv")).unwrap();
+    let message = refused(&[]);
+    assert!(message.contains("all `9`") && message.contains("`good`"), "{message}");
+    assert!(message.contains(&workshop.data().display().to_string()), "{message}");
+    // One number is something to learn.
+    let rows = (0..9).map(|number| format!("{},2.5", review(number)));
+    workshop.write_csv(Part::Train, "sentence,label", rows);
+    let _lock = training_lock();
+    let device = Device::flex();
+    let request = workshop.request("run", &["task.regression=true"], false);
+    let session = Session::open(&request, &|_| {}).unwrap();
+    let mut learner = Learner::new(session.experiment(), session.data().source(), &device).unwrap();
+    assert!(learner.step().unwrap().applied);
+}

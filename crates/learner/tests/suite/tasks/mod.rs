@@ -1,0 +1,15 @@
+//! Labelled tasks from files to a finished run: small data sets made here, and tiny models.
+//!
+//! | file | |
+//! |---|---|
+//! | `workshop` | the folder with data, tokenizer and experiment |
+//! | `verdicts` | what a run says of its model, and which checkpoint that is |
+//! | `beginnings` | tokenizers and weights of pretrained models, and what is refused before a run begins |
+//! | `resume` | the same bits after an interruption, of one run and of a series of seeds |
+//! | `switches` | padding, hold-out, and the keys of `[task]` |
+
+mod beginnings;
+mod resume;
+mod switches;
+mod verdicts;
+mod workshop;

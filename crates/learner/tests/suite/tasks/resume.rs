@@ -1,0 +1,158 @@
+//! The same bits after an interruption, of one run and of a series of seeds.
+
+use std::fs;
+use std::path::Path;
+
+use nystromformer_learner::progress::Silent;
+use nystromformer_learner::run_dir::Summary;
+use nystromformer_learner::stop::StopFlag;
+use nystromformer_learner::trainer::{EndedBy, Series, Session, model_folder};
+use serde_json::Value;
+
+use super::workshop::{StopAfter, Workshop, checkpoint, train};
+use crate::training_lock;
+
+fn bytes(run: &Path, step: usize, file: &str) -> Vec<u8> {
+    fs::read(checkpoint(run, step).join(file)).unwrap()
+}
+
+/// With dropout, and batches of examples of like length that are chosen among those of fifty steps.
+#[test]
+fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    let overrides = [
+        "task.group_by_length=true",
+        "model.hidden_dropout_prob=0.2",
+        "model.attention_probs_dropout_prob=0.1",
+        "model.activation_dropout=0.3",
+        "trainer.max_steps=8",
+    ];
+    let unbroken = workshop.train("unbroken", &overrides).unwrap();
+    let expected = workshop.metrics("unbroken");
+    assert_eq!((expected.0.len(), expected.1.len()), (8, 3));
+    // After a step without a checkpoint, at an evaluation, and after the last but one.
+    for step in [1, 3, 7] {
+        let run = format!("interrupted-{step}");
+        let mut stop = StopAfter { step, taken: 0 };
+        let outcome = train(&workshop.request(&run, &overrides, false), &mut stop).unwrap();
+        assert_eq!((outcome.ended_by.exit_code(), outcome.summary.steps), (130, step));
+        assert!(outcome.summary.verdict.is_none() && !outcome.summary.is_complete());
+        let resumed = train(&workshop.request(&run, &[], true), &mut Silent).unwrap();
+        assert_eq!(resumed.ended_by, EndedBy::Finished);
+        assert_eq!(workshop.metrics(&run), expected, "stopped after step {step}");
+        assert_eq!(resumed.summary.verdict, unbroken.summary.verdict);
+        for file in ["model.safetensors", "optimizer.safetensors", "config.json"] {
+            let [left, right] = ["unbroken", &run].map(|run| bytes(&workshop.path(run), 8, file));
+            assert!(left == right, "{file} after {step}");
+        }
+    }
+    // Dropout is at work: without it the losses are others.
+    let mut still = overrides.to_vec();
+    still.extend([
+        "model.hidden_dropout_prob=0",
+        "model.attention_probs_dropout_prob=0",
+        "model.activation_dropout=0",
+    ]);
+    workshop.train("still", &still).unwrap();
+    assert_ne!(workshop.metrics("still").0, expected.0);
+}
+
+/// Trains what is left of a series, at most `runs` of it, as the command line does.
+fn train_series(workshop: &Workshop, resume: bool, runs: usize) -> Vec<u64> {
+    let overrides: &[&str] = if resume { &[] } else { &["seeds=[1, 2]"] };
+    let series = Series::open(&workshop.request("series", overrides, resume)).unwrap().unwrap();
+    let mut trained = Vec::new();
+    for request in series.remaining().unwrap().into_iter().take(runs) {
+        let session = Session::open(&request, &|_| {}).unwrap();
+        series.begin().unwrap();
+        trained.push(session.experiment().seed);
+        session.train(StopFlag::new(), &mut Silent).unwrap();
+    }
+    if series.remaining().unwrap().is_empty() {
+        series.finish().unwrap();
+    }
+    trained
+}
+
+#[test]
+fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    assert!(Series::open(&workshop.request("one", &[], false)).unwrap().is_none());
+    // Interrupted between two seeds, it goes on with what is left.
+    assert_eq!(train_series(&workshop, false, 1), [1]);
+    assert!(!workshop.path("series/summary.json").exists());
+    let first =
+        fs::metadata(workshop.path("series/seed-1/metrics.jsonl")).unwrap().modified().unwrap();
+    assert_eq!(train_series(&workshop, true, 2), [2]);
+    assert_eq!(train_series(&workshop, true, 2), []);
+    let still =
+        fs::metadata(workshop.path("series/seed-1/metrics.jsonl")).unwrap().modified().unwrap();
+    assert_eq!(first, still);
+
+    let runs = [1, 2].map(|seed| {
+        let run = workshop.path(&format!("series/seed-{seed}"));
+        let summary = Summary::read(&run).unwrap().unwrap();
+        assert_eq!(summary.seed, seed);
+        // Each is the run that its seed alone would have been.
+        let alone = format!("alone-{seed}");
+        workshop.train(&alone, &[&format!("seed={seed}")]).unwrap();
+        let alone = workshop.path(&alone);
+        assert!(bytes(&alone, 6, "model.safetensors") == bytes(&run, 6, "model.safetensors"));
+        summary
+    });
+    let text = fs::read_to_string(workshop.path("series/summary.json")).unwrap();
+    let series: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(series["seeds"], serde_json::json!([1, 2]));
+    for split in ["validation", "test"] {
+        for name in ["loss", "accuracy", "f1_macro"] {
+            let [left, right] = runs.each_ref().map(|run| {
+                let record = &run.verdict.as_ref().unwrap().evaluations[split];
+                record.metric(name).unwrap_or(record.loss)
+            });
+            let found = &series["statistics"][split][name];
+            let near = |key: &str, expected: f64| {
+                let found = found[key].as_f64().unwrap();
+                assert!(
+                    (found - expected).abs() <= 1e-12,
+                    "{split} {name} {key}: {found} {expected}"
+                );
+            };
+            near("mean", f64::midpoint(left, right));
+            // Of two numbers: √((a − m)² + (b − m)²) with m halfway.
+            near("std", (left - right).abs() / 2.0_f64.sqrt());
+        }
+    }
+    // As a model the folder is its best seed's best checkpoint.
+    let accuracy =
+        |run: &Summary| run.best_evaluation.as_ref().unwrap().metric("accuracy").unwrap();
+    let best = if accuracy(&runs[1]) > accuracy(&runs[0]) { 2 } else { 1 };
+    assert_eq!(series["best_seed"], best);
+    assert_eq!(
+        model_folder(&workshop.path("series")).unwrap(),
+        model_folder(&workshop.path(&format!("series/seed-{best}"))).unwrap()
+    );
+}
+
+#[test]
+fn a_series_goes_on_with_its_own_settings_and_is_not_begun_twice() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    train_series(&workshop, false, 1);
+    let open =
+        |overrides: &[&str], resume| Series::open(&workshop.request("series", overrides, resume));
+    let message = open(&["seeds=[1, 2]"], false).unwrap_err().to_string();
+    assert!(message.contains("holds a run already"), "{message}");
+    let message = open(&["trainer.batch_size=3"], true).unwrap_err().to_string();
+    assert!(message.contains("trainer.batch_size: was `6`, now `3`"), "{message}");
+    let message = open(&["seeds=[1, 2, 1]"], false).unwrap_err().to_string();
+    assert!(message.contains("twice"), "{message}");
+    // A run of the series that was cut off goes on where it was.
+    let series = open(&[], true).unwrap().unwrap();
+    let request = series.remaining().unwrap().remove(0);
+    train(&request, &mut StopAfter { step: 4, taken: 0 }).unwrap();
+    assert_eq!(series.remaining().unwrap().len(), 1);
+    let session = Session::open(&series.remaining().unwrap().remove(0), &|_| {}).unwrap();
+    assert_eq!(session.checkpoint().unwrap().manifest.state.step, 4);
+}

@@ -1,0 +1,237 @@
+//! Padding, hold-out, and the keys of `[task]`.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use burn::tensor::Device;
+use nystromformer_learner::batch::{Answers, BatchSource, Rows};
+use nystromformer_learner::task_batches::TaskBatches;
+use nystromformer_tasks::lra::pathfinder::{self, PathfinderConfig};
+use nystromformer_tasks::{Part, Split};
+
+use super::workshop::{Workshop, review};
+use crate::training_lock;
+
+/// The losses of a run's steps and evaluations.
+fn losses(workshop: &Workshop, run: &str, overrides: &[&str]) -> Vec<f64> {
+    let without_dropout = ["model.hidden_dropout_prob=0", "model.attention_probs_dropout_prob=0"];
+    workshop.train(run, &[&without_dropout[..], overrides].concat()).unwrap();
+    let (steps, evaluations) = workshop.metrics(run);
+    let steps = steps.iter().map(|step| step.loss);
+    steps.chain(evaluations.iter().map(|evaluation| evaluation.loss)).collect()
+}
+
+fn largest_difference(left: &[f64], right: &[f64]) -> f64 {
+    assert_eq!(left.len(), right.len());
+    left.iter().zip(right).map(|(left, right)| (left / right - 1.0).abs()).fold(0.0, f64::max)
+}
+
+/// In `paper` semantics how far a row is padded is nobody's business, but for the authors' mean.
+#[test]
+fn padding_changes_no_loss_unless_the_mean_is_over_it() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    let compare = |name: &str, pooling: &str| {
+        let pooling = format!("model.pooling={pooling}");
+        let plain = losses(&workshop, &format!("{name}-plain"), &[&pooling]);
+        let padded =
+            losses(&workshop, &format!("{name}-padded"), &[&pooling, "task.pad_to_multiple_of=64"]);
+        assert_eq!(plain.len(), 6 + 2);
+        largest_difference(&plain, &padded)
+    };
+    for pooling in ["first", "mean"] {
+        let difference = compare(pooling, pooling);
+        assert!(difference <= 1e-5, "{pooling}: {difference:e}");
+    }
+    let difference = compare("mean_padded", "mean_padded");
+    assert!(difference > 1e-3, "{difference:e}");
+}
+
+/// The rows of all training steps of an epoch.
+fn epoch(batches: &TaskBatches) -> Vec<Rows> {
+    let steps = 0..batches.training_examples();
+    steps.flat_map(|step| batches.training_step(step, 1, 1).unwrap()).collect()
+}
+
+/// The ids of each row, without padding.
+fn texts(rows: &[Rows]) -> Vec<Vec<i32>> {
+    let of_batch = |rows: &Rows| {
+        let lengths = rows.lengths.iter().zip(rows.input_ids.chunks(rows.seq_len));
+        lengths.map(|(length, row)| row[..*length].to_vec()).collect::<Vec<_>>()
+    };
+    rows.iter().flat_map(of_batch).collect()
+}
+
+fn evaluated(batches: &TaskBatches, split: Split) -> Vec<Vec<i32>> {
+    let count = batches.evaluation_examples(split);
+    let mut texts = texts(&[batches.evaluation_rows(split, 0, count).unwrap()]);
+    texts.sort_unstable();
+    texts
+}
+
+#[test]
+fn rows_are_padded_to_the_longest_and_on_to_a_multiple() {
+    let workshop = Workshop::of_reviews();
+    for (setting, multiple) in [("task.pad_to_multiple_of=1", 1), ("task.pad_to_multiple_of=8", 8)]
+    {
+        for rows in workshop.batches(&[setting]).unwrap().training_step(0, 6, 3).unwrap() {
+            let longest = *rows.lengths.iter().max().unwrap();
+            assert_eq!(rows.seq_len, longest.next_multiple_of(multiple));
+            assert!(rows.input_ids.iter().zip(0..).all(|(id, place)| {
+                (*id == 0) == (place % rows.seq_len >= rows.lengths[place / rows.seq_len])
+            }));
+        }
+    }
+}
+
+#[test]
+fn what_is_held_out_is_not_trained_on() {
+    let workshop = Workshop::of_reviews();
+    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
+    let batches = workshop.batches(&["task.validation_fraction=0.2"]).unwrap();
+    assert_eq!(batches.training_examples(), 48);
+    let [train, held_out]: [BTreeSet<Vec<i32>>; 2] =
+        [texts(&epoch(&batches)), evaluated(&batches, Split::Validation)]
+            .map(|texts| texts.into_iter().collect());
+    assert_eq!((train.len(), held_out.len()), (48, 12));
+    assert!(train.is_disjoint(&held_out));
+    // A fifth of each class.
+    let rows = batches.evaluation_rows(Split::Validation, 0, 12).unwrap();
+    let Answers::Class(classes) = rows.answers else { panic!("they are classes") };
+    assert_eq!(classes.iter().filter(|class| **class == 0).count(), 4);
+
+    // Which ones `task.split_seed` decides, and the seed of the run does not.
+    let other = |setting: &str| {
+        let batches = workshop.batches(&["task.validation_fraction=0.2", setting]).unwrap();
+        evaluated(&batches, Split::Validation).into_iter().collect::<BTreeSet<_>>()
+    };
+    assert_eq!(other("seed=8"), held_out);
+    assert_ne!(other("task.split_seed=8"), held_out);
+    // What is evaluated is bounded here as well.
+    assert_eq!(other("task.max_eval_samples=5").len(), 5);
+}
+
+/// A table of one's own is all there is: none of its rows is validated or tested with and trained on.
+#[test]
+fn a_single_file_trains_and_a_part_of_it_is_held_out() {
+    let workshop = Workshop::of_reviews();
+    let path = format!("task.path={}", workshop.data().join("train.csv").display());
+    let batches = workshop.batches(&[&path, "task.validation_fraction=0.1"]).unwrap();
+    assert_eq!(batches.training_examples(), 54);
+    assert_eq!(batches.evaluation_examples(Split::Validation), 6);
+    assert_eq!(batches.evaluation_examples(Split::Test), 0);
+    let train: BTreeSet<_> = texts(&epoch(&batches)).into_iter().collect();
+    let held_out: BTreeSet<_> = evaluated(&batches, Split::Validation).into_iter().collect();
+    assert!(train.is_disjoint(&held_out));
+}
+
+#[test]
+fn validation_on_the_test_split_is_validation_on_the_test_split() {
+    let workshop = Workshop::of_reviews();
+    let usual = workshop.batches(&[]).unwrap();
+    let paper = workshop.batches(&["task.validate_on_test=true"]).unwrap();
+    let test = evaluated(&usual, Split::Test);
+    assert_ne!(evaluated(&usual, Split::Validation), test);
+    assert_eq!(evaluated(&paper, Split::Validation), test);
+    assert_eq!(evaluated(&paper, Split::Test), test);
+    // Nothing is held out where there was no validation split, as of the Long Range Arena's text.
+    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
+    let paper = workshop.batches(&["task.validate_on_test=true"]).unwrap();
+    assert_eq!((paper.training_examples(), evaluated(&paper, Split::Validation)), (60, test));
+}
+
+#[test]
+fn a_last_batch_that_is_not_full_can_be_left_out() {
+    let workshop = Workshop::of_reviews();
+    // Batches of 6: 20 examples are three and a rest of 2, 21 are three and a rest of 3.
+    let usual = workshop.batches(&[]).unwrap();
+    let paper = workshop.batches(&["task.drop_last=true"]).unwrap();
+    for (split, count) in [(Split::Validation, 20), (Split::Test, 21)] {
+        assert_eq!(usual.evaluation_examples(split), count);
+        assert_eq!(paper.evaluation_examples(split), 18);
+        // It is the last of the file that are left out.
+        let mut first = paper.evaluation_order(split).to_vec();
+        first.sort_unstable();
+        assert_eq!(first, (0..18).collect::<Vec<_>>());
+    }
+    // Training runs on from one epoch into the next, and leaves out nothing.
+    assert_eq!(paper.training_examples(), 60);
+}
+
+#[test]
+fn the_first_examples_are_taken_where_not_all_are() {
+    let workshop = Workshop::of_reviews();
+    let batches =
+        workshop.batches(&["task.max_train_samples=10", "task.max_eval_samples=4"]).unwrap();
+    assert_eq!(batches.training_examples(), 10);
+    let tokenizer = batches.tokenizer().unwrap();
+    let encode = |numbers: std::ops::Range<usize>| -> Vec<Vec<i32>> {
+        let ids = |number| tokenizer.encode_text(&review(number), None, None).unwrap().input_ids;
+        let mut rows: Vec<Vec<i32>> =
+            numbers.map(|number| ids(number).into_iter().map(|id| id as i32).collect()).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let mut train = texts(&epoch(&batches));
+    train.sort_unstable();
+    assert_eq!(train, encode(0..10));
+    assert_eq!(evaluated(&batches, Split::Validation), encode(60..64));
+    assert_eq!(evaluated(&batches, Split::Test), encode(80..84));
+}
+
+/// In `paper` semantics batches may be made of rows of like length; in transformers' they keep their order.
+#[test]
+fn grouping_by_length_makes_less_padding_of_the_same_examples() {
+    let workshop = Workshop::of_reviews();
+    let cells = |overrides: &[&str]| {
+        let batches = workshop.batches(overrides).unwrap();
+        // 50 steps of 6 are five epochs, one window of groups.
+        let steps = (0..50).flat_map(|step| batches.training_step(step, 6, 6).unwrap());
+        let rows: Vec<Rows> = steps.collect();
+        let mut seen = texts(&rows);
+        seen.sort_unstable();
+        (rows.iter().map(|rows| rows.input_ids.len()).sum::<usize>(), seen)
+    };
+    let ((plain, seen), (grouped, same)) = (cells(&[]), cells(&["task.group_by_length=true"]));
+    assert_eq!(seen, same);
+    assert!(grouped * 10 < plain * 9, "{grouped} {plain}");
+}
+
+#[test]
+fn black_pixels_are_tokens_unless_they_are_taken_for_padding() {
+    let workshop = Workshop::new("pathfinder", "");
+    pathfinder::generate_files(&workshop.data(), PathfinderConfig::default(), 20, 3).unwrap();
+    let sizes = ["data.seq_len=1024", "model.max_position_embeddings=1024"];
+    let batch = |further: &[&str]| {
+        let batches = workshop.batches(&[&sizes[..], further].concat()).unwrap();
+        assert_eq!(batches.training_examples(), 16);
+        let rows = batches.evaluation_rows(Split::Validation, 0, 2).unwrap();
+        assert_eq!((rows.seq_len, &rows.lengths), (1024, &vec![1024; 2]));
+        let ids = rows.input_ids.clone();
+        let mask = rows.into_batch(&Device::flex()).0.attention_mask;
+        (ids, mask.map(|mask| mask.into_data().iter::<i32>().collect::<Vec<i32>>()))
+    };
+    let (ids, mask) = batch(&[]);
+    assert!(ids.contains(&0) && mask.is_none());
+    let (same, mask) = batch(&["task.mask_black_pixels=true"]);
+    let expected: Vec<i32> = ids.iter().map(|id| i32::from(*id != 0)).collect();
+    assert_eq!((same, mask), (ids, Some(expected)));
+    // Texts have no pixels.
+    let error = Workshop::of_reviews().batches(&["task.mask_black_pixels=true"]).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+}
+
+#[test]
+fn rows_without_a_label_are_refused_in_training_and_not_measured_in_a_test() {
+    let workshop = Workshop::of_reviews();
+    let row = |number: usize| format!("{},", review(number));
+    workshop.write_csv(Part::Test, "sentence,label", (80..84).map(row));
+    let batches = workshop.batches(&[]).unwrap();
+    assert_eq!(batches.evaluation_examples(Split::Test), 0);
+    // They can be predicted all the same.
+    assert_eq!(batches.evaluation_order(Split::Test).len(), 4);
+    workshop.write_csv(Part::Validation, "sentence,label", (60..64).map(row));
+    let error = workshop.batches(&[]).unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    assert!(error.to_string().contains("validation.csv:2: "), "{error}");
+}
