@@ -159,8 +159,8 @@ impl LoadedExperiment {
         }
         if model.vocab_size < vocabulary.size {
             return Err(LearnerError::Config(format!(
-                "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it \
-                 out to take the tokenizer's",
+                "`model.vocab_size` is `{}`, but the data has ids of a vocabulary of `{}`; raise it, or leave it \
+                 out to take the data's",
                 model.vocab_size, vocabulary.size
             )));
         }
