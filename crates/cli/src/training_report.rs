@@ -8,7 +8,8 @@ use std::{
 use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
 use nystromformer_learner::batches::Batches;
 use nystromformer_learner::corpus_batches::CorpusBatches;
-use nystromformer_learner::trainer::{Outcome, SeriesSummary, Session};
+use nystromformer_learner::report::SeriesSummary;
+use nystromformer_learner::trainer::{Outcome, Session};
 use nystromformer_pipelines::{FillMask, Pipeline, Text};
 
 use crate::{failure, output};

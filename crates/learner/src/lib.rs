@@ -15,7 +15,7 @@
 //! | [`experiment`] | the TOML file: `extends`, `--set`, validation |
 //! | [`device`], [`self_check`] | from a device's name to one that computes as the CPU does |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
-//! | [`checkpoint`], [`run_dir`], [`metrics_log`] | what a run leaves on disk |
+//! | [`checkpoint`], [`run_dir`], [`metrics_log`], [`report`] | what a run leaves on disk |
 //! | [`batch`], [`batches`], [`corpus_batches`], [`task_batches`] | what a step reads, and where it comes from |
 //! | [`evaluate`](mod@evaluate), [`trainer`] | how good a model is, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
@@ -40,6 +40,7 @@ mod parameters;
 pub mod process_memory;
 pub mod progress;
 mod random;
+pub mod report;
 pub mod run_dir;
 pub mod schedule;
 pub mod self_check;

@@ -222,6 +222,16 @@ impl Summary {
         })
     }
 
+    /// What its best model was measured by, by split; of pretraining, its best evaluation.
+    pub fn evaluations(&self) -> BTreeMap<String, &EvaluationRecord> {
+        if let Some(verdict) = &self.verdict {
+            let evaluations = verdict.evaluations.iter();
+            return evaluations.map(|(split, record)| (split.clone(), record)).collect();
+        }
+        let best = self.best_evaluation.iter();
+        best.map(|record| ("validation".to_owned(), record)).collect()
+    }
+
     /// Whether the run came to its end, and was not stopped.
     pub fn is_complete(&self) -> bool {
         ["finished", "early_stopping"].contains(&self.ended_by.as_str())

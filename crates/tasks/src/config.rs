@@ -43,6 +43,10 @@ pub struct TaskConfig {
     pub max_train_samples: usize,
     /// Most examples of each split that is evaluated; 0 for all. Default: 0.
     pub max_eval_samples: usize,
+    /// Tasks with a vocabulary of their own: begin each sequence with a token that stands for all of it, for
+    /// `model.pooling = "first"` to read. Its id is the first beyond the vocabulary; a sequence keeps one token less.
+    /// Default: false.
+    pub prepend_cls: bool,
     /// `image` and `pathfinder`: take black pixels (id 0) for padding, as the authors' code does. Default: false.
     pub mask_black_pixels: bool,
     /// Validate on the test split, as the authors do for `text`: the best checkpoint is then chosen by the examples it
@@ -70,6 +74,7 @@ impl Default for TaskConfig {
             group_by_length: false,
             max_train_samples: 0,
             max_eval_samples: 0,
+            prepend_cls: false,
             mask_black_pixels: false,
             validate_on_test: false,
             drop_last: false,
@@ -112,6 +117,13 @@ impl TaskConfig {
             if value == 0 {
                 problems.push(DataError::config(key, 0, "must be at least 1"));
             }
+        }
+        if self.prepend_cls && !self.name.has_own_vocabulary() {
+            problems.push(DataError::config(
+                "task.prepend_cls",
+                true,
+                "goes with tasks of symbols, bytes and pixels only: a tokenizer adds its own first token",
+            ));
         }
         if self.mask_black_pixels && !self.name.is_pixels() {
             problems.push(DataError::config(

@@ -19,10 +19,10 @@ use crate::split::{Part, Split};
 const VALUE: &str = "value";
 
 /// Ids of a vocabulary of bytes: the padding, and each byte plus one.
-const BYTES: OwnVocabulary = OwnVocabulary { size: bytes::VOCAB_SIZE, pad: 0 };
+const BYTES: OwnVocabulary = OwnVocabulary::new(bytes::VOCAB_SIZE, 0);
 
 /// Ids of a vocabulary of gray values, and one more for a padding that no picture has: 0 is black.
-const PIXELS: OwnVocabulary = OwnVocabulary { size: 257, pad: 256 };
+const PIXELS: OwnVocabulary = OwnVocabulary::new(257, 256);
 
 /// A task's own vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,19 @@ pub struct OwnVocabulary {
     pub size: usize,
     /// Id of the padding.
     pub pad: usize,
+    /// Id of a token that begins each sequence, if there is to be one.
+    pub cls: Option<usize>,
+}
+
+impl OwnVocabulary {
+    const fn new(size: usize, pad: usize) -> Self {
+        Self { size, pad, cls: None }
+    }
+
+    /// With a token more, to begin each sequence with.
+    fn with_cls(self) -> Self {
+        Self { size: self.size + 1, cls: Some(self.size), ..self }
+    }
 }
 
 /// A task's data set.
@@ -72,12 +85,13 @@ impl TaskDataset {
 
     /// The vocabulary of a task that has its own; `None` for a task of texts.
     pub fn vocabulary(&self) -> Option<OwnVocabulary> {
-        match self.config.name {
-            TaskKind::Listops => Some(OwnVocabulary { size: listops::VOCAB_SIZE, pad: 0 }),
-            TaskKind::Text | TaskKind::Retrieval => Some(BYTES),
-            TaskKind::Image | TaskKind::Pathfinder => Some(PIXELS),
-            TaskKind::Glue(_) | TaskKind::Imdb | TaskKind::Labelled => None,
-        }
+        let vocabulary = match self.config.name {
+            TaskKind::Listops => OwnVocabulary::new(listops::VOCAB_SIZE, 0),
+            TaskKind::Text | TaskKind::Retrieval => BYTES,
+            TaskKind::Image | TaskKind::Pathfinder => PIXELS,
+            TaskKind::Glue(_) | TaskKind::Imdb | TaskKind::Labelled => return None,
+        };
+        Some(if self.config.prepend_cls { vocabulary.with_cls() } else { vocabulary })
     }
 
     /// Names of the classes; one name if a number is to be predicted.

@@ -71,6 +71,11 @@ impl TaskKind {
         })
     }
 
+    /// Whether its examples are ids of a vocabulary of its own, and need no tokenizer.
+    pub fn has_own_vocabulary(self) -> bool {
+        !matches!(self, Self::Glue(_) | Self::Imdb | Self::Labelled)
+    }
+
     /// Whether its tokens are gray values of pixels.
     pub fn is_pixels(self) -> bool {
         matches!(self, Self::Image | Self::Pathfinder)

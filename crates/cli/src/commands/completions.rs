@@ -8,7 +8,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 
-use super::{bench, evaluate, export, generate, import, predict, prepare, train};
+use super::{bench, compare, evaluate, export, generate, import, predict, prepare, train};
 
 /// Print completions of all commands for a shell.
 #[derive(Parser)]
@@ -30,6 +30,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         evaluate::Args::command(),
         predict::Args::command(),
         prepare::Args::command(),
+        compare::Args::command(),
         generate::Args::command(),
         export::Args::command(),
         import::Args::command(),

@@ -6,7 +6,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use nystromformer_tasks::lra::{
     SplitSizes,
     listops::{self, GeneratorConfig},
+    pathfinder::{self, ContourLength, PathfinderConfig},
+    retrieval,
 };
+use serde_json::json;
 
 use crate::output;
 
@@ -35,6 +38,39 @@ enum Dataset {
         #[arg(long, default_value_t = listops::LRA_SIZES.test)]
         test: usize,
     },
+    /// Pictures of dashed curves, two ends of which are marked: are they ends of the same?
+    Pathfinder {
+        #[command(flatten)]
+        place: Place,
+        /// Pictures; four fifths of them will train.
+        #[arg(long, default_value_t = 200_000)]
+        examples: u64,
+        /// Pixels of a side: 32, 64 or 128.
+        #[arg(long, default_value_t = 32)]
+        side: usize,
+        /// Dashes of the long curves: 6, 9 or 14.
+        #[arg(long, default_value = "14", value_parser = contour)]
+        dashes: ContourLength,
+    },
+    /// Pairs of made-up documents, on one subject or on two.
+    Retrieval {
+        #[command(flatten)]
+        place: Place,
+        /// Training pairs.
+        #[arg(long, default_value_t = 20_000)]
+        train: usize,
+        /// Validation pairs.
+        #[arg(long, default_value_t = 2_000)]
+        validation: usize,
+        /// Test pairs.
+        #[arg(long, default_value_t = 2_000)]
+        test: usize,
+    },
+}
+
+fn contour(dashes: &str) -> Result<ContourLength, String> {
+    let found = ContourLength::ALL.into_iter().find(|length| length.dashes().to_string() == dashes);
+    found.ok_or_else(|| "use 6, 9 or 14".to_owned())
 }
 
 #[derive(ClapArgs)]
@@ -57,6 +93,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let sizes = SplitSizes { train, validation, test };
             let config = GeneratorConfig::default();
             output::json_line(&listops::generate_files(&place.output, config, sizes, place.seed)?)?;
+        }
+        Dataset::Pathfinder { place, examples, side, dashes } => {
+            let config = PathfinderConfig { side, contour: dashes, ..PathfinderConfig::default() };
+            let folder = pathfinder::generate_files(&place.output, config, examples, place.seed)?;
+            output::json_line(
+                &json!({ "folder": folder, "examples": examples, "seed": place.seed }),
+            )?;
+        }
+        Dataset::Retrieval { place, train, validation, test } => {
+            let sizes = SplitSizes { train, validation, test };
+            retrieval::generate_files(&place.output, sizes, place.seed)?;
+            output::json_line(
+                &json!({ "folder": place.output, "sizes": sizes, "seed": place.seed }),
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! The commands: one file each, arguments first, then what they do.
 
 pub mod bench;
+pub mod compare;
 pub mod completions;
 pub mod evaluate;
 pub mod export;

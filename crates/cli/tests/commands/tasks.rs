@@ -6,8 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::workshop::{
-    EVALUATE, GENERATE, TRAIN, Workshop, checkpoint, command, finish, keys, metrics, read_json,
-    repository,
+    EVALUATE, GENERATE, TRAIN, Workshop, command, finish, keys, metrics, read_json,
 };
 
 const MODEL: &str = "seed = 5\n\
@@ -230,7 +229,6 @@ fn a_dry_run_of_a_task_sizes_it_up_and_makes_no_run() {
     assert!(!workshop.path("run").exists());
 }
 
-/// Small pairs of sets, made and trained on by name.
 #[test]
 fn generated_expressions_are_trained_on_and_not_replaced() {
     let workshop = Workshop::new();
@@ -253,30 +251,47 @@ fn generated_expressions_are_trained_on_and_not_replaced() {
     assert!(message.contains("already") && message.contains("listops/basic_"), "{message}");
     assert_eq!(fs::read_to_string(workshop.path("listops/basic_train.tsv")).unwrap(), train_set);
 
-    fs::write(workshop.path("vocab.txt"), "").unwrap();
-    write_config(&workshop, "expressions", "listops", "listops");
-    finish(train(&workshop, "expressions", "run", &["trainer.max_steps=1"])).succeeded();
-    assert!(checkpoint(&workshop.path("run"), 1).join("model.safetensors").is_file());
-}
-
-/// The shipped recipe, cut short, on what `generate` makes for it.
-#[test]
-fn the_recipe_of_listops_runs_on_generated_expressions() {
-    let workshop = Workshop::new();
-    let mut generate = command(GENERATE);
-    generate.args(["listops", "--output", &workshop.text("listops")]);
-    generate.args(["--train", "6", "--validation", "2", "--test", "2"]);
-    finish(generate).succeeded();
-    let config = repository().join("configs/lra/paper/listops.toml");
+    // The recipe that is shipped runs on them.
     let mut train = command(TRAIN);
-    train.arg(config).args(["--run-dir", &workshop.text("run")]);
+    train.arg("configs/lra/paper/listops.toml").args(["--run-dir", &workshop.text("run")]);
     let path = format!("task.path={}", workshop.text("listops"));
-    for setting in
-        [&path, "trainer.max_steps=1", "trainer.batch_size=2", "trainer.micro_batch_size=2"]
-    {
+    for setting in [&path, "trainer.max_steps=1", "trainer.batch_size=2"] {
         train.args(["--set", setting]);
     }
     finish(train).succeeded();
     let summary = read_json(&workshop.path("run/summary.json"));
     assert_eq!(summary["verdict"]["classes"]["test"]["labels"].as_array().unwrap().len(), 10);
+}
+
+#[test]
+fn pictures_and_pairs_are_generated_once() {
+    let workshop = Workshop::new();
+    for (arguments, made, files) in [
+        (
+            &["pathfinder", "--examples", "10", "--dashes", "6"][..],
+            json!(workshop.text("pathfinder/pathfinder32/curv_baseline")),
+            "pathfinder32/curv_baseline/imgs/0/sample_9.png",
+        ),
+        (
+            &["retrieval", "--train", "2", "--validation", "2", "--test", "2"],
+            json!(workshop.text("retrieval")),
+            "new_aan_pairs.eval.tsv",
+        ),
+    ] {
+        let output = workshop.text(arguments[0]);
+        let generate = || {
+            let mut generate = command(GENERATE);
+            generate.args(arguments).args(["--output", &output]);
+            finish(generate)
+        };
+        assert_eq!(generate().succeeded().json()["folder"], made);
+        assert!(workshop.path(arguments[0]).join(files).is_file(), "{files}");
+        let message = generate().refused(3);
+        assert!(message.contains("already") && message.contains(&output), "{message}");
+    }
+    let mut generate = command(GENERATE);
+    generate.args(["pathfinder", "--dashes", "7", "--output", &workshop.text("other")]);
+    let refused = finish(generate);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("6, 9 or 14"), "{}", refused.stderr);
 }

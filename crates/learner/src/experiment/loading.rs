@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer::{Labels, NystromformerConfig};
+use nystromformer::{Labels, NystromformerConfig, ProblemType};
 use nystromformer_data::{DataConfig, TextTokenizer};
 use nystromformer_interop::read_config;
 use toml::Table;
@@ -14,7 +14,8 @@ use crate::error::{LearnerError, Result};
 use crate::trainer::model_folder;
 
 /// Keys of `[model]` that the data answers where no file does.
-const FROM_DATA: [&str; 5] = [
+const FROM_DATA: [&str; 6] = [
+    "model.problem_type",
     "model.vocab_size",
     "model.pad_token_id",
     "model.bos_token_id",
@@ -158,14 +159,18 @@ impl LoadedExperiment {
         }
         if model.vocab_size < vocabulary.size {
             return Err(LearnerError::Config(format!(
-                "`model.vocab_size` is `{}`, but the tokenizer has `{}` entries; raise it, or leave it \
-                 out to take the tokenizer's",
+                "`model.vocab_size` is `{}`, but the data has ids of a vocabulary of `{}`; raise it, or leave it \
+                 out to take the data's",
                 model.vocab_size, vocabulary.size
             )));
         }
         if let Some(labels) = labels {
             if !self.states("model.id2label") {
                 model.id2label = Labels::new(labels.to_vec());
+                // transformers' pipeline would otherwise take the one number for a probability.
+                if labels.len() == 1 && !self.states("model.problem_type") {
+                    model.problem_type = Some(ProblemType::Regression);
+                }
             } else if model.num_labels() != labels.len() {
                 return Err(LearnerError::Config(format!(
                     "`model.id2label` names `{}` classes, but the task has `{}`: {}; leave it out to take these",

@@ -4,6 +4,8 @@ use nystromformer_data::{DataError, TextTokenizer};
 use nystromformer_tasks::{DatasetFacts, Example, ExampleReader, Input, Label};
 use rayon::prelude::*;
 
+use crate::experiment::Vocabulary;
+
 /// Examples that are tokenised at a time, on all cores.
 const AT_ONCE: usize = 1024;
 
@@ -35,24 +37,36 @@ impl Ids {
     }
 }
 
+/// How examples become sequences.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form<'a> {
+    /// For examples of text.
+    pub(super) tokenizer: Option<&'a TextTokenizer>,
+    /// What ids there are. Sequences of a task's own ids begin with `cls`, if there is one.
+    pub(super) vocabulary: Vocabulary,
+    /// Longest sequence; what is longer is cut at its end.
+    pub(super) seq_len: usize,
+}
+
 /// A sequence before it is in the table: its ids, and how many of them are of the first text.
 type Sequence = (Vec<u32>, usize);
 
 impl EncodedSplit {
-    /// Reads all `examples`, or the first `limit` of them unless that is 0. Texts are cut to `seq_len` tokens.
+    /// Reads all `examples`, or the first `limit` of them unless that is 0.
     ///
     /// # Errors
     /// Those of the reader; [`DataError::Tokenizer`] for a text that cannot be spelt, or if there is text and no
     /// tokenizer.
     pub(super) fn read(
         examples: ExampleReader,
-        tokenizer: Option<&TextTokenizer>,
-        vocab_size: usize,
-        seq_len: usize,
+        form: Form<'_>,
         limit: usize,
     ) -> Result<Self, DataError> {
-        let ids =
-            if vocab_size <= 1 << 16 { Ids::Short(Vec::new()) } else { Ids::Long(Vec::new()) };
+        let ids = if form.vocabulary.size <= 1 << 16 {
+            Ids::Short(Vec::new())
+        } else {
+            Ids::Long(Vec::new())
+        };
         let mut split = Self {
             ids,
             ends: Vec::new(),
@@ -66,7 +80,7 @@ impl EncodedSplit {
             let some = examples.by_ref().take(AT_ONCE).collect::<Result<Vec<Example>, _>>()?;
             let encoded: Vec<Vec<Sequence>> = some
                 .par_iter()
-                .map(|example| sequences(&example.input, tokenizer, seq_len))
+                .map(|example| form.sequences(&example.input))
                 .collect::<Result<_, _>>()?;
             for (example, sequences) in some.into_iter().zip(encoded) {
                 split.facts.add(&example);
@@ -153,30 +167,31 @@ impl EncodedSplit {
     }
 }
 
-/// The sequences that an example is encoded as.
-fn sequences(
-    input: &Input,
-    tokenizer: Option<&TextTokenizer>,
-    seq_len: usize,
-) -> Result<Vec<Sequence>, DataError> {
-    match input {
-        Input::Ids { first, second } => Ok(std::iter::once(first)
-            .chain(second)
-            .map(|ids| {
-                let ids: Vec<u32> = ids.iter().take(seq_len).map(|id| u32::from(*id)).collect();
-                let len = ids.len();
-                (ids, len)
-            })
-            .collect()),
-        Input::Text { first, second } => {
-            let tokenizer = tokenizer.ok_or_else(|| DataError::Tokenizer {
-                origin: "of the task".to_owned(),
-                problem: "texts need one; set `tokenizer.path` or `model.init_from`".to_owned(),
-            })?;
-            let encoding = tokenizer.encode_text(first, second.as_deref(), Some(seq_len))?;
-            let types = &encoding.token_type_ids;
-            let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
-            Ok(vec![(encoding.input_ids, of_first_text)])
+impl Form<'_> {
+    /// The sequences that an example is encoded as.
+    fn sequences(self, input: &Input) -> Result<Vec<Sequence>, DataError> {
+        match input {
+            Input::Ids { first, second } => {
+                let begun = |ids: &Vec<u16>| {
+                    let cls = self.vocabulary.cls.map(|id| id as u32);
+                    let ids = cls.into_iter().chain(ids.iter().map(|id| u32::from(*id)));
+                    let ids: Vec<u32> = ids.take(self.seq_len).collect();
+                    let len = ids.len();
+                    (ids, len)
+                };
+                Ok(std::iter::once(first).chain(second).map(begun).collect())
+            }
+            Input::Text { first, second } => {
+                let tokenizer = self.tokenizer.ok_or_else(|| DataError::Tokenizer {
+                    origin: "of the task".to_owned(),
+                    problem: "texts need one; set `tokenizer.path` or `model.init_from`".to_owned(),
+                })?;
+                let encoding =
+                    tokenizer.encode_text(first, second.as_deref(), Some(self.seq_len))?;
+                let types = &encoding.token_type_ids;
+                let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
+                Ok(vec![(encoding.input_ids, of_first_text)])
+            }
         }
     }
 }

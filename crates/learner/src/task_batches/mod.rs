@@ -21,7 +21,7 @@ use crate::batch::{Answers, BatchSource, Rows};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
-use encoded::EncodedSplit;
+use encoded::{EncodedSplit, Form};
 use order::StepOrder;
 
 /// The batches of an experiment's task.
@@ -70,20 +70,15 @@ impl TaskBatches {
             None => Some(load_tokenizer(experiment, tokenizer)?),
         };
         let vocabulary = match (dataset.vocabulary(), &tokenizer) {
-            (Some(own), _) => Vocabulary { size: own.size, pad: own.pad, ..Vocabulary::default() },
+            (Some(own), _) => Vocabulary { size: own.size, pad: own.pad, cls: own.cls, sep: None },
             (None, Some(tokenizer)) => Vocabulary::of(tokenizer),
             (None, None) => unreachable!("a task of texts has loaded a tokenizer"),
         };
         let seq_len = experiment.data.seq_len;
         let read = |split, limit| -> Result<Option<EncodedSplit>> {
             let Some(examples) = dataset.read(split)? else { return Ok(None) };
-            Ok(Some(EncodedSplit::read(
-                examples,
-                tokenizer.as_ref(),
-                vocabulary.size,
-                seq_len,
-                limit,
-            )?))
+            let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, seq_len };
+            Ok(Some(EncodedSplit::read(examples, form, limit)?))
         };
         let train = read(Split::Train, task.max_train_samples)?.ok_or_else(|| {
             LearnerError::Config(format!(

@@ -30,7 +30,7 @@ pub use dry_run::DryRun;
 pub use learner::{Learner, StepOutcome};
 pub use model_source::{model_folder, trained_facts, trained_fingerprints, trained_seq_len};
 pub use run::{EndedBy, Outcome, Trainer};
-pub use series::{Series, SeriesSummary};
+pub use series::Series;
 pub use session::Session;
 pub use start::RunRequest;
 pub use verdict::Verdict;

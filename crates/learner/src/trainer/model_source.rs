@@ -89,7 +89,7 @@ pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
         section == "seed" || ["optimizer", "schedule", "trainer"].contains(&section)
     });
     Some(TrainingFacts {
-        data: experiment.data.corpus,
+        data: experiment.task.map_or(experiment.data.corpus, |task| task.name.name().to_owned()),
         steps: state.step,
         tokens: state.tokens,
         metrics,

@@ -1,17 +1,14 @@
 //! One experiment with several seeds, in one run directory: a run of its own for each in `seed-N`, and their mean and
 //! deviation in `summary.json`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use nystromformer_tasks::metrics::SeedStatistics;
-use serde::{Deserialize, Serialize};
 
 use super::best::BestBy;
 use super::start::{RunRequest, Start};
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::metrics_log::EvaluationRecord;
+use crate::report::{SeriesSummary, statistics};
 use crate::run_dir::{RunDir, Summary};
 
 /// An open directory of runs that differ by their seed alone.
@@ -22,24 +19,6 @@ pub struct Series {
     run: RunDir,
     /// To be written with the configuration, if that is to be written.
     overrides: Option<Vec<String>>,
-}
-
-/// `summary.json` of a series.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SeriesSummary {
-    /// Name of the experiment.
-    pub name: String,
-    /// The seeds, in their order.
-    pub seeds: Vec<u64>,
-    /// How each run's model was chosen among its checkpoints.
-    pub chosen_by: String,
-    /// The seed whose model is the best by that rule: what the directory stands for as a model. It is no unbiased
-    /// measure of the method; the mean is.
-    pub best_seed: u64,
-    /// Mean and standard deviation over the seeds, by split and metric.
-    pub statistics: BTreeMap<String, BTreeMap<String, SeedStatistics>>,
-    /// The runs' own summaries, in the order of the seeds.
-    pub runs: Vec<Summary>,
 }
 
 impl Series {
@@ -148,25 +127,6 @@ pub(super) fn best_run(path: &Path) -> Option<PathBuf> {
     let text = std::fs::read_to_string(RunDir::summary_path(path)).ok()?;
     let summary: SeriesSummary = serde_json::from_str(&text).ok()?;
     Some(folder_of(path, summary.best_seed))
-}
-
-/// Mean and deviation of every number that all runs' best models were measured by.
-fn statistics(runs: &[Summary]) -> BTreeMap<String, BTreeMap<String, SeedStatistics>> {
-    let mut scores: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
-    for verdict in runs.iter().filter_map(|run| run.verdict.as_ref()) {
-        for (split, record) in &verdict.evaluations {
-            let of_split = scores.entry(split.clone()).or_default();
-            of_split.entry("loss".to_owned()).or_default().push(record.loss);
-            for (name, value) in &record.metrics {
-                of_split.entry(name.clone()).or_default().push(*value);
-            }
-        }
-    }
-    let of_metrics = |metrics: BTreeMap<String, Vec<f64>>| {
-        let metrics = metrics.into_iter();
-        metrics.filter_map(|(name, scores)| Some((name, SeedStatistics::of(&scores)?))).collect()
-    };
-    scores.into_iter().map(|(split, metrics)| (split, of_metrics(metrics))).collect()
 }
 
 /// The seed whose best evaluation is the best; the first of equals.

@@ -4,6 +4,7 @@ mod choice;
 mod classify;
 mod features;
 mod fill_mask;
+mod glue;
 mod qa;
 mod requests;
 mod tokens;
@@ -47,6 +48,8 @@ enum Command {
     ///
     /// They come as JSON lines: `{"prompt": "…", "choices": ["…", …]}`; `question` may stand for `prompt`.
     Choice(choice::Args),
+    /// Answer GLUE's test sets, and write the eleven tables of a submission as a zip, checked before it is written.
+    Glue(glue::Args),
     /// Features of texts as JSON lines; or, file to file, logits and hidden states of token ids.
     Features(features::Args),
 }
@@ -79,6 +82,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Tokens(args) => tokens::run(args)?,
         Command::Qa(args) => qa::run(args)?,
         Command::Choice(args) => choice::run(&args)?,
+        Command::Glue(args) => glue::run(&args)?,
         Command::Features(args) => features::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)

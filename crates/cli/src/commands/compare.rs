@@ -1,0 +1,94 @@
+//! Finished runs side by side; see `compare --help`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use nystromformer_learner::{report::Report, run_dir::Summary};
+use nystromformer_tasks::metrics::SeedStatistics;
+
+/// Compare finished runs: a table of what their best models score, and what they cost. Runs with several seeds show mean ±
+/// standard deviation.
+#[derive(Parser)]
+#[command(name = "compare", version)]
+pub struct Args {
+    /// Run directories.
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in [`crate::failure`].
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let reports: Vec<(String, Report)> = args
+        .runs
+        .iter()
+        .map(|path| {
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+            Ok((name, Report::read(path)?))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let scores: Vec<Scores> = reports.iter().map(|(_, report)| scores(report)).collect();
+    let columns: BTreeSet<&(String, String)> = scores.iter().flat_map(BTreeMap::keys).collect();
+
+    let mut header = vec!["run".to_owned(), "steps".to_owned(), "parameters".to_owned()];
+    header.extend(["tokens/s".to_owned(), "peak GB".to_owned()]);
+    header.extend(columns.iter().map(|(split, metric)| format!("{split} {metric}")));
+    let mut table = vec![header];
+    for ((name, report), scores) in reports.iter().zip(&scores) {
+        let runs = report.runs();
+        let mean =
+            |value: fn(&Summary) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+        let mut row = vec![
+            name.clone(),
+            format!("{:.0}", mean(|run| run.steps as f64)),
+            format!("{:.0}", mean(|run| run.parameters as f64)),
+            format!("{:.0}", mean(|run| run.tokens_per_second)),
+            format!("{:.2}", mean(|run| run.peak_rss_bytes as f64 / 1e9)),
+        ];
+        row.extend(
+            columns.iter().map(|column| {
+                scores.get(*column).map_or_else(|| "–".to_owned(), ToString::to_string)
+            }),
+        );
+        table.push(row);
+    }
+    print(&table)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// By split and metric.
+type Scores = BTreeMap<(String, String), SeedStatistics>;
+
+fn scores(report: &Report) -> Scores {
+    report
+        .statistics()
+        .into_iter()
+        .flat_map(|(split, metrics)| {
+            metrics.into_iter().map(move |(name, value)| ((split.clone(), name), value))
+        })
+        .collect()
+}
+
+/// Prints rows with their columns aligned: names to the left, numbers to the right.
+fn print(table: &[Vec<String>]) -> io::Result<()> {
+    let width = |column: usize| {
+        table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
+    let mut out = io::stdout().lock();
+    for row in table {
+        write!(out, "{:<1$}", row[0], widths[0])?;
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            write!(out, "  {cell:>width$}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! `predict glue`: a submission to GLUE's site.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::bail;
+use burn::tensor::Device;
+use nystromformer_learner::trainer::model_folder;
+use nystromformer_pipelines::{Batching, Pipeline, Placed, TextClassification, TextPair};
+use nystromformer_tasks::{
+    Example, Input, Label,
+    glue::{self, GlueTask},
+    submission::{Submission, SubmissionFile},
+};
+use serde_json::json;
+
+use crate::{device_arg::DeviceArg, output};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A task and the model that answers it, e.g. sst2=runs/sst2; may be repeated. The model of `mnli` answers `ax` too,
+    /// unless that has its own.
+    #[arg(long = "model", value_name = "TASK=DIR", required = true)]
+    models: Vec<TaskModel>,
+    /// The folder with the tasks' official files.
+    #[arg(long, value_name = "DIR", default_value = "datasets/glue/data")]
+    glue: PathBuf,
+    /// The zip to write. The tables are left in a folder of its name without `.zip`; they stay there, so that a submission
+    /// can be made task by task.
+    #[arg(long, value_name = "FILE.zip")]
+    output: PathBuf,
+    /// Answer with the first class, or 0, where a task has no model. The site takes complete submissions only; such
+    /// answers say nothing.
+    #[arg(long)]
+    fill_missing: bool,
+    /// Rows of a batch.
+    #[arg(long, default_value = "32", value_name = "ROWS")]
+    batch_size: NonZeroUsize,
+    #[command(flatten)]
+    device: DeviceArg,
+}
+
+/// `TASK=DIR`.
+#[derive(Debug, Clone)]
+struct TaskModel {
+    task: GlueTask,
+    model: PathBuf,
+}
+
+impl FromStr for TaskModel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, model) = text.split_once('=').ok_or("expected TASK=DIR, e.g. sst2=runs/sst2")?;
+        let task = GlueTask::ALL.into_iter().find(|task| task.name() == name).ok_or_else(|| {
+            format!(
+                "`{name}` is no task of GLUE: use {}",
+                GlueTask::ALL.map(GlueTask::name).join(", ")
+            )
+        })?;
+        Ok(Self { task, model: PathBuf::from(model) })
+    }
+}
+
+/// Runs the command: a line of JSON for each table, and one for the zip.
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let device = args.device.kind().open()?;
+    let submission = Submission::new(&args.output.with_extension(""))?;
+    for file in SubmissionFile::ALL {
+        let of = |task| args.models.iter().find(|model| model.task == task);
+        let fallback = || if file.task == GlueTask::Ax { of(GlueTask::Mnli) } else { None };
+        let Some(TaskModel { model, .. }) = of(file.task).or_else(fallback) else { continue };
+        let labels = answers(&file, args, model, &device)?;
+        submission.write(&file, &labels)?;
+        output::json_line(&json!({ "file": file.name, "rows": labels.len(), "model": model }))?;
+    }
+    if args.fill_missing {
+        for file in submission.fill_missing()? {
+            output::json_line(&json!({ "file": file.name, "rows": file.rows, "model": null }))?;
+        }
+    }
+    submission.zip(&args.output)?;
+    output::json_line(&json!({ "submission": args.output }))
+}
+
+/// What a model answers to a test set.
+fn answers(
+    file: &SubmissionFile,
+    args: &Args,
+    model: &Path,
+    device: &Device,
+) -> anyhow::Result<Vec<Label>> {
+    let task = file.task;
+    let classifier = TextClassification::load(&model_folder(model)?, device)?;
+    let mut requests = Vec::with_capacity(file.rows);
+    for example in glue::read(task, &args.glue, file.split)? {
+        requests.push(Ok(Placed::from(request(example?))));
+    }
+    let batching = Batching::new(args.batch_size);
+    let mut labels = Vec::with_capacity(file.rows);
+    for answer in classifier.answers(requests, batching) {
+        let answer = answer?;
+        let best = answer.best();
+        labels.push(if task.is_regression() {
+            Label::Value(best.score as f32)
+        } else {
+            let class = task.label_names().iter().position(|name| *name == best.label);
+            match class {
+                Some(class) => Label::Class(class as u16),
+                None => bail!(
+                    "`{}` answers `{}`, which is no class of {}: it was trained for another task, or its classes have no names",
+                    model.display(),
+                    best.label,
+                    task.name()
+                ),
+            }
+        });
+    }
+    Ok(labels)
+}
+
+fn request(example: Example) -> TextPair {
+    match example.input {
+        Input::Text { first, second } => TextPair { text: first, text_pair: second },
+        Input::Ids { .. } => unreachable!("GLUE is made of texts"),
+    }
+}
