@@ -39,7 +39,9 @@ fn outputs(model: &Model, batch: &Batch) -> Vec<(&'static str, Vec<f32>)> {
             let spans = model.forward(input).unwrap();
             vec![("start_logits", values(spans.start)), ("end_logits", values(spans.end))]
         }
-        Model::PreTraining(_) => unreachable!("transformers has no such class"),
+        Model::PreTraining(_) | Model::DualEncoder(_) => {
+            unreachable!("transformers has no such class")
+        }
     }
 }
 

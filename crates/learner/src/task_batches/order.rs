@@ -92,7 +92,9 @@ mod tests {
                 seen[index].extend(batch);
             }
         }
-        seen.iter_mut().for_each(|examples| examples.sort_unstable());
+        for examples in &mut seen {
+            examples.sort_unstable();
+        }
         assert_eq!(seen[0], seen[1]);
         assert!(spread[0] * 10 < spread[1], "{spread:?}");
     }

@@ -83,7 +83,8 @@ fn a_pretrained_model_gives_its_encoder_its_sizes_and_its_tokenizer() {
     let start = encoder_weights(&workshop.path("start"));
     assert_eq!(start.len(), 5 + 2 * 17);
     assert!(start == encoder_weights(&folder));
-    drop((learner, session));
+    drop(learner);
+    drop(session);
 
     train(&request, &mut Silent).unwrap();
     let tuned = model_folder(&workshop.path("tuned")).unwrap();
