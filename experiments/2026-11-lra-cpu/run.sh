@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The runs of this experiment, one after the other. Each is resumable: run the script again after an interruption.
+#   experiments/2026-11-lra-cpu/run.sh [RUNS [BIN]]
+# RUNS: where run directories go. BIN: the folder of the built commands.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+runs="${1:-runs/lra}" bin="${2:-target/release}" lra=datasets/lra
+
+train() { # NAME CONFIG [--set key=value]...
+  local name="$1" config="$2"
+  shift 2
+  if grep -qs '"ended_by": "finished"' "$runs/$name/summary.json"; then return; fi
+  "$bin/train" "configs/lra/$config.toml" --set name="$name" "$@" --run-dir "$runs/$name" --resume
+}
+
+[ -e $lra/listops/data/basic_train.tsv ] || "$bin/generate" listops --output $lra/listops/data
+[ -e $lra/pathfinder/data/pathfinder32 ] || "$bin/generate" pathfinder --output $lra/pathfinder/data --examples 50000
+[ -e $lra/retrieval/data ] || "$bin/generate" retrieval --output $lra/retrieval/data
+
+# The paper's recipe. Softmax without dropout of probabilities: with it they would have to be held, n² of them.
+train listops-nystrom-64 listops --set model.num_landmarks=64
+train listops-nystrom-128 listops
+train listops-softmax listops --set model.attention=softmax --set model.attention_probs_dropout_prob=0
+# Better ones: ten times the rate first, then depth.
+train listops-lr1e-3 listops --set model.num_landmarks=64 --set optimizer.learning_rate=1e-3 --set trainer.max_steps=1500 \
+  --set trainer.eval_every=250 --set schedule.pct_start=0.1
+train listops-deep listops --set model.num_landmarks=64 --set model.num_hidden_layers=4 --set optimizer.learning_rate=1e-3 \
+  --set schedule.pct_start=0.1 --set trainer.max_grad_norm=1.0
+# A quarter of the paper's steps; pictures in batches of 32 instead of 256.
+train text-nystrom-64 text --set model.num_landmarks=64 --set trainer.max_steps=5000
+pictures="--set model.num_landmarks=64 --set trainer.batch_size=32 --set trainer.max_steps=3000 --set schedule.pct_start=0.05"
+train image-nystrom-64 image $pictures
+train pathfinder-nystrom-64 pathfinder $pictures
+train retrieval-nystrom-64 retrieval --set model.num_landmarks=64 --set trainer.batch_size=16 --set trainer.micro_batch_size=8 \
+  --set trainer.max_steps=500 --set trainer.eval_every=100 --set schedule.pct_start=0.1
+"$bin/compare" "$runs"/*
