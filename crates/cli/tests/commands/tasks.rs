@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::workshop::{
-    EVALUATE, GENERATE, TRAIN, Workshop, command, finish, keys, metrics, read_json,
+    COMPARE, EVALUATE, GENERATE, TRAIN, Workshop, command, finish, keys, metrics, read_json,
 };
 
 const MODEL: &str = "seed = 5\n\
@@ -105,6 +105,19 @@ fn several_seeds_in_one_directory_are_summed_up_and_resumed() {
     assert!(resumed.stderr.contains("seed 4") && !resumed.stderr.contains("seed 3"));
     let again = read_json(&workshop.path("runs/summary.json"));
     assert_eq!(again["statistics"], summary["statistics"]);
+    // Beside a single run in a table: a line each, the series with deviations.
+    finish(train(&workshop, "tone", "alone", &[])).succeeded();
+    let mut compare = command(COMPARE);
+    compare.args([workshop.text("runs"), workshop.text("alone")]);
+    let table = finish(compare).succeeded().stdout;
+    let rows: Vec<&str> = table.lines().collect();
+    assert_eq!(rows.len(), 3, "{table}");
+    assert!(
+        rows[0].contains("validation accuracy") && rows[0].contains("test f1_macro"),
+        "{table}"
+    );
+    assert!(rows[1].starts_with("runs ") && rows[1].contains(" ± "), "{table}");
+    assert!(rows[2].starts_with("alone ") && !rows[2].contains('±'), "{table}");
     // As a model it is its best seed's.
     let mut evaluate = command(EVALUATE);
     evaluate.args(["--model", &workshop.text("runs"), "--config", &workshop.text("tone.toml")]);

@@ -19,6 +19,7 @@ pub(crate) const PREPARE: &str = env!("CARGO_BIN_EXE_prepare");
 pub(crate) const EXPORT: &str = env!("CARGO_BIN_EXE_export");
 pub(crate) const IMPORT: &str = env!("CARGO_BIN_EXE_import");
 pub(crate) const BENCH: &str = env!("CARGO_BIN_EXE_bench");
+pub(crate) const COMPARE: &str = env!("CARGO_BIN_EXE_compare");
 pub(crate) const COMPLETIONS: &str = env!("CARGO_BIN_EXE_completions");
 
 /// How long a test waits for something that a working program does within a second or two.

@@ -79,6 +79,12 @@ impl Draft {
         if stated.is_empty() { &self.file_stem } else { stated }
     }
 
+    /// Whether it names seeds to run the experiment with; not checked yet.
+    pub(crate) fn has_seeds(&self) -> bool {
+        let stated = self.layers.get("seeds").and_then(toml::Value::as_array);
+        stated.is_some_and(|seeds| !seeds.is_empty())
+    }
+
     /// The configuration of the model in `[model] init_from`, if there is one to start from.
     pub(crate) fn source_config(&self) -> Result<Option<NystromformerConfig>> {
         let Some(path) = self.layers.get(INIT_FROM).and_then(toml::Value::as_str) else {

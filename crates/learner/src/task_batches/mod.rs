@@ -40,6 +40,8 @@ pub struct TaskBatches {
     others: BTreeMap<Split, Evaluated>,
     /// Whether rows of like length may be put together: padding then changes no result.
     sorts: bool,
+    /// Length of every row, of a model that reads no other.
+    row_len: Option<usize>,
     fingerprint: String,
 }
 
@@ -92,6 +94,9 @@ impl TaskBatches {
         let mut training_places: Vec<usize> = (0..train.len()).collect();
         let train = Arc::new(train);
         let sorts = experiment.model.semantics == Semantics::Paper;
+        let model = &experiment.model;
+        let row_len = (model.semantics == Semantics::Hf && !model.is_full_attention())
+            .then_some(model.segment_means_seq_len);
         let drop = task.drop_last.then_some(experiment.trainer.batch_size);
         let mut others = BTreeMap::new();
         for split in
@@ -137,6 +142,7 @@ impl TaskBatches {
             training_places,
             others,
             sorts,
+            row_len,
         })
     }
 
@@ -177,7 +183,9 @@ impl TaskBatches {
     fn rows(&self, split: &EncodedSplit, examples: &[usize]) -> Result<Rows> {
         let sequences = || examples.iter().flat_map(|example| split.sequences(*example));
         let longest = sequences().map(|sequence| split.sequence_len(sequence)).max().unwrap_or(0);
-        let seq_len = longest.max(1).next_multiple_of(self.task.pad_to_multiple_of);
+        let seq_len = self
+            .row_len
+            .unwrap_or_else(|| longest.max(1).next_multiple_of(self.task.pad_to_multiple_of));
         let cells = sequences().count() * seq_len;
         if i32::try_from(cells).is_err() {
             return Err(LearnerError::Config(format!(

@@ -27,10 +27,10 @@ impl Series {
     /// # Errors
     /// As [`Session::open`](super::Session::open), but for the data and the device, which are not looked at yet.
     pub fn open(request: &RunRequest) -> Result<Option<Self>> {
-        let mut start = Start::of(request)?;
-        if start.experiment().seeds.is_empty() {
+        if !Start::has_seeds(request)? {
             return Ok(None);
         }
+        let mut start = Start::of(request)?;
         let run =
             if start.resumes() { RunDir::open(&start.path)? } else { RunDir::create(&start.path)? };
         let experiment = start.experiment().clone();

@@ -44,25 +44,47 @@ pub(super) struct Start {
     stored: Option<Experiment>,
 }
 
-impl Start {
-    /// Reads the experiment, and with `resume` the run that is there.
-    pub(super) fn of(request: &RunRequest) -> Result<Self> {
+/// A request with its text read, before its values have types.
+struct Asked {
+    draft: Draft,
+    path: PathBuf,
+    overrides: Vec<String>,
+    resumes: bool,
+}
+
+impl Asked {
+    fn of(request: &RunRequest) -> Result<Self> {
         let file = Draft::read(&request.config)?;
-        let asked = file.with_overrides(&request.overrides)?;
+        let draft = file.with_overrides(&request.overrides)?;
         let path = match &request.run_dir {
             Some(path) => path.clone(),
-            None => Path::new(RUNS).join(asked.name()),
+            None => Path::new(RUNS).join(draft.name()),
         };
         if !(request.resume && RunDir::holds_run(&path)) {
-            let overrides = Some(request.overrides.clone());
-            let source = asked.source_config()?;
-            let asked = asked.resolve(source.as_ref())?;
-            return Ok(Self { path, overrides, asked, stored: None });
+            let overrides = request.overrides.clone();
+            return Ok(Self { draft, path, overrides, resumes: false });
         }
         // The overrides that the run was started with belong to it, and need not be repeated.
         let mut overrides = RunDir::overrides(&path)?;
         overrides.extend_from_slice(&request.overrides);
-        let asked = file.with_overrides(&overrides)?;
+        Ok(Self { draft: file.with_overrides(&overrides)?, path, overrides, resumes: true })
+    }
+}
+
+impl Start {
+    /// Whether the experiment names seeds to run it with. Nothing else of it is checked yet, or warned of.
+    pub(super) fn has_seeds(request: &RunRequest) -> Result<bool> {
+        Ok(Asked::of(request)?.draft.has_seeds())
+    }
+
+    /// Reads the experiment, and with `resume` the run that is there.
+    pub(super) fn of(request: &RunRequest) -> Result<Self> {
+        let Asked { draft: asked, path, overrides, resumes } = Asked::of(request)?;
+        if !resumes {
+            let source = asked.source_config()?;
+            let asked = asked.resolve(source.as_ref())?;
+            return Ok(Self { path, overrides: Some(overrides), asked, stored: None });
+        }
         let mut stored = Experiment::load_resolved(&RunDir::config_path(&path))?;
         // What the run took from the model it started from, it has itself.
         let inherited = stored.init_from.is_some().then(|| stored.model.clone());

@@ -6,6 +6,8 @@ use std::fs;
 use burn::tensor::Device;
 use nystromformer_learner::batch::{Answers, BatchSource, Rows};
 use nystromformer_learner::task_batches::TaskBatches;
+use nystromformer_tasks::lra::SplitSizes;
+use nystromformer_tasks::lra::listops::{self, GeneratorConfig};
 use nystromformer_tasks::lra::pathfinder::{self, PathfinderConfig};
 use nystromformer_tasks::{Part, Split};
 
@@ -82,6 +84,56 @@ fn rows_are_padded_to_the_longest_and_on_to_a_multiple() {
             }));
         }
     }
+}
+
+/// transformers' Nyström attention reads rows of one length, so that there is nothing to gain by sorting them.
+#[test]
+fn a_model_with_the_semantics_of_transformers_gets_rows_of_its_one_length() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    let hf = ["model.semantics=hf", "model.segment_means_seq_len=32", "task.group_by_length=true"];
+    let batches = workshop.batches(&hf).unwrap();
+    let rows = batches.training_step(0, 6, 2).unwrap();
+    assert!(rows.iter().all(|rows| rows.seq_len == 32));
+    let plain = workshop.batches(&[]).unwrap();
+    let [found, expected] =
+        [&batches, &plain].map(|batches| texts(&batches.training_step(3, 6, 6).unwrap()));
+    assert_ne!(found, expected, "without transformers' semantics a step is sorted by length");
+    let sorted = |mut texts: Vec<Vec<i32>>| {
+        texts.sort_unstable();
+        texts
+    };
+    assert_eq!(sorted(found), sorted(expected));
+    workshop.train("run", &hf).unwrap();
+    // Exact attention reads any length.
+    let exact = [&hf[..1], &["model.attention=softmax"]].concat();
+    let rows = workshop.batches(&exact).unwrap().training_step(0, 6, 2).unwrap();
+    assert!(rows.iter().any(|rows| rows.seq_len < 16));
+}
+
+#[test]
+fn a_first_token_can_be_given_to_tasks_that_have_none() {
+    let workshop = Workshop::new("listops", "");
+    let config =
+        GeneratorConfig { above_length: 5, below_length: 30, ..GeneratorConfig::default() };
+    let sizes = SplitSizes { train: 12, validation: 4, test: 4 };
+    listops::generate_files(&workshop.data(), config, sizes, 3).unwrap();
+    let batch = |overrides: &[&str]| {
+        let batches = workshop.batches(overrides).unwrap();
+        texts(&[batches.evaluation_rows(Split::Test, 0, 4).unwrap()])
+    };
+    // The first id beyond padding and 15 symbols.
+    let begun = |row: &Vec<i32>| std::iter::once(16).chain(row.iter().copied()).collect();
+    let plain = batch(&[]);
+    let expected: Vec<Vec<i32>> = plain.iter().map(begun).collect();
+    assert_eq!(batch(&["task.prepend_cls=true"]), expected);
+    let mut cut = batch(&["task.prepend_cls=true", "data.seq_len=4"]);
+    let mut expected: Vec<Vec<i32>> = expected.iter().map(|row| row[..4].to_vec()).collect();
+    cut.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(cut, expected);
+    let error = Workshop::of_reviews().batches(&["task.prepend_cls=true"]).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
 }
 
 #[test]
@@ -179,7 +231,6 @@ fn the_first_examples_are_taken_where_not_all_are() {
     assert_eq!(evaluated(&batches, Split::Test), encode(80..84));
 }
 
-/// In `paper` semantics batches may be made of rows of like length; in transformers' they keep their order.
 #[test]
 fn grouping_by_length_makes_less_padding_of_the_same_examples() {
     let workshop = Workshop::of_reviews();
