@@ -42,7 +42,7 @@ for length in 512 1024; do
 done
 tune imdb1024-softmax imdb/imdb1024 --set model.init_from="$start" --set model.attention=softmax --set optimizer.learning_rate=1e-4 \
   --set trainer.max_epochs=2
-"$bin/compare" "$runs"/*
+"$bin/compare" $(dirname "$runs"/*/summary.json)
 models=()
 for task in sst2 cola mrpc rte stsb wnli; do models+=(--model "$task=$runs/$task-pretrained"); done
 "$bin/predict" glue "${models[@]}" --output "$runs/submission.zip" --fill-missing

@@ -33,4 +33,4 @@ train image-nystrom-64 image $pictures
 train pathfinder-nystrom-64 pathfinder $pictures
 train retrieval-nystrom-64 retrieval --set model.num_landmarks=64 --set trainer.batch_size=16 --set trainer.micro_batch_size=8 \
   --set trainer.max_steps=500 --set trainer.eval_every=100 --set schedule.pct_start=0.1
-"$bin/compare" "$runs"/*
+"$bin/compare" $(dirname "$runs"/*/summary.json)

@@ -84,7 +84,15 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
     }
     if let Some(best) = &summary.best_evaluation {
         let (step, loss) = (best.step, best.loss);
-        writeln!(out, "model: {} (best: step {step}, loss {loss:.4})", model.display())?;
+        match &summary.verdict {
+            Some(verdict) => {
+                let (step, rule) = (verdict.step, &verdict.chosen_by);
+                writeln!(out, "model: {} (step {step}: {rule})", model.display())?;
+            }
+            None => {
+                writeln!(out, "model: {} (best: step {step}, loss {loss:.4})", model.display())?
+            }
+        }
     } else {
         writeln!(out, "model: {}", model.display())?;
     }

@@ -41,10 +41,16 @@ impl Report {
     /// The report of the run or runs in `path`.
     ///
     /// # Errors
-    /// [`LearnerError::Io`] if there is none, [`LearnerError::Data`] if it does not parse.
+    /// [`LearnerError::Config`] if there is none, [`LearnerError::Data`] if it does not parse, [`LearnerError::Io`].
     pub fn read(path: &Path) -> Result<Self> {
         let path = RunDir::summary_path(path);
-        let text = std::fs::read_to_string(&path).map_err(LearnerError::io("read", &path))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => LearnerError::Config(format!(
+                "`{}` is not there: no run has ended there yet; finish it with `train --resume`",
+                path.display()
+            )),
+            _ => LearnerError::io("read", &path)(error),
+        })?;
         serde_json::from_str(&text).map_err(|error| {
             LearnerError::Data(format!(
                 "`{}` is not the summary of a run ({error})",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kind::TaskKind;
 use crate::labelled::LabelledColumns;
+use crate::lra::pathfinder::ContourLength;
 
 /// The `[task]` table: which labelled data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,7 +27,8 @@ pub struct TaskConfig {
     pub sentence2: Option<String>,
     /// `labelled`: the column of the label. Default: `"label"`.
     pub label: String,
-    /// `labelled`: names of the classes in their order. Default: those found, sorted.
+    /// `labelled`: names of the classes in their order. Default: those found, sorted. `text`: with them, bytes of one's own
+    /// files are read as `labelled` reads them, instead of IMDB's.
     pub labels: Vec<String>,
     /// `labelled`: whether labels are numbers to be predicted, and no classes. Default: false.
     pub regression: bool,
@@ -37,12 +39,16 @@ pub struct TaskConfig {
     pub split_seed: u64,
     /// Rows are padded to the longest of their batch, and further to a multiple of this (Hugging Face's word). Default: 1.
     pub pad_to_multiple_of: usize,
-    /// Make batches of examples of about the same length. Default: false.
+    /// Make batches of examples of about the same length, where padding changes no result (`semantics = "paper"`; elsewhere
+    /// it is not read). Which examples share a step, and so the training, is another one then. Default: false.
     pub group_by_length: bool,
     /// Most training examples; 0 for all. The first of the file's. Default: 0.
     pub max_train_samples: usize,
     /// Most examples of each split that is evaluated; 0 for all. Default: 0.
     pub max_eval_samples: usize,
+    /// `pathfinder`: dashes of the long curves, `"6"`, `"9"` or `"14"`. Default: `"14"`, the hard ones that the Long Range
+    /// Arena measures.
+    pub contour: ContourLength,
     /// Tasks with a vocabulary of their own: begin each sequence with a token that stands for all of it, for
     /// `model.pooling = "first"` to read. Its id is the first beyond the vocabulary; a sequence keeps one token less.
     /// Default: false.
@@ -74,6 +80,7 @@ impl Default for TaskConfig {
             group_by_length: false,
             max_train_samples: 0,
             max_eval_samples: 0,
+            contour: ContourLength::Fourteen,
             prepend_cls: false,
             mask_black_pixels: false,
             validate_on_test: false,
@@ -135,7 +142,7 @@ impl TaskConfig {
         if self.name != TaskKind::Labelled {
             for (key, stated) in [
                 ("task.sentence2", self.sentence2.is_some()),
-                ("task.labels", !self.labels.is_empty()),
+                ("task.labels", !self.labels.is_empty() && self.name != TaskKind::Text),
                 ("task.regression", self.regression),
             ] {
                 if stated {

@@ -10,8 +10,7 @@ use crate::glue::{self, GlueTask};
 use crate::imdb::{self, LineBreaks};
 use crate::kind::TaskKind;
 use crate::labelled::{ClassNames, Location, Targets};
-use crate::lra::pathfinder::{self, ContourLength};
-use crate::lra::{bytes, image, listops, retrieval};
+use crate::lra::{bytes, image, listops, pathfinder, retrieval};
 use crate::metrics::Metric;
 use crate::split::{Part, Split};
 
@@ -68,6 +67,7 @@ impl TaskDataset {
         let labels = match config.name {
             TaskKind::Glue(task) if task.is_regression() => owned(&[VALUE]),
             TaskKind::Glue(task) => owned(task.label_names()),
+            TaskKind::Text if !config.labels.is_empty() => config.labels.clone(),
             TaskKind::Imdb | TaskKind::Text => owned(&imdb::LABEL_NAMES),
             TaskKind::Listops => numbered(listops::NUM_LABELS),
             TaskKind::Pathfinder => owned(&["apart", "joined"]),
@@ -132,7 +132,8 @@ impl TaskDataset {
         };
         let folder = self.folder.as_path();
         if let TaskKind::Glue(task) = self.config.name {
-            let known = task.splits().contains(&split);
+            // Test sets have no labels: they are for `predict glue`, and need not be there to train.
+            let known = task.splits().contains(&split) && !split.is_test();
             return known.then(|| glue::read(task, folder, split)).transpose();
         }
         match split.part() {
@@ -146,8 +147,12 @@ impl TaskDataset {
         match self.config.name {
             TaskKind::Imdb => imdb::read(folder, part, LineBreaks::Blank),
             TaskKind::Text => {
-                let reviews = imdb::read(folder, part, LineBreaks::Keep)?;
-                Ok(reviews.map(|reviews| bytes::reader(reviews, self.seq_len)))
+                let texts = if self.config.labels.is_empty() {
+                    imdb::read(folder, part, LineBreaks::Keep)?
+                } else {
+                    self.labelled(part)?
+                };
+                Ok(texts.map(|texts| bytes::reader(texts, self.seq_len)))
             }
             TaskKind::Listops => {
                 listops::open(&folder.join(listops::file_name(part)), self.seq_len).map(Some)
@@ -158,23 +163,26 @@ impl TaskDataset {
             TaskKind::Image => image::open(folder, part, seed).map(Some),
             TaskKind::Pathfinder => {
                 let side = self.seq_len.isqrt();
-                let pictures = pathfinder::subset_folder(folder, side, ContourLength::Fourteen);
+                let pictures = pathfinder::subset_folder(folder, side, self.config.contour);
                 pathfinder::open(&pictures, side, part, seed).map(Some)
             }
             // A single file is all training examples: none of them may validate or test as well.
             TaskKind::Labelled if part != Part::Train && folder.is_file() => Ok(None),
-            TaskKind::Labelled => {
-                let Some(found) = Location::find(folder, part)? else { return Ok(None) };
-                let targets = if self.config.regression {
-                    Targets::Numbers { range: f32::MIN..=f32::MAX }
-                } else {
-                    Targets::Classes(ClassNames::new(self.labels.iter().cloned())?)
-                };
-                let required = part != Part::Test;
-                found.read(&self.config.columns(), &targets, required).map(Some)
-            }
+            TaskKind::Labelled => self.labelled(part),
             TaskKind::Glue(_) => Ok(None),
         }
+    }
+
+    /// Examples of one's own files.
+    fn labelled(&self, part: Part) -> Result<Option<ExampleReader>, DataError> {
+        let Some(found) = Location::find(&self.folder, part)? else { return Ok(None) };
+        let targets = if self.config.regression {
+            Targets::Numbers { range: f32::MIN..=f32::MAX }
+        } else {
+            Targets::Classes(ClassNames::new(self.labels.iter().cloned())?)
+        };
+        let required = part != Part::Test;
+        found.read(&self.config.columns(), &targets, required).map(Some)
     }
 }
 

@@ -24,7 +24,7 @@ pub struct HeldOut {
 ///
 /// # Errors
 ///
-/// [`DataError::Config`] (`data.validation_fraction`) if the fraction is not between 0 and 1, or there is no class with two
+/// [`DataError::Config`] (`task.validation_fraction`) if the fraction is not between 0 and 1, or there is no class with two
 /// examples.
 pub fn hold_out(
     labels: impl IntoIterator<Item = Option<Label>>,
@@ -32,7 +32,7 @@ pub fn hold_out(
     seed: u64,
 ) -> Result<HeldOut, DataError> {
     let refused =
-        |problem: &str| Err(DataError::config("data.validation_fraction", fraction, problem));
+        |problem: &str| Err(DataError::config("task.validation_fraction", fraction, problem));
     if !(fraction > 0.0 && fraction < 1.0) {
         return refused(
             "must be between 0 and 1, both excluded; 0.1 holds out every tenth example",
@@ -109,7 +109,7 @@ mod tests {
         assert_ne!(tiny.validation, [0]);
         assert!(hold_out(classes(&[0, 1]), 0.5, 0).is_err());
         let message = hold_out(classes(&[0, 0]), 1.0, 0).unwrap_err().to_string();
-        assert!(message.contains("`data.validation_fraction` is `1`"), "{message}");
+        assert!(message.contains("`task.validation_fraction` is `1`"), "{message}");
         assert!(hold_out(classes(&[0, 0]), f64::NAN, 0).is_err());
         let numbers = (0..10).map(|number| Some(Label::Value(number as f32)));
         assert_eq!(hold_out(numbers, 0.3, 0).unwrap().validation.len(), 3);

@@ -96,7 +96,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
     let rows = experiment.trainer.micro_batch_size;
-    let record = evaluate(&model, data, split, &device, rows, 0, 0)?.record;
+    let mut record = evaluate(&model, data, split, &device, rows, 0, 0)?.record;
+    let mismatched = nystromformer_tasks::Split::ValidationMismatched;
+    if args.split == Split::Validation && data.evaluation_examples(mismatched) > 0 {
+        record.add_mismatched(evaluate(&model, data, mismatched, &device, rows, 0, 0)?.record);
+    }
     let mut line = json!({
         "split": split.name(),
         "loss": record.loss,

@@ -91,7 +91,7 @@ fn train(
 ) -> anyhow::Result<EndedBy> {
     let session = Session::open(request, &|report| notes.report(report))?;
     if let Some(series) = series {
-        series.begin()?;
+        series.begin(session.experiment())?;
         output::note(&format!("seed {}", session.experiment().seed));
     }
     if let Some(checkpoint) = session.checkpoint() {

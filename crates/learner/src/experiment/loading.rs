@@ -173,9 +173,9 @@ impl LoadedExperiment {
         if let Some(labels) = labels {
             if !self.states("model.id2label") {
                 model.id2label = Labels::new(labels.to_vec());
-                // transformers' pipeline would otherwise take the one number for a probability.
-                if labels.len() == 1 && !self.states("model.problem_type") {
-                    model.problem_type = Some(ProblemType::Regression);
+                if !self.states("model.problem_type") {
+                    // transformers' pipeline would otherwise take the one number for a probability.
+                    model.problem_type = (labels.len() == 1).then_some(ProblemType::Regression);
                 }
             } else if model.num_labels() != labels.len() {
                 return Err(LearnerError::Config(format!(

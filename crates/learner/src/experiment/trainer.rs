@@ -21,7 +21,7 @@ pub struct TrainerConfig {
     /// 1,000.
     pub eval_every: usize,
     /// Validation batches (of `micro_batch_size` sequences) in an evaluation, always the same ones;
-    /// 0 for all. Default: 100, the authors'.
+    /// 0 for all. A task is measured whole, or by `task.max_eval_samples`. Default: 100, the authors'.
     pub eval_batches: usize,
     /// Steps between checkpoints, the last step being one in any case. Default: 1,000.
     pub checkpoint_every: usize,

@@ -40,6 +40,8 @@ pub struct TaskBatches {
     others: BTreeMap<Split, Evaluated>,
     /// Whether rows of like length may be put together: padding then changes no result.
     sorts: bool,
+    /// Whether the model tells the two texts of a pair apart by a type of token.
+    has_types: bool,
     /// Length of every row, of a model that reads no other.
     row_len: Option<usize>,
     fingerprint: String,
@@ -84,7 +86,7 @@ impl TaskBatches {
         };
         let train = read(Split::Train, task.max_train_samples)?.ok_or_else(|| {
             LearnerError::Config(format!(
-                "`task.name` is `{}`, which has no training examples; use it with `evaluate` or `predict`",
+                "`task.name` is `{}`, which has no training examples: train on `mnli`, and answer it with `predict glue`",
                 task.name.name()
             ))
         })?;
@@ -117,6 +119,16 @@ impl TaskBatches {
             }
             validation.insert(Evaluated::new(Arc::clone(&train), places, sorts, drop));
         }
+        if others
+            .get(&Split::Validation)
+            .is_none_or(|split| split.order.is_empty() || !split.has_labels)
+        {
+            return Err(LearnerError::Config(format!(
+                "no example of `{}` is left to validate with: with `task.validate_on_test` the test split must be there and have \
+                 labels, and with `task.drop_last` it must fill a batch of `trainer.batch_size`",
+                task.folder().display()
+            )));
+        }
         let mut hasher = blake3::Hasher::new();
         train.fingerprint(&mut hasher);
         for evaluated in others.values() {
@@ -142,6 +154,7 @@ impl TaskBatches {
             training_places,
             others,
             sorts,
+            has_types: experiment.model.type_vocab_size > 1,
             row_len,
         })
     }
@@ -209,7 +222,7 @@ impl TaskBatches {
             rows.input_ids.extend(std::iter::repeat_n(self.vocabulary.pad as i32, padding));
             types.extend(std::iter::repeat_n(0, padding));
         }
-        rows.token_type_ids = types.contains(&1).then_some(types);
+        rows.token_type_ids = (self.has_types && types.contains(&1)).then_some(types);
         Ok(rows)
     }
 

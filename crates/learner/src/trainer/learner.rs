@@ -237,7 +237,11 @@ impl<'a> Learner<'a> {
     /// See [`evaluate`].
     pub fn evaluate(&self) -> Result<EvaluationRecord> {
         let model = self.model().valid();
-        let batches = self.experiment.trainer.eval_batches;
+        // A task says itself how much of it is measured.
+        let batches = match self.experiment.task {
+            Some(_) => 0,
+            None => self.experiment.trainer.eval_batches,
+        };
         let mut record = self.evaluate_on(&model, Split::Validation, batches)?.record;
         if self.data.evaluation_examples(Split::ValidationMismatched) > 0 {
             let mismatched = self.evaluate_on(&model, Split::ValidationMismatched, batches)?.record;

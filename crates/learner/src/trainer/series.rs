@@ -45,15 +45,16 @@ impl Series {
     }
 
     /// Writes the resolved configuration: from now on the directory holds a series. To be called once the first run can
-    /// begin, so that a start that failed leaves the directory free.
+    /// begin, so that a start that failed leaves the directory free; `run` is that run's experiment, for which the data
+    /// has answered what no file said.
     ///
     /// # Errors
     /// [`LearnerError::Io`].
-    pub fn begin(&self) -> Result<()> {
-        match &self.overrides {
-            Some(overrides) => self.run.write_config(&self.experiment.to_toml(), overrides),
-            None => Ok(()),
-        }
+    pub fn begin(&self, run: &Experiment) -> Result<()> {
+        let Some(overrides) = &self.overrides else { return Ok(()) };
+        let Experiment { seed, seeds, .. } = self.experiment.clone();
+        let resolved = Experiment { seed, seeds, ..run.clone() };
+        self.run.write_config(&resolved.to_toml(), overrides)
     }
 
     /// The resolved experiment.

@@ -22,12 +22,12 @@ impl ClassNames {
     ///
     /// # Errors
     ///
-    /// [`DataError::Config`] (`data.label_names`) if there are none or more than 65,536, or two are the same.
+    /// [`DataError::Config`] (`task.labels`) if there are none or more than 65,536, or two are the same.
     pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let refused = |problem: &str| {
             let shown = listed(names.iter().map(String::as_str));
-            Err(DataError::config("data.label_names", shown, problem))
+            Err(DataError::config("task.labels", shown, problem))
         };
         if names.is_empty() {
             return refused("there must be at least one class");

@@ -61,6 +61,11 @@ impl Submission {
         durable::replace(&path, table.as_bytes()).map_err(DataError::io("write", &path))
     }
 
+    /// Whether there are predictions for a test set, from now or from before.
+    pub fn has(&self, file: &SubmissionFile) -> bool {
+        self.folder.join(file.name).exists()
+    }
+
     /// Writes class 0, or the number 0, for each example of the test sets that have no file yet: the site takes complete
     /// submissions only. Gives the files filled so; what the site says about them says nothing about a model.
     ///
@@ -68,7 +73,7 @@ impl Submission {
     ///
     /// [`DataError::Io`].
     pub fn fill_missing(&self) -> Result<Vec<SubmissionFile>, DataError> {
-        let is_missing = |file: &SubmissionFile| !self.folder.join(file.name).exists();
+        let is_missing = |file: &SubmissionFile| !self.has(file);
         let missing: Vec<SubmissionFile> =
             SubmissionFile::ALL.into_iter().filter(is_missing).collect();
         for file in &missing {

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::bail;
 use burn::tensor::Device;
+use nystromformer::{NystromformerConfig, ProblemType};
+use nystromformer_interop::read_config;
 use nystromformer_learner::trainer::model_folder;
 use nystromformer_pipelines::{Batching, Pipeline, Placed, TextClassification, TextPair};
 use nystromformer_tasks::{
@@ -67,12 +69,25 @@ impl FromStr for TaskModel {
 
 /// Runs the command: a line of JSON for each table, and one for the zip.
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.output.extension().is_none_or(|extension| extension != "zip") {
+        bail!("`--output {}`: name a file that ends in `.zip`", args.output.display());
+    }
+    for (index, TaskModel { task, .. }) in args.models.iter().enumerate() {
+        if args.models[..index].iter().any(|earlier| earlier.task == *task) {
+            bail!("`--model {}=…` is given twice; name one model for each task", task.name());
+        }
+    }
     let device = args.device.kind().open()?;
     let submission = Submission::new(&args.output.with_extension(""))?;
     for file in SubmissionFile::ALL {
         let of = |task| args.models.iter().find(|model| model.task == task);
         let fallback = || if file.task == GlueTask::Ax { of(GlueTask::Mnli) } else { None };
-        let Some(TaskModel { model, .. }) = of(file.task).or_else(fallback) else { continue };
+        let Some(TaskModel { model, .. }) = of(file.task).or_else(fallback) else {
+            if submission.has(&file) {
+                output::json_line(&json!({ "file": file.name, "rows": file.rows, "kept": true }))?;
+            }
+            continue;
+        };
         let labels = answers(&file, args, model, &device)?;
         submission.write(&file, &labels)?;
         output::json_line(&json!({ "file": file.name, "rows": labels.len(), "model": model }))?;
@@ -94,7 +109,9 @@ fn answers(
     device: &Device,
 ) -> anyhow::Result<Vec<Label>> {
     let task = file.task;
-    let classifier = TextClassification::load(&model_folder(model)?, device)?;
+    let folder = model_folder(model)?;
+    require_labels(task, &read_config(&folder)?, model)?;
+    let classifier = TextClassification::load(&folder, device)?;
     let mut requests = Vec::with_capacity(file.rows);
     for example in glue::read(task, &args.glue, file.split)? {
         requests.push(Ok(Placed::from(request(example?))));
@@ -108,18 +125,36 @@ fn answers(
             Label::Value(best.score as f32)
         } else {
             let class = task.label_names().iter().position(|name| *name == best.label);
-            match class {
-                Some(class) => Label::Class(class as u16),
-                None => bail!(
-                    "`{}` answers `{}`, which is no class of {}: it was trained for another task, or its classes have no names",
-                    model.display(),
-                    best.label,
-                    task.name()
-                ),
-            }
+            Label::Class(class.expect("the model's classes are the task's") as u16)
         });
     }
     Ok(labels)
+}
+
+/// Refuses a model whose answers are not the task's.
+fn require_labels(
+    task: GlueTask,
+    config: &NystromformerConfig,
+    model: &Path,
+) -> anyhow::Result<()> {
+    let found = config.id2label.names();
+    let fits = if task.is_regression() {
+        found.len() == 1 && config.problem_type == Some(ProblemType::Regression)
+    } else {
+        found.len() == task.label_names().len()
+            && task.label_names().iter().all(|name| found.iter().any(|label| label == name))
+    };
+    if fits {
+        return Ok(());
+    }
+    let wanted =
+        if task.is_regression() { "one number".to_owned() } else { task.label_names().join(", ") };
+    bail!(
+        "`{}` answers `{}`, and {} wants {wanted}: it was trained for another task, or its classes have no names",
+        model.display(),
+        found.join(", "),
+        task.name()
+    )
 }
 
 fn request(example: Example) -> TextPair {

@@ -65,7 +65,7 @@ fn train_series(workshop: &Workshop, resume: bool, runs: usize) -> Vec<u64> {
     let mut trained = Vec::new();
     for request in series.remaining().unwrap().into_iter().take(runs) {
         let session = Session::open(&request, &|_| {}).unwrap();
-        series.begin().unwrap();
+        series.begin(session.experiment()).unwrap();
         trained.push(session.experiment().seed);
         session.train(StopFlag::new(), &mut Silent).unwrap();
     }

@@ -1,14 +1,18 @@
 //! Size and difficulty of pictures.
 
 use nystromformer_data::DataError;
+use serde::{Deserialize, Serialize};
 
 /// How long the two long curves are, and so how hard the task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ContourLength {
+    #[serde(rename = "6")]
     /// 6 dashes: `curv_baseline`, easy.
     Six,
+    #[serde(rename = "9")]
     /// 9 dashes: `curv_contour_length_9`, intermediate.
     Nine,
+    #[serde(rename = "14")]
     /// 14 dashes: `curv_contour_length_14`, hard; the one that the Long Range Arena measures.
     Fourteen,
 }
@@ -59,7 +63,7 @@ impl PathfinderConfig {
         if [32, 64, 128].contains(&self.side) {
             Ok(())
         } else {
-            Err(DataError::config("pathfinder.side", self.side, "must be 32, 64 or 128"))
+            Err(DataError::config("--side", self.side, "must be 32, 64 or 128"))
         }
     }
 }
