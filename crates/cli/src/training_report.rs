@@ -90,7 +90,7 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
                 writeln!(out, "model: {} (step {step}: {rule})", model.display())?;
             }
             None => {
-                writeln!(out, "model: {} (best: step {step}, loss {loss:.4})", model.display())?
+                writeln!(out, "model: {} (best: step {step}, loss {loss:.4})", model.display())?;
             }
         }
     } else {

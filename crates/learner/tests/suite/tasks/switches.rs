@@ -236,8 +236,8 @@ fn grouping_by_length_makes_less_padding_of_the_same_examples() {
     let workshop = Workshop::of_reviews();
     let cells = |overrides: &[&str]| {
         let batches = workshop.batches(overrides).unwrap();
-        // 50 steps of 6 are five epochs, one window of groups.
-        let steps = (0..50).flat_map(|step| batches.training_step(step, 6, 6).unwrap());
+        // 210 steps of 2 are seven epochs, and 30 windows of 7 steps: a quarter of an epoch.
+        let steps = (0..210).flat_map(|step| batches.training_step(step, 2, 2).unwrap());
         let rows: Vec<Rows> = steps.collect();
         let mut seen = texts(&rows);
         seen.sort_unstable();

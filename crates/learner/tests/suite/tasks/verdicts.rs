@@ -148,6 +148,8 @@ fn numbers_are_trained_on_and_measured_by_correlation() {
     };
     workshop.write_csv(Part::Train, "sentence,other,score", (0..60).map(row));
     workshop.write_csv(Part::Validation, "sentence,other,score", (60..90).map(row));
+    // A model without types of tokens reads pairs too.
+    workshop.train("untyped", &["trainer.max_steps=1", "model.type_vocab_size=1"]).unwrap();
     let outcome =
         workshop.train("run", &["trainer.max_steps=60", "optimizer.learning_rate=0.01"]).unwrap();
     let verdict = outcome.summary.verdict.as_ref().unwrap();
