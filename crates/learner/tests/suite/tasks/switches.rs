@@ -115,7 +115,7 @@ fn a_model_with_the_semantics_of_transformers_gets_rows_of_its_one_length() {
 fn a_first_token_can_be_given_to_tasks_that_have_none() {
     let workshop = Workshop::new("listops", "");
     let config =
-        GeneratorConfig { above_length: 5, below_length: 30, ..GeneratorConfig::default() };
+        GeneratorConfig { above_length: 8, below_length: 30, ..GeneratorConfig::default() };
     let sizes = SplitSizes { train: 12, validation: 4, test: 4 };
     listops::generate_files(&workshop.data(), config, sizes, 3).unwrap();
     let batch = |overrides: &[&str]| {
@@ -127,8 +127,8 @@ fn a_first_token_can_be_given_to_tasks_that_have_none() {
     let plain = batch(&[]);
     let expected: Vec<Vec<i32>> = plain.iter().map(begun).collect();
     assert_eq!(batch(&["task.prepend_cls=true"]), expected);
-    let mut cut = batch(&["task.prepend_cls=true", "data.seq_len=4"]);
-    let mut expected: Vec<Vec<i32>> = expected.iter().map(|row| row[..4].to_vec()).collect();
+    let mut cut = batch(&["task.prepend_cls=true", "data.seq_len=8"]);
+    let mut expected: Vec<Vec<i32>> = expected.iter().map(|row| row[..8].to_vec()).collect();
     cut.sort_unstable();
     expected.sort_unstable();
     assert_eq!(cut, expected);
