@@ -1,7 +1,7 @@
 //! The authors' Long Range Arena classifiers: pre-LN layers, means over tokens, a head of its own width, pairs of
 //! sequences. Hidden states, pooled states, logits, loss and every gradient against the fixtures in `lra/`.
 //!
-//! Tolerances are relative to the largest value of the tensor: forward 1e-5, gradients 5e-5. The fixtures were
+//! Tolerances are relative to the largest value of the tensor: forward 1e-5, gradients 1e-4. The fixtures were
 //! computed in float64; float32 itself costs PyTorch up to 7e-7 in them forwards and 2e-6 backwards.
 
 use burn::tensor::{Device, Tensor};
@@ -17,7 +17,7 @@ use crate::{
 };
 
 const FORWARD: f32 = 1e-5;
-const GRADIENT: f32 = 5e-5;
+const GRADIENT: f32 = 1e-4;
 
 fn names() -> Vec<String> {
     Fixture::names_in("lra").into_iter().map(|name| format!("lra/{name}")).collect()
