@@ -82,6 +82,20 @@ impl LineReader {
         Ok(Some(piece))
     }
 
+    /// The next line, whole, or `None` at the end of the file. If it does not end in the piece that comes, it is longer
+    /// than `max_bytes`; no more of it was read than that, and it is for the caller to refuse.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_piece`].
+    pub fn next_line(&mut self, max_bytes: usize) -> Result<Option<Piece>, DataError> {
+        let mut piece = self.next_piece(max_bytes.saturating_add(1))?;
+        if let Some(piece) = &mut piece {
+            piece.ends_line &= piece.text.len() <= max_bytes;
+        }
+        Ok(piece)
+    }
+
     /// Decodes `bytes`, carrying over a character that the end of the piece cut in two.
     fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String, DataError> {
         if let Err(error) = std::str::from_utf8(&bytes) {

@@ -121,6 +121,26 @@ fn record(
     Ok(())
 }
 
+/// Loss and metrics of `model` over the validation split, and over MNLI's examples of other genres if the data has such.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_validation(
+    model: &Model,
+    data: &dyn BatchSource,
+    device: &Device,
+    batch_size: usize,
+    batches: usize,
+    step: usize,
+) -> Result<EvaluationRecord> {
+    let measure = |split| evaluate(model, data, split, device, batch_size, batches, step);
+    let mut record = measure(Split::Validation)?.record;
+    if data.evaluation_examples(Split::ValidationMismatched) > 0 {
+        record.add_mismatched(measure(Split::ValidationMismatched)?.record);
+    }
+    Ok(record)
+}
+
 /// Sums over the answers of one term of the loss.
 #[derive(Debug, Default)]
 struct Term {

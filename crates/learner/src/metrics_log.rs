@@ -65,7 +65,7 @@ pub struct EvaluationRecord {
 
 impl EvaluationRecord {
     /// Adds what was measured on MNLI's examples of other genres, under names that say so.
-    pub fn add_mismatched(&mut self, mismatched: Self) {
+    pub(crate) fn add_mismatched(&mut self, mismatched: Self) {
         self.metrics.insert("loss_mismatched".to_owned(), mismatched.loss);
         let metrics = mismatched.metrics.into_iter();
         self.metrics.extend(metrics.map(|(name, value)| (format!("{name}_mismatched"), value)));

@@ -43,17 +43,9 @@ impl Report {
     /// # Errors
     /// [`LearnerError::Config`] if there is none, [`LearnerError::Data`] if it does not parse, [`LearnerError::Io`].
     pub fn read(path: &Path) -> Result<Self> {
-        let path = RunDir::summary_path(path);
-        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => LearnerError::Config(format!(
-                "`{}` is not there: no run has ended there yet; finish it with `train --resume`",
-                path.display()
-            )),
-            _ => LearnerError::io("read", &path)(error),
-        })?;
-        serde_json::from_str(&text).map_err(|error| {
-            LearnerError::Data(format!(
-                "`{}` is not the summary of a run ({error})",
+        RunDir::read_summary(path)?.ok_or_else(|| {
+            LearnerError::Config(format!(
+                "`{}` has no summary: no run has ended there yet; finish it with `train --resume`",
                 path.display()
             ))
         })

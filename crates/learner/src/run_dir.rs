@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointStore, disk};
@@ -154,9 +155,23 @@ impl RunDir {
         disk::replace(&self.path.join(SUMMARY), json.as_bytes())
     }
 
-    /// Where the summary of the run in `path` lies, once it has one.
-    pub fn summary_path(path: &Path) -> PathBuf {
-        path.join(SUMMARY)
+    /// The summary of what is in `path`, in the form asked for; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`] if it cannot be read, [`LearnerError::Data`] if it does not parse.
+    pub(crate) fn read_summary<S: DeserializeOwned>(path: &Path) -> Result<Option<S>> {
+        let path = path.join(SUMMARY);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LearnerError::io("read", &path)(error)),
+        };
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            LearnerError::Data(format!(
+                "`{}` is not the summary of a run ({error})",
+                path.display()
+            ))
+        })
     }
 }
 
@@ -208,18 +223,7 @@ impl Summary {
     /// # Errors
     /// [`LearnerError::Io`] if it cannot be read, [`LearnerError::Data`] if it does not parse.
     pub fn read(path: &Path) -> Result<Option<Self>> {
-        let path = RunDir::summary_path(path);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(LearnerError::io("read", &path)(error)),
-        };
-        serde_json::from_str(&text).map(Some).map_err(|error| {
-            LearnerError::Data(format!(
-                "`{}` is not the summary of a run ({error})",
-                path.display()
-            ))
-        })
+        RunDir::read_summary(path)
     }
 
     /// What its best model was measured by, by split; of pretraining, its best evaluation.

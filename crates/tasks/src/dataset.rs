@@ -126,10 +126,6 @@ impl TaskDataset {
     ///
     /// [`DataError::Dataset`] if a file is missing.
     pub fn read(&self, split: Split) -> Result<Option<ExampleReader>, DataError> {
-        let split = match split {
-            Split::Validation if self.config.validate_on_test => Split::Test,
-            split => split,
-        };
         let folder = self.folder.as_path();
         if let TaskKind::Glue(task) = self.config.name {
             // Test sets have no labels: they are for `predict glue`, and need not be there to train.

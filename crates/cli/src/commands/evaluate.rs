@@ -12,7 +12,7 @@ use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
     Experiment,
     batches::Batches,
-    evaluate::evaluate,
+    evaluate::{evaluate, evaluate_validation},
     trainer::{model_folder, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
@@ -96,11 +96,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
     let rows = experiment.trainer.micro_batch_size;
-    let mut record = evaluate(&model, data, split, &device, rows, 0, 0)?.record;
-    let mismatched = nystromformer_tasks::Split::ValidationMismatched;
-    if args.split == Split::Validation && data.evaluation_examples(mismatched) > 0 {
-        record.add_mismatched(evaluate(&model, data, mismatched, &device, rows, 0, 0)?.record);
-    }
+    let record = match args.split {
+        Split::Validation => evaluate_validation(&model, data, &device, rows, 0, 0)?,
+        Split::Test => evaluate(&model, data, split, &device, rows, 0, 0)?.record,
+    };
     let mut line = json!({
         "split": split.name(),
         "loss": record.loss,

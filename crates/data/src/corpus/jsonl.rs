@@ -55,10 +55,10 @@ impl JsonLinesSource {
 
 impl Source for JsonLinesSource {
     fn read(&mut self, queue: &mut ChunkQueue) -> Result<bool, DataError> {
-        let Some(piece) = self.lines.next_piece(self.max_line_bytes.saturating_add(1))? else {
+        let Some(piece) = self.lines.next_line(self.max_line_bytes)? else {
             return Ok(false);
         };
-        if !piece.ends_line || piece.text.len() > self.max_line_bytes {
+        if !piece.ends_line {
             return Err(DataError::line(
                 &self.path,
                 piece.line,

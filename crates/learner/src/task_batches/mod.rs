@@ -28,6 +28,7 @@ use order::StepOrder;
 #[derive(Debug)]
 pub struct TaskBatches {
     task: TaskConfig,
+    architecture: Architecture,
     labels: Vec<String>,
     metrics: Vec<Metric>,
     vocabulary: Vocabulary,
@@ -48,7 +49,7 @@ pub struct TaskBatches {
 }
 
 /// A split that is evaluated.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Evaluated {
     examples: Arc<EncodedSplit>,
     /// The places of its examples, in the order in which they are read: by length, where that is allowed.
@@ -104,10 +105,17 @@ impl TaskBatches {
         for split in
             [Split::Validation, Split::ValidationMismatched, Split::Test, Split::TestMismatched]
         {
+            // What validates on the test split has it already, and does not read it again.
+            if split == Split::Validation && task.validate_on_test {
+                continue;
+            }
             if let Some(examples) = read(split, task.max_eval_samples)? {
                 let places = (0..examples.len()).collect();
                 others.insert(split, Evaluated::new(Arc::new(examples), places, sorts, drop));
             }
+        }
+        if let (true, Some(test)) = (task.validate_on_test, others.get(&Split::Test)) {
+            others.insert(Split::Validation, Evaluated::clone(test));
         }
         if let Entry::Vacant(validation) = others.entry(Split::Validation) {
             let labels = train.labels().iter().copied();
@@ -143,6 +151,7 @@ impl TaskBatches {
         let order =
             ExampleOrder::new(training_places.len(), experiment.seed, experiment.data.shuffle);
         Ok(Self {
+            architecture: experiment.architecture(),
             labels: dataset.labels().to_vec(),
             metrics: dataset.metrics(),
             order: StepOrder::new(order, lengths, experiment.seed),
@@ -177,19 +186,6 @@ impl TaskBatches {
     /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_rows`].
     pub fn evaluation_order(&self, split: Split) -> &[usize] {
         self.others.get(&split).map_or(&[], |evaluated| evaluated.order.as_slice())
-    }
-
-    /// The examples `first..first + count` of a split in evaluation order, whether they have labels or not (those
-    /// without get the first class).
-    ///
-    /// # Errors
-    /// As [`BatchSource::evaluation_rows`].
-    ///
-    /// # Panics
-    /// If there are not as many.
-    pub fn rows_to_predict(&self, split: Split, first: usize, count: usize) -> Result<Rows> {
-        let evaluated = &self.others[&split];
-        self.rows(&evaluated.examples, &evaluated.order[first..first + count])
     }
 
     /// A batch of these examples.
@@ -264,11 +260,7 @@ impl Evaluated {
 
 impl BatchSource for TaskBatches {
     fn architecture(&self) -> Architecture {
-        if self.task.name.is_dual() {
-            Architecture::DualEncoder
-        } else {
-            Architecture::SequenceClassification
-        }
+        self.architecture
     }
 
     fn training_examples(&self) -> usize {
@@ -297,7 +289,8 @@ impl BatchSource for TaskBatches {
     }
 
     fn evaluation_rows(&self, split: Split, first: usize, count: usize) -> Result<Rows> {
-        self.rows_to_predict(split, first, count)
+        let evaluated = &self.others[&split];
+        self.rows(&evaluated.examples, &evaluated.order[first..first + count])
     }
 
     fn metrics(&self) -> Vec<Metric> {

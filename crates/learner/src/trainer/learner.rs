@@ -12,7 +12,7 @@ use crate::batch::{BatchSource, Rows};
 use crate::checkpoint::TrainingState;
 use crate::device::scalar;
 use crate::error::Result;
-use crate::evaluate::{Evaluation, evaluate};
+use crate::evaluate::{Evaluation, evaluate, evaluate_validation};
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
@@ -242,26 +242,17 @@ impl<'a> Learner<'a> {
             Some(_) => 0,
             None => self.experiment.trainer.eval_batches,
         };
-        let mut record = self.evaluate_on(&model, Split::Validation, batches)?.record;
-        if self.data.evaluation_examples(Split::ValidationMismatched) > 0 {
-            let mismatched = self.evaluate_on(&model, Split::ValidationMismatched, batches)?.record;
-            record.add_mismatched(mismatched);
-        }
-        Ok(record)
+        let rows = self.experiment.trainer.micro_batch_size;
+        evaluate_validation(&model, self.data, &self.device, rows, batches, self.state.step)
     }
 
-    /// Measures a model of this run, without autodiff, on the first `batches` batches of a split, or all if that is 0.
+    /// Measures a model of this run, without autodiff, on a whole split.
     ///
     /// # Errors
     /// See [`evaluate`].
-    pub(super) fn evaluate_on(
-        &self,
-        model: &Model,
-        split: Split,
-        batches: usize,
-    ) -> Result<Evaluation> {
+    pub(super) fn evaluate_on(&self, model: &Model, split: Split) -> Result<Evaluation> {
         let rows = self.experiment.trainer.micro_batch_size;
-        evaluate(model, self.data, split, &self.device, rows, batches, self.state.step)
+        evaluate(model, self.data, split, &self.device, rows, 0, self.state.step)
     }
 }
 

@@ -8,7 +8,7 @@ use super::start::{RunRequest, Start};
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::metrics_log::EvaluationRecord;
-use crate::report::{SeriesSummary, statistics};
+use crate::report::{Report, SeriesSummary, statistics};
 use crate::run_dir::{RunDir, Summary};
 
 /// An open directory of runs that differ by their seed alone.
@@ -125,9 +125,10 @@ fn folder_of(series: &Path, seed: u64) -> PathBuf {
 
 /// The run that a series in `path` stands for as a model; `None` if there is no finished series.
 pub(super) fn best_run(path: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(RunDir::summary_path(path)).ok()?;
-    let summary: SeriesSummary = serde_json::from_str(&text).ok()?;
-    Some(folder_of(path, summary.best_seed))
+    match Report::read(path) {
+        Ok(Report::Series(series)) => Some(folder_of(path, series.best_seed)),
+        _ => None,
+    }
 }
 
 /// The seed whose best evaluation is the best; the first of equals.

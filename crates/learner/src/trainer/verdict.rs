@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use nystromformer::Model;
 use nystromformer_interop::load_model;
+use nystromformer_tasks::Split;
 use nystromformer_tasks::metrics::{Answers, ClassificationReport};
-use nystromformer_tasks::{Label, Split};
 use serde::{Deserialize, Serialize};
 
 use super::best::BestBy;
 use super::learner::Learner;
-use crate::batch::Answers as Rights;
 use crate::checkpoint::CheckpointStore;
 use crate::error::Result;
 use crate::metrics_log::EvaluationRecord;
@@ -56,19 +55,16 @@ impl Learner<'_> {
             constant_predictor: BTreeMap::new(),
         };
         for split in [Split::Validation, Split::ValidationMismatched, Split::Test] {
-            let examples = self.data.evaluation_examples(split);
-            if examples == 0 {
+            if self.data.evaluation_examples(split) == 0 {
                 continue;
             }
-            let mut evaluation = self.evaluate_on(&model, split, 0)?;
+            let mut evaluation = self.evaluate_on(&model, split)?;
             evaluation.record.step = step;
             let name = split.name().to_owned();
             verdict.evaluations.insert(name.clone(), evaluation.record);
-            if let Some(Answers::Classes(matrix)) = evaluation.answers {
-                let labels = self.experiment.model.id2label.names();
-                verdict.classes.insert(name.clone(), ClassificationReport::new(matrix, labels));
-            }
-            if let Some(answers) = self.constant_answers(split, examples)? {
+            let Some(answers) = evaluation.answers else { continue };
+            if let Some(constant) = self.data.constant_answer() {
+                let answers = answers.of_constant(constant);
                 let values = metrics
                     .iter()
                     .filter_map(|metric| {
@@ -76,7 +72,11 @@ impl Learner<'_> {
                         Some((metric.name().to_owned(), value))
                     })
                     .collect();
-                verdict.constant_predictor.insert(name, values);
+                verdict.constant_predictor.insert(name.clone(), values);
+            }
+            if let Answers::Classes(matrix) = answers {
+                let labels = self.experiment.model.id2label.names();
+                verdict.classes.insert(name, ClassificationReport::new(matrix, labels));
             }
         }
         Ok(Some(verdict))
@@ -90,31 +90,5 @@ impl Learner<'_> {
             Some(step) => Ok((step, load_model(&store.valid(step)?.path, &self.device)?)),
             None => Ok((state.step, self.model().valid())),
         }
-    }
-
-    /// What the constant predictor answers to a split.
-    fn constant_answers(&self, split: Split, examples: usize) -> Result<Option<Answers>> {
-        let Some(constant) = self.data.constant_answer() else {
-            return Ok(None);
-        };
-        let mut answers = Answers::new(self.experiment.model.num_labels());
-        let at_once = self.experiment.trainer.micro_batch_size;
-        for first in (0..examples).step_by(at_once) {
-            let rows = self.data.evaluation_rows(split, first, at_once.min(examples - first))?;
-            match rows.answers {
-                Rights::Class(labels) => {
-                    for label in labels {
-                        answers.record(constant, Label::Class(label as u16));
-                    }
-                }
-                Rights::Values(values) => {
-                    for value in values {
-                        answers.record(constant, Label::Value(value));
-                    }
-                }
-                _ => return Ok(None),
-            }
-        }
-        Ok(Some(answers))
     }
 }

@@ -28,11 +28,11 @@ impl Iterator for BoundedLines {
     type Item = Result<(u64, String), DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let piece = match self.reader.next_piece(self.max_bytes.saturating_add(1)).transpose()? {
+        let piece = match self.reader.next_line(self.max_bytes).transpose()? {
             Ok(piece) => piece,
             Err(error) => return Some(Err(error)),
         };
-        Some(if piece.ends_line && piece.text.len() <= self.max_bytes {
+        Some(if piece.ends_line {
             Ok((piece.line, piece.text))
         } else {
             let problem = format!(

@@ -53,6 +53,30 @@ impl Answers {
         }
     }
 
+    /// The answers of a predictor that says `constant` to each of the same examples.
+    ///
+    /// # Panics
+    ///
+    /// If `constant` is not of the kind that these answers are made of.
+    pub fn of_constant(&self, constant: Label) -> Self {
+        let mut answers = Self::new(self.num_labels());
+        match self {
+            Self::Classes(matrix) => {
+                for class in 0..matrix.num_labels() {
+                    for _ in 0..matrix.support(class) {
+                        answers.record(constant, Label::Class(class as u16));
+                    }
+                }
+            }
+            Self::Values { references, .. } => {
+                for reference in references {
+                    answers.record(constant, Label::Value(*reference as f32));
+                }
+            }
+        }
+        answers
+    }
+
     /// Examples taken in.
     pub fn len(&self) -> usize {
         match self {
@@ -93,6 +117,22 @@ mod tests {
         assert!(answers.is_empty());
         answers.record(Label::Class(2), Label::Class(0));
         assert_eq!((answers.len(), answers.num_labels()), (1, 3));
+    }
+
+    #[test]
+    fn a_constant_is_measured_by_the_same_references() {
+        let mut classes = Answers::new(3);
+        let mut constant = Answers::new(3);
+        for (prediction, reference) in [(0, 1), (2, 2), (1, 1), (0, 0)] {
+            classes.record(Label::Class(prediction), Label::Class(reference));
+            constant.record(Label::Class(1), Label::Class(reference));
+        }
+        assert_eq!(classes.of_constant(Label::Class(1)), constant);
+        let mut values = Answers::new(1);
+        values.record(Label::Value(2.5), Label::Value(0.1));
+        let expected =
+            Answers::Values { predictions: vec![3.0], references: vec![f64::from(0.1_f32)] };
+        assert_eq!(values.of_constant(Label::Value(3.0)), expected);
     }
 
     #[test]

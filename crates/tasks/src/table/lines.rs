@@ -41,10 +41,10 @@ impl BoundedLines {
         used: usize,
     ) -> Result<Option<Line>, DataError> {
         let room = self.max_line_bytes.saturating_sub(used);
-        let Some(piece) = self.reader.next_piece(room.saturating_add(1))? else {
+        let Some(piece) = self.reader.next_line(room)? else {
             return Ok(None);
         };
-        if !piece.ends_line || piece.text.len() > room {
+        if !piece.ends_line {
             return Err(DataError::line(
                 &self.path,
                 begin.unwrap_or(piece.line),
