@@ -12,6 +12,7 @@
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
 //! | `pipelines` | `predict` for every head: texts in, JSON lines out |
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
+//! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `configs` | the experiments that are shipped |
 //! | `small_commands` | `bench`, `completions`, `--help`, closed pipes |
 
@@ -20,6 +21,7 @@
 
 mod configs;
 mod corpora;
+mod glue;
 mod pipelines;
 mod predictions;
 mod refusals;

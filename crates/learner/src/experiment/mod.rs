@@ -168,7 +168,11 @@ impl Experiment {
         let multiple = self.task.as_ref().map_or(1, |task| task.pad_to_multiple_of.max(1));
         let padded = self.data.seq_len.checked_next_multiple_of(multiple).unwrap_or(usize::MAX);
         if let Err(error) = self.model.validate_seq_len(padded) {
-            problems.push(("data.seq_len".to_owned(), error.to_string()));
+            let pretrained = match &self.init_from {
+                None => ", or start from a pretrained model: `model.init_from`",
+                Some(_) => "",
+            };
+            problems.push(("data.seq_len".to_owned(), format!("{error}{pretrained}")));
         }
         if self.architecture() == Architecture::PreTraining {
             for (key, count, of) in [
@@ -278,6 +282,7 @@ mod tests {
             "tiny.toml:2: `optimizer.learning_rate`: `NaN` is not a positive number",
             "tiny.toml:4: `trainer.batch_size`: ",
             "--set: `data.seq_len`: ",
+            "or start from a pretrained model: `model.init_from`",
         ] {
             assert!(message.contains(part), "{message}");
         }

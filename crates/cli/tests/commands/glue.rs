@@ -1,0 +1,137 @@
+//! GLUE's own: MNLI with its two validation sets, and the submission.
+
+use std::fs;
+use std::process::Command;
+
+use crate::workshop::{EVALUATE, PREDICT, TRAIN, Workshop, command, finish, metrics, read_json};
+
+/// A workshop with the vocabulary of the made-up pairs, and an empty folder `glue`.
+fn workshop() -> Workshop {
+    let workshop = Workshop::new();
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "it", "all", "rains", "shines"];
+    fs::write(workshop.path("vocab.txt"), words.join("\n")).unwrap();
+    workshop
+}
+
+/// Writes a table of `count` pairs, each with the next of `labels`, or without labels if there are none.
+fn write_pairs(workshop: &Workshop, file: &str, label: &str, labels: &[&str], count: usize) {
+    let path = workshop.path(&format!("glue/{file}.tsv"));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let labelled = !labels.is_empty();
+    let header = if labelled { format!("\t{label}") } else { String::new() };
+    let mut table = format!("index\tsentence1\tsentence2{header}\n");
+    for index in 0..count {
+        let weather = ["it rains", "it shines all"][index % 2];
+        let answer = if labelled { labels[index % labels.len()] } else { "" };
+        let tab = if labelled { "\t" } else { "" };
+        table.push_str(&format!("{index}\t{weather}\tit \" rains{tab}{answer}\n"));
+    }
+    fs::write(path, table).unwrap();
+}
+
+fn train(workshop: &Workshop, task: &str, run: &str) -> Command {
+    let mut train = command(TRAIN);
+    train.arg(format!("configs/glue/{task}.toml")).args(["--run-dir", &workshop.text(run)]);
+    let (glue, vocabulary) = (workshop.text("glue"), workshop.text("vocab.txt"));
+    for setting in [
+        &format!("task.path={glue}"),
+        &format!("tokenizer.path={vocabulary}"),
+        "model.hidden_size=16",
+        "model.num_hidden_layers=1",
+        "model.num_attention_heads=2",
+        "model.intermediate_size=32",
+        "model.max_position_embeddings=32",
+        "model.num_landmarks=4",
+        "model.conv_kernel_size=3",
+        "model.type_vocab_size=2",
+        "data.seq_len=32",
+        "trainer.batch_size=6",
+        "trainer.max_epochs=1",
+        "trainer.eval_every=1",
+    ] {
+        train.args(["--set", setting]);
+    }
+    train
+}
+
+#[test]
+fn mnli_is_measured_on_both_its_validation_sets_and_chosen_by_the_matched_one() {
+    let workshop = workshop();
+    let labels = ["entailment", "neutral", "contradiction"];
+    for (file, count) in [("train", 12), ("dev_matched", 9), ("dev_mismatched", 7)] {
+        write_pairs(&workshop, &format!("MNLI/{file}"), "gold_label", &labels, count);
+    }
+    finish(train(&workshop, "mnli", "run")).succeeded();
+    let run = workshop.path("run");
+    let metrics = metrics(&run);
+    let mut evaluations = metrics.iter().filter(|record| record["split"] == "validation");
+    for key in ["loss", "accuracy", "loss_mismatched", "accuracy_mismatched"] {
+        assert!(evaluations.all(|record| record[key].is_number()), "{key}: {metrics:?}");
+    }
+    let verdict = &read_json(&run.join("summary.json"))["verdict"];
+    assert_eq!(verdict["best_by"], "accuracy");
+    for (split, examples) in [("validation", 9), ("validation_mismatched", 7)] {
+        let rows = verdict["classes"][split]["confusion_matrix"].as_array().unwrap();
+        let counted = rows.iter().flat_map(|row| row.as_array().unwrap());
+        assert_eq!(counted.map(|count| count.as_u64().unwrap()).sum::<u64>(), examples, "{split}");
+    }
+
+    let mut evaluate = command(EVALUATE);
+    evaluate.args(["--model", &workshop.text("run"), "--config", "configs/glue/mnli.toml"]);
+    evaluate.args(["--set", &format!("task.path={}", workshop.text("glue"))]);
+    let found = finish(evaluate).succeeded().json();
+    for (name, split) in [("accuracy", "validation"), ("accuracy_mismatched", "validation_mismatched")]
+    {
+        assert_eq!(found[name], verdict["evaluations"][split]["accuracy"], "{name}");
+    }
+}
+
+#[test]
+fn a_submission_is_complete_or_refused() {
+    let workshop = workshop();
+    for (file, labels, count) in
+        [("train", &["0", "1"][..], 12), ("dev", &["0", "1"], 6), ("test", &[], 146)]
+    {
+        write_pairs(&workshop, &format!("WNLI/{file}"), "label", labels, count);
+    }
+    finish(train(&workshop, "wnli", "run")).succeeded();
+    let predict = |model: &str, further: &[&str]| {
+        let mut predict = command(PREDICT);
+        predict.args(["glue", "--model", &format!("{model}={}", workshop.text("run"))]);
+        predict.args(["--glue", &workshop.text("glue"), "--output", &workshop.text("sent.zip")]);
+        predict.args(further);
+        finish(predict)
+    };
+
+    // The other ten tables are not there.
+    let incomplete = predict("wnli", &[]);
+    assert_eq!(incomplete.code, Some(3), "{}", incomplete.stderr);
+    assert!(incomplete.stderr.contains("AX.tsv"), "{}", incomplete.stderr);
+    assert!(!workshop.path("sent.zip").exists());
+
+    let lines = predict("wnli", &["--fill-missing"]).succeeded().json_lines();
+    assert_eq!(lines.len(), 1 + 10 + 1);
+    assert_eq!(lines[0]["file"], "WNLI.tsv");
+    assert_eq!(lines[11]["submission"], workshop.text("sent.zip"));
+    let tables = workshop.listing("sent");
+    assert_eq!(tables.len(), 11, "{tables:?}");
+    let answers = fs::read_to_string(workshop.path("sent/WNLI.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = answers.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows[0], ["index", "prediction"]);
+    assert_eq!(rows.len(), 1 + 146);
+    for (index, row) in rows[1..].iter().enumerate() {
+        assert_eq!(row[0], index.to_string());
+        assert!(["0", "1"].contains(&row[1]), "{row:?}");
+        // Rows two apart are the same pair.
+        assert_eq!(row[1], rows[1 + index % 2][1]);
+    }
+
+    // A model of one task does not answer another.
+    let message = predict("rte", &[]).refused(1);
+    assert!(message.contains("`rte`") || message.contains("rte wants"), "{message}");
+
+    // A test set with a row too few.
+    write_pairs(&workshop, "WNLI/test", "label", &[], 145);
+    let message = predict("wnli", &[]).refused(3);
+    assert!(message.contains("`145`") && message.contains("`146`"), "{message}");
+}
