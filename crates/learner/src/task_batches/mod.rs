@@ -3,19 +3,20 @@
 //! | file | |
 //! |---|---|
 //! | `encoded` | the examples of a split as token ids |
+//! | `splits` | which examples train, and which are measured on |
 //! | `order` | which examples a step visits |
 
 mod encoded;
 mod order;
+mod splits;
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use nystromformer::{Architecture, NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, TextTokenizer};
 use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Label, Split, TaskConfig, TaskDataset, hold_out};
+use nystromformer_tasks::{Label, Split, TaskConfig, TaskDataset};
 
 use crate::batch::{Answers, BatchSource, Rows};
 use crate::error::{LearnerError, Result};
@@ -23,6 +24,7 @@ use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
 use encoded::{EncodedSplit, Form};
 use order::StepOrder;
+use splits::{Reading, Splits};
 
 /// The batches of an experiment's task.
 #[derive(Debug)]
@@ -33,12 +35,8 @@ pub struct TaskBatches {
     metrics: Vec<Metric>,
     vocabulary: Vocabulary,
     tokenizer: Option<TextTokenizer>,
-    train: Arc<EncodedSplit>,
-    /// The training examples, by their places in `train`: all of it but what is held out.
-    training_places: Vec<usize>,
+    splits: Splits,
     order: StepOrder,
-    /// The splits that are measured on, and those whose labels are kept back.
-    others: BTreeMap<Split, Evaluated>,
     /// Whether rows of like length may be put together: padding then changes no result.
     sorts: bool,
     /// Whether the model tells the two texts of a pair apart by a type of token.
@@ -46,15 +44,6 @@ pub struct TaskBatches {
     /// Length of every row, of a model that reads no other.
     row_len: Option<usize>,
     fingerprint: String,
-}
-
-/// A split that is evaluated.
-#[derive(Debug, Clone)]
-struct Evaluated {
-    examples: Arc<EncodedSplit>,
-    /// The places of its examples, in the order in which they are read: by length, where that is allowed.
-    order: Vec<usize>,
-    has_labels: bool,
 }
 
 impl TaskBatches {
@@ -79,91 +68,30 @@ impl TaskBatches {
             (None, Some(tokenizer)) => Vocabulary::of(tokenizer),
             (None, None) => unreachable!("a task of texts has loaded a tokenizer"),
         };
-        let seq_len = experiment.data.seq_len;
-        let read = |split, limit| -> Result<Option<EncodedSplit>> {
-            let Some(examples) = dataset.read(split)? else { return Ok(None) };
-            let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, seq_len };
-            Ok(Some(EncodedSplit::read(examples, form, limit)?))
-        };
-        let train = read(Split::Train, task.max_train_samples)?.ok_or_else(|| {
-            LearnerError::Config(format!(
-                "`task.name` is `{}`, which has no training examples: train on `mnli`, and answer it with `predict glue`",
-                task.name.name()
-            ))
-        })?;
-        if !dataset.is_regression() {
-            train.facts().check_classes(&task.folder(), dataset.labels())?;
-        }
-        let mut training_places: Vec<usize> = (0..train.len()).collect();
-        let train = Arc::new(train);
-        let sorts = experiment.model.semantics == Semantics::Paper;
         let model = &experiment.model;
+        let sorts = model.semantics == Semantics::Paper;
         let row_len = (model.semantics == Semantics::Hf && !model.is_full_attention())
             .then_some(model.segment_means_seq_len);
-        let drop = task.drop_last.then_some(experiment.trainer.batch_size);
-        let mut others = BTreeMap::new();
-        for split in
-            [Split::Validation, Split::ValidationMismatched, Split::Test, Split::TestMismatched]
-        {
-            // What validates on the test split has it already, and does not read it again.
-            if split == Split::Validation && task.validate_on_test {
-                continue;
-            }
-            if let Some(examples) = read(split, task.max_eval_samples)? {
-                let places = (0..examples.len()).collect();
-                others.insert(split, Evaluated::new(Arc::new(examples), places, sorts, drop));
-            }
-        }
-        if let (true, Some(test)) = (task.validate_on_test, others.get(&Split::Test)) {
-            others.insert(Split::Validation, Evaluated::clone(test));
-        }
-        if let Entry::Vacant(validation) = others.entry(Split::Validation) {
-            let labels = train.labels().iter().copied();
-            let parts = hold_out(labels, task.validation_fraction, task.split_seed)?;
-            training_places = parts.train;
-            let mut places = parts.validation;
-            if task.max_eval_samples > 0 {
-                places.truncate(task.max_eval_samples);
-            }
-            validation.insert(Evaluated::new(Arc::clone(&train), places, sorts, drop));
-        }
-        if others
-            .get(&Split::Validation)
-            .is_none_or(|split| split.order.is_empty() || !split.has_labels)
-        {
-            return Err(LearnerError::Config(format!(
-                "no example of `{}` is left to validate with: with `task.validate_on_test` the test split must be there and have \
-                 labels, and with `task.drop_last` it must fill a batch of `trainer.batch_size`",
-                task.folder().display()
-            )));
-        }
-        let mut hasher = blake3::Hasher::new();
-        train.fingerprint(&mut hasher);
-        for evaluated in others.values() {
-            evaluated.examples.fingerprint(&mut hasher);
-            evaluated.order.iter().for_each(|place| {
-                hasher.update(&(*place as u64).to_le_bytes());
-            });
-        }
-        let lengths = (task.group_by_length && sorts).then(|| {
-            training_places.iter().map(|place| train.example_len(*place) as u32).collect()
-        });
-        let order =
-            ExampleOrder::new(training_places.len(), experiment.seed, experiment.data.shuffle);
+        let seq_len = experiment.data.seq_len;
+        let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, seq_len };
+        let drop_last = task.drop_last.then_some(experiment.trainer.batch_size);
+        let splits = Splits::read(&dataset, &task, form, Reading { sorts, drop_last })?;
+        let places = &splits.training_places;
+        let lengths = (task.group_by_length && sorts)
+            .then(|| places.iter().map(|place| splits.train.example_len(*place) as u32).collect());
+        let order = ExampleOrder::new(places.len(), experiment.seed, experiment.data.shuffle);
         Ok(Self {
             architecture: experiment.architecture(),
             labels: dataset.labels().to_vec(),
             metrics: dataset.metrics(),
             order: StepOrder::new(order, lengths, experiment.seed),
-            fingerprint: hasher.finalize().to_hex().to_string(),
+            fingerprint: splits.fingerprint(),
             task,
             vocabulary,
             tokenizer,
-            train,
-            training_places,
-            others,
+            splits,
             sorts,
-            has_types: experiment.model.type_vocab_size > 1,
+            has_types: model.type_vocab_size > 1,
             row_len,
         })
     }
@@ -185,7 +113,7 @@ impl TaskBatches {
 
     /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_rows`].
     pub fn evaluation_order(&self, split: Split) -> &[usize] {
-        self.others.get(&split).map_or(&[], |evaluated| evaluated.order.as_slice())
+        self.splits.get(split).map_or(&[], |evaluated| evaluated.order.as_slice())
     }
 
     /// A batch of these examples.
@@ -239,37 +167,17 @@ impl TaskBatches {
     }
 }
 
-impl Evaluated {
-    /// `drop`: the batch size, if the last batch is left out where it is not full.
-    fn new(
-        examples: Arc<EncodedSplit>,
-        mut order: Vec<usize>,
-        sorts: bool,
-        drop: Option<usize>,
-    ) -> Self {
-        if let Some(batch_size) = drop {
-            order.truncate(order.len() / batch_size * batch_size);
-        }
-        if sorts {
-            order.sort_by_key(|example| examples.example_len(*example));
-        }
-        let has_labels = order.iter().all(|place| examples.labels()[*place].is_some());
-        Self { examples, order, has_labels }
-    }
-}
-
 impl BatchSource for TaskBatches {
     fn architecture(&self) -> Architecture {
         self.architecture
     }
 
     fn training_examples(&self) -> usize {
-        self.training_places.len()
+        self.splits.training_places.len()
     }
 
     fn evaluation_examples(&self, split: Split) -> usize {
-        let measured = self.others.get(&split).filter(|evaluated| evaluated.has_labels);
-        measured.map_or(0, |evaluated| evaluated.order.len())
+        self.splits.measured(split).map_or(0, |evaluated| evaluated.order.len())
     }
 
     fn training_step(
@@ -279,17 +187,19 @@ impl BatchSource for TaskBatches {
         micro_batch_size: usize,
     ) -> Result<Vec<Rows>> {
         let order = self.order.batch(completed_steps, batch_size);
+        let Splits { train, training_places, .. } = &self.splits;
         let mut examples: Vec<usize> =
-            order.into_iter().map(|example| self.training_places[example]).collect();
+            order.into_iter().map(|example| training_places[example]).collect();
         if self.sorts {
-            examples.sort_by_key(|example| self.train.example_len(*example));
+            examples.sort_by_key(|example| train.example_len(*example));
         }
         let micro_batches = examples.chunks(micro_batch_size);
-        micro_batches.map(|examples| self.rows(&self.train, examples)).collect()
+        micro_batches.map(|examples| self.rows(train, examples)).collect()
     }
 
     fn evaluation_rows(&self, split: Split, first: usize, count: usize) -> Result<Rows> {
-        let evaluated = &self.others[&split];
+        let evaluated =
+            self.splits.get(split).expect("rows are asked for of a split that has some");
         self.rows(&evaluated.examples, &evaluated.order[first..first + count])
     }
 
@@ -298,7 +208,8 @@ impl BatchSource for TaskBatches {
     }
 
     fn constant_answer(&self) -> Option<Label> {
-        let labels = self.training_places.iter().filter_map(|place| self.train.labels()[*place]);
+        let Splits { train, training_places, .. } = &self.splits;
+        let labels = training_places.iter().filter_map(|place| train.labels()[*place]);
         let mut counts = vec![0_usize; self.labels.len()];
         let mut sum = 0.0;
         for label in labels {
@@ -308,7 +219,7 @@ impl BatchSource for TaskBatches {
             }
         }
         if self.labels.len() == 1 {
-            return Some(Label::Value((sum / self.training_places.len() as f64) as f32));
+            return Some(Label::Value((sum / training_places.len() as f64) as f32));
         }
         // Of classes that are equally frequent the first.
         let classes = counts.iter().enumerate().rev();
