@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-COLOURS = ["#1b6ca8", "#c8553d", "#3a7d44", "#7a4fa3"]
+COLOURS = ["#1b6ca8", "#c8553d", "#3a7d44", "#7a4fa3", "#b8860b", "#5f6b6d"]
 WIDTH, HEIGHT, MARGIN, GAP = 960, 360, 52, 60
 WINDOW = 25
 
@@ -90,7 +90,7 @@ def main() -> None:
     runs = [argument.split("=", 1) for argument in sys.argv[2:]]
     data = [(label, *read(Path(path))) for label, path in runs]
     loss = Panel(MARGIN, "loss (nats): training, validation dashed", [c for d in data for c in (d[1], d[2])])
-    accuracy = Panel(MARGIN + loss.width + GAP, "masked accuracy on validation", [d[3] for d in data])
+    accuracy = Panel(MARGIN + loss.width + GAP, "accuracy on validation", [d[3] for d in data])
     body = loss.axes() + accuracy.axes()
     for index, (label, train, losses, accuracies) in enumerate(data):
         colour = COLOURS[index % len(COLOURS)]
