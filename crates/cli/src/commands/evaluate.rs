@@ -13,6 +13,7 @@ use nystromformer_learner::{
     Experiment,
     batches::Batches,
     evaluate::{evaluate, evaluate_validation},
+    experiment::class_difference,
     trainer::{model_folder, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
@@ -73,6 +74,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             "`{}` was trained with another tokenizer than `{}` makes: set tokenizer.path={}",
             folder.display(),
             args.config.display(),
+            folder.display()
+        );
+    }
+    if let Some(difference) =
+        data.labels().and_then(|labels| class_difference(&config.id2label, labels))
+    {
+        bail!(
+            "`{}` {difference}: name the data that it was trained for, or give `task.labels` its order",
             folder.display()
         );
     }

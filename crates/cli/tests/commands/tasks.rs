@@ -184,6 +184,8 @@ fn settings_of_a_task_that_cannot_be_exit_with_two() {
         ),
         ("seeds=[1, 1]", &["`seeds`", "twice"]),
         ("model.id2label=[\"a\", \"b\", \"c\"]", &["`model.id2label`", "`3`", "`2`", "glad, sad"]),
+        ("model.id2label=[\"sad\", \"glad\"]", &["`model.id2label`", "another order", "glad, sad"]),
+        ("model.problem_type=\"regression\"", &["`model.problem_type`", "`regression`"]),
     ] {
         let message = finish(train(&workshop, "tone", "run", &[setting])).refused(2);
         for part in parts {
@@ -191,6 +193,56 @@ fn settings_of_a_task_that_cannot_be_exit_with_two() {
         }
     }
     assert!(!workshop.path("run/config.toml").exists());
+}
+
+#[test]
+fn a_model_is_measured_on_its_own_classes_only_and_gives_others_no_answers() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    finish(train(&workshop, "tone", "run", &[])).succeeded();
+    let swapped = "task.labels=[\"sad\", \"glad\"]";
+    for (labels, part) in [
+        (swapped, "classes in another order (glad, sad) than the task has (sad, glad)"),
+        (
+            "task.labels=[\"sad\", \"glad\", \"so\"]",
+            "`2` classes (glad, sad), and the task has `3`",
+        ),
+    ] {
+        let mut evaluate = command(EVALUATE);
+        evaluate.args(["--model", &workshop.text("run"), "--config", &workshop.text("tone.toml")]);
+        evaluate.args(["--set", labels]);
+        let message = finish(evaluate).refused(2);
+        assert!(message.contains(part), "{message}");
+    }
+    // A run that starts from it keeps what it knows of texts, and learns its own answers.
+    let from = format!("model.init_from={}", workshop.text("run"));
+    for (settings, anew) in [(vec![&*from], false), (vec![&*from, swapped], true)] {
+        let run = if anew { "swapped" } else { "same" };
+        let said = finish(train(&workshop, "tone", run, &settings)).succeeded().stderr;
+        assert_eq!(said.contains("drawn anew"), anew, "{said}");
+    }
+}
+
+#[test]
+fn a_part_of_a_test_set_is_not_left_out_silently() {
+    let workshop = Workshop::new();
+    prepare_tone(&workshop);
+    let rows = "sentence,label\nwe sing,glad\nwe weep,\n";
+    fs::write(workshop.path("data/test.csv"), rows).unwrap();
+    let message = finish(train(&workshop, "tone", "run", &[])).refused(3);
+    assert!(message.contains("`1` of the `2` examples of the test split"), "{message}");
+
+    for file in ["train/glad/1.txt", "train/sad/1.txt", "test/glad/1.txt", "test/Sad/1.txt"] {
+        let path = workshop.path(&format!("folders/{file}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "we sing").unwrap();
+    }
+    write_config(&workshop, "folders", "labelled", "folders");
+    let message =
+        finish(train(&workshop, "folders", "run", &["task.validation_fraction=0.5"])).refused(3);
+    for part in ["folders/test", "`Sad`", "`glad`, `sad`"] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use nystromformer_data::{DataConfig, TextTokenizer};
 use nystromformer_interop::read_config;
 use toml::Table;
 
+use super::classes::{class_difference, problem_type_difference};
 use super::differences::differences;
 use super::merge::{Layers, Origin};
 use super::{Experiment, INIT_FROM, explain, refuse};
@@ -142,8 +143,8 @@ impl LoadedExperiment {
     /// tokens' ids, and the names of the classes if the data has classes.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, or there are not as many stated names as
-    /// classes, and as [`Experiment::validate`].
+    /// [`LearnerError::Config`] if a stated size is smaller than the vocabulary, or the classes or the kind of answer that
+    /// are stated are not the data's, and as [`Experiment::validate`].
     pub fn with_data(
         &self,
         vocabulary: Vocabulary,
@@ -171,19 +172,23 @@ impl LoadedExperiment {
             )));
         }
         if let Some(labels) = labels {
+            let refuse = |key: &str, difference| {
+                LearnerError::Config(format!(
+                    "`{key}` {difference}; leave it out to take the task's"
+                ))
+            };
             if !self.states("model.id2label") {
                 model.id2label = Labels::new(labels.to_vec());
-                if !self.states("model.problem_type") {
-                    // transformers' pipeline would otherwise take the one number for a probability.
-                    model.problem_type = (labels.len() == 1).then_some(ProblemType::Regression);
-                }
-            } else if model.num_labels() != labels.len() {
-                return Err(LearnerError::Config(format!(
-                    "`model.id2label` names `{}` classes, but the task has `{}`: {}; leave it out to take these",
-                    model.num_labels(),
-                    labels.len(),
-                    labels.join(", ")
-                )));
+            } else if let Some(difference) = class_difference(&model.id2label, labels) {
+                return Err(refuse("model.id2label", difference));
+            }
+            if !self.states("model.problem_type") {
+                // transformers' pipeline would otherwise take the one number for a probability.
+                model.problem_type = (labels.len() == 1).then_some(ProblemType::Regression);
+            } else if let Some(stated) = model.problem_type
+                && let Some(difference) = problem_type_difference(stated, labels)
+            {
+                return Err(refuse("model.problem_type", difference));
             }
         }
         experiment.validate()?;

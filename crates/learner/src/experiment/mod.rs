@@ -9,9 +9,11 @@
 //! | `loading` | from a file to an experiment, and what the file states itself |
 //! | `merge` | layers of files and overrides, and where each value came from |
 //! | `explain` | errors that name file, line, key, value and what was probably meant |
+//! | `classes` | whether the classes that a model names are those of the data |
 //! | `differences` | what a resumed run must not change, and what it may |
 //! | [`trainer`] | `[trainer]`: how long, how much at once, how often |
 
+mod classes;
 mod differences;
 mod explain;
 mod loading;
@@ -27,6 +29,7 @@ use nystromformer_tasks::TaskConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+pub use classes::class_difference;
 pub(crate) use differences::differences;
 pub(crate) use loading::Draft;
 pub use loading::{LoadedExperiment, Vocabulary};

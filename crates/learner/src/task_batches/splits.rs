@@ -71,6 +71,7 @@ impl Splits {
                 continue;
             }
             if let Some(examples) = read(split, task.max_eval_samples)? {
+                require_all_or_no_labels(&examples, split, task)?;
                 let places = (0..examples.len()).collect();
                 others.insert(split, Evaluated::new(Arc::new(examples), places, reading));
             }
@@ -123,6 +124,25 @@ impl Splits {
         }
         hasher.finalize().to_hex().to_string()
     }
+}
+
+/// Refuses a split of which only a part could be measured on.
+fn require_all_or_no_labels(
+    examples: &EncodedSplit,
+    split: Split,
+    task: &TaskConfig,
+) -> Result<()> {
+    let facts = examples.facts();
+    if facts.unlabelled == 0 || facts.unlabelled == facts.examples {
+        return Ok(());
+    }
+    Err(LearnerError::Data(format!(
+        "`{}` of the `{}` examples of the {} split in `{}` have no label: give each of them one, or none of them",
+        facts.unlabelled,
+        facts.examples,
+        split.name(),
+        task.folder().display()
+    )))
 }
 
 impl Evaluated {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nystromformer::{Model, linear::Linear};
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::{TrainingFacts, load_weights};
+use nystromformer_interop::{TrainingFacts, load_weights, read_config};
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
@@ -12,7 +13,7 @@ use super::series::best_run;
 use crate::checkpoint::Manifest;
 use crate::checkpoint::manifest::MANIFEST;
 use crate::error::{LearnerError, Result};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, class_difference};
 use crate::run_dir::RunDir;
 
 impl Learner<'_> {
@@ -21,7 +22,21 @@ impl Learner<'_> {
     pub(super) fn init_from(&mut self, path: &Path) -> Result<()> {
         let folder = model_folder(path)?;
         if let Some(model) = &mut self.model {
+            let fresh_answers = answers(model).cloned();
             let report = load_weights(model, &folder)?;
+            let own = self.experiment.model.id2label.names();
+            let has_answers =
+                report.loaded.iter().any(|name| name.ends_with("classifier.out_proj.weight"));
+            if let Some(difference) = class_difference(&read_config(&folder)?.id2label, own)
+                && has_answers
+                && let (Some(answers), Some(fresh)) = (answers(model), fresh_answers)
+            {
+                *answers = fresh;
+                tracing::warn!(
+                    "`{}` {difference}: its layer of answers is drawn anew",
+                    folder.display()
+                );
+            }
             tracing::info!(
                 path = %folder.display(),
                 loaded = report.loaded.len(),
@@ -31,6 +46,15 @@ impl Learner<'_> {
             );
         }
         Ok(())
+    }
+}
+
+/// The layer that gives a sequence classifier's answers.
+fn answers(model: &mut Model) -> Option<&mut Linear> {
+    match model {
+        Model::SequenceClassification(model) => Some(&mut model.classifier.out_proj),
+        Model::DualEncoder(model) => Some(&mut model.pair_classifier.out_proj),
+        _ => None,
     }
 }
 

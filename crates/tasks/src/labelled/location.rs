@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{ClassNames, FolderExamples, Schema, TableExamples, Targets, class_folders};
 use crate::example::ExampleReader;
 use crate::split::Part;
-use crate::table::{Column, Format, Table, TableOptions, find_files};
+use crate::table::{Column, Format, Table, TableOptions, find_files, listed};
 
 /// What the files and folders of a part may be called; the first that is there is taken.
 fn names_of(part: Part) -> &'static [&'static str] {
@@ -148,6 +148,15 @@ impl Location {
                 Ok(Box::new(TableExamples::new(files.clone(), schema, columns.options())))
             }
             (Self::Folders(folder), Targets::Classes(names)) if columns.second.is_none() => {
+                let found = class_folders(folder)?;
+                if let Some(other) = found.names().iter().find(|name| !names.names().contains(name))
+                {
+                    let problem = format!(
+                        "the folder `{other}` is none of the classes {}; rename or remove it, or name it in `task.labels`",
+                        listed(names.names().iter().map(String::as_str))
+                    );
+                    return Err(DataError::dataset(folder, problem));
+                }
                 Ok(Box::new(FolderExamples::open(folder, names, columns.max_line_bytes)?))
             }
             (Self::Folders(folder), _) => Err(DataError::dataset(

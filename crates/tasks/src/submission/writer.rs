@@ -84,6 +84,18 @@ impl Submission {
         Ok(missing)
     }
 
+    /// Removes files again, so that answers that say nothing are not taken for a model's later.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Io`].
+    pub fn remove(&self, files: &[SubmissionFile]) -> Result<(), DataError> {
+        files
+            .iter()
+            .map(|file| self.folder.join(file.name))
+            .try_for_each(|path| fs::remove_file(&path).map_err(DataError::io("remove", &path)))
+    }
+
     /// Checks the folder as [`check()`] does, and writes its files as a zip, in the place of the one that was there. The same
     /// files give the same bytes.
     ///

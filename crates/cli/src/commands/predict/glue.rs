@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE.zip")]
     output: PathBuf,
     /// Answer with the first class, or 0, where a task has no model. The site takes complete submissions only; such
-    /// answers say nothing.
+    /// answers say nothing, and go into the zip only.
     #[arg(long)]
     fill_missing: bool,
     /// Rows of a batch.
@@ -92,12 +92,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         submission.write(&file, &labels)?;
         output::json_line(&json!({ "file": file.name, "rows": labels.len(), "model": model }))?;
     }
-    if args.fill_missing {
-        for file in submission.fill_missing()? {
-            output::json_line(&json!({ "file": file.name, "rows": file.rows, "model": null }))?;
-        }
+    let filled = if args.fill_missing { submission.fill_missing()? } else { Vec::new() };
+    let zipped = submission.zip(&args.output);
+    submission.remove(&filled)?;
+    zipped?;
+    for file in filled {
+        output::json_line(&json!({ "file": file.name, "rows": file.rows, "model": null }))?;
     }
-    submission.zip(&args.output)?;
     output::json_line(&json!({ "submission": args.output }))
 }
 
