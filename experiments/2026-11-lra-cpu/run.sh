@@ -23,17 +23,15 @@ train listops-nystrom-64 listops --set model.num_landmarks=64
 train listops-lr1e-3 listops --set model.num_landmarks=64 --set optimizer.learning_rate=1e-3 --set trainer.max_steps=1500 \
   --set trainer.eval_every=250 --set schedule.pct_start=0.1
 
-# From here on with that rate, gradients clipped, and batches of like length, one thread a run.
+# From here on with that rate and gradients clipped, one thread a run.
 export RAYON_NUM_THREADS=1
 better=(--set model.num_landmarks=64 --set optimizer.learning_rate=1e-3 --set schedule.pct_start=0.1 --set trainer.max_grad_norm=1.0)
-grouped=(--set task.group_by_length=true)
-# ListOps read at its first symbol, which is the root's operator, instead of the mean of all.
-first=("${better[@]}" "${grouped[@]}" --set model.pooling=first --set trainer.max_steps=1500 --set trainer.eval_every=250)
-train listops-first listops "${first[@]}"
-train listops-first-nystrom-128 listops "${first[@]}" --set model.num_landmarks=128
-train listops-first-softmax listops "${first[@]}" --set model.attention=softmax --set model.attention_probs_dropout_prob=0
+# ListOps read at its first symbol, which is the root's operator, instead of the mean of all, in batches of like length.
+train listops-first listops_first
+train listops-first-nystrom-128 listops_first --set model.num_landmarks=128
+train listops-first-softmax listops_first --set model.attention=softmax --set model.attention_probs_dropout_prob=0
 # A quarter of the paper's steps of half its batch; pictures in batches of 16 instead of 256.
-train text-nystrom-64 text "${better[@]}" "${grouped[@]}" --set trainer.max_steps=5000 --set trainer.batch_size=16 \
+train text-nystrom-64 text "${better[@]}" --set task.group_by_length=true --set trainer.max_steps=5000 --set trainer.batch_size=16 \
   --set trainer.micro_batch_size=8 --set trainer.eval_every=500
 pictures=("${better[@]}" --set trainer.batch_size=16 --set trainer.max_steps=3000)
 train image-nystrom-64 image "${pictures[@]}"

@@ -24,7 +24,7 @@ pub(super) struct Evaluated {
     pub(super) examples: Arc<EncodedSplit>,
     /// The places of its examples, in the order in which they are read.
     pub(super) order: Vec<usize>,
-    pub(super) has_labels: bool,
+    has_labels: bool,
 }
 
 /// How the examples of a split that is evaluated are read.
