@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::kind::TaskKind;
 use crate::labelled::LabelledColumns;
 use crate::lra::pathfinder::ContourLength;
+use crate::table::Column;
 
 /// The `[task]` table: which labelled data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct TaskConfig {
     pub sentence2: Option<String>,
     /// `labelled`: the column of the label. Default: `"label"`.
     pub label: String,
+    /// `labelled`: whether the first line of a TSV or CSV file names the columns. Without it they are named by their place,
+    /// from 0: `sentence1 = "0"`. Default: true.
+    pub header: bool,
     /// `labelled`: names of the classes in their order. Default: those found, sorted. `text`: with them, bytes of one's own
     /// files are read as `labelled` reads them, instead of IMDB's.
     pub labels: Vec<String>,
@@ -72,6 +76,7 @@ impl Default for TaskConfig {
             sentence1: "sentence".to_owned(),
             sentence2: None,
             label: "label".to_owned(),
+            header: true,
             labels: Vec::new(),
             regression: false,
             validation_fraction: 0.05,
@@ -92,14 +97,32 @@ impl Default for TaskConfig {
 
 impl TaskConfig {
     /// `labelled`: which columns make an example.
-    pub(crate) fn columns(&self) -> LabelledColumns {
-        LabelledColumns {
-            first: self.sentence1.as_str().into(),
-            second: self.sentence2.as_deref().map(Into::into),
-            label: self.label.as_str().into(),
+    ///
+    /// # Errors
+    /// [`DataError::Config`] for a column of a file without a header that is named by no place.
+    pub(crate) fn columns(&self) -> Result<LabelledColumns, DataError> {
+        Ok(LabelledColumns {
+            first: self.column("task.sentence1", &self.sentence1)?,
+            second: self
+                .sentence2
+                .as_deref()
+                .map(|second| self.column("task.sentence2", second))
+                .transpose()?,
+            label: self.column("task.label", &self.label)?,
+            header: self.header,
             max_line_bytes: self.max_line_bytes,
-            ..LabelledColumns::default()
+        })
+    }
+
+    fn column(&self, key: &'static str, column: &str) -> Result<Column, DataError> {
+        if self.header {
+            return Ok(column.into());
         }
+        let place = column.parse::<usize>().map_err(|_| {
+            let advice = "with `task.header = false` a column is named by its place, e.g. \"0\"";
+            DataError::config(key, column, advice)
+        })?;
+        Ok(place.into())
     }
 
     /// The folder of the task's files.
@@ -139,19 +162,95 @@ impl TaskConfig {
                 "goes with the tasks `image` and `pathfinder` only",
             ));
         }
-        if self.name != TaskKind::Labelled {
-            for (key, stated) in [
-                ("task.sentence2", self.sentence2.is_some()),
-                ("task.labels", !self.labels.is_empty() && self.name != TaskKind::Text),
-                ("task.regression", self.regression),
-            ] {
-                if stated {
-                    let advice =
-                        "goes with `task.name = \"labelled\"` only: this task says it itself";
-                    problems.push(DataError::config(key, "…", advice));
-                }
-            }
+        problems.extend(self.unread_keys());
+        if self.reads_own_files() {
+            problems.extend(self.columns().err());
         }
         problems
+    }
+
+    /// Whether the columns are one's own: of `labelled`, and of `text` with classes of one's own.
+    fn reads_own_files(&self) -> bool {
+        self.name == TaskKind::Labelled || (self.name == TaskKind::Text && !self.labels.is_empty())
+    }
+
+    /// A problem for every key that is set although the task does not read it.
+    fn unread_keys(&self) -> impl Iterator<Item = DataError> {
+        let default = Self::default();
+        let labelled = self.name == TaskKind::Labelled;
+        let own_files = self.reads_own_files();
+        let contour = self.name == TaskKind::Pathfinder;
+        [
+            ("task.sentence1", own_files, self.sentence1 != default.sentence1),
+            ("task.sentence2", labelled, self.sentence2 != default.sentence2),
+            ("task.label", own_files, self.label != default.label),
+            ("task.header", own_files, self.header != default.header),
+            ("task.labels", own_files, self.labels != default.labels),
+            ("task.regression", labelled, self.regression != default.regression),
+            ("task.max_line_bytes", own_files, self.max_line_bytes != default.max_line_bytes),
+            ("task.contour", contour, self.contour != default.contour),
+        ]
+        .into_iter()
+        .filter(|(_, is_read, is_set)| *is_set && !is_read)
+        .map(|(key, ..)| {
+            let only = match key {
+                "task.contour" => "`task.name = \"pathfinder\"`",
+                _ => "`task.name = \"labelled\"`",
+            };
+            DataError::config(key, "…", format!("goes with {only} only: this task says it itself"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_a_task_does_not_read_are_told() {
+        let config = TaskConfig {
+            name: TaskKind::Imdb,
+            sentence1: "review".to_owned(),
+            label: "stars".to_owned(),
+            header: false,
+            max_line_bytes: 7,
+            contour: ContourLength::Six,
+            ..TaskConfig::default()
+        };
+        let told: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
+        for key in ["sentence1", "label", "header", "max_line_bytes", "contour"] {
+            assert!(told.iter().any(|problem| problem.contains(&format!("`task.{key}`"))), "{key}");
+        }
+        assert_eq!(told.len(), 5, "{told:?}");
+        // Bytes of one's own files have columns too.
+        let text = TaskConfig {
+            name: TaskKind::Text,
+            labels: vec!["a".to_owned(), "b".to_owned()],
+            contour: ContourLength::Fourteen,
+            sentence1: "0".to_owned(),
+            label: "1".to_owned(),
+            ..config
+        };
+        assert!(text.problems().is_empty(), "{:?}", text.problems());
+    }
+
+    #[test]
+    fn without_a_header_columns_are_named_by_place() {
+        let config = TaskConfig {
+            sentence1: "3".to_owned(),
+            sentence2: Some("4".to_owned()),
+            label: "0".to_owned(),
+            ..TaskConfig::default()
+        };
+        assert_eq!(config.columns().unwrap().first, Column::Name("3".to_owned()));
+        let config = TaskConfig { header: false, ..config };
+        let columns = config.columns().unwrap();
+        assert_eq!(
+            (columns.first, columns.second, columns.label, columns.header),
+            (Column::Index(3), Some(Column::Index(4)), Column::Index(0), false)
+        );
+        let config = TaskConfig { label: "label".to_owned(), ..config };
+        let told = config.problems()[0].to_string();
+        assert!(told.contains("`task.label`") && told.contains("place"), "{told}");
     }
 }

@@ -37,6 +37,8 @@ enum Dataset {
         /// Test examples.
         #[arg(long, default_value_t = listops::LRA_SIZES.test)]
         test: usize,
+        #[command(flatten)]
+        shape: Shape,
     },
     /// Pictures of dashed curves, two ends of which are marked: are they ends of the same?
     Pathfinder {
@@ -73,6 +75,20 @@ fn contour(dashes: &str) -> Result<ContourLength, String> {
     found.ok_or_else(|| "use 6, 9 or 14".to_owned())
 }
 
+/// Other expressions than the Long Range Arena's: shorter ones to begin with, longer ones to be measured by.
+#[derive(ClapArgs)]
+struct Shape {
+    /// Expressions have more symbols than this, not counting parentheses.
+    #[arg(long, value_name = "SYMBOLS", default_value_t = GeneratorConfig::default().above_length)]
+    above_length: usize,
+    /// Expressions have fewer symbols than this.
+    #[arg(long, value_name = "SYMBOLS", default_value_t = GeneratorConfig::default().below_length)]
+    below_length: usize,
+    /// Depth at which every argument is a digit; the root is at 1.
+    #[arg(long, default_value_t = GeneratorConfig::default().max_depth)]
+    max_depth: u32,
+}
+
 #[derive(ClapArgs)]
 struct Place {
     /// The folder to write to.
@@ -89,9 +105,15 @@ struct Place {
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.dataset {
-        Dataset::Listops { place, train, validation, test } => {
+        Dataset::Listops { place, train, validation, test, shape } => {
             let sizes = SplitSizes { train, validation, test };
-            let config = GeneratorConfig::default();
+            let Shape { above_length, below_length, max_depth } = shape;
+            let config = GeneratorConfig {
+                above_length,
+                below_length,
+                max_depth,
+                ..GeneratorConfig::default()
+            };
             output::json_line(&listops::generate_files(&place.output, config, sizes, place.seed)?)?;
         }
         Dataset::Pathfinder { place, examples, side, dashes } => {

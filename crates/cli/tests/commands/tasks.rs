@@ -177,6 +177,8 @@ fn settings_of_a_task_that_cannot_be_exit_with_two() {
         ("task.pad_to_multiple_of=0", &["`task.pad_to_multiple_of`", "`0`"]),
         ("task.pad_to_multiple_of=64", &["`data.seq_len`", "64"]),
         ("task.mask_black_pixels=true", &["`task.mask_black_pixels`", "pathfinder"]),
+        ("task.contour=\"6\"", &["`task.contour`", "pathfinder"]),
+        ("task.header=false", &["`task.sentence1`", "`sentence`", "place"]),
         ("task.lables=[\"a\"]", &["`task.lables`", "`task.labels`"]),
         (
             "trainer.metric_for_best_model=f1",
@@ -315,6 +317,20 @@ fn generated_expressions_are_trained_on_and_not_replaced() {
     let message = generate("2").refused(3);
     assert!(message.contains("already") && message.contains("listops/basic_"), "{message}");
     assert_eq!(fs::read_to_string(workshop.path("listops/basic_train.tsv")).unwrap(), train_set);
+
+    // Shorter ones, for a first lesson.
+    let mut generate = command(GENERATE);
+    generate.args(["listops", "--output", &workshop.text("short"), "--max-depth", "2"]);
+    generate.args(["--above-length", "4", "--below-length", "9"]);
+    generate.args(["--train", "8", "--validation", "4", "--test", "3"]);
+    let config = finish(generate).succeeded().json()["config"].clone();
+    assert_eq!((&config["max_depth"], &config["below_length"]), (&json!(2), &json!(9)));
+    for line in fs::read_to_string(workshop.path("short/basic_train.tsv")).unwrap().lines().skip(1)
+    {
+        let (expression, _) = line.split_once('\t').unwrap();
+        let symbols = expression.split(' ').filter(|symbol| !matches!(*symbol, "(" | ")")).count();
+        assert!((5..9).contains(&symbols) && expression.matches('[').count() == 1, "{expression}");
+    }
 
     // The recipe that is shipped runs on them.
     let mut train = command(TRAIN);
