@@ -12,8 +12,8 @@
 use std::path::Path;
 
 use nystromformer_tasks::lra::listops::{
-    Expression, Facts, GeneratorConfig, LRA_SIZES, check, constant_accuracy, expressions,
-    root_operator_accuracy,
+    Expression, Facts, GeneratorConfig, LRA_SIZES, check, constant_accuracy,
+    direct_digits_accuracies, expressions, root_operator_accuracy,
 };
 use nystromformer_tasks::{Example, Input, Label};
 use serde_json::json;
@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         checks.insert(file.clone(), json!(check(Path::new(file))?));
     }
+    let [near, far, all] = direct_digits_accuracies(&train, &test);
     let report = json!({
         "acceptance_rate": generated.given() as f64 / generated.drawn() as f64,
         "train": train.summary(),
@@ -44,6 +45,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "constant_predictor_accuracy_on_train": constant_accuracy(&train, &train),
         "root_operator_predictor_accuracy": root_operator_accuracy(&train, &test),
         "root_operator_predictor_accuracy_on_train": root_operator_accuracy(&train, &train),
+        "direct_digits_predictor_accuracy": {
+            format!("first {} symbols", near.0): near.1,
+            format!("first {} symbols", far.0): far.1,
+            "all symbols": all.1,
+        },
         "evaluator": checks,
     });
     println!("{}", serde_json::to_string_pretty(&report)?);

@@ -26,7 +26,9 @@
 //! | `files` | splits written as the Arena's `basic_*.tsv` |
 //! | `read` | those files, and `label TAB expression`, as examples |
 //! | `facts` | labels, lengths, and what trivial predictors score |
+//! | `direct_digits` | one of these: it reads the outermost list and nothing nested |
 
+mod direct_digits;
 mod evaluate;
 mod facts;
 mod files;
@@ -35,7 +37,10 @@ mod read;
 mod token;
 
 pub use evaluate::{ExpressionError, evaluate};
-pub use facts::{Check, Facts, SetSummary, check, constant_accuracy, root_operator_accuracy};
+pub use facts::{
+    Check, Facts, SetSummary, check, constant_accuracy, direct_digits_accuracies,
+    root_operator_accuracy,
+};
 pub use files::{Generated, LRA_SIZES, file_name, generate_files};
 pub use generate::{Expression, Expressions, GeneratorConfig, expressions};
 pub use read::open;

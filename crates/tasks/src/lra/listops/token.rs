@@ -54,6 +54,16 @@ impl Token {
         }
     }
 
+    /// The symbol of an [id](Self::id); `None` for the padding and for what is no id.
+    pub fn of_id(id: u16) -> Option<Self> {
+        match id {
+            1..=4 => Some(Self::Operator(Operator::ALL[usize::from(id) - 1])),
+            5 => Some(Self::End),
+            6..=15 => Some(Self::Digit((id - 6) as u8)),
+            _ => None,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         match text.as_bytes() {
             b"]" => Some(Self::End),
@@ -146,6 +156,8 @@ mod tests {
         let parsed = tokens(symbols).unwrap();
         let ids: Vec<u16> = parsed.iter().map(|token| token.id()).collect();
         assert_eq!(ids, (1..16).collect::<Vec<u16>>());
+        assert!(ids.iter().zip(&parsed).all(|(id, token)| Token::of_id(*id) == Some(*token)));
+        assert_eq!([0, 16].map(Token::of_id), [None, None]);
         let written: Vec<String> = parsed.iter().map(Token::to_string).collect();
         assert_eq!(written.join(" "), symbols);
     }
