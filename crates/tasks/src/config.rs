@@ -22,14 +22,14 @@ pub struct TaskConfig {
     pub name: TaskKind,
     /// The folder of its files; of `labelled` also a single file, to train on. Default: the task's own below `datasets/`, see [`TaskKind::default_path`].
     pub path: Option<PathBuf>,
-    /// `labelled`: the column of the sentence, or of the first of a pair. Default: `"sentence"`.
-    pub sentence1: String,
+    /// `labelled`, and `text` with `labels`: the column of the sentence, or of the first of a pair. Default: `"sentence"`.
+    pub sentence1: Column,
     /// `labelled`: the column of the second sentence of a pair. Default: none.
-    pub sentence2: Option<String>,
-    /// `labelled`: the column of the label. Default: `"label"`.
-    pub label: String,
-    /// `labelled`: whether the first line of a TSV or CSV file names the columns. Without it they are named by their place,
-    /// from 0: `sentence1 = "0"`. Default: true.
+    pub sentence2: Option<Column>,
+    /// `labelled`, and `text` with `labels`: the column of the label. Default: `"label"`.
+    pub label: Column,
+    /// `labelled`, and `text` with `labels`: whether the first line of a TSV or CSV file names the columns. Without it they are
+    /// told by their place, from 0: `sentence1 = 0`. Default: true.
     pub header: bool,
     /// `labelled`: names of the classes in their order. Default: those found, sorted. `text`: with them, bytes of one's own
     /// files are read as `labelled` reads them, instead of IMDB's.
@@ -64,7 +64,7 @@ pub struct TaskConfig {
     pub validate_on_test: bool,
     /// Leave out the last validation and test batch if it is not full, as the authors' loaders do. Default: false.
     pub drop_last: bool,
-    /// `labelled`: longest line, or file of text, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
+    /// `labelled`, and `text` with `labels`: longest line, or file of text, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
     pub max_line_bytes: usize,
 }
 
@@ -73,9 +73,9 @@ impl Default for TaskConfig {
         Self {
             name: TaskKind::default(),
             path: None,
-            sentence1: "sentence".to_owned(),
+            sentence1: "sentence".into(),
             sentence2: None,
-            label: "label".to_owned(),
+            label: "label".into(),
             header: true,
             labels: Vec::new(),
             regression: false,
@@ -97,32 +97,35 @@ impl Default for TaskConfig {
 
 impl TaskConfig {
     /// `labelled`: which columns make an example.
-    ///
-    /// # Errors
-    /// [`DataError::Config`] for a column of a file without a header that is named by no place.
-    pub(crate) fn columns(&self) -> Result<LabelledColumns, DataError> {
-        Ok(LabelledColumns {
-            first: self.column("task.sentence1", &self.sentence1)?,
-            second: self
-                .sentence2
-                .as_deref()
-                .map(|second| self.column("task.sentence2", second))
-                .transpose()?,
-            label: self.column("task.label", &self.label)?,
+    pub(crate) fn columns(&self) -> LabelledColumns {
+        LabelledColumns {
+            first: self.sentence1.clone(),
+            second: self.sentence2.clone(),
+            label: self.label.clone(),
             header: self.header,
             max_line_bytes: self.max_line_bytes,
-        })
+        }
     }
 
-    fn column(&self, key: &'static str, column: &str) -> Result<Column, DataError> {
-        if self.header {
-            return Ok(column.into());
-        }
-        let place = column.parse::<usize>().map_err(|_| {
-            let advice = "with `task.header = false` a column is named by its place, e.g. \"0\"";
-            DataError::config(key, column, advice)
-        })?;
-        Ok(place.into())
+    /// A problem for every column that is told by name although there is no header, or by place although there is one.
+    fn column_problems(&self) -> impl Iterator<Item = DataError> {
+        let advice = if self.header {
+            "with `task.header = true` a column is told by its name, in quotes"
+        } else {
+            "with `task.header = false` a column is told by its place, e.g. 0"
+        };
+        [
+            ("task.sentence1", Some(&self.sentence1)),
+            ("task.sentence2", self.sentence2.as_ref()),
+            ("task.label", Some(&self.label)),
+        ]
+        .into_iter()
+        .filter_map(|(key, column)| Some((key, column?)))
+        .filter(|(_, column)| self.header != matches!(column, Column::Name(_)))
+        .map(move |(key, column)| match column {
+            Column::Name(name) => DataError::config(key, name, advice),
+            Column::Index(index) => DataError::config(key, index, advice),
+        })
     }
 
     /// The folder of the task's files.
@@ -164,7 +167,7 @@ impl TaskConfig {
         }
         problems.extend(self.unread_keys());
         if self.reads_own_files() {
-            problems.extend(self.columns().err());
+            problems.extend(self.column_problems());
         }
         problems
     }
@@ -179,39 +182,39 @@ impl TaskConfig {
         let default = Self::default();
         let labelled = self.name == TaskKind::Labelled;
         let own_files = self.reads_own_files();
-        let contour = self.name == TaskKind::Pathfinder;
+        let pathfinder = self.name == TaskKind::Pathfinder;
+        let its_own = "goes with `task.name = \"labelled\"` only: this task says it itself";
+        let files = "goes with files of one's own only: `task.name = \"labelled\"`, or `\"text\"` with `task.labels`";
+        let curves = "goes with `task.name = \"pathfinder\"` only";
+        let longest = self.max_line_bytes;
         [
-            ("task.sentence1", own_files, self.sentence1 != default.sentence1),
-            ("task.sentence2", labelled, self.sentence2 != default.sentence2),
-            ("task.label", own_files, self.label != default.label),
-            ("task.header", own_files, self.header != default.header),
-            ("task.labels", own_files, self.labels != default.labels),
-            ("task.regression", labelled, self.regression != default.regression),
-            ("task.max_line_bytes", own_files, self.max_line_bytes != default.max_line_bytes),
-            ("task.contour", contour, self.contour != default.contour),
+            ("task.sentence1", self.sentence1 != default.sentence1, own_files, files),
+            ("task.sentence2", self.sentence2 != default.sentence2, labelled, its_own),
+            ("task.label", self.label != default.label, own_files, files),
+            ("task.header", self.header != default.header, own_files, files),
+            ("task.labels", self.labels != default.labels, own_files, its_own),
+            ("task.regression", self.regression != default.regression, labelled, its_own),
+            ("task.max_line_bytes", longest != default.max_line_bytes, own_files, files),
+            ("task.contour", self.contour != default.contour, pathfinder, curves),
         ]
         .into_iter()
-        .filter(|(_, is_read, is_set)| *is_set && !is_read)
-        .map(|(key, ..)| {
-            let only = match key {
-                "task.contour" => "`task.name = \"pathfinder\"`",
-                _ => "`task.name = \"labelled\"`",
-            };
-            DataError::config(key, "…", format!("goes with {only} only: this task says it itself"))
-        })
+        .filter(|(_, is_set, is_read, _)| *is_set && !is_read)
+        .map(|(key, _, _, advice)| DataError::config(key, "…", advice))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn keys_that_a_task_does_not_read_are_told() {
         let config = TaskConfig {
             name: TaskKind::Imdb,
-            sentence1: "review".to_owned(),
-            label: "stars".to_owned(),
+            sentence1: "review".into(),
+            label: "stars".into(),
             header: false,
             max_line_bytes: 7,
             contour: ContourLength::Six,
@@ -227,30 +230,28 @@ mod tests {
             name: TaskKind::Text,
             labels: vec!["a".to_owned(), "b".to_owned()],
             contour: ContourLength::Fourteen,
-            sentence1: "0".to_owned(),
-            label: "1".to_owned(),
+            sentence1: 0.into(),
+            label: 1.into(),
             ..config
         };
         assert!(text.problems().is_empty(), "{:?}", text.problems());
     }
 
     #[test]
-    fn without_a_header_columns_are_named_by_place() {
-        let config = TaskConfig {
-            sentence1: "3".to_owned(),
-            sentence2: Some("4".to_owned()),
-            label: "0".to_owned(),
-            ..TaskConfig::default()
-        };
-        assert_eq!(config.columns().unwrap().first, Column::Name("3".to_owned()));
-        let config = TaskConfig { header: false, ..config };
-        let columns = config.columns().unwrap();
-        assert_eq!(
-            (columns.first, columns.second, columns.label, columns.header),
-            (Column::Index(3), Some(Column::Index(4)), Column::Index(0), false)
-        );
-        let config = TaskConfig { label: "label".to_owned(), ..config };
-        let told = config.problems()[0].to_string();
-        assert!(told.contains("`task.label`") && told.contains("place"), "{told}");
+    fn columns_are_told_by_name_with_a_header_and_by_place_without() {
+        let read = |text| serde_json::from_value::<TaskConfig>(text).unwrap();
+        assert!(read(json!({ "sentence1": "a", "sentence2": "b" })).problems().is_empty());
+        let places = read(json!({ "header": false, "sentence1": 3, "label": 0 }));
+        assert!(places.problems().is_empty());
+        let columns = places.columns();
+        assert_eq!((columns.first, columns.label, columns.header), (3.into(), 0.into(), false));
+        for (text, key) in [
+            (json!({ "header": false, "sentence1": 3 }), "label"),
+            (json!({ "sentence2": 1 }), "sentence2"),
+        ] {
+            let told = read(text).problems();
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].to_string().contains(&format!("`task.{key}`")), "{told:?}");
+        }
     }
 }

@@ -77,7 +77,7 @@ impl TaskDataset {
             TaskKind::Labelled if !config.labels.is_empty() => config.labels.clone(),
             TaskKind::Labelled => {
                 let train = training_files(config)?;
-                train.class_names(&config.columns()?)?.names().to_vec()
+                train.class_names(&config.columns())?.names().to_vec()
             }
         };
         Ok(Self { config: config.clone(), folder: config.folder(), seq_len, labels })
@@ -178,7 +178,7 @@ impl TaskDataset {
             Targets::Classes(ClassNames::new(self.labels.iter().cloned())?)
         };
         let required = part != Part::Test;
-        found.read(&self.config.columns()?, &targets, required).map(Some)
+        found.read(&self.config.columns(), &targets, required).map(Some)
     }
 }
 

@@ -85,7 +85,7 @@ struct Shape {
     #[arg(long, value_name = "SYMBOLS", default_value_t = GeneratorConfig::default().below_length)]
     below_length: usize,
     /// Depth at which every argument is a digit; the root is at 1.
-    #[arg(long, default_value_t = GeneratorConfig::default().max_depth)]
+    #[arg(long, default_value_t = GeneratorConfig::default().max_depth, value_parser = clap::value_parser!(u32).range(2..))]
     max_depth: u32,
 }
 

@@ -136,7 +136,7 @@ fn read_text(file: &Path, max_bytes: usize) -> Result<String, DataError> {
         line_open = !piece.ends_line;
         if text.len() > max_bytes {
             let problem = format!(
-                "the text is longer than `max_line_bytes = {max_bytes}`; raise it, or cut the file"
+                "the text is longer than `max_line_bytes = {max_bytes}`; cut the file, or, if the data is your own, raise it"
             );
             return Err(DataError::line(file, piece.line, problem));
         }

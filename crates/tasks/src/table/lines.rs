@@ -49,7 +49,7 @@ impl BoundedLines {
                 &self.path,
                 begin.unwrap_or(piece.line),
                 format!(
-                    "longer than `max_line_bytes = {}`; look for a missing line break or an open quote, or raise it",
+                    "longer than `max_line_bytes = {}`; look for a missing line break or an open quote, or, if the data is your own, raise it",
                     self.max_line_bytes
                 ),
             ));

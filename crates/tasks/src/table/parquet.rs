@@ -78,7 +78,7 @@ impl ParquetSource {
         };
         if text.len() > self.max_text_bytes {
             return Err(format!(
-                "`{name}` is longer than `max_line_bytes = {}`; raise it, or cut the text",
+                "`{name}` is longer than `max_line_bytes = {}`; cut the text, or, if the data is your own, raise it",
                 self.max_text_bytes
             ));
         }

@@ -64,7 +64,8 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`DataError::Dataset`] if there is no such file, its extension is unknown or it is empty or not readable;
+    /// [`DataError::Dataset`] if there is no such file, its extension is unknown, it is empty or not readable, or if a JSONL or
+    /// Parquet file is to have no header;
     /// [`DataError::Line`] for a first line that cannot be used; [`DataError::Io`].
     pub fn open(path: &Path, options: &TableOptions) -> Result<Self, DataError> {
         let Some(format) = Format::of(path) else {
@@ -75,6 +76,10 @@ impl Table {
         };
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return Err(DataError::dataset(path, "there is no such file"));
+        }
+        if !options.header && matches!(format, Format::JsonLines | Format::Parquet) {
+            let problem = "its columns have names, which `header = false` denies; leave that away";
+            return Err(DataError::dataset(path, problem));
         }
         let lines = || BoundedLines::open(path, options.max_line_bytes);
         let (columns, source): (_, Box<dyn Source>) = match format {

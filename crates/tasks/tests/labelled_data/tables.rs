@@ -97,6 +97,10 @@ fn columns_without_names_go_by_place() {
     let rows = Table::open(&path, &options).unwrap().select(&[3.into(), 1.into()]).unwrap();
     let texts: Vec<String> = rows.map(|row| row.unwrap().take_text(0).unwrap()).collect();
     assert_eq!(texts, ["One.", "Two one."]);
+    let named = folder.path().join("a.jsonl");
+    fs::write(&named, "{\"text\": \"a\"}\n").unwrap();
+    let refused = Table::open(&named, &options).err().unwrap().to_string();
+    assert!(refused.contains("a.jsonl") && refused.contains("header"), "{refused}");
     let missing = Table::open(&path, &options).unwrap().select(&[4.into()]).err().unwrap();
     assert!(missing.to_string().contains("a.tsv:1: no column 5"), "{missing}");
 }

@@ -1,7 +1,7 @@
 //! A predictor that reads the digits of the outermost list, and nothing that is nested in it.
 //!
-//! How right it is when it may read only the beginning of an expression tells what a model must have learnt to be better: to
-//! count brackets over that many symbols.
+//! How right it is when it may read only the beginning of an expression tells what the outermost digits alone are worth, and
+//! counting brackets over that many symbols to find them.
 
 use std::collections::BTreeMap;
 

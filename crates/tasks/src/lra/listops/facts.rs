@@ -17,9 +17,9 @@ use super::token::{Operator, Token};
 use super::{NUM_LABELS, VOCAB_SIZE};
 use crate::example::{Example, Input, Label};
 
-/// Symbols within which the digits of the outermost list are read: what a convolution of width 35 sees from the first symbol,
-/// a few hundred, all.
-const WINDOWS: [usize; 3] = [18, 256, usize::MAX];
+/// Symbols within which the digits of the outermost list are read: those that two convolutions of width 35 bring to the first
+/// symbol, a few hundred, all.
+const WINDOWS: [usize; 3] = [35, 256, usize::MAX];
 
 /// Counts over a set of expressions.
 #[derive(Debug, Clone)]
