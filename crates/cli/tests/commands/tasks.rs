@@ -178,7 +178,7 @@ fn settings_of_a_task_that_cannot_be_exit_with_two() {
         ("task.pad_to_multiple_of=64", &["`data.seq_len`", "64"]),
         ("task.mask_black_pixels=true", &["`task.mask_black_pixels`", "pathfinder"]),
         ("task.contour=\"6\"", &["`task.contour`", "pathfinder"]),
-        ("task.header=false", &["`task.sentence1`", "`sentence`", "place"]),
+        ("task.sentence1=3", &["`task.sentence1`", "`3`", "task.header = true"]),
         ("task.lables=[\"a\"]", &["`task.lables`", "`task.labels`"]),
         (
             "trainer.metric_for_best_model=f1",
