@@ -69,6 +69,8 @@ for length in 512 1024; do
   tune "imdb$length-scratch" "imdb/imdb$length" "${steps[@]}" "${scratch[@]}"
 done
 tune imdb1024-softmax imdb/imdb1024 "${steps[@]}" --set model.init_from="$start" --set model.attention=softmax
+# Does a higher rate help the drawn weights?
+tune imdb512-scratch-1e-3 imdb/imdb512 "${steps[@]}" "${scratch[@]}" --set optimizer.learning_rate=1e-3 --set 'seeds=[1]'
 
 "$bin/compare" $(dirname "$runs"/*/summary.json)
 models=()
