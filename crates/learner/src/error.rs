@@ -9,6 +9,8 @@ use nystromformer::ModelError;
 use nystromformer_data::{DataError, ErrorKind};
 use nystromformer_interop::InteropError;
 
+use crate::stop::StopReason;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = LearnerError> = std::result::Result<T, E>;
 
@@ -59,6 +61,10 @@ pub enum LearnerError {
         message: String,
     },
 
+    /// A measurement was given up because the run was asked to stop. The exit code is the reason's.
+    #[error("stopped on request in the middle of a measurement; nothing of it is kept")]
+    Stopped(StopReason),
+
     /// A file could not be read or written. Exit code 7.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
@@ -100,6 +106,7 @@ impl LearnerError {
             Self::Device { .. } => 6,
             Self::Io { .. } => 7,
             Self::SelfCheck { .. } => 8,
+            Self::Stopped(reason) => reason.exit_code(),
         }
     }
 

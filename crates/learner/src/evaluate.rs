@@ -13,6 +13,7 @@ use crate::batch::{Answers as Rights, BatchSource};
 use crate::device::{floats, ints, scalar};
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
+use crate::stop::StopFlag;
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,76 +24,103 @@ pub struct Evaluation {
     pub answers: Option<Answers>,
 }
 
-/// Loss and metrics of `model` over a split.
-///
-/// `model` has no autodiff (`model.valid()`) and lives on `device`. Examples go through in batches
-/// of `batch_size`, the first `batches` of them, or all if that is 0. Every answer weighs the same within its term of
-/// the loss.
-/// `step` is only noted.
-///
-/// # Errors
-/// [`LearnerError::Data`] if there is nothing to answer; errors of the data, the model and the
-/// device.
-pub fn evaluate(
-    model: &Model,
-    data: &dyn BatchSource,
-    split: Split,
-    device: &Device,
-    batch_size: usize,
-    batches: usize,
-    step: usize,
-) -> Result<Evaluation> {
-    let available = data.evaluation_examples(split);
-    let examples =
-        if batches == 0 { available } else { available.min(batches.saturating_mul(batch_size)) };
-    let mut terms = [Term::default(), Term::default()];
-    let metrics_of_data = data.metrics();
-    let mut answers =
-        (!metrics_of_data.is_empty()).then(|| Answers::new(model.config().num_labels()));
-    for first in (0..examples).step_by(batch_size) {
-        let rows = data.evaluation_rows(split, first, batch_size.min(examples - first))?;
-        let counts = rows.counts();
-        if counts == [0, 0] {
-            continue;
-        }
-        let right = rows.answers.clone();
-        let (input, targets) = rows.into_batch(device);
-        let classes = classes(&targets);
-        let losses = model.losses(input, targets)?;
-        if let Some(answers) = &mut answers {
-            record(answers, &losses.logits[0], &right, device)?;
-        }
-        let found = losses.terms.into_iter().zip(losses.logits).zip(classes);
-        for ((term, count), ((loss, logits), class)) in terms.iter_mut().zip(counts).zip(found) {
-            if count == 0 {
+/// What models are measured on, and how.
+pub struct Evaluator<'a> {
+    /// The examples.
+    pub data: &'a dyn BatchSource,
+    /// Where the models live.
+    pub device: &'a Device,
+    /// Examples that go through at a time.
+    pub batch_size: usize,
+    /// How many batches of a split are measured; all if 0.
+    pub batches: usize,
+    /// The step that is noted as the models'.
+    pub step: usize,
+    /// Asked before each batch whether to give up.
+    pub stop: StopFlag,
+}
+
+impl Evaluator<'_> {
+    /// Loss and metrics of `model`, which has no autodiff (`model.valid()`), over a split. Every answer weighs the same
+    /// within its term of the loss.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] if there is nothing to answer, [`LearnerError::Stopped`]; errors of the data, the model and
+    /// the device.
+    pub fn evaluate(&self, model: &Model, split: Split) -> Result<Evaluation> {
+        let Self { data, device, batch_size, batches, step, .. } = *self;
+        let available = data.evaluation_examples(split);
+        let examples = if batches == 0 {
+            available
+        } else {
+            available.min(batches.saturating_mul(batch_size))
+        };
+        let mut terms = [Term::default(), Term::default()];
+        let metrics_of_data = data.metrics();
+        let mut answers =
+            (!metrics_of_data.is_empty()).then(|| Answers::new(model.config().num_labels()));
+        for first in (0..examples).step_by(batch_size) {
+            if let Some(reason) = self.stop.requested() {
+                return Err(LearnerError::Stopped(reason));
+            }
+            let rows = data.evaluation_rows(split, first, batch_size.min(examples - first))?;
+            let counts = rows.counts();
+            if counts == [0, 0] {
                 continue;
             }
-            term.weight = loss.weight;
-            term.count += count;
-            term.loss += scalar(loss.losses.sum(), device)?;
-            if let Some(class) = class {
-                let hits = logits.argmax(1).squeeze_dim::<1>(1).equal(class);
-                *term.correct.get_or_insert(0.0) += scalar(hits.float().sum(), device)?;
+            let right = rows.answers.clone();
+            let (input, targets) = rows.into_batch(device);
+            let classes = classes(&targets);
+            let losses = model.losses(input, targets)?;
+            if let Some(answers) = &mut answers {
+                record(answers, &losses.logits[0], &right, device)?;
+            }
+            let found = losses.terms.into_iter().zip(losses.logits).zip(classes);
+            for ((term, count), ((loss, logits), class)) in terms.iter_mut().zip(counts).zip(found)
+            {
+                if count == 0 {
+                    continue;
+                }
+                term.weight = loss.weight;
+                term.count += count;
+                term.loss += scalar(loss.losses.sum(), device)?;
+                if let Some(class) = class {
+                    let hits = logits.argmax(1).squeeze_dim::<1>(1).equal(class);
+                    *term.correct.get_or_insert(0.0) += scalar(hits.float().sum(), device)?;
+                }
             }
         }
-    }
-    if terms.iter().all(|term| term.count == 0) {
-        return Err(LearnerError::Data(format!(
-            "none of the `{examples}` {} examples has anything to answer; raise \
+        if terms.iter().all(|term| term.count == 0) {
+            return Err(LearnerError::Data(format!(
+                "none of the `{examples}` {} examples has anything to answer; raise \
              `data.validation_fraction` (for masked tokens, or `data.mlm_probability`), or set \
              `trainer.eval_every = 0`",
-            split.name()
-        )));
+                split.name()
+            )));
+        }
+        let loss = terms.iter().filter_map(|term| Some(term.weight * term.mean_loss()?)).sum();
+        let metrics = match &answers {
+            None => metrics(model.architecture(), &terms),
+            Some(answers) => metrics_of_data
+                .iter()
+                .filter_map(|metric| Some((metric.name().to_owned(), metric.compute(answers)?)))
+                .collect(),
+        };
+        Ok(Evaluation { record: EvaluationRecord { step, loss, metrics }, answers })
     }
-    let loss = terms.iter().filter_map(|term| Some(term.weight * term.mean_loss()?)).sum();
-    let metrics = match &answers {
-        None => metrics(model.architecture(), &terms),
-        Some(answers) => metrics_of_data
-            .iter()
-            .filter_map(|metric| Some((metric.name().to_owned(), metric.compute(answers)?)))
-            .collect(),
-    };
-    Ok(Evaluation { record: EvaluationRecord { step, loss, metrics }, answers })
+
+    /// Loss and metrics of `model` over the validation split, and over MNLI's examples of other genres if the data has
+    /// such.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_validation(&self, model: &Model) -> Result<EvaluationRecord> {
+        let mut record = self.evaluate(model, Split::Validation)?.record;
+        if self.data.evaluation_examples(Split::ValidationMismatched) > 0 {
+            record.add_mismatched(self.evaluate(model, Split::ValidationMismatched)?.record);
+        }
+        Ok(record)
+    }
 }
 
 /// Notes what was answered to each row, beside what is right.
@@ -119,26 +147,6 @@ fn record(
         _ => {}
     }
     Ok(())
-}
-
-/// Loss and metrics of `model` over the validation split, and over MNLI's examples of other genres if the data has such.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_validation(
-    model: &Model,
-    data: &dyn BatchSource,
-    device: &Device,
-    batch_size: usize,
-    batches: usize,
-    step: usize,
-) -> Result<EvaluationRecord> {
-    let measure = |split| evaluate(model, data, split, device, batch_size, batches, step);
-    let mut record = measure(Split::Validation)?.record;
-    if data.evaluation_examples(Split::ValidationMismatched) > 0 {
-        record.add_mismatched(measure(Split::ValidationMismatched)?.record);
-    }
-    Ok(record)
 }
 
 /// Sums over the answers of one term of the loss.

@@ -15,7 +15,7 @@ use nystromformer_tasks::lra::listops::{
     Expression, Facts, GeneratorConfig, LRA_SIZES, check, constant_accuracy,
     direct_digits_accuracies, expressions, root_operator_accuracy,
 };
-use nystromformer_tasks::{Example, Input, Label};
+use nystromformer_tasks::{Cut, Example, Input, Label, Truncation};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in files {
         checks.insert(file.clone(), json!(check(Path::new(file))?));
     }
-    let [near, far, all] = direct_digits_accuracies(&train, &test);
+    let direct_digits: serde_json::Map<_, _> = direct_digits_accuracies(&train, &test)
+        .into_iter()
+        .map(|(kept, accuracy)| (name(kept), json!(accuracy)))
+        .collect();
     let report = json!({
         "acceptance_rate": generated.given() as f64 / generated.drawn() as f64,
         "train": train.summary(),
@@ -45,15 +48,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "constant_predictor_accuracy_on_train": constant_accuracy(&train, &train),
         "root_operator_predictor_accuracy": root_operator_accuracy(&train, &test),
         "root_operator_predictor_accuracy_on_train": root_operator_accuracy(&train, &train),
-        "direct_digits_predictor_accuracy": {
-            format!("first {} symbols", near.0): near.1,
-            format!("first {} symbols", far.0): far.1,
-            "all symbols": all.1,
-        },
+        "direct_digits_predictor_accuracy": direct_digits,
         "evaluator": checks,
     });
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
+}
+
+fn name(kept: Cut) -> String {
+    match (kept.truncation, kept.max_length) {
+        (_, usize::MAX) => "all symbols".to_owned(),
+        (Truncation::Head, length) => format!("first {length} symbols"),
+        (Truncation::Tail, length) => format!("last {length} symbols"),
+        (Truncation::HeadTail, length) => format!("first and last {} symbols", length / 2),
+    }
 }
 
 fn example(expression: Expression) -> Example {

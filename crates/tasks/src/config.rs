@@ -9,6 +9,7 @@ use crate::kind::TaskKind;
 use crate::labelled::LabelledColumns;
 use crate::lra::pathfinder::ContourLength;
 use crate::table::Column;
+use crate::truncation::Truncation;
 
 /// The `[task]` table: which labelled data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct TaskConfig {
     /// Make batches of examples of about the same length, where padding changes no result (`semantics = "paper"`; elsewhere
     /// it is not read). Which examples share a step, and so the training, is another one then. Default: false.
     pub group_by_length: bool,
+    /// Tasks with a vocabulary of their own: what is kept of a sequence longer than `data.seq_len`: its `"head"`, its `"tail"`, or
+    /// `"head_tail"`, half of either. Default: `"head"`, as the Long Range Arena does.
+    pub truncation: Truncation,
     /// Most training examples; 0 for all. The first of the file's. Default: 0.
     pub max_train_samples: usize,
     /// Most examples of each split that is evaluated; 0 for all. Default: 0.
@@ -83,6 +87,7 @@ impl Default for TaskConfig {
             split_seed: 0,
             pad_to_multiple_of: 1,
             group_by_length: false,
+            truncation: Truncation::Head,
             max_train_samples: 0,
             max_eval_samples: 0,
             contour: ContourLength::Fourteen,
@@ -156,6 +161,13 @@ impl TaskConfig {
                 "task.prepend_cls",
                 true,
                 "goes with tasks of symbols, bytes and pixels only: a tokenizer adds its own first token",
+            ));
+        }
+        if self.truncation != Truncation::Head && !self.name.has_own_vocabulary() {
+            problems.push(DataError::config(
+                "task.truncation",
+                "…",
+                "goes with tasks of symbols, bytes and pixels only: of texts the beginning is kept, as `predict` reads it",
             ));
         }
         if self.mask_black_pixels && !self.name.is_pixels() {

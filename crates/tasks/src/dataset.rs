@@ -13,6 +13,7 @@ use crate::labelled::{ClassNames, Location, Targets};
 use crate::lra::{bytes, image, listops, pathfinder, retrieval};
 use crate::metrics::Metric;
 use crate::split::{Part, Split};
+use crate::truncation::Cut;
 
 /// The name of the one output of a regression.
 const VALUE: &str = "value";
@@ -94,6 +95,11 @@ impl TaskDataset {
         Some(if self.config.prepend_cls { vocabulary.with_cls() } else { vocabulary })
     }
 
+    /// How sequences are cut.
+    pub fn cut(&self) -> Cut {
+        Cut { max_length: self.seq_len, truncation: self.config.truncation }
+    }
+
     /// Names of the classes; one name if a number is to be predicted.
     pub fn labels(&self) -> &[String] {
         &self.labels
@@ -148,13 +154,13 @@ impl TaskDataset {
                 } else {
                     self.labelled(part)?
                 };
-                Ok(texts.map(|texts| bytes::reader(texts, self.seq_len)))
+                Ok(texts.map(|texts| bytes::reader(texts, self.cut())))
             }
             TaskKind::Listops => {
-                listops::open(&folder.join(listops::file_name(part)), self.seq_len).map(Some)
+                listops::open(&folder.join(listops::file_name(part)), self.cut()).map(Some)
             }
             TaskKind::Retrieval => {
-                retrieval::open(&folder.join(retrieval::file_name(part)), self.seq_len).map(Some)
+                retrieval::open(&folder.join(retrieval::file_name(part)), self.cut()).map(Some)
             }
             TaskKind::Image => image::open(folder, part, seed).map(Some),
             TaskKind::Pathfinder => {

@@ -1,5 +1,5 @@
 //! The large movie review data set (Maas et al. 2011): 25,000 reviews to train on and as many to test on, half of them
-//! positive. It has no validation set; [`hold_out`](crate::hold_out) makes one.
+//! positive. It has no validation set; [`hold_out`](crate::hold_out) makes one, unless one's own copy has one.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub enum LineBreaks {
     Keep,
 }
 
-/// The reviews of a part, `None` of the validation set, which there is not; from the first of these that is there in `folder`:
+/// The reviews of a part, `None` of a validation set that is not there; from the first of these that is there in `folder`:
 ///
 /// - the official folders, `SPLIT/{neg,pos}/ID_STARS.txt`, or `aclImdb/` with them; the classes take turns, each in the order
 ///   of the ids ([`FolderExamples`] tells it exactly), and `train/unsup` is not read;
@@ -47,23 +47,25 @@ pub fn read(
     part: Part,
     line_breaks: LineBreaks,
 ) -> Result<Option<ExampleReader>, DataError> {
-    if part == Part::Validation {
-        return Ok(None);
-    }
-    let reader = open(folder, part)?;
+    let reader = match open(folder, part)? {
+        Some(reader) => reader,
+        None if part == Part::Validation => return Ok(None),
+        None => return Err(missing(folder, part)),
+    };
     Ok(Some(match line_breaks {
         LineBreaks::Keep => reader,
         LineBreaks::Blank => Box::new(reader.map(|example| example.map(without_breaks))),
     }))
 }
 
-fn open(folder: &Path, part: Part) -> Result<ExampleReader, DataError> {
+fn open(folder: &Path, part: Part) -> Result<Option<ExampleReader>, DataError> {
     let name = part.name();
     let classes = ClassNames::new(LABEL_NAMES).expect("the two names differ");
     for place in [folder.to_owned(), folder.join("aclImdb")] {
         let place = place.join(name);
         if LABEL_NAMES.iter().all(|class| place.join(class).is_dir()) {
-            return Ok(Box::new(FolderExamples::open(&place, &classes, MAX_TEXT_BYTES)?));
+            let examples = FolderExamples::open(&place, &classes, MAX_TEXT_BYTES)?;
+            return Ok(Some(Box::new(examples)));
         }
     }
     for place in [folder.to_owned(), folder.join("plain_text")] {
@@ -78,10 +80,15 @@ fn open(folder: &Path, part: Part) -> Result<ExampleReader, DataError> {
             };
             let options =
                 TableOptions { max_line_bytes: MAX_TEXT_BYTES, ..TableOptions::default() };
-            return Ok(Box::new(TableExamples::new(files, schema, options)));
+            return Ok(Some(Box::new(TableExamples::new(files, schema, options))));
         }
     }
-    Err(DataError::dataset(
+    Ok(None)
+}
+
+fn missing(folder: &Path, part: Part) -> DataError {
+    let name = part.name();
+    DataError::dataset(
         folder,
         format!(
             "no IMDB reviews: expected the folders `aclImdb/{name}/neg` and `aclImdb/{name}/pos` in it, or \
@@ -89,7 +96,7 @@ fn open(folder: &Path, part: Part) -> Result<ExampleReader, DataError> {
              https://ai.stanford.edu/~amaas/data/sentiment/ or https://huggingface.co/datasets/stanfordnlp/imdb; see \
              datasets/imdb/SOURCE.md"
         ),
-    ))
+    )
 }
 
 fn without_breaks(mut example: Example) -> Example {

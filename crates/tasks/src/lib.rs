@@ -14,6 +14,7 @@
 //! | [`submission`] | predictions as GLUE's site takes them |
 //! | `hold_out` | a validation set out of a training set |
 //! | `facts` | what a data set holds, counted |
+//! | `truncation` | what is kept of a sequence that is too long |
 //! | [`metrics`] | how good answers are |
 
 mod config;
@@ -30,6 +31,7 @@ pub mod metrics;
 mod split;
 pub mod submission;
 pub mod table;
+mod truncation;
 
 pub use config::TaskConfig;
 pub use dataset::{OwnVocabulary, TaskDataset};
@@ -38,3 +40,4 @@ pub use facts::{DatasetFacts, ValueFacts};
 pub use hold_out::{HeldOut, hold_out};
 pub use kind::TaskKind;
 pub use split::{Part, Split};
+pub use truncation::{Cut, Truncation};

@@ -12,8 +12,9 @@ use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
     Experiment,
     batches::Batches,
-    evaluate::{evaluate, evaluate_validation},
+    evaluate::Evaluator,
     experiment::class_difference,
+    stop::StopFlag,
     trainer::{model_folder, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
@@ -104,10 +105,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ));
     }
     // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
-    let rows = experiment.trainer.micro_batch_size;
+    let evaluator = Evaluator {
+        data,
+        device: &device,
+        batch_size: experiment.trainer.micro_batch_size,
+        batches: 0,
+        step: 0,
+        stop: StopFlag::new(),
+    };
     let record = match args.split {
-        Split::Validation => evaluate_validation(&model, data, &device, rows, 0, 0)?,
-        Split::Test => evaluate(&model, data, split, &device, rows, 0, 0)?.record,
+        Split::Validation => evaluator.evaluate_validation(&model)?,
+        Split::Test => evaluator.evaluate(&model, split)?.record,
     };
     let mut line = json!({
         "split": split.name(),

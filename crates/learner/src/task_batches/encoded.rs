@@ -1,7 +1,7 @@
 //! The examples of a split as token ids, end to end in one table.
 
 use nystromformer_data::{DataError, TextTokenizer};
-use nystromformer_tasks::{DatasetFacts, Example, ExampleReader, Input, Label};
+use nystromformer_tasks::{Cut, DatasetFacts, Example, ExampleReader, Input, Label};
 use rayon::prelude::*;
 
 use crate::experiment::Vocabulary;
@@ -44,8 +44,8 @@ pub(super) struct Form<'a> {
     pub(super) tokenizer: Option<&'a TextTokenizer>,
     /// What ids there are. Sequences of a task's own ids begin with `cls`, if there is one.
     pub(super) vocabulary: Vocabulary,
-    /// Longest sequence; what is longer is cut at its end.
-    pub(super) seq_len: usize,
+    /// Longest sequence, and what is kept of a longer one; of text, its beginning.
+    pub(super) cut: Cut,
 }
 
 /// A sequence before it is in the table: its ids, and how many of them are of the first text.
@@ -174,8 +174,9 @@ impl Form<'_> {
             Input::Ids { first, second } => {
                 let begun = |ids: &Vec<u16>| {
                     let cls = self.vocabulary.cls.map(|id| id as u32);
-                    let ids = cls.into_iter().chain(ids.iter().map(|id| u32::from(*id)));
-                    let ids: Vec<u32> = ids.take(self.seq_len).collect();
+                    let cut = self.cut.less(usize::from(cls.is_some()));
+                    let ids = cut.kept(ids).map(|id| u32::from(*id));
+                    let ids: Vec<u32> = cls.into_iter().chain(ids).collect();
                     let len = ids.len();
                     (ids, len)
                 };
@@ -187,7 +188,7 @@ impl Form<'_> {
                     problem: "texts need one; set `tokenizer.path` or `model.init_from`".to_owned(),
                 })?;
                 let encoding =
-                    tokenizer.encode_text(first, second.as_deref(), Some(self.seq_len))?;
+                    tokenizer.encode_text(first, second.as_deref(), Some(self.cut.max_length))?;
                 let types = &encoding.token_type_ids;
                 let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
                 Ok(vec![(encoding.input_ids, of_first_text)])

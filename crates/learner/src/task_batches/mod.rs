@@ -72,8 +72,7 @@ impl TaskBatches {
         let sorts = model.semantics == Semantics::Paper;
         let row_len = (model.semantics == Semantics::Hf && !model.is_full_attention())
             .then_some(model.segment_means_seq_len);
-        let seq_len = experiment.data.seq_len;
-        let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, seq_len };
+        let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, cut: dataset.cut() };
         let drop_last = task.drop_last.then_some(experiment.trainer.batch_size);
         let splits = Splits::read(&dataset, &task, form, Reading { sorts, drop_last })?;
         let places = &splits.training_places;

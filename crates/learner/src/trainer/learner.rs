@@ -6,19 +6,19 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use nystromformer::Model;
-use nystromformer_tasks::Split;
 
 use crate::batch::{BatchSource, Rows};
 use crate::checkpoint::TrainingState;
 use crate::device::scalar;
 use crate::error::Result;
-use crate::evaluate::{Evaluation, evaluate, evaluate_validation};
+use crate::evaluate::Evaluator;
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, StepSettings};
 use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seed_device};
+use crate::stop::StopFlag;
 
 /// A model in training.
 pub struct Learner<'a> {
@@ -234,25 +234,27 @@ impl<'a> Learner<'a> {
     /// Evaluates the model as it is.
     ///
     /// # Errors
-    /// See [`evaluate`].
-    pub fn evaluate(&self) -> Result<EvaluationRecord> {
-        let model = self.model().valid();
+    /// See [`Evaluator::evaluate`].
+    pub fn evaluate(&self, stop: StopFlag) -> Result<EvaluationRecord> {
         // A task says itself how much of it is measured.
         let batches = match self.experiment.task {
             Some(_) => 0,
             None => self.experiment.trainer.eval_batches,
         };
-        let rows = self.experiment.trainer.micro_batch_size;
-        evaluate_validation(&model, self.data, &self.device, rows, batches, self.state.step)
+        let evaluator = Evaluator { batches, ..self.evaluator(self.state.step, stop) };
+        evaluator.evaluate_validation(&self.model().valid())
     }
 
-    /// Measures a model of this run, without autodiff, on a whole split.
-    ///
-    /// # Errors
-    /// See [`evaluate`].
-    pub(super) fn evaluate_on(&self, model: &Model, split: Split) -> Result<Evaluation> {
-        let rows = self.experiment.trainer.micro_batch_size;
-        evaluate(model, self.data, split, &self.device, rows, 0, self.state.step)
+    /// Measures whole splits, with the model of this run as it was at `step`.
+    pub(super) fn evaluator(&self, step: usize, stop: StopFlag) -> Evaluator<'_> {
+        Evaluator {
+            data: self.data,
+            device: &self.device,
+            batch_size: self.experiment.trainer.micro_batch_size,
+            batches: 0,
+            step,
+            stop,
+        }
     }
 }
 

@@ -103,44 +103,58 @@ impl<'a> Trainer<'a> {
         self.progress.start(name, self.learner.state().step, total);
         let ended_by = self.run_steps(total);
         self.progress.finish();
-        let ended_by = ended_by?;
+        let mut ended_by = ended_by?;
         self.learner.note_time_and_memory();
-        let verdict = match ended_by {
-            EndedBy::Finished | EndedBy::EarlyStopping => {
-                self.learner.verdict(&self.store, self.best_by)?
+        let mut verdict = None;
+        if !matches!(ended_by, EndedBy::Stopped(_)) {
+            match self.learner.verdict(&self.store, self.best_by, self.stop.clone()) {
+                Err(LearnerError::Stopped(reason)) => ended_by = EndedBy::Stopped(reason),
+                found => verdict = found?,
             }
-            EndedBy::Stopped(_) => None,
-        };
+        }
         let summary = self.summary(ended_by, verdict);
         self.run.write_summary(&summary)?;
         Ok(Outcome { ended_by, summary })
     }
 
     fn run_steps(&mut self, total: usize) -> Result<EndedBy> {
-        let trainer = &self.learner.experiment.trainer;
         loop {
             let step = self.learner.state().step;
-            if let Some(ended_by) = self.end(step, total) {
+            let mut saves = step.is_multiple_of(self.learner.experiment.trainer.checkpoint_every);
+            if self.evaluation_is_due(step, total) {
+                match self.evaluate() {
+                    // The next session begins with it.
+                    Err(LearnerError::Stopped(reason)) => {
+                        self.save()?;
+                        return Ok(EndedBy::Stopped(reason));
+                    }
+                    found => saves |= found?,
+                }
+            }
+            let ended_by = self.end(step, total);
+            if saves || ended_by.is_some() {
                 self.save()?;
+            }
+            if let Some(ended_by) = ended_by {
                 return Ok(ended_by);
             }
             let record = self.learner.timed_step()?;
             self.log.append(&MetricsRecord::Train(record))?;
             self.progress.step(&record);
             self.refuse_endless_skipping()?;
-
-            let step = record.step;
-            let is_last = step == total;
-            let evaluates = trainer.eval_every > 0
-                && self.learner.data.evaluation_examples(Split::Validation) > 0;
-            let mut is_best = false;
-            if evaluates && (is_last || step.is_multiple_of(trainer.eval_every)) {
-                is_best = self.evaluate()?;
-            }
-            if is_best || is_last || step.is_multiple_of(trainer.checkpoint_every) {
-                self.save()?;
-            }
         }
+    }
+
+    /// Whether the model at `step` is to be evaluated and has not been, by this session or one before.
+    fn evaluation_is_due(&self, step: usize, total: usize) -> bool {
+        let Learner { experiment, data, state, .. } = &self.learner;
+        let every = experiment.trainer.eval_every;
+        let is_done = state.last_evaluation.as_ref().is_some_and(|last| last.step == step);
+        every > 0
+            && step > 0
+            && (step >= total || step.is_multiple_of(every))
+            && !is_done
+            && data.evaluation_examples(Split::Validation) > 0
     }
 
     /// Whether, and why, no further step is to be taken.
@@ -181,9 +195,10 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Evaluates and notes the result; says whether it is the best so far.
+    /// Evaluates and notes the result; says whether to save it: as the best so far, or because an earlier session, stopped
+    /// while it evaluated, has saved this step without.
     fn evaluate(&mut self) -> Result<bool> {
-        let record = self.learner.evaluate()?;
+        let record = self.learner.evaluate(self.stop.clone())?;
         self.log.append(&MetricsRecord::Validation(record.clone()))?;
         self.progress.evaluation(&record);
         let state = &mut self.learner.state;
@@ -195,7 +210,9 @@ impl<'a> Trainer<'a> {
         } else {
             state.evaluations_without_improvement += 1;
         }
-        Ok(is_best)
+        let is_unsaved =
+            self.saved_step.take_if(|saved| *saved == self.learner.state.step).is_some();
+        Ok(is_best || is_unsaved)
     }
 
     /// Saves the state, unless it is saved already, and retires old checkpoints.

@@ -263,9 +263,9 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
     let directory = tempfile::tempdir().unwrap();
     let expected = unbroken(directory.path(), &experiment());
     assert_eq!(expected.metrics.len(), 8 + 3);
-    // First step; epoch edge (2 steps of 5 over 10 examples); evaluation step; beyond the peak;
-    // last but one.
-    for step in [1, 2, 3, 5, 7] {
+    // First step; epoch edge (2 steps of 5 over 10 examples); evaluation step, whose evaluation is then the next session's;
+    // beyond the peak; last but one; last, before its evaluation.
+    for step in [1, 2, 3, 5, 7, 8] {
         let found = interrupted(directory.path(), &experiment(), step, &Synthetic::default());
         assert!(found == expected, "stopped after step {step}");
     }

@@ -15,6 +15,7 @@ use super::learner::Learner;
 use crate::checkpoint::CheckpointStore;
 use crate::error::Result;
 use crate::metrics_log::EvaluationRecord;
+use crate::stop::StopFlag;
 
 /// The best model's results, by split (`validation`, `test`, …).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,12 +38,18 @@ pub struct Verdict {
 
 impl Learner<'_> {
     /// Measures the best model of the run; `None` if the data says of no metric that it has it, as in pretraining.
-    pub(super) fn verdict(&self, store: &CheckpointStore, by: BestBy) -> Result<Option<Verdict>> {
+    pub(super) fn verdict(
+        &self,
+        store: &CheckpointStore,
+        by: BestBy,
+        stop: StopFlag,
+    ) -> Result<Option<Verdict>> {
         let metrics = self.data.metrics();
         if metrics.is_empty() {
             return Ok(None);
         }
         let (step, model) = self.best_model(store)?;
+        let evaluator = self.evaluator(step, stop);
         let mut verdict = Verdict {
             step,
             chosen_by: match self.state().best_evaluation {
@@ -58,8 +65,7 @@ impl Learner<'_> {
             if self.data.evaluation_examples(split) == 0 {
                 continue;
             }
-            let mut evaluation = self.evaluate_on(&model, split)?;
-            evaluation.record.step = step;
+            let evaluation = evaluator.evaluate(&model, split)?;
             let name = split.name().to_owned();
             verdict.evaluations.insert(name.clone(), evaluation.record);
             let Some(answers) = evaluation.answers else { continue };

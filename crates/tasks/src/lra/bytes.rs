@@ -1,24 +1,24 @@
 //! Text as bytes, for models that know no words.
 
 use crate::example::{Example, ExampleReader, Input};
+use crate::truncation::Cut;
 
 /// Ids of the vocabulary: padding (0), and a byte's value plus 1.
 pub const VOCAB_SIZE: usize = 257;
 
-/// The ids of the first `max_length` bytes of a text in UTF-8, as TensorFlow's `ByteTextEncoder` gives them. The end may
-/// cut a character in two.
-pub fn ids(text: &str, max_length: usize) -> Vec<u16> {
-    text.bytes().take(max_length).map(|byte| u16::from(byte) + 1).collect()
+/// The ids of a text's bytes in UTF-8, as TensorFlow's `ByteTextEncoder` gives them. A cut may go through a character.
+pub fn ids(text: &str, cut: Cut) -> Vec<u16> {
+    cut.kept(text.as_bytes()).map(|byte| u16::from(*byte) + 1).collect()
 }
 
 /// Turns a reader of texts into one of their [`ids`]. What comes as ids already stays as it is.
-pub fn reader(texts: ExampleReader, max_length: usize) -> ExampleReader {
+pub fn reader(texts: ExampleReader, cut: Cut) -> ExampleReader {
     Box::new(texts.map(move |example| {
         let Example { input, label } = example?;
         let input = match input {
             Input::Text { first, second } => Input::Ids {
-                first: ids(&first, max_length),
-                second: second.map(|second| ids(&second, max_length)),
+                first: ids(&first, cut),
+                second: second.map(|second| ids(&second, cut)),
             },
             ids @ Input::Ids { .. } => ids,
         };
@@ -32,12 +32,19 @@ mod tests {
 
     use super::*;
     use crate::example::Label;
+    use crate::truncation::Truncation;
+
+    const fn head(max_length: usize) -> Cut {
+        Cut { max_length, truncation: Truncation::Head }
+    }
 
     #[test]
-    fn a_byte_is_its_value_plus_one_and_the_end_is_cut() {
-        assert_eq!(ids("aé\0", 10), [98, 0xc3 + 1, 0xa9 + 1, 1]);
-        assert_eq!(ids("aé", 2), [98, 0xc4]);
-        assert!(ids("", 2).is_empty());
+    fn a_byte_is_its_value_plus_one_and_what_is_too_long_is_cut() {
+        assert_eq!(ids("aé\0", head(10)), [98, 0xc3 + 1, 0xa9 + 1, 1]);
+        assert_eq!(ids("aé", head(2)), [98, 0xc4]);
+        assert!(ids("", head(2)).is_empty());
+        let tail = Cut { max_length: 2, truncation: Truncation::Tail };
+        assert_eq!(ids("abc", tail), [99, 100]);
     }
 
     #[test]
@@ -57,7 +64,7 @@ mod tests {
             ]
             .into_iter(),
         );
-        let read: Vec<_> = reader(texts, 2).collect();
+        let read: Vec<_> = reader(texts, head(2)).collect();
         let input = |place: usize| &read[place].as_ref().unwrap().input;
         assert_eq!(*input(0), Input::Ids { first: vec![98, 99], second: None });
         assert_eq!(*input(1), Input::Ids { first: vec![98], second: Some(vec![99, 100]) });

@@ -10,9 +10,17 @@ use nystromformer_tasks::{Input, Label};
 use crate::parquet_file::{self, Values};
 
 fn reviews(folder: &Path, line_breaks: LineBreaks) -> Result<Vec<(String, Option<Label>)>, String> {
-    read(folder, Part::Train, line_breaks)
+    of_part(folder, Part::Train, line_breaks)
+}
+
+fn of_part(
+    folder: &Path,
+    part: Part,
+    line_breaks: LineBreaks,
+) -> Result<Vec<(String, Option<Label>)>, String> {
+    read(folder, part, line_breaks)
         .map_err(|error| error.to_string())?
-        .expect("there is a training set")
+        .expect("there is such a part")
         .map(|example| {
             let example = example.map_err(|error| error.to_string())?;
             let Input::Text { first, second: None } = example.input else {
@@ -64,6 +72,17 @@ fn tables_are_read() {
     );
     let read = reviews(folder.path(), LineBreaks::Blank).unwrap();
     assert_eq!(read, expected(["Bad.", "Good."]));
+}
+
+#[test]
+fn a_validation_set_of_ones_own_is_read_and_none_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let validation = || read(folder.path(), Part::Validation, LineBreaks::Blank);
+    fs::write(folder.path().join("train.csv"), "text,label\nBad.,neg\nGood.,pos\n").unwrap();
+    assert!(validation().unwrap().is_none());
+    fs::write(folder.path().join("validation.csv"), "text,label\nSad.,neg\nFine.,pos\n").unwrap();
+    let found = of_part(folder.path(), Part::Validation, LineBreaks::Blank).unwrap();
+    assert_eq!(found, expected(["Sad.", "Fine."]));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use nystromformer_learner::progress::Silent;
+use nystromformer_learner::metrics_log::{EvaluationRecord, StepRecord};
+use nystromformer_learner::progress::{Progress, Silent};
 use nystromformer_learner::run_dir::Summary;
-use nystromformer_learner::stop::StopFlag;
+use nystromformer_learner::stop::{StopFlag, StopReason};
 use nystromformer_learner::trainer::{EndedBy, Series, Session, model_folder};
 use serde_json::Value;
 
@@ -56,6 +57,42 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
     ]);
     workshop.train("still", &still).unwrap();
     assert_ne!(workshop.metrics("still").0, expected.0);
+}
+
+/// Asks a run to stop with its last evaluation, as a signal does that comes while the best model is measured.
+struct StopBeforeVerdict(StopFlag);
+
+impl Progress for StopBeforeVerdict {
+    fn start(&mut self, _: &str, _: usize, _: usize) {}
+
+    fn step(&mut self, _: &StepRecord) {}
+
+    fn evaluation(&mut self, record: &EvaluationRecord) {
+        if record.step == 8 {
+            self.0.request(StopReason::Terminate);
+        }
+    }
+
+    fn note(&mut self, _: &str) {}
+
+    fn finish(&mut self) {}
+}
+
+#[test]
+fn a_run_that_is_stopped_while_its_best_model_is_measured_is_measured_by_the_next_session() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    let overrides = ["trainer.max_steps=8"];
+    let unbroken = workshop.train("unbroken", &overrides).unwrap();
+    let stop = StopFlag::new();
+    let session = Session::open(&workshop.request("stopped", &overrides, false), &|_| {}).unwrap();
+    let stopped = session.train(stop.clone(), &mut StopBeforeVerdict(stop)).unwrap();
+    assert_eq!((stopped.ended_by.exit_code(), stopped.summary.steps), (75, 8));
+    assert!(stopped.summary.verdict.is_none() && !stopped.summary.is_complete());
+    let resumed = train(&workshop.request("stopped", &[], true), &mut Silent).unwrap();
+    assert_eq!(resumed.ended_by, EndedBy::Finished);
+    assert_eq!(resumed.summary.verdict, unbroken.summary.verdict);
+    assert_eq!(workshop.metrics("stopped"), workshop.metrics("unbroken"));
 }
 
 /// Trains what is left of a series, at most `runs` of it, as the command line does.

@@ -112,7 +112,7 @@ fn a_model_with_the_semantics_of_transformers_gets_rows_of_its_one_length() {
 }
 
 #[test]
-fn a_first_token_can_be_given_to_tasks_that_have_none() {
+fn a_first_token_can_be_given_to_tasks_that_have_none_and_both_ends_be_kept() {
     let workshop = Workshop::new("listops", "");
     let config =
         GeneratorConfig { above_length: 8, below_length: 30, ..GeneratorConfig::default() };
@@ -132,8 +132,20 @@ fn a_first_token_can_be_given_to_tasks_that_have_none() {
     cut.sort_unstable();
     expected.sort_unstable();
     assert_eq!(cut, expected);
-    let error = Workshop::of_reviews().batches(&["task.prepend_cls=true"]).unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    let ends = ["task.prepend_cls=true", "data.seq_len=6", "task.truncation=head_tail"];
+    let mut cut = batch(&ends);
+    let of_ends = |row: &Vec<i32>| {
+        let tail = &row[row.len() - 2..];
+        [16].iter().chain(&row[..3]).chain(tail).copied().collect::<Vec<i32>>()
+    };
+    let mut expected: Vec<Vec<i32>> = plain.iter().map(of_ends).collect();
+    cut.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(cut, expected);
+    for overrides in ["task.prepend_cls=true", "task.truncation=tail"] {
+        let error = Workshop::of_reviews().batches(&[overrides]).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+    }
 }
 
 #[test]

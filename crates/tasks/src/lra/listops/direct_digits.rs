@@ -1,7 +1,7 @@
 //! A predictor that reads the digits of the outermost list, and nothing that is nested in it.
 //!
-//! How right it is when it may read only the beginning of an expression tells what the outermost digits alone are worth, and
-//! counting brackets over that many symbols to find them.
+//! How right it is when it may take digits only near the ends of an expression tells what the outermost digits alone are worth,
+//! and counting brackets over that many symbols to find them.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,7 @@ use super::NUM_LABELS;
 use super::evaluate::evaluate;
 use super::facts::most_frequent;
 use super::token::Token;
+use crate::truncation::Cut;
 
 /// What the predictor reads of an expression: the first operator, how many digits stand in its own list, and what it makes
 /// of them (`None` of no digits).
@@ -17,25 +18,20 @@ type Reading = (u16, usize, Option<u8>);
 /// How often each value goes with what the predictor reads.
 #[derive(Debug, Clone)]
 pub(super) struct DirectDigits {
-    /// Symbols that are read.
-    window: usize,
+    /// Where digits are taken.
+    window: Cut,
     values: BTreeMap<Reading, [u64; NUM_LABELS]>,
 }
 
 impl DirectDigits {
-    /// Of the first `window` symbols.
-    pub(super) fn within(window: usize) -> Self {
+    /// Digits of the symbols that `window` keeps.
+    pub(super) fn within(window: Cut) -> Self {
         Self { window, values: BTreeMap::new() }
-    }
-
-    /// Symbols that are read.
-    pub(super) fn window(&self) -> usize {
-        self.window
     }
 
     /// Counts an expression by its ids and value. Without an operator there is nothing to read.
     pub(super) fn add(&mut self, ids: &[u16], value: u16) {
-        if let Some(reading) = read(&ids[..ids.len().min(self.window)]) {
+        if let Some(reading) = read(ids, self.window) {
             self.values.entry(reading).or_insert([0; NUM_LABELS])[usize::from(value)] += 1;
         }
     }
@@ -50,18 +46,23 @@ impl DirectDigits {
     }
 }
 
-fn read(ids: &[u16]) -> Option<Reading> {
+fn read(ids: &[u16], window: Cut) -> Option<Reading> {
+    let places = window.places(ids.len());
     let (root, rest) = ids.split_first()?;
     let operator @ Token::Operator(_) = Token::of_id(*root)? else {
         return None;
     };
     let mut list = vec![operator];
     let mut depth = 1;
-    for token in rest.iter().filter_map(|id| Token::of_id(*id)) {
-        match token {
+    for (place, id) in (1..).zip(rest) {
+        match Token::of_id(*id)? {
             Token::Operator(_) => depth += 1,
             Token::End => depth -= 1,
-            Token::Digit(_) if depth == 1 => list.push(token),
+            digit @ Token::Digit(_)
+                if depth == 1 && places.iter().any(|range| range.contains(&place)) =>
+            {
+                list.push(digit)
+            }
             Token::Digit(_) => {}
         }
     }
@@ -74,6 +75,13 @@ fn read(ids: &[u16]) -> Option<Reading> {
 mod tests {
     use super::super::token::{Operator, tokens};
     use super::*;
+    use crate::truncation::Truncation;
+
+    const ALL: Cut = head(usize::MAX);
+
+    const fn head(max_length: usize) -> Cut {
+        Cut { max_length, truncation: Truncation::Head }
+    }
 
     fn ids(text: &str) -> Vec<u16> {
         tokens(text).unwrap().iter().map(|token| token.id()).collect()
@@ -82,10 +90,14 @@ mod tests {
     #[test]
     fn nested_digits_are_not_read() {
         let max = Token::Operator(Operator::Max).id();
-        assert_eq!(read(&ids("[MAX 1 [MIN 9 8 ] 3 ]")), Some((max, 2, Some(3))));
-        assert_eq!(read(&ids("[MAX 1 [MIN 9 8 ] 3 ]")[..5]), Some((max, 1, Some(1))));
-        assert_eq!(read(&ids("[MAX [MIN 9 8 ] ]")), Some((max, 0, None)));
-        assert_eq!(read(&ids("7")), None);
+        let nested = ids("[MAX 1 [MIN 9 8 ] 3 ]");
+        assert_eq!(read(&nested, ALL), Some((max, 2, Some(3))));
+        assert_eq!(read(&nested, head(5)), Some((max, 1, Some(1))));
+        let ends = |max_length| Cut { max_length, truncation: Truncation::HeadTail };
+        assert_eq!(read(&nested, ends(2)), Some((max, 0, None)));
+        assert_eq!(read(&nested, ends(4)), Some((max, 2, Some(3))));
+        assert_eq!(read(&ids("[MAX [MIN 9 8 ] ]"), ALL), Some((max, 0, None)));
+        assert_eq!(read(&ids("7"), ALL), None);
     }
 
     #[test]
@@ -99,7 +111,7 @@ mod tests {
         };
         let train = [("[MAX 1 [MIN 9 8 ] 3 ]", 8), ("[MAX 4 3 ]", 4), ("[MIN 2 [MAX 0 1 ] ]", 1)];
         let test = [("[MAX 3 [MIN 8 8 ] 0 ]", 8), ("[MAX 2 4 ]", 4), ("[MIN 1 ]", 1)];
-        let right = |window| counted(window, &train).right(&counted(window, &test));
+        let right = |window| counted(head(window), &train).right(&counted(head(window), &test));
         assert_eq!(right(usize::MAX), 2);
         assert_eq!(right(2), 0);
         assert_eq!(right(1), 2);

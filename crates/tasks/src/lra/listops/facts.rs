@@ -16,10 +16,17 @@ use super::read::Expressions;
 use super::token::{Operator, Token};
 use super::{NUM_LABELS, VOCAB_SIZE};
 use crate::example::{Example, Input, Label};
+use crate::truncation::{Cut, Truncation};
 
-/// Symbols within which the digits of the outermost list are read: those that two convolutions of width 35 bring to the first
-/// symbol, a few hundred, all.
-const WINDOWS: [usize; 3] = [35, 256, usize::MAX];
+/// Where the digits of the outermost list are read: among the symbols that two convolutions of width 35 bring to the first one,
+/// among a few hundred, at both ends, anywhere.
+const WINDOWS: [Cut; 5] = [
+    Cut { max_length: 35, truncation: Truncation::Head },
+    Cut { max_length: 256, truncation: Truncation::Head },
+    Cut { max_length: 70, truncation: Truncation::HeadTail },
+    Cut { max_length: 256, truncation: Truncation::HeadTail },
+    Cut { max_length: usize::MAX, truncation: Truncation::Head },
+];
 
 /// Counts over a set of expressions.
 #[derive(Debug, Clone)]
@@ -157,12 +164,12 @@ pub fn root_operator_accuracy(train: &Facts, test: &Facts) -> f64 {
 }
 
 /// Accuracy on `test` of predicting the value that was most frequent in `train` after the same first symbol with the same
-/// result of the digits in its own list, as far as they stand within the first so many symbols: `(symbols, accuracy)`, the last
-/// for all of them. Not a number if `test` is empty.
-pub fn direct_digits_accuracies(train: &Facts, test: &Facts) -> [(usize, f64); WINDOWS.len()] {
+/// result of the digits in its own list, as far as they stand among the symbols that are kept: `(kept, accuracy)`, the last for all
+/// of them. Not a number if `test` is empty.
+pub fn direct_digits_accuracies(train: &Facts, test: &Facts) -> [(Cut, f64); WINDOWS.len()] {
     std::array::from_fn(|index| {
         let (train, tested) = (&train.direct_digits[index], &test.direct_digits[index]);
-        (train.window(), train.right(tested) as f64 / test.examples() as f64)
+        (WINDOWS[index], train.right(tested) as f64 / test.examples() as f64)
     })
 }
 

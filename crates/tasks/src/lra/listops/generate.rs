@@ -48,29 +48,25 @@ impl Default for GeneratorConfig {
 impl GeneratorConfig {
     fn validate(&self) -> Result<(), DataError> {
         if self.max_depth < 2 {
-            return Err(DataError::config(
-                "listops.max_depth",
-                self.max_depth,
-                "must be at least 2",
-            ));
+            return Err(DataError::config("max_depth", self.max_depth, "must be at least 2"));
         }
         if self.max_arguments < 2 {
             return Err(DataError::config(
-                "listops.max_arguments",
+                "max_arguments",
                 self.max_arguments,
                 "must be at least 2",
             ));
         }
         if !(self.operator_probability > 0.0 && self.operator_probability <= 1.0) {
             return Err(DataError::config(
-                "listops.operator_probability",
+                "operator_probability",
                 self.operator_probability,
                 "must be above 0 and at most 1",
             ));
         }
         if self.below_length < self.above_length.saturating_add(2) {
             return Err(DataError::config(
-                "listops.below_length",
+                "below_length",
                 self.below_length,
                 format!("no length is above {} and below this", self.above_length),
             ));
@@ -173,7 +169,7 @@ impl Iterator for Expressions {
             }
         }
         Some(Err(DataError::config(
-            "listops.below_length",
+            "below_length",
             self.config.below_length,
             format!(
                 "{PATIENCE} trees in a row were of another length or drawn before, after {} expressions; widen the \
@@ -260,13 +256,10 @@ mod tests {
     #[test]
     fn a_config_that_cannot_be_met_names_its_key() {
         for (config, key) in [
-            (GeneratorConfig { max_depth: 1, ..small() }, "listops.max_depth"),
-            (GeneratorConfig { max_arguments: 1, ..small() }, "listops.max_arguments"),
-            (
-                GeneratorConfig { operator_probability: f64::NAN, ..small() },
-                "listops.operator_prob",
-            ),
-            (GeneratorConfig { above_length: 29, ..small() }, "listops.below_length"),
+            (GeneratorConfig { max_depth: 1, ..small() }, "max_depth"),
+            (GeneratorConfig { max_arguments: 1, ..small() }, "max_arguments"),
+            (GeneratorConfig { operator_probability: f64::NAN, ..small() }, "operator_prob"),
+            (GeneratorConfig { above_length: 29, ..small() }, "below_length"),
         ] {
             let message = expressions(config, 0).unwrap_err().to_string();
             assert!(message.contains(key), "{message}");

@@ -8,6 +8,7 @@ use super::files::HEADER;
 use super::token::{Token, tokens};
 use crate::example::{Example, ExampleReader, Input, Label};
 use crate::lra::reading::{BoundedLines, reader};
+use crate::truncation::Cut;
 
 /// Bytes of a line that is still read. The Arena's longest have 13,000.
 const MAX_LINE_BYTES: usize = 1 << 20;
@@ -22,17 +23,17 @@ enum Layout {
 }
 
 /// Opens a file of expressions: `basic_*.tsv` of the Long Range Arena (a header `Source TAB Target`), or lines of
-/// `label TAB expression` without a header. Ids are those of [`Token::id`], without parentheses; what is longer than
-/// `max_length` tokens is cut at its end, as the Arena does.
+/// `label TAB expression` without a header. Ids are those of [`Token::id`], without parentheses, as far as `cut` keeps
+/// them; the Arena takes the first 2000.
 ///
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such file or nothing in it; the reader gives [`DataError::Line`] for a line that
 /// is no example.
-pub fn open(path: &Path, max_length: usize) -> Result<ExampleReader, DataError> {
+pub fn open(path: &Path, cut: Cut) -> Result<ExampleReader, DataError> {
     let examples = Expressions::open(path)?.map(move |expression| {
         let (_, tokens, value) = expression?;
-        let first = tokens.iter().take(max_length).map(|token| token.id()).collect();
+        let first = cut.kept(&tokens).map(|token| token.id()).collect();
         Ok(Example {
             input: Input::Ids { first, second: None },
             label: Some(Label::Class(u16::from(value))),
@@ -113,12 +114,15 @@ impl Iterator for Expressions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::truncation::Truncation;
 
-    fn read(content: &[u8], max_length: usize) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
+    const ALL: Cut = Cut { max_length: 100, truncation: Truncation::Head };
+
+    fn read(content: &[u8], cut: Cut) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("basic_val.tsv");
         std::fs::write(&path, content).unwrap();
-        open(&path, max_length)?
+        open(&path, cut)?
             .map(|example| match example? {
                 Example {
                     input: Input::Ids { first, second: None },
@@ -137,14 +141,18 @@ mod tests {
             "\u{feff}Source\tTarget\r\n[MIN 6 3 ]\t3\r\n[SM 9 ]\t9",
             "3\t( ( ( [MIN 6 ) 3 ) ] )\n9\t( ( [SM 9 ) ] )\n",
         ] {
-            assert_eq!(read(content.as_bytes(), 100).unwrap(), expected);
+            assert_eq!(read(content.as_bytes(), ALL).unwrap(), expected);
         }
     }
 
     #[test]
     fn long_expressions_are_cut() {
-        let cut = read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", 2).unwrap();
-        assert_eq!(cut, [(vec![1, 12], 3)]);
+        let ids = |truncation| {
+            let cut = Cut { max_length: 2, truncation };
+            read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", cut).unwrap()
+        };
+        assert_eq!(ids(Truncation::Head), [(vec![1, 12], 3)]);
+        assert_eq!(ids(Truncation::HeadTail), [(vec![1, 5], 3)]);
     }
 
     #[test]
@@ -162,14 +170,14 @@ mod tests {
             (b"Source\tTarget\n", "holds no examples"),
             (long.as_bytes(), ":2: the line is longer than"),
         ] {
-            let error = read(content, 100).unwrap_err().to_string();
+            let error = read(content, ALL).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
     }
 
     #[test]
     fn a_missing_file_says_what_to_do() {
-        let error = open(Path::new("absent/basic_train.tsv"), 10).err().unwrap().to_string();
+        let error = open(Path::new("absent/basic_train.tsv"), ALL).err().unwrap().to_string();
         assert!(
             error.contains("absent/basic_train.tsv") && error.contains("generate listops"),
             "{error}"

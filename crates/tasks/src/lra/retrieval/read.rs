@@ -7,19 +7,20 @@ use nystromformer_data::DataError;
 use crate::example::{Example, ExampleReader, Input, Label};
 use crate::lra::bytes;
 use crate::lra::reading::{BoundedLines, reader};
+use crate::truncation::Cut;
 
 /// Bytes of a line that is still read: two whole papers have far fewer.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Opens a file of pairs: label, two names and two texts, with a TAB between them, without a header. Quotes are
-/// characters like others. Ids are bytes plus 1 ([`bytes::ids`]), of the first `max_length` bytes of each text; the Long
-/// Range Arena takes 4000. Class 1 is a pair that belongs together.
+/// characters like others. Ids are bytes plus 1 ([`bytes::ids`]), of each text as far as `cut` keeps it; the Long
+/// Range Arena takes the first 4000. Class 1 is a pair that belongs together.
 ///
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such file; the reader gives [`DataError::Line`] for a line that is no pair, and
 /// [`DataError::Dataset`] if there is none at all.
-pub fn open(path: &Path, max_length: usize) -> Result<ExampleReader, DataError> {
+pub fn open(path: &Path, cut: Cut) -> Result<ExampleReader, DataError> {
     if !path.is_file() {
         return Err(DataError::dataset(
             path,
@@ -31,12 +32,12 @@ pub fn open(path: &Path, max_length: usize) -> Result<ExampleReader, DataError> 
     let file = path.to_owned();
     let examples = lines.map(move |line| {
         let (number, line) = line?;
-        parse(&line, max_length).map_err(|problem| DataError::line(&file, number, problem))
+        parse(&line, cut).map_err(|problem| DataError::line(&file, number, problem))
     });
     Ok(reader(path, examples))
 }
 
-fn parse(line: &str, max_length: usize) -> Result<Example, String> {
+fn parse(line: &str, cut: Cut) -> Result<Example, String> {
     let columns: Vec<&str> = line.split('\t').take(6).collect();
     let [label, _, _, first, second] = columns.as_slice() else {
         let found = if columns.len() > 5 { "more".to_owned() } else { columns.len().to_string() };
@@ -58,10 +59,7 @@ fn parse(line: &str, max_length: usize) -> Result<Example, String> {
         }
     }
     Ok(Example {
-        input: Input::Ids {
-            first: bytes::ids(first, max_length),
-            second: Some(bytes::ids(second, max_length)),
-        },
+        input: Input::Ids { first: bytes::ids(first, cut), second: Some(bytes::ids(second, cut)) },
         label: Some(Label::Class(class)),
     })
 }
@@ -69,12 +67,15 @@ fn parse(line: &str, max_length: usize) -> Result<Example, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::truncation::Truncation;
+
+    const CUT: Cut = Cut { max_length: 3, truncation: Truncation::Head };
 
     fn read(content: &[u8]) -> Result<Vec<Example>, DataError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new_aan_pairs.eval.tsv");
         std::fs::write(&path, content).unwrap();
-        open(&path, 3)?.collect()
+        open(&path, CUT)?.collect()
     }
 
     fn pair(first: &str, second: &str, class: u16) -> Example {
@@ -107,7 +108,7 @@ mod tests {
             let error = read(content).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
-        let error = open(Path::new("absent.tsv"), 3).err().unwrap().to_string();
+        let error = open(Path::new("absent.tsv"), CUT).err().unwrap().to_string();
         assert!(error.contains("generate retrieval"), "{error}");
     }
 }
