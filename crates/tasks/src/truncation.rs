@@ -27,6 +27,16 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// Keeps the beginning.
+    pub const fn head(max_length: usize) -> Self {
+        Self { max_length, truncation: Truncation::Head }
+    }
+
+    /// Keeps both ends.
+    pub const fn head_tail(max_length: usize) -> Self {
+        Self { max_length, truncation: Truncation::HeadTail }
+    }
+
     /// The tokens of `sequence` that are kept, in their order: all of them if it is not too long.
     ///
     /// What is cut twice, to one length and then to a smaller one, is what the smaller one alone leaves.

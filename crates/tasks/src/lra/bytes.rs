@@ -34,15 +34,11 @@ mod tests {
     use crate::example::Label;
     use crate::truncation::Truncation;
 
-    const fn head(max_length: usize) -> Cut {
-        Cut { max_length, truncation: Truncation::Head }
-    }
-
     #[test]
     fn a_byte_is_its_value_plus_one_and_what_is_too_long_is_cut() {
-        assert_eq!(ids("aé\0", head(10)), [98, 0xc3 + 1, 0xa9 + 1, 1]);
-        assert_eq!(ids("aé", head(2)), [98, 0xc4]);
-        assert!(ids("", head(2)).is_empty());
+        assert_eq!(ids("aé\0", Cut::head(10)), [98, 0xc3 + 1, 0xa9 + 1, 1]);
+        assert_eq!(ids("aé", Cut::head(2)), [98, 0xc4]);
+        assert!(ids("", Cut::head(2)).is_empty());
         let tail = Cut { max_length: 2, truncation: Truncation::Tail };
         assert_eq!(ids("abc", tail), [99, 100]);
     }
@@ -64,7 +60,7 @@ mod tests {
             ]
             .into_iter(),
         );
-        let read: Vec<_> = reader(texts, head(2)).collect();
+        let read: Vec<_> = reader(texts, Cut::head(2)).collect();
         let input = |place: usize| &read[place].as_ref().unwrap().input;
         assert_eq!(*input(0), Input::Ids { first: vec![98, 99], second: None });
         assert_eq!(*input(1), Input::Ids { first: vec![98], second: Some(vec![99, 100]) });

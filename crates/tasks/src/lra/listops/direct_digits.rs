@@ -75,13 +75,8 @@ fn read(ids: &[u16], window: Cut) -> Option<Reading> {
 mod tests {
     use super::super::token::{Operator, tokens};
     use super::*;
-    use crate::truncation::Truncation;
 
-    const ALL: Cut = head(usize::MAX);
-
-    const fn head(max_length: usize) -> Cut {
-        Cut { max_length, truncation: Truncation::Head }
-    }
+    const ALL: Cut = Cut::head(usize::MAX);
 
     fn ids(text: &str) -> Vec<u16> {
         tokens(text).unwrap().iter().map(|token| token.id()).collect()
@@ -92,10 +87,9 @@ mod tests {
         let max = Token::Operator(Operator::Max).id();
         let nested = ids("[MAX 1 [MIN 9 8 ] 3 ]");
         assert_eq!(read(&nested, ALL), Some((max, 2, Some(3))));
-        assert_eq!(read(&nested, head(5)), Some((max, 1, Some(1))));
-        let ends = |max_length| Cut { max_length, truncation: Truncation::HeadTail };
-        assert_eq!(read(&nested, ends(2)), Some((max, 0, None)));
-        assert_eq!(read(&nested, ends(4)), Some((max, 2, Some(3))));
+        assert_eq!(read(&nested, Cut::head(5)), Some((max, 1, Some(1))));
+        assert_eq!(read(&nested, Cut::head_tail(2)), Some((max, 0, None)));
+        assert_eq!(read(&nested, Cut::head_tail(4)), Some((max, 2, Some(3))));
         assert_eq!(read(&ids("[MAX [MIN 9 8 ] ]"), ALL), Some((max, 0, None)));
         assert_eq!(read(&ids("7"), ALL), None);
     }
@@ -111,7 +105,10 @@ mod tests {
         };
         let train = [("[MAX 1 [MIN 9 8 ] 3 ]", 8), ("[MAX 4 3 ]", 4), ("[MIN 2 [MAX 0 1 ] ]", 1)];
         let test = [("[MAX 3 [MIN 8 8 ] 0 ]", 8), ("[MAX 2 4 ]", 4), ("[MIN 1 ]", 1)];
-        let right = |window| counted(head(window), &train).right(&counted(head(window), &test));
+        let right = |window| {
+            let window = Cut::head(window);
+            counted(window, &train).right(&counted(window, &test))
+        };
         assert_eq!(right(usize::MAX), 2);
         assert_eq!(right(2), 0);
         assert_eq!(right(1), 2);

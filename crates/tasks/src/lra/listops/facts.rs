@@ -16,17 +16,12 @@ use super::read::Expressions;
 use super::token::{Operator, Token};
 use super::{NUM_LABELS, VOCAB_SIZE};
 use crate::example::{Example, Input, Label};
-use crate::truncation::{Cut, Truncation};
+use crate::truncation::Cut;
 
 /// Where the digits of the outermost list are read: among the symbols that two convolutions of width 35 bring to the first one,
 /// among a few hundred, at both ends, anywhere.
-const WINDOWS: [Cut; 5] = [
-    Cut { max_length: 35, truncation: Truncation::Head },
-    Cut { max_length: 256, truncation: Truncation::Head },
-    Cut { max_length: 70, truncation: Truncation::HeadTail },
-    Cut { max_length: 256, truncation: Truncation::HeadTail },
-    Cut { max_length: usize::MAX, truncation: Truncation::Head },
-];
+const WINDOWS: [Cut; 5] =
+    [Cut::head(35), Cut::head(256), Cut::head_tail(70), Cut::head_tail(256), Cut::head(usize::MAX)];
 
 /// Counts over a set of expressions.
 #[derive(Debug, Clone)]

@@ -114,9 +114,8 @@ impl Iterator for Expressions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::truncation::Truncation;
 
-    const ALL: Cut = Cut { max_length: 100, truncation: Truncation::Head };
+    const ALL: Cut = Cut::head(100);
 
     fn read(content: &[u8], cut: Cut) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
         let folder = tempfile::tempdir().unwrap();
@@ -147,12 +146,9 @@ mod tests {
 
     #[test]
     fn long_expressions_are_cut() {
-        let ids = |truncation| {
-            let cut = Cut { max_length: 2, truncation };
-            read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", cut).unwrap()
-        };
-        assert_eq!(ids(Truncation::Head), [(vec![1, 12], 3)]);
-        assert_eq!(ids(Truncation::HeadTail), [(vec![1, 5], 3)]);
+        let ids = |cut| read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", cut).unwrap();
+        assert_eq!(ids(Cut::head(2)), [(vec![1, 12], 3)]);
+        assert_eq!(ids(Cut::head_tail(2)), [(vec![1, 5], 3)]);
     }
 
     #[test]

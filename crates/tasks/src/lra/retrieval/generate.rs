@@ -133,6 +133,7 @@ mod tests {
     use super::super::open;
     use super::*;
     use crate::example::{Input, Label};
+    use crate::truncation::Cut;
 
     const SIZES: SplitSizes = SplitSizes { train: 40, validation: 10, test: 10 };
 
@@ -148,7 +149,8 @@ mod tests {
         let mut documents = HashSet::new();
         for split in Part::ALL {
             let path = folder.path().join(file_name(split));
-            let examples: Vec<_> = open(&path, 10_000).unwrap().collect::<Result<_, _>>().unwrap();
+            let examples: Vec<_> =
+                open(&path, Cut::head(10_000)).unwrap().collect::<Result<_, _>>().unwrap();
             assert_eq!(examples.len(), SIZES.of(split));
             let mut together = 0;
             for example in examples {

@@ -67,15 +67,12 @@ fn parse(line: &str, cut: Cut) -> Result<Example, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::truncation::Truncation;
-
-    const CUT: Cut = Cut { max_length: 3, truncation: Truncation::Head };
 
     fn read(content: &[u8]) -> Result<Vec<Example>, DataError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new_aan_pairs.eval.tsv");
         std::fs::write(&path, content).unwrap();
-        open(&path, CUT)?.collect()
+        open(&path, Cut::head(3))?.collect()
     }
 
     fn pair(first: &str, second: &str, class: u16) -> Example {
@@ -108,7 +105,7 @@ mod tests {
             let error = read(content).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
-        let error = open(Path::new("absent.tsv"), CUT).err().unwrap().to_string();
+        let error = open(Path::new("absent.tsv"), Cut::head(3)).err().unwrap().to_string();
         assert!(error.contains("generate retrieval"), "{error}");
     }
 }
