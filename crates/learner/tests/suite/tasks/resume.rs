@@ -87,6 +87,7 @@ fn a_run_that_is_stopped_while_its_best_model_is_measured_is_measured_by_the_nex
     let stop = StopFlag::new();
     let session = Session::open(&workshop.request("stopped", &overrides, false), &|_| {}).unwrap();
     let stopped = session.train(stop.clone(), &mut StopBeforeVerdict(stop)).unwrap();
+    drop(session); // and with it the lock on the run
     assert_eq!((stopped.ended_by.exit_code(), stopped.summary.steps), (75, 8));
     assert!(stopped.summary.verdict.is_none() && !stopped.summary.is_complete());
     let resumed = train(&workshop.request("stopped", &[], true), &mut Silent).unwrap();

@@ -132,11 +132,11 @@ fn a_first_token_can_be_given_to_tasks_that_have_none_and_both_ends_be_kept() {
     cut.sort_unstable();
     expected.sort_unstable();
     assert_eq!(cut, expected);
-    let ends = ["task.prepend_cls=true", "data.seq_len=6", "task.truncation=head_tail"];
+    let ends = ["task.prepend_cls=true", "data.seq_len=8", "task.truncation=head_tail"];
     let mut cut = batch(&ends);
     let of_ends = |row: &Vec<i32>| {
-        let tail = &row[row.len() - 2..];
-        [16].iter().chain(&row[..3]).chain(tail).copied().collect::<Vec<i32>>()
+        let tail = &row[row.len() - 3..];
+        [16].iter().chain(&row[..4]).chain(tail).copied().collect::<Vec<i32>>()
     };
     let mut expected: Vec<Vec<i32>> = plain.iter().map(of_ends).collect();
     cut.sort_unstable();
