@@ -34,6 +34,10 @@ train listops-first-256 listops_first "${first[@]}" --set data.seq_len=256 --set
   --set trainer.micro_batch_size=32
 train listops-first-full listops_first "${first[@]}" --set model.init_from="$runs/listops-first-256" --set optimizer.learning_rate=5e-4 \
   --set trainer.max_steps=1000 --set trainer.micro_batch_size=4
+# Both ends of each expression, 64 symbols of either; then with more layers and steps.
+train listops-head-tail-2-layers listops_head_tail --set model.num_hidden_layers=2 --set model.num_attention_heads=2 \
+  --set trainer.max_steps=6000 --set trainer.eval_every=500
+train listops-head-tail listops_head_tail
 # A quarter of the paper's steps of half its batch; pictures in batches of 16 instead of 256.
 train text-nystrom-64 text "${better[@]}" --set task.group_by_length=true --set trainer.max_steps=5000 --set trainer.batch_size=16 \
   --set trainer.micro_batch_size=8 --set trainer.eval_every=500

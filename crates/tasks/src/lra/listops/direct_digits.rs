@@ -61,7 +61,7 @@ fn read(ids: &[u16], window: Cut) -> Option<Reading> {
             digit @ Token::Digit(_)
                 if depth == 1 && places.iter().any(|range| range.contains(&place)) =>
             {
-                list.push(digit)
+                list.push(digit);
             }
             Token::Digit(_) => {}
         }
