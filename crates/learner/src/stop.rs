@@ -1,8 +1,8 @@
-//! Stopping a run from outside, between two steps.
+//! Stopping a run from outside, between two steps or in the middle of an evaluation.
 //!
 //! A signal handler may only set a flag; everything else (finishing the step, writing the
-//! checkpoint) happens in the training loop, which asks [`StopFlag::requested`] after every step.
-//! The command line installs the handlers.
+//! checkpoint) happens in the training loop, which asks [`StopFlag::requested`] after every step and
+//! before every batch of an evaluation. The command line installs the handlers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
