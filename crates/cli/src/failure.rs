@@ -11,7 +11,7 @@ use nystromformer_pipelines::PipelineError;
 /// The process exit code for `error`.
 ///
 /// 0 ok (a broken pipe is one) · 2 usage or config · 3 data · 4 checkpoint or model file · 5 numeric · 6 device or
-/// memory · 7 disk or I/O · 8 device self-check.
+/// memory · 7 disk or I/O · 8 device self-check · 75 and 130 stopped by a signal.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if let Some(error) = cause.downcast_ref::<LearnerError>() {

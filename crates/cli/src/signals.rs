@@ -30,8 +30,8 @@ pub fn fail_writes_over_the_size_limit() -> io::Result<()> {
 /// Listens for SIGTERM and SIGINT.
 ///
 /// Before training begins either ends the process at once: nothing is lost that a resumed run would not make
-/// again. From then on the first one lets the step finish and the checkpoint be saved; a second SIGINT ends the
-/// process at once.
+/// again. From then on the first one lets the step finish, or breaks off an evaluation, and the checkpoint be saved; a
+/// second SIGINT ends the process at once.
 #[derive(Debug)]
 pub struct StopSignals {
     flag: StopFlag,
@@ -55,20 +55,17 @@ impl StopSignals {
                     exit(reason, "stopped before training began; `--resume` starts it");
                 } else if flag.request(reason) {
                     output::note(
-                        "stopping after this step; the checkpoint will be saved (Ctrl-C again: exit now)",
+                        "stopping after this step, or in the middle of an evaluation, with a checkpoint saved (Ctrl-C again: exit now)",
                     );
                 } else if reason == StopReason::Interrupt {
-                    exit(
-                        reason,
-                        "stopped within a step; `--resume` continues from the last checkpoint",
-                    );
+                    exit(reason, "stopped at once; `--resume` continues from the last checkpoint");
                 }
             }
         });
         Ok(listener)
     }
 
-    /// Says that training begins, and returns the flag that it reads between steps.
+    /// Says that training begins, and returns the flag that it reads between steps and batches of an evaluation.
     pub fn training_begins(&self) -> StopFlag {
         self.training.store(true, Ordering::Release);
         self.flag.clone()

@@ -106,12 +106,12 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that stands at `step`: later lines, and a line that was cut short,
-    /// are removed.
+    /// Opens the log of a run that stands at `step`, and was evaluated at step `evaluated` last (0: never): later lines, and a
+    /// line that was cut short, are removed.
     ///
     /// # Errors
     /// [`LearnerError::Io`].
-    pub fn open(path: PathBuf, step: usize) -> Result<Self> {
+    pub fn open(path: PathBuf, step: usize, evaluated: usize) -> Result<Self> {
         if path.exists() {
             let text = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;
             let text = String::from_utf8_lossy(&text);
@@ -119,8 +119,10 @@ impl MetricsLog {
                 .split_inclusive('\n')
                 .filter(|line| line.ends_with('\n'))
                 .filter(|line| {
-                    serde_json::from_str::<MetricsRecord>(line)
-                        .is_ok_and(|record| record.step() <= step)
+                    serde_json::from_str(line).is_ok_and(|record| match record {
+                        MetricsRecord::Train(record) => record.step <= step,
+                        MetricsRecord::Validation(record) => record.step <= evaluated,
+                    })
                 })
                 .collect();
             if kept.len() != text.len() {
@@ -236,7 +238,7 @@ mod tests {
     fn resuming_cuts_off_what_lies_beyond_the_checkpoint_and_what_was_cut_short() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metrics.jsonl");
-        let mut log = MetricsLog::open(path.clone(), 0).unwrap();
+        let mut log = MetricsLog::open(path.clone(), 0, 0).unwrap();
         for record in [train(1, 3.0), train(2, 2.0), validation(2), train(3, 1.0)] {
             log.append(&record).unwrap();
         }
@@ -245,11 +247,14 @@ mod tests {
         text.push_str("{\"split\":\"train\",\"st");
         std::fs::write(&path, text).unwrap();
 
-        let mut log = MetricsLog::open(path.clone(), 2).unwrap();
+        let mut log = MetricsLog::open(path.clone(), 2, 2).unwrap();
         log.append(&train(3, 1.5)).unwrap();
         assert_eq!(
             MetricsLog::read(&path).unwrap(),
             [train(1, 3.0), train(2, 2.0), validation(2), train(3, 1.5)]
         );
+        // An evaluation of which the checkpoint knows nothing is done again.
+        MetricsLog::open(path.clone(), 2, 0).unwrap();
+        assert_eq!(MetricsLog::read(&path).unwrap(), [train(1, 3.0), train(2, 2.0)]);
     }
 }

@@ -137,12 +137,12 @@ impl RunDir {
         CheckpointStore::read_only(path.join(CHECKPOINTS))
     }
 
-    /// Its metrics, cut off after `step`.
+    /// Its metrics, cut off after `step`, and after the evaluation at step `evaluated`.
     ///
     /// # Errors
     /// [`LearnerError::Io`].
-    pub fn metrics(&self, step: usize) -> Result<MetricsLog> {
-        MetricsLog::open(self.path.join(METRICS), step)
+    pub fn metrics(&self, step: usize, evaluated: usize) -> Result<MetricsLog> {
+        MetricsLog::open(self.path.join(METRICS), step, evaluated)
     }
 
     /// Writes `summary.json`, replacing an older one.

@@ -42,7 +42,7 @@ impl StopFlag {
         Self::default()
     }
 
-    /// Asks the run to stop after its current step. Safe to call from a signal handler.
+    /// Asks the run to stop after its current step or batch of an evaluation. Safe to call from a signal handler.
     ///
     /// Returns `false` if a stop had been requested before: the second `SIGINT`, on which the
     /// command line exits at once.

@@ -163,13 +163,6 @@ impl TaskConfig {
                 "goes with tasks of symbols, bytes and pixels only: a tokenizer adds its own first token",
             ));
         }
-        if self.truncation != Truncation::Head && !self.name.has_own_vocabulary() {
-            problems.push(DataError::config(
-                "task.truncation",
-                "…",
-                "goes with tasks of symbols, bytes and pixels only: of texts the beginning is kept, as `predict` reads it",
-            ));
-        }
         if self.mask_black_pixels && !self.name.is_pixels() {
             problems.push(DataError::config(
                 "task.mask_black_pixels",
@@ -197,6 +190,8 @@ impl TaskConfig {
         let pathfinder = self.name == TaskKind::Pathfinder;
         let its_own = "goes with `task.name = \"labelled\"` only: this task says it itself";
         let files = "goes with files of one's own only: `task.name = \"labelled\"`, or `\"text\"` with `task.labels`";
+        let symbols = "goes with tasks of symbols, bytes and pixels only: of texts the beginning is kept, as `predict` reads it";
+        let own_ids = self.name.has_own_vocabulary();
         let curves = "goes with `task.name = \"pathfinder\"` only";
         let longest = self.max_line_bytes;
         [
@@ -207,6 +202,7 @@ impl TaskConfig {
             ("task.labels", self.labels != default.labels, own_files, its_own),
             ("task.regression", self.regression != default.regression, labelled, its_own),
             ("task.max_line_bytes", longest != default.max_line_bytes, own_files, files),
+            ("task.truncation", self.truncation != default.truncation, own_ids, symbols),
             ("task.contour", self.contour != default.contour, pathfinder, curves),
         ]
         .into_iter()

@@ -40,7 +40,8 @@ pub enum LineBreaks {
 ///
 /// # Errors
 ///
-/// [`DataError::Dataset`] if there is neither, with the places looked at and where the data is to be had; then, while reading,
+/// [`DataError::Dataset`] if there is neither (of a validation set: half of the folders), with the places looked at and where
+/// the data is to be had; then, while reading,
 /// [`DataError::Line`] for a review that cannot be used, and [`DataError::Io`].
 pub fn read(
     folder: &Path,
@@ -63,7 +64,11 @@ fn open(folder: &Path, part: Part) -> Result<Option<ExampleReader>, DataError> {
     let classes = ClassNames::new(LABEL_NAMES).expect("the two names differ");
     for place in [folder.to_owned(), folder.join("aclImdb")] {
         let place = place.join(name);
-        if LABEL_NAMES.iter().all(|class| place.join(class).is_dir()) {
+        let found = LABEL_NAMES.iter().filter(|class| place.join(class).is_dir()).count();
+        if found == 1 {
+            return Err(missing(folder, part));
+        }
+        if found == LABEL_NAMES.len() {
             let examples = FolderExamples::open(&place, &classes, MAX_TEXT_BYTES)?;
             return Ok(Some(Box::new(examples)));
         }

@@ -103,6 +103,11 @@ fn train(
     if outcome.ended_by.exit_code() == 0 {
         let model = model_folder(session.run().path())?;
         training_report::print(&session, &outcome, &model)?;
+    } else {
+        output::note(&format!(
+            "stopped after step {}; `--resume` goes on from there",
+            outcome.summary.steps
+        ));
     }
     Ok(outcome.ended_by)
 }

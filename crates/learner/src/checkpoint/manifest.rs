@@ -119,6 +119,12 @@ impl FileRecord {
 }
 
 impl Manifest {
+    /// The text of the file.
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self)
+            .expect("a manifest is strings, numbers and maps with string keys")
+    }
+
     /// Reads the manifest of `directory`, without a look at the files it names.
     ///
     /// # Errors

@@ -101,11 +101,20 @@ impl CheckpointStore {
             fingerprints,
             files,
         };
-        let json = serde_json::to_string_pretty(&manifest)
-            .expect("a manifest is strings, numbers and maps with string keys");
-        disk::write_synced(&scratch.join(MANIFEST), json.as_bytes())?;
+        disk::write_synced(&scratch.join(MANIFEST), manifest.to_json().as_bytes())?;
         disk::sync_directory(scratch)?;
         Ok(manifest)
+    }
+
+    /// Notes another state in the checkpoint at `state.step`, whose files stay as they are. At any instant it has the old
+    /// state or the new one.
+    ///
+    /// # Errors
+    /// [`LearnerError::Checkpoint`] if there is no such checkpoint, and [`LearnerError::Io`].
+    pub fn restate(&self, state: TrainingState) -> Result<()> {
+        let path = self.path(state.step);
+        let manifest = Manifest { state, ..Manifest::read(&path)? };
+        disk::replace(&path.join(MANIFEST), manifest.to_json().as_bytes())
     }
 
     /// The steps of all checkpoints, valid or not, oldest first; none if there is no directory yet.

@@ -49,7 +49,7 @@ impl RendererProgress {
     }
 
     /// burn-train's terminal UI. Its own quit key stops the run with a checkpoint, as `SIGINT`
-    /// does.
+    /// does, but not in the middle of an evaluation.
     #[cfg(feature = "tui")]
     pub fn terminal_ui() -> Self {
         let interrupter = Interrupter::new();

@@ -80,9 +80,10 @@ impl<'a> Trainer<'a> {
         progress: &'a mut dyn Progress,
     ) -> Result<Self> {
         let step = learner.state().step;
+        let evaluated = learner.state().last_evaluation.as_ref().map_or(0, |last| last.step);
         Ok(Self {
             store: run.checkpoints()?,
-            log: run.metrics(step)?,
+            log: run.metrics(step, evaluated)?,
             saved_step: (step > 0).then_some(step),
             best_by: BestBy::of(&learner.experiment.trainer.metric_for_best_model, learner.data)?,
             learner,
@@ -113,7 +114,14 @@ impl<'a> Trainer<'a> {
             }
         }
         let summary = self.summary(ended_by, verdict);
-        self.run.write_summary(&summary)?;
+        // A finished run whose best model was only to be measured again keeps what it had.
+        let was_complete = !summary.is_complete()
+            && Summary::read(self.run.path()).is_ok_and(|before| {
+                before.is_some_and(|before| before.is_complete() && before.steps == summary.steps)
+            });
+        if !was_complete {
+            self.run.write_summary(&summary)?;
+        }
         Ok(Outcome { ended_by, summary })
     }
 
@@ -195,8 +203,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// Evaluates and notes the result; says whether to save it: as the best so far, or because an earlier session, stopped
-    /// while it evaluated, has saved this step without.
+    /// Evaluates and notes the result; says whether it is the best so far.
     fn evaluate(&mut self) -> Result<bool> {
         let record = self.learner.evaluate(self.stop.clone())?;
         self.log.append(&MetricsRecord::Validation(record.clone()))?;
@@ -210,9 +217,12 @@ impl<'a> Trainer<'a> {
         } else {
             state.evaluations_without_improvement += 1;
         }
-        let is_unsaved =
-            self.saved_step.take_if(|saved| *saved == self.learner.state.step).is_some();
-        Ok(is_best || is_unsaved)
+        if self.saved_step == Some(self.learner.state.step) {
+            // By an earlier session, which was stopped while it evaluated.
+            self.log.sync()?;
+            self.store.restate(self.learner.state().clone())?;
+        }
+        Ok(is_best)
     }
 
     /// Saves the state, unless it is saved already, and retires old checkpoints.

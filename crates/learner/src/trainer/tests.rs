@@ -216,10 +216,14 @@ struct RunResult {
     weights: Vec<u8>,
     moments: Vec<u8>,
     metrics: Vec<MetricsRecord>,
+    last_evaluation: Option<EvaluationRecord>,
+    best_evaluation: Option<EvaluationRecord>,
+    evaluations_without_improvement: usize,
 }
 
 fn result(path: &Path) -> RunResult {
-    let newest = RunDir::checkpoints_of(path).newest_valid().unwrap().unwrap().path;
+    let checkpoint = RunDir::checkpoints_of(path).newest_valid().unwrap().unwrap();
+    let (newest, state) = (checkpoint.path, checkpoint.manifest.state);
     let mut metrics = MetricsLog::read(&path.join("metrics.jsonl")).unwrap();
     for record in &mut metrics {
         if let MetricsRecord::Train(record) = record {
@@ -231,6 +235,9 @@ fn result(path: &Path) -> RunResult {
         weights: std::fs::read(newest.join("model.safetensors")).unwrap(),
         moments: std::fs::read(newest.join("optimizer.safetensors")).unwrap(),
         metrics,
+        last_evaluation: state.last_evaluation,
+        best_evaluation: state.best_evaluation,
+        evaluations_without_improvement: state.evaluations_without_improvement,
     }
 }
 
@@ -269,6 +276,26 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
         let found = interrupted(directory.path(), &experiment(), step, &Synthetic::default());
         assert!(found == expected, "stopped after step {step}");
     }
+}
+
+/// Stopped in an evaluation, and then killed after the evaluation was logged and before the checkpoint knew of it.
+#[test]
+fn an_evaluation_that_the_checkpoint_does_not_know_is_done_again() {
+    let _lock = lock();
+    let directory = tempfile::tempdir().unwrap();
+    let mut experiment = experiment();
+    experiment.trainer.keep_last = 1;
+    let expected = unbroken(directory.path(), &experiment);
+    let path = directory.path().join("killed");
+    session(&path, &experiment, &Synthetic::default(), Some(3)).unwrap();
+    let checkpoint = RunDir::checkpoints_of(&path).newest_valid().unwrap().unwrap();
+    assert!(checkpoint.manifest.state.last_evaluation.is_none());
+    let logged =
+        expected.metrics.iter().find(|record| matches!(record, MetricsRecord::Validation(_)));
+    let mut log = RunDir::open(&path).unwrap().metrics(3, 0).unwrap();
+    log.append(logged.unwrap()).unwrap();
+    session(&path, &experiment, &Synthetic::default(), None).unwrap();
+    assert!(result(&path) == expected);
 }
 
 #[test]

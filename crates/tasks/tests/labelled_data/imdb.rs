@@ -83,6 +83,9 @@ fn a_validation_set_of_ones_own_is_read_and_none_is_missed() {
     fs::write(folder.path().join("validation.csv"), "text,label\nSad.,neg\nFine.,pos\n").unwrap();
     let found = of_part(folder.path(), Part::Validation, LineBreaks::Blank).unwrap();
     assert_eq!(found, expected(["Sad.", "Fine."]));
+    fs::create_dir_all(folder.path().join("validation/pos")).unwrap();
+    let message = validation().err().unwrap().to_string();
+    assert!(message.contains("`aclImdb/validation/neg`"), "{message}");
 }
 
 #[test]

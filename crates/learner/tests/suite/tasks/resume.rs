@@ -94,6 +94,13 @@ fn a_run_that_is_stopped_while_its_best_model_is_measured_is_measured_by_the_nex
     assert_eq!(resumed.ended_by, EndedBy::Finished);
     assert_eq!(resumed.summary.verdict, unbroken.summary.verdict);
     assert_eq!(workshop.metrics("stopped"), workshop.metrics("unbroken"));
+    // A finished run that is stopped while it is measured again keeps what it had.
+    let session = Session::open(&workshop.request("stopped", &[], true), &|_| {}).unwrap();
+    let stop = StopFlag::new();
+    stop.request(StopReason::Terminate);
+    assert_eq!(session.train(stop, &mut Silent).unwrap().ended_by.exit_code(), 75);
+    let kept = Summary::read(&workshop.path("stopped")).unwrap().unwrap();
+    assert_eq!(kept.verdict, unbroken.summary.verdict);
 }
 
 /// Trains what is left of a series, at most `runs` of it, as the command line does.
