@@ -97,7 +97,7 @@ def main() -> None:
         body.append(loss.curve(train, colour))
         body.append(loss.curve(losses, colour, dashed=True))
         body.append(accuracy.curve(accuracies, colour))
-        x, y = accuracy.left + accuracy.width - 120, HEIGHT - MARGIN - 60 + 18 * index
+        x, y = accuracy.left + accuracy.width - 120, HEIGHT - MARGIN - 12 - 18 * (len(data) - 1 - index)
         body.append(f'<rect x="{x}" y="{y - 9}" width="12" height="3" fill="{colour}"/>')
         body.append(f'<text x="{x + 18}" y="{y - 4}">{escape(label)}</text>')
     Path(sys.argv[1]).write_text(
