@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use nystromformer_tasks::lra::{
+use nystromformer_lra::{
     SplitSizes,
     listops::{self, GeneratorConfig},
     pathfinder::{self, ContourLength, PathfinderConfig},

@@ -6,7 +6,7 @@ use nystromformer::{Architecture, NystromformerConfig, Pooling};
 use nystromformer_interop::{StorageType, write_config};
 use nystromformer_learner::Experiment;
 use nystromformer_learner::experiment::TrainerConfig;
-use nystromformer_tasks::TaskKind;
+use nystromformer_learner::task_batches::TaskKind;
 
 use crate::workshop::{TRAIN, Workshop, command, finish, repository};
 

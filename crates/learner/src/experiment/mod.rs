@@ -25,7 +25,6 @@ use std::path::{Path, PathBuf};
 
 use nystromformer::{Architecture, ModelError, NystromformerConfig};
 use nystromformer_data::{DataConfig, DataError, Objective, TokenizerConfig};
-use nystromformer_tasks::TaskConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -39,6 +38,7 @@ use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::Schedule;
+use crate::task_batches::TaskConfig;
 
 /// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
 /// model's own section is a struct of the model crate, which knows nothing of files.

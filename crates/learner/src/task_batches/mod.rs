@@ -5,8 +5,12 @@
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
 //! | `order` | which examples a step visits |
+//! | `config`, `kind`, `dataset` | the `[task]` table, which tasks there are, and their examples |
 
+mod config;
+mod dataset;
 mod encoded;
+mod kind;
 mod order;
 mod splits;
 
@@ -16,12 +20,16 @@ use std::path::Path;
 use nystromformer::{Architecture, NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, TextTokenizer};
 use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Label, Split, TaskConfig, TaskDataset};
+use nystromformer_tasks::{Label, Split};
+
+pub use config::TaskConfig;
+pub use kind::TaskKind;
 
 use crate::batch::{Answers, BatchSource, Rows};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
+use dataset::TaskDataset;
 use encoded::{EncodedSplit, Form};
 use order::StepOrder;
 use splits::{Reading, Splits};

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
-use nystromformer_tasks::{Split, TaskConfig, TaskDataset, hold_out};
+use nystromformer_tasks::{Split, hold_out};
 
+use super::config::TaskConfig;
+use super::dataset::TaskDataset;
 use super::encoded::{EncodedSplit, Form};
 use crate::error::{LearnerError, Result};
 

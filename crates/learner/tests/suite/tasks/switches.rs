@@ -6,9 +6,9 @@ use std::fs;
 use burn::tensor::Device;
 use nystromformer_learner::batch::{Answers, BatchSource, Rows};
 use nystromformer_learner::task_batches::TaskBatches;
-use nystromformer_tasks::lra::SplitSizes;
-use nystromformer_tasks::lra::listops::{self, GeneratorConfig};
-use nystromformer_tasks::lra::pathfinder::{self, PathfinderConfig};
+use nystromformer_lra::SplitSizes;
+use nystromformer_lra::listops::{self, GeneratorConfig};
+use nystromformer_lra::pathfinder::{self, PathfinderConfig};
 use nystromformer_tasks::{Part, Split};
 
 use super::workshop::{Workshop, review};

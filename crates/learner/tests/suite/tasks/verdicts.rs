@@ -8,9 +8,9 @@ use nystromformer_interop::load_model;
 use nystromformer_learner::metrics_log::EvaluationRecord;
 use nystromformer_learner::run_dir::Summary;
 use nystromformer_learner::trainer::{EndedBy, Verdict, model_folder};
+use nystromformer_lra::listops::{self, GeneratorConfig};
+use nystromformer_lra::{SplitSizes, retrieval};
 use nystromformer_tasks::Part;
-use nystromformer_tasks::lra::listops::{self, GeneratorConfig};
-use nystromformer_tasks::lra::{SplitSizes, retrieval};
 
 use super::workshop::{Workshop, checkpoint, review};
 use crate::training_lock;

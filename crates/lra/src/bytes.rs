@@ -1,0 +1,68 @@
+//! Text as bytes, for models that know no words.
+
+use nystromformer_tasks::{Cut, Example, ExampleReader, Input};
+
+/// Ids of the vocabulary: padding (0), and a byte's value plus 1.
+pub const VOCAB_SIZE: usize = 257;
+
+/// The ids of a text's bytes in UTF-8, as TensorFlow's `ByteTextEncoder` gives them. A cut may go through a character.
+pub fn ids(text: &str, cut: Cut) -> Vec<u16> {
+    cut.kept(text.as_bytes()).map(|byte| u16::from(*byte) + 1).collect()
+}
+
+/// Turns a reader of texts into one of their [`ids`]. What comes as ids already stays as it is.
+pub fn reader(texts: ExampleReader, cut: Cut) -> ExampleReader {
+    Box::new(texts.map(move |example| {
+        let Example { input, label } = example?;
+        let input = match input {
+            Input::Text { first, second } => Input::Ids {
+                first: ids(&first, cut),
+                second: second.map(|second| ids(&second, cut)),
+            },
+            ids @ Input::Ids { .. } => ids,
+        };
+        Ok(Example { input, label })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use nystromformer_tasks::{DataError, Label, Truncation};
+
+    use super::*;
+
+    #[test]
+    fn a_byte_is_its_value_plus_one_and_what_is_too_long_is_cut() {
+        assert_eq!(ids("aé\0", Cut::head(10)), [98, 0xc3 + 1, 0xa9 + 1, 1]);
+        assert_eq!(ids("aé", Cut::head(2)), [98, 0xc4]);
+        assert!(ids("", Cut::head(2)).is_empty());
+        let tail = Cut { max_length: 2, truncation: Truncation::Tail };
+        assert_eq!(ids("abc", tail), [99, 100]);
+    }
+
+    #[test]
+    fn texts_become_ids_and_all_else_stays() {
+        let label = Some(Label::Class(1));
+        let text = |first: &str, second: Option<&str>| Example {
+            input: Input::Text { first: first.to_owned(), second: second.map(str::to_owned) },
+            label,
+        };
+        let ids = Input::Ids { first: vec![500], second: None };
+        let texts: ExampleReader = Box::new(
+            [
+                Ok(text("ab", None)),
+                Ok(text("a", Some("bcd"))),
+                Ok(Example { input: ids.clone(), label }),
+                Err(DataError::config("key", "value", "problem")),
+            ]
+            .into_iter(),
+        );
+        let read: Vec<_> = reader(texts, Cut::head(2)).collect();
+        let input = |place: usize| &read[place].as_ref().unwrap().input;
+        assert_eq!(*input(0), Input::Ids { first: vec![98, 99], second: None });
+        assert_eq!(*input(1), Input::Ids { first: vec![98], second: Some(vec![99, 100]) });
+        assert_eq!(*input(2), ids);
+        assert!(read[..3].iter().all(|example| example.as_ref().unwrap().label == label));
+        assert!(read[3].is_err());
+    }
+}

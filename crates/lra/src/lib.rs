@@ -1,0 +1,29 @@
+//! The Long Range Arena: five tasks of long sequences (Tay et al. 2020, "Long Range Arena: A Benchmark for Efficient
+//! Transformers"). Readers of its files, and generators of what can be generated.
+//!
+//! Each task reads symbols, bytes or pixels, so an [`Example`](nystromformer_tasks::Example) comes as ids of the task's own
+//! vocabulary. In those of symbols and bytes 0 is padding; pictures have no padding, and their 0 is black.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`listops`] | nested operations on digits: grammar, generator, files |
+//! | [`pathfinder`] | curves to be followed: pictures drawn, and read |
+//! | [`image`] | CIFAR-10 in its three forms |
+//! | [`retrieval`] | pairs of documents: the Arena's, and made-up ones |
+//! | [`bytes`] | text as bytes, for the tasks of text and retrieval |
+//! | `sizes` | how large generated data sets are |
+//! | `reading` | lines of bounded length; readers that stop after an error |
+//! | `writing` | files of generated lines, whole or not at all |
+//! | `picture` | picture files as grey pixels |
+
+pub mod bytes;
+pub mod image;
+pub mod listops;
+pub mod pathfinder;
+mod picture;
+mod reading;
+pub mod retrieval;
+mod sizes;
+mod writing;
+
+pub use sizes::SplitSizes;
