@@ -2,7 +2,7 @@
 # The runs of this experiment, one after the other. Each is resumable: run the script again after an interruption.
 #   experiments/2026-11-fine-tuning-cpu/run.sh CORPUS [RUNS [BIN]]
 # CORPUS: a folder with the novels and the training reviews of IMDB (a text a line, `imdb_train.jsonl`). RUNS: where run
-# directories go. BIN: the folder of the built commands. GLUE and IMDB are looked for where datasets/*/SOURCE.md say.
+# directories go. BIN: the folder of the built program. GLUE and IMDB are looked for where datasets/*/SOURCE.md say.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 corpus="$1" runs="${2:-runs/fine-tuning}" bin="${3:-target/release}"
@@ -15,7 +15,7 @@ finished() { grep -qs '"ended_by": "finished"\|"best_seed"' "$1/summary.json"; }
 pretrain() { # NAME [--set key=value]...
   local name="$1"
   shift
-  finished "$runs/$name" || "$bin/train" configs/novels512.toml --set name="$name" --set data.corpus="$corpus" \
+  finished "$runs/$name" || "$bin/nystromformer" train configs/novels512.toml --set name="$name" --set data.corpus="$corpus" \
     --set data.validation_fraction=0.02 --set model.type_vocab_size=2 --set model.max_position_embeddings=1024 \
     --set model.conv_kernel_size=65 --set trainer.batch_size=8 --set trainer.micro_batch_size=8 "$@" \
     --run-dir "$runs/$name" --resume
@@ -38,7 +38,7 @@ tune() { # NAME CONFIG [--set key=value]...
   local name="$1" config="$2"
   shift 2
   # A small model wants a higher rate than BERT-base; the same for both starts.
-  finished "$runs/$name" || "$bin/train" "configs/$config.toml" --set name="$name" --set 'seeds=[1,2,3]' \
+  finished "$runs/$name" || "$bin/nystromformer" train "configs/$config.toml" --set name="$name" --set 'seeds=[1,2,3]' \
     --set optimizer.learning_rate=1e-4 "$@" --run-dir "$runs/$name" --resume
 }
 
@@ -72,7 +72,7 @@ tune imdb1024-softmax imdb/imdb1024 "${steps[@]}" --set model.init_from="$start"
 # Does a higher rate help the drawn weights?
 tune imdb512-scratch-1e-3 imdb/imdb512 "${steps[@]}" "${scratch[@]}" --set optimizer.learning_rate=1e-3 --set 'seeds=[1]'
 
-"$bin/compare" $(dirname "$runs"/*/summary.json)
+"$bin/nystromformer" compare $(dirname "$runs"/*/summary.json)
 models=()
 for task in sst2 cola mrpc rte stsb wnli; do models+=(--model "$task=$runs/$task-pretrained"); done
-"$bin/predict" glue "${models[@]}" --output "$runs/submission.zip" --fill-missing
+"$bin/nystromformer" predict glue "${models[@]}" --output "$runs/submission.zip" --fill-missing

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The runs of this experiment, one after the other. Each is resumable: run the script again after an interruption.
 #   experiments/2026-11-lra-cpu/run.sh [RUNS [BIN]]
-# RUNS: where run directories go. BIN: the folder of the built commands.
+# RUNS: where run directories go. BIN: the folder of the built program.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 runs="${1:-runs/lra}" bin="${2:-target/release}" lra=datasets/lra
@@ -10,12 +10,12 @@ train() { # NAME CONFIG [--set key=value]...
   local name="$1" config="$2"
   shift 2
   if grep -qs '"ended_by": "finished"' "$runs/$name/summary.json"; then return; fi
-  "$bin/train" "configs/lra/$config.toml" --set name="$name" "$@" --run-dir "$runs/$name" --resume
+  "$bin/nystromformer" train "configs/lra/$config.toml" --set name="$name" "$@" --run-dir "$runs/$name" --resume
 }
 
-[ -e $lra/listops/data/basic_train.tsv ] || "$bin/generate" listops --output $lra/listops/data
-[ -e $lra/pathfinder/data/pathfinder32 ] || "$bin/generate" pathfinder --output $lra/pathfinder/data --examples 50000
-[ -e $lra/retrieval/data ] || "$bin/generate" retrieval --output $lra/retrieval/data
+[ -e $lra/listops/data/basic_train.tsv ] || "$bin/nystromformer" generate listops --output $lra/listops/data
+[ -e $lra/pathfinder/data/pathfinder32 ] || "$bin/nystromformer" generate pathfinder --output $lra/pathfinder/data --examples 50000
+[ -e $lra/retrieval/data ] || "$bin/nystromformer" generate retrieval --output $lra/retrieval/data
 
 # The paper's recipe. Softmax without dropout of probabilities: with it they would have to be held, n² of them.
 train listops-nystrom-64 listops --set model.num_landmarks=64
@@ -50,4 +50,4 @@ train retrieval-nystrom-64 retrieval "${better[@]}" --set trainer.batch_size=8 -
 # batches.
 train listops-nystrom-128 listops --set trainer.micro_batch_size=2
 train listops-softmax listops --set model.attention=softmax --set model.attention_probs_dropout_prob=0 --set trainer.micro_batch_size=2
-"$bin/compare" $(dirname "$runs"/*/summary.json)
+"$bin/nystromformer" compare $(dirname "$runs"/*/summary.json)

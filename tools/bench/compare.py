@@ -43,9 +43,10 @@ def note(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def default_bench() -> Path:
-    """Where `cargo build --release` puts the binary."""
-    return Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "release" / "bench"
+def default_program() -> Path:
+    """Where `cargo build --release` puts our program."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    return target / "release" / "nystromformer"
 
 
 def wait_for_quiet() -> float:
@@ -58,10 +59,10 @@ def wait_for_quiet() -> float:
     return load
 
 
-def command_of(peer: str, bench: Path) -> list[str]:
+def command_of(peer: str, program: Path) -> list[str]:
     """The command that measures one peer, without workload and steps."""
     if peer in OURS:
-        return [str(bench), "step", *OURS[peer]]
+        return [str(program), "bench", "step", *OURS[peer]]
     return [sys.executable, str(HERE / "torch_step.py"), *TORCH[peer]]
 
 
@@ -69,7 +70,7 @@ def measure(peer: str, name: str, arguments: argparse.Namespace) -> Line | None:
     """One process, one line; `None` if it failed, which is said on stderr."""
     workload = WORKLOADS[name]
     steps = arguments.steps or workload.steps
-    command = command_of(peer, arguments.bench)
+    command = command_of(peer, arguments.program)
     command += ["--workload", name, "--steps", str(steps), "--warmup", str(workload.warmup)]
     started = time.monotonic()
     finished = subprocess.run(command, capture_output=True, text=True)
@@ -183,13 +184,13 @@ def parse() -> argparse.Namespace:
         help=f"of {', '.join(PEERS)}; default: the first three",
     )
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--bench", type=Path, default=default_bench(), help="our binary")
+    parser.add_argument("--program", type=Path, default=default_program(), help="nystromformer")
     parser.add_argument("--output", type=Path, help="where every measurement goes, as JSON")
     arguments = parser.parse_args()
     if arguments.no_compile:
         arguments.peers = [peer for peer in arguments.peers if not peer.startswith("compile")]
-    if OURS.keys() & set(arguments.peers) and not arguments.bench.is_file():
-        parser.error(f"`{arguments.bench}` is not there; `cargo build --release` makes it, or pass --bench")
+    if OURS.keys() & set(arguments.peers) and not arguments.program.is_file():
+        parser.error(f"`{arguments.program}` is not there; `cargo build --release` makes it, or pass --program")
     return arguments
 
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from compare import default_bench, wait_for_quiet
+from compare import default_program, wait_for_quiet
 
 
 def lines(command: list[str]) -> list[dict]:
@@ -56,16 +56,16 @@ def table(step: dict, kernels: list[dict]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workload", nargs="+", metavar="NAME", default=["mlm-base-512", "lra-2048"])
-    parser.add_argument("--bench", type=Path, default=default_bench(), help="our binary")
+    parser.add_argument("--program", type=Path, default=default_program(), help="nystromformer")
     parser.add_argument("--output", help="where every measurement goes, as JSON")
     arguments = parser.parse_args()
-    if not arguments.bench.is_file():
-        parser.error(f"`{arguments.bench}` is not there; `cargo build --release` makes it, or pass --bench")
+    if not arguments.program.is_file():
+        parser.error(f"`{arguments.program}` is not there; `cargo build --release` makes it, or pass --program")
     wait_for_quiet()
     measured = []
     for workload in arguments.workload:
-        (step,) = lines([str(arguments.bench), "step", "--workload", workload])
-        kernels = lines([str(arguments.bench), "kernels", "--workload", workload])
+        (step,) = lines([str(arguments.program), "bench", "step", "--workload", workload])
+        kernels = lines([str(arguments.program), "bench", "kernels", "--workload", workload])
         measured.append({"step": step, "kernels": kernels})
         print(table(step, kernels), end="\n\n", flush=True)
     if arguments.output:

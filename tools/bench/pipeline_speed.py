@@ -28,6 +28,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from compare import default_program
+
 MAX_LENGTH = 510
 SIZES: dict[str, dict[str, int]] = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2},
@@ -84,10 +86,10 @@ def time_transformers(folder: Path, texts: list[str], batch_size: int) -> float:
 
 
 def time_ours(
-    predict: Path, folder: Path, texts: list[str], batch_size: int, threads: int
+    program: Path, folder: Path, texts: list[str], batch_size: int, threads: int
 ) -> float:
     """Seconds of one process from its start to its end."""
-    command = [predict, "classify", "--model", folder, "--batch-size", str(batch_size)]
+    command = [program, "predict", "classify", "--model", folder, "--batch-size", str(batch_size)]
     environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
     start = time.perf_counter()
     done = subprocess.run(
@@ -124,7 +126,7 @@ def main() -> None:
     parser.add_argument("--vocab-size", type=int, default=30000)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--predict", type=Path, default=Path("target/release/predict"))
+    parser.add_argument("--program", type=Path, default=default_program())
     parser.add_argument("--peers", nargs="+", default=["ours", "ours-paper", "transformers"])
     parser.add_argument("--keep", type=Path, help="make the model here and leave it")
     arguments = parser.parse_args()
@@ -147,7 +149,7 @@ def main() -> None:
                     seconds[batch_size] = time_transformers(folder, texts, batch_size)
                 else:
                     seconds[batch_size] = time_ours(
-                        arguments.predict, folder, texts, batch_size, arguments.threads
+                        arguments.program, folder, texts, batch_size, arguments.threads
                     )
             report(peer, arguments, seconds, len(texts))
         (folder / "config.json").write_text(json.dumps(config))

@@ -1,6 +1,6 @@
 """Export every head, load the result under several versions of transformers, compare the outputs.
 
-    python export_matrix.py --bin target/release --python python --python other/bin/python
+    python export_matrix.py --program target/release/nystromformer --python python --python other/bin/python
 
 A random model of each head and attention is saved by this interpreter's transformers, written anew
 by `export`, and loaded by `check_export.py` under each given interpreter: no missing, unexpected or
@@ -127,7 +127,7 @@ def cell(
 
 
 def rows_of(
-    head: Head, variant: Variant, binaries: Path, checkers: list[Checker], scratch: Path
+    head: Head, variant: Variant, program: Path, checkers: list[Checker], scratch: Path
 ) -> tuple[list[str], list[str]]:
     """The table's rows and the failures of one head and variant."""
     source = scratch / f"{head.name}-{variant.name}"
@@ -141,8 +141,8 @@ def rows_of(
         place = f"{head.name}, {variant.name}, {inputs}"
         try:
             if not export.exists():
-                run(binaries / "export", "--model", source, "--output", export)
-            outputs = predict(binaries, export, batch)
+                run(program, "export", "--model", source, "--output", export)
+            outputs = predict(program, export, batch)
         except CommandError as error:
             cells = [("failed", str(error))] * len(checkers)
         else:
@@ -169,7 +169,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--bin", type=Path, required=True, metavar="DIR", help="our binaries")
+    parser.add_argument("--program", type=Path, required=True, help="nystromformer, built")
     parser.add_argument(
         "--python", action="append", metavar="PYTHON", help="an interpreter (default: this one)"
     )
@@ -193,7 +193,7 @@ def main() -> int:
         ]
         for head in HEADS:
             for variant in VARIANTS if head.name in chosen else ():
-                rows, failed = rows_of(head, variant, arguments.bin, checkers, Path(scratch))
+                rows, failed = rows_of(head, variant, arguments.program, checkers, Path(scratch))
                 print("\n".join(rows), flush=True)
                 failures += failed
         for checker in checkers:

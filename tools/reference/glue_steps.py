@@ -1,6 +1,6 @@
 """Fine-tune a folder on SST-2 with PyTorch and transformers, to be compared with a run of ours.
 
-    cargo run --release --bin export -- --model CHECKPOINT --output DIR
+    cargo run --release --bin nystromformer -- export --model CHECKPOINT --output DIR
     python glue_steps.py DIR SST-2/train.tsv --trust-remote-code --compare RUN/metrics.jsonl \
         --batch-size 32 --learning-rate 3e-5 --schedule linear --warmup-steps 10
 

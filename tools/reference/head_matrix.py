@@ -1,6 +1,6 @@
 """Compare `predict features` with transformers for every head, attention, padding and file form.
 
-    python head_matrix.py --bin target/release [--out table.json] [--heads masked_lm,base_model]
+    python head_matrix.py --program target/release/nystromformer [--out table.json] [--heads masked_lm,base_model]
 
 Random models of width 64 with large weights (`initializer_range = 0.3`) are saved in a scratch
 folder as one safetensors file, in shards, and as `pytorch_model.bin`; transformers computes the
@@ -85,7 +85,7 @@ FORMS: dict[str, Callable[[PreTrainedModel, Path], None]] = {
 }
 
 
-def compare(case: Case, attention: str, binaries: Path, scratch: Path) -> Iterator[Cell]:
+def compare(case: Case, attention: str, program: Path, scratch: Path) -> Iterator[Cell]:
     """Every form and padding of one model."""
     for form, write in FORMS.items():
         folder = scratch / f"{case.head.name}-{attention}-{form}"
@@ -94,7 +94,7 @@ def compare(case: Case, attention: str, binaries: Path, scratch: Path) -> Iterat
             expected = {name: case.expected[inputs][name] for name in case.head.outputs}
             difference, failure = float("inf"), None
             try:
-                difference = worst_difference(expected, predict(binaries, folder, batch))
+                difference = worst_difference(expected, predict(program, folder, batch))
             except CommandError as error:
                 failure = str(error)
             facts = (case.head.name, attention, inputs, form, case.seed, difference)
@@ -121,7 +121,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--bin", type=Path, required=True, metavar="DIR", help="our binaries")
+    parser.add_argument("--program", type=Path, required=True, help="nystromformer, built")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the cells as JSON")
     parser.add_argument("--heads", default="", metavar="NAME,…", help="only these (default: all)")
     arguments = parser.parse_args()
@@ -137,7 +137,7 @@ def main() -> int:
             for attention in ATTENTIONS if head.name in chosen else ():
                 sizes = SIZES | {"segment_means_seq_len": ATTENTIONS[attention]}
                 case = draw(head, SEQ_LEN, **sizes)
-                cells += compare(case, attention, arguments.bin, Path(scratch))
+                cells += compare(case, attention, arguments.program, Path(scratch))
     print(table(cells))
     worst = max(cells, key=lambda cell: cell.difference)
     print(

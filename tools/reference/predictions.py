@@ -1,4 +1,4 @@
-"""Runs the project's binaries on folders, as the matrices do."""
+"""Runs the program on folders, as the matrices do."""
 
 import subprocess
 from collections.abc import Mapping
@@ -14,28 +14,28 @@ TIMEOUT_S = 60
 
 
 class CommandError(Exception):
-    """A binary failed; the message is what it said."""
+    """A command failed; the message is what it said."""
 
 
-def run(binary: Path, *arguments: str | Path) -> None:
-    """Run one of our binaries, `CommandError` with its last line on stderr unless it succeeds."""
+def run(program: Path, command: str, *arguments: str | Path) -> None:
+    """Run one of our commands, `CommandError` with its last line on stderr unless it succeeds."""
     try:
         done = subprocess.run(
-            [binary, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            [program, command, *arguments], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CommandError(f"{binary.name}: {error}") from error
+        raise CommandError(f"{command}: {error}") from error
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["nothing on stderr"]
-        raise CommandError(f"{binary.name} exits {done.returncode}: {lines[-1]}")
+        raise CommandError(f"{command} exits {done.returncode}: {lines[-1]}")
 
 
-def predict(binaries: Path, folder: Path, batch: Mapping[str, torch.Tensor]) -> Tensors:
+def predict(program: Path, folder: Path, batch: Mapping[str, torch.Tensor]) -> Tensors:
     """What `predict features` computes for the inputs of `batch`."""
     given, answer = folder / "inputs.safetensors", folder / "outputs.safetensors"
     inputs = {name: batch[name] for name in INPUT_NAMES if name in batch}
     save_tensors(given, inputs, {})
-    run(binaries / "predict", "features", "--model", folder, "--input", given, "--output", answer)
+    run(program, "predict", "features", "--model", folder, "--input", given, "--output", answer)
     return load_file(answer)
 
 

@@ -1,20 +1,54 @@
-//! The frame around every command.
+//! The frame around every command: parse, run, and turn the result into an exit code.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{allocator, failure, logging, output, signals};
+use crate::{
+    allocator,
+    commands::{Command, train},
+    failure, logging, output, signals,
+};
 
-/// Parses `Args`, runs `command`, and turns its result into an exit code.
-pub fn run<Args: Parser>(command: impl FnOnce(Args) -> anyhow::Result<ExitCode>) -> ExitCode {
+/// Train, measure and use Nyströmformers.
+///
+/// Results go to stdout (JSON lines where a command says so), progress and logs to stderr. Exit codes: 0 ok, 2 usage
+/// or configuration, 3 data, 4 checkpoint or model file, 5 not a finite number, 6 device or memory, 7 disk, 8 device
+/// self-check, 75 stopped by SIGTERM with a checkpoint saved, 130 stopped by Ctrl-C.
+#[derive(Parser)]
+#[command(name = "nystromformer", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Train a model as an experiment file says; the same as `nystromformer train`.
+#[derive(Parser)]
+#[command(name = "train", version)]
+struct TrainCommandLine {
+    #[command(flatten)]
+    args: train::Args,
+}
+
+/// Runs `nystromformer` with the arguments of this process.
+pub fn run() -> ExitCode {
+    framed(|line: CommandLine| line.command.run())
+}
+
+/// Runs `train` with the arguments of this process: the same as `nystromformer train`.
+pub fn run_train() -> ExitCode {
+    framed(|line: TrainCommandLine| train::run(line.args))
+}
+
+/// Parses the command line, runs `command`, and turns its result into an exit code.
+fn framed<Line: Parser>(command: impl FnOnce(Line) -> anyhow::Result<ExitCode>) -> ExitCode {
     allocator::keep_freed_memory();
     report_panics_in_one_line();
-    let args = Args::parse(); // prints usage errors and exits with 2 itself
+    let line = Line::parse(); // prints usage errors and exits with 2 itself
     logging::init();
     let result = signals::fail_writes_over_the_size_limit()
         .map_err(anyhow::Error::from)
-        .and_then(|()| command(args));
+        .and_then(|()| command(line));
     match result {
         Ok(code) => code,
         Err(error) => {

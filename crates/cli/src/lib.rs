@@ -1,11 +1,11 @@
-//! What the binaries share: arguments that recur, exit codes, logging, signals, the allocator.
+//! The command line: `nystromformer` with a subcommand for everything, and `train` by itself.
 //!
-//! Each file in [`commands`] is one command: its arguments, the calls into the libraries, the printing of results;
-//! the files in `src/bin` only name them. Results go to stdout, everything else to stderr.
+//! [`run`] is the whole program. Each file in [`commands`] is one command: its arguments, the calls into the
+//! libraries, the printing of results. Results go to stdout, everything else to stderr.
 
 pub mod allocator;
 pub mod bench;
-pub mod command;
+mod command;
 pub mod commands;
 pub mod device_arg;
 pub mod failure;
@@ -15,4 +15,4 @@ pub mod preparation;
 pub mod signals;
 pub mod training_report;
 
-pub use command::run;
+pub use command::{run, run_train};

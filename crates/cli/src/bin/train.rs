@@ -1,7 +1,7 @@
-//! `train`; see [`nystromformer_cli::commands::train`].
+//! `train`: the same as `nystromformer train`.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    nystromformer_cli::run(nystromformer_cli::commands::train::run)
+    nystromformer_cli::run_train()
 }

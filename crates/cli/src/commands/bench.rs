@@ -1,4 +1,4 @@
-//! Times a training step, its kernels, or attention by itself; see `bench --help`.
+//! Times a training step, its kernels, or attention by itself; see `nystromformer bench --help`.
 
 use std::process::ExitCode;
 
@@ -12,12 +12,11 @@ use crate::{
     device_arg::DeviceArg,
     output,
 };
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 use nystromformer_kernels::Precision;
 
-/// Time a training step, its kernels, or attention by itself; prints JSON, one line per result.
-#[derive(Parser)]
-#[command(name = "bench", version)]
+/// Time a training step, its kernels, or attention; prints JSON lines.
+#[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

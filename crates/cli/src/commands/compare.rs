@@ -1,4 +1,4 @@
-//! Finished runs side by side; see `compare --help`.
+//! Finished runs side by side; see `nystromformer compare --help`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,14 +7,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
 use nystromformer_learner::{report::Report, run_dir::Summary};
 use nystromformer_tasks::metrics::SeedStatistics;
 
-/// Compare finished runs: a table of what their best models score, and what they cost. Runs with several seeds show mean ±
-/// standard deviation.
-#[derive(Parser)]
-#[command(name = "compare", version)]
+/// Compare finished runs: a table of scores and costs.
+///
+/// Scores are those of each run's best model. Runs with several seeds show mean ± standard deviation.
+#[derive(clap::Args)]
 pub struct Args {
     /// Run directories.
     #[arg(value_name = "RUN", required = true)]

@@ -1,18 +1,19 @@
-//! Prints shell completions for all commands.
+//! Prints shell completions of `nystromformer`; see `nystromformer completions --help`.
 
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{bench, compare, evaluate, export, generate, import, predict, prepare, train};
+use crate::command::CommandLine;
 
-/// Print completions of all commands for a shell.
-#[derive(Parser)]
-#[command(name = "completions", version)]
+/// Print completions for a shell.
+///
+/// For bash: `nystromformer completions bash > ~/.local/share/bash-completion/completions/nystromformer`.
+#[derive(clap::Args)]
 pub struct Args {
     /// The shell.
     #[arg(value_enum)]
@@ -24,22 +25,11 @@ pub struct Args {
 /// # Errors
 /// If stdout is gone.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut command = CommandLine::command();
+    let name = command.get_name().to_owned();
+    // Into memory first: the generator panics where a write fails.
     let mut script = Vec::new();
-    for mut command in [
-        train::Args::command(),
-        evaluate::Args::command(),
-        predict::Args::command(),
-        prepare::Args::command(),
-        compare::Args::command(),
-        generate::Args::command(),
-        export::Args::command(),
-        import::Args::command(),
-        bench::Args::command(),
-        Args::command(),
-    ] {
-        let name = command.get_name().to_owned();
-        clap_complete::generate(args.shell, &mut command, name, &mut script);
-    }
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
     io::stdout().lock().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! Measures a trained model on held-out data; see `evaluate --help`.
+//! Measures a trained model on held-out data; see `nystromformer evaluate --help`.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::bail;
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 use nystromformer::{Architecture, Model, PreTrainedModel};
 use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
@@ -23,8 +23,7 @@ use serde_json::json;
 use crate::{output, preparation::PreparationNotes};
 
 /// Measure a model on held-out data; prints one JSON object.
-#[derive(Parser)]
-#[command(name = "evaluate", version)]
+#[derive(clap::Args)]
 pub struct Args {
     /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
     #[arg(long, value_name = "DIR")]

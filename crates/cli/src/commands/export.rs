@@ -1,17 +1,16 @@
-//! Writes a trained model as a folder that transformers loads; see `export --help`.
+//! Writes a trained model as a folder that transformers loads; see `nystromformer export --help`.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 use nystromformer_interop::{ExportOptions, StorageType, export_for_authors, export_model};
 use nystromformer_learner::trainer::{model_folder, trained_facts, trained_seq_len};
 
 use crate::output;
 
 /// Write a model as a Hugging Face folder, tokenizer and model card included.
-#[derive(Parser)]
-#[command(name = "export", version)]
+#[derive(clap::Args)]
 pub struct Args {
     /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
     #[arg(long, value_name = "DIR")]

@@ -1,8 +1,8 @@
-//! Generates data sets that can be generated; see `generate --help`.
+//! Generates data sets that can be generated; see `nystromformer generate --help`.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Subcommand};
 use nystromformer_lra::{
     SplitSizes,
     listops::{self, GeneratorConfig},
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use crate::output;
 
-/// Generate a data set of the Long Range Arena, reproducibly from a seed, in the layout of its official files. Prints what
-/// was made as one line of JSON.
-#[derive(Parser)]
-#[command(name = "generate", version)]
+/// Generate a data set of the Long Range Arena.
+///
+/// The same seed makes the same files, in the layout of the official ones. Prints what was made as one line of JSON.
+#[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     dataset: Dataset,

@@ -1,4 +1,4 @@
-//! Reads foreign weights into a folder of ours; see `import --help`.
+//! Reads foreign weights into a folder of ours; see `nystromformer import --help`.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,19 +6,18 @@ use std::{
 };
 
 use anyhow::bail;
-use clap::{Parser, ValueEnum};
+use clap::ValueEnum;
 use nystromformer_data::TextTokenizer;
 use nystromformer_interop::{FreshConvolution, ImportOptions, PositionFill, import_model};
 use serde_json::Value;
 
 use crate::output;
 
-/// Read weights of another library or family and write them as one safetensors folder.
+/// Read weights of another library or family into a folder of ours.
 ///
 /// Nyströmformers of transformers in any published form, checkpoints of the authors' repository (`.model`, `.cp`),
 /// and BERT and RoBERTa as a start: their attention is swapped, everything else is theirs.
-#[derive(Parser)]
-#[command(name = "import", version)]
+#[derive(clap::Args)]
 pub struct Args {
     /// A folder, a weight file (safetensors or PyTorch's), or an index of shards.
     #[arg(long, value_name = "PATH")]

@@ -7,6 +7,46 @@ pub mod evaluate;
 pub mod export;
 pub mod generate;
 pub mod import;
+pub mod man;
 pub mod predict;
 pub mod prepare;
 pub mod train;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// What `nystromformer` is asked to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Train(train::Args),
+    Evaluate(evaluate::Args),
+    Predict(predict::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Prepare(prepare::Args),
+    Compare(compare::Args),
+    Generate(generate::Args),
+    Bench(bench::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    /// Runs the command; see the exit codes in [`crate::failure`].
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Train(args) => train::run(args),
+            Self::Evaluate(args) => evaluate::run(args),
+            Self::Predict(args) => predict::run(args),
+            Self::Export(args) => export::run(args),
+            Self::Import(args) => import::run(args),
+            Self::Prepare(args) => prepare::run(args),
+            Self::Compare(args) => compare::run(args),
+            Self::Generate(args) => generate::run(args),
+            Self::Bench(args) => bench::run(args),
+            Self::Completions(args) => completions::run(args),
+            Self::Man(args) => man::run(args),
+        }
+    }
+}

@@ -1,18 +1,17 @@
-//! Tokenises a corpus ahead of training; see `prepare --help`.
+//! Tokenises a corpus ahead of training; see `nystromformer prepare --help`.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
 use nystromformer_data::prepare;
 use nystromformer_learner::{Experiment, tokenizer_files::write_tokenizer};
 use serde_json::json;
 
 use crate::{output, preparation::PreparationNotes};
 
-/// Train or load the tokenizer and fill the token cache that `train` will use. Training does the same by itself;
-/// this does it without a model, e.g. on another machine with the same files.
-#[derive(Parser)]
-#[command(name = "prepare", version)]
+/// Make the tokenizer and the token cache that `train` will use.
+///
+/// `train` does the same by itself; this does it without a model, e.g. on another machine with the same files.
+#[derive(clap::Args)]
 pub struct Args {
     /// The experiment whose `[data]` and `[tokenizer]` are prepared.
     #[arg(value_name = "CONFIG.toml")]

@@ -1,8 +1,7 @@
-//! Trains a model as an experiment file says; see `train --help`.
+//! Trains a model as an experiment file says; see `nystromformer train --help`.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
 use nystromformer_learner::{
     progress::{self, Progress},
     trainer::{DryRun, EndedBy, RunRequest, Series, Session, model_folder},
@@ -11,8 +10,7 @@ use nystromformer_learner::{
 use crate::{output, preparation::PreparationNotes, signals::StopSignals, training_report};
 
 /// Train a model as an experiment file says.
-#[derive(Parser)]
-#[command(name = "train", version)]
+#[derive(clap::Args)]
 pub struct Args {
     /// The experiment, a TOML file.
     #[arg(value_name = "CONFIG.toml")]

@@ -8,7 +8,7 @@ use nystromformer_learner::Experiment;
 use nystromformer_learner::experiment::TrainerConfig;
 use nystromformer_learner::task_batches::TaskKind;
 
-use crate::workshop::{TRAIN, Workshop, command, finish, repository};
+use crate::fixture::{Fixture, command, finish, repository};
 
 fn shipped() -> Vec<PathBuf> {
     let mut folders = vec![repository().join("configs")];
@@ -126,19 +126,19 @@ fn the_papers_recipe_is_the_papers() {
 
 #[test]
 fn the_sample_stands_in_until_there_is_text_and_the_run_keeps_it() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let tiny = repository().canonicalize().unwrap().join("configs/tiny/mlm.toml");
     let (config, run, text) =
-        (workshop.text("later.toml"), workshop.text("run"), workshop.text("later"));
+        (fixture.text("later.toml"), fixture.text("run"), fixture.text("later"));
     let content = format!(
         "extends = \"{}\"\n[data]\ncorpus = \"{text}\"\nsample_if_missing = true\ncache_dir = \"{}\"\n\
          [trainer]\nmax_steps = 2\n",
         tiny.display(),
-        workshop.text("cache")
+        fixture.text("cache")
     );
     fs::write(&config, content).unwrap();
     let train = |config: &str, arguments: &[&str]| {
-        let mut train = command(TRAIN);
+        let mut train = command("train");
         train.args([config, "--run-dir", &run]).args(arguments);
         finish(train)
     };
@@ -148,16 +148,16 @@ fn the_sample_stands_in_until_there_is_text_and_the_run_keeps_it() {
     {
         assert!(first.stderr.contains(part), "{}", first.stderr);
     }
-    let resolved = fs::read_to_string(workshop.path("run/config.toml")).unwrap();
+    let resolved = fs::read_to_string(fixture.path("run/config.toml")).unwrap();
     assert!(resolved.contains("corpus = \"sample\""), "{resolved}");
     let resumed = train(&config, &["--resume"]).succeeded();
     assert_eq!(resumed.stderr.matches("built-in sample").count(), 1, "{}", resumed.stderr);
 
     fs::create_dir(&text).unwrap();
-    fs::copy(workshop.path("corpus.txt"), workshop.path("later/corpus.txt")).unwrap();
+    fs::copy(fixture.path("corpus.txt"), fixture.path("later/corpus.txt")).unwrap();
     let message = train(&config, &["--resume"]).refused(2);
     assert!(message.contains(&format!("data.corpus: was `sample`, now `{text}`")), "{message}");
-    train(&workshop.text("run/config.toml"), &["--resume"]).succeeded();
+    train(&fixture.text("run/config.toml"), &["--resume"]).succeeded();
 
     // A corpus named by hand is meant.
     train(&config, &["--dry-run", "--set", "data.corpus=nowhere"]).refused(3);

@@ -9,9 +9,7 @@ use parquet::{
 };
 use serde_json::{Value, json};
 
-use crate::workshop::{
-    PREPARE, Workshop, documents, finish, keys, metrics_without_times, read_json,
-};
+use crate::fixture::{Fixture, documents, finish, keys, metrics_without_times, read_json};
 
 /// One document a file, over two folders.
 fn write_text(folder: &Path, documents: &[String]) {
@@ -56,16 +54,16 @@ fn write_parquet(folder: &Path, documents: &[String]) {
 
 #[test]
 fn the_same_documents_train_alike_in_all_three_forms() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let documents = documents(50);
-    write_text(&workshop.path("text"), &documents);
-    write_json_lines(&workshop.path("json"), &documents);
-    write_parquet(&workshop.path("parquet"), &documents);
+    write_text(&fixture.path("text"), &documents);
+    write_json_lines(&fixture.path("json"), &documents);
+    write_parquet(&fixture.path("parquet"), &documents);
     let runs = ["text", "json", "parquet"].map(|form| {
         let run = format!("run-{form}");
-        let corpus = format!("data.corpus={}", workshop.text(form));
-        finish(workshop.train(&run, &[&corpus, "data.document=file"])).succeeded();
-        metrics_without_times(&workshop.path(&run))
+        let corpus = format!("data.corpus={}", fixture.text(form));
+        finish(fixture.train(&run, &[&corpus, "data.document=file"])).succeeded();
+        metrics_without_times(&fixture.path(&run))
     });
     assert_eq!(runs[0], runs[1]);
     assert_eq!(runs[0], runs[2]);
@@ -73,24 +71,24 @@ fn the_same_documents_train_alike_in_all_three_forms() {
 
 #[test]
 fn trainers_that_fill_one_cache_at_once_do_not_disturb_each_other() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let runs = ["first", "second", "third"];
-    let children = runs.map(|run| workshop.start(workshop.train(run, &[]), &format!("{run}.log")));
+    let children = runs.map(|run| fixture.start(fixture.train(run, &[]), &format!("{run}.log")));
     for (run, mut child) in runs.into_iter().zip(children) {
-        let log = || fs::read_to_string(workshop.path(&format!("{run}.log"))).unwrap();
+        let log = || fs::read_to_string(fixture.path(&format!("{run}.log"))).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0), "{}", log());
     }
-    let [first, second, third] = runs.map(|run| metrics_without_times(&workshop.path(run)));
+    let [first, second, third] = runs.map(|run| metrics_without_times(&fixture.path(run)));
     assert!(first == second && first == third);
 }
 
 #[test]
 fn a_tokenizer_given_by_path_trains_as_the_one_it_was_saved_from() {
-    let workshop = Workshop::new();
-    let saved = workshop.text("tokenizer");
+    let fixture = Fixture::new();
+    let saved = fixture.text("tokenizer");
     let arguments = ["configs/tiny/mlm.toml", "--save-tokenizer", &saved];
-    finish(workshop.on_tiny(PREPARE, &arguments, &[])).succeeded();
-    let json = workshop.path("tokenizer/tokenizer.json");
+    finish(fixture.on_tiny("prepare", &arguments, &[])).succeeded();
+    let json = fixture.path("tokenizer/tokenizer.json");
     // BERT's older form is the vocabulary alone, a line for each id.
     let vocabulary: BTreeMap<u64, String> = read_json(&json)["model"]["vocab"]
         .as_object()
@@ -99,26 +97,26 @@ fn a_tokenizer_given_by_path_trains_as_the_one_it_was_saved_from() {
         .map(|(token, id)| (id.as_u64().unwrap(), token.clone()))
         .collect();
     let lines: Vec<String> = vocabulary.into_values().collect();
-    fs::create_dir(workshop.path("bert")).unwrap();
-    fs::write(workshop.path("bert/vocab.txt"), lines.join("\n")).unwrap();
+    fs::create_dir(fixture.path("bert")).unwrap();
+    fs::write(fixture.path("bert/vocab.txt"), lines.join("\n")).unwrap();
 
-    finish(workshop.train("trained", &[])).succeeded();
-    let expected = metrics_without_times(&workshop.path("trained"));
+    finish(fixture.train("trained", &[])).succeeded();
+    let expected = metrics_without_times(&fixture.path("trained"));
     for (run, path) in [
         ("file", "tokenizer/tokenizer.json"),
         ("folder", "tokenizer"),
         ("vocabulary", "bert/vocab.txt"),
     ] {
-        let path = format!("tokenizer.path={}", workshop.text(path));
-        finish(workshop.train(run, &[&path])).succeeded();
-        assert_eq!(metrics_without_times(&workshop.path(run)), expected, "{run}");
+        let path = format!("tokenizer.path={}", fixture.text(path));
+        finish(fixture.train(run, &[&path])).succeeded();
+        assert_eq!(metrics_without_times(&fixture.path(run)), expected, "{run}");
     }
 }
 
 #[test]
 fn prepare_says_what_it_found_and_makes_what_train_then_uses() {
-    let workshop = Workshop::new();
-    let prepare = || workshop.on_tiny(PREPARE, &["configs/tiny/mlm.toml"], &[]);
+    let fixture = Fixture::new();
+    let prepare = || fixture.on_tiny("prepare", &["configs/tiny/mlm.toml"], &[]);
     let facts = finish(prepare()).succeeded().json();
     assert_eq!(
         keys(&facts),
@@ -135,11 +133,11 @@ fn prepare_says_what_it_found_and_makes_what_train_then_uses() {
         ]
     );
     assert_eq!((&facts["documents"], &facts["reused"]), (&json!(60), &json!(false)));
-    assert_eq!(facts["corpus_bytes"], fs::metadata(workshop.path("corpus.txt")).unwrap().len());
+    assert_eq!(facts["corpus_bytes"], fs::metadata(fixture.path("corpus.txt")).unwrap().len());
     assert_eq!(finish(prepare()).succeeded().json()["reused"], Value::Bool(true));
 
-    let files = workshop.listing("cache");
-    let run = workshop.trained("run");
-    assert_eq!(workshop.listing("cache"), files);
+    let files = fixture.listing("cache");
+    let run = fixture.trained("run");
+    assert_eq!(fixture.listing("cache"), files);
     assert_eq!(read_json(&run.join("summary.json"))["fingerprints"]["data"], facts["fingerprint"]);
 }

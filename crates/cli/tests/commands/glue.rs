@@ -3,19 +3,19 @@
 use std::fs;
 use std::process::Command;
 
-use crate::workshop::{EVALUATE, PREDICT, TRAIN, Workshop, command, finish, metrics, read_json};
+use crate::fixture::{Fixture, command, finish, metrics, read_json};
 
-/// A workshop with the vocabulary of the made-up pairs, and an empty folder `glue`.
-fn workshop() -> Workshop {
-    let workshop = Workshop::new();
+/// A fixture with the vocabulary of the made-up pairs, and an empty folder `glue`.
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "it", "all", "rains", "shines"];
-    fs::write(workshop.path("vocab.txt"), words.join("\n")).unwrap();
-    workshop
+    fs::write(fixture.path("vocab.txt"), words.join("\n")).unwrap();
+    fixture
 }
 
 /// Writes a table of `count` pairs, each with the next of `labels`, or without labels if there are none.
-fn write_pairs(workshop: &Workshop, file: &str, label: &str, labels: &[&str], count: usize) {
-    let path = workshop.path(&format!("glue/{file}.tsv"));
+fn write_pairs(fixture: &Fixture, file: &str, label: &str, labels: &[&str], count: usize) {
+    let path = fixture.path(&format!("glue/{file}.tsv"));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let label = if labels.is_empty() { String::new() } else { format!("\t{label}") };
     let row = |index: usize| {
@@ -29,10 +29,10 @@ fn write_pairs(workshop: &Workshop, file: &str, label: &str, labels: &[&str], co
     fs::write(path, table).unwrap();
 }
 
-fn train(workshop: &Workshop, task: &str, run: &str) -> Command {
-    let mut train = command(TRAIN);
-    train.arg(format!("configs/glue/{task}.toml")).args(["--run-dir", &workshop.text(run)]);
-    let (glue, vocabulary) = (workshop.text("glue"), workshop.text("vocab.txt"));
+fn train(fixture: &Fixture, task: &str, run: &str) -> Command {
+    let mut train = command("train");
+    train.arg(format!("configs/glue/{task}.toml")).args(["--run-dir", &fixture.text(run)]);
+    let (glue, vocabulary) = (fixture.text("glue"), fixture.text("vocab.txt"));
     for setting in [
         &format!("task.path={glue}"),
         &format!("tokenizer.path={vocabulary}"),
@@ -56,13 +56,13 @@ fn train(workshop: &Workshop, task: &str, run: &str) -> Command {
 
 #[test]
 fn mnli_is_measured_on_both_its_validation_sets_and_chosen_by_the_matched_one() {
-    let workshop = workshop();
+    let fixture = fixture();
     let labels = ["entailment", "neutral", "contradiction"];
     for (file, count) in [("train", 12), ("dev_matched", 9), ("dev_mismatched", 7)] {
-        write_pairs(&workshop, &format!("MNLI/{file}"), "gold_label", &labels, count);
+        write_pairs(&fixture, &format!("MNLI/{file}"), "gold_label", &labels, count);
     }
-    finish(train(&workshop, "mnli", "run")).succeeded();
-    let run = workshop.path("run");
+    finish(train(&fixture, "mnli", "run")).succeeded();
+    let run = fixture.path("run");
     let metrics = metrics(&run);
     let evaluations: Vec<_> =
         metrics.iter().filter(|record| record["split"] == "validation").collect();
@@ -78,9 +78,9 @@ fn mnli_is_measured_on_both_its_validation_sets_and_chosen_by_the_matched_one() 
         assert_eq!(counted.map(|count| count.as_u64().unwrap()).sum::<u64>(), examples, "{split}");
     }
 
-    let mut evaluate = command(EVALUATE);
-    evaluate.args(["--model", &workshop.text("run"), "--config", "configs/glue/mnli.toml"]);
-    let glue = format!("task.path={}", workshop.text("glue"));
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &fixture.text("run"), "--config", "configs/glue/mnli.toml"]);
+    let glue = format!("task.path={}", fixture.text("glue"));
     evaluate.args(["--set", &glue, "--set", "data.seq_len=32"]);
     let found = finish(evaluate).succeeded().json();
     for (name, split) in
@@ -92,17 +92,17 @@ fn mnli_is_measured_on_both_its_validation_sets_and_chosen_by_the_matched_one() 
 
 #[test]
 fn a_submission_is_complete_or_refused() {
-    let workshop = workshop();
+    let fixture = fixture();
     for (file, labels, count) in
         [("train", &["0", "1"][..], 12), ("dev", &["0", "1"], 6), ("test", &[], 146)]
     {
-        write_pairs(&workshop, &format!("WNLI/{file}"), "label", labels, count);
+        write_pairs(&fixture, &format!("WNLI/{file}"), "label", labels, count);
     }
-    finish(train(&workshop, "wnli", "run")).succeeded();
+    finish(train(&fixture, "wnli", "run")).succeeded();
     let predict = |model: &str, further: &[&str]| {
-        let mut predict = command(PREDICT);
-        predict.args(["glue", "--model", &format!("{model}={}", workshop.text("run"))]);
-        predict.args(["--glue", &workshop.text("glue"), "--output", &workshop.text("sent.zip")]);
+        let mut predict = command("predict");
+        predict.args(["glue", "--model", &format!("{model}={}", fixture.text("run"))]);
+        predict.args(["--glue", &fixture.text("glue"), "--output", &fixture.text("sent.zip")]);
         predict.args(further);
         finish(predict)
     };
@@ -112,25 +112,25 @@ fn a_submission_is_complete_or_refused() {
     assert!(message.contains("cola wants unacceptable, acceptable"), "{message}");
 
     // A test set with a row too few.
-    write_pairs(&workshop, "WNLI/test", "label", &[], 145);
+    write_pairs(&fixture, "WNLI/test", "label", &[], 145);
     let message = predict("wnli", &[]).refused(3);
     assert!(message.contains("`145`") && message.contains("`146`"), "{message}");
-    write_pairs(&workshop, "WNLI/test", "label", &[], 146);
+    write_pairs(&fixture, "WNLI/test", "label", &[], 146);
 
     // The other ten tables are not there.
     let incomplete = predict("wnli", &[]);
     assert_eq!(incomplete.code, Some(3), "{}", incomplete.stderr);
     assert!(incomplete.stderr.contains("AX.tsv"), "{}", incomplete.stderr);
-    assert!(!workshop.path("sent.zip").exists());
+    assert!(!fixture.path("sent.zip").exists());
 
     let lines = predict("wnli", &["--fill-missing"]).succeeded().json_lines();
     assert_eq!(lines.len(), 1 + 10 + 1);
     assert_eq!(lines[0]["file"], "WNLI.tsv");
-    assert_eq!(lines[11]["submission"], workshop.text("sent.zip"));
+    assert_eq!(lines[11]["submission"], fixture.text("sent.zip"));
     // Answers that say nothing are in the zip only: they do not become a model's by a second call.
-    assert_eq!(workshop.listing("sent"), ["WNLI.tsv"]);
+    assert_eq!(fixture.listing("sent"), ["WNLI.tsv"]);
     assert_eq!(predict("wnli", &[]).code, Some(3));
-    let answers = fs::read_to_string(workshop.path("sent/WNLI.tsv")).unwrap();
+    let answers = fs::read_to_string(fixture.path("sent/WNLI.tsv")).unwrap();
     let rows: Vec<Vec<&str>> = answers.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(rows[0], ["index", "prediction"]);
     assert_eq!(rows.len(), 1 + 146);

@@ -1,6 +1,6 @@
-//! The commands as their users meet them: built binaries, exit codes, and what is left on the disk.
+//! The commands as their users meet them: the built program, exit codes, and what is left on the disk.
 //!
-//! Every test has a [`workshop::Workshop`], a temporary folder with a little text, and trains the tiny
+//! Every test has a [`fixture::Fixture`], a temporary folder with a little text, and trains the tiny
 //! configuration there in a fraction of a second.
 //!
 //! | module | |
@@ -14,13 +14,14 @@
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `configs` | the experiments that are shipped |
-//! | `small_commands` | `bench`, `completions`, `--help`, closed pipes |
+//! | `small_commands` | `bench`, `completions`, `man`, `--help`, closed pipes |
 
 #![cfg(unix)] // signals and file-size limits are sent and set as Unix does it
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod configs;
 mod corpora;
+mod fixture;
 mod glue;
 mod pipelines;
 mod predictions;
@@ -29,4 +30,3 @@ mod run_directory;
 mod small_commands;
 mod stopping;
 mod tasks;
-mod workshop;

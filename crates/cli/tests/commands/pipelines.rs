@@ -9,14 +9,12 @@ use std::{
 
 use serde_json::Value;
 
-use crate::workshop::{
-    Finished, PREDICT, command, finish, finish_with_stdin, keys, read_json, repository,
-};
+use crate::fixture::{Finished, command, finish, finish_with_stdin, keys, read_json, repository};
 
 /// `predict TASK --model MODEL …` for a model of the fixtures.
 fn predict(task: &str, model: &str, arguments: &[&str]) -> Command {
     let folder = repository().join("crates/pipelines/tests/fixtures").join(model);
-    let mut predict = command(PREDICT);
+    let mut predict = command("predict");
     predict.arg(task).arg("--model").arg(folder).args(arguments);
     predict
 }

@@ -5,26 +5,26 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 
-use crate::workshop::{
-    EVALUATE, EXPORT, Finished, IMPORT, PREDICT, STEPS, Workshop, checkpoint, command, finish,
-    finish_with_stdin, keys, read_json, repository,
+use crate::fixture::{
+    Finished, Fixture, STEPS, checkpoint, command, finish, finish_with_stdin, keys, read_json,
+    repository,
 };
 
 fn fill_mask(model: &Path, arguments: &[&str]) -> Command {
-    let mut predict = command(PREDICT);
+    let mut predict = command("predict");
     predict.args(["fill-mask", "--model"]).arg(model).args(arguments);
     predict
 }
 
 #[test]
 fn evaluate_repeats_the_evaluation_of_the_run() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
     let model = run.display().to_string();
     let evaluate = |arguments: &[&str], further: &[&str]| {
         let arguments =
             [&["--model", &model, "--config", "configs/tiny/mlm.toml"], arguments].concat();
-        finish(workshop.on_tiny(EVALUATE, &arguments, further))
+        finish(fixture.on_tiny("evaluate", &arguments, further))
     };
     let result = evaluate(&[], &[]).succeeded().json();
     assert_eq!(keys(&result), ["accuracy", "examples", "loss", "perplexity", "split"]);
@@ -46,8 +46,8 @@ fn evaluate_repeats_the_evaluation_of_the_run() {
 
 #[test]
 fn fill_mask_answers_as_the_pipeline_of_hugging_face_does() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
     let answer =
         finish(fill_mask(&run, &["--top-k", "3", "the [MASK] sees the dog"])).succeeded().json();
     let candidates = answer.as_array().unwrap();
@@ -75,8 +75,8 @@ fn fill_mask_answers_as_the_pipeline_of_hugging_face_does() {
 
 #[test]
 fn fill_mask_reads_a_text_a_line_from_stdin() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
     let with_stdin = |text: &[u8]| finish_with_stdin(fill_mask(&run, &[]), text);
     let texts = ["the [MASK] sees", "all [MASK]."];
     let answers = with_stdin(texts.join("\n").as_bytes()).succeeded().json_lines();
@@ -88,8 +88,8 @@ fn fill_mask_reads_a_text_a_line_from_stdin() {
 
 #[test]
 fn fill_mask_says_what_it_cannot_fill() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
     let message = finish(fill_mask(&run, &["no mask here"])).refused(2);
     assert!(message.contains("`no mask here`") && message.contains("[MASK]"), "{message}");
     let long = "cat ".repeat(40) + "[MASK]";
@@ -109,16 +109,16 @@ fn write_ids(path: &Path, tensors: &[(&str, &[usize], &[i64])]) {
     fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
-fn features(workshop: &Workshop, model: &str, input: &str, arguments: &[&str]) -> Finished {
-    let mut predict = command(PREDICT);
-    predict.args(["features", "--model", &workshop.text(model), "--input", &workshop.text(input)]);
-    predict.args(["--output", &workshop.text("out.safetensors")]).args(arguments);
+fn features(fixture: &Fixture, model: &str, input: &str, arguments: &[&str]) -> Finished {
+    let mut predict = command("predict");
+    predict.args(["features", "--model", &fixture.text(model), "--input", &fixture.text(input)]);
+    predict.args(["--output", &fixture.text("out.safetensors")]).args(arguments);
     finish(predict)
 }
 
 /// Shape and values of every tensor that `predict features` wrote.
-fn outputs(workshop: &Workshop) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
-    let bytes = fs::read(workshop.path("out.safetensors")).unwrap();
+fn outputs(fixture: &Fixture) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let bytes = fs::read(fixture.path("out.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     file.iter()
         .map(|(name, tensor)| {
@@ -131,22 +131,22 @@ fn outputs(workshop: &Workshop) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
 }
 
 fn export(model: &Path, output: &Path) -> Finished {
-    let mut export = command(EXPORT);
+    let mut export = command("export");
     export.arg("--model").arg(model).arg("--output").arg(output);
     finish(export)
 }
 
 #[test]
 fn features_are_those_of_the_run_in_its_checkpoint_and_in_its_export() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
-    export(&run, &workshop.path("exported")).succeeded();
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
+    export(&run, &fixture.path("exported")).succeeded();
     let ids: Vec<i64> = (0..24).map(|index| 5 + index % 50).collect();
     let mut mask = vec![1; 24];
     mask[19..].fill(0);
     let shape = [2, 12].as_slice();
     write_ids(
-        &workshop.path("in.safetensors"),
+        &fixture.path("in.safetensors"),
         &[
             ("input_ids", shape, &ids),
             ("attention_mask", shape, &mask),
@@ -155,24 +155,24 @@ fn features_are_those_of_the_run_in_its_checkpoint_and_in_its_export() {
     );
     let newest = format!("run/checkpoints/step-{STEPS:08}");
     let of = ["run", &newest, "exported"].map(|model| {
-        features(&workshop, model, "in.safetensors", &["--hidden-states"]).succeeded();
-        outputs(&workshop)
+        features(&fixture, model, "in.safetensors", &["--hidden-states"]).succeeded();
+        outputs(&fixture)
     });
     assert_eq!(of[0], of[1]);
     assert_eq!(of[0], of[2]);
     let names: Vec<&str> = of[0].keys().map(String::as_str).collect();
     assert_eq!(names, ["hidden_states.0", "hidden_states.1", "hidden_states.2", "logits"]);
     let vocab_size =
-        read_json(&workshop.path("exported/config.json"))["vocab_size"].as_u64().unwrap();
+        read_json(&fixture.path("exported/config.json"))["vocab_size"].as_u64().unwrap();
     assert_eq!(of[0]["logits"].0, [2, 12, vocab_size as usize]);
     assert_eq!(of[0]["hidden_states.2"].0, [2, 12, 32]);
     assert!(of[0]["logits"].1.iter().all(|value| value.is_finite()));
 
-    features(&workshop, "run", "in.safetensors", &[]).succeeded();
-    assert_eq!(outputs(&workshop).keys().collect::<Vec<_>>(), ["logits"]);
+    features(&fixture, "run", "in.safetensors", &[]).succeeded();
+    assert_eq!(outputs(&fixture).keys().collect::<Vec<_>>(), ["logits"]);
 
-    features(&workshop, "run", "in.safetensors", &["--attention-factors"]).succeeded();
-    let found = outputs(&workshop);
+    features(&fixture, "run", "in.safetensors", &["--attention-factors"]).succeeded();
+    let found = outputs(&fixture);
     assert_eq!(found.len(), 1 + 2 * 4);
     // Two rows, two heads, twelve tokens, eight landmarks.
     assert_eq!(found["attention_factors.1.kernel_1"].0, [2, 2, 12, 8]);
@@ -185,8 +185,8 @@ fn features_are_those_of_the_run_in_its_checkpoint_and_in_its_export() {
 /// Tensors of other shapes than the ids, and empty ones, are the file's fault.
 #[test]
 fn inputs_that_do_not_fit_each_other_are_data_errors() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
     assert!(run.is_dir());
     for (mask_shape, ids_shape, words) in [
         ([3, 8].as_slice(), [2, 12].as_slice(), "input_ids"),
@@ -194,13 +194,13 @@ fn inputs_that_do_not_fit_each_other_are_data_errors() {
     ] {
         let count = |shape: &[usize]| shape.iter().product::<usize>();
         write_ids(
-            &workshop.path("in.safetensors"),
+            &fixture.path("in.safetensors"),
             &[
                 ("input_ids", ids_shape, &vec![5; count(ids_shape)]),
                 ("attention_mask", mask_shape, &vec![1; count(mask_shape)]),
             ],
         );
-        let message = features(&workshop, "run", "in.safetensors", &[]).refused(3);
+        let message = features(&fixture, "run", "in.safetensors", &[]).refused(3);
         assert!(message.contains(words), "{message}");
     }
 }
@@ -208,16 +208,16 @@ fn inputs_that_do_not_fit_each_other_are_data_errors() {
 /// A folder that transformers wrote, and its own output for a batch: see `tools/reference/make_hf_checkpoint.py`.
 #[test]
 fn a_bare_encoder_gives_the_hidden_states_of_transformers_and_nothing_else() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let source = repository().join("crates/interop/tests/fixtures/bare");
     let input = source.join("expected_logits.safetensors");
-    fs::create_dir(workshop.path("bare")).unwrap();
+    fs::create_dir(fixture.path("bare")).unwrap();
     for name in ["config.json", "model.safetensors"] {
-        fs::copy(source.join(name), workshop.path("bare").join(name)).unwrap();
+        fs::copy(source.join(name), fixture.path("bare").join(name)).unwrap();
     }
-    fs::copy(&input, workshop.path("in.safetensors")).unwrap();
-    features(&workshop, "bare", "in.safetensors", &["--hidden-states"]).succeeded();
-    let found = outputs(&workshop);
+    fs::copy(&input, fixture.path("in.safetensors")).unwrap();
+    features(&fixture, "bare", "in.safetensors", &["--hidden-states"]).succeeded();
+    let found = outputs(&fixture);
     let names: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(names, ["hidden_states.0", "hidden_states.1", "last_hidden_state"]);
     assert_eq!(found["last_hidden_state"], found["hidden_states.1"]);
@@ -232,10 +232,10 @@ fn a_bare_encoder_gives_the_hidden_states_of_transformers_and_nothing_else() {
         assert!((value - f32::from_le_bytes(*expected)).abs() < 2e-5, "{value}");
     }
 
-    let bare = workshop.path("bare");
-    let mut evaluate = command(EVALUATE);
+    let bare = fixture.path("bare");
+    let mut evaluate = command("evaluate");
     evaluate.arg("--model").arg(&bare).args(["--config", "configs/tiny/mlm.toml"]);
-    export(&bare, &workshop.path("exported")).succeeded();
+    export(&bare, &fixture.path("exported")).succeeded();
     for refused in [finish(fill_mask(&bare, &["the [MASK]"])), finish(evaluate)] {
         let message = refused.refused(4);
         assert!(message.contains("is no NystromformerForMaskedLM"), "{message}");
@@ -245,13 +245,13 @@ fn a_bare_encoder_gives_the_hidden_states_of_transformers_and_nothing_else() {
 
 #[test]
 fn features_of_an_unusable_file_name_the_tensor() {
-    let workshop = Workshop::new();
-    workshop.trained("run");
-    let input = workshop.path("in.safetensors");
+    let fixture = Fixture::new();
+    fixture.trained("run");
+    let input = fixture.path("in.safetensors");
     let refused = |code, part: &str| {
-        let message = features(&workshop, "run", "in.safetensors", &[]).refused(code);
+        let message = features(&fixture, "run", "in.safetensors", &[]).refused(code);
         assert!(message.contains(part), "{message}");
-        assert!(!workshop.path("out.safetensors").exists());
+        assert!(!fixture.path("out.safetensors").exists());
     };
     refused(3, "in.safetensors");
     fs::write(&input, "{}").unwrap();
@@ -272,47 +272,44 @@ fn features_of_an_unusable_file_name_the_tensor() {
 
 #[test]
 fn export_and_import_give_the_weights_back_byte_for_byte() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
-    let exported = workshop.path("exported");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
+    let exported = fixture.path("exported");
     let said = export(&run, &exported).succeeded();
     // transformers computes another padding and length: the user is told.
     assert!(said.stdout.is_empty() && said.stderr.contains("note: "), "{}", said.stderr);
     for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md"] {
         assert!(exported.join(name).is_file(), "{name}");
     }
-    let mut import = command(IMPORT);
-    import.arg("--from").arg(&exported).args(["--output", &workshop.text("imported")]);
+    let mut import = command("import");
+    import.arg("--from").arg(&exported).args(["--output", &fixture.text("imported")]);
     finish(import).succeeded();
     let weights = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
     assert!(weights(&exported) == weights(&checkpoint(&run, STEPS)));
-    assert!(weights(&exported) == weights(&workshop.path("imported")));
+    assert!(weights(&exported) == weights(&fixture.path("imported")));
 
     let message = export(&run, &exported).refused(2);
     assert!(message.contains("exported`") && message.contains("nothing was written"), "{message}");
-    export(&workshop.path("nowhere"), &workshop.path("other")).refused(4);
+    export(&fixture.path("nowhere"), &fixture.path("other")).refused(4);
 }
 
 #[test]
 fn an_export_starts_another_run_of_the_same_vocabulary() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
-    export(&run, &workshop.path("exported")).succeeded();
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
+    export(&run, &fixture.path("exported")).succeeded();
     let first_loss = |run: &str, settings: &[&str]| -> Value {
-        finish(workshop.train(run, &[settings, &["trainer.max_steps=1"]].concat())).succeeded();
-        crate::workshop::metrics(&workshop.path(run))[0]["loss"].clone()
+        finish(fixture.train(run, &[settings, &["trainer.max_steps=1"]].concat())).succeeded();
+        crate::fixture::metrics(&fixture.path(run))[0]["loss"].clone()
     };
     let fresh = first_loss("fresh", &[]);
     let [from_export, from_run] = ["exported", "run"].map(|model| {
-        first_loss(
-            &format!("from-{model}"),
-            &[&format!("model.init_from={}", workshop.text(model))],
-        )
+        first_loss(&format!("from-{model}"), &[&format!("model.init_from={}", fixture.text(model))])
     });
     assert_eq!(from_export, from_run);
     assert!(from_run.as_f64() < fresh.as_f64(), "{from_run} {fresh}");
 
-    let source = format!("model.init_from={}", workshop.text("exported"));
-    let other = finish(workshop.train("other", &[&source, "tokenizer.vocab_size=70"])).refused(2);
+    let source = format!("model.init_from={}", fixture.text("exported"));
+    let other = finish(fixture.train("other", &[&source, "tokenizer.vocab_size=70"])).refused(2);
     assert!(other.contains("another vocabulary") && other.contains("tokenizer.path"), "{other}");
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::workshop::{
-    BENCH, EXPORT, PREDICT, STEPS, TRAIN, Workshop, checkpoint, command, finish, metrics,
+use crate::fixture::{
+    Fixture, NYSTROMFORMER, STEPS, at_root, checkpoint, command, finish, metrics,
 };
 
 fn assert_contains(message: &str, parts: &[&str]) {
@@ -14,22 +14,22 @@ fn assert_contains(message: &str, parts: &[&str]) {
 
 #[test]
 fn a_misspelt_key_is_named_with_file_line_and_nearest_key() {
-    let workshop = Workshop::new();
-    let config = workshop.text("misspelt.toml");
+    let fixture = Fixture::new();
+    let config = fixture.text("misspelt.toml");
     fs::write(&config, "seed = 1\n\n[trainer]\nmax_step = 5\n").unwrap();
-    let mut train = command(TRAIN);
-    train.args([&config, "--run-dir", &workshop.text("run")]);
+    let mut train = command("train");
+    train.args([&config, "--run-dir", &fixture.text("run")]);
     let message = finish(train).refused(2);
     assert_contains(
         &message,
         &["misspelt.toml:4: ", "`trainer.max_step` = `5`", "`trainer.max_steps`"],
     );
-    assert!(!workshop.path("run").exists());
+    assert!(!fixture.path("run").exists());
 }
 
 #[test]
 fn wrong_values_of_the_configuration_exit_with_two() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     for (setting, parts) in [
         ("trainer.batch_size=0", &["--set: `trainer.batch_size`", "`0`"][..]),
         ("optimizer.learning_rate=-1", &["`optimizer.learning_rate`", "`-1`"]),
@@ -43,26 +43,26 @@ fn wrong_values_of_the_configuration_exit_with_two() {
         ("device=gpu", &["`device`", "`gpu`"]),
         ("trainer.max_steps", &["`--set trainer.max_steps`", "section.key=value"]),
     ] {
-        let message = finish(workshop.train("run", &[setting])).refused(2);
+        let message = finish(fixture.train("run", &[setting])).refused(2);
         assert_contains(&message, parts);
     }
-    assert!(!workshop.path("run/config.toml").exists());
-    let mut train = command(TRAIN);
-    train.arg(workshop.text("nowhere.toml"));
+    assert!(!fixture.path("run/config.toml").exists());
+    let mut train = command("train");
+    train.arg(fixture.text("nowhere.toml"));
     assert_contains(&finish(train).refused(2), &["nowhere.toml", "No such file"]);
 }
 
 #[test]
 fn unusable_text_exits_with_three_and_names_its_place() {
-    let workshop = Workshop::new();
-    fs::create_dir(workshop.path("empty")).unwrap();
-    fs::write(workshop.path("blank.txt"), "\n \n").unwrap();
-    fs::write(workshop.path("one.txt"), "one document only").unwrap();
-    fs::write(workshop.path("bad.jsonl"), "{\"text\": \"fine\"}\n{\"text\": oops}\n").unwrap();
-    fs::write(workshop.path("other.jsonl"), "{\"body\": \"fine\"}\n").unwrap();
-    fs::write(workshop.path("latin.txt"), b"fine\ncaf\xe9\n").unwrap();
-    fs::write(workshop.path("fake.parquet"), "this is not Parquet").unwrap();
-    fs::write(workshop.path("book.pdf"), "%PDF").unwrap();
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("empty")).unwrap();
+    fs::write(fixture.path("blank.txt"), "\n \n").unwrap();
+    fs::write(fixture.path("one.txt"), "one document only").unwrap();
+    fs::write(fixture.path("bad.jsonl"), "{\"text\": \"fine\"}\n{\"text\": oops}\n").unwrap();
+    fs::write(fixture.path("other.jsonl"), "{\"body\": \"fine\"}\n").unwrap();
+    fs::write(fixture.path("latin.txt"), b"fine\ncaf\xe9\n").unwrap();
+    fs::write(fixture.path("fake.parquet"), "this is not Parquet").unwrap();
+    fs::write(fixture.path("book.pdf"), "%PDF").unwrap();
     for (corpus, parts) in [
         ("nowhere", &["nowhere`", "no such file", "\"sample\""][..]),
         ("empty", &["empty`", ".txt, .jsonl or .parquet"]),
@@ -74,22 +74,22 @@ fn unusable_text_exits_with_three_and_names_its_place() {
         ("fake.parquet", &["fake.parquet"]),
         ("book.pdf", &["unknown extension"]),
     ] {
-        let setting = format!("data.corpus={}", workshop.text(corpus));
-        let message = finish(workshop.train("run", &[&setting])).refused(3);
+        let setting = format!("data.corpus={}", fixture.text(corpus));
+        let message = finish(fixture.train("run", &[&setting])).refused(3);
         assert_contains(&message, parts);
     }
-    let message = finish(workshop.train("run", &["tokenizer.path=nowhere/vocab.txt"])).refused(3);
+    let message = finish(fixture.train("run", &["tokenizer.path=nowhere/vocab.txt"])).refused(3);
     assert_contains(&message, &["nowhere/vocab.txt"]);
     // None of these began a run.
-    finish(workshop.train("run", &[])).succeeded();
+    finish(fixture.train("run", &[])).succeeded();
 }
 
 #[test]
 fn all_that_is_wrong_with_a_configuration_is_told_at_once() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let wrong =
         ["model.num_landmarks=0", "model.hidden_dropout_prob=2", "data.seq_len=3", "data.corpus="];
-    let message = finish(workshop.train("run", &wrong));
+    let message = finish(fixture.train("run", &wrong));
     assert_eq!(message.code, Some(2));
     assert_contains(
         &message.stderr,
@@ -105,37 +105,37 @@ fn all_that_is_wrong_with_a_configuration_is_told_at_once() {
 
 #[test]
 fn a_reason_is_told_once() {
-    let workshop = Workshop::new();
-    fs::write(workshop.path("file"), "").unwrap();
-    let message = finish(workshop.train("file", &[])).refused(7);
+    let fixture = Fixture::new();
+    fs::write(fixture.path("file"), "").unwrap();
+    let message = finish(fixture.train("file", &[])).refused(7);
     assert_eq!(message.matches("(os error").count(), 1, "{message}");
 }
 
 #[test]
 fn unusable_models_exit_with_four() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
     let predict = |model: &str| {
-        let mut predict = command(PREDICT);
-        predict.args(["fill-mask", "--model", &workshop.text(model), "the [MASK] sees"]);
+        let mut predict = command("predict");
+        predict.args(["fill-mask", "--model", &fixture.text(model), "the [MASK] sees"]);
         finish(predict)
     };
     assert_contains(&predict("nowhere").refused(4), &["nowhere"]);
 
     // In a folder without a manifest the weights speak for themselves.
-    let mut export = command(EXPORT);
-    export.args(["--model", &workshop.text("run"), "--output", &workshop.text("exported")]);
+    let mut export = command("export");
+    export.args(["--model", &fixture.text("run"), "--output", &fixture.text("exported")]);
     finish(export).succeeded();
-    let weights = fs::read(workshop.path("exported/model.safetensors")).unwrap();
+    let weights = fs::read(fixture.path("exported/model.safetensors")).unwrap();
     for length in [0, 7, 100, weights.len() / 2, weights.len() - 1] {
-        fs::write(workshop.path("exported/model.safetensors"), &weights[..length]).unwrap();
+        fs::write(fixture.path("exported/model.safetensors"), &weights[..length]).unwrap();
         assert_contains(
             &predict("exported").refused(4),
             &["exported/model.safetensors", "damaged"],
         );
     }
-    fs::write(workshop.path("exported/model.safetensors"), &weights).unwrap();
-    fs::write(workshop.path("exported/tokenizer.json"), "{").unwrap();
+    fs::write(fixture.path("exported/model.safetensors"), &weights).unwrap();
+    fs::write(fixture.path("exported/tokenizer.json"), "{").unwrap();
     assert_contains(&predict("exported").refused(4), &["exported", "tokenizer"]);
 
     // A flipped bit that leaves the file well-formed is known by its hash.
@@ -153,13 +153,13 @@ fn unusable_models_exit_with_four() {
         fs::write(checkpoint(&run, step).join("manifest.json"), "{}").unwrap();
     }
     assert_contains(&predict("run").refused(4), &["step-00000006"]);
-    assert_contains(&finish(workshop.resume("run", &[])).refused(4), &["step-00000006"]);
+    assert_contains(&finish(fixture.resume("run", &[])).refused(4), &["step-00000006"]);
 }
 
 #[test]
 fn a_loss_that_is_not_finite_exits_with_five_and_keeps_the_last_checkpoint() {
-    let workshop = Workshop::new();
-    let message = finish(workshop.train(
+    let fixture = Fixture::new();
+    let message = finish(fixture.train(
         "run",
         &[
             "optimizer.learning_rate=1e30",
@@ -172,10 +172,10 @@ fn a_loss_that_is_not_finite_exits_with_five_and_keeps_the_last_checkpoint() {
     assert_contains(&message, &["`2` steps in a row", "`optimizer.learning_rate`"]);
     // Named in the message, and whole.
     let named = message.split('`').find(|part| part.contains("checkpoints/step-")).unwrap();
-    let mut export = command(EXPORT);
-    export.args(["--model", named, "--output", &workshop.text("exported")]);
+    let mut export = command("export");
+    export.args(["--model", named, "--output", &fixture.text("exported")]);
     finish(export).succeeded();
-    let lines = metrics(&workshop.path("run"));
+    let lines = metrics(&fixture.path("run"));
     let skipped: Vec<_> = lines.iter().filter(|line| line["skipped"] == true).collect();
     assert_eq!(skipped.len(), 2);
     assert!(skipped.iter().all(|line| line["loss"].is_null() || line["grad_norm"].is_null()));
@@ -184,30 +184,30 @@ fn a_loss_that_is_not_finite_exits_with_five_and_keeps_the_last_checkpoint() {
 #[cfg(not(feature = "rocm"))]
 #[test]
 fn a_device_that_is_not_compiled_in_exits_with_six() {
-    let workshop = Workshop::new();
-    let message = finish(workshop.train("run", &["device=rocm"])).refused(6);
+    let fixture = Fixture::new();
+    let message = finish(fixture.train("run", &["device=rocm"])).refused(6);
     assert_contains(&message, &["`rocm`", "`--features rocm`"]);
 }
 
 #[cfg(target_os = "linux")] // elsewhere the machine's memory is not known
 #[test]
 fn a_training_that_no_memory_will_hold_exits_with_six_before_it_starts() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let large = ["trainer.batch_size=50000000", "trainer.micro_batch_size=50000000"];
-    let mut dry_run = workshop.train("run", &large);
+    let mut dry_run = fixture.train("run", &large);
     dry_run.arg("--dry-run");
-    for command in [workshop.train("run", &large), dry_run] {
+    for command in [fixture.train("run", &large), dry_run] {
         let message = finish(command).refused(6);
         assert_contains(&message, &["`trainer.micro_batch_size`, now `50000000`", "GB"]);
     }
-    assert!(!workshop.path("run/config.toml").exists());
+    assert!(!fixture.path("run/config.toml").exists());
 }
 
 #[cfg(target_os = "linux")] // elsewhere the limit on a process's memory is not kept
 #[test]
 fn memory_that_is_refused_exits_with_six() {
-    let mut shell = command("sh");
-    shell.args(["-c", "ulimit -v 8000000 && exec \"$@\"", "sh", BENCH]);
+    let mut shell = at_root("sh");
+    shell.args(["-c", "ulimit -v 8000000 && exec \"$@\"", "sh", NYSTROMFORMER, "bench"]);
     // Queries of 2^26 tokens by 64 features: 16 GiB.
     shell.args(["attention", "--kind", "nystrom", "--seq-len", "67108864", "--heads", "1"]);
     let message = finish(shell).refused(6);
@@ -216,14 +216,14 @@ fn memory_that_is_refused_exits_with_six() {
 
 #[test]
 fn what_cannot_be_written_exits_with_seven() {
-    let workshop = Workshop::new();
-    fs::write(workshop.path("file"), "").unwrap();
-    let message = finish(workshop.train("file/run", &[])).refused(7);
+    let fixture = Fixture::new();
+    fs::write(fixture.path("file"), "").unwrap();
+    let message = finish(fixture.train("file/run", &[])).refused(7);
     assert_contains(&message, &["file/run`"]);
-    let setting = format!("data.cache_dir={}", workshop.text("file/cache"));
-    assert_contains(&finish(workshop.train("run", &[&setting])).refused(7), &["file/cache`"]);
-    let run = workshop.trained("other");
-    let mut export = command(EXPORT);
-    export.arg("--model").arg(&run).args(["--output", &workshop.text("file/exported")]);
+    let setting = format!("data.cache_dir={}", fixture.text("file/cache"));
+    assert_contains(&finish(fixture.train("run", &[&setting])).refused(7), &["file/cache`"]);
+    let run = fixture.trained("other");
+    let mut export = command("export");
+    export.arg("--model").arg(&run).args(["--output", &fixture.text("file/exported")]);
     assert_contains(&finish(export).refused(7), &["file"]);
 }

@@ -4,19 +4,18 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::workshop::{
-    STEPS, TRAIN, Workshop, checkpoint, command, finish, keys, metrics, read_json, repository,
-    signal,
+use crate::fixture::{
+    Fixture, STEPS, checkpoint, command, finish, keys, metrics, read_json, repository, signal,
 };
 
 #[test]
 fn a_run_leaves_what_is_promised() {
-    let workshop = Workshop::new();
-    let finished = finish(workshop.train("run", &[])).succeeded();
-    let run = workshop.path("run");
+    let fixture = Fixture::new();
+    let finished = finish(fixture.train("run", &[])).succeeded();
+    let run = fixture.path("run");
 
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
-    assert!(config.contains(&workshop.text("corpus.txt")), "{config}");
+    assert!(config.contains(&fixture.text("corpus.txt")), "{config}");
 
     let lines = metrics(&run);
     let of = |split: &str| -> Vec<&Value> {
@@ -79,12 +78,12 @@ fn a_run_leaves_what_is_promised() {
 
 #[test]
 fn the_seed_decides_everything_and_the_number_of_threads_next_to_nothing() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let losses = |run: &str, seed: &str, threads: &str| -> Vec<f64> {
-        let mut train = workshop.train(run, &[seed]);
+        let mut train = fixture.train(run, &[seed]);
         train.env("RAYON_NUM_THREADS", threads);
         finish(train).succeeded();
-        let lines = metrics(&workshop.path(run));
+        let lines = metrics(&fixture.path(run));
         lines.iter().map(|line| line["loss"].as_f64().unwrap()).collect()
     };
     let one_thread = losses("one", "seed=0", "1");
@@ -97,18 +96,18 @@ fn the_seed_decides_everything_and_the_number_of_threads_next_to_nothing() {
 
 #[test]
 fn a_dry_run_writes_nothing_at_all() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     for folder in ["here", "scratch"] {
-        fs::create_dir(workshop.path(folder)).unwrap();
+        fs::create_dir(fixture.path(folder)).unwrap();
     }
-    let mut train = command(TRAIN);
+    let mut train = command("train");
     train
         .arg(repository().canonicalize().unwrap().join("configs/tiny/mlm.toml"))
         .arg("--dry-run")
-        .args(["--set", &format!("data.corpus={}", workshop.text("corpus.txt"))])
+        .args(["--set", &format!("data.corpus={}", fixture.text("corpus.txt"))])
         .args(["--set", "data.document=line"])
-        .current_dir(workshop.path("here"))
-        .env("TMPDIR", workshop.path("scratch"));
+        .current_dir(fixture.path("here"))
+        .env("TMPDIR", fixture.path("scratch"));
     let sizes = finish(train).succeeded().json();
     // batch_size · seq_len of the tiny configuration
     assert_eq!(
@@ -119,25 +118,25 @@ fn a_dry_run_writes_nothing_at_all() {
     // Weights, gradients and two moments, four bytes each, are the least that training takes.
     assert!(parameters > 0 && sizes["estimated_bytes"].as_u64().unwrap() >= 16 * parameters);
     assert!(sizes["loss"].as_f64().unwrap() > 0.0);
-    assert_eq!(workshop.listing("here"), [""; 0]);
-    assert_eq!(workshop.listing("scratch"), [""; 0]);
+    assert_eq!(fixture.listing("here"), [""; 0]);
+    assert_eq!(fixture.listing("scratch"), [""; 0]);
 }
 
 #[test]
 fn a_dry_run_reads_the_token_cache_and_says_where_a_resume_would_go_on() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let dry_run = |resume: bool, further: &[&str]| {
-        let mut train = workshop.train("run", further);
+        let mut train = fixture.train("run", further);
         train.arg("--dry-run").args(resume.then_some("--resume"));
         finish(train)
     };
     let fresh = dry_run(true, &[]).succeeded();
     assert!(fresh.stderr.contains("scratch folder"), "{}", fresh.stderr);
     assert!(fresh.json()["resumes_from_step"].is_null());
-    assert!(!workshop.path("run").exists() && !workshop.path("cache").exists());
+    assert!(!fixture.path("run").exists() && !fixture.path("cache").exists());
 
-    workshop.trained("run");
-    let before = [workshop.listing("run"), workshop.listing("cache")];
+    fixture.trained("run");
+    let before = [fixture.listing("run"), fixture.listing("cache")];
     let resumed = dry_run(true, &[]).succeeded();
     assert!(!resumed.stderr.contains("tokenizing"), "{}", resumed.stderr);
     assert!(
@@ -150,37 +149,37 @@ fn a_dry_run_reads_the_token_cache_and_says_where_a_resume_would_go_on() {
     let message = dry_run(true, &["seed=3"]).refused(2);
     assert!(message.contains("seed: was `0`, now `3`"), "{message}");
     dry_run(false, &[]).succeeded();
-    assert_eq!([workshop.listing("run"), workshop.listing("cache")], before);
+    assert_eq!([fixture.listing("run"), fixture.listing("cache")], before);
 }
 
 #[test]
 fn a_directory_that_holds_a_run_is_refused_without_resume() {
-    let workshop = Workshop::new();
-    let run = workshop.trained("run");
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
     let before = fs::read(run.join("metrics.jsonl")).unwrap();
-    let message = finish(workshop.train("run", &[])).refused(2);
+    let message = finish(fixture.train("run", &[])).refused(2);
     assert!(message.contains("holds a run already") && message.contains("`--resume`"), "{message}");
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
 }
 
 #[test]
 fn resume_starts_where_there_is_nothing_and_ends_at_once_where_all_is_done() {
-    let workshop = Workshop::new();
-    fs::create_dir(workshop.path("run")).unwrap();
-    finish(workshop.resume("run", &[])).succeeded();
-    let run = workshop.path("run");
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("run")).unwrap();
+    finish(fixture.resume("run", &[])).succeeded();
+    let run = fixture.path("run");
     let before = fs::read(run.join("metrics.jsonl")).unwrap();
-    let again = finish(workshop.resume("run", &[])).succeeded();
+    let again = finish(fixture.resume("run", &[])).succeeded();
     assert!(again.stderr.contains("resuming from "), "{}", again.stderr);
     assert_eq!(fs::read(run.join("metrics.jsonl")).unwrap(), before);
 }
 
 #[test]
 fn resuming_another_experiment_is_refused_with_the_fields_that_differ() {
-    let workshop = Workshop::new();
-    workshop.trained("run");
+    let fixture = Fixture::new();
+    fixture.trained("run");
     let message =
-        finish(workshop.resume("run", &["optimizer.learning_rate=0.5", "seed=3"])).refused(2);
+        finish(fixture.resume("run", &["optimizer.learning_rate=0.5", "seed=3"])).refused(2);
     for part in ["optimizer.learning_rate: was `0.001`, now `0.5`", "seed: was `0`, now `3`"] {
         assert!(message.contains(part), "{message}");
     }
@@ -188,11 +187,11 @@ fn resuming_another_experiment_is_refused_with_the_fields_that_differ() {
 
 #[test]
 fn a_second_trainer_in_one_directory_is_refused() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let endless = ["trainer.max_steps=1000000"];
-    let mut first = workshop.start(workshop.train("run", &endless), "log");
-    workshop.wait_for("run/metrics.jsonl", "\n");
-    for second in [workshop.resume("run", &endless), workshop.train("run", &endless)] {
+    let mut first = fixture.start(fixture.train("run", &endless), "log");
+    fixture.wait_for("run/metrics.jsonl", "\n");
+    for second in [fixture.resume("run", &endless), fixture.train("run", &endless)] {
         let message = finish(second).refused(2);
         assert!(message.contains("another trainer is at work"), "{message}");
     }

@@ -1,16 +1,13 @@
-//! `bench`, `completions`, `--help`, and readers that go away.
+//! `bench`, `completions`, `man`, `--help`, and readers that go away.
 
 use std::{fs, process::Stdio};
 
-use crate::workshop::{
-    BENCH, COMPLETIONS, EVALUATE, EXPORT, IMPORT, PREDICT, PREPARE, STEPS, TRAIN, Workshop,
-    checkpoint, command, finish, keys,
-};
+use crate::fixture::{Fixture, NYSTROMFORMER, STEPS, at_root, checkpoint, command, finish, keys};
 
 #[test]
 fn bench_attention_prints_one_line_with_the_promised_keys() {
     for kind in ["nystrom", "softmax"] {
-        let mut bench = command(BENCH);
+        let mut bench = command("bench");
         bench.args([
             "attention",
             "--kind",
@@ -30,14 +27,14 @@ fn bench_attention_prints_one_line_with_the_promised_keys() {
         assert!(line["seconds_min"].as_f64() <= line["seconds_median"].as_f64(), "{line}");
         assert_eq!((&line["kind"], &line["seq_len"]), (&kind.into(), &64.into()));
     }
-    let mut bench = command(BENCH);
+    let mut bench = command("bench");
     bench.args(["attention", "--kind", "nystrom", "--seq-len", "0"]);
     assert!(finish(bench).refused(2).contains("--seq-len is `0`"));
 }
 
 #[test]
 fn bench_step_prints_the_keys_of_the_pytorch_peer() {
-    let mut bench = command(BENCH);
+    let mut bench = command("bench");
     bench.args(["step", "--workload", "infer-base-512", "--steps", "1", "--warmup", "0"]);
     let line = finish(bench).succeeded().json();
     assert_eq!(
@@ -57,51 +54,108 @@ fn bench_step_prints_the_keys_of_the_pytorch_peer() {
         ]
     );
     assert_eq!((&line["batch"], &line["seq_len"]), (&1.into(), &512.into()));
-    let mut bench = command(BENCH);
+    let mut bench = command("bench");
     bench.args(["step", "--workload", "mlm-base"]);
     let refusal = finish(bench);
     assert_eq!(refusal.code, Some(2));
     assert!(refusal.stderr.contains("mlm-base-512"), "{}", refusal.stderr);
 }
 
+/// The commands, as `nystromformer --help` lists them.
+fn subcommands() -> Vec<String> {
+    let mut help = at_root(NYSTROMFORMER);
+    help.arg("--help");
+    let help = finish(help).succeeded().stdout;
+    let (_, list) = help.split_once("\nCommands:\n").unwrap();
+    let (list, _) = list.split_once("\n\n").unwrap();
+    let names = list.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.map(|line| line.split_whitespace().next().unwrap());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
 #[test]
-fn completions_cover_every_command() {
+fn completions_register_the_program_and_cover_every_command() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let mut completions = command(COMPLETIONS);
+        let mut completions = command("completions");
         completions.arg(shell);
         let script = finish(completions).succeeded().stdout;
-        for part in ["train", "fill-mask", "prepare", "export", "import", "attention", "run-dir"] {
+        for part in subcommands().iter().map(String::as_str).chain(["fill-mask", "run-dir"]) {
             assert!(script.contains(part), "{shell}: {part}");
         }
     }
+    // `export`, `import` and `compare` are the shell's and ImageMagick's.
+    let mut completions = command("completions");
+    completions.arg("bash");
+    let script = finish(completions).succeeded().stdout;
+    let registrations = script.lines().map(str::trim).filter(|line| line.starts_with("complete "));
+    let registered: Vec<_> = registrations.filter_map(|line| line.split(' ').next_back()).collect();
+    assert!(!registered.is_empty());
+    assert!(registered.iter().all(|name| *name == "nystromformer"), "{registered:?}");
+}
+
+#[test]
+fn man_writes_a_page_for_the_program_and_for_every_command() {
+    let fixture = Fixture::new();
+    let mut man = command("man");
+    man.args(["--output", &fixture.text("pages/man1")]);
+    finish(man).succeeded();
+    let pages = fixture.listing("pages/man1");
+    let expected = subcommands().into_iter().map(|name| format!("nystromformer-{name}.1"));
+    for page in expected.chain(["nystromformer.1".to_owned()]) {
+        assert!(pages.contains(&page), "{page}: {pages:?}");
+        assert!(
+            fs::read_to_string(fixture.path("pages/man1").join(page)).unwrap().contains(".TH ")
+        );
+    }
+    let mut man = command("man");
+    man.args(["--output", &fixture.text("corpus.txt")]);
+    assert!(finish(man).refused(7).contains("corpus.txt`"));
 }
 
 #[test]
 fn every_command_explains_itself_and_refuses_unknown_flags_with_two() {
-    for binary in [TRAIN, EVALUATE, PREDICT, PREPARE, EXPORT, IMPORT, BENCH, COMPLETIONS] {
-        let mut help = command(binary);
+    let subcommands = subcommands();
+    for name in ["train", "evaluate", "predict", "export", "import", "prepare", "compare"] {
+        assert!(subcommands.iter().any(|subcommand| subcommand == name), "{subcommands:?}");
+    }
+    let train = || at_root(env!("CARGO_BIN_EXE_train"));
+    let commands = subcommands.iter().map(|name| command(name)).chain([train()]);
+    let unknown = subcommands.iter().map(|name| command(name)).chain([train()]);
+    for (mut help, mut unknown) in commands.zip(unknown) {
         help.arg("--help");
         let help = finish(help).succeeded();
         assert!(help.stdout.contains("Usage: ") && help.stderr.is_empty(), "{}", help.stdout);
-        let mut unknown = command(binary);
         unknown.arg("--no-such-flag");
         let unknown = finish(unknown);
         assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(2), ""));
         assert!(unknown.stderr.contains("--no-such-flag"), "{}", unknown.stderr);
     }
+    let nothing = finish(at_root(NYSTROMFORMER));
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(2), ""));
+    assert!(nothing.stderr.contains("Usage: nystromformer"), "{}", nothing.stderr);
+}
+
+#[test]
+fn train_by_itself_is_the_command_train() {
+    let fixture = Fixture::new();
+    let mut train = at_root(env!("CARGO_BIN_EXE_train"));
+    train.args(["configs/tiny/mlm.toml", "--dry-run"]).args(fixture.settings());
+    let by_itself = finish(train).succeeded().json();
+    let command = fixture.on_tiny("train", &["configs/tiny/mlm.toml", "--dry-run"], &[]);
+    assert_eq!(by_itself["parameters"], finish(command).succeeded().json()["parameters"]);
 }
 
 #[test]
 fn readers_that_go_away_are_no_error_and_do_not_end_a_run() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     // Warnings and notes go to stderr as well as progress: a damaged checkpoint makes some.
-    let mut train = workshop.train("run", &["trainer.log_every=1"]);
+    let mut train = fixture.train("run", &["trainer.log_every=1"]);
     let mut child = train.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    let run = workshop.path("run");
+    let run = fixture.path("run");
     fs::write(checkpoint(&run, STEPS).join("config.json"), "").unwrap();
-    let mut resume = workshop.resume("run", &["trainer.log_every=1"]);
+    let mut resume = fixture.resume("run", &["trainer.log_every=1"]);
     let mut child = resume.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -109,7 +163,7 @@ fn readers_that_go_away_are_no_error_and_do_not_end_a_run() {
 
     for arguments in [["bash"].as_slice(), &["--help"]] {
         let mut child =
-            command(COMPLETIONS).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+            command("completions").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
@@ -118,8 +172,8 @@ fn readers_that_go_away_are_no_error_and_do_not_end_a_run() {
 #[cfg(target_os = "linux")]
 #[test]
 fn results_that_cannot_be_written_exit_with_seven() {
-    let workshop = Workshop::new();
-    let mut prepare = workshop.on_tiny(PREPARE, &["configs/tiny/mlm.toml"], &[]);
+    let fixture = Fixture::new();
+    let mut prepare = fixture.on_tiny("prepare", &["configs/tiny/mlm.toml"], &[]);
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     assert_eq!(prepare.stdout(full).output().unwrap().status.code(), Some(7));
 }

@@ -9,31 +9,31 @@ use std::{
     time::Duration,
 };
 
-use crate::workshop::{
-    PREPARE, STEPS, Workshop, assert_same_run, checkpoint, finish, metrics, signal, wait_until,
+use crate::fixture::{
+    Fixture, STEPS, assert_same_run, checkpoint, finish, metrics, signal, wait_until,
 };
 
 #[test]
 fn sigterm_saves_a_checkpoint_and_the_resumed_run_has_the_bits_of_an_unbroken_one() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     // No checkpoint is due before the end: the signal alone makes one.
     let settings =
         ["trainer.max_steps=60", "trainer.eval_every=7", "trainer.checkpoint_every=1000"];
-    finish(workshop.train("unbroken", &settings)).succeeded();
-    let mut child = workshop.start(workshop.train("stopped", &settings), "log");
-    workshop.wait_for("stopped/metrics.jsonl", "\"step\":2,");
+    finish(fixture.train("unbroken", &settings)).succeeded();
+    let mut child = fixture.start(fixture.train("stopped", &settings), "log");
+    fixture.wait_for("stopped/metrics.jsonl", "\"step\":2,");
     signal(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(75));
-    let stopped = workshop.path("stopped");
+    let stopped = fixture.path("stopped");
     let step = metrics(&stopped).last().unwrap()["step"].as_u64().unwrap() as usize;
     assert!((2..60).contains(&step), "stopped at step {step}");
     assert!(checkpoint(&stopped, step).join("manifest.json").is_file());
-    let log = fs::read_to_string(workshop.path("log")).unwrap();
+    let log = fs::read_to_string(fixture.path("log")).unwrap();
     assert!(log.contains("stopping after this step"), "{log}");
 
-    let resumed = finish(workshop.resume("stopped", &settings)).succeeded();
+    let resumed = finish(fixture.resume("stopped", &settings)).succeeded();
     assert!(resumed.stderr.contains(&format!("step-{step:08}")), "{}", resumed.stderr);
-    assert_same_run(&workshop.path("unbroken"), &stopped, 60);
+    assert_same_run(&fixture.path("unbroken"), &stopped, 60);
     // The clock of the run goes on where it stopped.
     let times: Vec<f64> =
         metrics(&stopped).iter().filter_map(|line| line["elapsed_s"].as_f64()).collect();
@@ -42,57 +42,57 @@ fn sigterm_saves_a_checkpoint_and_the_resumed_run_has_the_bits_of_an_unbroken_on
 
 #[test]
 fn sigint_saves_a_checkpoint_and_exits_with_130() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let settings = ["trainer.max_steps=1000000", "trainer.checkpoint_every=1000000"];
-    let mut child = workshop.start(workshop.train("run", &settings), "log");
-    workshop.wait_for("run/metrics.jsonl", "\n");
+    let mut child = fixture.start(fixture.train("run", &settings), "log");
+    fixture.wait_for("run/metrics.jsonl", "\n");
     signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let run = workshop.path("run");
+    let run = fixture.path("run");
     let step = metrics(&run).last().unwrap()["step"].as_u64().unwrap() as usize;
     assert!(checkpoint(&run, step).join("manifest.json").is_file());
 }
 
 #[test]
 fn a_second_sigint_does_not_wait_for_the_step() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     // A step of minutes.
     let settings = ["trainer.batch_size=100000"];
-    let mut child = workshop.start(workshop.train("run", &settings), "log");
-    workshop.wait_for("log", "0 of 6 steps done");
+    let mut child = fixture.start(fixture.train("run", &settings), "log");
+    fixture.wait_for("log", "0 of 6 steps done");
     signal(&child, "INT");
-    workshop.wait_for("log", "stopping after this step");
+    fixture.wait_for("log", "stopping after this step");
     signal(&child, "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(workshop.listing("run/checkpoints"), [""; 0]);
+    assert_eq!(fixture.listing("run/checkpoints"), [""; 0]);
 }
 
 #[test]
 fn before_training_begins_a_signal_ends_the_process_at_once() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     // A corpus that never comes: reading it waits for a writer.
-    let pipe = workshop.text("pipe.txt");
+    let pipe = fixture.text("pipe.txt");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let setting = format!("data.corpus={pipe}");
     for (name, code) in [("TERM", 75), ("INT", 130)] {
-        let mut child = workshop.start(workshop.train(name, &[&setting]), "log");
-        wait_until("the run's lock", || workshop.path(name).join("run.lock").exists());
+        let mut child = fixture.start(fixture.train(name, &[&setting]), "log");
+        wait_until("the run's lock", || fixture.path(name).join("run.lock").exists());
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(code));
-        workshop.wait_for("log", "before training began");
-        assert_eq!(workshop.listing(name), ["run.lock"]);
+        fixture.wait_for("log", "before training began");
+        assert_eq!(fixture.listing(name), ["run.lock"]);
     }
 }
 
 #[test]
 fn damaged_and_lost_checkpoints_cost_their_steps_and_nothing_else() {
-    let workshop = Workshop::new();
-    let [unbroken, damaged] = ["unbroken", "damaged"].map(|run| workshop.trained(run));
+    let fixture = Fixture::new();
+    let [unbroken, damaged] = ["unbroken", "damaged"].map(|run| fixture.trained(run));
     let weights = checkpoint(&damaged, STEPS).join("model.safetensors");
     let half = fs::metadata(&weights).unwrap().len() / 2;
     fs::File::options().write(true).open(&weights).unwrap().set_len(half).unwrap();
     fs::remove_dir_all(checkpoint(&damaged, 4)).unwrap();
-    let resumed = finish(workshop.resume("damaged", &[])).succeeded();
+    let resumed = finish(fixture.resume("damaged", &[])).succeeded();
     for part in ["passing over", "step-00000006", "model.safetensors"] {
         assert!(resumed.stderr.contains(part), "{}", resumed.stderr);
     }
@@ -102,13 +102,13 @@ fn damaged_and_lost_checkpoints_cost_their_steps_and_nothing_else() {
 /// A full disk, played by a limit on the size of files that stops the weights and lets the rest through.
 #[test]
 fn a_disk_that_refuses_exits_with_seven_and_leaves_the_older_checkpoint() {
-    let workshop = Workshop::new();
-    let [unbroken, limited] = ["unbroken", "limited"].map(|run| workshop.trained(run));
+    let fixture = Fixture::new();
+    let [unbroken, limited] = ["unbroken", "limited"].map(|run| fixture.trained(run));
     // Of the newest three, as a run keeps them, only the first is left.
     for step in [4, STEPS] {
         fs::remove_dir_all(checkpoint(&limited, step)).unwrap();
     }
-    let train = workshop.resume("limited", &[]);
+    let train = fixture.resume("limited", &[]);
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -f 100 && exec \"$@\"", "sh"]).arg(train.get_program());
     shell.args(train.get_args()).current_dir(train.get_current_dir().unwrap());
@@ -116,7 +116,7 @@ fn a_disk_that_refuses_exits_with_seven_and_leaves_the_older_checkpoint() {
     assert!(message.contains("model.safetensors`: "), "{message}");
     assert_eq!(names(&limited.join("checkpoints")), ["step-00000003"]);
 
-    finish(workshop.resume("limited", &[])).succeeded();
+    finish(fixture.resume("limited", &[])).succeeded();
     assert_same_run(&unbroken, &limited, STEPS);
 }
 
@@ -173,14 +173,14 @@ fn a_run_killed_again_and_again_comes_to_the_same_bits() {
     let steps = 3 * kills + 20;
     let max_steps = format!("trainer.max_steps={steps}");
     let settings = [max_steps.as_str(), "trainer.eval_every=5", "trainer.checkpoint_every=1"];
-    let workshop = Workshop::new();
-    finish(workshop.train("unbroken", &settings)).succeeded();
+    let fixture = Fixture::new();
+    finish(fixture.train("unbroken", &settings)).succeeded();
 
-    let killed = workshop.path("killed");
+    let killed = fixture.path("killed");
     let checkpoints = killed.join("checkpoints");
     let (mut in_save, mut in_removal) = (0, 0);
     for kill in 0..kills {
-        let mut child = workshop.start(workshop.resume("killed", &settings), "log");
+        let mut child = fixture.start(fixture.resume("killed", &settings), "log");
         kill_at(Moment::of(kill), &mut child, &checkpoints);
 
         let left = names(&checkpoints);
@@ -202,10 +202,10 @@ fn a_run_killed_again_and_again_comes_to_the_same_bits() {
     }
     assert!(in_save > 0, "no kill hit a save: this test tests nothing");
 
-    finish(workshop.resume("killed", &settings)).succeeded();
-    assert_same_run(&workshop.path("unbroken"), &killed, steps);
+    finish(fixture.resume("killed", &settings)).succeeded();
+    assert_same_run(&fixture.path("unbroken"), &killed, steps);
     let litter: Vec<String> =
-        workshop.listing("killed").into_iter().filter(|name| name.contains("scratch")).collect();
+        fixture.listing("killed").into_iter().filter(|name| name.contains("scratch")).collect();
     assert_eq!(litter, [""; 0]);
     #[expect(clippy::print_stderr, reason = "the figures are asked for by hand")]
     {
@@ -218,12 +218,12 @@ fn a_run_killed_again_and_again_comes_to_the_same_bits() {
 /// The token cache is shared by all runs on a corpus, so a process killed while filling it must not harm the next.
 #[test]
 fn a_killed_preparation_is_made_good() {
-    let workshop = Workshop::new();
-    let prepare = || workshop.on_tiny(PREPARE, &["configs/tiny/mlm.toml"], &[]);
+    let fixture = Fixture::new();
+    let prepare = || fixture.on_tiny("prepare", &["configs/tiny/mlm.toml"], &[]);
     let expected = finish(prepare()).succeeded().json();
     for delay in [0, 5, 10, 20, 40] {
-        fs::remove_dir_all(workshop.path("cache")).unwrap();
-        let mut child = workshop.start(prepare(), "log");
+        fs::remove_dir_all(fixture.path("cache")).unwrap();
+        let mut child = fixture.start(prepare(), "log");
         thread::sleep(Duration::from_millis(delay));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -5,9 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::workshop::{
-    COMPARE, EVALUATE, GENERATE, TRAIN, Workshop, command, finish, keys, metrics, read_json,
-};
+use crate::fixture::{Fixture, command, finish, keys, metrics, read_json};
 
 const MODEL: &str = "seed = 5\n\
     [model]\nhidden_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\nintermediate_size = 32\n\
@@ -16,10 +14,10 @@ const MODEL: &str = "seed = 5\n\
     [trainer]\nmax_steps = 4\nbatch_size = 6\nmicro_batch_size = 3\neval_every = 2\neval_batches = 0\n";
 
 /// Writes `tone.toml`, whose task is to tell in the rows of the folder `data` the glad ones from the sad ones.
-fn prepare_tone(workshop: &Workshop) {
+fn prepare_tone(fixture: &Fixture) {
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "all", "day", "we", "sing", "weep"];
-    fs::write(workshop.path("vocab.txt"), words.join("\n")).unwrap();
-    fs::create_dir(workshop.path("data")).unwrap();
+    fs::write(fixture.path("vocab.txt"), words.join("\n")).unwrap();
+    fs::create_dir(fixture.path("data")).unwrap();
     let rows = |count: usize| -> String {
         let row = |number| match number % 3 {
             0 => format!("we weep{},sad\n", " all day".repeat(number % 4)),
@@ -28,45 +26,45 @@ fn prepare_tone(workshop: &Workshop) {
         (0..count).map(row).collect()
     };
     for (part, count) in [("train", 30), ("validation", 12), ("test", 9)] {
-        let path = workshop.path(&format!("data/{part}.csv"));
+        let path = fixture.path(&format!("data/{part}.csv"));
         fs::write(path, format!("sentence,label\n{}", rows(count))).unwrap();
     }
-    write_config(workshop, "tone", "labelled", "data");
+    write_config(fixture, "tone", "labelled", "data");
 }
 
 /// Writes the experiment `name.toml` on a task whose files are at `path`.
-fn write_config(workshop: &Workshop, name: &str, task: &str, path: &str) {
-    let (path, vocabulary) = (workshop.text(path), workshop.text("vocab.txt"));
+fn write_config(fixture: &Fixture, name: &str, task: &str, path: &str) {
+    let (path, vocabulary) = (fixture.text(path), fixture.text("vocab.txt"));
     let task = format!(
         "[tokenizer]\npath = \"{vocabulary}\"\n[task]\nname = \"{task}\"\npath = \"{path}\"\n"
     );
-    fs::write(workshop.path(&format!("{name}.toml")), format!("{MODEL}{task}")).unwrap();
+    fs::write(fixture.path(&format!("{name}.toml")), format!("{MODEL}{task}")).unwrap();
 }
 
-fn train(workshop: &Workshop, config: &str, run: &str, settings: &[&str]) -> Command {
-    let mut train = command(TRAIN);
-    train.arg(workshop.text(&format!("{config}.toml"))).args(["--run-dir", &workshop.text(run)]);
+fn train(fixture: &Fixture, config: &str, run: &str, settings: &[&str]) -> Command {
+    let mut train = command("train");
+    train.arg(fixture.text(&format!("{config}.toml"))).args(["--run-dir", &fixture.text(run)]);
     train.args(settings.iter().flat_map(|setting| ["--set", setting]));
     train
 }
 
 #[test]
 fn train_on_a_table_reports_and_evaluate_repeats_it() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
-    let said = finish(train(&workshop, "tone", "run", &[])).succeeded().stdout;
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let said = finish(train(&fixture, "tone", "run", &[])).succeeded().stdout;
     for part in ["validation: loss ", "test: loss ", "accuracy ", "(constant predictor 0.6667)"] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    let run = workshop.path("run");
+    let run = fixture.path("run");
     let verdict = &read_json(&run.join("summary.json"))["verdict"];
     assert_eq!(verdict["best_by"], "accuracy");
     assert_eq!(verdict["classes"]["test"]["labels"], json!(["glad", "sad"]));
     assert_eq!(verdict["constant_predictor"]["test"]["accuracy"], 6.0 / 9.0);
 
     let evaluate = |split: &str| {
-        let mut evaluate = command(EVALUATE);
-        evaluate.args(["--model", &workshop.text("run"), "--config", &workshop.text("tone.toml")]);
+        let mut evaluate = command("evaluate");
+        evaluate.args(["--model", &fixture.text("run"), "--config", &fixture.text("tone.toml")]);
         evaluate.args(["--split", split]);
         finish(evaluate).succeeded()
     };
@@ -84,31 +82,31 @@ fn train_on_a_table_reports_and_evaluate_repeats_it() {
 
 #[test]
 fn several_seeds_in_one_directory_are_summed_up_and_resumed() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
     let seeds = ["seeds=[3, 4]"];
-    let said = finish(train(&workshop, "tone", "runs", &seeds)).succeeded().stdout;
+    let said = finish(train(&fixture, "tone", "runs", &seeds)).succeeded().stdout;
     for part in ["validation, 2 seeds:", "test, 2 seeds:", " ± ", "best seed: "] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    let summary = read_json(&workshop.path("runs/summary.json"));
+    let summary = read_json(&fixture.path("runs/summary.json"));
     assert_eq!(summary["seeds"], json!([3, 4]));
-    assert_ne!(metrics(&workshop.path("runs/seed-3")), metrics(&workshop.path("runs/seed-4")));
-    finish(train(&workshop, "tone", "runs", &seeds)).refused(2);
+    assert_ne!(metrics(&fixture.path("runs/seed-3")), metrics(&fixture.path("runs/seed-4")));
+    finish(train(&fixture, "tone", "runs", &seeds)).refused(2);
 
     // What is lost is made again, and only that.
-    fs::remove_dir_all(workshop.path("runs/seed-4")).unwrap();
-    fs::remove_file(workshop.path("runs/summary.json")).unwrap();
-    let mut resume = train(&workshop, "tone", "runs", &[]);
+    fs::remove_dir_all(fixture.path("runs/seed-4")).unwrap();
+    fs::remove_file(fixture.path("runs/summary.json")).unwrap();
+    let mut resume = train(&fixture, "tone", "runs", &[]);
     resume.arg("--resume");
     let resumed = finish(resume).succeeded();
     assert!(resumed.stderr.contains("seed 4") && !resumed.stderr.contains("seed 3"));
-    let again = read_json(&workshop.path("runs/summary.json"));
+    let again = read_json(&fixture.path("runs/summary.json"));
     assert_eq!(again["statistics"], summary["statistics"]);
     // Beside a single run in a table: a line each, the series with deviations.
-    finish(train(&workshop, "tone", "alone", &[])).succeeded();
-    let mut compare = command(COMPARE);
-    compare.args([workshop.text("runs"), workshop.text("alone")]);
+    finish(train(&fixture, "tone", "alone", &[])).succeeded();
+    let mut compare = command("compare");
+    compare.args([fixture.text("runs"), fixture.text("alone")]);
     let table = finish(compare).succeeded().stdout;
     let rows: Vec<&str> = table.lines().collect();
     assert_eq!(rows.len(), 3, "{table}");
@@ -119,18 +117,18 @@ fn several_seeds_in_one_directory_are_summed_up_and_resumed() {
     assert!(rows[1].starts_with("runs ") && rows[1].contains(" ± "), "{table}");
     assert!(rows[2].starts_with("alone ") && !rows[2].contains('±'), "{table}");
     // As a model it is its best seed's.
-    let mut evaluate = command(EVALUATE);
-    evaluate.args(["--model", &workshop.text("runs"), "--config", &workshop.text("tone.toml")]);
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &fixture.text("runs"), "--config", &fixture.text("tone.toml")]);
     let accuracy = finish(evaluate).succeeded().json()["accuracy"].clone();
     let best = format!("runs/seed-{}/summary.json", summary["best_seed"]);
-    let best = read_json(&workshop.path(&best));
+    let best = read_json(&fixture.path(&best));
     assert_eq!(accuracy, best["verdict"]["evaluations"]["validation"]["accuracy"]);
 }
 
 #[test]
 fn malformed_data_is_told_with_its_file_and_line_and_exits_with_three() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
     let long = [b"sentence,label\nwe sing,glad\n\"".as_slice(), &vec![b'x'; 17 << 20], b"\",sad\n"]
         .concat();
     for (content, parts) in [
@@ -146,8 +144,8 @@ fn malformed_data_is_told_with_its_file_and_line_and_exits_with_three() {
         (b"sentence,label\n", &["train.csv"]),
         (b"sentence,label\nwe sing,glad\nwe sing,glad\n", &["data`", "all `2`", "`glad`"]),
     ] {
-        fs::write(workshop.path("data/train.csv"), content).unwrap();
-        let message = finish(train(&workshop, "tone", "run", &[])).refused(3);
+        fs::write(fixture.path("data/train.csv"), content).unwrap();
+        let message = finish(train(&fixture, "tone", "run", &[])).refused(3);
         for part in parts {
             assert!(message.contains(part), "{part} is not in: {message}");
         }
@@ -156,21 +154,21 @@ fn malformed_data_is_told_with_its_file_and_line_and_exits_with_three() {
     // A byte order mark and CRLF are no fault.
     let crlf =
         b"\xef\xbb\xbfsentence,label\r\nwe sing,glad\r\n\"we\r\nweep\",sad\r\nwe sing,glad\r\n";
-    fs::write(workshop.path("data/train.csv"), crlf).unwrap();
-    fs::write(workshop.path("data/validation.csv"), "sentence,label\nwe sing,angry\n").unwrap();
-    let message = finish(train(&workshop, "tone", "run", &[])).refused(3);
+    fs::write(fixture.path("data/train.csv"), crlf).unwrap();
+    fs::write(fixture.path("data/validation.csv"), "sentence,label\nwe sing,angry\n").unwrap();
+    let message = finish(train(&fixture, "tone", "run", &[])).refused(3);
     for part in ["validation.csv:2: ", "`angry`", "`glad`, `sad`"] {
         assert!(message.contains(part), "{part} is not in: {message}");
     }
-    fs::remove_file(workshop.path("data/validation.csv")).unwrap();
+    fs::remove_file(fixture.path("data/validation.csv")).unwrap();
     // None of these began a run.
-    finish(train(&workshop, "tone", "run", &[])).succeeded();
+    finish(train(&fixture, "tone", "run", &[])).succeeded();
 }
 
 #[test]
 fn settings_of_a_task_that_cannot_be_exit_with_two() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
     for (setting, parts) in [
         ("task.name=sst", &["`sst`", "sst2"][..]),
         ("task.validation_fraction=1", &["`task.validation_fraction`", "`1`"]),
@@ -189,19 +187,19 @@ fn settings_of_a_task_that_cannot_be_exit_with_two() {
         ("model.id2label=[\"sad\", \"glad\"]", &["`model.id2label`", "another order", "glad, sad"]),
         ("model.problem_type=\"regression\"", &["`model.problem_type`", "`regression`"]),
     ] {
-        let message = finish(train(&workshop, "tone", "run", &[setting])).refused(2);
+        let message = finish(train(&fixture, "tone", "run", &[setting])).refused(2);
         for part in parts {
             assert!(message.contains(part), "{part} is not in: {message}");
         }
     }
-    assert!(!workshop.path("run/config.toml").exists());
+    assert!(!fixture.path("run/config.toml").exists());
 }
 
 #[test]
 fn a_model_is_measured_on_its_own_classes_only_and_gives_others_no_answers() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
-    finish(train(&workshop, "tone", "run", &[])).succeeded();
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    finish(train(&fixture, "tone", "run", &[])).succeeded();
     let swapped = "task.labels=[\"sad\", \"glad\"]";
     for (labels, part) in [
         (swapped, "classes in another order (glad, sad) than the task has (sad, glad)"),
@@ -210,38 +208,38 @@ fn a_model_is_measured_on_its_own_classes_only_and_gives_others_no_answers() {
             "`2` classes (glad, sad), and the task has `3`",
         ),
     ] {
-        let mut evaluate = command(EVALUATE);
-        evaluate.args(["--model", &workshop.text("run"), "--config", &workshop.text("tone.toml")]);
+        let mut evaluate = command("evaluate");
+        evaluate.args(["--model", &fixture.text("run"), "--config", &fixture.text("tone.toml")]);
         evaluate.args(["--set", labels]);
         let message = finish(evaluate).refused(2);
         assert!(message.contains(part), "{message}");
     }
     // A run that starts from it keeps what it knows of texts, and learns its own answers.
-    let from = format!("model.init_from={}", workshop.text("run"));
+    let from = format!("model.init_from={}", fixture.text("run"));
     for (settings, anew) in [(vec![&*from], false), (vec![&*from, swapped], true)] {
         let run = if anew { "swapped" } else { "same" };
-        let said = finish(train(&workshop, "tone", run, &settings)).succeeded().stderr;
+        let said = finish(train(&fixture, "tone", run, &settings)).succeeded().stderr;
         assert_eq!(said.contains("drawn anew"), anew, "{said}");
     }
 }
 
 #[test]
 fn a_part_of_a_test_set_is_not_left_out_silently() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
     let rows = "sentence,label\nwe sing,glad\nwe weep,\n";
-    fs::write(workshop.path("data/test.csv"), rows).unwrap();
-    let message = finish(train(&workshop, "tone", "run", &[])).refused(3);
+    fs::write(fixture.path("data/test.csv"), rows).unwrap();
+    let message = finish(train(&fixture, "tone", "run", &[])).refused(3);
     assert!(message.contains("`1` of the `2` examples of the test split"), "{message}");
 
     for file in ["train/glad/1.txt", "train/sad/1.txt", "test/glad/1.txt", "test/Sad/1.txt"] {
-        let path = workshop.path(&format!("folders/{file}"));
+        let path = fixture.path(&format!("folders/{file}"));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "we sing").unwrap();
     }
-    write_config(&workshop, "folders", "labelled", "folders");
+    write_config(&fixture, "folders", "labelled", "folders");
     let message =
-        finish(train(&workshop, "folders", "run", &["task.validation_fraction=0.5"])).refused(3);
+        finish(train(&fixture, "folders", "run", &["task.validation_fraction=0.5"])).refused(3);
     for part in ["folders/test", "`Sad`", "`glad`, `sad`"] {
         assert!(message.contains(part), "{part} is not in: {message}");
     }
@@ -249,9 +247,9 @@ fn a_part_of_a_test_set_is_not_left_out_silently() {
 
 #[test]
 fn a_data_set_that_is_not_there_is_told_by_where_it_is_expected() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
-    fs::create_dir(workshop.path("empty")).unwrap();
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    fs::create_dir(fixture.path("empty")).unwrap();
     for (task, parts) in [
         ("labelled", &["train.csv"][..]),
         ("sst2", &["train.tsv"]),
@@ -264,12 +262,12 @@ fn a_data_set_that_is_not_there_is_told_by_where_it_is_expected() {
         ("pathfinder", &["metadata", "generate pathfinder"]),
     ] {
         for folder in ["empty", "nowhere"] {
-            write_config(&workshop, "absent", task, folder);
-            let mut dry_run = train(&workshop, "absent", "run", &[]);
+            write_config(&fixture, "absent", task, folder);
+            let mut dry_run = train(&fixture, "absent", "run", &[]);
             dry_run.arg("--dry-run");
-            for command in [train(&workshop, "absent", "run", &[]), dry_run] {
+            for command in [train(&fixture, "absent", "run", &[]), dry_run] {
                 let message = finish(command).refused(3);
-                assert!(message.contains(&workshop.text(folder)), "{task}: {message}");
+                assert!(message.contains(&fixture.text(folder)), "{task}: {message}");
                 if (task, folder) != ("labelled", "nowhere") {
                     for part in parts {
                         assert!(message.contains(part), "{task}: {part} is not in: {message}");
@@ -282,10 +280,10 @@ fn a_data_set_that_is_not_there_is_told_by_where_it_is_expected() {
 
 #[test]
 fn a_dry_run_of_a_task_sizes_it_up_and_makes_no_run() {
-    let workshop = Workshop::new();
-    prepare_tone(&workshop);
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
     let mut dry_run =
-        train(&workshop, "tone", "run", &["trainer.max_steps=0", "trainer.max_epochs=2"]);
+        train(&fixture, "tone", "run", &["trainer.max_steps=0", "trainer.max_epochs=2"]);
     dry_run.arg("--dry-run");
     let sizes = finish(dry_run).succeeded().json();
     assert_eq!(
@@ -293,15 +291,15 @@ fn a_dry_run_of_a_task_sizes_it_up_and_makes_no_run() {
         (&json!(30), &json!(12))
     );
     assert_eq!(sizes["total_steps"], 10);
-    assert!(!workshop.path("run").exists());
+    assert!(!fixture.path("run").exists());
 }
 
 #[test]
 fn generated_expressions_are_trained_on_and_not_replaced() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let generate = |seed: &str| {
-        let mut generate = command(GENERATE);
-        generate.args(["listops", "--output", &workshop.text("listops"), "--seed", seed]);
+        let mut generate = command("generate");
+        generate.args(["listops", "--output", &fixture.text("listops"), "--seed", seed]);
         generate.args(["--train", "8", "--validation", "4", "--test", "3"]);
         finish(generate)
     };
@@ -309,69 +307,68 @@ fn generated_expressions_are_trained_on_and_not_replaced() {
     assert_eq!(made["sizes"], json!({ "train": 8, "validation": 4, "test": 3 }));
     assert_eq!(made["seed"], 1);
     let files = ["basic_test.tsv", "basic_train.tsv", "basic_val.tsv", "generated.json"];
-    assert_eq!(workshop.listing("listops"), files);
-    assert_eq!(read_json(&workshop.path("listops/generated.json")), made);
-    let train_set = fs::read_to_string(workshop.path("listops/basic_train.tsv")).unwrap();
+    assert_eq!(fixture.listing("listops"), files);
+    assert_eq!(read_json(&fixture.path("listops/generated.json")), made);
+    let train_set = fs::read_to_string(fixture.path("listops/basic_train.tsv")).unwrap();
     assert_eq!(train_set.lines().count(), 1 + 8);
 
     let message = generate("2").refused(3);
     assert!(message.contains("already") && message.contains("listops/basic_"), "{message}");
-    assert_eq!(fs::read_to_string(workshop.path("listops/basic_train.tsv")).unwrap(), train_set);
+    assert_eq!(fs::read_to_string(fixture.path("listops/basic_train.tsv")).unwrap(), train_set);
 
     // Shorter ones, for a first lesson.
-    let mut generate = command(GENERATE);
-    generate.args(["listops", "--output", &workshop.text("short"), "--max-depth", "2"]);
+    let mut generate = command("generate");
+    generate.args(["listops", "--output", &fixture.text("short"), "--max-depth", "2"]);
     generate.args(["--above-length", "4", "--below-length", "9"]);
     generate.args(["--train", "8", "--validation", "4", "--test", "3"]);
     let config = finish(generate).succeeded().json()["config"].clone();
     assert_eq!((&config["max_depth"], &config["below_length"]), (&json!(2), &json!(9)));
-    for line in fs::read_to_string(workshop.path("short/basic_train.tsv")).unwrap().lines().skip(1)
-    {
+    for line in fs::read_to_string(fixture.path("short/basic_train.tsv")).unwrap().lines().skip(1) {
         let (expression, _) = line.split_once('\t').unwrap();
         let symbols = expression.split(' ').filter(|symbol| !matches!(*symbol, "(" | ")")).count();
         assert!((5..9).contains(&symbols) && expression.matches('[').count() == 1, "{expression}");
     }
 
     // The recipe that is shipped runs on them.
-    let mut train = command(TRAIN);
-    train.arg("configs/lra/paper/listops.toml").args(["--run-dir", &workshop.text("run")]);
-    let path = format!("task.path={}", workshop.text("listops"));
+    let mut train = command("train");
+    train.arg("configs/lra/paper/listops.toml").args(["--run-dir", &fixture.text("run")]);
+    let path = format!("task.path={}", fixture.text("listops"));
     for setting in [&path, "trainer.max_steps=1", "trainer.batch_size=2"] {
         train.args(["--set", setting]);
     }
     finish(train).succeeded();
-    let summary = read_json(&workshop.path("run/summary.json"));
+    let summary = read_json(&fixture.path("run/summary.json"));
     assert_eq!(summary["verdict"]["classes"]["test"]["labels"].as_array().unwrap().len(), 10);
 }
 
 #[test]
 fn pictures_and_pairs_are_generated_once() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     for (arguments, made, files) in [
         (
             &["pathfinder", "--examples", "10", "--dashes", "6"][..],
-            json!(workshop.text("pathfinder/pathfinder32/curv_baseline")),
+            json!(fixture.text("pathfinder/pathfinder32/curv_baseline")),
             "pathfinder32/curv_baseline/imgs/0/sample_9.png",
         ),
         (
             &["retrieval", "--train", "2", "--validation", "2", "--test", "2"],
-            json!(workshop.text("retrieval")),
+            json!(fixture.text("retrieval")),
             "new_aan_pairs.eval.tsv",
         ),
     ] {
-        let output = workshop.text(arguments[0]);
+        let output = fixture.text(arguments[0]);
         let generate = || {
-            let mut generate = command(GENERATE);
+            let mut generate = command("generate");
             generate.args(arguments).args(["--output", &output]);
             finish(generate)
         };
         assert_eq!(generate().succeeded().json()["folder"], made);
-        assert!(workshop.path(arguments[0]).join(files).is_file(), "{files}");
+        assert!(fixture.path(arguments[0]).join(files).is_file(), "{files}");
         let message = generate().refused(3);
         assert!(message.contains("already") && message.contains(&output), "{message}");
     }
-    let mut generate = command(GENERATE);
-    generate.args(["pathfinder", "--dashes", "7", "--output", &workshop.text("other")]);
+    let mut generate = command("generate");
+    generate.args(["pathfinder", "--dashes", "7", "--output", &fixture.text("other")]);
     let refused = finish(generate);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("6, 9 or 14"), "{}", refused.stderr);

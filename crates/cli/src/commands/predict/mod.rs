@@ -1,4 +1,4 @@
-//! Predictions of a trained model; see `predict --help`.
+//! Predictions of a trained model; see `nystromformer predict --help`.
 
 mod choice;
 mod classify;
@@ -12,14 +12,13 @@ mod tokens;
 use std::{path::PathBuf, process::ExitCode};
 
 use burn::tensor::Device;
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 use nystromformer_learner::trainer::model_folder;
 
 use crate::device_arg::DeviceArg;
 
 /// Predict with a trained model.
-#[derive(Parser)]
-#[command(name = "predict", version)]
+#[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -11,21 +11,13 @@ use std::{
 
 use serde_json::Value;
 
-pub(crate) const TRAIN: &str = env!("CARGO_BIN_EXE_train");
-pub(crate) const EVALUATE: &str = env!("CARGO_BIN_EXE_evaluate");
-pub(crate) const PREDICT: &str = env!("CARGO_BIN_EXE_predict");
-pub(crate) const GENERATE: &str = env!("CARGO_BIN_EXE_generate");
-pub(crate) const PREPARE: &str = env!("CARGO_BIN_EXE_prepare");
-pub(crate) const EXPORT: &str = env!("CARGO_BIN_EXE_export");
-pub(crate) const IMPORT: &str = env!("CARGO_BIN_EXE_import");
-pub(crate) const BENCH: &str = env!("CARGO_BIN_EXE_bench");
-pub(crate) const COMPARE: &str = env!("CARGO_BIN_EXE_compare");
-pub(crate) const COMPLETIONS: &str = env!("CARGO_BIN_EXE_completions");
+/// The program.
+pub(crate) const NYSTROMFORMER: &str = env!("CARGO_BIN_EXE_nystromformer");
 
 /// How long a test waits for something that a working program does within a second or two.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Steps of a workshop's run.
+/// Steps of a fixture's run.
 pub(crate) const STEPS: usize = 6;
 
 /// The repository.
@@ -33,20 +25,27 @@ pub(crate) fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// A command that runs at the repository's root, deaf to what the caller's environment says about logging.
-pub(crate) fn command(binary: &str) -> Command {
-    let mut command = Command::new(binary);
+/// `nystromformer SUBCOMMAND`, see [`at_root`].
+pub(crate) fn command(subcommand: &str) -> Command {
+    let mut command = at_root(NYSTROMFORMER);
+    command.arg(subcommand);
+    command
+}
+
+/// A program that runs at the repository's root, deaf to what the caller's environment says about logging.
+pub(crate) fn at_root(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(repository()).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
     command.stdin(Stdio::null());
     command
 }
 
 /// A temporary folder with `corpus.txt` in it, a document a line.
-pub(crate) struct Workshop {
+pub(crate) struct Fixture {
     directory: tempfile::TempDir,
 }
 
-impl Workshop {
+impl Fixture {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("corpus.txt"), documents(60).join("\n")).unwrap();
@@ -62,7 +61,7 @@ impl Workshop {
         self.path(name).display().to_string()
     }
 
-    /// What makes the tiny configuration one of this workshop, as `--set` arguments.
+    /// What makes the tiny configuration one of this fixture, as `--set` arguments.
     pub(crate) fn settings(&self) -> Vec<String> {
         [
             format!("data.corpus={}", self.text("corpus.txt")),
@@ -80,9 +79,14 @@ impl Workshop {
         .collect()
     }
 
-    /// The tiny configuration in this workshop, with further `--set`s.
-    pub(crate) fn on_tiny(&self, binary: &str, arguments: &[&str], further: &[&str]) -> Command {
-        let mut command = command(binary);
+    /// The tiny configuration in this fixture, with further `--set`s.
+    pub(crate) fn on_tiny(
+        &self,
+        subcommand: &str,
+        arguments: &[&str],
+        further: &[&str],
+    ) -> Command {
+        let mut command = command(subcommand);
         command.args(arguments).args(self.settings());
         command.args(further.iter().flat_map(|setting| ["--set", setting]));
         command
@@ -91,7 +95,7 @@ impl Workshop {
     /// `train` into the folder `run`.
     pub(crate) fn train(&self, run: &str, further: &[&str]) -> Command {
         let run = self.text(run);
-        self.on_tiny(TRAIN, &["configs/tiny/mlm.toml", "--run-dir", &run], further)
+        self.on_tiny("train", &["configs/tiny/mlm.toml", "--run-dir", &run], further)
     }
 
     /// `train --resume` in the folder `run`.
