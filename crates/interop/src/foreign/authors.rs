@@ -10,7 +10,7 @@ use std::path::Path;
 use nystromformer::{AttentionKind, HiddenAct, Labels, NystromformerConfig, PinvInit, Semantics};
 use serde_json::{Map, Value};
 
-use super::{PositionOffset, Renamed, Shapes, Source, source::Keys};
+use super::{ForeignModel, PositionOffset, Renamed, Shapes, foreign_model::Keys};
 use crate::{error::InteropError, hugging_face::config::MAX_LABELS};
 
 /// Names within a block, and transformers'. `mha.ff` stands before what it begins with.
@@ -56,13 +56,13 @@ pub(super) fn read(
     path: &Path,
     config: &Map<String, Value>,
     shapes: &Shapes,
-) -> Result<Source, InteropError> {
+) -> Result<ForeignModel, InteropError> {
     let Some(Value::Object(section)) = config.get("model") else {
         let reason = "it has no table `model`".to_owned();
         return Err(InteropError::Damaged { path: path.to_owned(), reason });
     };
     let keys = Keys::new(path, section);
-    let shape = |name: &str| shapes.get(name).or_else(|| shapes.get(&format!("module.{name}")));
+    let shape = |name: &str| shapes.get(name);
     let is_first = keys.has("transformer_dim");
     let is_bert = shape("model.pooler.weight").is_some();
     let hidden_size = keys.size(if is_first { "transformer_dim" } else { "dim" })?;
@@ -118,7 +118,7 @@ pub(super) fn read(
         ..NystromformerConfig::default()
     };
     let marks_answers = shape("qahead.weight").is_some_and(|shape| shape[0] == 2);
-    Ok(Source {
+    Ok(ForeignModel {
         config,
         positions: if is_bert { PositionOffset::Zero } else { PositionOffset::Two },
         has_convolution: true,
@@ -193,8 +193,7 @@ fn attention(keys: &Keys, is_first: bool, max_seq_len: usize) -> Result<Attentio
 }
 
 /// The published name of a parameter; of a model that marks answers, without the head that it was pretrained with.
-fn rename(stored: &str, marks_answers: bool) -> Renamed {
-    let name = stored.strip_prefix("module.").unwrap_or(stored);
+fn rename(name: &str, marks_answers: bool) -> Renamed {
     if name.starts_with(CLASSIFIER) || (marks_answers && name.starts_with("mlm.")) {
         return Renamed::LeftOut;
     }
@@ -241,7 +240,7 @@ mod tests {
             ("model.transformer_0.mha.ff.bias", "encoder.layer.0.attention.output.dense.bias"),
             ("model.transformer_0.ff2.bias", "encoder.layer.0.output.dense.bias"),
             (
-                "module.model.backbone.backbone.encoders.3.ff.0.weight",
+                "model.backbone.backbone.encoders.3.ff.0.weight",
                 "encoder.layer.3.intermediate.dense.weight",
             ),
             (

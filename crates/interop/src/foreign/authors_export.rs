@@ -23,8 +23,8 @@ use super::authors::{OUTSIDE_BLOCKS, VANILLA, WITHIN_BLOCK};
 use crate::{
     error::InteropError,
     hugging_face::{
-        Exported, config::CONFIG_NAME, export::HF_PINV_ITERATIONS, folder::finish,
-        load::load_model, tokenizer_files,
+        Exported, config::CONFIG_NAME, folder::finish, load::load_model, tokenizer_files,
+        transformers::HF_PINV_ITERATIONS,
     },
     scratch::ScratchFolder,
     torch_file::{self, Entry},

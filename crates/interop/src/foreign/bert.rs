@@ -8,7 +8,7 @@ use std::path::Path;
 use nystromformer::{HiddenAct, NystromformerConfig, PinvInit, Semantics};
 use serde_json::{Map, Value};
 
-use super::{PositionOffset, Renamed, Source, source::Keys};
+use super::{ForeignModel, PositionOffset, Renamed, foreign_model::Keys};
 use crate::{error::InteropError, hugging_face::config::stated_labels};
 
 /// Heads that have the same form in all three families, by the end of their class's name.
@@ -24,7 +24,7 @@ fn model_type(config: &Map<String, Value>) -> Option<&str> {
 }
 
 /// The Nyströmformer that a BERT or RoBERTa becomes.
-pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, InteropError> {
+pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<ForeignModel, InteropError> {
     let keys = Keys::new(path, config);
     let is_roberta = model_type(config) == Some("roberta");
     let pad_token_id = keys.size_or("pad_token_id", usize::from(is_roberta))?;
@@ -79,7 +79,7 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
     let class =
         config.get("architectures").and_then(|classes| classes.get(0)).and_then(Value::as_str);
     let keeps_head = class.is_some_and(|class| KEPT_HEADS.iter().any(|head| class.ends_with(head)));
-    Ok(Source {
+    Ok(ForeignModel {
         config: config_of_model,
         positions: if is_roberta { PositionOffset::Two } else { PositionOffset::Zero },
         has_convolution: false,
@@ -96,11 +96,9 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<Source, I
 }
 
 fn rename_bert(stored: &str, keeps_head: bool) -> Renamed {
-    // TensorFlow's names, in the oldest files.
-    let name = stored.replace(".gamma", ".weight").replace(".beta", ".bias");
-    let name = match name.strip_prefix("bert.") {
+    let name = match stored.strip_prefix("bert.") {
         Some(rest) => format!("nystromformer.{rest}"),
-        None => name,
+        None => stored.to_owned(),
     };
     // Next-sentence prediction is another question than sentence order.
     if name.starts_with("cls.seq_relationship.") {

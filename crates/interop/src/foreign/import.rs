@@ -13,7 +13,8 @@ use nystromformer::{
 use serde_json::{Map, Value};
 
 use super::{
-    PositionFill, PositionOffset, Renamed, Shapes, Source, authors, bert, positions::fit_table,
+    ForeignModel, PositionFill, PositionOffset, Renamed, Shapes, authors, bert,
+    positions::fit_table,
 };
 use crate::{
     error::{InteropError, KeyMismatch, ShapeMismatch},
@@ -21,11 +22,12 @@ use crate::{
         Exported, FreshConvolution, StorageType,
         config::{CONFIG_NAME, read_config_file},
         convolution::load_with_fresh_convolution,
-        export::for_transformers,
         folder::{CARD_NAME, ModelFolder, finish, write_card},
+        json_file::read_json,
         load::load_files,
         tokenizer_files,
-        weights::{WeightFiles, read_json},
+        transformers::for_transformers,
+        weights::WeightFiles,
     },
     model_card::Origin,
     scratch::ScratchFolder,
@@ -119,7 +121,7 @@ pub fn import_model(
 }
 
 /// The family that a configuration and its weights belong to.
-fn read_source(path: &Path, files: &WeightFiles) -> Result<Source, InteropError> {
+fn read_source(path: &Path, files: &WeightFiles) -> Result<ForeignModel, InteropError> {
     let expected = "the weights' configuration lies beside them, or is named by `--config`";
     let keys = read_json(path, expected)?;
     if authors::is_authors(&keys) {
@@ -133,7 +135,7 @@ fn read_source(path: &Path, files: &WeightFiles) -> Result<Source, InteropError>
     if bert::is_bert(&keys) {
         return bert::read(path, &keys);
     }
-    Ok(Source {
+    Ok(ForeignModel {
         config: read_config_file(path)?,
         positions: PositionOffset::Two,
         has_convolution: true,
@@ -146,7 +148,7 @@ fn read_source(path: &Path, files: &WeightFiles) -> Result<Source, InteropError>
 fn read_model(
     mut files: WeightFiles,
     config_path: &Path,
-    source: Source,
+    source: ForeignModel,
     options: &ImportOptions,
 ) -> Result<(Model, Vec<String>), InteropError> {
     let config = overridden(&source.config, config_path, &options.overrides)?;
@@ -220,7 +222,7 @@ fn overridden(
 /// Brings the position table to where ours begins, and to the length asked for.
 fn fit_positions(
     files: &mut WeightFiles,
-    source: &Source,
+    source: &ForeignModel,
     config: &NystromformerConfig,
     fill: PositionFill,
 ) -> Result<(), InteropError> {

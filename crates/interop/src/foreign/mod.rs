@@ -8,18 +8,18 @@
 //! | `positions` | position tables: shifted to where ours begin, tiled or interpolated to other lengths |
 //! | `import` | folder to folder |
 //!
-//! Each family is a `Source`: a configuration, new names for its weights, and how its positions are
+//! Each family is a `ForeignModel`: a configuration, new names for its weights, and how its positions are
 //! counted. What happens then is the same for all.
 
 mod authors;
 mod authors_export;
 mod bert;
+mod foreign_model;
 mod import;
 mod positions;
-mod source;
 
 pub use authors_export::export_for_authors;
 pub use import::{ImportOptions, import_model};
 pub use positions::PositionFill;
 
-use source::{PositionOffset, Renamed, Shapes, Source};
+use foreign_model::{ForeignModel, PositionOffset, Renamed, Shapes};

@@ -11,7 +11,7 @@ use nystromformer::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{paper_code, save::StorageType, weights::read_json};
+use super::{json_file::read_json, paper_code, storage::StorageType};
 use crate::error::InteropError;
 
 /// Name of the file in a model folder.

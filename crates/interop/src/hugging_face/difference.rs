@@ -5,7 +5,10 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::{Nystromformer, NystromformerConfig, NystromformerInput, PinvInit, Semantics};
 
-use super::load::load_encoder_as;
+use super::{
+    load::load_encoder_as,
+    transformers::{HF_PINV_ITERATIONS, input_len},
+};
 use crate::error::InteropError;
 
 /// Tokens above which an input is not measured: the difference says the same of shorter ones.
@@ -33,10 +36,10 @@ pub(super) fn measure(
     let theirs = NystromformerConfig {
         semantics: Semantics::Hf,
         pinv_init: PinvInit::Original,
-        pinv_iterations: super::export::HF_PINV_ITERATIONS,
+        pinv_iterations: HF_PINV_ITERATIONS,
         ..config.clone()
     };
-    let seq_len = super::export::input_len(config).min(LONGEST);
+    let seq_len = input_len(config).min(LONGEST);
     // A shorter input than the one it will be told to expect, where that is long.
     let (theirs, seq_len) = if theirs.is_full_attention() {
         (theirs, seq_len)

@@ -6,10 +6,11 @@ use nystromformer::{Architecture, Model, NystromformerConfig, PreTrainedModel};
 
 use super::{
     config::{name_modeling_classes, write_config},
-    export::{Exported, input_len, transformers_approximates},
     paper_code,
-    save::{StorageType, save_weights},
+    save::save_weights,
+    storage::StorageType,
     tokenizer_files,
+    transformers::{input_len, transformers_approximates},
 };
 use crate::{
     error::InteropError,
@@ -19,6 +20,15 @@ use crate::{
 
 /// Name of the model card in a model folder.
 pub(crate) const CARD_NAME: &str = "README.md";
+
+/// What an export or import wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Files in the output folder.
+    pub files: Vec<String>,
+    /// What transformers will compute differently from this library, a sentence or two each.
+    pub notes: Vec<String>,
+}
 
 /// A model as it goes into a folder.
 pub(crate) struct ModelFolder<'a> {

@@ -5,10 +5,13 @@
 //! | [`config`] | `config.json`: their keys and ours |
 //! | [`names`] | the parameters' published names and shapes |
 //! | `weights` | opening weight files: safetensors or pickle, whole or in shards |
+//! | `wrappers` | names as a model has them, from files of wrapped models |
+//! | `json_file`, `storage` | JSON files, bounded; how numbers are stored |
 //! | [`mod@load`] | matching what a file holds with what a model needs |
 //! | [`mod@save`] | the other way |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`export`] | folder to folder |
+//! | `transformers` | what transformers computes for a configuration of ours |
 //! | `folder` | what every folder for transformers holds |
 //! | `convolution` | models whose convolution is not the file's |
 //! | `paper_code` | the modeling file that lets transformers compute the `paper` semantics |
@@ -19,16 +22,22 @@ pub(crate) mod convolution;
 mod difference;
 pub mod export;
 pub(crate) mod folder;
+pub(crate) mod json_file;
 pub mod load;
 pub mod names;
 mod paper_code;
 pub mod save;
+mod storage;
 pub mod tokenizer_files;
+pub(crate) mod transformers;
 pub(crate) mod weights;
+mod wrappers;
 
 pub use config::{read_config, write_config};
 pub use convolution::FreshConvolution;
-pub use export::{ExportOptions, Exported, export_model};
+pub use export::{ExportOptions, export_model};
+pub use folder::Exported;
 pub use load::{LoadReport, load, load_model, load_weights, read_architecture};
-pub use save::{StorageType, save};
+pub use save::save;
+pub use storage::StorageType;
 pub use tokenizer_files::{SpecialToken, write_tokenizer};

@@ -10,7 +10,7 @@ use nystromformer::NystromformerConfig;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::weights::{read_json, read_json_file};
+use super::json_file::{read_json, read_json_file};
 use crate::error::InteropError;
 
 /// The file that holds a whole tokenizer.

@@ -1,5 +1,6 @@
 //! Opening weight files: safetensors or torch's, whole or in shards.
 //!
+//! Files of a wrapped model (`DataParallel`, `torch.compile`, Lightning …) give the names of the model itself.
 //! Opening reads headers only; the numbers stay on disk until they are drawn.
 
 use std::{
@@ -9,10 +10,13 @@ use std::{
 };
 
 use burn::store::burn_pack::Tensor;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, error::Category};
+use serde_json::Value;
 
-use super::names::full_name;
+use super::{
+    json_file::{read_json, regular_file_size},
+    names::full_name,
+    wrappers::unwrapped,
+};
 use crate::{error::InteropError, safetensors_file, source_file::MAX_TENSORS, torch_file};
 
 /// Name of the weight file that this library writes.
@@ -25,10 +29,6 @@ const CANDIDATES: [&str; 4] = [
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 ];
-
-/// Largest JSON file read. The largest index in use has under a megabyte; in memory it takes some twenty times
-/// its size.
-const MAX_JSON_BYTES: u64 = 2 << 20;
 
 /// Files that one model may be in. The largest models are in some hundreds.
 const MAX_SHARDS: usize = 1 << 10;
@@ -56,22 +56,33 @@ impl WeightFiles {
             vec![path.clone()]
         };
 
-        let mut weights = Self { path, tensors: BTreeMap::new(), bytes: 0 };
+        let mut bytes: u64 = 0;
+        let mut stored = BTreeMap::new();
         for file in files {
-            weights.bytes = weights.bytes.saturating_add(regular_file_size(&file)?);
-            for (stored, tensor) in open_file(&file)? {
-                let name = full_name(&stored);
-                if weights.tensors.insert(name.clone(), tensor).is_some() {
+            bytes = bytes.saturating_add(regular_file_size(&file)?);
+            for (name, tensor) in open_file(&file)? {
+                if stored.insert(name.clone(), tensor).is_some() {
                     let reason = format!("it brings a second `{name}`");
                     return Err(InteropError::Damaged { path: file, reason });
                 }
-                if weights.tensors.len() > MAX_TENSORS {
+                if stored.len() > MAX_TENSORS {
                     let reason = format!("its files hold more than {MAX_TENSORS} tensors");
-                    return Err(InteropError::Damaged { path: weights.path, reason });
+                    return Err(InteropError::Damaged { path, reason });
                 }
             }
         }
-        Ok(weights)
+        let second = |name: String| InteropError::Damaged {
+            path: path.clone(),
+            reason: format!("it holds `{name}` under two names"),
+        };
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in unwrapped(stored).map_err(second)? {
+            let name = full_name(&name);
+            if tensors.insert(name.clone(), tensor).is_some() {
+                return Err(second(name));
+            }
+        }
+        Ok(Self { path, tensors, bytes })
     }
 }
 
@@ -145,47 +156,4 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, InteropError> {
     }
     let folder = index.parent().unwrap_or(Path::new(""));
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
-}
-
-/// Reads a JSON file with a table at its top. `expected` says what should be there if it is missing.
-pub(crate) fn read_json(path: &Path, expected: &str) -> Result<Map<String, Value>, InteropError> {
-    if !path.exists() {
-        return Err(InteropError::Missing { path: path.to_owned(), expected: expected.into() });
-    }
-    let Value::Object(table) = read_json_file(path, MAX_JSON_BYTES)? else {
-        let reason = "it is JSON, but not a table of keys".into();
-        return Err(InteropError::Damaged { path: path.to_owned(), reason });
-    };
-    Ok(table)
-}
-
-/// Reads a JSON file of at most `limit` bytes.
-pub(super) fn read_json_file<T: DeserializeOwned>(
-    path: &Path,
-    limit: u64,
-) -> Result<T, InteropError> {
-    let damaged = |reason: String| InteropError::Damaged { path: path.to_owned(), reason };
-    let bytes = regular_file_size(path)?;
-    if bytes > limit {
-        return Err(damaged(format!("`{bytes}` bytes of JSON, where at most {limit} are read")));
-    }
-    let text =
-        fs::read(path).map_err(|source| InteropError::Read { path: path.to_owned(), source })?;
-    serde_json::from_slice(&text).map_err(|error| {
-        damaged(match error.classify() {
-            Category::Data => format!("it does not hold what it should: {error}"),
-            _ => format!("it is not JSON: {error}"),
-        })
-    })
-}
-
-/// Size of a regular file; anything else (a pipe, say) would block or never end.
-fn regular_file_size(path: &Path) -> Result<u64, InteropError> {
-    let found = fs::metadata(path)
-        .map_err(|source| InteropError::Read { path: path.to_owned(), source })?;
-    if !found.is_file() {
-        let source = std::io::Error::other("not a regular file");
-        return Err(InteropError::Read { path: path.to_owned(), source });
-    }
-    Ok(found.len())
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::{
     Extent, Extents,
     pickle::Pickle,
-    value::{Object, Storage, Value},
+    value::{Object, PyValue, Storage},
 };
 use crate::source_file::{Flaw, SourceFile, damaged, quoted, unsupported};
 
@@ -19,7 +19,7 @@ pub(super) const MAGIC_WITHIN: u64 = 32;
 /// The magic number as a pickled integer of ten bytes.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
-const VERSION: Value = Value::Integer(1001);
+const VERSION: PyValue = PyValue::Integer(1001);
 
 /// Whether a file that starts so is in this format.
 pub(super) fn is_legacy(start: &[u8]) -> bool {
@@ -46,8 +46,8 @@ pub(super) fn read<'a>(
 
 fn check_byte_order(machine: &Pickle) -> Result<(), Flaw> {
     for (key, value) in machine.objects.dict(machine.root).unwrap_or_default() {
-        let Value::Text(key) = key else { continue };
-        if machine.text(*key)? == "little_endian" && *value == Value::Bool(false) {
+        let PyValue::Text(key) = key else { continue };
+        if machine.text(*key)? == "little_endian" && *value == PyValue::Bool(false) {
             return unsupported(
                 "its numbers are big-endian; load it with PyTorch on this machine and save it again",
             );
@@ -67,7 +67,7 @@ fn storages(
     let mut extents = HashMap::new();
     let mut position = start;
     for key in keys.objects.list(keys.root).unwrap_or_default() {
-        let Value::Text(key) = key else { return damaged("a storage's key is no string") };
+        let PyValue::Text(key) = key else { return damaged("a storage's key is no string") };
         let key = keys.text(*key)?;
         let Some(storage) = known.get(key) else {
             return unsupported(format!(

@@ -7,7 +7,7 @@
 use super::{
     program::Program,
     stack::Stack,
-    value::{Object, Objects, Storage, Value},
+    value::{Object, Objects, PyValue, Storage},
 };
 use crate::source_file::{Flaw, damaged, unsupported};
 
@@ -22,7 +22,7 @@ pub(super) struct Machine<'a> {
     program: Program<'a>,
     stack: Stack,
     /// Values by the numbers that the program gave them.
-    memo: Vec<Option<Value>>,
+    memo: Vec<Option<PyValue>>,
     pub(super) objects: Objects,
     steps: usize,
 }
@@ -39,7 +39,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs to the end of the program: its result, the objects, and where it ends.
-    pub(super) fn run(mut self) -> Result<(Value, Objects, usize), Flaw> {
+    pub(super) fn run(mut self) -> Result<(PyValue, Objects, usize), Flaw> {
         loop {
             self.spend(1)?;
             let opcode = self.program.byte()?;
@@ -78,9 +78,9 @@ impl<'a> Machine<'a> {
             }
 
             // Constants.
-            b'N' => self.stack.push(Value::None),
-            0x88 => self.stack.push(Value::Bool(true)),
-            0x89 => self.stack.push(Value::Bool(false)),
+            b'N' => self.stack.push(PyValue::None),
+            0x88 => self.stack.push(PyValue::Bool(true)),
+            0x89 => self.stack.push(PyValue::Bool(false)),
             b'K' => self.integer::<1>(|[byte]| byte.into())?,
             b'M' => self.integer::<2>(|bytes| u16::from_le_bytes(bytes).into())?,
             b'J' => self.integer::<4>(|bytes| i32::from_le_bytes(bytes).into())?,
@@ -96,7 +96,7 @@ impl<'a> Machine<'a> {
             }
             b'G' => {
                 self.program.array::<8>()?;
-                self.stack.push(Value::Other);
+                self.stack.push(PyValue::Other);
             }
             b'X' | b'T' => self.string::<4>()?,
             0x8c | b'U' => self.string::<1>()?,
@@ -164,7 +164,7 @@ impl<'a> Machine<'a> {
                 self.create(Object::Global { module, name });
             }
             0x93 => match self.stack.pop_many(2)?[..] {
-                [Value::Text(module), Value::Text(name)] => {
+                [PyValue::Text(module), PyValue::Text(name)] => {
                     self.create(Object::Global { module, name });
                 }
                 _ => return damaged("its pickle names a class by something other than strings"),
@@ -209,20 +209,20 @@ impl<'a> Machine<'a> {
 
     fn string<const LEN: usize>(&mut self) -> Result<(), Flaw> {
         let span = self.program.string::<LEN>()?;
-        self.stack.push(Value::Text(span));
+        self.stack.push(PyValue::Text(span));
         Ok(())
     }
 
     /// Bytes, which no state dict needs.
     fn skip<const LEN: usize>(&mut self) -> Result<(), Flaw> {
         self.program.string::<LEN>()?;
-        self.stack.push(Value::Other);
+        self.stack.push(PyValue::Other);
         Ok(())
     }
 
     fn integer<const LEN: usize>(&mut self, of: fn([u8; LEN]) -> i64) -> Result<(), Flaw> {
         let value = of(self.program.array()?);
-        self.stack.push(Value::Integer(value));
+        self.stack.push(PyValue::Integer(value));
         Ok(())
     }
 
@@ -255,7 +255,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Adds to the list that is upmost.
-    fn extend(&mut self, items: Vec<Value>) -> Result<(), Flaw> {
+    fn extend(&mut self, items: Vec<PyValue>) -> Result<(), Flaw> {
         match self.objects.get_mut(self.stack.top()?) {
             Some(Object::List(list)) => list.extend(items),
             Some(Object::Foreign(_)) => {}
@@ -265,7 +265,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Adds to the dict that is upmost.
-    fn set_items(&mut self, items: Vec<Value>) -> Result<(), Flaw> {
+    fn set_items(&mut self, items: Vec<PyValue>) -> Result<(), Flaw> {
         let items = pairs(items)?;
         match self.objects.get_mut(self.stack.top()?) {
             Some(Object::Dict(dict)) => dict.extend(items),
@@ -275,15 +275,15 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    pub(super) fn text(&self, value: Value) -> Option<&'a str> {
+    pub(super) fn text(&self, value: PyValue) -> Option<&'a str> {
         match value {
-            Value::Text(span) => self.program.name(span),
+            PyValue::Text(span) => self.program.name(span),
             _ => None,
         }
     }
 
     /// Module and name of a class or function.
-    pub(super) fn global(&self, value: Value) -> Option<(&'a str, &'a str)> {
+    pub(super) fn global(&self, value: PyValue) -> Option<(&'a str, &'a str)> {
         match self.objects.get(value)? {
             Object::Global { module, name } => {
                 Some((self.program.name(*module)?, self.program.name(*name)?))
@@ -292,16 +292,16 @@ impl<'a> Machine<'a> {
         }
     }
 
-    pub(super) fn storage(&self, value: Value) -> Option<(u32, Storage)> {
+    pub(super) fn storage(&self, value: PyValue) -> Option<(u32, Storage)> {
         match (value, self.objects.get(value)?) {
-            (Value::Object(index), Object::Storage(storage)) => Some((index, *storage)),
+            (PyValue::Object(index), Object::Storage(storage)) => Some((index, *storage)),
             _ => None,
         }
     }
 }
 
 /// Keys and values that alternate, as pairs.
-fn pairs(items: Vec<Value>) -> Result<Vec<(Value, Value)>, Flaw> {
+fn pairs(items: Vec<PyValue>) -> Result<Vec<(PyValue, PyValue)>, Flaw> {
     let (pairs, rest) = items.as_chunks();
     if !rest.is_empty() {
         return damaged("its pickle has a key without a value");

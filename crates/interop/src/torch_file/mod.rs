@@ -79,8 +79,7 @@ struct Extent {
 /// Where each storage lies, by its key.
 type Extents = HashMap<String, Extent>;
 
-/// Opens a file of `torch.save` that holds a state dict, alone or inside a checkpoint. Tensors have their stored
-/// names, without the start `module.` that `DataParallel` adds to all of them.
+/// Opens a file of `torch.save` that holds a state dict, alone or inside a checkpoint. Tensors have their stored names.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or holds something else.

@@ -3,7 +3,7 @@
 use super::{
     machine::Machine,
     program::name,
-    value::{Object, Objects, Span, Storage, TensorRecord, Value},
+    value::{Object, Objects, PyValue, Span, Storage, TensorRecord},
 };
 use crate::source_file::{Flaw, damaged, quoted};
 
@@ -11,7 +11,7 @@ use crate::source_file::{Flaw, damaged, quoted};
 pub(super) struct Pickle<'a> {
     bytes: &'a [u8],
     /// What the program left.
-    pub root: Value,
+    pub root: PyValue,
     pub objects: Objects,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    pub(super) fn tensor(&self, value: Value) -> Option<&TensorRecord> {
+    pub(super) fn tensor(&self, value: PyValue) -> Option<&TensorRecord> {
         match self.objects.get(value)? {
             Object::Tensor(record) => Some(record),
             _ => None,
@@ -49,12 +49,12 @@ impl<'a> Pickle<'a> {
     }
 
     /// Whether a value is a placeholder for what is not understood.
-    pub(super) fn is_foreign(&self, value: Value) -> bool {
+    pub(super) fn is_foreign(&self, value: PyValue) -> bool {
         matches!(self.objects.get(value), Some(Object::Foreign(_)))
     }
 
     /// What a value is, for a message.
-    pub(super) fn describe(&self, value: Value) -> String {
+    pub(super) fn describe(&self, value: PyValue) -> String {
         let named = |index: u32| match self.objects.at(index) {
             Object::Global { module, name: class } => {
                 let [module, class] =
@@ -64,10 +64,10 @@ impl<'a> Pickle<'a> {
             _ => "something unnamed".to_owned(),
         };
         match value {
-            Value::None => "None".to_owned(),
-            Value::Bool(_) | Value::Integer(_) | Value::Other => "a plain value".to_owned(),
-            Value::Text(_) => "a string".to_owned(),
-            Value::Object(index) => match self.objects.at(index) {
+            PyValue::None => "None".to_owned(),
+            PyValue::Bool(_) | PyValue::Integer(_) | PyValue::Other => "a plain value".to_owned(),
+            PyValue::Text(_) => "a string".to_owned(),
+            PyValue::Object(index) => match self.objects.at(index) {
                 Object::Tuple(_) => "a tuple".to_owned(),
                 Object::List(_) => "a list".to_owned(),
                 Object::Dict(_) => "a dict".to_owned(),

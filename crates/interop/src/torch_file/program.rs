@@ -1,6 +1,6 @@
 //! A pickle's bytes: opcodes and what follows them.
 
-use super::value::{Span, Value};
+use super::value::{PyValue, Span};
 use crate::source_file::{Flaw, MAX_NAME_BYTES, damaged};
 
 /// Bytes that are read from front to back. Nothing is copied or allocated.
@@ -69,13 +69,13 @@ impl<'a> Program<'a> {
     }
 
     /// An integer of `len` bytes in two's complement.
-    pub(super) fn long(&mut self, len: usize) -> Result<Value, Flaw> {
+    pub(super) fn long(&mut self, len: usize) -> Result<PyValue, Flaw> {
         let bytes = self.take(len)?;
         let is_negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
         let mut wide = [if is_negative { 0xff } else { 0 }; 8];
-        let Some(start) = wide.get_mut(..len) else { return Ok(Value::Other) };
+        let Some(start) = wide.get_mut(..len) else { return Ok(PyValue::Other) };
         start.copy_from_slice(bytes);
-        Ok(Value::Integer(i64::from_le_bytes(wide)))
+        Ok(PyValue::Integer(i64::from_le_bytes(wide)))
     }
 
     /// The name at `span`.

@@ -3,13 +3,13 @@
 use super::{
     element::Element,
     machine::Machine,
-    value::{Object, Storage, TensorRecord, Value},
+    value::{Object, PyValue, Storage, TensorRecord},
 };
 use crate::source_file::{Flaw, damaged, unsupported};
 
 impl Machine<'_> {
     /// What `callable(*arguments)` stands for.
-    pub(super) fn call(&mut self, callable: Value, arguments: Value) -> Result<Value, Flaw> {
+    pub(super) fn call(&mut self, callable: PyValue, arguments: PyValue) -> Result<PyValue, Flaw> {
         let (mut callable, mut arguments) = (callable, arguments);
         if self.global(callable) == Some(("torch._tensor", "_rebuild_from_type_v2")) {
             // A subclass of Tensor: (function, class, arguments, state).
@@ -17,7 +17,7 @@ impl Machine<'_> {
                 (callable, arguments) = (*function, *inner);
             }
         }
-        let Value::Object(index) = callable else { return Ok(self.foreign(None)) };
+        let PyValue::Object(index) = callable else { return Ok(self.foreign(None)) };
         let Some((module, name)) = self.global(callable) else { return Ok(self.foreign(None)) };
         let Some(arguments) = self.objects.tuple(arguments) else {
             return damaged("the arguments of a call are no tuple");
@@ -50,9 +50,9 @@ impl Machine<'_> {
     fn rebuild_tensor(
         &mut self,
         callable: u32,
-        dtype: Option<Value>,
-        [storage, offset, shape, strides]: [Value; 4],
-    ) -> Value {
+        dtype: Option<PyValue>,
+        [storage, offset, shape, strides]: [PyValue; 4],
+    ) -> PyValue {
         let Some((index, found)) = self.storage(storage) else {
             return self.foreign(Some(callable));
         };
@@ -72,10 +72,10 @@ impl Machine<'_> {
 
     /// The storage that a persistent id names: `("storage", class, key, device, length)`, in the older format
     /// followed by the place in another storage that it is a view of, or `None`.
-    pub(super) fn persistent(&mut self, id: Value) -> Result<Value, Flaw> {
+    pub(super) fn persistent(&mut self, id: PyValue) -> Result<PyValue, Flaw> {
         let (class, key, length) = match self.objects.tuple(id) {
             Some([kind, class, key, _, length, view @ ..])
-                if self.text(*kind) == Some("storage") && matches!(view, [] | [Value::None]) =>
+                if self.text(*kind) == Some("storage") && matches!(view, [] | [PyValue::None]) =>
             {
                 (*class, *key, *length)
             }
@@ -86,7 +86,7 @@ impl Machine<'_> {
             }
             _ => return damaged("a persistent id is not that of a storage"),
         };
-        let (Value::Text(key), Value::Integer(length)) = (key, length) else {
+        let (PyValue::Text(key), PyValue::Integer(length)) = (key, length) else {
             return damaged("a storage has no key or no length");
         };
         let Ok(length) = u64::try_from(length) else {
@@ -106,7 +106,7 @@ impl Machine<'_> {
     }
 
     /// A dict of a list of pairs.
-    fn dict_of_pairs(&mut self, pairs: Value) -> Result<Value, Flaw> {
+    fn dict_of_pairs(&mut self, pairs: PyValue) -> Result<PyValue, Flaw> {
         let Some(pairs) = self.objects.list(pairs) else {
             return damaged("a dict is made of no list");
         };
@@ -123,13 +123,13 @@ impl Machine<'_> {
         Ok(self.objects.add(Object::Dict(items)))
     }
 
-    fn foreign(&mut self, global: Option<u32>) -> Value {
+    fn foreign(&mut self, global: Option<u32>) -> PyValue {
         self.objects.add(Object::Foreign(global))
     }
 
-    fn foreign_of(&mut self, class: Value) -> Value {
+    fn foreign_of(&mut self, class: PyValue) -> PyValue {
         let index = match class {
-            Value::Object(index) if self.global(class).is_some() => Some(index),
+            PyValue::Object(index) if self.global(class).is_some() => Some(index),
             _ => None,
         };
         self.foreign(index)

@@ -1,17 +1,17 @@
 //! The stack, with marks that stand for opened parentheses.
 
-use super::value::Value;
+use super::value::PyValue;
 use crate::source_file::{Flaw, damaged};
 
 #[derive(Default)]
 pub(super) struct Stack {
-    values: Vec<Value>,
+    values: Vec<PyValue>,
     /// Heights at the marks. What is below the last is out of reach.
     marks: Vec<usize>,
 }
 
 impl Stack {
-    pub(super) fn push(&mut self, value: Value) {
+    pub(super) fn push(&mut self, value: PyValue) {
         self.values.push(value);
     }
 
@@ -19,14 +19,14 @@ impl Stack {
         self.marks.push(self.values.len());
     }
 
-    pub(super) fn top(&self) -> Result<Value, Flaw> {
+    pub(super) fn top(&self) -> Result<PyValue, Flaw> {
         match self.values.last() {
             Some(top) if self.values.len() > self.floor() => Ok(*top),
             _ => damaged("its pickle takes a value from an empty stack"),
         }
     }
 
-    pub(super) fn pop(&mut self) -> Result<Value, Flaw> {
+    pub(super) fn pop(&mut self) -> Result<PyValue, Flaw> {
         let top = self.top()?;
         self.values.pop();
         Ok(top)
@@ -42,7 +42,7 @@ impl Stack {
     }
 
     /// The upmost `count` values, the upmost last.
-    pub(super) fn pop_many(&mut self, count: usize) -> Result<Vec<Value>, Flaw> {
+    pub(super) fn pop_many(&mut self, count: usize) -> Result<Vec<PyValue>, Flaw> {
         match self.values.len().checked_sub(count) {
             Some(start) if start >= self.floor() => Ok(self.values.drain(start..).collect()),
             _ => damaged("its pickle takes a value from an empty stack"),
@@ -50,7 +50,7 @@ impl Stack {
     }
 
     /// All values above the last mark, and the mark.
-    pub(super) fn pop_to_mark(&mut self) -> Result<Vec<Value>, Flaw> {
+    pub(super) fn pop_to_mark(&mut self) -> Result<Vec<PyValue>, Flaw> {
         match self.marks.pop() {
             Some(mark) => Ok(self.values.drain(mark..).collect()),
             None => damaged("its pickle closes a list that it did not open"),

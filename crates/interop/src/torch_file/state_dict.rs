@@ -5,14 +5,11 @@
 
 use std::collections::HashSet;
 
-use super::{pickle::Pickle, value::Value};
+use super::{pickle::Pickle, value::PyValue};
 use crate::source_file::{Flaw, damaged, quoted, unsupported};
 
 /// Keys under which a state dict is kept, the surest first. Whatever they hold beside them is not looked at.
 const USUAL_KEYS: [&str; 3] = ["model_state_dict", "state_dict", "model"];
-
-/// What `DataParallel` puts before every name.
-const DATA_PARALLEL: &str = "module.";
 
 /// End of the name of a module's own state, which may be of any type.
 const EXTRA_STATE: &str = "_extra_state";
@@ -21,7 +18,7 @@ const EXTRA_STATE: &str = "_extra_state";
 pub(super) struct StateDict<'a> {
     /// The top level's key that holds it, unless it is the top level.
     key: Option<&'a str>,
-    items: &'a [(Value, Value)],
+    items: &'a [(PyValue, PyValue)],
     pickle: &'a Pickle<'a>,
 }
 
@@ -40,7 +37,7 @@ impl<'a> StateDict<'a> {
         let mut seen = HashSet::from([object_index(top)]);
         for (key, value) in items {
             // A dict that stands under two keys counts as the first.
-            if let Value::Text(key) = key
+            if let PyValue::Text(key) = key
                 && pickle.objects.dict(*value).is_some()
                 && seen.insert(object_index(*value))
             {
@@ -77,19 +74,14 @@ impl<'a> StateDict<'a> {
         }
     }
 
-    /// Names, without `DataParallel`'s start, and values.
-    pub(super) fn entries(&self) -> Result<Vec<(&'a str, Value)>, Flaw> {
+    /// Names and values.
+    pub(super) fn entries(&self) -> Result<Vec<(&'a str, PyValue)>, Flaw> {
         let mut entries = Vec::with_capacity(self.items.len());
         for (name, value) in self.items {
-            let Value::Text(name) = name else {
+            let PyValue::Text(name) = name else {
                 return damaged(format!("{} has a name that is no string", self.title()));
             };
             entries.push((self.pickle.text(*name)?, *value));
-        }
-        if entries.iter().all(|(name, _)| name.starts_with(DATA_PARALLEL)) {
-            for (name, _) in &mut entries {
-                *name = &name[DATA_PARALLEL.len()..];
-            }
         }
         Ok(entries)
     }
@@ -109,13 +101,13 @@ impl<'a> StateDict<'a> {
 
 /// Whether an entry that is not a tensor may stand in a state dict: a module's own state, and the plain values
 /// and containers that old versions and other libraries put there.
-pub(super) fn is_extra(name: &str, value: Value, pickle: &Pickle) -> bool {
+pub(super) fn is_extra(name: &str, value: PyValue, pickle: &Pickle) -> bool {
     name.ends_with(EXTRA_STATE) || !pickle.is_foreign(value)
 }
 
-fn object_index(value: Value) -> Option<u32> {
+fn object_index(value: PyValue) -> Option<u32> {
     match value {
-        Value::Object(index) => Some(index),
+        PyValue::Object(index) => Some(index),
         _ => None,
     }
 }

@@ -63,10 +63,10 @@ fn checkpoints_of_the_original_repository_hold_the_same_model() {
     for (folder, other) in [("bert_style", "cp-0000.cp"), ("bert_style_shared", "parallel.model")] {
         let folder = fixture("../original").join(folder);
         let [model, other] = ["cp-0000.model", other].map(|name| open(&folder.join(name)).unwrap());
-        assert!(model.keys().eq(other.keys()));
-        assert!(model.len() > 20 && model.keys().all(|name| !name.starts_with("module.")));
-        for (name, tensor) in &model {
-            assert_eq!(numbers(tensor), numbers(&other[name]), "{name}");
+        assert!(model.len() > 20 && model.len() == other.len());
+        for (name, tensor) in &other {
+            let name = name.strip_prefix("module.").unwrap_or(name);
+            assert_eq!(numbers(&model[name]), numbers(tensor), "{name}");
         }
     }
 }

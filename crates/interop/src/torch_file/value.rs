@@ -8,7 +8,7 @@ use super::element::Element;
 
 /// A Python value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum PyValue {
     None,
     Bool(bool),
     Integer(i64),
@@ -29,9 +29,9 @@ pub(super) struct Span {
 /// A Python object with parts.
 #[derive(Debug)]
 pub(super) enum Object {
-    Tuple(Vec<Value>),
-    List(Vec<Value>),
-    Dict(Vec<(Value, Value)>),
+    Tuple(Vec<PyValue>),
+    List(Vec<PyValue>),
+    Dict(Vec<(PyValue, PyValue)>),
     /// A class or function, by name: `module.name`. Never looked up, never called.
     Global {
         module: Span,
@@ -69,11 +69,11 @@ pub(super) struct TensorRecord {
     pub storage: u32,
     pub element: Element,
     /// Elements of the storage before its first.
-    pub offset: Value,
+    pub offset: PyValue,
     /// Tuple of its dimensions.
-    pub shape: Value,
+    pub shape: PyValue,
     /// Tuple of the elements from one index to the next, for each dimension.
-    pub strides: Value,
+    pub strides: PyValue,
 }
 
 /// The objects of a pickle, in the order in which they were made.
@@ -81,10 +81,10 @@ pub(super) struct TensorRecord {
 pub(super) struct Objects(Vec<Object>);
 
 impl Objects {
-    pub(super) fn add(&mut self, object: Object) -> Value {
+    pub(super) fn add(&mut self, object: Object) -> PyValue {
         let index = self.0.len() as u32; // bounded by the steps of a program
         self.0.push(object);
-        Value::Object(index)
+        PyValue::Object(index)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Object> {
@@ -95,35 +95,35 @@ impl Objects {
         &self.0[index as usize]
     }
 
-    pub(super) fn get(&self, value: Value) -> Option<&Object> {
+    pub(super) fn get(&self, value: PyValue) -> Option<&Object> {
         match value {
-            Value::Object(index) => Some(self.at(index)),
+            PyValue::Object(index) => Some(self.at(index)),
             _ => None,
         }
     }
 
-    pub(super) fn get_mut(&mut self, value: Value) -> Option<&mut Object> {
+    pub(super) fn get_mut(&mut self, value: PyValue) -> Option<&mut Object> {
         match value {
-            Value::Object(index) => Some(&mut self.0[index as usize]),
+            PyValue::Object(index) => Some(&mut self.0[index as usize]),
             _ => None,
         }
     }
 
-    pub(super) fn tuple(&self, value: Value) -> Option<&[Value]> {
+    pub(super) fn tuple(&self, value: PyValue) -> Option<&[PyValue]> {
         match self.get(value)? {
             Object::Tuple(items) => Some(items),
             _ => None,
         }
     }
 
-    pub(super) fn list(&self, value: Value) -> Option<&[Value]> {
+    pub(super) fn list(&self, value: PyValue) -> Option<&[PyValue]> {
         match self.get(value)? {
             Object::List(items) => Some(items),
             _ => None,
         }
     }
 
-    pub(super) fn dict(&self, value: Value) -> Option<&[(Value, Value)]> {
+    pub(super) fn dict(&self, value: PyValue) -> Option<&[(PyValue, PyValue)]> {
         match self.get(value)? {
             Object::Dict(items) => Some(items),
             _ => None,

@@ -5,7 +5,7 @@ use super::{
     Extent,
     element::Element,
     pickle::Pickle,
-    value::{TensorRecord, Value},
+    value::{PyValue, TensorRecord},
 };
 use crate::source_file::{Flaw, SourceFile, damaged, unsupported};
 
@@ -127,7 +127,7 @@ fn span(shape: &[u64], strides: &[u64]) -> Option<u64> {
 }
 
 /// A tuple of sizes or strides.
-fn dimensions(pickle: &Pickle, value: Value) -> Result<Vec<u64>, Flaw> {
+fn dimensions(pickle: &Pickle, value: PyValue) -> Result<Vec<u64>, Flaw> {
     match pickle.objects.tuple(value) {
         Some(items) if items.len() <= MAX_RANK => items.iter().map(|item| natural(*item)).collect(),
         Some(items) => unsupported(format!("it has `{}` dimensions", items.len())),
@@ -135,10 +135,12 @@ fn dimensions(pickle: &Pickle, value: Value) -> Result<Vec<u64>, Flaw> {
     }
 }
 
-fn natural(value: Value) -> Result<u64, Flaw> {
+fn natural(value: PyValue) -> Result<u64, Flaw> {
     match value {
-        Value::Integer(number) if number >= 0 => Ok(number as u64),
-        Value::Integer(number) => damaged(format!("its shape or place has the number `{number}`")),
+        PyValue::Integer(number) if number >= 0 => Ok(number as u64),
+        PyValue::Integer(number) => {
+            damaged(format!("its shape or place has the number `{number}`"))
+        }
         _ => damaged("its shape or place is not all numbers"),
     }
 }

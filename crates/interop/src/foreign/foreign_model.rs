@@ -29,7 +29,7 @@ pub(super) enum PositionOffset {
 pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// A checkpoint of some family, read as a Nyströmformer.
-pub(super) struct Source {
+pub(super) struct ForeignModel {
     /// The model it becomes, before anything is overridden.
     pub(super) config: NystromformerConfig,
     /// Where its position table begins.
@@ -45,7 +45,7 @@ pub(super) struct Source {
     pub(super) notes: Vec<String>,
 }
 
-impl Source {
+impl ForeignModel {
     /// The tensors under their published names, and the names of those that are left out.
     pub(super) fn rename_all(
         &self,
