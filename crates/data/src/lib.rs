@@ -35,6 +35,7 @@
 //! | `lines` | lines of UTF-8, in pieces of bounded length |
 //! | [`sample`] | the built-in corpus and its questions |
 //! | `tokenizer` | loading, training, encoding, saving |
+//! | `truncation` | what is kept of a sequence that is too long |
 //! | `cache` | the corpus as memory-mapped tokens |
 //! | [`durable`] | files that survive a crash whole or not at all |
 //! | `split` | which documents train, which validate |
@@ -67,6 +68,7 @@ pub mod sample;
 mod sentence_order;
 mod split;
 mod tokenizer;
+mod truncation;
 
 pub use baseline::{UnigramBaseline, unigram_baseline};
 pub use batch::{MaskedLmBatcher, MaskedRows, SentenceOrderRows};
@@ -83,3 +85,4 @@ pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
 pub use progress::{Progress, ProgressReport, Stage};
 pub use split::Split;
 pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};
+pub use truncation::{Keep, Truncation};

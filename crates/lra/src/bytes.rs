@@ -1,17 +1,17 @@
 //! Text as bytes, for models that know no words.
 
-use nystromformer_tasks::{Cut, Example, ExampleReader, Input};
+use nystromformer_tasks::{Example, ExampleReader, Input, Truncation};
 
 /// Ids of the vocabulary: padding (0), and a byte's value plus 1.
 pub const VOCAB_SIZE: usize = 257;
 
 /// The ids of a text's bytes in UTF-8, as TensorFlow's `ByteTextEncoder` gives them. A cut may go through a character.
-pub fn ids(text: &str, cut: Cut) -> Vec<u16> {
+pub fn ids(text: &str, cut: Truncation) -> Vec<u16> {
     cut.kept(text.as_bytes()).map(|byte| u16::from(*byte) + 1).collect()
 }
 
 /// Turns a reader of texts into one of their [`ids`]. What comes as ids already stays as it is.
-pub fn reader(texts: ExampleReader, cut: Cut) -> ExampleReader {
+pub fn reader(texts: ExampleReader, cut: Truncation) -> ExampleReader {
     Box::new(texts.map(move |example| {
         let Example { input, label } = example?;
         let input = match input {
@@ -27,16 +27,16 @@ pub fn reader(texts: ExampleReader, cut: Cut) -> ExampleReader {
 
 #[cfg(test)]
 mod tests {
-    use nystromformer_tasks::{DataError, Label, Truncation};
+    use nystromformer_tasks::{DataError, Keep, Label};
 
     use super::*;
 
     #[test]
     fn a_byte_is_its_value_plus_one_and_what_is_too_long_is_cut() {
-        assert_eq!(ids("aé\0", Cut::head(10)), [98, 0xc3 + 1, 0xa9 + 1, 1]);
-        assert_eq!(ids("aé", Cut::head(2)), [98, 0xc4]);
-        assert!(ids("", Cut::head(2)).is_empty());
-        let tail = Cut { max_length: 2, truncation: Truncation::Tail };
+        assert_eq!(ids("aé\0", Truncation::head(10)), [98, 0xc3 + 1, 0xa9 + 1, 1]);
+        assert_eq!(ids("aé", Truncation::head(2)), [98, 0xc4]);
+        assert!(ids("", Truncation::head(2)).is_empty());
+        let tail = Truncation { max_length: 2, keep: Keep::Tail };
         assert_eq!(ids("abc", tail), [99, 100]);
     }
 
@@ -57,7 +57,7 @@ mod tests {
             ]
             .into_iter(),
         );
-        let read: Vec<_> = reader(texts, Cut::head(2)).collect();
+        let read: Vec<_> = reader(texts, Truncation::head(2)).collect();
         let input = |place: usize| &read[place].as_ref().unwrap().input;
         assert_eq!(*input(0), Input::Ids { first: vec![98, 99], second: None });
         assert_eq!(*input(1), Input::Ids { first: vec![98], second: Some(vec![99, 100]) });

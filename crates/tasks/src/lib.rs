@@ -24,13 +24,11 @@ pub mod metrics;
 mod split;
 pub mod submission;
 pub mod table;
-mod truncation;
 
 /// What the readers of another crate's tasks rest on.
-pub use nystromformer_data::{DataError, LineReader, durable, random};
+pub use nystromformer_data::{DataError, Keep, LineReader, Truncation, durable, random};
 
 pub use example::{Example, ExampleReader, Input, Label};
 pub use facts::{DatasetFacts, ValueFacts};
 pub use hold_out::{HeldOut, hold_out};
 pub use split::{Part, Split};
-pub use truncation::{Cut, Truncation};

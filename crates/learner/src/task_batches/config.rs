@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use nystromformer_data::DataError;
 use nystromformer_lra::pathfinder::ContourLength;
-use nystromformer_tasks::Truncation;
+use nystromformer_tasks::Keep;
 use nystromformer_tasks::labelled::LabelledColumns;
 use nystromformer_tasks::table::Column;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub struct TaskConfig {
     pub group_by_length: bool,
     /// Tasks with a vocabulary of their own: what is kept of a sequence longer than `data.seq_len`: its `"head"`, its `"tail"`, or
     /// `"head_tail"`, half of either. Default: `"head"`, as the Long Range Arena does.
-    pub truncation: Truncation,
+    pub truncation: Keep,
     /// Most training examples; 0 for all. The first of the file's. Default: 0.
     pub max_train_samples: usize,
     /// Most examples of each split that is evaluated; 0 for all. Default: 0.
@@ -87,7 +87,7 @@ impl Default for TaskConfig {
             split_seed: 0,
             pad_to_multiple_of: 1,
             group_by_length: false,
-            truncation: Truncation::Head,
+            truncation: Keep::Head,
             max_train_samples: 0,
             max_eval_samples: 0,
             contour: ContourLength::Fourteen,

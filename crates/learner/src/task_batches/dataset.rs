@@ -8,7 +8,7 @@ use nystromformer_tasks::glue::{self, GlueTask};
 use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::labelled::{ClassNames, Location, Targets};
 use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Cut, ExampleReader, Part, Split};
+use nystromformer_tasks::{ExampleReader, Part, Split, Truncation};
 
 use super::config::TaskConfig;
 use super::kind::TaskKind;
@@ -94,8 +94,8 @@ impl TaskDataset {
     }
 
     /// How sequences are cut.
-    pub(super) fn cut(&self) -> Cut {
-        Cut { max_length: self.seq_len, truncation: self.config.truncation }
+    pub(super) fn cut(&self) -> Truncation {
+        Truncation { max_length: self.seq_len, keep: self.config.truncation }
     }
 
     /// Names of the classes; one name if a number is to be predicted.

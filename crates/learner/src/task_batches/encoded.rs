@@ -1,7 +1,7 @@
 //! The examples of a split as token ids, end to end in one table.
 
 use nystromformer_data::{DataError, TextTokenizer};
-use nystromformer_tasks::{Cut, DatasetFacts, Example, ExampleReader, Input, Label};
+use nystromformer_tasks::{DatasetFacts, Example, ExampleReader, Input, Label, Truncation};
 use rayon::prelude::*;
 
 use crate::experiment::Vocabulary;
@@ -45,7 +45,7 @@ pub(super) struct Form<'a> {
     /// What ids there are. Sequences of a task's own ids begin with `cls`, if there is one.
     pub(super) vocabulary: Vocabulary,
     /// Longest sequence, and what is kept of a longer one; of text, its beginning.
-    pub(super) cut: Cut,
+    pub(super) cut: Truncation,
 }
 
 /// A sequence before it is in the table: its ids, and how many of them are of the first text.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use nystromformer_lra::listops::{NUM_LABELS, Token, evaluate};
-use nystromformer_tasks::Cut;
+use nystromformer_tasks::Truncation;
 
 use crate::statistics::most_frequent;
 
@@ -18,13 +18,13 @@ type Reading = (u16, usize, Option<u8>);
 #[derive(Debug, Clone)]
 pub(super) struct DirectDigits {
     /// Where digits are taken.
-    window: Cut,
+    window: Truncation,
     values: BTreeMap<Reading, [u64; NUM_LABELS]>,
 }
 
 impl DirectDigits {
     /// Digits of the symbols that `window` keeps.
-    pub(super) fn within(window: Cut) -> Self {
+    pub(super) fn within(window: Truncation) -> Self {
         Self { window, values: BTreeMap::new() }
     }
 
@@ -45,7 +45,7 @@ impl DirectDigits {
     }
 }
 
-fn read(ids: &[u16], window: Cut) -> Option<Reading> {
+fn read(ids: &[u16], window: Truncation) -> Option<Reading> {
     let places = window.places(ids.len());
     let (root, rest) = ids.split_first()?;
     let operator @ Token::Operator(_) = Token::of_id(*root)? else {
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: Cut = Cut::head(usize::MAX);
+    const ALL: Truncation = Truncation::head(usize::MAX);
 
     fn ids(text: &str) -> Vec<u16> {
         tokens(text).unwrap().iter().map(|token| token.id()).collect()
@@ -87,9 +87,9 @@ mod tests {
         let max = Token::Operator(Operator::Max).id();
         let nested = ids("[MAX 1 [MIN 9 8 ] 3 ]");
         assert_eq!(read(&nested, ALL), Some((max, 2, Some(3))));
-        assert_eq!(read(&nested, Cut::head(5)), Some((max, 1, Some(1))));
-        assert_eq!(read(&nested, Cut::head_tail(2)), Some((max, 0, None)));
-        assert_eq!(read(&nested, Cut::head_tail(4)), Some((max, 2, Some(3))));
+        assert_eq!(read(&nested, Truncation::head(5)), Some((max, 1, Some(1))));
+        assert_eq!(read(&nested, Truncation::head_tail(2)), Some((max, 0, None)));
+        assert_eq!(read(&nested, Truncation::head_tail(4)), Some((max, 2, Some(3))));
         assert_eq!(read(&ids("[MAX [MIN 9 8 ] ]"), ALL), Some((max, 0, None)));
         assert_eq!(read(&ids("7"), ALL), None);
     }
@@ -106,7 +106,7 @@ mod tests {
         let train = [("[MAX 1 [MIN 9 8 ] 3 ]", 8), ("[MAX 4 3 ]", 4), ("[MIN 2 [MAX 0 1 ] ]", 1)];
         let test = [("[MAX 3 [MIN 8 8 ] 0 ]", 8), ("[MAX 2 4 ]", 4), ("[MIN 1 ]", 1)];
         let right = |window| {
-            let window = Cut::head(window);
+            let window = Truncation::head(window);
             counted(window, &train).right(&counted(window, &test))
         };
         assert_eq!(right(usize::MAX), 2);

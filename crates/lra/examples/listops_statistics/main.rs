@@ -15,7 +15,7 @@ mod statistics;
 use std::path::Path;
 
 use nystromformer_lra::listops::{Expression, GeneratorConfig, LRA_SIZES, expressions};
-use nystromformer_tasks::{Cut, Example, Input, Label, Truncation};
+use nystromformer_tasks::{Example, Input, Keep, Label, Truncation};
 use serde_json::json;
 
 use self::statistics::{
@@ -59,12 +59,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn name(kept: Cut) -> String {
-    match (kept.truncation, kept.max_length) {
+fn name(kept: Truncation) -> String {
+    match (kept.keep, kept.max_length) {
         (_, usize::MAX) => "all symbols".to_owned(),
-        (Truncation::Head, length) => format!("first {length} symbols"),
-        (Truncation::Tail, length) => format!("last {length} symbols"),
-        (Truncation::HeadTail, length) => format!("first and last {} symbols", length / 2),
+        (Keep::Head, length) => format!("first {length} symbols"),
+        (Keep::Tail, length) => format!("last {length} symbols"),
+        (Keep::HeadTail, length) => format!("first and last {} symbols", length / 2),
     }
 }
 

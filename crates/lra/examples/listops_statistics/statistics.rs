@@ -9,14 +9,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use nystromformer_lra::listops::{NUM_LABELS, Operator, Token, VOCAB_SIZE, evaluate, open};
-use nystromformer_tasks::{Cut, DataError, Example, Input, Label};
+use nystromformer_tasks::{DataError, Example, Input, Label, Truncation};
 
 use crate::direct_digits::DirectDigits;
 
 /// Where the digits of the outermost list are read: among the symbols that two convolutions of width 35 bring to the first one,
 /// among a few hundred, at both ends, anywhere.
-const WINDOWS: [Cut; 5] =
-    [Cut::head(35), Cut::head(256), Cut::head_tail(70), Cut::head_tail(256), Cut::head(usize::MAX)];
+const WINDOWS: [Truncation; 5] = [
+    Truncation::head(35),
+    Truncation::head(256),
+    Truncation::head_tail(70),
+    Truncation::head_tail(256),
+    Truncation::head(usize::MAX),
+];
 
 /// Counts over a set of expressions.
 #[derive(Debug, Clone)]
@@ -159,7 +164,7 @@ pub(super) fn root_operator_accuracy(train: &Statistics, test: &Statistics) -> f
 pub(super) fn direct_digits_accuracies(
     train: &Statistics,
     test: &Statistics,
-) -> [(Cut, f64); WINDOWS.len()] {
+) -> [(Truncation, f64); WINDOWS.len()] {
     std::array::from_fn(|index| {
         let (train, tested) = (&train.direct_digits[index], &test.direct_digits[index]);
         (WINDOWS[index], train.right(tested) as f64 / test.examples() as f64)
@@ -187,7 +192,7 @@ pub(super) struct Check {
 /// [`DataError::Dataset`] for an example that is no expression, and those of [`open`].
 pub(super) fn check(path: &Path) -> Result<Check, DataError> {
     let mut check = Check { examples: 0, right: 0 };
-    for (number, example) in (1..).zip(open(path, Cut::head(usize::MAX))?) {
+    for (number, example) in (1..).zip(open(path, Truncation::head(usize::MAX))?) {
         let Example { input: Input::Ids { first, .. }, label } = example? else { continue };
         let tokens: Vec<Token> = first.into_iter().filter_map(Token::of_id).collect();
         let value = evaluate(&tokens)

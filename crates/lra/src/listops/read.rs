@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer_tasks::{Cut, DataError, Example, ExampleReader, Input, Label};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Truncation};
 
 use super::files::HEADER;
 use super::token::{Token, tokens};
@@ -28,7 +28,7 @@ enum Layout {
 ///
 /// [`DataError::Dataset`] if there is no such file or nothing in it; the reader gives [`DataError::Line`] for a line that
 /// is no example.
-pub fn open(path: &Path, cut: Cut) -> Result<ExampleReader, DataError> {
+pub fn open(path: &Path, cut: Truncation) -> Result<ExampleReader, DataError> {
     let examples = Expressions::open(path)?.map(move |expression| {
         let (tokens, value) = expression?;
         let first = cut.kept(&tokens).map(|token| token.id()).collect();
@@ -111,9 +111,9 @@ impl Iterator for Expressions {
 mod tests {
     use super::*;
 
-    const ALL: Cut = Cut::head(100);
+    const ALL: Truncation = Truncation::head(100);
 
-    fn read(content: &[u8], cut: Cut) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
+    fn read(content: &[u8], cut: Truncation) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("basic_val.tsv");
         std::fs::write(&path, content).unwrap();
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn long_expressions_are_cut() {
         let ids = |cut| read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", cut).unwrap();
-        assert_eq!(ids(Cut::head(2)), [(vec![1, 12], 3)]);
-        assert_eq!(ids(Cut::head_tail(2)), [(vec![1, 5], 3)]);
+        assert_eq!(ids(Truncation::head(2)), [(vec![1, 12], 3)]);
+        assert_eq!(ids(Truncation::head_tail(2)), [(vec![1, 5], 3)]);
     }
 
     #[test]

@@ -131,7 +131,7 @@ mod tests {
 
     use super::super::open;
     use super::*;
-    use nystromformer_tasks::{Cut, Input, Label};
+    use nystromformer_tasks::{Input, Label, Truncation};
 
     const SIZES: SplitSizes = SplitSizes { train: 40, validation: 10, test: 10 };
 
@@ -148,7 +148,7 @@ mod tests {
         for split in Part::ALL {
             let path = folder.path().join(file_name(split));
             let examples: Vec<_> =
-                open(&path, Cut::head(10_000)).unwrap().collect::<Result<_, _>>().unwrap();
+                open(&path, Truncation::head(10_000)).unwrap().collect::<Result<_, _>>().unwrap();
             assert_eq!(examples.len(), SIZES.of(split));
             let mut together = 0;
             for example in examples {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer_tasks::{Cut, DataError, Example, ExampleReader, Input, Label};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Truncation};
 
 use crate::bytes;
 use crate::reading::{BoundedLines, reader};
@@ -18,7 +18,7 @@ const MAX_LINE_BYTES: usize = 16 << 20;
 ///
 /// [`DataError::Dataset`] if there is no such file; the reader gives [`DataError::Line`] for a line that is no pair, and
 /// [`DataError::Dataset`] if there is none at all.
-pub fn open(path: &Path, cut: Cut) -> Result<ExampleReader, DataError> {
+pub fn open(path: &Path, cut: Truncation) -> Result<ExampleReader, DataError> {
     if !path.is_file() {
         return Err(DataError::dataset(
             path,
@@ -35,7 +35,7 @@ pub fn open(path: &Path, cut: Cut) -> Result<ExampleReader, DataError> {
     Ok(reader(path, examples))
 }
 
-fn parse(line: &str, cut: Cut) -> Result<Example, String> {
+fn parse(line: &str, cut: Truncation) -> Result<Example, String> {
     let columns: Vec<&str> = line.split('\t').take(6).collect();
     let [label, _, _, first, second] = columns.as_slice() else {
         let found = if columns.len() > 5 { "more".to_owned() } else { columns.len().to_string() };
@@ -70,7 +70,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new_aan_pairs.eval.tsv");
         std::fs::write(&path, content).unwrap();
-        open(&path, Cut::head(3))?.collect()
+        open(&path, Truncation::head(3))?.collect()
     }
 
     fn pair(first: &str, second: &str, class: u16) -> Example {
@@ -103,7 +103,7 @@ mod tests {
             let error = read(content).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
-        let error = open(Path::new("absent.tsv"), Cut::head(3)).err().unwrap().to_string();
+        let error = open(Path::new("absent.tsv"), Truncation::head(3)).err().unwrap().to_string();
         assert!(error.contains("generate retrieval"), "{error}");
     }
 }

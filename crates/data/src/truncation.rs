@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Which end of a sequence is kept, or both (Sun et al. 2019, "How to Fine-Tune BERT for Text Classification?").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Truncation {
+pub enum Keep {
     /// Its beginning.
     #[default]
     Head,
@@ -19,22 +19,22 @@ pub enum Truncation {
 
 /// How long a sequence may be, and what is kept of a longer one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
+pub struct Truncation {
     /// Tokens that are kept at most.
     pub max_length: usize,
     /// Which.
-    pub truncation: Truncation,
+    pub keep: Keep,
 }
 
-impl Cut {
+impl Truncation {
     /// Keeps the beginning.
     pub const fn head(max_length: usize) -> Self {
-        Self { max_length, truncation: Truncation::Head }
+        Self { max_length, keep: Keep::Head }
     }
 
     /// Keeps both ends.
     pub const fn head_tail(max_length: usize) -> Self {
-        Self { max_length, truncation: Truncation::HeadTail }
+        Self { max_length, keep: Keep::HeadTail }
     }
 
     /// The tokens of `sequence` that are kept, in their order: all of them if it is not too long.
@@ -47,10 +47,10 @@ impl Cut {
     /// The places that are kept in a sequence of `length` tokens: of its beginning, and of its end.
     pub fn places(self, length: usize) -> [Range<usize>; 2] {
         let kept = self.max_length.min(length);
-        let head = match self.truncation {
-            Truncation::Head => kept,
-            Truncation::Tail => 0,
-            Truncation::HeadTail => kept.div_ceil(2),
+        let head = match self.keep {
+            Keep::Head => kept,
+            Keep::Tail => 0,
+            Keep::HeadTail => kept.div_ceil(2),
         };
         [0..head, length - (kept - head)..length]
     }
@@ -66,20 +66,20 @@ impl Cut {
 mod tests {
     use super::*;
 
-    const ALL: [Truncation; 3] = [Truncation::Head, Truncation::Tail, Truncation::HeadTail];
+    const ALL: [Keep; 3] = [Keep::Head, Keep::Tail, Keep::HeadTail];
 
-    fn kept(sequence: &[u16], max_length: usize, truncation: Truncation) -> Vec<u16> {
-        Cut { max_length, truncation }.kept(sequence).copied().collect()
+    fn kept(sequence: &[u16], max_length: usize, keep: Keep) -> Vec<u16> {
+        Truncation { max_length, keep }.kept(sequence).copied().collect()
     }
 
     #[test]
     fn one_end_or_both_are_kept() {
         let sequence = [1, 2, 3, 4, 5, 6, 7];
-        assert_eq!(kept(&sequence, 3, Truncation::Head), [1, 2, 3]);
-        assert_eq!(kept(&sequence, 3, Truncation::Tail), [5, 6, 7]);
-        assert_eq!(kept(&sequence, 3, Truncation::HeadTail), [1, 2, 7]);
-        assert_eq!(kept(&sequence, 4, Truncation::HeadTail), [1, 2, 6, 7]);
-        assert_eq!(kept(&sequence, 1, Truncation::HeadTail), [1]);
+        assert_eq!(kept(&sequence, 3, Keep::Head), [1, 2, 3]);
+        assert_eq!(kept(&sequence, 3, Keep::Tail), [5, 6, 7]);
+        assert_eq!(kept(&sequence, 3, Keep::HeadTail), [1, 2, 7]);
+        assert_eq!(kept(&sequence, 4, Keep::HeadTail), [1, 2, 6, 7]);
+        assert_eq!(kept(&sequence, 1, Keep::HeadTail), [1]);
     }
 
     #[test]
