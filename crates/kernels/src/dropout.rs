@@ -1,19 +1,20 @@
 //! Dropout whose mask is a function of a key and the element's index: nothing is stored between the passes.
 
-use burn::tensor::{Distribution, Int, Tensor};
+use burn::tensor::{Distribution, Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
     kernel::{self, Kernel},
-    simd,
+    random, simd,
 };
 
 /// Zeroes each element with probability `probability` and scales the others by `1/(1 − probability)`, while
 /// gradients are recorded (that is, in training); otherwise returns `x`.
 ///
-/// The mask's key is drawn from the device's generator, so a seeded device drops the same elements again, whatever
-/// the number of threads.
+/// The mask of a call on the CPU is a function of a key, whatever the number of threads; the key, and elsewhere the mask
+/// itself, comes from the innermost [`Seed::scope`](crate::Seed::scope) of the thread, or outside of all scopes from the
+/// device's generator.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     let device = x.device();
     if probability == 0.0 || !device.is_autodiff() {
@@ -22,17 +23,14 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     if !kernel::runs_on(&x) {
         return composed(x, probability);
     }
-    let key =
-        Tensor::<1, Int>::random([2], Distribution::Uniform(0.0, 2_147_483_647.0), &device.inner())
-            .try_into_vec_as::<i64>()
-            .expect("the key lies in the CPU's memory");
-    kernel::run_1(Dropout { key: [key[0] as u32, key[1] as u32], probability }, x)
+    kernel::run_1(Dropout { key: random::key(&device.inner()), probability }, x)
 }
 
-/// The same by Burn's elementary operations.
+/// The same by Burn's elementary operations, with a mask of the device's numbers.
 fn composed<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     let keep = Distribution::Bernoulli(1.0 - probability);
-    x.clone() * x.random_like(keep).mul_scalar(1.0 / (1.0 - probability))
+    let mask = random::random_of_type(x.dims(), keep, &x.device(), x.dtype());
+    x * mask.mul_scalar(1.0 / (1.0 - probability))
 }
 
 #[derive(Debug)]
@@ -102,7 +100,7 @@ fn hash(index: u32, low: u32, high: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::random;
+    use crate::{Seed, testing::random};
     use burn::tensor::Device;
 
     fn mask(key: [u32; 2], probability: f64, length: usize) -> Vec<bool> {
@@ -142,24 +140,42 @@ mod tests {
     fn the_gradient_passes_where_the_value_did() {
         let device = Device::flex().autodiff();
         let x = Tensor::<2>::ones([300, 100], &device).require_grad();
-        let y = dropout(x.clone(), 0.25);
+        let y = Seed::new(5).scope(|| dropout(x.clone(), 0.25));
         let gradient = x.grad(&y.clone().sum().backward()).expect("x is tracked");
         y.into_data().assert_eq(&gradient.into_data(), true);
     }
 
     #[test]
-    fn a_seeded_device_repeats_itself_and_evaluation_drops_nothing() {
+    fn a_seed_repeats_itself_call_by_call() {
         let x = random([1000]);
-        let device = x.device();
-        let draw = |seed| {
-            device.seed(seed);
-            let first = dropout(x.clone(), 0.5).into_data();
-            (first, dropout(x.clone(), 0.5).into_data())
-        };
-        assert_eq!(draw(1), draw(1));
-        assert_ne!(draw(1).0, draw(1).1);
-        assert_ne!(draw(1).0, draw(2).0);
-        let plain = x.inner();
+        for function in [dropout, composed] {
+            let draw = |seed| {
+                let two = || [function(x.clone(), 0.5), function(x.clone(), 0.5)];
+                Seed::new(seed).scope(two).map(Tensor::into_data)
+            };
+            assert_eq!(draw(1), draw(1));
+            let [first, second] = draw(1);
+            assert_ne!(first, second);
+            assert_ne!(first, draw(2)[0]);
+        }
+    }
+
+    /// The keys of before: a run's dropout stays what it was.
+    #[test]
+    fn the_mask_of_a_seed_is_known() {
+        let x = Tensor::<1>::ones([16], &Device::flex().autodiff());
+        let kept = Seed::new(42).scope(|| {
+            [0.5, 0.5].map(|probability| {
+                let kept = dropout(x.clone(), probability).try_into_vec_as::<f32>().unwrap();
+                kept.iter().fold(0u16, |bits, &value| (bits << 1) | u16::from(value != 0.0))
+            })
+        });
+        assert_eq!(kept, [21_733, 36_875]);
+    }
+
+    #[test]
+    fn evaluation_drops_nothing() {
+        let plain = random([1000]).inner();
         assert_eq!(dropout(plain.clone(), 0.5).into_data(), plain.into_data());
     }
 }

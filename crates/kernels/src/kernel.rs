@@ -20,7 +20,7 @@ use burn::{
         backend_extension,
         tensor::FloatTensor,
     },
-    tensor::{DType, Tensor},
+    tensor::{DType, Device, Tensor},
 };
 use burn_flex::FlexTensor;
 
@@ -51,9 +51,12 @@ pub fn set_enabled(enabled: bool) {
 
 /// Whether kernels run on `tensor`: it lives on the CPU backend, in `f32`.
 pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
-    ENABLED.load(Ordering::Relaxed)
-        && tensor.dtype() == DType::F32
-        && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Flex(_))
+    ENABLED.load(Ordering::Relaxed) && tensor.dtype() == DType::F32 && is_cpu(&tensor.device())
+}
+
+/// Whether `device` is Burn's CPU backend `flex`, with autodiff or without.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
 /// The tensors of a kernel by name.

@@ -19,7 +19,7 @@
 //! | [`segment_means()`] | means over segments of the sequence |
 //! | [`softmax()`] | softmax over the last axis |
 //!
-//! [`Precision`] lets [`linear()`] multiply in `bf16`.
+//! [`Precision`] lets [`linear()`] multiply in `bf16`. Dropout and [`random()`] draw from the [`Seed`] whose scope they are in.
 //!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
@@ -38,6 +38,7 @@ mod layer_norm;
 mod linear;
 mod pinv;
 mod product;
+mod random;
 mod rows;
 mod scratch;
 mod segment_means;
@@ -58,5 +59,6 @@ pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
 pub use pinv::{PinvScale, iterative_pinv};
 pub use product::Precision;
+pub use random::{Seed, random};
 pub use segment_means::segment_means;
 pub use softmax::softmax;

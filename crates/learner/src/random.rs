@@ -1,12 +1,11 @@
-//! Seeds for the device, derived from what they are for.
+//! Seeds, derived from what they are for.
 //!
-//! A device's generator cannot be read back, so its state cannot be saved. It is seeded afresh
-//! instead, before every use, from the run's seed and the place in the run: resuming then needs no
-//! state, and no use disturbs another.
+//! No generator's state is saved. Every use gets a generator of its own instead, seeded from the run's seed and the
+//! place in the run: resuming then needs no state, and no use disturbs another.
 
-use burn::tensor::Device;
+use nystromformer_kernels::Seed;
 
-/// What the device's random numbers are for.
+/// What random numbers are for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     /// Fresh weights.
@@ -15,13 +14,13 @@ pub(crate) enum Purpose {
     Dropout { step: usize, micro_batch: usize },
 }
 
-/// Seeds the device for one purpose of a run.
-pub(crate) fn seed_device(device: &Device, seed: u64, purpose: Purpose) {
+/// Runs `body` with the random numbers of one purpose of a run.
+pub(crate) fn seeded<R>(seed: u64, purpose: Purpose, body: impl FnOnce() -> R) -> R {
     #[cfg(test)]
     if fault::is_omitted() {
-        return;
+        return body();
     }
-    device.seed(derive(seed, purpose));
+    Seed::new(derive(seed, purpose)).scope(body)
 }
 
 fn derive(seed: u64, purpose: Purpose) -> u64 {

@@ -2,20 +2,43 @@
 //! `NystromformerPreTrainedModel._init_weights`; or for linear layers and convolutions PyTorch's own.
 
 use burn::{
-    module::{Module, ModuleVisitor, Param},
-    nn::{Embedding, EmbeddingConfig, Initializer},
-    tensor::{Device, Tensor},
+    module::{Initializer, Module, ModuleVisitor, Param, ParamId},
+    nn::Embedding,
+    tensor::{Device, Distribution, Shape, Tensor},
 };
+use nystromformer_kernels::random;
 
 use crate::config::{NystromformerConfig, WeightInit};
 
+/// The distribution of fresh weights.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fresh(Distribution);
+
+impl Fresh {
+    /// A parameter that is drawn when it is first read, from the [`Seed`](nystromformer_kernels::Seed) in whose scope
+    /// that happens.
+    pub(crate) fn init<const D: usize>(
+        self,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Param<Tensor<D>> {
+        let draw = move |device: &Device, require_grad: bool| {
+            device.memory_persistent_allocations((), move |()| {
+                let weights = random(shape, self.0, device);
+                if require_grad { weights.require_grad() } else { weights }
+            })
+        };
+        Param::uninitialized(ParamId::new(), draw, device.clone(), true, Shape::from(shape))
+    }
+}
+
 /// The distribution of a fresh embedding.
-fn normal(config: &NystromformerConfig) -> Initializer {
-    Initializer::Normal { mean: 0.0, std: config.initializer_range }
+fn normal(config: &NystromformerConfig) -> Fresh {
+    Fresh(Distribution::Normal(0.0, config.initializer_range))
 }
 
 /// The distribution of fresh weights, each output of which sums over `inputs`.
-pub(crate) fn weights(config: &NystromformerConfig, inputs: usize) -> Initializer {
+pub(crate) fn weights(config: &NystromformerConfig, inputs: usize) -> Fresh {
     match config.weight_init {
         WeightInit::Normal => normal(config),
         WeightInit::KaimingUniform => uniform(inputs),
@@ -36,14 +59,14 @@ pub(crate) fn bias(
 }
 
 /// PyTorch's `kaiming_uniform_(a = √5)`, which comes to ±1/√inputs.
-fn uniform(inputs: usize) -> Initializer {
+fn uniform(inputs: usize) -> Fresh {
     let bound = (inputs as f64).powf(-0.5);
-    Initializer::Uniform { min: -bound, max: bound }
+    Fresh(Distribution::Uniform(-bound, bound))
 }
 
 /// An embedding table of `rows` rows of `hidden_size`.
 pub(crate) fn embedding(config: &NystromformerConfig, rows: usize, device: &Device) -> Embedding {
-    EmbeddingConfig::new(rows, config.hidden_size).with_initializer(normal(config)).init(device)
+    Embedding { weight: normal(config).init([rows, config.hidden_size], device) }
 }
 
 /// An embedding table whose row `padding` is zero.

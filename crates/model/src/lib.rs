@@ -71,3 +71,5 @@ pub use heads::{
     NystromformerForSequenceClassification, NystromformerForTokenClassification, PreTrainedModel,
 };
 pub use nystromformer::{InputTokens, Nystromformer, NystromformerInput};
+/// Everything random in a model, its fresh weights and its dropout, follows from the seed in whose scope it is drawn.
+pub use nystromformer_kernels::Seed;

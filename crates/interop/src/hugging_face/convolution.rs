@@ -6,7 +6,7 @@ use burn::{
     module::Param,
     tensor::{Device, Tensor},
 };
-use nystromformer::{Model, NystromformerConfig, PreTrainedModel};
+use nystromformer::{Model, NystromformerConfig, PreTrainedModel, Seed};
 
 use super::{
     load::Matched,
@@ -45,8 +45,8 @@ pub(crate) fn load_with_fresh_convolution(
             Ok(model)
         }
         FreshConvolution::Normal(seed) => {
-            device.seed(seed);
-            let init = |device: &Device| config.init_model(architecture, device);
+            let init =
+                |device: &Device| Seed::new(seed).scope(|| config.init_model(architecture, device));
             matched.into_model(dir, architecture, &device, init)
         }
     }

@@ -258,7 +258,6 @@ mod tests {
         };
         let merge =
             |tensor: Tensor<4>| tensor.swap_dims(1, 2).reshape([batch, queries, heads * width]);
-        Device::flex().seed(7);
         let rows = [queries, keys, keys].map(|rows| random([batch, rows, heads * width]));
         testing::same(
             rows,

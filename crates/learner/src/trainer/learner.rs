@@ -17,7 +17,7 @@ use crate::gradients::{StepGradients, clip_factor, global_norm};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, StepSettings};
 use crate::process_memory::peak_resident_bytes;
-use crate::random::{Purpose, seed_device};
+use crate::random::{Purpose, seeded};
 use crate::stop::StopFlag;
 
 /// A model in training.
@@ -63,9 +63,10 @@ impl<'a> Learner<'a> {
         data: &'a dyn BatchSource,
         device: &Device,
     ) -> Result<Self> {
-        seed_device(device, experiment.seed, Purpose::Weights);
         let device_of_model = device.clone().autodiff();
-        let model = experiment.model.init_model(data.architecture(), &device_of_model)?;
+        let model = seeded(experiment.seed, Purpose::Weights, || {
+            experiment.model.init_model(data.architecture(), &device_of_model)
+        })?;
         let mut learner = Self::with_model(experiment, data, device, model);
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;
@@ -195,8 +196,9 @@ impl<'a> Learner<'a> {
         let mut loss = 0.0;
         for (micro_batch, rows) in batches.into_iter().enumerate() {
             if rows.counts() != [0, 0] {
-                seed_device(&self.device, self.state.seed, Purpose::Dropout { step, micro_batch });
-                let (share, gradient) = self.forward_backward(rows, totals)?;
+                let dropout = Purpose::Dropout { step, micro_batch };
+                let (share, gradient) =
+                    seeded(self.state.seed, dropout, || self.forward_backward(rows, totals))?;
                 loss += share;
                 gradients.add(self.model(), gradient);
             }

@@ -39,6 +39,7 @@ impl DepthwiseConvolution {
 mod tests {
     use super::*;
     use burn::tensor::{Distribution, TensorData, Tolerance, module::conv2d, ops::ConvOptions};
+    use nystromformer_kernels::{Seed, random};
 
     /// Burn's grouped `conv2d` is the independent statement, values and gradients.
     #[test]
@@ -52,12 +53,12 @@ mod tests {
             (33, 33, 3, 1),
             (200, 35, 2, 5),
         ] {
-            let random = |shape: [usize; 4]| {
-                Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device)
-            };
-            let value = random([2, heads, seq_len, head_dim]).require_grad();
-            let weight = random([heads, 1, taps, 1]).require_grad();
-            let probe = random([2, heads, seq_len, head_dim]);
+            let shapes =
+                [[2, heads, seq_len, head_dim], [heads, 1, taps, 1], [2, heads, seq_len, head_dim]];
+            let normal = Distribution::Normal(0.0, 1.0);
+            let [value, weight, probe] =
+                Seed::new(9).scope(|| shapes.map(|shape| random::<4>(shape, normal, &device)));
+            let (value, weight) = (value.require_grad(), weight.require_grad());
             let options = ConvOptions::new([1, 1], [taps / 2, 0], [1, 1], heads);
 
             let ours = DepthwiseConvolution { weight: Param::from_tensor(weight.clone()) }

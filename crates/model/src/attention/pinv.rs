@@ -53,16 +53,15 @@ pub fn pinv_residual(kernel: Tensor<4>, pinv: Tensor<4>) -> Tensor<2> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use burn::tensor::{Device, Distribution, activation::softmax};
+    use nystromformer_kernels::{Seed, random};
+
+    use super::*;
 
     fn kernel(landmarks: usize) -> Tensor<4> {
-        let device = Device::flex();
-        device.seed(7);
-        softmax(
-            Tensor::random([2, 3, landmarks, landmarks], Distribution::Normal(0.0, 1.0), &device),
-            3,
-        )
+        let shape = [2, 3, landmarks, landmarks];
+        let normal = Distribution::Normal(0.0, 1.0);
+        softmax(Seed::new(7).scope(|| random::<4>(shape, normal, &Device::flex())), 3)
     }
 
     #[test]

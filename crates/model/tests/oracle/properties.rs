@@ -6,13 +6,14 @@ use burn::{
 };
 use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
-    PreTrainedModel,
+    PreTrainedModel, Seed,
     attention::{
         Padding,
         nystrom::{NystromFactors, NystromOptions, nystrom_attention},
         softmax::softmax_attention,
     },
 };
+use nystromformer_kernels::random;
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use crate::device;
@@ -23,8 +24,7 @@ fn model(
     num_landmarks: usize,
     device: &Device,
 ) -> NystromformerForMaskedLm {
-    device.seed(11);
-    NystromformerConfig {
+    let config = NystromformerConfig {
         vocab_size: 50,
         hidden_size: 12,
         num_hidden_layers: 2,
@@ -36,9 +36,19 @@ fn model(
         initializer_range: 0.3,
         attention,
         ..NystromformerConfig::default()
-    }
-    .init_masked_lm(device)
-    .unwrap()
+    };
+    Seed::new(11).scope(|| config.init_masked_lm(device)).unwrap()
+}
+
+/// Query, key and value of `shape`.
+fn random_inputs(
+    seed: u64,
+    shape: [usize; 4],
+    deviation: f64,
+    device: &Device,
+) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+    let random = || random::<4>(shape, Distribution::Normal(0.0, deviation), device);
+    Seed::new(seed).scope(|| (random(), random(), random()))
 }
 
 fn ids(values: &[i64], device: &Device) -> Tensor<2, Int> {
@@ -69,7 +79,6 @@ fn distance<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> f32 {
 #[test]
 fn the_fused_attention_is_the_product_of_the_factors() {
     let device = device();
-    device.seed(5);
     let config = model(AttentionKind::Nystrom, 4, &device).config().clone();
     let masks = [
         [1, 1, 1, 1, 1, 1, 1, 1, 1],
@@ -81,8 +90,7 @@ fn the_fused_attention_is_the_product_of_the_factors() {
     ];
     let mask = Tensor::<2, Int>::from_ints(masks, &device);
     let padding = Padding::new(mask, &config);
-    let random = || Tensor::<4>::random([6, 3, 9, 4], Distribution::Normal(0.0, 1.0), &device);
-    let (query, key, value) = (random(), random(), random());
+    let (query, key, value) = random_inputs(5, [6, 3, 9, 4], 1.0, &device);
     let options =
         NystromOptions { num_landmarks: 4, pinv_iterations: 6, pinv_init: PinvInit::Exact };
     let factors = NystromFactors::new(query.clone(), key.clone(), Some(&padding), options);
@@ -131,11 +139,7 @@ proptest! {
     #[test]
     fn one_landmark_per_token_is_softmax_attention(seq_len in 1usize..10, seed in any::<u64>()) {
         let device = device();
-        device.seed(seed);
-        let random = || Tensor::<4>::random(
-            [2, 2, seq_len, 4], Distribution::Normal(0.0, 0.7), &device,
-        );
-        let (query, key, value) = (random(), random(), random());
+        let (query, key, value) = random_inputs(seed, [2, 2, seq_len, 4], 0.7, &device);
         let exact = softmax_attention(query.clone(), key.clone(), value.clone(), None, 0.0);
         let options = NystromOptions {
             num_landmarks: seq_len, pinv_iterations: 24, pinv_init: PinvInit::Exact,

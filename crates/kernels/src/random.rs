@@ -1,0 +1,169 @@
+//! Random numbers that follow from a seed of one's own.
+//!
+//! A Burn device has one generator for all threads of a process: whatever else draws from it in between changes what
+//! comes next. Inside of [`Seed::scope`] this crate draws from a generator that belongs to the thread instead.
+
+use std::cell::RefCell;
+
+use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
+use rand::{SeedableRng, rngs::StdRng};
+
+use crate::kernel;
+
+/// What random numbers follow from.
+///
+/// ```
+/// use burn::tensor::{Device, Distribution, Tensor};
+/// use nystromformer_kernels::{Seed, random};
+///
+/// let draw = || -> Tensor<1> { random([3], Distribution::Normal(0.0, 1.0), &Device::flex()) };
+/// assert_eq!(Seed::new(7).scope(draw).into_data(), Seed::new(7).scope(draw).into_data());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seed(u64);
+
+/// Where a scope stands.
+struct Generator {
+    seed: u64,
+    /// That of Burn's CPU device, so that both draw the same numbers from the same seed.
+    numbers: StdRng,
+    /// Other devices that this scope has drawn on.
+    seeded: Vec<Device>,
+}
+
+thread_local! {
+    /// That of the innermost scope.
+    static GENERATOR: RefCell<Option<Generator>> = const { RefCell::new(None) };
+}
+
+impl Seed {
+    /// The seed with this number.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Runs `body`, in which [`random()`] and [`dropout`](crate::dropout()), if they are called on this thread, give what
+    /// is a function of the seed and of the order of the calls.
+    ///
+    /// On the CPU device (`flex`) their numbers come from a generator of this scope, and no other thread can change them.
+    /// Any other device draws them itself, seeded before the scope's first draw on it: there, nobody else may draw
+    /// meanwhile.
+    ///
+    /// Outside of all scopes both draw from the device's generator, wherever it stands.
+    pub fn scope<R>(self, body: impl FnOnce() -> R) -> R {
+        struct Restore(Option<Generator>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                GENERATOR.set(self.0.take());
+            }
+        }
+        let generator =
+            Generator { seed: self.0, numbers: StdRng::seed_from_u64(self.0), seeded: Vec::new() };
+        let _restore = Restore(GENERATOR.replace(Some(generator)));
+        body()
+    }
+}
+
+/// A tensor of independent numbers, in the device's float type. Where they come from, [`Seed::scope`] says.
+pub fn random<const D: usize>(
+    shape: [usize; D],
+    distribution: Distribution,
+    device: &Device,
+) -> Tensor<D> {
+    random_of_type(shape, distribution, device, device.settings().float_dtype.into())
+}
+
+/// The same in a float type of one's choice.
+pub(crate) fn random_of_type<const D: usize>(
+    shape: [usize; D],
+    distribution: Distribution,
+    device: &Device,
+    dtype: DType,
+) -> Tensor<D> {
+    let data = GENERATOR.with_borrow_mut(|generator| {
+        let Generator { seed, numbers, seeded } = generator.as_mut()?;
+        match dtype {
+            DType::F64 if kernel::is_cpu(device) => {
+                Some(TensorData::random::<f64, _, _>(shape, distribution, numbers))
+            }
+            DType::F32 if kernel::is_cpu(device) => {
+                Some(TensorData::random::<f32, _, _>(shape, distribution, numbers))
+            }
+            _ => {
+                if !seeded.contains(device) {
+                    device.seed(*seed);
+                    seeded.push(device.clone());
+                }
+                None
+            }
+        }
+    });
+    match data {
+        Some(data) => Tensor::from_data(data, (device, dtype)),
+        None => Tensor::random(shape, distribution, (device, dtype)),
+    }
+}
+
+/// The key of one call of a kernel on the CPU: two numbers of 31 bits.
+pub(crate) fn key(device: &Device) -> [u32; 2] {
+    const NUMBERS: Distribution = Distribution::Uniform(0.0, 2_147_483_647.0);
+    let of_scope = GENERATOR.with_borrow_mut(|generator| {
+        let generator = &mut generator.as_mut()?.numbers;
+        Some(TensorData::random::<i32, _, _>([2], NUMBERS, generator))
+    });
+    let key = match of_scope {
+        Some(key) => key,
+        None => Tensor::<1, Int>::random([2], NUMBERS, (device, DType::I32)).into_data(),
+    };
+    let key: Vec<i32> = key.try_into_vec().expect("drawn as such");
+    [key[0] as u32, key[1] as u32]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NORMAL: Distribution = Distribution::Normal(0.0, 0.02);
+    const UNIFORM: Distribution = Distribution::Uniform(-0.3, 0.3);
+
+    /// Weights, then keys, as a seeded device draws them: a generator of Burn's or of this crate that changed would
+    /// change every run.
+    #[test]
+    fn a_scope_draws_what_a_seeded_device_would() {
+        let device = Device::flex();
+        // The only test of this crate that reads the device's generator.
+        device.seed(11);
+        let weights = Tensor::<2>::random([30, 7], NORMAL, &device).into_data();
+        let biases = Tensor::<1>::random([9], UNIFORM, &device).into_data();
+        let keys = [key(&device), key(&device)];
+        Seed::new(11).scope(|| {
+            random([30, 7], NORMAL, &device).into_data().assert_eq(&weights, true);
+            random([9], UNIFORM, &device).into_data().assert_eq(&biases, true);
+            assert_eq!([key(&device), key(&device)], keys);
+        });
+    }
+
+    #[test]
+    fn other_types_keep_theirs() {
+        let device = Device::flex();
+        let draw = || random_of_type([40], UNIFORM, &device, DType::F64);
+        let [first, second] = [0, 1].map(|_| Seed::new(3).scope(draw).into_data());
+        assert_eq!(first.dtype(), DType::F64);
+        first.assert_eq(&second, true);
+    }
+
+    #[test]
+    fn scopes_nest_and_belong_to_their_thread() {
+        let device = Device::flex();
+        let key = || key(&device);
+        Seed::new(1).scope(|| {
+            let first = key();
+            assert_eq!(Seed::new(1).scope(key), first);
+            let second = key();
+            assert_ne!(second, first, "the outer scope goes on where it was");
+            let on_another = std::thread::spawn(|| GENERATOR.with_borrow(Option::is_none));
+            assert!(on_another.join().unwrap(), "that thread has no scope");
+        });
+        assert!(GENERATOR.with_borrow(Option::is_none));
+    }
+}
