@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nystromformer_files::FileError;
+
 /// An error of this crate. Each message names the place and the value and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -23,6 +25,14 @@ pub enum DataError {
         file: PathBuf,
         /// Line (text, JSONL) or row (Parquet), from 1.
         line: u64,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A file as a whole cannot be used.
+    #[error("`{}`: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
         /// What is wrong and what to do.
         problem: String,
     },
@@ -129,5 +139,26 @@ impl DataError {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+impl From<FileError> for DataError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Io { action, path, source } => Self::Io { action, path, source },
+            FileError::OutputExists { path } => {
+                Self::File { path, problem: "it is there already; nothing was written".to_owned() }
+            }
+            FileError::Content { path, line, problem, cure } => {
+                let problem = match cure {
+                    Some(cure) => format!("{problem}; {cure}"),
+                    None => problem,
+                };
+                match line {
+                    Some(line) => Self::Line { file: path, line, problem },
+                    None => Self::File { path, problem },
+                }
+            }
+        }
     }
 }

@@ -32,12 +32,10 @@
 //! | `config` | the `[data]` and `[tokenizer]` tables |
 //! | `prepare` | from a config to datasets |
 //! | `corpus` | files of text as a stream of chunks |
-//! | `lines` | lines of UTF-8, in pieces of bounded length |
 //! | [`sample`] | the built-in corpus and its questions |
 //! | `tokenizer` | loading, training, encoding, saving |
 //! | `truncation` | what is kept of a sequence that is too long |
 //! | `cache` | the corpus as memory-mapped tokens |
-//! | [`durable`] | files that survive a crash whole or not at all |
 //! | `split` | which documents train, which validate |
 //! | `examples` | the examples of a split, of either objective |
 //! | `blocks` | those of `mlm`: tokens cut into blocks |
@@ -54,10 +52,8 @@ mod blocks;
 mod cache;
 mod config;
 mod corpus;
-pub mod durable;
 mod error;
 mod examples;
-mod lines;
 mod masking;
 mod order;
 mod passages;
@@ -78,7 +74,6 @@ pub use config::{
 };
 pub use error::{DataError, ErrorKind};
 pub use examples::Examples;
-pub use lines::{LineReader, Piece};
 pub use order::{ExampleOrder, Visit};
 pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};

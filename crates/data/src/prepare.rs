@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nystromformer_files::durable;
+
 use crate::cache::{self, CacheLock, Contents, TokenStore};
 use crate::config::{DataConfig, Objective, TokenizerConfig};
 use crate::corpus::Corpus;
-use crate::durable;
 use crate::error::DataError;
 use crate::examples::{ExampleShape, Examples};
 use crate::progress::Progress;
@@ -180,8 +181,7 @@ impl<'a> Preparation<'a> {
         let path = self.trained_tokenizer(cache_dir);
         let folder = path.parent().unwrap_or(cache_dir);
         fs::create_dir_all(folder).map_err(DataError::io("create", folder))?;
-        durable::replace(&path, tokenizer.to_json().as_bytes())
-            .map_err(DataError::io("write", &path))?;
+        durable::replace(&path, tokenizer.to_json().as_bytes())?;
         Ok(tokenizer)
     }
 

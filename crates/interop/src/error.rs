@@ -3,6 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use nystromformer::{Architecture, ModelError};
+use nystromformer_files::FileError;
 
 /// Names listed in full before a message says "and n more".
 const LISTED: usize = 8;
@@ -176,6 +177,20 @@ pub enum InteropError {
         /// The value.
         value: f32,
     },
+}
+
+impl From<FileError> for InteropError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::OutputExists { path } => Self::OutputExists { path },
+            FileError::Io { action: "open" | "read", path, source } => Self::Read { path, source },
+            FileError::Io { path, source, .. } => Self::Write { path, source },
+            FileError::Content { path, problem, cure, .. } => {
+                let reason = cure.map_or(problem.clone(), |cure| format!("{problem}; {cure}"));
+                Self::Unsupported { path, reason }
+            }
+        }
+    }
 }
 
 /// Text that may come from a file, for a message: cut to `characters`, control characters escaped. A terminal

@@ -47,7 +47,6 @@ pub mod foreign;
 pub mod hugging_face;
 pub mod model_card;
 mod safetensors_file;
-mod scratch;
 mod source_file;
 mod torch_file;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer::ModelError;
 use nystromformer_data::{DataError, ErrorKind};
+use nystromformer_files::FileError;
 use nystromformer_interop::InteropError;
 
 use crate::stop::StopReason;
@@ -137,6 +138,13 @@ impl From<InteropError> for LearnerError {
             InteropError::Write { path, source } => Self::Io { action: "write", path, source },
             other => Self::Weights(other),
         }
+    }
+}
+
+/// The operating system's refusals exit with 7; what a file holds is data.
+impl From<FileError> for LearnerError {
+    fn from(error: FileError) -> Self {
+        DataError::from(error).into()
     }
 }
 

@@ -9,9 +9,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use nystromformer_files::durable;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::disk;
 use crate::error::{LearnerError, Result};
 
 /// One line of `metrics.jsonl`.
@@ -126,7 +126,7 @@ impl MetricsLog {
                 })
                 .collect();
             if kept.len() != text.len() {
-                disk::replace(&path, kept.as_bytes())?;
+                durable::replace(&path, kept.as_bytes())?;
             }
         }
         let file = OpenOptions::new()

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use nystromformer_files::durable;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CheckpointStore, disk};
+use crate::checkpoint::CheckpointStore;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{EvaluationRecord, MetricsLog};
 use crate::trainer::Verdict;
@@ -52,8 +53,8 @@ impl RunDir {
     /// [`LearnerError::Io`].
     pub fn write_config(&self, config: &str, overrides: &[String]) -> Result<()> {
         let json = serde_json::to_string(overrides).expect("strings are JSON");
-        disk::replace(&self.path.join(OVERRIDES), json.as_bytes())?;
-        disk::replace(&self.path.join(CONFIG), config.as_bytes())
+        durable::replace(&self.path.join(OVERRIDES), json.as_bytes())?;
+        Ok(durable::replace(&self.path.join(CONFIG), config.as_bytes())?)
     }
 
     /// The overrides that the run in `path` was started with; none if the file is absent.
@@ -108,7 +109,7 @@ impl RunDir {
             .map_err(LearnerError::io("open", &lock_path))?;
         match lock.try_lock() {
             Ok(()) => {
-                disk::sweep(path)?;
+                durable::sweep(path)?;
                 Ok(Self { path: path.to_path_buf(), _lock: lock })
             }
             Err(TryLockError::WouldBlock) => Err(LearnerError::Config(format!(
@@ -152,7 +153,7 @@ impl RunDir {
     pub fn write_summary(&self, summary: &impl Serialize) -> Result<()> {
         let json = serde_json::to_string_pretty(summary)
             .expect("a summary is numbers, strings and maps with string keys");
-        disk::replace(&self.path.join(SUMMARY), json.as_bytes())
+        Ok(durable::replace(&self.path.join(SUMMARY), json.as_bytes())?)
     }
 
     /// The summary of what is in `path`, in the form asked for; `None` if there is none.

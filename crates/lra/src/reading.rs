@@ -28,7 +28,7 @@ impl Iterator for BoundedLines {
     fn next(&mut self) -> Option<Self::Item> {
         let piece = match self.reader.next_line(self.max_bytes).transpose()? {
             Ok(piece) => piece,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Some(Err(error.into())),
         };
         Some(if piece.ends_line {
             Ok((piece.line, piece.text))

@@ -35,7 +35,7 @@ pub(super) fn write_lines(
         let _ = fs::remove_file(&scratch);
         return Err(error);
     }
-    durable::rename(&scratch, path).map_err(DataError::io("write", path))
+    Ok(durable::rename(&scratch, path)?)
 }
 
 fn write(

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::example::{Example, ExampleReader, Input};
 use crate::labelled::{ClassNames, FolderExamples, Schema, TableExamples, Targets};
 use crate::split::Part;
-use crate::table::{TableOptions, find_files};
+use nystromformer_files::table::{TableOptions, find_files};
 
 /// The names of classes 0 and 1: those of the folders, and of the Hugging Face hub.
 pub const LABEL_NAMES: [&str; 2] = ["neg", "pos"];

@@ -4,7 +4,6 @@
 //! | module | idea |
 //! |---|---|
 //! | `example`, `split` | what every reader gives, and of which part |
-//! | [`table`] | rows of TSV, CSV, JSONL and Parquet files through one interface |
 //! | [`labelled`] | rows and text files as examples, and what a label may be |
 //! | [`glue`] | the ten tasks of GLUE |
 //! | [`imdb`] | film reviews |
@@ -23,10 +22,10 @@ pub mod labelled;
 pub mod metrics;
 mod split;
 pub mod submission;
-pub mod table;
 
 /// What the readers of another crate's tasks rest on.
-pub use nystromformer_data::{DataError, Keep, LineReader, Truncation, durable, random};
+pub use nystromformer_data::{DataError, Keep, Truncation, random};
+pub use nystromformer_files::{LineReader, durable, table};
 
 pub use example::{Example, ExampleReader, Input, Label};
 pub use facts::{DatasetFacts, ValueFacts};

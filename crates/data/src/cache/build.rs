@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nystromformer_files::durable;
 use rayon::prelude::*;
 
 use super::layout::{
@@ -11,7 +12,6 @@ use super::layout::{
 use super::shard::{ChunkTokens, ShardWriter};
 use super::store::file_is_intact;
 use crate::corpus::{Chunk, Corpus, SegmentRule, WholeSegments, for_each_batch};
-use crate::durable;
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
 use crate::tokenizer::TextTokenizer;
@@ -71,12 +71,12 @@ fn build_in_shards(
     };
     let text = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
     let path = partial.join(MANIFEST);
-    durable::replace(&path, &text).map_err(DataError::io("write", &path))?;
+    durable::replace(&path, &text)?;
     if folder.exists() {
         // Only a damaged cache is ever rebuilt.
         fs::remove_dir_all(folder).map_err(DataError::io("remove", folder))?;
     }
-    durable::rename(&partial, folder).map_err(DataError::io("rename to", folder))?;
+    durable::rename(&partial, folder)?;
     progress.report(ProgressReport { stage: Stage::Tokenize, done: total, total });
     Ok(())
 }
@@ -195,7 +195,7 @@ impl Builder<'_> {
         let record = writer.finish()?;
         let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
         let path = self.folder.join(record_file(self.shards.len()));
-        durable::replace(&path, &text).map_err(DataError::io("write", &path))?;
+        durable::replace(&path, &text)?;
         self.shards.push(record);
         Ok(())
     }

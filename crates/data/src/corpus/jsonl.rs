@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use nystromformer_files::LineReader;
 use serde_json::Value;
 
 use super::Source;
 use super::chunk::ChunkQueue;
 use crate::error::DataError;
-use crate::lines::LineReader;
 
 /// Reads a `.jsonl` file.
 pub(super) struct JsonLinesSource {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use nystromformer_files::LineReader;
+
 use super::Source;
 use super::chunk::ChunkQueue;
 use crate::config::DocumentUnit;
 use crate::error::DataError;
-use crate::lines::LineReader;
 
 /// Longest part of a line that is read at once.
 const PIECE_BYTES: usize = 64 << 10;

@@ -17,6 +17,7 @@ use nystromformer::{
     Architecture, HiddenAct, Model, NystromformerConfig, PinvInit, PreTrainedModel,
     embeddings::POSITION_OFFSET,
 };
+use nystromformer_files::durable::ScratchFolder;
 use serde_json::{Value, json};
 
 use super::authors::{OUTSIDE_BLOCKS, VANILLA, WITHIN_BLOCK};
@@ -26,7 +27,6 @@ use crate::{
         Exported, config::CONFIG_NAME, folder::finish, load::load_model, tokenizer_files,
         transformers::HF_PINV_ITERATIONS,
     },
-    scratch::ScratchFolder,
     torch_file::{self, Entry},
 };
 

@@ -10,6 +10,7 @@ use nystromformer::{
     AttentionKind, Model, ModelError, NystromformerConfig, PreTrainedModel, Semantics,
     embeddings::POSITION_OFFSET,
 };
+use nystromformer_files::durable::ScratchFolder;
 use serde_json::{Map, Value};
 
 use super::{
@@ -30,7 +31,6 @@ use crate::{
         weights::WeightFiles,
     },
     model_card::Origin,
-    scratch::ScratchFolder,
 };
 
 const POSITIONS: &str = "nystromformer.embeddings.position_embeddings.weight";

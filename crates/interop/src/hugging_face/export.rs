@@ -11,6 +11,7 @@ use burn::{
     tensor::Device,
 };
 use nystromformer::{Model, NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel};
+use nystromformer_files::durable::ScratchFolder;
 
 use super::{
     config::{CONFIG_NAME, read_config},
@@ -26,7 +27,6 @@ use super::{
 use crate::{
     error::InteropError,
     model_card::{Origin, TrainingFacts},
-    scratch::ScratchFolder,
 };
 
 /// What [`export_model`] cannot see in the source folder.

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use nystromformer::{Architecture, Model, NystromformerConfig, PreTrainedModel};
+use nystromformer_files::durable::ScratchFolder;
 
 use super::{
     config::{name_modeling_classes, write_config},
@@ -15,7 +16,6 @@ use super::{
 use crate::{
     error::InteropError,
     model_card::{ModelCard, Origin},
-    scratch::ScratchFolder,
 };
 
 /// Name of the model card in a model folder.

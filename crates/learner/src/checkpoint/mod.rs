@@ -10,9 +10,9 @@
 //! |---|---|
 //! | [`manifest`] | what a checkpoint says about itself |
 //! | [`store`] | writing, finding, verifying and retiring checkpoints in a run |
-//! | `disk` | the few file operations this rests on, each of which a test can make fail |
+//!
+//! The few file operations this rests on are `nystromformer_files`'s `durable`; a test can make each of them fail.
 
-pub(crate) mod disk;
 pub mod manifest;
 pub mod store;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::disk;
+use nystromformer_files::durable;
+
 use super::manifest::{FORMAT_VERSION, FileRecord, MANIFEST, Manifest, TrainingState};
 use crate::error::{LearnerError, Result};
 
@@ -33,7 +34,7 @@ impl CheckpointStore {
     /// [`LearnerError::Io`] if the directory cannot be made or read.
     pub fn open(directory: PathBuf) -> Result<Self> {
         fs::create_dir_all(&directory).map_err(LearnerError::io("create", &directory))?;
-        disk::sweep(&directory)?;
+        durable::sweep(&directory)?;
         Ok(Self { directory })
     }
 
@@ -63,7 +64,7 @@ impl CheckpointStore {
         write_files: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Checkpoint> {
         let path = self.path(state.step);
-        let scratch = disk::scratch_sibling(&path);
+        let scratch = durable::scratch_sibling(&path);
         let result = Self::fill(&scratch, state, fingerprints, write_files);
         let manifest = result.inspect_err(|_| {
             // What cannot be removed now (a full disk may refuse even that) is swept at the next
@@ -73,7 +74,7 @@ impl CheckpointStore {
         if path.exists() {
             self.remove(&path)?;
         }
-        disk::rename(&scratch, &path)?;
+        durable::rename(&scratch, &path)?;
         Ok(Checkpoint { path, manifest })
     }
 
@@ -91,7 +92,7 @@ impl CheckpointStore {
         let mut files = BTreeMap::new();
         for name in names(scratch)? {
             let file = scratch.join(&name);
-            disk::sync_file(&file)?;
+            durable::sync_file(&file)?;
             files.insert(name, FileRecord::of(&file)?);
         }
         let manifest = Manifest {
@@ -101,8 +102,8 @@ impl CheckpointStore {
             fingerprints,
             files,
         };
-        disk::write_synced(&scratch.join(MANIFEST), manifest.to_json().as_bytes())?;
-        disk::sync_directory(scratch)?;
+        durable::write_new(&scratch.join(MANIFEST), manifest.to_json().as_bytes())?;
+        durable::sync_directory(scratch)?;
         Ok(manifest)
     }
 
@@ -114,7 +115,7 @@ impl CheckpointStore {
     pub fn restate(&self, state: TrainingState) -> Result<()> {
         let path = self.path(state.step);
         let manifest = Manifest { state, ..Manifest::read(&path)? };
-        disk::replace(&path.join(MANIFEST), manifest.to_json().as_bytes())
+        Ok(durable::replace(&path.join(MANIFEST), manifest.to_json().as_bytes())?)
     }
 
     /// The steps of all checkpoints, valid or not, oldest first; none if there is no directory yet.
@@ -200,10 +201,10 @@ impl CheckpointStore {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(LearnerError::io("remove", &manifest)(error));
             }
-            _ => disk::sync_directory(path)?,
+            _ => durable::sync_directory(path)?,
         }
         fs::remove_dir_all(path).map_err(LearnerError::io("remove", path))?;
-        disk::sync_directory(&self.directory)
+        Ok(durable::sync_directory(&self.directory)?)
     }
 }
 
@@ -235,7 +236,7 @@ mod tests {
         store.save(state(step), BTreeMap::new(), |directory| {
             for (name, length) in FILES {
                 let bytes: Vec<u8> = (0..length).map(|i| (i * step % 251) as u8).collect();
-                disk::write_synced(&directory.join(name), &bytes)?;
+                durable::write_new(&directory.join(name), &bytes)?;
             }
             Ok(())
         })
@@ -263,9 +264,9 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let store = CheckpointStore::open(directory.path().to_path_buf()).unwrap();
             save(&store, 1).unwrap();
-            disk::fault::allow(Some(operations));
+            durable::fault::allow(Some(operations));
             let result = save(&store, 2);
-            disk::fault::allow(None);
+            durable::fault::allow(None);
             let reopened = CheckpointStore::open(directory.path().to_path_buf()).unwrap();
             let found = newest(&reopened);
             if let Err(error) = &result {

@@ -9,11 +9,12 @@
 
 use burn::tensor::Device;
 use nystromformer::{Architecture, Model, PreTrainedModel};
+use nystromformer_files::durable;
 use nystromformer_interop::{load_model, save};
 
 use super::learner::Learner;
 use crate::batch::BatchSource;
-use crate::checkpoint::{Checkpoint, CheckpointStore, disk};
+use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, differences};
 use crate::optimizer::AdamW;
@@ -31,8 +32,8 @@ impl<'a> Learner<'a> {
             save(self.model(), directory)?;
             self.data.write_tokenizer(directory, &self.experiment.model)?;
             let experiment = self.experiment.to_toml();
-            disk::write_synced(&directory.join(EXPERIMENT), experiment.as_bytes())?;
-            disk::write_synced(&directory.join(OPTIMIZER), &self.optimizer.to_safetensors()?)
+            durable::write_new(&directory.join(EXPERIMENT), experiment.as_bytes())?;
+            Ok(durable::write_new(&directory.join(OPTIMIZER), &self.optimizer.to_safetensors()?)?)
         })
     }
 

@@ -74,8 +74,7 @@ pub fn generate_files(
     }
     let generated = Generated { sizes, seed, config, drawn: expressions.drawn() };
     let text = serde_json::to_string_pretty(&generated).expect("numbers have a JSON form") + "\n";
-    durable::replace(&description, text.as_bytes())
-        .map_err(DataError::io("write", &description))?;
+    durable::replace(&description, text.as_bytes())?;
     Ok(generated)
 }
 

@@ -48,7 +48,7 @@ pub fn generate_files(
         let _ = fs::remove_dir_all(&scratch);
         return Err(error);
     }
-    durable::rename(&scratch, &folder).map_err(DataError::io("write", &folder))?;
+    durable::rename(&scratch, &folder)?;
     Ok(folder)
 }
 

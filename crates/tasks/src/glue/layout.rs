@@ -7,7 +7,7 @@ use nystromformer_data::DataError;
 use super::GlueTask;
 use super::stems::stems;
 use crate::split::Split;
-use crate::table::find_files;
+use nystromformer_files::table::find_files;
 
 /// The files of a split: below `folder` in the task's own folder (`SST-2`, `sst2`), or in `folder` itself. The official
 /// file (`dev.tsv`) wins over others (`validation-00000-of-00001.parquet`, `validation.jsonl`, …).

@@ -8,7 +8,7 @@ use super::{GlueTask, files};
 use crate::example::ExampleReader;
 use crate::labelled::{Schema, TableExamples};
 use crate::split::Split;
-use crate::table::{Column, Format, TableOptions};
+use nystromformer_files::table::{Column, Format, TableOptions};
 
 /// Rows with too few columns that QQP may have in a file. Others count 363,870 rows in
 /// its official `train.tsv` and get 363,846 examples out of it: a line break within a question leaves a row in two pieces, neither of

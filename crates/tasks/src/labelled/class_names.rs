@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use nystromformer_data::DataError;
 
 use crate::example::Label;
-use crate::table::{Cell, Row, listed};
+use nystromformer_files::FileError;
+use nystromformer_files::table::{Cell, Row, listed};
 
 /// Different labels up to which a column is taken for one of classes, where nobody names them.
 const MOST_COLLECTED: usize = 1_000;
@@ -55,7 +56,7 @@ impl ClassNames {
     ///
     /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label.
     pub(super) fn collect(
-        rows: impl IntoIterator<Item = Result<Row, DataError>>,
+        rows: impl IntoIterator<Item = Result<Row, FileError>>,
     ) -> Result<BTreeSet<String>, DataError> {
         let mut names = BTreeSet::new();
         for row in rows {
@@ -68,7 +69,8 @@ impl ClassNames {
                 return Err(row.problem(format!(
                     "{} has more than `{MOST_COLLECTED}` different labels; name the classes, or train for regression",
                     row.column(0)
-                )));
+                ))
+                .into());
             }
         }
         Ok(names)

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{DataError, LineReader};
+use nystromformer_data::DataError;
+use nystromformer_files::LineReader;
 
 use super::ClassNames;
 use crate::example::{Example, Input, Label};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{ClassNames, FolderExamples, Schema, TableExamples, Targets, class_folders};
 use crate::example::ExampleReader;
 use crate::split::Part;
-use crate::table::{Column, Format, Table, TableOptions, find_files, listed};
+use nystromformer_files::table::{Column, Format, Table, TableOptions, find_files, listed};
 
 /// What the files and folders of a part may be called; the first that is there is taken.
 fn names_of(part: Part) -> &'static [&'static str] {

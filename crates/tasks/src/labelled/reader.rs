@@ -7,7 +7,7 @@ use nystromformer_data::DataError;
 
 use super::Targets;
 use crate::example::{Example, Input};
-use crate::table::{Column, Row, Rows, Table, TableOptions};
+use nystromformer_files::table::{Column, Row, Rows, Table, TableOptions};
 
 /// Which columns of a table make an example.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +54,7 @@ impl TableExamples {
         if schema.labels_required || schema.label.iter().any(|column| table.has(column)) {
             wanted.push(choose(&table, &schema.label)?);
         }
-        table.select(&wanted)
+        Ok(table.select(&wanted)?)
     }
 
     fn advance(&mut self) -> Result<Option<Example>, DataError> {
@@ -77,7 +77,7 @@ impl TableExamples {
 /// The first of `columns` that there is.
 fn choose(table: &Table, columns: &[Column]) -> Result<Column, DataError> {
     let chosen = columns.iter().find(|column| table.has(column));
-    chosen.cloned().ok_or_else(|| table.missing(columns))
+    Ok(chosen.cloned().ok_or_else(|| table.missing(columns))?)
 }
 
 impl Schema {
@@ -90,7 +90,7 @@ impl Schema {
         if label.is_none() && self.labels_required {
             let problem =
                 format!("{} holds no label; give it one, or drop the row", row.column(place));
-            return Err(row.problem(problem));
+            return Err(row.problem(problem).into());
         }
         Ok(Example { input: Input::Text { first, second }, label })
     }

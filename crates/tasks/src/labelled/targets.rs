@@ -6,7 +6,7 @@ use nystromformer_data::DataError;
 
 use super::ClassNames;
 use crate::example::Label;
-use crate::table::{Cell, Row};
+use nystromformer_files::table::{Cell, Row};
 
 /// What the labels of a task are.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,7 @@ impl Targets {
                 "{problem} (column {}); correct the row or drop it",
                 row.column(wanted)
             ))
+            .into()
         })
     }
 }

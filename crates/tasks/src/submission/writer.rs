@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{DataError, durable};
+use nystromformer_data::DataError;
+use nystromformer_files::durable;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
@@ -58,7 +59,7 @@ impl Submission {
             })?;
             writeln!(table, "{index}\t{answer}").expect("a string takes what is written");
         }
-        durable::replace(&path, table.as_bytes()).map_err(DataError::io("write", &path))
+        Ok(durable::replace(&path, table.as_bytes())?)
     }
 
     /// Whether there are predictions for a test set, from now or from before.
@@ -122,6 +123,6 @@ impl Submission {
         }
         let bytes =
             writer.finish().map_err(io::Error::from).map_err(DataError::io("write", path))?;
-        durable::replace(path, bytes.get_ref()).map_err(DataError::io("write", path))
+        Ok(durable::replace(path, bytes.get_ref())?)
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_data::DataError;
+use crate::error::FileError;
 use parquet::errors::ParquetError;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
@@ -28,8 +28,8 @@ pub(super) struct ParquetSource {
     max_text_bytes: usize,
 }
 
-fn broken(path: &Path) -> impl Fn(ParquetError) -> DataError {
-    |error| DataError::dataset(path, format!("not a readable Parquet file: {error}"))
+fn broken(path: &Path) -> impl Fn(ParquetError) -> FileError {
+    |error| FileError::file(path, format!("not a readable Parquet file: {error}"))
 }
 
 impl ParquetSource {
@@ -37,8 +37,8 @@ impl ParquetSource {
     pub(super) fn open(
         path: &Path,
         max_text_bytes: usize,
-    ) -> Result<(Self, Vec<String>), DataError> {
-        let file = File::open(path).map_err(DataError::io("open", path))?;
+    ) -> Result<(Self, Vec<String>), FileError> {
+        let file = File::open(path).map_err(FileError::io("open", path))?;
         let reader = SerializedFileReader::new(file).map_err(broken(path))?;
         let schema = reader.metadata().file_metadata().schema().clone();
         let names = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
@@ -87,7 +87,7 @@ impl ParquetSource {
 }
 
 impl Source for ParquetSource {
-    fn select(&mut self, wanted: &[usize]) -> Result<(), DataError> {
+    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError> {
         let mut read = wanted.to_vec();
         read.sort_unstable();
         read.dedup();
@@ -107,12 +107,12 @@ impl Source for ParquetSource {
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, DataError> {
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError> {
         let Some(row) = self.rows.as_mut().and_then(Iterator::next) else {
             return Ok(None);
         };
         self.row += 1;
-        let failed = |problem: String| DataError::line(&self.path, self.row, problem);
+        let failed = |problem: String| FileError::line(&self.path, self.row, problem);
         let read: Vec<Cell> = row
             .map_err(|error| failed(format!("not a readable row: {error}")))?
             .into_columns()

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use nystromformer_data::DataError;
+use crate::error::FileError;
 
 use super::column::listed;
 use super::csv::CsvSource;
@@ -36,7 +36,7 @@ impl Default for TableOptions {
 /// What a format must give.
 pub(super) trait Source: Send {
     /// Says which columns are wanted, by their places; once, before the first row.
-    fn select(&mut self, wanted: &[usize]) -> Result<(), DataError>;
+    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError>;
 
     /// The number of columns, where it is known without names.
     fn width(&self) -> Option<usize> {
@@ -44,7 +44,7 @@ pub(super) trait Source: Send {
     }
 
     /// The next row, its line and its wanted cells, or `None` at the end.
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, DataError>;
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError>;
 
     /// Rows passed over so far because they were too short.
     fn passed_over(&self) -> u64 {
@@ -64,22 +64,22 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`DataError::Dataset`] if there is no such file, its extension is unknown, it is empty or not readable, or if a JSONL or
+    /// [`FileError::Content`] if there is no such file, its extension is unknown, it is empty or not readable, or if a JSONL or
     /// Parquet file is to have no header;
-    /// [`DataError::Line`] for a first line that cannot be used; [`DataError::Io`].
-    pub fn open(path: &Path, options: &TableOptions) -> Result<Self, DataError> {
+    /// [`FileError::Content`] for a first line that cannot be used; [`FileError::Io`].
+    pub fn open(path: &Path, options: &TableOptions) -> Result<Self, FileError> {
         let Some(format) = Format::of(path) else {
-            return Err(DataError::dataset(
+            return Err(FileError::file(
                 path,
                 "unknown extension; use a .tsv, .csv, .jsonl or .parquet file",
             ));
         };
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-            return Err(DataError::dataset(path, "there is no such file"));
+            return Err(FileError::file(path, "there is no such file"));
         }
         if !options.header && matches!(format, Format::JsonLines | Format::Parquet) {
             let problem = "its columns have names, which `header = false` denies; leave that away";
-            return Err(DataError::dataset(path, problem));
+            return Err(FileError::file(path, problem));
         }
         let lines = || BoundedLines::open(path, options.max_line_bytes);
         let (columns, source): (_, Box<dyn Source>) = match format {
@@ -119,7 +119,7 @@ impl Table {
     }
 
     /// The error that none of some columns is there, with those that are.
-    pub(crate) fn missing(&self, wanted: &[Column]) -> DataError {
+    pub fn missing(&self, wanted: &[Column]) -> FileError {
         let wanted: Vec<String> = wanted.iter().map(Column::to_string).collect();
         let wanted = wanted.join(" or ");
         let problem = match self.columns() {
@@ -132,15 +132,15 @@ impl Table {
                 self.source.width().unwrap_or_default()
             ),
         };
-        DataError::line(&self.file, 1, problem)
+        FileError::line(&self.file, 1, problem)
     }
 
     /// The rows, each with these columns alone, in this order.
     ///
     /// # Errors
     ///
-    /// [`DataError::Line`] if a column is missing, or there are two of its name.
-    pub fn select(mut self, wanted: &[Column]) -> Result<Rows, DataError> {
+    /// [`FileError::Content`] if a column is missing, or there are two of its name.
+    pub fn select(mut self, wanted: &[Column]) -> Result<Rows, FileError> {
         let mut places = Vec::with_capacity(wanted.len());
         for column in wanted {
             if !self.has(column) {
@@ -161,13 +161,13 @@ impl Table {
         })
     }
 
-    fn place(&self, name: &str) -> Result<usize, DataError> {
+    fn place(&self, name: &str) -> Result<usize, FileError> {
         let columns = self.columns.iter().flatten().enumerate();
         let mut places = columns.filter(|(_, column)| *column == name).map(|(place, _)| place);
         let place = places.next().expect("`has` saw the column");
         if places.next().is_some() {
             let problem = format!("two columns are called `{name}`; rename one");
-            return Err(DataError::line(&self.file, 1, problem));
+            return Err(FileError::line(&self.file, 1, problem));
         }
         Ok(place)
     }
@@ -188,21 +188,21 @@ impl Rows {
         self.source.passed_over()
     }
 
-    fn advance(&mut self) -> Result<Option<Row>, DataError> {
+    fn advance(&mut self) -> Result<Option<Row>, FileError> {
         if let Some((line, cells)) = self.source.next()? {
             self.count += 1;
             let (file, columns) = (Arc::clone(&self.file), Arc::clone(&self.columns));
             return Ok(Some(Row::new(file, line, columns, cells)));
         }
         if self.count == 0 {
-            return Err(DataError::dataset(&self.file, "the file holds no row besides its header"));
+            return Err(FileError::file(&self.file, "the file holds no row besides its header"));
         }
         Ok(None)
     }
 }
 
 impl Iterator for Rows {
-    type Item = Result<Row, DataError>;
+    type Item = Result<Row, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {

@@ -1,19 +1,23 @@
 //! The four formats through one interface, and what each says of data that cannot be used.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+mod parquet_file;
+
 use std::fs;
 use std::path::Path;
 
-use nystromformer_data::DataError;
-use nystromformer_tasks::table::{Cell, Column, Row, Rows, Table, TableOptions};
+use nystromformer_files::FileError;
+use nystromformer_files::table::{Cell, Column, Row, Rows, Table, TableOptions};
 
-use crate::parquet_file::{self, Values};
+use parquet_file::Values;
 
-fn open(path: &Path, wanted: &[&str], options: &TableOptions) -> Result<Rows, DataError> {
+fn open(path: &Path, wanted: &[&str], options: &TableOptions) -> Result<Rows, FileError> {
     let wanted: Vec<Column> = wanted.iter().map(|name| (*name).into()).collect();
     Table::open(path, options)?.select(&wanted)
 }
 
-fn read(path: &Path, wanted: &[&str], options: &TableOptions) -> Result<Vec<Row>, DataError> {
+fn read(path: &Path, wanted: &[&str], options: &TableOptions) -> Result<Vec<Row>, FileError> {
     open(path, wanted, options)?.collect()
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use crate::error::DataError;
+use crate::error::FileError;
 
 /// A line or, if the line is longer than the limit, the next part of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,9 +34,9 @@ impl LineReader {
     ///
     /// # Errors
     ///
-    /// [`DataError::Io`].
-    pub fn open(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::io("open", path))?;
+    /// [`FileError::Io`].
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let file = File::open(path).map_err(FileError::io("open", path))?;
         Ok(Self {
             path: path.to_owned(),
             reader: BufReader::with_capacity(1 << 18, file),
@@ -51,12 +51,12 @@ impl LineReader {
     ///
     /// # Errors
     ///
-    /// [`DataError::Line`] where the text is not UTF-8, [`DataError::Io`].
-    pub fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>, DataError> {
+    /// [`FileError::Content`] where the text is not UTF-8, [`FileError::Io`].
+    pub fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>, FileError> {
         let mut bytes = std::mem::take(&mut self.carried);
         let (mut ends_line, mut at_end) = (false, false);
         while bytes.len() < limit.max(8) && !ends_line && !at_end {
-            let available = self.reader.fill_buf().map_err(DataError::io("read", &self.path))?;
+            let available = self.reader.fill_buf().map_err(FileError::io("read", &self.path))?;
             let room = available.len().min(limit.max(8) - bytes.len());
             let line_end = available[..room].iter().position(|byte| *byte == b'\n');
             at_end = available.is_empty();
@@ -88,7 +88,7 @@ impl LineReader {
     /// # Errors
     ///
     /// As [`Self::next_piece`].
-    pub fn next_line(&mut self, max_bytes: usize) -> Result<Option<Piece>, DataError> {
+    pub fn next_line(&mut self, max_bytes: usize) -> Result<Option<Piece>, FileError> {
         let mut piece = self.next_piece(max_bytes.saturating_add(1))?;
         if let Some(piece) = &mut piece {
             piece.ends_line &= piece.text.len() <= max_bytes;
@@ -97,11 +97,11 @@ impl LineReader {
     }
 
     /// Decodes `bytes`, carrying over a character that the end of the piece cut in two.
-    fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String, DataError> {
+    fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String, FileError> {
         if let Err(error) = std::str::from_utf8(&bytes) {
             let valid = error.valid_up_to();
             if error.error_len().is_some() || ends_line {
-                return Err(DataError::line(
+                return Err(FileError::line(
                     &self.path,
                     self.line,
                     format!(

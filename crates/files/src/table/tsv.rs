@@ -2,7 +2,7 @@
 //!
 //! So the official files of GLUE are written: MRPC, STS-B, QNLI and others hold quotes that nothing closes.
 
-use nystromformer_data::DataError;
+use crate::error::FileError;
 
 use super::TableOptions;
 use super::lines::{BoundedLines, Line};
@@ -26,9 +26,9 @@ impl TsvSource {
     pub(super) fn open(
         mut lines: BoundedLines,
         options: &TableOptions,
-    ) -> Result<(Self, Option<Vec<String>>), DataError> {
+    ) -> Result<(Self, Option<Vec<String>>), FileError> {
         let Some(first) = lines.next_line()? else {
-            return Err(DataError::dataset(lines.path(), "the file is empty"));
+            return Err(FileError::file(lines.path(), "the file is empty"));
         };
         let fields: Vec<String> = first.text.split('\t').map(str::to_owned).collect();
         let mut source = Self {
@@ -46,7 +46,7 @@ impl TsvSource {
         Ok((source, None))
     }
 
-    fn next_filled_line(&mut self) -> Result<Option<Line>, DataError> {
+    fn next_filled_line(&mut self) -> Result<Option<Line>, FileError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
@@ -60,7 +60,7 @@ impl TsvSource {
 }
 
 impl Source for TsvSource {
-    fn select(&mut self, wanted: &[usize]) -> Result<(), DataError> {
+    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError> {
         wanted.clone_into(&mut self.wanted);
         Ok(())
     }
@@ -69,7 +69,7 @@ impl Source for TsvSource {
         Some(self.width)
     }
 
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, DataError> {
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError> {
         while let Some(line) = self.next_filled_line()? {
             let fields: Vec<&str> = line.text.split('\t').collect();
             if fields.len() < self.width && self.passed_over < self.short_rows_allowed {
@@ -77,7 +77,7 @@ impl Source for TsvSource {
                 continue;
             }
             if fields.len() != self.width {
-                return Err(DataError::line(
+                return Err(FileError::line(
                     self.lines.path(),
                     line.number,
                     format!(

@@ -1,23 +1,27 @@
 //! A folder that appears complete or not at all.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use crate::error::InteropError;
+use super::{parent, rename, sync_directory, sync_file};
+use crate::error::{FileError, Result};
 
 /// A hidden folder beside its destination; [`publish`](Self::publish) gives it its name, and dropping it
 /// unpublished removes it.
-pub(crate) struct ScratchFolder {
+#[derive(Debug)]
+pub struct ScratchFolder {
     path: PathBuf,
     output: PathBuf,
 }
 
 impl ScratchFolder {
     /// Makes the folder. `output` must be absent or an empty folder.
-    pub(crate) fn beside(output: &Path) -> Result<Self, InteropError> {
-        let in_use = || InteropError::OutputExists { path: output.to_owned() };
+    ///
+    /// # Errors
+    /// [`FileError::OutputExists`] if it is neither, [`FileError::Io`].
+    pub fn beside(output: &Path) -> Result<Self> {
+        let in_use = || FileError::OutputExists { path: output.to_owned() };
         if fs::symlink_metadata(output).is_ok() {
             let mut entries = fs::read_dir(output).map_err(|_| in_use())?;
             if entries.next().is_some() {
@@ -26,8 +30,7 @@ impl ScratchFolder {
         }
         let name = output.file_name().ok_or_else(in_use)?.to_string_lossy().into_owned();
         let parent = parent(output);
-        fs::create_dir_all(&parent)
-            .map_err(|source| InteropError::Write { path: parent.clone(), source })?;
+        fs::create_dir_all(parent).map_err(FileError::io("make", parent))?;
 
         // The number passes over what a killed process of the same id left behind.
         let mut number = 0;
@@ -36,32 +39,30 @@ impl ScratchFolder {
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(Self { path, output: output.to_owned() }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(source) => return Err(InteropError::Write { path, source }),
+                Err(error) => return Err(FileError::io("make", &path)(error)),
             }
         }
     }
 
     /// Where to write.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Moves the finished folder to its destination. Files reach the disk before the name does.
-    pub(crate) fn publish(self) -> Result<(), InteropError> {
-        self.sync_and_rename()
-            .map_err(|source| InteropError::Write { path: self.output.clone(), source })
-    }
-
-    fn sync_and_rename(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.path)? {
-            fs::File::open(entry?.path())?.sync_all()?;
+    ///
+    /// # Errors
+    /// If the disk refuses, or the destination is no longer empty.
+    pub fn publish(self) -> Result<()> {
+        let list = |error| FileError::io("list", &self.path)(error);
+        for entry in fs::read_dir(&self.path).map_err(list)? {
+            sync_file(&entry.map_err(list)?.path())?;
         }
-        sync_folder(&self.path)?;
+        sync_directory(&self.path)?;
         if self.output.exists() {
-            fs::remove_dir(&self.output)?; // fails if it is no longer empty
+            fs::remove_dir(&self.output).map_err(FileError::io("replace", &self.output))?;
         }
-        fs::rename(&self.path, &self.output)?;
-        sync_folder(&parent(&self.output))
+        rename(&self.path, &self.output)
     }
 }
 
@@ -71,18 +72,6 @@ impl Drop for ScratchFolder {
         // failure here.
         let _ = fs::remove_dir_all(&self.path);
     }
-}
-
-fn parent(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
-/// Makes names in a folder durable. Windows cannot open folders as files, and needs not.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { fs::File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -120,7 +109,7 @@ mod tests {
         fs::write(full.join("kept"), "text").unwrap();
         for taken in [full.clone(), full.join("kept")] {
             let error = ScratchFolder::beside(&taken).err().unwrap();
-            assert!(matches!(error, InteropError::OutputExists { .. }), "{error}");
+            assert!(matches!(error, FileError::OutputExists { .. }), "{error}");
         }
         assert_eq!(fs::read_to_string(full.join("kept")).unwrap(), "text");
     }

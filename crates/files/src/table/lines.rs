@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{DataError, LineReader};
+use crate::error::FileError;
+use crate::lines::LineReader;
 
 /// The lines of a file, without line ends, byte order mark and carriage returns. Empty ones are handed out too.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Line {
 }
 
 impl BoundedLines {
-    pub(super) fn open(path: &Path, max_line_bytes: usize) -> Result<Self, DataError> {
+    pub(super) fn open(path: &Path, max_line_bytes: usize) -> Result<Self, FileError> {
         Ok(Self { path: path.to_owned(), reader: LineReader::open(path)?, max_line_bytes })
     }
 
@@ -29,7 +30,7 @@ impl BoundedLines {
     }
 
     /// The next line, or `None` at the end of the file.
-    pub(super) fn next_line(&mut self) -> Result<Option<Line>, DataError> {
+    pub(super) fn next_line(&mut self) -> Result<Option<Line>, FileError> {
         self.next_line_of_row(None, 0)
     }
 
@@ -39,13 +40,13 @@ impl BoundedLines {
         &mut self,
         begin: Option<u64>,
         used: usize,
-    ) -> Result<Option<Line>, DataError> {
+    ) -> Result<Option<Line>, FileError> {
         let room = self.max_line_bytes.saturating_sub(used);
         let Some(piece) = self.reader.next_line(room)? else {
             return Ok(None);
         };
         if !piece.ends_line {
-            return Err(DataError::line(
+            return Err(FileError::line(
                 &self.path,
                 begin.unwrap_or(piece.line),
                 format!(

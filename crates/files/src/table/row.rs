@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nystromformer_data::DataError;
+use crate::error::FileError;
 
 use super::Column;
 
@@ -50,7 +50,7 @@ impl Row {
     }
 
     /// The number of cells: of the columns asked for.
-    pub(crate) fn width(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.cells.len()
     }
 
@@ -76,12 +76,12 @@ impl Row {
     ///
     /// # Errors
     ///
-    /// [`DataError::Line`] if the cell holds a number or nothing.
+    /// [`FileError::Content`] if the cell holds a number or nothing.
     ///
     /// # Panics
     ///
     /// If fewer columns were asked for.
-    pub fn take_text(&mut self, wanted: usize) -> Result<String, DataError> {
+    pub fn take_text(&mut self, wanted: usize) -> Result<String, FileError> {
         match std::mem::replace(&mut self.cells[wanted], Cell::Null) {
             Cell::Text(text) => Ok(text),
             Cell::Null => Err(self.problem(format!(
@@ -96,7 +96,7 @@ impl Row {
     }
 
     /// An error about this row.
-    pub fn problem(&self, problem: impl Into<String>) -> DataError {
-        DataError::line(&self.file, self.line, problem)
+    pub fn problem(&self, problem: impl Into<String>) -> FileError {
+        FileError::line(&self.file, self.line, problem)
     }
 }

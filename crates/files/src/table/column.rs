@@ -37,7 +37,7 @@ impl fmt::Display for Column {
 }
 
 /// A few names, for an error: "`a`, `b`, …".
-pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 12;
     const LONGEST: usize = 40;
     let mut names = names.into_iter();

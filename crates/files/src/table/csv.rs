@@ -4,7 +4,7 @@
 //! lenient reader takes one stray quote for the start of a field and swallows the rows up to the next, which then
 //! are missing from the data set without a word; that is why this one is ours. Its tests hold it against the crate `csv`.
 
-use nystromformer_data::DataError;
+use crate::error::FileError;
 
 use super::TableOptions;
 use super::lines::BoundedLines;
@@ -45,7 +45,7 @@ enum State {
 }
 
 impl Records {
-    fn next(&mut self) -> Result<Option<Record>, DataError> {
+    fn next(&mut self) -> Result<Option<Record>, FileError> {
         let mut line = loop {
             match self.lines.next_line()? {
                 None => return Ok(None),
@@ -102,8 +102,8 @@ impl Records {
         }
     }
 
-    fn stray(&self, line: u64, what: &str) -> DataError {
-        DataError::line(
+    fn stray(&self, line: u64, what: &str) -> FileError {
+        FileError::line(
             self.lines.path(),
             line,
             format!("{what}; put the whole field in quotes and write each of its own quotes twice"),
@@ -116,10 +116,10 @@ impl CsvSource {
     pub(super) fn open(
         lines: BoundedLines,
         options: &TableOptions,
-    ) -> Result<(Self, Option<Vec<String>>), DataError> {
+    ) -> Result<(Self, Option<Vec<String>>), FileError> {
         let mut records = Records { lines };
         let Some(first) = records.next()? else {
-            return Err(DataError::dataset(records.lines.path(), "the file is empty"));
+            return Err(FileError::file(records.lines.path(), "the file is empty"));
         };
         let width = first.fields.len();
         let (header, first) =
@@ -129,7 +129,7 @@ impl CsvSource {
 }
 
 impl Source for CsvSource {
-    fn select(&mut self, wanted: &[usize]) -> Result<(), DataError> {
+    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError> {
         wanted.clone_into(&mut self.wanted);
         Ok(())
     }
@@ -138,7 +138,7 @@ impl Source for CsvSource {
         Some(self.width)
     }
 
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, DataError> {
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError> {
         let record = match self.first.take() {
             Some(first) => Some(first),
             None => self.records.next()?,
@@ -147,7 +147,7 @@ impl Source for CsvSource {
             return Ok(None);
         };
         if fields.len() != self.width {
-            return Err(DataError::line(
+            return Err(FileError::line(
                 self.records.lines.path(),
                 line,
                 format!(
@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    fn records(path: &Path, limit: usize) -> Result<Vec<(u64, Vec<String>)>, DataError> {
+    fn records(path: &Path, limit: usize) -> Result<Vec<(u64, Vec<String>)>, FileError> {
         let mut records = Records { lines: BoundedLines::open(path, limit)? };
         let mut all = Vec::new();
         while let Some(Record { line, fields }) = records.next()? {

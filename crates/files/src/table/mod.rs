@@ -29,7 +29,7 @@ mod row;
 mod tsv;
 
 pub use column::Column;
-pub(crate) use column::listed;
+pub use column::listed;
 pub use files::find_files;
 pub use format::Format;
 pub use reader::{Rows, Table, TableOptions};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::DataError;
+use crate::error::FileError;
 
 use super::Format;
 
@@ -12,14 +12,14 @@ use super::Format;
 ///
 /// # Errors
 ///
-/// [`DataError::Dataset`] if one part of several is missing, [`DataError::Io`].
-pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>, DataError> {
+/// [`FileError::Content`] if one part of several is missing, [`FileError::Io`].
+pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>, FileError> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
-        let entry = entry.map_err(DataError::io("list", folder))?;
+    for entry in fs::read_dir(folder).map_err(FileError::io("list", folder))? {
+        let entry = entry.map_err(FileError::io("list", folder))?;
         names.extend(entry.file_name().into_string());
     }
     names.sort_unstable();
@@ -68,12 +68,12 @@ fn complete(
     extension: &str,
     parts: &[(Part, &str)],
     of: u32,
-) -> Result<(), DataError> {
+) -> Result<(), FileError> {
     let in_order = parts.iter().zip(0..).all(|((part, _), at)| part.number == at && part.of == of);
     if in_order && parts.len() == of as usize {
         return Ok(());
     }
-    Err(DataError::dataset(
+    Err(FileError::file(
         folder,
         format!(
             "`{}` files `{stem}-…-of-{of:05}.{extension}` where `{of}` numbered from 00000 belong together; \

@@ -1,6 +1,6 @@
 //! JSON lines: each line is an object.
 
-use nystromformer_data::DataError;
+use crate::error::FileError;
 use serde_json::{Map, Value};
 
 use super::lines::{BoundedLines, Line};
@@ -24,10 +24,10 @@ struct Object {
 
 impl JsonLinesSource {
     /// Opens a file; gives the keys of its first object too.
-    pub(super) fn open(lines: BoundedLines) -> Result<(Self, Vec<String>), DataError> {
+    pub(super) fn open(lines: BoundedLines) -> Result<(Self, Vec<String>), FileError> {
         let mut source = Self { lines, first: None, keys: Vec::new(), wanted: Vec::new() };
         let Some(first) = source.next_object()? else {
-            return Err(DataError::dataset(source.lines.path(), "the file is empty"));
+            return Err(FileError::file(source.lines.path(), "the file is empty"));
         };
         source.keys = first.fields.keys().cloned().collect();
         source.first = Some(first);
@@ -35,7 +35,7 @@ impl JsonLinesSource {
         Ok((source, keys))
     }
 
-    fn next_object(&mut self) -> Result<Option<Object>, DataError> {
+    fn next_object(&mut self) -> Result<Option<Object>, FileError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
@@ -46,7 +46,7 @@ impl JsonLinesSource {
                 Some(line) => break line,
             }
         };
-        let failed = |problem: String| DataError::line(self.lines.path(), number, problem);
+        let failed = |problem: String| FileError::line(self.lines.path(), number, problem);
         match serde_json::from_str(&text) {
             Ok(Value::Object(fields)) => Ok(Some(Object { line: number, fields })),
             Ok(_) => Err(failed(
@@ -59,19 +59,19 @@ impl JsonLinesSource {
 }
 
 impl Source for JsonLinesSource {
-    fn select(&mut self, wanted: &[usize]) -> Result<(), DataError> {
+    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError> {
         self.wanted = wanted.iter().map(|at| self.keys[*at].clone()).collect();
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, DataError> {
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError> {
         let Some(Object { line, fields }) = self.next_object()? else {
             return Ok(None);
         };
         let cells = self.wanted.iter().map(|key| {
             cell(fields.get(key)).ok_or_else(|| {
                 let problem = format!("`{key}` is neither a string nor a number");
-                DataError::line(self.lines.path(), line, problem)
+                FileError::line(self.lines.path(), line, problem)
             })
         });
         Ok(Some((line, cells.collect::<Result<_, _>>()?)))
