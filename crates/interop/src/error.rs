@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use nystromformer::{Architecture, ModelError};
+use nystromformer::ModelError;
 use nystromformer_files::FileError;
 
 /// Names listed in full before a message says "and n more".
@@ -105,15 +105,15 @@ pub enum InteropError {
     },
     /// Occurs when a model of a class is asked for and the weights have no head of that class.
     #[error(
-        "`{}` is no {architecture}: it holds a bare encoder or a model with another head; train that head from \
+        "`{}` is no {class}: it holds a bare encoder or a model with another head; train that head from \
          it with `model.init_from`, choose a folder that has it, or read hidden states with `predict features`",
         path.display()
     )]
     NoHead {
         /// The weight file, or the index of several.
         path: PathBuf,
-        /// The class asked for.
-        architecture: Architecture,
+        /// The name of the class asked for.
+        class: &'static str,
     },
     /// Occurs when a file stores a shared parameter twice, with two values.
     #[error(

@@ -33,7 +33,7 @@
 //! |---|---|
 //! | [`load()`], [`save()`] | a model of a class from a folder, and into one: bit-exact |
 //! | [`load_model`], [`read_architecture`] | the same of whichever class the folder holds |
-//! | [`load_weights`] | weights into a model that exists, e.g. to start training from |
+//! | [`load_weights`], [`load_all_weights`] | weights into a model that exists: what fits of them, to start training from; exactly its own |
 //! | [`read_config`], [`write_config`] | `config.json` alone |
 //! | [`write_tokenizer`] | the tokenizer's files beside a model |
 //! | [`export_model`], [`import_model`] | folder to folder: tokenizer and model card too |
@@ -54,7 +54,7 @@ pub use error::InteropError;
 pub use foreign::{ImportOptions, PositionFill, export_for_authors, import_model};
 pub use hugging_face::{
     ExportOptions, Exported, FreshConvolution, LoadReport, SpecialToken, StorageType, export_model,
-    load, load_model, load_weights, read_architecture, read_config, save, write_config,
-    write_tokenizer,
+    load, load_all_weights, load_model, load_weights, read_architecture, read_config, save,
+    write_config, write_tokenizer,
 };
 pub use model_card::TrainingFacts;

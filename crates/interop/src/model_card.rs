@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use nystromformer::{Architecture, AttentionKind, NystromformerConfig};
+use nystromformer::{AttentionKind, ClassInfo, NystromformerConfig};
 
 /// The training that weights came from.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,7 +39,7 @@ pub struct ModelCard<'model> {
     /// Title.
     pub name: &'model str,
     /// The model's class.
-    pub architecture: Architecture,
+    pub class: &'model ClassInfo,
     /// The exported configuration.
     pub config: &'model NystromformerConfig,
     /// Tokens that transformers needs every input to have, unless any length will do.
@@ -56,7 +56,8 @@ pub struct ModelCard<'model> {
 
 impl fmt::Display for ModelCard<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, architecture, .. } = self;
+        let Self { name, class, .. } = self;
+        let class = class.name;
         self.write_front_matter(formatter)?;
         let burn = "[Burn](https://burn.dev)";
         let origin = match self.origin {
@@ -68,7 +69,7 @@ impl fmt::Display for ModelCard<'_> {
         };
         writeln!(
             formatter,
-            "\n# {}\n\nA [Nyströmformer](https://arxiv.org/abs/2102.03902) (`{architecture}`), {origin}.\n",
+            "\n# {}\n\nA [Nyströmformer](https://arxiv.org/abs/2102.03902) (`{class}`), {origin}.\n",
             one_line(name)
         )?;
         self.write_sizes(formatter)?;
@@ -92,7 +93,7 @@ impl fmt::Display for ModelCard<'_> {
 impl ModelCard<'_> {
     /// What the Hugging Face Hub reads.
     fn write_front_matter(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let task = self.architecture.pipeline_tag();
+        let task = self.class.pipeline_tag;
         writeln!(
             formatter,
             "---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- nystromformer\n- {task}\n- burn"
@@ -136,7 +137,7 @@ impl ModelCard<'_> {
             AttentionKind::Softmax => "softmax",
         };
         writeln!(formatter, "| attention | {attention} |")?;
-        if self.architecture.has_labels() {
+        if self.class.has_labels() {
             let names = config.id2label.names();
             let listed: Vec<String> =
                 names.iter().take(LISTED_LABELS).map(|name| one_line(name)).collect();
@@ -147,7 +148,7 @@ impl ModelCard<'_> {
     }
 
     fn write_example(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, auto_class) = (quoted(self.name), self.architecture.auto_class());
+        let (name, auto_class) = (quoted(self.name), self.class.auto_class);
         let trust = if self.has_modeling_file { ", trust_remote_code=True" } else { "" };
         let model = format!("model = {auto_class}.from_pretrained({name}{trust})");
         if !self.has_tokenizer {
@@ -168,37 +169,47 @@ impl ModelCard<'_> {
 
     /// What the example reads, and what it does with the answer.
     fn example_lines(&self) -> (&'static str, &'static str) {
-        match self.architecture {
-            Architecture::Base => ("\"a text\"", "print(model(**inputs).last_hidden_state.shape)"),
-            Architecture::MaskedLm | Architecture::PreTraining => (
-                "f\"paris is the {tokenizer.mask_token} of france.\"",
-                "logits = model(**inputs).logits\n\
-                 masked = inputs.input_ids == tokenizer.mask_token_id\n\
-                 print(tokenizer.decode(logits[masked].argmax(-1)))",
-            ),
-            Architecture::SequenceClassification | Architecture::DualEncoder => (
-                "\"a text\"",
-                "print(model.config.id2label[model(**inputs).logits.argmax(-1).item()])",
-            ),
-            Architecture::MultipleChoice => (
-                "[\"a question\"] * 2, [\"one answer\", \"another\"]",
-                "inputs = {name: rows[None] for name, rows in inputs.items()}\n\
-                 print(model(**inputs).logits.argmax(-1).item())",
-            ),
-            Architecture::TokenClassification => (
-                "\"a text\"",
-                "classes = model(**inputs).logits.argmax(-1)[0]\n\
-                 print([model.config.id2label[label.item()] for label in classes])",
-            ),
-            Architecture::QuestionAnswering => (
-                "\"a question\", \"a text with the answer\"",
-                "outputs = model(**inputs)\n\
-                 first, last = outputs.start_logits.argmax(), outputs.end_logits.argmax()\n\
-                 print(tokenizer.decode(inputs.input_ids[0, first : last + 1]))",
-            ),
-        }
+        let tag = self.class.pipeline_tag;
+        let example = EXAMPLES.iter().find(|(of_tag, ..)| *of_tag == tag);
+        example.map_or(("\"a text\"", "print(model(**inputs))"), |(_, text, answer)| (text, answer))
     }
 }
+
+/// Of each task on the Hugging Face Hub what an example reads, and what it does with the answer.
+const EXAMPLES: [(&str, &str, &str); 6] = [
+    ("feature-extraction", "\"a text\"", "print(model(**inputs).last_hidden_state.shape)"),
+    (
+        "fill-mask",
+        "f\"paris is the {tokenizer.mask_token} of france.\"",
+        "logits = model(**inputs).logits\n\
+         masked = inputs.input_ids == tokenizer.mask_token_id\n\
+         print(tokenizer.decode(logits[masked].argmax(-1)))",
+    ),
+    (
+        "text-classification",
+        "\"a text\"",
+        "print(model.config.id2label[model(**inputs).logits.argmax(-1).item()])",
+    ),
+    (
+        "multiple-choice",
+        "[\"a question\"] * 2, [\"one answer\", \"another\"]",
+        "inputs = {name: rows[None] for name, rows in inputs.items()}\n\
+         print(model(**inputs).logits.argmax(-1).item())",
+    ),
+    (
+        "token-classification",
+        "\"a text\"",
+        "classes = model(**inputs).logits.argmax(-1)[0]\n\
+         print([model.config.id2label[label.item()] for label in classes])",
+    ),
+    (
+        "question-answering",
+        "\"a question\", \"a text with the answer\"",
+        "outputs = model(**inputs)\n\
+         first, last = outputs.start_logits.argmax(), outputs.end_logits.argmax()\n\
+         print(tokenizer.decode(inputs.input_ids[0, first : last + 1]))",
+    ),
+];
 
 fn write_training(training: &TrainingFacts, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     let TrainingFacts { data, steps, tokens, metrics, settings } = training;
@@ -233,7 +244,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nystromformer::Labels;
+    use nystromformer::{Architecture, Labels};
 
     use super::*;
 
@@ -250,7 +261,7 @@ mod tests {
         };
         let card = ModelCard {
             name: "mlm512",
-            architecture: Architecture::MaskedLm,
+            class: Architecture::MaskedLm.class(),
             config: &config,
             fixed_len: Some(512),
             has_tokenizer: true,
@@ -274,6 +285,14 @@ mod tests {
     }
 
     #[test]
+    fn every_class_has_an_example_of_its_task() {
+        for architecture in Architecture::ALL {
+            let tag = architecture.class().pipeline_tag;
+            assert!(EXAMPLES.iter().any(|(of_tag, ..)| *of_tag == tag), "{architecture}: {tag}");
+        }
+    }
+
+    #[test]
     fn names_and_numbers_cannot_break_the_card() {
         let labels = Labels::new(["a | b", "c\n# d"]);
         let config = NystromformerConfig { id2label: labels, ..Default::default() };
@@ -283,7 +302,7 @@ mod tests {
         };
         let card = ModelCard {
             name: "q\"x",
-            architecture: Architecture::SequenceClassification,
+            class: Architecture::SequenceClassification.class(),
             config: &config,
             fixed_len: None,
             has_tokenizer: false,

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    Architecture, AttentionKind, HiddenAct, Labels, Model, NystromformerConfig,
+    Architecture, AttentionKind, Head, HiddenAct, Labels, Model, NystromformerConfig,
     NystromformerForMaskedLm, NystromformerInput, PinvInit, Pooling, PreTrainedModel, Semantics,
     WeightInit, heads::Targets,
 };
@@ -134,7 +134,7 @@ fn layers_that_do_not_share_are_refused_as_shared() {
     let folder = tempfile::tempdir().unwrap();
     save(&tiny().init_masked_lm(&Device::flex()).unwrap(), folder.path()).unwrap();
     let shared = NystromformerConfig { num_hidden_groups: 1, ..tiny() };
-    write_config(&shared, Architecture::MaskedLm, StorageType::F32, folder.path()).unwrap();
+    write_config(&shared, Architecture::MaskedLm.class(), StorageType::F32, folder.path()).unwrap();
     let error = load_model(folder.path(), &Device::flex()).unwrap_err().to_string();
     assert!(error.contains("encoder.layer.1.") && error.contains("num_hidden_groups"), "{error}");
 }
@@ -242,7 +242,8 @@ fn every_key_of_the_configuration_comes_back() {
         },
         long_range_arena(),
     ] {
-        write_config(&config, Architecture::MaskedLm, StorageType::F32, folder.path()).unwrap();
+        write_config(&config, Architecture::MaskedLm.class(), StorageType::F32, folder.path())
+            .unwrap();
         assert_eq!(read_config(folder.path()).unwrap(), config);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::heads::Targets;
-use nystromformer::{Architecture, Model, PreTrainedModel};
+use nystromformer::{Architecture, Head, Model, PreTrainedModel};
 
 use nystromformer_tasks::metrics::Answers;
 use nystromformer_tasks::{Label, Split};

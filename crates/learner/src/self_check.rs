@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use nystromformer::heads::Losses;
-use nystromformer::{Architecture, Model, NystromformerConfig};
+use nystromformer::{Architecture, Head, Model, NystromformerConfig};
 
 use crate::batch::{Answers, Rows};
 use crate::device::DeviceKind;

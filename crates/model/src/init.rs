@@ -77,11 +77,12 @@ pub(crate) fn padded_embedding(
     device: &Device,
 ) -> Embedding {
     let hidden_size = config.hidden_size;
-    let weight = embedding(config, rows, device).weight.val();
-    let zeros = Tensor::zeros([1, hidden_size], device);
-    // A parameter is a leaf of the graph: how it was made is not part of it.
-    let weight = weight.slice_assign([padding..padding + 1, 0..hidden_size], zeros).detach();
-    Embedding { weight: Param::from_tensor(weight) }
+    let Embedding { weight } = embedding(config, rows, device);
+    let clear_padding = move |weight: Tensor<2>| {
+        let zeros = Tensor::zeros([1, hidden_size], &weight.device());
+        weight.slice_assign([padding..padding + 1, 0..hidden_size], zeros)
+    };
+    Embedding { weight: weight.init_mapper(clear_padding) }
 }
 
 /// A parameter of zeros.

@@ -65,11 +65,7 @@ pub use config::{
     AttentionKind, Labels, NystromformerConfig, Pooling, ProblemType, Semantics, WeightInit,
 };
 pub use error::ModelError;
-pub use heads::{
-    Architecture, Model, ModelClass, NystromformerDualEncoder, NystromformerForMaskedLm,
-    NystromformerForMultipleChoice, NystromformerForPreTraining, NystromformerForQuestionAnswering,
-    NystromformerForSequenceClassification, NystromformerForTokenClassification, PreTrainedModel,
-};
+pub use heads::*;
 pub use nystromformer::{InputTokens, Nystromformer, NystromformerInput};
 /// Everything random in a model, its fresh weights and its dropout, follows from the seed in whose scope it is drawn.
 pub use nystromformer_kernels::Seed;

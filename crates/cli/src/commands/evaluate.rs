@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::bail;
 use clap::ValueEnum;
-use nystromformer::{Architecture, Model, PreTrainedModel};
+use nystromformer::{Architecture, Model};
 use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
     Experiment,
@@ -142,5 +142,5 @@ fn require_class(model: &Model, wanted: Architecture, folder: &Path) -> anyhow::
             folder.display()
         );
     }
-    Err(InteropError::NoHead { path: folder.to_owned(), architecture: wanted }.into())
+    Err(InteropError::NoHead { path: folder.to_owned(), class: wanted.name() }.into())
 }

@@ -34,7 +34,8 @@ fn every_config_is_valid_and_says_how_to_run_it() {
     // Fine-tuning starts from a model, which has sizes of its own.
     let pretrained = tempfile::tempdir().unwrap();
     let sizes = NystromformerConfig { max_position_embeddings: 1024, ..Default::default() };
-    write_config(&sizes, Architecture::MaskedLm, StorageType::F32, pretrained.path()).unwrap();
+    write_config(&sizes, Architecture::MaskedLm.class(), StorageType::F32, pretrained.path())
+        .unwrap();
     let init_from = format!("model.init_from={}", pretrained.path().display());
     for path in configs {
         let relative = path.strip_prefix(repository()).unwrap().display().to_string();

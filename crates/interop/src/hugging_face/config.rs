@@ -6,9 +6,7 @@
 
 use std::path::Path;
 
-use nystromformer::{
-    Architecture, AttentionKind, Labels, NystromformerConfig, PinvInit, Semantics,
-};
+use nystromformer::{AttentionKind, ClassInfo, Labels, NystromformerConfig, PinvInit, Semantics};
 use serde_json::{Map, Value, json};
 
 use super::{json_file::read_json, paper_code, storage::StorageType};
@@ -236,13 +234,13 @@ pub(crate) fn stated_labels(
 /// If the configuration is not valid or the file cannot be written.
 pub fn write_config(
     config: &NystromformerConfig,
-    architecture: Architecture,
+    class: &ClassInfo,
     storage: StorageType,
     dir: &Path,
 ) -> Result<(), InteropError> {
     let path = dir.join(CONFIG_NAME);
     config.validate().map_err(|source| InteropError::Model { path: path.clone(), source })?;
-    let text = format!("{:#}\n", to_json(config, architecture, storage));
+    let text = format!("{:#}\n", to_json(config, class, storage));
     std::fs::write(&path, text).map_err(|source| InteropError::Write { path, source })
 }
 
@@ -250,28 +248,21 @@ pub fn write_config(
 ///
 /// # Errors
 /// If the file cannot be read or written.
-pub(super) fn name_modeling_classes(
-    architecture: Architecture,
-    dir: &Path,
-) -> Result<(), InteropError> {
+pub(super) fn name_modeling_classes(class: &ClassInfo, dir: &Path) -> Result<(), InteropError> {
     let path = dir.join(CONFIG_NAME);
     let mut keys = read_json(&path, "it was written a moment ago")?;
-    keys.insert("auto_map".into(), paper_code::auto_map(architecture));
+    keys.insert("auto_map".into(), paper_code::auto_map(class));
     std::fs::write(&path, format!("{:#}\n", Value::Object(keys)))
         .map_err(|source| InteropError::Write { path, source })
 }
 
 /// The configuration as transformers writes it, with our keys among theirs, sorted.
-fn to_json(
-    config: &NystromformerConfig,
-    architecture: Architecture,
-    storage: StorageType,
-) -> Value {
+fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType) -> Value {
     let mut keys = keys_of(config);
     if config.problem_type.is_none() {
         keys.remove("problem_type");
     }
-    if architecture.has_labels() || config.id2label != Labels::default() {
+    if class.has_labels() || config.id2label != Labels::default() {
         let label2id: Map<String, Value> = config
             .id2label
             .names()
@@ -288,7 +279,7 @@ fn to_json(
     }
     for (key, value) in [
         ("add_cross_attention", json!(false)),
-        ("architectures", json!([architecture.name()])),
+        ("architectures", json!([class.name])),
         ("inv_coeff_init_option", json!(false)),
         ("model_type", json!("nystromformer")),
         ("tie_word_embeddings", json!(true)),

@@ -10,7 +10,7 @@ use nystromformer::{Model, NystromformerConfig, PreTrainedModel, Seed};
 
 use super::{
     load::Matched,
-    names::{CONVOLUTION, architecture_of},
+    names::{CONVOLUTION, architecture_of, parameters},
     weights::WeightFiles,
 };
 use crate::error::InteropError;
@@ -34,20 +34,20 @@ pub(crate) fn load_with_fresh_convolution(
     convolution: FreshConvolution,
 ) -> Result<Model, InteropError> {
     let architecture = architecture_of(files.tensors.keys().map(String::as_str));
-    let mut matched = Matched::new(files, architecture, config)?;
+    let mut matched = Matched::new(files, || parameters(architecture, config), config)?;
     matched.keep_own(|name| name.ends_with(CONVOLUTION));
     let device = Device::flex();
     match convolution {
         FreshConvolution::Zero => {
             let build = |device: &Device| Ok(Model::build(architecture, config, device));
-            let mut model = matched.into_model(dir, architecture, &device, build)?;
+            let mut model = matched.into_model(dir, &device, build)?;
             clear(&mut model);
             Ok(model)
         }
         FreshConvolution::Normal(seed) => {
             let init =
                 |device: &Device| Seed::new(seed).scope(|| config.init_model(architecture, device));
-            matched.into_model(dir, architecture, &device, init)
+            matched.into_model(dir, &device, init)
         }
     }
 }

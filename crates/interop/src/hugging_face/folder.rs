@@ -44,12 +44,12 @@ impl ModelFolder<'_> {
     /// Writes `config.json`, the weights, the modeling file if it is of use, and the tokenizer's files. Says whether there
     /// is a tokenizer.
     pub(crate) fn write(&self, dir: &Path) -> Result<bool, InteropError> {
-        let architecture = self.model.architecture();
+        let class = self.model.class();
         save_weights(self.model, self.storage, dir)?;
-        write_config(self.config, architecture, self.storage, dir)?;
+        write_config(self.config, class, self.storage, dir)?;
         if self.has_modeling_file() {
             paper_code::write(dir)?;
-            name_modeling_classes(architecture, dir)?;
+            name_modeling_classes(class, dir)?;
         }
         let input_len = input_len(self.config);
         let tokenizer = tokenizer_files::copy(self.tokenizer_dir, dir, self.config, input_len)?;
@@ -74,7 +74,7 @@ impl ModelFolder<'_> {
         let config = self.config;
         let card = ModelCard {
             name: &output.file_name().unwrap_or_default().to_string_lossy(),
-            architecture: self.model.architecture(),
+            class: self.model.class(),
             config,
             fixed_len: transformers_approximates(config).then_some(config.segment_means_seq_len),
             has_tokenizer,

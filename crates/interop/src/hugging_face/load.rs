@@ -4,7 +4,7 @@
 //! and shapes against the configuration, then sizes against the file, then the numbers themselves.
 
 use std::{
-    collections::btree_map::Entry,
+    collections::{BTreeSet, btree_map::Entry},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,10 @@ use nystromformer::{
 
 use super::{
     config::{CONFIG_NAME, read_config},
-    names::{ENCODER, STALE, architecture_of, head_part, module_path, parameters, second_names},
+    names::{
+        ENCODER, Inventory, STALE, architecture_of, head_part, module_path, parameters,
+        parameters_of, parameters_of_class, second_names, start_of,
+    },
     weights::WeightFiles,
 };
 use crate::error::{InteropError, KeyMismatch, ShapeMismatch};
@@ -62,7 +65,7 @@ pub(crate) fn load_files(
     let architecture = architecture_of(files.tensors.keys().map(String::as_str));
     // Drawing weights that will be overwritten would take longer than reading them.
     let build = |device: &Device| Ok(Model::build(architecture, config, device));
-    Matched::new(files, architecture, config)?.into_model(dir, architecture, device, build)
+    Matched::new(files, || parameters(architecture, config), config)?.into_model(dir, device, build)
 }
 
 /// Reads a model of class `M` from a folder in any of the forms that [`load_model`] reads. The encoder
@@ -73,14 +76,13 @@ pub(crate) fn load_files(
 /// As for [`load_model`]; [`InteropError::NoHead`] if the folder holds a bare encoder or another class.
 pub fn load<M: ModelClass>(dir: &Path, device: &Device) -> Result<M, InteropError> {
     let config = read_config(dir)?;
-    let mut matched = Matched::new(WeightFiles::open(dir)?, M::ARCHITECTURE, &config)?;
+    let wanted = || parameters_of_class::<M>(&config);
+    let mut matched = Matched::new(WeightFiles::open(dir)?, wanted, &config)?;
     matched.leave_out_other_heads();
     if matched.lacks_whole_head() {
-        let architecture = M::ARCHITECTURE;
-        return Err(InteropError::NoHead { path: matched.path, architecture });
+        return Err(InteropError::NoHead { path: matched.path, class: M::CLASS.name });
     }
-    let build = |device: &Device| Ok(M::build(&config, device));
-    matched.into_model(dir, M::ARCHITECTURE, device, build)
+    matched.into_model(dir, device, |device| Ok(M::build(&config, device)))
 }
 
 /// Reads the encoder in a folder as a model of `config`, whatever its `config.json` says.
@@ -89,11 +91,10 @@ pub(super) fn load_encoder_as(
     dir: &Path,
     device: &Device,
 ) -> Result<Nystromformer, InteropError> {
-    let architecture = Architecture::Base;
-    let mut matched = Matched::new(WeightFiles::open(dir)?, architecture, config)?;
+    let wanted = || parameters_of_class::<Nystromformer>(config);
+    let mut matched = Matched::new(WeightFiles::open(dir)?, wanted, config)?;
     matched.leave_out_other_heads();
-    let build = |device: &Device| Ok(Nystromformer::build(config, device));
-    matched.into_model(dir, architecture, device, build)
+    matched.into_model(dir, device, |device| Ok(Nystromformer::build(config, device)))
 }
 
 /// The class of the model in a folder, by the names of its weights.
@@ -117,8 +118,7 @@ pub fn load_weights<M: PreTrainedModel>(
     path: &Path,
 ) -> Result<LoadReport, InteropError> {
     let files = WeightFiles::open(path)?;
-    let architecture = model.architecture();
-    let mut matched = Matched::new(files, architecture, model.config())?;
+    let mut matched = Matched::new(files, || parameters_of(model), model.config())?;
     matched.keep_own_head_parts();
     matched.leave_out_other_heads();
     matched.require_complete()?;
@@ -130,8 +130,21 @@ pub fn load_weights<M: PreTrainedModel>(
         ignored: matched.ignored.clone(),
     };
     let device = model.devices().first().cloned().unwrap_or_default();
-    matched.apply(model, architecture, &device)?;
+    matched.apply(model, &device)?;
     Ok(report)
+}
+
+/// Reads weights into a model that exists, from a folder that holds exactly those of its class. On an error the model
+/// is unchanged.
+///
+/// # Errors
+/// As for [`load_model`].
+pub fn load_all_weights<M: PreTrainedModel>(model: &mut M, dir: &Path) -> Result<(), InteropError> {
+    let matched = Matched::new(WeightFiles::open(dir)?, || parameters_of(model), model.config())?;
+    matched.require_complete()?;
+    matched.check_values()?;
+    let device = model.devices().first().cloned().unwrap_or_default();
+    matched.apply(model, &device)
 }
 
 /// A file's tensors, sorted by what becomes of them.
@@ -149,10 +162,10 @@ pub(crate) struct Matched {
 }
 
 impl Matched {
-    /// Compares names and shapes with those of `config`'s model.
+    /// Compares names and shapes with the `wanted` ones, those of a model of `config`.
     pub(crate) fn new(
         files: WeightFiles,
-        architecture: Architecture,
+        wanted: impl FnOnce() -> Inventory,
         config: &NystromformerConfig,
     ) -> Result<Self, InteropError> {
         let WeightFiles { path, mut tensors, bytes } = files;
@@ -185,7 +198,7 @@ impl Matched {
 
         let mut keys = KeyMismatch::default();
         let mut fitting = Vec::new();
-        for (name, expected) in parameters(architecture, config) {
+        for (name, expected) in wanted() {
             match tensors.remove(&name) {
                 None => keys.missing.push(name),
                 Some(mut tensor) if tensor.shape[..] == expected[..] && tensor.dtype.is_float() => {
@@ -214,8 +227,8 @@ impl Matched {
     /// Whether nothing of the head is there, while all of the encoder is.
     fn lacks_whole_head(&self) -> bool {
         !self.keys.missing.is_empty()
-            && self.keys.missing.iter().all(|name| head_part(name).is_some())
-            && !self.parameters.iter().any(|tensor| head_part(&tensor.name).is_some())
+            && self.keys.missing.iter().all(|name| !name.starts_with(ENCODER))
+            && self.parameters.iter().all(|tensor| tensor.name.starts_with(ENCODER))
     }
 
     /// Leaves the model its own parameters of these names where the file's are absent or do not fit; those that
@@ -234,8 +247,12 @@ impl Matched {
     fn keep_own_head_parts(&mut self) {
         let missing = self.keys.missing.iter();
         let mismatched = self.keys.mismatched.iter().map(|mismatch| &mismatch.name);
-        let own: Vec<&str> = missing.chain(mismatched).filter_map(|name| head_part(name)).collect();
-        let is_own = |name: &str| head_part(name).is_some_and(|part| own.contains(&part));
+        let own: BTreeSet<String> = missing
+            .chain(mismatched)
+            .filter(|name| !name.starts_with(ENCODER))
+            .map(|name| start_of(name).to_owned())
+            .collect();
+        let is_own = |name: &str| own.contains(start_of(name));
         self.keep_own(is_own);
         let fitting = self.parameters.extract_if(.., |tensor| is_own(&tensor.name));
         self.fresh.extend(fitting.map(|tensor| tensor.name));
@@ -252,10 +269,9 @@ impl Matched {
     }
 
     /// A model of `init` with these weights, once they are known to be all there and in order.
-    pub(crate) fn into_model<M: ModuleSnapshot>(
+    pub(crate) fn into_model<M: PreTrainedModel>(
         self,
         dir: &Path,
-        architecture: Architecture,
         device: &Device,
         init: impl FnOnce(&Device) -> Result<M, ModelError>,
     ) -> Result<M, InteropError> {
@@ -263,7 +279,7 @@ impl Matched {
         self.check_values()?;
         let path = dir.join(CONFIG_NAME);
         let mut model = init(device).map_err(|source| InteropError::Model { path, source })?;
-        self.apply(&mut model, architecture, device)?;
+        self.apply(&mut model, device)?;
         Ok(model)
     }
 
@@ -329,14 +345,9 @@ impl Matched {
     }
 
     /// Puts the numbers into `model`.
-    fn apply<M: ModuleSnapshot>(
-        self,
-        model: &mut M,
-        architecture: Architecture,
-        device: &Device,
-    ) -> Result<(), InteropError> {
+    fn apply<M: PreTrainedModel>(self, model: &mut M, device: &Device) -> Result<(), InteropError> {
         // The bare encoder's own names lack the start.
-        let root = if architecture == Architecture::Base { ENCODER } else { "" };
+        let root = if *model.class() == Nystromformer::CLASS { ENCODER } else { "" };
         let layers_per_group = self.layers_per_group;
         let dtype: DType = device.settings().float_dtype.into();
         let tensors = self

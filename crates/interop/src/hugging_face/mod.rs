@@ -37,7 +37,7 @@ pub use config::{read_config, write_config};
 pub use convolution::FreshConvolution;
 pub use export::{ExportOptions, export_model};
 pub use folder::Exported;
-pub use load::{LoadReport, load, load_model, load_weights, read_architecture};
+pub use load::{LoadReport, load, load_all_weights, load_model, load_weights, read_architecture};
 pub use save::save;
 pub use storage::StorageType;
 pub use tokenizer_files::{SpecialToken, write_tokenizer};

@@ -2,12 +2,22 @@
 //!
 //! Modules here are named after transformers' wherever Rust allows it. What differs: `self` is a keyword,
 //! fields are in snake case, and Burn calls a normalisation's weight and bias `gamma` and `beta`.
-//! Linear weights are stored `[out, in]`, the transpose of Burn's.
+//! Linear weights are stored `[out, in]`, the transpose of Burn's. So names and shapes are read off the modules, and
+//! a new head, or another layer, needs nothing here.
 
-use nystromformer::{Architecture, NystromformerConfig, embeddings::POSITION_OFFSET};
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Tensor},
+};
+use nystromformer::{Architecture, Model, ModelClass, NystromformerConfig, PreTrainedModel};
 
 /// Start of every name of the encoder in a model with a head; absent from files of the bare encoder.
 pub(super) const ENCODER: &str = "nystromformer.";
+
+/// Start of every name of the layers.
+const LAYERS: &str = "nystromformer.encoder.layer.";
 
 /// End of the name of every layer's convolution.
 pub(crate) const CONVOLUTION: &str = ".attention.self.conv.weight";
@@ -20,81 +30,125 @@ pub const MASKED_LM_HEAD: &str = "cls.";
 pub(super) const TO_PUBLISHED: [(&str, &str); 2] =
     [(r"\.attention\.self_attention\.", ".attention.self."), (r"\.layer_norm\.", ".LayerNorm.")];
 
+/// The modules whose scale and shift burn-store's PyTorch adapter calls weight and bias.
+const NORMS: [&str; 4] =
+    ["Struct:LayerNorm", "Struct:BatchNorm", "Struct:GroupNorm", "Struct:RmsNorm"];
+
 /// Buffers that older versions of transformers stored and that hold no information.
 pub(super) const STALE: [&str; 2] =
     ["nystromformer.embeddings.position_ids", "nystromformer.embeddings.token_type_ids"];
 
-/// Starts of the names of every head's parts. A head is complete or absent part by part.
-pub(super) const HEAD_PARTS: [&str; 7] = [
-    MASKED_LM_HEAD,
-    "pooler.",
-    "sop_classifier.",
-    "classifier.",
-    "pair_classifier.",
-    "pre_classifier.",
-    "qa_outputs.",
-];
+/// The names of every head's parameters.
+static HEADS: LazyLock<Vec<(Architecture, BTreeSet<String>)>> = LazyLock::new(|| {
+    let names = |architecture| {
+        let parameters = parameters(architecture, &NystromformerConfig::default()).into_iter();
+        parameters.map(|(name, _)| name).filter(|name| !name.starts_with(ENCODER)).collect()
+    };
+    Architecture::ALL.into_iter().map(|architecture| (architecture, names(architecture))).collect()
+});
+
+/// Starts of the names of every head's parts, e.g. `classifier.`. A head is complete or absent part by part.
+static HEAD_PARTS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    HEADS.iter().flat_map(|(_, names)| names).map(|name| start_of(name)).collect()
+});
 
 /// Name, in full, and stored shape of each parameter of a model.
 pub type Inventory = Vec<(String, Vec<usize>)>;
 
-/// Name and stored shape of every parameter of a model, in transformers' order.
+/// Name and stored shape of every parameter of a model. Nothing is drawn, and no memory taken, whatever the sizes.
 ///
 /// What a file may hold a second time (the decoder, which is the token embedding; layers that share their
 /// weights) is here once, under the first name: see `second_names`.
 pub fn parameters(architecture: Architecture, config: &NystromformerConfig) -> Inventory {
-    let mut parameters = encoder_parameters(config);
-    parameters.extend(head_parameters(architecture, config));
-    parameters
+    let model = Model::build(architecture, &with_one_layer(config), &Device::flex());
+    with_all_layers(listed(&model), config)
 }
 
-/// Name and stored shape of every parameter of a head.
-fn head_parameters(architecture: Architecture, config: &NystromformerConfig) -> Inventory {
-    let (hidden, num_labels) = (config.hidden_size, config.num_labels());
-    let width = config.classifier_width();
-    let mut parameters = Vec::new();
-    let mut linear_of = |name: &str, inputs: usize, outputs: usize| {
-        parameters.push((format!("{name}.weight"), vec![outputs, inputs]));
-        parameters.push((format!("{name}.bias"), vec![outputs]));
-    };
-    let mut linear = |name: &str, outputs: usize| linear_of(name, hidden, outputs);
-    match architecture {
-        Architecture::Base => {}
-        Architecture::MaskedLm => parameters.extend(masked_lm_head(config)),
-        Architecture::PreTraining => {
-            linear("pooler.dense", hidden);
-            linear("sop_classifier", num_labels);
-            parameters.extend(masked_lm_head(config));
+/// The same of a class that is known when compiling.
+pub(super) fn parameters_of_class<M: ModelClass>(config: &NystromformerConfig) -> Inventory {
+    let model = M::build(&with_one_layer(config), &Device::flex());
+    with_all_layers(listed(&model), config)
+}
+
+/// The same of a model that exists.
+pub(super) fn parameters_of(model: &impl PreTrainedModel) -> Inventory {
+    with_all_layers(listed(model), model.config())
+}
+
+/// Layers are alike: the names of one give those of all.
+fn with_one_layer(config: &NystromformerConfig) -> NystromformerConfig {
+    NystromformerConfig { num_hidden_layers: 1, num_hidden_groups: 0, ..config.clone() }
+}
+
+/// What a model has of each layer of its own, from what its first one has.
+fn with_all_layers(parameters: Inventory, config: &NystromformerConfig) -> Inventory {
+    let of_layers = first_layer(&parameters);
+    let mut all = Inventory::new();
+    for (name, shape) in parameters {
+        if !name.starts_with(LAYERS) {
+            all.push((name, shape));
         }
-        Architecture::SequenceClassification => {
-            linear_of("classifier.dense", hidden, width);
-            linear_of("classifier.out_proj", width, num_labels);
-        }
-        Architecture::DualEncoder => {
-            linear_of("pair_classifier.dense", hidden.saturating_mul(4), width);
-            linear_of("pair_classifier.out_proj", width, num_labels);
-        }
-        Architecture::MultipleChoice => {
-            linear("pre_classifier", hidden);
-            linear("classifier", 1);
-        }
-        Architecture::TokenClassification => linear("classifier", num_labels),
-        Architecture::QuestionAnswering => linear("qa_outputs", 2),
     }
-    parameters
+    for index in (0..config.num_hidden_layers).step_by(config.layers_per_group().max(1)) {
+        let named = |(part, shape): &(String, _)| (layer_name(index, part), Vec::clone(shape));
+        all.extend(of_layers.iter().map(named));
+    }
+    all
 }
 
-fn masked_lm_head(config: &NystromformerConfig) -> Inventory {
-    let hidden = config.hidden_size;
-    [
-        ("bias", vec![config.vocab_size]),
-        ("transform.dense.weight", vec![hidden, hidden]),
-        ("transform.dense.bias", vec![hidden]),
-        ("transform.LayerNorm.weight", vec![hidden]),
-        ("transform.LayerNorm.bias", vec![hidden]),
-    ]
-    .map(|(name, shape)| (format!("{MASKED_LM_HEAD}predictions.{name}"), shape))
-    .into()
+/// The parameters of the first layer, by their names in it.
+fn first_layer(parameters: &Inventory) -> Inventory {
+    let of_layer = |(name, shape): &(String, Vec<usize>)| {
+        Some((name.strip_prefix(LAYERS)?.strip_prefix("0.")?.to_owned(), shape.clone()))
+    };
+    parameters.iter().filter_map(of_layer).collect()
+}
+
+fn layer_name(index: usize, part: &str) -> String {
+    format!("{LAYERS}{index}.{part}")
+}
+
+/// Published name, in full, and stored shape of every parameter of a module.
+fn listed(model: &impl Module) -> Inventory {
+    /// Fields on the way to where the visitor is, each with the kind of module that has it.
+    #[derive(Default)]
+    struct Lister {
+        path: Vec<(String, String)>,
+        found: Inventory,
+    }
+    impl ModuleVisitor for Lister {
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.push((name.to_owned(), container_type.to_owned()));
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            let mut shape = parameter.lazy_shape().to_vec();
+            let mut names = Vec::new();
+            for (name, container) in &self.path {
+                names.push(match name.as_str() {
+                    // Which class a model of any class is of is no part of a name.
+                    _ if container.starts_with("Enum:") => continue,
+                    "gamma" if NORMS.contains(&container.as_str()) => "weight",
+                    "beta" if NORMS.contains(&container.as_str()) => "bias",
+                    "layer_norm" => "LayerNorm",
+                    "self_attention" => "self",
+                    "weight" if container == "Struct:Linear" => {
+                        shape.reverse();
+                        "weight"
+                    }
+                    name => name,
+                });
+            }
+            self.found.push((full_name(&names.join(".")), shape));
+        }
+    }
+    let mut lister = Lister::default();
+    model.visit(&mut lister);
+    lister.found
 }
 
 /// Second names of shared parameters, each with the first; files may hold either or both.
@@ -110,102 +164,39 @@ pub(super) fn second_names(config: &NystromformerConfig) -> Vec<(String, String)
         ),
     ];
     let per_group = config.layers_per_group().max(1);
-    let layer = |index: usize| format!("{ENCODER}encoder.layer.{index}.");
-    let parts = layer_parameters(config);
+    if per_group == 1 {
+        return names;
+    }
+    let parts = first_layer(&parameters(Architecture::Base, config));
     for index in (0..config.num_hidden_layers).filter(|index| !index.is_multiple_of(per_group)) {
-        let (second, first) = (layer(index), layer(index - index % per_group));
-        names.extend(
-            parts.iter().map(|(part, _)| (format!("{second}{part}"), format!("{first}{part}"))),
-        );
+        let first = index - index % per_group;
+        let shared = |(part, _): &(String, _)| (layer_name(index, part), layer_name(first, part));
+        names.extend(parts.iter().map(shared));
     }
     names
 }
 
-/// Name, in full, and stored shape of every parameter of the encoder, in transformers' order.
-pub fn encoder_parameters(config: &NystromformerConfig) -> Inventory {
-    let hidden = config.hidden_size;
-    let mut parameters = Vec::new();
-    let mut add = |name: String, shape: &[usize]| parameters.push((name, shape.to_vec()));
-
-    let embeddings = format!("{ENCODER}embeddings");
-    let positions = config.max_position_embeddings.saturating_add(POSITION_OFFSET);
-    add(format!("{embeddings}.word_embeddings.weight"), &[config.vocab_size, hidden]);
-    add(format!("{embeddings}.position_embeddings.weight"), &[positions, hidden]);
-    add(format!("{embeddings}.token_type_embeddings.weight"), &[config.type_vocab_size, hidden]);
-    let after_embeddings = format!("{embeddings}.LayerNorm");
-    let after_layers = format!("{ENCODER}encoder.LayerNorm");
-    if !config.norm_first {
-        add(format!("{after_embeddings}.weight"), &[hidden]);
-        add(format!("{after_embeddings}.bias"), &[hidden]);
-    }
-    let parts = layer_parameters(config);
-    for index in (0..config.num_hidden_layers).step_by(config.layers_per_group().max(1)) {
-        for (part, shape) in &parts {
-            add(format!("{ENCODER}encoder.layer.{index}.{part}"), shape);
-        }
-    }
-    if config.norm_first {
-        add(format!("{after_layers}.weight"), &[hidden]);
-        add(format!("{after_layers}.bias"), &[hidden]);
-    }
-    parameters
-}
-
-/// Name within a layer and stored shape of every parameter of a layer.
-fn layer_parameters(config: &NystromformerConfig) -> Inventory {
-    let hidden = config.hidden_size;
-    let mut parameters = Vec::new();
-    let mut add = |name: String, shape: &[usize]| parameters.push((name, shape.to_vec()));
-    if config.conv_kernel_size > 0 {
-        let shape = [config.num_attention_heads, 1, config.conv_kernel_size, 1];
-        add("attention.self.conv.weight".into(), &shape);
-    }
-    for (linear, outputs, inputs) in [
-        ("attention.self.query", hidden, hidden),
-        ("attention.self.key", hidden, hidden),
-        ("attention.self.value", hidden, hidden),
-        ("attention.output.dense", hidden, hidden),
-        ("intermediate.dense", config.intermediate_size, hidden),
-        ("output.dense", hidden, config.intermediate_size),
-    ] {
-        add(format!("{linear}.weight"), &[outputs, inputs]);
-        add(format!("{linear}.bias"), &[outputs]);
-    }
-    for normalisation in ["attention.output.LayerNorm", "output.LayerNorm"] {
-        add(format!("{normalisation}.weight"), &[hidden]);
-        add(format!("{normalisation}.bias"), &[hidden]);
-    }
-    parameters
-}
-
-/// The class of model that has parameters of these names.
+/// The class of model that has parameters of these names: the one of whose head the most is there and the least
+/// missing. Heads share names: two have a `classifier`, and two the masked-language-modelling part.
 pub(crate) fn architecture_of<'name>(names: impl Iterator<Item = &'name str>) -> Architecture {
-    let mut found = Architecture::Base;
-    for name in names {
-        let architecture = match name {
-            _ if name.starts_with("qa_outputs.") => Architecture::QuestionAnswering,
-            _ if name.starts_with("sop_classifier.") => Architecture::PreTraining,
-            _ if name.starts_with("classifier.out_proj.") => Architecture::SequenceClassification,
-            _ if name.starts_with("pair_classifier.") => Architecture::DualEncoder,
-            _ if name.starts_with("pre_classifier.") => Architecture::MultipleChoice,
-            "classifier.weight" | "classifier.bias" => Architecture::TokenClassification,
-            _ if name.starts_with(MASKED_LM_HEAD) => Architecture::MaskedLm,
-            _ => continue,
-        };
-        // Two heads share the name `classifier`, and two the masked-language-modelling part: what only one
-        // of them has decides.
-        found = match (found, architecture) {
-            (Architecture::MultipleChoice, Architecture::TokenClassification)
-            | (Architecture::PreTraining, Architecture::MaskedLm) => found,
-            _ => architecture,
-        };
-    }
-    found
+    let found: BTreeSet<&str> = names.filter(|name| head_part(name).is_some()).collect();
+    let fit = |names: &BTreeSet<String>| {
+        let present = names.iter().filter(|name| found.contains(name.as_str())).count();
+        (2 * present as isize - names.len() as isize, present)
+    };
+    let best = HEADS.iter().max_by_key(|(_, names)| fit(names));
+    best.map_or(Architecture::Base, |(architecture, _)| *architecture)
 }
 
-/// The part of a head that this is a parameter of, by its start; `None` for one of the encoder.
+/// The part of a head that this is a parameter of, by its start; `None` for one of the encoder, and for one that no
+/// class has.
 pub(super) fn head_part(name: &str) -> Option<&'static str> {
-    HEAD_PARTS.into_iter().find(|part| name.starts_with(part))
+    HEAD_PARTS.get(start_of(name)).copied()
+}
+
+/// A name up to its first dot.
+pub(super) fn start_of(name: &str) -> &str {
+    name.find('.').map_or(name, |end| &name[..=end])
 }
 
 /// The full name of a parameter, which a file of the bare encoder stores without its start.
@@ -281,6 +272,43 @@ mod tests {
         }
     }
 
+    /// A file that was cut, or comes from elsewhere, is refused by the names of the class that it is nearest to.
+    #[test]
+    fn an_incomplete_head_is_still_that_head() {
+        let config = NystromformerConfig { num_hidden_layers: 1, ..Default::default() };
+        for architecture in Architecture::ALL {
+            let names = parameters(architecture, &config).into_iter().map(|(name, _)| name);
+            let names: Vec<String> = names.collect();
+            for missing in &names {
+                let rest = names.iter().filter(|name| *name != missing).map(String::as_str);
+                assert_eq!(architecture_of(rest), architecture, "without {missing}");
+            }
+        }
+        // BERT's pooler alone is no head of ours.
+        let of_bert = ["embeddings.LayerNorm.bias", "pooler.dense.weight"];
+        assert_eq!(architecture_of(of_bert.into_iter()), Architecture::Base);
+    }
+
+    #[test]
+    fn models_of_any_size_are_listed_without_taking_memory() {
+        let config = NystromformerConfig {
+            vocab_size: i32::MAX as usize,
+            hidden_size: 1 << 30,
+            num_attention_heads: 1,
+            ..Default::default()
+        };
+        for architecture in Architecture::ALL {
+            let listed = parameters(architecture, &config);
+            let words = (
+                format!("{ENCODER}embeddings.word_embeddings.weight"),
+                vec![i32::MAX as usize, 1 << 30],
+            );
+            assert!(listed.contains(&words), "{architecture}");
+        }
+        let dense = ("pair_classifier.dense.weight".to_owned(), vec![1 << 30, 1 << 32]);
+        assert!(parameters(Architecture::DualEncoder, &config).contains(&dense));
+    }
+
     #[test]
     fn shared_layers_are_listed_once_and_named_again() {
         let config = NystromformerConfig {
@@ -295,12 +323,9 @@ mod tests {
         assert_eq!((own.len(), own[0].as_str(), own[17].as_str()), (2 * 17, "0", "2"));
         let second = second_names(&config);
         assert_eq!(second.len(), 2 + 2 * 17);
-        assert_eq!(
-            second[2 + 17],
-            (
-                "nystromformer.encoder.layer.3.attention.self.conv.weight".into(),
-                "nystromformer.encoder.layer.2.attention.self.conv.weight".into()
-            )
-        );
+        assert!(second.contains(&(
+            "nystromformer.encoder.layer.3.attention.self.conv.weight".into(),
+            "nystromformer.encoder.layer.2.attention.self.conv.weight".into()
+        )));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use nystromformer::{Architecture, NystromformerConfig, Pooling, Semantics};
+use nystromformer::{Architecture, ClassInfo, NystromformerConfig, Pooling, Semantics};
 use serde_json::{Value, json};
 
 use crate::error::InteropError;
@@ -47,10 +47,10 @@ pub(super) fn write(dir: &Path) -> Result<(), InteropError> {
 }
 
 /// The value of `auto_map` in `config.json`: which class of the file each of transformers' loaders takes.
-pub(super) fn auto_map(architecture: Architecture) -> Value {
-    let base = Architecture::Base;
-    let mut map = json!({ base.auto_class(): format!("{MODULE}.{}", base.name()) });
-    map[architecture.auto_class()] = json!(format!("{MODULE}.{}", architecture.name()));
+pub(super) fn auto_map(class: &ClassInfo) -> Value {
+    let base = Architecture::Base.class();
+    let mut map = json!({ base.auto_class: format!("{MODULE}.{}", base.name) });
+    map[class.auto_class] = json!(format!("{MODULE}.{}", class.name));
     map
 }
 
@@ -75,7 +75,7 @@ mod tests {
             if [Architecture::PreTraining, Architecture::DualEncoder].contains(&architecture) {
                 continue;
             }
-            let map = auto_map(architecture);
+            let map = auto_map(architecture.class());
             assert!(is_ours(&map));
             for class in map.as_object().unwrap().values() {
                 let name = class.as_str().unwrap().rsplit('.').next().unwrap();

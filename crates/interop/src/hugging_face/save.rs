@@ -27,7 +27,7 @@ pub fn save<M: PreTrainedModel>(model: &M, dir: &Path) -> Result<(), InteropErro
     fs::create_dir_all(dir)
         .map_err(|source| InteropError::Write { path: dir.to_owned(), source })?;
     let storage = StorageType::F32;
-    write_config(model.config(), model.architecture(), storage, dir)?;
+    write_config(model.config(), model.class(), storage, dir)?;
     save_weights(model, storage, dir)
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use burn::tensor::Device;
-use nystromformer::{Architecture, Model, PreTrainedModel};
+use nystromformer::{Architecture, Head, Model};
 use nystromformer_interop::load_model;
 
 use crate::batch::{Batch, fixture, relative_error, values};

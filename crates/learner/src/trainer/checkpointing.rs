@@ -8,7 +8,7 @@
 //! | `manifest.json` | where training stood, and the hashes of all other files |
 
 use burn::tensor::Device;
-use nystromformer::{Architecture, Model, PreTrainedModel};
+use nystromformer::{Architecture, Model};
 use nystromformer_files::durable;
 use nystromformer_interop::{load_model, save};
 

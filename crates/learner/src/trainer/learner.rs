@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use nystromformer::Model;
+use nystromformer::{Head, Model};
 
 use crate::batch::{BatchSource, Rows};
 use crate::checkpoint::TrainingState;

@@ -5,10 +5,14 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::ClassificationHead;
+use super::{
+    ClassInfo, ClassificationHead, Head, Losses, ModelClass, Output, PreTrainedModel,
+    RowsPerAnswer, Targets, TermMetric,
+};
 use crate::{
     config::{NystromformerConfig, Pooling},
     error::ModelError,
+    linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
 };
 
@@ -27,15 +31,6 @@ pub struct NystromformerDualEncoder {
 }
 
 impl NystromformerDualEncoder {
-    /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            nystromformer: Nystromformer::new(config, device),
-            pair_classifier: ClassificationHead::new(config, 4 * config.hidden_size, device),
-            pooling: config.pooling,
-        }
-    }
-
     /// Scores of every class. Rows `2i` and `2i + 1` of the input are pair `i`.
     ///
     /// # Shapes
@@ -58,5 +53,65 @@ impl NystromformerDualEncoder {
         let (product, difference) =
             (first.clone() * second.clone(), first.clone() - second.clone());
         Ok(self.pair_classifier.forward(Tensor::cat(vec![first, second, product, difference], 1)))
+    }
+}
+
+impl PreTrainedModel for NystromformerDualEncoder {
+    fn class(&self) -> &'static ClassInfo {
+        &Self::CLASS
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        &self.nystromformer
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        &mut self.nystromformer
+    }
+}
+
+impl ModelClass for NystromformerDualEncoder {
+    const CLASS: ClassInfo = ClassInfo {
+        // transformers has no such class.
+        name: "NystromformerDualEncoder",
+        auto_class: "AutoModelForSequenceClassification",
+        pipeline_tag: "text-classification",
+        label_layer: Some("pair_classifier.out_proj"),
+        rows_per_answer: RowsPerAnswer::Always(2),
+        metrics: &[TermMetric::accuracy("accuracy", 0)],
+        ..ClassInfo::DEFAULT
+    };
+
+    fn from_encoder(
+        nystromformer: Nystromformer,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        Self {
+            nystromformer,
+            pair_classifier: ClassificationHead::new(config, 4 * config.hidden_size, device),
+            pooling: config.pooling,
+        }
+    }
+}
+
+impl Head for NystromformerDualEncoder {
+    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+        let Targets::Class(labels) = targets else {
+            return Err(targets.refused_by(self.class()));
+        };
+        let ([rows, _], [pairs]) = (input.tokens.dims(), labels.dims());
+        if 2 * pairs != rows {
+            return Err(ModelError::Choices { rows, num_choices: 2 });
+        }
+        Ok(Losses::of_classes(self.forward(input)?, labels))
+    }
+
+    fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
+        Ok(vec![Output::new("logits", self.forward(input)?)])
+    }
+
+    fn label_layer_mut(&mut self) -> Option<&mut Linear> {
+        Some(&mut self.pair_classifier.out_proj)
     }
 }

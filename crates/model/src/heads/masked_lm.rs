@@ -6,6 +6,10 @@ use burn::{
 };
 use nystromformer_kernels::{WeightLayout, linear};
 
+use super::{
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    targets::require_count,
+};
 use crate::{
     activation::HiddenAct,
     config::NystromformerConfig,
@@ -83,14 +87,6 @@ pub struct NystromformerForMaskedLm {
 }
 
 impl NystromformerForMaskedLm {
-    /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            nystromformer: Nystromformer::new(config, device),
-            cls: MaskedLmHead::new(config, device),
-        }
-    }
-
     /// Scores of every vocabulary entry at every position.
     ///
     /// # Shapes
@@ -122,5 +118,51 @@ impl NystromformerForMaskedLm {
     ) -> Result<Tensor<2>, ModelError> {
         let hidden_states = self.nystromformer.forward(input)?;
         Ok(self.cls.forward(tokens_at(hidden_states, positions), &self.nystromformer))
+    }
+}
+
+impl PreTrainedModel for NystromformerForMaskedLm {
+    fn class(&self) -> &'static ClassInfo {
+        &Self::CLASS
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        &self.nystromformer
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        &mut self.nystromformer
+    }
+}
+
+impl ModelClass for NystromformerForMaskedLm {
+    const CLASS: ClassInfo = ClassInfo {
+        name: "NystromformerForMaskedLM",
+        auto_class: "AutoModelForMaskedLM",
+        pipeline_tag: "fill-mask",
+        metrics: &[TermMetric::accuracy("accuracy", 0), TermMetric::perplexity("perplexity", 0)],
+        ..ClassInfo::DEFAULT
+    };
+
+    fn from_encoder(
+        nystromformer: Nystromformer,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        Self { nystromformer, cls: MaskedLmHead::new(config, device) }
+    }
+}
+
+impl Head for NystromformerForMaskedLm {
+    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+        let Targets::Tokens { positions, labels } = targets else {
+            return Err(targets.refused_by(self.class()));
+        };
+        require_count("labels", labels.dims()[0], positions.dims()[0])?;
+        Ok(Losses::of_classes(self.forward_at(input, positions)?, labels))
+    }
+
+    fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
+        Ok(vec![Output::new("logits", self.forward(input)?)])
     }
 }

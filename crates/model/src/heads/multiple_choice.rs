@@ -5,6 +5,10 @@ use burn::{
     tensor::{Device, Tensor, activation::relu},
 };
 
+use super::{
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, Targets,
+    TermMetric,
+};
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
@@ -25,15 +29,6 @@ pub struct NystromformerForMultipleChoice {
 }
 
 impl NystromformerForMultipleChoice {
-    /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            nystromformer: Nystromformer::new(config, device),
-            pre_classifier: Linear::new(config, config.hidden_size, config.hidden_size, device),
-            classifier: Linear::new(config, config.hidden_size, 1, device),
-        }
-    }
-
     /// Scores of every choice.
     ///
     /// # Shapes
@@ -55,5 +50,64 @@ impl NystromformerForMultipleChoice {
         let first = first_tokens(self.nystromformer.forward(input)?);
         let scores = self.classifier.forward(relu(self.pre_classifier.forward(first)));
         Ok(scores.reshape([rows / num_choices, num_choices]))
+    }
+}
+
+impl PreTrainedModel for NystromformerForMultipleChoice {
+    fn class(&self) -> &'static ClassInfo {
+        &Self::CLASS
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        &self.nystromformer
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        &mut self.nystromformer
+    }
+}
+
+impl ModelClass for NystromformerForMultipleChoice {
+    const CLASS: ClassInfo = ClassInfo {
+        name: "NystromformerForMultipleChoice",
+        auto_class: "AutoModelForMultipleChoice",
+        pipeline_tag: "multiple-choice",
+        rows_per_answer: RowsPerAnswer::Choices,
+        metrics: &[TermMetric::accuracy("accuracy", 0)],
+        ..ClassInfo::DEFAULT
+    };
+
+    fn from_encoder(
+        nystromformer: Nystromformer,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        Self {
+            nystromformer,
+            pre_classifier: Linear::new(config, config.hidden_size, config.hidden_size, device),
+            classifier: Linear::new(config, config.hidden_size, 1, device),
+        }
+    }
+}
+
+impl Head for NystromformerForMultipleChoice {
+    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+        let Targets::Class(labels) = targets else {
+            return Err(targets.refused_by(self.class()));
+        };
+        let ([rows, _], [questions]) = (input.tokens.dims(), labels.dims());
+        let num_choices = rows / questions.max(1);
+        if num_choices * questions != rows {
+            return Err(ModelError::Choices { rows, num_choices });
+        }
+        Ok(Losses::of_classes(self.forward(input, num_choices)?, labels))
+    }
+
+    fn outputs(
+        &self,
+        input: NystromformerInput,
+        num_choices: usize,
+    ) -> Result<Vec<Output>, ModelError> {
+        Ok(vec![Output::new("logits", self.forward(input, num_choices)?)])
     }
 }

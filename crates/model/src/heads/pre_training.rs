@@ -4,9 +4,12 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor},
 };
-use nystromformer_kernels::dropout;
+use nystromformer_kernels::{cross_entropy, dropout};
 
-use super::masked_lm::MaskedLmHead;
+use super::{
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    masked_lm::MaskedLmHead, targets::require_count,
+};
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
@@ -38,20 +41,6 @@ pub struct NystromformerForPreTraining {
 }
 
 impl NystromformerForPreTraining {
-    /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        let hidden_size = config.hidden_size;
-        Self {
-            nystromformer: Nystromformer::new(config, device),
-            cls: MaskedLmHead::new(config, device),
-            pooler: Pooler {
-                dense: Linear::new(config, hidden_size, hidden_size, device),
-                hidden_dropout_prob: config.hidden_dropout_prob,
-            },
-            sop_classifier: Linear::new(config, hidden_size, config.num_labels(), device),
-        }
-    }
-
     /// Scores of every vocabulary entry at every position, and of the order.
     ///
     /// # Shapes
@@ -93,5 +82,72 @@ impl NystromformerForPreTraining {
         let Pooler { dense, hidden_dropout_prob } = &self.pooler;
         let pooled = dropout(dense.forward(first).tanh(), *hidden_dropout_prob);
         self.sop_classifier.forward(pooled)
+    }
+}
+
+impl PreTrainedModel for NystromformerForPreTraining {
+    fn class(&self) -> &'static ClassInfo {
+        &Self::CLASS
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        &self.nystromformer
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        &mut self.nystromformer
+    }
+}
+
+impl ModelClass for NystromformerForPreTraining {
+    const CLASS: ClassInfo = ClassInfo {
+        // transformers has no such class; its name follows those of its other models.
+        name: "NystromformerForPreTraining",
+        auto_class: "AutoModelForPreTraining",
+        pipeline_tag: "fill-mask",
+        metrics: &[
+            TermMetric::accuracy("accuracy", 0),
+            TermMetric::perplexity("perplexity", 0),
+            TermMetric::loss("mlm_loss", 0),
+            TermMetric::loss("sop_loss", 1),
+            TermMetric::accuracy("sop_accuracy", 1),
+        ],
+        ..ClassInfo::DEFAULT
+    };
+
+    fn from_encoder(
+        nystromformer: Nystromformer,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        let hidden_size = config.hidden_size;
+        Self {
+            nystromformer,
+            cls: MaskedLmHead::new(config, device),
+            pooler: Pooler {
+                dense: Linear::new(config, hidden_size, hidden_size, device),
+                hidden_dropout_prob: config.hidden_dropout_prob,
+            },
+            sop_classifier: Linear::new(config, hidden_size, config.num_labels(), device),
+        }
+    }
+}
+
+impl Head for NystromformerForPreTraining {
+    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+        let Targets::TokensAndOrder { positions, labels, order } = targets else {
+            return Err(targets.refused_by(self.class()));
+        };
+        require_count("labels", labels.dims()[0], positions.dims()[0])?;
+        require_count("order", order.dims()[0], input.tokens.dims()[0])?;
+        let (predictions, order_logits) = self.forward_at(input, positions)?;
+        let of_tokens = cross_entropy(predictions.clone(), labels);
+        let of_order = cross_entropy(order_logits.clone(), order);
+        Ok(Losses::two(1.0, (of_tokens, predictions), (of_order, order_logits)))
+    }
+
+    fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
+        let (predictions, order) = self.forward(input)?;
+        Ok(vec![Output::new("prediction_logits", predictions), Output::new("sop_logits", order)])
     }
 }

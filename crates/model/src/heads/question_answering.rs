@@ -5,8 +5,13 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
+use super::{
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    targets::{require_count, span_cross_entropy},
+};
 use crate::{
-    config::NystromformerConfig,
+    attention::padding::bias as mask_bias,
+    config::{NystromformerConfig, Semantics},
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
@@ -31,15 +36,6 @@ pub struct SpanLogits {
 }
 
 impl NystromformerForQuestionAnswering {
-    /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            nystromformer: Nystromformer::new(config, device),
-            // transformers sets num_labels to 2 whatever the configuration says.
-            qa_outputs: Linear::new(config, config.hidden_size, 2, device),
-        }
-    }
-
     /// Scores of every token, padding included.
     ///
     /// # Errors
@@ -50,5 +46,71 @@ impl NystromformerForQuestionAnswering {
             start: logits.clone().narrow(2, 0, 1).squeeze_dim(2),
             end: logits.narrow(2, 1, 1).squeeze_dim(2),
         })
+    }
+}
+
+impl PreTrainedModel for NystromformerForQuestionAnswering {
+    fn class(&self) -> &'static ClassInfo {
+        &Self::CLASS
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        &self.nystromformer
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        &mut self.nystromformer
+    }
+}
+
+impl ModelClass for NystromformerForQuestionAnswering {
+    const CLASS: ClassInfo = ClassInfo {
+        name: "NystromformerForQuestionAnswering",
+        auto_class: "AutoModelForQuestionAnswering",
+        pipeline_tag: "question-answering",
+        metrics: &[
+            TermMetric::accuracy("start_accuracy", 0),
+            TermMetric::accuracy("end_accuracy", 1),
+        ],
+        ..ClassInfo::DEFAULT
+    };
+
+    fn from_encoder(
+        nystromformer: Nystromformer,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        Self {
+            nystromformer,
+            // transformers sets num_labels to 2 whatever the configuration says.
+            qa_outputs: Linear::new(config, config.hidden_size, 2, device),
+        }
+    }
+}
+
+impl Head for NystromformerForQuestionAnswering {
+    /// In `paper` semantics padding is no possible answer; in transformers it is.
+    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+        let Targets::Span { start, end } = targets else {
+            return Err(targets.refused_by(self.class()));
+        };
+        let [rows, _] = input.tokens.dims();
+        require_count("start_positions", start.dims()[0], rows)?;
+        require_count("end_positions", end.dims()[0], rows)?;
+        let mask = input.attention_mask.clone();
+        let mut logits = self.forward(input)?;
+        if let (Semantics::Paper, Some(mask)) = (self.config().semantics, mask) {
+            let bias = mask_bias(mask.float());
+            logits.start = logits.start + bias.clone();
+            logits.end = logits.end + bias;
+        }
+        let of_start = span_cross_entropy(logits.start.clone(), start);
+        let of_end = span_cross_entropy(logits.end.clone(), end);
+        Ok(Losses::two(0.5, (of_start, logits.start), (of_end, logits.end)))
+    }
+
+    fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
+        let logits = self.forward(input)?;
+        Ok(vec![Output::new("start_logits", logits.start), Output::new("end_logits", logits.end)])
     }
 }

@@ -6,9 +6,13 @@ use burn::{
 };
 use nystromformer_kernels::dropout;
 
+use super::{
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    targets::{binary_cross_entropy, require_count, squared_error},
+};
 use crate::{
     activation::HiddenAct,
-    config::{NystromformerConfig, Pooling},
+    config::{NystromformerConfig, Pooling, ProblemType},
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
@@ -65,15 +69,6 @@ pub struct NystromformerForSequenceClassification {
 }
 
 impl NystromformerForSequenceClassification {
-    /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            nystromformer: Nystromformer::new(config, device),
-            classifier: ClassificationHead::new(config, config.hidden_size, device),
-            pooling: config.pooling,
-        }
-    }
-
     /// Scores of every class, or for regression the numbers themselves.
     ///
     /// # Shapes
@@ -85,5 +80,76 @@ impl NystromformerForSequenceClassification {
         let mask = input.attention_mask.clone();
         let pooled = self.pooling.pool(self.nystromformer.forward(input)?, mask);
         Ok(self.classifier.forward(pooled))
+    }
+}
+
+impl PreTrainedModel for NystromformerForSequenceClassification {
+    fn class(&self) -> &'static ClassInfo {
+        &Self::CLASS
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        &self.nystromformer
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        &mut self.nystromformer
+    }
+}
+
+impl ModelClass for NystromformerForSequenceClassification {
+    const CLASS: ClassInfo = ClassInfo {
+        name: "NystromformerForSequenceClassification",
+        auto_class: "AutoModelForSequenceClassification",
+        pipeline_tag: "text-classification",
+        label_layer: Some("classifier.out_proj"),
+        metrics: &[TermMetric::accuracy("accuracy", 0)],
+        ..ClassInfo::DEFAULT
+    };
+
+    fn from_encoder(
+        nystromformer: Nystromformer,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        Self {
+            nystromformer,
+            classifier: ClassificationHead::new(config, config.hidden_size, device),
+            pooling: config.pooling,
+        }
+    }
+}
+
+impl Head for NystromformerForSequenceClassification {
+    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+        let (problem, stated) = (self.config().problem_type(), self.config().problem_type);
+        let [rows, _] = input.tokens.dims();
+        match targets {
+            Targets::Class(labels) if problem == ProblemType::SingleLabelClassification => {
+                require_count("labels", labels.dims()[0], rows)?;
+                Ok(Losses::of_classes(self.forward(input)?, labels))
+            }
+            Targets::Values(values) if stated != Some(ProblemType::SingleLabelClassification) => {
+                let [found, columns] = values.dims();
+                require_count("labels", found, rows)?;
+                require_count("labels of a row", columns, self.config().num_labels())?;
+                let logits = self.forward(input)?;
+                let losses = match problem {
+                    ProblemType::Regression => squared_error(logits.clone(), values),
+                    // By transformers' rule, numbers for several classes say of each whether it applies.
+                    _ => binary_cross_entropy(logits.clone(), values),
+                };
+                Ok(Losses::one(losses, logits))
+            }
+            targets => Err(targets.refused_by(self.class())),
+        }
+    }
+
+    fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
+        Ok(vec![Output::new("logits", self.forward(input)?)])
+    }
+
+    fn label_layer_mut(&mut self) -> Option<&mut Linear> {
+        Some(&mut self.classifier.out_proj)
     }
 }

@@ -1,7 +1,10 @@
 //! What a model is trained towards, and how far off it is: the losses of transformers' classes.
 
-use burn::tensor::{Int, Tensor, activation::log_sigmoid};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_sigmoid};
 pub use nystromformer_kernels::cross_entropy;
+
+use super::ClassInfo;
+use crate::error::ModelError;
 
 /// The right answers of a batch, on its device.
 #[expect(clippy::large_enum_variant, reason = "a few handles of tensors, moved once a step")]
@@ -50,6 +53,105 @@ impl Targets {
             Self::Span { .. } => "spans of tokens",
         }
     }
+
+    /// What to say of a class of model whose head does not give such answers.
+    pub(super) fn refused_by(&self, class: &ClassInfo) -> ModelError {
+        ModelError::Targets { architecture: class.name, targets: self.describe() }
+    }
+
+    /// The right class of each answer, where answers are classes, for each term of the loss.
+    pub fn classes(&self) -> Vec<Option<Tensor<1, Int>>> {
+        match self {
+            Self::Tokens { labels, .. } | Self::Class(labels) => vec![Some(labels.clone())],
+            Self::TokensAndOrder { labels, order, .. } => {
+                vec![Some(labels.clone()), Some(order.clone())]
+            }
+            Self::Span { start, end } => vec![Some(start.clone()), Some(end.clone())],
+            Self::Values(_) => vec![None],
+        }
+    }
+}
+
+/// Refuses what is not as many as there must be. Only shapes are looked at: values are on the device.
+pub(super) fn require_count(
+    name: &'static str,
+    got: usize,
+    expected: usize,
+) -> Result<(), ModelError> {
+    if got == expected { Ok(()) } else { Err(ModelError::Answers { name, got, expected }) }
+}
+
+/// [`Targets`] in main memory.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TargetsData {
+    /// A class of some tokens.
+    Tokens {
+        /// `row · seq_len + column` of each, ascending.
+        positions: Vec<i32>,
+        /// The class of each.
+        labels: Vec<i32>,
+    },
+    /// The same, and whether each row's segments are swapped.
+    TokensAndOrder {
+        /// `row · seq_len + column` of each token, ascending.
+        positions: Vec<i32>,
+        /// The class of each.
+        labels: Vec<i32>,
+        /// Of each row: 0 in order, 1 swapped.
+        order: Vec<i32>,
+    },
+    /// One class of each row, or the right choice of each question. The rows of a question follow each other.
+    Class(Vec<i32>),
+    /// As many numbers for each row as the model has labels, row after row.
+    Values(Vec<f32>),
+    /// First and last token of each row's answer; `seq_len` or more if the row does not have it.
+    Span {
+        /// Of each row.
+        start: Vec<i32>,
+        /// Of each row.
+        end: Vec<i32>,
+    },
+}
+
+impl TargetsData {
+    /// How many of them count in each term of the loss, of rows of `seq_len` tokens.
+    pub fn counts(&self, seq_len: usize) -> Vec<usize> {
+        // A place before the row counts as its first, as in transformers.
+        let inside = |places: &[i32]| {
+            places.iter().filter(|place| i64::from(**place) < seq_len as i64).count()
+        };
+        match self {
+            Self::Tokens { labels, .. } | Self::Class(labels) => vec![labels.len()],
+            Self::TokensAndOrder { labels, order, .. } => vec![labels.len(), order.len()],
+            Self::Values(values) => vec![values.len()],
+            Self::Span { start, end } => vec![inside(start), inside(end)],
+        }
+    }
+
+    /// The same on `device`, for a batch of `rows` rows.
+    pub fn into_targets(self, rows: usize, device: &Device) -> Targets {
+        let vector = |values: Vec<i32>| {
+            let count = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [count]), device)
+        };
+        match self {
+            Self::Tokens { positions, labels } => {
+                Targets::Tokens { positions: vector(positions), labels: vector(labels) }
+            }
+            Self::TokensAndOrder { positions, labels, order } => Targets::TokensAndOrder {
+                positions: vector(positions),
+                labels: vector(labels),
+                order: vector(order),
+            },
+            Self::Class(labels) => Targets::Class(vector(labels)),
+            Self::Values(values) => {
+                let columns = values.len() / rows.max(1);
+                let data = TensorData::new(values, [rows, columns]);
+                Targets::Values(Tensor::from_data(data, device))
+            }
+            Self::Span { start, end } => Targets::Span { start: vector(start), end: vector(end) },
+        }
+    }
 }
 
 /// A part of the loss: it counts by its mean over the answers that count.
@@ -75,6 +177,11 @@ impl Losses {
     /// A single term.
     pub(super) fn one(losses: Tensor<1>, logits: Tensor<2>) -> Self {
         Self { terms: vec![LossTerm { losses, weight: 1.0 }], logits: vec![logits] }
+    }
+
+    /// One class of several for each row of scores.
+    pub(super) fn of_classes(logits: Tensor<2>, labels: Tensor<1, Int>) -> Self {
+        Self::one(cross_entropy(logits.clone(), labels), logits)
     }
 
     /// Two terms of the same weight.

@@ -6,6 +6,10 @@ use burn::{
 };
 use nystromformer_kernels::dropout;
 
+use super::{
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    targets::require_count,
+};
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
@@ -25,15 +29,6 @@ pub struct NystromformerForTokenClassification {
 }
 
 impl NystromformerForTokenClassification {
-    /// Fresh weights; `config` is valid.
-    pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            nystromformer: Nystromformer::new(config, device),
-            classifier: Linear::new(config, config.hidden_size, config.num_labels(), device),
-            hidden_dropout_prob: config.hidden_dropout_prob,
-        }
-    }
-
     /// Scores of every class for every token.
     ///
     /// # Shapes
@@ -61,5 +56,60 @@ impl NystromformerForTokenClassification {
     ) -> Result<Tensor<2>, ModelError> {
         let tokens = tokens_at(self.nystromformer.forward(input)?, positions);
         Ok(self.classifier.forward(dropout(tokens, self.hidden_dropout_prob)))
+    }
+}
+
+impl PreTrainedModel for NystromformerForTokenClassification {
+    fn class(&self) -> &'static ClassInfo {
+        &Self::CLASS
+    }
+
+    fn nystromformer(&self) -> &Nystromformer {
+        &self.nystromformer
+    }
+
+    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
+        &mut self.nystromformer
+    }
+}
+
+impl ModelClass for NystromformerForTokenClassification {
+    const CLASS: ClassInfo = ClassInfo {
+        name: "NystromformerForTokenClassification",
+        auto_class: "AutoModelForTokenClassification",
+        pipeline_tag: "token-classification",
+        label_layer: Some("classifier"),
+        metrics: &[TermMetric::accuracy("accuracy", 0)],
+        ..ClassInfo::DEFAULT
+    };
+
+    fn from_encoder(
+        nystromformer: Nystromformer,
+        config: &NystromformerConfig,
+        device: &Device,
+    ) -> Self {
+        Self {
+            nystromformer,
+            classifier: Linear::new(config, config.hidden_size, config.num_labels(), device),
+            hidden_dropout_prob: config.hidden_dropout_prob,
+        }
+    }
+}
+
+impl Head for NystromformerForTokenClassification {
+    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+        let Targets::Tokens { positions, labels } = targets else {
+            return Err(targets.refused_by(self.class()));
+        };
+        require_count("labels", labels.dims()[0], positions.dims()[0])?;
+        Ok(Losses::of_classes(self.forward_at(input, positions)?, labels))
+    }
+
+    fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
+        Ok(vec![Output::new("logits", self.forward(input)?)])
+    }
+
+    fn label_layer_mut(&mut self) -> Option<&mut Linear> {
+        Some(&mut self.classifier)
     }
 }

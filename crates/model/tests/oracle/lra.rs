@@ -7,7 +7,7 @@
 use burn::tensor::{Device, Tensor};
 use nystromformer::heads::Targets;
 use nystromformer::{
-    Architecture, AttentionKind, Model, NystromformerInput, Pooling, PreTrainedModel,
+    Architecture, AttentionKind, Head, Model, NystromformerInput, Pooling, PreTrainedModel,
 };
 
 use crate::{

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::{
-    Architecture, Model, NystromformerConfig, NystromformerInput, PreTrainedModel,
+    Head, Model, NystromformerConfig, NystromformerInput, PreTrainedModel, RowsPerAnswer,
 };
 use nystromformer_interop::load_model;
 use nystromformer_learner::LearnerError;
@@ -32,8 +32,9 @@ pub(super) fn run(
     })?;
 
     let mut outputs = BTreeMap::new();
-    for (name, values) in answers(&model, batch.input.clone(), batch.num_choices)? {
-        outputs.insert(name.to_owned(), values);
+    for output in model.outputs(batch.input.clone(), batch.num_choices)? {
+        let (_, values) = floats(output.values)?;
+        outputs.insert(output.name.to_owned(), (output.shape, values));
     }
     let encoder = model.nystromformer();
     if extras.hidden_states {
@@ -60,32 +61,6 @@ pub(super) fn run(
     write_outputs(&outputs, output)
 }
 
-/// The answers of a model's head, each by transformers' name for it.
-fn answers(
-    model: &Model,
-    input: NystromformerInput,
-    num_choices: usize,
-) -> anyhow::Result<Vec<(&'static str, Floats)>> {
-    Ok(match model {
-        Model::Base(model) => vec![("last_hidden_state", floats(model.forward(input)?)?)],
-        Model::MaskedLm(model) => vec![("logits", floats(model.forward(input)?)?)],
-        Model::PreTraining(model) => {
-            let (predictions, order) = model.forward(input)?;
-            vec![("prediction_logits", floats(predictions)?), ("sop_logits", floats(order)?)]
-        }
-        Model::SequenceClassification(model) => vec![("logits", floats(model.forward(input)?)?)],
-        Model::DualEncoder(model) => vec![("logits", floats(model.forward(input)?)?)],
-        Model::MultipleChoice(model) => {
-            vec![("logits", floats(model.forward(input, num_choices)?)?)]
-        }
-        Model::TokenClassification(model) => vec![("logits", floats(model.forward(input)?)?)],
-        Model::QuestionAnswering(model) => {
-            let logits = model.forward(input)?;
-            vec![("start_logits", floats(logits.start)?), ("end_logits", floats(logits.end)?)]
-        }
-    })
-}
-
 /// The content of an input file.
 struct Batch {
     /// The rows; of a multiple-choice model those of all choices, one question after the other.
@@ -98,7 +73,7 @@ struct Batch {
 fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Batch> {
     let bytes = fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes).context("it is not a safetensors file")?;
-    let chooses = model.architecture() == Architecture::MultipleChoice;
+    let chooses = model.class().rows_per_answer == RowsPerAnswer::Choices;
     let ids_shape = file.tensor("input_ids").map(|view| view.shape().to_vec()).unwrap_or_default();
     let tensor = |name: &str| -> anyhow::Result<Option<(Tensor<2, Int>, usize)>> {
         let Ok(view) = file.tensor(name) else {

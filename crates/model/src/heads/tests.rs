@@ -1,0 +1,214 @@
+//! Every class of the registry, by the same questions.
+
+use burn::tensor::{Device, Int, Tensor};
+
+use super::{Architecture, Head, Losses, Model, PreTrainedModel, Targets};
+use crate::{
+    config::{Labels, NystromformerConfig, ProblemType},
+    error::ModelError,
+    nystromformer::{Nystromformer, NystromformerInput},
+};
+
+fn tiny() -> NystromformerConfig {
+    NystromformerConfig {
+        vocab_size: 20,
+        hidden_size: 8,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        intermediate_size: 8,
+        num_landmarks: 4,
+        conv_kernel_size: 3,
+        id2label: Labels::numbered(3),
+        ..NystromformerConfig::default()
+    }
+}
+
+fn ids(rows: usize) -> NystromformerInput {
+    NystromformerInput::new(Tensor::<2, Int>::ones([rows, 9], &Device::flex()))
+}
+
+fn ints<const N: usize>(values: [i64; N]) -> Tensor<1, Int> {
+    Tensor::from_ints(values, &Device::flex())
+}
+
+/// Targets of every kind for four rows, in all numbers that heads take them in.
+fn targets_of_every_kind() -> Vec<Targets> {
+    let (positions, labels) = (ints([0, 7, 11]), ints([1, 2, 0]));
+    vec![
+        Targets::Tokens { positions: positions.clone(), labels: labels.clone() },
+        Targets::TokensAndOrder { positions, labels, order: ints([0, 1, 0, 1]) },
+        Targets::Class(ints([0, 0, 0, 0])),
+        Targets::Class(ints([1, 0])),
+        Targets::Values(Tensor::zeros([4, 3], &Device::flex())),
+        Targets::Span { start: ints([0, 1, 2, 3]), end: ints([8, 7, 6, 9]) },
+    ]
+}
+
+#[test]
+fn what_a_class_says_of_itself_is_so() {
+    for architecture in Architecture::ALL {
+        let class = architecture.class();
+        assert_eq!(class.name.parse(), Ok(architecture), "names are told apart");
+        let mut model = Model::init(architecture, &tiny(), &Device::flex()).unwrap();
+        assert_eq!((model.architecture(), model.class()), (architecture, class));
+        assert!(!model.outputs(ids(4), 2).unwrap().is_empty());
+        let outputs = model.label_layer_mut().map(|layer| layer.bias.dims());
+        assert_eq!(outputs, class.has_labels().then_some([3]), "{architecture}");
+
+        let losses = |targets| model.losses(ids(4), targets).ok();
+        let answered: Vec<Losses> =
+            targets_of_every_kind().into_iter().filter_map(losses).collect();
+        assert_eq!(answered.is_empty(), architecture == Architecture::Base, "{architecture}");
+        for Losses { terms, logits } in answered {
+            assert_eq!(terms.len(), logits.len());
+            assert!(class.metrics.iter().all(|metric| metric.term < terms.len()), "{architecture}");
+        }
+    }
+}
+
+#[test]
+fn heads_answer_in_their_shapes() {
+    let [tokens, pairs, rows, two, _, spans] =
+        <[Targets; 6]>::try_from(targets_of_every_kind()).unwrap();
+    for (architecture, targets, shapes) in [
+        (Architecture::MaskedLm, &tokens, vec![[3, 20]]),
+        (Architecture::TokenClassification, &tokens, vec![[3, 3]]),
+        (Architecture::PreTraining, &pairs, vec![[3, 20], [4, 3]]),
+        (Architecture::SequenceClassification, &rows, vec![[4, 3]]),
+        (Architecture::DualEncoder, &two, vec![[2, 3]]),
+        (Architecture::MultipleChoice, &two, vec![[2, 2]]),
+        (Architecture::QuestionAnswering, &spans, vec![[4, 9], [4, 9]]),
+    ] {
+        let model = Model::init(architecture, &tiny(), &Device::flex()).unwrap();
+        let losses = model.losses(ids(4), targets.clone()).unwrap();
+        let found: Vec<[usize; 2]> = losses.logits.iter().map(Tensor::dims).collect();
+        assert_eq!(found, shapes, "{architecture}");
+    }
+}
+
+#[test]
+fn answers_that_a_head_does_not_give_are_refused() {
+    let model = Model::init(Architecture::MaskedLm, &tiny(), &Device::flex()).unwrap();
+    let error = model.losses(ids(1), Targets::Class(ints([0]))).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("NystromformerForMaskedLM cannot be trained towards one class")
+    );
+}
+
+/// transformers' rules: which loss a sequence classifier has follows from `problem_type`, or else from its labels.
+#[test]
+fn labels_must_be_of_the_problem() {
+    let device = Device::flex();
+    let values = |columns| Targets::Values(Tensor::zeros([2, columns], &device));
+    let class = || Targets::Class(ints([0, 0]));
+    let classifier = |num_labels, problem_type| {
+        let id2label = Labels::numbered(num_labels);
+        let config = NystromformerConfig { id2label, problem_type, ..tiny() };
+        Model::init(Architecture::SequenceClassification, &config, &device).unwrap()
+    };
+    for (num_labels, problem_type, takes_class, takes_values) in [
+        (1, None, false, true),
+        (3, None, true, true),
+        (3, Some(ProblemType::Regression), false, true),
+        (3, Some(ProblemType::SingleLabelClassification), true, false),
+        (3, Some(ProblemType::MultiLabelClassification), false, true),
+    ] {
+        let model = classifier(num_labels, problem_type);
+        assert_eq!(model.losses(ids(2), class()).is_ok(), takes_class, "{problem_type:?}");
+        let with_values = model.losses(ids(2), values(num_labels));
+        assert_eq!(with_values.is_ok(), takes_values, "{problem_type:?}");
+    }
+}
+
+/// The loss of pretraining is the sum of two means, each of cross-entropies of its own scores.
+#[test]
+fn pretraining_adds_the_means_of_both_heads() {
+    let config = NystromformerConfig { initializer_range: 0.3, ..tiny() };
+    let model = Model::init(Architecture::PreTraining, &config, &Device::flex()).unwrap();
+    let (positions, labels) = (ints([2, 9, 17]), ints([4, 0, 19]));
+    let order = ints([1, 0]);
+    let targets = Targets::TokensAndOrder { positions, labels, order };
+    let Losses { terms, logits } = model.losses(ids(2), targets).unwrap();
+    for ((term, logits), answers) in terms.into_iter().zip(logits).zip([vec![4, 0, 19], vec![1, 0]])
+    {
+        assert_eq!(term.weight.to_bits(), 1.0f64.to_bits());
+        let [_, classes] = logits.dims();
+        let scores: Vec<f32> = logits.into_data().try_into_vec().unwrap();
+        let losses: Vec<f32> = term.losses.into_data().try_into_vec().unwrap();
+        assert_eq!(losses.len(), answers.len());
+        for ((row, loss), answer) in scores.chunks(classes).zip(losses).zip(answers) {
+            let sum: f64 = row.iter().map(|score| f64::from(*score).exp()).sum();
+            let expected = sum.ln() - f64::from(row[answer]);
+            assert!((f64::from(loss) - expected).abs() < 1e-5, "{loss} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn answers_must_be_as_many_as_rows() {
+    let model = Model::init(Architecture::SequenceClassification, &tiny(), &Device::flex());
+    let model = model.unwrap();
+    for targets in
+        [Targets::Class(ints([0, 1, 2])), Targets::Values(Tensor::zeros([2, 1], &Device::flex()))]
+    {
+        let error = model.losses(ids(2), targets).unwrap_err();
+        assert!(matches!(error, ModelError::Answers { .. }), "{error}");
+    }
+}
+
+#[test]
+fn choices_must_be_whole() {
+    let model = Model::init(Architecture::MultipleChoice, &tiny(), &Device::flex()).unwrap();
+    let error = model.losses(ids(3), Targets::Class(ints([0, 0]))).unwrap_err();
+    assert_eq!(error, ModelError::Choices { rows: 3, num_choices: 1 });
+}
+
+/// A group's layers are one layer, used again and again.
+#[test]
+fn shared_layers_equal_copies() {
+    let device = Device::flex();
+    let config = NystromformerConfig {
+        num_hidden_layers: 4,
+        num_hidden_groups: 2,
+        initializer_range: 0.3,
+        ..tiny()
+    };
+    let shared = config.init(&device).unwrap();
+    let own = NystromformerConfig { num_hidden_groups: 0, ..config };
+    let mut copied = own.init(&device).unwrap();
+    copied.embeddings = shared.embeddings.clone();
+    copied.encoder.layer = shared.encoder.layers().cloned().collect();
+    let bits = |model: &Nystromformer| model.forward(ids(2)).unwrap().into_data();
+    assert_eq!(shared.encoder.layer.len(), 2);
+    assert_eq!(bits(&shared), bits(&copied));
+}
+
+#[test]
+fn chunks_and_embeddings_change_nothing() {
+    let device = Device::flex();
+    let config = NystromformerConfig { initializer_range: 0.3, ..tiny() };
+    let whole = config.init(&device).unwrap();
+    let chunked = NystromformerConfig { chunk_size_feed_forward: 4, ..config };
+    let mut chunked = chunked.init(&device).unwrap();
+    let copy = |layer: &crate::layer::Layer, into: &mut crate::layer::Layer| {
+        into.attention = layer.attention.clone();
+        into.intermediate = layer.intermediate.clone();
+        into.output = layer.output.clone();
+    };
+    chunked.embeddings = whole.embeddings.clone();
+    for (from, into) in whole.encoder.layer.iter().zip(&mut chunked.encoder.layer) {
+        copy(from, into);
+    }
+    let close = |left: Tensor<3>, right: Tensor<3>| {
+        let tolerance = burn::tensor::Tolerance::absolute(1e-5);
+        left.into_data().assert_approx_eq::<f32>(&right.into_data(), tolerance);
+    };
+    let expected = whole.forward(ids(2)).unwrap();
+    close(chunked.forward(ids(2)).unwrap(), expected.clone());
+
+    let table = &whole.embeddings.word_embeddings;
+    let embeds = table.forward(Tensor::<2, Int>::ones([2, 9], &device));
+    close(whole.forward(NystromformerInput::from_embeds(embeds)).unwrap(), expected);
+}
