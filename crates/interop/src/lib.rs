@@ -12,14 +12,13 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let dir = folder.path();
-//! let config = NystromformerConfig {
-//!     vocab_size: 100,
-//!     hidden_size: 16,
-//!     num_hidden_layers: 1,
-//!     num_attention_heads: 2,
-//!     intermediate_size: 32,
-//!     ..NystromformerConfig::default()
-//! };
+//! let config = NystromformerConfig::default().with(|config| {
+//!     config.embeddings.vocab_size = 100;
+//!     config.shared.hidden_size = 16;
+//!     config.shared.num_attention_heads = 2;
+//!     config.encoder.num_hidden_layers = 1;
+//!     config.feed_forward.intermediate_size = 32;
+//! });
 //! let model = config.init_masked_lm(&Device::flex())?;
 //!
 //! save(&model, dir)?;

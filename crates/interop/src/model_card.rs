@@ -120,25 +120,21 @@ impl ModelCard<'_> {
         let config = self.config;
         writeln!(formatter, "| | |\n|---|---|")?;
         for (key, value) in [
-            ("vocab_size", config.vocab_size),
-            ("hidden_size", config.hidden_size),
-            ("num_hidden_layers", config.num_hidden_layers),
-            ("num_attention_heads", config.num_attention_heads),
-            ("intermediate_size", config.intermediate_size),
-            ("max_position_embeddings", config.max_position_embeddings),
-            ("num_landmarks", config.num_landmarks),
-            ("segment_means_seq_len", config.segment_means_seq_len),
-            ("conv_kernel_size", config.conv_kernel_size),
+            ("vocab_size", config.embeddings.vocab_size),
+            ("hidden_size", config.shared.hidden_size),
+            ("num_hidden_layers", config.encoder.num_hidden_layers),
+            ("num_attention_heads", config.shared.num_attention_heads),
+            ("intermediate_size", config.feed_forward.intermediate_size),
+            ("max_position_embeddings", config.embeddings.max_position_embeddings),
+            ("num_landmarks", config.attention.nystrom.num_landmarks),
+            ("segment_means_seq_len", config.attention.nystrom.segment_means_seq_len),
+            ("conv_kernel_size", config.attention.convolution.conv_kernel_size),
         ] {
             writeln!(formatter, "| {key} | {value} |")?;
         }
-        let attention = match config.attention {
-            AttentionKind::Nystrom => "nystrom",
-            AttentionKind::Softmax => "softmax",
-        };
-        writeln!(formatter, "| attention | {attention} |")?;
+        writeln!(formatter, "| attention | {} |", config.attention.kind.name())?;
         if self.class.has_labels() {
-            let names = config.id2label.names();
+            let names = config.classifier.id2label.names();
             let listed: Vec<String> =
                 names.iter().take(LISTED_LABELS).map(|name| one_line(name)).collect();
             let more = if names.len() > LISTED_LABELS { ", …" } else { "" };
@@ -156,7 +152,7 @@ impl ModelCard<'_> {
         }
         let length = match self.fixed_len.filter(|_| !self.has_modeling_file) {
             Some(length) => format!("padding=\"max_length\", max_length={length}"),
-            None => format!("max_length={}", self.config.max_position_embeddings),
+            None => format!("max_length={}", self.config.embeddings.max_position_embeddings),
         };
         let (text, answer) = self.example_lines();
         writeln!(
@@ -250,7 +246,8 @@ mod tests {
 
     #[test]
     fn the_card_has_front_matter_lengths_and_notes() {
-        let config = NystromformerConfig { segment_means_seq_len: 512, ..Default::default() };
+        let config = NystromformerConfig::default()
+            .with(|config| config.attention.nystrom.segment_means_seq_len = 512);
         let notes = ["Padding differs.".to_owned()];
         let training = TrainingFacts {
             data: "my \"corpus\"".into(),
@@ -295,7 +292,8 @@ mod tests {
     #[test]
     fn names_and_numbers_cannot_break_the_card() {
         let labels = Labels::new(["a | b", "c\n# d"]);
-        let config = NystromformerConfig { id2label: labels, ..Default::default() };
+        let config =
+            NystromformerConfig::default().with(|config| config.classifier.id2label = labels);
         let training = TrainingFacts {
             metrics: BTreeMap::from([("loss".into(), f64::NAN)]),
             ..TrainingFacts::default()

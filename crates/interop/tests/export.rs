@@ -18,17 +18,16 @@ use nystromformer_interop::{
 use serde_json::Value;
 
 fn paper() -> NystromformerConfig {
-    NystromformerConfig {
-        vocab_size: 20,
-        hidden_size: 8,
-        num_hidden_layers: 1,
-        num_attention_heads: 2,
-        intermediate_size: 12,
-        max_position_embeddings: 10,
-        num_landmarks: 2,
-        conv_kernel_size: 3,
-        ..NystromformerConfig::default()
-    }
+    NystromformerConfig::default().with(|config| {
+        config.embeddings.vocab_size = 20;
+        config.shared.hidden_size = 8;
+        config.encoder.num_hidden_layers = 1;
+        config.shared.num_attention_heads = 2;
+        config.feed_forward.intermediate_size = 12;
+        config.embeddings.max_position_embeddings = 10;
+        config.attention.nystrom.num_landmarks = 2;
+        config.attention.convolution.conv_kernel_size = 3;
+    })
 }
 
 fn json(path: &Path) -> Value {
@@ -67,7 +66,7 @@ fn a_paper_model_is_exported_with_a_length_that_fits() {
     let back = load::<NystromformerForMaskedLm>(&output, &Device::flex()).unwrap();
     assert_eq!(
         *back.config(),
-        NystromformerConfig { segment_means_seq_len: 8, ..model.config().clone() }
+        model.config().clone().with(|config| config.attention.nystrom.segment_means_seq_len = 8)
     );
 }
 
@@ -75,7 +74,7 @@ fn a_paper_model_is_exported_with_a_length_that_fits() {
 fn exact_attention_stays_exact() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
-    let config = NystromformerConfig { attention: AttentionKind::Softmax, ..paper() };
+    let config = paper().with(|config| config.attention.kind = AttentionKind::Softmax);
     save(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
     export_model(&source, &output, &ExportOptions::default()).unwrap();
     let written = json(&output.join("config.json"));
@@ -92,22 +91,22 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
         (Architecture::DualEncoder, paper(), "architectures = `NystromformerDualEncoder`"),
         (
             Architecture::MaskedLm,
-            NystromformerConfig { norm_first: true, ..paper() },
+            paper().with(|config| config.shared.norm_first = true),
             "norm_first = `true`",
         ),
         (
             classifier,
-            NystromformerConfig { pooling: Pooling::MeanPadded, ..paper() },
+            paper().with(|config| config.classifier.pooling = Pooling::MeanPadded),
             "pooling = `\"mean_padded\"`",
         ),
         (
             classifier,
-            NystromformerConfig { classifier_act: Some(HiddenAct::Relu), ..paper() },
+            paper().with(|config| config.classifier.classifier_act = Some(HiddenAct::Relu)),
             "classifier_act = `\"relu\"`",
         ),
         (
             classifier,
-            NystromformerConfig { classifier_hidden_size: 24, ..paper() },
+            paper().with(|config| config.classifier.classifier_hidden_size = 24),
             "classifier_hidden_size = `24`",
         ),
     ] {
@@ -120,11 +119,10 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
         assert!(!output.exists(), "{named}");
     }
     // Said in other words, a model that transformers' class can be.
-    let same = NystromformerConfig {
-        classifier_hidden_size: 8,
-        classifier_act: Some(paper().hidden_act),
-        ..paper()
-    };
+    let same = paper().with(|config| {
+        config.classifier.classifier_hidden_size = 8;
+        config.classifier.classifier_act = Some(paper().shared.hidden_act);
+    });
     let source = folder.path().join("same");
     save(&same.init_model(classifier, &Device::flex()).unwrap(), &source).unwrap();
     export_model(&source, &output, &ExportOptions::default()).unwrap();
@@ -135,7 +133,10 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
 fn a_model_without_convolution_gets_one_that_adds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
-    let config = NystromformerConfig { conv_kernel_size: 0, initializer_range: 0.3, ..paper() };
+    let config = paper().with(|config| {
+        config.attention.convolution.conv_kernel_size = 0;
+        config.shared.weights.initializer_range = 0.3;
+    });
     let model = config.init_masked_lm(&Device::flex()).unwrap();
     save(&model, &source).unwrap();
     let exported = export_model(&source, &output, &ExportOptions::default()).unwrap();
@@ -190,7 +191,7 @@ fn storage_in_16_bits_rounds_and_refuses_what_does_not_fit() {
 fn paper_models_carry_their_modeling_file() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
-    let config = NystromformerConfig { initializer_range: 0.3, ..paper() };
+    let config = paper().with(|config| config.shared.weights.initializer_range = 0.3);
     save(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
     export_model(&source, &output, &ExportOptions::default()).unwrap();
     let class = "modeling_nystromformer_paper.NystromformerForMaskedLM";

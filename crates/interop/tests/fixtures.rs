@@ -151,8 +151,11 @@ fn the_encoder_of_a_model_with_a_head_is_that_models() {
 #[test]
 fn a_folder_without_our_keys_has_the_semantics_of_transformers() {
     let config = read_config(&fixture("safetensors")).unwrap();
-    assert_eq!(config.semantics, nystromformer::Semantics::Hf);
-    assert_eq!(config.pinv_init, nystromformer::PinvInit::Original);
-    assert_eq!(config.attention, nystromformer::AttentionKind::Nystrom);
-    assert_eq!((config.segment_means_seq_len, config.num_landmarks), (8, 2));
+    assert_eq!(config.shared.semantics, nystromformer::Semantics::Hf);
+    assert_eq!(config.attention.nystrom.pinv_init, nystromformer::PinvInit::Original);
+    assert_eq!(config.attention.kind, nystromformer::AttentionKind::Nystrom);
+    assert_eq!(
+        (config.attention.nystrom.segment_means_seq_len, config.attention.nystrom.num_landmarks),
+        (8, 2)
+    );
 }

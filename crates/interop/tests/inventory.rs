@@ -21,7 +21,7 @@ fn lines(parameters: impl IntoIterator<Item = (String, Vec<usize>)>) -> Vec<Stri
 
 #[test]
 fn the_inventory_is_the_published_one() {
-    let config = NystromformerConfig { num_hidden_layers: 2, ..NystromformerConfig::default() };
+    let config = NystromformerConfig::default().with(|config| config.encoder.num_hidden_layers = 2);
     let ours = lines(parameters(Architecture::MaskedLm, &config));
     assert_eq!(ours, PUBLISHED.lines().collect::<Vec<_>>());
 }
@@ -30,17 +30,16 @@ fn the_inventory_is_the_published_one() {
 #[test]
 fn modules_and_files_have_that_inventory() {
     for conv_kernel_size in [0, 5] {
-        let config = NystromformerConfig {
-            vocab_size: 11,
-            hidden_size: 6,
-            num_hidden_layers: 2,
-            num_attention_heads: 3,
-            intermediate_size: 7,
-            max_position_embeddings: 9,
-            num_landmarks: 4,
-            conv_kernel_size,
-            ..NystromformerConfig::default()
-        };
+        let config = NystromformerConfig::default().with(|config| {
+            config.embeddings.vocab_size = 11;
+            config.shared.hidden_size = 6;
+            config.encoder.num_hidden_layers = 2;
+            config.shared.num_attention_heads = 3;
+            config.feed_forward.intermediate_size = 7;
+            config.embeddings.max_position_embeddings = 9;
+            config.attention.nystrom.num_landmarks = 4;
+            config.attention.convolution.conv_kernel_size = conv_kernel_size;
+        });
         for architecture in Architecture::ALL {
             let mut expected = parameters(architecture, &config);
             let model = config.init_model(architecture, &Device::flex()).unwrap();

@@ -15,18 +15,17 @@ use nystromformer_interop::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 fn tiny() -> NystromformerConfig {
-    NystromformerConfig {
-        vocab_size: 23,
-        hidden_size: 8,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        intermediate_size: 12,
-        max_position_embeddings: 16,
-        num_landmarks: 4,
-        segment_means_seq_len: 8,
-        conv_kernel_size: 3,
-        ..NystromformerConfig::default()
-    }
+    NystromformerConfig::default().with(|config| {
+        config.embeddings.vocab_size = 23;
+        config.shared.hidden_size = 8;
+        config.encoder.num_hidden_layers = 2;
+        config.shared.num_attention_heads = 2;
+        config.feed_forward.intermediate_size = 12;
+        config.embeddings.max_position_embeddings = 16;
+        config.attention.nystrom.num_landmarks = 4;
+        config.attention.nystrom.segment_means_seq_len = 8;
+        config.attention.convolution.conv_kernel_size = 3;
+    })
 }
 
 fn logits(model: &NystromformerForMaskedLm) -> Vec<f32> {
@@ -63,11 +62,10 @@ fn every_class_comes_back_with_the_same_bits() {
         .into_iter()
         .flat_map(|architecture| [(architecture, 0), (architecture, 1)])
     {
-        let config = NystromformerConfig {
-            num_hidden_groups,
-            id2label: Labels::new(["no", "perhaps", "yes"]),
-            ..tiny()
-        };
+        let config = tiny().with(|config| {
+            config.encoder.num_hidden_groups = num_hidden_groups;
+            config.classifier.id2label = Labels::new(["no", "perhaps", "yes"]);
+        });
         let model = config.init_model(architecture, &device).unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
         save(&model, &first).unwrap();
@@ -84,17 +82,16 @@ fn every_class_comes_back_with_the_same_bits() {
 
 /// What the Long Range Arena's models have and transformers' have not: every key away from its default.
 fn long_range_arena() -> NystromformerConfig {
-    NystromformerConfig {
-        id2label: Labels::new(["no", "perhaps", "yes"]),
-        norm_first: true,
-        weight_init: WeightInit::KaimingUniform,
-        activation_dropout: 0.25,
-        pooling: Pooling::MeanPadded,
-        classifier_hidden_size: 10,
-        classifier_act: Some(HiddenAct::Relu),
-        classifier_dropout_prob: Some(0.0),
-        ..tiny()
-    }
+    tiny().with(|config| {
+        config.classifier.id2label = Labels::new(["no", "perhaps", "yes"]);
+        config.shared.norm_first = true;
+        config.shared.weights.weight_init = WeightInit::KaimingUniform;
+        config.feed_forward.activation_dropout = 0.25;
+        config.classifier.pooling = Pooling::MeanPadded;
+        config.classifier.classifier_hidden_size = 10;
+        config.classifier.classifier_act = Some(HiddenAct::Relu);
+        config.classifier.classifier_dropout_prob = Some(0.0);
+    })
 }
 
 /// Models that transformers' classes cannot be: configuration, weights and answers come back bit for bit.
@@ -116,7 +113,7 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
     };
     for architecture in [Architecture::SequenceClassification, Architecture::DualEncoder] {
         for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
-            let config = NystromformerConfig { pooling, ..long_range_arena() };
+            let config = long_range_arena().with(|config| config.classifier.pooling = pooling);
             let model = config.init_model(architecture, &device).unwrap();
             save(&model, folder.path()).unwrap();
             let loaded = load_model(folder.path(), &device).unwrap();
@@ -133,7 +130,7 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
 fn layers_that_do_not_share_are_refused_as_shared() {
     let folder = tempfile::tempdir().unwrap();
     save(&tiny().init_masked_lm(&Device::flex()).unwrap(), folder.path()).unwrap();
-    let shared = NystromformerConfig { num_hidden_groups: 1, ..tiny() };
+    let shared = tiny().with(|config| config.encoder.num_hidden_groups = 1);
     write_config(&shared, Architecture::MaskedLm.class(), StorageType::F32, folder.path()).unwrap();
     let error = load_model(folder.path(), &Device::flex()).unwrap_err().to_string();
     assert!(error.contains("encoder.layer.1.") && error.contains("num_hidden_groups"), "{error}");
@@ -144,7 +141,7 @@ fn layers_that_do_not_share_are_refused_as_shared() {
 fn heads_are_taken_where_they_fit() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
-    let three = NystromformerConfig { id2label: Labels::numbered(3), ..tiny() };
+    let three = tiny().with(|config| config.classifier.id2label = Labels::numbered(3));
     save(&three.init_sequence_classification(&device).unwrap(), folder.path()).unwrap();
 
     let fresh = |config: &NystromformerConfig, architecture| {
@@ -230,16 +227,15 @@ fn every_key_of_the_configuration_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     for config in [
         tiny(),
-        NystromformerConfig { conv_kernel_size: 0, ..tiny() },
-        NystromformerConfig {
-            semantics: Semantics::Hf,
-            pinv_init: PinvInit::Exact,
-            attention: AttentionKind::Softmax,
-            pinv_iterations: 9,
-            layer_norm_eps: 1e-12,
-            hidden_act: HiddenAct::Silu,
-            ..tiny()
-        },
+        tiny().with(|config| config.attention.convolution.conv_kernel_size = 0),
+        tiny().with(|config| {
+            config.shared.semantics = Semantics::Hf;
+            config.attention.nystrom.pinv_init = PinvInit::Exact;
+            config.attention.kind = AttentionKind::Softmax;
+            config.attention.nystrom.pinv_iterations = 9;
+            config.shared.layer_norm_eps = 1e-12;
+            config.shared.hidden_act = HiddenAct::Silu;
+        }),
         long_range_arena(),
     ] {
         write_config(&config, Architecture::MaskedLm.class(), StorageType::F32, folder.path())

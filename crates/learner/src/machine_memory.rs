@@ -86,15 +86,17 @@ pub(crate) fn require_memory(experiment: &Experiment) -> Result<()> {
 /// Parameters of the model, which need not exist yet: layers are alike, so one is counted.
 fn parameter_count(architecture: Architecture, model: &NystromformerConfig) -> usize {
     let of_layers = |num_hidden_layers| {
-        let model =
-            NystromformerConfig { num_hidden_layers, num_hidden_groups: 0, ..model.clone() };
+        let model = model.clone().with(|config| {
+            config.encoder.num_hidden_layers = num_hidden_layers;
+            config.encoder.num_hidden_groups = 0;
+        });
         let sizes = parameters(architecture, &model)
             .into_iter()
             .map(|(_, shape)| shape.into_iter().fold(1, usize::saturating_mul));
         sizes.fold(0, usize::saturating_add)
     };
     let around = of_layers(0);
-    (of_layers(1) - around).saturating_mul(model.num_own_layers()).saturating_add(around)
+    (of_layers(1) - around).saturating_mul(model.encoder.num_own_layers()).saturating_add(around)
 }
 
 #[cfg(test)]
@@ -111,22 +113,21 @@ mod tests {
             (3, 0, 0, Architecture::SequenceClassification),
             (4, 2, 3, Architecture::PreTraining),
         ] {
-            let config = NystromformerConfig {
-                vocab_size: 11,
-                hidden_size: 6,
-                num_hidden_layers,
-                num_hidden_groups,
-                num_attention_heads: 3,
-                intermediate_size: 7,
-                max_position_embeddings: 9,
-                conv_kernel_size,
-                ..NystromformerConfig::default()
-            };
+            let config = NystromformerConfig::default().with(|config| {
+                config.embeddings.vocab_size = 11;
+                config.shared.hidden_size = 6;
+                config.encoder.num_hidden_layers = num_hidden_layers;
+                config.encoder.num_hidden_groups = num_hidden_groups;
+                config.shared.num_attention_heads = 3;
+                config.feed_forward.intermediate_size = 7;
+                config.embeddings.max_position_embeddings = 9;
+                config.attention.convolution.conv_kernel_size = conv_kernel_size;
+            });
             let model = config.init_model(architecture, &Device::flex()).unwrap();
             assert_eq!(parameter_count(architecture, &config), model.num_params());
         }
-        let absurd =
-            NystromformerConfig { num_hidden_layers: usize::MAX, ..NystromformerConfig::default() };
+        let absurd = NystromformerConfig::default()
+            .with(|config| config.encoder.num_hidden_layers = usize::MAX);
         assert_eq!(parameter_count(Architecture::MaskedLm, &absurd), usize::MAX);
     }
 

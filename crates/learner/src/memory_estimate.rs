@@ -33,16 +33,19 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
 /// What the kernels save: inputs of the linear layers, query, key and value, normalised rows, the input of the
 /// activation, and the output of each attention; beside it one layer's gradients.
 fn floats_per_token(model: &NystromformerConfig, seq_len: u64) -> u64 {
-    let hidden = model.hidden_size as u64;
-    let intermediate = model.intermediate_size as u64;
-    let heads = model.num_attention_heads as u64;
+    let hidden = model.shared.hidden_size as u64;
+    let intermediate = model.feed_forward.intermediate_size as u64;
+    let heads = model.shared.num_attention_heads as u64;
     let attention = if !model.is_full_attention() {
-        let landmarks = (model.num_landmarks as u64).min(seq_len);
+        let landmarks = (model.attention.nystrom.num_landmarks as u64).min(seq_len);
         // Queries, keys and summaries of the landmarks, and every iterate of the pseudo-inverse.
         let of_landmarks = 6 * hidden * landmarks;
-        let pinv = (model.pinv_iterations as u64 + 4) * heads * landmarks * landmarks;
+        let pinv =
+            (model.attention.nystrom.pinv_iterations as u64 + 4) * heads * landmarks * landmarks;
         (of_landmarks + pinv).div_ceil(seq_len)
-    } else if model.attention_probs_dropout_prob > 0.0 && model.semantics == Semantics::Paper {
+    } else if model.attention.softmax.attention_probs_dropout_prob > 0.0
+        && model.shared.semantics == Semantics::Paper
+    {
         // Probabilities that are dropped must be held: scores, probabilities, and their gradients.
         4 * heads * seq_len
     } else {
@@ -50,12 +53,12 @@ fn floats_per_token(model: &NystromformerConfig, seq_len: u64) -> u64 {
     };
     let per_layer = 9 * hidden + 2 * intermediate + attention;
     let at_once = 12 * hidden + 2 * intermediate;
-    (model.num_hidden_layers as u64).saturating_mul(per_layer).saturating_add(at_once)
+    (model.encoder.num_hidden_layers as u64).saturating_mul(per_layer).saturating_add(at_once)
 }
 
 /// Floats kept for each predicted token: its scores and their gradient.
 fn head_floats_per_prediction(model: &NystromformerConfig) -> u64 {
-    2 * model.vocab_size as u64 + 10 * model.hidden_size as u64
+    2 * model.embeddings.vocab_size as u64 + 10 * model.shared.hidden_size as u64
 }
 
 #[cfg(test)]
@@ -68,9 +71,9 @@ mod tests {
     fn only_probabilities_that_are_dropped_grow_with_the_square_of_the_length() {
         let growth = |attention, dropout| {
             let mut experiment = Experiment::default();
-            experiment.model.max_position_embeddings = 8192;
-            experiment.model.attention = attention;
-            experiment.model.attention_probs_dropout_prob = dropout;
+            experiment.model.embeddings.max_position_embeddings = 8192;
+            experiment.model.attention.kind = attention;
+            experiment.model.attention.softmax.attention_probs_dropout_prob = dropout;
             let mut bytes = |seq_len| {
                 experiment.data.seq_len = seq_len;
                 estimate_bytes(&experiment, 0) as f64

@@ -95,14 +95,13 @@ mod tests {
     /// Files of optimizer states have these names, whichever form the model has in memory.
     #[test]
     fn an_enum_around_a_model_is_no_part_of_a_path() {
-        let config = nystromformer::NystromformerConfig {
-            vocab_size: 5,
-            hidden_size: 4,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 4,
-            ..Default::default()
-        };
+        let config = nystromformer::NystromformerConfig::default().with(|config| {
+            config.embeddings.vocab_size = 5;
+            config.shared.hidden_size = 4;
+            config.encoder.num_hidden_layers = 1;
+            config.shared.num_attention_heads = 2;
+            config.feed_forward.intermediate_size = 4;
+        });
         let model = config.init_masked_lm(&Device::flex()).unwrap();
         let found = parameters(&model);
         assert_eq!(parameters(&nystromformer::Model::MaskedLm(model)), found);

@@ -45,21 +45,20 @@ type Quantity = (String, Vec<f32>);
 /// [`LearnerError::SelfCheck`] if they differ by more than [`TOLERANCE`], [`LearnerError::Device`]
 /// if the device fails to answer.
 pub fn self_check(kind: DeviceKind, device: &Device) -> Result<SelfCheckReport> {
-    let config = NystromformerConfig {
-        vocab_size: 60,
-        hidden_size: 32,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        intermediate_size: 64,
-        hidden_dropout_prob: 0.0,
-        attention_probs_dropout_prob: 0.0,
-        max_position_embeddings: 32,
-        num_landmarks: 8,
-        conv_kernel_size: 5,
+    let config = NystromformerConfig::default().with(|config| {
+        config.embeddings.vocab_size = 60;
+        config.shared.hidden_size = 32;
+        config.encoder.num_hidden_layers = 2;
+        config.shared.num_attention_heads = 2;
+        config.feed_forward.intermediate_size = 64;
+        config.shared.hidden_dropout_prob = 0.0;
+        config.attention.softmax.attention_probs_dropout_prob = 0.0;
+        config.embeddings.max_position_embeddings = 32;
+        config.attention.nystrom.num_landmarks = 8;
+        config.attention.convolution.conv_kernel_size = 5;
         // Wide enough that attention is not uniform and every gradient is far from rounding.
-        initializer_range: 0.3,
-        ..NystromformerConfig::default()
-    };
+        config.shared.weights.initializer_range = 0.3;
+    });
     let cpu = Device::flex();
     let model = config.init_model(Architecture::MaskedLm, &cpu.clone().autodiff())?;
     let reference = quantities(&model, &cpu, kind)?;
@@ -196,18 +195,18 @@ mod tests {
 
     #[test]
     fn one_wrong_number_anywhere_is_named_and_exits_with_eight() {
-        let model = NystromformerConfig {
-            vocab_size: 60,
-            hidden_size: 8,
-            num_hidden_layers: 1,
-            num_attention_heads: 2,
-            intermediate_size: 8,
-            num_landmarks: 4,
-            conv_kernel_size: 3,
-            ..NystromformerConfig::default()
-        }
-        .init_model(Architecture::MaskedLm, &Device::flex().autodiff())
-        .unwrap();
+        let model = NystromformerConfig::default()
+            .with(|config| {
+                config.embeddings.vocab_size = 60;
+                config.shared.hidden_size = 8;
+                config.encoder.num_hidden_layers = 1;
+                config.shared.num_attention_heads = 2;
+                config.feed_forward.intermediate_size = 8;
+                config.attention.nystrom.num_landmarks = 4;
+                config.attention.convolution.conv_kernel_size = 3;
+            })
+            .init_model(Architecture::MaskedLm, &Device::flex().autodiff())
+            .unwrap();
         let right = quantities(&model, &Device::flex(), DeviceKind::Flex).unwrap();
         assert!(right.len() > 20, "every parameter's gradient is compared");
         for index in 0..right.len() {

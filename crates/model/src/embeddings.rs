@@ -8,14 +8,90 @@ use burn::{
 use nystromformer_kernels::{EmbeddingTables, dropout, embed};
 
 use crate::{
-    config::{NystromformerConfig, Semantics},
-    init,
+    component::{Problems, component},
     layer_norm::LayerNorm,
-    nystromformer::InputTokens,
+    shared::{Semantics, SharedConfig},
 };
 
 /// Position ids start here, as in RoBERTa: the table's first two rows are never read.
 pub const POSITION_OFFSET: usize = 2;
+
+/// What stands at each place of a batch of sequences.
+#[derive(Debug, Clone)]
+pub enum InputTokens {
+    /// Token ids, each below `vocab_size`: `[batch, seq_len]` (transformers' `input_ids`).
+    Ids(Tensor<2, Int>),
+    /// Token embeddings in place of the table's rows: `[batch, seq_len, hidden_size]` (transformers'
+    /// `inputs_embeds`). Types and positions are added to them as to the table's.
+    Embeds(Tensor<3>),
+}
+
+impl InputTokens {
+    /// `[batch, seq_len]`.
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::Ids(ids) => ids.dims(),
+            Self::Embeds(embeds) => {
+                let [batch, seq_len, _] = embeds.dims();
+                [batch, seq_len]
+            }
+        }
+    }
+}
+
+component! {
+    /// Sizes of the embeddings, and ids with a meaning.
+    pub struct EmbeddingsConfig {
+        /// Rows of the token embedding. Default: 30000.
+        vocab_size: usize = 30000,
+        /// Longest sequence, in tokens. The table has two more rows, since ids start at 2. Default: 510.
+        max_position_embeddings: usize = 510,
+        /// Rows of the token-type embedding. Default: 2.
+        type_vocab_size: usize = 2,
+        /// Id of the padding token; its embedding starts at zero. Default: 1.
+        pad_token_id: usize = 1,
+        /// Id of the first token of a sequence. Default: 0.
+        bos_token_id: usize = 0,
+        /// Id of the last token of a sequence. Default: 2.
+        eos_token_id: usize = 2,
+    }
+}
+
+impl EmbeddingsConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_size("vocab_size", self.vocab_size, 1);
+        problems.check_size("max_position_embeddings", self.max_position_embeddings, 1);
+        problems.check_size("type_vocab_size", self.type_vocab_size, 1);
+        problems.check_size("bos_token_id", self.bos_token_id, 0);
+        problems.check_size("eos_token_id", self.eos_token_id, 0);
+        problems.check(
+            self.pad_token_id < self.vocab_size.max(1),
+            "pad_token_id",
+            &self.pad_token_id,
+            format!("must be below vocab_size = {}", self.vocab_size),
+        );
+    }
+
+    /// Tables of fresh weights on `device`.
+    pub fn init(&self, shared: &SharedConfig, device: &Device) -> Embeddings {
+        let table = |rows| shared.weights.embedding(rows, shared.hidden_size, device);
+        Embeddings {
+            word_embeddings: shared.weights.padded_embedding(
+                self.vocab_size,
+                shared.hidden_size,
+                self.pad_token_id,
+                device,
+            ),
+            position_embeddings: table(self.max_position_embeddings + POSITION_OFFSET),
+            token_type_embeddings: table(self.type_vocab_size),
+            layer_norm: (!shared.norm_first).then(|| shared.layer_norm().init(device)),
+            hidden_dropout_prob: shared.hidden_dropout_prob,
+            // PyTorch's `padding_idx` gives the padding row no gradient. In `paper` semantics masked
+            // padding never reaches the loss, so there is nothing to stop.
+            frozen_padding: (shared.semantics == Semantics::Hf).then_some(self.pad_token_id),
+        }
+    }
+}
 
 /// `LayerNorm((word + type) + position)`, then dropout; in pre-LN without the normalisation.
 ///
@@ -36,26 +112,6 @@ pub struct Embeddings {
 }
 
 impl Embeddings {
-    /// Fresh tables of `config`'s sizes.
-    pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        let positions = config.max_position_embeddings + POSITION_OFFSET;
-        Self {
-            word_embeddings: init::padded_embedding(
-                config,
-                config.vocab_size,
-                config.pad_token_id,
-                device,
-            ),
-            position_embeddings: init::embedding(config, positions, device),
-            token_type_embeddings: init::embedding(config, config.type_vocab_size, device),
-            layer_norm: (!config.norm_first).then(|| LayerNorm::new(config, device)),
-            hidden_dropout_prob: config.hidden_dropout_prob,
-            // PyTorch's `padding_idx` gives the padding row no gradient. In `paper` semantics masked
-            // padding never reaches the loss, so there is nothing to stop.
-            frozen_padding: (config.semantics == Semantics::Hf).then_some(config.pad_token_id),
-        }
-    }
-
     /// Embeds a batch of sequences.
     ///
     /// # Shapes

@@ -5,7 +5,67 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::{attention::Padding, config::NystromformerConfig, layer::Layer, layer_norm::LayerNorm};
+use crate::{
+    attention::Padding,
+    component::{Problems, component, divides},
+    layer::{Layer, LayerConfig},
+    layer_norm::LayerNorm,
+};
+
+component! {
+    /// Options of the stack of layers.
+    pub struct EncoderConfig {
+        /// Encoder layers. Default: 12.
+        num_hidden_layers: usize = 12,
+        /// Groups of consecutive layers that share one layer's weights, as in ALBERT (whose key this is); it
+        /// must divide `num_hidden_layers`. 0 means that every layer has its own. Default: 0.
+        num_hidden_groups: usize = 0,
+        /// Causal use. Must be false: a landmark averages over tokens of the future. Default: false.
+        is_decoder: bool = false,
+    }
+}
+
+impl EncoderConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_size("num_hidden_layers", self.num_hidden_layers, 1);
+        problems.check(
+            self.num_hidden_groups <= self.num_hidden_layers
+                && divides(self.num_hidden_groups, self.num_hidden_layers),
+            "num_hidden_groups",
+            &self.num_hidden_groups,
+            format!("must divide num_hidden_layers = {}, or be 0", self.num_hidden_layers),
+        );
+        problems.check(
+            !self.is_decoder,
+            "is_decoder",
+            &self.is_decoder,
+            "Nyström attention cannot be causal (a landmark averages over future tokens); set it to false",
+        );
+    }
+
+    /// Layers that have weights of their own.
+    pub fn num_own_layers(&self) -> usize {
+        match self.num_hidden_groups {
+            0 => self.num_hidden_layers,
+            groups => groups,
+        }
+    }
+
+    /// Consecutive layers that share one layer's weights.
+    pub fn layers_per_group(&self) -> usize {
+        self.num_hidden_layers / self.num_own_layers().max(1)
+    }
+
+    /// A stack of layers, each of `layer`, with fresh weights on `device`.
+    pub fn init(&self, layer: &LayerConfig, device: &Device) -> Encoder {
+        let shared = &layer.shared;
+        Encoder {
+            layer: (0..self.num_own_layers()).map(|_| layer.init(device)).collect(),
+            layer_norm: shared.norm_first.then(|| shared.layer_norm().init(device)),
+            layers_per_group: self.layers_per_group(),
+        }
+    }
+}
 
 /// `num_hidden_layers` layers, transformers' `NystromformerEncoder`.
 #[derive(Module, Debug)]
@@ -18,15 +78,6 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// A fresh stack of `config`'s sizes.
-    pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            layer: (0..config.num_own_layers()).map(|_| Layer::new(config, device)).collect(),
-            layer_norm: config.norm_first.then(|| LayerNorm::new(config, device)),
-            layers_per_group: config.layers_per_group(),
-        }
-    }
-
     /// The same stack with weights of its own for every layer.
     #[must_use]
     pub fn unshared(&self) -> Self {

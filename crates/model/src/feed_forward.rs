@@ -7,7 +7,42 @@ use burn::{
 
 use nystromformer_kernels::dropout;
 
-use crate::{activation::HiddenAct, config::NystromformerConfig, linear::Linear};
+use crate::{
+    activation::HiddenAct,
+    component::{Problems, component},
+    linear::Linear,
+    shared::SharedConfig,
+};
+
+component! {
+    /// Options of the feed-forward block.
+    pub struct FeedForwardConfig {
+        /// Width inside the feed-forward block. Default: 3072.
+        intermediate_size: usize = 3072,
+        /// Dropout between the two linear layers of the feed-forward block (BART's word), in [0, 1). Default: 0.
+        activation_dropout: f64 = 0.0,
+        /// Tokens that go through the feed-forward block at a time, which bounds the memory of its widened
+        /// values; without dropout it changes results by rounding only. 0 means all. Default: 0.
+        chunk_size_feed_forward: usize = 0,
+    }
+}
+
+impl FeedForwardConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_size("intermediate_size", self.intermediate_size, 1);
+        problems.check_dropout("activation_dropout", self.activation_dropout);
+        problems.check_size("chunk_size_feed_forward", self.chunk_size_feed_forward, 0);
+    }
+
+    /// The widening half of the block with fresh weights on `device`.
+    pub fn init(&self, shared: &SharedConfig, device: &Device) -> Intermediate {
+        Intermediate {
+            dense: shared.linear(shared.hidden_size, self.intermediate_size).init(device),
+            activation_dropout: self.activation_dropout,
+            activation: shared.hidden_act,
+        }
+    }
+}
 
 /// `dropout(act(dense(x)))`: the widening half of the block, transformers' `NystromformerIntermediate`. The narrowing
 /// half is the [`Residual`](crate::layer::Residual) that follows.
@@ -21,15 +56,6 @@ pub struct Intermediate {
 }
 
 impl Intermediate {
-    /// A fresh block of `config`'s sizes.
-    pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            dense: Linear::new(config, config.hidden_size, config.intermediate_size, device),
-            activation_dropout: config.activation_dropout,
-            activation: config.hidden_act,
-        }
-    }
-
     /// Widens every token.
     ///
     /// # Shapes

@@ -8,12 +8,39 @@ use burn::{
 use nystromformer_kernels::dropout;
 
 use crate::{
-    attention::{Padding, SelfAttention},
-    config::NystromformerConfig,
-    feed_forward::Intermediate,
+    attention::{AttentionConfig, Padding, SelfAttention},
+    feed_forward::{FeedForwardConfig, Intermediate},
     layer_norm::LayerNorm,
     linear::Linear,
+    shared::SharedConfig,
 };
+
+/// What an encoder layer is built from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LayerConfig {
+    /// What all parts of the model share.
+    pub shared: SharedConfig,
+    /// The attention half.
+    pub attention: AttentionConfig,
+    /// The feed-forward half.
+    pub feed_forward: FeedForwardConfig,
+}
+
+impl LayerConfig {
+    /// A layer with fresh weights on `device`.
+    pub fn init(&self, device: &Device) -> Layer {
+        let Self { shared, attention, feed_forward } = self;
+        Layer {
+            attention: Attention {
+                self_attention: attention.init(shared, device),
+                output: Residual::new(shared, shared.hidden_size, device),
+            },
+            intermediate: feed_forward.init(shared, device),
+            output: Residual::new(shared, feed_forward.intermediate_size, device),
+            chunk_size_feed_forward: feed_forward.chunk_size_feed_forward,
+        }
+    }
+}
 
 /// `LayerNorm(input + dropout(dense(x)))`: what ends both halves of a layer, transformers'
 /// `NystromformerSelfOutput` and `NystromformerOutput`. In pre-LN the normalisation begins the half instead.
@@ -29,12 +56,12 @@ pub struct Residual {
 
 impl Residual {
     /// A fresh block that reads `inputs` features.
-    pub fn new(config: &NystromformerConfig, inputs: usize, device: &Device) -> Self {
+    pub fn new(shared: &SharedConfig, inputs: usize, device: &Device) -> Self {
         Self {
-            dense: Linear::new(config, inputs, config.hidden_size, device),
-            layer_norm: LayerNorm::new(config, device),
-            hidden_dropout_prob: config.hidden_dropout_prob,
-            norm_first: config.norm_first,
+            dense: shared.linear(inputs, shared.hidden_size).init(device),
+            layer_norm: shared.layer_norm().init(device),
+            hidden_dropout_prob: shared.hidden_dropout_prob,
+            norm_first: shared.norm_first,
         }
     }
 
@@ -83,19 +110,6 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// A fresh layer of `config`'s sizes.
-    pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        Self {
-            attention: Attention {
-                self_attention: SelfAttention::new(config, device),
-                output: Residual::new(config, config.hidden_size, device),
-            },
-            intermediate: Intermediate::new(config, device),
-            output: Residual::new(config, config.intermediate_size, device),
-            chunk_size_feed_forward: config.chunk_size_feed_forward,
-        }
-    }
-
     /// Transforms every token by the sequence.
     ///
     /// # Shapes

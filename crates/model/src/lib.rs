@@ -14,16 +14,15 @@
 //!
 //! # fn main() -> Result<(), nystromformer::ModelError> {
 //! let device = Device::flex();
-//! let config = NystromformerConfig {
-//!     vocab_size: 100,
-//!     hidden_size: 16,
-//!     num_hidden_layers: 2,
-//!     num_attention_heads: 2,
-//!     intermediate_size: 32,
-//!     num_landmarks: 8,
-//!     conv_kernel_size: 5,
-//!     ..NystromformerConfig::default()
-//! };
+//! let config = NystromformerConfig::default().with(|config| {
+//!     config.embeddings.vocab_size = 100;
+//!     config.shared.hidden_size = 16;
+//!     config.shared.num_attention_heads = 2;
+//!     config.encoder.num_hidden_layers = 2;
+//!     config.feed_forward.intermediate_size = 32;
+//!     config.attention.nystrom.num_landmarks = 8;
+//!     config.attention.convolution.conv_kernel_size = 5;
+//! });
 //! let model = config.init_masked_lm(&device)?;
 //!
 //! // Any length will do: here 50 tokens over 8 landmarks.
@@ -36,10 +35,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`] | [`NystromformerConfig`]: Hugging Face's keys and defaults, plus ours |
-//! | [`attention`] | landmarks, the three kernels, the pseudo-inverse, the convolution skip, exact softmax |
+//! | [`config`] | [`NystromformerConfig`]: Hugging Face's keys and defaults, plus ours, by part |
+//! | [`component`], [`shared`], [`weights`] | what a part's configuration is; what all parts share; fresh weights |
+//! | [`attention`] | the kinds of attention, the Nyström method first of all; the convolution skip |
 //! | [`embeddings`], [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
+//! | [`classifier`] | classes, pooling and the head of sequence classifiers |
 //! | [`heads`] | transformers' classes, each the encoder with a head and its loss; [`Model`] is any of them |
 //!
 //! [paper]: https://arxiv.org/abs/2102.03902
@@ -47,25 +48,30 @@
 
 pub mod activation;
 pub mod attention;
+pub mod classifier;
+pub mod component;
 pub mod config;
 pub mod embeddings;
 pub mod encoder;
 pub mod error;
 pub mod feed_forward;
 pub mod heads;
-mod init;
 pub mod layer;
 pub mod layer_norm;
 pub mod linear;
 pub mod nystromformer;
+pub mod shared;
+pub mod weights;
 
 pub use activation::HiddenAct;
-pub use attention::{NystromFactors, PinvInit};
-pub use config::{
-    AttentionKind, Labels, NystromformerConfig, Pooling, ProblemType, Semantics, WeightInit,
-};
+pub use attention::{AttentionKind, NystromFactors, PinvInit};
+pub use classifier::{Labels, Pooling, ProblemType};
+pub use config::NystromformerConfig;
+pub use embeddings::InputTokens;
 pub use error::ModelError;
 pub use heads::*;
-pub use nystromformer::{InputTokens, Nystromformer, NystromformerInput};
+pub use nystromformer::{Nystromformer, NystromformerInput};
 /// Everything random in a model, its fresh weights and its dropout, follows from the seed in whose scope it is drawn.
 pub use nystromformer_kernels::Seed;
+pub use shared::{Semantics, SharedConfig};
+pub use weights::WeightInit;

@@ -6,7 +6,38 @@ use burn::{
 };
 use nystromformer_kernels::WeightLayout;
 
-use crate::{config::NystromformerConfig, init};
+use crate::weights::WeightsConfig;
+
+/// Sizes of a [`Linear`] layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearConfig {
+    /// Features that it reads.
+    pub inputs: usize,
+    /// Features that it gives.
+    pub outputs: usize,
+    /// How fresh weights are drawn.
+    pub weights: WeightsConfig,
+}
+
+impl LinearConfig {
+    /// From `inputs` to `outputs` features, with weights drawn as transformers does.
+    pub fn new(inputs: usize, outputs: usize) -> Self {
+        Self { inputs, outputs, weights: WeightsConfig::default() }
+    }
+
+    /// With weights drawn by `weights`.
+    pub fn with_weights(self, weights: WeightsConfig) -> Self {
+        Self { weights, ..self }
+    }
+
+    /// Fresh weights on `device`.
+    pub fn init(&self, device: &Device) -> Linear {
+        Linear {
+            weight: self.weights.fresh(self.inputs).init([self.inputs, self.outputs], device),
+            bias: self.weights.bias(self.inputs, self.outputs, device),
+        }
+    }
+}
 
 /// `x W + b`.
 #[derive(Module, Debug)]
@@ -18,19 +49,6 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Fresh weights from `inputs` to `outputs` features, drawn by `weight_init`.
-    pub fn new(
-        config: &NystromformerConfig,
-        inputs: usize,
-        outputs: usize,
-        device: &Device,
-    ) -> Self {
-        Self {
-            weight: init::weights(config, inputs).init([inputs, outputs], device),
-            bias: init::bias(config, inputs, outputs, device),
-        }
-    }
-
     /// Transforms the last axis.
     ///
     /// # Shapes

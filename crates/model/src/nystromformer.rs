@@ -8,33 +8,11 @@ use burn::{
 use crate::{
     attention::{NystromFactors, Padding},
     config::NystromformerConfig,
-    embeddings::Embeddings,
+    embeddings::{Embeddings, InputTokens},
     encoder::Encoder,
     error::ModelError,
+    weights::draw_weights,
 };
-
-/// What stands at each place of a batch of sequences.
-#[derive(Debug, Clone)]
-pub enum InputTokens {
-    /// Token ids, each below `vocab_size`: `[batch, seq_len]` (transformers' `input_ids`).
-    Ids(Tensor<2, Int>),
-    /// Token embeddings in place of the table's rows: `[batch, seq_len, hidden_size]` (transformers'
-    /// `inputs_embeds`). Types and positions are added to them as to the table's.
-    Embeds(Tensor<3>),
-}
-
-impl InputTokens {
-    /// `[batch, seq_len]`.
-    pub fn dims(&self) -> [usize; 2] {
-        match self {
-            Self::Ids(ids) => ids.dims(),
-            Self::Embeds(embeds) => {
-                let [batch, seq_len, _] = embeds.dims();
-                [batch, seq_len]
-            }
-        }
-    }
-}
 
 /// A batch of sequences.
 #[derive(Debug, Clone)]
@@ -84,9 +62,9 @@ impl NystromformerInput {
             return Err(ModelError::EmptyInput { shape: expected });
         }
         if let InputTokens::Embeds(embeds) = &self.tokens
-            && embeds.dims()[2] != config.hidden_size
+            && embeds.dims()[2] != config.shared.hidden_size
         {
-            let (got, hidden_size) = (embeds.dims(), config.hidden_size);
+            let (got, hidden_size) = (embeds.dims(), config.shared.hidden_size);
             return Err(ModelError::EmbedsWidth { got, hidden_size });
         }
         for (name, tensor) in
@@ -111,12 +89,25 @@ pub struct Nystromformer {
     config: NystromformerConfig,
 }
 
+impl NystromformerConfig {
+    /// Builds the bare encoder with fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init(&self, device: &Device) -> Result<Nystromformer, ModelError> {
+        self.validate()?;
+        let model = Nystromformer::new(self, device);
+        draw_weights(&model);
+        Ok(model)
+    }
+}
+
 impl Nystromformer {
     /// Fresh weights; `config` is valid.
     pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
         Self {
-            embeddings: Embeddings::new(config, device),
-            encoder: Encoder::new(config, device),
+            embeddings: config.embeddings.init(&config.shared, device),
+            encoder: config.encoder.init(&config.layer(), device),
             config: config.clone(),
         }
     }
@@ -180,7 +171,8 @@ impl Nystromformer {
     /// Checks the input, embeds it and prepares its mask for all layers.
     fn embed(&self, input: NystromformerInput) -> Result<(Tensor<3>, Option<Padding>), ModelError> {
         input.validate(&self.config)?;
-        let padding = input.attention_mask.map(|mask| Padding::new(mask, &self.config));
+        let NystromformerConfig { attention, shared, .. } = &self.config;
+        let padding = input.attention_mask.map(|mask| attention.padding(mask, shared));
         Ok((self.embeddings.forward(input.tokens, input.token_type_ids), padding))
     }
 }
@@ -194,13 +186,4 @@ impl Nystromformer {
 pub(crate) fn tokens_at(hidden_states: Tensor<3>, positions: Tensor<1, Int>) -> Tensor<2> {
     let [batch, seq_len, hidden_size] = hidden_states.dims();
     hidden_states.reshape([batch * seq_len, hidden_size]).select(0, positions)
-}
-
-/// The hidden state of every row's first token, which classifiers read.
-///
-/// # Shapes
-/// - `hidden_states`: `[batch, seq_len, hidden_size]`
-/// - output: `[batch, hidden_size]`
-pub(crate) fn first_tokens(hidden_states: Tensor<3>) -> Tensor<2> {
-    hidden_states.narrow(1, 0, 1).squeeze_dim(1)
 }

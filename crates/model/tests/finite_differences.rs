@@ -75,31 +75,35 @@ fn gradients_equal_central_differences() {
     let mut device = Device::flex();
     device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
     let tracked = device.clone().autodiff();
-    let base = NystromformerConfig {
-        vocab_size: 12,
-        hidden_size: 6,
-        num_hidden_layers: 1,
-        num_attention_heads: 2,
-        intermediate_size: 7,
-        max_position_embeddings: 10,
-        num_landmarks: 3,
-        conv_kernel_size: 3,
-        initializer_range: 0.4,
-        ..NystromformerConfig::default()
-    };
+    let base = NystromformerConfig::default().with(|config| {
+        config.embeddings.vocab_size = 12;
+        config.shared.hidden_size = 6;
+        config.encoder.num_hidden_layers = 1;
+        config.shared.num_attention_heads = 2;
+        config.feed_forward.intermediate_size = 7;
+        config.embeddings.max_position_embeddings = 10;
+        config.attention.nystrom.num_landmarks = 3;
+        config.attention.convolution.conv_kernel_size = 3;
+        config.shared.weights.initializer_range = 0.4;
+    });
     for config in [
         base.clone(),
-        NystromformerConfig { pinv_init: PinvInit::Original, ..base.clone() },
-        NystromformerConfig { hidden_act: HiddenAct::Gelu, conv_kernel_size: 0, ..base.clone() },
-        NystromformerConfig { hidden_act: HiddenAct::Silu, num_landmarks: 20, ..base.clone() },
-        NystromformerConfig {
-            attention: AttentionKind::Softmax,
-            hidden_act: HiddenAct::Tanh,
-            attention_probs_dropout_prob: 0.0,
-            ..base
-        },
+        base.clone().with(|config| config.attention.nystrom.pinv_init = PinvInit::Original),
+        base.clone().with(|config| {
+            config.shared.hidden_act = HiddenAct::Gelu;
+            config.attention.convolution.conv_kernel_size = 0;
+        }),
+        base.clone().with(|config| {
+            config.shared.hidden_act = HiddenAct::Silu;
+            config.attention.nystrom.num_landmarks = 20;
+        }),
+        base.with(|config| {
+            config.attention.kind = AttentionKind::Softmax;
+            config.shared.hidden_act = HiddenAct::Tanh;
+            config.attention.softmax.attention_probs_dropout_prob = 0.0;
+        }),
     ] {
-        let config = NystromformerConfig { hidden_dropout_prob: 0.0, ..config };
+        let config = config.with(|config| config.shared.hidden_dropout_prob = 0.0);
         let model = Seed::new(3).scope(|| config.init_masked_lm(&tracked)).unwrap();
         let gradients = loss(&model, &tracked).backward();
         let plain = model.valid();

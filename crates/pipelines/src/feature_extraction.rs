@@ -74,7 +74,7 @@ impl Pipeline for FeatureExtraction {
         rows: &[&Row],
     ) -> Result<Vec<Vec<f32>>, PipelineError> {
         let hidden_states = self.model.forward(input)?;
-        let width = self.model.config().hidden_size;
+        let width = self.model.config().shared.hidden_size;
         match self.pooling {
             Pooling::None => logits::of_tokens(hidden_states, rows),
             Pooling::Cls => logits::of_rows(hidden_states.narrow(1, 0, 1)),
@@ -93,7 +93,7 @@ impl Pipeline for FeatureExtraction {
         let (_, features) = rows.swap_remove(0);
         Ok(match self.pooling {
             Pooling::None => {
-                let width = self.model.config().hidden_size;
+                let width = self.model.config().shared.hidden_size;
                 Features::Tokens(features.chunks(width).map(<[f32]>::to_vec).collect())
             }
             Pooling::Cls | Pooling::Mean => Features::Pooled(features),

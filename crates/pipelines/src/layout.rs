@@ -44,22 +44,22 @@ pub(crate) struct RowLayout {
 
 impl RowLayout {
     pub(crate) fn new(config: &NystromformerConfig, pad: u32, device: &Device) -> Self {
-        let is_hf = config.semantics == Semantics::Hf;
-        let fixed_length =
-            (is_hf && !config.is_full_attention()).then_some(config.segment_means_seq_len);
-        let company = if !config.is_full_attention() && config.pinv_init == PinvInit::Original {
+        let company = if config.attention.options().mixes_rows(&config.shared) {
             Company::None
-        } else if is_hf && config.is_full_attention() && config.conv_kernel_size > 0 {
+        } else if config.shared.semantics == Semantics::Hf
+            && config.is_full_attention()
+            && config.attention.convolution.conv_kernel_size > 0
+        {
             Company::OfEqualLength
         } else {
             Company::Any
         };
         Self {
-            max_positions: config.max_position_embeddings,
-            fixed_length,
+            max_positions: config.embeddings.max_position_embeddings,
+            fixed_length: config.required_seq_len(),
             company,
-            type_vocab_size: config.type_vocab_size,
-            vocab_size: config.vocab_size,
+            type_vocab_size: config.embeddings.type_vocab_size,
+            vocab_size: config.embeddings.vocab_size,
             pad,
             device: device.clone(),
         }
@@ -159,12 +159,13 @@ mod tests {
         };
         let paper = NystromformerConfig::default();
         assert_eq!(batches(paper.clone()), [vec![1, 3], vec![0, 2], vec![4]]);
-        let original = NystromformerConfig { pinv_init: PinvInit::Original, ..paper.clone() };
+        let original =
+            paper.clone().with(|config| config.attention.nystrom.pinv_init = PinvInit::Original);
         assert_eq!(batches(original), [[1], [3], [0], [2], [4]]);
-        let full = NystromformerConfig { semantics: Semantics::Hf, ..paper.clone() };
+        let full = paper.clone().with(|config| config.shared.semantics = Semantics::Hf);
         assert!(full.is_full_attention());
         assert_eq!(batches(full.clone()), [vec![1], vec![3], vec![0, 2], vec![4]]);
-        let without = NystromformerConfig { conv_kernel_size: 0, ..full };
+        let without = full.with(|config| config.attention.convolution.conv_kernel_size = 0);
         assert_eq!(batches(without), [vec![1, 3], vec![0, 2], vec![4]]);
     }
 
@@ -185,12 +186,11 @@ mod tests {
 
     #[test]
     fn a_length_that_transformers_fixes_is_every_rows() {
-        let config = NystromformerConfig {
-            semantics: Semantics::Hf,
-            num_landmarks: 4,
-            segment_means_seq_len: 8,
-            ..NystromformerConfig::default()
-        };
+        let config = NystromformerConfig::default().with(|config| {
+            config.shared.semantics = Semantics::Hf;
+            config.attention.nystrom.num_landmarks = 4;
+            config.attention.nystrom.segment_means_seq_len = 8;
+        });
         let layout = layout(&config);
         assert_eq!(layout.max_length(), 8);
         assert_eq!(rows(&layout, &[3])[0].length, 8);
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn an_id_beyond_the_embedding_is_refused() {
         let layout =
-            layout(&NystromformerConfig { vocab_size: 5, ..NystromformerConfig::default() });
+            layout(&NystromformerConfig::default().with(|config| config.embeddings.vocab_size = 5));
         let encoding = Encoding { input_ids: vec![1, 5], ..Encoding::default() };
         let error = layout.row(encoding, 0).unwrap_err().to_string();
         assert!(error.contains("`5`") && error.contains("vocab_size = 5"), "{error}");

@@ -75,7 +75,7 @@ impl TextClassification {
     /// probabilities that sum to 1: transformers' choice, which looks at `problem_type` first.
     fn scores(&self, logits: &[f32]) -> Vec<f64> {
         let config = self.model.config();
-        match config.problem_type {
+        match config.classifier.problem_type {
             Some(ProblemType::Regression) => logits.iter().copied().map(f64::from).collect(),
             Some(ProblemType::MultiLabelClassification) => sigmoid(logits),
             _ if config.num_labels() == 1 => sigmoid(logits),
@@ -114,7 +114,7 @@ impl Pipeline for TextClassification {
     ) -> Result<Classified, PipelineError> {
         let logits = &rows[0].1;
         let scores = self.scores(logits);
-        let names = self.model.config().id2label.names();
+        let names = self.model.config().classifier.id2label.names();
         let mut ranked = ranking(&scores)
             .into_iter()
             .take(self.top_k.get())

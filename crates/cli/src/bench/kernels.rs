@@ -124,15 +124,16 @@ impl Bench {
     /// What every layer runs.
     fn layers(&self, shape: &Shape, line: &mut impl FnMut(String, usize, Measured)) {
         let config = &shape.model;
-        let (layers, batch, seq_len) = (config.num_hidden_layers, shape.batch, shape.seq_len);
-        let (hidden, heads) = (config.hidden_size, config.num_attention_heads);
-        let (head_dim, landmarks) = (hidden / heads, config.num_landmarks);
+        let (layers, batch, seq_len) =
+            (config.encoder.num_hidden_layers, shape.batch, shape.seq_len);
+        let (hidden, heads) = (config.shared.hidden_size, config.shared.num_attention_heads);
+        let (head_dim, landmarks) = (hidden / heads, config.attention.nystrom.num_landmarks);
         let rows = batch * seq_len;
 
         for (inputs, outputs, calls) in [
             (hidden, hidden, 4 * layers),
-            (hidden, config.intermediate_size, layers),
-            (config.intermediate_size, hidden, layers),
+            (hidden, config.feed_forward.intermediate_size, layers),
+            (config.feed_forward.intermediate_size, hidden, layers),
         ] {
             line(
                 format!("linear {inputs} → {outputs}"),
@@ -162,14 +163,14 @@ impl Bench {
         let measured = self.run([tokens], [0.0; 2], |[tokens]| segment_means(tokens, landmarks));
         line("segment means".to_owned(), 2 * layers, measured);
         let squares = [batch, heads, landmarks, landmarks];
-        let iterations = config.pinv_iterations;
+        let iterations = config.attention.nystrom.pinv_iterations;
         let product = 2.0 * (batch * heads * landmarks.pow(3) * 4 * iterations) as f64;
         let measured = self.run([squares], [product, 2.0 * product], |[kernel]| {
             let kernel = nystromformer_kernels::softmax(kernel.mul_scalar(3.0));
             iterative_pinv(kernel, iterations, PinvScale::OfEachMatrix)
         });
         line("pseudo-inverse (with a softmax)".to_owned(), layers, measured);
-        let taps = config.conv_kernel_size;
+        let taps = config.attention.convolution.conv_kernel_size;
         let product = 2.0 * (rows * hidden * taps) as f64;
         let filter = Tensor::<2>::ones([heads, taps], &self.device()).mul_scalar(0.1);
         let measured = self.run([tokens, tokens], [product, 2.0 * product], |[value, context]| {
@@ -177,7 +178,9 @@ impl Bench {
         });
         line(format!("convolution, {taps} taps"), layers, measured);
         let measured =
-            self.run([[rows, config.intermediate_size]], [0.0; 2], |[x]| gelu(x, Gelu::Exact));
+            self.run([[rows, config.feed_forward.intermediate_size]], [0.0; 2], |[x]| {
+                gelu(x, Gelu::Exact)
+            });
         line("GELU".to_owned(), layers, measured);
         let weight = Tensor::<1>::ones([hidden], &self.device());
         let measured = self.run([[rows, hidden]; 2], [0.0; 2], |[x, residual]| {
@@ -196,13 +199,18 @@ impl Bench {
     ) -> anyhow::Result<()> {
         let config = &shape.model;
         let total = shape.batch * shape.seq_len;
-        let vocabulary = config.vocab_size;
+        let vocabulary = config.embeddings.vocab_size;
         if shape.work != Work::ClassificationTraining {
             let rows = if self.trains { (total as f64 * MASKED_SHARE) as usize } else { total };
             line(
                 format!("decoder, {rows} rows over {vocabulary} tokens"),
                 1,
-                self.linear(rows, config.hidden_size, vocabulary, WeightLayout::OutputsFirst),
+                self.linear(
+                    rows,
+                    config.shared.hidden_size,
+                    vocabulary,
+                    WeightLayout::OutputsFirst,
+                ),
             );
             if self.trains {
                 let labels = Tensor::<1, Int>::zeros([rows], &self.device());

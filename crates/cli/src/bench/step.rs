@@ -139,7 +139,7 @@ fn train<M: Module>(
 }
 
 fn tokens(shape: &Shape, device: &Device) -> Tensor<2, Int> {
-    random_ints([shape.batch, shape.seq_len], 5, shape.model.vocab_size, device)
+    random_ints([shape.batch, shape.seq_len], 5, shape.model.embeddings.vocab_size, device)
 }
 
 /// A fixed share of the positions, ascending.

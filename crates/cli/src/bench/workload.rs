@@ -65,32 +65,29 @@ impl Workload {
 
     /// Model, batch and length.
     pub fn shape(self) -> Shape {
-        let base = NystromformerConfig {
-            vocab_size: 30000,
-            num_landmarks: 64,
-            conv_kernel_size: 65,
-            hidden_dropout_prob: 0.0,
-            attention_probs_dropout_prob: 0.0,
-            ..NystromformerConfig::default()
-        };
-        let small = NystromformerConfig {
-            hidden_size: 256,
-            num_hidden_layers: 4,
-            num_attention_heads: 4,
-            intermediate_size: 1024,
-            ..base.clone()
-        };
-        let lra = NystromformerConfig {
-            vocab_size: 512,
-            hidden_size: 64,
-            num_hidden_layers: 2,
-            num_attention_heads: 2,
-            intermediate_size: 128,
-            num_landmarks: 128,
-            conv_kernel_size: 35,
-            id2label: Labels::numbered(10),
-            ..base.clone()
-        };
+        let base = NystromformerConfig::default().with(|config| {
+            config.embeddings.vocab_size = 30000;
+            config.attention.nystrom.num_landmarks = 64;
+            config.attention.convolution.conv_kernel_size = 65;
+            config.shared.hidden_dropout_prob = 0.0;
+            config.attention.softmax.attention_probs_dropout_prob = 0.0;
+        });
+        let small = base.clone().with(|config| {
+            config.shared.hidden_size = 256;
+            config.encoder.num_hidden_layers = 4;
+            config.shared.num_attention_heads = 4;
+            config.feed_forward.intermediate_size = 1024;
+        });
+        let lra = base.clone().with(|config| {
+            config.embeddings.vocab_size = 512;
+            config.shared.hidden_size = 64;
+            config.encoder.num_hidden_layers = 2;
+            config.shared.num_attention_heads = 2;
+            config.feed_forward.intermediate_size = 128;
+            config.attention.nystrom.num_landmarks = 128;
+            config.attention.convolution.conv_kernel_size = 35;
+            config.classifier.id2label = Labels::numbered(10);
+        });
         let (model, work, batch, seq_len) = match self {
             Self::MlmBase512 => (base, Work::MaskedLmTraining, 4, 512),
             Self::MlmBase4096 => (base, Work::MaskedLmTraining, 1, 4096),
@@ -101,7 +98,7 @@ impl Workload {
             Self::InferBase512 => (base, Work::MaskedLmInference, 1, 512),
             Self::InferBase4096 => (base, Work::MaskedLmInference, 1, 4096),
         };
-        let model = NystromformerConfig { max_position_embeddings: seq_len, ..model };
+        let model = model.with(|config| config.embeddings.max_position_embeddings = seq_len);
         Shape { model, work, batch, seq_len }
     }
 }

@@ -78,7 +78,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
     }
     if let Some(difference) =
-        data.labels().and_then(|labels| class_difference(&config.id2label, labels))
+        data.labels().and_then(|labels| class_difference(&config.classifier.id2label, labels))
     {
         bail!(
             "`{}` {difference}: name the data that it was trained for, or give `task.labels` its order",

@@ -33,7 +33,8 @@ fn every_config_is_valid_and_says_how_to_run_it() {
     assert!(configs.len() >= 6 + 9 + 2 + 5 + 5, "{configs:?}");
     // Fine-tuning starts from a model, which has sizes of its own.
     let pretrained = tempfile::tempdir().unwrap();
-    let sizes = NystromformerConfig { max_position_embeddings: 1024, ..Default::default() };
+    let sizes = NystromformerConfig::default()
+        .with(|config| config.embeddings.max_position_embeddings = 1024);
     write_config(&sizes, Architecture::MaskedLm.class(), StorageType::F32, pretrained.path())
         .unwrap();
     let init_from = format!("model.init_from={}", pretrained.path().display());
@@ -84,7 +85,7 @@ fn the_paper_preset_turns_the_originals_quirks_on() {
         let quirks = |experiment: &Experiment| {
             let task = experiment.task.as_ref().unwrap();
             (
-                experiment.model.pooling == Pooling::MeanPadded,
+                experiment.model.classifier.pooling == Pooling::MeanPadded,
                 task.drop_last,
                 task.mask_black_pixels,
                 task.validate_on_test,
@@ -120,7 +121,14 @@ fn the_papers_recipe_is_the_papers() {
     let path = repository().join("configs/mlm512.toml");
     let Experiment { model, trainer, optimizer, data, .. } =
         Experiment::load(&path, &[]).unwrap().experiment;
-    assert_eq!((model.hidden_size, model.num_hidden_layers, model.num_landmarks), (768, 12, 64));
+    assert_eq!(
+        (
+            model.shared.hidden_size,
+            model.encoder.num_hidden_layers,
+            model.attention.nystrom.num_landmarks
+        ),
+        (768, 12, 64)
+    );
     assert_eq!((trainer.batch_size, trainer.max_steps, data.seq_len), (256, 500_000, 512));
     assert_eq!((optimizer.learning_rate, optimizer.epsilon), (1e-4, 1e-6));
 }

@@ -87,36 +87,33 @@ pub(super) fn read(
         let reason = format!("more than {MAX_LABELS} classes are not read");
         return Err(keys.refuse("num_classes", &Value::from(sentence_classes), &reason));
     }
-    let config = NystromformerConfig {
-        vocab_size: keys.size("vocab_size")?,
-        hidden_size,
-        num_hidden_layers: keys.size("num_layers")?,
-        num_attention_heads: heads,
-        intermediate_size: keys.size(if is_first {
-            "transformer_hidden_dim"
-        } else {
-            "hidden_dim"
-        })?,
-        hidden_act: if is_first { HiddenAct::GeluNew } else { HiddenAct::Gelu },
-        hidden_dropout_prob: dropout,
-        // Their Nyström module has none, not even where it computes exact attention.
-        attention_probs_dropout_prob: if is_exact_by_landmarks { 0.0 } else { dropout },
-        max_position_embeddings: max_seq_len,
-        type_vocab_size: keys.size_or("num_sen_type", 1)?,
-        // RoBERTa's vocabulary, or ALBERT's.
-        pad_token_id: usize::from(!is_bert),
-        bos_token_id: if is_bert { 2 } else { 0 },
-        eos_token_id: if is_bert { 3 } else { 2 },
-        id2label: Labels::numbered(sentence_classes),
-        attention: kind,
-        semantics: Semantics::Paper,
-        num_landmarks,
-        segment_means_seq_len: max_seq_len,
-        conv_kernel_size: if has_convolution { keys.size("conv_kernel_size")? } else { 0 },
-        pinv_init: pinv_init(&keys, is_first)?,
-        num_hidden_groups: usize::from(keys.is_on("shared_weight")?),
-        ..NystromformerConfig::default()
-    };
+    let mut config = NystromformerConfig::default();
+    config.embeddings.vocab_size = keys.size("vocab_size")?;
+    config.shared.hidden_size = hidden_size;
+    config.encoder.num_hidden_layers = keys.size("num_layers")?;
+    config.shared.num_attention_heads = heads;
+    config.feed_forward.intermediate_size =
+        keys.size(if is_first { "transformer_hidden_dim" } else { "hidden_dim" })?;
+    config.shared.hidden_act = if is_first { HiddenAct::GeluNew } else { HiddenAct::Gelu };
+    config.shared.hidden_dropout_prob = dropout;
+    // Their Nyström module has none, not even where it computes exact attention.
+    config.attention.softmax.attention_probs_dropout_prob =
+        if is_exact_by_landmarks { 0.0 } else { dropout };
+    config.embeddings.max_position_embeddings = max_seq_len;
+    config.embeddings.type_vocab_size = keys.size_or("num_sen_type", 1)?;
+    // RoBERTa's vocabulary, or ALBERT's.
+    config.embeddings.pad_token_id = usize::from(!is_bert);
+    config.embeddings.bos_token_id = if is_bert { 2 } else { 0 };
+    config.embeddings.eos_token_id = if is_bert { 3 } else { 2 };
+    config.classifier.id2label = Labels::numbered(sentence_classes);
+    config.attention.kind = kind;
+    config.shared.semantics = Semantics::Paper;
+    config.attention.nystrom.num_landmarks = num_landmarks;
+    config.attention.nystrom.segment_means_seq_len = max_seq_len;
+    config.attention.convolution.conv_kernel_size =
+        if has_convolution { keys.size("conv_kernel_size")? } else { 0 };
+    config.attention.nystrom.pinv_init = pinv_init(&keys, is_first)?;
+    config.encoder.num_hidden_groups = usize::from(keys.is_on("shared_weight")?);
     let marks_answers = shape("qahead.weight").is_some_and(|shape| shape[0] == 2);
     Ok(ForeignModel {
         config,
@@ -278,7 +275,13 @@ mod tests {
         }});
         let source =
             read(Path::new("config.json"), config.as_object().unwrap(), &Shapes::new()).unwrap();
-        assert_eq!((source.config.num_landmarks, source.config.segment_means_seq_len), (64, 512));
+        assert_eq!(
+            (
+                source.config.attention.nystrom.num_landmarks,
+                source.config.attention.nystrom.segment_means_seq_len
+            ),
+            (64, 512)
+        );
         assert!(source.notes[0].contains("64 landmarks over 512 tokens"), "{:?}", source.notes);
     }
 }

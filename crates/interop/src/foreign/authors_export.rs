@@ -66,11 +66,16 @@ pub fn export_for_authors(source: &Path, output: &Path) -> Result<Exported, Inte
     let text = format!("{:#}\n", config(model.config(), generation));
     fs::write(&path, text).map_err(|source| InteropError::Write { path, source })?;
     let config = model.config();
-    tokenizer_files::copy(source, scratch.path(), config, config.max_position_embeddings)?;
+    tokenizer_files::copy(
+        source,
+        scratch.path(),
+        config,
+        config.embeddings.max_position_embeddings,
+    )?;
     let note = "The authors' code attends to padding in part: over a partly padded segment it divides by the whole \
                 segment's length, so its predictions for padded inputs differ.";
     let mut notes = vec![note.to_owned()];
-    if !config.is_full_attention() && config.pinv_init == PinvInit::Exact {
+    if !config.is_full_attention() && config.attention.nystrom.pinv_init == PinvInit::Exact {
         notes.push(
             "The pseudo-inverse of each matrix starts from that matrix's own scale; the authors' code takes one scale \
              from the whole batch."
@@ -83,7 +88,7 @@ pub fn export_for_authors(source: &Path, output: &Path) -> Result<Exported, Inte
 /// The code that has this model.
 fn generation(model: &Model) -> Result<Generation, InteropError> {
     let config = model.config();
-    let generation = match (model.architecture(), config.hidden_act) {
+    let generation = match (model.architecture(), config.shared.hidden_act) {
         (Architecture::PreTraining, HiddenAct::Gelu) => Generation::Bert,
         (Architecture::MaskedLm, HiddenAct::GeluNew) => Generation::First,
         (Architecture::MaskedLm, HiddenAct::Gelu) => Generation::Roberta,
@@ -92,26 +97,27 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
             return Err(InteropError::NoAuthorsForm { reason });
         }
     };
-    let landmarks = config.num_landmarks;
-    let tokens = config.max_position_embeddings;
+    let landmarks = config.attention.nystrom.num_landmarks;
+    let tokens = config.embeddings.max_position_embeddings;
     let refusals = [
-        (config.num_hidden_groups > 1, "layers shared in more than one group".to_owned()),
+        (config.encoder.num_hidden_groups > 1, "layers shared in more than one group".to_owned()),
         (
-            config.num_hidden_groups == 1 && generation == Generation::First,
+            config.encoder.num_hidden_groups == 1 && generation == Generation::First,
             "shared layers with `hidden_act` gelu_new".to_owned(),
         ),
         (
-            config.layer_norm_eps.to_bits() != LAYER_NORM_EPS.to_bits(),
+            config.shared.layer_norm_eps.to_bits() != LAYER_NORM_EPS.to_bits(),
             format!(
                 "layer_norm_eps = {}, where it always has {LAYER_NORM_EPS}",
-                config.layer_norm_eps
+                config.shared.layer_norm_eps
             ),
         ),
         (
-            !config.is_full_attention() && config.pinv_iterations != HF_PINV_ITERATIONS,
+            !config.is_full_attention()
+                && config.attention.nystrom.pinv_iterations != HF_PINV_ITERATIONS,
             format!(
                 "pinv_iterations = {}, where it always has {HF_PINV_ITERATIONS}",
-                config.pinv_iterations
+                config.attention.nystrom.pinv_iterations
             ),
         ),
         (
@@ -138,8 +144,11 @@ fn write_weights(model: &Model, generation: Generation, path: &Path) -> Result<(
             .name
             .replace(".attention.self_attention.", ".attention.self.")
             .replace(".layer_norm.", ".LayerNorm.");
-        let name = authors_name(&published, generation, model.config().num_hidden_groups == 1)
-            .ok_or_else(|| damaged(format!("`{published}` has no name in the authors' code")))?;
+        let name =
+            authors_name(&published, generation, model.config().encoder.num_hidden_groups == 1)
+                .ok_or_else(|| {
+                    damaged(format!("`{published}` has no name in the authors' code"))
+                })?;
         let mut shape = tensor.shape.to_vec();
         // Their BERT counts positions from row 0.
         let skipped = if generation == Generation::Bert && name == POSITIONS {
@@ -199,34 +208,34 @@ fn authors_name(published: &str, generation: Generation, is_shared: bool) -> Opt
 fn config(config: &NystromformerConfig, generation: Generation) -> Value {
     let is_first = generation == Generation::First;
     let exact = config.is_full_attention();
-    let max_seq_len = config.max_position_embeddings;
+    let max_seq_len = config.embeddings.max_position_embeddings;
     let mut model = json!({
         "mixed_precision": true,
-        "vocab_size": config.vocab_size,
-        "num_sen_type": config.type_vocab_size,
+        "vocab_size": config.embeddings.vocab_size,
+        "num_sen_type": config.embeddings.type_vocab_size,
         "max_seq_len": max_seq_len,
-        "embedding_dim": config.hidden_size,
-        "num_layers": config.num_hidden_layers,
-        "dropout_prob": config.hidden_dropout_prob,
-        "num_head": config.num_attention_heads,
-        "head_dim": config.head_dim(),
+        "embedding_dim": config.shared.hidden_size,
+        "num_layers": config.encoder.num_hidden_layers,
+        "dropout_prob": config.shared.hidden_dropout_prob,
+        "num_head": config.shared.num_attention_heads,
+        "head_dim": config.shared.head_dim(),
     });
     let mut set = |key: &str, value: Value| model[key] = value;
     if is_first {
-        set("transformer_dim", json!(config.hidden_size));
-        set("transformer_hidden_dim", json!(config.intermediate_size));
+        set("transformer_dim", json!(config.shared.hidden_size));
+        set("transformer_hidden_dim", json!(config.feed_forward.intermediate_size));
         set("attention_grad_checkpointing", json!(false));
         set("gelu_grad_checkpointing", json!(false));
     } else {
-        set("dim", json!(config.hidden_size));
-        set("hidden_dim", json!(config.intermediate_size));
-        set("shared_weight", json!(config.num_hidden_groups == 1));
+        set("dim", json!(config.shared.hidden_size));
+        set("hidden_dim", json!(config.feed_forward.intermediate_size));
+        set("shared_weight", json!(config.encoder.num_hidden_groups == 1));
         set("model_type", json!("efficient_attention"));
     }
     if generation == Generation::Bert {
         set("num_classes", json!(config.num_labels()));
     }
-    if exact && config.conv_kernel_size == 0 {
+    if exact && config.attention.convolution.conv_kernel_size == 0 {
         set("attn_type", json!("softmax"));
         if !is_first {
             set("model_type", json!(VANILLA));
@@ -234,12 +243,15 @@ fn config(config: &NystromformerConfig, generation: Generation) -> Value {
     } else {
         set("attn_type", json!("nystrom"));
         // As many landmarks as tokens mean exact attention there.
-        set("num_landmarks", json!(if exact { max_seq_len } else { config.num_landmarks }));
+        set(
+            "num_landmarks",
+            json!(if exact { max_seq_len } else { config.attention.nystrom.num_landmarks }),
+        );
         if is_first {
             set("seq_len", json!(max_seq_len));
         }
-        if config.conv_kernel_size > 0 {
-            set("conv_kernel_size", json!(config.conv_kernel_size));
+        if config.attention.convolution.conv_kernel_size > 0 {
+            set("conv_kernel_size", json!(config.attention.convolution.conv_kernel_size));
         }
     }
     json!({ "model": model })

@@ -52,35 +52,37 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<ForeignMo
 
     let rows = keys.size_or("max_position_embeddings", if is_roberta { 514 } else { 512 })?;
     let max_position_embeddings = if is_roberta { rows.saturating_sub(2) } else { rows };
-    let config_of_model = NystromformerConfig {
-        vocab_size: keys.size_or("vocab_size", if is_roberta { 50265 } else { 30522 })?,
-        hidden_size: keys.size_or("hidden_size", 768)?,
-        num_hidden_layers: keys.size_or("num_hidden_layers", 12)?,
-        num_attention_heads: keys.size_or("num_attention_heads", 12)?,
-        intermediate_size: keys.size_or("intermediate_size", 3072)?,
-        hidden_act,
-        hidden_dropout_prob: keys.number_or("hidden_dropout_prob", 0.1)?,
-        attention_probs_dropout_prob: keys.number_or("attention_probs_dropout_prob", 0.1)?,
-        max_position_embeddings,
-        type_vocab_size: keys.size_or("type_vocab_size", 2)?,
-        initializer_range: keys.number_or("initializer_range", 0.02)?,
-        layer_norm_eps: keys.number_or("layer_norm_eps", 1e-12)?,
-        pad_token_id,
-        // Ids of [CLS] and [SEP] in BERT's vocabulary, of <s> and </s> in RoBERTa's.
-        bos_token_id: keys.size_or("bos_token_id", if is_roberta { 0 } else { 101 })?,
-        eos_token_id: keys.size_or("eos_token_id", if is_roberta { 2 } else { 102 })?,
-        id2label: stated_labels(path, config)?.unwrap_or_default(),
-        semantics: Semantics::Paper,
-        segment_means_seq_len: max_position_embeddings,
-        pinv_init: PinvInit::Exact,
-        ..NystromformerConfig::default()
-    };
+    let mut ours = NystromformerConfig::default();
+    ours.embeddings.vocab_size =
+        keys.size_or("vocab_size", if is_roberta { 50265 } else { 30522 })?;
+    ours.shared.hidden_size = keys.size_or("hidden_size", 768)?;
+    ours.encoder.num_hidden_layers = keys.size_or("num_hidden_layers", 12)?;
+    ours.shared.num_attention_heads = keys.size_or("num_attention_heads", 12)?;
+    ours.feed_forward.intermediate_size = keys.size_or("intermediate_size", 3072)?;
+    ours.shared.hidden_act = hidden_act;
+    ours.shared.hidden_dropout_prob = keys.number_or("hidden_dropout_prob", 0.1)?;
+    ours.attention.softmax.attention_probs_dropout_prob =
+        keys.number_or("attention_probs_dropout_prob", 0.1)?;
+    ours.embeddings.max_position_embeddings = max_position_embeddings;
+    ours.embeddings.type_vocab_size = keys.size_or("type_vocab_size", 2)?;
+    ours.shared.weights.initializer_range = keys.number_or("initializer_range", 0.02)?;
+    ours.shared.layer_norm_eps = keys.number_or("layer_norm_eps", 1e-12)?;
+    ours.embeddings.pad_token_id = pad_token_id;
+    // Ids of [CLS] and [SEP] in BERT's vocabulary, of <s> and </s> in RoBERTa's.
+    ours.embeddings.bos_token_id =
+        keys.size_or("bos_token_id", if is_roberta { 0 } else { 101 })?;
+    ours.embeddings.eos_token_id =
+        keys.size_or("eos_token_id", if is_roberta { 2 } else { 102 })?;
+    ours.classifier.id2label = stated_labels(path, config)?.unwrap_or_default();
+    ours.shared.semantics = Semantics::Paper;
+    ours.attention.nystrom.segment_means_seq_len = max_position_embeddings;
+    ours.attention.nystrom.pinv_init = PinvInit::Exact;
 
     let class =
         config.get("architectures").and_then(|classes| classes.get(0)).and_then(Value::as_str);
     let keeps_head = class.is_some_and(|class| KEPT_HEADS.iter().any(|head| class.ends_with(head)));
     Ok(ForeignModel {
-        config: config_of_model,
+        config: ours,
         positions: if is_roberta { PositionOffset::Two } else { PositionOffset::Zero },
         has_convolution: false,
         rename: Box::new(move |name| {

@@ -76,7 +76,10 @@ pub fn import_model(
     let (model, mut notes) = read_model(files, &config_path, source, options)?;
     // transformers must be told of exact attention by its own rule.
     let (config, differences) = if family.is_some() {
-        for_transformers(model.config(), Some(model.config().segment_means_seq_len))
+        for_transformers(
+            model.config(),
+            Some(model.config().attention.nystrom.segment_means_seq_len),
+        )
     } else {
         (model.config().clone(), Vec::new())
     };
@@ -101,18 +104,18 @@ pub fn import_model(
         write_card(&text, scratch.path())?;
     }
 
-    if config.semantics == Semantics::Hf
-        && config.attention == AttentionKind::Nystrom
+    if config.shared.semantics == Semantics::Hf
+        && config.attention.kind == AttentionKind::Nystrom
         && config.is_full_attention()
     {
         notes.push(format!(
             "num_landmarks and segment_means_seq_len are both {}: by transformers' rule this model \
              computes exact attention, in O(n²). For Nyström attention, set segment_means_seq_len to the \
              length of your inputs, or semantics to \"paper\".",
-            config.num_landmarks
+            config.attention.nystrom.num_landmarks
         ));
     }
-    if config.conv_kernel_size == 0 {
+    if config.attention.convolution.conv_kernel_size == 0 {
         notes.push(
             "The model has no convolution, which transformers 5 cannot read: give it to `export` first.".to_owned(),
         );
@@ -158,14 +161,14 @@ fn read_model(
 
     let folder = config_path.parent().unwrap_or(Path::new(""));
     let mut notes = source.notes;
-    let taps = source.config.conv_kernel_size;
-    let model = if source.has_convolution && taps == config.conv_kernel_size {
+    let taps = source.config.attention.convolution.conv_kernel_size;
+    let model = if source.has_convolution && taps == config.attention.convolution.conv_kernel_size {
         load_files(files, &config, folder, &Device::flex())?
     } else {
         if source.has_convolution && taps > 0 {
             notes.push(format!("The source's convolution of {taps} taps is left out."));
         }
-        if config.conv_kernel_size > 0 {
+        if config.attention.convolution.conv_kernel_size > 0 {
             let start = match options.convolution {
                 FreshConvolution::Zero => "starts at zero",
                 FreshConvolution::Normal(_) => "drawn at random",
@@ -227,17 +230,18 @@ fn fit_positions(
     fill: PositionFill,
 ) -> Result<(), InteropError> {
     let as_stored = source.positions == PositionOffset::Two
-        && source.config.max_position_embeddings == config.max_position_embeddings;
+        && source.config.embeddings.max_position_embeddings
+            == config.embeddings.max_position_embeddings;
     let Some(stored) = files.tensors.get(POSITIONS).filter(|_| !as_stored) else {
         return Ok(());
     };
     let damaged = |reason: String| InteropError::Damaged { path: files.path.clone(), reason };
-    let (stated, width) = (&source.config, config.hidden_size);
+    let (stated, width) = (&source.config, config.shared.hidden_size);
     let before = match source.positions {
         PositionOffset::Two => POSITION_OFFSET,
         PositionOffset::Zero => 0,
     };
-    let expected = [stated.max_position_embeddings.saturating_add(before), width];
+    let expected = [stated.embeddings.max_position_embeddings.saturating_add(before), width];
     if stored.shape[..] != expected || !stored.dtype.is_float() {
         let mismatch = ShapeMismatch {
             name: POSITIONS.to_owned(),
@@ -251,10 +255,10 @@ fn fit_positions(
     if stored.byte_len() as u64 > files.bytes {
         return Err(damaged(format!("`{POSITIONS}` claims more bytes than the file has")));
     }
-    if config.max_position_embeddings.saturating_mul(width) > MAX_POSITION_NUMBERS {
+    if config.embeddings.max_position_embeddings.saturating_mul(width) > MAX_POSITION_NUMBERS {
         return Err(InteropError::Override {
             key: "max_position_embeddings".to_owned(),
-            value: config.max_position_embeddings.to_string(),
+            value: config.embeddings.max_position_embeddings.to_string(),
             reason: format!(
                 "a position table of that many rows of {width} numbers would have over {MAX_POSITION_NUMBERS} of them"
             ),
@@ -265,7 +269,8 @@ fn fit_positions(
         .try_cast_as::<f32>()
         .map_err(|error| damaged(error.to_string()))?;
     let table = data.as_slice::<f32>().map_err(|error| damaged(format!("{error:?}")))?;
-    let table = fit_table(table, width, source.positions, config.max_position_embeddings, fill);
+    let table =
+        fit_table(table, width, source.positions, config.embeddings.max_position_embeddings, fill);
     files.bytes = files.bytes.saturating_add(table.bytes().len() as u64);
     files.tensors.insert(POSITIONS.into(), bridge::from_data(table, POSITIONS.into(), None));
     Ok(())

@@ -259,11 +259,12 @@ pub(super) fn name_modeling_classes(class: &ClassInfo, dir: &Path) -> Result<(),
 /// The configuration as transformers writes it, with our keys among theirs, sorted.
 fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType) -> Value {
     let mut keys = keys_of(config);
-    if config.problem_type.is_none() {
+    if config.classifier.problem_type.is_none() {
         keys.remove("problem_type");
     }
-    if class.has_labels() || config.id2label != Labels::default() {
+    if class.has_labels() || config.classifier.id2label != Labels::default() {
         let label2id: Map<String, Value> = config
+            .classifier
             .id2label
             .names()
             .iter()
@@ -274,7 +275,7 @@ fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType
     } else {
         keys.remove("id2label");
     }
-    if config.conv_kernel_size == 0 {
+    if config.attention.convolution.conv_kernel_size == 0 {
         keys.insert("conv_kernel_size".into(), Value::Null);
     }
     for (key, value) in [

@@ -33,21 +33,20 @@ pub(super) fn measure(
     config: &NystromformerConfig,
 ) -> Result<Difference, InteropError> {
     let device = Device::flex();
-    let theirs = NystromformerConfig {
-        semantics: Semantics::Hf,
-        pinv_init: PinvInit::Original,
-        pinv_iterations: HF_PINV_ITERATIONS,
-        ..config.clone()
-    };
+    let theirs = config.clone().with(|config| {
+        config.shared.semantics = Semantics::Hf;
+        config.attention.nystrom.pinv_init = PinvInit::Original;
+        config.attention.nystrom.pinv_iterations = HF_PINV_ITERATIONS;
+    });
     let seq_len = input_len(config).min(LONGEST);
     // A shorter input than the one it will be told to expect, where that is long.
     let (theirs, seq_len) = if theirs.is_full_attention() {
         (theirs, seq_len)
     } else {
-        let landmarks = config.num_landmarks;
+        let landmarks = config.attention.nystrom.num_landmarks;
         // Twice the landmarks at least: as many as landmarks would mean exact attention.
         let seq_len = (seq_len / landmarks).max(2) * landmarks;
-        (NystromformerConfig { segment_means_seq_len: seq_len, ..theirs }, seq_len)
+        (theirs.with(|config| config.attention.nystrom.segment_means_seq_len = seq_len), seq_len)
     };
     let ours = load_encoder_as(config, dir, &device)?;
     let theirs = load_encoder_as(&theirs, dir, &device)?;
@@ -78,8 +77,8 @@ fn sample(
         Tensor::<2, Int>::from_data(TensorData::new(values, [1, seq_len]), device)
     };
     // Multiples of a prime, so that neighbours differ and no generator is needed.
-    let id = |place: usize| ((place * 7919 + 13) % config.vocab_size) as i64;
-    let pad = config.pad_token_id as i64;
+    let id = |place: usize| ((place * 7919 + 13) % config.embeddings.vocab_size) as i64;
+    let pad = config.embeddings.pad_token_id as i64;
     let ids = (0..seq_len).map(|place| if place < valid { id(place) } else { pad }).collect();
     let mask = (0..seq_len).map(|place| i64::from(place < valid)).collect();
     NystromformerInput::new(row(ids)).with_attention_mask(row(mask))

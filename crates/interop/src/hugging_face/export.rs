@@ -126,10 +126,10 @@ fn require_range_of_f16(model: &Model) -> Result<(), InteropError> {
 /// it gets one that adds nothing.
 fn with_convolution(source: &Path) -> Result<(Model, Option<String>), InteropError> {
     let config = read_config(source)?;
-    if config.conv_kernel_size > 0 {
+    if config.attention.convolution.conv_kernel_size > 0 {
         return Ok((load_model(source, &Device::flex())?, None));
     }
-    let config = NystromformerConfig { conv_kernel_size: 1, ..config };
+    let config = config.with(|config| config.attention.convolution.conv_kernel_size = 1);
     let files = WeightFiles::open(source)?;
     let model = load_with_fresh_convolution(files, &config, source, FreshConvolution::Zero)?;
     let note = "The model has no convolution. Newer releases of transformers cannot be told so: the export has one of \

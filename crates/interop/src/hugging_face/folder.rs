@@ -76,7 +76,8 @@ impl ModelFolder<'_> {
             name: &output.file_name().unwrap_or_default().to_string_lossy(),
             class: self.model.class(),
             config,
-            fixed_len: transformers_approximates(config).then_some(config.segment_means_seq_len),
+            fixed_len: transformers_approximates(config)
+                .then_some(config.attention.nystrom.segment_means_seq_len),
             has_tokenizer,
             has_modeling_file: self.has_modeling_file(),
             origin,

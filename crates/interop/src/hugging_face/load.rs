@@ -169,12 +169,14 @@ impl Matched {
         config: &NystromformerConfig,
     ) -> Result<Self, InteropError> {
         let WeightFiles { path, mut tensors, bytes } = files;
-        if config.num_own_layers() > tensors.len() || config.num_hidden_layers > MAX_LAYERS {
+        if config.encoder.num_own_layers() > tensors.len()
+            || config.encoder.num_hidden_layers > MAX_LAYERS
+        {
             // Also keeps an absurd number from listing as many names.
             let reason = format!(
                 "it holds `{}` tensors, which does not fit num_hidden_layers = {} (at most {MAX_LAYERS} are read)",
                 tensors.len(),
-                config.num_hidden_layers
+                config.encoder.num_hidden_layers
             );
             return Err(InteropError::Damaged { path, reason });
         }
@@ -217,7 +219,7 @@ impl Matched {
             bytes,
             parameters: fitting,
             copies,
-            layers_per_group: config.layers_per_group(),
+            layers_per_group: config.encoder.layers_per_group(),
             keys,
             fresh: Vec::new(),
             ignored,

@@ -77,7 +77,10 @@ pub(super) fn parameters_of(model: &impl PreTrainedModel) -> Inventory {
 
 /// Layers are alike: the names of one give those of all.
 fn with_one_layer(config: &NystromformerConfig) -> NystromformerConfig {
-    NystromformerConfig { num_hidden_layers: 1, num_hidden_groups: 0, ..config.clone() }
+    config.clone().with(|config| {
+        config.encoder.num_hidden_layers = 1;
+        config.encoder.num_hidden_groups = 0;
+    })
 }
 
 /// What a model has of each layer of its own, from what its first one has.
@@ -89,7 +92,9 @@ fn with_all_layers(parameters: Inventory, config: &NystromformerConfig) -> Inven
             all.push((name, shape));
         }
     }
-    for index in (0..config.num_hidden_layers).step_by(config.layers_per_group().max(1)) {
+    for index in
+        (0..config.encoder.num_hidden_layers).step_by(config.encoder.layers_per_group().max(1))
+    {
         let named = |(part, shape): &(String, _)| (layer_name(index, part), Vec::clone(shape));
         all.extend(of_layers.iter().map(named));
     }
@@ -163,12 +168,14 @@ pub(super) fn second_names(config: &NystromformerConfig) -> Vec<(String, String)
             format!("{MASKED_LM_HEAD}predictions.bias"),
         ),
     ];
-    let per_group = config.layers_per_group().max(1);
+    let per_group = config.encoder.layers_per_group().max(1);
     if per_group == 1 {
         return names;
     }
     let parts = first_layer(&parameters(Architecture::Base, config));
-    for index in (0..config.num_hidden_layers).filter(|index| !index.is_multiple_of(per_group)) {
+    for index in
+        (0..config.encoder.num_hidden_layers).filter(|index| !index.is_multiple_of(per_group))
+    {
         let first = index - index % per_group;
         let shared = |(part, _): &(String, _)| (layer_name(index, part), layer_name(first, part));
         names.extend(parts.iter().map(shared));
@@ -261,7 +268,8 @@ mod tests {
     #[test]
     fn names_tell_the_class() {
         for architecture in Architecture::ALL {
-            let config = NystromformerConfig { num_hidden_layers: 1, ..Default::default() };
+            let config =
+                NystromformerConfig::default().with(|config| config.encoder.num_hidden_layers = 1);
             let mut names: Vec<String> =
                 parameters(architecture, &config).into_iter().map(|(name, _)| name).collect();
             for _ in 0..2 {
@@ -275,7 +283,8 @@ mod tests {
     /// A file that was cut, or comes from elsewhere, is refused by the names of the class that it is nearest to.
     #[test]
     fn an_incomplete_head_is_still_that_head() {
-        let config = NystromformerConfig { num_hidden_layers: 1, ..Default::default() };
+        let config =
+            NystromformerConfig::default().with(|config| config.encoder.num_hidden_layers = 1);
         for architecture in Architecture::ALL {
             let names = parameters(architecture, &config).into_iter().map(|(name, _)| name);
             let names: Vec<String> = names.collect();
@@ -291,12 +300,11 @@ mod tests {
 
     #[test]
     fn models_of_any_size_are_listed_without_taking_memory() {
-        let config = NystromformerConfig {
-            vocab_size: i32::MAX as usize,
-            hidden_size: 1 << 30,
-            num_attention_heads: 1,
-            ..Default::default()
-        };
+        let config = NystromformerConfig::default().with(|config| {
+            config.embeddings.vocab_size = i32::MAX as usize;
+            config.shared.hidden_size = 1 << 30;
+            config.shared.num_attention_heads = 1;
+        });
         for architecture in Architecture::ALL {
             let listed = parameters(architecture, &config);
             let words = (
@@ -311,11 +319,10 @@ mod tests {
 
     #[test]
     fn shared_layers_are_listed_once_and_named_again() {
-        let config = NystromformerConfig {
-            num_hidden_layers: 4,
-            num_hidden_groups: 2,
-            ..Default::default()
-        };
+        let config = NystromformerConfig::default().with(|config| {
+            config.encoder.num_hidden_layers = 4;
+            config.encoder.num_hidden_groups = 2;
+        });
         let own: Vec<String> = parameters(Architecture::Base, &config)
             .into_iter()
             .filter_map(|(name, _)| Some(name.split_once("layer.")?.1.split_once('.')?.0.into()))

@@ -13,7 +13,7 @@ const SOURCE: &str = include_str!("modeling_nystromformer_paper.py");
 
 /// Whether transformers' own class computes something else, so that the file is of use.
 pub(super) fn is_needed(config: &NystromformerConfig) -> bool {
-    config.semantics == Semantics::Paper
+    config.shared.semantics == Semantics::Paper
 }
 
 /// The first key, with its value, by which a model is none that transformers' class or the modeling file computes.
@@ -23,19 +23,19 @@ pub(super) fn foreign_key(
 ) -> Option<(&'static str, String)> {
     let own = |key, differs: bool, value: String| differs.then_some((key, value));
     let is_classifier = architecture == Architecture::SequenceClassification;
-    let act = config.classifier_act.filter(|act| *act != config.hidden_act);
-    let width = config.classifier_hidden_size;
+    let act = config.classifier.classifier_act.filter(|act| *act != config.shared.hidden_act);
+    let width = config.classifier.classifier_hidden_size;
     own("architectures", architecture == Architecture::DualEncoder, architecture.to_string())
-        .or(own("norm_first", config.norm_first, config.norm_first.to_string()))
+        .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "pooling",
-            is_classifier && config.pooling != Pooling::First,
-            json!(config.pooling).to_string(),
+            is_classifier && config.classifier.pooling != Pooling::First,
+            json!(config.classifier.pooling).to_string(),
         ))
         .or(own("classifier_act", is_classifier && act.is_some(), json!(act).to_string()))
         .or(own(
             "classifier_hidden_size",
-            is_classifier && ![0, config.hidden_size].contains(&width),
+            is_classifier && ![0, config.shared.hidden_size].contains(&width),
             width.to_string(),
         ))
 }

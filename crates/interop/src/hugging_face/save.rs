@@ -49,7 +49,7 @@ pub(crate) fn save_weights<M: PreTrainedModel>(
         store = store.with_key_remapping(module_path, published);
     }
     let unwritable = |source| InteropError::Write { path: path.clone(), source };
-    let saved = if model.config().num_hidden_groups == 0 {
+    let saved = if model.config().encoder.num_hidden_groups == 0 {
         model.save_into(&mut store)
     } else {
         // A clone of a module is a clone of handles.

@@ -63,7 +63,7 @@ pub fn write_tokenizer(
     model: &NystromformerConfig,
     dir: &Path,
 ) -> Result<(), InteropError> {
-    let config = tokenizer_config(special_tokens, model, model.max_position_embeddings);
+    let config = tokenizer_config(special_tokens, model, model.embeddings.max_position_embeddings);
     let map: Map<String, Value> =
         special_tokens.iter().map(|&(role, token)| (role.to_owned(), json!(token))).collect();
     write(&dir.join(TOKENIZER_NAME), tokenizer.as_bytes())?;
@@ -161,7 +161,7 @@ fn guess_roles(tokenizer: &TokenizerFile) -> Vec<SpecialToken<'static>> {
 
 /// What the tokenizer should hand to the model: types only if there is more than one.
 fn model_input_names(config: &NystromformerConfig) -> &'static [&'static str] {
-    if config.type_vocab_size > 1 {
+    if config.embeddings.type_vocab_size > 1 {
         &["input_ids", "token_type_ids", "attention_mask"]
     } else {
         &["input_ids", "attention_mask"]
@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn roles_are_found_in_both_spellings() {
-        let config = NystromformerConfig { type_vocab_size: 1, ..Default::default() };
+        let config =
+            NystromformerConfig::default().with(|config| config.embeddings.type_vocab_size = 1);
         let tokens = json!([{ "content": "<pad>" }, { "content": "[MASK]" }, { "content": "x" }]);
         let tokenizer = json!({ "version": "1.0", "added_tokens": tokens });
         let tokenizer = serde_json::from_value(tokenizer).unwrap();

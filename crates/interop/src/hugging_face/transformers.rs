@@ -10,15 +10,15 @@ pub(crate) const HF_PINV_ITERATIONS: usize = 6;
 
 /// Whether transformers will compute Nyström attention for this `config.json`.
 pub(crate) fn transformers_approximates(config: &NystromformerConfig) -> bool {
-    config.num_landmarks != config.segment_means_seq_len
+    config.attention.nystrom.num_landmarks != config.attention.nystrom.segment_means_seq_len
 }
 
 /// Tokens of the longest input that transformers can read.
 pub(crate) fn input_len(config: &NystromformerConfig) -> usize {
     if transformers_approximates(config) {
-        config.segment_means_seq_len
+        config.attention.nystrom.segment_means_seq_len
     } else {
-        config.max_position_embeddings
+        config.embeddings.max_position_embeddings
     }
 }
 
@@ -29,18 +29,18 @@ pub(crate) fn for_transformers(
 ) -> (NystromformerConfig, Vec<String>) {
     let mut exported = config.clone();
     let mut notes = Vec::new();
-    let landmarks = config.num_landmarks;
+    let landmarks = config.attention.nystrom.num_landmarks;
 
-    if config.attention == AttentionKind::Softmax {
+    if config.attention.kind == AttentionKind::Softmax {
         // The one switch that transformers has for exact attention.
-        exported.segment_means_seq_len = landmarks;
+        exported.attention.nystrom.segment_means_seq_len = landmarks;
         notes.push(format!(
             "Attention is exact. segment_means_seq_len equals num_landmarks = {landmarks}, which is how \
              transformers is told so; inputs may have any length up to {}.",
-            config.max_position_embeddings
+            config.embeddings.max_position_embeddings
         ));
-    } else if config.semantics == Semantics::Paper {
-        exported.segment_means_seq_len = fitting_seq_len(config, seq_len);
+    } else if config.shared.semantics == Semantics::Paper {
+        exported.attention.nystrom.segment_means_seq_len = fitting_seq_len(config, seq_len);
         notes.push(
             "The model was trained with `paper` semantics, where padding takes no part in anything. \
              transformers lets padding into the landmarks and into the convolution, so its predictions for \
@@ -53,7 +53,7 @@ pub(crate) fn for_transformers(
                  that, or change the key to another multiple of num_landmarks = {landmarks}. For short \
                  inputs, set it to {landmarks} when loading: transformers then computes exact attention, \
                  with padding masked.",
-                exported.segment_means_seq_len
+                exported.attention.nystrom.segment_means_seq_len
             ));
         } else {
             notes.push(format!(
@@ -63,9 +63,9 @@ pub(crate) fn for_transformers(
         }
     }
 
-    if config.semantics == Semantics::Paper
+    if config.shared.semantics == Semantics::Paper
         && config.is_full_attention()
-        && config.conv_kernel_size > 0
+        && config.attention.convolution.conv_kernel_size > 0
     {
         notes.push(
             "The model was trained with `paper` semantics, where padding takes no part in anything. \
@@ -81,14 +81,17 @@ pub(crate) fn for_transformers(
                 .into(),
         );
     }
-    if transformers_approximates(&exported) && config.pinv_iterations != HF_PINV_ITERATIONS {
+    if transformers_approximates(&exported)
+        && config.attention.nystrom.pinv_iterations != HF_PINV_ITERATIONS
+    {
         notes.push(format!(
             "The model was trained with {} iterations of the pseudo-inverse; transformers always computes \
              {HF_PINV_ITERATIONS}.",
-            config.pinv_iterations
+            config.attention.nystrom.pinv_iterations
         ));
     }
-    if transformers_approximates(&exported) && config.pinv_init == PinvInit::Exact {
+    if transformers_approximates(&exported) && config.attention.nystrom.pinv_init == PinvInit::Exact
+    {
         notes.push(
             "The pseudo-inverse of each matrix starts from that matrix's own scale; transformers takes one \
              scale from the whole batch. Predictions differ where the iteration has not converged, and there \
@@ -102,8 +105,9 @@ pub(crate) fn for_transformers(
 /// The multiple of `num_landmarks` next to `wanted` for which the model has positions, upwards first;
 /// without `wanted`, the longest.
 fn fitting_seq_len(config: &NystromformerConfig, wanted: Option<usize>) -> usize {
-    let landmarks = config.num_landmarks;
-    let longest = (config.max_position_embeddings / landmarks * landmarks).max(landmarks);
+    let landmarks = config.attention.nystrom.num_landmarks;
+    let longest =
+        (config.embeddings.max_position_embeddings / landmarks * landmarks).max(landmarks);
     match wanted {
         None => longest,
         Some(wanted) => wanted.max(1).div_ceil(landmarks).saturating_mul(landmarks).min(longest),
@@ -115,7 +119,10 @@ mod tests {
     use super::*;
 
     fn config(num_landmarks: usize, max_position_embeddings: usize) -> NystromformerConfig {
-        NystromformerConfig { num_landmarks, max_position_embeddings, ..Default::default() }
+        NystromformerConfig::default().with(|config| {
+            config.attention.nystrom.num_landmarks = num_landmarks;
+            config.embeddings.max_position_embeddings = max_position_embeddings;
+        })
     }
 
     #[test]
@@ -136,13 +143,12 @@ mod tests {
 
     #[test]
     fn exact_attention_is_switched_on_by_transformers_rule() {
-        let exact = NystromformerConfig {
-            attention: AttentionKind::Softmax,
-            segment_means_seq_len: 512,
-            ..config(32, 512)
-        };
+        let exact = config(32, 512).with(|config| {
+            config.attention.kind = AttentionKind::Softmax;
+            config.attention.nystrom.segment_means_seq_len = 512;
+        });
         let (exported, notes) = for_transformers(&exact, Some(256));
-        assert_eq!(exported.segment_means_seq_len, 32);
+        assert_eq!(exported.attention.nystrom.segment_means_seq_len, 32);
         assert!(notes[0].starts_with("Attention is exact."));
         assert!(notes[1].contains("convolves padded positions"));
         assert_eq!(notes.len(), 2);
@@ -150,12 +156,11 @@ mod tests {
 
     #[test]
     fn a_model_that_transformers_computes_alike_has_no_notes() {
-        let hf = NystromformerConfig {
-            semantics: Semantics::Hf,
-            pinv_init: PinvInit::Original,
-            segment_means_seq_len: 256,
-            ..config(64, 512)
-        };
+        let hf = config(64, 512).with(|config| {
+            config.shared.semantics = Semantics::Hf;
+            config.attention.nystrom.pinv_init = PinvInit::Original;
+            config.attention.nystrom.segment_means_seq_len = 256;
+        });
         let (exported, notes) = for_transformers(&hf, None);
         assert_eq!((exported, notes.len()), (hf, 1));
         assert!(notes[0].contains("fails on padded inputs"), "{notes:?}");
@@ -163,9 +168,9 @@ mod tests {
 
     #[test]
     fn every_difference_is_named() {
-        let paper = NystromformerConfig { pinv_iterations: 12, ..config(64, 512) };
+        let paper = config(64, 512).with(|config| config.attention.nystrom.pinv_iterations = 12);
         let (exported, notes) = for_transformers(&paper, None);
-        assert_eq!(exported.segment_means_seq_len, 512);
+        assert_eq!(exported.attention.nystrom.segment_means_seq_len, 512);
         for (note, words) in notes.iter().zip([
             "`paper` semantics",
             "exactly",

@@ -116,7 +116,7 @@ fn values_without_effect_are_accepted() {
         assert_eq!(read_config(config_with(key, value).path()).expect(key), expected, "{key}");
     }
     let config = read_config(config_with("conv_kernel_size", Value::Null).path()).unwrap();
-    assert_eq!(config.conv_kernel_size, 0);
+    assert_eq!(config.attention.convolution.conv_kernel_size, 0);
 }
 
 #[test]

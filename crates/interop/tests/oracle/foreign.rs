@@ -66,9 +66,12 @@ fn the_authors_checkpoints_compute_what_their_models_compute() {
         let folder = fixture("original").join(style);
         let (model, notes) = imported(&folder.join(file), &ImportOptions::default());
         assert_eq!(model.architecture(), architecture, "{style}");
-        assert_eq!(model.config().attention, attention, "{style}");
-        let expected: &[&str] =
-            if model.config().conv_kernel_size == 0 { &["no convolution"] } else { &[] };
+        assert_eq!(model.config().attention.kind, attention, "{style}");
+        let expected: &[&str] = if model.config().attention.convolution.conv_kernel_size == 0 {
+            &["no convolution"]
+        } else {
+            &[]
+        };
         assert_eq!(notes.len(), expected.len(), "{style}: {notes:?}");
         assert!(notes.iter().zip(expected).all(|(note, words)| note.contains(words)), "{notes:?}");
 
@@ -81,7 +84,7 @@ fn the_authors_checkpoints_compute_what_their_models_compute() {
             let batch = Batch::read(&bytes, prefix);
             let (tokens, order) = logits(&model, &batch);
             let expected = batch.floats("mlm_logits");
-            let places = widened(&batch.valid(), model.config().vocab_size);
+            let places = widened(&batch.valid(), model.config().embeddings.vocab_size);
             let error = relative_error(&tokens, &expected, &places);
             assert!(error <= TOLERANCE, "{style} {prefix}: {error:e}");
             if let Some(order) = order {
@@ -138,11 +141,11 @@ fn bert_and_roberta_compute_what_they_did() {
             let states = model.nystromformer().hidden_states(batch.input()).unwrap();
             for (layer, state) in states.into_iter().enumerate() {
                 let expected = batch.floats(&format!("hidden_states.{layer}"));
-                let places = widened(&valid, model.config().hidden_size);
+                let places = widened(&valid, model.config().shared.hidden_size);
                 let error = relative_error(&values(state), &expected, &places);
                 assert!(error <= TOLERANCE, "{family} {prefix} layer {layer}: {error:e}");
             }
-            let places = widened(&valid, model.config().vocab_size);
+            let places = widened(&valid, model.config().embeddings.vocab_size);
             let error = relative_error(&logits(&model, &batch).0, &batch.floats("logits"), &places);
             assert!(error <= TOLERANCE, "{family} {prefix}: {error:e}");
         }
@@ -288,9 +291,12 @@ fn settings_of_the_authors_are_read_and_others_not_written() {
     let changes = json!({ "dropout_prob": 0.25, "inv_init_coeff_option": "exact", "inv_coeff_init_option": 1 });
     let source = with_config("original/roberta_style", &changes);
     let (model, _) = imported(source.path(), &ImportOptions::default());
-    assert_eq!(model.config().hidden_dropout_prob.to_bits(), 0.25f64.to_bits());
-    assert_eq!(model.config().attention_probs_dropout_prob.to_bits(), 0.25f64.to_bits());
-    assert_eq!(model.config().pinv_init, nystromformer::PinvInit::Exact);
+    assert_eq!(model.config().shared.hidden_dropout_prob.to_bits(), 0.25f64.to_bits());
+    assert_eq!(
+        model.config().attention.softmax.attention_probs_dropout_prob.to_bits(),
+        0.25f64.to_bits()
+    );
+    assert_eq!(model.config().attention.nystrom.pinv_init, nystromformer::PinvInit::Exact);
 
     let folder = tempfile::tempdir().unwrap();
     for (changes, words) in [
@@ -320,7 +326,7 @@ fn a_named_configuration_and_a_named_tokenizer_are_taken() {
     let output = folder.path().join("out");
     import_model(&fixture("safetensors"), &output, &options).unwrap();
     let model = load_model(&output, &Device::flex()).unwrap();
-    assert_eq!(model.config().layer_norm_eps.to_bits(), 0.5f64.to_bits());
+    assert_eq!(model.config().shared.layer_norm_eps.to_bits(), 0.5f64.to_bits());
     let tokenizer = |folder: &Path| fs::read(folder.join("tokenizer.json")).unwrap();
     assert_eq!(tokenizer(&output), tokenizer(&fixture("bert")));
 }

@@ -153,22 +153,22 @@ impl LoadedExperiment {
         let mut experiment = self.experiment.clone();
         let model = &mut experiment.model;
         for (key, field, value, belongs_to_weights) in [
-            ("model.vocab_size", &mut model.vocab_size, Some(vocabulary.size), true),
+            ("model.vocab_size", &mut model.embeddings.vocab_size, Some(vocabulary.size), true),
             // transformers' padding row gets no gradient, whichever token it is.
-            ("model.pad_token_id", &mut model.pad_token_id, Some(vocabulary.pad), true),
-            ("model.bos_token_id", &mut model.bos_token_id, vocabulary.cls, false),
-            ("model.eos_token_id", &mut model.eos_token_id, vocabulary.sep, false),
+            ("model.pad_token_id", &mut model.embeddings.pad_token_id, Some(vocabulary.pad), true),
+            ("model.bos_token_id", &mut model.embeddings.bos_token_id, vocabulary.cls, false),
+            ("model.eos_token_id", &mut model.embeddings.eos_token_id, vocabulary.sep, false),
         ] {
             let is_settled = self.states(key) || (self.inherits && belongs_to_weights);
             if let (false, Some(value)) = (is_settled, value) {
                 *field = value;
             }
         }
-        if model.vocab_size < vocabulary.size {
+        if model.embeddings.vocab_size < vocabulary.size {
             return Err(LearnerError::Config(format!(
                 "`model.vocab_size` is `{}`, but the data has ids of a vocabulary of `{}`; raise it, or leave it \
                  out to take the data's",
-                model.vocab_size, vocabulary.size
+                model.embeddings.vocab_size, vocabulary.size
             )));
         }
         if let Some(labels) = labels {
@@ -178,14 +178,15 @@ impl LoadedExperiment {
                 ))
             };
             if !self.states("model.id2label") {
-                model.id2label = Labels::new(labels.to_vec());
-            } else if let Some(difference) = class_difference(&model.id2label, labels) {
+                model.classifier.id2label = Labels::new(labels.to_vec());
+            } else if let Some(difference) = class_difference(&model.classifier.id2label, labels) {
                 return Err(refuse("model.id2label", difference));
             }
             if !self.states("model.problem_type") {
                 // transformers' pipeline would otherwise take the one number for a probability.
-                model.problem_type = (labels.len() == 1).then_some(ProblemType::Regression);
-            } else if let Some(stated) = model.problem_type
+                model.classifier.problem_type =
+                    (labels.len() == 1).then_some(ProblemType::Regression);
+            } else if let Some(stated) = model.classifier.problem_type
                 && let Some(difference) = problem_type_difference(stated, labels)
             {
                 return Err(refuse("model.problem_type", difference));

@@ -179,7 +179,11 @@ impl Experiment {
         }
         if self.architecture() == Architecture::PreTraining {
             for (key, count, of) in [
-                ("model.type_vocab_size", self.model.type_vocab_size, "the two segments of a pair"),
+                (
+                    "model.type_vocab_size",
+                    self.model.embeddings.type_vocab_size,
+                    "the two segments of a pair",
+                ),
                 ("model.id2label", self.model.num_labels(), "in order and swapped"),
             ] {
                 if count < 2 {
@@ -268,7 +272,7 @@ mod tests {
         let experiment =
             load_resolved("name = \"a\"\n[model]\ninit_from = \"runs/a\"\nhidden_size = 96");
         assert_eq!(experiment.init_from, Some(PathBuf::from("runs/a")));
-        assert_eq!(experiment.model.hidden_size, 96);
+        assert_eq!(experiment.model.shared.hidden_size, 96);
         let text = experiment.to_toml();
         assert_eq!(load_resolved(&text), experiment, "{text}");
         let error = load(&text, &[]).unwrap_err();

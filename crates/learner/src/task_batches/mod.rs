@@ -77,9 +77,8 @@ impl TaskBatches {
             (None, None) => unreachable!("a task of texts has loaded a tokenizer"),
         };
         let model = &experiment.model;
-        let sorts = model.semantics == Semantics::Paper;
-        let row_len = (model.semantics == Semantics::Hf && !model.is_full_attention())
-            .then_some(model.segment_means_seq_len);
+        let sorts = model.shared.semantics == Semantics::Paper;
+        let row_len = model.required_seq_len();
         let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, cut: dataset.cut() };
         let drop_last = task.drop_last.then_some(experiment.trainer.batch_size);
         let splits = Splits::read(&dataset, &task, form, Reading { sorts, drop_last })?;
@@ -98,7 +97,7 @@ impl TaskBatches {
             tokenizer,
             splits,
             sorts,
-            has_types: model.type_vocab_size > 1,
+            has_types: model.embeddings.type_vocab_size > 1,
             row_len,
         })
     }

@@ -24,10 +24,11 @@ impl Learner<'_> {
         if let Some(model) = &mut self.model {
             let fresh_answers = answers(model).cloned();
             let report = load_weights(model, &folder)?;
-            let own = self.experiment.model.id2label.names();
+            let own = self.experiment.model.classifier.id2label.names();
             let has_answers =
                 report.loaded.iter().any(|name| name.ends_with("classifier.out_proj.weight"));
-            if let Some(difference) = class_difference(&read_config(&folder)?.id2label, own)
+            if let Some(difference) =
+                class_difference(&read_config(&folder)?.classifier.id2label, own)
                 && has_answers
                 && let (Some(answers), Some(fresh)) = (answers(model), fresh_answers)
             {

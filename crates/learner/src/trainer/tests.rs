@@ -143,14 +143,14 @@ impl BatchSource for Synthetic {
 fn experiment() -> Experiment {
     let mut experiment = Experiment { name: "tiny".to_owned(), seed: 3, ..Experiment::default() };
     let model = &mut experiment.model;
-    model.vocab_size = 40;
-    model.hidden_size = 16;
-    model.num_hidden_layers = 2;
-    model.num_attention_heads = 2;
-    model.intermediate_size = 24;
-    model.max_position_embeddings = 16;
-    model.num_landmarks = 4;
-    model.conv_kernel_size = 3;
+    model.embeddings.vocab_size = 40;
+    model.shared.hidden_size = 16;
+    model.encoder.num_hidden_layers = 2;
+    model.shared.num_attention_heads = 2;
+    model.feed_forward.intermediate_size = 24;
+    model.embeddings.max_position_embeddings = 16;
+    model.attention.nystrom.num_landmarks = 4;
+    model.attention.convolution.conv_kernel_size = 3;
     experiment.data.seq_len = SEQ_LEN;
     experiment.optimizer.learning_rate = 5e-3;
     experiment.schedule = Schedule::OneCycle(OneCycle { pct_start: 0.3, ..OneCycle::default() });
@@ -303,8 +303,8 @@ fn half_precision_follows_single_precision_and_resumes_bit_for_bit() {
     let _lock = lock();
     // Large enough for the matrix unit of CPUs that have one.
     let mut experiment = experiment();
-    experiment.model.hidden_size = 64;
-    experiment.model.intermediate_size = 64;
+    experiment.model.shared.hidden_size = 64;
+    experiment.model.feed_forward.intermediate_size = 64;
     let single = tempfile::tempdir().unwrap();
     let single = unbroken(single.path(), &experiment);
     experiment.trainer.precision = Precision::Bf16;
@@ -466,8 +466,8 @@ fn first_moments(experiment: &Experiment, data: &Synthetic) -> Vec<f32> {
 fn accumulated_micro_batches_are_the_big_batch() {
     let _lock = lock();
     let mut experiment = experiment();
-    experiment.model.hidden_dropout_prob = 0.0;
-    experiment.model.attention_probs_dropout_prob = 0.0;
+    experiment.model.shared.hidden_dropout_prob = 0.0;
+    experiment.model.attention.softmax.attention_probs_dropout_prob = 0.0;
     // One term of the loss, and two that are means over different numbers of answers.
     for pairs in [false, true] {
         let data = Synthetic { pairs, ..Synthetic::default() };

@@ -81,7 +81,7 @@ impl Learner<'_> {
                 verdict.constant_predictor.insert(name.clone(), values);
             }
             if let Answers::Classes(matrix) = answers {
-                let labels = self.experiment.model.id2label.names();
+                let labels = self.experiment.model.classifier.id2label.names();
                 verdict.classes.insert(name, ClassificationReport::new(matrix, labels));
             }
         }

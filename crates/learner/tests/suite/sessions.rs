@@ -131,7 +131,7 @@ fn a_run_leaves_what_the_contract_promises() {
     // The resolved configuration is the experiment, with the vocabulary filled in.
     let resolved = Experiment::load(&run.join("config.toml"), &[]).unwrap().experiment;
     let loaded = Experiment::load(&workshop.path("tiny.toml"), &[]).unwrap().experiment;
-    assert_ne!(resolved.model.vocab_size, loaded.model.vocab_size);
+    assert_ne!(resolved.model.embeddings.vocab_size, loaded.model.embeddings.vocab_size);
     assert_eq!(resolved.trainer, loaded.trainer);
 
     // A checkpoint is a model folder.
@@ -266,6 +266,7 @@ fn weights_of_another_vocabulary_are_refused() {
         .unwrap()
         .experiment
         .model
+        .embeddings
         .vocab_size;
     let error = workshop
         .train("other", &[&source, &format!("model.vocab_size={}", vocab_size + 5)], false)

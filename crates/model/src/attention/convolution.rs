@@ -9,7 +9,41 @@ use burn::{
 };
 use nystromformer_kernels::depthwise_convolution;
 
-use crate::{config::NystromformerConfig, init};
+use crate::{
+    component::{Problems, component},
+    shared::SharedConfig,
+};
+
+component! {
+    /// Options of the convolution skip.
+    pub struct ConvolutionConfig {
+        /// Taps of the convolution skip over the values, odd; 0 means no convolution. Default: 65.
+        conv_kernel_size: usize = 65,
+    }
+}
+
+impl ConvolutionConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_size("conv_kernel_size", self.conv_kernel_size, 0);
+        problems.check(
+            self.conv_kernel_size == 0 || !self.conv_kernel_size.is_multiple_of(2),
+            "conv_kernel_size",
+            &self.conv_kernel_size,
+            "must be odd, so that the output has the input's length, or 0 for no convolution",
+        );
+    }
+
+    /// A fresh filter per head on `device`, or `None` for no convolution.
+    pub fn init(&self, shared: &SharedConfig, device: &Device) -> Option<DepthwiseConvolution> {
+        let taps = self.conv_kernel_size;
+        (taps > 0).then(|| DepthwiseConvolution {
+            weight: shared
+                .weights
+                .fresh(taps)
+                .init([shared.num_attention_heads, 1, taps, 1], device),
+        })
+    }
+}
 
 /// A depthwise convolution along the sequence. See the [module](self).
 #[derive(Module, Debug)]
@@ -19,12 +53,6 @@ pub struct DepthwiseConvolution {
 }
 
 impl DepthwiseConvolution {
-    /// A fresh filter of `config.conv_kernel_size` taps per head.
-    pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        let shape = [config.num_attention_heads, 1, config.conv_kernel_size, 1];
-        Self { weight: init::weights(config, config.conv_kernel_size).init(shape, device) }
-    }
-
     /// Convolves every head and channel along the sequence, and adds the result to `context`.
     ///
     /// # Shapes

@@ -1,25 +1,24 @@
-//! Self-attention: exact, and by the Nyström method.
+//! Self-attention: of several kinds, exact or approximate.
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`padding`] | what an attention mask means to each part |
-//! | [`landmarks`] | segment means |
-//! | [`pinv`] | the iterative Moore–Penrose inverse |
-//! | [`nystrom`] | the three kernels and their product |
+//! | [`kind`] | what a kind of attention is, and the list of kinds |
+//! | [`nystrom`] | the Nyström method: landmarks, three kernels, the iterative pseudo-inverse |
 //! | [`softmax`] | exact attention |
+//! | [`padding`] | what an attention mask means to each part |
 //! | [`convolution`] | the depthwise convolution skip over the values |
-//! | [`self_attention`] | projections and heads around one of the two |
+//! | [`self_attention`] | projections and heads around an attention of any kind |
 
 pub mod convolution;
-pub mod landmarks;
+pub mod kind;
 pub mod nystrom;
 pub mod padding;
-pub mod pinv;
 pub mod self_attention;
 pub mod softmax;
 
-pub use convolution::DepthwiseConvolution;
-pub use nystrom::NystromFactors;
+pub use convolution::{ConvolutionConfig, DepthwiseConvolution};
+pub use kind::{AttentionConfig, AttentionKind, AttentionMechanism, AttentionOptions, Mechanism};
+pub use nystrom::{NystromAttention, NystromConfig, NystromFactors, PinvInit, iterative_pinv};
 pub use padding::Padding;
-pub use pinv::{PinvInit, iterative_pinv};
 pub use self_attention::SelfAttention;
+pub use softmax::{SoftmaxAttention, SoftmaxConfig};

@@ -5,8 +5,6 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::config::{AttentionKind, NystromformerConfig, Semantics};
-
 /// Added to a score that must get probability zero: exp of it underflows to an exact 0 in f32, and unlike
 /// −∞ it turns a row without any valid key into a uniform one instead of NaN.
 const MASKED: f64 = -1e9;
@@ -36,18 +34,17 @@ pub struct Segments {
 }
 
 impl Padding {
-    /// Prepares a mask for a model of `config`.
+    /// Prepares a mask for an attention that lays `num_segments` segments over each row's valid tokens
+    /// ([`AttentionOptions::num_segments`](super::AttentionOptions::num_segments)), or none.
     ///
     /// # Shapes
     /// - `attention_mask`: `[batch, seq_len]`, 1 for a valid token and 0 for padding, anywhere in the row
-    pub fn new(attention_mask: Tensor<2, Int>, config: &NystromformerConfig) -> Self {
-        let lays_segments =
-            config.semantics == Semantics::Paper && config.attention == AttentionKind::Nystrom;
+    pub fn new(attention_mask: Tensor<2, Int>, num_segments: Option<usize>) -> Self {
         let keep = attention_mask.clone().float();
         Self {
             key_bias: bias(keep.clone()).unsqueeze_dims(&[1, 2]),
             keep: keep.unsqueeze_dims(&[1, 3]),
-            segments: lays_segments.then(|| Segments::new(attention_mask, config.num_landmarks)),
+            segments: num_segments.map(|count| Segments::new(attention_mask, count)),
         }
     }
 }

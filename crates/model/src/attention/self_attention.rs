@@ -7,13 +7,13 @@ use burn::{
 
 use super::{
     convolution::DepthwiseConvolution,
-    nystrom::{NystromFactors, NystromOptions, nystrom_attention},
+    kind::{AttentionConfig, AttentionMechanism, Mechanism},
+    nystrom::NystromFactors,
     padding::Padding,
-    softmax::softmax_attention,
 };
 use crate::{
-    config::{NystromformerConfig, Semantics},
     linear::Linear,
+    shared::{Semantics, SharedConfig},
 };
 
 /// Multi-head self-attention, up to but without the output projection.
@@ -29,38 +29,29 @@ pub struct SelfAttention {
     pub value: Linear,
     /// The convolution skip over the values, unless switched off.
     pub conv: Option<DepthwiseConvolution>,
-    attention_probs_dropout_prob: f64,
+    mechanism: Mechanism,
     num_attention_heads: usize,
-    #[module(skip)]
-    nystrom: Option<NystromOptions>,
     #[module(skip)]
     semantics: Semantics,
 }
 
-impl SelfAttention {
-    /// Fresh projections of `config`'s sizes.
-    pub fn new(config: &NystromformerConfig, device: &Device) -> Self {
-        let projection = || Linear::new(config, config.hidden_size, config.hidden_size, device);
-        Self {
+impl AttentionConfig {
+    /// Fresh projections around an attention of the chosen kind, on `device`.
+    pub fn init(&self, shared: &SharedConfig, device: &Device) -> SelfAttention {
+        let projection = || shared.linear(shared.hidden_size, shared.hidden_size).init(device);
+        SelfAttention {
             query: projection(),
             key: projection(),
             value: projection(),
-            conv: (config.conv_kernel_size > 0).then(|| DepthwiseConvolution::new(config, device)),
-            // transformers has this dropout in its configuration but never applies it.
-            attention_probs_dropout_prob: match config.semantics {
-                Semantics::Paper => config.attention_probs_dropout_prob,
-                Semantics::Hf => 0.0,
-            },
-            num_attention_heads: config.num_attention_heads,
-            nystrom: (!config.is_full_attention()).then_some(NystromOptions {
-                num_landmarks: config.num_landmarks,
-                pinv_iterations: config.pinv_iterations,
-                pinv_init: config.pinv_init,
-            }),
-            semantics: config.semantics,
+            conv: self.convolution.init(shared, device),
+            mechanism: self.mechanism(shared, device),
+            num_attention_heads: shared.num_attention_heads,
+            semantics: shared.semantics,
         }
     }
+}
 
+impl SelfAttention {
     /// Attends every token to the sequence.
     ///
     /// # Shapes
@@ -88,16 +79,7 @@ impl SelfAttention {
         value: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Tensor<4> {
-        let context = match self.nystrom {
-            Some(options) => nystrom_attention(query, key, value.clone(), padding, options),
-            None => softmax_attention(
-                query,
-                key,
-                value.clone(),
-                padding,
-                self.attention_probs_dropout_prob,
-            ),
-        };
+        let context = self.mechanism.forward(query, key, value.clone(), padding);
         let Some(conv) = &self.conv else {
             return context;
         };
@@ -109,7 +91,7 @@ impl SelfAttention {
         conv.forward(value, context)
     }
 
-    /// The three factors of this layer's attention, or `None` if it is exact.
+    /// The three factors of this layer's attention, or `None` if it has none.
     ///
     /// # Shapes
     /// - `hidden_states`: `[batch, seq_len, hidden_size]`
@@ -118,10 +100,9 @@ impl SelfAttention {
         hidden_states: Tensor<3>,
         padding: Option<&Padding>,
     ) -> Option<NystromFactors> {
-        let options = self.nystrom?;
         let query = self.split_heads(self.query.forward(hidden_states.clone()));
         let key = self.split_heads(self.key.forward(hidden_states));
-        Some(NystromFactors::new(query, key, padding, options))
+        self.mechanism.factors(query, key, padding)
     }
 
     /// `[batch, seq_len, hidden_size]` to `[batch, heads, seq_len, head_dim]`.

@@ -1,10 +1,71 @@
 //! Exact attention, `softmax(Q Kᵀ / √d) V`: the baseline, O(n²) in time, and in memory too
 //! where probabilities are dropped.
 
-use burn::tensor::Tensor;
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 use nystromformer_kernels::{attention, dropout, softmax};
 
-use super::padding::Padding;
+use super::{
+    kind::{AttentionMechanism, AttentionOptions},
+    padding::Padding,
+};
+use crate::{
+    component::{Problems, component},
+    shared::{Semantics, SharedConfig},
+};
+
+component! {
+    /// Options of exact attention.
+    pub struct SoftmaxConfig {
+        /// Dropout on attention probabilities, in [0, 1). Only softmax attention under
+        /// `semantics = "paper"` has such probabilities to drop: neither the authors' Nyström attention nor
+        /// transformers applies it. Default: 0.1.
+        attention_probs_dropout_prob: f64 = 0.1,
+    }
+}
+
+impl SoftmaxConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_dropout("attention_probs_dropout_prob", self.attention_probs_dropout_prob);
+    }
+
+    /// Exact attention; it has no weights.
+    pub fn init(&self, shared: &SharedConfig, _: &Device) -> SoftmaxAttention {
+        SoftmaxAttention {
+            // transformers has this dropout in its configuration but never applies it.
+            attention_probs_dropout_prob: match shared.semantics {
+                Semantics::Paper => self.attention_probs_dropout_prob,
+                Semantics::Hf => 0.0,
+            },
+        }
+    }
+}
+
+impl AttentionOptions for SoftmaxConfig {
+    fn is_exact(&self, _: &SharedConfig) -> bool {
+        true
+    }
+}
+
+/// Exact attention.
+#[derive(Module, Debug)]
+pub struct SoftmaxAttention {
+    attention_probs_dropout_prob: f64,
+}
+
+impl AttentionMechanism for SoftmaxAttention {
+    fn forward(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        padding: Option<&Padding>,
+    ) -> Tensor<4> {
+        softmax_attention(query, key, value, padding, self.attention_probs_dropout_prob)
+    }
+}
 
 /// Attends every token to every valid token.
 ///

@@ -9,9 +9,9 @@ use super::{Losses, Targets, TermMetric};
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
-    init::draw_weights,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
+    weights::draw_weights,
 };
 
 /// What a class of model is called, and what is known of it before there is a model.

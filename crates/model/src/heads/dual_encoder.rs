@@ -6,11 +6,12 @@ use burn::{
 };
 
 use super::{
-    ClassInfo, ClassificationHead, Head, Losses, ModelClass, Output, PreTrainedModel,
-    RowsPerAnswer, Targets, TermMetric,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, Targets,
+    TermMetric,
 };
 use crate::{
-    config::{NystromformerConfig, Pooling},
+    classifier::{ClassificationHead, Pooling},
+    config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
@@ -28,6 +29,19 @@ pub struct NystromformerDualEncoder {
     pub pair_classifier: ClassificationHead,
     #[module(skip)]
     pooling: Pooling,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a classifier of pairs of sequences and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_dual_encoder(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerDualEncoder, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerDualEncoder {
@@ -89,8 +103,12 @@ impl ModelClass for NystromformerDualEncoder {
     ) -> Self {
         Self {
             nystromformer,
-            pair_classifier: ClassificationHead::new(config, 4 * config.hidden_size, device),
-            pooling: config.pooling,
+            pair_classifier: config.classifier.init(
+                &config.shared,
+                4 * config.shared.hidden_size,
+                device,
+            ),
+            pooling: config.classifier.pooling,
         }
     }
 }

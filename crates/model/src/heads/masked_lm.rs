@@ -14,10 +14,10 @@ use crate::{
     activation::HiddenAct,
     config::NystromformerConfig,
     error::ModelError,
-    init,
     layer_norm::LayerNorm,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput, tokens_at},
+    weights,
 };
 
 /// `LayerNorm(act(dense(x)))`, transformers' `NystromformerPredictionHeadTransform`.
@@ -51,14 +51,15 @@ pub struct MaskedLmHead {
 impl MaskedLmHead {
     /// Fresh weights of `config`'s sizes.
     pub(super) fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        let shared = &config.shared;
         Self {
             predictions: Predictions {
                 transform: Transform {
-                    dense: Linear::new(config, config.hidden_size, config.hidden_size, device),
-                    layer_norm: LayerNorm::new(config, device),
-                    activation: config.hidden_act,
+                    dense: shared.linear(shared.hidden_size, shared.hidden_size).init(device),
+                    layer_norm: shared.layer_norm().init(device),
+                    activation: shared.hidden_act,
                 },
-                bias: init::zeros([config.vocab_size], device),
+                bias: weights::zeros([config.embeddings.vocab_size], device),
             },
         }
     }
@@ -84,6 +85,16 @@ pub struct NystromformerForMaskedLm {
     pub nystromformer: Nystromformer,
     /// The head.
     pub cls: MaskedLmHead,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a masked-language-modelling head and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_masked_lm(&self, device: &Device) -> Result<NystromformerForMaskedLm, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerForMaskedLm {

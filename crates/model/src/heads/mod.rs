@@ -13,8 +13,7 @@
 //!
 //! A head is one file: its module, its name ([`ModelClass`]), the [`Targets`] it is trained towards, its losses, metrics
 //! and outputs ([`Head`]). To add one, write the file and add it to the list at the end of this one, which makes
-//! [`Architecture`] and [`Model`]: a class by its name, and a model of any class. `pooling` is what classifiers read of a
-//! sequence.
+//! [`Architecture`] and [`Model`]: a class by its name, and a model of any class.
 
 use burn::{module::Module, tensor::Device};
 
@@ -24,7 +23,6 @@ pub mod dual_encoder;
 pub mod masked_lm;
 pub mod metrics;
 pub mod multiple_choice;
-mod pooling;
 pub mod pre_training;
 pub mod question_answering;
 #[macro_use]
@@ -42,16 +40,16 @@ pub use metrics::{Measure, TermMetric};
 pub use multiple_choice::NystromformerForMultipleChoice;
 pub use pre_training::NystromformerForPreTraining;
 pub use question_answering::NystromformerForQuestionAnswering;
-pub use sequence_classification::{ClassificationHead, NystromformerForSequenceClassification};
+pub use sequence_classification::NystromformerForSequenceClassification;
 pub use targets::{LossTerm, Losses, Targets, TargetsData};
 pub use token_classification::NystromformerForTokenClassification;
 
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
-    init::draw_weights,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
+    weights::draw_weights,
 };
 
 registry!(
@@ -92,6 +90,20 @@ impl std::str::FromStr for Architecture {
     /// By [`Self::name`].
     fn from_str(name: &str) -> Result<Self, ()> {
         Self::ALL.into_iter().find(|architecture| architecture.name() == name).ok_or(())
+    }
+}
+
+impl NystromformerConfig {
+    /// Builds a model of any architecture with fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_model(
+        &self,
+        architecture: Architecture,
+        device: &Device,
+    ) -> Result<Model, ModelError> {
+        Model::init(architecture, self, device)
     }
 }
 

@@ -10,10 +10,11 @@ use super::{
     TermMetric,
 };
 use crate::{
+    classifier::first_tokens,
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
-    nystromformer::{Nystromformer, NystromformerInput, first_tokens},
+    nystromformer::{Nystromformer, NystromformerInput},
 };
 
 /// A Nyströmformer that chooses among answers, transformers' `NystromformerForMultipleChoice`: each pair of
@@ -26,6 +27,19 @@ pub struct NystromformerForMultipleChoice {
     pub pre_classifier: Linear,
     /// `hidden_size → 1`.
     pub classifier: Linear,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a multiple-choice head and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_multiple_choice(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForMultipleChoice, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerForMultipleChoice {
@@ -82,10 +96,11 @@ impl ModelClass for NystromformerForMultipleChoice {
         config: &NystromformerConfig,
         device: &Device,
     ) -> Self {
+        let hidden_size = config.shared.hidden_size;
         Self {
             nystromformer,
-            pre_classifier: Linear::new(config, config.hidden_size, config.hidden_size, device),
-            classifier: Linear::new(config, config.hidden_size, 1, device),
+            pre_classifier: config.shared.linear(hidden_size, hidden_size).init(device),
+            classifier: config.shared.linear(hidden_size, 1).init(device),
         }
     }
 }

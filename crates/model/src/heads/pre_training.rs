@@ -11,10 +11,11 @@ use super::{
     masked_lm::MaskedLmHead, targets::require_count,
 };
 use crate::{
+    classifier::first_tokens,
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
-    nystromformer::{Nystromformer, NystromformerInput, first_tokens, tokens_at},
+    nystromformer::{Nystromformer, NystromformerInput, tokens_at},
 };
 
 /// `dropout(tanh(dense(first token)))`, as in BERT.
@@ -38,6 +39,19 @@ pub struct NystromformerForPreTraining {
     pub pooler: Pooler,
     /// `hidden_size → num_labels`. Class 0 is in order, class 1 swapped; the authors' have two more, unused.
     pub sop_classifier: Linear,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with the two heads of pretraining and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_pre_training(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForPreTraining, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerForPreTraining {
@@ -120,15 +134,16 @@ impl ModelClass for NystromformerForPreTraining {
         config: &NystromformerConfig,
         device: &Device,
     ) -> Self {
-        let hidden_size = config.hidden_size;
+        let shared = &config.shared;
+        let hidden_size = shared.hidden_size;
         Self {
             nystromformer,
             cls: MaskedLmHead::new(config, device),
             pooler: Pooler {
-                dense: Linear::new(config, hidden_size, hidden_size, device),
-                hidden_dropout_prob: config.hidden_dropout_prob,
+                dense: shared.linear(hidden_size, hidden_size).init(device),
+                hidden_dropout_prob: shared.hidden_dropout_prob,
             },
-            sop_classifier: Linear::new(config, hidden_size, config.num_labels(), device),
+            sop_classifier: shared.linear(hidden_size, config.num_labels()).init(device),
         }
     }
 }

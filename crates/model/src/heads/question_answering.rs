@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     attention::padding::bias as mask_bias,
-    config::{NystromformerConfig, Semantics},
+    config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
+    shared::Semantics,
 };
 
 /// A Nyströmformer that marks answers in a text, transformers' `NystromformerForQuestionAnswering`.
@@ -33,6 +34,19 @@ pub struct SpanLogits {
     pub start: Tensor<2>,
     /// `[batch, seq_len]`.
     pub end: Tensor<2>,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a question-answering head and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_question_answering(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForQuestionAnswering, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerForQuestionAnswering {
@@ -83,7 +97,7 @@ impl ModelClass for NystromformerForQuestionAnswering {
         Self {
             nystromformer,
             // transformers sets num_labels to 2 whatever the configuration says.
-            qa_outputs: Linear::new(config, config.hidden_size, 2, device),
+            qa_outputs: config.shared.linear(config.shared.hidden_size, 2).init(device),
         }
     }
 }
@@ -99,7 +113,7 @@ impl Head for NystromformerForQuestionAnswering {
         require_count("end_positions", end.dims()[0], rows)?;
         let mask = input.attention_mask.clone();
         let mut logits = self.forward(input)?;
-        if let (Semantics::Paper, Some(mask)) = (self.config().semantics, mask) {
+        if let (Semantics::Paper, Some(mask)) = (self.config().shared.semantics, mask) {
             let bias = mask_bias(mask.float());
             logits.start = logits.start + bias.clone();
             logits.end = logits.end + bias;

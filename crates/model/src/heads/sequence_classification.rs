@@ -4,58 +4,18 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::dropout;
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
     targets::{binary_cross_entropy, require_count, squared_error},
 };
 use crate::{
-    activation::HiddenAct,
-    config::{NystromformerConfig, Pooling, ProblemType},
+    classifier::{ClassificationHead, Pooling, ProblemType},
+    config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
 };
-
-/// `out_proj(dropout(act(dense(dropout(x)))))`, transformers' `NystromformerClassificationHead`.
-///
-/// The authors' head uses tanh where transformers uses `hidden_act`; `classifier_act` is to choose. Theirs for the Long
-/// Range Arena has `relu`, a width of its own and no dropout.
-#[derive(Module, Debug)]
-pub struct ClassificationHead {
-    /// From the features to `classifier_hidden_size`.
-    pub dense: Linear,
-    /// To `num_labels`.
-    pub out_proj: Linear,
-    dropout_prob: f64,
-    #[module(skip)]
-    activation: HiddenAct,
-}
-
-impl ClassificationHead {
-    /// A fresh head that reads `inputs` features.
-    pub fn new(config: &NystromformerConfig, inputs: usize, device: &Device) -> Self {
-        let width = config.classifier_width();
-        Self {
-            dense: Linear::new(config, inputs, width, device),
-            out_proj: Linear::new(config, width, config.num_labels(), device),
-            dropout_prob: config.classifier_dropout_prob.unwrap_or(config.hidden_dropout_prob),
-            activation: config.classifier_act.unwrap_or(config.hidden_act),
-        }
-    }
-
-    /// Scores of every class.
-    ///
-    /// # Shapes
-    /// - `features`: `[batch, inputs]`
-    /// - output: `[batch, num_labels]`
-    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
-        let dropout = |hidden| dropout(hidden, self.dropout_prob);
-        let hidden = self.activation.forward(self.dense.forward(dropout(features)));
-        self.out_proj.forward(dropout(hidden))
-    }
-}
 
 /// A Nyströmformer that classifies sequences, transformers' `NystromformerForSequenceClassification`.
 #[derive(Module, Debug)]
@@ -66,6 +26,19 @@ pub struct NystromformerForSequenceClassification {
     pub classifier: ClassificationHead,
     #[module(skip)]
     pooling: Pooling,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a sequence classifier of [`Self::num_labels`] classes and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_sequence_classification(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForSequenceClassification, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerForSequenceClassification {
@@ -114,15 +87,16 @@ impl ModelClass for NystromformerForSequenceClassification {
     ) -> Self {
         Self {
             nystromformer,
-            classifier: ClassificationHead::new(config, config.hidden_size, device),
-            pooling: config.pooling,
+            classifier: config.classifier.init(&config.shared, config.shared.hidden_size, device),
+            pooling: config.classifier.pooling,
         }
     }
 }
 
 impl Head for NystromformerForSequenceClassification {
     fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
-        let (problem, stated) = (self.config().problem_type(), self.config().problem_type);
+        let (problem, stated) =
+            (self.config().problem_type(), self.config().classifier.problem_type);
         let [rows, _] = input.tokens.dims();
         match targets {
             Targets::Class(labels) if problem == ProblemType::SingleLabelClassification => {

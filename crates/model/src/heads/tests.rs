@@ -4,23 +4,23 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::{Architecture, Head, Losses, Model, PreTrainedModel, Targets};
 use crate::{
-    config::{Labels, NystromformerConfig, ProblemType},
+    classifier::{Labels, ProblemType},
+    config::NystromformerConfig,
     error::ModelError,
     nystromformer::{Nystromformer, NystromformerInput},
 };
 
 fn tiny() -> NystromformerConfig {
-    NystromformerConfig {
-        vocab_size: 20,
-        hidden_size: 8,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        intermediate_size: 8,
-        num_landmarks: 4,
-        conv_kernel_size: 3,
-        id2label: Labels::numbered(3),
-        ..NystromformerConfig::default()
-    }
+    NystromformerConfig::default().with(|config| {
+        config.embeddings.vocab_size = 20;
+        config.shared.hidden_size = 8;
+        config.encoder.num_hidden_layers = 2;
+        config.shared.num_attention_heads = 2;
+        config.feed_forward.intermediate_size = 8;
+        config.attention.nystrom.num_landmarks = 4;
+        config.attention.convolution.conv_kernel_size = 3;
+        config.classifier.id2label = Labels::numbered(3);
+    })
 }
 
 fn ids(rows: usize) -> NystromformerInput {
@@ -105,7 +105,10 @@ fn labels_must_be_of_the_problem() {
     let class = || Targets::Class(ints([0, 0]));
     let classifier = |num_labels, problem_type| {
         let id2label = Labels::numbered(num_labels);
-        let config = NystromformerConfig { id2label, problem_type, ..tiny() };
+        let config = tiny().with(|config| {
+            config.classifier.id2label = id2label;
+            config.classifier.problem_type = problem_type;
+        });
         Model::init(Architecture::SequenceClassification, &config, &device).unwrap()
     };
     for (num_labels, problem_type, takes_class, takes_values) in [
@@ -125,7 +128,7 @@ fn labels_must_be_of_the_problem() {
 /// The loss of pretraining is the sum of two means, each of cross-entropies of its own scores.
 #[test]
 fn pretraining_adds_the_means_of_both_heads() {
-    let config = NystromformerConfig { initializer_range: 0.3, ..tiny() };
+    let config = tiny().with(|config| config.shared.weights.initializer_range = 0.3);
     let model = Model::init(Architecture::PreTraining, &config, &Device::flex()).unwrap();
     let (positions, labels) = (ints([2, 9, 17]), ints([4, 0, 19]));
     let order = ints([1, 0]);
@@ -169,14 +172,13 @@ fn choices_must_be_whole() {
 #[test]
 fn shared_layers_equal_copies() {
     let device = Device::flex();
-    let config = NystromformerConfig {
-        num_hidden_layers: 4,
-        num_hidden_groups: 2,
-        initializer_range: 0.3,
-        ..tiny()
-    };
+    let config = tiny().with(|config| {
+        config.encoder.num_hidden_layers = 4;
+        config.encoder.num_hidden_groups = 2;
+        config.shared.weights.initializer_range = 0.3;
+    });
     let shared = config.init(&device).unwrap();
-    let own = NystromformerConfig { num_hidden_groups: 0, ..config };
+    let own = config.with(|config| config.encoder.num_hidden_groups = 0);
     let mut copied = own.init(&device).unwrap();
     copied.embeddings = shared.embeddings.clone();
     copied.encoder.layer = shared.encoder.layers().cloned().collect();
@@ -188,9 +190,9 @@ fn shared_layers_equal_copies() {
 #[test]
 fn chunks_and_embeddings_change_nothing() {
     let device = Device::flex();
-    let config = NystromformerConfig { initializer_range: 0.3, ..tiny() };
+    let config = tiny().with(|config| config.shared.weights.initializer_range = 0.3);
     let whole = config.init(&device).unwrap();
-    let chunked = NystromformerConfig { chunk_size_feed_forward: 4, ..config };
+    let chunked = config.with(|config| config.feed_forward.chunk_size_feed_forward = 4);
     let mut chunked = chunked.init(&device).unwrap();
     let copy = |layer: &crate::layer::Layer, into: &mut crate::layer::Layer| {
         into.attention = layer.attention.clone();

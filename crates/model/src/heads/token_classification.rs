@@ -28,6 +28,19 @@ pub struct NystromformerForTokenClassification {
     hidden_dropout_prob: f64,
 }
 
+impl NystromformerConfig {
+    /// Builds the encoder with a token classifier of [`Self::num_labels`] classes and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_token_classification(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForTokenClassification, ModelError> {
+        ModelClass::init(self, device)
+    }
+}
+
 impl NystromformerForTokenClassification {
     /// Scores of every class for every token.
     ///
@@ -88,10 +101,11 @@ impl ModelClass for NystromformerForTokenClassification {
         config: &NystromformerConfig,
         device: &Device,
     ) -> Self {
+        let shared = &config.shared;
         Self {
             nystromformer,
-            classifier: Linear::new(config, config.hidden_size, config.num_labels(), device),
-            hidden_dropout_prob: config.hidden_dropout_prob,
+            classifier: shared.linear(shared.hidden_size, config.num_labels()).init(device),
+            hidden_dropout_prob: shared.hidden_dropout_prob,
         }
     }
 }

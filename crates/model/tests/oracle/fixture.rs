@@ -192,8 +192,8 @@ fn config(json: &str) -> NystromformerConfig {
     }
     let has_init = keys.contains_key("pinv_init");
     let mut config: NystromformerConfig = serde_json::from_value(Value::Object(keys)).unwrap();
-    if config.semantics == Semantics::Hf && !has_init {
-        config.pinv_init = PinvInit::Original;
+    if config.shared.semantics == Semantics::Hf && !has_init {
+        config.attention.nystrom.pinv_init = PinvInit::Original;
     }
     config
 }

@@ -39,7 +39,7 @@ fn hidden_states_pooled_states_logits_and_loss() {
         let model = fixture.any_model(&device);
         let mut errors = Vec::new();
         let states = model.nystromformer().hidden_states(fixture.input(&device)).unwrap();
-        assert_eq!(states.len(), fixture.config.num_hidden_layers + 1);
+        assert_eq!(states.len(), fixture.config.encoder.num_hidden_layers + 1);
         let last = states[states.len() - 1].clone();
         for (layer, state) in states.into_iter().enumerate() {
             let name = format!("hidden_states.{layer}");
@@ -47,7 +47,7 @@ fn hidden_states_pooled_states_logits_and_loss() {
             errors.push((name, error));
         }
         let mask = fixture.integer("attention_mask", &device);
-        let pooled = fixture.config.pooling.pool(last, Some(mask));
+        let pooled = fixture.config.classifier.pooling.pool(last, Some(mask));
         errors.push(("pooled".into(), fixture.error("pooled", pooled)));
         let (logits, loss) = logits_and_loss(&model, &fixture, &device);
         errors.push(("logits".into(), fixture.error("logits", logits)));
@@ -77,7 +77,7 @@ fn only_the_mean_over_the_padded_length_sees_padding() {
     let device = device();
     let mut fixture = Fixture::read("lra/nystrom_mean");
     for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
-        fixture.config.pooling = pooling;
+        fixture.config.classifier.pooling = pooling;
         let Model::SequenceClassification(model) = fixture.any_model(&device) else {
             panic!("it classifies sequences");
         };
@@ -104,12 +104,12 @@ fn fixtures_cover_both_classes_both_attentions_and_every_pooling() {
     for architecture in [Architecture::SequenceClassification, Architecture::DualEncoder] {
         for attention in [AttentionKind::Nystrom, AttentionKind::Softmax] {
             assert!(fixtures.iter().any(|fixture| {
-                (fixture.architecture, fixture.config.attention) == (architecture, attention)
+                (fixture.architecture, fixture.config.attention.kind) == (architecture, attention)
             }));
         }
     }
     for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
-        assert!(fixtures.iter().any(|fixture| fixture.config.pooling == pooling));
+        assert!(fixtures.iter().any(|fixture| fixture.config.classifier.pooling == pooling));
     }
-    assert!(fixtures.iter().all(|fixture| fixture.config.norm_first));
+    assert!(fixtures.iter().all(|fixture| fixture.config.shared.norm_first));
 }

@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 use nystromformer::{
     AttentionKind, Semantics,
-    attention::{Padding, landmarks::segment_means},
+    attention::{Padding, nystrom::landmarks::segment_means},
     heads::targets::cross_entropy,
 };
 
@@ -37,7 +37,7 @@ fn hidden_states_logits_and_loss() {
         let model = fixture.model(&device);
         let mut errors = Vec::new();
         let states = model.nystromformer.hidden_states(fixture.input(&device)).unwrap();
-        assert_eq!(states.len(), fixture.config.num_hidden_layers + 1);
+        assert_eq!(states.len(), fixture.config.encoder.num_hidden_layers + 1);
         for (layer, state) in states.into_iter().enumerate() {
             let name = format!("hidden_states.{layer}");
             let error = fixture.error(&name, state);
@@ -62,17 +62,23 @@ fn stages_of_the_first_layer() {
         let fixture = Fixture::read(&name);
         let model = fixture.model(&device);
         let config = &fixture.config;
-        let padding = Padding::new(fixture.integer("attention_mask", &device), config);
+        let padding =
+            config.attention.padding(fixture.integer("attention_mask", &device), &config.shared);
         let layer = &model.nystromformer.encoder.layer[0];
         let attention = &layer.attention.self_attention;
         let embedded = fixture.float::<3>("hidden_states.0", &device);
 
         // Fixtures hold queries and keys scaled by d^-¼, as the reference computes them; we scale landmarks.
-        let root = (config.head_dim() as f64).powf(-0.25);
+        let root = (config.shared.head_dim() as f64).powf(-0.25);
         let [batch, seq_len, _] = embedded.dims();
         let heads = |projected: Tensor<3>| {
             projected
-                .reshape([batch, seq_len, config.num_attention_heads, config.head_dim()])
+                .reshape([
+                    batch,
+                    seq_len,
+                    config.shared.num_attention_heads,
+                    config.shared.head_dim(),
+                ])
                 .swap_dims(1, 2)
         };
         let query = heads(attention.query.forward(embedded.clone()));
@@ -86,7 +92,7 @@ fn stages_of_the_first_layer() {
         };
         // Exact attention scales as a whole.
         let scaled = if fixture.has("stage.kernel_1") { root } else { 1.0 };
-        if scaled != 1.0 || config.attention == AttentionKind::Nystrom {
+        if scaled != 1.0 || config.attention.kind == AttentionKind::Nystrom {
             compare("query", query.clone().mul_scalar(root));
             compare("key", key.clone().mul_scalar(root));
         }
@@ -94,7 +100,8 @@ fn stages_of_the_first_layer() {
         if let Some(factors) = attention.factors(embedded.clone(), Some(&padding)) {
             let segments = padding.segments.as_ref();
             for (stage, tokens) in [("query_landmarks", &query), ("key_landmarks", &key)] {
-                let means = segment_means(tokens.clone(), config.num_landmarks, segments);
+                let means =
+                    segment_means(tokens.clone(), config.attention.nystrom.num_landmarks, segments);
                 compare(stage, means.mul_scalar(root));
             }
             compare("kernel_1", factors.kernel_1);
@@ -154,7 +161,9 @@ fn fixtures_cover_both_semantics_and_both_branches() {
     for semantics in [Semantics::Paper, Semantics::Hf] {
         for full in [true, false] {
             assert!(
-                configs.iter().any(|c| c.semantics == semantics && c.is_full_attention() == full)
+                configs
+                    .iter()
+                    .any(|c| c.shared.semantics == semantics && c.is_full_attention() == full)
             );
         }
     }

@@ -24,19 +24,18 @@ fn model(
     num_landmarks: usize,
     device: &Device,
 ) -> NystromformerForMaskedLm {
-    let config = NystromformerConfig {
-        vocab_size: 50,
-        hidden_size: 12,
-        num_hidden_layers: 2,
-        num_attention_heads: 3,
-        intermediate_size: 16,
-        max_position_embeddings: 64,
-        num_landmarks,
-        conv_kernel_size: 5,
-        initializer_range: 0.3,
-        attention,
-        ..NystromformerConfig::default()
-    };
+    let config = NystromformerConfig::default().with(|config| {
+        config.embeddings.vocab_size = 50;
+        config.shared.hidden_size = 12;
+        config.encoder.num_hidden_layers = 2;
+        config.shared.num_attention_heads = 3;
+        config.feed_forward.intermediate_size = 16;
+        config.embeddings.max_position_embeddings = 64;
+        config.attention.nystrom.num_landmarks = num_landmarks;
+        config.attention.convolution.conv_kernel_size = 5;
+        config.shared.weights.initializer_range = 0.3;
+        config.attention.kind = attention;
+    });
     Seed::new(11).scope(|| config.init_masked_lm(device)).unwrap()
 }
 
@@ -89,7 +88,7 @@ fn the_fused_attention_is_the_product_of_the_factors() {
         [0, 0, 0, 0, 0, 0, 0, 0, 0],
     ];
     let mask = Tensor::<2, Int>::from_ints(masks, &device);
-    let padding = Padding::new(mask, &config);
+    let padding = config.attention.padding(mask, &config.shared);
     let (query, key, value) = random_inputs(5, [6, 3, 9, 4], 1.0, &device);
     let options =
         NystromOptions { num_landmarks: 4, pinv_iterations: 6, pinv_init: PinvInit::Exact };

@@ -108,7 +108,7 @@ impl TokenClassification {
         logits: &[f32],
     ) -> Result<Vec<Entity>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
-        let labels = self.model.config().id2label.names();
+        let labels = self.model.config().classifier.id2label.names();
         let tokens = tokens::tokens(tokenizer, source, &row.encoding, logits, labels.len());
         let labelled = match self.aggregation {
             Aggregation::None | Aggregation::Simple => tokens

@@ -138,9 +138,9 @@ fn require_labels(
     config: &NystromformerConfig,
     model: &Path,
 ) -> anyhow::Result<()> {
-    let found = config.id2label.names();
+    let found = config.classifier.id2label.names();
     let fits = if task.is_regression() {
-        found.len() == 1 && config.problem_type == Some(ProblemType::Regression)
+        found.len() == 1 && config.classifier.problem_type == Some(ProblemType::Regression)
     } else {
         found.len() == task.label_names().len()
             && task.label_names().iter().all(|name| found.iter().any(|label| label == name))

@@ -71,8 +71,15 @@ fn a_pretrained_model_gives_its_encoder_its_sizes_and_its_tokenizer() {
     let request = workshop.request("tuned", &[&init_from], false);
     let session = Session::open(&request, &|_| {}).unwrap();
     let model = &session.experiment().model;
-    assert_eq!((model.hidden_size, model.num_hidden_layers, model.conv_kernel_size), (24, 2, 5));
-    assert_eq!(model.id2label.names(), ["bad", "good"]);
+    assert_eq!(
+        (
+            model.shared.hidden_size,
+            model.encoder.num_hidden_layers,
+            model.attention.convolution.conv_kernel_size
+        ),
+        (24, 2, 5)
+    );
+    assert_eq!(model.classifier.id2label.names(), ["bad", "good"]);
     let folder = model_folder(&source).unwrap();
     let tokenizer = nystromformer_data::TextTokenizer::load(&folder, true).unwrap();
     assert_eq!(session.data().tokenizer().unwrap().hash(), tokenizer.hash());

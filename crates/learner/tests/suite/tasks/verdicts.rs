@@ -62,7 +62,7 @@ fn a_table_is_trained_on_and_the_summary_says_how_well() {
     assert_eq!(Summary::read(&run).unwrap().as_ref(), Some(&outcome.summary));
     let model = load_model(&model_folder(&run).unwrap(), &Device::flex()).unwrap();
     assert_eq!(model.architecture(), Architecture::SequenceClassification);
-    assert_eq!(model.config().id2label.names(), ["bad", "good"]);
+    assert_eq!(model.config().classifier.id2label.names(), ["bad", "good"]);
     assert!(model_folder(&run).unwrap().join("tokenizer.json").is_file());
 }
 
@@ -105,7 +105,10 @@ fn expressions_are_trained_on() {
     }
     let model = load_model(&model_folder(&workshop.path("run")).unwrap(), &Device::flex()).unwrap();
     let config = model.config();
-    assert_eq!((config.vocab_size, config.pad_token_id, config.num_labels()), (16, 0, 10));
+    assert_eq!(
+        (config.embeddings.vocab_size, config.embeddings.pad_token_id, config.num_labels()),
+        (16, 0, 10)
+    );
     assert!(!model_folder(&workshop.path("run")).unwrap().join("tokenizer.json").exists());
 }
 
@@ -125,7 +128,7 @@ fn pairs_of_documents_are_trained_on_by_a_dual_encoder() {
     assert_eq!(verdict.classes["test"].labels, ["unrelated", "related"]);
     let model = load_model(&model_folder(&workshop.path("run")).unwrap(), &Device::flex()).unwrap();
     assert_eq!(model.architecture(), Architecture::DualEncoder);
-    assert_eq!(model.config().vocab_size, 257);
+    assert_eq!(model.config().embeddings.vocab_size, 257);
     // A step of six pairs reads twelve documents, which are longer than what is read of them.
     assert_eq!(outcome.summary.tokens, 6 * 12 * 60);
 }

@@ -108,14 +108,14 @@ fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Bat
         bail!("it has no tensor `input_ids`");
     };
     let config: &NystromformerConfig = model.config();
-    check_ids("input_ids", &input_ids, config.vocab_size)?;
+    check_ids("input_ids", &input_ids, config.embeddings.vocab_size)?;
     let mut input = NystromformerInput::new(input_ids);
     if let Some((mask, _)) = tensor("attention_mask")? {
         check_ids("attention_mask", &mask, 2)?;
         input = input.with_attention_mask(mask);
     }
     if let Some((types, _)) = tensor("token_type_ids")? {
-        check_ids("token_type_ids", &types, config.type_vocab_size)?;
+        check_ids("token_type_ids", &types, config.embeddings.type_vocab_size)?;
         input = input.with_token_type_ids(types);
     }
     Ok(Batch { input, num_choices })

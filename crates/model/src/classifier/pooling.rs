@@ -2,7 +2,21 @@
 
 use burn::tensor::{Int, Tensor};
 
-use crate::{config::Pooling, nystromformer::first_tokens};
+use serde::{Deserialize, Serialize};
+
+/// What a sequence classifier reads of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The hidden state of the first token, as transformers' class does.
+    #[default]
+    First,
+    /// The mean over the sequence's tokens.
+    Mean,
+    /// The sum over the sequence's tokens, divided by the length of the padded row: what the authors' Long Range
+    /// Arena code computes. It makes an answer depend on how far its row was padded.
+    MeanPadded,
+}
 
 impl Pooling {
     /// Pools every row.
@@ -32,6 +46,15 @@ impl Pooling {
             }
         }
     }
+}
+
+/// The hidden state of every row's first token, which classifiers read.
+///
+/// # Shapes
+/// - `hidden_states`: `[batch, seq_len, hidden_size]`
+/// - output: `[batch, hidden_size]`
+pub(crate) fn first_tokens(hidden_states: Tensor<3>) -> Tensor<2> {
+    hidden_states.narrow(1, 0, 1).squeeze_dim(1)
 }
 
 #[cfg(test)]

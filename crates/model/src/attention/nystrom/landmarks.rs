@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::padding::Segments;
+use crate::attention::padding::Segments;
 
 /// Averages `tokens` over segments.
 ///

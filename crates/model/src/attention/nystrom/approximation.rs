@@ -9,9 +9,9 @@ use nystromformer_kernels::{attention, softmax};
 
 use super::{
     landmarks::segment_means,
-    padding::{Padding, Segments},
     pinv::{PinvInit, iterative_pinv, pinv_residual},
 };
+use crate::attention::padding::{Padding, Segments};
 
 /// How many landmarks, and how their kernel is inverted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub struct NystromFactors {
 impl NystromFactors {
     /// Computes the factors.
     ///
-    /// `padding` masks keys; if it also lays [segments](super::padding::Segments), spare landmarks are
+    /// `padding` masks keys; if it also lays [segments](crate::attention::padding::Segments), spare landmarks are
     /// masked as well. Without segments (transformers' semantics) landmarks average over padding too.
     ///
     /// # Shapes

@@ -1,0 +1,140 @@
+//! Attention by the Nyström method: its options, and the attention of a layer.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`landmarks`] | segment means |
+//! | [`pinv`] | the iterative Moore–Penrose inverse |
+//! | [`approximation`] | the three kernels and their product |
+
+pub mod approximation;
+pub mod landmarks;
+pub mod pinv;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+
+use super::{
+    kind::{AttentionMechanism, AttentionOptions},
+    padding::Padding,
+    softmax::softmax_attention,
+};
+use crate::{
+    component::{Problems, component, divides},
+    error::ModelError,
+    shared::{Semantics, SharedConfig},
+};
+
+pub use approximation::{NystromFactors, NystromOptions, nystrom_attention};
+pub use pinv::{PinvInit, iterative_pinv};
+
+component! {
+    /// Options of attention by the Nyström method.
+    pub struct NystromConfig {
+        /// Landmarks per head. Default: 64.
+        num_landmarks: usize = 64,
+        /// Tokens per input under `semantics = "hf"`, where it fixes the length; not read otherwise.
+        /// Default: 64.
+        segment_means_seq_len: usize = 64,
+        /// Iterations of the pseudo-inverse. Default: 6.
+        pinv_iterations: usize = 6,
+        /// Start of the pseudo-inverse. Default: `exact`; transformers computes `original`.
+        pinv_init: PinvInit = PinvInit::default(),
+    }
+}
+
+impl NystromConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.check_size("num_landmarks", self.num_landmarks, 1);
+        problems.check_size("segment_means_seq_len", self.segment_means_seq_len, 0);
+        problems.check_size("pinv_iterations", self.pinv_iterations, 1);
+    }
+
+    /// The attention of a layer; it has no weights.
+    pub fn init(&self, shared: &SharedConfig, _: &Device) -> NystromAttention {
+        NystromAttention {
+            approximation: (!self.is_exact(shared)).then_some(NystromOptions {
+                num_landmarks: self.num_landmarks,
+                pinv_iterations: self.pinv_iterations,
+                pinv_init: self.pinv_init,
+            }),
+        }
+    }
+}
+
+impl AttentionOptions for NystromConfig {
+    /// transformers' rule: as many landmarks as tokens switch the approximation off.
+    fn is_exact(&self, shared: &SharedConfig) -> bool {
+        shared.semantics == Semantics::Hf && self.num_landmarks == self.segment_means_seq_len
+    }
+
+    fn num_segments(&self, shared: &SharedConfig) -> Option<usize> {
+        (shared.semantics == Semantics::Paper).then_some(self.num_landmarks)
+    }
+
+    fn required_len(&self, shared: &SharedConfig) -> Option<usize> {
+        (shared.semantics == Semantics::Hf && !self.is_exact(shared))
+            .then_some(self.segment_means_seq_len)
+    }
+
+    fn mixes_rows(&self, shared: &SharedConfig) -> bool {
+        !self.is_exact(shared) && self.pinv_init == PinvInit::Original
+    }
+
+    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
+        problems.check(
+            shared.semantics == Semantics::Paper
+                || self.is_exact(shared)
+                || (self.segment_means_seq_len >= self.num_landmarks
+                    && divides(self.num_landmarks, self.segment_means_seq_len)),
+            "segment_means_seq_len",
+            &self.segment_means_seq_len,
+            format!(
+                "with semantics = \"hf\" it must be a multiple of num_landmarks = {}",
+                self.num_landmarks
+            ),
+        );
+    }
+
+    fn check_len(&self, seq_len: usize, shared: &SharedConfig) -> Result<(), ModelError> {
+        match self.required_len(shared) {
+            Some(segment_means_seq_len) if segment_means_seq_len != seq_len => {
+                Err(ModelError::SegmentMeansLength { seq_len, segment_means_seq_len })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Attention by the Nyström method.
+#[derive(Module, Debug)]
+pub struct NystromAttention {
+    /// `None`: exact attention, by transformers' rule.
+    #[module(skip)]
+    approximation: Option<NystromOptions>,
+}
+
+impl AttentionMechanism for NystromAttention {
+    fn forward(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        padding: Option<&Padding>,
+    ) -> Tensor<4> {
+        match self.approximation {
+            Some(options) => nystrom_attention(query, key, value, padding, options),
+            None => softmax_attention(query, key, value, padding, 0.0),
+        }
+    }
+
+    fn factors(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+    ) -> Option<NystromFactors> {
+        Some(NystromFactors::new(query, key, padding, self.approximation?))
+    }
+}

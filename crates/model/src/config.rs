@@ -1,0 +1,214 @@
+//! [`NystromformerConfig`]: the shape of a model, in Hugging Face's words.
+
+use crate::{
+    attention::AttentionConfig,
+    classifier::{ClassifierConfig, ProblemType},
+    component::{Component, Problems, component},
+    embeddings::EmbeddingsConfig,
+    encoder::EncoderConfig,
+    error::ModelError,
+    feed_forward::FeedForwardConfig,
+    layer::LayerConfig,
+    shared::SharedConfig,
+};
+
+component! {
+    /// Sizes and switches of a Nyströmformer, by the part of the model that they configure.
+    ///
+    /// In a file all keys stand in one table. Their names and defaults are those of transformers' `NystromformerConfig`,
+    /// and a few that it does not have.
+    pub struct NystromformerConfig {
+    } with {
+        /// Token, position and type embeddings.
+        embeddings: EmbeddingsConfig,
+        /// What all parts share.
+        shared: SharedConfig,
+        /// The stack of layers.
+        encoder: EncoderConfig,
+        /// The attention of a layer.
+        attention: AttentionConfig,
+        /// The feed-forward block of a layer.
+        feed_forward: FeedForwardConfig,
+        /// Classifiers on top.
+        classifier: ClassifierConfig,
+    }
+}
+
+impl NystromformerConfig {
+    // What holds between parts.
+    fn check(&self, problems: &mut Problems) {
+        self.attention.options().check_with(&self.shared, problems);
+    }
+
+    /// The same with a change, as in `config.with(|config| config.shared.hidden_size = 256)`.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Every key of a configuration file.
+    pub fn keys() -> &'static [&'static str] {
+        <Self as Component>::keys()
+    }
+
+    /// What each layer is built from.
+    pub fn layer(&self) -> LayerConfig {
+        LayerConfig {
+            shared: self.shared.clone(),
+            attention: self.attention.clone(),
+            feed_forward: self.feed_forward.clone(),
+        }
+    }
+
+    /// Outputs of a classification head.
+    pub fn num_labels(&self) -> usize {
+        self.classifier.num_labels()
+    }
+
+    /// What a sequence classifier answers: as stated, or else by transformers' rule for integer labels.
+    pub fn problem_type(&self) -> ProblemType {
+        self.classifier.problem_type()
+    }
+
+    /// Whether layers compute exact softmax attention: by choice, or by transformers' rule that
+    /// `num_landmarks == segment_means_seq_len` switches the approximation off.
+    pub fn is_full_attention(&self) -> bool {
+        self.attention.options().is_exact(&self.shared)
+    }
+
+    /// The only length that the model reads, in tokens; `None`: any up to `max_position_embeddings`.
+    pub fn required_seq_len(&self) -> Option<usize> {
+        self.attention.options().required_len(&self.shared)
+    }
+
+    /// Checks every value and every relation between values.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for the first one that no model can be built from.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// A [`ModelError::Config`] for every value, and every relation between values, that no model can be
+    /// built from.
+    pub fn problems(&self) -> Vec<ModelError> {
+        Problems::of(self).into_errors()
+    }
+
+    /// Checks that a model of this configuration can read sequences of `seq_len` tokens.
+    ///
+    /// # Errors
+    /// [`ModelError::SequenceTooLong`], and what the kind of attention needs: [`ModelError::SegmentMeansLength`].
+    pub fn validate_seq_len(&self, seq_len: usize) -> Result<(), ModelError> {
+        let max_position_embeddings = self.embeddings.max_position_embeddings;
+        if seq_len > max_position_embeddings {
+            return Err(ModelError::SequenceTooLong { seq_len, max_position_embeddings });
+        }
+        self.attention.options().check_len(seq_len, &self.shared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::shared::Semantics;
+
+    fn config(change: impl FnOnce(&mut NystromformerConfig)) -> NystromformerConfig {
+        NystromformerConfig::default().with(change)
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        assert_eq!(NystromformerConfig::default().validate(), Ok(()));
+    }
+
+    /// A table with every key reads back, and no key belongs to two parts.
+    #[test]
+    fn every_key_has_one_part() {
+        let keys = NystromformerConfig::keys();
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{keys:?}");
+        let config = config(|config| {
+            config.shared.weights.initializer_range = 0.3;
+            config.attention.nystrom.num_landmarks = 8;
+            config.classifier.classifier_dropout_prob = Some(0.25);
+        });
+        let table = serde_json::to_value(&config).unwrap();
+        let written: BTreeSet<&str> =
+            table.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(written, keys.iter().copied().collect());
+        assert_eq!(serde_json::from_value::<NystromformerConfig>(table).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_refused() {
+        for (text, words) in [
+            (
+                r#"{"num_landmark": 3}"#,
+                "unknown field `num_landmark`, expected one of `vocab_size`",
+            ),
+            (r#"{"num_landmarks": "3"}"#, "invalid type: string \"3\", expected usize"),
+            (r#"{"attention": "linear"}"#, "unknown variant `linear`, expected `nystrom` or"),
+            ("3", "expected struct NystromformerConfig"),
+        ] {
+            let error = serde_json::from_str::<NystromformerConfig>(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn refusals_name_key_and_value() {
+        let cases: [(&str, NystromformerConfig); 6] = [
+            ("hidden_size", config(|config| config.shared.hidden_size = 770)),
+            ("num_landmarks", config(|config| config.attention.nystrom.num_landmarks = 0)),
+            (
+                "conv_kernel_size",
+                config(|config| config.attention.convolution.conv_kernel_size = 64),
+            ),
+            ("hidden_dropout_prob", config(|config| config.shared.hidden_dropout_prob = f64::NAN)),
+            ("is_decoder", config(|config| config.encoder.is_decoder = true)),
+            (
+                "segment_means_seq_len",
+                config(|config| {
+                    config.shared.semantics = Semantics::Hf;
+                    config.attention.nystrom.segment_means_seq_len = 100;
+                }),
+            ),
+        ];
+        for (key, config) in cases {
+            let error = config.validate().expect_err(key).to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_but_none_twice() {
+        let config = config(|config| {
+            config.embeddings.vocab_size = 0;
+            config.embeddings.pad_token_id = 0;
+            config.shared.num_attention_heads = 0;
+            config.shared.layer_norm_eps = f64::INFINITY;
+        });
+        let keys: Vec<String> = config
+            .problems()
+            .iter()
+            .map(|problem| problem.to_string().split(' ').next().unwrap_or_default().to_owned())
+            .collect();
+        assert_eq!(keys, ["vocab_size", "num_attention_heads", "layer_norm_eps"]);
+    }
+
+    #[test]
+    fn hf_refuses_lengths_that_it_would_mix_up() {
+        let config = config(|config| {
+            config.shared.semantics = Semantics::Hf;
+            config.attention.nystrom.segment_means_seq_len = 128;
+        });
+        assert_eq!(config.validate_seq_len(128), Ok(()));
+        assert!(matches!(
+            config.validate_seq_len(64),
+            Err(ModelError::SegmentMeansLength { seq_len: 64, segment_means_seq_len: 128 })
+        ));
+    }
+}
