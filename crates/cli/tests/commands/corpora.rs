@@ -35,7 +35,7 @@ fn write_json_lines(folder: &Path, documents: &[String]) {
 }
 
 /// One document a row, in row groups of seven.
-fn write_parquet(folder: &Path, documents: &[String]) {
+pub(crate) fn write_parquet(folder: &Path, documents: &[String]) {
     fs::create_dir(folder).unwrap();
     let schema = parse_message_type("message rows { required binary text (UTF8); }").unwrap();
     let file = fs::File::create(folder.join("rows.parquet")).unwrap();

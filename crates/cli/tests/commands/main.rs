@@ -14,6 +14,7 @@
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `configs` | the experiments that are shipped |
+//! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
 //! | `small_commands` | `bench`, `completions`, `man`, `--help`, closed pipes |
 
 #![cfg(unix)] // signals and file-size limits are sent and set as Unix does it
@@ -23,6 +24,9 @@ mod configs;
 mod corpora;
 mod fixture;
 mod glue;
+#[path = "../../../interop/tests/hostile/memory.rs"]
+mod memory;
+mod mutations;
 mod pipelines;
 mod predictions;
 mod refusals;
