@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Plot metrics of training runs as one SVG: losses on the left, validation accuracy on the right.
+"""Plot metrics of training runs as one SVG: losses on the left, a metric of validation on the right.
 
-    python3 tools/plot_runs.py OUT.svg LABEL=RUN_OR_METRICS [LABEL=RUN_OR_METRICS ...]
+    python3 tools/plot_runs.py [--metric NAME] OUT.svg LABEL=RUN_OR_METRICS [LABEL=RUN_OR_METRICS ...]
 
-Needs nothing but Python. Training losses are drawn as means over windows of 25 steps.
+The metric is the first of accuracy, f1, pearson, spearman, matthews_correlation that all runs have measured, or the one
+that is named; runs that measure nothing but the loss have no right side. Needs nothing but Python. Training losses are
+drawn as means over windows of 25 steps, of which a step that was skipped is no part.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -15,27 +18,52 @@ COLOURS = ["#1b6ca8", "#c8553d", "#3a7d44", "#7a4fa3", "#b8860b", "#5f6b6d"]
 WIDTH, HEIGHT, MARGIN, GAP = 960, 360, 52, 60
 WINDOW = 25
 
+# What is plotted if nothing is named, the likeliest first.
+METRICS = ["accuracy", "f1", "pearson", "spearman", "matthews_correlation"]
+
 Points = list[tuple[float, float]]
 
 
-def read(path: Path) -> tuple[Points, Points, Points]:
-    """Windowed training losses, validation losses and validation accuracies of one run."""
-    file = path / "metrics.jsonl" if path.is_dir() else path
-    train: Points = []
-    losses: Points = []
-    accuracies: Points = []
-    window: list[float] = []
-    for line in file.read_text().splitlines():
-        record = json.loads(line)
-        if record["split"] == "train":
-            window.append(record["loss"])
-            if len(window) == WINDOW:
-                train.append((record["step"], sum(window) / WINDOW))
-                window.clear()
-        else:
-            losses.append((record["step"], record["loss"]))
-            accuracies.append((record["step"], record["accuracy"]))
-    return train, losses, accuracies
+class Run:
+    """Windowed training losses, validation losses, and the metrics of validation by name."""
+
+    def __init__(self, label: str, path: Path):
+        self.label = label
+        self.train: Points = []
+        self.losses: Points = []
+        self.metrics: dict[str, Points] = {}
+        window: list[float] = []
+        file = path / "metrics.jsonl" if path.is_dir() else path
+        for line in file.read_text().splitlines():
+            record = json.loads(line)
+            step = record.pop("step")
+            if record.pop("split") == "train":
+                window += [record["loss"]] if is_number(record["loss"]) else []
+                if len(window) == WINDOW:
+                    self.train.append((step, sum(window) / WINDOW))
+                    window.clear()
+                continue
+            for name, value in record.items():
+                if is_number(value):
+                    points = self.losses if name == "loss" else self.metrics.setdefault(name, [])
+                    points.append((step, value))
+
+
+def is_number(value: object) -> bool:
+    """Whether a metric was measured: what is undefined is null, or no number at all."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def shared_metric(runs: list[Run], named: str | None) -> str | None:
+    """The metric to plot: the one that is named, or the likeliest that every run has; `None` if there is none."""
+    if named is not None:
+        for run in runs:
+            if named not in run.metrics:
+                known = ", ".join(sorted(run.metrics)) or "none"
+                sys.exit(f"`{run.label}` has no metric `{named}` of validation; it has: {known}")
+        return named
+    names = METRICS + sorted({name for run in runs for name in run.metrics})
+    return next((name for name in names if all(name in run.metrics for run in runs)), None)
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -56,6 +84,9 @@ class Panel:
         self.width = (WIDTH - 2 * MARGIN - GAP) / 2
         self.x_max = max(x for x, _ in points)
         self.y_min, self.y_max = min(y for _, y in points), max(y for _, y in points)
+        if self.y_min == self.y_max:  # one point, or a constant: it lies in the middle
+            half = abs(self.y_min) / 2 or 0.5
+            self.y_min, self.y_max = self.y_min - half, self.y_max + half
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         height = HEIGHT - 2 * MARGIN
@@ -85,22 +116,31 @@ class Panel:
 
 
 def main() -> None:
-    if len(sys.argv) < 3 or any("=" not in argument for argument in sys.argv[2:]):
+    arguments = sys.argv[1:]
+    named = None
+    if arguments[:1] == ["--metric"] and len(arguments) > 1:
+        named = arguments[1]
+        arguments = arguments[2:]
+    if len(arguments) < 2 or any("=" not in argument for argument in arguments[1:]):
         sys.exit(__doc__)
-    runs = [argument.split("=", 1) for argument in sys.argv[2:]]
-    data = [(label, *read(Path(path))) for label, path in runs]
-    loss = Panel(MARGIN, "loss (nats): training, validation dashed", [c for d in data for c in (d[1], d[2])])
-    accuracy = Panel(MARGIN + loss.width + GAP, "accuracy on validation", [d[3] for d in data])
-    body = loss.axes() + accuracy.axes()
-    for index, (label, train, losses, accuracies) in enumerate(data):
+    runs = [Run(label, Path(path)) for label, path in (argument.split("=", 1) for argument in arguments[1:])]
+    metric = shared_metric(runs, named)
+    if not any(run.train or run.losses for run in runs):
+        sys.exit(f"nothing to plot: no run has {WINDOW} steps or an evaluation yet")
+    loss = Panel(MARGIN, "loss: training, validation dashed", [c for run in runs for c in (run.train, run.losses)])
+    right = MARGIN + loss.width + GAP
+    panel = Panel(right, f"{metric} on validation", [run.metrics[metric] for run in runs]) if metric else None
+    body = loss.axes() + (panel.axes() if panel else [])
+    for index, run in enumerate(runs):
         colour = COLOURS[index % len(COLOURS)]
-        body.append(loss.curve(train, colour))
-        body.append(loss.curve(losses, colour, dashed=True))
-        body.append(accuracy.curve(accuracies, colour))
-        x, y = accuracy.left + accuracy.width - 120, HEIGHT - MARGIN - 12 - 18 * (len(data) - 1 - index)
+        body.append(loss.curve(run.train, colour))
+        body.append(loss.curve(run.losses, colour, dashed=True))
+        if panel:
+            body.append(panel.curve(run.metrics[metric], colour))
+        x, y = right + loss.width - 120, HEIGHT - MARGIN - 12 - 18 * (len(runs) - 1 - index)
         body.append(f'<rect x="{x}" y="{y - 9}" width="12" height="3" fill="{colour}"/>')
-        body.append(f'<text x="{x + 18}" y="{y - 4}">{escape(label)}</text>')
-    Path(sys.argv[1]).write_text(
+        body.append(f'<text x="{x + 18}" y="{y - 4}">{escape(run.label)}</text>')
+    Path(arguments[0]).write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" '
         f'font-size="12"><rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>{"".join(body)}</svg>\n'
     )

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod logging;
 pub mod output;
 pub mod preparation;
+pub mod scratch;
 pub mod signals;
 pub mod training_report;
 

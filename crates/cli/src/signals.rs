@@ -1,4 +1,4 @@
-//! What signals do: SIGTERM and SIGINT end a run in order, and a file-size limit is an error of writing.
+//! What signals do: SIGTERM, SIGHUP and SIGINT end a run in order, and a file-size limit is an error of writing.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 
 use nystromformer_learner::stop::{StopFlag, StopReason};
 use signal_hook::{
-    consts::{SIGINT, SIGTERM, SIGXFSZ},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
     iterator::Signals,
 };
 
@@ -27,15 +27,15 @@ pub fn fail_writes_over_the_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(|_| ())
 }
 
-/// Listens for SIGTERM and SIGINT.
+/// Listens for SIGTERM, SIGINT and, unless it is ignored as under `nohup`, for SIGHUP.
 ///
-/// Before training begins either ends the process at once: nothing is lost that a resumed run would not make
-/// again. From then on the first one lets the step finish, or breaks off an evaluation, and the checkpoint be saved; a
+/// While data is prepared any of them ends the process at once: nothing is lost that a resumed run would not make
+/// again. While a model trains the first one lets the step finish, or breaks off an evaluation, and the checkpoint be saved; a
 /// second SIGINT ends the process at once.
 #[derive(Debug)]
 pub struct StopSignals {
     flag: StopFlag,
-    training: Arc<AtomicBool>,
+    is_training: Arc<AtomicBool>,
 }
 
 impl StopSignals {
@@ -44,15 +44,19 @@ impl StopSignals {
     /// # Errors
     /// If the operating system refuses a handler.
     pub fn listen() -> io::Result<Self> {
-        let listener = Self { flag: StopFlag::new(), training: Arc::default() };
-        let (flag, training) = (listener.flag.clone(), Arc::clone(&listener.training));
+        let listener = Self { flag: StopFlag::new(), is_training: Arc::default() };
+        let (flag, is_training) = (listener.flag.clone(), Arc::clone(&listener.is_training));
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
         thread::spawn(move || {
             for signal in signals.forever() {
+                // A terminal that is closed wants the process gone, as a scheduler does.
                 let reason =
-                    if signal == SIGTERM { StopReason::Terminate } else { StopReason::Interrupt };
-                if !training.load(Ordering::Acquire) {
-                    exit(reason, "stopped before training began; `--resume` starts it");
+                    if signal == SIGINT { StopReason::Interrupt } else { StopReason::Terminate };
+                if !is_training.load(Ordering::Acquire) {
+                    exit(reason, "stopped before training began; `--resume` goes on from there");
                 } else if flag.request(reason) {
                     output::note(
                         "stopping after this step, or in the middle of an evaluation, with a checkpoint saved (Ctrl-C again: exit now)",
@@ -65,11 +69,30 @@ impl StopSignals {
         Ok(listener)
     }
 
+    /// Says that data is prepared from now on, perhaps for a further run. A stop that the run before did not see any more is
+    /// returned, and then nothing is to be prepared.
+    pub fn preparation_begins(&self) -> Option<StopReason> {
+        self.is_training.store(false, Ordering::Release);
+        self.flag.requested()
+    }
+
     /// Says that training begins, and returns the flag that it reads between steps and batches of an evaluation.
     pub fn training_begins(&self) -> StopFlag {
-        self.training.store(true, Ordering::Release);
+        self.is_training.store(true, Ordering::Release);
         self.flag.clone()
     }
+}
+
+/// Whether the process was started with this signal ignored.
+#[expect(unsafe_code, reason = "the standard library does not say what a signal does")]
+fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action the call only fills the old one, to which the pointer is valid; all-zero bytes are one.
+    let (status, action) = unsafe {
+        let status = libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
+        (status, action.assume_init())
+    };
+    status == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Ends the process from the listening thread.

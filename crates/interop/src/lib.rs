@@ -53,7 +53,7 @@ pub use error::InteropError;
 pub use foreign::{ImportOptions, PositionFill, export_for_authors, import_model};
 pub use hugging_face::{
     ExportOptions, Exported, FreshConvolution, LoadReport, SpecialToken, StorageType, export_model,
-    load, load_all_weights, load_model, load_weights, read_architecture, read_config, save,
-    write_config, write_tokenizer,
+    load, load_all_weights, load_model, load_weights, read_architecture, read_config,
+    require_model_folder, save, write_config, write_tokenizer,
 };
 pub use model_card::TrainingFacts;

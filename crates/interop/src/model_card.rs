@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use nystromformer::{AttentionKind, ClassInfo, NystromformerConfig};
+use nystromformer::{ClassInfo, NystromformerConfig};
 
 /// The training that weights came from.
 #[derive(Debug, Clone, Default, PartialEq)]

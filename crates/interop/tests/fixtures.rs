@@ -159,3 +159,52 @@ fn a_folder_without_our_keys_has_the_semantics_of_transformers() {
         (8, 2)
     );
 }
+
+/// Writes tensors of a fixture under other names.
+fn rename(form: &str, file: &str, to: &Path, name: impl Fn(&str) -> String) {
+    let bytes = fs::read(fixture(form).join(file)).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let renamed: Vec<(String, TensorView)> =
+        tensors.iter().map(|(stored, view)| (name(stored), view)).collect();
+    fs::write(to, safetensors::serialize(renamed, None).unwrap()).unwrap();
+}
+
+#[test]
+fn wrapped_models_are_the_models_that_they_wrap() {
+    let device = Device::flex();
+    let bytes = |model: &NystromformerForMaskedLm| {
+        let folder = tempfile::tempdir().unwrap();
+        save(model, folder.path()).unwrap();
+        fs::read(folder.path().join("model.safetensors")).unwrap()
+    };
+    let expected = bytes(&load(&fixture("safetensors"), &device).unwrap());
+    let old_names = |name: &str| {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            .replace("LayerNorm.bias", "LayerNorm.beta")
+    };
+    let wrappers: [&dyn Fn(&str) -> String; 4] = [
+        &|name| format!("_orig_mod.{name}"),
+        &|name| format!("module._orig_mod.{name}"),
+        &|name| name.replace("encoder.layer.0.", "encoder.layer.0._checkpoint_wrapped_module."),
+        &|name| format!("model.{}", old_names(name)),
+    ];
+    for (number, wrap) in wrappers.into_iter().enumerate() {
+        for (form, files) in [
+            ("safetensors", &["model.safetensors"][..]),
+            ("sharded", &["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for entry in fs::read_dir(fixture(form)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|extension| extension == "json") {
+                    fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+                }
+            }
+            for file in files {
+                rename(form, file, &folder.path().join(file), wrap);
+            }
+            let model = load(folder.path(), &device).unwrap();
+            assert!(bytes(&model) == expected, "wrapper {number}, {form}");
+        }
+    }
+}

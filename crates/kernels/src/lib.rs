@@ -19,7 +19,8 @@
 //! | [`segment_means()`] | means over segments of the sequence |
 //! | [`softmax()`] | softmax over the last axis |
 //!
-//! [`Precision`] lets [`linear()`] multiply in `bf16`. Dropout and [`random()`] draw from the [`Seed`] whose scope they are in.
+//! [`Precision`] lets [`linear()`] multiply in `bf16`; [`instruction_set()`] says what of this CPU all of them use. Dropout
+//! and [`random()`] draw from the [`Seed`] whose scope they are in.
 //!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
@@ -33,6 +34,7 @@ mod dropout;
 mod embed;
 mod gelu;
 mod heads;
+mod instruction_set;
 mod kernel;
 mod layer_norm;
 mod linear;
@@ -54,6 +56,7 @@ pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
+pub use instruction_set::{InstructionSet, instruction_set};
 pub use kernel::set_enabled;
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};

@@ -21,11 +21,14 @@
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`memory_estimate`], [`machine_memory`], [`process_memory`] | memory needed, there, used |
+//! | [`computed_with`] | the part of the machine that decides on last bits |
 #![recursion_limit = "256"]
 
 pub mod batch;
 pub mod batches;
+mod cgroup_memory;
 pub mod checkpoint;
+pub mod computed_with;
 pub mod corpus_batches;
 pub mod device;
 pub mod error;

@@ -4,6 +4,7 @@ use nystromformer::{Architecture, NystromformerConfig};
 use nystromformer_interop::hugging_face::names::parameters;
 use serde::Serialize;
 
+use crate::cgroup_memory::CgroupMemory;
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::memory_estimate::estimate_bytes;
@@ -12,20 +13,38 @@ use crate::memory_estimate::estimate_bytes;
 /// may be a little off, but not by half.
 const HOPELESS: f64 = 1.5;
 
-/// The memory of this machine, in bytes.
+/// The memory of this machine, in bytes, as far as this process may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MachineMemory {
-    /// All of it, swap not counted.
+    /// All of it, swap not counted, or the limit of this process's control group if that is less.
     pub total_bytes: u64,
-    /// What a new process can have without swapping.
+    /// What this process can have of it without swapping and within its control group.
     pub available_bytes: u64,
+    /// Whether `total_bytes` is the limit of a control group: a container's, or a batch job's.
+    pub is_cgroup_limit: bool,
 }
 
 impl MachineMemory {
     /// The memory as it is now; `None` where the system does not say, which is anywhere but on
     /// Linux.
     pub fn now() -> Option<Self> {
-        Self::parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
+        let machine = Self::parse(&std::fs::read_to_string("/proc/meminfo").ok()?)?;
+        Some(machine.within(CgroupMemory::now()))
+    }
+
+    /// The same within the limit of a control group.
+    fn within(self, cgroup: Option<CgroupMemory>) -> Self {
+        let Some(cgroup) = cgroup else { return self };
+        Self {
+            total_bytes: self.total_bytes.min(cgroup.limit_bytes),
+            available_bytes: self.available_bytes.min(cgroup.available_bytes),
+            is_cgroup_limit: cgroup.limit_bytes < self.total_bytes,
+        }
+    }
+
+    /// Whose memory `total_bytes` is.
+    fn owner(self) -> &'static str {
+        if self.is_cgroup_limit { "the control group of this process" } else { "this machine" }
     }
 
     fn parse(meminfo: &str) -> Option<Self> {
@@ -34,7 +53,11 @@ impl MachineMemory {
             let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
             Some(kibibytes * 1024)
         };
-        Some(Self { total_bytes: bytes("MemTotal:")?, available_bytes: bytes("MemAvailable:")? })
+        Some(Self {
+            total_bytes: bytes("MemTotal:")?,
+            available_bytes: bytes("MemAvailable:")?,
+            is_cgroup_limit: false,
+        })
     }
 
     /// What to say about a training of `experiment` that needs `bytes`: nothing if they are free,
@@ -49,17 +72,19 @@ impl MachineMemory {
             return Err(LearnerError::Device {
                 device: experiment.device.to_string(),
                 message: format!(
-                    "training needs about `{}` of memory, and this machine has `{}`; {advice}",
+                    "training needs about `{}` of memory, and {} has `{}`; {advice}",
                     gigabytes(bytes),
+                    self.owner(),
                     gigabytes(self.total_bytes)
                 ),
             });
         }
         Ok((bytes > self.available_bytes).then(|| {
             format!(
-                "training needs about {} of memory, and {} are free: it may swap or be killed; {advice}",
+                "training needs about {} of memory, and {} of {} are free: it may swap or be killed; {advice}",
                 gigabytes(bytes),
-                gigabytes(self.available_bytes)
+                gigabytes(self.available_bytes),
+                self.owner()
             )
         }))
     }
@@ -145,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_fits_is_silent_what_does_not_is_warned_of_and_what_never_will_is_refused() {
-        let memory = MachineMemory { total_bytes: 100, available_bytes: 60 };
+        let memory =
+            MachineMemory { total_bytes: 100, available_bytes: 60, is_cgroup_limit: false };
         let experiment = Experiment::default();
         let judge = |bytes| memory.judge(&experiment, bytes);
         assert_eq!(judge(60).unwrap(), None);
@@ -156,5 +182,22 @@ mod tests {
         let error = judge(150).unwrap_err();
         assert_eq!(error.exit_code(), 6);
         assert!(error.to_string().contains("`trainer.micro_batch_size`"), "{error}");
+    }
+
+    #[test]
+    fn the_limit_of_a_control_group_counts_where_it_is_tighter() {
+        let machine =
+            MachineMemory { total_bytes: 1000, available_bytes: 600, is_cgroup_limit: false };
+        let within = |limit_bytes, available_bytes| {
+            machine.within(Some(CgroupMemory { limit_bytes, available_bytes }))
+        };
+        assert_eq!(machine.within(None), machine);
+        assert_eq!(within(4000, 3000), machine);
+        // The machine has less free than the group may still have.
+        assert_eq!(within(900, 800).available_bytes, 600);
+        let tight = within(100, 60);
+        let error = tight.judge(&Experiment::default(), 150).unwrap_err().to_string();
+        assert!(error.contains("the control group of this process has `0.0 GB`"), "{error}");
+        assert_eq!(tight.judge(&Experiment::default(), 60).unwrap(), None);
     }
 }

@@ -2,13 +2,29 @@
 
 use nystromformer::{Architecture, NystromformerConfig, Semantics};
 
+use crate::device::DeviceKind;
 use crate::experiment::Experiment;
+
+/// What the activations are computed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Computes {
+    /// This library's kernels for the CPU, which hold no scores.
+    Fused,
+    /// Burn's own operations, on every other device.
+    Composed,
+}
+
+impl Computes {
+    fn on(device: DeviceKind) -> Self {
+        if device == DeviceKind::Flex { Self::Fused } else { Self::Composed }
+    }
+}
 
 /// Bytes of a number; weights, moments and activations are all 32-bit floats.
 const FLOAT: u64 = 4;
 
 /// Estimated peak bytes of training: weights, one gradient (two while accumulating), two moments,
-/// and the activations that autodiff keeps for one micro-batch.
+/// and the activations that autodiff keeps for one micro-batch on the experiment's device.
 pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let trainer = &experiment.trainer;
     // Both sequences of a pair that is encoded one by one.
@@ -22,38 +38,81 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
         Some(_) => 0,
         None => (tokens as f64 * experiment.data.mlm_probability) as u64,
     };
-    let of_encoder = tokens.saturating_mul(floats_per_token(&experiment.model, seq_len));
+    let of_encoder = tokens.saturating_mul(floats_per_token(
+        &experiment.model,
+        seq_len,
+        Computes::on(experiment.device),
+    ));
     let of_head = predicted.saturating_mul(head_floats_per_prediction(&experiment.model));
     let activations = of_encoder.saturating_add(of_head);
     copies.saturating_mul(parameters as u64).saturating_add(activations).saturating_mul(FLOAT)
 }
 
+/// What the backward pass needs for each token: what each layer keeps, and what is there once, while a layer is computed.
+struct PerToken {
+    kept_by_layer: u64,
+    at_once: u64,
+}
+
 /// Floats that the encoder's backward pass needs for each token, summed over layers.
-///
-/// What the kernels save: inputs of the linear layers, query, key and value, normalised rows, the input of the
-/// activation, and the output of each attention; beside it one layer's gradients.
-fn floats_per_token(model: &NystromformerConfig, seq_len: u64) -> u64 {
+fn floats_per_token(model: &NystromformerConfig, seq_len: u64, computes: Computes) -> u64 {
+    let attention = match computes {
+        Computes::Fused => fused_attention(model, seq_len),
+        Computes::Composed => composed_attention(model, seq_len),
+    };
     let hidden = model.shared.hidden_size as u64;
     let intermediate = model.feed_forward.intermediate_size as u64;
-    let heads = model.shared.num_attention_heads as u64;
-    let attention = if !model.is_full_attention() {
-        let landmarks = (model.attention.nystrom.num_landmarks as u64).min(seq_len);
-        // Queries, keys and summaries of the landmarks, and every iterate of the pseudo-inverse.
-        let of_landmarks = 6 * hidden * landmarks;
-        let pinv =
-            (model.attention.nystrom.pinv_iterations as u64 + 4) * heads * landmarks * landmarks;
-        (of_landmarks + pinv).div_ceil(seq_len)
-    } else if model.attention.softmax.attention_probs_dropout_prob > 0.0
-        && model.shared.semantics == Semantics::Paper
-    {
+    let (rows, activations) = match computes {
+        // Inputs of the linear layers, query, key and value, normalised rows; the activation's input and output.
+        Computes::Fused => (9, 2),
+        // Beside them, each step of two normalisations and two dropouts, and of the activation.
+        Computes::Composed => (21, 6),
+    };
+    let per_layer = rows * hidden + activations * intermediate + attention.kept_by_layer;
+    let at_once = 12 * hidden + 2 * intermediate + attention.at_once;
+    (model.encoder.num_hidden_layers as u64).saturating_mul(per_layer).saturating_add(at_once)
+}
+
+/// Of the fused kernels, which compute scores again in the backward pass: those of the landmarks, or none.
+fn fused_attention(model: &NystromformerConfig, seq_len: u64) -> PerToken {
+    let kept_by_layer = if !model.is_full_attention() {
+        // Every iterate of the pseudo-inverse.
+        of_landmarks(model, seq_len, model.attention.nystrom.pinv_iterations as u64 + 4)
+    } else if drops_probabilities(model) {
         // Probabilities that are dropped must be held: scores, probabilities, and their gradients.
-        4 * heads * seq_len
+        4 * model.shared.num_attention_heads as u64 * seq_len
     } else {
         0
     };
-    let per_layer = 9 * hidden + 2 * intermediate + attention;
-    let at_once = 12 * hidden + 2 * intermediate;
-    (model.encoder.num_hidden_layers as u64).saturating_mul(per_layer).saturating_add(at_once)
+    PerToken { kept_by_layer, at_once: 0 }
+}
+
+/// Of Burn's own operations, whose softmax keeps its exponentials and its probabilities.
+fn composed_attention(model: &NystromformerConfig, seq_len: u64) -> PerToken {
+    let heads = model.shared.num_attention_heads as u64;
+    if model.is_full_attention() {
+        let scores = heads * seq_len;
+        let copies = if drops_probabilities(model) { 4 } else { 2 };
+        return PerToken { kept_by_layer: copies * scores, at_once: 2 * scores };
+    }
+    let scores = 2 * heads * (model.attention.nystrom.num_landmarks as u64).min(seq_len);
+    // Four products an iteration, of which each keeps both factors.
+    let of_landmarks =
+        of_landmarks(model, seq_len, 8 * model.attention.nystrom.pinv_iterations as u64 + 4);
+    PerToken { kept_by_layer: 2 * scores + of_landmarks, at_once: 2 * scores }
+}
+
+/// Queries, keys and summaries of the landmarks, and so many of their square matrices, as a share of each token.
+fn of_landmarks(model: &NystromformerConfig, seq_len: u64, squares: u64) -> u64 {
+    let landmarks = (model.attention.nystrom.num_landmarks as u64).min(seq_len);
+    let of_rows = 6 * model.shared.hidden_size as u64 * landmarks;
+    let of_squares = squares * model.shared.num_attention_heads as u64 * landmarks * landmarks;
+    (of_rows + of_squares).div_ceil(seq_len)
+}
+
+fn drops_probabilities(model: &NystromformerConfig) -> bool {
+    model.attention.softmax.attention_probs_dropout_prob > 0.0
+        && model.shared.semantics == Semantics::Paper
 }
 
 /// Floats kept for each predicted token: its scores and their gradient.
@@ -85,5 +144,28 @@ mod tests {
         assert!(nystrom > 1.95 && nystrom <= 2.0, "{nystrom}");
         assert_eq!(growth(AttentionKind::Softmax, 0.0), 2.0);
         assert!(growth(AttentionKind::Softmax, 0.1) > 3.0);
+    }
+
+    #[test]
+    fn other_devices_hold_the_scores_that_the_kernels_of_the_cpu_do_not() {
+        let of_row = |device, attention| {
+            let mut experiment = Experiment { device, ..Experiment::default() };
+            experiment.model.embeddings.max_position_embeddings = 4096;
+            experiment.model.attention.kind = attention;
+            experiment.model.attention.softmax.attention_probs_dropout_prob = 0.0;
+            experiment.data.seq_len = 4096;
+            (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (1, 1);
+            estimate_bytes(&experiment, 0) as f64
+        };
+        // Of each of 12 layers 12 heads' scores, 4096 · 4096 floats a head: 9.7 GB, and more than once.
+        let scores = 12.0 * 12.0 * 4096.0 * 4096.0 * 4.0;
+        for device in [DeviceKind::Ndarray, DeviceKind::Wgpu, DeviceKind::Cuda] {
+            let exact = of_row(device, AttentionKind::Softmax);
+            assert!(exact > 2.0 * scores && exact < 3.5 * scores, "{device}: {exact:e}");
+            let nystrom = of_row(device, AttentionKind::Nystrom);
+            assert!(nystrom < exact / 3.0, "{device}: {nystrom:e}");
+            assert!(nystrom > of_row(DeviceKind::Flex, AttentionKind::Nystrom), "{device}");
+        }
+        assert!(of_row(DeviceKind::Flex, AttentionKind::Softmax) < scores);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Purpose {
     Weights,
     /// Dropout in the given micro-batch of the given step.
     Dropout { step: usize, micro_batch: usize },
+    /// Weights of the model that a device is checked with.
+    SelfCheck,
 }
 
 /// Runs `body` with the random numbers of one purpose of a run.
@@ -27,6 +29,7 @@ fn derive(seed: u64, purpose: Purpose) -> u64 {
     let (tag, step, micro_batch) = match purpose {
         Purpose::Weights => (0_u64, 0, 0),
         Purpose::Dropout { step, micro_batch } => (1, step as u64, micro_batch as u64),
+        Purpose::SelfCheck => (2, 0, 0),
     };
     let mut hasher = blake3::Hasher::new_derive_key("nystromformer-learner 2026 device seeds");
     for number in [seed, tag, step, micro_batch] {

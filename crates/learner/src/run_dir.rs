@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::CheckpointStore;
+use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{EvaluationRecord, MetricsLog};
 use crate::trainer::Verdict;
@@ -210,6 +211,12 @@ pub struct Summary {
     pub device: String,
     /// Data type of weights and moments.
     pub dtype: String,
+    /// What computed it, one entry for each change between sessions. Another CPU may change last bits.
+    #[serde(default)]
+    pub computed_with: Vec<ComputedWith>,
+    /// What was settled at the beginning and told then: a head that was drawn anew, classes that were put in order.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Seed of the run.
     pub seed: u64,
     /// Versions of this package and of Burn.

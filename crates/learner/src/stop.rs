@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum StopReason {
     /// `SIGINT`: someone pressed Ctrl-C.
     Interrupt,
-    /// `SIGTERM`: the machine or its scheduler wants the process gone.
+    /// `SIGTERM` or `SIGHUP`: the machine, its scheduler or a closed terminal wants the process gone.
     Terminate,
 }
 

@@ -7,7 +7,10 @@ use nystromformer_learner::{
     trainer::{DryRun, EndedBy, RunRequest, Series, Session, model_folder},
 };
 
-use crate::{output, preparation::PreparationNotes, signals::StopSignals, training_report};
+use crate::{
+    output, preparation::PreparationNotes, scratch::scratch_folder, signals::StopSignals,
+    training_report,
+};
 
 /// Train a model as an experiment file says.
 #[derive(clap::Args)]
@@ -87,6 +90,9 @@ fn train(
     notes: &PreparationNotes,
     signals: &StopSignals,
 ) -> anyhow::Result<EndedBy> {
+    if let Some(reason) = signals.preparation_begins() {
+        return Ok(EndedBy::Stopped(reason));
+    }
     let session = Session::open(request, &|report| notes.report(report))?;
     if let Some(series) = series {
         series.begin(session.experiment())?;
@@ -112,7 +118,7 @@ fn train(
 
 /// Sizes up the experiment, and leaves nothing behind.
 fn dry_run(request: &RunRequest, notes: &PreparationNotes) -> anyhow::Result<ExitCode> {
-    let scratch = tempfile::tempdir()?;
+    let scratch = scratch_folder()?;
     let sizes = DryRun::perform(request, scratch.path(), &|report| notes.report(report))?;
     if let Some(step) = sizes.resumes_from_step {
         output::note(&format!("would go on after step {step} of {}", sizes.total_steps));
@@ -120,10 +126,18 @@ fn dry_run(request: &RunRequest, notes: &PreparationNotes) -> anyhow::Result<Exi
     let steps = sizes.total_steps.saturating_sub(sizes.resumes_from_step.unwrap_or(0));
     let tokens_per_second = sizes.tokens_per_step as f64 / sizes.seconds_per_step;
     let available = sizes.machine_memory.map_or_else(String::new, |memory| {
-        format!(", of which this machine has {:.1} GB free", memory.available_bytes as f64 / 1e9)
+        let owner = if memory.is_cgroup_limit { "its control group" } else { "this machine" };
+        format!(", of which {owner} has {:.1} GB free", memory.available_bytes as f64 / 1e9)
     });
+    let measured = match sizes.measured_micro_batches {
+        whole if whole == sizes.micro_batches_per_step => "a whole step".to_owned(),
+        part => {
+            format!("{part} of its {} micro-batches and the update", sizes.micro_batches_per_step)
+        }
+    };
     output::note(&format!(
-        "{} parameters; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s); {steps} steps \
+        "{} parameters; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s; measured: {measured}, after a \
+         warm-up); {steps} steps \
          take about {}; about {:.1} GB of memory{available}",
         sizes.parameters,
         sizes.tokens_per_step,

@@ -157,6 +157,41 @@ fn unusable_models_exit_with_four() {
 }
 
 #[test]
+fn a_name_on_the_hub_and_a_file_of_weights_are_no_models_and_the_message_says_what_is() {
+    let fixture = Fixture::new();
+    let run = fixture.trained("run");
+    let file = checkpoint(&run, STEPS).join("model.safetensors").display().to_string();
+    let folder = checkpoint(&run, STEPS).display().to_string();
+    let output = fixture.text("output");
+    let config = fixture.text("run/config.toml");
+    for (model, parts) in [
+        ("uw-madison/nystromformer-512", &["`hf download uw-madison/nystromformer-512 "][..]),
+        (&file, &["it is a file", &folder]),
+    ] {
+        for arguments in [
+            &["evaluate", "--model", model, "--config", &config][..],
+            &["predict", "fill-mask", "--model", model, "a [MASK]"],
+            &["predict", "classify", "--model", model, "a"],
+            &["export", "--model", model, "--output", &output],
+        ] {
+            let mut refused = command(arguments[0]);
+            refused.args(&arguments[1..]);
+            assert_contains(&finish(refused).refused(4), parts);
+        }
+        let setting = format!("model.init_from={model}");
+        assert_contains(&finish(fixture.train("from", &[&setting])).refused(4), parts);
+    }
+}
+
+#[test]
+fn a_folder_for_scratch_files_that_is_not_there_is_named() {
+    let fixture = Fixture::new();
+    let mut dry_run = fixture.train("run", &[]);
+    dry_run.arg("--dry-run").env("TMPDIR", fixture.path("nowhere"));
+    assert_contains(&finish(dry_run).refused(7), &[&fixture.text("nowhere"), "`TMPDIR`"]);
+}
+
+#[test]
 fn a_loss_that_is_not_finite_exits_with_five_and_keeps_the_last_checkpoint() {
     let fixture = Fixture::new();
     let message = finish(fixture.train(

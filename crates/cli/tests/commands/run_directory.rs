@@ -1,6 +1,8 @@
 //! What `train` leaves, and what it refuses to touch.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -150,6 +152,39 @@ fn a_dry_run_reads_the_token_cache_and_says_where_a_resume_would_go_on() {
     assert!(message.contains("seed: was `0`, now `3`"), "{message}");
     dry_run(false, &[]).succeeded();
     assert_eq!([fixture.listing("run"), fixture.listing("cache")], before);
+}
+
+#[test]
+fn a_run_that_was_started_with_relative_paths_is_read_from_every_folder() {
+    let fixture = Fixture::new();
+    let config = repository().join("configs/tiny/mlm.toml").display().to_string();
+    let relative = |mut command: Command, folder: &Path| {
+        command.current_dir(folder);
+        command
+    };
+    let settings = ["data.corpus=corpus.txt", "data.cache_dir=cache"];
+    let train = |folder: &Path, further: &[&str], resume: bool| {
+        let mut train =
+            fixture.on_tiny("train", &[&config, "--run-dir", &fixture.text("run")], further);
+        train.args(resume.then_some("--resume"));
+        finish(relative(train, folder))
+    };
+    let home = fixture.path("");
+    train(&home, &[&settings[..], &["trainer.max_steps=3"]].concat(), false).succeeded();
+    let stored = fs::read_to_string(fixture.path("run/config.toml")).unwrap();
+    for name in ["corpus.txt", "cache"] {
+        assert!(stored.contains(&format!("\"{}\"", fixture.text(name))), "{stored}");
+    }
+    let elsewhere = fixture.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let run = fixture.text("run");
+    let mut resume = command("train");
+    resume.args([&format!("{run}/config.toml"), "--run-dir", &run, "--resume"]);
+    finish(relative(resume, &elsewhere)).succeeded();
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &run, "--config", &format!("{run}/config.toml")]);
+    assert!(finish(relative(evaluate, &elsewhere)).succeeded().json()["loss"].is_number());
+    assert_eq!(fixture.listing("elsewhere"), [""; 0]);
 }
 
 #[test]

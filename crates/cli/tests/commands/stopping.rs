@@ -68,6 +68,49 @@ fn a_second_sigint_does_not_wait_for_the_step() {
 }
 
 #[test]
+fn a_terminal_that_is_closed_stops_a_run_as_sigterm_does() {
+    let fixture = Fixture::new();
+    let settings = ["trainer.max_steps=1000000", "trainer.checkpoint_every=1000000"];
+    let mut child = fixture.start(fixture.train("run", &settings), "log");
+    fixture.wait_for("run/metrics.jsonl", "\n");
+    signal(&child, "HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    let run = fixture.path("run");
+    let step = metrics(&run).last().unwrap()["step"].as_u64().unwrap() as usize;
+    assert!(checkpoint(&run, step).join("manifest.json").is_file());
+
+    // `nohup` starts it with the signal ignored, and that stays.
+    let train = fixture.train("under_nohup", &settings);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP && exec \"$@\"", "sh"]).arg(train.get_program());
+    shell.args(train.get_args()).current_dir(train.get_current_dir().unwrap());
+    let mut child = fixture.start(shell, "nohup");
+    fixture.wait_for("under_nohup/metrics.jsonl", "\"step\":2,");
+    signal(&child, "HUP");
+    let step = metrics(&fixture.path("under_nohup")).last().unwrap()["step"].as_u64().unwrap();
+    fixture.wait_for("under_nohup/metrics.jsonl", &format!("\"step\":{},", step + 10));
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+}
+
+#[test]
+fn a_stop_while_the_data_of_a_later_seed_is_prepared_does_not_wait_for_it() {
+    let fixture = Fixture::new();
+    let settings = ["seeds=[1, 2]", "trainer.max_steps=40"];
+    let mut child = fixture.start(fixture.train("series", &settings), "log");
+    fixture.wait_for("series/seed-1/metrics.jsonl", "\n");
+    // From now on a corpus that never comes: reading it waits for a writer.
+    let corpus = fixture.path("corpus.txt");
+    fs::remove_file(&corpus).unwrap();
+    assert!(Command::new("mkfifo").arg(&corpus).status().unwrap().success());
+    wait_until("the second run's lock", || fixture.path("series/seed-2/run.lock").exists());
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+    assert_eq!(fixture.listing("series/seed-2"), ["run.lock"]);
+    assert!(fixture.path("series/seed-1/summary.json").is_file());
+}
+
+#[test]
 fn before_training_begins_a_signal_ends_the_process_at_once() {
     let fixture = Fixture::new();
     // A corpus that never comes: reading it waits for a writer.

@@ -214,12 +214,23 @@ fn a_model_is_measured_on_its_own_classes_only_and_gives_others_no_answers() {
         let message = finish(evaluate).refused(2);
         assert!(message.contains(part), "{message}");
     }
-    // A run that starts from it keeps what it knows of texts, and learns its own answers.
+    // A run that starts from it takes its answers by name, and learns answers of its own to other classes.
     let from = format!("model.init_from={}", fixture.text("run"));
-    for (settings, anew) in [(vec![&*from], false), (vec![&*from, swapped], true)] {
-        let run = if anew { "swapped" } else { "same" };
+    let more = "task.labels=[\"sad\", \"glad\", \"so\"]";
+    for (run, settings, told) in [
+        ("same", vec![&*from], None),
+        ("swapped", vec![&*from, swapped], Some("taken class by class, by name")),
+        ("more", vec![&*from, more], Some("drawn anew")),
+    ] {
         let said = finish(train(&fixture, "tone", run, &settings)).succeeded().stderr;
-        assert_eq!(said.contains("drawn anew"), anew, "{said}");
+        let summary = read_json(&fixture.path(run).join("summary.json"));
+        let notes = summary["notes"].to_string();
+        for words in ["class by class", "drawn anew"] {
+            let is_told = told.is_some_and(|told| told.contains(words));
+            assert_eq!(notes.contains(words), is_told, "{run}: {notes}");
+        }
+        assert!(told.is_none_or(|told| notes.contains(told)), "{notes}");
+        assert_eq!(said.contains("class by class"), run == "swapped", "{said}");
     }
 }
 

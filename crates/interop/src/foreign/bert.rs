@@ -8,25 +8,102 @@ use std::path::Path;
 use nystromformer::{HiddenAct, NystromformerConfig, PinvInit, Semantics};
 use serde_json::{Map, Value};
 
-use super::{ForeignModel, PositionOffset, Renamed, foreign_model::Keys};
-use crate::{error::InteropError, hugging_face::config::stated_labels};
+use super::{ForeignModel, PositionOffset, Renamed, Shapes, foreign_model::Keys};
+use crate::{
+    error::InteropError,
+    hugging_face::{
+        config::{lacks_model_type, stated_labels},
+        names::CONVOLUTION,
+    },
+};
 
 /// Heads that have the same form in all three families, by the end of their class's name.
 const KEPT_HEADS: [&str; 2] = ["ForTokenClassification", "ForQuestionAnswering"];
 
-/// Whether a `config.json` is one of theirs.
-pub(super) fn is_bert(config: &Map<String, Value>) -> bool {
-    matches!(model_type(config), Some("bert" | "roberta"))
+/// Which of the two families a checkpoint is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Family {
+    is_roberta: bool,
+    /// Why it is taken for that family, where its `config.json` names none.
+    guessed_by: Option<String>,
 }
 
-fn model_type(config: &Map<String, Value>) -> Option<&str> {
-    config.get("model_type").and_then(Value::as_str)
+impl Family {
+    /// The family of a `config.json` and of weights of these shapes; `None` if it is neither.
+    ///
+    /// Files of before transformers 2.4 name no `model_type`: their classes tell, or their weights.
+    pub(super) fn of(config: &Map<String, Value>, shapes: &Shapes) -> Option<Self> {
+        let stated = |is_roberta| Some(Self { is_roberta, guessed_by: None });
+        let guessed =
+            |is_roberta, reason: String| Some(Self { is_roberta, guessed_by: Some(reason) });
+        match config.get("model_type") {
+            Some(Value::String(name)) if name == "bert" => return stated(false),
+            Some(Value::String(name)) if name == "roberta" => return stated(true),
+            None | Some(Value::Null) => {}
+            Some(_) => return None,
+        }
+        if !lacks_model_type(config) {
+            return None;
+        }
+        if let Some(class) = first_class(config) {
+            let reason = format!("`architectures` names `{class}`");
+            return match class {
+                _ if class.starts_with("Bert") => guessed(false, reason),
+                _ if class.starts_with("Roberta") => guessed(true, reason),
+                _ => None,
+            };
+        }
+        for (start, is_roberta) in [("bert.", false), ("roberta.", true), ("lm_head.", true)] {
+            if let Some(name) = shapes.keys().find(|name| name.starts_with(start)) {
+                return guessed(is_roberta, format!("it holds `{name}`"));
+            }
+        }
+        let is_bare = shapes.keys().any(|name| name.ends_with("embeddings.word_embeddings.weight"))
+            && !shapes.keys().any(|name| name.ends_with(CONVOLUTION));
+        if !is_bare {
+            return None;
+        }
+        // RoBERTa's padding, and its one type of token.
+        let is = |key: &str, value: u64| config.get(key).and_then(Value::as_u64) == Some(value);
+        if is("pad_token_id", 1) && is("type_vocab_size", 1) {
+            let reason = "pad_token_id and type_vocab_size are 1, as RoBERTa's";
+            return guessed(true, reason.to_owned());
+        }
+        guessed(false, "it is a bare encoder without a convolution".to_owned())
+    }
+
+    fn name(&self) -> &'static str {
+        if self.is_roberta { "RoBERTa" } else { "BERT" }
+    }
+
+    fn model_type(&self) -> &'static str {
+        if self.is_roberta { "roberta" } else { "bert" }
+    }
+
+    /// What to know of a family that is guessed.
+    fn note(&self) -> Option<String> {
+        let reason = self.guessed_by.as_ref()?;
+        let (name, key) = (self.name(), self.model_type());
+        Some(format!(
+            "config.json names no model_type: it is taken for {name}'s, since {reason}. Add `\"model_type\": \"{key}\"` to \
+             it if that is right, and the right one if it is not."
+        ))
+    }
+}
+
+/// The first class that a `config.json` names.
+fn first_class(config: &Map<String, Value>) -> Option<&str> {
+    config.get("architectures")?.get(0)?.as_str()
 }
 
 /// The Nyströmformer that a BERT or RoBERTa becomes.
-pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<ForeignModel, InteropError> {
+pub(super) fn read(
+    path: &Path,
+    config: &Map<String, Value>,
+    family: &Family,
+) -> Result<ForeignModel, InteropError> {
     let keys = Keys::new(path, config);
-    let is_roberta = model_type(config) == Some("roberta");
+    let is_roberta = family.is_roberta;
     let pad_token_id = keys.size_or("pad_token_id", usize::from(is_roberta))?;
     if is_roberta && pad_token_id != 1 {
         let reason = "RoBERTa counts positions from pad_token_id + 1; only 1 can be read";
@@ -78,9 +155,8 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<ForeignMo
     ours.attention.nystrom.segment_means_seq_len = max_position_embeddings;
     ours.attention.nystrom.pinv_init = PinvInit::Exact;
 
-    let class =
-        config.get("architectures").and_then(|classes| classes.get(0)).and_then(Value::as_str);
-    let keeps_head = class.is_some_and(|class| KEPT_HEADS.iter().any(|head| class.ends_with(head)));
+    let keeps_head = first_class(config)
+        .is_some_and(|class| KEPT_HEADS.iter().any(|head| class.ends_with(head)));
     Ok(ForeignModel {
         config: ours,
         positions: if is_roberta { PositionOffset::Two } else { PositionOffset::Zero },
@@ -92,8 +168,8 @@ pub(super) fn read(path: &Path, config: &Map<String, Value>) -> Result<ForeignMo
                 rename_bert(name, keeps_head)
             }
         }),
-        family: Some(if is_roberta { "RoBERTa" } else { "BERT" }),
-        notes: Vec::new(),
+        family: Some(family.name()),
+        notes: family.note().into_iter().collect(),
     })
 }
 
@@ -129,4 +205,49 @@ fn rename_common(name: String, keeps_head: bool) -> Renamed {
     let pooler = name.starts_with("pooler.") || name.starts_with("nystromformer.pooler.");
     let head = name.starts_with("classifier.") || name.starts_with("qa_outputs.");
     if pooler || (head && !keeps_head) { Renamed::LeftOut } else { Renamed::To(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn family(config: Value, names: &[&str]) -> Option<(&'static str, bool)> {
+        let shapes = names.iter().map(|name| ((*name).to_owned(), vec![1])).collect();
+        let family = Family::of(config.as_object().unwrap(), &shapes)?;
+        Some((family.name(), family.note().is_some()))
+    }
+
+    #[test]
+    fn a_configuration_without_a_model_type_is_known_by_its_classes_or_weights() {
+        let words = "embeddings.word_embeddings.weight";
+        let plain = json!({ "hidden_size": 8 });
+        for (config, names, expected) in [
+            (json!({ "model_type": "bert" }), &[][..], Some(("BERT", false))),
+            (json!({ "model_type": "roberta" }), &[], Some(("RoBERTa", false))),
+            (json!({ "model_type": "electra" }), &["bert.pooler.dense.bias"], None),
+            (json!({ "architectures": ["BertForMaskedLM"] }), &[], Some(("BERT", true))),
+            (json!({ "architectures": ["RobertaModel"] }), &[], Some(("RoBERTa", true))),
+            (json!({ "architectures": ["ElectraModel"] }), &["bert.pooler.dense.bias"], None),
+            (plain.clone(), &["bert.pooler.dense.bias"], Some(("BERT", true))),
+            (
+                plain.clone(),
+                &["lm_head.dense.bias", "roberta.pooler.dense.bias"],
+                Some(("RoBERTa", true)),
+            ),
+            (plain.clone(), &[words], Some(("BERT", true))),
+            (json!({ "pad_token_id": 1, "type_vocab_size": 1 }), &[words], Some(("RoBERTa", true))),
+            (
+                plain.clone(),
+                &["nystromformer.encoder.layer.0.attention.self.conv.weight", words],
+                None,
+            ),
+            (plain, &[], None),
+            // A Nyströmformer's own key.
+            (json!({ "num_landmarks": 8 }), &[words], None),
+        ] {
+            assert_eq!(family(config.clone(), names), expected, "{config} {names:?}");
+        }
+    }
 }

@@ -127,16 +127,13 @@ pub fn import_model(
 fn read_source(path: &Path, files: &WeightFiles) -> Result<ForeignModel, InteropError> {
     let expected = "the weights' configuration lies beside them, or is named by `--config`";
     let keys = read_json(path, expected)?;
+    let shapes: Shapes =
+        files.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.to_vec())).collect();
     if authors::is_authors(&keys) {
-        let shapes: Shapes = files
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.shape.to_vec()))
-            .collect();
         return authors::read(path, &keys, &shapes);
     }
-    if bert::is_bert(&keys) {
-        return bert::read(path, &keys);
+    if let Some(family) = bert::Family::of(&keys, &shapes) {
+        return bert::read(path, &keys, &family);
     }
     Ok(ForeignModel {
         config: read_config_file(path)?,

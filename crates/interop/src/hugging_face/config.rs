@@ -9,7 +9,9 @@ use std::path::Path;
 use nystromformer::{AttentionKind, ClassInfo, Labels, NystromformerConfig, PinvInit, Semantics};
 use serde_json::{Map, Value, json};
 
-use super::{json_file::read_json, paper_code, storage::StorageType};
+use super::{
+    json_file::read_json, model_path::require_model_folder, paper_code, storage::StorageType,
+};
 use crate::error::InteropError;
 
 /// Name of the file in a model folder.
@@ -102,6 +104,22 @@ const IGNORED: [&str; 67] = [
     "language",
 ];
 
+/// Keys that a Nyströmformer has and no BERT: the first three are transformers', which writes them always.
+const OWN_KEYS: [&str; 6] = [
+    "num_landmarks",
+    "segment_means_seq_len",
+    "conv_kernel_size",
+    "attention",
+    "semantics",
+    "pinv_iterations",
+];
+
+/// Whether a `config.json` names no family, and has nothing that only a Nyströmformer's has.
+pub(crate) fn lacks_model_type(keys: &Map<String, Value>) -> bool {
+    keys.get("model_type").is_none_or(Value::is_null)
+        && !OWN_KEYS.iter().any(|key| keys.contains_key(*key))
+}
+
 /// Reads `dir/config.json`.
 ///
 /// Keys that are absent have transformers' defaults. Without the key `semantics`, the model has transformers'
@@ -112,6 +130,7 @@ const IGNORED: [&str; 67] = [
 /// If the file is absent, not JSON, of another architecture, has a key that is not known or a value that no
 /// model here computes.
 pub fn read_config(dir: &Path) -> Result<NystromformerConfig, InteropError> {
+    require_model_folder(dir)?;
     read_config_file(&dir.join(CONFIG_NAME))
 }
 
@@ -126,9 +145,22 @@ pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, Inter
     };
 
     let found = read_json(&path, "a model folder holds config.json and the weights")?;
-    match found.get("model_type") {
+    match found.get("model_type").filter(|value| !value.is_null()) {
+        None if lacks_model_type(&found) => {
+            let reason = format!(
+                "the key is missing, and so is every key of a Nyströmformer's own ({}): it looks like BERT's; make a \
+                 Nyströmformer of it with `import --from`, or add `\"model_type\": \"nystromformer\"` if it is one",
+                OWN_KEYS.join(", ")
+            );
+            return Err(refuse("model_type", &Value::Null, reason));
+        }
         None => {}
         Some(Value::String(name)) if name == "nystromformer" => {}
+        Some(Value::String(name)) if name == "bert" || name == "roberta" => {
+            let reason =
+                "only `nystromformer` models can be read; make one of it with `import --from`";
+            return Err(refuse("model_type", &found["model_type"], reason.to_owned()));
+        }
         Some(other) => {
             let reason = "only `nystromformer` models can be read; choose such a folder".into();
             return Err(refuse("model_type", other, reason));

@@ -10,7 +10,7 @@ use burn::{
     store::{ModuleSnapshot, bridge},
     tensor::Device,
 };
-use nystromformer::{Model, NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel};
+use nystromformer::{Model, NystromformerForMaskedLm, PreTrainedModel};
 use nystromformer_files::durable::ScratchFolder;
 
 use super::{

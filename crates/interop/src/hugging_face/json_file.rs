@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use nystromformer_files::git_lfs;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, error::Category};
 
@@ -43,7 +44,7 @@ pub(super) fn read_json_file<T: DeserializeOwned>(
     })
 }
 
-/// Size of a regular file; anything else (a pipe, say) would block or never end.
+/// Size of a regular file; anything else (a pipe, say) would block or never end. A Git LFS pointer is refused.
 pub(super) fn regular_file_size(path: &Path) -> Result<u64, InteropError> {
     let found = fs::metadata(path)
         .map_err(|source| InteropError::Read { path: path.to_owned(), source })?;
@@ -51,5 +52,6 @@ pub(super) fn regular_file_size(path: &Path) -> Result<u64, InteropError> {
         let source = std::io::Error::other("not a regular file");
         return Err(InteropError::Read { path: path.to_owned(), source });
     }
+    git_lfs::check(path)?;
     Ok(found.len())
 }

@@ -7,6 +7,7 @@
 //! | `weights` | opening weight files: safetensors or pickle, whole or in shards |
 //! | `wrappers` | names as a model has them, from files of wrapped models |
 //! | `json_file`, `storage` | JSON files, bounded; how numbers are stored |
+//! | `model_path` | what a path that should be a model's folder is instead |
 //! | [`mod@load`] | matching what a file holds with what a model needs |
 //! | [`mod@save`] | the other way |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
@@ -24,6 +25,7 @@ pub mod export;
 pub(crate) mod folder;
 pub(crate) mod json_file;
 pub mod load;
+mod model_path;
 pub mod names;
 mod paper_code;
 pub mod save;
@@ -38,6 +40,7 @@ pub use convolution::FreshConvolution;
 pub use export::{ExportOptions, export_model};
 pub use folder::Exported;
 pub use load::{LoadReport, load, load_all_weights, load_model, load_weights, read_architecture};
+pub use model_path::require_model_folder;
 pub use save::save;
 pub use storage::StorageType;
 pub use tokenizer_files::{SpecialToken, write_tokenizer};

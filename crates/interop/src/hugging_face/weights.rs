@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::{
     json_file::{read_json, regular_file_size},
+    model_path::missing,
     names::full_name,
     wrappers::unwrapped,
 };
@@ -88,6 +89,9 @@ impl WeightFiles {
 
 /// The file to open for `path`.
 fn find(path: &Path) -> Result<PathBuf, InteropError> {
+    if !path.exists() {
+        return Err(missing(path, "weights are a file, or a folder that holds them"));
+    }
     if !path.is_dir() {
         regular_file_size(path)?;
         return Ok(path.to_owned());

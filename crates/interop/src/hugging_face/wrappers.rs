@@ -160,7 +160,7 @@ mod tests {
         ];
         assert_eq!(names(&old), new);
         assert_eq!(names(&["attention.gamma"]), ["attention.gamma"]);
-        let twice = BTreeMap::from([("LayerNorm.beta".into(), ()), ("LayerNorm.bias".into(), ())]);
+        let twice = BTreeMap::from([("LayerNorm.beta".into(), 1), ("LayerNorm.bias".into(), 2)]);
         assert_eq!(unwrapped(twice).unwrap_err(), "LayerNorm.bias");
     }
 }

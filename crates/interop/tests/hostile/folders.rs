@@ -75,6 +75,37 @@ fn a_folder_without_weights_says_what_it_looked_for() {
     assert!(load_error(empty.path()).contains("config.json"));
 }
 
+/// A clone without Git LFS has pointers in the place of files.
+#[test]
+fn a_git_lfs_pointer_in_the_place_of_any_file_is_told_with_its_cure() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e\nsize 4386\n";
+    for (form, file) in [
+        ("safetensors", "model.safetensors"),
+        ("safetensors", "config.json"),
+        ("bin", "pytorch_model.bin"),
+        ("sharded", "model.safetensors.index.json"),
+        ("sharded", "model-00002-of-00002.safetensors"),
+    ] {
+        let folder = copy_of(form);
+        fs::write(folder.path().join(file), pointer).unwrap();
+        let message = load_error(folder.path());
+        assert!(message.contains(file) && message.contains("`git lfs pull`"), "{message}");
+        assert!(!message.contains("damaged"), "{message}");
+    }
+}
+
+#[test]
+fn a_configuration_without_a_family_is_no_nystromformer_by_default() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), "{\"hidden_size\": 8}").unwrap();
+    let message = read_config(folder.path()).unwrap_err().to_string();
+    for words in ["model_type", "BERT", "`import --from`"] {
+        assert!(message.contains(words), "{message}");
+    }
+    fs::write(folder.path().join("config.json"), "{\"num_landmarks\": 8}").unwrap();
+    assert_eq!(read_config(folder.path()).unwrap().attention.nystrom.num_landmarks, 8);
+}
+
 #[test]
 fn values_that_would_change_the_model_are_refused() {
     for (key, value, words) in [

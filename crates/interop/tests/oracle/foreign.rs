@@ -219,6 +219,19 @@ fn what_cannot_be_asked_for_is_told() {
     }
 }
 
+/// `config.json` of before transformers named families in it.
+#[test]
+fn a_bert_without_a_model_type_is_told_to_be_one() {
+    for (family, told) in [("bert", "taken for BERT's"), ("roberta", "taken for RoBERTa's")] {
+        let folder = with_config(family, &json!({ "model_type": null }));
+        let (model, notes) = imported(folder.path(), &ImportOptions::default());
+        assert!(notes.iter().any(|note| note.contains(told)), "{notes:?}");
+        let (stated, notes) = imported(&fixture(family), &ImportOptions::default());
+        assert!(notes.iter().all(|note| !note.contains("model_type")), "{notes:?}");
+        assert_eq!(model.config(), stated.config());
+    }
+}
+
 /// A copy of a fixture's folder with keys of its configuration changed, those of the authors' in their section.
 fn with_config(name: &str, changes: &Value) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

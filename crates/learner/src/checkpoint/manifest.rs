@@ -7,6 +7,7 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
+use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
 
@@ -77,6 +78,12 @@ pub struct TrainingState {
     pub best_evaluation: Option<EvaluationRecord>,
     /// Evaluations in a row without a new best one; what early stopping counts.
     pub evaluations_without_improvement: usize,
+    /// What computed, one entry for each change between sessions. Empty in checkpoints of before 0.2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub computed_with: Vec<ComputedWith>,
+    /// What was settled at the beginning and told then: a head that was drawn anew, classes that were put in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl TrainingState {
@@ -95,7 +102,20 @@ impl TrainingState {
             last_evaluation: None,
             best_evaluation: None,
             evaluations_without_improvement: 0,
+            computed_with: Vec::new(),
+            notes: Vec::new(),
         }
+    }
+
+    /// Notes what computes from now on, unless it is what computed before. Says what of it is other than before and can
+    /// change bits.
+    pub(crate) fn note_computed_with(&mut self, now: ComputedWith) -> Vec<String> {
+        let before = self.computed_with.last();
+        let differences = before.map_or_else(Vec::new, |before| before.differences(&now));
+        if before != Some(&now) {
+            self.computed_with.push(now);
+        }
+        differences
     }
 }
 
@@ -205,6 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Experiment;
 
     proptest! {
         /// Without `serde_json`'s `float_roundtrip` about one number in a thousand comes back with another
@@ -220,6 +241,24 @@ mod tests {
                 prop_assert_eq!(read.elapsed_seconds.to_bits(), bits, "{}", json);
             }
         }
+    }
+
+    #[test]
+    fn what_computed_is_kept_once_for_each_change_and_may_be_absent() {
+        let mut state = TrainingState::start(3);
+        let json = serde_json::to_string(&state).unwrap();
+        assert!(!json.contains("computed_with") && !json.contains("notes"), "{json}");
+        assert_eq!(serde_json::from_str::<TrainingState>(&json).unwrap(), state);
+
+        let here = ComputedWith::now(&Experiment::default());
+        assert_eq!(state.note_computed_with(here.clone()), Vec::<String>::new());
+        assert_eq!(state.note_computed_with(here.clone()), Vec::<String>::new());
+        let there = ComputedWith { vectors: "sse".to_owned(), ..here.clone() };
+        let told = state.note_computed_with(there.clone());
+        assert_eq!(told, [format!("vectors: was `{}`, now `sse`", here.vectors)]);
+        assert_eq!(state.computed_with, [here, there]);
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<TrainingState>(&json).unwrap(), state);
     }
 
     #[test]

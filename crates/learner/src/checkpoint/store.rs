@@ -25,7 +25,7 @@ pub struct Checkpoint {
 }
 
 impl CheckpointStore {
-    /// Opens or creates the directory, and removes what dead processes left half-written in it.
+    /// Opens or creates the directory, and removes what dead processes left half-written in it and in its checkpoints.
     ///
     /// Only the holder of the run's lock may call this: it takes every scratch directory for
     /// litter.
@@ -35,7 +35,12 @@ impl CheckpointStore {
     pub fn open(directory: PathBuf) -> Result<Self> {
         fs::create_dir_all(&directory).map_err(LearnerError::io("create", &directory))?;
         durable::sweep(&directory)?;
-        Ok(Self { directory })
+        let store = Self { directory };
+        for step in store.steps()? {
+            // Of a manifest that was being restated.
+            durable::sweep(&store.path(step))?;
+        }
+        Ok(store)
     }
 
     /// The checkpoints in `directory`, to read only: nothing is made or removed.
@@ -388,5 +393,20 @@ mod tests {
         let store = CheckpointStore::open(directory.path().to_path_buf()).unwrap();
         assert!(!litter.exists());
         assert_eq!(newest(&store), None);
+    }
+
+    #[test]
+    fn litter_of_a_restatement_is_swept_and_the_checkpoint_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::open(directory.path().to_path_buf()).unwrap();
+        let saved = save(&store, 3).unwrap();
+        let litter = saved.path.join("manifest.json.scratch-4194305");
+        fs::write(&litter, "{\"format").unwrap();
+        // To look is not to sweep: another process may be at work there.
+        assert_eq!(newest(&CheckpointStore::read_only(directory.path().to_path_buf())), Some(3));
+        assert!(litter.exists());
+        let store = CheckpointStore::open(directory.path().to_path_buf()).unwrap();
+        assert!(!litter.exists());
+        assert_eq!(store.newest_valid().unwrap(), Some(saved));
     }
 }

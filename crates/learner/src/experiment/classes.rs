@@ -1,12 +1,11 @@
 //! Whether the classes that a model names are those of the data.
 
-use std::collections::BTreeSet;
-
 use nystromformer::{Labels, ProblemType};
 
 /// What keeps the answers of a model with these classes from being the task's; `None` if nothing does.
 ///
-/// Names that say nothing (`LABEL_0`), and a task's classes that are mere numbers, are taken by their places.
+/// Names that say nothing (`LABEL_0`), and a task's classes that are mere numbers, are taken by their places, unless they
+/// are the same names in another order.
 pub fn class_difference(model: &Labels, task: &[String]) -> Option<String> {
     let listed = |names: &[String]| names.join(", ");
     let names = model.names();
@@ -19,14 +18,41 @@ pub fn class_difference(model: &Labels, task: &[String]) -> Option<String> {
             listed(task)
         ));
     }
-    let says_nothing = *model == Labels::numbered(names.len());
-    let are_numbers = task.iter().all(|name| name.parse::<i64>().is_ok());
-    if names == task || says_nothing || are_numbers || task.len() == 1 {
-        return None;
-    }
-    let [theirs, ours] = [names, task].map(|names| names.iter().collect::<BTreeSet<_>>());
-    let how = if theirs == ours { "classes in another order" } else { "other classes" };
+    let how = match class_order(model, task) {
+        Some(order) if order.is_sorted() && names == task => return None,
+        Some(order) if order.is_sorted() => "classes in other letters",
+        Some(_) => "classes in another order",
+        None => {
+            let says_nothing = *model == Labels::numbered(names.len());
+            let are_numbers = task.iter().all(|name| name.parse::<i64>().is_ok());
+            if says_nothing || are_numbers || task.len() == 1 {
+                return None;
+            }
+            "other classes"
+        }
+    };
     Some(format!("names {how} ({}) than the task has ({})", listed(names), listed(task)))
+}
+
+/// For each class of the task the place of the model's class of the same name, where all names agree: letter by letter, or
+/// but for upper and lower case where that tells them apart.
+pub fn class_order(model: &Labels, task: &[String]) -> Option<Vec<usize>> {
+    let exactly: [fn(&String) -> String; 2] = [String::clone, |name| name.to_lowercase()];
+    exactly.into_iter().find_map(|form| {
+        let [theirs, ours] =
+            [model.names(), task].map(|names| names.iter().map(form).collect::<Vec<String>>());
+        let order: Vec<usize> = ours
+            .iter()
+            .map(|name| {
+                let mut places = theirs.iter().enumerate().filter(|(_, other)| *other == name);
+                let (place, _) = places.next()?;
+                places.next().is_none().then_some(place)
+            })
+            .collect::<Option<_>>()?;
+        let mut places = order.clone();
+        places.sort_unstable();
+        places.iter().copied().eq(0..theirs.len()).then_some(order)
+    })
 }
 
 /// What keeps a model whose answers are `stated` from being trained on a task of these classes; one stands for a number.
@@ -72,6 +98,35 @@ mod tests {
             assert!(difference.contains(part), "{difference}");
         }
         assert_eq!(class_difference(&Labels::numbered(1), &owned(&["score"])), None);
+    }
+
+    #[test]
+    fn classes_of_the_same_names_are_found_in_any_order_and_case() {
+        for (model, task, order) in [
+            (&["neg", "pos"][..], &["neg", "pos"][..], Some(vec![0, 1])),
+            (&["pos", "neg"], &["neg", "pos"], Some(vec![1, 0])),
+            (
+                &["POSITIVE", "NEGATIVE", "Neutral"],
+                &["negative", "neutral", "positive"],
+                Some(vec![1, 2, 0]),
+            ),
+            // Numbers are names where they are the same.
+            (&["1", "0"], &["0", "1"], Some(vec![1, 0])),
+            // Letters that differ by case alone mean something.
+            (&["b", "B"], &["B", "b"], Some(vec![1, 0])),
+            (&["a", "A"], &["a", "Ä"], None),
+            (&["a", "A"], &["A", "A"], None),
+            (&["neg", "pos"], &["neg"], None),
+            (&["neg", "sad"], &["neg", "pos"], None),
+        ] {
+            let labels = Labels::new(model.iter().copied());
+            assert_eq!(class_order(&labels, &owned(task)), order, "{model:?} {task:?}");
+        }
+        let difference = |model: [&str; 2], task: [&str; 2]| {
+            class_difference(&Labels::new(model), &owned(&task)).unwrap()
+        };
+        assert!(difference(["Neg", "Pos"], ["neg", "pos"]).contains("classes in other letters"));
+        assert!(difference(["1", "0"], ["0", "1"]).contains("classes in another order"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
 use super::Experiment;
+use super::paths::is_path;
 
 /// Keys that say how a run is kept and watched, not what it computes. A resumed run may change them.
 const BOOKKEEPING: [&str; 5] = [
@@ -36,6 +37,13 @@ impl Experiment {
         let mut fields = BTreeMap::new();
         collect(&self.to_table(), "", &mut fields);
         fields.retain(|key, _| !BOOKKEEPING.contains(&key.as_str()));
+        fields
+    }
+
+    /// The same without the places of files, whose contents have fingerprints of their own.
+    pub(crate) fn fields_without_paths(&self) -> BTreeMap<String, String> {
+        let mut fields = self.fields();
+        fields.retain(|key, _| !is_path(key));
         fields
     }
 

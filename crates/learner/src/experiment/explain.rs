@@ -4,7 +4,9 @@
 use serde::de::DeserializeOwned;
 use toml::Value;
 
+use super::known_keys::known_keys;
 use super::merge::Layers;
+use super::synonyms;
 
 /// Problems with a configuration beyond this many are one problem.
 const MAX_PROBLEMS: usize = 20;
@@ -16,6 +18,10 @@ pub(super) fn typed<T: DeserializeOwned>(
     layers: &Layers,
     keys_handled_elsewhere: &[&str],
 ) -> Result<T, Vec<String>> {
+    let known = || {
+        let elsewhere = keys_handled_elsewhere.iter().map(|key| (*key).to_owned());
+        known_keys::<T>().into_iter().chain(elsewhere).collect()
+    };
     let mut remaining = layers.clone();
     let mut problems = Vec::new();
     loop {
@@ -23,7 +29,7 @@ pub(super) fn typed<T: DeserializeOwned>(
             Ok(typed) if problems.is_empty() => return Ok(typed),
             Ok(_) => return Err(problems),
             Err(error) => {
-                let (key, problem) = explain(&error, layers, keys_handled_elsewhere);
+                let (key, problem) = explain(&error, layers, known);
                 problems.push(problem);
                 if remaining.remove(&key).is_none() || problems.len() == MAX_PROBLEMS {
                     return Err(problems);
@@ -37,7 +43,7 @@ pub(super) fn typed<T: DeserializeOwned>(
 fn explain(
     error: &toml::de::Error,
     layers: &Layers,
-    keys_handled_elsewhere: &[&str],
+    known: impl FnOnce() -> Vec<String>,
 ) -> (String, String) {
     let message = error.message().lines().next().unwrap_or_default();
     let rendered = error.to_string();
@@ -52,17 +58,8 @@ fn explain(
     if message.starts_with("unknown field") {
         let name = quoted.next().unwrap_or_default();
         let key = join(place, name);
-        let mut known: Vec<String> = quoted.map(|candidate| join(place, candidate)).collect();
-        known.extend(
-            keys_handled_elsewhere
-                .iter()
-                .filter(|key| key.rsplit_once('.').map_or("", |(section, _)| section) == place)
-                .map(|key| (*key).to_owned()),
-        );
-        let advice = match nearest(&key, &known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known keys there: `{}`", known.join("`, `")),
-        };
+        let here: Vec<String> = quoted.map(|candidate| join(place, candidate)).collect();
+        let advice = advice_on_key(place, name, here, &known());
         let value = layers.get(&key).map_or_else(String::new, render);
         return (
             key.clone(),
@@ -72,7 +69,7 @@ fn explain(
     if message.starts_with("unknown variant") {
         let value = quoted.next().unwrap_or_default();
         let known: Vec<String> = quoted.map(str::to_owned).collect();
-        let advice = match nearest(value, &known) {
+        let advice = match nearest(value, known.iter().map(String::as_str), MISSPELT) {
             Some(near) => format!("did you mean `{near}`? "),
             None => String::new(),
         };
@@ -85,19 +82,110 @@ fn explain(
             ),
         );
     }
-    let value =
-        layers.get(place).map_or_else(String::new, |value| format!(" = `{}`", render(value)));
+    let value = layers.get(place);
+    let shown = value.map_or_else(String::new, |value| format!(" = `{}`", render(value)));
     let expected = message.rsplit_once("expected ").map_or_else(
         || message.to_owned(),
-        |(_, expected)| format!("expected {}", in_words(expected)),
+        |(_, expected)| match value {
+            Some(value) => advice_on_value(value, expected),
+            None => format!("expected {}", in_words(expected)),
+        },
     );
-    (place.to_owned(), format!("{}`{place}`{value}: {expected}", origin(layers, place)))
+    (place.to_owned(), format!("{}`{place}`{shown}: {expected}", origin(layers, place)))
+}
+
+/// What to do about the unknown key `name` of the table `section`, in which there are the keys `here`.
+fn advice_on_key(section: &str, name: &str, mut here: Vec<String>, known: &[String]) -> String {
+    if let Some(advice) = synonyms::advice(section, name, known) {
+        return advice;
+    }
+    let key = join(section, name);
+    // Not allowed here, but of this table: of another kind of it.
+    if known.contains(&key) {
+        return format!("another kind of `{section}` has it; keys of this one: {}", listed(&here));
+    }
+    let elsewhere: Vec<String> =
+        known.iter().filter(|key| last(key) == name && !here.contains(key)).cloned().collect();
+    if !elsewhere.is_empty() {
+        return format!("it belongs into another table: {}", listed(&elsewhere));
+    }
+    let of_section = known.iter().filter(|key| section_of(key) == section && *key != section);
+    let with_other_kinds: Vec<&String> = here.iter().chain(of_section).collect();
+    let in_section = nearest(name, with_other_kinds.iter().map(|key| last(key)), MISSPELT);
+    if let Some(near) = in_section {
+        return format!("did you mean `{}`?", join(section, near));
+    }
+    let anywhere = nearest(name, known.iter().map(|key| last(key)), SURELY_MISSPELT);
+    if let Some(key) = anywhere.and_then(|near| known.iter().find(|key| last(key) == near)) {
+        return format!("did you mean `{key}`?");
+    }
+    here.dedup();
+    format!("known keys there: {}", listed(&here))
+}
+
+/// What to do about a value of the wrong type; `expected` is serde's name of the right one.
+fn advice_on_value(value: &Value, expected: &str) -> String {
+    let words = in_words(expected);
+    match (value, whole_limit(expected)) {
+        // More digits than TOML's whole numbers have, which are then read as text.
+        (Value::String(text), Some(limit)) if is_number_beyond_toml(text) => {
+            format!("out of range; the largest is `{limit}`")
+        }
+        (Value::Integer(number), Some(limit))
+            if u64::try_from(*number).is_ok_and(|n| n > limit) =>
+        {
+            format!("out of range; the largest is `{limit}`")
+        }
+        (Value::Float(number), Some(_)) if number.fract() == 0.0 && *number >= 0.0 => {
+            format!("expected {words}; write it without point and exponent, as `{number:.0}`")
+        }
+        (Value::String(text), _) if is_of_type(text, expected) => {
+            format!("expected {words}; write it without quotes")
+        }
+        (Value::Boolean(_) | Value::Integer(_) | Value::Float(_), _) if is_text(expected) => {
+            format!("expected {words}; write it in quotes")
+        }
+        _ => format!("expected {words}"),
+    }
+}
+
+/// The largest value of serde's whole number of this name; `None` for other types.
+fn whole_limit(expected: &str) -> Option<u64> {
+    match expected {
+        "u8" => Some(u8::MAX.into()),
+        "u16" => Some(u16::MAX.into()),
+        "u32" => Some(u32::MAX.into()),
+        // TOML's whole numbers have a sign.
+        "usize" | "u64" => Some(i64::MAX as u64),
+        _ => None,
+    }
+}
+
+fn is_number_beyond_toml(text: &str) -> bool {
+    let digits = text.trim().replace('_', "");
+    !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && digits.parse::<i64>().is_err()
+}
+
+/// Whether a text is a value of serde's type of this name.
+fn is_of_type(text: &str, expected: &str) -> bool {
+    match expected {
+        "usize" | "u64" | "u32" | "u16" | "u8" => text.parse::<u64>().is_ok(),
+        "f64" | "f32" => text.parse::<f64>().is_ok(),
+        "a boolean" => text.parse::<bool>().is_ok(),
+        _ => false,
+    }
+}
+
+fn is_text(expected: &str) -> bool {
+    matches!(expected, "a string" | "path string")
 }
 
 /// serde's names of Rust types, in words.
 fn in_words(expected: &str) -> &str {
     match expected {
-        "usize" | "u64" | "u32" => "a whole number, zero or more",
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, zero or more",
         "f64" | "f32" => "a number",
         "a boolean" => "`true` or `false`",
         "a string" | "path string" => "a text in quotes",
@@ -105,8 +193,21 @@ fn in_words(expected: &str) -> &str {
     }
 }
 
-fn join(section: &str, name: &str) -> String {
+/// The dotted key of a name in a table.
+pub(super) fn join(section: &str, name: &str) -> String {
     if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
+}
+
+fn section_of(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(section, _)| section)
+}
+
+fn last(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, name)| name)
+}
+
+fn listed(keys: &[String]) -> String {
+    format!("`{}`", keys.join("`, `"))
 }
 
 fn origin(layers: &Layers, key: &str) -> String {
@@ -121,12 +222,21 @@ fn render(value: &Value) -> String {
     }
 }
 
+/// How alike two words must be for one to be meant by the other, of those that can stand in a place.
+const MISSPELT: f64 = 0.6;
+
+/// The same of words from anywhere.
+const SURELY_MISSPELT: f64 = 0.8;
+
 /// The likeliest meaning of a misspelt word, if any is near enough to be one.
-fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a String> {
+fn nearest<'a>(
+    word: &str,
+    known: impl Iterator<Item = &'a str>,
+    least_similarity: f64,
+) -> Option<&'a str> {
     known
-        .iter()
         .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.6)
+        .filter(|(similarity, _)| *similarity >= least_similarity)
         .max_by(|(left, _), (right, _)| left.total_cmp(right))
         .map(|(_, candidate)| candidate)
 }
@@ -201,6 +311,46 @@ mod tests {
             problems(&["trainer.max_grad_norm=lots"]),
             ["--set: `trainer.max_grad_norm` = `lots`: expected a number"]
         );
+        for (assignment, advice) in [
+            ("trainer.max_steps=1e5", "; write it without point and exponent, as `100000`"),
+            ("trainer.max_steps=\"7\"", "; write it without quotes"),
+            (
+                "trainer.max_steps=9223372036854775808",
+                "out of range; the largest is `9223372036854775807`",
+            ),
+            (
+                "trainer.max_steps=99999999999999999999999",
+                "out of range; the largest is `9223372036854775807`",
+            ),
+            ("trainer.max_steps=\"many\"", "expected a whole number, zero or more"),
+        ] {
+            let problem = problems(&[assignment]).remove(0);
+            assert!(problem.ends_with(advice), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_program_or_another_table_leads_to_ours() {
+        for (assignment, advice) in [
+            ("trainer.steps=5", "it is called `trainer.max_steps` here"),
+            ("schedule.num_steps=5", "it is called `trainer.max_steps` here"),
+            ("max_steps=5", "it belongs into another table: `trainer.max_steps`"),
+            ("schedule.max_grad_norm=5", "it belongs into another table: `trainer.max_grad_norm`"),
+            ("schedule.max_grad_nom=5", "did you mean `trainer.max_grad_norm`?"),
+            ("trainer.warmup_ratio=0.1", "it is called `schedule.warmup_fraction` here"),
+            (
+                "trainer.output_dir=x",
+                "name the run's directory on the command line: `--run-dir DIR`",
+            ),
+            (
+                "schedule.div_factor=3",
+                "another kind of `schedule` has it; keys of this one: `schedule.kind`",
+            ),
+        ] {
+            let problem = problems(&[assignment]).remove(0);
+            let (_, found) = problem.split_once("; ").unwrap();
+            assert!(found.starts_with(advice), "{problem}");
+        }
     }
 
     #[test]

@@ -95,7 +95,8 @@ impl Draft {
     }
 
     /// Gives the values their types, checks them, and settles [`DataConfig::sample_if_missing`]. What no file
-    /// says of the model is that of `inherited`, or else the default.
+    /// says of the model is that of `inherited`, or else the default. Relative paths count from the folder of the process,
+    /// and become absolute.
     pub(crate) fn resolve(
         self,
         inherited: Option<&NystromformerConfig>,
@@ -124,6 +125,7 @@ impl Draft {
             return Err(refuse(&problems));
         }
         settle_corpus(&mut experiment.data, &layers)?;
+        let experiment = experiment.with_absolute_paths();
         Ok(LoadedExperiment { experiment, layers, inherits: inherited.is_some() })
     }
 }
@@ -210,6 +212,15 @@ impl LoadedExperiment {
             now.extend(was.clone().into_iter().filter(|(field, _)| is_of_key(field)));
         }
         differences(&was, &now)
+    }
+
+    /// Takes the places of files from the run that it goes on with: where a relative path of its file leads to nothing, as
+    /// seen from the folder of this process, and the run's own path leads to something. What a `--set` says stays. Says what
+    /// was taken, a sentence each.
+    pub(crate) fn keep_paths_of(&mut self, run: &Experiment) -> Vec<String> {
+        let layers = &self.layers;
+        let is_free = |key: &str| layers.origin(key) != Some(&Origin::Override);
+        self.experiment.take_paths(run, is_free, "leads to nothing from this folder")
     }
 
     /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving

@@ -199,7 +199,18 @@ fn changes_schedule(key: &str, under: &Table, over: &Table) -> bool {
 fn parse(path: &Path, text: &str) -> Result<(Table, BTreeMap<String, usize>)> {
     let failed = |error: toml::de::Error| {
         let line = error.span().map_or(1, |span| line_at(text, span.start));
-        let reason = error.message().lines().next().unwrap_or_default().to_owned();
+        let reason = error.message().lines().next().unwrap_or_default();
+        // TOML's whole numbers have 64 bits; a longer one is read as something that has no place in a table.
+        let is_too_long = ["too large", "as i128", "as u128", "overflowed"]
+            .iter()
+            .any(|part| reason.contains(part));
+        if is_too_long {
+            return LearnerError::Config(format!(
+                "{}:{line}: a number is out of range ({reason}); the largest whole number is `{}`",
+                path.display(),
+                i64::MAX
+            ));
+        }
         LearnerError::Config(format!("{}:{line}: not valid TOML: {reason}", path.display()))
     };
     let table = toml::from_str::<Table>(text).map_err(failed)?;
@@ -328,5 +339,14 @@ mod tests {
         let broken = write(directory.path(), "x.toml", "seed = 1\nname = = 2\n");
         let error = Layers::read(&broken).unwrap_err().to_string();
         assert!(error.contains("x.toml:2: not valid TOML"), "{error}");
+        for number in ["9223372036854775808", "-9223372036854775809", &"9".repeat(60)] {
+            let long =
+                write(directory.path(), "l.toml", &format!("[trainer]\nmax_steps = {number}\n"));
+            let error = Layers::read(&long).unwrap_err().to_string();
+            assert!(
+                error.contains("out of range") && error.contains("9223372036854775807"),
+                "{error}"
+            );
+        }
     }
 }

@@ -44,7 +44,8 @@ pub struct TrainerConfig {
     /// Precision of products with weights, forwards and backwards. Weights, moments, evaluations and
     /// all other operations are in single precision either way. Default: `f32`.
     pub precision: Precision,
-    /// Compare a small model on the device with the CPU before training on anything but the CPU.
+    /// Compare a model of the run's own sizes on the device with the CPU before training on anything but the CPU: some
+    /// seconds.
     /// Default: true.
     pub self_check: bool,
 }

@@ -204,7 +204,7 @@ impl Warmup {
             "warmup_fraction",
             self.warmup_fraction,
             (0.0..1.0).contains(&self.warmup_fraction),
-            "in `[0, 1)`",
+            "in `[0, 1)`: it is a fraction of all steps, 10 % being `0.1`; `schedule.warmup_steps` counts steps",
         );
         check(
             "warmup_steps",
@@ -218,7 +218,12 @@ impl Warmup {
 impl OneCycle {
     fn check(self, check: &mut dyn FnMut(&str, f64, bool, &str)) {
         let unit = |value: f64| (0.0..1.0).contains(&value);
-        check("pct_start", self.pct_start, (0.0..=1.0).contains(&self.pct_start), "in `[0, 1]`");
+        check(
+            "pct_start",
+            self.pct_start,
+            (0.0..=1.0).contains(&self.pct_start),
+            "in `[0, 1]`: it is a fraction of all steps, 10 % being `0.1`",
+        );
         for (key, value) in
             [("div_factor", self.div_factor), ("final_div_factor", self.final_div_factor)]
         {

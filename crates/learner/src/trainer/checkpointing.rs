@@ -86,7 +86,8 @@ fn require_same(
 ) -> Result<()> {
     let path = checkpoint.path.join(EXPERIMENT);
     let written = Experiment::load_resolved(&path)?;
-    let mut changes = differences(&written.fields(), &experiment.fields());
+    let mut changes =
+        differences(&written.fields_without_paths(), &experiment.fields_without_paths());
     changes.extend(differences(&checkpoint.manifest.fingerprints, &data.fingerprints()));
     if changes.is_empty() {
         return Ok(());

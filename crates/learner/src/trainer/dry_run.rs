@@ -1,4 +1,4 @@
-//! A run without a run: everything is checked and sized, one micro-batch goes through, no run
+//! A run without a run: everything is checked and sized, a warm-up and a step with the optimizer's update are timed, no run
 //! directory and no token cache is touched.
 
 use std::path::Path;
@@ -8,9 +8,10 @@ use burn::module::Module;
 use nystromformer_tasks::Split;
 use serde::Serialize;
 
+use super::learner::Learner;
 use super::start::{Prepared, RunRequest, Start, open_device};
 use crate::batches::Batches;
-use crate::error::Result;
+use crate::error::{LearnerError, Result};
 use crate::machine_memory::MachineMemory;
 use crate::memory_estimate::estimate_bytes;
 use crate::process_memory::peak_resident_bytes;
@@ -33,18 +34,24 @@ pub struct DryRun {
     pub tokens_per_step: usize,
     /// Estimated memory of training: weights, gradients, moments, activations of a micro-batch.
     pub estimated_bytes: u64,
-    /// This machine's memory; on a GPU device, not what training needs. `None` where unknown.
+    /// This machine's memory, or what its control group leaves of it; on a GPU device, not what training needs, for a
+    /// device's own memory is not known here. `None` where unknown.
     pub machine_memory: Option<MachineMemory>,
-    /// Peak memory of this process after one micro-batch; on a GPU device, the host's share only.
+    /// Peak memory of this process after the measured step; on a GPU device, the host's share only.
     pub peak_rss_bytes: u64,
-    /// Seconds of a step, from one micro-batch's forward and backward pass times their number.
+    /// Seconds of a step: its batches, passes, clipping and the optimizer's update, after a warm-up.
     pub seconds_per_step: f64,
+    /// Micro-batches of the step that was timed. Where they are fewer than `micro_batches_per_step`, since a whole step would
+    /// have taken long, the seconds of a further pass stand for each of the others.
+    pub measured_micro_batches: usize,
+    /// Micro-batches of a step.
+    pub micro_batches_per_step: usize,
     /// Mean loss of the micro-batch with the weights the run would start from.
     pub loss: f64,
 }
 
 impl DryRun {
-    /// Checks the request as a real run would, sizes it up, and runs one micro-batch. Where there is
+    /// Checks the request as a real run would, sizes it up, and takes a step, which is forgotten. Where there is
     /// no token cache yet, one is made in `scratch`, whole.
     ///
     /// # Errors
@@ -71,20 +78,26 @@ impl DryRun {
     fn measure(prepared: &Prepared, machine_memory: Option<MachineMemory>) -> Result<Self> {
         let Prepared { experiment, data, checkpoint, .. } = prepared;
         let data = data.source();
-        let learner = prepared.learner()?;
+        let mut learner = prepared.learner()?;
         let trainer = &experiment.trainer;
         let micro_batch_size = trainer.micro_batch_size.min(trainer.batch_size);
-        let micro_batches = data.training_step(0, micro_batch_size, micro_batch_size)?;
-        let started = Instant::now();
-        let mut loss = f64::NAN;
-        for rows in micro_batches {
-            let counts = rows.counts();
-            if counts != [0, 0] {
-                loss = learner.forward_backward(rows, counts)?.0;
-            }
-        }
-        let seconds = started.elapsed().as_secs_f64();
+        let micro_batches_per_step = trainer.batch_size.div_ceil(micro_batch_size);
         let parameters = learner.model().num_params();
+
+        let (warm_up, loss) = timed(|| one_pass(&learner, micro_batch_size))?;
+        let is_long = warm_up * micro_batches_per_step as f64 > LONGEST_SECONDS;
+        let measured_micro_batches = if is_long { 1 } else { micro_batches_per_step };
+        let (pass, _) = timed(|| one_pass(&learner, micro_batch_size))?;
+        // Of so many examples, the run's own step.
+        let mut measured = experiment.clone();
+        measured.trainer.batch_size =
+            trainer.batch_size.min(measured_micro_batches * micro_batch_size);
+        learner.experiment = &measured;
+        let (step, ()) = timed(|| {
+            learner.step()?;
+            wait_for(&learner)
+        })?;
+        let others = (micro_batches_per_step - measured_micro_batches) as f64;
         Ok(Self {
             parameters,
             training_examples: data.training_examples(),
@@ -95,8 +108,40 @@ impl DryRun {
             estimated_bytes: estimate_bytes(experiment, parameters),
             machine_memory,
             peak_rss_bytes: peak_resident_bytes(),
-            seconds_per_step: seconds * trainer.batch_size.div_ceil(micro_batch_size) as f64,
+            seconds_per_step: step + others * pass,
+            measured_micro_batches,
+            micro_batches_per_step,
             loss,
         })
     }
+}
+
+/// A step that would take longer, by its first and slowest pass, is not measured whole.
+const LONGEST_SECONDS: f64 = 30.0;
+
+/// Forwards and backwards through the first examples; the loss.
+fn one_pass(learner: &Learner<'_>, micro_batch_size: usize) -> Result<f64> {
+    let mut loss = f64::NAN;
+    for rows in learner.data.training_step(0, micro_batch_size, micro_batch_size)? {
+        let counts = rows.counts();
+        if counts != [0, 0] {
+            loss = learner.forward_backward(rows, counts)?.0;
+        }
+    }
+    Ok(loss)
+}
+
+/// Waits until the device has done what it was told to.
+fn wait_for(learner: &Learner<'_>) -> Result<()> {
+    learner.device.sync().map_err(|error| LearnerError::Device {
+        device: learner.experiment.device.to_string(),
+        message: format!("the measured step failed: {error}"),
+    })
+}
+
+/// The seconds that `work` takes, and its result.
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(f64, T)> {
+    let started = Instant::now();
+    let result = work()?;
+    Ok((started.elapsed().as_secs_f64(), result))
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{Int, Tensor};
 use nystromformer::{Model, linear::Linear};
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::{TrainingFacts, load_weights, read_config};
+use nystromformer_interop::{TrainingFacts, load_weights, read_config, require_model_folder};
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
@@ -13,7 +14,7 @@ use super::series::best_run;
 use crate::checkpoint::Manifest;
 use crate::checkpoint::manifest::MANIFEST;
 use crate::error::{LearnerError, Result};
-use crate::experiment::{Experiment, class_difference};
+use crate::experiment::{Experiment, class_difference, class_order};
 use crate::run_dir::RunDir;
 
 impl Learner<'_> {
@@ -25,18 +26,29 @@ impl Learner<'_> {
             let fresh_answers = answers(model).cloned();
             let report = load_weights(model, &folder)?;
             let own = self.experiment.model.classifier.id2label.names();
+            let theirs = read_config(&folder)?.classifier.id2label;
             let has_answers =
                 report.loaded.iter().any(|name| name.ends_with("classifier.out_proj.weight"));
-            if let Some(difference) =
-                class_difference(&read_config(&folder)?.classifier.id2label, own)
+            if let Some(difference) = class_difference(&theirs, own)
                 && has_answers
                 && let (Some(answers), Some(fresh)) = (answers(model), fresh_answers)
             {
-                *answers = fresh;
-                tracing::warn!(
-                    "`{}` {difference}: its layer of answers is drawn anew",
-                    folder.display()
-                );
+                let what = if let Some(order) = class_order(&theirs, own) {
+                    put_in_order(answers, &order);
+                    "its layer of answers is taken class by class, by name"
+                } else {
+                    *answers = fresh;
+                    "its layer of answers is drawn anew"
+                };
+                let note = format!("`{}` {difference}: {what}", folder.display());
+                tracing::warn!("{note}");
+                self.state.notes.push(note);
+            } else if !report.fresh.is_empty() {
+                self.state.notes.push(format!(
+                    "drawn anew, since `{}` has no such head or one of other sizes: {}",
+                    folder.display(),
+                    report.fresh.join(", ")
+                ));
             }
             tracing::info!(
                 path = %folder.display(),
@@ -59,14 +71,27 @@ fn answers(model: &mut Model) -> Option<&mut Linear> {
     }
 }
 
+/// Gives each class the answer that the layer had for the class at this place.
+fn put_in_order(answers: &mut Linear, order: &[usize]) {
+    let places: Vec<i32> = order.iter().map(|place| *place as i32).collect();
+    let device = answers.bias.val().inner().device();
+    let places = Tensor::<1, Int>::from_data(places.as_slice(), &device);
+    // As parameters of their own, and not as what was computed from the old ones.
+    let weight = answers.weight.val().inner().select(1, places.clone());
+    let bias = answers.bias.val().inner().select(0, places);
+    answers.weight = answers.weight.clone().map(|_| Tensor::from_inner(weight).require_grad());
+    answers.bias = answers.bias.clone().map(|_| Tensor::from_inner(bias).require_grad());
+}
+
 /// The folder with `config.json` and weights that `path` stands for: of runs with several seeds the best run; the best checkpoint of a run
 /// (the newest valid one if the best is gone or none was evaluated), or `path` itself, whose files
 /// are verified if it is a checkpoint.
 ///
 /// # Errors
-/// [`LearnerError::Checkpoint`] if `path` is a run without a usable checkpoint, or a damaged
+/// [`LearnerError::Weights`] if `path` is no folder, [`LearnerError::Checkpoint`] if it is a run without a usable checkpoint, or a damaged
 /// checkpoint.
 pub fn model_folder(path: &Path) -> Result<PathBuf> {
+    require_model_folder(path)?;
     if let Some(run) = best_run(path) {
         return model_folder(&run);
     }
@@ -114,12 +139,21 @@ pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
         section == "seed" || ["optimizer", "schedule", "trainer"].contains(&section)
     });
     Some(TrainingFacts {
-        data: experiment.task.map_or(experiment.data.corpus, |task| task.name.name().to_owned()),
+        data: experiment.task.map_or_else(
+            || last_component(&experiment.data.corpus),
+            |task| task.name.name().to_owned(),
+        ),
         steps: state.step,
         tokens: state.tokens,
         metrics,
         settings: settings.collect(),
     })
+}
+
+/// What a corpus is called, without the folders of the machine that it lies on.
+fn last_component(corpus: &str) -> String {
+    let name = Path::new(corpus).file_name().unwrap_or_default().to_string_lossy();
+    if name.is_empty() { corpus.to_owned() } else { name.into_owned() }
 }
 
 /// Hashes of what the model in a checkpoint was trained on, by name (`data`, `tokenizer`); `None` for

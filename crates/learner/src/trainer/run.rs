@@ -261,6 +261,8 @@ impl<'a> Trainer<'a> {
             parameters: self.learner.model().num_params(),
             device: experiment.device.to_string(),
             dtype: "float32".to_owned(),
+            computed_with: state.computed_with.clone(),
+            notes: state.notes.clone(),
             seed: experiment.seed,
             versions: versions(),
             fingerprints,

@@ -1,6 +1,7 @@
 //! How a run begins or goes on: everything that is decided before the first step, by reading alone.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use burn::tensor::Device;
 
@@ -9,9 +10,9 @@ use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
-use crate::device::DeviceKind;
+use crate::computed_with::{ComputedWith, computed_precision};
 use crate::error::{LearnerError, Result};
-use crate::experiment::{Draft, Experiment, LoadedExperiment, Precision};
+use crate::experiment::{Draft, Experiment, LoadedExperiment, absolute_assignment, beyond_the_end};
 use crate::machine_memory::require_memory;
 use crate::run_dir::RunDir;
 use crate::self_check::self_check;
@@ -55,18 +56,20 @@ struct Asked {
 impl Asked {
     fn of(request: &RunRequest) -> Result<Self> {
         let file = Draft::read(&request.config)?;
-        let draft = file.with_overrides(&request.overrides)?;
+        // Paths of this command count from this folder, also when the run goes on from another.
+        let asked: Vec<String> =
+            request.overrides.iter().map(|text| absolute_assignment(text)).collect();
+        let draft = file.with_overrides(&asked)?;
         let path = match &request.run_dir {
             Some(path) => path.clone(),
             None => Path::new(RUNS).join(draft.name()),
         };
         if !(request.resume && RunDir::holds_run(&path)) {
-            let overrides = request.overrides.clone();
-            return Ok(Self { draft, path, overrides, resumes: false });
+            return Ok(Self { draft, path, overrides: asked, resumes: false });
         }
         // The overrides that the run was started with belong to it, and need not be repeated.
         let mut overrides = RunDir::overrides(&path)?;
-        overrides.extend_from_slice(&request.overrides);
+        overrides.extend(asked);
         Ok(Self { draft: file.with_overrides(&overrides)?, path, overrides, resumes: true })
     }
 }
@@ -88,9 +91,23 @@ impl Start {
         let mut stored = Experiment::load_resolved(&RunDir::config_path(&path))?;
         // What the run took from the model it started from, it has itself.
         let inherited = stored.init_from.is_some().then(|| stored.model.clone());
-        let asked = asked.resolve(inherited.as_ref())?;
+        let mut asked = asked.resolve(inherited.as_ref())?;
+        for sentence in asked.keep_paths_of(&stored) {
+            tracing::info!("{sentence}");
+        }
+        let moved = stored.take_moved_paths(&asked.experiment);
+        for sentence in &moved {
+            tracing::warn!("{sentence}");
+        }
         require_same(&path, &asked, &stored)?;
-        let changed = stored.take_bookkeeping(&asked.experiment);
+        if let Some((key, place)) = stored.missing_path() {
+            return Err(LearnerError::Config(format!(
+                "`{key}` of the run in `{}` is `{place}`, where nothing is any more; if it was moved, name its new place: \
+                 `--set {key}=PATH`",
+                path.display()
+            )));
+        }
+        let changed = stored.take_bookkeeping(&asked.experiment) || !moved.is_empty();
         Ok(Self { path, overrides: changed.then_some(overrides), asked, stored: Some(stored) })
     }
 
@@ -111,9 +128,15 @@ impl Start {
         device: Device,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Prepared> {
-        let experiment = match self.stored {
-            Some(stored) => stored,
-            None => self.asked.with_data(data.vocabulary(), data.labels())?,
+        let experiment = if let Some(stored) = self.stored {
+            stored
+        } else {
+            let total_steps =
+                self.asked.experiment.trainer.total_steps(data.source().training_examples());
+            for sentence in beyond_the_end(&self.asked, total_steps) {
+                tracing::warn!("{sentence}");
+            }
+            self.asked.with_data(data.vocabulary(), data.labels())?
         };
         if let (None, Some(source), Some(tokenizer)) =
             (&checkpoint, &experiment.init_from, data.tokenizer())
@@ -140,31 +163,47 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The learner as the run begins with it, or goes on.
     pub(super) fn learner(&self) -> Result<Learner<'_>> {
-        match &self.checkpoint {
+        let mut learner = match &self.checkpoint {
             Some(checkpoint) => {
-                Learner::restore(&self.experiment, self.data.source(), &self.device, checkpoint)
+                Learner::restore(&self.experiment, self.data.source(), &self.device, checkpoint)?
             }
-            None => Learner::new(&self.experiment, self.data.source(), &self.device),
+            None => Learner::new(&self.experiment, self.data.source(), &self.device)?,
+        };
+        let changes = learner.state.note_computed_with(ComputedWith::now(&self.experiment));
+        if !changes.is_empty() {
+            tracing::warn!(
+                "this run goes on with something else than it was computed with, so that last bits may differ from those of \
+                 an unbroken run ({}); `summary.json` lists both under `computed_with`",
+                changes.join("; ")
+            );
         }
+        Ok(learner)
     }
 }
 
 /// The device of an experiment, checked against the CPU if it is not the CPU.
 pub(super) fn open_device(experiment: &Experiment) -> Result<Device> {
     let device = experiment.device.open()?;
-    let precision = nystromformer_kernels::Precision::from(experiment.trainer.precision);
-    let is_computed = experiment.device == DeviceKind::Flex && precision.is_available();
-    if experiment.trainer.precision != Precision::F32 && !is_computed {
-        tracing::warn!(
-            "`trainer.precision` asks for products in bf16, which needs device `flex` on Linux and a CPU with AMX: they are \
-             computed in f32 instead"
-        );
+    if computed_precision(experiment) != experiment.trainer.precision {
+        // Once, and not for each of several seeds.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            tracing::warn!(
+                "`trainer.precision` asks for products in bf16, which needs device `flex` on Linux and a CPU with AMX: they are \
+                 computed in f32 instead, which `summary.json` says under `computed_with`"
+            );
+        });
     }
     if experiment.device.is_accelerator() && experiment.trainer.self_check {
-        let report = self_check(experiment.device, &device)?;
+        tracing::info!(
+            "comparing device `{}` with the CPU, which takes some seconds",
+            experiment.device
+        );
+        let report = self_check(experiment, &device)?;
         tracing::info!(
             device = %experiment.device,
             largest_difference = report.difference,
+            sizes = report.sizes,
             "the device agrees with the CPU"
         );
     }

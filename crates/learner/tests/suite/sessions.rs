@@ -211,6 +211,7 @@ fn a_dry_run_sizes_everything_and_makes_no_run() {
     assert_eq!((report.total_steps, report.tokens_per_step), (6, 64));
     assert!(report.parameters > 1000 && report.estimated_bytes > 16 * report.parameters as u64);
     assert!(report.loss.is_finite() && report.seconds_per_step > 0.0);
+    assert_eq!((report.measured_micro_batches, report.micro_batches_per_step), (2, 2));
     assert_eq!(report.resumes_from_step, None);
     assert!(!workshop.path("run").exists() && !workshop.path("cache").exists());
 
@@ -223,6 +224,37 @@ fn a_dry_run_sizes_everything_and_makes_no_run() {
     assert_eq!(error.exit_code(), 2);
     std::fs::write(newest_checkpoint(&workshop.path("run")).join("model.safetensors"), "").unwrap();
     assert_eq!(resume(&[]).unwrap().resumes_from_step, Some(4));
+}
+
+#[test]
+fn data_that_has_moved_is_named_anew_and_nothing_else_of_a_run_changes() {
+    let _lock = super::training_lock();
+    let workshop = Workshop::new();
+    workshop.train("unbroken", &[], false).unwrap();
+    workshop.train("run", &[], false).unwrap();
+    std::fs::remove_dir_all(workshop.path("run/checkpoints/step-00000006")).unwrap();
+    let [old, new] = ["corpus.txt", "moved.txt"].map(|name| workshop.path(name));
+    std::fs::rename(&old, &new).unwrap();
+    let error = workshop.train("run", &[], true).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    for part in ["`data.corpus`", old.to_str().unwrap(), "`--set data.corpus=PATH`"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let setting = format!("data.corpus={}", new.display());
+    workshop.train("run", &[&setting], true).unwrap();
+    let weights = |run: &str| {
+        std::fs::read(newest_checkpoint(&workshop.path(run)).join("model.safetensors")).unwrap()
+    };
+    assert!(weights("unbroken") == weights("run"));
+    let stored = Experiment::load(&workshop.path("run/config.toml"), &[]).unwrap().experiment;
+    assert_eq!(Path::new(&stored.data.corpus), new);
+
+    // Other text at the new place is another corpus.
+    std::fs::rename(&new, &old).unwrap();
+    std::fs::write(&new, "the cat sees the dog, and the dog hears the cat all day.\n".repeat(60))
+        .unwrap();
+    let error = workshop.train("run", &[&setting], true).unwrap_err();
+    assert!(error.to_string().contains("data: was `"), "{error}");
 }
 
 #[test]

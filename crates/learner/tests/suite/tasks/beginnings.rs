@@ -11,7 +11,7 @@ use nystromformer_learner::trainer::{Learner, Outcome, RunRequest, Session, mode
 use nystromformer_tasks::Part;
 use safetensors::SafeTensors;
 
-use super::workshop::{Workshop, review, train};
+use super::workshop::{StopAfter, Workshop, review, train};
 use crate::training_lock;
 
 /// A masked language model, trained on the reviews for a few steps with a tokenizer of its own.
@@ -101,6 +101,49 @@ fn a_pretrained_model_gives_its_encoder_its_sizes_and_its_tokenizer() {
     assert_eq!(travelled.hash(), tokenizer.hash());
     fs::rename(&source, workshop.path("moved")).unwrap();
     train(&workshop.request("tuned", &[], true), &mut Silent).unwrap();
+}
+
+/// The weights and biases of the answers of a run's model, class by class.
+fn answers(folder: &Path) -> Vec<Vec<u8>> {
+    let bytes = fs::read(folder.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let [weight, bias] =
+        ["weight", "bias"].map(|name| file.tensor(&format!("classifier.out_proj.{name}")).unwrap());
+    let rows = weight.data().chunks(weight.data().len() / weight.shape()[0]);
+    rows.zip(bias.data().chunks(4)).map(|(row, bias)| [row, bias].concat()).collect()
+}
+
+#[test]
+fn a_head_of_the_same_classes_in_another_order_is_taken_class_by_class() {
+    let _lock = training_lock();
+    let workshop = Workshop::of_reviews();
+    workshop.train("first", &[]).unwrap();
+    let first = answers(&model_folder(&workshop.path("first")).unwrap());
+    let init_from = format!("model.init_from={}", workshop.path("first").display());
+    let start = |run: &str, labels: &str| {
+        let labels = format!("task.labels={labels}");
+        let request = workshop.request(run, &[&init_from, &labels], false);
+        let session = Session::open(&request, &|_| {}).unwrap();
+        let learner =
+            Learner::new(session.experiment(), session.data().source(), session.device()).unwrap();
+        save(learner.model(), &workshop.path("start")).unwrap();
+        (answers(&workshop.path("start")), learner.state().notes.clone())
+    };
+    let (same, told) = start("same", "[\"bad\", \"good\"]");
+    assert_eq!((same, told.len()), (first.clone(), 0));
+    let (swapped, told) = start("swapped", "[\"good\", \"bad\"]");
+    assert_eq!(swapped, [first[1].clone(), first[0].clone()]);
+    assert!(told[0].contains("class by class, by name"), "{told:?}");
+
+    // It is told in the summary too, also by a run that was resumed.
+    let settings = [&*init_from, "task.labels=[\"good\", \"bad\"]", "trainer.max_steps=4"];
+    let mut stop = StopAfter { step: 2, taken: 0 };
+    train(&workshop.request("second", &settings, false), &mut stop).unwrap();
+    let outcome = train(&workshop.request("second", &[], true), &mut Silent).unwrap();
+    assert_eq!(outcome.summary.steps, 4);
+    assert_eq!(outcome.summary.notes, told);
+    let computed = &outcome.summary.computed_with;
+    assert_eq!((computed.len(), computed[0].device.as_str()), (1, "flex"));
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! What computed a run: the part of the machine that decides on the last bits of its numbers.
+
+use nystromformer_kernels::instruction_set;
+use serde::{Deserialize, Serialize};
+
+use crate::device::DeviceKind;
+use crate::experiment::{Experiment, Precision};
+
+/// What computed a run or a session of it, for `summary.json` and the manifests of checkpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComputedWith {
+    /// The device, as named in the configuration.
+    pub device: String,
+    /// The CPU's model, as the system names it; empty where it does not say.
+    pub cpu: String,
+    /// Vectors of the CPU's kernels: `avx512`, `avx2`, `neon` or `scalar`. On another device, of the host.
+    pub vectors: String,
+    /// What multiplies matrices on the CPU: `amx`, or vectors as above.
+    pub products: String,
+    /// Precision of products with weights as it was computed: `f32` or `bf16`.
+    pub precision: String,
+    /// Precision that `trainer.precision` asks for; differs from `precision` where this machine does not have it.
+    pub precision_asked: String,
+    /// Threads of the CPU's kernels. They change no bit.
+    pub threads: usize,
+}
+
+impl ComputedWith {
+    /// What computes `experiment` in this process.
+    pub fn now(experiment: &Experiment) -> Self {
+        let instructions = instruction_set();
+        let name = |precision: Precision| match precision {
+            Precision::F32 => "f32".to_owned(),
+            Precision::Bf16 => "bf16".to_owned(),
+        };
+        Self {
+            device: experiment.device.to_string(),
+            cpu: cpu_model(),
+            vectors: instructions.vectors.to_owned(),
+            products: instructions.products.to_owned(),
+            precision: name(computed_precision(experiment)),
+            precision_asked: name(experiment.trainer.precision),
+            threads: rayon::current_num_threads(),
+        }
+    }
+
+    /// What the two differ in that can change bits, one sentence part each; empty if nothing does.
+    pub fn differences(&self, now: &Self) -> Vec<String> {
+        let fields = |of: &Self| {
+            [
+                ("device", of.device.clone()),
+                ("CPU", of.cpu.clone()),
+                ("vectors", of.vectors.clone()),
+                ("matrix products", of.products.clone()),
+                ("precision of products", of.precision.clone()),
+            ]
+        };
+        fields(self)
+            .into_iter()
+            .zip(fields(now))
+            .filter(|((_, was), (_, now))| was != now)
+            .map(|((name, was), (_, now))| format!("{name}: was `{was}`, now `{now}`"))
+            .collect()
+    }
+}
+
+/// The precision in which this machine computes products with weights of `experiment`.
+pub(crate) fn computed_precision(experiment: &Experiment) -> Precision {
+    let asked = experiment.trainer.precision;
+    let is_computed = experiment.device == DeviceKind::Flex
+        && nystromformer_kernels::Precision::from(asked).is_available();
+    if is_computed { asked } else { Precision::F32 }
+}
+
+/// The model of the CPU, as Linux names it.
+fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    model_name(&text)
+}
+
+fn model_name(cpuinfo: &str) -> String {
+    let named = cpuinfo.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    named.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_change_bits_is_told_and_threads_cannot() {
+        let was = ComputedWith::now(&Experiment::default());
+        let now = ComputedWith { threads: was.threads + 1, ..was.clone() };
+        assert_eq!(was.differences(&now), Vec::<String>::new());
+        let now = ComputedWith { products: "amx".to_owned(), vectors: "sse".to_owned(), ..now };
+        let before = ComputedWith { products: "avx2".to_owned(), ..was.clone() };
+        assert_eq!(
+            before.differences(&now),
+            [
+                format!("vectors: was `{}`, now `sse`", was.vectors),
+                "matrix products: was `avx2`, now `amx`".to_owned()
+            ]
+        );
+    }
+
+    #[test]
+    fn a_precision_that_is_not_there_is_told_beside_the_one_that_was_asked_for() {
+        let mut experiment = Experiment { device: DeviceKind::Ndarray, ..Experiment::default() };
+        experiment.trainer.precision = Precision::Bf16;
+        let found = ComputedWith::now(&experiment);
+        assert_eq!((found.precision.as_str(), found.precision_asked.as_str()), ("f32", "bf16"));
+        assert!(found.threads > 0);
+    }
+
+    #[test]
+    fn the_model_is_the_first_that_is_named() {
+        assert_eq!(model_name("processor : 0\nmodel name\t: A B\nmodel name : C\n"), "A B");
+        assert_eq!(model_name("processor : 0\n"), "");
+    }
+}

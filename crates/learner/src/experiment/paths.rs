@@ -1,0 +1,178 @@
+//! Where the files of an experiment lie: paths that mean the same from every folder, and that may change when files move.
+
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::SAMPLE_CORPUS;
+use toml::{Table, Value};
+
+use super::{Experiment, INIT_FROM};
+
+/// Keys that name files, besides those of `[task]`.
+const PATHS: [&str; 4] = [INIT_FROM, "data.corpus", "data.cache_dir", "tokenizer.path"];
+
+/// The key of every task that names its files.
+const TASK_PATH: &str = "task.path";
+
+/// Of these keys, those without which a run cannot go on.
+const READ_BY_A_RESUMED_RUN: [&str; 3] = ["data.corpus", TASK_PATH, "tokenizer.path"];
+
+/// Whether a key says where files lie, and nothing of what is in them.
+pub(super) fn is_path(key: &str) -> bool {
+    PATHS.contains(&key) || key == TASK_PATH
+}
+
+impl Experiment {
+    /// The same with every path as seen from the root of the file system, so that it can be read from another folder.
+    pub(crate) fn with_absolute_paths(&self) -> Self {
+        self.with_paths(|_, path| absolute(path))
+    }
+
+    /// Takes the places of files from an experiment that knows newer ones: where a file is not at its place any more, and
+    /// `newer` names another that is there. Says what was taken, a sentence each.
+    pub(crate) fn take_moved_paths(&mut self, newer: &Self) -> Vec<String> {
+        self.take_paths(newer, |_| true, "is not there any more")
+    }
+
+    /// Takes the paths of `other` to what is there, for those of its own to what is not, as far as `may_change` allows it for
+    /// a key. `why` says what is wrong with its own.
+    pub(super) fn take_paths(
+        &mut self,
+        other: &Self,
+        may_change: impl Fn(&str) -> bool,
+        why: &str,
+    ) -> Vec<String> {
+        let theirs = other.to_table();
+        let mut taken = Vec::new();
+        *self = self.with_paths(|key, path| {
+            let new = text(&theirs, key).filter(|new| *new != path)?;
+            if !may_change(key) || Path::new(path).exists() || !Path::new(new).exists() {
+                return None;
+            }
+            taken.push(format!("`{key}` = `{path}` {why}: `{new}` is taken in its place"));
+            Some(new.to_owned())
+        });
+        taken
+    }
+
+    /// The first path that a resumed run reads and at which nothing is, with its key.
+    pub(crate) fn missing_path(&self) -> Option<(&'static str, String)> {
+        let table = self.to_table();
+        READ_BY_A_RESUMED_RUN.into_iter().find_map(|key| {
+            // With a task, the corpus is not read.
+            if key == "data.corpus" && self.task.is_some() {
+                return None;
+            }
+            let path =
+                text(&table, key).filter(|path| *path != SAMPLE_CORPUS && !path.is_empty())?;
+            (!Path::new(path).exists()).then(|| (key, path.to_owned()))
+        })
+    }
+
+    /// The same with every path that `change` gives in its place.
+    fn with_paths(&self, mut change: impl FnMut(&str, &str) -> Option<String>) -> Self {
+        let mut table = self.to_table();
+        let mut is_changed = false;
+        for key in PATHS.into_iter().chain([TASK_PATH]) {
+            let Some((section, name)) = key.rsplit_once('.') else { continue };
+            let Some(Value::Table(section)) = table.get_mut(section) else { continue };
+            if let Some(Value::String(path)) = section.get_mut(name)
+                && !path.is_empty()
+                && path != SAMPLE_CORPUS
+                && let Some(new) = change(key, path)
+                && new != *path
+            {
+                *path = new;
+                is_changed = true;
+            }
+        }
+        if is_changed { Self::of_table(table) } else { self.clone() }
+    }
+}
+
+/// A `--set` assignment whose path, if it has one, is seen from the root: it is kept with the run.
+pub(crate) fn absolute_assignment(assignment: &str) -> String {
+    let path_of = |(key, value): (&str, &str)| {
+        let path = value.trim().trim_matches(['"', '\'']);
+        let names_files = is_path(key.trim()) && !path.is_empty() && path != SAMPLE_CORPUS;
+        let path = absolute(path).filter(|_| names_files)?;
+        Some(format!("{}={path}", key.trim()))
+    };
+    assignment.split_once('=').and_then(path_of).unwrap_or_else(|| assignment.to_owned())
+}
+
+/// The path as seen from the root; `None` where that has no text form, or where the system cannot say.
+fn absolute(path: &str) -> Option<String> {
+    let absolute: PathBuf = std::path::absolute(path).ok()?;
+    absolute.into_os_string().into_string().ok()
+}
+
+/// The text at a dotted key.
+fn text<'a>(table: &'a Table, key: &str) -> Option<&'a str> {
+    let (section, name) = key.rsplit_once('.')?;
+    table.get(section)?.as_table()?.get(name)?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(corpus: &Path) -> Experiment {
+        let mut experiment = Experiment::default();
+        experiment.data.corpus = corpus.to_str().unwrap().to_owned();
+        experiment
+    }
+
+    #[test]
+    fn paths_are_seen_from_the_root_and_the_sample_is_none() {
+        let here = std::env::current_dir().unwrap();
+        let mut experiment = on(Path::new("books/part"));
+        experiment.tokenizer.path = Some("tokenizer".into());
+        experiment.init_from = Some("runs/a".into());
+        let absolute = experiment.with_absolute_paths();
+        assert_eq!(Path::new(&absolute.data.corpus), here.join("books/part"));
+        assert_eq!(absolute.data.cache_dir, here.join(&Experiment::default().data.cache_dir));
+        assert_eq!(absolute.tokenizer.path, Some(here.join("tokenizer")));
+        assert_eq!(absolute.init_from, Some(here.join("runs/a")));
+        assert_eq!(absolute.with_absolute_paths(), absolute);
+        assert_eq!(Experiment::default().with_absolute_paths().data.corpus, SAMPLE_CORPUS);
+    }
+
+    #[test]
+    fn assignments_of_paths_are_seen_from_the_root_and_others_stay() {
+        let here = std::env::current_dir().unwrap().display().to_string();
+        for (assignment, kept) in [
+            ("data.corpus = books", format!("data.corpus={here}/books")),
+            ("tokenizer.path=\"a b\"", format!("tokenizer.path={here}/a b")),
+            ("data.corpus=/books", "data.corpus=/books".to_owned()),
+            ("data.corpus=sample", "data.corpus=sample".to_owned()),
+            ("data.text_field=path", "data.text_field=path".to_owned()),
+            ("name", "name".to_owned()),
+        ] {
+            assert_eq!(absolute_assignment(assignment), kept);
+        }
+    }
+
+    #[test]
+    fn only_what_is_gone_is_looked_for_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let [there, elsewhere, gone] =
+            ["there", "elsewhere", "gone"].map(|name| folder.path().join(name));
+        for path in [&there, &elsewhere] {
+            std::fs::write(path, "text").unwrap();
+        }
+        let mut experiment = on(&there);
+        assert_eq!(experiment.take_moved_paths(&on(&elsewhere)), Vec::<String>::new());
+        assert_eq!(experiment, on(&there));
+        assert_eq!(experiment.missing_path(), None);
+
+        let mut experiment = on(&gone);
+        assert_eq!(
+            experiment.missing_path(),
+            Some(("data.corpus", gone.to_str().unwrap().to_owned()))
+        );
+        assert_eq!(experiment.take_moved_paths(&on(&folder.path().join("gone as well"))).len(), 0);
+        let told = experiment.take_moved_paths(&on(&elsewhere));
+        assert!(told[0].starts_with("`data.corpus` = ") && told.len() == 1, "{told:?}");
+        assert_eq!(experiment, on(&elsewhere));
+    }
+}

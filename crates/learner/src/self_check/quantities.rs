@@ -1,0 +1,180 @@
+//! What is compared: losses, logits, gradients, and an optimizer's update, as lists of numbers.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use nystromformer::Model;
+use nystromformer::heads::{Head, Losses};
+
+use super::sizes::{ROWS, Sizes};
+use crate::batch::{Answers, Rows};
+use crate::device::DeviceKind;
+use crate::error::{LearnerError, Result};
+use crate::optimizer::{AdamW, OptimizerConfig, StepSettings};
+use crate::parameters::Path;
+
+/// Numbers of one name, and what they are one of: those of a group are measured by the group's largest where they are small.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Quantity {
+    pub(super) name: String,
+    pub(super) group: Group,
+    pub(super) values: Vec<f32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Group {
+    /// Measured by itself.
+    Alone,
+    /// A gradient of the batch of this number.
+    Gradient(usize),
+    /// A difference that an update made.
+    Update,
+}
+
+/// Losses, logits and all gradients of a batch without padding and of one with it, and the update that an optimizer makes of
+/// the second one's gradients. `epsilon` is the optimizer's; by default so large that rounding is not divided by rounding.
+pub(super) fn quantities(
+    model: &Model,
+    sizes: &Sizes,
+    optimizer: OptimizerConfig,
+    epsilon: Option<f64>,
+    device: &Device,
+    kind: DeviceKind,
+) -> Result<(Vec<Quantity>, f64)> {
+    let mut found = Vec::new();
+    let mut last = None;
+    for (number, rows) in ROWS.into_iter().enumerate() {
+        let of_batch = if number == 0 { "rows without padding" } else { "padded rows" };
+        let (input, targets) = sample_rows(sizes, rows).into_batch(&device.clone().autodiff());
+        let Losses { mut terms, mut logits } = model.losses(input, targets)?;
+        let (losses, logits) = (terms.remove(0).losses, logits.remove(0));
+        let gradients = GradientsParams::from_grads(losses.clone().mean().backward(), model);
+        for (name, values) in [
+            ("losses", losses.inner().try_into_vec_as::<f32>().ok()),
+            ("logits", logits.inner().try_into_vec_as::<f32>().ok()),
+        ] {
+            let name = format!("{name} of {of_batch}");
+            found.push(read(name, Group::Alone, values, kind)?);
+        }
+        for (path, values) in Collector::read(model, Some(&gradients)) {
+            let name = format!("gradient of {path} ({of_batch})");
+            found.push(read(name, Group::Gradient(number), values, kind)?);
+        }
+        last = Some(gradients);
+    }
+    let epsilon = epsilon.unwrap_or_else(|| 10.0 * largest_of(&found, Group::Gradient(1)));
+    let gradients = last.expect("there are two batches");
+    let before = Collector::read(model, None);
+    let config = OptimizerConfig { epsilon, ..optimizer };
+    let settings =
+        StepSettings { learning_rate: 1.0, beta_1: optimizer.beta_1, gradient_scale: 1.0 };
+    let updated = AdamW::new(config, model, device).step(model.clone(), gradients, settings);
+    let after = Collector::read(&updated, None);
+    for ((path, before), (_, after)) in before.into_iter().zip(after) {
+        let change = before.zip(after).map(|(before, after)| {
+            before.iter().zip(after).map(|(before, after)| after - before).collect()
+        });
+        found.push(read(format!("update of {path}"), Group::Update, change, kind)?);
+    }
+    Ok((found, epsilon))
+}
+
+/// The largest magnitude of a group.
+pub(super) fn largest_of(quantities: &[Quantity], group: Group) -> f64 {
+    let of_group = quantities.iter().filter(|quantity| quantity.group == group);
+    f64::from(of_group.map(|quantity| largest(&quantity.values)).fold(f32::MIN_POSITIVE, f32::max))
+}
+
+/// The largest magnitude in a list.
+pub(super) fn largest(values: &[f32]) -> f32 {
+    values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
+}
+
+fn read(
+    name: String,
+    group: Group,
+    values: Option<Vec<f32>>,
+    kind: DeviceKind,
+) -> Result<Quantity> {
+    match values {
+        Some(values) => Ok(Quantity { name, group, values }),
+        None => Err(LearnerError::Device {
+            device: kind.to_string(),
+            message: format!("reading back {name} in the self-check failed"),
+        }),
+    }
+}
+
+/// Rows of different tokens. Of several, the later ones are padded, each more than the one before; some tokens of each are
+/// to be predicted.
+fn sample_rows(sizes: &Sizes, rows: usize) -> Rows {
+    let Sizes { model, seq_len, .. } = sizes;
+    let vocabulary = model.embeddings.vocab_size.max(4) as i32;
+    // Multiples of a prime, so that neighbours differ and all of the vocabulary is seen.
+    let token = |place: usize| 3 + (place as i32).wrapping_mul(7919).rem_euclid(vocabulary - 3);
+    let lengths: Vec<usize> = (0..rows).map(|row| (seq_len * (rows - row) / rows).max(1)).collect();
+    let predicted = |length: usize| (0..length).step_by(length.div_ceil(8));
+    let positions: Vec<i32> = lengths
+        .iter()
+        .enumerate()
+        .flat_map(|(row, length)| {
+            predicted(*length).map(move |place| (row * seq_len + place) as i32)
+        })
+        .collect();
+    let labels = positions.iter().map(|position| token(*position as usize + 1)).collect();
+    let input_ids = lengths
+        .iter()
+        .enumerate()
+        .flat_map(|(row, length)| {
+            let pad = model.embeddings.pad_token_id as i32;
+            (0..*seq_len).map(move |place| if place < *length { token(row + place) } else { pad })
+        })
+        .collect();
+    Rows {
+        input_ids,
+        lengths,
+        token_type_ids: None,
+        seq_len: *seq_len,
+        hidden_id: None,
+        answers: Answers::Tokens { positions, labels },
+    }
+}
+
+/// Reads every parameter, or every gradient, by its path.
+struct Collector<'a> {
+    path: Path,
+    /// `None` if it is the parameters themselves that are read.
+    gradients: Option<&'a GradientsParams>,
+    found: Vec<(String, Option<Vec<f32>>)>,
+}
+
+impl<'a> Collector<'a> {
+    fn read(
+        model: &Model,
+        gradients: Option<&'a GradientsParams>,
+    ) -> Vec<(String, Option<Vec<f32>>)> {
+        let mut collector = Self { path: Path::default(), gradients, found: Vec::new() };
+        model.visit(&mut collector);
+        collector.found
+    }
+}
+
+impl ModuleVisitor for Collector<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let values = match self.gradients {
+            Some(gradients) => gradients.get::<D>(parameter.id),
+            None => Some(parameter.val().inner()),
+        };
+        if let Some(values) = values {
+            self.found.push((self.path.dotted(), values.try_into_vec_as::<f32>().ok()));
+        }
+    }
+}
