@@ -2,7 +2,7 @@
 
 use burn::{
     backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
-    tensor::Tensor,
+    tensor::{DType, Tensor},
 };
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -50,7 +50,7 @@ pub fn adam_w(
         assert!(!tensor.device().is_autodiff(), "an optimizer's step is not recorded");
         assert_eq!(tensor.dims(), value.dims(), "moments and gradient are those of the parameter");
     }
-    if !all.into_iter().all(kernel::runs_on) {
+    if !(kernel::are_enabled() && all.into_iter().all(is_plain)) {
         return composed(step, value, gradient, exp_avg, exp_avg_sq);
     }
     let (value, exp_avg, exp_avg_sq) = Dispatch::adam_w(
@@ -61,6 +61,11 @@ pub fn adam_w(
         step,
     );
     [value, exp_avg, exp_avg_sq].map(Tensor::from_dispatch)
+}
+
+/// Whether `tensor` is what [`OptimizerBackend`] takes.
+fn is_plain(tensor: &Tensor<1>) -> bool {
+    tensor.dtype() == DType::F32 && kernel::is_flex(&tensor.device())
 }
 
 /// The same by Burn's elementary operations.
@@ -181,7 +186,7 @@ impl Scalars {
 /// The sum of the squares of all elements, as a tensor of one.
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     // Composed, along the last axis first, so that rounding grows with the length of the axes and not of the tensor.
-    if kernel::runs_on(&x) {
+    if kernel::runs_on::<SumOfSquares, 1, D>(&x) {
         kernel::run_1(SumOfSquares, x)
     } else {
         x.square().sum_dim(D - 1).sum()
@@ -191,9 +196,11 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 #[derive(Debug)]
 struct SumOfSquares;
 
-impl Kernel for SumOfSquares {
-    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let [x] = kernel::take(inputs);
+impl Kernel<Flex, 1> for SumOfSquares {
+    /// The input.
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
         let x = simd::contiguous(x);
         let parts: Vec<f64> = simd::values(&x)
             .par_chunks(simd::TASK)
@@ -211,18 +218,17 @@ impl Kernel for SumOfSquares {
                 f64::from(sum)
             })
             .collect();
-        (simd::tensor(vec![parts.into_iter().sum::<f64>() as f32], [1].into()), vec![x])
+        (simd::tensor(vec![parts.into_iter().sum::<f64>() as f32], [1].into()), x)
     }
 
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        x: FlexTensor,
         gradient: FlexTensor,
-        _wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [x] = kernel::take(saved);
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
         let twice = 2.0 * simd::values(&simd::contiguous(gradient))[0];
-        vec![Some(simd::map(
+        [Some(simd::map(
             x,
             #[inline(always)]
             |value| twice * value,

@@ -2,15 +2,18 @@
 
 mod sliding;
 
-use burn::tensor::{Int, Tensor};
+use burn::{
+    backend::Flex,
+    tensor::{Int, Tensor},
+};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    heads::{self, HeadView},
     kernel::{self, Kernel},
     scratch::Scratch,
     simd,
+    view::{self, Place, View},
 };
 use sliding::{CHUNK, FilterGradient, Slide, packed_length};
 
@@ -35,9 +38,13 @@ pub fn depthwise_convolution(
         assert_eq!(residual.dims(), value.dims(), "the residual is added value by value");
     }
     match residual {
-        _ if !kernel::runs_on(&value) => composed(value, filter, residual),
-        Some(residual) => kernel::run_3(DepthwiseConvolution, (value, filter, residual)),
-        None => kernel::run_2(DepthwiseConvolution, (value, filter)),
+        Some(residual) if kernel::runs_on::<DepthwiseConvolution, 3, 4>(&value) => {
+            kernel::run_3(DepthwiseConvolution, (value, filter, residual))
+        }
+        None if kernel::runs_on::<DepthwiseConvolution, 2, 4>(&value) => {
+            kernel::run_2(DepthwiseConvolution, (value, filter))
+        }
+        residual => composed(value, filter, residual),
     }
 }
 
@@ -100,70 +107,112 @@ fn band(filter: Tensor<2>, rows: usize) -> Tensor<5> {
     filter.select(1, tap.reshape([rows * columns])).reshape([1, heads, 1, rows, columns])
 }
 
-/// Takes values, filter, and a residual if there is one.
 #[derive(Debug)]
 struct DepthwiseConvolution;
 
-impl Kernel for DepthwiseConvolution {
-    fn forward(&self, mut inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let residual = (inputs.len() > 2).then(|| inputs.remove(2));
-        let [value, filter] = kernel::take(inputs);
-        let (value, filter) = (HeadView::new(value), simd::contiguous(filter));
-        let output = slide(&value, simd::values(&filter), residual);
-        let saved = if tracked { vec![value.into_tensor(), filter] } else { Vec::new() };
-        (output, saved)
+/// What the derivative needs.
+#[derive(Debug, Clone)]
+struct Saved {
+    value: FlexTensor,
+    filter: FlexTensor,
+}
+
+impl DepthwiseConvolution {
+    fn apply(
+        value: FlexTensor,
+        filter: FlexTensor,
+        residual: Option<FlexTensor>,
+    ) -> (FlexTensor, Saved) {
+        let (value, filter) = (view::readable(value), simd::contiguous(filter));
+        let output = slide(View::new(&value), simd::values(&filter), residual);
+        (output, Saved { value, filter })
+    }
+
+    /// The gradients of values and filter, as far as they are wanted; that of a residual is `gradient` itself.
+    fn gradients(
+        Saved { value, filter }: Saved,
+        gradient: FlexTensor,
+        wanted: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let gradient = view::readable(gradient);
+        let gradient = View::new(&gradient);
+        let shape = filter.layout().shape();
+        let (taps, filter) = (shape[1], simd::values(&filter));
+        let value_gradient = wanted[0].then(|| {
+            let mirrored: Vec<f32> =
+                filter.chunks_exact(taps).flat_map(|filter| filter.iter().rev().copied()).collect();
+            slide(gradient, &mirrored, None)
+        });
+        let filter_gradient = wanted[1].then(|| {
+            let gradient = filter_gradient(View::new(&value), gradient, taps);
+            simd::tensor(gradient, shape.clone())
+        });
+        [value_gradient, filter_gradient]
+    }
+}
+
+/// With a residual.
+impl Kernel<Flex, 3> for DepthwiseConvolution {
+    type Saved = Saved;
+
+    fn forward(&self, [value, filter, residual]: [FlexTensor; 3]) -> (FlexTensor, Saved) {
+        Self::apply(value, filter, Some(residual))
     }
 
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        saved: Saved,
         gradient: FlexTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [value, filter] = kernel::take(saved);
-        let residual = gradient.clone();
-        let (value, gradient) = (HeadView::new(value), HeadView::new(gradient));
-        let taps = filter.layout().shape()[1];
-        let value_gradient = wanted[0].then(|| {
-            let mirrored: Vec<f32> = simd::values(&filter)
-                .chunks_exact(taps)
-                .flat_map(|filter| filter.iter().rev().copied())
-                .collect();
-            slide(&gradient, &mirrored, None)
-        });
-        let filter_gradient = wanted[1].then(|| {
-            let gradient = filter_gradient(&value, &gradient, taps);
-            simd::tensor(gradient, filter.layout().shape().clone())
-        });
-        let mut gradients = vec![value_gradient, filter_gradient];
-        gradients.resize_with(wanted.len(), || Some(residual.clone()));
-        gradients
+        [value, filter, _]: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let [value, filter] = Self::gradients(saved, gradient.clone(), [value, filter]);
+        [value, filter, Some(gradient)]
+    }
+}
+
+/// Without a residual.
+impl Kernel<Flex, 2> for DepthwiseConvolution {
+    type Saved = Saved;
+
+    fn forward(&self, [value, filter]: [FlexTensor; 2]) -> (FlexTensor, Saved) {
+        Self::apply(value, filter, None)
+    }
+
+    fn backward(
+        &self,
+        saved: Saved,
+        gradient: FlexTensor,
+        wanted: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        Self::gradients(saved, gradient, wanted)
     }
 }
 
 /// Convolves `value` with one filter per head, and adds `residual`: in place if nobody else holds it.
-fn slide(value: &HeadView, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
-    let (head_dim, hidden_size) = (value.head_dim, value.hidden_size());
-    let taps = filter.len() / value.num_heads;
-    let run = |output: &mut [f32], residual: Option<&HeadView>, accumulate: bool| {
-        let sequences = output.par_chunks_mut(value.seq_len * hidden_size).enumerate();
+fn slide(value: View<'_>, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
+    let (width, hidden_size) = (value.width, value.hidden_size());
+    let taps = filter.len() / value.heads;
+    let run = |output: &mut [f32], residual: Option<View<'_>>, accumulate: bool| {
+        let sequences = output.par_chunks_mut(value.rows * hidden_size).enumerate();
         sequences.for_each(|(batch, output)| {
             output.par_chunks_mut(CHUNK * hidden_size).enumerate().for_each_init(
-                || Scratch::new(packed_length(head_dim, taps)),
+                Scratch::default,
                 |scratch, (index, output)| {
                     let (first, rows) = (index * CHUNK, output.len() / hidden_size);
+                    let [packed] = scratch.pieces([packed_length(width, taps)]);
                     for (head, filter) in filter.chunks_exact(taps).enumerate() {
-                        let output = &mut output[head * head_dim..];
+                        let output = &mut output[head * width..];
+                        let place = Place { batch, head };
                         if let Some(residual) = residual {
-                            let residual = residual.rows(batch, head);
+                            let residual = residual.head(place);
                             for row in 0..rows {
-                                output[row * hidden_size..][..head_dim]
+                                output[row * hidden_size..][..width]
                                     .copy_from_slice(residual.row(first + row));
                             }
                         }
                         pulp::Arch::new().dispatch(Slide {
-                            packed: scratch.values(),
-                            input: value.rows(batch, head),
+                            packed,
+                            input: value.head(place),
                             filter,
                             first,
                             rows,
@@ -179,44 +228,45 @@ fn slide(value: &HeadView, filter: &[f32], residual: Option<FlexTensor>) -> Flex
 
     let mut residual = residual;
     if let Some(residual) = &mut residual
-        && let Some(output) = heads::own_tokens(residual)
+        && let Some(output) = view::own_rows(residual)
     {
         run(output, None, true);
     } else {
-        let residual = residual.take().map(HeadView::new);
-        let mut output = simd::room(value.batch * value.seq_len * hidden_size);
-        run(&mut output, residual.as_ref(), residual.is_some());
-        return heads::from_tokens(output, [value.batch, value.num_heads, value.seq_len, head_dim]);
+        let residual = residual.take().map(view::readable);
+        let residual = residual.as_ref().map(View::new);
+        let mut output = simd::room(value.batch * value.rows * hidden_size);
+        run(&mut output, residual, residual.is_some());
+        return view::from_rows(output, value.shape());
     }
     residual.expect("the output was written over it")
 }
 
 /// `[heads, taps]`: products of the gradient with shifted values, summed over batch, positions and channels.
-fn filter_gradient(value: &HeadView, gradient: &HeadView, taps: usize) -> Vec<f32> {
-    let chunks = value.seq_len.div_ceil(CHUNK);
+fn filter_gradient(value: View<'_>, gradient: View<'_>, taps: usize) -> Vec<f32> {
+    let chunks = value.rows.div_ceil(CHUNK);
     let parts = (0..value.batch * chunks)
         .into_par_iter()
-        .map_init(
-            || [taps, 1].map(|taps| Scratch::new(packed_length(value.head_dim, taps))),
-            |[packed, packed_gradient], task| {
-                let (batch, first) = (task / chunks, task % chunks * CHUNK);
-                let mut output = vec![0.0; value.num_heads * taps];
-                for (head, output) in output.chunks_exact_mut(taps).enumerate() {
-                    pulp::Arch::new().dispatch(FilterGradient {
-                        packed: packed.values(),
-                        input: value.rows(batch, head),
-                        packed_gradient: packed_gradient.values(),
-                        gradient: gradient.rows(batch, head),
-                        first,
-                        rows: CHUNK.min(value.seq_len - first),
-                        output,
-                    });
-                }
-                output
-            },
-        )
+        .map_init(Scratch::default, |scratch, task| {
+            let (batch, first) = (task / chunks, task % chunks * CHUNK);
+            let lengths = [taps, 1].map(|taps| packed_length(value.width, taps));
+            let [packed, packed_gradient] = scratch.pieces(lengths);
+            let mut output = vec![0.0; value.heads * taps];
+            for (head, output) in output.chunks_exact_mut(taps).enumerate() {
+                let place = Place { batch, head };
+                pulp::Arch::new().dispatch(FilterGradient {
+                    packed,
+                    input: value.head(place),
+                    packed_gradient,
+                    gradient: gradient.head(place),
+                    first,
+                    rows: CHUNK.min(value.rows - first),
+                    output,
+                });
+            }
+            output
+        })
         .collect::<Vec<_>>();
-    simd::sum_in_order(&parts, value.num_heads * taps)
+    simd::sum_in_order(&parts, value.heads * taps)
 }
 
 #[cfg(test)]

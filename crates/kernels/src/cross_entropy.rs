@@ -1,6 +1,9 @@
 //! Cross-entropy of rows of scores against labels.
 
-use burn::tensor::{Int, Tensor};
+use burn::{
+    backend::Flex,
+    tensor::{Int, Tensor},
+};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -19,7 +22,7 @@ use crate::{
 /// # Panics
 /// If a label is not in `0..classes`.
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    if !kernel::runs_on(&logits) {
+    if !kernel::runs_on::<CrossEntropy, 1, 2>(&logits) {
         return composed(logits, labels);
     }
     let [rows, classes] = logits.dims();
@@ -52,10 +55,18 @@ struct CrossEntropy {
     labels: Vec<usize>,
 }
 
-impl Kernel for CrossEntropy {
-    /// Saves the scores themselves and the logarithm of each row's sum of exponentials.
-    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let [logits] = kernel::take(inputs);
+/// What the derivative needs.
+#[derive(Debug, Clone)]
+struct Saved {
+    logits: FlexTensor,
+    /// The logarithm of each row's sum of exponentials.
+    log_sums: FlexTensor,
+}
+
+impl Kernel<Flex, 1> for CrossEntropy {
+    type Saved = Saved;
+
+    fn forward(&self, [logits]: [FlexTensor; 1]) -> (FlexTensor, Saved) {
         let logits = simd::contiguous(logits);
         let rows = self.labels.len();
         let values = simd::values(&logits);
@@ -75,18 +86,17 @@ impl Kernel for CrossEntropy {
             .enumerate()
             .map(|(row, (log_sum, label))| log_sum - values[row * classes + label])
             .collect();
-        let saved = vec![logits, simd::tensor(log_sums, [rows].into())];
+        let saved = Saved { logits, log_sums: simd::tensor(log_sums, [rows].into()) };
         (simd::tensor(losses, [rows].into()), saved)
     }
 
     /// `(softmax(row) − one-hot(label))` times the row's gradient, over the scores where nobody else needs them.
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        Saved { mut logits, log_sums }: Saved,
         gradient: FlexTensor,
-        _wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [mut logits, log_sums] = kernel::take(saved);
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
         let gradient = simd::contiguous(gradient);
         let (gradient, log_sums) = (simd::values(&gradient), simd::values(&log_sums));
         let [rows, classes] = logits.layout().shape().dims();
@@ -109,7 +119,7 @@ impl Kernel for CrossEntropy {
                     });
             });
         }
-        vec![Some(logits)]
+        [Some(logits)]
     }
 }
 

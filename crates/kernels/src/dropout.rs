@@ -1,6 +1,9 @@
 //! Dropout whose mask is a function of a key and the element's index: nothing is stored between the passes.
 
-use burn::tensor::{Distribution, Tensor};
+use burn::{
+    backend::Flex,
+    tensor::{Distribution, Tensor},
+};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -20,7 +23,7 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     if probability == 0.0 || !device.is_autodiff() {
         return x;
     }
-    if !kernel::runs_on(&x) {
+    if !kernel::runs_on::<Dropout, 1, D>(&x) {
         return composed(x, probability);
     }
     kernel::run_1(Dropout { key: random::key(&device.inner()), probability }, x)
@@ -66,19 +69,20 @@ impl Dropout {
     }
 }
 
-impl Kernel for Dropout {
-    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let [x] = kernel::take(inputs);
-        (self.apply(x), Vec::new())
+impl Kernel<Flex, 1> for Dropout {
+    type Saved = ();
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, ()) {
+        (self.apply(x), ())
     }
 
     fn backward(
         &self,
-        _saved: Vec<FlexTensor>,
+        (): (),
         gradient: FlexTensor,
-        _wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        vec![Some(self.apply(gradient))]
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        [Some(self.apply(gradient))]
     }
 }
 

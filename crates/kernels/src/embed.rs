@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::{
-    backend::TensorMetadata,
+    backend::{Flex, TensorMetadata},
     tensor::{Int, Shape, Tensor},
 };
 use burn_flex::FlexTensor;
@@ -42,7 +42,7 @@ pub fn embed(
     input_ids: Tensor<2, Int>,
     token_type_ids: Option<Tensor<2, Int>>,
 ) -> Tensor<3> {
-    if !kernel::runs_on(&tables.words) {
+    if !kernel::runs_on::<Embed, 3, 2>(&tables.words) {
         return composed(tables, input_ids, token_type_ids);
     }
     let [batch, seq_len] = input_ids.dims();
@@ -103,9 +103,12 @@ struct Embed {
     frozen: Option<usize>,
 }
 
-impl Kernel for Embed {
-    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let tables: [FlexTensor; 3] = kernel::take(inputs).map(simd::contiguous);
+impl Kernel<Flex, 3> for Embed {
+    /// The shapes of the tables.
+    type Saved = [Shape; 3];
+
+    fn forward(&self, tables: [FlexTensor; 3]) -> (FlexTensor, [Shape; 3]) {
+        let tables = tables.map(simd::contiguous);
         let columns = tables[0].shape()[1];
         let tokens = self.rows[0].len();
         let [words, token_types, positions] = tables.each_ref().map(simd::values);
@@ -134,38 +137,33 @@ impl Kernel for Embed {
             );
         });
         let shape = Shape::new([self.batch, tokens / self.batch.max(1), columns]);
-        (simd::tensor(output, shape), tables.into())
+        (simd::tensor(output, shape), tables.map(|table| table.shape()))
     }
 
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        shapes: [Shape; 3],
         gradient: FlexTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
+        wanted: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
         let gradient = simd::contiguous(gradient);
-        saved
-            .into_iter()
-            .enumerate()
-            .map(|(table, values)| {
+        let gradient = simd::values(&gradient);
+        std::array::from_fn(|table| {
+            wanted[table].then(|| {
+                let shape = &shapes[table];
                 let frozen = self.frozen.filter(|_| table == 0);
-                wanted[table].then(|| {
-                    let [count, columns] = values.shape().dims();
-                    let sums =
-                        scatter(simd::values(&gradient), &self.rows[table], count, columns, frozen);
-                    simd::tensor(sums, values.shape())
-                })
+                let sums = scatter(gradient, &self.rows[table], shape.dims(), frozen);
+                simd::tensor(sums, shape.clone())
             })
-            .collect()
+        })
     }
 }
 
-/// A table of `count` rows, in which each row is the sum of the gradients of its tokens, in their order.
+/// A table of `count` rows and `columns`, in which each row is the sum of the gradients of its tokens, in their order.
 fn scatter(
     gradient: &[f32],
     rows: &[usize],
-    count: usize,
-    columns: usize,
+    [count, columns]: [usize; 2],
     frozen: Option<usize>,
 ) -> Vec<f32> {
     /// Rows of one task.

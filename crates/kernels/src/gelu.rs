@@ -1,6 +1,9 @@
 //! GELU, the Gaussian error linear unit: `x·Φ(x)`.
 
-use burn::tensor::{Tensor, activation};
+use burn::{
+    backend::Flex,
+    tensor::{Tensor, activation},
+};
 use burn_flex::FlexTensor;
 
 use crate::{
@@ -22,7 +25,7 @@ pub enum Gelu {
 /// Its derivative is that of the chosen form: Burn's own `gelu` differentiates the tanh form on some backends even
 /// for the exact one.
 pub fn gelu<const D: usize>(x: Tensor<D>, form: Gelu) -> Tensor<D> {
-    if kernel::runs_on(&x) { kernel::run_1(form, x) } else { composed(x, form) }
+    if kernel::runs_on::<Gelu, 1, D>(&x) { kernel::run_1(form, x) } else { composed(x, form) }
 }
 
 /// The same by Burn's elementary operations.
@@ -41,11 +44,17 @@ fn composed<const D: usize>(x: Tensor<D>, form: Gelu) -> Tensor<D> {
     }
 }
 
-impl Kernel for Gelu {
-    fn forward(&self, inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let [x] = kernel::take(inputs);
-        let saved = if tracked { vec![x.clone()] } else { Vec::new() };
-        let output = match self {
+impl Kernel<Flex, 1> for Gelu {
+    /// The input.
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
+        (self.infer([x.clone()]), x)
+    }
+
+    /// In place if nobody else holds the input.
+    fn infer(&self, [x]: [FlexTensor; 1]) -> FlexTensor {
+        match self {
             Self::Exact => simd::map(
                 x,
                 #[inline(always)]
@@ -56,17 +65,15 @@ impl Kernel for Gelu {
                 #[inline(always)]
                 |x| x * logistic(x).0,
             ),
-        };
-        (output, saved)
+        }
     }
 
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        x: FlexTensor,
         gradient: FlexTensor,
-        _wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [x] = kernel::take(saved);
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
         let gradient = match self {
             Self::Exact => simd::zip(
                 x,
@@ -88,7 +95,7 @@ impl Kernel for Gelu {
                 },
             ),
         };
-        vec![Some(gradient)]
+        [Some(gradient)]
     }
 }
 

@@ -1,5 +1,17 @@
-//! The seam between a kernel and Burn: a [`Kernel`] is an operation on raw CPU tensors with its derivative, and
-//! `run_1`, `run_2` … make it an operation on [`Tensor`]s.
+//! The seam between a kernel and Burn: a [`Kernel`] is an operation on one backend's tensors with its derivative, and
+//! [`run_1`], [`run_2`] … make it an operation on [`Tensor`]s.
+//!
+//! Burn 0.22's [`Tensor`] does not name its backend; [`Dispatch`] finds it when an operation runs. So each function of
+//! this crate asks [`runs_on`] whether its tensors' backend has the kernel. If so, the kernel runs, else the composed
+//! twin. Only `flex`, the CPU's backend, has kernels so far. Another one, say `Cube` for all GPUs, adds
+//!
+//! 1. here: `Cube: cfg(feature = …)` in the list over [`KernelBackend`], `backend!(Cube);` below it, `Kernel<Cube, N>`
+//!    to the bounds of [`Fused`], and its own line in [`runs_on`];
+//! 2. a file for each kernel, say `gelu/cube.rs`, with `impl Kernel<Cube, 1> for Gelu`. What it saves for the derivative
+//!    is its own choice ([`Kernel::Saved`]). Where there is none yet, [`Kernel::supports`] answers `false`.
+//!
+//! Nothing changes in the functions, in autodiff, or in their callers. A test at the foot runs one kernel on two
+//! backends.
 
 use std::{
     fmt::Debug,
@@ -22,23 +34,39 @@ use burn::{
     },
     tensor::{DType, Device, Tensor},
 };
-use burn_flex::FlexTensor;
 
-/// An operation on the CPU and its derivative. What is not differentiated (sizes, masks, labels) is part of the
-/// kernel itself.
-pub(crate) trait Kernel: Debug + Send + Sync + 'static {
-    /// Computes the output, and what the derivative will need of inputs and output. `tracked` is false if there
-    /// will be no derivative; what is returned for it is then dropped.
-    fn forward(&self, inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>);
+/// An operation on `N` tensors of backend `B`, and its derivative. What is not differentiated (sizes, masks, labels) is
+/// part of the kernel itself.
+pub(crate) trait Kernel<B: Backend, const N: usize>: Debug + Send + Sync + 'static {
+    /// What the derivative needs of inputs and output.
+    type Saved: Clone + Debug + Send + 'static;
+
+    /// Whether the kernel takes tensors of this type.
+    fn supports(dtype: DType) -> bool {
+        dtype == DType::F32
+    }
+
+    /// The output, and what the derivative will need.
+    fn forward(&self, inputs: [FloatTensor<B>; N]) -> (FloatTensor<B>, Self::Saved);
+
+    /// The output alone, for where there will be no derivative.
+    fn infer(&self, inputs: [FloatTensor<B>; N]) -> FloatTensor<B> {
+        self.forward(inputs).0
+    }
 
     /// The gradient of each input, from that of the output. Inputs that are not `wanted` may get `None`.
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
-        gradient: FlexTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>>;
+        saved: Self::Saved,
+        gradient: FloatTensor<B>,
+        wanted: [bool; N],
+    ) -> [Option<FloatTensor<B>>; N];
 }
+
+/// A kernel on every backend of [`KernelBackend`].
+pub(crate) trait Fused<const N: usize>: Kernel<Flex, N> {}
+
+impl<K: Kernel<Flex, N>, const N: usize> Fused<N> for K {}
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
@@ -49,51 +77,51 @@ pub fn set_enabled(enabled: bool) {
     ENABLED.store(enabled, Ordering::Relaxed);
 }
 
-/// Whether kernels run on `tensor`: it lives on the CPU backend, in `f32`.
-pub(crate) fn runs_on<const D: usize>(tensor: &Tensor<D>) -> bool {
-    ENABLED.load(Ordering::Relaxed) && tensor.dtype() == DType::F32 && is_cpu(&tensor.device())
+/// Whether kernel `K` runs on the backend and the type of `tensor`.
+pub(crate) fn runs_on<K: Fused<N>, const N: usize, const D: usize>(tensor: &Tensor<D>) -> bool {
+    are_enabled() && is_flex(&tensor.device()) && <K as Kernel<Flex, N>>::supports(tensor.dtype())
+}
+
+/// Whether kernels may run at all.
+pub(crate) fn are_enabled() -> bool {
+    ENABLED.load(Ordering::Relaxed)
 }
 
 /// Whether `device` is Burn's CPU backend `flex`, with autodiff or without.
-pub(crate) fn is_cpu(device: &Device) -> bool {
+pub(crate) fn is_flex(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
-}
-
-/// The tensors of a kernel by name.
-pub(crate) fn take<const N: usize>(tensors: Vec<FlexTensor>) -> [FlexTensor; N] {
-    tensors.try_into().expect("a kernel gets the tensors that it asked for")
 }
 
 /// Runs `kernel` on one input.
 pub(crate) fn run_1<const A: usize, const OUT: usize>(
-    kernel: impl Kernel,
+    kernel: impl Fused<1>,
     input: Tensor<A>,
 ) -> Tensor<OUT> {
-    Tensor::from_dispatch(Dispatch::run_1(input.into_dispatch(), Arc::new(kernel)))
+    Tensor::from_dispatch(Dispatch::run_1(input.into_dispatch(), kernel))
 }
 
 /// Runs `kernel` on two inputs.
 pub(crate) fn run_2<const A: usize, const B: usize, const OUT: usize>(
-    kernel: impl Kernel,
+    kernel: impl Fused<2>,
     inputs: (Tensor<A>, Tensor<B>),
 ) -> Tensor<OUT> {
     Tensor::from_dispatch(Dispatch::run_2(
         inputs.0.into_dispatch(),
         inputs.1.into_dispatch(),
-        Arc::new(kernel),
+        kernel,
     ))
 }
 
 /// Runs `kernel` on three inputs.
 pub(crate) fn run_3<const A: usize, const B: usize, const C: usize, const OUT: usize>(
-    kernel: impl Kernel,
+    kernel: impl Fused<3>,
     inputs: (Tensor<A>, Tensor<B>, Tensor<C>),
 ) -> Tensor<OUT> {
     Tensor::from_dispatch(Dispatch::run_3(
         inputs.0.into_dispatch(),
         inputs.1.into_dispatch(),
         inputs.2.into_dispatch(),
-        Arc::new(kernel),
+        kernel,
     ))
 }
 
@@ -105,7 +133,7 @@ pub(crate) fn run_4<
     const D: usize,
     const OUT: usize,
 >(
-    kernel: impl Kernel,
+    kernel: impl Fused<4>,
     inputs: (Tensor<A>, Tensor<B>, Tensor<C>, Tensor<D>),
 ) -> Tensor<OUT> {
     Tensor::from_dispatch(Dispatch::run_4(
@@ -113,108 +141,202 @@ pub(crate) fn run_4<
         inputs.1.into_dispatch(),
         inputs.2.into_dispatch(),
         inputs.3.into_dispatch(),
-        Arc::new(kernel),
+        kernel,
     ))
 }
 
-/// A kernel whose type is forgotten.
-type AnyKernel = Arc<dyn Kernel>;
-
-/// One method for each number of inputs: Burn routes an operation by the tensors in its signature.
+/// One method for each number of inputs: Burn finds the backend by the tensors in a method's signature.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait KernelBackend: Backend {
     /// Runs a kernel of one input.
-    fn run_1(input_1: FloatTensor<Self>, kernel: AnyKernel) -> FloatTensor<Self>;
+    fn run_1<K: Fused<1>>(input_1: FloatTensor<Self>, kernel: K) -> FloatTensor<Self>;
 
     /// Runs a kernel of two inputs.
-    fn run_2(
+    fn run_2<K: Fused<2>>(
         input_1: FloatTensor<Self>,
         input_2: FloatTensor<Self>,
-        kernel: AnyKernel,
+        kernel: K,
     ) -> FloatTensor<Self>;
 
     /// Runs a kernel of three inputs.
-    fn run_3(
+    fn run_3<K: Fused<3>>(
         input_1: FloatTensor<Self>,
         input_2: FloatTensor<Self>,
         input_3: FloatTensor<Self>,
-        kernel: AnyKernel,
+        kernel: K,
     ) -> FloatTensor<Self>;
 
     /// Runs a kernel of four inputs.
-    fn run_4(
+    fn run_4<K: Fused<4>>(
         input_1: FloatTensor<Self>,
         input_2: FloatTensor<Self>,
         input_3: FloatTensor<Self>,
         input_4: FloatTensor<Self>,
-        kernel: AnyKernel,
+        kernel: K,
     ) -> FloatTensor<Self>;
 }
 
-/// Without autodiff a kernel just runs; with it, it is recorded.
-macro_rules! run_and_record {
-    ($($name:ident($($input:ident),+);)+) => {
-        impl KernelBackend for Flex {
-            $(fn $name($($input: FlexTensor),+, kernel: AnyKernel) -> FlexTensor {
-                kernel.forward(vec![$($input),+], false).0
+/// Runs kernels on a backend: without autodiff they just run, with it they are recorded.
+macro_rules! backend {
+    ($backend:ident) => {
+        backend! {
+            $backend:
+            run_1<1>(input_1);
+            run_2<2>(input_1, input_2);
+            run_3<3>(input_1, input_2, input_3);
+            run_4<4>(input_1, input_2, input_3, input_4);
+        }
+    };
+    ($backend:ident: $($name:ident<$n:literal>($($input:ident),+);)+) => {
+        impl KernelBackend for $backend {
+            $(fn $name<K: Fused<$n>>($($input: FloatTensor<Self>),+, kernel: K) -> FloatTensor<Self> {
+                Kernel::<Self, _>::infer(&kernel, [$($input),+])
             })+
         }
 
-        impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
-            $(fn $name($($input: FloatTensor<Self>),+, kernel: AnyKernel) -> FloatTensor<Self> {
-                record::<C, _>([$($input),+], kernel)
+        impl<C: CheckpointStrategy> KernelBackend for Autodiff<$backend, C> {
+            $(fn $name<K: Fused<$n>>($($input: FloatTensor<Self>),+, kernel: K) -> FloatTensor<Self> {
+                record::<$backend, C, K, _>([$($input),+], kernel)
             })+
         }
     };
 }
 
-run_and_record! {
-    run_1(input_1);
-    run_2(input_1, input_2);
-    run_3(input_1, input_2, input_3);
-    run_4(input_1, input_2, input_3, input_4);
-}
+backend!(Flex);
 
 /// Runs a kernel and records its derivative.
-fn record<C: CheckpointStrategy, const N: usize>(
-    inputs: [FloatTensor<Autodiff<Flex, C>>; N],
-    kernel: AnyKernel,
-) -> FloatTensor<Autodiff<Flex, C>> {
-    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<Flex, C>>::node);
-    let primitives =
-        inputs.into_iter().map(FloatTensor::<Autodiff<Flex, C>>::into_primitive).collect();
-    match (KernelBackward { kernel: kernel.clone() }).prepare::<C>(nodes).compute_bound().stateful()
-    {
-        OpsKind::Tracked(prep) => {
-            let (output, saved) = kernel.forward(primitives, true);
-            prep.finish(saved, output)
+fn record<B: Backend, C: CheckpointStrategy, K: Kernel<B, N>, const N: usize>(
+    inputs: [FloatTensor<Autodiff<B, C>>; N],
+    kernel: K,
+) -> FloatTensor<Autodiff<B, C>> {
+    let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<B, C>>::node);
+    let inputs = inputs.map(FloatTensor::<Autodiff<B, C>>::into_primitive);
+    let kernel = Arc::new(kernel);
+    match Recorded(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(step) => {
+            let (output, saved) = kernel.forward(inputs);
+            step.finish(saved, output)
         }
-        OpsKind::UnTracked(prep) => prep.finish(kernel.forward(primitives, false).0),
+        OpsKind::UnTracked(step) => step.finish(kernel.infer(inputs)),
     }
 }
 
 /// The recorded step.
 #[derive(Debug)]
-struct KernelBackward {
-    kernel: AnyKernel,
-}
+struct Recorded<K>(Arc<K>);
 
-impl<const N: usize> Backward<Flex, N> for KernelBackward {
-    type State = Vec<FlexTensor>;
+impl<B: Backend, K: Kernel<B, N>, const N: usize> Backward<B, N> for Recorded<K> {
+    type State = K::Saved;
 
     fn backward(
         self,
         ops: Ops<Self::State, N>,
-        grads: &mut Gradients,
+        gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let gradient = grads.consume::<Flex>(&ops.node);
+        let gradient = gradients.consume::<B>(&ops.node);
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let gradients = self.kernel.backward(ops.state, gradient, &wanted);
-        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+        let found = self.0.backward(ops.state, gradient, wanted);
+        for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                grads.register::<Flex>(parent.id, gradient);
+                gradients.register::<B>(parent.id, gradient);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::{
+            AutodiffBackend, autodiff::checkpoint::strategy::NoCheckpointing, ops::FloatTensorOps,
+        },
+        tensor::TensorData,
+    };
+    use burn_flex::FlexTensor;
+
+    use super::*;
+    use crate::simd;
+
+    /// `x³`.
+    #[derive(Debug)]
+    struct Cubed;
+
+    impl Kernel<Flex, 1> for Cubed {
+        type Saved = FlexTensor;
+
+        fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
+            (simd::map(x.clone(), |x| x * x * x), x)
+        }
+
+        fn backward(
+            &self,
+            x: FlexTensor,
+            gradient: FlexTensor,
+            _wanted: [bool; 1],
+        ) -> [Option<FlexTensor>; 1] {
+            [Some(simd::zip(x, gradient, |x, gradient| 3.0 * x * x * gradient))]
+        }
+    }
+
+    /// A second backend, here one whose tensors know their derivative already.
+    type Second = Autodiff<Flex>;
+
+    /// It saves something else than the first.
+    impl Kernel<Second, 1> for Cubed {
+        type Saved = Slope;
+
+        fn supports(dtype: DType) -> bool {
+            matches!(dtype, DType::F32 | DType::F64)
+        }
+
+        fn forward(&self, [x]: [FloatTensor<Second>; 1]) -> (FloatTensor<Second>, Slope) {
+            let square = Second::float_mul(x.clone(), x.clone());
+            let slope = Slope(Second::float_mul_scalar(square.clone(), 3.0.into()));
+            (Second::float_mul(square, x), slope)
+        }
+
+        fn backward(
+            &self,
+            Slope(slope): Slope,
+            gradient: FloatTensor<Second>,
+            _wanted: [bool; 1],
+        ) -> [Option<FloatTensor<Second>>; 1] {
+            [Some(Second::float_mul(slope, gradient))]
+        }
+    }
+
+    type Tracked = Autodiff<Second, NoCheckpointing>;
+
+    #[derive(Debug, Clone)]
+    struct Slope(FloatTensor<Second>);
+
+    const X: [f32; 3] = [1.0, -2.0, 0.5];
+
+    #[test]
+    fn one_kernel_runs_and_is_differentiated_on_two_backends() {
+        let x = Tensor::<1>::from_floats(X, &Device::flex().autodiff()).require_grad();
+        assert!(runs_on::<Cubed, 1, 1>(&x));
+        let output: Tensor<1> = run_1(Cubed, x.clone());
+        let gradients = output.clone().sum().backward();
+        let on_flex = [output.into_data(), x.grad(&gradients).unwrap().into_data()];
+
+        let x = Second::from_inner(simd::tensor(X.to_vec(), [3].into()));
+        let x = Tracked::float_set_require_grad(Tracked::from_inner(x), true);
+        let output = record::<Second, NoCheckpointing, _, 1>([x.clone()], Cubed);
+        let gradients = Tracked::backward(Tracked::float_sum(output.clone()));
+        let gradient = Tracked::grad(&x, &gradients).unwrap();
+        let on_second =
+            [output.into_primitive(), gradient].map(|tensor| tensor.into_primitive().into_data());
+
+        assert_eq!(on_flex, on_second);
+        assert_eq!(on_flex, [[1.0, -8.0, 0.125], [3.0, 12.0, 0.75]].map(TensorData::from));
+    }
+
+    #[test]
+    fn a_kernel_runs_where_it_supports_the_type() {
+        let x = Tensor::<1>::from_data([1.0], (&Device::flex(), DType::F64));
+        assert!(!runs_on::<Cubed, 1, 1>(&x));
+        assert!(<Cubed as Kernel<Second, 1>>::supports(x.dtype()));
     }
 }

@@ -1,6 +1,6 @@
 //! Layer normalisation of a sum, which ends both halves of every layer.
 
-use burn::tensor::Tensor;
+use burn::{backend::Flex, tensor::Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -26,13 +26,13 @@ pub fn layer_norm<const D: usize>(
     if let Some(residual) = &residual {
         assert_eq!(residual.dims(), x.dims(), "the residual is added value by value");
     }
-    if !kernel::runs_on(&x) {
-        return composed(x, residual, weight, bias, epsilon);
-    }
     let kernel = LayerNorm { epsilon: epsilon as f32 };
     match residual {
-        Some(residual) => kernel::run_4(kernel, (weight, bias, x, residual)),
-        None => kernel::run_3(kernel, (weight, bias, x)),
+        Some(residual) if kernel::runs_on::<LayerNorm, 4, D>(&x) => {
+            kernel::run_4(kernel, (x, weight, bias, residual))
+        }
+        None if kernel::runs_on::<LayerNorm, 3, D>(&x) => kernel::run_3(kernel, (x, weight, bias)),
+        residual => composed(x, residual, weight, bias, epsilon),
     }
 }
 
@@ -56,16 +56,27 @@ struct LayerNorm {
     epsilon: f32,
 }
 
-impl Kernel for LayerNorm {
-    /// Saves the weight, the normalised rows, and each row's `1/√(variance + ε)`.
-    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let mut inputs = inputs.into_iter().map(simd::contiguous);
-        let mut next = || inputs.next();
-        let weight = next().expect("a normalisation has a weight");
-        let bias = next().expect("a normalisation has a bias");
-        let x = next().expect("a normalisation has an input");
-        let residual = next();
+/// What the derivative needs.
+#[derive(Debug, Clone)]
+struct Saved {
+    weight: FlexTensor,
+    /// The rows before scale and shift.
+    normalised: FlexTensor,
+    /// `1/√(variance + ε)` of each row.
+    inverse_deviation: FlexTensor,
+}
 
+/// The gradients, but for that of the residual, which is that of the input.
+struct Gradients {
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+}
+
+impl LayerNorm {
+    fn apply(&self, inputs: [FlexTensor; 3], residual: Option<FlexTensor>) -> (FlexTensor, Saved) {
+        let [x, weight, bias] = inputs.map(simd::contiguous);
+        let residual = residual.map(simd::contiguous);
         let shape = x.layout().shape().clone();
         let (scale, shift) = (simd::values(&weight), simd::values(&bias));
         let columns = scale.len();
@@ -110,21 +121,16 @@ impl Kernel for LayerNorm {
                     },
                 );
             });
-        let saved = vec![
+        let saved = Saved {
             weight,
-            simd::tensor(normalised, shape.clone()),
-            simd::tensor(inverse_deviation, [rows].into()),
-        ];
+            normalised: simd::tensor(normalised, shape.clone()),
+            inverse_deviation: simd::tensor(inverse_deviation, [rows].into()),
+        };
         (simd::tensor(output, shape), saved)
     }
 
-    fn backward(
-        &self,
-        saved: Vec<FlexTensor>,
-        gradient: FlexTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [weight, normalised, inverse_deviation] = kernel::take(saved);
+    fn gradients(saved: Saved, gradient: FlexTensor) -> Gradients {
+        let Saved { weight, normalised, inverse_deviation } = saved;
         let gradient = simd::contiguous(gradient);
         let scale = simd::values(&weight);
         let columns = scale.len();
@@ -164,10 +170,50 @@ impl Kernel for LayerNorm {
             .collect();
         let mut weight_sums = simd::sum_in_order(&parts, 2 * columns);
         let bias_sums = weight_sums.split_off(columns);
-        let x = simd::tensor(output, gradient.layout().shape().clone());
-        let residual = wanted.get(3).is_some_and(|&wanted| wanted).then(|| x.clone());
-        let vector = |values| simd::tensor(values, [columns].into());
-        vec![Some(vector(weight_sums)), Some(vector(bias_sums)), Some(x), residual]
+        Gradients {
+            x: simd::tensor(output, gradient.layout().shape().clone()),
+            weight: simd::tensor(weight_sums, [columns].into()),
+            bias: simd::tensor(bias_sums, [columns].into()),
+        }
+    }
+}
+
+/// Of a sum.
+impl Kernel<Flex, 4> for LayerNorm {
+    type Saved = Saved;
+
+    fn forward(&self, [x, weight, bias, residual]: [FlexTensor; 4]) -> (FlexTensor, Saved) {
+        self.apply([x, weight, bias], Some(residual))
+    }
+
+    fn backward(
+        &self,
+        saved: Saved,
+        gradient: FlexTensor,
+        wanted: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        let Gradients { x, weight, bias } = Self::gradients(saved, gradient);
+        let residual = wanted[3].then(|| x.clone());
+        [Some(x), Some(weight), Some(bias), residual]
+    }
+}
+
+/// Of one input.
+impl Kernel<Flex, 3> for LayerNorm {
+    type Saved = Saved;
+
+    fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Saved) {
+        self.apply(inputs, None)
+    }
+
+    fn backward(
+        &self,
+        saved: Saved,
+        gradient: FlexTensor,
+        _wanted: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let Gradients { x, weight, bias } = Self::gradients(saved, gradient);
+        [x, weight, bias].map(Some)
     }
 }
 

@@ -33,7 +33,6 @@ mod cross_entropy;
 mod dropout;
 mod embed;
 mod gelu;
-mod heads;
 mod instruction_set;
 mod kernel;
 mod layer_norm;
@@ -41,13 +40,14 @@ mod linear;
 mod pinv;
 mod product;
 mod random;
-mod rows;
 mod scratch;
 mod segment_means;
+mod shared;
 mod simd;
 mod softmax;
 #[cfg(test)]
 mod testing;
+mod view;
 
 pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
 pub use attention::attention;

@@ -1,6 +1,9 @@
 //! The linear layer: a product with a weight and a bias, over all rows of its input.
 
-use burn::tensor::{Shape, Tensor};
+use burn::{
+    backend::Flex,
+    tensor::{Shape, Tensor},
+};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -41,13 +44,13 @@ pub fn linear<const D: usize>(
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [outputs], "one bias per output");
     }
-    if !kernel::runs_on(&x) {
-        return composed(x, weight, bias, layout);
-    }
     let kernel = Linear { layout, precision: Precision::current() };
     match bias {
-        Some(bias) => kernel::run_3(kernel, (x, weight, bias)),
-        None => kernel::run_2(kernel, (x, weight)),
+        Some(bias) if kernel::runs_on::<Linear, 3, D>(&x) => {
+            kernel::run_3(kernel, (x, weight, bias))
+        }
+        None if kernel::runs_on::<Linear, 2, D>(&x) => kernel::run_2(kernel, (x, weight)),
+        bias => composed(x, weight, bias, layout),
     }
 }
 
@@ -186,48 +189,93 @@ fn with_columns(shape: &Shape, columns: usize) -> Shape {
     shape
 }
 
-impl Kernel for Linear {
-    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let mut inputs = inputs.into_iter().map(simd::contiguous);
-        let mut next = || inputs.next();
-        let x = next().expect("a linear layer has an input");
-        let weight = next().expect("a linear layer has a weight");
-        let bias = next();
+/// What the derivative needs.
+#[derive(Debug, Clone)]
+struct Saved {
+    x: FlexTensor,
+    weight: FlexTensor,
+}
+
+impl Linear {
+    fn apply(
+        &self,
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: Option<FlexTensor>,
+    ) -> (FlexTensor, Saved) {
+        let [x, weight] = [x, weight].map(simd::contiguous);
+        let bias = bias.map(simd::contiguous);
         let matrix = self.weight(&weight);
         let output =
             product_of_rows(as_matrix(&x), matrix, bias.as_ref().map(simd::values), self.precision);
         let output = simd::tensor(output, with_columns(x.layout().shape(), matrix.columns));
-        (output, vec![x, weight])
+        (output, Saved { x, weight })
+    }
+
+    /// The gradients of input and weight, as far as they are wanted.
+    fn gradients(
+        &self,
+        Saved { x, weight }: Saved,
+        gradient: Matrix<'_>,
+        wanted: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let x_gradient = wanted[0].then(|| {
+            let values =
+                product_of_rows(gradient, self.weight(&weight).transpose(), None, self.precision);
+            simd::tensor(values, x.layout().shape().clone())
+        });
+        let weight_gradient = wanted[1].then(|| {
+            let x = as_matrix(&x);
+            let values = match self.layout {
+                WeightLayout::InputsFirst => product_over_rows(x, gradient, self.precision),
+                WeightLayout::OutputsFirst => product_over_rows(gradient, x, self.precision),
+            };
+            simd::tensor(values, weight.layout().shape().clone())
+        });
+        [x_gradient, weight_gradient]
+    }
+}
+
+/// With a bias.
+impl Kernel<Flex, 3> for Linear {
+    type Saved = Saved;
+
+    fn forward(&self, [x, weight, bias]: [FlexTensor; 3]) -> (FlexTensor, Saved) {
+        self.apply(x, weight, Some(bias))
     }
 
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        saved: Saved,
         gradient: FlexTensor,
-        wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [x, weight] = kernel::take(saved);
+        [x, weight, bias]: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
         let gradient = simd::contiguous(gradient);
-        let rows = as_matrix(&gradient);
-        let x_gradient = wanted[0].then(|| {
-            let values =
-                product_of_rows(rows, self.weight(&weight).transpose(), None, self.precision);
-            simd::tensor(values, x.layout().shape().clone())
+        let gradient = as_matrix(&gradient);
+        let [x, weight] = self.gradients(saved, gradient, [x, weight]);
+        let bias = bias.then(|| {
+            let sums = column_sums(gradient.values, gradient.columns);
+            simd::tensor(sums, Shape::new([gradient.columns]))
         });
-        let weight_gradient = wanted[1].then(|| {
-            let values = match self.layout {
-                WeightLayout::InputsFirst => product_over_rows(as_matrix(&x), rows, self.precision),
-                WeightLayout::OutputsFirst => {
-                    product_over_rows(rows, as_matrix(&x), self.precision)
-                }
-            };
-            simd::tensor(values, weight.layout().shape().clone())
-        });
-        let bias_gradient = wanted.get(2).is_some_and(|&wanted| wanted).then(|| {
-            let sums = column_sums(rows.values, rows.columns);
-            simd::tensor(sums, Shape::new([rows.columns]))
-        });
-        vec![x_gradient, weight_gradient, bias_gradient]
+        [x, weight, bias]
+    }
+}
+
+/// Without a bias.
+impl Kernel<Flex, 2> for Linear {
+    type Saved = Saved;
+
+    fn forward(&self, [x, weight]: [FlexTensor; 2]) -> (FlexTensor, Saved) {
+        self.apply(x, weight, None)
+    }
+
+    fn backward(
+        &self,
+        saved: Saved,
+        gradient: FlexTensor,
+        wanted: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        self.gradients(saved, as_matrix(&simd::contiguous(gradient)), wanted)
     }
 }
 

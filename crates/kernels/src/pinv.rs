@@ -3,7 +3,10 @@
 mod iteration;
 mod square;
 
-use burn::tensor::{Device, Tensor};
+use burn::{
+    backend::Flex,
+    tensor::{Device, Tensor},
+};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -38,7 +41,7 @@ const LEAST_SCALE: f32 = 1e-12;
 pub fn iterative_pinv(matrices: Tensor<4>, iterations: usize, scale: PinvScale) -> Tensor<4> {
     let [_, _, rows, columns] = matrices.dims();
     assert_eq!(rows, columns, "only a square matrix of landmarks is inverted");
-    if kernel::runs_on(&matrices) && rows <= LARGEST {
+    if kernel::runs_on::<IterativePinv, 1, 4>(&matrices) && rows <= LARGEST {
         kernel::run_1(IterativePinv { iterations, scale }, matrices)
     } else {
         composed(matrices, iterations, scale)
@@ -120,14 +123,21 @@ impl Scale {
     }
 }
 
-impl Kernel for IterativePinv {
-    fn forward(&self, inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let [input] = kernel::take(inputs);
-        let input = simd::contiguous(input);
-        let (matrices, shape) = (simd::values(&input), input.layout().shape().clone());
+/// What the derivative needs.
+#[derive(Debug, Clone)]
+struct Saved {
+    matrices: FlexTensor,
+    /// Those between the first and the last, matrix by matrix.
+    iterates: FlexTensor,
+}
+
+impl IterativePinv {
+    /// The inverses of contiguous `matrices`, and their iterates if they are to be `kept`.
+    fn iterate(&self, matrices: &FlexTensor, are_kept: bool) -> (FlexTensor, Vec<f32>) {
+        let (matrices, shape) = (simd::values(matrices), matrices.layout().shape().clone());
         let size = shape[3];
         let scales = self.scales(matrices, size);
-        let kept = if tracked { self.kept(size) } else { 0 };
+        let kept = if are_kept { self.kept(size) } else { 0 };
         let mut iterates = simd::room(scales.len() * kept);
         let mut output = simd::room(matrices.len());
         let each_iterates = split(&mut iterates, kept, scales.len());
@@ -148,20 +158,31 @@ impl Kernel for IterativePinv {
                     });
                 },
             );
+        (simd::tensor(output, shape), iterates)
+    }
+}
+
+impl Kernel<Flex, 1> for IterativePinv {
+    type Saved = Saved;
+
+    fn forward(&self, [matrices]: [FlexTensor; 1]) -> (FlexTensor, Saved) {
+        let matrices = simd::contiguous(matrices);
+        let (output, iterates) = self.iterate(&matrices, true);
         let length = iterates.len();
-        let saved =
-            if tracked { vec![input, simd::tensor(iterates, [length].into())] } else { Vec::new() };
-        (simd::tensor(output, shape), saved)
+        (output, Saved { matrices, iterates: simd::tensor(iterates, [length].into()) })
+    }
+
+    fn infer(&self, [matrices]: [FlexTensor; 1]) -> FlexTensor {
+        self.iterate(&simd::contiguous(matrices), false).0
     }
 
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        Saved { matrices, iterates }: Saved,
         gradient: FlexTensor,
-        _wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [input, iterates] = kernel::take(saved);
-        let (matrices, shape) = (simd::values(&input), input.layout().shape().clone());
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        let (matrices, shape) = (simd::values(&matrices), matrices.layout().shape().clone());
         let (iterates, gradient) = (simd::values(&iterates), simd::contiguous(gradient));
         let size = shape[3];
         let scales = self.scales(matrices, size);
@@ -195,7 +216,7 @@ impl Kernel for IterativePinv {
                 column.for_each(|value| *value += gradient);
             }
         }
-        vec![Some(simd::tensor(output, shape))]
+        [Some(simd::tensor(output, shape))]
     }
 }
 

@@ -83,10 +83,10 @@ pub(crate) fn random_of_type<const D: usize>(
     let data = GENERATOR.with_borrow_mut(|generator| {
         let Generator { seed, numbers, seeded } = generator.as_mut()?;
         match dtype {
-            DType::F64 if kernel::is_cpu(device) => {
+            DType::F64 if kernel::is_flex(device) => {
                 Some(TensorData::random::<f64, _, _>(shape, distribution, numbers))
             }
-            DType::F32 if kernel::is_cpu(device) => {
+            DType::F32 if kernel::is_flex(device) => {
                 Some(TensorData::random::<f32, _, _>(shape, distribution, numbers))
             }
             _ => {

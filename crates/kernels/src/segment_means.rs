@@ -1,13 +1,13 @@
 //! Means over segments of the sequence.
 
-use burn::tensor::Tensor;
+use burn::{backend::Flex, tensor::Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    heads::{self, HeadView},
     kernel::{self, Kernel},
     simd,
+    view::{self, Place, View},
 };
 
 /// Averages `tokens` over `num_landmarks` segments of the sequence.
@@ -22,7 +22,7 @@ pub fn segment_means(tokens: Tensor<4>, num_landmarks: usize) -> Tensor<4> {
     let [_, _, seq_len, _] = tokens.dims();
     if seq_len <= num_landmarks {
         tokens
-    } else if kernel::runs_on(&tokens) {
+    } else if kernel::runs_on::<SegmentMeans, 1, 4>(&tokens) {
         kernel::run_1(SegmentMeans(Segments { seq_len, count: num_landmarks }), tokens)
     } else {
         composed(tokens, num_landmarks)
@@ -92,10 +92,12 @@ impl Segments {
 #[derive(Debug)]
 struct SegmentMeans(Segments);
 
-impl Kernel for SegmentMeans {
-    fn forward(&self, inputs: Vec<FlexTensor>, _tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let [tokens] = kernel::take(inputs);
-        let tokens = HeadView::new(tokens);
+impl Kernel<Flex, 1> for SegmentMeans {
+    type Saved = ();
+
+    fn forward(&self, [tokens]: [FlexTensor; 1]) -> (FlexTensor, ()) {
+        let tokens = view::readable(tokens);
+        let tokens = View::new(&tokens);
         let Self(segments) = *self;
         let hidden_size = tokens.hidden_size();
         let group = (simd::TASK / (segments.short() * hidden_size)).max(1);
@@ -103,19 +105,20 @@ impl Kernel for SegmentMeans {
             [tokens.batch, segments.count, hidden_size],
             group,
             #[inline(always)]
-            |batch, segment, means| average(&tokens, batch, segments, segment, means),
+            |batch, segment, means| average(tokens, batch, segments, segment, means),
         );
-        let shape = [tokens.batch, tokens.num_heads, segments.count, tokens.head_dim];
-        (heads::from_tokens(output, shape), Vec::new())
+        let shape = [tokens.batch, tokens.heads, segments.count, tokens.width];
+        (view::from_rows(output, shape), ())
     }
 
     fn backward(
         &self,
-        _saved: Vec<FlexTensor>,
+        (): (),
         gradient: FlexTensor,
-        _wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let gradient = HeadView::new(gradient);
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        let gradient = view::readable(gradient);
+        let gradient = View::new(&gradient);
         let Self(segments) = *self;
         let hidden_size = gradient.hidden_size();
         let group = (simd::TASK / hidden_size).max(1);
@@ -123,10 +126,10 @@ impl Kernel for SegmentMeans {
             [gradient.batch, segments.seq_len, hidden_size],
             group,
             #[inline(always)]
-            |batch, number, token| spread(&gradient, batch, segments, number, token),
+            |batch, number, token| spread(gradient, batch, segments, number, token),
         );
-        let shape = [gradient.batch, gradient.num_heads, segments.seq_len, gradient.head_dim];
-        vec![Some(heads::from_tokens(output, shape))]
+        let shape = [gradient.batch, gradient.heads, segments.seq_len, gradient.width];
+        [Some(view::from_rows(output, shape))]
     }
 }
 
@@ -154,12 +157,13 @@ fn rows(
 
 /// Writes the mean of one segment, all heads side by side.
 #[inline(always)]
-fn average(tokens: &HeadView, batch: usize, segments: Segments, segment: usize, means: &mut [f32]) {
+fn average(tokens: View<'_>, batch: usize, segments: Segments, segment: usize, means: &mut [f32]) {
     let (start, end) = (segments.start(segment), segments.start(segment + 1));
     means.fill(0.0);
     for token in start..end {
-        for (head, mean) in means.chunks_exact_mut(tokens.head_dim).enumerate() {
-            for (mean, value) in mean.iter_mut().zip(tokens.rows(batch, head).row(token)) {
+        for (head, mean) in means.chunks_exact_mut(tokens.width).enumerate() {
+            for (mean, value) in mean.iter_mut().zip(tokens.head(Place { batch, head }).row(token))
+            {
                 *mean += value;
             }
         }
@@ -172,11 +176,13 @@ fn average(tokens: &HeadView, batch: usize, segments: Segments, segment: usize, 
 
 /// Writes one token's share of the gradient of its segment's mean, all heads side by side.
 #[inline(always)]
-fn spread(gradient: &HeadView, batch: usize, segments: Segments, number: usize, token: &mut [f32]) {
+fn spread(gradient: View<'_>, batch: usize, segments: Segments, number: usize, token: &mut [f32]) {
     let segment = segments.of(number);
     let length = (segments.start(segment + 1) - segments.start(segment)) as f32;
-    for (head, token) in token.chunks_exact_mut(gradient.head_dim).enumerate() {
-        for (token, gradient) in token.iter_mut().zip(gradient.rows(batch, head).row(segment)) {
+    for (head, token) in token.chunks_exact_mut(gradient.width).enumerate() {
+        for (token, gradient) in
+            token.iter_mut().zip(gradient.head(Place { batch, head }).row(segment))
+        {
             *token = gradient / length;
         }
     }

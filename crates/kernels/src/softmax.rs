@@ -1,6 +1,9 @@
 //! Softmax over the last axis.
 
-use burn::tensor::{Tensor, activation};
+use burn::{
+    backend::Flex,
+    tensor::{Tensor, activation},
+};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -13,7 +16,7 @@ use crate::{
 ///
 /// A row that holds a NaN or +∞, or nothing but −∞, becomes NaN.
 pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if kernel::runs_on(&x) { kernel::run_1(Softmax, x) } else { composed(x) }
+    if kernel::runs_on::<Softmax, 1, D>(&x) { kernel::run_1(Softmax, x) } else { composed(x) }
 }
 
 /// The same by Burn's elementary operations.
@@ -24,25 +27,25 @@ fn composed<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 #[derive(Debug)]
 struct Softmax;
 
-impl Kernel for Softmax {
-    fn forward(&self, inputs: Vec<FlexTensor>, tracked: bool) -> (FlexTensor, Vec<FlexTensor>) {
-        let [x] = kernel::take(inputs);
+impl Kernel<Flex, 1> for Softmax {
+    /// The output.
+    type Saved = FlexTensor;
+
+    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
         let output = update_rows(
             x,
             #[inline(always)]
             |_, row| normalise(row),
         );
-        let saved = if tracked { vec![output.clone()] } else { Vec::new() };
-        (output, saved)
+        (output.clone(), output)
     }
 
     fn backward(
         &self,
-        saved: Vec<FlexTensor>,
+        output: FlexTensor,
         gradient: FlexTensor,
-        _wanted: &[bool],
-    ) -> Vec<Option<FlexTensor>> {
-        let [output] = kernel::take(saved);
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
         let output = simd::contiguous(output);
         let output = simd::values(&output);
         let gradient = update_rows(
@@ -50,7 +53,7 @@ impl Kernel for Softmax {
             #[inline(always)]
             |first, row| differentiate(&output[first..first + row.len()], row),
         );
-        vec![Some(gradient)]
+        [Some(gradient)]
     }
 }
 

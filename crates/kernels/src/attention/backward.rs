@@ -11,8 +11,13 @@ use rayon::prelude::*;
 use super::{
     forward::{KEYS, QUERIES},
     problem::{Problem, Splits},
-    rows::{Place, Sink, View},
-    tile::{self, BLOCK, Left, Right, Scratch},
+    sink::Sink,
+    tile::{self, BLOCK, Left, Right},
+};
+use crate::{
+    scratch::Scratch,
+    simd,
+    view::{Place, View},
 };
 
 /// What the forward pass left, and the gradient of its output.
@@ -29,8 +34,8 @@ pub(super) fn backward(
     known: Known<'_>,
     wanted: [bool; 3],
 ) -> [Option<Vec<f32>>; 3] {
-    let heads = problem.heads;
-    let places = problem.batch * heads;
+    let heads = problem.query.heads;
+    let places = problem.query.batch * heads;
     let query_splits = Splits::new(places, problem.query.rows, QUERIES)
         .at_most(problem.query.rows.div_ceil(problem.key.rows));
     let key_splits = Splits::new(places, problem.key.rows, KEYS)
@@ -40,7 +45,7 @@ pub(super) fn backward(
     let views = [problem.query, problem.key, problem.value];
     let mut gradients: [Option<Vec<f32>>; 3] = std::array::from_fn(|input| {
         let length = places * views[input].rows * views[input].width * parts[input];
-        wanted[input].then(|| crate::simd::room(length))
+        wanted[input].then(|| simd::room(length))
     });
     let arch = pulp::Arch::new();
     {
@@ -77,15 +82,14 @@ pub(super) fn backward(
     gradients.map(|gradient| {
         let (view, parts) = (views[index], parts[index]);
         index += 1;
-        gradient
-            .map(|gradient| if parts > 1 { sum(&gradient, problem, view, parts) } else { gradient })
+        gradient.map(|gradient| if parts > 1 { sum(&gradient, view, parts) } else { gradient })
     })
 }
 
 /// The sum of the gradients that `parts` tasks computed.
-fn sum(partial: &[f32], problem: &Problem<'_>, view: View<'_>, parts: usize) -> Vec<f32> {
-    let (heads, rows, width) = (problem.heads, view.rows, view.width);
-    let mut gradient = crate::simd::room(partial.len() / parts);
+fn sum(partial: &[f32], view: View<'_>, parts: usize) -> Vec<f32> {
+    let [_, heads, rows, width] = view.shape();
+    let mut gradient = simd::room(partial.len() / parts);
     gradient.par_chunks_mut(heads * width).enumerate().for_each(|(index, target)| {
         let (batch, row) = (index / rows, index % rows);
         for (head, target) in target.chunks_exact_mut(width).enumerate() {
@@ -121,8 +125,10 @@ impl WithSimd for Part<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { problem: &Problem { query, key, value, bias, scale, .. }, known, place, .. } =
-            self;
+        let Self { problem, known, place, .. } = self;
+        let ([query, key, value], bias) = problem.at(place);
+        let [output, statistics, gradient] =
+            [known.output, known.statistics, known.gradient].map(|view| view.head(place));
         let panel = tile::panel::<S>();
         let lanes = tile::lanes::<S>(self.queries.len().min(QUERIES));
         let stride = query.width.next_multiple_of(panel);
@@ -166,22 +172,19 @@ impl WithSimd for Part<'_> {
             let queries = start..self.queries.end.min(start + QUERIES);
             let lanes = tile::lanes::<S>(queries.len());
             for (lane, query) in queries.clone().enumerate() {
-                let statistics = known.statistics.row(place, query);
+                let statistics = statistics.row(query);
                 (largest[lane], inverse[lane]) = (statistics[0], statistics[1]);
-                let gradient = known.gradient.row(place, query);
-                delta[lane] = inverse[lane] * tile::dot(gradient, known.output.row(place, query));
+                delta[lane] = inverse[lane] * tile::dot(gradient.row(query), output.row(query));
             }
             largest[queries.len()..].fill(0.0);
             delta[queries.len()..].fill(0.0);
-            let factor = scale * LOG2_E;
+            let factor = problem.scale * LOG2_E;
             let rows = &mut query_rows[..lanes * stride];
-            tile::pack(rows, stride, query, place, queries.clone(), |_| factor);
+            tile::pack(rows, stride, query, queries.clone(), |_| factor);
             tile::transpose(query_panels, panel, rows, stride, query.width);
             // The softmax is exp2(score − largest) · inverse; the inverse is multiplied into the gradient.
             let rows = &mut gradient_rows[..lanes * value_stride];
-            tile::pack(rows, value_stride, known.gradient, place, queries.clone(), |lane| {
-                inverse[lane]
-            });
+            tile::pack(rows, value_stride, gradient, queries.clone(), |lane| inverse[lane]);
             tile::transpose(gradient_panels, panel, rows, value_stride, value.width);
 
             for tile_start in self.keys.clone().step_by(KEYS) {
@@ -189,9 +192,9 @@ impl WithSimd for Part<'_> {
                 let count = keys.len();
                 // A single tile of keys stays packed for all tiles of queries.
                 if start == self.queries.start || self.keys.len() > KEYS {
-                    tile::pack(key_rows, stride, key, place, keys.clone(), |_| 1.0);
-                    tile::pack(value_rows, value_stride, value, place, keys.clone(), |_| 1.0);
-                    tile::pack_bias(bias_rows, bias, place, keys.clone());
+                    tile::pack(key_rows, stride, key, keys.clone(), |_| 1.0);
+                    tile::pack(value_rows, value_stride, value, keys.clone(), |_| 1.0);
+                    tile::pack_bias(bias_rows, bias, keys.clone());
                 }
 
                 for first in (0..lanes).step_by(panel) {
@@ -304,7 +307,10 @@ impl WithSimd for Part<'_> {
                     #[expect(unsafe_code, reason = "see `Sink`")]
                     // SAFETY: every query of every place and part belongs to one task.
                     let target = unsafe { sink.row(to[0], query) };
-                    target.iter_mut().zip(sums).for_each(|(target, sum)| *target = sum * scale);
+                    target
+                        .iter_mut()
+                        .zip(sums)
+                        .for_each(|(target, sum)| *target = sum * problem.scale);
                 }
             }
         }

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 
 use super::{
     problem::{Problem, Splits},
-    rows::{Place, Sink},
-    tile::{self, BLOCK, Left, Right, Scratch},
+    sink::Sink,
+    tile::{self, BLOCK, Left, Right},
 };
+use crate::{scratch::Scratch, simd, view::Place};
 
 /// Queries of one tile: they lie along the lanes of vectors.
 pub(super) const QUERIES: usize = 128;
@@ -24,17 +25,18 @@ pub(super) const STATISTICS: usize = 2;
 /// Attention of `problem`: the output, `[batch, queries, heads, value_dim]` in memory, and the [`STATISTICS`] of
 /// each query, `[batch, heads, queries, 2]`.
 pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
-    let (heads, queries, width) = (problem.heads, problem.query.rows, problem.value.width);
-    let places = problem.batch * heads;
-    let mut output = crate::simd::room(places * queries * width);
-    let mut statistics = crate::simd::room(places * queries * STATISTICS);
+    let [batch, heads, queries, _] = problem.query.shape();
+    let width = problem.value.width;
+    let places = batch * heads;
+    let mut output = simd::room(places * queries * width);
+    let mut statistics = simd::room(places * queries * STATISTICS);
     let tiles = queries.div_ceil(QUERIES);
     let splits = Splits::new(places * tiles, problem.key.rows, KEYS);
     // Parts of the keys give partial results, which have the same form.
     let mut partial_output =
-        crate::simd::room(if splits.count > 1 { splits.count * output.len() } else { 0 });
+        simd::room(if splits.count > 1 { splits.count * output.len() } else { 0 });
     let mut partial_statistics =
-        crate::simd::room(if splits.count > 1 { splits.count * statistics.len() } else { 0 });
+        simd::room(if splits.count > 1 { splits.count * statistics.len() } else { 0 });
     let arch = pulp::Arch::new();
     {
         let (output, statistics) = if splits.count > 1 {
@@ -100,9 +102,8 @@ impl WithSimd for Tile<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            problem: &Problem { query, key, value, bias, scale, .. }, place, queries, ..
-        } = self;
+        let Self { problem, queries, .. } = self;
+        let ([query, key, value], bias) = problem.at(self.place);
         let panel = tile::panel::<S>();
         let lanes = tile::lanes::<S>(queries.len());
         let value_stride = value.width.next_multiple_of(panel);
@@ -129,8 +130,8 @@ impl WithSimd for Tile<'_> {
             lanes,
             lanes,
         ]);
-        let factor = scale * LOG2_E;
-        tile::pack(rows, query.width, query, place, queries.clone(), |_| factor);
+        let factor = problem.scale * LOG2_E;
+        tile::pack(rows, query.width, query, queries.clone(), |_| factor);
         tile::transpose(query_panels, panel, rows, query.width, query.width);
         largest.fill(f32::NEG_INFINITY);
         total.fill(0.0);
@@ -138,9 +139,9 @@ impl WithSimd for Tile<'_> {
         for start in self.keys.clone().step_by(KEYS) {
             let keys = start..self.keys.end.min(start + KEYS);
             let count = keys.len();
-            tile::pack(key_rows, key.width, key, place, keys.clone(), |_| 1.0);
-            tile::pack(value_rows, value_stride, value, place, keys.clone(), |_| 1.0);
-            tile::pack_bias(bias_rows, bias, place, keys);
+            tile::pack(key_rows, key.width, key, keys.clone(), |_| 1.0);
+            tile::pack(value_rows, value_stride, value, keys.clone(), |_| 1.0);
+            tile::pack_bias(bias_rows, bias, keys);
 
             for first in (0..lanes).step_by(panel) {
                 let right = Right { values: &query_panels[first * query.width..], stride: panel };
@@ -234,12 +235,13 @@ fn finite<S: Simd>(simd: S, largest: S::f32s) -> S::f32s {
 
 /// Joins the partial results of `splits` parts of the keys.
 fn merge(problem: &Problem<'_>, splits: usize, partial: [&[f32]; 2], whole: [&mut [f32]; 2]) {
-    let (heads, queries, width) = (problem.heads, problem.query.rows, problem.value.width);
+    let [batch, heads, queries, _] = problem.query.shape();
+    let width = problem.value.width;
     let [partial_output, partial_statistics] = partial;
     let [output, statistics] = whole;
     let output = Sink::heads_inside(output, heads, queries, width);
     let statistics = Sink::heads_outside(statistics, heads, queries, STATISTICS);
-    (0..problem.batch * heads * queries).into_par_iter().with_min_len(64).for_each(|row| {
+    (0..batch * heads * queries).into_par_iter().with_min_len(64).for_each(|row| {
         let (place, query) = (row / queries, row % queries);
         let parts = (0..splits).map(|split| (place * splits + split) * queries + query);
         let statistics_of = |part: usize| {

@@ -2,19 +2,26 @@
 
 use std::ops::Range;
 
-use super::rows::View;
+use crate::view::{Head, Place, View};
 
 /// `softmax(scale · query · keyᵀ + bias) · value` for every batch element and head.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Problem<'a> {
-    pub(super) batch: usize,
-    pub(super) heads: usize,
     pub(super) query: View<'a>,
     pub(super) key: View<'a>,
     pub(super) value: View<'a>,
-    /// One row of a bias for each key.
-    pub(super) bias: Option<View<'a>>,
+    /// `[batch, 1, 1, keys]`.
+    pub(super) key_bias: Option<View<'a>>,
     pub(super) scale: f32,
+}
+
+impl<'a> Problem<'a> {
+    /// The rows of query, key and value, and the bias of every key, at one place.
+    #[inline(always)]
+    pub(super) fn at(&self, place: Place) -> ([Head<'a>; 3], Option<&'a [f32]>) {
+        let heads = [self.query, self.key, self.value].map(|view| view.head(place));
+        (heads, self.key_bias.map(|bias| bias.head(Place { head: 0, ..place }).row(0)))
+    }
 }
 
 /// Equal parts of a range of rows.

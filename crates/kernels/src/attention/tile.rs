@@ -5,7 +5,7 @@ use std::{f32::consts::LOG2_E, ops::Range};
 
 use pulp::Simd;
 
-use super::rows::{Place, View};
+use crate::view::Head;
 
 /// Rows of one register block.
 pub(super) const BLOCK: usize = 8;
@@ -175,22 +175,21 @@ pub(super) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 const POWER_OF_TWO: [f32; 6] =
     [0.001_326_486_9, 0.009_671_491, 0.055_507_33, 0.240_222_42, 0.693_147, 1.0];
 
-/// Copies rows `start..` of a view into `tile`, `stride` apart and times `factor`; what is left of each row, and of
+/// Copies `rows` of a head into `tile`, `stride` apart and times `factor`; what is left of each row, and of
 /// the tile, becomes 0.
 #[inline(always)]
 pub(super) fn pack(
     tile: &mut [f32],
     stride: usize,
-    view: View<'_>,
-    place: Place,
+    head: Head<'_>,
     rows: Range<usize>,
     factor: impl Fn(usize) -> f32,
 ) {
     let (filled, rest) = tile.split_at_mut(rows.len() * stride);
     for (index, (target, row)) in filled.chunks_exact_mut(stride).zip(rows).enumerate() {
         let factor = factor(index);
-        let (target, padding) = target.split_at_mut(view.width);
-        for (target, &value) in target.iter_mut().zip(view.row(place, row)) {
+        let (target, padding) = target.split_at_mut(head.width);
+        for (target, &value) in target.iter_mut().zip(head.row(row)) {
             *target = value * factor;
         }
         padding.fill(0.0);
@@ -198,18 +197,13 @@ pub(super) fn pack(
     rest.fill(0.0);
 }
 
-/// The biases of `keys`, times log₂e; behind the last key, where there is nothing to attend to, `−∞`.
+/// What `bias` holds for `keys`, times log₂e; behind the last key, where there is nothing to attend to, `−∞`.
 #[inline(always)]
-pub(super) fn pack_bias(
-    target: &mut [f32],
-    bias: Option<View<'_>>,
-    place: Place,
-    keys: Range<usize>,
-) {
+pub(super) fn pack_bias(target: &mut [f32], bias: Option<&[f32]>, keys: Range<usize>) {
     let (target, padding) = target.split_at_mut(keys.len());
     match bias {
         Some(bias) => {
-            for (target, &bias) in target.iter_mut().zip(&bias.row(place, 0)[keys]) {
+            for (target, &bias) in target.iter_mut().zip(&bias[keys]) {
                 *target = bias * LOG2_E;
             }
         }
@@ -267,30 +261,4 @@ pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
     }
     let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
     sums.iter().sum::<f32>() + rest
-}
-
-/// Scratch memory of one thread, in pieces that start on cache lines.
-#[derive(Debug, Default)]
-pub(super) struct Scratch(Vec<f32>);
-
-/// Values of a cache line.
-const LINE: usize = 16;
-
-impl Scratch {
-    /// One piece of each length; their content is arbitrary.
-    #[inline(always)]
-    pub(super) fn pieces<const N: usize>(&mut self, lengths: [usize; N]) -> [&mut [f32]; N] {
-        let lines = lengths.map(|length| length.next_multiple_of(LINE));
-        let needed = lines.iter().sum::<usize>() + LINE;
-        if self.0.len() < needed {
-            self.0.resize(needed, 0.0);
-        }
-        let start = self.0.as_ptr().align_offset(LINE * size_of::<f32>());
-        let mut rest = &mut self.0[start..];
-        std::array::from_fn(|index| {
-            let (piece, behind) = std::mem::take(&mut rest).split_at_mut(lines[index]);
-            rest = behind;
-            &mut piece[..lengths[index]]
-        })
-    }
 }

@@ -5,7 +5,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::rows::Rows;
+use crate::view::Head;
 
 /// Output rows of one task.
 pub(super) const CHUNK: usize = 256;
@@ -26,28 +26,26 @@ fn packed_rows(taps: usize) -> usize {
     CHUNK + taps - 1 + TAPS
 }
 
-impl Rows<'_> {
-    /// Packs the rows around `CHUNK` rows from `first` on: vectors of one column after the other.
-    #[inline(always)]
-    fn pack<S: Simd>(self, simd: S, first: usize, taps: usize, packed: &mut [f32]) {
-        let height = packed_rows(taps);
-        let packed = S::as_mut_simd_f32s(packed).0;
-        let columns = self.width.div_ceil(S::F32_LANES);
-        let before = (taps / 2).saturating_sub(first);
-        let start = (first + before).saturating_sub(taps / 2);
-        let inside = (height - before).min(self.count.saturating_sub(start));
-        for column in packed.chunks_exact_mut(height).take(columns) {
-            column[..before].fill(simd.splat_f32s(0.0));
-            column[before + inside..].fill(simd.splat_f32s(0.0));
+/// Packs the rows of `head` around `CHUNK` rows from `first` on: vectors of one column after the other.
+#[inline(always)]
+fn pack<S: Simd>(simd: S, head: Head<'_>, first: usize, taps: usize, packed: &mut [f32]) {
+    let height = packed_rows(taps);
+    let packed = S::as_mut_simd_f32s(packed).0;
+    let columns = head.width.div_ceil(S::F32_LANES);
+    let before = (taps / 2).saturating_sub(first);
+    let start = (first + before).saturating_sub(taps / 2);
+    let inside = (height - before).min(head.rows.saturating_sub(start));
+    for column in packed.chunks_exact_mut(height).take(columns) {
+        column[..before].fill(simd.splat_f32s(0.0));
+        column[before + inside..].fill(simd.splat_f32s(0.0));
+    }
+    for index in 0..inside {
+        let (vectors, rest) = S::as_simd_f32s(head.row(start + index));
+        for (column, vector) in vectors.iter().enumerate() {
+            packed[column * height + before + index] = *vector;
         }
-        for index in 0..inside {
-            let (vectors, rest) = S::as_simd_f32s(self.row(start + index));
-            for (column, vector) in vectors.iter().enumerate() {
-                packed[column * height + before + index] = *vector;
-            }
-            if !rest.is_empty() {
-                packed[vectors.len() * height + before + index] = simd.partial_load_f32s(rest);
-            }
+        if !rest.is_empty() {
+            packed[vectors.len() * height + before + index] = simd.partial_load_f32s(rest);
         }
     }
 }
@@ -55,7 +53,7 @@ impl Rows<'_> {
 /// `output ← filter ⋆ input` for some rows, or added to them.
 pub(super) struct Slide<'a> {
     pub(super) packed: &'a mut [f32],
-    pub(super) input: Rows<'a>,
+    pub(super) input: Head<'a>,
     /// An odd number of taps, the first for the row farthest before the output's.
     pub(super) filter: &'a [f32],
     /// Which row of the sequence the output starts with.
@@ -75,7 +73,7 @@ impl WithSimd for Slide<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        self.input.pack(simd, self.first, self.filter.len(), self.packed);
+        pack(simd, self.input, self.first, self.filter.len(), self.packed);
         let columns = self.input.width.div_ceil(S::F32_LANES);
         for column in (0..columns).step_by(2) {
             if column + 1 < columns {
@@ -172,9 +170,9 @@ impl Slide<'_> {
 /// The gradient of the filter from some rows: `output[t] ← Σ gradient[row] · input[row + t − taps/2]`.
 pub(super) struct FilterGradient<'a> {
     pub(super) packed: &'a mut [f32],
-    pub(super) input: Rows<'a>,
+    pub(super) input: Head<'a>,
     pub(super) packed_gradient: &'a mut [f32],
-    pub(super) gradient: Rows<'a>,
+    pub(super) gradient: Head<'a>,
     /// The first of the rows, and their number, [`CHUNK`] at most.
     pub(super) first: usize,
     pub(super) rows: usize,
@@ -188,8 +186,8 @@ impl WithSimd for FilterGradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let taps = self.output.len();
-        self.input.pack(simd, self.first, taps, self.packed);
-        self.gradient.pack(simd, self.first, 1, self.packed_gradient);
+        pack(simd, self.input, self.first, taps, self.packed);
+        pack(simd, self.gradient, self.first, 1, self.packed_gradient);
         let input = S::as_simd_f32s(self.packed).0.chunks_exact(packed_rows(taps));
         let gradient = S::as_simd_f32s(self.packed_gradient).0.chunks_exact(packed_rows(1));
         let columns = self.input.width.div_ceil(S::F32_LANES);

@@ -37,13 +37,11 @@ impl Matrices {
 
     /// Room for matrices of this size.
     pub(super) fn new(size: usize) -> Self {
-        let square = Square::new(size);
-        Self { square, scratch: Scratch::new(Self::COUNT * square.length()) }
+        Self { square: Square::new(size), scratch: Scratch::new() }
     }
 
     fn get(&mut self) -> (Square, [&mut [f32]; Self::COUNT]) {
-        let mut matrices = self.scratch.values().chunks_exact_mut(self.square.length());
-        (self.square, std::array::from_fn(|_| matrices.next().expect("there is room for all")))
+        (self.square, self.scratch.pieces([self.square.length(); Self::COUNT]))
     }
 }
 

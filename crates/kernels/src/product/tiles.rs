@@ -16,16 +16,15 @@ use std::{
     cell::Cell,
     ops::Range,
     sync::atomic::{AtomicBool, Ordering},
-    thread::LocalKey,
 };
 
 use rayon::prelude::*;
 
 use super::{
     Matrix, Threads, split,
-    unit::{self, BLOCK, DEPTH, Target, Unit, step_length},
+    unit::{self, BLOCK, DEPTH, Unit, step_length},
 };
-use crate::simd;
+use crate::{scratch::Scratch, shared::Shared, simd};
 
 /// The largest depth that is added up in one go. A block of both factors then leaves room in a core's cache.
 const RUN: usize = 1024;
@@ -80,7 +79,7 @@ impl<const PARTS: usize> Run<'_, PARTS> {
         let rows = output.len() / columns;
         let length = self.depth.len().div_ceil(DEPTH) * step_length(PARTS);
         let all_split = AtomicBool::new(true);
-        LEFT.with_room(rows.div_ceil(BLOCK) * length, |blocks| {
+        Scratch::lend(&LEFT, rows.div_ceil(BLOCK) * length, |blocks| {
             let lay_out = |(index, block): (usize, &mut [u16])| {
                 let row = self.first_row + index * BLOCK;
                 #[expect(unsafe_code, reason = "needs the CPU's vectors")]
@@ -98,11 +97,11 @@ impl<const PARTS: usize> Run<'_, PARTS> {
             if !all_split.load(Ordering::Relaxed) {
                 return;
             }
-            let output = Output { values: output.as_mut_ptr(), rows, columns };
+            let output = Output { values: Shared::new(output), rows, columns };
             let tasks = Tasks::new(rows, columns, length, threads);
             let compute = |task: usize| {
                 let (rows, columns) = tasks.part(task);
-                if !self.compute(blocks, output, rows, columns) {
+                if !self.compute(blocks, &output, rows, columns) {
                     all_split.store(false, Ordering::Relaxed);
                 }
             };
@@ -118,14 +117,14 @@ impl<const PARTS: usize> Run<'_, PARTS> {
     fn compute(
         &self,
         left: &[u16],
-        output: Output,
+        output: &Output<'_>,
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> bool {
         let steps = self.depth.len().div_ceil(DEPTH);
         let length = steps * step_length(PARTS);
         let unit = Unit::new();
-        RIGHT_PART.with_room(columns.len().div_ceil(BLOCK) * length, |right| {
+        Scratch::lend(&RIGHT_PART, columns.len().div_ceil(BLOCK) * length, |right| {
             if !self.lay_out_right(right, columns.clone()) {
                 return false;
             }
@@ -171,7 +170,7 @@ impl<const PARTS: usize> Run<'_, PARTS> {
         left: &[u16],
         right: &[u16],
         steps: usize,
-        output: Output,
+        output: &Output<'_>,
         row: usize,
         column: usize,
     ) {
@@ -183,30 +182,29 @@ impl<const PARTS: usize> Run<'_, PARTS> {
             start[..width].copy_from_slice(&bias[column..column + width]);
         }
         if is_first && (height, width) == (BLOCK, BLOCK) {
-            let target = Target { values: output.at(row, column), stride: output.columns };
+            let target = output.block(row, column);
             #[expect(unsafe_code, reason = "the unit writes to the output itself")]
             // SAFETY: the block lies inside of the output, and of this task's part.
             unsafe {
-                unit.block::<PARTS>(left, right, steps, &start, target);
+                unit.block::<PARTS>(left, right, steps, &start, target, output.columns);
             }
             return;
         }
         let mut block = [[0.0f32; BLOCK]; BLOCK];
-        let target = Target { values: block.as_flattened_mut().as_mut_ptr(), stride: BLOCK };
+        let target = block.as_flattened_mut().as_mut_ptr();
         #[expect(unsafe_code, reason = "the unit writes through a pointer")]
         // SAFETY: `block` is 32 rows of 32 values.
         unsafe {
-            unit.block::<PARTS>(left, right, steps, &start, target);
+            unit.block::<PARTS>(left, right, steps, &start, target, BLOCK);
         }
         simd::vectorised(
             #[inline(always)]
             || {
                 for (index, values) in block[..height].iter().enumerate() {
+                    let first = (row + index) * output.columns + column;
                     #[expect(unsafe_code, reason = "tasks share the output")]
                     // SAFETY: `width` values from there on lie in one row of the output, and in this task's part.
-                    let target = unsafe {
-                        std::slice::from_raw_parts_mut(output.at(row + index, column), width)
-                    };
+                    let target = unsafe { output.values.slice(first, width) };
                     for (target, &value) in target.iter_mut().zip(values) {
                         *target = if is_first { value } else { *target + value };
                     }
@@ -217,24 +215,17 @@ impl<const PARTS: usize> Run<'_, PARTS> {
 }
 
 /// The output, shared by tasks of which each writes to its own rows and columns.
-#[derive(Clone, Copy)]
-struct Output {
-    values: *mut f32,
+struct Output<'a> {
+    values: Shared<'a>,
     rows: usize,
     columns: usize,
 }
 
-#[expect(unsafe_code, reason = "a pointer to what tasks divide among themselves")]
-// SAFETY: the parts of [`Tasks`] do not overlap.
-unsafe impl Send for Output {}
-#[expect(unsafe_code, reason = "a pointer to what tasks divide among themselves")]
-// SAFETY: the parts of [`Tasks`] do not overlap.
-unsafe impl Sync for Output {}
-
-impl Output {
-    fn at(self, row: usize, column: usize) -> *mut f32 {
-        assert!(row < self.rows && column < self.columns);
-        self.values.wrapping_add(row * self.columns + column)
+impl Output<'_> {
+    /// Where the block at this row and column starts, all of which lies inside.
+    fn block(&self, row: usize, column: usize) -> *mut f32 {
+        assert!(row + BLOCK <= self.rows && column + BLOCK <= self.columns);
+        self.values.pointer(row * self.columns + column, (BLOCK - 1) * self.columns + BLOCK)
     }
 }
 
@@ -282,29 +273,9 @@ impl Tasks {
 
 thread_local! {
     /// The left factor as the thread that asked for a product lays it out for all.
-    static LEFT: Cell<Vec<u16>> = const { Cell::new(Vec::new()) };
+    static LEFT: Cell<Scratch<u16>> = const { Cell::new(Scratch::new()) };
     /// The columns of the right factor that a task works on.
-    static RIGHT_PART: Cell<Vec<u16>> = const { Cell::new(Vec::new()) };
-}
-
-trait Room {
-    /// Lends memory for `length` numbers, with arbitrary content, that starts with a cache line.
-    fn with_room<R>(&'static self, length: usize, body: impl FnOnce(&mut [u16]) -> R) -> R;
-}
-
-impl Room for LocalKey<Cell<Vec<u16>>> {
-    fn with_room<R>(&'static self, length: usize, body: impl FnOnce(&mut [u16]) -> R) -> R {
-        const LINE: usize = 64;
-        // Taken, not borrowed: a thread that waits for others may meanwhile be handed another product.
-        let mut numbers = self.take();
-        if numbers.len() < length + LINE {
-            numbers = vec![0; length + LINE];
-        }
-        let first = numbers.as_ptr().align_offset(LINE);
-        let result = body(&mut numbers[first..first + length]);
-        self.set(numbers);
-        result
-    }
+    static RIGHT_PART: Cell<Scratch<u16>> = const { Cell::new(Scratch::new()) };
 }
 
 #[cfg(test)]

@@ -109,13 +109,6 @@ impl Drop for Unit {
     }
 }
 
-/// Where a block of the output goes: 32 rows of 32 values, `stride` values apart.
-#[derive(Clone, Copy)]
-pub(super) struct Target {
-    pub(super) values: *mut f32,
-    pub(super) stride: usize,
-}
-
 /// Loads the two tiles of one part of the left factor.
 macro_rules! left {
     ($offset:literal) => {
@@ -153,7 +146,7 @@ macro_rules! multiply {
 
 /// Runs steps onto sums that start with a row of 32 values, and stores the sums.
 macro_rules! steps {
-    ($bytes:literal, $left:ident, $right:ident, $steps:ident, $start:ident, $target:ident, $($line:expr),+) => {
+    ($bytes:literal, $left:ident, $right:ident, $steps:ident, $start:ident, $target:ident, $stride:ident, $($line:expr),+) => {
         asm!(
             "tileloadd tmm0, [{start} + {same}]",
             "tileloadd tmm1, [{start} + {same} + 64]",
@@ -175,9 +168,9 @@ macro_rules! steps {
             row = in(reg) 64usize,
             start = in(reg) $start.as_ptr(),
             same = in(reg) 0usize,
-            target = in(reg) $target.values,
-            lower = in(reg) $target.values.wrapping_add(16 * $target.stride),
-            stride = in(reg) $target.stride * size_of::<f32>(),
+            target = in(reg) $target,
+            lower = in(reg) $target.wrapping_add(16 * $stride),
+            stride = in(reg) $stride * size_of::<f32>(),
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         )
@@ -185,15 +178,16 @@ macro_rules! steps {
 }
 
 impl Unit {
-    /// `target = start + left · right` for one block, where `start` is one row of 32 values for all rows.
+    /// `target = start + left · right` for one block, where `start` is one row of 32 values for all rows, and those of
+    /// `target` lie `stride` values apart.
     ///
     /// Of three parts, a step of the left factor holds the high, middle and low ones, two tiles each, and one of the
     /// right factor the low, middle and high ones, nearly in the order of their use. Of the nine products of parts the
     /// three smallest are left out: together they are below 2⁻²⁴ of a term, half a unit in the last place of an `f32`.
     ///
     /// # Safety
-    /// `left` and `right` hold `steps · step_length(PARTS)` values each, `steps > 0`, and `target` holds 32 rows that
-    /// nobody else accesses.
+    /// `left` and `right` hold `steps · step_length(PARTS)` values each, `steps > 0`, and at `target` lie 32 rows of 32
+    /// values that nobody else accesses.
     #[expect(clippy::unused_self, reason = "whoever has a unit has set it up")]
     pub(super) unsafe fn block<const PARTS: usize>(
         &self,
@@ -201,7 +195,8 @@ impl Unit {
         right: &[u16],
         steps: usize,
         start: &[f32; BLOCK],
-        target: Target,
+        target: *mut f32,
+        stride: usize,
     ) {
         const { assert!(PARTS == 1 || PARTS == 3) };
         let length = steps * step_length(PARTS);
@@ -210,7 +205,18 @@ impl Unit {
         // stride of zero reads the same row 16 times), the stores within the target.
         unsafe {
             if PARTS == 1 {
-                steps!(2048, left, right, steps, start, target, left!(0), right!(0), multiply!());
+                steps!(
+                    2048,
+                    left,
+                    right,
+                    steps,
+                    start,
+                    target,
+                    stride,
+                    left!(0),
+                    right!(0),
+                    multiply!()
+                );
             } else {
                 steps!(
                     6144,
@@ -219,6 +225,7 @@ impl Unit {
                     steps,
                     start,
                     target,
+                    stride,
                     left!(0),
                     right!(0),
                     multiply!(), // high · low
