@@ -1,18 +1,30 @@
 //! Files: lines of text, tables, and writes that survive a crash. It knows nothing of data sets or models.
 //!
+//! Whatever is read is bounded in memory. Gzip and Zstandard are decompressed, byte order marks dropped; pointers of Git LFS,
+//! UTF-16 and archives are told by their first bytes, with what helps.
+//!
 //! | module | idea |
 //! |---|---|
+//! | `input` | a file or stdin as bytes, decompressed |
+//! | `signature`, [`git_lfs`] | what the first bytes of a file say that it is |
 //! | `lines` | lines of UTF-8, in pieces of bounded length |
-//! | [`table`] | rows of TSV, CSV, JSON lines and Parquet files through one interface |
+//! | `text` | a whole file as text |
+//! | [`table`] | rows of TSV, CSV, JSON and Parquet files through one interface |
 //! | [`durable`] | files that survive a crash whole or not at all |
-//! | [`git_lfs`] | pointers in the place of files |
+//! | `notice` | what was guessed or left out, said once |
 //! | `error` | what can be wrong with a file |
 
 pub mod durable;
 mod error;
 pub mod git_lfs;
+mod input;
 mod lines;
+mod notice;
+mod signature;
 pub mod table;
+mod text;
 
 pub use error::{FileError, Result};
-pub use lines::{LineReader, Piece};
+pub use lines::{BoundedLines, Line, LineReader, Piece};
+pub use notice::say_once;
+pub use text::read_text;

@@ -1,10 +1,11 @@
 //! Lines of UTF-8 text, read in pieces of bounded length.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::error::FileError;
+use crate::error::{FileError, Result};
+use crate::input::Input;
+use crate::signature;
 
 /// A line or, if the line is longer than the limit, the next part of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,11 +18,18 @@ pub struct Piece {
     pub ends_line: bool,
 }
 
-/// Reads the pieces of a file; drops a byte order mark and the `\r` of `\r\n`.
-#[derive(Debug)]
+/// A line, and its number from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The number.
+    pub number: u64,
+    /// The text without its line end.
+    pub text: String,
+}
+
+/// Reads the lines of a file, decompressed; drops a byte order mark and the `\r` of `\r\n`.
 pub struct LineReader {
-    path: PathBuf,
-    reader: BufReader<File>,
+    input: Input,
     line: u64,
     /// Bytes read but not yet handed out: the start of a character or a `\r` at the end of a piece.
     carried: Vec<u8>,
@@ -35,35 +43,50 @@ impl LineReader {
     /// # Errors
     ///
     /// [`FileError::Io`].
-    pub fn open(path: &Path) -> Result<Self, FileError> {
-        let file = File::open(path).map_err(FileError::io("open", path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            reader: BufReader::with_capacity(1 << 18, file),
-            line: 1,
-            carried: Vec::new(),
-            at_start: true,
-            within_line: false,
-        })
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self::of(Input::open(path)?))
+    }
+
+    /// The lines of stdin, each as soon as it is there.
+    pub fn stdin() -> Self {
+        Self::of(Input::stdin())
+    }
+
+    fn of(input: Input) -> Self {
+        Self { input, line: 1, carried: Vec::new(), at_start: true, within_line: false }
+    }
+
+    /// The file, or `stdin`.
+    pub fn path(&self) -> &Arc<Path> {
+        self.input.path()
     }
 
     /// The next piece of at most about `limit` bytes, or `None` at the end of the file.
     ///
     /// # Errors
     ///
-    /// [`FileError::Content`] where the text is not UTF-8, [`FileError::Io`].
-    pub fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>, FileError> {
+    /// [`FileError::Content`] where the text is not UTF-8, and for a file that is no text; [`FileError::Io`].
+    pub fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>> {
+        if self.at_start {
+            let path = Arc::clone(self.path());
+            let first = self.input.fill()?;
+            if let Some(refusal) =
+                signature::refusal(&path, &first[..first.len().min(signature::LOOKED_AT)])
+            {
+                return Err(refusal);
+            }
+        }
         let mut bytes = std::mem::take(&mut self.carried);
         let (mut ends_line, mut at_end) = (false, false);
         while bytes.len() < limit.max(8) && !ends_line && !at_end {
-            let available = self.reader.fill_buf().map_err(FileError::io("read", &self.path))?;
+            let available = self.input.fill()?;
             let room = available.len().min(limit.max(8) - bytes.len());
             let line_end = available[..room].iter().position(|byte| *byte == b'\n');
             at_end = available.is_empty();
             ends_line = line_end.is_some();
             let taken = line_end.unwrap_or(room);
             bytes.extend_from_slice(&available[..taken]);
-            self.reader.consume(taken + usize::from(ends_line));
+            self.input.consume(taken + usize::from(ends_line));
         }
         if at_end && bytes.is_empty() && !self.within_line {
             return Ok(None);
@@ -82,33 +105,12 @@ impl LineReader {
         Ok(Some(piece))
     }
 
-    /// The next line, whole, or `None` at the end of the file. If it does not end in the piece that comes, it is longer
-    /// than `max_bytes`; no more of it was read than that, and it is for the caller to refuse.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::next_piece`].
-    pub fn next_line(&mut self, max_bytes: usize) -> Result<Option<Piece>, FileError> {
-        let mut piece = self.next_piece(max_bytes.saturating_add(1))?;
-        if let Some(piece) = &mut piece {
-            piece.ends_line &= piece.text.len() <= max_bytes;
-        }
-        Ok(piece)
-    }
-
     /// Decodes `bytes`, carrying over a character that the end of the piece cut in two.
-    fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String, FileError> {
+    fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String> {
         if let Err(error) = std::str::from_utf8(&bytes) {
             let valid = error.valid_up_to();
             if error.error_len().is_some() || ends_line {
-                return Err(FileError::line(
-                    &self.path,
-                    self.line,
-                    format!(
-                        "byte `0x{:02x}` is not UTF-8; convert the file, for example with `iconv -f latin1 -t utf-8`",
-                        bytes[valid]
-                    ),
-                ));
+                return Err(not_utf8(self.path(), self.line, bytes[valid]));
             }
             let tail = bytes.split_off(valid);
             self.carried.splice(0..0, tail);
@@ -120,6 +122,66 @@ impl LineReader {
             return Ok(rest.to_owned());
         }
         Ok(text)
+    }
+}
+
+/// The error for a byte that is no part of UTF-8.
+pub(crate) fn not_utf8(path: &Path, line: u64, byte: u8) -> FileError {
+    FileError::line(path, line, format!("byte `0x{byte:02x}` is not UTF-8"))
+        .with_cure("convert the file, for example with `iconv -f latin1 -t utf-8`")
+}
+
+/// The lines of a file, whole; one longer than a limit is refused before it is in memory.
+pub struct BoundedLines {
+    reader: LineReader,
+    max_bytes: usize,
+    too_long: String,
+}
+
+impl BoundedLines {
+    /// Reads lines of at most `max_bytes`; `too_long` is what is said of a longer one.
+    pub fn of(reader: LineReader, max_bytes: usize, too_long: impl Into<String>) -> Self {
+        Self { reader, max_bytes, too_long: too_long.into() }
+    }
+
+    /// The file, or `stdin`.
+    pub fn path(&self) -> &Arc<Path> {
+        self.reader.path()
+    }
+
+    /// The next line, or `None` at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Content`] for a line that is too long or not UTF-8, [`FileError::Io`].
+    pub fn next_line(&mut self) -> Result<Option<Line>> {
+        self.next_line_of_row(None, 0)
+    }
+
+    /// The next line; it goes on with a row, if that began at another, which took up `used` bytes of what it may. A row
+    /// that is too long is told by where it began.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_line`].
+    pub fn next_line_of_row(&mut self, begin: Option<u64>, used: usize) -> Result<Option<Line>> {
+        let room = self.max_bytes.saturating_sub(used);
+        let Some(piece) = self.reader.next_piece(room.saturating_add(1))? else {
+            return Ok(None);
+        };
+        if !piece.ends_line || piece.text.len() > room {
+            let line = begin.unwrap_or(piece.line);
+            return Err(FileError::line(self.path(), line, &self.too_long));
+        }
+        Ok(Some(Line { number: piece.line, text: piece.text }))
+    }
+}
+
+impl Iterator for BoundedLines {
+    type Item = Result<Line>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_line().transpose()
     }
 }
 
@@ -150,6 +212,17 @@ mod tests {
     fn carriage_returns_within_a_line_stay() {
         assert_eq!(lines("a\rb\r\nc", 8), ["a\rb", "c"]);
         assert_eq!(lines("12345678\r\nx\r", 8), ["12345678", "x"]);
+    }
+
+    #[test]
+    fn a_line_above_the_limit_is_refused_where_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.tsv");
+        std::fs::write(&path, format!("0123456789\n{}\n", "x".repeat(11))).unwrap();
+        let mut lines = BoundedLines::of(LineReader::open(&path).unwrap(), 10, "longer than ten");
+        assert_eq!(lines.next_line().unwrap().unwrap().text, "0123456789");
+        let message = lines.next_line().unwrap_err().to_string();
+        assert!(message.ends_with("lines.tsv:2: longer than ten"), "{message}");
     }
 
     proptest! {

@@ -3,20 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::FileError;
+use crate::error::{FileError, Result};
 
 use super::Format;
+use super::format::COMPRESSED;
 
 /// The files called `STEM.EXTENSION`, or all of `STEM-00000-of-00002.EXTENSION` in order, for the first of `stems` and then
-/// the first known extension (`tsv`, `parquet`, `jsonl`, `json`, `csv`) of which there is any; empty if there is none.
+/// the first known extension (`tsv`, `parquet`, `jsonl`, `ndjson`, `json`, `csv`; then those of compressed files, `tsv.gz` …) of which
+/// there is any; empty if there is none.
 ///
 /// # Errors
 ///
 /// [`FileError::Content`] if one part of several is missing, [`FileError::Io`].
-pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>, FileError> {
+pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
+    saved_by_datasets(folder)?;
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(FileError::io("list", folder))? {
         let entry = entry.map_err(FileError::io("list", folder))?;
@@ -24,22 +27,51 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>, FileErr
     }
     names.sort_unstable();
     for stem in stems {
-        for (extension, _) in Format::EXTENSIONS {
+        for extension in extensions() {
             let whole = folder.join(format!("{stem}.{extension}"));
             if whole.is_file() {
                 return Ok(vec![whole]);
             }
             let parts: Vec<(Part, &str)> = names
                 .iter()
-                .filter_map(|name| Some((Part::of(name, stem, extension)?, name.as_str())))
+                .filter_map(|name| Some((Part::of(name, stem, &extension)?, name.as_str())))
                 .collect();
             if let Some((Part { of, .. }, _)) = parts.first() {
-                complete(folder, stem, extension, &parts, *of)?;
+                complete(folder, stem, &extension, &parts, *of)?;
                 return Ok(parts.iter().map(|(_, name)| folder.join(name)).collect());
             }
         }
     }
     Ok(Vec::new())
+}
+
+/// The known extensions, those of compressed files after all others.
+fn extensions() -> impl Iterator<Item = String> {
+    let plain = Format::EXTENSIONS.into_iter().map(|(extension, _)| extension.to_owned());
+    plain.chain(
+        Format::EXTENSIONS.into_iter().filter(|(_, format)| *format != Format::Parquet).flat_map(
+            |(extension, _)| COMPRESSED.map(|compressed| format!("{extension}.{compressed}")),
+        ),
+    )
+}
+
+/// Refuses a folder that Hugging Face's `datasets` saved: its tables are Arrow files, which are not read.
+///
+/// # Errors
+///
+/// [`FileError::Content`], with the call that writes Parquet.
+pub fn saved_by_datasets(folder: &Path) -> Result<()> {
+    let has = |name: &str| folder.join(name).is_file();
+    let cure = if has("dataset_dict.json") {
+        "load it and write each split as Parquet: `for name, split in datasets.load_from_disk(FOLDER).items(): \
+         split.to_parquet(f\"{name}.parquet\")`"
+    } else if has("state.json") && has("dataset_info.json") {
+        "load it and write it as Parquet: `datasets.load_from_disk(FOLDER).to_parquet(\"train.parquet\")`"
+    } else {
+        return Ok(());
+    };
+    let problem = "it was written by `save_to_disk` of Hugging Face's datasets, whose Arrow files are not read";
+    Err(FileError::file(folder, problem).with_cure(cure))
 }
 
 /// One file of a split that was cut into several.
@@ -68,7 +100,7 @@ fn complete(
     extension: &str,
     parts: &[(Part, &str)],
     of: u32,
-) -> Result<(), FileError> {
+) -> Result<()> {
     let in_order = parts.iter().zip(0..).all(|((part, _), at)| part.number == at && part.of == of);
     if in_order && parts.len() == of as usize {
         return Ok(());
@@ -109,10 +141,24 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_save_to_disk_is_told_how_to_become_parquet() {
+        for names in [["dataset_dict.json", "x"], ["state.json", "dataset_info.json"]] {
+            let message = found(&names, &["train"]).unwrap_err();
+            assert!(
+                message.contains("load_from_disk") && message.contains("to_parquet"),
+                "{message}"
+            );
+        }
+        assert!(found(&["dataset_info.json", "x"], &["train"]).unwrap().is_empty());
+    }
+
+    #[test]
     fn parts_come_in_order_and_all_or_not_at_all() {
         let parts = ["train-00001-of-00002.parquet", "train-00000-of-00002.parquet"];
         let sorted = [parts[1], parts[0]];
         assert_eq!(found(&parts, &["train"]).unwrap(), sorted);
+        assert_eq!(found(&["train.csv.gz", "train.json"], &["train"]).unwrap(), ["train.json"]);
+        assert_eq!(found(&["train.csv.gz"], &["train"]).unwrap(), ["train.csv.gz"]);
         let hashed = ["train-00000-of-00001-ab12cd.parquet"];
         assert_eq!(found(&hashed, &["train"]).unwrap(), hashed);
         let message = found(&parts[..1], &["train"]).unwrap_err();

@@ -1,4 +1,4 @@
-//! Rows of four file formats through one interface: TSV, CSV, JSON lines and Parquet.
+//! Rows of TSV, CSV, JSON and Parquet files through one interface.
 //!
 //! A [`Table`] is opened, tells its columns, and turns into [`Rows`] of those that are wanted. Files are read row by row,
 //! and a row longer than [`TableOptions::max_line_bytes`] is refused before it is in memory (a Parquet value: once its
@@ -9,28 +9,32 @@
 //! | `format` | which format a file is in, told by its extension |
 //! | `column` | which column is meant: by name or by place |
 //! | `row` | a row: its cells, and where it stands |
-//! | `lines` | lines of bounded length |
-//! | `tsv` | fields between tab characters, without quoting, as GLUE's official files are written |
-//! | `csv` | fields between commas, quoted as RFC 4180 says |
-//! | `json_lines` | an object a line |
+//! | `dialect` | by what the fields of a line are told apart, as options say or the file shows |
+//! | `records` | fields quoted as RFC 4180 says |
+//! | `delimited` | rows of TSV and CSV |
+//! | `objects`, `squad` | the objects of a JSON file, whatever holds them together |
+//! | `json` | those objects as rows |
 //! | `parquet` | Parquet's rows |
 //! | `reader` | from a path to rows |
 //! | `files` | the files of a split in a folder |
 
 mod column;
-mod csv;
+mod delimited;
+mod dialect;
 mod files;
 mod format;
-mod json_lines;
-mod lines;
+mod json;
+mod objects;
 mod parquet;
 mod reader;
+mod records;
 mod row;
-mod tsv;
+mod squad;
 
-pub use column::Column;
-pub use column::listed;
-pub use files::find_files;
-pub use format::Format;
+pub use column::{Column, listed};
+pub use dialect::Quotes;
+pub use files::{find_files, saved_by_datasets};
+pub use format::{Format, extension_of_content};
+pub use objects::{JsonObject, JsonObjects};
 pub use reader::{Rows, Table, TableOptions};
 pub use row::{Cell, Row};

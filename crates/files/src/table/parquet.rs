@@ -4,19 +4,24 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::FileError;
+use crate::error::{FileError, Result};
+use crate::git_lfs;
+use parquet::basic::Compression;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::FileMetaData;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::record::Field;
 use parquet::record::reader::RowIter;
 use parquet::schema::types::{Type, TypePtr};
+use serde_json::Value;
 
-use super::reader::Source;
+use super::objects::BY_ROWS;
+use super::reader::RowReader;
 use super::row::Cell;
 
 /// Reads a `.parquet` file.
-pub(super) struct ParquetSource {
+pub(super) struct ParquetReader {
     path: PathBuf,
     schema: Type,
     /// Taken when columns are selected.
@@ -25,6 +30,7 @@ pub(super) struct ParquetSource {
     row: u64,
     /// For each wanted cell, its place among the columns read.
     places: Vec<usize>,
+    class_names: Vec<Option<Vec<String>>>,
     max_text_bytes: usize,
 }
 
@@ -32,34 +38,40 @@ fn broken(path: &Path) -> impl Fn(ParquetError) -> FileError {
     |error| FileError::file(path, format!("not a readable Parquet file: {error}"))
 }
 
-impl ParquetSource {
+impl ParquetReader {
     /// Opens a file; gives its column names too.
-    pub(super) fn open(
-        path: &Path,
-        max_text_bytes: usize,
-    ) -> Result<(Self, Vec<String>), FileError> {
+    pub(super) fn open(path: &Path, max_text_bytes: usize) -> Result<(Self, Vec<String>)> {
+        git_lfs::check(path)?;
         let file = File::open(path).map_err(FileError::io("open", path))?;
         let reader = SerializedFileReader::new(file).map_err(broken(path))?;
         let schema = reader.metadata().file_metadata().schema().clone();
-        let names = schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
-        let source = Self {
+        let names: Vec<String> =
+            schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
+        let class_names = class_names(reader.metadata().file_metadata(), &names);
+        let opened = Self {
             path: path.to_owned(),
             schema,
-            reader: Some(reader),
             rows: None,
             row: 0,
             places: Vec::new(),
+            class_names,
+            reader: Some(reader),
             max_text_bytes,
         };
-        Ok((source, names))
+        Ok((opened, names))
     }
 
-    fn cell(&self, name: &str, field: Field) -> Result<Cell, String> {
+    /// The error for a value of a row.
+    fn wrong(&self, problem: String, cure: &str) -> FileError {
+        FileError::line(&self.path, self.row, problem).with_cure(cure)
+    }
+
+    fn cell(&self, name: &str, field: Field) -> Result<Cell> {
         let text = match field {
             Field::Null => return Ok(Cell::Null),
             Field::Str(text) => text,
             Field::Bytes(bytes) => String::from_utf8(bytes.data().to_vec())
-                .map_err(|_| format!("`{name}` is not UTF-8; convert the text"))?,
+                .map_err(|_| self.wrong(format!("`{name}` is not UTF-8"), "convert the text"))?,
             Field::Bool(flag) => return Ok(Cell::Integer(i64::from(flag))),
             Field::Byte(number) => return Ok(Cell::Integer(number.into())),
             Field::Short(number) => return Ok(Cell::Integer(number.into())),
@@ -74,20 +86,64 @@ impl ParquetSource {
             Field::Float16(number) => return Ok(Cell::Number(number.to_f64())),
             Field::Float(number) => return Ok(Cell::Number(number.into())),
             Field::Double(number) => return Ok(Cell::Number(number)),
-            _ => return Err(format!("`{name}` is neither a string nor a number")),
+            Field::ListInternal(list) => {
+                let cells = list.elements().iter().map(|element| self.cell(name, element.clone()));
+                return Ok(Cell::List(cells.collect::<Result<_>>()?));
+            }
+            _ => {
+                return Err(
+                    self.wrong(format!("`{name}` is neither a string nor a number"), BY_ROWS)
+                );
+            }
         };
         if text.len() > self.max_text_bytes {
-            return Err(format!(
-                "`{name}` is longer than `max_line_bytes = {}`; cut the text, or, if the data is your own, raise it",
-                self.max_text_bytes
-            ));
+            let problem =
+                format!("`{name}` is longer than `max_line_bytes = {}`", self.max_text_bytes);
+            return Err(self.wrong(problem, "cut the text, or, if the data is your own, raise it"));
         }
         Ok(Cell::Text(text))
     }
+
+    /// Refuses columns that are compressed in a way that is not compiled in.
+    fn check_codecs(&self, reader: &SerializedFileReader<File>, wanted: &[usize]) -> Result<()> {
+        let columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+        for column in columns {
+            let name = column.column_path().parts().first().map_or("", String::as_str);
+            let place = self.schema.get_fields().iter().position(|field| field.name() == name);
+            if !place.is_some_and(|place| wanted.contains(&place)) {
+                continue;
+            }
+            let codec = match column.compression() {
+                Compression::BROTLI(_) => "Brotli",
+                Compression::LZ4 | Compression::LZ4_RAW => "LZ4",
+                Compression::LZO => "LZO",
+                _ => continue,
+            };
+            let problem = format!("column `{name}` is compressed with {codec}, which is not read");
+            let cure = "write the file anew with zstd, snappy or gzip: \
+                        `pandas.read_parquet(FILE).to_parquet(FILE, compression=\"zstd\")`";
+            return Err(FileError::file(&self.path, problem).with_cure(cure));
+        }
+        Ok(())
+    }
 }
 
-impl Source for ParquetSource {
-    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError> {
+/// The names of the classes of each column that has some: Hugging Face's datasets keep them beside the schema.
+fn class_names(metadata: &FileMetaData, columns: &[String]) -> Vec<Option<Vec<String>>> {
+    let about = metadata
+        .key_value_metadata()
+        .and_then(|pairs| pairs.iter().find(|pair| pair.key == "huggingface")?.value.as_deref())
+        .and_then(|text| serde_json::from_str::<Value>(text).ok())
+        .unwrap_or_default();
+    let names = |column: &String| {
+        let names = about.pointer("/info/features")?.get(column)?.get("names")?.as_array()?;
+        names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+    };
+    columns.iter().map(names).collect()
+}
+
+impl RowReader for ParquetReader {
+    fn select(&mut self, wanted: &[usize]) -> Result<()> {
         let mut read = wanted.to_vec();
         read.sort_unstable();
         read.dedup();
@@ -102,25 +158,30 @@ impl Source for ParquetSource {
             .build()
             .map_err(broken(&self.path))?;
         let reader = self.reader.take().expect("columns are selected once");
+        self.check_codecs(&reader, wanted)?;
         let rows = RowIter::from_file_into(Box::new(reader)).project(Some(projection));
         self.rows = Some(rows.map_err(broken(&self.path))?);
         Ok(())
     }
 
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError> {
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>> {
         let Some(row) = self.rows.as_mut().and_then(Iterator::next) else {
             return Ok(None);
         };
         self.row += 1;
-        let failed = |problem: String| FileError::line(&self.path, self.row, problem);
+        let unreadable =
+            |error| FileError::line(&self.path, self.row, format!("not a readable row: {error}"));
         let read: Vec<Cell> = row
-            .map_err(|error| failed(format!("not a readable row: {error}")))?
+            .map_err(unreadable)?
             .into_columns()
             .into_iter()
             .map(|(name, field)| self.cell(&name, field))
-            .collect::<Result<_, _>>()
-            .map_err(failed)?;
+            .collect::<Result<_>>()?;
         let cells = self.places.iter().map(|at| read[*at].clone()).collect();
         Ok(Some((self.row, cells)))
+    }
+
+    fn class_names(&self, column: usize) -> Option<&[String]> {
+        self.class_names.get(column)?.as_deref()
     }
 }

@@ -4,39 +4,48 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::FileError;
+use crate::error::{FileError, Result};
 
 use super::column::listed;
-use super::csv::CsvSource;
-use super::json_lines::JsonLinesSource;
-use super::lines::BoundedLines;
-use super::parquet::ParquetSource;
-use super::tsv::TsvSource;
-use super::{Cell, Column, Format, Row};
+use super::delimited::DelimitedReader;
+use super::json::JsonReader;
+use super::parquet::ParquetReader;
+use super::{Cell, Column, Format, Quotes, Row};
 
 /// How a table is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableOptions {
     /// Whether the first line of a TSV or CSV file names the columns. Default: true.
     pub header: bool,
-    /// Longest row of a TSV, CSV or JSONL file, and longest text of a Parquet file, that is accepted, in bytes; it bounds
+    /// Longest row of a TSV, CSV or JSON file, and longest text of a Parquet file, that is accepted, in bytes; it bounds
     /// memory. Default: 1 MiB.
     pub max_line_bytes: usize,
-    /// Rows of a TSV file with too few columns that are passed over, and counted by [`Rows::passed_over`], before one is
+    /// What separates the fields of a TSV or CSV file. Default: a tab or a comma, unless the first rows show another.
+    pub separator: Option<char>,
+    /// What a quote at the beginning of a field of a TSV or CSV file is. Default: in a CSV file it holds the field together; in a
+    /// TSV file it does if every quote of the file is written so.
+    pub quotes: Option<Quotes>,
+    /// Rows of a TSV or CSV file with too few columns that are passed over, and counted by [`Rows::passed_over`], before one is
     /// an error. Default: 0.
     pub short_rows_allowed: u64,
 }
 
 impl Default for TableOptions {
     fn default() -> Self {
-        Self { header: true, max_line_bytes: 1 << 20, short_rows_allowed: 0 }
+        Self {
+            header: true,
+            max_line_bytes: 1 << 20,
+            separator: None,
+            quotes: None,
+            short_rows_allowed: 0,
+        }
     }
 }
 
 /// What a format must give.
-pub(super) trait Source: Send {
+pub(super) trait RowReader: Send {
     /// Says which columns are wanted, by their places; once, before the first row.
-    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError>;
+    fn select(&mut self, wanted: &[usize]) -> Result<()>;
 
     /// The number of columns, where it is known without names.
     fn width(&self) -> Option<usize> {
@@ -44,7 +53,12 @@ pub(super) trait Source: Send {
     }
 
     /// The next row, its line and its wanted cells, or `None` at the end.
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError>;
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>>;
+
+    /// The names of a column's classes, where the file has them.
+    fn class_names(&self, _column: usize) -> Option<&[String]> {
+        None
+    }
 
     /// Rows passed over so far because they were too short.
     fn passed_over(&self) -> u64 {
@@ -56,7 +70,7 @@ pub(super) trait Source: Send {
 pub struct Table {
     file: Arc<Path>,
     columns: Option<Vec<String>>,
-    source: Box<dyn Source>,
+    reader: Box<dyn RowReader>,
 }
 
 impl Table {
@@ -64,46 +78,40 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`FileError::Content`] if there is no such file, its extension is unknown, it is empty or not readable, or if a JSONL or
-    /// Parquet file is to have no header;
-    /// [`FileError::Content`] for a first line that cannot be used; [`FileError::Io`].
-    pub fn open(path: &Path, options: &TableOptions) -> Result<Self, FileError> {
+    /// [`FileError::Content`] if there is no such file, its extension is unknown, it is empty or not readable, its first line
+    /// cannot be used, or a JSON or Parquet file is to have no header; [`FileError::Io`].
+    pub fn open(path: &Path, options: &TableOptions) -> Result<Self> {
+        if path.is_dir() {
+            super::saved_by_datasets(path)?;
+        }
         let Some(format) = Format::of(path) else {
-            return Err(FileError::file(
-                path,
-                "unknown extension; use a .tsv, .csv, .jsonl or .parquet file",
-            ));
+            return Err(FileError::file(path, "unknown extension").with_cure(Format::cure(path)));
         };
         if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return Err(FileError::file(path, "there is no such file"));
         }
-        if !options.header && matches!(format, Format::JsonLines | Format::Parquet) {
+        if !options.header && matches!(format, Format::Json | Format::Parquet) {
             let problem = "its columns have names, which `header = false` denies; leave that away";
             return Err(FileError::file(path, problem));
         }
-        let lines = || BoundedLines::open(path, options.max_line_bytes);
-        let (columns, source): (_, Box<dyn Source>) = match format {
-            Format::Tsv => {
-                let (source, header) = TsvSource::open(lines()?, options)?;
-                (header, Box::new(source))
+        let (columns, reader): (_, Box<dyn RowReader>) = match format {
+            Format::Tsv | Format::Csv => {
+                let (reader, header) = DelimitedReader::open(path, format, options)?;
+                (header, Box::new(reader))
             }
-            Format::Csv => {
-                let (source, header) = CsvSource::open(lines()?, options)?;
-                (header, Box::new(source))
-            }
-            Format::JsonLines => {
-                let (source, keys) = JsonLinesSource::open(lines()?)?;
-                (Some(keys), Box::new(source))
+            Format::Json => {
+                let (reader, keys) = JsonReader::open(path, options.max_line_bytes)?;
+                (Some(keys), Box::new(reader))
             }
             Format::Parquet => {
-                let (source, names) = ParquetSource::open(path, options.max_line_bytes)?;
-                (Some(names), Box::new(source))
+                let (reader, names) = ParquetReader::open(path, options.max_line_bytes)?;
+                (Some(names), Box::new(reader))
             }
         };
-        Ok(Self { file: path.into(), columns, source })
+        Ok(Self { file: path.into(), columns, reader })
     }
 
-    /// The names of the columns, in JSONL the keys of the first object; `None` in a file without a header.
+    /// The names of the columns, in JSON the keys of the first object; `None` in a file without a header.
     pub fn columns(&self) -> Option<&[String]> {
         self.columns.as_deref()
     }
@@ -113,26 +121,71 @@ impl Table {
         match (column, self.columns()) {
             (Column::Name(name), Some(columns)) => columns.contains(name),
             (Column::Name(_), None) => false,
-            (Column::Index(index), None) => self.source.width().is_some_and(|width| *index < width),
+            (Column::Index(index), None) => self.reader.width().is_some_and(|width| *index < width),
             (Column::Index(index), Some(columns)) => *index < columns.len(),
         }
     }
 
+    /// The first of these columns that there is.
+    ///
+    /// # Errors
+    ///
+    /// [`Self::missing`].
+    pub fn find<'a>(&self, wanted: &'a [Column]) -> Result<&'a Column> {
+        wanted.iter().find(|column| self.has(column)).ok_or_else(|| self.missing(wanted))
+    }
+
+    /// The column that is called as one of these but for capitals, blanks, `-` and `_`.
+    pub fn closest(&self, wanted: &[Column]) -> Option<&str> {
+        let plain = |name: &str| -> String {
+            let kept = name
+                .chars()
+                .filter(|character| !character.is_whitespace() && !matches!(character, '_' | '-'));
+            kept.flat_map(char::to_lowercase).collect()
+        };
+        let wanted: Vec<String> = wanted
+            .iter()
+            .filter_map(|column| match column {
+                Column::Name(name) => Some(plain(name)),
+                Column::Index(_) => None,
+            })
+            .collect();
+        let mut columns = self.columns()?.iter().map(String::as_str);
+        columns.find(|column| wanted.contains(&plain(column)))
+    }
+
     /// The error that none of some columns is there, with those that are.
     pub fn missing(&self, wanted: &[Column]) -> FileError {
-        let wanted: Vec<String> = wanted.iter().map(Column::to_string).collect();
-        let wanted = wanted.join(" or ");
-        let problem = match self.columns() {
-            Some(columns) => format!(
-                "no column {wanted}, only {}; if that is no header, the file lacks one",
-                listed(columns.iter().map(String::as_str))
-            ),
-            None => format!(
-                "no {wanted}: the first line has `{}`; is the separator another?",
-                self.source.width().unwrap_or_default()
-            ),
+        let names: Vec<String> = wanted.iter().map(Column::to_string).collect();
+        let names = names.join(" or ");
+        let Some(columns) = self.columns() else {
+            let width = self.reader.width().unwrap_or_default();
+            return FileError::line(
+                &self.file,
+                1,
+                format!("no {names}: the first line has `{width}`"),
+            )
+            .with_cure("is the separator another?");
         };
-        FileError::line(&self.file, 1, problem)
+        let cure = match self.closest(wanted) {
+            Some(close) => format!("is it `{close}`?"),
+            None => "if that is no header, the file lacks one".to_owned(),
+        };
+        let there = listed(columns.iter().map(String::as_str));
+        FileError::line(&self.file, 1, format!("no column {names}, only {there}")).with_cure(cure)
+    }
+
+    /// The names of the classes of a column of numbers from 0, where a Parquet file has them (`ClassLabel` of Hugging Face's
+    /// datasets).
+    pub fn class_names(&self, column: &Column) -> Option<&[String]> {
+        self.reader.class_names(self.place_of(column)?)
+    }
+
+    fn place_of(&self, column: &Column) -> Option<usize> {
+        match column {
+            Column::Index(index) => Some(*index),
+            Column::Name(name) => self.columns()?.iter().position(|column| column == name),
+        }
     }
 
     /// The rows, each with these columns alone, in this order.
@@ -140,7 +193,7 @@ impl Table {
     /// # Errors
     ///
     /// [`FileError::Content`] if a column is missing, or there are two of its name.
-    pub fn select(mut self, wanted: &[Column]) -> Result<Rows, FileError> {
+    pub fn select(mut self, wanted: &[Column]) -> Result<Rows> {
         let mut places = Vec::with_capacity(wanted.len());
         for column in wanted {
             if !self.has(column) {
@@ -151,17 +204,17 @@ impl Table {
                 Column::Name(name) => self.place(name)?,
             });
         }
-        self.source.select(&places)?;
+        self.reader.select(&places)?;
         Ok(Rows {
             file: self.file,
             columns: wanted.into(),
-            source: self.source,
+            reader: self.reader,
             count: 0,
             ended: false,
         })
     }
 
-    fn place(&self, name: &str) -> Result<usize, FileError> {
+    fn place(&self, name: &str) -> Result<usize> {
         let columns = self.columns.iter().flatten().enumerate();
         let mut places = columns.filter(|(_, column)| *column == name).map(|(place, _)| place);
         let place = places.next().expect("`has` saw the column");
@@ -177,7 +230,7 @@ impl Table {
 pub struct Rows {
     file: Arc<Path>,
     columns: Arc<[Column]>,
-    source: Box<dyn Source>,
+    reader: Box<dyn RowReader>,
     count: u64,
     ended: bool,
 }
@@ -185,11 +238,11 @@ pub struct Rows {
 impl Rows {
     /// Rows passed over so far because they were too short (see [`TableOptions::short_rows_allowed`]).
     pub fn passed_over(&self) -> u64 {
-        self.source.passed_over()
+        self.reader.passed_over()
     }
 
-    fn advance(&mut self) -> Result<Option<Row>, FileError> {
-        if let Some((line, cells)) = self.source.next()? {
+    fn advance(&mut self) -> Result<Option<Row>> {
+        if let Some((line, cells)) = self.reader.next()? {
             self.count += 1;
             let (file, columns) = (Arc::clone(&self.file), Arc::clone(&self.columns));
             return Ok(Some(Row::new(file, line, columns, cells)));
@@ -202,7 +255,7 @@ impl Rows {
 }
 
 impl Iterator for Rows {
-    type Item = Result<Row, FileError>;
+    type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::FileError;
+use crate::error::{FileError, Result};
 
 use super::Column;
+use super::objects::BY_ROWS;
 
 /// What stands in a field.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub enum Cell {
     Integer(i64),
     /// Any other number of JSON or Parquet.
     Number(f64),
+    /// A list of JSON or Parquet, of any of these.
+    List(Vec<Cell>),
     /// Nothing: `null`, or a key that an object lacks.
     Null,
 }
@@ -76,12 +79,12 @@ impl Row {
     ///
     /// # Errors
     ///
-    /// [`FileError::Content`] if the cell holds a number or nothing.
+    /// [`FileError::Content`] if the cell holds a number, a list or nothing.
     ///
     /// # Panics
     ///
     /// If fewer columns were asked for.
-    pub fn take_text(&mut self, wanted: usize) -> Result<String, FileError> {
+    pub fn take_text(&mut self, wanted: usize) -> Result<String> {
         match std::mem::replace(&mut self.cells[wanted], Cell::Null) {
             Cell::Text(text) => Ok(text),
             Cell::Null => Err(self.problem(format!(
@@ -92,6 +95,22 @@ impl Row {
                 "{} is a number; it must be a string, in quotes",
                 self.columns[wanted]
             ))),
+            Cell::List(_) => Err(self
+                .problem(format!("{} is a list, and must be a string", self.columns[wanted]))
+                .with_cure(format!("join its parts, or name another column; {BY_ROWS}"))),
+        }
+    }
+
+    /// Puts the name of a class in the place of its number, where the cell holds one of these.
+    ///
+    /// # Panics
+    ///
+    /// If fewer columns were asked for.
+    pub fn name_class(&mut self, wanted: usize, names: &[String]) {
+        if let Cell::Integer(class) = self.cells[wanted]
+            && let Some(name) = usize::try_from(class).ok().and_then(|class| names.get(class))
+        {
+            self.cells[wanted] = Cell::Text(name.clone());
         }
     }
 

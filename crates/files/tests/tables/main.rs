@@ -5,10 +5,11 @@
 mod parquet_file;
 
 use std::fs;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use nystromformer_files::FileError;
-use nystromformer_files::table::{Cell, Column, Row, Rows, Table, TableOptions};
+use nystromformer_files::table::{Cell, Column, Quotes, Row, Rows, Table, TableOptions};
 
 use parquet_file::Values;
 
@@ -119,7 +120,7 @@ fn what_is_malformed_is_told_with_file_and_line() {
         ("quote.csv", b"text,label\n\"a,1\nb,0\n", &["quote.csv:2: ", "nothing closes it"]),
         ("header.tsv", b"a film\t1\nb\t0\n", &["header.tsv:1: ", "no column `text`", "`a film`"]),
         ("latin.tsv", b"text\tlabel\ncaf\xe9\t1\n", &["latin.tsv:2: ", "0xe9", "iconv"]),
-        ("utf16.csv", b"\xff\xfet\0e\0", &["utf16.csv:1: ", "0xff", "UTF-8"]),
+        ("utf16.csv", b"\xff\xfet\0e\0", &["utf16.csv`", "UTF-16", "iconv"]),
         ("long.tsv", long.as_bytes(), &["long.tsv:3: ", "max_line_bytes = 200"]),
         ("empty.tsv", b"", &["empty.tsv`", "empty"]),
         ("headed.csv", b"text,label\n", &["headed.csv`", "no row"]),
@@ -141,8 +142,11 @@ fn what_is_malformed_is_told_with_file_and_line() {
 
 #[test]
 fn nested_json_and_wrong_kinds_are_refused() {
-    let nested = refused("a.jsonl", b"{\"text\": [\"a\"]}\n", &["text"]);
+    let list = refused("a.jsonl", b"{\"text\": [\"a\"]}\n", &["text"]);
+    assert!(list.contains("a.jsonl:1: `text` is a list"), "{list}");
+    let nested = refused("a.jsonl", b"{\"text\": {\"0\": \"a\"}}\n", &["text"]);
     assert!(nested.contains("a.jsonl:1: `text` is neither"), "{nested}");
+    assert!(nested.contains("orient=\"records\""), "{nested}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");
     fs::write(&path, "{\"text\": 3}\n{\"text\": null}\n").unwrap();
@@ -174,4 +178,111 @@ fn nothing_follows_an_error() {
     let mut rows = open(&path, &["text"], &TableOptions::default()).unwrap();
     assert!(rows.next().unwrap().is_err());
     assert!(rows.next().is_none());
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The cells of two columns.
+fn pairs(path: &Path, columns: [&str; 2]) -> Vec<[Cell; 2]> {
+    let rows = read(path, &columns, &TableOptions::default()).unwrap();
+    rows.iter().map(|row| [row.cell(0).clone(), row.cell(1).clone()]).collect()
+}
+
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
+#[test]
+fn texts_are_read_through_their_compression_and_with_a_mark() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("a.tsv", "\u{feff}text\tlabel\r\nfilm\t1\r\n"),
+        ("a.csv", "\u{feff}text,label\r\nfilm,1\r\n"),
+        ("a.json", "\u{feff}[{\"text\": \"film\", \"label\": \"1\"}]\r\n"),
+        ("a.jsonl", "\u{feff}{\"text\": \"film\", \"label\": \"1\"}\r\n"),
+    ] {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(content.as_bytes()).unwrap();
+        let stored = [
+            (name.to_owned(), content.as_bytes().to_vec()),
+            (format!("{name}.gz"), gzip.finish().unwrap()),
+            (format!("{name}.zst"), zstd::encode_all(content.as_bytes(), 1).unwrap()),
+        ];
+        for (name, bytes) in stored {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(
+                pairs(&path, ["text", "label"]),
+                [[text("film"), text("1")]],
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn placeholders_are_told_in_every_format() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 438\n";
+    for name in ["a.tsv", "a.csv", "a.json", "a.jsonl", "a.parquet"] {
+        let message = refused(name, pointer, &["text"]);
+        assert!(message.contains(name) && message.contains("`git lfs pull`"), "{message}");
+    }
+}
+
+#[test]
+fn headers_are_found_despite_separators_capitals_and_blanks() {
+    let message = refused("a.csv", b"Text , Label\nx,1\n", &["text"]);
+    assert!(message.contains("only `Text`, `Label`; is it `Text`?"), "{message}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    for content in
+        ["text;label\na, b;1\n", " text , label \n\"a, b\",1\n", "text\tlabel\na, b\t1\n"]
+    {
+        fs::write(&path, content).unwrap();
+        assert_eq!(pairs(&path, ["text", "label"]), [[text("a, b"), text("1")]], "{content}");
+    }
+}
+
+#[test]
+fn what_pandas_quotes_in_tsv_is_read_and_glue_keeps_its_quotes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.tsv");
+    fs::write(&path, "text\tlabel\n\"say \"\"hi\"\"\"\t1\n").unwrap();
+    assert_eq!(pairs(&path, ["text", "label"]), [[text("say \"hi\""), text("1")]]);
+    let raw = TableOptions { quotes: Some(Quotes::None), ..TableOptions::default() };
+    let rows = read(&path, &["text"], &raw).unwrap();
+    assert_eq!(rows[0].cell(0), &text("\"say \"\"hi\"\"\""));
+    fs::write(&path, "text\tlabel\n\"Fine,\" he said\t1\n").unwrap();
+    assert_eq!(pairs(&path, ["text", "label"]), [[text("\"Fine,\" he said"), text("1")]]);
+}
+
+#[test]
+fn parquet_of_other_writers_is_read() {
+    let path = fixture("large_string_dictionary.parquet");
+    let expected = [[text("a film"), text("y")], [text("é"), text("n")]];
+    assert_eq!(pairs(&path, ["text", "label"]), expected);
+    for name in ["brotli.parquet", "lz4.parquet"] {
+        let table = Table::open(&fixture(name), &TableOptions::default()).unwrap();
+        let message = table.select(&["text".into()]).err().unwrap().to_string();
+        let codec = if name == "lz4.parquet" { "LZ4" } else { "Brotli" };
+        assert!(message.contains(codec) && message.contains("compression=\"zstd\""), "{message}");
+    }
+}
+
+#[test]
+fn parquet_has_names_of_classes_and_lists() {
+    let path = fixture("class_label.parquet");
+    let table = Table::open(&path, &TableOptions::default()).unwrap();
+    let names = table.class_names(&"label".into()).unwrap().to_vec();
+    assert_eq!(names, ["neg", "pos"]);
+    assert_eq!(table.class_names(&"text".into()), None);
+    let mut rows: Vec<Row> =
+        table.select(&["label".into(), "tokens".into()]).unwrap().map(Result::unwrap).collect();
+    rows[0].name_class(0, &names);
+    assert_eq!(rows[0].cell(0), &text("pos"));
+    assert_eq!(rows[0].cell(1), &Cell::List(vec![text("a"), text("b")]));
+    assert_eq!(rows[2].cell(1), &Cell::Null);
 }

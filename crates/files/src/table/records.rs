@@ -1,34 +1,25 @@
-//! Comma-separated values as RFC 4180 defines them, read strictly.
+//! Records of fields between separators, quoted as RFC 4180 says, read strictly.
 //!
-//! A field in double quotes may hold commas, line breaks and doubled quotes; a quote anywhere else is an error. A
+//! A field in double quotes may hold separators, line breaks and doubled quotes; a quote anywhere else is an error. A
 //! lenient reader takes one stray quote for the start of a field and swallows the rows up to the next, which then
 //! are missing from the data set without a word; that is why this one is ours. Its tests hold it against the crate `csv`.
 
-use crate::error::FileError;
+use crate::error::{FileError, Result};
+use crate::lines::BoundedLines;
 
-use super::TableOptions;
-use super::lines::BoundedLines;
-use super::reader::Source;
-use super::row::Cell;
-
-/// Reads a `.csv` file.
-pub(super) struct CsvSource {
-    records: Records,
-    width: usize,
-    /// The first record of a file without a header, read to know the width.
-    first: Option<Record>,
-    wanted: Vec<usize>,
-}
-
-struct Record {
+/// A record: the fields of a row.
+pub(super) struct Record {
     /// Where it begins.
-    line: u64,
-    fields: Vec<String>,
+    pub(super) line: u64,
+    pub(super) fields: Vec<String>,
+    /// Whether any field is in quotes.
+    pub(super) is_quoted: bool,
 }
 
 /// The records of a file, empty lines passed over.
-struct Records {
+pub(super) struct Records {
     lines: BoundedLines,
+    separator: char,
 }
 
 /// What the next character may be.
@@ -45,7 +36,11 @@ enum State {
 }
 
 impl Records {
-    fn next(&mut self) -> Result<Option<Record>, FileError> {
+    pub(super) fn of(lines: BoundedLines, separator: char) -> Self {
+        Self { lines, separator }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<Record>> {
         let mut line = loop {
             match self.lines.next_line()? {
                 None => return Ok(None),
@@ -55,17 +50,22 @@ impl Records {
         };
         let begin = line.number;
         let mut bytes = 0;
-        let mut record = Record { line: begin, fields: Vec::new() };
+        let mut record = Record { line: begin, fields: Vec::new(), is_quoted: false };
         let mut field = String::new();
         let mut state = State::Start;
         loop {
             for character in line.text.chars() {
                 state = match (state, character) {
-                    (State::Start | State::Plain | State::AfterQuote, ',') => {
+                    (State::Start | State::Plain | State::AfterQuote, _)
+                        if character == self.separator =>
+                    {
                         record.fields.push(std::mem::take(&mut field));
                         State::Start
                     }
-                    (State::Start, '"') => State::Quoted,
+                    (State::Start, '"') => {
+                        record.is_quoted = true;
+                        State::Quoted
+                    }
                     (State::Quoted, '"') => State::AfterQuote,
                     (State::AfterQuote, '"') | (State::Quoted, _) => {
                         field.push(character);
@@ -103,61 +103,10 @@ impl Records {
     }
 
     fn stray(&self, line: u64, what: &str) -> FileError {
-        FileError::line(
-            self.lines.path(),
-            line,
-            format!("{what}; put the whole field in quotes and write each of its own quotes twice"),
+        FileError::line(self.lines.path(), line, what).with_cure(
+            "put the whole field in quotes and write each of its own quotes twice, or, if quotes are text here, \
+             read the file without: `quotes = \"none\"`",
         )
-    }
-}
-
-impl CsvSource {
-    /// Opens a file; gives its column names too, if it is to have a header.
-    pub(super) fn open(
-        lines: BoundedLines,
-        options: &TableOptions,
-    ) -> Result<(Self, Option<Vec<String>>), FileError> {
-        let mut records = Records { lines };
-        let Some(first) = records.next()? else {
-            return Err(FileError::file(records.lines.path(), "the file is empty"));
-        };
-        let width = first.fields.len();
-        let (header, first) =
-            if options.header { (Some(first.fields), None) } else { (None, Some(first)) };
-        Ok((Self { records, width, first, wanted: Vec::new() }, header))
-    }
-}
-
-impl Source for CsvSource {
-    fn select(&mut self, wanted: &[usize]) -> Result<(), FileError> {
-        wanted.clone_into(&mut self.wanted);
-        Ok(())
-    }
-
-    fn width(&self) -> Option<usize> {
-        Some(self.width)
-    }
-
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, FileError> {
-        let record = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.records.next()?,
-        };
-        let Some(Record { line, fields }) = record else {
-            return Ok(None);
-        };
-        if fields.len() != self.width {
-            return Err(FileError::line(
-                self.records.lines.path(),
-                line,
-                format!(
-                    "`{}` columns where the first line has `{}`; put a field that holds a comma in double quotes",
-                    fields.len(),
-                    self.width
-                ),
-            ));
-        }
-        Ok(Some((line, self.wanted.iter().map(|at| Cell::Text(fields[*at].clone())).collect())))
     }
 }
 
@@ -168,11 +117,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::lines::LineReader;
 
-    fn records(path: &Path, limit: usize) -> Result<Vec<(u64, Vec<String>)>, FileError> {
-        let mut records = Records { lines: BoundedLines::open(path, limit)? };
+    fn records(path: &Path, limit: usize) -> Result<Vec<(u64, Vec<String>)>> {
+        let lines = BoundedLines::of(LineReader::open(path)?, limit, "the row is too long");
+        let mut records = Records::of(lines, ',');
         let mut all = Vec::new();
-        while let Some(Record { line, fields }) = records.next()? {
+        while let Some(Record { line, fields, .. }) = records.next()? {
             all.push((line, fields));
         }
         Ok(all)
@@ -209,7 +160,7 @@ mod tests {
     #[test]
     fn a_quote_left_open_does_not_fill_the_memory() {
         let message = read(&format!("a,b\n1,\"{}", "x\n".repeat(100))).unwrap_err();
-        assert!(message.contains("a.csv:2: longer than `max_line_bytes"), "{message}");
+        assert!(message.contains("a.csv:2: the row is too long"), "{message}");
     }
 
     proptest! {

@@ -1,0 +1,147 @@
+//! A file or stdin as bytes, decompressed.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::error::{FileError, Result};
+use crate::signature::{self, Compression};
+
+/// Bytes that are read at once.
+const BUFFER: usize = 1 << 18;
+
+/// An open file. Gzip and Zstandard are told by their first bytes, not by the name, and decompressed as they are read.
+pub(crate) struct Input {
+    path: Arc<Path>,
+    reader: Box<dyn BufRead + Send>,
+    compression: Option<Compression>,
+}
+
+impl Input {
+    /// Opens a file.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(FileError::io("open", path))?;
+        let mut first = Vec::with_capacity(signature::LOOKED_AT);
+        (&mut file)
+            .take(signature::LOOKED_AT as u64)
+            .read_to_end(&mut first)
+            .map_err(FileError::io("read", path))?;
+        let compression = Compression::of(&first);
+        let raw = BufReader::with_capacity(BUFFER, Cursor::new(first).chain(file));
+        let reader: Box<dyn BufRead + Send> = match compression {
+            None => Box::new(raw),
+            Some(Compression::Gzip) => {
+                Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(raw)))
+            }
+            Some(Compression::Zstd) => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(raw);
+                let decoder = decoder.map_err(FileError::io("open", path))?;
+                Box::new(BufReader::with_capacity(BUFFER, decoder))
+            }
+        };
+        Ok(Self { path: path.into(), reader, compression })
+    }
+
+    /// Stdin, as it is.
+    pub(crate) fn stdin() -> Self {
+        Self {
+            path: Path::new("stdin").into(),
+            reader: Box::new(BufReader::new(io::stdin())),
+            compression: None,
+        }
+    }
+
+    /// The file, or `stdin`.
+    pub(crate) fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// Bytes that are there; none at the end of the file.
+    pub(crate) fn fill(&mut self) -> Result<&[u8]> {
+        // Asked twice, for the borrow of a first answer would last to the end; the second costs nothing.
+        if let Err(error) = self.reader.fill_buf() {
+            return Err(self.unreadable(error));
+        }
+        Ok(self.reader.fill_buf().unwrap_or_default())
+    }
+
+    /// Says that so many of the bytes that were there are used up.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        self.reader.consume(bytes);
+    }
+
+    /// What the system refuses is its error; what a decompressor does, is in the file.
+    fn unreadable(&self, error: io::Error) -> FileError {
+        match self.compression {
+            Some(compression) if error.raw_os_error().is_none() => FileError::file(
+                &self.path,
+                format!("its {} data is damaged or cut short ({error})", compression.name()),
+            )
+            .with_cure("get the file again from where it came, or compress it anew"),
+            _ => FileError::io("read", &self.path)(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn read(path: &Path) -> Result<Vec<u8>> {
+        let mut input = Input::open(path)?;
+        let mut all = Vec::new();
+        loop {
+            let bytes = input.fill()?;
+            if bytes.is_empty() {
+                return Ok(all);
+            }
+            let length = bytes.len();
+            all.extend_from_slice(bytes);
+            input.consume(length);
+        }
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_files_are_read_whatever_they_are_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        let text: Vec<u8> = b"some text\n".repeat(50_000);
+        // Compressors that work in parallel write several members or frames.
+        let halves = text.split_at(70_007);
+        let zstd = |bytes: &[u8]| zstd::stream::encode_all(bytes, 1).unwrap();
+        for stored in [
+            text.clone(),
+            gzip(&text),
+            [gzip(halves.0), gzip(halves.1)].concat(),
+            zstd(&text),
+            [zstd(halves.0), zstd(halves.1)].concat(),
+        ] {
+            std::fs::write(&path, stored).unwrap();
+            assert!(read(&path).unwrap() == text);
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_that_is_cut_short_is_damaged_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt.gz");
+        let text: Vec<u8> = (0..60_000u32).flat_map(u32::to_le_bytes).collect();
+        for stored in [gzip(&text), zstd::stream::encode_all(text.as_slice(), 1).unwrap()] {
+            std::fs::write(&path, &stored[..stored.len() / 2]).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(matches!(error, FileError::Content { .. }), "{error}");
+            assert!(error.to_string().contains("cut short"), "{error}");
+        }
+    }
+}

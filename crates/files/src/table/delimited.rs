@@ -1,0 +1,157 @@
+//! Rows of TSV and CSV files: fields between separators.
+//!
+//! Without quotes every separator ends a field, and a quote is a character like any other. So the official files of GLUE
+//! are written: MRPC, STS-B, QNLI and others hold quotes that nothing closes.
+
+use std::path::{Path, PathBuf};
+
+use super::dialect::{Dialect, Quotes};
+use super::reader::RowReader;
+use super::records::{Record, Records};
+use super::row::Cell;
+use super::{Format, TableOptions};
+use crate::error::{FileError, Result};
+use crate::lines::{BoundedLines, LineReader};
+
+/// The lines of a table, of the length that it may have.
+pub(super) fn lines(path: &Path, options: &TableOptions) -> Result<BoundedLines> {
+    let too_long = format!(
+        "longer than `max_line_bytes = {}`; look for a missing line break or an open quote, or, if the data is your own, \
+         raise it",
+        options.max_line_bytes
+    );
+    Ok(BoundedLines::of(LineReader::open(path)?, options.max_line_bytes, too_long))
+}
+
+/// Reads a `.tsv` or `.csv` file.
+pub(super) struct DelimitedReader {
+    path: PathBuf,
+    records: AnyRecords,
+    dialect: Dialect,
+    /// Fields that each row must have.
+    width: usize,
+    /// The first row of a file without a header, read to know the width.
+    first: Option<Record>,
+    wanted: Vec<usize>,
+    short_rows_allowed: u64,
+    passed_over: u64,
+}
+
+enum AnyRecords {
+    Plain { lines: BoundedLines, separator: char },
+    Quoted(Records),
+}
+
+impl AnyRecords {
+    fn next(&mut self) -> Result<Option<Record>> {
+        let (lines, separator) = match self {
+            Self::Quoted(records) => return records.next(),
+            Self::Plain { lines, separator } => (lines, *separator),
+        };
+        while let Some(line) = lines.next_line()? {
+            if !line.text.is_empty() {
+                let fields = line.text.split(separator).map(str::to_owned).collect();
+                return Ok(Some(Record { line: line.number, fields, is_quoted: false }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl DelimitedReader {
+    /// Opens a file; gives its column names too, without the blanks around them, if it is to have a header.
+    pub(super) fn open(
+        path: &Path,
+        format: Format,
+        options: &TableOptions,
+    ) -> Result<(Self, Option<Vec<String>>)> {
+        let dialect = Dialect::of(path, format, options)?;
+        let lines = lines(path, options)?;
+        let mut records = match dialect {
+            Dialect { separator, quotes: Quotes::Double } => {
+                AnyRecords::Quoted(Records::of(lines, separator))
+            }
+            Dialect { separator, quotes: Quotes::None } => AnyRecords::Plain { lines, separator },
+        };
+        let Some(first) = records.next()? else {
+            return Err(FileError::file(path, "the file is empty"));
+        };
+        let width = first.fields.len();
+        let (header, first) = if options.header {
+            let names = first.fields.iter().map(|name| name.trim().to_owned()).collect();
+            (Some(names), None)
+        } else {
+            (None, Some(first))
+        };
+        let reader = Self {
+            path: path.to_owned(),
+            records,
+            dialect,
+            width,
+            first,
+            wanted: Vec::new(),
+            short_rows_allowed: options.short_rows_allowed,
+            passed_over: 0,
+        };
+        Ok((reader, header))
+    }
+
+    fn another_width(&self, line: u64, width: usize) -> FileError {
+        let problem = format!("`{width}` columns where the first line has `{}`", self.width);
+        let cure = match self.dialect {
+            Dialect { quotes: Quotes::Double, separator: '\t' } => {
+                "put a field that holds a tab in double quotes".to_owned()
+            }
+            Dialect { quotes: Quotes::Double, separator: ',' } => {
+                "put a field that holds a comma in double quotes".to_owned()
+            }
+            Dialect { quotes: Quotes::Double, separator } => {
+                format!("put a field that holds a `{separator}` in double quotes")
+            }
+            Dialect { quotes: Quotes::None, separator: '\t' } => {
+                "fields are separated by one tab character, and hold no tab or line break"
+                    .to_owned()
+            }
+            Dialect { quotes: Quotes::None, separator } => {
+                format!("fields are separated by one `{separator}`, and hold none themselves")
+            }
+        };
+        FileError::line(&self.path, line, problem).with_cure(cure)
+    }
+}
+
+impl RowReader for DelimitedReader {
+    fn select(&mut self, wanted: &[usize]) -> Result<()> {
+        wanted.clone_into(&mut self.wanted);
+        Ok(())
+    }
+
+    fn width(&self) -> Option<usize> {
+        Some(self.width)
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>> {
+        loop {
+            let record = match self.first.take() {
+                Some(first) => Some(first),
+                None => self.records.next()?,
+            };
+            let Some(Record { line, fields, .. }) = record else {
+                return Ok(None);
+            };
+            if fields.len() < self.width && self.passed_over < self.short_rows_allowed {
+                self.passed_over += 1;
+                continue;
+            }
+            if fields.len() != self.width {
+                return Err(self.another_width(line, fields.len()));
+            }
+            let cells = self.wanted.iter().map(|at| Cell::Text(fields[*at].clone())).collect();
+            return Ok(Some((line, cells)));
+        }
+    }
+
+    fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+}
