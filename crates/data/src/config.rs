@@ -1,10 +1,9 @@
 //! The `[data]` and `[tokenizer]` tables of a config file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::corpus;
 use crate::error::DataError;
 
 /// The value of [`DataConfig::corpus`] that names the built-in sample.
@@ -64,15 +63,16 @@ impl Objective {
     reason = "each is a key of the file, independent of the others"
 )]
 pub struct DataConfig {
-    /// `"sample"`, or a file or folder (searched through) of `.txt`, `.jsonl` and `.parquet` files.
+    /// `"sample"`, or a file or folder (searched through, hidden entries apart) of `.txt`, `.jsonl` and `.parquet` files, and of
+    /// `.json`, `.csv` and `.tsv` that have the column [`Self::text_field`]; all but Parquet also as `.gz` or `.zst`.
     /// Default: `"sample"`.
     pub corpus: String,
     /// Train on the sample for as long as there is no text at `corpus`, so that a recipe for a corpus
     /// that is yet to come starts anywhere. Default: false, a missing corpus is an error.
     pub sample_if_missing: bool,
-    /// JSONL key or Parquet column that holds the text. Default: `"text"`.
+    /// Column of a table (key of JSON) that holds the text. Default: `"text"`.
     pub text_field: String,
-    /// What a document is in `.txt` files; a JSONL line or Parquet row is always one. The validation
+    /// What a document is in `.txt` files; a row of a table is always one. The validation
     /// split is made of whole documents. Default: `"file"`.
     pub document: DocumentUnit,
     /// `"mlm"` for blocks with masks, `"mlm_sop"` for pairs of passages with masks and the question
@@ -101,7 +101,9 @@ pub struct DataConfig {
     pub short_seq_prob: f64,
     /// Visit the training examples in a new random order each epoch. Default: true.
     pub shuffle: bool,
-    /// Longest JSONL line or Parquet text that is accepted, in bytes; it bounds memory.
+    /// Rows without a text (null, or no such key) that are skipped, and counted, before one is an error. Default: 100.
+    pub max_null_texts: u64,
+    /// Longest line of a table or Parquet text that is accepted, in bytes; it bounds memory.
     /// Default: 64 MiB.
     pub max_line_bytes: usize,
     /// Where tokenised text is kept between runs, relative to the working directory.
@@ -126,6 +128,7 @@ impl Default for DataConfig {
             max_predictions: 80,
             short_seq_prob: 0.1,
             shuffle: true,
+            max_null_texts: 100,
             max_line_bytes: 64 << 20,
             cache_dir: PathBuf::from("datasets/.cache"),
         }
@@ -133,24 +136,6 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// Settles [`Self::sample_if_missing`]: the sample becomes the corpus if there is no text at the
-    /// one that is named, which is then returned. Afterwards the key is off, so that a resolved
-    /// config says what is trained on, whatever appears at that path later.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Io`] if the path is there but cannot be looked at.
-    pub fn settle_corpus(&mut self) -> Result<Option<String>, DataError> {
-        if !std::mem::take(&mut self.sample_if_missing)
-            || self.corpus == SAMPLE_CORPUS
-            || corpus::holds_text(Path::new(&self.corpus))?
-        {
-            return Ok(None);
-        }
-        let sample = SAMPLE_CORPUS.to_owned();
-        Ok(Some(std::mem::replace(&mut self.corpus, sample)))
-    }
-
     /// Checks every value against its range.
     ///
     /// # Errors
@@ -323,36 +308,5 @@ mod tests {
             assert_eq!(written, format!("\"{}\"", objective.name()));
             assert_eq!(serde_json::from_str::<Objective>(&written).unwrap(), objective);
         }
-    }
-
-    #[test]
-    fn the_sample_stands_in_until_there_is_text() {
-        let folder = tempfile::tempdir().unwrap();
-        let named = folder.path().join("data");
-        let config = DataConfig {
-            corpus: named.to_str().unwrap().to_owned(),
-            sample_if_missing: true,
-            ..DataConfig::default()
-        };
-        let settled = || {
-            let mut config = config.clone();
-            let replaced = config.settle_corpus().unwrap();
-            assert!(!config.sample_if_missing);
-            (config.corpus, replaced)
-        };
-        let sample = (SAMPLE_CORPUS.to_owned(), Some(config.corpus.clone()));
-        assert_eq!(settled(), sample);
-        std::fs::create_dir(&named).unwrap();
-        std::fs::write(named.join("README.md"), "not text to train on").unwrap();
-        assert_eq!(settled(), sample);
-        std::fs::write(named.join("a.txt"), "text").unwrap();
-        assert_eq!(settled(), (config.corpus.clone(), None));
-    }
-
-    #[test]
-    fn a_missing_corpus_stays_missing_unless_told_otherwise() {
-        let mut config = DataConfig { corpus: "nowhere".to_owned(), ..DataConfig::default() };
-        assert_eq!(config.settle_corpus().unwrap(), None);
-        assert_eq!(config.corpus, "nowhere");
     }
 }

@@ -72,6 +72,7 @@ pub use blocks::{Block, BlockDataset};
 pub use config::{
     DataConfig, DocumentUnit, Objective, SAMPLE_CORPUS, SegmentUnit, TokenizerConfig, TokenizerKind,
 };
+pub use corpus::settle_corpus;
 pub use error::{DataError, ErrorKind};
 pub use examples::Examples;
 pub use order::{ExampleOrder, Visit};

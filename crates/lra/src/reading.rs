@@ -2,43 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, LineReader};
+use nystromformer_tasks::{BoundedLines, DataError, Example, ExampleReader, Line, LineReader};
 
-/// Lines of a file with their numbers, from 1; a line longer than a limit is refused before it is in memory.
-pub(super) struct BoundedLines {
-    path: PathBuf,
-    reader: LineReader,
-    max_bytes: usize,
-}
+/// Lines of a file with their numbers, from 1; one longer than an example of the task can be is refused.
+pub(super) struct NumberedLines(BoundedLines);
 
-impl BoundedLines {
+impl NumberedLines {
     pub(super) fn open(path: &Path, max_bytes: usize) -> Result<Self, DataError> {
-        Ok(Self { path: path.to_owned(), reader: LineReader::open(path)?, max_bytes })
+        let too_long = format!(
+            "the line is longer than {max_bytes} bytes; an example of this task is not; is this the right file?"
+        );
+        Ok(Self(BoundedLines::of(LineReader::open(path)?, max_bytes, too_long)))
     }
 
     /// The file.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 }
 
-impl Iterator for BoundedLines {
+impl Iterator for NumberedLines {
     type Item = Result<(u64, String), DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let piece = match self.reader.next_line(self.max_bytes).transpose()? {
-            Ok(piece) => piece,
-            Err(error) => return Some(Err(error.into())),
-        };
-        Some(if piece.ends_line {
-            Ok((piece.line, piece.text))
-        } else {
-            let problem = format!(
-                "the line is longer than {} bytes; an example of this task is not; is this the right file?",
-                self.max_bytes
-            );
-            Err(DataError::line(&self.path, piece.line, problem))
-        })
+        let line = self.0.next()?;
+        Some(line.map(|Line { number, text }| (number, text)).map_err(DataError::from))
     }
 }
 
@@ -91,17 +79,6 @@ mod tests {
 
     fn example() -> Example {
         Example { input: Input::Ids { first: vec![1], second: None }, label: None }
-    }
-
-    #[test]
-    fn a_line_above_the_limit_is_refused_where_it_stands() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lines.tsv");
-        std::fs::write(&path, format!("0123456789\n{}\n", "x".repeat(11))).unwrap();
-        let lines: Vec<_> = BoundedLines::open(&path, 10).unwrap().take(2).collect();
-        assert_eq!(lines[0].as_ref().unwrap(), &(1, "0123456789".to_owned()));
-        let message = lines[1].as_ref().unwrap_err().to_string();
-        assert!(message.contains("lines.tsv:2: "), "{message}");
     }
 
     #[test]

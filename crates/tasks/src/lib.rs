@@ -25,7 +25,7 @@ pub mod submission;
 
 /// What the readers of another crate's tasks rest on.
 pub use nystromformer_data::{DataError, Keep, Truncation, random};
-pub use nystromformer_files::{LineReader, durable, table};
+pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, table};
 
 pub use example::{Example, ExampleReader, Input, Label};
 pub use facts::{DatasetFacts, ValueFacts};

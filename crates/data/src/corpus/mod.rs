@@ -3,27 +3,31 @@
 //! Reading is bounded in memory whatever the size of files, documents and lines: a document comes as
 //! chunks of about 64 KiB, cut where every supported tokenizer starts a new word anyway.
 //!
-//! | module | reads |
+//! | module | idea |
 //! |---|---|
-//! | `chunk` | nothing: cuts documents into chunks |
-//! | `batch` | nothing: reads ahead while chunks are worked on |
-//! | `segments` | nothing: cuts texts into sentences or lines, and chunks where one ends |
-//! | `lines` | lines of UTF-8 of any length, piece by piece |
-//! | `text`, `jsonl`, `parquet` | the three file formats |
+//! | `files` | which files of a folder are read, and what is left out |
+//! | `chunk` | cuts documents into chunks |
+//! | `text` | a file, a paragraph or a line is a document |
+//! | `rows` | a row of a table is a document |
+//! | `chunks` | from files to chunks |
+//! | `batch` | reads ahead while chunks are worked on |
+//! | `segments` | cuts texts into sentences or lines, and chunks where one ends |
 
 mod batch;
 mod chunk;
-mod jsonl;
-mod parquet;
+mod chunks;
+mod files;
+mod rows;
 mod segments;
 mod text;
 
 pub(crate) use batch::for_each_batch;
 pub(crate) use chunk::Chunk;
+pub(crate) use chunks::Chunks;
+pub use files::settle_corpus;
 pub(crate) use segments::{SegmentRule, WholeSegments};
 
-use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,40 +38,15 @@ use crate::config::{DataConfig, DocumentUnit, SAMPLE_CORPUS};
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
 use crate::sample;
-use chunk::ChunkQueue;
+use files::{CorpusFile, Form, corpus_files};
 
-/// The file formats, told by extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Text,
-    JsonLines,
-    Parquet,
-}
-
-impl Format {
-    fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "txt" => Some(Self::Text),
-            "jsonl" => Some(Self::JsonLines),
-            "parquet" => Some(Self::Parquet),
-            _ => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct CorpusFile {
-    path: PathBuf,
-    format: Format,
-    bytes: u64,
-}
-
-/// How the files of a corpus are read; part of the corpus' fingerprint.
+/// How the files of a corpus are read; the first two are part of the corpus' fingerprint.
 #[derive(Debug, Clone)]
 struct ReadOptions {
     text_field: String,
     document: DocumentUnit,
     max_line_bytes: usize,
+    max_null_texts: u64,
 }
 
 /// An opened corpus. Nothing but the list of files is held in memory.
@@ -79,11 +58,6 @@ pub(crate) struct Corpus {
     options: ReadOptions,
 }
 
-/// What a format's reader does: reads a little more into the queue, or says that it is at the end.
-trait Source: Send {
-    fn read(&mut self, queue: &mut ChunkQueue) -> Result<bool, DataError>;
-}
-
 impl Corpus {
     /// Finds the files of the corpus named in `config`.
     pub(crate) fn open(config: &DataConfig) -> Result<Self, DataError> {
@@ -91,38 +65,11 @@ impl Corpus {
             text_field: config.text_field.clone(),
             document: config.document,
             max_line_bytes: config.max_line_bytes,
+            max_null_texts: config.max_null_texts,
         };
         let name = PathBuf::from(&config.corpus);
-        if config.corpus == SAMPLE_CORPUS {
-            return Ok(Self { name, files: Vec::new(), options });
-        }
-        let metadata = match fs::metadata(&name) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(DataError::corpus(
-                    &name,
-                    "there is no such file or folder; `data.corpus` names a file or folder of .txt, \
-                     .jsonl or .parquet, or is \"sample\"",
-                ));
-            }
-            Err(error) => return Err(DataError::io("open the corpus", &name)(error)),
-        };
-        let mut files = Vec::new();
-        if metadata.is_dir() {
-            collect_files(&name, &mut files)?;
-            files.sort_by(|left, right| left.path.cmp(&right.path));
-            if files.is_empty() {
-                return Err(DataError::corpus(
-                    &name,
-                    "the folder holds no .txt, .jsonl or .parquet file",
-                ));
-            }
-        } else {
-            let format = Format::of(&name).ok_or_else(|| {
-                DataError::corpus(&name, "unknown extension; use a .txt, .jsonl or .parquet file")
-            })?;
-            files.push(CorpusFile { path: name.clone(), format, bytes: metadata.len() });
-        }
+        let is_sample = config.corpus == SAMPLE_CORPUS;
+        let files = if is_sample { Vec::new() } else { corpus_files(&name, &options)? };
         Ok(Self { name, files, options })
     }
 
@@ -134,7 +81,7 @@ impl Corpus {
     /// Whether it is plain before reading that there is only one document.
     pub(crate) fn is_one_document(&self) -> bool {
         let whole_file = self.options.document == DocumentUnit::File;
-        whole_file && matches!(self.files[..], [CorpusFile { format: Format::Text, .. }])
+        whole_file && matches!(self.files[..], [CorpusFile { form: Form::Text, .. }])
     }
 
     fn is_sample(&self) -> bool {
@@ -168,7 +115,7 @@ impl Corpus {
         let options = &self.options;
         hasher.update(format!("{:?} {}", options.document, options.text_field).as_bytes());
         for (file, hash) in self.files.iter().zip(hashes) {
-            hasher.update(format!("{:?}", file.format).as_bytes());
+            hasher.update(file.form.tag().as_bytes());
             hasher.update(hash.as_bytes());
         }
         Ok(hasher.finalize())
@@ -176,34 +123,14 @@ impl Corpus {
 
     /// The chunks of all documents, in a fixed order.
     pub(crate) fn chunks(&self) -> Chunks {
-        let queue = ChunkQueue::default();
         if self.is_sample() {
-            let mut chunks = VecDeque::new();
-            for document in sample::documents() {
-                chunks.push_back(Chunk {
-                    source_bytes: document.text.len() as u64,
-                    text: document.text,
-                    ends_document: true,
-                    held_out: document.held_out,
-                });
-            }
-            return Chunks {
-                files: VecDeque::new(),
-                options: self.options.clone(),
-                source: None,
-                queue: ChunkQueue::of(chunks),
-            };
+            return Chunks::of_sample(&self.options);
         }
-        Chunks {
-            files: self.files.clone().into(),
-            options: self.options.clone(),
-            source: None,
-            queue,
-        }
+        Chunks::of_files(&self.files, &self.options)
     }
 
-    /// Size of the corpus in bytes, as counted by [`Chunk::source_bytes`] (for Parquet, whose text is
-    /// compressed, only an estimate).
+    /// Size of the corpus in bytes, as counted by [`Chunk::source_bytes`] (for compressed files and Parquet only an
+    /// estimate).
     pub(crate) fn bytes(&self) -> u64 {
         if self.is_sample() {
             sample::documents().iter().map(|document| document.text.len() as u64).sum()
@@ -211,99 +138,6 @@ impl Corpus {
             self.files.iter().map(|file| file.bytes).sum()
         }
     }
-}
-
-/// Iterator over the chunks of a corpus; ends after the first error.
-pub(crate) struct Chunks {
-    files: VecDeque<CorpusFile>,
-    options: ReadOptions,
-    source: Option<Box<dyn Source>>,
-    queue: ChunkQueue,
-}
-
-impl Chunks {
-    fn advance(&mut self) -> Result<Option<Chunk>, DataError> {
-        loop {
-            if let Some(chunk) = self.queue.pop() {
-                return Ok(Some(chunk));
-            }
-            if let Some(source) = &mut self.source {
-                if !source.read(&mut self.queue)? {
-                    self.source = None;
-                }
-            } else if let Some(file) = self.files.pop_front() {
-                self.source = Some(open_source(&file, &self.options)?);
-            } else {
-                return Ok(None);
-            }
-        }
-    }
-}
-
-impl Iterator for Chunks {
-    type Item = Result<Chunk, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let item = self.advance().transpose();
-        if matches!(item, Some(Err(_))) {
-            self.files.clear();
-            self.source = None;
-        }
-        item
-    }
-}
-
-fn open_source(file: &CorpusFile, options: &ReadOptions) -> Result<Box<dyn Source>, DataError> {
-    Ok(match file.format {
-        Format::Text => Box::new(text::TextSource::open(&file.path, options.document)?),
-        Format::JsonLines => Box::new(jsonl::JsonLinesSource::open(
-            &file.path,
-            &options.text_field,
-            options.max_line_bytes,
-        )?),
-        Format::Parquet => Box::new(parquet::ParquetSource::open(
-            &file.path,
-            &options.text_field,
-            options.max_line_bytes,
-        )?),
-    })
-}
-
-/// Whether there is anything to read at `path`: a file, or a folder with a file of text in it.
-pub(crate) fn holds_text(path: &Path) -> Result<bool, DataError> {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {
-            let mut files = Vec::new();
-            collect_files(path, &mut files)?;
-            Ok(!files.is_empty())
-        }
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(DataError::io("open the corpus", path)(error)),
-    }
-}
-
-/// Adds the corpus files under `folder`, passing over hidden entries, other extensions and linked
-/// folders (which could form a loop).
-fn collect_files(folder: &Path, files: &mut Vec<CorpusFile>) -> Result<(), DataError> {
-    let entries = fs::read_dir(folder).map_err(DataError::io("list", folder))?;
-    for entry in entries {
-        let entry = entry.map_err(DataError::io("list", folder))?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        let kind = entry.file_type().map_err(DataError::io("look at", &path))?;
-        if kind.is_dir() {
-            collect_files(&path, files)?;
-        } else if let Some(format) = Format::of(&path) {
-            let metadata = fs::metadata(&path).map_err(DataError::io("look at", &path))?;
-            if metadata.is_file() {
-                files.push(CorpusFile { path, format, bytes: metadata.len() });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The hash of a file's contents; `advance` is told the bytes of each read.
@@ -323,6 +157,8 @@ pub(crate) fn hash_file(path: &Path, advance: impl Fn(u64)) -> Result<blake3::Ha
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn config(path: &Path) -> DataConfig {
@@ -358,6 +194,47 @@ mod tests {
         fs::write(folder.path().join(".hidden/x.txt"), "hidden").unwrap();
         fs::write(folder.path().join("README.md"), "not text").unwrap();
         assert_eq!(documents(&config(folder.path())).unwrap(), ["one", "two", "three"]);
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn every_form_of_text_in_a_folder_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |text: &str| format!("{{\"text\": \"{text}\"}}");
+        let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+        for (name, content) in [
+            ("a.txt.gz", gzip("one")),
+            ("b.txt.zst", zstd("two")),
+            ("c.jsonl.gz", gzip(&row("three"))),
+            ("d.json", format!("[{}, {}]", row("four"), row("five")).into_bytes()),
+            ("e.json", format!("{{\"data\": [\n{}\n]}}", row("six")).into_bytes()),
+            ("f.ndjson", row("seven").into_bytes()),
+            ("g.csv", b"id,text\n1,\"eight, \"\"8\"\"\"\n".to_vec()),
+            ("h.tsv.zst", zstd("text\tid\nnine\t9\n")),
+        ] {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        let expected =
+            ["one", "two", "three", "four", "five", "six", "seven", "eight, \"8\"", "nine"];
+        assert_eq!(documents(&config(folder.path())).unwrap(), expected);
+    }
+
+    #[test]
+    fn rows_without_a_text_are_skipped_up_to_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        fs::write(&path, "{\"text\": \"a\"}\n{\"text\": null}\n{\"id\": 3}\n{\"text\": \"b\"}\n")
+            .unwrap();
+        assert_eq!(documents(&config(&path)).unwrap(), ["a", "b"]);
+        let strict = DataConfig { max_null_texts: 1, ..config(&path) };
+        let message = documents(&strict).unwrap_err().to_string();
+        assert!(message.contains("a.jsonl:3: `text` is null"), "{message}");
+        assert!(message.contains("`data.max_null_texts = 1`"), "{message}");
     }
 
     #[test]
@@ -400,6 +277,18 @@ mod tests {
         assert!(parquet.contains("bad.parquet"), "{parquet}");
         let unknown = fails(&write("a.doc", b"x"));
         assert!(unknown.contains("unknown extension"), "{unknown}");
+        let capitals = fails(&write("capitals.csv", b"Id,Text\n1,a\n"));
+        assert!(capitals.contains("set `data.text_field = \"Text\"`"), "{capitals}");
+        let wide = fails(&write("wide.txt", b"\xff\xfea\0b\0"));
+        assert!(wide.contains("wide.txt`") && wide.contains("UTF-16"), "{wide}");
+        let pointer =
+            fails(&write("p.txt", b"version https://git-lfs.github.com/spec/v1\noid sha256:4\n"));
+        assert!(pointer.contains("p.txt`") && pointer.contains("git lfs pull"), "{pointer}");
+        let saved = folder.path().join("saved");
+        fs::create_dir_all(saved.join("train")).unwrap();
+        fs::write(saved.join("train/state.json"), "{}").unwrap();
+        fs::write(saved.join("train/dataset_info.json"), "{}").unwrap();
+        assert!(fails(&saved).contains("to_parquet"));
         assert!(fails(&folder.path().join("nowhere")).contains("no such file"));
         let empty = tempfile::tempdir().unwrap();
         assert!(fails(empty.path()).contains("holds no"));

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use nystromformer_files::LineReader;
 
-use super::Source;
 use super::chunk::ChunkQueue;
 use crate::config::DocumentUnit;
 use crate::error::DataError;
@@ -13,7 +12,7 @@ use crate::error::DataError;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Reads a `.txt` file.
-pub(super) struct TextSource {
+pub(super) struct TextReader {
     lines: LineReader,
     document: DocumentUnit,
     /// Whether the current line so far is blank.
@@ -22,14 +21,13 @@ pub(super) struct TextSource {
     line_ends: usize,
 }
 
-impl TextSource {
+impl TextReader {
     pub(super) fn open(path: &Path, document: DocumentUnit) -> Result<Self, DataError> {
         Ok(Self { lines: LineReader::open(path)?, document, blank_line: true, line_ends: 0 })
     }
-}
 
-impl Source for TextSource {
-    fn read(&mut self, queue: &mut ChunkQueue) -> Result<bool, DataError> {
+    /// Reads a piece of a line into the queue; whether there was one.
+    pub(super) fn read(&mut self, queue: &mut ChunkQueue) -> Result<bool, DataError> {
         let Some(piece) = self.lines.next_piece(PIECE_BYTES)? else {
             queue.end_document();
             return Ok(false);
@@ -38,10 +36,7 @@ impl Source for TextSource {
         let separates = self.document != DocumentUnit::File && self.blank_line;
         if !separates && !piece.text.is_empty() {
             for _ in 0..std::mem::take(&mut self.line_ends) {
-                queue.push(
-                    "
-",
-                );
+                queue.push("\n");
             }
             queue.push(&piece.text);
         }

@@ -114,6 +114,24 @@ impl Row {
         }
     }
 
+    /// Refuses a list where one value is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Content`] if the cell holds a list.
+    ///
+    /// # Panics
+    ///
+    /// If fewer columns were asked for.
+    pub fn refuse_list(&self, wanted: usize) -> Result<()> {
+        match &self.cells[wanted] {
+            Cell::List(_) => Err(self
+                .problem(format!("{} is a list, and must be one value", self.columns[wanted]))
+                .with_cure(format!("name another column; {BY_ROWS}"))),
+            _ => Ok(()),
+        }
+    }
+
     /// An error about this row.
     pub fn problem(&self, problem: impl Into<String>) -> FileError {
         FileError::line(&self.file, self.line, problem)

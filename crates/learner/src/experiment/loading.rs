@@ -258,7 +258,7 @@ fn settle_corpus(data: &mut DataConfig, layers: &Layers) -> Result<()> {
     if overridden("data.corpus") && !overridden("data.sample_if_missing") {
         data.sample_if_missing = false;
     }
-    if let Some(named) = data.settle_corpus()? {
+    if let Some(named) = nystromformer_data::settle_corpus(data)? {
         tracing::warn!(
             "there is no text in `{named}` yet, so this trains on the built-in sample; put .txt, \
              .jsonl or .parquet files there, or name another place with `--set data.corpus=PATH`"

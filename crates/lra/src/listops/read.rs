@@ -6,7 +6,7 @@ use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Trunc
 
 use super::files::HEADER;
 use super::token::{Token, tokens};
-use crate::reading::{BoundedLines, reader};
+use crate::reading::{NumberedLines, reader};
 
 /// Bytes of a line that is still read. The Arena's longest have 13,000.
 const MAX_LINE_BYTES: usize = 1 << 20;
@@ -42,7 +42,7 @@ pub fn open(path: &Path, cut: Truncation) -> Result<ExampleReader, DataError> {
 
 /// The expressions of a file with the values that the file gives them.
 struct Expressions {
-    lines: BoundedLines,
+    lines: NumberedLines,
     /// The first line, if it is no header.
     first: Option<(u64, String)>,
     layout: Layout,
@@ -57,7 +57,7 @@ impl Expressions {
                  Arena's `listops-1000`; `generate listops --output DIR` generates them",
             ));
         }
-        let mut lines = BoundedLines::open(path, MAX_LINE_BYTES)?;
+        let mut lines = NumberedLines::open(path, MAX_LINE_BYTES)?;
         let Some(first) = lines.next().transpose()? else {
             return Err(DataError::dataset(path, "the file is empty"));
         };

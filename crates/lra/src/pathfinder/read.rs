@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Part, random};
 
 use crate::picture;
-use crate::reading::{BoundedLines, reader};
+use crate::reading::{NumberedLines, reader};
 
 /// Bytes of a line of metadata that is still read.
 const MAX_LINE_BYTES: usize = 1 << 12;
@@ -71,7 +71,7 @@ fn list(folder: &Path) -> Result<Vec<Listed>, DataError> {
     files.sort();
     let mut pictures = Vec::new();
     for (_, file) in files {
-        for line in BoundedLines::open(&file, MAX_LINE_BYTES)? {
+        for line in NumberedLines::open(&file, MAX_LINE_BYTES)? {
             let (number, line) = line?;
             if line.trim().is_empty() {
                 continue;

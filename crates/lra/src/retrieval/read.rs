@@ -5,7 +5,7 @@ use std::path::Path;
 use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Truncation};
 
 use crate::bytes;
-use crate::reading::{BoundedLines, reader};
+use crate::reading::{NumberedLines, reader};
 
 /// Bytes of a line that is still read: two whole papers have far fewer.
 const MAX_LINE_BYTES: usize = 16 << 20;
@@ -26,7 +26,7 @@ pub fn open(path: &Path, cut: Truncation) -> Result<ExampleReader, DataError> {
              Arena's `tsv_data`; `generate retrieval --output DIR` generates pairs of made-up documents in their form",
         ));
     }
-    let lines = BoundedLines::open(path, MAX_LINE_BYTES)?;
+    let lines = NumberedLines::open(path, MAX_LINE_BYTES)?;
     let file = path.to_owned();
     let examples = lines.map(move |line| {
         let (number, line) = line?;

@@ -61,6 +61,7 @@ impl ClassNames {
         let mut names = BTreeSet::new();
         for row in rows {
             let row = row?;
+            row.refuse_list(0)?;
             let Some(text) = text(row.cell(0)).filter(|text| !is_no_label(text)) else {
                 continue;
             };
@@ -127,6 +128,8 @@ fn text(cell: &Cell) -> Option<String> {
         Cell::Integer(number) => Some(number.to_string()),
         // 1.0 is written as 1: tables with missing labels keep whole numbers as these.
         Cell::Number(number) => Some(number.to_string()),
+        // No class is called so: whoever reads labels is told that this is none.
+        Cell::List(_) => Some("[…]".to_owned()),
     }
 }
 

@@ -49,6 +49,7 @@ fn number(cell: &Cell, range: &RangeInclusive<f32>) -> Result<Option<Label>, Str
         Cell::Text(text) => {
             text.parse().map_err(|_| format!("the label `{text}` is not a number"))?
         }
+        Cell::List(_) => return Err("the label is a list, and no number".to_owned()),
         Cell::Integer(number) => *number as f64,
         Cell::Number(number) => *number,
     };
