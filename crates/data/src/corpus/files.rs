@@ -72,7 +72,7 @@ pub(super) struct CorpusFile {
 pub(super) fn table_options(options: &ReadOptions) -> TableOptions {
     TableOptions {
         max_line_bytes: options.max_line_bytes,
-        rows_required: false,
+        may_be_empty: true,
         ..TableOptions::default()
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{FileError, Result};
 use crate::git_lfs;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::FileMetaData;
+use parquet::file::metadata::{FileMetaData, RowGroupMetaData};
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::record::Field;
@@ -106,7 +106,7 @@ impl ParquetReader {
 
     /// Refuses columns that are compressed in a way that is not compiled in.
     fn check_codecs(&self, reader: &SerializedFileReader<File>, wanted: &[usize]) -> Result<()> {
-        let columns = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+        let columns = reader.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
         for column in columns {
             let name = column.column_path().parts().first().map_or("", String::as_str);
             let place = self.schema.get_fields().iter().position(|field| field.name() == name);

@@ -25,8 +25,8 @@ pub struct TableOptions {
     /// What a quote at the beginning of a field of a TSV or CSV file is. Default: in a CSV file it holds the field together; in a
     /// TSV file it does if every quote of the file is written so.
     pub quotes: Option<Quotes>,
-    /// Whether a file without any row is an error. Default: true.
-    pub rows_required: bool,
+    /// Whether a file without any row is none to complain of. Default: false.
+    pub may_be_empty: bool,
     /// Rows of a TSV or CSV file with too few columns that are passed over, and counted by [`Rows::passed_over`], before one is
     /// an error. Default: 0.
     pub short_rows_allowed: u64,
@@ -39,7 +39,7 @@ impl Default for TableOptions {
             max_line_bytes: 1 << 20,
             separator: None,
             quotes: None,
-            rows_required: true,
+            may_be_empty: false,
             short_rows_allowed: 0,
         }
     }
@@ -74,7 +74,7 @@ pub struct Table {
     file: Arc<Path>,
     columns: Option<Vec<String>>,
     reader: Box<dyn RowReader>,
-    rows_required: bool,
+    may_be_empty: bool,
 }
 
 impl Table {
@@ -112,7 +112,7 @@ impl Table {
                 (Some(names), Box::new(reader))
             }
         };
-        Ok(Self { file: path.into(), columns, reader, rows_required: options.rows_required })
+        Ok(Self { file: path.into(), columns, reader, may_be_empty: options.may_be_empty })
     }
 
     /// The names of the columns, in JSON the keys of the first object; `None` in a file without a header.
@@ -213,7 +213,7 @@ impl Table {
             file: self.file,
             columns: wanted.into(),
             reader: self.reader,
-            rows_required: self.rows_required,
+            may_be_empty: self.may_be_empty,
             count: 0,
             ended: false,
         })
@@ -231,13 +231,13 @@ impl Table {
     }
 }
 
-/// The rows of a table. After an error nothing follows; a table without a row is an error, unless
-/// [`TableOptions::rows_required`] says otherwise.
+/// The rows of a table. After an error nothing follows; a table without a row is an error, unless it
+/// [may be empty](TableOptions::may_be_empty).
 pub struct Rows {
     file: Arc<Path>,
     columns: Arc<[Column]>,
     reader: Box<dyn RowReader>,
-    rows_required: bool,
+    may_be_empty: bool,
     count: u64,
     ended: bool,
 }
@@ -259,7 +259,7 @@ impl Rows {
             let (file, columns) = (Arc::clone(&self.file), Arc::clone(&self.columns));
             return Ok(Some(Row::new(file, line, columns, cells)));
         }
-        if self.count == 0 && self.rows_required {
+        if self.count == 0 && !self.may_be_empty {
             return Err(FileError::file(&self.file, "the file holds no row besides its header"));
         }
         Ok(None)
