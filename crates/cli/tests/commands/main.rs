@@ -15,6 +15,7 @@
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `configs` | the experiments that are shipped |
 //! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
+//! | `documentation` | the README and the guides: commands, experiments, links |
 //! | `small_commands` | `bench`, `completions`, `man`, `--help`, closed pipes |
 
 #![cfg(unix)] // signals and file-size limits are sent and set as Unix does it
@@ -22,6 +23,7 @@
 
 mod configs;
 mod corpora;
+mod documentation;
 mod fixture;
 mod glue;
 #[path = "../../../interop/tests/hostile/memory.rs"]
