@@ -11,9 +11,11 @@
 //! | `text` | a whole file as text |
 //! | [`table`] | rows of TSV, CSV, JSON and Parquet files through one interface |
 //! | [`durable`] | files that survive a crash whole or not at all |
+//! | `caught` | panics of a library on damaged files, as errors |
 //! | `notice` | what was guessed or left out, said once |
 //! | `error` | what can be wrong with a file |
 
+mod caught;
 pub mod durable;
 mod error;
 pub mod git_lfs;

@@ -86,8 +86,9 @@ fn commands_in_the_guides_are_commands() {
 fn experiments_in_the_guides_are_valid() {
     // What a guide writes in capitals, or makes by a command before.
     let model = tempfile::tempdir().unwrap();
-    let sizes = NystromformerConfig { max_position_embeddings: 4094, ..Default::default() };
-    write_config(&sizes, Architecture::MaskedLm, StorageType::F32, model.path()).unwrap();
+    let sizes = NystromformerConfig::default()
+        .with(|sizes| sizes.embeddings.max_position_embeddings = 4094);
+    write_config(&sizes, Architecture::MaskedLm.class(), StorageType::F32, model.path()).unwrap();
     let place = |value: &str| {
         let stands_for_a_model = ["DIR", "longer", "nystromformer-start"].contains(&value);
         if stands_for_a_model { model.path().display().to_string() } else { value.to_owned() }

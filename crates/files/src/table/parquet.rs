@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::caught::caught;
 use crate::error::{FileError, Result};
 use crate::git_lfs;
 use parquet::basic::Compression;
@@ -34,7 +35,12 @@ pub(super) struct ParquetReader {
     max_text_bytes: usize,
 }
 
-fn broken(path: &Path) -> impl Fn(ParquetError) -> FileError {
+/// What the library gives, which panics on some damaged files.
+fn call<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+    caught(work).and_then(|result| result.map_err(|error| error.to_string()))
+}
+
+fn broken(path: &Path) -> impl Fn(String) -> FileError {
     |error| FileError::file(path, format!("not a readable Parquet file: {error}"))
 }
 
@@ -43,7 +49,7 @@ impl ParquetReader {
     pub(super) fn open(path: &Path, max_text_bytes: usize) -> Result<(Self, Vec<String>)> {
         git_lfs::check(path)?;
         let file = File::open(path).map_err(FileError::io("open", path))?;
-        let reader = SerializedFileReader::new(file).map_err(broken(path))?;
+        let reader = call(|| SerializedFileReader::new(file)).map_err(broken(path))?;
         let schema = reader.metadata().file_metadata().schema().clone();
         let names: Vec<String> =
             schema.get_fields().iter().map(|field| field.name().to_owned()).collect();
@@ -156,23 +162,24 @@ impl RowReader for ParquetReader {
         let projection = Type::group_type_builder(self.schema.name())
             .with_fields(fields)
             .build()
-            .map_err(broken(&self.path))?;
+            .map_err(|error| broken(&self.path)(error.to_string()))?;
         let reader = self.reader.take().expect("columns are selected once");
         self.check_codecs(&reader, wanted)?;
-        let rows = RowIter::from_file_into(Box::new(reader)).project(Some(projection));
+        let rows = call(|| RowIter::from_file_into(Box::new(reader)).project(Some(projection)));
         self.rows = Some(rows.map_err(broken(&self.path))?);
         Ok(())
     }
 
     fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>> {
-        let Some(row) = self.rows.as_mut().and_then(Iterator::next) else {
-            return Ok(None);
-        };
         self.row += 1;
+        let rows = self.rows.as_mut();
         let unreadable =
             |error| FileError::line(&self.path, self.row, format!("not a readable row: {error}"));
+        let next = call(|| rows.and_then(Iterator::next).transpose());
+        let Some(row) = next.map_err(unreadable)? else {
+            return Ok(None);
+        };
         let read: Vec<Cell> = row
-            .map_err(unreadable)?
             .into_columns()
             .into_iter()
             .map(|(name, field)| self.cell(&name, field))

@@ -5,6 +5,8 @@
 //! goes on for a minute each, and with `-- --nocapture` says how many there were. A failure names the mutant's number; the same number is
 //! the same mutant.
 
+#![expect(clippy::print_stdout, reason = "how many mutants there were")]
+
 mod experiments;
 mod tables;
 mod tokenizers;

@@ -6,15 +6,13 @@ use nystromformer_data::TextTokenizer;
 
 use super::{fixture_file, read_mutants};
 
-/// Loads the folder in which the file lies; what loads encodes, by its own vocabulary.
+/// Loads the folder in which the file lies; what loads encodes, and decodes what it encoded.
 fn load(file: &Path) -> Result<(), String> {
-    let tokenizer =
-        TextTokenizer::load(file.parent().unwrap(), true).map_err(|error| error.to_string())?;
-    match tokenizer.encode("Paris is the capital of France. ﬁn 12", true) {
-        Ok(ids) => assert!(ids.iter().all(|id| tokenizer.id_to_token(*id).is_some()), "{ids:?}"),
-        Err(error) => return Err(error.to_string()),
-    }
-    Ok(())
+    let text = "Paris is the capital of France. ﬁn 12";
+    TextTokenizer::load(file.parent().unwrap(), true)
+        .and_then(|tokenizer| tokenizer.decode(&tokenizer.encode(text, true)?, false))
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 #[test]
