@@ -15,7 +15,7 @@ MAY_USE = {
     "files": "parquet flate2 zstd csv",
     "model": "kernels burn",
     "data": "files tokenizers burn-dataset",
-    "tasks": "data files",
+    "tasks": "data files toml",
     "lra": "tasks png zune-core zune-jpeg",
     "interop": "model files burn",
     "learner": "model data tasks interop kernels files burn toml indicatif libc",

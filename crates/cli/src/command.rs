@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use nystromformer_tasks::TaskRegistry;
 
 use crate::{
     allocator,
@@ -30,14 +31,25 @@ struct TrainCommandLine {
     args: train::Args,
 }
 
+/// The tasks that an experiment may name: GLUE's, `imdb`, `labelled`, and those of the Long Range Arena.
+pub fn tasks() -> TaskRegistry {
+    nystromformer_lra::with_tasks(nystromformer_tasks::tasks())
+}
+
 /// Runs `nystromformer` with the arguments of this process.
 pub fn run() -> ExitCode {
-    framed(|line: CommandLine| line.command.run())
+    run_with(&tasks())
+}
+
+/// Runs `nystromformer` with other tasks: the whole program of somebody else's task is
+/// `nystromformer_cli::run_with(&nystromformer_cli::tasks().with::<MyTask>("my_task"))`.
+pub fn run_with(tasks: &TaskRegistry) -> ExitCode {
+    framed(|line: CommandLine| line.command.run(tasks))
 }
 
 /// Runs `train` with the arguments of this process: the same as `nystromformer train`.
 pub fn run_train() -> ExitCode {
-    framed(|line: TrainCommandLine| train::run(line.args))
+    framed(|line: TrainCommandLine| train::run(line.args, &tasks()))
 }
 
 /// Parses the command line, runs `command`, and turns its result into an exit code.

@@ -1,6 +1,6 @@
 //! The command line: `nystromformer` with a subcommand for everything, and `train` by itself.
 //!
-//! [`run`] is the whole program. Each file in [`commands`] is one command: its arguments, the calls into the
+//! [`run`] is the whole program, [`run_with`] the same for tasks of one's own. Each file in [`commands`] is one command: its arguments, the calls into the
 //! libraries, the printing of results. Results go to stdout, everything else to stderr.
 
 pub mod allocator;
@@ -16,4 +16,4 @@ pub mod scratch;
 pub mod signals;
 pub mod training_report;
 
-pub use command::{run, run_train};
+pub use command::{run, run_train, run_with, tasks};

@@ -1,23 +1,23 @@
 //! Text as bytes, for models that know no words.
 
-use nystromformer_tasks::{Example, ExampleReader, Input, Truncation};
+use nystromformer_tasks::{Example, ExampleReader, Input, OwnVocabulary, Truncation};
 
-/// Ids of the vocabulary: padding (0), and a byte's value plus 1.
-pub const VOCAB_SIZE: usize = 257;
+/// The vocabulary: padding (0), and a byte's value plus 1.
+pub const VOCABULARY: OwnVocabulary = OwnVocabulary::new(257, 0);
 
 /// The ids of a text's bytes in UTF-8, as TensorFlow's `ByteTextEncoder` gives them. A cut may go through a character.
-pub fn ids(text: &str, cut: Truncation) -> Vec<u16> {
-    cut.kept(text.as_bytes()).map(|byte| u16::from(*byte) + 1).collect()
+pub fn ids(text: &str, truncation: Truncation) -> Vec<u16> {
+    truncation.kept(text.as_bytes()).map(|byte| u16::from(*byte) + 1).collect()
 }
 
 /// Turns a reader of texts into one of their [`ids`]. What comes as ids already stays as it is.
-pub fn reader(texts: ExampleReader, cut: Truncation) -> ExampleReader {
+pub fn reader(texts: ExampleReader, truncation: Truncation) -> ExampleReader {
     Box::new(texts.map(move |example| {
         let Example { input, label } = example?;
         let input = match input {
             Input::Text { first, second } => Input::Ids {
-                first: ids(&first, cut),
-                second: second.map(|second| ids(&second, cut)),
+                first: ids(&first, truncation),
+                second: second.map(|second| ids(&second, truncation)),
             },
             ids @ Input::Ids { .. } => ids,
         };

@@ -10,6 +10,7 @@
 //! | [`pathfinder`] | curves to be followed: pictures drawn, and read |
 //! | [`image`] | CIFAR-10 in its three forms |
 //! | [`retrieval`] | pairs of documents: the Arena's, and made-up ones |
+//! | `text` | film reviews byte by byte |
 //! | [`bytes`] | text as bytes, for the tasks of text and retrieval |
 //! | `sizes` | how large generated data sets are |
 //! | `reading` | lines of bounded length; readers that stop after an error |
@@ -24,6 +25,21 @@ mod picture;
 mod reading;
 pub mod retrieval;
 mod sizes;
+mod text;
 mod writing;
 
 pub use sizes::SplitSizes;
+pub use text::Text;
+
+use nystromformer_tasks::TaskRegistry;
+
+/// These tasks with the Arena's five: `listops`, `text`, `retrieval`, `image` and `pathfinder`.
+#[must_use]
+pub fn with_tasks(tasks: TaskRegistry) -> TaskRegistry {
+    tasks
+        .with::<listops::Listops>("listops")
+        .with::<Text>("text")
+        .with::<retrieval::Retrieval>("retrieval")
+        .with::<image::Image>("image")
+        .with::<pathfinder::Pathfinder>("pathfinder")
+}

@@ -1,25 +1,26 @@
 //! How large generated data sets are.
 
-use nystromformer_tasks::Part;
+use nystromformer_tasks::Split;
 
 /// How many examples each split has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct SplitSizes {
-    /// Examples of [`Part::Train`].
+    /// Examples of [`Split::Train`].
     pub train: usize,
-    /// Examples of [`Part::Validation`].
+    /// Examples of [`Split::Validation`].
     pub validation: usize,
-    /// Examples of [`Part::Test`].
+    /// Examples of [`Split::Test`].
     pub test: usize,
 }
 
 impl SplitSizes {
     /// The number of examples of a split.
-    pub fn of(self, split: Part) -> usize {
+    pub fn of(self, split: Split) -> usize {
         match split {
-            Part::Train => self.train,
-            Part::Validation => self.validation,
-            Part::Test => self.test,
+            Split::Train => self.train,
+            Split::Validation => self.validation,
+            Split::Test => self.test,
+            Split::ValidationMismatched | Split::TestMismatched => 0,
         }
     }
 

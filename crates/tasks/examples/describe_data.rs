@@ -15,7 +15,7 @@ use nystromformer_data::DataError;
 use nystromformer_tasks::glue::{self, GlueTask};
 use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::submission::SubmissionFile;
-use nystromformer_tasks::{DatasetFacts, Part};
+use nystromformer_tasks::{Example, Input, Label, LabelCounts, Split};
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,8 +37,8 @@ fn describe_glue(folder: &Path) -> Result<(), DataError> {
                 continue;
             }
             let mut examples = glue::open(task, folder, *split)?;
-            let facts = DatasetFacts::count(&mut examples)?;
-            let mut line = describe(&name, &facts, task.label_names());
+            let statistics = Statistics::count(&mut examples)?;
+            let mut line = describe(&name, &statistics, task.label_names());
             line.insert("passed_over".to_owned(), json!(examples.passed_over()));
             if let Some(file) = SubmissionFile::of(task, *split) {
                 line.insert("submission_rows".to_owned(), json!(file.rows));
@@ -50,35 +50,68 @@ fn describe_glue(folder: &Path) -> Result<(), DataError> {
 }
 
 fn describe_imdb(folder: &Path) -> Result<(), DataError> {
-    for split in [Part::Train, Part::Test] {
+    for split in [Split::Train, Split::Test] {
         let Some(reviews) = imdb::read(folder, split, LineBreaks::default())? else { continue };
-        let facts = DatasetFacts::count(reviews)?;
-        let line = describe(&format!("IMDB {split:?}"), &facts, &imdb::LABEL_NAMES);
+        let statistics = Statistics::count(reviews)?;
+        let line = describe(&format!("IMDB {split:?}"), &statistics, &imdb::LABEL_NAMES);
         println!("{}", Value::Object(line));
     }
     Ok(())
 }
 
-fn describe(name: &str, facts: &DatasetFacts, label_names: &[&str]) -> Map<String, Value> {
+/// What a split holds.
+#[derive(Default)]
+struct Statistics {
+    labels: LabelCounts,
+    /// The labels of regression.
+    values: Vec<f64>,
+    /// Bytes of each text; of a pair, both together.
+    lengths: Vec<usize>,
+}
+
+impl Statistics {
+    fn count(
+        examples: impl IntoIterator<Item = Result<Example, DataError>>,
+    ) -> Result<Self, DataError> {
+        let mut statistics = Self::default();
+        for example in examples {
+            let Example { input, label } = example?;
+            statistics.labels.add(label);
+            if let Some(Label::Value(value)) = label {
+                statistics.values.push(value.into());
+            }
+            statistics.lengths.push(match input {
+                Input::Text { first, second } => first.len() + second.map_or(0, |text| text.len()),
+                Input::Ids { first, second } => first.len() + second.map_or(0, |ids| ids.len()),
+            });
+        }
+        Ok(statistics)
+    }
+}
+
+fn describe(name: &str, statistics: &Statistics, label_names: &[&str]) -> Map<String, Value> {
+    let Statistics { labels, values, lengths } = statistics;
     let classes: Map<String, Value> = label_names
         .iter()
-        .zip(&facts.classes)
+        .zip(&labels.classes)
         .map(|(name, count)| ((*name).to_owned(), json!(count)))
         .collect();
     let mut line = Map::new();
     line.insert("split".to_owned(), json!(name));
-    line.insert("examples".to_owned(), json!(facts.examples));
-    line.insert("unlabelled".to_owned(), json!(facts.unlabelled));
+    line.insert("examples".to_owned(), json!(labels.examples));
+    line.insert("unlabelled".to_owned(), json!(labels.unlabelled));
     if !classes.is_empty() {
         line.insert("classes".to_owned(), Value::Object(classes));
     }
-    if let Some(values) = facts.values {
-        let values =
-            json!({ "lowest": values.lowest, "mean": values.mean, "highest": values.highest });
+    if !values.is_empty() {
+        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let values = json!({ "lowest": lowest, "mean": mean, "highest": highest });
         line.insert("values".to_owned(), values);
     }
-    line.insert("longest_bytes".to_owned(), json!(facts.longest));
-    let mean = facts.length_sum as f64 / facts.examples.max(1) as f64;
+    line.insert("longest_bytes".to_owned(), json!(lengths.iter().max().unwrap_or(&0)));
+    let mean = lengths.iter().sum::<usize>() as f64 / lengths.len().max(1) as f64;
     line.insert("mean_bytes".to_owned(), json!((mean * 10.0).round() / 10.0));
     line
 }

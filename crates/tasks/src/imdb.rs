@@ -1,15 +1,43 @@
 //! The large movie review data set (Maas et al. 2011): 25,000 reviews to train on and as many to test on, half of them
 //! positive. It has no validation set; [`hold_out`](crate::hold_out) makes one, unless one's own copy has one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use serde::{Deserialize, Serialize};
 
 use crate::example::{Example, ExampleReader, Input};
 use crate::labelled::{ClassNames, FolderExamples, Schema, TableExamples, Targets};
-use crate::split::Part;
+use crate::split::Split;
+use crate::task::{Task, TaskContext};
 use nystromformer_files::table::{TableOptions, find_files};
+
+/// `imdb`: is a film review positive? It has no keys of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Imdb {}
+
+/// Where the reviews are looked for if nothing else is said.
+pub const DEFAULT_PATH: &str = "datasets/imdb/data";
+
+impl Task for Imdb {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from(DEFAULT_PATH)
+    }
+
+    fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
+        Targets::classes(LABEL_NAMES)
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        _: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        read(context.path, split, LineBreaks::Blank)
+    }
+}
 
 /// The names of classes 0 and 1: those of the folders, and of the Hugging Face hub.
 pub const LABEL_NAMES: [&str; 2] = ["neg", "pos"];
@@ -31,7 +59,7 @@ pub enum LineBreaks {
     Keep,
 }
 
-/// The reviews of a part, `None` of a validation set that is not there; from the first of these that is there in `folder`:
+/// The reviews of a split, `None` of a validation set that is not there; from the first of these that is there in `folder`:
 ///
 /// - the official folders, `SPLIT/{neg,pos}/ID_STARS.txt`, or `aclImdb/` with them; the classes take turns, each in the order
 ///   of the ids ([`FolderExamples`] tells it exactly), and `train/unsup` is not read;
@@ -45,13 +73,15 @@ pub enum LineBreaks {
 /// [`DataError::Line`] for a review that cannot be used, and [`DataError::Io`].
 pub fn read(
     folder: &Path,
-    part: Part,
+    split: Split,
     line_breaks: LineBreaks,
 ) -> Result<Option<ExampleReader>, DataError> {
-    let reader = match open(folder, part)? {
+    let reader = match open(folder, split)? {
         Some(reader) => reader,
-        None if part == Part::Validation => return Ok(None),
-        None => return Err(missing(folder, part)),
+        None if [Split::Train, Split::Test].contains(&split) => {
+            return Err(missing(folder, split));
+        }
+        None => return Ok(None),
     };
     Ok(Some(match line_breaks {
         LineBreaks::Keep => reader,
@@ -59,14 +89,14 @@ pub fn read(
     }))
 }
 
-fn open(folder: &Path, part: Part) -> Result<Option<ExampleReader>, DataError> {
-    let name = part.name();
+fn open(folder: &Path, split: Split) -> Result<Option<ExampleReader>, DataError> {
+    let name = split.name();
     let classes = ClassNames::new(LABEL_NAMES).expect("the two names differ");
     for place in [folder.to_owned(), folder.join("aclImdb")] {
         let place = place.join(name);
         let found = LABEL_NAMES.iter().filter(|class| place.join(class).is_dir()).count();
         if found == 1 {
-            return Err(missing(folder, part));
+            return Err(missing(folder, split));
         }
         if found == LABEL_NAMES.len() {
             let examples = FolderExamples::open(&place, &classes, MAX_TEXT_BYTES)?;
@@ -91,8 +121,8 @@ fn open(folder: &Path, part: Part) -> Result<Option<ExampleReader>, DataError> {
     Ok(None)
 }
 
-fn missing(folder: &Path, part: Part) -> DataError {
-    let name = part.name();
+fn missing(folder: &Path, split: Split) -> DataError {
+    let name = split.name();
     DataError::dataset(
         folder,
         format!(

@@ -3,31 +3,53 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `task` | [`Task`]: what a data set must say of itself to be trained on |
+//! | `options`, `config` | the `[task]` table: the keys of all tasks, and those of one |
+//! | `registry` | which tasks there are, by name |
 //! | `example`, `split` | what every reader gives, and of which part |
-//! | [`labelled`] | rows and text files as examples, and what a label may be |
+//! | [`labelled`] | a data set of one's own: rows and text files as examples, and what a label may be |
 //! | [`glue`] | the ten tasks of GLUE |
 //! | [`imdb`] | film reviews |
 //! | [`submission`] | predictions as GLUE's site takes them |
-//! | `hold_out` | a validation set out of a training set |
-//! | `facts` | what a data set holds, counted |
-//! | `truncation` | what is kept of a sequence that is too long |
-//! | [`metrics`] | how good answers are |
+//! | `hold_out`, `sample` | a validation set out of a training set, and a part of a set in place of the whole |
+//! | `label_counts` | how often each class occurs |
+//! | [`metrics`] | how good predictions are |
 
+mod config;
 mod example;
-mod facts;
 pub mod glue;
 mod hold_out;
 pub mod imdb;
+mod label_counts;
 pub mod labelled;
 pub mod metrics;
+mod options;
+mod registry;
+mod sample;
 mod split;
 pub mod submission;
+mod task;
 
 /// What the readers of another crate's tasks rest on.
 pub use nystromformer_data::{DataError, Keep, Truncation, random};
 pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, table};
 
+pub use config::TaskConfig;
 pub use example::{Example, ExampleReader, Input, Label};
-pub use facts::{DatasetFacts, ValueFacts};
 pub use hold_out::{HeldOut, hold_out};
-pub use split::{Part, Split};
+pub use label_counts::LabelCounts;
+pub use labelled::{ClassNames, Targets};
+pub use options::TaskOptions;
+pub use registry::{KeyUse, TaskRegistry};
+pub use sample::sample;
+pub use split::Split;
+pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext};
+
+/// The tasks of this crate: GLUE's, `imdb` and `labelled`.
+pub fn tasks() -> TaskRegistry {
+    let others =
+        TaskRegistry::default().with::<imdb::Imdb>("imdb").with::<labelled::Labelled>("labelled");
+    glue::GlueTask::ALL
+        .into_iter()
+        .fold(others, |tasks, task| tasks.with_keys(task.name(), move |_: &glue::NoKeys| task))
+}

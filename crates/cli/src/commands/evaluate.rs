@@ -18,6 +18,7 @@ use nystromformer_learner::{
     trainer::{model_folder, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
+use nystromformer_tasks::TaskRegistry;
 use serde_json::json;
 
 use crate::{output, preparation::PreparationNotes};
@@ -58,10 +59,11 @@ impl Split {
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let folder = model_folder(&args.model)?;
     let config = read_config(&folder)?;
-    let experiment = Experiment::load_for(&args.config, &args.overrides, &config)?.experiment;
+    let experiment =
+        Experiment::load_for(&args.config, &args.overrides, tasks, &config)?.experiment;
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
     require_class(&model, experiment.architecture(), &folder)?;

@@ -15,6 +15,7 @@ pub mod train;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use nystromformer_tasks::TaskRegistry;
 
 /// What `nystromformer` is asked to do.
 #[derive(Subcommand)]
@@ -34,14 +35,14 @@ pub(crate) enum Command {
 
 impl Command {
     /// Runs the command; see the exit codes in [`crate::failure`].
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Train(args) => train::run(args),
-            Self::Evaluate(args) => evaluate::run(args),
+            Self::Train(args) => train::run(args, tasks),
+            Self::Evaluate(args) => evaluate::run(args, tasks),
             Self::Predict(args) => predict::run(args),
             Self::Export(args) => export::run(args),
             Self::Import(args) => import::run(args),
-            Self::Prepare(args) => prepare::run(args),
+            Self::Prepare(args) => prepare::run(args, tasks),
             Self::Compare(args) => compare::run(args),
             Self::Generate(args) => generate::run(args),
             Self::Bench(args) => bench::run(args),

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use nystromformer_data::prepare;
-use nystromformer_learner::{Experiment, tokenizer_files::write_tokenizer};
+use nystromformer_learner::{Experiment, LearnerError, tokenizer_files::write_tokenizer};
+use nystromformer_tasks::TaskRegistry;
 use serde_json::json;
 
 use crate::{output, preparation::PreparationNotes};
@@ -28,8 +29,15 @@ pub struct Args {
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let experiment = Experiment::load(&args.config, &args.overrides)?.experiment;
+pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
+    let experiment = Experiment::load(&args.config, &args.overrides, tasks)?.experiment;
+    if let Some(task) = &experiment.task {
+        let problem = format!(
+            "`task.name` is `{}`, and there is nothing to prepare of a task: its examples are read when training begins",
+            task.name()
+        );
+        return Err(LearnerError::Config(problem).into());
+    }
     let notes = PreparationNotes::default();
     let prepared = prepare(&experiment.data, &experiment.tokenizer, experiment.seed, &|report| {
         notes.report(report);

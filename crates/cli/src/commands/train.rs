@@ -6,6 +6,7 @@ use nystromformer_learner::{
     progress::{self, Progress},
     trainer::{DryRun, EndedBy, RunRequest, Series, Session, model_folder},
 };
+use nystromformer_tasks::TaskRegistry;
 
 use crate::{
     output, preparation::PreparationNotes, scratch::scratch_folder, signals::StopSignals,
@@ -56,13 +57,14 @@ fn display(_: &Args, log_every: usize) -> Box<dyn Progress> {
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let notes = PreparationNotes::default();
     let request = RunRequest {
         config: args.config.clone(),
         overrides: args.overrides.clone(),
         run_dir: args.run_dir.clone(),
         resume: args.resume,
+        tasks: tasks.clone(),
     };
     if args.dry_run {
         return dry_run(&request, &notes);

@@ -6,7 +6,6 @@ use nystromformer::{Architecture, NystromformerConfig, Pooling};
 use nystromformer_interop::{StorageType, write_config};
 use nystromformer_learner::Experiment;
 use nystromformer_learner::experiment::TrainerConfig;
-use nystromformer_learner::task_batches::TaskKind;
 
 use crate::fixture::{Fixture, command, finish, repository};
 
@@ -43,7 +42,8 @@ fn every_config_is_valid_and_says_how_to_run_it() {
         let folder = relative.split('/').nth(1).unwrap();
         let starts = ["glue", "imdb"].contains(&folder);
         let overrides = if starts { vec![init_from.clone()] } else { Vec::new() };
-        let loaded = Experiment::load(&path, &overrides).unwrap_or_else(|error| panic!("{error}"));
+        let loaded = Experiment::load(&path, &overrides, &crate::known_tasks())
+            .unwrap_or_else(|error| panic!("{error}"));
         let resolved = loaded.experiment.to_toml();
         assert_eq!(toml_again(&resolved), loaded.experiment, "{relative}");
         let text = fs::read_to_string(&path).unwrap();
@@ -67,7 +67,8 @@ fn configs_of_tasks_are_called_after_their_task() {
     seen.sort();
     seen.dedup();
     // AX has no training examples.
-    let mut known: Vec<&str> = TaskKind::all().map(TaskKind::name).collect();
+    let tasks = crate::known_tasks();
+    let mut known: Vec<&str> = tasks.names().collect();
     known.retain(|name| *name != "ax");
     known.sort_unstable();
     assert_eq!(seen, known);
@@ -79,17 +80,17 @@ fn the_paper_preset_turns_the_originals_quirks_on() {
     for name in ["listops", "text", "retrieval", "image", "pathfinder"] {
         let load = |folder: &str| {
             let path = repository().join(format!("configs/{folder}/{name}.toml"));
-            Experiment::load(&path, &[]).unwrap().experiment
+            Experiment::load(&path, &[], &crate::known_tasks()).unwrap().experiment
         };
         let (ours, paper) = (load("lra"), load("lra/paper"));
         let quirks = |experiment: &Experiment| {
             let task = experiment.task.as_ref().unwrap();
             (
                 experiment.model.classifier.pooling == Pooling::MeanPadded,
-                task.drop_last,
-                task.mask_black_pixels,
-                task.validate_on_test,
-                task.pad_to_multiple_of,
+                task.options.drop_last,
+                task.task().masked_id().is_some(),
+                task.options.validate_on_test,
+                task.options.pad_to_multiple_of,
             )
         };
         assert_eq!(quirks(&ours), (false, false, false, false, 1), "{name}");
@@ -113,14 +114,14 @@ fn toml_again(text: &str) -> Experiment {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     fs::write(&path, text).unwrap();
-    Experiment::load(&path, &[]).unwrap().experiment
+    Experiment::load(&path, &[], &crate::known_tasks()).unwrap().experiment
 }
 
 #[test]
 fn the_papers_recipe_is_the_papers() {
     let path = repository().join("configs/mlm512.toml");
     let Experiment { model, trainer, optimizer, data, .. } =
-        Experiment::load(&path, &[]).unwrap().experiment;
+        Experiment::load(&path, &[], &crate::known_tasks()).unwrap().experiment;
     assert_eq!(
         (
             model.shared.hidden_size,

@@ -105,7 +105,8 @@ fn experiments_in_the_guides_are_valid() {
                 format!("{key}={}", place(value))
             })
             .collect();
-        let experiment = Experiment::load(&repository().join(&words[1]), &settings);
+        let experiment =
+            Experiment::load(&repository().join(&words[1]), &settings, &crate::known_tasks());
         assert!(experiment.is_ok(), "{page}: {words:?}: {}", experiment.unwrap_err());
         loaded += 1;
     }

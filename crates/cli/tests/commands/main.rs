@@ -36,3 +36,10 @@ mod run_directory;
 mod small_commands;
 mod stopping;
 mod tasks;
+
+use nystromformer_tasks::TaskRegistry;
+
+/// The tasks that the program knows.
+fn known_tasks() -> TaskRegistry {
+    nystromformer_lra::with_tasks(nystromformer_tasks::tasks())
+}

@@ -35,10 +35,14 @@ fn prepare_tone(fixture: &Fixture) {
 /// Writes the experiment `name.toml` on a task whose files are at `path`.
 fn write_config(fixture: &Fixture, name: &str, task: &str, path: &str) {
     let (path, vocabulary) = (fixture.text(path), fixture.text("vocab.txt"));
-    let task = format!(
-        "[tokenizer]\npath = \"{vocabulary}\"\n[task]\nname = \"{task}\"\npath = \"{path}\"\n"
-    );
-    fs::write(fixture.path(&format!("{name}.toml")), format!("{MODEL}{task}")).unwrap();
+    let table = format!("name = \"{task}\"\npath = \"{path}\"\n");
+    let task = crate::known_tasks().read(&table.parse().unwrap()).unwrap();
+    let tokenizer = match task.task().vocabulary() {
+        Some(_) => String::new(),
+        None => format!("[tokenizer]\npath = \"{vocabulary}\"\n"),
+    };
+    let config = format!("{MODEL}{tokenizer}[task]\n{table}");
+    fs::write(fixture.path(&format!("{name}.toml")), config).unwrap();
 }
 
 fn train(fixture: &Fixture, config: &str, run: &str, settings: &[&str]) -> Command {

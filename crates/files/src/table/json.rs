@@ -60,7 +60,7 @@ impl RowReader for JsonReader {
 fn cell(value: Value) -> Option<Cell> {
     Some(match value {
         Value::Null => Cell::Null,
-        Value::Bool(flag) => Cell::Integer(i64::from(flag)),
+        Value::Bool(flag) => Cell::Boolean(flag),
         Value::Number(number) => match number.as_i64() {
             Some(integer) => Cell::Integer(integer),
             None => Cell::Number(number.as_f64()?),

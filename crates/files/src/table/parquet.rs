@@ -78,7 +78,7 @@ impl ParquetReader {
             Field::Str(text) => text,
             Field::Bytes(bytes) => String::from_utf8(bytes.data().to_vec())
                 .map_err(|_| self.wrong(format!("`{name}` is not UTF-8"), "convert the text"))?,
-            Field::Bool(flag) => return Ok(Cell::Integer(i64::from(flag))),
+            Field::Bool(flag) => return Ok(Cell::Boolean(flag)),
             Field::Byte(number) => return Ok(Cell::Integer(number.into())),
             Field::Short(number) => return Ok(Cell::Integer(number.into())),
             Field::Int(number) => return Ok(Cell::Integer(number.into())),

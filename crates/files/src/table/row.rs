@@ -13,8 +13,10 @@ use super::objects::BY_ROWS;
 pub enum Cell {
     /// Text; every field of a TSV or CSV file is.
     Text(String),
-    /// A whole number of JSON or Parquet; a Boolean is 0 or 1.
+    /// A whole number of JSON or Parquet.
     Integer(i64),
+    /// `true` or `false` of JSON or Parquet.
+    Boolean(bool),
     /// Any other number of JSON or Parquet.
     Number(f64),
     /// A list of JSON or Parquet, of any of these.
@@ -91,8 +93,8 @@ impl Row {
                 "{} is missing or null; give it a text, or drop the row",
                 self.columns[wanted]
             ))),
-            Cell::Integer(_) | Cell::Number(_) => Err(self.problem(format!(
-                "{} is a number; it must be a string, in quotes",
+            Cell::Integer(_) | Cell::Number(_) | Cell::Boolean(_) => Err(self.problem(format!(
+                "{} is a number or Boolean; it must be a string, in quotes",
                 self.columns[wanted]
             ))),
             Cell::List(_) => Err(self

@@ -2,7 +2,7 @@
 //! probably meant.
 
 use serde::de::DeserializeOwned;
-use toml::Value;
+use toml::{Table, Value};
 
 use super::known_keys::known_keys;
 use super::merge::Layers;
@@ -16,20 +16,29 @@ const MAX_PROBLEMS: usize = 20;
 /// serde stops at the first error, so each wrong key is noted, taken out, and the rest tried again.
 pub(super) fn typed<T: DeserializeOwned>(
     layers: &Layers,
-    keys_handled_elsewhere: &[&str],
+    keys_handled_elsewhere: &[String],
 ) -> Result<T, Vec<String>> {
     let known = || {
-        let elsewhere = keys_handled_elsewhere.iter().map(|key| (*key).to_owned());
+        let elsewhere = keys_handled_elsewhere.iter().cloned();
         known_keys::<T>().into_iter().chain(elsewhere).collect()
     };
+    typed_by(layers, known, |table| T::deserialize(table.clone()))
+}
+
+/// The same by another reader than serde's; `known` are all keys that there are.
+pub(super) fn typed_by<T>(
+    layers: &Layers,
+    known: impl Fn() -> Vec<String>,
+    read: impl Fn(&Table) -> Result<T, toml::de::Error>,
+) -> Result<T, Vec<String>> {
     let mut remaining = layers.clone();
     let mut problems = Vec::new();
     loop {
-        match T::deserialize(remaining.table.clone()) {
+        match read(&remaining.table) {
             Ok(typed) if problems.is_empty() => return Ok(typed),
             Ok(_) => return Err(problems),
             Err(error) => {
-                let (key, problem) = explain(&error, layers, known);
+                let (key, problem) = explain(&error, layers, &known);
                 problems.push(problem);
                 if remaining.remove(&key).is_none() || problems.len() == MAX_PROBLEMS {
                     return Err(problems);
@@ -59,28 +68,13 @@ fn explain(
         let name = quoted.next().unwrap_or_default();
         let key = join(place, name);
         let here: Vec<String> = quoted.map(|candidate| join(place, candidate)).collect();
-        let advice = advice_on_key(place, name, here, &known());
-        let value = layers.get(&key).map_or_else(String::new, render);
-        return (
-            key.clone(),
-            format!("{}unknown key `{key}` = `{value}`; {advice}", origin(layers, &key)),
-        );
+        let problem = unknown_key(layers, &key, here, &known());
+        return (key, problem);
     }
     if message.starts_with("unknown variant") {
         let value = quoted.next().unwrap_or_default();
         let known: Vec<String> = quoted.map(str::to_owned).collect();
-        let advice = match nearest(value, known.iter().map(String::as_str), MISSPELT) {
-            Some(near) => format!("did you mean `{near}`? "),
-            None => String::new(),
-        };
-        return (
-            place.to_owned(),
-            format!(
-                "{}`{place}` = `{value}` is not one of its values; {advice}It takes `{}`",
-                origin(layers, place),
-                known.join("`, `")
-            ),
-        );
+        return (place.to_owned(), unknown_value(layers, place, value, &known));
     }
     let value = layers.get(place);
     let shown = value.map_or_else(String::new, |value| format!(" = `{}`", render(value)));
@@ -182,6 +176,31 @@ fn is_text(expected: &str) -> bool {
     matches!(expected, "a string" | "path string")
 }
 
+/// The sentence about a key that is none of `here`, the keys of its table; `known` are those of all tables.
+pub(super) fn unknown_key(
+    layers: &Layers,
+    key: &str,
+    here: Vec<String>,
+    known: &[String],
+) -> String {
+    let advice = advice_on_key(section_of(key), last(key), here, known);
+    let value = layers.get(key).map_or_else(String::new, render);
+    format!("{}unknown key `{key}` = `{value}`; {advice}", origin(layers, key))
+}
+
+/// The sentence about a value that is none of `known`.
+pub(super) fn unknown_value(layers: &Layers, key: &str, value: &str, known: &[String]) -> String {
+    let advice = match nearest(value, known.iter().map(String::as_str), MISSPELT) {
+        Some(near) => format!("did you mean `{near}`? "),
+        None => String::new(),
+    };
+    format!(
+        "{}`{key}` = `{value}` is not one of its values; {advice}It takes `{}`",
+        origin(layers, key),
+        known.join("`, `")
+    )
+}
+
 /// serde's names of Rust types, in words.
 fn in_words(expected: &str) -> &str {
     match expected {
@@ -210,11 +229,13 @@ fn listed(keys: &[String]) -> String {
     format!("`{}`", keys.join("`, `"))
 }
 
-fn origin(layers: &Layers, key: &str) -> String {
+/// `file:line: ` of a key, or nothing.
+pub(super) fn origin(layers: &Layers, key: &str) -> String {
     layers.origin(key).map_or_else(String::new, |origin| format!("{origin}: "))
 }
 
-fn render(value: &Value) -> String {
+/// A value as a sentence shows it.
+pub(super) fn render(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Table(_) => "{…}".to_owned(),
@@ -267,7 +288,7 @@ mod tests {
         for assignment in assignments {
             layers.set(assignment).unwrap();
         }
-        typed::<Root>(&layers, &["trainer.init_from"]).map(|_| ()).unwrap_err()
+        typed::<Root>(&layers, &["trainer.init_from".to_owned()]).map(|_| ()).unwrap_err()
     }
 
     #[test]

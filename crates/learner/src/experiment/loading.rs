@@ -5,12 +5,13 @@ use std::path::Path;
 use nystromformer::{Labels, NystromformerConfig, ProblemType};
 use nystromformer_data::{DataConfig, TextTokenizer};
 use nystromformer_interop::read_config;
-use toml::Table;
+use nystromformer_tasks::TaskRegistry;
+use toml::{Table, Value};
 
 use super::classes::{class_difference, problem_type_difference};
 use super::differences::differences;
 use super::merge::{Layers, Origin};
-use super::{Experiment, INIT_FROM, explain, refuse};
+use super::{Experiment, INIT_FROM, explain, refuse, task_table, unread};
 use crate::error::{LearnerError, Result};
 use crate::trainer::model_folder;
 
@@ -56,13 +57,15 @@ pub(crate) struct Draft {
     layers: Layers,
     /// The experiment's name where none is stated.
     file_stem: String,
+    /// Whether it is a run's own, which may list keys that nothing reads.
+    resolved: bool,
 }
 
 impl Draft {
     /// Reads a file and what it extends.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let file_stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { layers: Layers::read(path)?, file_stem })
+        Ok(Self { layers: Layers::read(path)?, file_stem, resolved: false })
     }
 
     /// The same with `--set` assignments, in order.
@@ -74,21 +77,34 @@ impl Draft {
         Ok(draft)
     }
 
+    /// The same as a run keeps it: runs of earlier versions list every key, also those that nothing reads.
+    pub(crate) fn of_a_run(mut self) -> Self {
+        self.resolved = true;
+        self
+    }
+
+    /// The same as a run keeps it, without its task, whose name is given.
+    pub(crate) fn without_task(mut self) -> (Self, Option<String>) {
+        let name = self.layers.get("task.name").and_then(Value::as_str).map(str::to_owned);
+        self.layers.remove("task");
+        (self.of_a_run(), name)
+    }
+
     /// The experiment's name; not checked yet.
     pub(crate) fn name(&self) -> &str {
-        let stated = self.layers.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+        let stated = self.layers.get("name").and_then(Value::as_str).unwrap_or_default();
         if stated.is_empty() { &self.file_stem } else { stated }
     }
 
     /// Whether it names seeds to run the experiment with; not checked yet.
     pub(crate) fn has_seeds(&self) -> bool {
-        let stated = self.layers.get("seeds").and_then(toml::Value::as_array);
+        let stated = self.layers.get("seeds").and_then(Value::as_array);
         stated.is_some_and(|seeds| !seeds.is_empty())
     }
 
     /// The configuration of the model in `[model] init_from`, if there is one to start from.
     pub(crate) fn source_config(&self) -> Result<Option<NystromformerConfig>> {
-        let Some(path) = self.layers.get(INIT_FROM).and_then(toml::Value::as_str) else {
+        let Some(path) = self.layers.get(INIT_FROM).and_then(Value::as_str) else {
             return Ok(None);
         };
         Ok(Some(read_config(&model_folder(Path::new(path))?)?))
@@ -100,19 +116,31 @@ impl Draft {
     pub(crate) fn resolve(
         self,
         inherited: Option<&NystromformerConfig>,
+        tasks: &TaskRegistry,
     ) -> Result<LoadedExperiment> {
         let name = self.name().to_owned();
-        let layers = self.layers;
+        let Self { layers, resolved, .. } = self;
         let mut plain = layers.clone();
+        plain.remove("task");
         if let Some(value) = plain.remove(INIT_FROM) {
             plain.table.insert(INIT_FROM.to_owned(), value);
         }
-        let mut experiment: Experiment =
-            explain::typed(&plain, &[INIT_FROM]).map_err(|problems| refuse(&problems))?;
+        let task = task_table::read(&layers, tasks, resolved);
+        let of_tasks = tasks.all_keys().into_iter().map(|key| format!("task.{key}"));
+        let elsewhere: Vec<String> =
+            of_tasks.chain([INIT_FROM.to_owned(), "task".to_owned()]).collect();
+        let mut experiment: Experiment = match (explain::typed(&plain, &elsewhere), task) {
+            (Ok(experiment), Ok(task)) => Experiment { task, ..experiment },
+            (experiment, task) => {
+                let problems = [experiment.err(), task.err()].into_iter().flatten().flatten();
+                return Err(refuse(&problems.collect::<Vec<_>>()));
+            }
+        };
         experiment.name = name;
         if let Some(inherited) = inherited {
             inherit(&mut experiment.model, inherited, &layers)?;
         }
+        let unread = if resolved { Vec::new() } else { unread::problems(&layers, &experiment) };
         let problems: Vec<String> = experiment
             .problems()
             .into_iter()
@@ -120,6 +148,7 @@ impl Draft {
                 Some(origin) => format!("{origin}: `{key}`: {problem}"),
                 None => format!("`{key}`: {problem}"),
             })
+            .chain(unread)
             .collect();
         if !problems.is_empty() {
             return Err(refuse(&problems));

@@ -14,6 +14,8 @@
 //! | `differences` | what a resumed run must not change, and what it may |
 //! | `paths` | where the files of an experiment lie |
 //! | `spans` | counts of steps beside the length of the run |
+//! | `task_table` | `[task]`, whose keys are those of the task that it names |
+//! | `unread` | keys that nothing reads |
 //! | [`trainer`] | `[trainer]`: how long, how much at once, how often |
 
 mod classes;
@@ -25,13 +27,16 @@ mod merge;
 mod paths;
 mod spans;
 mod synonyms;
+mod task_table;
 pub mod trainer;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nystromformer::{Architecture, ModelError, NystromformerConfig};
 use nystromformer_data::{DataConfig, DataError, Objective, TokenizerConfig};
+use nystromformer_tasks::{TaskConfig, TaskRegistry};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -47,7 +52,6 @@ use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::Schedule;
-use crate::task_batches::TaskConfig;
 
 /// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
 /// model's own section is a struct of the model crate, which knows nothing of files.
@@ -78,9 +82,10 @@ pub struct Experiment {
     pub tokenizer: TokenizerConfig,
     /// `[data]`: the corpus and how it becomes batches.
     pub data: DataConfig,
-    /// `[task]`: a labelled data set to train a classifier on, in place of a corpus; of `[data]`, `seq_len` and
-    /// `shuffle` apply then. Default: none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `[task]`: a labelled data set to train on, in place of a corpus; of `[data]`, `seq_len` and `shuffle` apply then, and
+    /// of `[tokenizer]`, `path` and `lowercase` if it is made of texts. Default: none. What its keys are, the task says
+    /// that it names, so it is read by a [`TaskRegistry`].
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub task: Option<TaskConfig>,
     /// `[optimizer]`: `AdamW`.
     pub optimizer: OptimizerConfig,
@@ -91,17 +96,21 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Loads an experiment: follows `extends`, applies `overrides` (`section.key=value`) in order,
-    /// checks everything, and settles [`DataConfig::sample_if_missing`], with a warning if the
+    /// Loads an experiment, whose task, if it has one, is one of `tasks`: follows `extends`, applies `overrides`
+    /// (`section.key=value`) in order, checks everything, and settles [`DataConfig::sample_if_missing`], with a warning if the
     /// sample stands in.
     ///
     /// # Errors
     /// [`LearnerError::Config`] with every problem found, each with its file and line;
     /// [`LearnerError::Io`] if the corpus cannot be looked at.
-    pub fn load(path: &Path, overrides: &[String]) -> Result<LoadedExperiment> {
+    pub fn load(
+        path: &Path,
+        overrides: &[String],
+        tasks: &TaskRegistry,
+    ) -> Result<LoadedExperiment> {
         let draft = Draft::read(path)?.with_overrides(overrides)?;
         let source = draft.source_config()?;
-        draft.resolve(source.as_ref())
+        draft.resolve(source.as_ref(), tasks)
     }
 
     /// The same for a model that exists: what the file does not say of `[model]` is that model's.
@@ -111,9 +120,10 @@ impl Experiment {
     pub fn load_for(
         path: &Path,
         overrides: &[String],
+        tasks: &TaskRegistry,
         model: &NystromformerConfig,
     ) -> Result<LoadedExperiment> {
-        Draft::read(path)?.with_overrides(overrides)?.resolve(Some(model))
+        Draft::read(path)?.with_overrides(overrides)?.resolve(Some(model), tasks)
     }
 
     /// Loads a resolved experiment, as a run and its checkpoints keep it. It says everything itself: the
@@ -121,15 +131,24 @@ impl Experiment {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub fn load_resolved(path: &Path) -> Result<Self> {
-        Ok(Draft::read(path)?.resolve(None)?.experiment)
+    pub fn load_resolved(path: &Path, tasks: &TaskRegistry) -> Result<Self> {
+        Ok(Draft::read(path)?.of_a_run().resolve(None, tasks)?.experiment)
+    }
+
+    /// A resolved experiment without its task, of which only the name is told: for what neither trains nor measures, and so
+    /// needs no task to be known.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn load_without_task(path: &Path) -> Result<(Self, Option<String>)> {
+        let (draft, name) = Draft::read(path)?.without_task();
+        Ok((draft.resolve(None, &TaskRegistry::default())?.experiment, name))
     }
 
     /// The class of model that it trains.
     pub fn architecture(&self) -> Architecture {
         match (&self.task, self.data.objective) {
-            (Some(task), _) if task.name.is_dual() => Architecture::DualEncoder,
-            (Some(_), _) => Architecture::SequenceClassification,
+            (Some(task), _) => class_of(task).unwrap_or(Architecture::SequenceClassification),
             (None, Objective::Mlm) => Architecture::MaskedLm,
             (None, Objective::MlmSop) => Architecture::PreTraining,
         }
@@ -177,7 +196,17 @@ impl Experiment {
             }
             other => ("data".to_owned(), other.to_string()),
         }));
-        let multiple = self.task.as_ref().map_or(1, |task| task.pad_to_multiple_of.max(1));
+        if let Some(task) = &self.task
+            && class_of(task).is_none()
+        {
+            let problem = format!(
+                "the task `{}` trains a `{}`, which is no class of model here",
+                task.name(),
+                task.task().model_class()
+            );
+            problems.push(("task.name".to_owned(), problem));
+        }
+        let multiple = self.task.as_ref().map_or(1, |task| task.options.pad_to_multiple_of.max(1));
         let padded = self.data.seq_len.checked_next_multiple_of(multiple).unwrap_or(usize::MAX);
         if let Err(error) = self.model.validate_seq_len(padded) {
             let pretrained = match &self.init_from {
@@ -222,10 +251,11 @@ impl Experiment {
         {
             model.insert("init_from".to_owned(), init_from);
         }
+        unread::remove_unread(&mut table, self);
         table
     }
 
-    /// The inverse of [`Self::to_table`].
+    /// The inverse of [`Self::to_table`], but for the task.
     fn of_table(mut table: Table) -> Self {
         if let Some(Value::Table(model)) = table.get_mut("model")
             && let Some(init_from) = model.remove("init_from")
@@ -239,6 +269,12 @@ impl Experiment {
     pub fn fingerprint(&self) -> String {
         blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
     }
+}
+
+/// The class of model that a task trains, if there is such a class.
+fn class_of(task: &TaskConfig) -> Option<Architecture> {
+    let wanted = task.task().model_class();
+    Architecture::ALL.into_iter().find(|class| class.name() == wanted)
 }
 
 fn refuse(problems: &[String]) -> LearnerError {
@@ -266,7 +302,7 @@ mod tests {
         let path = directory.path().join("tiny.toml");
         std::fs::write(&path, text).unwrap();
         let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
-        Experiment::load(&path, &overrides)
+        Experiment::load(&path, &overrides, &nystromformer_tasks::tasks())
     }
 
     /// As a run keeps it: a model to start from need not be there.
@@ -274,7 +310,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tiny.toml");
         std::fs::write(&path, text).unwrap();
-        Experiment::load_resolved(&path).unwrap()
+        Experiment::load_resolved(&path, &nystromformer_tasks::tasks()).unwrap()
     }
 
     #[test]

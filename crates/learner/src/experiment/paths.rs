@@ -71,8 +71,9 @@ impl Experiment {
     /// The same with every path that `change` gives in its place.
     fn with_paths(&self, mut change: impl FnMut(&str, &str) -> Option<String>) -> Self {
         let mut table = self.to_table();
+        table.remove("task");
         let mut is_changed = false;
-        for key in PATHS.into_iter().chain([TASK_PATH]) {
+        for key in PATHS {
             let Some((section, name)) = key.rsplit_once('.') else { continue };
             let Some(Value::Table(section)) = table.get_mut(section) else { continue };
             if let Some(Value::String(path)) = section.get_mut(name)
@@ -85,7 +86,15 @@ impl Experiment {
                 is_changed = true;
             }
         }
-        if is_changed { Self::of_table(table) } else { self.clone() }
+        let mut changed = if is_changed { Self::of_table(table) } else { self.clone() };
+        changed.task.clone_from(&self.task);
+        if let Some(task) = &mut changed.task
+            && let Some(path) = task.options.path.as_deref().and_then(Path::to_str)
+            && let Some(new) = change(TASK_PATH, path).filter(|_| !path.is_empty())
+        {
+            task.options.path = Some(new.into());
+        }
+        changed
     }
 }
 

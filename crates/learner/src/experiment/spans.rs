@@ -90,7 +90,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tiny.toml");
         std::fs::write(&path, text).unwrap();
-        beyond_the_end(&Experiment::load(&path, &[]).unwrap(), total_steps)
+        beyond_the_end(
+            &Experiment::load(&path, &[], &nystromformer_tasks::tasks()).unwrap(),
+            total_steps,
+        )
     }
 
     #[test]

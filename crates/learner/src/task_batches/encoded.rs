@@ -1,7 +1,7 @@
 //! The examples of a split as token ids, end to end in one table.
 
 use nystromformer_data::{DataError, TextTokenizer};
-use nystromformer_tasks::{DatasetFacts, Example, ExampleReader, Input, Label, Truncation};
+use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Truncation};
 use rayon::prelude::*;
 
 use crate::experiment::Vocabulary;
@@ -18,7 +18,7 @@ pub(super) struct EncodedSplit {
     /// How many tokens of each sequence are of type 0; the others, of the second text of a pair, are of type 1.
     of_first_text: Vec<u32>,
     labels: Vec<Option<Label>>,
-    facts: DatasetFacts,
+    label_counts: LabelCounts,
 }
 
 /// Token ids in as few bytes as the vocabulary allows: a data set of bytes or pixels is large.
@@ -45,23 +45,19 @@ pub(super) struct Form<'a> {
     /// What ids there are. Sequences of a task's own ids begin with `cls`, if there is one.
     pub(super) vocabulary: Vocabulary,
     /// Longest sequence, and what is kept of a longer one; of text, its beginning.
-    pub(super) cut: Truncation,
+    pub(super) truncation: Truncation,
 }
 
 /// A sequence before it is in the table: its ids, and how many of them are of the first text.
 type Sequence = (Vec<u32>, usize);
 
 impl EncodedSplit {
-    /// Reads all `examples`, or the first `limit` of them unless that is 0.
+    /// Reads all `examples`.
     ///
     /// # Errors
     /// Those of the reader; [`DataError::Tokenizer`] for a text that cannot be spelt, or if there is text and no
     /// tokenizer.
-    pub(super) fn read(
-        examples: ExampleReader,
-        form: Form<'_>,
-        limit: usize,
-    ) -> Result<Self, DataError> {
+    pub(super) fn read(examples: ExampleReader, form: Form<'_>) -> Result<Self, DataError> {
         let ids = if form.vocabulary.size <= 1 << 16 {
             Ids::Short(Vec::new())
         } else {
@@ -72,10 +68,9 @@ impl EncodedSplit {
             ends: Vec::new(),
             of_first_text: Vec::new(),
             labels: Vec::new(),
-            facts: DatasetFacts::default(),
+            label_counts: LabelCounts::default(),
         };
-        let limit = if limit == 0 { usize::MAX } else { limit };
-        let mut examples = examples.take(limit).peekable();
+        let mut examples = examples.peekable();
         while examples.peek().is_some() {
             let some = examples.by_ref().take(AT_ONCE).collect::<Result<Vec<Example>, _>>()?;
             let encoded: Vec<Vec<Sequence>> = some
@@ -83,7 +78,7 @@ impl EncodedSplit {
                 .map(|example| form.sequences(&example.input))
                 .collect::<Result<_, _>>()?;
             for (example, sequences) in some.into_iter().zip(encoded) {
-                split.facts.add(&example);
+                split.label_counts.add(example.label);
                 split.labels.push(example.label);
                 for (ids, of_first_text) in sequences {
                     split.ids.extend(&ids);
@@ -105,9 +100,9 @@ impl EncodedSplit {
         &self.labels
     }
 
-    /// What was counted of the examples while they were read.
-    pub(super) fn facts(&self) -> &DatasetFacts {
-        &self.facts
+    /// How often each class is the label.
+    pub(super) fn label_counts(&self) -> &LabelCounts {
+        &self.label_counts
     }
 
     /// Sequences of an example.
@@ -174,8 +169,8 @@ impl Form<'_> {
             Input::Ids { first, second } => {
                 let begun = |ids: &Vec<u16>| {
                     let cls = self.vocabulary.cls.map(|id| id as u32);
-                    let cut = self.cut.less(usize::from(cls.is_some()));
-                    let ids = cut.kept(ids).map(|id| u32::from(*id));
+                    let truncation = self.truncation.less(usize::from(cls.is_some()));
+                    let ids = truncation.kept(ids).map(|id| u32::from(*id));
                     let ids: Vec<u32> = cls.into_iter().chain(ids).collect();
                     let len = ids.len();
                     (ids, len)
@@ -187,8 +182,11 @@ impl Form<'_> {
                     origin: "of the task".to_owned(),
                     problem: "texts need one; set `tokenizer.path` or `model.init_from`".to_owned(),
                 })?;
-                let encoding =
-                    tokenizer.encode_text(first, second.as_deref(), Some(self.cut.max_length))?;
+                // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
+                // itself: in a batch it would be a pair there.
+                let second = second.as_deref().filter(|second| !second.is_empty());
+                let max_length = Some(self.truncation.max_length);
+                let encoding = tokenizer.encode_text(first, second, max_length)?;
                 let types = &encoding.token_type_ids;
                 let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
                 Ok(vec![(encoding.input_ids, of_first_text)])

@@ -5,12 +5,8 @@
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
 //! | `order` | which examples a step visits |
-//! | `config`, `kind`, `dataset` | the `[task]` table, which tasks there are, and their examples |
 
-mod config;
-mod dataset;
 mod encoded;
-mod kind;
 mod order;
 mod splits;
 
@@ -20,16 +16,12 @@ use std::path::Path;
 use nystromformer::{Architecture, NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, TextTokenizer};
 use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Label, Split};
-
-pub use config::TaskConfig;
-pub use kind::TaskKind;
+use nystromformer_tasks::{Label, Split, Targets, TaskConfig, Truncation};
 
 use crate::batch::{Answers, BatchSource, Rows};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
-use dataset::TaskDataset;
 use encoded::{EncodedSplit, Form};
 use order::StepOrder;
 use splits::{Reading, Splits};
@@ -39,6 +31,8 @@ use splits::{Reading, Splits};
 pub struct TaskBatches {
     task: TaskConfig,
     architecture: Architecture,
+    targets: Targets,
+    /// Names of the model's outputs.
     labels: Vec<String>,
     metrics: Vec<Metric>,
     vocabulary: Vocabulary,
@@ -66,30 +60,36 @@ impl TaskBatches {
             .task
             .clone()
             .ok_or_else(|| LearnerError::Config("the experiment has no `[task]`".to_owned()))?;
-        let dataset = TaskDataset::open(&task, experiment.data.seq_len)?;
-        let tokenizer = match dataset.vocabulary() {
-            Some(_) => None,
-            None => Some(load_tokenizer(experiment, tokenizer)?),
-        };
-        let vocabulary = match (dataset.vocabulary(), &tokenizer) {
-            (Some(own), _) => Vocabulary { size: own.size, pad: own.pad, cls: own.cls, sep: None },
-            (None, Some(tokenizer)) => Vocabulary::of(tokenizer),
-            (None, None) => unreachable!("a task of texts has loaded a tokenizer"),
+        let seq_len = experiment.data.seq_len;
+        let targets = task.targets(seq_len)?;
+        let (vocabulary, tokenizer) = if let Some(own) = task.task().vocabulary() {
+            (Vocabulary { size: own.size, pad: own.pad, cls: own.cls, sep: None }, None)
+        } else {
+            let tokenizer = load_tokenizer(experiment, tokenizer)?;
+            (Vocabulary::of(&tokenizer), Some(tokenizer))
         };
         let model = &experiment.model;
         let sorts = model.shared.semantics == Semantics::Paper;
         let row_len = model.required_seq_len();
-        let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, cut: dataset.cut() };
-        let drop_last = task.drop_last.then_some(experiment.trainer.batch_size);
-        let splits = Splits::read(&dataset, &task, form, Reading { sorts, drop_last })?;
+        let truncation = Truncation { max_length: seq_len, keep: task.task().truncation() };
+        let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, truncation };
+        let options = &task.options;
+        if options.group_by_length && !sorts {
+            tracing::warn!(
+                "`task.group_by_length` is not read with `model.semantics = \"hf\"`, where padding changes results"
+            );
+        }
+        let drop_last = options.drop_last.then_some(experiment.trainer.batch_size);
+        let splits = Splits::read(&task, &targets, form, Reading { sorts, drop_last })?;
         let places = &splits.training_places;
-        let lengths = (task.group_by_length && sorts)
+        let lengths = (options.group_by_length && sorts)
             .then(|| places.iter().map(|place| splits.train.example_len(*place) as u32).collect());
         let order = ExampleOrder::new(places.len(), experiment.seed, experiment.data.shuffle);
         Ok(Self {
             architecture: experiment.architecture(),
-            labels: dataset.labels().to_vec(),
-            metrics: dataset.metrics(),
+            labels: targets.names(),
+            metrics: task.task().metrics(&targets),
+            targets,
             order: StepOrder::new(order, lengths, experiment.seed),
             fingerprint: splits.fingerprint(),
             task,
@@ -126,9 +126,9 @@ impl TaskBatches {
     fn rows(&self, split: &EncodedSplit, examples: &[usize]) -> Result<Rows> {
         let sequences = || examples.iter().flat_map(|example| split.sequences(*example));
         let longest = sequences().map(|sequence| split.sequence_len(sequence)).max().unwrap_or(0);
-        let seq_len = self
-            .row_len
-            .unwrap_or_else(|| longest.max(1).next_multiple_of(self.task.pad_to_multiple_of));
+        let seq_len = self.row_len.unwrap_or_else(|| {
+            longest.max(1).next_multiple_of(self.task.options.pad_to_multiple_of)
+        });
         let cells = sequences().count() * seq_len;
         if i32::try_from(cells).is_err() {
             return Err(LearnerError::Config(format!(
@@ -139,7 +139,7 @@ impl TaskBatches {
             input_ids: Vec::with_capacity(cells),
             token_type_ids: None,
             lengths: Vec::new(),
-            hidden_id: self.task.mask_black_pixels.then_some(0),
+            hidden_id: self.task.task().masked_id().map(i32::from),
             seq_len,
             answers: self.answers(split, examples),
         };
@@ -158,7 +158,7 @@ impl TaskBatches {
 
     fn answers(&self, split: &EncodedSplit, examples: &[usize]) -> Answers {
         let labels = examples.iter().map(|example| split.labels()[*example]);
-        if self.labels.len() == 1 {
+        if self.targets.is_regression() {
             let value = |label| match label {
                 Some(Label::Value(value)) => value,
                 _ => 0.0,
@@ -224,7 +224,7 @@ impl BatchSource for TaskBatches {
                 Label::Value(value) => sum += f64::from(value),
             }
         }
-        if self.labels.len() == 1 {
+        if self.targets.is_regression() {
             return Some(Label::Value((sum / training_places.len() as f64) as f32));
         }
         // Of classes that are equally frequent the first.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
-use nystromformer_tasks::{Split, hold_out};
+use nystromformer_tasks::{
+    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, hold_out, sample,
+};
 
-use super::config::TaskConfig;
-use super::dataset::TaskDataset;
 use super::encoded::{EncodedSplit, Form};
 use crate::error::{LearnerError, Result};
 
@@ -45,49 +45,50 @@ impl Splits {
     /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] if nothing is left
     /// to train on, or to validate with.
     pub(super) fn read(
-        dataset: &TaskDataset,
         task: &TaskConfig,
+        targets: &Targets,
         form: Form<'_>,
         reading: Reading,
     ) -> Result<Self> {
+        let options = &task.options;
         let read = |split, limit| -> Result<Option<EncodedSplit>> {
-            let Some(examples) = dataset.read(split)? else { return Ok(None) };
-            Ok(Some(EncodedSplit::read(examples, form, limit)?))
+            let Some(examples) = limited(task, targets, form, split, limit)? else {
+                return Ok(None);
+            };
+            Ok(Some(EncodedSplit::read(examples, form)?))
         };
-        let train = read(Split::Train, task.max_train_samples)?.ok_or_else(|| {
+        let train = read(Split::Train, options.max_train_samples)?.ok_or_else(|| {
             LearnerError::Config(format!(
                 "`task.name` is `{}`, which has no training examples: train on `mnli`, and answer it with `predict glue`",
-                task.name.name()
+                task.name()
             ))
         })?;
-        if !dataset.is_regression() {
-            train.facts().check_classes(&task.folder(), dataset.labels())?;
+        if !targets.is_regression() {
+            train.label_counts().check_classes(&task.path(), &targets.names())?;
         }
         let train = Arc::new(train);
         let mut others = BTreeMap::new();
-        for split in
-            [Split::Validation, Split::ValidationMismatched, Split::Test, Split::TestMismatched]
-        {
+        for split in Split::EVALUATED {
             // What validates on the test split has it already, and does not read it again.
-            if split == Split::Validation && task.validate_on_test {
+            if split == Split::Validation && options.validate_on_test {
                 continue;
             }
-            if let Some(examples) = read(split, task.max_eval_samples)? {
+            if let Some(examples) = read(split, options.max_eval_samples)? {
                 require_all_or_no_labels(&examples, split, task)?;
                 let places = (0..examples.len()).collect();
                 others.insert(split, Evaluated::new(Arc::new(examples), places, reading));
             }
         }
-        if let (true, Some(test)) = (task.validate_on_test, others.get(&Split::Test)) {
+        if let (true, Some(test)) = (options.validate_on_test, others.get(&Split::Test)) {
             others.insert(Split::Validation, Evaluated::clone(test));
         }
         let training_places = match others.entry(Split::Validation) {
             Entry::Occupied(_) => (0..train.len()).collect(),
             Entry::Vacant(validation) => {
                 let labels = train.labels().iter().copied();
-                let mut parts = hold_out(labels, task.validation_fraction, task.split_seed)?;
-                if task.max_eval_samples > 0 {
-                    parts.validation.truncate(task.max_eval_samples);
+                let mut parts = hold_out(labels, options.validation_fraction, options.split_seed)?;
+                if options.max_eval_samples > 0 {
+                    parts.validation = limit_held_out(&train, &parts.validation, task);
                 }
                 validation.insert(Evaluated::new(Arc::clone(&train), parts.validation, reading));
                 parts.train
@@ -98,9 +99,10 @@ impl Splits {
             return Err(LearnerError::Config(format!(
                 "no example of `{}` is left to validate with: with `task.validate_on_test` the test split must be there and have \
                  labels, and with `task.drop_last` it must fill a batch of `trainer.batch_size`",
-                task.folder().display()
+                task.path().display()
             )));
         }
+        splits.warn_of_missing_classes(task, &targets.names());
         Ok(splits)
     }
 
@@ -126,6 +128,83 @@ impl Splits {
         }
         hasher.finalize().to_hex().to_string()
     }
+
+    /// Says which classes are trained and not measured, and the other way round: scores say nothing of them.
+    fn warn_of_missing_classes(&self, task: &TaskConfig, names: &[String]) {
+        let places = self.training_places.iter();
+        let trained: LabelCounts = places.map(|place| self.train.labels()[*place]).collect();
+        for split in Split::EVALUATED {
+            let Some(evaluated) = self.measured(split) else { continue };
+            let measured = evaluated.label_counts();
+            for (classes, what, key) in [
+                (
+                    trained.classes_beyond(&measured),
+                    format!("the {} split has no example of", split.name()),
+                    "task.max_eval_samples",
+                ),
+                (
+                    measured.classes_beyond(&trained),
+                    format!(
+                        "the {} split has examples of a class that is not trained:",
+                        split.name()
+                    ),
+                    "task.max_train_samples",
+                ),
+            ] {
+                if classes.is_empty() {
+                    continue;
+                }
+                let named: Vec<&str> = classes
+                    .into_iter()
+                    .map(|class| names.get(class).map_or("?", String::as_str))
+                    .collect();
+                let limited = match key {
+                    "task.max_eval_samples" => task.options.max_eval_samples > 0,
+                    _ => task.options.max_train_samples > 0,
+                };
+                let advice = if limited { format!("; raise `{key}`") } else { String::new() };
+                tracing::warn!(
+                    "{what} `{}`, so its scores say nothing of how that is told{advice}",
+                    named.join("`, `")
+                );
+            }
+        }
+    }
+}
+
+/// The examples of a split, drawn if there are more than `limit`, unless that is 0.
+fn limited(
+    task: &TaskConfig,
+    targets: &Targets,
+    form: Form<'_>,
+    split: Split,
+    limit: usize,
+) -> Result<Option<ExampleReader>> {
+    let read = || task.examples(split, targets, form.truncation.max_length);
+    if limit == 0 {
+        return Ok(read()?);
+    }
+    // Read twice, first for the labels alone: only what is drawn is in memory.
+    let Some(examples) = read()? else { return Ok(None) };
+    let labels = examples
+        .map(|example| example.map(|example| example.label))
+        .collect::<Result<Vec<Option<Label>>, _>>()?;
+    let drawn = sample(&labels, limit, task.options.split_seed, split.name());
+    let Some(examples) = read()? else { return Ok(None) };
+    let mut wanted = drawn.into_iter().peekable();
+    let drawn = examples.enumerate().filter_map(move |(place, example)| {
+        let is_drawn = wanted.next_if_eq(&place).is_some();
+        (is_drawn || example.is_err()).then_some(example)
+    });
+    Ok(Some(Box::new(drawn)))
+}
+
+/// What is kept of the held-out places.
+fn limit_held_out(train: &EncodedSplit, held_out: &[usize], task: &TaskConfig) -> Vec<usize> {
+    let labels: Vec<Option<Label>> = held_out.iter().map(|place| train.labels()[*place]).collect();
+    let options = &task.options;
+    let kept = sample(&labels, options.max_eval_samples, options.split_seed, "held out");
+    kept.into_iter().map(|place| held_out[place]).collect()
 }
 
 /// Refuses a split of which only a part could be measured on.
@@ -134,16 +213,16 @@ fn require_all_or_no_labels(
     split: Split,
     task: &TaskConfig,
 ) -> Result<()> {
-    let facts = examples.facts();
-    if facts.unlabelled == 0 || facts.unlabelled == facts.examples {
+    let counts = examples.label_counts();
+    if counts.unlabelled == 0 || counts.unlabelled == counts.examples {
         return Ok(());
     }
     Err(LearnerError::Data(format!(
         "`{}` of the `{}` examples of the {} split in `{}` have no label: give each of them one, or none of them",
-        facts.unlabelled,
-        facts.examples,
+        counts.unlabelled,
+        counts.examples,
         split.name(),
-        task.folder().display()
+        task.path().display()
     )))
 }
 
@@ -157,5 +236,9 @@ impl Evaluated {
         }
         let has_labels = order.iter().all(|place| examples.labels()[*place].is_some());
         Self { examples, order, has_labels }
+    }
+
+    fn label_counts(&self) -> LabelCounts {
+        self.order.iter().map(|place| self.examples.labels()[*place]).collect()
     }
 }

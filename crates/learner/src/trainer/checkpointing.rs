@@ -85,7 +85,8 @@ fn require_same(
     checkpoint: &Checkpoint,
 ) -> Result<()> {
     let path = checkpoint.path.join(EXPERIMENT);
-    let written = Experiment::load_resolved(&path)?;
+    let tasks = experiment.task.as_ref().map(|task| task.registry().clone()).unwrap_or_default();
+    let written = Experiment::load_resolved(&path, &tasks)?;
     let mut changes =
         differences(&written.fields_without_paths(), &experiment.fields_without_paths());
     changes.extend(differences(&checkpoint.manifest.fingerprints, &data.fingerprints()));

@@ -122,13 +122,13 @@ pub fn model_folder(path: &Path) -> Result<PathBuf> {
 /// Tokens per block that the model in a checkpoint was trained on; `None` for other folders.
 pub fn trained_seq_len(folder: &Path) -> Option<usize> {
     let path = folder.join(EXPERIMENT);
-    Some(Experiment::load_resolved(&path).ok()?.data.seq_len)
+    Some(Experiment::load_without_task(&path).ok()?.0.data.seq_len)
 }
 
 /// The training behind the model in a checkpoint, for its model card; `None` for other folders.
 pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
     let state = Manifest::read(folder).ok()?.state;
-    let experiment = Experiment::load_resolved(&folder.join(EXPERIMENT)).ok()?;
+    let (experiment, task) = Experiment::load_without_task(&folder.join(EXPERIMENT)).ok()?;
     let mut metrics = BTreeMap::new();
     if let Some(evaluation) = state.last_evaluation.filter(|record| record.step == state.step) {
         metrics.insert("loss".to_owned(), evaluation.loss);
@@ -139,10 +139,7 @@ pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
         section == "seed" || ["optimizer", "schedule", "trainer"].contains(&section)
     });
     Some(TrainingFacts {
-        data: experiment.task.map_or_else(
-            || last_component(&experiment.data.corpus),
-            |task| task.name.name().to_owned(),
-        ),
+        data: task.unwrap_or_else(|| last_component(&experiment.data.corpus)),
         steps: state.step,
         tokens: state.tokens,
         metrics,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use burn::tensor::Device;
+use nystromformer_tasks::TaskRegistry;
 
 use super::best::BestBy;
 use super::learner::Learner;
@@ -21,7 +22,7 @@ use crate::self_check::self_check;
 const RUNS: &str = "runs";
 
 /// What the command line asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RunRequest {
     /// The experiment's file.
     pub config: PathBuf,
@@ -31,6 +32,8 @@ pub struct RunRequest {
     pub run_dir: Option<PathBuf>,
     /// Whether to go on with what is in the directory, if anything is.
     pub resume: bool,
+    /// The tasks that an experiment may name.
+    pub tasks: TaskRegistry,
 }
 
 /// A request with its files read: the experiment asked for, and the run that it is to go on with.
@@ -67,6 +70,12 @@ impl Asked {
         if !(request.resume && RunDir::holds_run(&path)) {
             return Ok(Self { draft, path, overrides: asked, resumes: false });
         }
+        let own = RunDir::config_path(&path);
+        let is_own = match (request.config.canonicalize(), own.canonicalize()) {
+            (Ok(asked), Ok(own)) => asked == own,
+            _ => false,
+        };
+        let file = if is_own { file.of_a_run() } else { file };
         // The overrides that the run was started with belong to it, and need not be repeated.
         let mut overrides = RunDir::overrides(&path)?;
         overrides.extend(asked);
@@ -85,13 +94,13 @@ impl Start {
         let Asked { draft: asked, path, overrides, resumes } = Asked::of(request)?;
         if !resumes {
             let source = asked.source_config()?;
-            let asked = asked.resolve(source.as_ref())?;
+            let asked = asked.resolve(source.as_ref(), &request.tasks)?;
             return Ok(Self { path, overrides: Some(overrides), asked, stored: None });
         }
-        let mut stored = Experiment::load_resolved(&RunDir::config_path(&path))?;
+        let mut stored = Experiment::load_resolved(&RunDir::config_path(&path), &request.tasks)?;
         // What the run took from the model it started from, it has itself.
         let inherited = stored.init_from.is_some().then(|| stored.model.clone());
-        let mut asked = asked.resolve(inherited.as_ref())?;
+        let mut asked = asked.resolve(inherited.as_ref(), &request.tasks)?;
         for sentence in asked.keep_paths_of(&stored) {
             tracing::info!("{sentence}");
         }

@@ -14,6 +14,13 @@ mod tasks;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nystromformer_tasks::TaskRegistry;
+
+/// What a program of ours knows.
+fn known_tasks() -> TaskRegistry {
+    nystromformer_lra::with_tasks(nystromformer_tasks::tasks())
+}
+
 /// Held by every test that draws random numbers on a device.
 fn training_lock() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());

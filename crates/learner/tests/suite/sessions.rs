@@ -67,6 +67,7 @@ impl Workshop {
             overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
             run_dir: Some(self.path(run)),
             resume,
+            tasks: crate::known_tasks(),
         }
     }
 
@@ -129,8 +130,11 @@ fn a_run_leaves_what_the_contract_promises() {
     }
 
     // The resolved configuration is the experiment, with the vocabulary filled in.
-    let resolved = Experiment::load(&run.join("config.toml"), &[]).unwrap().experiment;
-    let loaded = Experiment::load(&workshop.path("tiny.toml"), &[]).unwrap().experiment;
+    let resolved =
+        Experiment::load(&run.join("config.toml"), &[], &crate::known_tasks()).unwrap().experiment;
+    let loaded = Experiment::load(&workshop.path("tiny.toml"), &[], &crate::known_tasks())
+        .unwrap()
+        .experiment;
     assert_ne!(resolved.model.embeddings.vocab_size, loaded.model.embeddings.vocab_size);
     assert_eq!(resolved.trainer, loaded.trainer);
 
@@ -246,7 +250,9 @@ fn data_that_has_moved_is_named_anew_and_nothing_else_of_a_run_changes() {
         std::fs::read(newest_checkpoint(&workshop.path(run)).join("model.safetensors")).unwrap()
     };
     assert!(weights("unbroken") == weights("run"));
-    let stored = Experiment::load(&workshop.path("run/config.toml"), &[]).unwrap().experiment;
+    let stored = Experiment::load(&workshop.path("run/config.toml"), &[], &crate::known_tasks())
+        .unwrap()
+        .experiment;
     assert_eq!(Path::new(&stored.data.corpus), new);
 
     // Other text at the new place is another corpus.
@@ -278,7 +284,10 @@ fn bookkeeping_may_change_when_a_run_is_resumed_and_changes_nothing_else() {
     for changed in [&changed[..], &[]] {
         workshop.train("run", changed, true).unwrap();
         let stored =
-            Experiment::load(&workshop.path("run/config.toml"), &[]).unwrap().experiment.trainer;
+            Experiment::load(&workshop.path("run/config.toml"), &[], &crate::known_tasks())
+                .unwrap()
+                .experiment
+                .trainer;
         assert_eq!((stored.log_every, stored.keep_last), (3, 1));
     }
 }
@@ -294,12 +303,13 @@ fn weights_of_another_vocabulary_are_refused() {
     let corpus = workshop.path("corpus.txt");
     let text = std::fs::read_to_string(&corpus).unwrap();
     std::fs::write(&corpus, text.replace("dog", "bat")).unwrap();
-    let vocab_size = Experiment::load(&workshop.path("source/config.toml"), &[])
-        .unwrap()
-        .experiment
-        .model
-        .embeddings
-        .vocab_size;
+    let vocab_size =
+        Experiment::load(&workshop.path("source/config.toml"), &[], &crate::known_tasks())
+            .unwrap()
+            .experiment
+            .model
+            .embeddings
+            .vocab_size;
     let error = workshop
         .train("other", &[&source, &format!("model.vocab_size={}", vocab_size + 5)], false)
         .unwrap_err();
@@ -337,7 +347,10 @@ fn sizes_come_from_the_model_to_start_from() {
     let sizes = ["model.intermediate_size=40", "model.max_position_embeddings=600"];
     workshop.train("source", &sizes, false).unwrap();
     let source = workshop.path("source");
-    let stated = Experiment::load(&source.join("config.toml"), &[]).unwrap().experiment.model;
+    let stated = Experiment::load(&source.join("config.toml"), &[], &crate::known_tasks())
+        .unwrap()
+        .experiment
+        .model;
     let text = std::fs::read_to_string(workshop.path("tiny.toml")).unwrap();
     let [model, tokenizer] = ["[model]", "[tokenizer]"].map(|name| text.find(name).unwrap());
     let without_model = format!("{}{}", &text[..model], &text[tokenizer..]);
@@ -348,8 +361,10 @@ fn sizes_come_from_the_model_to_start_from() {
     assert_eq!(error.exit_code(), 4, "{error}");
     let init_from = format!("model.init_from={}", source.display());
     workshop.train("tuned", &[&init_from], false).unwrap();
-    let tuned =
-        Experiment::load(&workshop.path("tuned/config.toml"), &[]).unwrap().experiment.model;
+    let tuned = Experiment::load(&workshop.path("tuned/config.toml"), &[], &crate::known_tasks())
+        .unwrap()
+        .experiment
+        .model;
     assert_eq!(tuned, stated);
     // The run goes on without the model it came from.
     std::fs::rename(&source, workshop.path("moved")).unwrap();

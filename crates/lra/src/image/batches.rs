@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Part};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Split};
 
 use super::{CIFAR10_CLASSES, SIDE, example, pickle, train_count};
 use crate::picture::luminance;
@@ -59,10 +59,15 @@ pub(super) struct Batch {
 }
 
 /// Opens a split; the last tenth of the training pictures validates.
-pub(super) fn open(folder: &Path, format: Format, split: Part) -> Result<ExampleReader, DataError> {
+pub(super) fn open(
+    folder: &Path,
+    format: Format,
+    split: Split,
+) -> Result<Option<ExampleReader>, DataError> {
     let names = match split {
-        Part::Train | Part::Validation => Vec::from(format.train_names()),
-        Part::Test => vec![format.test_name()],
+        Split::Train | Split::Validation => Vec::from(format.train_names()),
+        Split::Test => vec![format.test_name()],
+        Split::ValidationMismatched | Split::TestMismatched => return Ok(None),
     };
     let paths: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
     let mut pictures = 0;
@@ -71,9 +76,9 @@ pub(super) fn open(folder: &Path, format: Format, split: Part) -> Result<Example
     }
     let train = train_count(pictures);
     let wanted = match split {
-        Part::Train => 0..train,
-        Part::Validation => train..pictures,
-        Part::Test => 0..pictures,
+        Split::Train => 0..train,
+        Split::Validation => train..pictures,
+        _ => 0..pictures,
     };
     let mut number = 0;
     let examples = paths
@@ -85,7 +90,7 @@ pub(super) fn open(folder: &Path, format: Format, split: Part) -> Result<Example
             place.is_err() || wanted.contains(&(number - 1))
         })
         .map(|place| place.map(|(batch, picture)| batch.example(picture)));
-    Ok(reader(folder, examples))
+    Ok(Some(reader(folder, examples)))
 }
 
 /// The pictures of a file, by place; or the error why there are none.

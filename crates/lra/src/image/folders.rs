@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_tasks::{DataError, ExampleReader, Part, random};
+use nystromformer_tasks::{DataError, ExampleReader, Split, random};
 
 use super::{SIDE, example, train_count};
 use crate::picture;
@@ -12,11 +12,15 @@ use crate::reading::reader;
 
 /// Opens a split of `train/CLASS/NAME.png` and `test/CLASS/NAME.png` (or `.jpg`, `.jpeg`). Labels number the classes of
 /// `train` by name.
-pub(super) fn open(folder: &Path, split: Part, seed: u64) -> Result<ExampleReader, DataError> {
+pub(super) fn open(
+    folder: &Path,
+    split: Split,
+    seed: u64,
+) -> Result<Option<ExampleReader>, DataError> {
     let classes = class_names(folder)?;
     let mut pictures = match split {
-        Part::Train | Part::Validation => list(&folder.join("train"), &classes)?,
-        Part::Test => {
+        Split::Train | Split::Validation => list(&folder.join("train"), &classes)?,
+        Split::Test => {
             let test = folder.join("test");
             if let Some(class) = names(&test)?.into_iter().find(|name| !classes.contains(name)) {
                 let problem = format!("there are no training pictures of class `{class}`");
@@ -24,18 +28,19 @@ pub(super) fn open(folder: &Path, split: Part, seed: u64) -> Result<ExampleReade
             }
             list(&test, &classes)?
         }
+        Split::ValidationMismatched | Split::TestMismatched => return Ok(None),
     };
-    if split != Part::Test {
+    if split != Split::Test {
         random::shuffle(&mut pictures, &mut random::stream(seed, "image folders", 0));
         let validation = pictures.split_off(train_count(pictures.len()));
-        if split == Part::Validation {
+        if split == Split::Validation {
             pictures = validation;
         }
     }
     let examples = pictures
         .into_iter()
         .map(|(path, class)| Ok(example(picture::read_grayscale(&path, SIDE)?.into_iter(), class)));
-    Ok(reader(folder, examples))
+    Ok(Some(reader(folder, examples)))
 }
 
 /// The classes by name, which is by label.

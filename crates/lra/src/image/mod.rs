@@ -10,16 +10,19 @@
 //! | `batches` | the official batches, one after the other |
 //! | `pickle` | those for Python, without executing them |
 //! | `folders` | `train/CLASS/NAME.jpg` |
+//! | `task` | the task as configs know it |
 
 mod batches;
 mod folders;
 mod pickle;
+mod task;
 
 use std::path::{Path, PathBuf};
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Part};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Split};
 
 use self::batches::Format;
+pub use self::task::Image;
 
 /// Pixels of a side.
 pub const SIDE: usize = 32;
@@ -34,7 +37,7 @@ enum Found {
     Folders(PathBuf),
 }
 
-/// Opens a split of CIFAR-10 in `folder`, whatever form it has there. Pictures are decoded when they are read.
+/// Opens a split of CIFAR-10 (`None` if it has no such) in `folder`, whatever form it has there. Pictures are decoded when they are read.
 ///
 /// Nine tenths of the training pictures train, the others validate. Of the official batches the last tenth validates, as
 /// in the Long Range Arena (whose copy of the data is in another order). The pictures of class folders are shuffled
@@ -43,7 +46,7 @@ enum Found {
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such data, or a file of it is damaged, [`DataError::Io`].
-pub fn open(folder: &Path, split: Part, seed: u64) -> Result<ExampleReader, DataError> {
+pub fn open(folder: &Path, split: Split, seed: u64) -> Result<Option<ExampleReader>, DataError> {
     match find(folder)? {
         Found::Batches(format, folder) => batches::open(&folder, format, split),
         Found::Folders(folder) => folders::open(&folder, split, seed),

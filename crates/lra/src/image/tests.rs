@@ -34,8 +34,8 @@ fn write(folder: &Path, format: Format) {
     }
 }
 
-fn read(folder: &Path, split: Part) -> Result<Vec<Example>, DataError> {
-    open(folder, split, 1)?.collect()
+fn read(folder: &Path, split: Split) -> Result<Vec<Example>, DataError> {
+    open(folder, split, 1)?.unwrap().collect()
 }
 
 fn expected(number: usize) -> Example {
@@ -52,7 +52,7 @@ fn both_official_forms_give_the_same_pictures_in_their_order() {
         fs::create_dir(&inner).unwrap();
         write(&inner, format);
         // 20 pictures: the last tenth validates.
-        let numbers = [(Part::Train, 0..18), (Part::Validation, 18..20), (Part::Test, 20..24)];
+        let numbers = [(Split::Train, 0..18), (Split::Validation, 18..20), (Split::Test, 20..24)];
         for (split, numbers) in numbers {
             let expected: Vec<Example> = numbers.map(expected).collect();
             assert_eq!(read(folder.path(), split).unwrap(), expected, "{format:?} {split:?}");
@@ -74,13 +74,13 @@ fn damaged_batches_are_named() {
         ([&[10], &whole[1..]].concat(), "the label of picture 0 is `10`"),
     ] {
         fs::write(&batch, bytes).unwrap();
-        for split in [Part::Train, Part::Validation] {
+        for split in [Split::Train, Split::Validation] {
             let error = read(folder.path(), split).unwrap_err().to_string();
             assert!(error.contains("data_batch_2.bin") && error.contains(message), "{error}");
         }
     }
     fs::remove_file(&batch).unwrap();
-    let error = read(folder.path(), Part::Train).unwrap_err().to_string();
+    let error = read(folder.path(), Split::Train).unwrap_err().to_string();
     assert!(error.contains("data_batch_2.bin") && error.contains("missing"), "{error}");
 }
 
@@ -100,7 +100,7 @@ fn write_folders(folder: &Path) {
 }
 
 /// Label and grey of each picture, which is of one grey.
-fn greys(folder: &Path, split: Part) -> Vec<(u16, u16)> {
+fn greys(folder: &Path, split: Split) -> Vec<(u16, u16)> {
     let examples = read(folder, split).unwrap().into_iter();
     examples
         .map(|example| match (example.input, example.label) {
@@ -115,11 +115,11 @@ fn class_folders_are_labelled_by_name_and_shuffled_before_they_are_split() {
     let folder = tempfile::tempdir().unwrap();
     write_folders(folder.path());
     assert_eq!(class_names(folder.path()).unwrap(), ["ant", "cat"]);
-    assert_eq!(greys(folder.path(), Part::Test), [(0, 90), (0, 91), (1, 10), (1, 11)]);
-    let mut all = greys(folder.path(), Part::Train);
+    assert_eq!(greys(folder.path(), Split::Test), [(0, 90), (0, 91), (1, 10), (1, 11)]);
+    let mut all = greys(folder.path(), Split::Train);
     assert_eq!(all.len(), 18);
     assert!(!all.is_sorted());
-    all.extend(greys(folder.path(), Part::Validation));
+    all.extend(greys(folder.path(), Split::Validation));
     all.sort_unstable();
     let expected: Vec<(u16, u16)> =
         (90..100).map(|grey| (0, grey)).chain((10..20).map(|grey| (1, grey))).collect();
@@ -129,17 +129,17 @@ fn class_folders_are_labelled_by_name_and_shuffled_before_they_are_split() {
 #[test]
 fn folders_that_cannot_be_used_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let error = read(folder.path(), Part::Train).unwrap_err().to_string();
+    let error = read(folder.path(), Split::Train).unwrap_err().to_string();
     assert!(error.contains("there is no CIFAR-10"), "{error}");
     write_folders(folder.path());
     fs::create_dir(folder.path().join("test/dog")).unwrap();
-    let error = read(folder.path(), Part::Test).unwrap_err().to_string();
+    let error = read(folder.path(), Split::Test).unwrap_err().to_string();
     assert!(error.contains("no training pictures of class `dog`"), "{error}");
     let picture = folder.path().join("train/ant/3.PNG");
     fs::write(&picture, encode(8, 8, &[0; 64])).unwrap();
-    let error = read(folder.path(), Part::Train).unwrap_err().to_string();
+    let error = read(folder.path(), Split::Train).unwrap_err().to_string();
     assert!(error.contains("3.PNG") && error.contains("8 × 8 pixels"), "{error}");
     fs::remove_dir_all(folder.path().join("train/ant")).unwrap();
-    let error = read(folder.path(), Part::Train).unwrap_err().to_string();
+    let error = read(folder.path(), Split::Train).unwrap_err().to_string();
     assert!(error.contains("several classes, found 1"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer_tasks::{DataError, Part, durable};
+use nystromformer_tasks::{DataError, Split, durable};
 
 use super::generate::{Expression, GeneratorConfig, expressions};
 use super::token::with_parentheses;
@@ -15,13 +15,16 @@ pub const LRA_SIZES: SplitSizes = SplitSizes { train: 96_000, validation: 2_000,
 /// The first line of each file.
 pub(super) const HEADER: &str = "Source\tTarget";
 
-/// The file of a split in a folder of the Long Range Arena.
-pub fn file_name(split: Part) -> &'static str {
-    match split {
-        Part::Train => "basic_train.tsv",
-        Part::Validation => "basic_val.tsv",
-        Part::Test => "basic_test.tsv",
-    }
+/// The files in a folder of the Long Range Arena.
+const FILES: [(Split, &str); 3] = [
+    (Split::Train, "basic_train.tsv"),
+    (Split::Validation, "basic_val.tsv"),
+    (Split::Test, "basic_test.tsv"),
+];
+
+/// The file of a split in a folder of the Long Range Arena; `None` for a split that it does not have.
+pub fn file_name(split: Split) -> Option<&'static str> {
+    FILES.into_iter().find(|(of, _)| *of == split).map(|(_, name)| name)
 }
 
 /// What was generated, and from what; written beside the files as `generated.json`.
@@ -54,15 +57,9 @@ pub fn generate_files(
     seed: u64,
 ) -> Result<Generated, DataError> {
     let mut expressions = expressions(config, seed)?;
-    let [train, validation, test, description] = new_files(
-        folder,
-        [
-            file_name(Part::Train),
-            file_name(Part::Validation),
-            file_name(Part::Test),
-            "generated.json",
-        ],
-    )?;
+    let [train, validation, test] = FILES.map(|(_, name)| name);
+    let [train, validation, test, description] =
+        new_files(folder, [train, validation, test, "generated.json"])?;
     for (path, examples) in
         [(test, sizes.test), (validation, sizes.validation), (train, sizes.train)]
     {
@@ -89,8 +86,8 @@ mod tests {
         GeneratorConfig { above_length: 20, below_length: 60, ..GeneratorConfig::default() }
     }
 
-    fn lines(folder: &Path, split: Part) -> Vec<String> {
-        let text = fs::read_to_string(folder.join(file_name(split))).unwrap();
+    fn lines(folder: &Path, split: Split) -> Vec<String> {
+        let text = fs::read_to_string(folder.join(file_name(split).unwrap())).unwrap();
         let (header, rest) = text.split_once('\n').unwrap();
         assert_eq!(header, HEADER);
         rest.lines().map(str::to_owned).collect()
@@ -106,9 +103,9 @@ mod tests {
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
         }
         let [large, small] = folders.each_ref().map(tempfile::TempDir::path);
-        assert_eq!(lines(large, Part::Test), lines(small, Part::Test));
-        assert_eq!(lines(large, Part::Train)[..20], lines(small, Part::Train));
-        let all = Part::ALL.map(|split| lines(large, split));
+        assert_eq!(lines(large, Split::Test), lines(small, Split::Test));
+        assert_eq!(lines(large, Split::Train)[..20], lines(small, Split::Train));
+        let all = Split::USUAL.map(|split| lines(large, split));
         assert_eq!(all.each_ref().map(Vec::len), [60, 7, 5]);
         assert_eq!(all.iter().flatten().collect::<HashSet<_>>().len(), 72);
     }

@@ -25,17 +25,20 @@
 //! | `generate` | random expressions by the Arena's rules |
 //! | `files` | splits written as the Arena's `basic_*.tsv` |
 //! | `read` | those files, and `label TAB expression`, as examples |
+//! | `task` | the task as configs know it |
 
 mod evaluate;
 mod files;
 mod generate;
 mod read;
+mod task;
 mod token;
 
 pub use evaluate::{ExpressionError, evaluate};
 pub use files::{Generated, LRA_SIZES, file_name, generate_files};
 pub use generate::{Expression, Expressions, GeneratorConfig, expressions};
 pub use read::open;
+pub use task::Listops;
 pub use token::{Operator, Token, UnknownToken, tokens, with_parentheses};
 
 /// Ids of the vocabulary: padding (0) and the 15 symbols.

@@ -21,17 +21,17 @@ enum Layout {
 }
 
 /// Opens a file of expressions: `basic_*.tsv` of the Long Range Arena (a header `Source TAB Target`), or lines of
-/// `label TAB expression` without a header. Ids are those of [`Token::id`], without parentheses, as far as `cut` keeps
+/// `label TAB expression` without a header. Ids are those of [`Token::id`], without parentheses, as far as `truncation` keeps
 /// them; the Arena takes the first 2000.
 ///
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such file or nothing in it; the reader gives [`DataError::Line`] for a line that
 /// is no example.
-pub fn open(path: &Path, cut: Truncation) -> Result<ExampleReader, DataError> {
+pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataError> {
     let examples = Expressions::open(path)?.map(move |expression| {
         let (tokens, value) = expression?;
-        let first = cut.kept(&tokens).map(|token| token.id()).collect();
+        let first = truncation.kept(&tokens).map(|token| token.id()).collect();
         Ok(Example {
             input: Input::Ids { first, second: None },
             label: Some(Label::Class(u16::from(value))),
@@ -113,11 +113,11 @@ mod tests {
 
     const ALL: Truncation = Truncation::head(100);
 
-    fn read(content: &[u8], cut: Truncation) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
+    fn read(content: &[u8], truncation: Truncation) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("basic_val.tsv");
         std::fs::write(&path, content).unwrap();
-        open(&path, cut)?
+        open(&path, truncation)?
             .map(|example| match example? {
                 Example {
                     input: Input::Ids { first, second: None },
@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn long_expressions_are_cut() {
-        let ids = |cut| read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", cut).unwrap();
+        let ids =
+            |truncation| read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", truncation).unwrap();
         assert_eq!(ids(Truncation::head(2)), [(vec![1, 12], 3)]);
         assert_eq!(ids(Truncation::head_tail(2)), [(vec![1, 5], 3)]);
     }

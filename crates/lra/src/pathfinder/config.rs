@@ -4,7 +4,7 @@ use nystromformer_tasks::DataError;
 use serde::{Deserialize, Serialize};
 
 /// How long the two long curves are, and so how hard the task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ContourLength {
     #[serde(rename = "6")]
     /// 6 dashes: `curv_baseline`, easy.
@@ -13,6 +13,7 @@ pub enum ContourLength {
     /// 9 dashes: `curv_contour_length_9`, intermediate.
     Nine,
     #[serde(rename = "14")]
+    #[default]
     /// 14 dashes: `curv_contour_length_14`, hard; the one that the Long Range Arena measures.
     Fourteen,
 }

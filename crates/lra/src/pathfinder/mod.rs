@@ -15,6 +15,7 @@
 //! | `drawing` | scenes as grey pixels |
 //! | `files` | the folders of the Long Range Arena, written |
 //! | `read` | those folders as examples |
+//! | `task` | the task as configs know it |
 
 mod config;
 mod curve;
@@ -22,8 +23,10 @@ mod drawing;
 mod files;
 mod read;
 mod scene;
+mod task;
 
 pub use config::{ContourLength, PathfinderConfig};
 pub use drawing::{Drawing, draw};
 pub use files::{generate_files, subset_folder};
 pub use read::open;
+pub use task::Pathfinder;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Part, random};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Split, random};
 
 use crate::picture;
 use crate::reading::{NumberedLines, reader};
@@ -17,7 +17,7 @@ struct Listed {
     label: u16,
 }
 
-/// Opens a split of a folder such as `pathfinder32/curv_contour_length_14` ([`subset_folder`](super::subset_folder)),
+/// Opens a split (`None` if the Arena has no such) of a folder such as `pathfinder32/curv_contour_length_14` ([`subset_folder`](super::subset_folder)),
 /// whose pictures have `side` × `side` pixels. An id is the grey of a pixel, 0 to 255, row by row; class 1 is joined.
 ///
 /// As in the Long Range Arena, empty files are passed over, and the rest is shuffled and cut into 80 % to train, 10 % to
@@ -30,16 +30,17 @@ struct Listed {
 pub fn open(
     folder: &Path,
     side: usize,
-    split: Part,
+    split: Split,
     seed: u64,
-) -> Result<ExampleReader, DataError> {
+) -> Result<Option<ExampleReader>, DataError> {
     let mut pictures = list(folder)?;
     random::shuffle(&mut pictures, &mut random::stream(seed, "pathfinder splits", 0));
     let [train, validation] = [pictures.len() * 8 / 10, pictures.len() * 9 / 10];
     let range = match split {
-        Part::Train => 0..train,
-        Part::Validation => train..validation,
-        Part::Test => validation..pictures.len(),
+        Split::Train => 0..train,
+        Split::Validation => train..validation,
+        Split::Test => validation..pictures.len(),
+        Split::ValidationMismatched | Split::TestMismatched => return Ok(None),
     };
     let pictures: Vec<Listed> = pictures.drain(range).collect();
     let examples = pictures.into_iter().map(move |picture| {
@@ -50,7 +51,7 @@ pub fn open(
             label: Some(Label::Class(picture.label)),
         })
     });
-    Ok(reader(folder, examples))
+    Ok(Some(reader(folder, examples)))
 }
 
 /// The pictures that the metadata of a folder names, in the order of its numbers.
@@ -127,8 +128,8 @@ mod tests {
         }
     }
 
-    fn read(folder: &Path, split: Part, seed: u64) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
-        open(folder, 32, split, seed)?.map(|example| example.map(pixels)).collect()
+    fn read(folder: &Path, split: Split, seed: u64) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
+        open(folder, 32, split, seed)?.unwrap().map(|example| example.map(pixels)).collect()
     }
 
     fn generated() -> (tempfile::TempDir, PathBuf) {
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_drawn_is_read_back_once_over_all_splits() {
         let (_root, folder) = generated();
-        let splits = Part::ALL.map(|split| read(&folder, split, 1).unwrap());
+        let splits = Split::USUAL.map(|split| read(&folder, split, 1).unwrap());
         assert_eq!(splits.each_ref().map(Vec::len), [24, 3, 3]);
         let config =
             PathfinderConfig { contour: ContourLength::Six, ..PathfinderConfig::default() };
@@ -156,8 +157,8 @@ mod tests {
             .collect();
         let read_back: HashSet<_> = splits.iter().flatten().cloned().collect();
         assert_eq!(read_back, drawn);
-        assert_eq!(read(&folder, Part::Test, 1).unwrap(), splits[2]);
-        assert_ne!(read(&folder, Part::Test, 2).unwrap(), splits[2]);
+        assert_eq!(read(&folder, Split::Test, 1).unwrap(), splits[2]);
+        assert_ne!(read(&folder, Split::Test, 2).unwrap(), splits[2]);
     }
 
     #[test]
@@ -166,7 +167,7 @@ mod tests {
         for number in 0..10 {
             fs::write(folder.join(format!("imgs/0/sample_{number}.png")), "").unwrap();
         }
-        let splits = Part::ALL.map(|split| read(&folder, split, 1).unwrap().len());
+        let splits = Split::USUAL.map(|split| read(&folder, split, 1).unwrap().len());
         assert_eq!(splits, [16, 2, 2]);
     }
 
@@ -182,16 +183,16 @@ mod tests {
             ("imgs/0 sample_0.png 0 1\n", "holds no examples"),
         ] {
             fs::write(&metadata, line).unwrap();
-            let error = read(&folder, Part::Train, 0).unwrap_err().to_string();
+            let error = read(&folder, Split::Train, 0).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
         fs::write(folder.join("imgs/0/sample_0.png"), "no picture").unwrap();
-        let error = read(&folder, Part::Test, 0).unwrap_err().to_string();
+        let error = read(&folder, Split::Test, 0).unwrap_err().to_string();
         assert!(
             error.contains("sample_0.png") && error.contains("neither PNG nor JPEG"),
             "{error}"
         );
-        let error = read(Path::new("absent"), Part::Test, 0).unwrap_err().to_string();
+        let error = read(Path::new("absent"), Split::Test, 0).unwrap_err().to_string();
         assert!(error.contains("generate pathfinder"), "{error}");
     }
 }

@@ -12,10 +12,13 @@ mod png;
 use std::fs;
 use std::path::Path;
 
-use nystromformer_tasks::DataError;
+use nystromformer_tasks::{DataError, OwnVocabulary};
 
 pub(super) use grayscale::luminance;
 pub(super) use png::encode;
+
+/// Ids of grey values, and one more for a padding that no picture has: 0 is black.
+pub(super) const VOCABULARY: OwnVocabulary = OwnVocabulary::new(257, 256);
 
 /// Bytes of a picture file that is still read; one of 256 × 256 pixels has fewer whatever it shows.
 const MAX_FILE_BYTES: u64 = 1 << 20;

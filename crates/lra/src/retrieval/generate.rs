@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use nystromformer_tasks::{DataError, Part, random};
+use nystromformer_tasks::{DataError, Split, random};
 use rand_chacha::rand_core::Rng;
 
-use super::file_name;
+use super::FILES;
 use crate::SplitSizes;
 use crate::writing::{new_files, write_lines};
 
@@ -35,9 +35,9 @@ const DOCUMENT_BYTES: [u32; 2] = [1_000, 6_000];
 ///
 /// [`DataError::Dataset`] if one of the files is there already, [`DataError::Io`].
 pub fn generate_files(folder: &Path, sizes: SplitSizes, seed: u64) -> Result<(), DataError> {
-    let paths = new_files(folder, Part::ALL.map(file_name))?;
+    let paths = new_files(folder, FILES.map(|(_, name)| name))?;
     let language = Language::new(seed);
-    for (split, path) in Part::ALL.into_iter().zip(paths) {
+    for ((split, _), path) in FILES.into_iter().zip(paths) {
         let pairs =
             (0..sizes.of(split) as u64).map(|number| Ok(language.pair(seed, split, number)));
         write_lines(&path, pairs)?;
@@ -75,7 +75,7 @@ impl Language {
     }
 
     /// The line of a pair.
-    fn pair(&self, seed: u64, split: Part, number: u64) -> String {
+    fn pair(&self, seed: u64, split: Split, number: u64) -> String {
         let random = &mut random::stream(seed, &format!("retrieval pair {}", split.name()), number);
         let together = number.is_multiple_of(2);
         let first = random::below(random, TOPICS);
@@ -145,8 +145,8 @@ mod tests {
     fn pairs_are_read_back_balanced_and_all_documents_differ() {
         let folder = generated(3);
         let mut documents = HashSet::new();
-        for split in Part::ALL {
-            let path = folder.path().join(file_name(split));
+        for split in Split::USUAL {
+            let path = folder.path().join(super::super::file_name(split).unwrap());
             let examples: Vec<_> =
                 open(&path, Truncation::head(10_000)).unwrap().collect::<Result<_, _>>().unwrap();
             assert_eq!(examples.len(), SIZES.of(split));
@@ -167,7 +167,9 @@ mod tests {
 
     #[test]
     fn pairs_are_a_function_of_the_seed_and_nothing_is_replaced() {
-        let read = |folder: &Path| fs::read(folder.join(file_name(Part::Test))).unwrap();
+        let read = |folder: &Path| {
+            fs::read(folder.join(super::super::file_name(Split::Test).unwrap())).unwrap()
+        };
         let folder = generated(3);
         assert_eq!(read(folder.path()), read(generated(3).path()));
         assert_ne!(read(folder.path()), read(generated(4).path()));
@@ -180,7 +182,7 @@ mod tests {
     fn documents_of_one_topic_share_more_words() {
         let language = Language::new(3);
         let shared = |number| -> usize {
-            let line = language.pair(3, Part::Train, number);
+            let line = language.pair(3, Split::Train, number);
             let words = |column: usize| -> HashSet<String> {
                 let text = line.split('\t').nth(column).unwrap();
                 text.split([' ', '.']).map(str::to_owned).collect()

@@ -11,14 +11,14 @@ use crate::reading::{NumberedLines, reader};
 const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Opens a file of pairs: label, two names and two texts, with a TAB between them, without a header. Quotes are
-/// characters like others. Ids are bytes plus 1 ([`bytes::ids`]), of each text as far as `cut` keeps it; the Long
+/// characters like others. Ids are bytes plus 1 ([`bytes::ids`]), of each text as far as `truncation` keeps it; the Long
 /// Range Arena takes the first 4000. Class 1 is a pair that belongs together.
 ///
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such file; the reader gives [`DataError::Line`] for a line that is no pair, and
 /// [`DataError::Dataset`] if there is none at all.
-pub fn open(path: &Path, cut: Truncation) -> Result<ExampleReader, DataError> {
+pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataError> {
     if !path.is_file() {
         return Err(DataError::dataset(
             path,
@@ -30,12 +30,12 @@ pub fn open(path: &Path, cut: Truncation) -> Result<ExampleReader, DataError> {
     let file = path.to_owned();
     let examples = lines.map(move |line| {
         let (number, line) = line?;
-        parse(&line, cut).map_err(|problem| DataError::line(&file, number, problem))
+        parse(&line, truncation).map_err(|problem| DataError::line(&file, number, problem))
     });
     Ok(reader(path, examples))
 }
 
-fn parse(line: &str, cut: Truncation) -> Result<Example, String> {
+fn parse(line: &str, truncation: Truncation) -> Result<Example, String> {
     let columns: Vec<&str> = line.split('\t').take(6).collect();
     let [label, _, _, first, second] = columns.as_slice() else {
         let found = if columns.len() > 5 { "more".to_owned() } else { columns.len().to_string() };
@@ -57,7 +57,10 @@ fn parse(line: &str, cut: Truncation) -> Result<Example, String> {
         }
     }
     Ok(Example {
-        input: Input::Ids { first: bytes::ids(first, cut), second: Some(bytes::ids(second, cut)) },
+        input: Input::Ids {
+            first: bytes::ids(first, truncation),
+            second: Some(bytes::ids(second, truncation)),
+        },
         label: Some(Label::Class(class)),
     })
 }

@@ -23,15 +23,18 @@
 //! | module | idea |
 //! |---|---|
 //! | `task` | the table of the tasks: names, columns, labels |
+//! | `as_task` | each of them as a task to train on |
 //! | `stems` | what the files of a split are called |
 //! | `layout` | where the files of a split lie |
 //! | `reader` | a split as examples |
 
+mod as_task;
 mod layout;
 mod reader;
 mod stems;
 mod task;
 
+pub use as_task::NoKeys;
 pub use layout::files;
 pub use reader::{open, read};
 pub use task::GlueTask;

@@ -8,7 +8,7 @@ use super::{GlueTask, files};
 use crate::example::ExampleReader;
 use crate::labelled::{Schema, TableExamples};
 use crate::split::Split;
-use nystromformer_files::table::{Column, Format, TableOptions};
+use nystromformer_files::table::{Column, Format, Quotes, TableOptions};
 
 /// Rows with too few columns that QQP may have in a file. Others count 363,870 rows in
 /// its official `train.tsv` and get 363,846 examples out of it: a line break within a question leaves a row in two pieces, neither of
@@ -30,17 +30,19 @@ pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples
     let official = files.first().and_then(|file| Format::of(file)) == Some(Format::Tsv);
     let options = TableOptions {
         header: !(official && without_header(task, split)),
+        // The official files hold quotes that nothing closes.
+        quotes: official.then_some(Quotes::None),
         short_rows_allowed: if task == GlueTask::Qqp { SHORT_ROWS_OF_QQP } else { 0 },
         ..TableOptions::default()
     };
-    let facts = task.facts();
+    let row = task.row();
     let named =
         |names: &[&str]| -> Vec<Column> { names.iter().map(|name| (*name).into()).collect() };
     let mut schema = Schema {
-        first: named(facts.first),
-        second: named(facts.second),
-        label: named(facts.label),
-        targets: task.targets(),
+        first: named(row.first),
+        second: named(row.second),
+        label: named(row.label),
+        targets: task.labels(),
         labels_required: !split.is_test(),
     };
     if !options.header {

@@ -1,12 +1,13 @@
 //! The classes of a task: their names, and how a label names one.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use nystromformer_data::DataError;
 
 use crate::example::Label;
 use nystromformer_files::FileError;
-use nystromformer_files::table::{Cell, Row, listed};
+use nystromformer_files::table::{Cell, Column, Row, listed};
 
 /// Different labels up to which a column is taken for one of classes, where nobody names them.
 const MOST_COLLECTED: usize = 1_000;
@@ -49,8 +50,7 @@ impl ClassNames {
         &self.0
     }
 
-    /// Collects the labels that occur in a column, in sorted order: whole numbers by value, anything else as text. Empty
-    /// cells and −1 are no label.
+    /// Collects the labels that occur in a column, in sorted order. Empty cells are no label.
     ///
     /// # Errors
     ///
@@ -62,13 +62,11 @@ impl ClassNames {
         for row in rows {
             let row = row?;
             row.refuse_list(0)?;
-            let Some(text) = text(row.cell(0)).filter(|text| !is_no_label(text)) else {
-                continue;
-            };
-            names.insert(text);
+            names.extend(text(row.cell(0)).filter(|text| !text.is_empty()).map(whole));
             if names.len() > MOST_COLLECTED {
                 return Err(row.problem(format!(
-                    "{} has more than `{MOST_COLLECTED}` different labels; name the classes, or train for regression",
+                    "{} has more than `{MOST_COLLECTED}` different labels; name the classes in `task.labels`, or train for \
+                     numbers, `task.regression = true`",
                     row.column(0)
                 ))
                 .into());
@@ -77,13 +75,43 @@ impl ClassNames {
         Ok(names)
     }
 
-    /// Names in the order in which Hugging Face's scripts number them: by value if all are whole numbers, else as text.
+    /// The labels that were collected from `column` of the data at `path`, in the order in which Hugging Face's scripts number
+    /// them: by value if all are whole numbers, else as text.
     ///
     /// # Errors
     ///
-    /// As [`ClassNames::new`].
-    pub(super) fn sorted(names: BTreeSet<String>) -> Result<Self, DataError> {
+    /// [`DataError::Dataset`] if they are hardly classes: none at all, numbers with fractions, or −1 beside others, which may be
+    /// a class or mean that there is no label. As [`ClassNames::new`] otherwise.
+    pub(super) fn collected(
+        names: BTreeSet<String>,
+        path: &Path,
+        column: &Column,
+    ) -> Result<Self, DataError> {
+        let refused = |problem| Err(DataError::dataset(path, problem));
         let mut names: Vec<String> = names.into_iter().collect();
+        if names.is_empty() {
+            return refused(format!("no row has a label in {column}"));
+        }
+        let numbers = names.iter().all(|name| name.parse::<f64>().is_ok_and(f64::is_finite));
+        if let Some(fraction) = names.iter().find(|name| numbers && name.parse::<i64>().is_err()) {
+            return refused(format!(
+                "the labels in {column} are numbers with fractions, such as `{fraction}`: to predict numbers set \
+                 `task.regression = true`; if they are names of classes, list them in `task.labels`"
+            ));
+        }
+        // −1 and 1 are the two classes; beside 0 it is as often the mark of rows that nobody labelled.
+        if names.iter().any(|name| name == NO_LABEL) && names != [NO_LABEL, "1"] {
+            let quoted = |with: bool| {
+                let names = names.iter().filter(|name| with || *name != NO_LABEL);
+                names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+            };
+            return refused(format!(
+                "{column} holds `{NO_LABEL}` beside other labels: if it is a class, set `task.labels = [{}]`; if it means that \
+                 there is no label, set `task.labels = [{}]` and drop these rows",
+                quoted(true),
+                quoted(false)
+            ));
+        }
         if names.iter().all(|name| name.parse::<i64>().is_ok()) {
             names.sort_by_key(|name| name.parse::<i64>().ok());
         }
@@ -95,7 +123,22 @@ impl ClassNames {
         let Some(text) = text(cell) else {
             return Ok(None);
         };
-        if let Some(class) = self.0.iter().position(|name| *name == text) {
+        let named = |text: &str| self.0.iter().position(|name| name == text);
+        // Where classes are called otherwise, a Boolean is the number that Python takes it for.
+        let (text, class) = match (cell, named(&text)) {
+            (Cell::Boolean(flag), None) => {
+                let number = u8::from(*flag).to_string();
+                let class = named(&number);
+                (number, class)
+            }
+            (_, None) => {
+                let number = whole(text);
+                let class = named(&number);
+                (number, class)
+            }
+            (_, class) => (text, class),
+        };
+        if let Some(class) = class {
             return Ok(Some(Label::Class(class as u16)));
         }
         // Among names that are numbers themselves, a number that is no name is no class either.
@@ -126,10 +169,25 @@ fn text(cell: &Cell) -> Option<String> {
         Cell::Null => None,
         Cell::Text(text) => Some(text.clone()),
         Cell::Integer(number) => Some(number.to_string()),
+        Cell::Boolean(flag) => Some(flag.to_string()),
         // 1.0 is written as 1: tables with missing labels keep whole numbers as these.
         Cell::Number(number) => Some(number.to_string()),
         // No class is called so: whoever reads labels is told that this is none.
         Cell::List(_) => Some("[…]".to_owned()),
+    }
+}
+
+/// A whole number as it is written without point and noughts: a table with missing labels has `1.0` for `1`.
+fn whole(text: String) -> String {
+    match text.split_once('.') {
+        Some((number, noughts))
+            if !noughts.is_empty()
+                && noughts.bytes().all(|digit| digit == b'0')
+                && number.parse::<i64>().is_ok_and(|value| value.to_string() == number) =>
+        {
+            number.to_owned()
+        }
+        _ => text,
     }
 }
 
@@ -183,11 +241,43 @@ mod tests {
         assert_eq!(signs.class(&Cell::Integer(-1)), Ok(Some(Label::Class(1))));
     }
 
+    fn collected(names: &[&str]) -> Result<Vec<String>, String> {
+        let names = names.iter().map(|name| whole((*name).to_owned())).collect();
+        let collected = ClassNames::collected(names, Path::new("train.csv"), &"label".into());
+        collected.map(|names| names.0).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn labels_that_are_hardly_classes_are_refused_with_the_key_that_helps() {
+        let scores = collected(&["0.0", "0.8", "1.0"]).unwrap_err();
+        assert!(
+            scores.contains("`0.8`") && scores.contains("`task.regression = true`"),
+            "{scores}"
+        );
+        let marked = collected(&["-1", "0", "1", "2"]).unwrap_err();
+        for part in [r#"task.labels = ["-1", "0", "1", "2"]"#, r#"task.labels = ["0", "1", "2"]"#] {
+            assert!(marked.contains(part), "{marked}");
+        }
+        assert_eq!(collected(&["-1", "1"]).unwrap(), ["-1", "1"]);
+        assert_eq!(collected(&["0.0", "1.0"]).unwrap(), ["0", "1"]);
+        assert_eq!(collected(&["0.5", "good"]).unwrap(), ["0.5", "good"]);
+        assert!(collected(&[]).unwrap_err().contains("no row has a label"));
+    }
+
+    #[test]
+    fn booleans_are_the_classes_false_and_true_or_numbers_where_classes_have_names() {
+        let class = |names: &[&str], flag| self::names(names).class(&Cell::Boolean(flag)).unwrap();
+        for names in [["false", "true"], ["0", "1"], ["no", "yes"]] {
+            assert_eq!(class(&names, false), Some(Label::Class(0)), "{names:?}");
+            assert_eq!(class(&names, true), Some(Label::Class(1)), "{names:?}");
+        }
+        assert_eq!(names(&["0", "1"]).class(&text("1.0")), Ok(Some(Label::Class(1))));
+        assert_eq!(names(&["0.0", "1.0"]).class(&text("1.0")), Ok(Some(Label::Class(1))));
+    }
+
     #[test]
     fn whole_numbers_are_sorted_by_value() {
-        let sorted = |names: &[&str]| {
-            ClassNames::sorted(names.iter().map(|name| (*name).to_owned()).collect()).unwrap().0
-        };
+        let sorted = |names: &[&str]| collected(names).unwrap();
         assert_eq!(sorted(&["10", "9", "0"]), ["0", "9", "10"]);
         assert_eq!(sorted(&["b", "10", "9"]), ["10", "9", "b"]);
     }

@@ -3,37 +3,38 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::DataError;
-use serde::{Deserialize, Serialize};
-
 use super::{ClassNames, FolderExamples, Schema, TableExamples, Targets, class_folders};
 use crate::example::ExampleReader;
-use crate::split::Part;
-use nystromformer_files::table::{Column, Format, Table, TableOptions, find_files, listed};
+use crate::split::Split;
+use nystromformer_data::DataError;
+use nystromformer_files::table::{Column, Format, Quotes, Table, TableOptions, find_files, listed};
 
-/// What the files and folders of a part may be called; the first that is there is taken.
-fn names_of(part: Part) -> &'static [&'static str] {
-    match part {
-        Part::Train => &["train"],
-        Part::Validation => &["validation", "dev", "valid", "val"],
-        Part::Test => &["test"],
+/// What the files and folders of a split may be called; the first that is there is taken.
+fn names_of(split: Split) -> &'static [&'static str] {
+    match split {
+        Split::Train => &["train"],
+        Split::Validation => &["validation", "dev", "valid", "val"],
+        Split::Test => &["test"],
+        Split::ValidationMismatched | Split::TestMismatched => &[],
     }
 }
 
 /// Which columns of a table make an example, and how its files are read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledColumns {
-    /// The text, or the first of a pair. Default: `sentence1`.
+    /// The text, or the first of a pair. Default: `sentence`.
     pub first: Column,
     /// The second of a pair. Default: none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub second: Option<Column>,
     /// The label. Default: `label`.
     pub label: Column,
     /// Whether the first line of a TSV or CSV file names the columns; without it they are given by place, from 0.
     /// Default: true.
     pub header: bool,
+    /// What separates the fields of a TSV or CSV file. Default: a tab or a comma, unless the first rows show another.
+    pub separator: Option<char>,
+    /// What a quote at the beginning of a field of a TSV or CSV file is. Default: told by a look at the file.
+    pub quotes: Option<Quotes>,
     /// Longest line, text or file of text that is accepted, in bytes; it bounds memory. Default: 1 MiB.
     pub max_line_bytes: usize,
 }
@@ -42,19 +43,69 @@ impl Default for LabelledColumns {
     fn default() -> Self {
         let options = TableOptions::default();
         Self {
-            first: "sentence1".into(),
+            first: "sentence".into(),
             second: None,
             label: "label".into(),
             header: options.header,
+            separator: options.separator,
+            quotes: options.quotes,
             max_line_bytes: options.max_line_bytes,
         }
     }
 }
 
 impl LabelledColumns {
+    /// A [`DataError::Config`] for every key of `[task]` that is out of range: a column that is told by name although there is
+    /// no header, or by place although there is one.
+    pub fn problems(&self) -> Vec<DataError> {
+        let advice = if self.header {
+            "with `task.header = true` a column is told by its name, in quotes"
+        } else {
+            "with `task.header = false` a column is told by its place, e.g. 0"
+        };
+        let mut problems: Vec<DataError> = [
+            ("task.sentence1", Some(&self.first)),
+            ("task.sentence2", self.second.as_ref()),
+            ("task.label", Some(&self.label)),
+        ]
+        .into_iter()
+        .filter_map(|(key, column)| Some((key, column?)))
+        .filter(|(_, column)| self.header != matches!(column, Column::Name(_)))
+        .map(|(key, column)| match column {
+            Column::Name(name) => DataError::config(key, name, advice),
+            Column::Index(index) => DataError::config(key, index, advice),
+        })
+        .collect();
+        if self.max_line_bytes == 0 {
+            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
+        }
+        problems
+    }
+
+    /// The examples of a split of the data set at `path`; `None` if there is no such split. Those of a test set need no labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`Location::find`] and [`Location::read`].
+    pub fn examples(
+        &self,
+        split: Split,
+        targets: &Targets,
+        path: &Path,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        // A single file is all training examples: none of them may validate or test as well.
+        if split != Split::Train && path.is_file() {
+            return Ok(None);
+        }
+        let Some(found) = Location::find(path, split)? else { return Ok(None) };
+        found.read(self, targets, !split.is_test()).map(Some)
+    }
+
     fn options(&self) -> TableOptions {
         TableOptions {
             header: self.header,
+            separator: self.separator,
+            quotes: self.quotes,
             max_line_bytes: self.max_line_bytes,
             ..TableOptions::default()
         }
@@ -78,7 +129,7 @@ impl Location {
     /// # Errors
     ///
     /// [`DataError::Dataset`] if there is nothing at `path`, or a file of an unknown extension; [`DataError::Io`].
-    pub fn find(path: &Path, part: Part) -> Result<Option<Self>, DataError> {
+    pub fn find(path: &Path, split: Split) -> Result<Option<Self>, DataError> {
         if path.is_file() {
             if Format::of(path).is_none() {
                 let problem = "unknown extension; use a .tsv, .csv, .jsonl or .parquet file";
@@ -91,11 +142,11 @@ impl Location {
                            `train.csv` or the like in it, or one with a folder of .txt files for each class in `train/`";
             return Err(DataError::dataset(path, problem));
         }
-        let files = find_files(path, names_of(part))?;
+        let files = find_files(path, names_of(split))?;
         if !files.is_empty() {
             return Ok(Some(Self::Tables(files)));
         }
-        let folders = names_of(part).iter().map(|name| path.join(name));
+        let folders = names_of(split).iter().map(|name| path.join(name));
         Ok(folders.into_iter().find(|folder| folder.is_dir()).map(Self::Folders))
     }
 
@@ -117,11 +168,7 @@ impl Location {
             let rows = Table::open(file, &columns.options())?.select(label)?;
             names.extend(ClassNames::collect(rows)?);
         }
-        if names.is_empty() {
-            let problem = format!("no row has a label in {}", columns.label);
-            return Err(DataError::dataset(self.path(), problem));
-        }
-        ClassNames::sorted(names)
+        ClassNames::collected(names, self.path(), &columns.label)
     }
 
     /// The examples, in the order of the rows, or as [`FolderExamples`] orders folders.

@@ -7,7 +7,7 @@ use nystromformer_data::DataError;
 
 use super::Targets;
 use crate::example::{Example, Input};
-use nystromformer_files::table::{Column, Row, Rows, Table, TableOptions};
+use nystromformer_files::table::{Cell, Column, Row, Rows, Table, TableOptions};
 
 /// Which columns of a table make an example.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,8 +88,15 @@ impl Schema {
         let place = 1 + usize::from(pair);
         let label = if row.width() > place { self.targets.read(&row, place)? } else { None };
         if label.is_none() && self.labels_required {
-            let problem =
-                format!("{} holds no label; give it one, or drop the row", row.column(place));
+            let column = row.column(place);
+            let marked = match row.cell(place) {
+                Cell::Null => "",
+                Cell::Text(text) if text.is_empty() => "",
+                _ => {
+                    ": `-1` means that, unless `task.labels` of the task `labelled` names it as a class"
+                }
+            };
+            let problem = format!("{column} holds no label{marked}; give it one, or drop the row");
             return Err(row.problem(problem).into());
         }
         Ok(Example { input: Input::Text { first, second }, label })

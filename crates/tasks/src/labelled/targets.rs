@@ -21,7 +21,48 @@ pub enum Targets {
     },
 }
 
+/// The name of the one output of a regression.
+const VALUE: &str = "value";
+
 impl Targets {
+    /// Classes of these names.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClassNames::new`].
+    pub fn classes(names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
+        Ok(Self::Classes(ClassNames::new(names)?))
+    }
+
+    /// Any numbers.
+    pub fn numbers() -> Self {
+        Self::Numbers { range: f32::MIN..=f32::MAX }
+    }
+
+    /// Whether a number is to be predicted, and no class.
+    pub fn is_regression(&self) -> bool {
+        matches!(self, Self::Numbers { .. })
+    }
+
+    /// Names of the model's outputs: the classes; one name if a number is to be predicted.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Classes(names) => names.names().to_vec(),
+            Self::Numbers { .. } => vec![VALUE.to_owned()],
+        }
+    }
+
+    /// A label in words: the name of its class, or the number. `None` if it is of another kind, or no such class.
+    pub fn spell(&self, label: Label) -> Option<String> {
+        match (self, label) {
+            (Self::Classes(names), Label::Class(class)) => {
+                names.names().get(usize::from(class)).cloned()
+            }
+            (Self::Numbers { .. }, Label::Value(value)) => Some(value.to_string()),
+            _ => None,
+        }
+    }
+
     /// Reads the label of a row, `None` if it has none.
     ///
     /// # Errors
@@ -50,6 +91,7 @@ fn number(cell: &Cell, range: &RangeInclusive<f32>) -> Result<Option<Label>, Str
             text.parse().map_err(|_| format!("the label `{text}` is not a number"))?
         }
         Cell::List(_) => return Err("the label is a list, and no number".to_owned()),
+        Cell::Boolean(flag) => f64::from(u8::from(*flag)),
         Cell::Integer(number) => *number as f64,
         Cell::Number(number) => *number,
     };

@@ -3,6 +3,7 @@
 use crate::example::Label;
 use crate::glue::GlueTask;
 use crate::split::Split;
+use crate::task::Task as _;
 
 /// A file of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,26 +47,15 @@ impl SubmissionFile {
         FILES.iter().find(|file| (file.task, file.split) == (task, split))
     }
 
-    /// The answer as the site wants it: the name of a class for the tasks of inference but WNLI, its number for the others;
-    /// for regression the number, brought into 0 to 5. What is wrong, if the label is none of the task's.
+    /// The answer as the site wants it ([`Task::prediction`]); what is wrong, if the label is none of the task's.
     pub(super) fn spell(&self, label: Label) -> Result<String, String> {
-        let names = self.task.label_names();
-        match label {
-            Label::Class(class) if usize::from(class) < names.len() => Ok(if self.spells_names() {
-                names[usize::from(class)].to_owned()
-            } else {
-                class.to_string()
-            }),
-            Label::Value(value) if names.is_empty() && !value.is_nan() => {
-                Ok(value.clamp(0.0, 5.0).to_string())
-            }
-            Label::Class(class) => {
-                Err(format!("class `{class}`, where {} is wanted", self.wanted()))
-            }
-            Label::Value(value) => {
-                Err(format!("the number `{value}`, where {} is wanted", self.wanted()))
-            }
-        }
+        self.task.prediction(label, &self.task.labels()).ok_or_else(|| {
+            let found = match label {
+                Label::Class(class) => format!("class `{class}`"),
+                Label::Value(value) => format!("the number `{value}`"),
+            };
+            format!("{found}, where {} is wanted", self.wanted())
+        })
     }
 
     /// Whether a text is an answer to this task.
@@ -74,24 +64,20 @@ impl SubmissionFile {
         if names.is_empty() {
             return text.parse::<f32>().is_ok_and(|value| (0.0..=5.0).contains(&value));
         }
-        if self.spells_names() { names.contains(&text) } else { ["0", "1"].contains(&text) }
+        if self.task.spells_names() { names.contains(&text) } else { ["0", "1"].contains(&text) }
     }
 
     /// The answers to this task, for errors.
     pub(super) fn wanted(&self) -> String {
         if self.task.is_regression() {
             "a number from `0` to `5`".to_owned()
-        } else if self.spells_names() {
+        } else if self.task.spells_names() {
             let names: Vec<String> =
                 self.task.label_names().iter().map(|name| format!("`{name}`")).collect();
             names.join(" or ")
         } else {
             "`0` or `1`".to_owned()
         }
-    }
-
-    fn spells_names(&self) -> bool {
-        matches!(self.task, GlueTask::Mnli | GlueTask::Qnli | GlueTask::Rte | GlueTask::Ax)
     }
 }
 

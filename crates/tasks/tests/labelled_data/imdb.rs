@@ -3,19 +3,19 @@
 use std::fs;
 use std::path::Path;
 
-use nystromformer_tasks::Part;
+use nystromformer_tasks::Split;
 use nystromformer_tasks::imdb::{LineBreaks, read};
 use nystromformer_tasks::{Input, Label};
 
 use crate::parquet_file::{self, Values};
 
 fn reviews(folder: &Path, line_breaks: LineBreaks) -> Result<Vec<(String, Option<Label>)>, String> {
-    of_part(folder, Part::Train, line_breaks)
+    of_part(folder, Split::Train, line_breaks)
 }
 
 fn of_part(
     folder: &Path,
-    part: Part,
+    part: Split,
     line_breaks: LineBreaks,
 ) -> Result<Vec<(String, Option<Label>)>, String> {
     read(folder, part, line_breaks)
@@ -77,11 +77,11 @@ fn tables_are_read() {
 #[test]
 fn a_validation_set_of_ones_own_is_read_and_none_is_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let validation = || read(folder.path(), Part::Validation, LineBreaks::Blank);
+    let validation = || read(folder.path(), Split::Validation, LineBreaks::Blank);
     fs::write(folder.path().join("train.csv"), "text,label\nBad.,neg\nGood.,pos\n").unwrap();
     assert!(validation().unwrap().is_none());
     fs::write(folder.path().join("validation.csv"), "text,label\nSad.,neg\nFine.,pos\n").unwrap();
-    let found = of_part(folder.path(), Part::Validation, LineBreaks::Blank).unwrap();
+    let found = of_part(folder.path(), Split::Validation, LineBreaks::Blank).unwrap();
     assert_eq!(found, expected(["Sad.", "Fine."]));
     fs::create_dir_all(folder.path().join("validation/pos")).unwrap();
     let message = validation().err().unwrap().to_string();

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use nystromformer_tasks::Part;
+use nystromformer_tasks::Split;
 use nystromformer_tasks::labelled::{ClassNames, LabelledColumns, Location, Targets};
-use nystromformer_tasks::{DatasetFacts, Example, Input, Label};
+use nystromformer_tasks::{Example, Input, Label, LabelCounts};
 
 fn write(folder: &Path, name: &str, content: &str) {
     let path = folder.join(name);
@@ -13,7 +13,7 @@ fn write(folder: &Path, name: &str, content: &str) {
     fs::write(path, content).unwrap();
 }
 
-fn find(path: &Path, split: Part) -> Location {
+fn find(path: &Path, split: Split) -> Location {
     Location::find(path, split).unwrap().unwrap()
 }
 
@@ -24,24 +24,24 @@ fn labels(examples: &[Example]) -> Vec<Option<Label>> {
 #[test]
 fn classes_are_collected_from_the_training_set() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "train.csv", "label,sentence1\nsad,a\nglad,b\n,c\nsad,d\n");
-    write(folder.path(), "dev.jsonl", "{\"sentence1\": \"e\", \"label\": \"sad\"}\n");
+    write(folder.path(), "train.csv", "label,sentence\nsad,a\nglad,b\n,c\nsad,d\n");
+    write(folder.path(), "dev.jsonl", "{\"sentence\": \"e\", \"label\": \"sad\"}\n");
     let columns = LabelledColumns::default();
-    let names = find(folder.path(), Part::Train).class_names(&columns).unwrap();
+    let names = find(folder.path(), Split::Train).class_names(&columns).unwrap();
     assert_eq!(names.names(), ["glad", "sad"]);
     let targets = Targets::Classes(names);
-    let validation = find(folder.path(), Part::Validation);
+    let validation = find(folder.path(), Split::Validation);
     let read: Vec<Example> =
         validation.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(labels(&read), [Some(Label::Class(1))]);
-    assert_eq!(Location::find(folder.path(), Part::Test).unwrap(), None);
+    assert_eq!(Location::find(folder.path(), Split::Test).unwrap(), None);
 
-    let train = find(folder.path(), Part::Train);
+    let train = find(folder.path(), Split::Train);
     let read: Vec<Example> =
         train.read(&columns, &targets, false).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(labels(&read)[2], None);
     let strict = train.read(&columns, &targets, true).unwrap();
-    let message = DatasetFacts::count(strict).unwrap_err().to_string();
+    let message = LabelCounts::count(strict).unwrap_err().to_string();
     assert!(message.contains("train.csv:4: `label` holds no label"), "{message}");
 }
 
@@ -49,17 +49,20 @@ fn classes_are_collected_from_the_training_set() {
 fn columns_may_be_called_anything_or_nothing() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "pairs.tsv", "3.5\tfirst\tsecond\n-1\tthird\tfourth\n");
-    let config = serde_json::json!({ "first": 1, "second": 2, "label": 0, "header": false });
-    let columns: LabelledColumns = serde_json::from_value(config).unwrap();
-    let targets = Targets::Numbers { range: f32::MIN..=f32::MAX };
-    let location = find(&folder.path().join("pairs.tsv"), Part::Train);
+    let columns = LabelledColumns {
+        first: 1.into(),
+        second: Some(2.into()),
+        label: 0.into(),
+        header: false,
+        ..LabelledColumns::default()
+    };
+    let targets = Targets::numbers();
+    let location = find(&folder.path().join("pairs.tsv"), Split::Train);
     let read: Vec<Example> =
         location.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
     assert_eq!(labels(&read), [Some(Label::Value(3.5)), Some(Label::Value(-1.0))]);
     let expected = Input::Text { first: "third".to_owned(), second: Some("fourth".to_owned()) };
     assert_eq!(read[1].input, expected);
-    let unknown = serde_json::json!({ "frist": 1 });
-    assert!(serde_json::from_value::<LabelledColumns>(unknown).is_err());
 }
 
 #[test]
@@ -69,9 +72,9 @@ fn folders_of_texts_are_a_data_set_too() {
         write(folder.path(), name, name);
     }
     let columns = LabelledColumns::default();
-    let names = find(folder.path(), Part::Train).class_names(&columns).unwrap();
+    let names = find(folder.path(), Split::Train).class_names(&columns).unwrap();
     assert_eq!(names.names(), ["angry", "happy"]);
-    let test = find(folder.path(), Part::Test);
+    let test = find(folder.path(), Split::Test);
     let read: Vec<Example> = test
         .read(&columns, &Targets::Classes(names), true)
         .unwrap()
@@ -86,29 +89,29 @@ fn folders_of_texts_are_a_data_set_too() {
 fn what_cannot_be_used_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let columns = LabelledColumns::default();
-    let message = Location::find(&folder.path().join("nowhere"), Part::Train).unwrap_err();
+    let message = Location::find(&folder.path().join("nowhere"), Split::Train).unwrap_err();
     assert!(message.to_string().contains("no such file or folder"), "{message}");
     write(folder.path(), "train.xlsx", "x");
-    let message = Location::find(&folder.path().join("train.xlsx"), Part::Train).unwrap_err();
+    let message = Location::find(&folder.path().join("train.xlsx"), Split::Train).unwrap_err();
     assert!(message.to_string().contains("unknown extension"), "{message}");
 
     let many: Vec<String> = (0..1_001).map(|number| format!("text\t{number}.5")).collect();
-    write(folder.path(), "train.tsv", &format!("sentence1\tlabel\n{}\n", many.join("\n")));
-    let message = find(folder.path(), Part::Train).class_names(&columns).unwrap_err();
+    write(folder.path(), "train.tsv", &format!("sentence\tlabel\n{}\n", many.join("\n")));
+    let message = find(folder.path(), Split::Train).class_names(&columns).unwrap_err();
     assert!(message.to_string().contains("train.tsv:1002: "), "{message}");
     assert!(message.to_string().contains("regression"), "{message}");
 
-    write(folder.path(), "train.tsv", "sentence1\tlabel\na\t1\nb\t1\n");
-    let train = find(folder.path(), Part::Train);
+    write(folder.path(), "train.tsv", "sentence\tlabel\na\t1\nb\t1\n");
+    let train = find(folder.path(), Split::Train);
     let names = train.class_names(&columns).unwrap();
     let label_names = names.names().to_vec();
     let examples = train.read(&columns, &Targets::Classes(names), true).unwrap();
-    let facts = DatasetFacts::count(examples).unwrap();
-    let message = facts.check_classes(folder.path(), &label_names).unwrap_err().to_string();
+    let counts = LabelCounts::count(examples).unwrap();
+    let message = counts.check_classes(folder.path(), &label_names).unwrap_err().to_string();
     assert!(message.contains("of class `1`"), "{message}");
 
     let named = Targets::Classes(ClassNames::new(["no", "yes"]).unwrap());
-    write(folder.path(), "train.tsv", "sentence1\tlabel\na\tmaybe\n");
-    let message = DatasetFacts::count(train.read(&columns, &named, true).unwrap()).unwrap_err();
+    write(folder.path(), "train.tsv", "sentence\tlabel\na\tmaybe\n");
+    let message = LabelCounts::count(train.read(&columns, &named, true).unwrap()).unwrap_err();
     assert!(message.to_string().contains("train.tsv:2: the label `maybe`"), "{message}");
 }

@@ -18,10 +18,13 @@ fn experiments() {
     });
     let again = folder.path().join("again.toml");
     read_mutants(&seeds, &folder.path().join("experiment.toml"), |path| {
-        let loaded = Experiment::load(path, &[]).map_err(|error| error.to_string())?.experiment;
+        let loaded = Experiment::load(path, &[], &crate::known_tasks())
+            .map_err(|error| error.to_string())?
+            .experiment;
         // What is valid is valid again, and the same, as the resolved experiment of a run.
         std::fs::write(&again, loaded.to_toml()).unwrap();
-        let reloaded = Experiment::load(&again, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let reloaded = Experiment::load(&again, &[], &crate::known_tasks())
+            .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(reloaded.experiment, loaded);
         Ok(())
     });

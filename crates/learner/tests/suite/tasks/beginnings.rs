@@ -8,7 +8,7 @@ use nystromformer_interop::save;
 use nystromformer_learner::LearnerError;
 use nystromformer_learner::progress::Silent;
 use nystromformer_learner::trainer::{Learner, Outcome, RunRequest, Session, model_folder};
-use nystromformer_tasks::Part;
+use nystromformer_tasks::Split;
 use safetensors::SafeTensors;
 
 use super::workshop::{StopAfter, Workshop, review, train};
@@ -34,6 +34,7 @@ fn pretrained(workshop: &Workshop) -> Result<Outcome, LearnerError> {
         overrides: Vec::new(),
         run_dir: Some(workshop.path("pretrained")),
         resume: false,
+        tasks: crate::known_tasks(),
     };
     train(&request, &mut Silent)
 }
@@ -183,11 +184,11 @@ fn one_class_alone_is_nothing_to_learn() {
         assert_eq!(error.exit_code(), 3, "{error}");
         error.to_string()
     };
-    // Bad is the first review only.
+    // Two thirds of the reviews are good, so the one that is drawn is.
     let message = refused(&["task.max_train_samples=1"]);
-    assert!(message.contains("all `1`") && message.contains("`bad`"), "{message}");
+    assert!(message.contains("all `1`") && message.contains("`good`"), "{message}");
     let rows = (0..9).map(|number| format!("{},good", review(number)));
-    workshop.write_csv(Part::Train, "sentence,label", rows);
+    workshop.write_csv(Split::Train, "sentence,label", rows);
     fs::remove_file(workshop.data().join("validation.csv")).unwrap();
     fs::remove_file(workshop.data().join("test.csv")).unwrap();
     let message = refused(&[]);
@@ -195,7 +196,7 @@ fn one_class_alone_is_nothing_to_learn() {
     assert!(message.contains(&workshop.data().display().to_string()), "{message}");
     // One number is something to learn.
     let rows = (0..9).map(|number| format!("{},2.5", review(number)));
-    workshop.write_csv(Part::Train, "sentence,label", rows);
+    workshop.write_csv(Split::Train, "sentence,label", rows);
     let _lock = training_lock();
     let device = Device::flex();
     let request = workshop.request("run", &["task.regression=true"], false);

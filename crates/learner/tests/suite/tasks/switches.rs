@@ -9,7 +9,7 @@ use nystromformer_learner::task_batches::TaskBatches;
 use nystromformer_lra::SplitSizes;
 use nystromformer_lra::listops::{self, GeneratorConfig};
 use nystromformer_lra::pathfinder::{self, PathfinderConfig};
-use nystromformer_tasks::{Part, Split};
+use nystromformer_tasks::Split;
 
 use super::workshop::{Workshop, review};
 use crate::training_lock;
@@ -222,25 +222,56 @@ fn a_last_batch_that_is_not_full_can_be_left_out() {
     assert_eq!(paper.training_examples(), 60);
 }
 
+/// The files' rows are sorted by class, as many people's are: the first ten would be of one.
 #[test]
-fn the_first_examples_are_taken_where_not_all_are() {
+fn a_limit_draws_of_every_class_its_share_and_keeps_the_order() {
     let workshop = Workshop::of_reviews();
-    let batches =
-        workshop.batches(&["task.max_train_samples=10", "task.max_eval_samples=4"]).unwrap();
-    assert_eq!(batches.training_examples(), 10);
-    let tokenizer = batches.tokenizer().unwrap();
-    let encode = |numbers: std::ops::Range<usize>| -> Vec<Vec<i32>> {
-        let ids = |number| tokenizer.encode_text(&review(number), None, None).unwrap().input_ids;
-        let mut rows: Vec<Vec<i32>> =
-            numbers.map(|number| ids(number).into_iter().map(|id| id as i32).collect()).collect();
-        rows.sort_unstable();
-        rows
+    let sorted = |numbers: std::ops::Range<usize>| {
+        let row = |number: usize| {
+            format!("{},{}", review(number), if number.is_multiple_of(2) { "a" } else { "b" })
+        };
+        let (even, odd): (Vec<usize>, Vec<usize>) =
+            numbers.partition(|number| number.is_multiple_of(2));
+        even.into_iter().chain(odd).map(row).collect::<Vec<String>>()
     };
-    let mut train = texts(&epoch(&batches));
-    train.sort_unstable();
-    assert_eq!(train, encode(0..10));
-    assert_eq!(evaluated(&batches, Split::Validation), encode(60..64));
-    assert_eq!(evaluated(&batches, Split::Test), encode(80..84));
+    workshop.write_csv(Split::Train, "sentence,label", sorted(0..60));
+    workshop.write_csv(Split::Validation, "sentence,label", sorted(60..80));
+    workshop.write_csv(Split::Test, "sentence,label", sorted(80..100));
+    let limits = ["task.max_train_samples=10", "task.max_eval_samples=4"];
+    let batches = workshop.batches(&limits).unwrap();
+    let classes = |rows: &[Rows]| -> Vec<i32> {
+        rows.iter()
+            .flat_map(|rows| match &rows.answers {
+                Answers::Class(classes) => classes.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    };
+    let ones = |classes: &[i32]| classes.iter().filter(|class| **class == 1).count();
+    let train = classes(&epoch(&batches));
+    assert_eq!((train.len(), ones(&train)), (10, 5));
+    for split in [Split::Validation, Split::Test] {
+        let rows = batches.evaluation_rows(split, 0, 4).unwrap();
+        assert_eq!((batches.evaluation_examples(split), ones(&classes(&[rows]))), (4, 2));
+    }
+    // Which ones `task.split_seed` decides, and in what order the file.
+    let in_order = ["data.shuffle=false"];
+    let draw = |further: &[&str]| {
+        let batches = workshop.batches(&[&limits[..], &in_order, further].concat()).unwrap();
+        texts(&batches.training_step(0, 10, 10).unwrap())
+    };
+    assert_eq!(draw(&[]), draw(&["seed=9"]));
+    assert_ne!(draw(&[]), draw(&["task.split_seed=1"]));
+    let whole = texts(&workshop.batches(&in_order).unwrap().training_step(0, 60, 60).unwrap());
+    let drawn: BTreeSet<Vec<i32>> = draw(&[]).into_iter().collect();
+    let kept: Vec<&Vec<i32>> = whole.iter().filter(|row| drawn.contains(*row)).collect();
+    assert_eq!(kept.len(), 10);
+
+    // Of what is held out as well.
+    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
+    let batches = workshop.batches(&["task.validation_fraction=0.5", limits[1]]).unwrap();
+    let rows = batches.evaluation_rows(Split::Validation, 0, 4).unwrap();
+    assert_eq!((batches.evaluation_examples(Split::Validation), ones(&classes(&[rows]))), (4, 2));
 }
 
 #[test]
@@ -288,12 +319,12 @@ fn black_pixels_are_tokens_unless_they_are_taken_for_padding() {
 fn rows_without_a_label_are_refused_in_training_and_not_measured_in_a_test() {
     let workshop = Workshop::of_reviews();
     let row = |number: usize| format!("{},", review(number));
-    workshop.write_csv(Part::Test, "sentence,label", (80..84).map(row));
+    workshop.write_csv(Split::Test, "sentence,label", (80..84).map(row));
     let batches = workshop.batches(&[]).unwrap();
     assert_eq!(batches.evaluation_examples(Split::Test), 0);
     // They can be predicted all the same.
     assert_eq!(batches.evaluation_order(Split::Test).len(), 4);
-    workshop.write_csv(Part::Validation, "sentence,label", (60..64).map(row));
+    workshop.write_csv(Split::Validation, "sentence,label", (60..64).map(row));
     let error = workshop.batches(&[]).unwrap_err();
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("validation.csv:2: "), "{error}");

@@ -10,7 +10,7 @@ use nystromformer_learner::run_dir::Summary;
 use nystromformer_learner::trainer::{EndedBy, Verdict, model_folder};
 use nystromformer_lra::listops::{self, GeneratorConfig};
 use nystromformer_lra::{SplitSizes, retrieval};
-use nystromformer_tasks::Part;
+use nystromformer_tasks::Split;
 
 use super::workshop::{Workshop, checkpoint, review};
 use crate::training_lock;
@@ -92,8 +92,9 @@ fn expressions_are_trained_on() {
     listops::generate_files(&workshop.data(), config, sizes, 3).unwrap();
     let outcome = workshop.train("run", &["model.norm_first=true"]).unwrap();
     let verdict = outcome.summary.verdict.unwrap();
-    let [train, validation, test] = Part::ALL.map(|part| {
-        let text = fs::read_to_string(workshop.data().join(listops::file_name(part))).unwrap();
+    let [train, validation, test] = Split::USUAL.map(|part| {
+        let text =
+            fs::read_to_string(workshop.data().join(listops::file_name(part).unwrap())).unwrap();
         count_values(&text)
     });
     assert_eq!(train.iter().sum::<u64>(), 50);
@@ -149,8 +150,8 @@ fn numbers_are_trained_on_and_measured_by_correlation() {
         };
         format!("{},n{number} {},{}", words(0), words(1), same as f32)
     };
-    workshop.write_csv(Part::Train, "sentence,other,score", (0..60).map(row));
-    workshop.write_csv(Part::Validation, "sentence,other,score", (60..90).map(row));
+    workshop.write_csv(Split::Train, "sentence,other,score", (0..60).map(row));
+    workshop.write_csv(Split::Validation, "sentence,other,score", (60..90).map(row));
     // A model without types of tokens reads pairs too.
     workshop.train("untyped", &["trainer.max_steps=1", "model.type_vocab_size=1"]).unwrap();
     let outcome =
@@ -212,7 +213,7 @@ fn labels_without_examples_in_a_split_have_no_support() {
     let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     workshop.write_csv(
-        Part::Test,
+        Split::Test,
         "sentence,label",
         (0..5).map(|number| format!("{},good", review(number))),
     );

@@ -9,7 +9,7 @@ use nystromformer_learner::stop::StopFlag;
 use nystromformer_learner::task_batches::TaskBatches;
 use nystromformer_learner::trainer::{Outcome, RunRequest, Session};
 use nystromformer_learner::{Experiment, LearnerError};
-use nystromformer_tasks::Part;
+use nystromformer_tasks::Split;
 
 /// Words of the reviews that say nothing about the film.
 const FILLERS: [&str; 10] =
@@ -52,11 +52,15 @@ impl Workshop {
     pub(super) fn new(name: &str, further: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().display();
-        let task = format!(
-            "[task]\nname = \"{name}\"\npath = \"{root}/data\"\n{further}\n\
-             [tokenizer]\npath = \"{root}/vocab.txt\"\n"
-        );
-        fs::write(directory.path().join("task.toml"), format!("{BASE}{task}")).unwrap();
+        let task = format!("[task]\nname = \"{name}\"\npath = \"{root}/data\"\n{further}\n");
+        let named = format!("name = \"{name}\"").parse().unwrap();
+        let has_texts = crate::known_tasks().read(&named).unwrap().task().vocabulary().is_none();
+        let tokenizer = if has_texts {
+            format!("[tokenizer]\npath = \"{root}/vocab.txt\"\n")
+        } else {
+            String::new()
+        };
+        fs::write(directory.path().join("task.toml"), format!("{BASE}{task}{tokenizer}")).unwrap();
         fs::create_dir(directory.path().join("data")).unwrap();
         Self { directory }
     }
@@ -66,7 +70,7 @@ impl Workshop {
         let workshop = Self::new("labelled", "");
         workshop.write_vocabulary();
         for (part, numbers) in
-            [(Part::Train, 0..60), (Part::Validation, 60..80), (Part::Test, 80..101)]
+            [(Split::Train, 0..60), (Split::Validation, 60..80), (Split::Test, 80..101)]
         {
             let rows = numbers.map(|number| format!("{},{}", review(number), label(part, number)));
             workshop.write_csv(part, "sentence,label", rows);
@@ -85,7 +89,7 @@ impl Workshop {
 
     pub(super) fn write_csv(
         &self,
-        part: Part,
+        part: Split,
         header: &str,
         rows: impl IntoIterator<Item = String>,
     ) {
@@ -108,6 +112,7 @@ impl Workshop {
             overrides: overrides.iter().map(|&text| text.to_owned()).collect(),
             run_dir: Some(self.path(run)),
             resume,
+            tasks: crate::known_tasks(),
         }
     }
 
@@ -119,7 +124,9 @@ impl Workshop {
     /// The batches of the experiment, without a run.
     pub(super) fn batches(&self, overrides: &[&str]) -> Result<TaskBatches, LearnerError> {
         let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
-        let experiment = Experiment::load(&self.path("task.toml"), &overrides)?.experiment;
+        let experiment =
+            Experiment::load(&self.path("task.toml"), &overrides, &crate::known_tasks())?
+                .experiment;
         TaskBatches::prepare(&experiment, None)
     }
 
@@ -192,6 +199,6 @@ pub(super) fn is_bad(number: usize) -> bool {
 }
 
 /// The class of a review; among those to test on the other way round, so that bad ones are the most.
-fn label(part: Part, number: usize) -> &'static str {
-    if is_bad(number) == (part == Part::Test) { "good" } else { "bad" }
+fn label(part: Split, number: usize) -> &'static str {
+    if is_bad(number) == (part == Split::Test) { "good" } else { "bad" }
 }

@@ -1,0 +1,49 @@
+//! [`Listops`]: the task as configs know it.
+
+use std::path::PathBuf;
+
+use nystromformer_tasks::{
+    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{NUM_LABELS, VOCAB_SIZE, file_name, open};
+
+/// `listops`: the value of a nested expression.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listops {
+    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
+    pub truncation: Keep,
+    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
+    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
+    pub prepend_cls: bool,
+}
+
+impl Task for Listops {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from("datasets/lra/listops/data")
+    }
+
+    fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
+        Targets::classes((0..NUM_LABELS).map(|digit| digit.to_string()))
+    }
+
+    fn vocabulary(&self) -> Option<OwnVocabulary> {
+        Some(OwnVocabulary::new(VOCAB_SIZE, 0).with_cls(self.prepend_cls))
+    }
+
+    fn truncation(&self) -> Keep {
+        self.truncation
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        _: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        let Some(name) = file_name(split) else { return Ok(None) };
+        open(&context.path.join(name), context.truncation(self.truncation)).map(Some)
+    }
+}

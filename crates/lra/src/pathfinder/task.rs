@@ -1,0 +1,59 @@
+//! [`Pathfinder`]: the task as configs know it.
+
+use std::path::PathBuf;
+
+use nystromformer_tasks::{
+    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{ContourLength, open, subset_folder};
+use crate::picture;
+
+/// `pathfinder`: are two points joined by a dashed line?
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pathfinder {
+    /// Dashes of the long curves, `"6"`, `"9"` or `"14"`. Default: `"14"`, the hard ones that the Arena measures.
+    pub contour: ContourLength,
+    /// Take black pixels (id 0) for padding, as the authors' code does. Default: false.
+    pub mask_black_pixels: bool,
+    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
+    pub truncation: Keep,
+    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
+    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
+    pub prepend_cls: bool,
+}
+
+impl Task for Pathfinder {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from("datasets/lra/pathfinder/data")
+    }
+
+    fn masked_id(&self) -> Option<u16> {
+        self.mask_black_pixels.then_some(0)
+    }
+
+    fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
+        Targets::classes(["apart", "joined"])
+    }
+
+    fn vocabulary(&self) -> Option<OwnVocabulary> {
+        Some(picture::VOCABULARY.with_cls(self.prepend_cls))
+    }
+
+    fn truncation(&self) -> Keep {
+        self.truncation
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        _: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        let side = context.seq_len.isqrt();
+        let pictures = subset_folder(context.path, side, self.contour);
+        open(&pictures, side, split, context.split_seed)
+    }
+}

@@ -1,0 +1,55 @@
+//! [`Retrieval`]: the task as configs know it.
+
+use std::path::PathBuf;
+
+use nystromformer_tasks::{
+    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{file_name, open};
+use crate::bytes;
+
+/// `retrieval`: does one paper cite another, byte by byte?
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retrieval {
+    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
+    pub truncation: Keep,
+    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
+    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
+    pub prepend_cls: bool,
+}
+
+impl Task for Retrieval {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from("datasets/lra/retrieval/data")
+    }
+
+    /// Both documents are encoded one by one.
+    fn model_class(&self) -> &'static str {
+        "NystromformerDualEncoder"
+    }
+
+    fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
+        Targets::classes(["unrelated", "related"])
+    }
+
+    fn vocabulary(&self) -> Option<OwnVocabulary> {
+        Some(bytes::VOCABULARY.with_cls(self.prepend_cls))
+    }
+
+    fn truncation(&self) -> Keep {
+        self.truncation
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        _: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        let Some(name) = file_name(split) else { return Ok(None) };
+        open(&context.path.join(name), context.truncation(self.truncation)).map(Some)
+    }
+}

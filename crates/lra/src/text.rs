@@ -1,0 +1,132 @@
+//! Text: is a film review positive, read byte by byte?
+
+use std::path::PathBuf;
+
+use nystromformer_tasks::imdb::{self, LineBreaks};
+use nystromformer_tasks::labelled::{Labelled, LabelledColumns};
+use nystromformer_tasks::table::{Column, Quotes};
+use nystromformer_tasks::{
+    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext, TaskOptions,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::bytes;
+
+/// `text`: film reviews (IMDB) byte by byte; or with `labels`, files of one's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Text {
+    /// Names of the classes of one's own files, which are then read as `labelled` reads them, instead of IMDB's. Default: none.
+    pub labels: Vec<String>,
+    /// With `labels`: the column of the text. Default: `"sentence"`.
+    pub sentence1: Column,
+    /// With `labels`: the column of the label. Default: `"label"`.
+    pub label: Column,
+    /// With `labels`: whether the first line of a TSV or CSV file names the columns. Without it they are told by their place,
+    /// from 0. Default: true.
+    pub header: bool,
+    /// With `labels`: what separates the fields of a TSV or CSV file, as for `labelled`. Default: told by a look at the file.
+    pub separator: Option<char>,
+    /// With `labels`: what a quote at the beginning of a field is, `"double"` or `"none"`. Default: told by a look at the file.
+    pub quotes: Option<Quotes>,
+    /// With `labels`: longest line, or file of text, that is accepted, in bytes. Default: 16 MiB.
+    pub max_line_bytes: usize,
+    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
+    pub truncation: Keep,
+    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
+    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
+    pub prepend_cls: bool,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        let Labelled { sentence1, label, header, max_line_bytes, .. } = Labelled::default();
+        Self {
+            labels: Vec::new(),
+            sentence1,
+            label,
+            header,
+            separator: None,
+            quotes: None,
+            max_line_bytes,
+            truncation: Keep::Head,
+            prepend_cls: false,
+        }
+    }
+}
+
+impl Text {
+    fn columns(&self) -> LabelledColumns {
+        LabelledColumns {
+            first: self.sentence1.clone(),
+            second: None,
+            label: self.label.clone(),
+            header: self.header,
+            separator: self.separator,
+            quotes: self.quotes,
+            max_line_bytes: self.max_line_bytes,
+        }
+    }
+}
+
+impl Task for Text {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from(imdb::DEFAULT_PATH)
+    }
+
+    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
+        if !self.labels.is_empty() {
+            return self.columns().problems();
+        }
+        let default = Self::default();
+        [
+            ("task.sentence1", self.sentence1 != default.sentence1),
+            ("task.label", self.label != default.label),
+            ("task.header", self.header != default.header),
+            ("task.separator", self.separator.is_some()),
+            ("task.quotes", self.quotes.is_some()),
+            ("task.max_line_bytes", self.max_line_bytes != default.max_line_bytes),
+        ]
+        .into_iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(key, _)| {
+            DataError::config(
+                key,
+                "…",
+                "goes with files of one's own, whose classes `task.labels` names: set it too",
+            )
+        })
+        .collect()
+    }
+
+    fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
+        if self.labels.is_empty() {
+            Targets::classes(imdb::LABEL_NAMES)
+        } else {
+            Targets::classes(self.labels.iter().cloned())
+        }
+    }
+
+    fn vocabulary(&self) -> Option<OwnVocabulary> {
+        Some(bytes::VOCABULARY.with_cls(self.prepend_cls))
+    }
+
+    fn truncation(&self) -> Keep {
+        self.truncation
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        targets: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        let texts = if self.labels.is_empty() {
+            imdb::read(context.path, split, LineBreaks::Keep)?
+        } else {
+            self.columns().examples(split, targets, context.path)?
+        };
+        let truncation = context.truncation(self.truncation);
+        Ok(texts.map(|texts| bytes::reader(texts, truncation)))
+    }
+}

@@ -1,0 +1,107 @@
+//! [`TaskConfig`]: the `[task]` table of a config file, read.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nystromformer_data::DataError;
+use serde::{Serialize, Serializer};
+use toml::Table;
+
+use crate::example::ExampleReader;
+use crate::labelled::Targets;
+use crate::options::TaskOptions;
+use crate::registry::TaskRegistry;
+use crate::split::Split;
+use crate::task::{Task, TaskContext};
+
+/// The `[task]` table: the options that all tasks have, and a task made from its own keys.
+#[derive(Debug, Clone)]
+pub struct TaskConfig {
+    /// What every task reads.
+    pub options: TaskOptions,
+    /// The task's own keys, all of them.
+    keys: Table,
+    task: Arc<dyn Task>,
+    registry: TaskRegistry,
+}
+
+impl TaskConfig {
+    pub(crate) fn new(
+        options: TaskOptions,
+        keys: Table,
+        task: Arc<dyn Task>,
+        registry: TaskRegistry,
+    ) -> Self {
+        Self { options, keys, task, registry }
+    }
+
+    /// The value of `task.name`.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// The task.
+    pub fn task(&self) -> &dyn Task {
+        &*self.task
+    }
+
+    /// The tasks among which this one was found.
+    pub fn registry(&self) -> &TaskRegistry {
+        &self.registry
+    }
+
+    /// Where the task's files are.
+    pub fn path(&self) -> PathBuf {
+        self.options.path.clone().unwrap_or_else(|| self.task.default_path())
+    }
+
+    /// What is to be predicted; sequences have at most `seq_len` tokens.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::targets`].
+    pub fn targets(&self, seq_len: usize) -> Result<Targets, DataError> {
+        self.in_context(seq_len, |context| self.task.targets(context))
+    }
+
+    /// The examples of a split, `None` if the task has none such.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::examples`].
+    pub fn examples(
+        &self,
+        split: Split,
+        targets: &Targets,
+        seq_len: usize,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        self.in_context(seq_len, |context| self.task.examples(split, targets, context))
+    }
+
+    fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {
+        act(&TaskContext { path: &self.path(), split_seed: self.options.split_seed, seq_len })
+    }
+
+    /// A [`DataError::Config`] for every value that is out of range.
+    pub fn problems(&self) -> Vec<DataError> {
+        let mut problems = self.options.problems();
+        problems.extend(self.task.problems(&self.options));
+        problems
+    }
+}
+
+/// Equal if every key is.
+impl PartialEq for TaskConfig {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.options, &self.keys) == (&other.options, &other.keys)
+    }
+}
+
+/// As the one table that it was read from, with every default filled in.
+impl Serialize for TaskConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut table = Table::try_from(&self.options).map_err(serde::ser::Error::custom)?;
+        table.extend(self.keys.clone());
+        table.serialize(serializer)
+    }
+}

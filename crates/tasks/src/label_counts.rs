@@ -1,0 +1,122 @@
+//! How often each class is the label: what there is to learn, and to measure.
+
+use std::path::Path;
+
+use nystromformer_data::DataError;
+
+use crate::example::{Example, Label};
+
+/// Counts over the labels of a split.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelCounts {
+    /// Examples.
+    pub examples: u64,
+    /// Examples without a label.
+    pub unlabelled: u64,
+    /// Examples of each class, up to the highest that occurs; empty for regression.
+    pub classes: Vec<u64>,
+}
+
+impl LabelCounts {
+    /// Counts the examples, and keeps none.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `examples`.
+    pub fn count(
+        examples: impl IntoIterator<Item = Result<Example, DataError>>,
+    ) -> Result<Self, DataError> {
+        let mut counts = Self::default();
+        for example in examples {
+            counts.add(example?.label);
+        }
+        Ok(counts)
+    }
+
+    /// Counts one more label.
+    pub fn add(&mut self, label: Option<Label>) {
+        self.examples += 1;
+        match label {
+            None => self.unlabelled += 1,
+            Some(Label::Class(class)) => {
+                let class = usize::from(class);
+                self.classes.resize(self.classes.len().max(class + 1), 0);
+                self.classes[class] += 1;
+            }
+            Some(Label::Value(_)) => {}
+        }
+    }
+
+    /// The classes that occur here and not in `other`, by their numbers.
+    pub fn classes_beyond(&self, other: &Self) -> Vec<usize> {
+        let occurs =
+            |counts: &[u64], class: usize| counts.get(class).is_some_and(|count| *count > 0);
+        (0..self.classes.len())
+            .filter(|class| occurs(&self.classes, *class) && !occurs(&other.classes, *class))
+            .collect()
+    }
+
+    /// Checks that a classifier has something to learn from these examples, read from `path`: two classes at least.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Dataset`].
+    pub fn check_classes(&self, path: &Path, label_names: &[String]) -> Result<(), DataError> {
+        let mut present = self.classes.iter().enumerate().filter(|(_, count)| **count > 0);
+        match (present.next(), present.next()) {
+            (Some(_), Some(_)) => Ok(()),
+            (Some((class, count)), None) => {
+                let name = label_names.get(class).map_or_else(|| class.to_string(), String::clone);
+                let problem = format!(
+                    "all `{count}` labelled examples are of class `{name}`, so there is nothing to learn; add examples of \
+                     another class, or look whether the label column is the right one"
+                );
+                Err(DataError::dataset(path, problem))
+            }
+            (None, _) => Err(DataError::dataset(path, "no example has a class to learn")),
+        }
+    }
+}
+
+impl FromIterator<Option<Label>> for LabelCounts {
+    fn from_iter<I: IntoIterator<Item = Option<Label>>>(labels: I) -> Self {
+        let mut counts = Self::default();
+        for label in labels {
+            counts.add(label);
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(labels: &[Option<Label>]) -> LabelCounts {
+        labels.iter().copied().collect()
+    }
+
+    #[test]
+    fn classes_and_what_has_no_label_are_counted() {
+        let class = |class| Some(Label::Class(class));
+        let counts = count(&[class(2), class(0), None, class(2)]);
+        assert_eq!((counts.examples, counts.unlabelled), (4, 1));
+        assert_eq!(counts.classes, [1, 0, 2]);
+        assert_eq!(counts.classes_beyond(&count(&[class(1), class(2)])), [0]);
+        assert_eq!(count(&[class(1), class(2)]).classes_beyond(&counts), [1]);
+        let counts = count(&[Some(Label::Value(1.0)), None]);
+        assert_eq!((counts.examples, counts.unlabelled), (2, 1));
+        assert!(counts.classes.is_empty());
+    }
+
+    #[test]
+    fn one_class_is_nothing_to_learn() {
+        let names = ["bad".to_owned(), "good".to_owned()];
+        let check = |labels: &[Option<Label>]| count(labels).check_classes(Path::new("x"), &names);
+        let class = |class| Some(Label::Class(class));
+        assert!(check(&[class(0), class(1)]).is_ok());
+        let message = check(&[class(1), class(1), None]).unwrap_err().to_string();
+        assert!(message.contains("all `2`") && message.contains("`good`"), "{message}");
+        assert!(check(&[None]).is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! [`TaskOptions`]: the keys of `[task]` that every task reads.
+
+use std::path::PathBuf;
+
+use nystromformer_data::DataError;
+use serde::{Deserialize, Serialize};
+
+/// The keys of `[task]` that every task reads: which data set, and how its examples become batches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskOptions {
+    /// Which task. Default: `"labelled"`.
+    pub name: String,
+    /// The folder of its files; of `labelled` also a single file, to train on. Default: the task's own below `datasets/`.
+    pub path: Option<PathBuf>,
+    /// Share of the training examples held out for validation where a data set has no validation split; in (0, 1).
+    /// Default: 0.05.
+    pub validation_fraction: f64,
+    /// Seed of every split and sample that is drawn here, so that runs of different `seed` can be compared. Default: 0.
+    pub split_seed: u64,
+    /// Rows are padded to the longest of their batch, and further to a multiple of this (Hugging Face's word). Default: 1.
+    pub pad_to_multiple_of: usize,
+    /// Make batches of examples of about the same length, where padding changes no result (`semantics = "paper"`; elsewhere
+    /// it is not read, and a warning says so). Which examples share a step, and so the training, is another one then.
+    /// Default: false.
+    pub group_by_length: bool,
+    /// Most training examples, [drawn](crate::sample) by `split_seed`; 0 for all. Default: 0.
+    pub max_train_samples: usize,
+    /// Most examples of each split that is evaluated, drawn likewise; 0 for all. Default: 0.
+    pub max_eval_samples: usize,
+    /// Validate on the test split, as the authors of the Long Range Arena do for `text`: the best checkpoint is then chosen by
+    /// the examples it is tested with. Default: false.
+    pub validate_on_test: bool,
+    /// Leave out the last validation and test batch if it is not full, as the authors' loaders do. Default: false.
+    pub drop_last: bool,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            name: "labelled".to_owned(),
+            path: None,
+            validation_fraction: 0.05,
+            split_seed: 0,
+            pad_to_multiple_of: 1,
+            group_by_length: false,
+            max_train_samples: 0,
+            max_eval_samples: 0,
+            validate_on_test: false,
+            drop_last: false,
+        }
+    }
+}
+
+impl TaskOptions {
+    /// A [`DataError::Config`] for every value that is out of range.
+    pub(crate) fn problems(&self) -> Vec<DataError> {
+        let mut problems = Vec::new();
+        if !(self.validation_fraction > 0.0 && self.validation_fraction < 1.0) {
+            problems.push(DataError::config(
+                "task.validation_fraction",
+                self.validation_fraction,
+                "must be above 0 and below 1",
+            ));
+        }
+        if self.pad_to_multiple_of == 0 {
+            problems.push(DataError::config("task.pad_to_multiple_of", 0, "must be at least 1"));
+        }
+        problems
+    }
+}

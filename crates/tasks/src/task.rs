@@ -1,0 +1,183 @@
+//! [`Task`]: what a labelled data set must say of itself to be trained on.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::{DataError, Keep, Truncation};
+
+use crate::example::{ExampleReader, Label};
+use crate::labelled::Targets;
+use crate::metrics::Metric;
+use crate::options::TaskOptions;
+use crate::split::Split;
+
+/// Class of model of most tasks, by its name in `config.json`.
+pub const SEQUENCE_CLASSIFICATION: &str = "NystromformerForSequenceClassification";
+
+/// A labelled data set: its examples, what is to be predicted of them, by which class of model, and how that is measured.
+///
+/// A task is a struct of its own keys of `[task]`, and is known by the name that a
+/// [`TaskRegistry`](crate::TaskRegistry) has for it. This one counts symbols:
+///
+/// ```
+/// use nystromformer_tasks::{
+///     DataError, Example, ExampleReader, Input, Label, OwnVocabulary, Split, Targets, Task, TaskContext, TaskRegistry,
+/// };
+/// use serde::{Deserialize, Serialize};
+///
+/// /// `parity`: is the number of ones in a sequence of zeros and ones even?
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// #[serde(default, deny_unknown_fields)]
+/// struct Parity {
+///     /// `task.length`: symbols of a sequence.
+///     length: u32,
+/// }
+///
+/// impl Task for Parity {
+///     fn targets(&self, _: &TaskContext) -> Result<Targets, DataError> {
+///         Targets::classes(["even", "odd"])
+///     }
+///
+///     fn vocabulary(&self) -> Option<OwnVocabulary> {
+///         Some(OwnVocabulary::new(3, 0)) // padding, zero, one
+///     }
+///
+///     fn examples(
+///         &self,
+///         split: Split,
+///         _: &Targets,
+///         _: &TaskContext,
+///     ) -> Result<Option<ExampleReader>, DataError> {
+///         let numbers = match split {
+///             Split::Train => 0..50_u32,
+///             Split::Test => 50..64,
+///             _ => return Ok(None),
+///         };
+///         let length = self.length;
+///         Ok(Some(Box::new(numbers.map(move |number| {
+///             Ok(Example {
+///                 input: Input::Ids {
+///                     first: (0..length).map(|bit| 1 + (number >> bit & 1) as u16).collect(),
+///                     second: None,
+///                 },
+///                 label: Some(Label::Class((number.count_ones() % 2) as u16)),
+///             })
+///         }))))
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tasks = TaskRegistry::default().with::<Parity>("parity");
+/// let config = tasks.read(&"name = \"parity\"\nlength = 6".parse()?)?;
+/// assert_eq!(config.targets(128)?.names(), ["even", "odd"]);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Task: fmt::Debug + Send + Sync {
+    /// Where its files are looked for if `task.path` is not set. Default: `datasets`.
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from("datasets")
+    }
+
+    /// Everything that is wrong with its own keys, beside `options`: a [`DataError::Config`] each. Default: nothing.
+    fn problems(&self, options: &TaskOptions) -> Vec<DataError> {
+        let _ = options;
+        Vec::new()
+    }
+
+    /// The class of model that it trains, by its name in `config.json`. Default: [`SEQUENCE_CLASSIFICATION`].
+    fn model_class(&self) -> &'static str {
+        SEQUENCE_CLASSIFICATION
+    }
+
+    /// What is to be predicted.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the data says it, and is missing or cannot be read.
+    fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError>;
+
+    /// The examples of a split, `None` if there is no such split. If there are examples to train on and none to validate with,
+    /// some of the former are [held out](crate::hold_out). It may be asked more than once, and gives the same each time.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if a file is missing; the reader gives those of what it reads.
+    fn examples(
+        &self,
+        split: Split,
+        targets: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError>;
+
+    /// The vocabulary of a task whose examples are [ids](crate::Input::Ids). Default: `None`, its examples are texts.
+    fn vocabulary(&self) -> Option<OwnVocabulary> {
+        None
+    }
+
+    /// What is kept of ids longer than `data.seq_len`. Default: their beginning, as of texts.
+    fn truncation(&self) -> Keep {
+        Keep::Head
+    }
+
+    /// An id whose tokens take no part in attention, wherever they stand. Default: none.
+    fn masked_id(&self) -> Option<u16> {
+        None
+    }
+
+    /// What is measured. The first is what the best checkpoint is chosen by. Default: accuracy of classes; Pearson's and
+    /// Spearman's correlation of numbers.
+    fn metrics(&self, targets: &Targets) -> Vec<Metric> {
+        match targets {
+            Targets::Classes(_) => vec![Metric::Accuracy],
+            Targets::Numbers { .. } => vec![Metric::Pearson, Metric::Spearman],
+        }
+    }
+
+    /// How a prediction is written; `None` if it is no label of the task. Default: the name of the class, or the number.
+    fn prediction(&self, label: Label, targets: &Targets) -> Option<String> {
+        targets.spell(label)
+    }
+}
+
+/// What a task is told besides its own keys.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskContext<'a> {
+    /// `task.path`, or the task's [default](Task::default_path).
+    pub path: &'a Path,
+    /// `task.split_seed`: of every split that is drawn.
+    pub split_seed: u64,
+    /// `data.seq_len`: tokens of the longest sequence.
+    pub seq_len: usize,
+}
+
+impl TaskContext<'_> {
+    /// How sequences of ids are cut.
+    pub fn truncation(&self, keep: Keep) -> Truncation {
+        Truncation { max_length: self.seq_len, keep }
+    }
+}
+
+/// A task's own vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnVocabulary {
+    /// Ids, the padding's included.
+    pub size: usize,
+    /// Id of the padding.
+    pub pad: usize,
+    /// Id of a token that begins each sequence, if there is to be one.
+    pub cls: Option<usize>,
+}
+
+impl OwnVocabulary {
+    /// A vocabulary of so many ids, without a token to begin with.
+    pub const fn new(size: usize, pad: usize) -> Self {
+        Self { size, pad, cls: None }
+    }
+
+    /// With a token more to begin each sequence with, if that is wanted.
+    #[must_use]
+    pub fn with_cls(self, wanted: bool) -> Self {
+        if wanted { Self { size: self.size + 1, cls: Some(self.size), ..self } } else { self }
+    }
+}
