@@ -35,14 +35,13 @@ enum Command {
         /// Unmeasured steps before.
         #[arg(long, default_value_t = 2)]
         warmup: usize,
-        /// Of products with weights; bf16 on CPUs with AMX only.
+        /// Precision of products with weights; bf16 on CPUs with AMX only.
         #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
         precision: PrecisionArg,
         #[command(flatten)]
         device: DeviceArg,
     },
-    /// The kernels that take most of a workload's step, on the CPU, beside the operations they stand for and the
-    /// limits of memory and vectors.
+    /// The slowest CPU kernels of a workload, beside Burn's own operations and the limits of the hardware.
     Kernels {
         /// Which model and batch.
         #[arg(long, value_enum)]

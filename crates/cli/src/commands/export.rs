@@ -25,26 +25,26 @@ pub struct Args {
     /// How the weights are stored.
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Dtype,
-    /// Whose form the folder has.
+    /// The layout of the folder.
     #[arg(long, value_enum, default_value = "hf")]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Hugging Face's, for transformers.
+    /// Hugging Face's, which transformers reads.
     Hf,
-    /// That of the authors' repository: `cp-0000.model` under its names, and its `config.json`.
+    /// The authors': `cp-0000.model` with their names of weights, and their `config.json`.
     Original,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Dtype {
-    /// 32 bits: every bit of the weights.
+    /// 32 bits: the weights as they are.
     F32,
     /// 16 bits, for numbers up to 65504.
     F16,
-    /// 16 bits, as large as f32's and less exact.
+    /// 16 bits, with the range of f32 and less precision.
     Bf16,
 }
 

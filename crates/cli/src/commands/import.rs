@@ -38,7 +38,7 @@ pub struct Args {
     /// How a longer position table is filled.
     #[arg(long, value_enum, default_value = "tile")]
     positions: Positions,
-    /// Where the source has no convolution: how the new one starts.
+    /// How a convolution starts that the source does not have.
     #[arg(long, value_enum, default_value = "zero")]
     convolution: Convolution,
     /// Seed of a convolution that is drawn.
@@ -56,7 +56,7 @@ enum Positions {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Convolution {
-    /// At zero: at first the model computes what it would without.
+    /// At zero: the model first computes what it would without it.
     Zero,
     /// At random weights.
     Normal,

@@ -34,7 +34,7 @@ enum Command {
     ///
     /// Pairs come as JSON lines: `{"text": "…", "text_pair": "…"}`.
     Classify(classify::Args),
-    /// Find what is named where in each text; prints a JSON array for each.
+    /// Find named entities (NER) in each text; prints a JSON array for each.
     ///
     /// Texts that are split into words already come as JSON lines: `{"tokens": ["…", …]}`.
     Tokens(tokens::Args),
@@ -43,13 +43,13 @@ enum Command {
     /// Without `--question` they come as JSON lines: `{"question": "…", "context": "…"}`, with an `id` if the
     /// answer is to carry one.
     Qa(qa::Args),
-    /// Choose among texts the one that goes with another; prints a JSON line for each.
+    /// Multiple choice: which of some texts goes with another; prints a JSON line for each.
     ///
     /// They come as JSON lines: `{"prompt": "…", "choices": ["…", …]}`; `question` may stand for `prompt`.
     Choice(choice::Args),
-    /// Answer GLUE's test sets, and write the eleven tables of a submission as a zip, checked before it is written.
+    /// Answer GLUE's test sets, and write a submission: a zip of eleven tables, checked before it is written.
     Glue(glue::Args),
-    /// Features of texts as JSON lines; or, file to file, logits and hidden states of token ids.
+    /// Hidden states of texts as JSON lines; or logits and hidden states of token ids, from file to file.
     Features(features::Args),
 }
 
