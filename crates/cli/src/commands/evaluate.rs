@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use nystromformer::{Architecture, Model};
 use nystromformer_interop::{InteropError, load_model, read_config};
@@ -14,6 +14,7 @@ use nystromformer_learner::{
     batches::Batches,
     evaluate::Evaluator,
     experiment::class_difference,
+    run_dir::RunDir,
     stop::StopFlag,
     trainer::{model_folder, trained_fingerprints},
 };
@@ -29,9 +30,9 @@ pub struct Args {
     /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// The experiment whose data is used.
+    /// The experiment whose data is used. Default: that of the run.
     #[arg(long, value_name = "CONFIG.toml")]
-    config: PathBuf,
+    config: Option<PathBuf>,
     /// Override a key of the experiment.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     overrides: Vec<String>,
@@ -62,8 +63,8 @@ impl Split {
 pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let folder = model_folder(&args.model)?;
     let config = read_config(&folder)?;
-    let experiment =
-        Experiment::load_for(&args.config, &args.overrides, tasks, &config)?.experiment;
+    let source = args.config.map_or_else(|| config_of_run(&folder), Ok)?;
+    let experiment = Experiment::load_for(&source, &args.overrides, tasks, &config)?.experiment;
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
     require_class(&model, experiment.architecture(), &folder)?;
@@ -75,7 +76,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         bail!(
             "`{}` was trained with another tokenizer than `{}` makes: set tokenizer.path={}",
             folder.display(),
-            args.config.display(),
+            source.display(),
             folder.display()
         );
     }
@@ -91,18 +92,14 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let split = args.split.in_data();
     let examples = data.evaluation_examples(split);
     if examples == 0 {
-        bail!(
-            "`--split {}`: `{}` has no such split with labels",
-            split.name(),
-            args.config.display()
-        );
+        bail!("`--split {}`: `{}` has no such split with labels", split.name(), source.display());
     }
     if trained_fingerprints(&folder).is_some_and(|trained| trained != data.fingerprints()) {
         output::note(&format!(
             "warning: `{}` was not trained on the data of `{}` as it is now (corpus, split, length, masking or \
              seed differ): what is held out here may have been trained on",
             folder.display(),
-            args.config.display()
+            source.display()
         ));
     }
     // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
@@ -128,6 +125,18 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     }
     output::json_line(&line)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The experiment of the run that a checkpoint is of.
+fn config_of_run(checkpoint: &Path) -> anyhow::Result<PathBuf> {
+    let config = checkpoint.ancestors().nth(2).map(RunDir::config_path);
+    config.filter(|path| path.is_file()).with_context(|| {
+        format!(
+            "`{}` is no checkpoint of a run, whose `config.toml` would say on what data to measure it; name an \
+             experiment with `--config`",
+            checkpoint.display()
+        )
+    })
 }
 
 /// Refuses a model whose head gives other answers than the experiment asks for.

@@ -34,6 +34,18 @@ fn evaluate_repeats_the_evaluation_of_the_run() {
     }
     let said = evaluate(&[], &[]).succeeded().stderr;
     assert!(!said.contains("warning"), "{said}");
+    let on_its_own_data = |model: &Path| {
+        let mut evaluate = command("evaluate");
+        evaluate.arg("--model").arg(model);
+        finish(evaluate)
+    };
+    let own = on_its_own_data(&run).succeeded();
+    assert!(own.json() == result && !own.stderr.contains("warning"), "{own:?}");
+    let exported = fixture.path("exported");
+    let mut export = command("export");
+    export.arg("--model").arg(&run).arg("--output").arg(&exported);
+    finish(export).succeeded();
+    assert!(on_its_own_data(&exported).refused(2).contains("`--config`"));
     let said = evaluate(&[], &["data.validation_fraction=0.4"]).succeeded().stderr;
     assert!(said.contains("warning: ") && said.contains("was not trained on the data"), "{said}");
     assert!(evaluate(&["--split", "test"], &[]).refused(2).contains("`--split test`"));
