@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{NystromformerConfig, NystromformerInput, PinvInit, Semantics};
+use nystromformer::{NystromformerConfig, NystromformerInput, Semantics};
 use nystromformer_data::Encoding;
 
 use crate::error::PipelineError;
@@ -135,6 +135,8 @@ impl RowLayout {
 
 #[cfg(test)]
 mod tests {
+    use nystromformer::PinvInit;
+
     use super::*;
 
     fn layout(config: &NystromformerConfig) -> RowLayout {

@@ -175,7 +175,6 @@ pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, Inter
         }
     }
 
-    let known = known_keys();
     let labels = stated_labels(&path, &found)?;
     let mut ours = Map::new();
     for (key, value) in found {
@@ -189,7 +188,7 @@ pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, Inter
                 let reason = "code that comes with a model is never run; remove the key".to_owned();
                 return Err(refuse(&key, &value, reason));
             }
-        } else if known.contains_key(&key) {
+        } else if NystromformerConfig::keys().contains(&key.as_str()) {
             let value = match (key.as_str(), value) {
                 ("conv_kernel_size", Value::Null) => json!(0),
                 // An absent id is any id, not being part of the computation; absent classes are the default.
@@ -322,11 +321,6 @@ fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType
     }
     let sorted: std::collections::BTreeMap<String, Value> = keys.into_iter().collect();
     json!(sorted)
-}
-
-/// Every key that [`NystromformerConfig`] has.
-fn known_keys() -> Map<String, Value> {
-    keys_of(&NystromformerConfig::default())
 }
 
 fn keys_of(config: &NystromformerConfig) -> Map<String, Value> {

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`kind`] | what a kind of attention is, and the list of kinds |
+//! | [`kind`], [`kinds`] | what a kind of attention is; the list of them |
 //! | [`nystrom`] | the Nyström method: landmarks, three kernels, the iterative pseudo-inverse |
 //! | [`softmax`] | exact attention |
 //! | [`padding`] | what an attention mask means to each part |
@@ -11,13 +11,15 @@
 
 pub mod convolution;
 pub mod kind;
+pub mod kinds;
 pub mod nystrom;
 pub mod padding;
 pub mod self_attention;
 pub mod softmax;
 
 pub use convolution::{ConvolutionConfig, DepthwiseConvolution};
-pub use kind::{AttentionConfig, AttentionKind, AttentionMechanism, AttentionOptions, Mechanism};
+pub use kind::{AttentionMechanism, AttentionOptions};
+pub use kinds::{AttentionConfig, AttentionKind, Mechanism};
 pub use nystrom::{NystromAttention, NystromConfig, NystromFactors, PinvInit, iterative_pinv};
 pub use padding::Padding;
 pub use self_attention::SelfAttention;

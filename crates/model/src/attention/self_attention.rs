@@ -7,7 +7,8 @@ use burn::{
 
 use super::{
     convolution::DepthwiseConvolution,
-    kind::{AttentionConfig, AttentionMechanism, Mechanism},
+    kind::AttentionMechanism,
+    kinds::{AttentionConfig, Mechanism},
     nystrom::NystromFactors,
     padding::Padding,
 };

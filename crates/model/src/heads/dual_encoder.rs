@@ -93,7 +93,6 @@ impl ModelClass for NystromformerDualEncoder {
         label_layer: Some("pair_classifier.out_proj"),
         rows_per_answer: RowsPerAnswer::Always(2),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
-        ..ClassInfo::DEFAULT
     };
 
     fn from_encoder(

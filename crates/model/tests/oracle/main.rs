@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "worst errors, shown by --success-output")]
 
 mod fixture;
+mod fresh_weights;
 mod lra;
 mod parity;
 mod properties;

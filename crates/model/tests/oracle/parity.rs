@@ -5,8 +5,7 @@
 
 use burn::tensor::Tensor;
 use nystromformer::{
-    AttentionKind, Semantics,
-    attention::{Padding, nystrom::landmarks::segment_means},
+    AttentionKind, Semantics, attention::nystrom::landmarks::segment_means,
     heads::targets::cross_entropy,
 };
 

@@ -8,7 +8,6 @@ use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
     PreTrainedModel, Seed,
     attention::{
-        Padding,
         nystrom::{NystromFactors, NystromOptions, nystrom_attention},
         softmax::softmax_attention,
     },

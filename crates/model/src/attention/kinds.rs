@@ -1,0 +1,132 @@
+//! The list of kinds of attention, and what follows from it: the values of the key `attention`, the options of all kinds
+//! in one [`AttentionConfig`], and [`Mechanism`], which is of any kind.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    convolution::ConvolutionConfig,
+    kind::{AttentionMechanism, AttentionOptions},
+    nystrom::{NystromAttention, NystromConfig, NystromFactors},
+    padding::Padding,
+    softmax::{SoftmaxAttention, SoftmaxConfig},
+};
+use crate::{
+    component::{Problems, component},
+    shared::SharedConfig,
+};
+
+/// `$Kind => $options: $Config, $Mechanism` for every kind; the field `$options` is also the kind's name in a file.
+macro_rules! attention_kinds {
+    ($($(#[doc = $doc:literal])* $kind:ident => $options:ident: $config:ident, $mechanism:ident;)*) => {
+        /// Which attention every layer computes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum AttentionKind {
+            $($(#[doc = $doc])* $kind,)*
+        }
+
+        impl AttentionKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// Its name in a configuration file.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => stringify!($options),)*
+                }
+            }
+        }
+
+        component! {
+            /// Which attention every layer computes, the options of each kind, and the convolution beside it.
+            pub struct AttentionConfig {
+                /// Attention of every layer. Default: `nystrom`.
+                kind as "attention": AttentionKind = AttentionKind::Nystrom,
+            } with {
+                $(
+                    #[doc = concat!("Read by [`AttentionKind::", stringify!($kind), "`] only.")]
+                    $options: $config,
+                )*
+                /// The convolution skip over the values, whatever the kind.
+                convolution: ConvolutionConfig,
+            }
+        }
+
+        impl AttentionConfig {
+            /// The options of the chosen kind.
+            pub fn options(&self) -> &dyn AttentionOptions {
+                match self.kind {
+                    $(AttentionKind::$kind => &self.$options,)*
+                }
+            }
+
+            /// What the chosen kind computes, with fresh weights on `device` if it has any.
+            pub(super) fn mechanism(&self, shared: &SharedConfig, device: &Device) -> Mechanism {
+                match self.kind {
+                    $(AttentionKind::$kind => {
+                        Mechanism::$kind(self.$options.init(shared, device))
+                    })*
+                }
+            }
+        }
+
+        /// The attention of a layer, of any kind.
+        #[derive(Module, Debug)]
+        pub enum Mechanism {
+            $($(#[doc = $doc])* $kind($mechanism),)*
+        }
+
+        impl Mechanism {
+            fn of_kind(&self) -> &dyn AttentionMechanism {
+                match self {
+                    $(Self::$kind(mechanism) => mechanism,)*
+                }
+            }
+        }
+    };
+}
+
+attention_kinds! {
+    /// Landmarks and the iterative pseudo-inverse: O(n).
+    Nystrom => nystrom: NystromConfig, NystromAttention;
+    /// Exact softmax attention: O(n²), the baseline.
+    Softmax => softmax: SoftmaxConfig, SoftmaxAttention;
+}
+
+impl AttentionConfig {
+    #[expect(clippy::unused_self, reason = "each part looks at its own values")]
+    fn check(&self, _: &mut Problems) {}
+
+    /// Prepares a mask for all layers of this attention.
+    ///
+    /// # Shapes
+    /// - `attention_mask`: `[batch, seq_len]`, 1 for a valid token and 0 for padding, anywhere in the row
+    pub fn padding(&self, attention_mask: Tensor<2, Int>, shared: &SharedConfig) -> Padding {
+        Padding::new(attention_mask, self.options().num_segments(shared))
+    }
+}
+
+impl AttentionMechanism for Mechanism {
+    fn forward(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        padding: Option<&Padding>,
+    ) -> Tensor<4> {
+        self.of_kind().forward(query, key, value, padding)
+    }
+
+    fn factors(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+    ) -> Option<NystromFactors> {
+        self.of_kind().factors(query, key, padding)
+    }
+}
