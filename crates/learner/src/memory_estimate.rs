@@ -1,6 +1,6 @@
 //! How much memory a training will need, before it is started.
 
-use nystromformer::{Architecture, NystromformerConfig, Semantics};
+use nystromformer::{Architecture, NystromformerConfig};
 
 use crate::device::DeviceKind;
 use crate::experiment::Experiment;
@@ -48,18 +48,11 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     copies.saturating_mul(parameters as u64).saturating_add(activations).saturating_mul(FLOAT)
 }
 
-/// What the backward pass needs for each token: what each layer keeps, and what is there once, while a layer is computed.
-struct PerToken {
-    kept_by_layer: u64,
-    at_once: u64,
-}
-
 /// Floats that the encoder's backward pass needs for each token, summed over layers.
 fn floats_per_token(model: &NystromformerConfig, seq_len: u64, computes: Computes) -> u64 {
-    let attention = match computes {
-        Computes::Fused => fused_attention(model, seq_len),
-        Computes::Composed => composed_attention(model, seq_len),
-    };
+    let is_fused = computes == Computes::Fused;
+    let attention =
+        model.attention.options().activations(seq_len as usize, &model.shared, is_fused);
     let hidden = model.shared.hidden_size as u64;
     let intermediate = model.feed_forward.intermediate_size as u64;
     let (rows, activations) = match computes {
@@ -71,48 +64,6 @@ fn floats_per_token(model: &NystromformerConfig, seq_len: u64, computes: Compute
     let per_layer = rows * hidden + activations * intermediate + attention.kept_by_layer;
     let at_once = 12 * hidden + 2 * intermediate + attention.at_once;
     (model.encoder.num_hidden_layers as u64).saturating_mul(per_layer).saturating_add(at_once)
-}
-
-/// Of the fused kernels, which compute scores again in the backward pass: those of the landmarks, or none.
-fn fused_attention(model: &NystromformerConfig, seq_len: u64) -> PerToken {
-    let kept_by_layer = if !model.is_full_attention() {
-        // Every iterate of the pseudo-inverse.
-        of_landmarks(model, seq_len, model.attention.nystrom.pinv_iterations as u64 + 4)
-    } else if drops_probabilities(model) {
-        // Probabilities that are dropped must be held: scores, probabilities, and their gradients.
-        4 * model.shared.num_attention_heads as u64 * seq_len
-    } else {
-        0
-    };
-    PerToken { kept_by_layer, at_once: 0 }
-}
-
-/// Of Burn's own operations, whose softmax keeps its exponentials and its probabilities.
-fn composed_attention(model: &NystromformerConfig, seq_len: u64) -> PerToken {
-    let heads = model.shared.num_attention_heads as u64;
-    if model.is_full_attention() {
-        let scores = heads * seq_len;
-        let copies = if drops_probabilities(model) { 4 } else { 2 };
-        return PerToken { kept_by_layer: copies * scores, at_once: 2 * scores };
-    }
-    let scores = 2 * heads * (model.attention.nystrom.num_landmarks as u64).min(seq_len);
-    // Four products an iteration, of which each keeps both factors.
-    let of_landmarks =
-        of_landmarks(model, seq_len, 8 * model.attention.nystrom.pinv_iterations as u64 + 4);
-    PerToken { kept_by_layer: 2 * scores + of_landmarks, at_once: 2 * scores }
-}
-
-/// Queries, keys and summaries of the landmarks, and so many of their square matrices, as a share of each token.
-fn of_landmarks(model: &NystromformerConfig, seq_len: u64, squares: u64) -> u64 {
-    let landmarks = (model.attention.nystrom.num_landmarks as u64).min(seq_len);
-    let of_rows = 6 * model.shared.hidden_size as u64 * landmarks;
-    let of_squares = squares * model.shared.num_attention_heads as u64 * landmarks * landmarks;
-    (of_rows + of_squares).div_ceil(seq_len)
-}
-
-fn drops_probabilities(model: &NystromformerConfig) -> bool {
-    model.attention.softmax.attention_probs_dropout_prob > 0.0
-        && model.shared.semantics == Semantics::Paper
 }
 
 /// Floats kept for each predicted token: its scores and their gradient.

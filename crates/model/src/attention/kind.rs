@@ -32,6 +32,10 @@ pub trait AttentionOptions {
         false
     }
 
+    /// What training holds of it for each token of a sequence of `seq_len`. Fused are this library's kernels for the
+    /// CPU, which hold no scores; other devices compute by Burn's own operations.
+    fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations;
+
     /// Adds what is wrong between its options and what all parts share.
     fn check_with(&self, _shared: &SharedConfig, _problems: &mut Problems) {}
 
@@ -42,6 +46,15 @@ pub trait AttentionOptions {
     fn check_len(&self, _seq_len: usize, _shared: &SharedConfig) -> Result<(), ModelError> {
         Ok(())
     }
+}
+
+/// Floats that training holds for each token of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Activations {
+    /// Of every layer, from its forward pass to its backward pass.
+    pub kept_by_layer: u64,
+    /// Beside them, while a layer is computed.
+    pub at_once: u64,
 }
 
 /// What a kind computes: every head's context.

@@ -18,7 +18,7 @@ pub mod self_attention;
 pub mod softmax;
 
 pub use convolution::{ConvolutionConfig, DepthwiseConvolution};
-pub use kind::{AttentionMechanism, AttentionOptions};
+pub use kind::{Activations, AttentionMechanism, AttentionOptions};
 pub use kinds::{AttentionConfig, AttentionKind, Mechanism};
 pub use nystrom::{NystromAttention, NystromConfig, NystromFactors, PinvInit, iterative_pinv};
 pub use padding::Padding;

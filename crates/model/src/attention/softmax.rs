@@ -8,7 +8,7 @@ use burn::{
 use nystromformer_kernels::{attention, dropout, softmax};
 
 use super::{
-    kind::{AttentionMechanism, AttentionOptions},
+    kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
 };
 use crate::{
@@ -33,12 +33,14 @@ impl SoftmaxConfig {
 
     /// Exact attention; it has no weights.
     pub fn init(&self, shared: &SharedConfig, _: &Device) -> SoftmaxAttention {
-        SoftmaxAttention {
-            // transformers has this dropout in its configuration but never applies it.
-            attention_probs_dropout_prob: match shared.semantics {
-                Semantics::Paper => self.attention_probs_dropout_prob,
-                Semantics::Hf => 0.0,
-            },
+        SoftmaxAttention { attention_probs_dropout_prob: self.dropped(shared) }
+    }
+
+    /// transformers has this dropout in its configuration but never applies it.
+    fn dropped(&self, shared: &SharedConfig) -> f64 {
+        match shared.semantics {
+            Semantics::Paper => self.attention_probs_dropout_prob,
+            Semantics::Hf => 0.0,
         }
     }
 }
@@ -46,6 +48,10 @@ impl SoftmaxConfig {
 impl AttentionOptions for SoftmaxConfig {
     fn is_exact(&self, _: &SharedConfig) -> bool {
         true
+    }
+
+    fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
+        exact_activations(seq_len, shared, is_fused, self.dropped(shared) > 0.0)
     }
 }
 
@@ -64,6 +70,24 @@ impl AttentionMechanism for SoftmaxAttention {
         padding: Option<&Padding>,
     ) -> Tensor<4> {
         softmax_attention(query, key, value, padding, self.attention_probs_dropout_prob)
+    }
+}
+
+/// What training holds of exact attention, with or without dropout of its probabilities.
+pub(super) fn exact_activations(
+    seq_len: usize,
+    shared: &SharedConfig,
+    is_fused: bool,
+    drops: bool,
+) -> Activations {
+    let scores = shared.num_attention_heads as u64 * seq_len as u64;
+    match (is_fused, drops) {
+        (true, false) => Activations::default(),
+        // Probabilities that are dropped must be held: scores, probabilities, and their gradients.
+        (true, true) => Activations { kept_by_layer: 4 * scores, at_once: 0 },
+        // Burn's softmax keeps its exponentials and its probabilities.
+        (false, false) => Activations { kept_by_layer: 2 * scores, at_once: 2 * scores },
+        (false, true) => Activations { kept_by_layer: 4 * scores, at_once: 2 * scores },
     }
 }
 

@@ -16,9 +16,9 @@ use burn::{
 };
 
 use super::{
-    kind::{AttentionMechanism, AttentionOptions},
+    kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
-    softmax::softmax_attention,
+    softmax::{exact_activations, softmax_attention},
 };
 use crate::{
     component::{Problems, component, divides},
@@ -80,6 +80,23 @@ impl AttentionOptions for NystromConfig {
 
     fn mixes_rows(&self, shared: &SharedConfig) -> bool {
         !self.is_exact(shared) && self.pinv_init == PinvInit::Original
+    }
+
+    fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
+        if self.is_exact(shared) {
+            return exact_activations(seq_len, shared, is_fused, false);
+        }
+        let (tokens, iterations) = (seq_len.max(1) as u64, self.pinv_iterations as u64);
+        let landmarks = (self.num_landmarks as u64).min(tokens);
+        let heads = shared.num_attention_heads as u64;
+        // Of the landmarks: their queries, keys and summaries, and square matrices, as a share of each token. The fused
+        // inverse keeps every iterate; by Burn's operations an iteration is four products that keep both factors.
+        let squares = if is_fused { iterations + 4 } else { 8 * iterations + 4 };
+        let of_rows = 6 * shared.hidden_size as u64 * landmarks;
+        let of_landmarks = (of_rows + squares * heads * landmarks * landmarks).div_ceil(tokens);
+        // Burn's softmax keeps its exponentials and its probabilities, of kernels 1 and 3.
+        let scores = if is_fused { 0 } else { 2 * heads * landmarks };
+        Activations { kept_by_layer: 2 * scores + of_landmarks, at_once: 2 * scores }
     }
 
     fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
