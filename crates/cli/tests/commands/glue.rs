@@ -140,4 +140,25 @@ fn a_submission_is_complete_or_refused() {
         // Rows two apart are the same pair.
         assert_eq!(row[1], rows[1 + index % 2][1]);
     }
+
+    // A model that others trained without naming its classes: by their places, which is said.
+    let mut export = command("export");
+    export.args(["--model", &fixture.text("run"), "--output", &fixture.text("unnamed")]);
+    finish(export).succeeded();
+    let path = fixture.path("unnamed/config.json");
+    let mut config = read_json(&path);
+    config["id2label"] = serde_json::json!({ "0": "LABEL_0", "1": "LABEL_1" });
+    config["label2id"] = serde_json::json!({ "LABEL_0": 0, "LABEL_1": 1 });
+    fs::write(&path, config.to_string()).unwrap();
+    let mut unnamed = command("predict");
+    unnamed.args([
+        "glue",
+        "--model",
+        &format!("wnli={}", fixture.text("unnamed")),
+        "--fill-missing",
+    ]);
+    unnamed.args(["--glue", &fixture.text("glue"), "--output", &fixture.text("answers.zip")]);
+    let said = finish(unnamed).succeeded().stderr;
+    assert!(said.contains("LABEL_0, LABEL_1 are taken for not_entailment, entailment"), "{said}");
+    assert_eq!(fs::read_to_string(fixture.path("answers/WNLI.tsv")).unwrap(), answers);
 }

@@ -1,6 +1,7 @@
 //! `predict glue`: a submission to GLUE's site.
 
 use std::{
+    collections::HashMap,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     str::FromStr,
@@ -8,7 +9,7 @@ use std::{
 
 use anyhow::bail;
 use burn::tensor::Device;
-use nystromformer::{NystromformerConfig, ProblemType};
+use nystromformer::{Labels, NystromformerConfig, ProblemType};
 use nystromformer_interop::read_config;
 use nystromformer_learner::trainer::model_folder;
 use nystromformer_pipelines::{Batching, Pipeline, Placed, TextClassification, TextPair};
@@ -111,7 +112,7 @@ fn answers(
 ) -> anyhow::Result<Vec<Label>> {
     let task = file.task;
     let folder = model_folder(model)?;
-    require_labels(task, &read_config(&folder)?, model)?;
+    let classes = classes_of_outputs(task, &read_config(&folder)?, model)?;
     let classifier = TextClassification::load(&folder, device)?;
     let mut requests = Vec::with_capacity(file.rows);
     for example in glue::read(task, &args.glue, file.split)? {
@@ -125,33 +126,56 @@ fn answers(
         labels.push(if task.is_regression() {
             Label::Value(best.score as f32)
         } else {
-            let class = task.label_names().iter().position(|name| *name == best.label);
-            Label::Class(class.expect("the model's classes are the task's") as u16)
+            Label::Class(classes[best.label.as_str()])
         });
     }
     Ok(labels)
 }
 
-/// Refuses a model whose answers are not the task's.
-fn require_labels(
+/// The task's class of each of the model's outputs, by the output's name; none of a regression. Names that say nothing
+/// (`LABEL_0`, or mere numbers) are taken by their places, and a note says so.
+///
+/// # Errors
+/// If the model's answers are not the task's.
+fn classes_of_outputs(
     task: GlueTask,
     config: &NystromformerConfig,
     model: &Path,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<HashMap<String, u16>> {
     let found = config.classifier.id2label.names();
-    let fits = if task.is_regression() {
-        found.len() == 1 && config.classifier.problem_type == Some(ProblemType::Regression)
-    } else {
-        found.len() == task.label_names().len()
-            && task.label_names().iter().all(|name| found.iter().any(|label| label == name))
+    let wanted = task.label_names();
+    let by_names = || -> Option<HashMap<String, u16>> {
+        let class = |name: &String| wanted.iter().position(|wanted| wanted == name);
+        found.iter().map(|name| Some((name.clone(), class(name)? as u16))).collect()
     };
-    if fits {
-        return Ok(());
+    let say_nothing = config.classifier.id2label == Labels::numbered(found.len())
+        || found.iter().enumerate().all(|(place, name)| *name == place.to_string());
+    if task.is_regression() {
+        if found.len() == 1 && config.classifier.problem_type == Some(ProblemType::Regression) {
+            return Ok(HashMap::new());
+        }
+    } else if found.len() == wanted.len() {
+        if let Some(classes) = by_names().filter(|classes| classes.len() == wanted.len()) {
+            return Ok(classes);
+        }
+        if say_nothing {
+            output::note(&format!(
+                "`{}` does not name its classes: {} are taken for {}, in this order",
+                model.display(),
+                found.join(", "),
+                wanted.join(", ")
+            ));
+            return Ok(found.iter().cloned().zip(0..).collect());
+        }
     }
-    let wanted =
-        if task.is_regression() { "one number".to_owned() } else { task.label_names().join(", ") };
+    let wanted = if task.is_regression() {
+        "one number (`problem_type` = `regression`)".to_owned()
+    } else {
+        wanted.join(", ")
+    };
     bail!(
-        "`{}` answers `{}`, and {} wants {wanted}: it was trained for another task, or its classes have no names",
+        "`{}` answers `{}`, and {} wants {wanted}: it was trained for another task, or its `config.json` has other names for \
+         the classes; correct `id2label` there",
         model.display(),
         found.join(", "),
         task.name()

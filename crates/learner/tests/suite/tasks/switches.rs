@@ -329,3 +329,28 @@ fn rows_without_a_label_are_refused_in_training_and_not_measured_in_a_test() {
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("validation.csv:2: "), "{error}");
 }
+
+/// As in `predict classify`, and in transformers where one text is encoded by itself.
+#[test]
+fn an_empty_second_text_is_none() {
+    let workshop = Workshop::of_reviews();
+    for (split, numbers) in [(Split::Train, 0..6), (Split::Validation, 6..9), (Split::Test, 9..12)]
+    {
+        let row = |number: usize| {
+            let second = if number.is_multiple_of(2) { "" } else { "the music" };
+            format!("{},{second},{}", review(number), number % 3)
+        };
+        workshop.write_csv(split, "sentence,second,label", numbers.map(row));
+    }
+    let batches = workshop.batches(&["task.sentence2=second", "data.shuffle=false"]).unwrap();
+    let tokenizer = batches.tokenizer().unwrap();
+    let encode = |number: usize, second: Option<&str>| -> Vec<i32> {
+        let ids = tokenizer.encode_text(&review(number), second, None).unwrap().input_ids;
+        ids.into_iter().map(|id| id as i32).collect()
+    };
+    let rows = texts(&batches.training_step(0, 6, 6).unwrap());
+    for number in 0..6 {
+        let second = if number % 2 == 0 { None } else { Some("the music") };
+        assert!(rows.contains(&encode(number, second)), "{number}: {rows:?}");
+    }
+}

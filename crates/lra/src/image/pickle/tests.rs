@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::machine::MAX_VALUES;
 use super::*;
 
 /// A batch as Python 2 pickles it, opcode by opcode.
@@ -28,6 +29,31 @@ fn a_batch_of_python_2_is_read() {
     assert_eq!(read.pictures, pictures);
 }
 
+/// Made by Python 3 with NumPy 2 (protocols 2 to 5) and NumPy 1 (`numpy1-4`), pictures and labels as below:
+/// `pickle.dumps({b"labels": [3, 9], b"data": data, b"filenames": [b"a.png", b"b.png"]}, protocol)`.
+#[test]
+fn batches_written_anew_by_python_3_are_read_in_every_protocol() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cifar");
+    let pictures: Vec<u8> = (0..2 * PICTURE_BYTES).map(|byte| (byte * 7 % 256) as u8).collect();
+    for protocol in ["2", "3", "4", "5", "5-text-keys", "numpy1-4"] {
+        let file = std::fs::read(folder.join(format!("protocol-{protocol}.pickle"))).unwrap();
+        let read = batch(&file).unwrap_or_else(|problem| panic!("{protocol}: {problem}"));
+        assert_eq!(read.labels, [3, 9], "{protocol}");
+        assert!(read.pictures == pictures, "{protocol}");
+    }
+}
+
+#[test]
+fn a_text_that_is_decoded_again_and_again_is_refused() {
+    let mut file = b"\x80\x02c_codecs\nencode\nq\x00X".to_vec();
+    file.extend(1000_u32.to_le_bytes());
+    file.extend([b'a'; 1000]);
+    file.extend(b"q\x01X\x06\x00\x00\x00latin1q\x02\x86R");
+    file.extend(b"h\x00h\x01h\x02\x86R.");
+    let problem = batch(&file).err().unwrap();
+    assert!(problem.contains("decodes more"), "{problem}");
+}
+
 #[test]
 fn what_is_no_batch_is_told_and_nothing_is_called() {
     let picture = [0u8; PICTURE_BYTES];
@@ -38,7 +64,8 @@ fn what_is_no_batch_is_told_and_nothing_is_called() {
     };
     for (file, message) in [
         (b"\x80\x02cos\nsystem\nU\x02ls\x85R.".to_vec(), "calls `os.system`"),
-        (b"\x80\x04.".to_vec(), "protocol 4"),
+        (b"\x80\x06.".to_vec(), "protocol 6"),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02ls\x85R.".to_vec(), "calls `os.system`"),
         (b"\x80\x02].".to_vec(), "holds no dictionary"),
         (b"\x80\x02}.".to_vec(), "no key `labels`"),
         (b"\x80\x02R".to_vec(), "takes values that are not there"),
