@@ -8,7 +8,7 @@ use std::{collections::VecDeque, num::NonZeroUsize};
 use rayon::prelude::*;
 
 use crate::{
-    error::PipelineError, layout::Row, lines::Placed, pipeline::Pipeline, request::Request,
+    error::PipelineError, layout::Row, pipeline::Pipeline, request::Request, requests::Placed,
 };
 
 /// Most requests that are read before their tokens are counted.

@@ -28,38 +28,41 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`request`], [`lines`] | what a pipeline is asked, and its form as a line of a file |
+//! | [`request`] | what a pipeline is asked |
+//! | [`requests`], `columns` | requests from a file: lines of text, objects of JSON, rows of a table |
 //! | `preprocessor`, `layout` | from a text to rows of a length that the model reads, and to batches of them |
 //! | [`pipeline`], [`answers`] | the three steps of every pipeline, over a stream of requests |
 #![recursion_limit = "256"]
 
 pub mod answers;
 mod characters;
+mod columns;
 mod error;
 pub mod feature_extraction;
 pub mod fill_mask;
 mod layout;
-pub mod lines;
 mod logits;
 pub mod multiple_choice;
 pub mod pipeline;
 mod preprocessor;
 pub mod question_answering;
 pub mod request;
+pub mod requests;
 mod scores;
 pub mod text_classification;
 pub mod token_classification;
 
 pub use answers::{Answers, Batching};
+pub use columns::ColumnNames;
 pub use error::PipelineError;
 pub use feature_extraction::{FeatureExtraction, Pooling};
 pub use fill_mask::FillMask;
 pub use layout::Row;
-pub use lines::{LineForm, Place, Placed, RequestLines};
 pub use multiple_choice::MultipleChoice;
 pub use pipeline::Pipeline;
 pub use preprocessor::tokenizer_of_model;
 pub use question_answering::QuestionAnswering;
 pub use request::{Choices, Question, Request, Sentence, Text, TextPair};
+pub use requests::{LineForm, Place, Placed, Requests};
 pub use text_classification::TextClassification;
 pub use token_classification::{Aggregation, TokenClassification};

@@ -7,9 +7,9 @@ use crate::{
     answers::{Answers, Batching, answer_rows},
     error::PipelineError,
     layout::Row,
-    lines::Placed,
     preprocessor::Preprocessor,
     request::Request,
+    requests::Placed,
 };
 
 /// Rows of one request that are computed together: a long text has many.

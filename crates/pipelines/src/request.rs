@@ -3,10 +3,31 @@
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
+/// A field of a request, and a column that it may stand in.
+pub type Named = (&'static str, &'static str);
+
+/// Where a text alone may stand.
+const TEXTS: &[&[Named]] = &[
+    &[("text", "text")],
+    &[("text", "sentence")],
+    &[("text", "sentence1")],
+    &[("text", "review")],
+    &[("text", "content")],
+    &[("text", "document")],
+    &[("text", "comment")],
+    &[("text", "tweet")],
+    &[("text", "premise")],
+];
+
 /// A request that a line of a file can hold.
 pub trait Request: DeserializeOwned + Send + Sync {
     /// What a line of JSON must be; further keys are allowed and not read.
     const FORM: &'static str;
+
+    /// Where its fields are found in a table, or in objects that were written for something else: ways to name them, the
+    /// first that fits is taken. In each the first field must be there; a column that ends in `#` is one for each of the numbers
+    /// from 0 or 1 on.
+    const COLUMNS: &'static [&'static [Named]];
 
     /// The request that a line of plain text is; `None` if it takes more than a text.
     fn from_text(text: String) -> Option<Self>;
@@ -29,6 +50,8 @@ pub struct Text {
 
 impl Request for Text {
     const FORM: &'static str = r#"{"text": "…"}"#;
+
+    const COLUMNS: &'static [&'static [Named]] = TEXTS;
 
     fn from_text(text: String) -> Option<Self> {
         Some(Self { text })
@@ -54,6 +77,20 @@ pub struct TextPair {
 impl Request for TextPair {
     const FORM: &'static str = r#"{"text": "…"} or {"text": "…", "text_pair": "…"}"#;
 
+    const COLUMNS: &'static [&'static [Named]] = &[
+        &[("text", "text"), ("text_pair", "text_pair")],
+        &[("text", "sentence1"), ("text_pair", "sentence2")],
+        &[("text", "premise"), ("text_pair", "hypothesis")],
+        &[("text", "question1"), ("text_pair", "question2")],
+        &[("text", "text1"), ("text_pair", "text2")],
+        &[("text", "sentence")],
+        &[("text", "review")],
+        &[("text", "content")],
+        &[("text", "document")],
+        &[("text", "comment")],
+        &[("text", "tweet")],
+    ];
+
     fn from_text(text: String) -> Option<Self> {
         Some(Self { text, text_pair: None })
     }
@@ -77,6 +114,16 @@ pub enum Sentence {
 
 impl Request for Sentence {
     const FORM: &'static str = r#"{"text": "…"} or {"tokens": ["…", …]}"#;
+
+    const COLUMNS: &'static [&'static [Named]] = &[
+        &[("text", "text")],
+        &[("tokens", "tokens")],
+        &[("tokens", "words")],
+        &[("text", "sentence")],
+        &[("text", "review")],
+        &[("text", "content")],
+        &[("text", "document")],
+    ];
 
     fn from_text(text: String) -> Option<Self> {
         Some(Self::Text(text))
@@ -117,6 +164,12 @@ pub struct Question {
 impl Request for Question {
     const FORM: &'static str = r#"{"question": "…", "context": "…"}"#;
 
+    const COLUMNS: &'static [&'static [Named]] = &[
+        &[("context", "context"), ("question", "question"), ("id", "id")],
+        &[("context", "passage"), ("question", "question"), ("id", "id")],
+        &[("context", "paragraph"), ("question", "question"), ("id", "id")],
+    ];
+
     fn from_text(_: String) -> Option<Self> {
         None
     }
@@ -143,6 +196,17 @@ pub struct Choices {
 
 impl Request for Choices {
     const FORM: &'static str = r#"{"prompt": "…", "choices": ["…", …]}"#;
+
+    const COLUMNS: &'static [&'static [Named]] = &[
+        &[("choices", "choices"), ("prompt", "prompt")],
+        &[("choices", "choices"), ("prompt", "question")],
+        &[("choices", "choice#"), ("prompt", "prompt")],
+        &[("choices", "choice#"), ("prompt", "question")],
+        &[("choices", "choice#"), ("prompt", "premise")],
+        &[("choices", "option#"), ("prompt", "question")],
+        &[("choices", "ending#"), ("prompt", "startphrase")],
+        &[("choices", "ending#"), ("prompt", "ctx")],
+    ];
 
     fn from_text(_: String) -> Option<Self> {
         None

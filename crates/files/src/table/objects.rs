@@ -40,11 +40,17 @@ pub struct JsonObject {
 
 /// Reads the objects of a file.
 pub struct JsonObjects {
-    path: Arc<Path>,
-    max_bytes: usize,
+    rules: Rules,
     form: Form,
     /// Objects that were made of one of the file's.
     ready: VecDeque<JsonObject>,
+}
+
+/// What an object may be, and what is said of one that is not.
+struct Rules {
+    path: Arc<Path>,
+    max_bytes: usize,
+    cure: String,
 }
 
 /// How the objects that follow are held together.
@@ -74,23 +80,35 @@ impl JsonObjects {
     pub fn open(path: &Path, max_bytes: usize) -> Result<Self> {
         let may_be_wrapped = super::format::extension_of_content(path)
             .is_none_or(|name| !name.ends_with('l') && name != "ndjson");
-        Ok(Self::of(LineReader::open(path)?, max_bytes, may_be_wrapped))
+        Ok(Self::wrapped(LineReader::open(path)?, max_bytes, may_be_wrapped))
     }
 
     /// The objects on stdin, each as soon as it is there.
     pub fn stdin(max_bytes: usize) -> Self {
-        Self::of(LineReader::stdin(), max_bytes, false)
+        Self::of(LineReader::stdin(), max_bytes)
     }
 
-    fn of(reader: LineReader, max_bytes: usize, may_be_wrapped: bool) -> Self {
+    /// The objects in the lines of a file.
+    pub fn of(reader: LineReader, max_bytes: usize) -> Self {
+        Self::wrapped(reader, max_bytes, false)
+    }
+
+    fn wrapped(reader: LineReader, max_bytes: usize, may_be_wrapped: bool) -> Self {
         let path = Arc::clone(reader.path());
         let form = Form::Unknown { text: Text::of(reader), may_be_wrapped };
-        Self { path, max_bytes, form, ready: VecDeque::new() }
+        let rules = Rules { path, max_bytes, cure: BY_ROWS.to_owned() };
+        Self { rules, form, ready: VecDeque::new() }
+    }
+
+    /// With another cure for what is no object.
+    pub fn with_cure(mut self, cure: impl Into<String>) -> Self {
+        self.rules.cure = cure.into();
+        self
     }
 
     /// The file, or `stdin`.
     pub fn path(&self) -> &Arc<Path> {
-        &self.path
+        &self.rules.path
     }
 
     fn advance(&mut self) -> Result<Option<JsonObject>> {
@@ -124,7 +142,7 @@ impl JsonObjects {
                 Form::Sequence(text) => {
                     return match text.skip_blanks()? {
                         None => Ok(None),
-                        Some(_) => text.object(self.max_bytes, &self.path).map(Some),
+                        Some(_) => text.object(&self.rules).map(Some),
                     };
                 }
                 Form::Array { text, is_first, is_wrapped } => {
@@ -135,7 +153,7 @@ impl JsonObjects {
                         next = text.skip_blanks()?;
                     } else if !first && !matches!(next, Some(b']') | None) {
                         return Err(FileError::line(
-                            &self.path,
+                            &self.rules.path,
                             text.line,
                             "not JSON: no comma between two objects",
                         ));
@@ -146,17 +164,17 @@ impl JsonObjects {
                             let rest = text.skip_blanks()?;
                             if rest.is_some() && !*is_wrapped {
                                 let problem = "not JSON: text after the `]` that closes the array";
-                                return Err(FileError::line(&self.path, text.line, problem));
+                                return Err(FileError::line(&self.rules.path, text.line, problem));
                             }
                             Ok(None)
                         }
                         None => Err(FileError::line(
-                            &self.path,
+                            &self.rules.path,
                             text.line,
                             "not JSON: the file ends within an array",
                         )
                         .with_cure("get the file again, or close the array with `]`")),
-                        Some(_) => text.object(self.max_bytes, &self.path).map(Some),
+                        Some(_) => text.object(&self.rules).map(Some),
                     };
                 }
                 Form::Unknown { .. } => {
@@ -186,15 +204,13 @@ impl JsonObjects {
         }
         let begin = text.line;
         let mut capture = Capture::default();
-        if text.capture(&mut capture, self.max_bytes, may_be_wrapped, &self.path)?
-            == Captured::Wrapper
-        {
+        if text.capture(&mut capture, may_be_wrapped, &self.rules)? == Captured::Wrapper {
             self.form = Form::Array { text, is_first: true, is_wrapped: true };
             return Ok(None);
         }
         self.form = if text.line == begin && text.rest_is_blank() {
-            let too_long = format!("longer than `max_line_bytes = {}`", self.max_bytes);
-            let lines = BoundedLines::of(text.reader, self.max_bytes, too_long);
+            let too_long = format!("longer than `max_line_bytes = {}`", self.rules.max_bytes);
+            let lines = BoundedLines::of(text.reader, self.rules.max_bytes, too_long);
             Form::Lines(lines)
         } else {
             Form::Sequence(text)
@@ -205,8 +221,37 @@ impl JsonObjects {
     fn parse(&self, line: u64, text: &str) -> Result<Map<String, Value>> {
         match serde_json::from_str(text) {
             Ok(Value::Object(fields)) => Ok(fields),
-            Ok(_) => Err(FileError::line(&self.path, line, "not a JSON object").with_cure(BY_ROWS)),
-            Err(error) => Err(not_json(&self.path, line, &error)),
+            Ok(_) => Err(self.rules.no_object(line)),
+            Err(error) => Err(self.rules.not_json(line, &error)),
+        }
+    }
+}
+
+impl Rules {
+    /// The error for something else than an object.
+    fn no_object(&self, line: u64) -> FileError {
+        FileError::line(&self.path, line, "not a JSON object").with_cure(&self.cure)
+    }
+
+    /// The error for a text that begins at a line and is no JSON.
+    fn not_json(&self, begin: u64, error: &serde_json::Error) -> FileError {
+        let told = error.to_string();
+        let problem = told.split(" at line ").next().unwrap_or(&told);
+        let line = begin + (error.line().max(1) - 1) as u64;
+        let problem = format!("not JSON: {problem} (column {})", error.column());
+        FileError::line(&self.path, line, problem).with_cure(&self.cure)
+    }
+
+    /// The error for an object that does not end in time: what is wrong within it, if anything is.
+    fn too_long(&self, begin: u64, bytes: &[u8]) -> FileError {
+        match serde_json::from_slice::<Value>(bytes) {
+            Err(error) if !error.is_eof() => self.not_json(begin, &error),
+            _ => {
+                let problem = format!("longer than `max_line_bytes = {}`", self.max_bytes);
+                FileError::line(&self.path, begin, problem).with_cure(format!(
+                    "if the data is your own, raise it; if the file holds whole columns, {BY_ROWS}"
+                ))
+            }
         }
     }
 }
@@ -222,15 +267,6 @@ impl Iterator for JsonObjects {
         }
         next
     }
-}
-
-/// The error for a text that begins at a line and is no JSON.
-fn not_json(path: &Path, begin: u64, error: &serde_json::Error) -> FileError {
-    let told = error.to_string();
-    let problem = told.split(" at line ").next().unwrap_or(&told);
-    let line = begin + (error.line().max(1) - 1) as u64;
-    FileError::line(path, line, format!("not JSON: {problem} (column {})", error.column()))
-        .with_cure("each row must be an object, such as `{\"text\": \"…\", \"label\": 1}`")
 }
 
 /// The bytes of a file's text, one by one, with the line that each stands in.
@@ -288,10 +324,10 @@ impl Text {
     }
 
     /// The object that begins here, and its line.
-    fn object(&mut self, max_bytes: usize, path: &Path) -> Result<(u64, String)> {
+    fn object(&mut self, rules: &Rules) -> Result<(u64, String)> {
         let begin = self.line;
         let mut capture = Capture::default();
-        self.capture(&mut capture, max_bytes, false, path)?;
+        self.capture(&mut capture, false, rules)?;
         Ok((begin, capture.text))
     }
 
@@ -300,20 +336,19 @@ impl Text {
     fn capture(
         &mut self,
         capture: &mut Capture,
-        max_bytes: usize,
         may_be_wrapped: bool,
-        path: &Path,
+        rules: &Rules,
     ) -> Result<Captured> {
         let begin = self.line;
         if self.peek()? != Some(b'{') {
-            return Err(FileError::line(path, begin, "not a JSON object").with_cure(BY_ROWS));
+            return Err(rules.no_object(begin));
         }
         let mut bytes = Vec::new();
         while let Some(byte) = self.peek()? {
             self.skip();
             bytes.push(byte);
-            if bytes.len() > max_bytes {
-                return Err(too_long(path, begin, &bytes, max_bytes));
+            if bytes.len() > rules.max_bytes {
+                return Err(rules.too_long(begin, &bytes));
             }
             let opens_wrapper = may_be_wrapped && byte == b'[' && capture.is_at_wrapper();
             if capture.take(byte) {
@@ -325,21 +360,10 @@ impl Text {
                 return Ok(Captured::Wrapper);
             }
         }
-        match serde_json::from_slice::<Value>(&bytes) {
-            Err(error) => Err(not_json(path, begin, &error)),
+        match serde_json::from_slice::<Value>(bytes.trim_ascii_end()) {
+            Err(error) => Err(rules.not_json(begin, &error)),
             Ok(_) => unreachable!("an object without its end is no JSON"),
         }
-    }
-}
-
-/// The error for an object that does not end in time: what is wrong within it, if anything is.
-fn too_long(path: &Path, begin: u64, bytes: &[u8], max_bytes: usize) -> FileError {
-    match serde_json::from_slice::<Value>(bytes) {
-        Err(error) if !error.is_eof() => not_json(path, begin, &error),
-        _ => FileError::line(path, begin, format!("longer than `max_line_bytes = {max_bytes}`"))
-            .with_cure(format!(
-                "if the data is your own, raise it; if the file holds whole columns, {BY_ROWS}"
-            )),
     }
 }
 

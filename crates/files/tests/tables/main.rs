@@ -142,19 +142,20 @@ fn what_is_malformed_is_told_with_file_and_line() {
 
 #[test]
 fn nested_json_and_wrong_kinds_are_refused() {
-    let list = refused("a.jsonl", b"{\"text\": [\"a\"]}\n", &["text"]);
-    assert!(list.contains("a.jsonl:1: `text` is a list"), "{list}");
     let nested = refused("a.jsonl", b"{\"text\": {\"0\": \"a\"}}\n", &["text"]);
     assert!(nested.contains("a.jsonl:1: `text` is neither"), "{nested}");
     assert!(nested.contains("orient=\"records\""), "{nested}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jsonl");
-    fs::write(&path, "{\"text\": 3}\n{\"text\": null}\n").unwrap();
+    fs::write(&path, "{\"text\": 3}\n{\"text\": null}\n{\"text\": [\"a\"]}\n").unwrap();
     let mut rows = read(&path, &["text"], &TableOptions::default()).unwrap();
     let number = rows[0].take_text(0).unwrap_err().to_string();
     assert!(number.contains("a.jsonl:1: `text` is a number"), "{number}");
     let null = rows[1].take_text(0).unwrap_err().to_string();
     assert!(null.contains("a.jsonl:2: `text` is missing"), "{null}");
+    assert!(rows[2].refuse_list(0).is_err());
+    let list = rows[2].take_text(0).unwrap_err().to_string();
+    assert!(list.contains("a.jsonl:3: `text` is a list"), "{list}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use nystromformer_pipelines::{
-    Batching, LineForm, Pipeline, PipelineError, Placed, Request, RequestLines,
+    Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
 };
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ pub(crate) fn requests<T: Request>(lines: &[Value]) -> Vec<Result<Placed<T>, Pip
     let file = tempfile::NamedTempFile::new().unwrap();
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     fs::write(file.path(), lines.join("\n")).unwrap();
-    RequestLines::open(file.path(), LineForm::Json).unwrap().collect()
+    Requests::open(file.path(), LineForm::Json, &ColumnNames::default()).unwrap().collect()
 }
 
 /// What a pipeline answers to lines of JSON, in batches of `batch_size`.

@@ -3,11 +3,11 @@
 use std::{
     io::{self, IsTerminal},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use nystromformer_pipelines::{
-    Batching, LineForm, Pipeline, PipelineError, Placed, Request, RequestLines,
+    Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
 };
 
 use crate::output;
@@ -15,7 +15,8 @@ use crate::output;
 /// Requests in a file or on stdin.
 #[derive(Debug, clap::Args)]
 pub(super) struct LineArgs {
-    /// Read the requests from a file, one a line, instead of stdin.
+    /// Read the requests from a file instead of stdin: a table (.csv, .tsv, .parquet), objects (.json, .jsonl), or lines;
+    /// text may be compressed (.gz, .zst).
     #[arg(long, value_name = "FILE")]
     input_file: Option<PathBuf>,
     /// Texts computed together. With more than 1, many lines are read before the first is answered, to
@@ -27,17 +28,22 @@ pub(super) struct LineArgs {
 impl LineArgs {
     /// Answers every line, which is a request in JSON.
     pub(super) fn answer_json<P: Pipeline>(&self, pipeline: &P) -> anyhow::Result<()> {
-        self.answer(pipeline, LineForm::Json)
+        self.answer(pipeline, LineForm::Json, &ColumnNames::default())
     }
 
-    fn answer<P: Pipeline>(&self, pipeline: &P, form: LineForm) -> anyhow::Result<()> {
+    fn answer<P: Pipeline>(
+        &self,
+        pipeline: &P,
+        form: LineForm,
+        names: &ColumnNames,
+    ) -> anyhow::Result<()> {
         if let Some(path) = &self.input_file {
-            return print(pipeline, RequestLines::open(path, form)?, self.batch_size);
+            return print(pipeline, Requests::open(path, form, names)?, self.batch_size);
         }
         // Whoever types a line waits for its answer.
         let is_typed = io::stdin().is_terminal();
         let batch_size = if is_typed { NonZeroUsize::MIN } else { self.batch_size };
-        print(pipeline, RequestLines::stdin(form), batch_size)
+        print(pipeline, Requests::stdin(form, names), batch_size)
     }
 }
 
@@ -46,11 +52,18 @@ impl LineArgs {
 pub(super) struct TextArgs {
     #[command(flatten)]
     lines: LineArgs,
-    /// Lines are JSON objects with the text at `text`. A file whose name ends in `.jsonl` has such lines.
+    /// Lines are JSON objects with the text at `text`; so are those of a file whose name ends in `.json` or `.jsonl`.
     #[arg(long)]
     jsonl: bool,
+    /// The column of a table, or key of an object, with the text, or the first of two. Found when left out: text, sentence,
+    /// sentence1, review, content and the like.
+    #[arg(long, value_name = "NAME")]
+    text_column: Option<String>,
+    /// The column or key with the second text.
+    #[arg(long, value_name = "NAME", requires = "text_column")]
+    text_pair_column: Option<String>,
     /// Texts; from `--input-file` or stdin, one a line, when none is given.
-    #[arg(value_name = "TEXT", conflicts_with_all = ["input_file", "jsonl"])]
+    #[arg(value_name = "TEXT", conflicts_with_all = ["input_file", "jsonl", "text_column"])]
     texts: Vec<String>,
 }
 
@@ -61,14 +74,13 @@ impl TextArgs {
             let texts = self.texts.clone().into_iter().filter_map(P::Request::from_text);
             return answer_all(pipeline, texts, self.lines.batch_size);
         }
-        let is_json = self.jsonl || self.lines.input_file.as_deref().is_some_and(is_jsonl);
-        self.lines.answer(pipeline, if is_json { LineForm::Json } else { LineForm::Text })
+        let form = if self.jsonl { LineForm::Json } else { LineForm::Text };
+        let names = ColumnNames {
+            text: self.text_column.clone(),
+            text_pair: self.text_pair_column.clone(),
+        };
+        self.lines.answer(pipeline, form, &names)
     }
-}
-
-/// Whether a file's name says that its lines are JSON objects.
-fn is_jsonl(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"))
 }
 
 /// Answers requests that were given as arguments.

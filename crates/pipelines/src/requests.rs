@@ -1,0 +1,426 @@
+//! Requests from a file or from stdin, one by one: lines of text, objects of JSON, rows of a table.
+
+use std::{fmt, marker::PhantomData, path::Path, sync::Arc};
+
+use nystromformer_data::DataError;
+use nystromformer_files::{
+    BoundedLines, FileError, LineReader, say_once,
+    table::{Cell, Column, Format, JsonObject, JsonObjects, Row, Rows, Table, TableOptions},
+};
+use serde_json::{Map, Number, Value};
+
+use crate::{
+    columns::{ColumnNames, FieldColumns},
+    error::PipelineError,
+    request::Request,
+};
+
+/// Bytes of the longest request that is read.
+const LONGEST: usize = 64 << 20;
+
+/// What the lines of a file are that is no table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineForm {
+    /// Each line is a text, an empty one too.
+    Text,
+    /// Each line is a JSON object, as [`Request::FORM`] says; blank lines are skipped.
+    Json,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, or `stdin`.
+    pub file: Arc<Path>,
+    /// The line (of Parquet: the row), from 1.
+    pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// A request and where it was read, for messages about it.
+#[derive(Debug, Clone)]
+pub struct Placed<T> {
+    /// The line; `None` for a request that was not read from a file.
+    pub place: Option<Place>,
+    /// The request.
+    pub request: T,
+}
+
+impl<T> From<T> for Placed<T> {
+    fn from(request: T) -> Self {
+        Self { place: None, request }
+    }
+}
+
+/// The requests in a file, in their order; what is none is an error with its line.
+pub struct Requests<T> {
+    file: Arc<Path>,
+    kind: Kind,
+    names: ColumnNames,
+    requests: PhantomData<fn() -> T>,
+}
+
+/// What they are read from.
+enum Kind {
+    Lines(BoundedLines),
+    Objects(JsonObjects),
+    Rows(Rows, Vec<FieldColumns>),
+}
+
+impl<T: Request> Requests<T> {
+    /// The requests of the file at `path`. A table (`.csv`, `.tsv`, `.parquet`) and objects (`.json`, `.jsonl`) are told by the
+    /// name, their columns and keys by `names` or by what they are usually called; other files have lines of the form given.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, has no such columns, or is of a kind that is not read.
+    pub fn open(path: &Path, form: LineForm, names: &ColumnNames) -> Result<Self, PipelineError> {
+        let file = || Arc::from(path);
+        let kind = match Format::of(path) {
+            Some(Format::Json) => {
+                Kind::Objects(JsonObjects::open(path, LONGEST).map_err(DataError::from)?)
+            }
+            Some(Format::Csv | Format::Tsv | Format::Parquet) => {
+                let (rows, fields) = Self::table(path, names)?;
+                Kind::Rows(rows, fields)
+            }
+            None if Format::is_unread(path) => {
+                let error = FileError::file(path, "it holds no lines of text")
+                    .with_cure(Format::cure(path));
+                return Err(DataError::from(error).into());
+            }
+            None => {
+                let reader = LineReader::open(path).map_err(DataError::from)?;
+                return Ok(Self::of(reader, form, names));
+            }
+        };
+        Ok(Self::new(file(), kind, names))
+    }
+
+    /// The requests on stdin, each as soon as it is there.
+    pub fn stdin(form: LineForm, names: &ColumnNames) -> Self {
+        match form {
+            LineForm::Text => Self::of(LineReader::stdin(), form, names),
+            LineForm::Json => Self::new(
+                Path::new("stdin").into(),
+                Kind::Objects(JsonObjects::stdin(LONGEST)),
+                names,
+            ),
+        }
+    }
+
+    fn of(reader: LineReader, form: LineForm, names: &ColumnNames) -> Self {
+        let file = Arc::clone(reader.path());
+        let kind = match form {
+            LineForm::Text => Kind::Lines(BoundedLines::of(
+                reader,
+                LONGEST,
+                format!("the line is longer than {LONGEST} bytes"),
+            )),
+            LineForm::Json => Kind::Objects(JsonObjects::of(reader, LONGEST)),
+        };
+        Self::new(file, kind, names)
+    }
+
+    fn new(file: Arc<Path>, kind: Kind, names: &ColumnNames) -> Self {
+        let kind = match kind {
+            Kind::Objects(objects) => {
+                Kind::Objects(objects.with_cure(format!("write {}", T::FORM)))
+            }
+            kind => kind,
+        };
+        Self { file, kind, names: names.clone(), requests: PhantomData }
+    }
+
+    /// The rows of a table, and what is in their cells.
+    fn table(path: &Path, names: &ColumnNames) -> Result<(Rows, Vec<FieldColumns>), DataError> {
+        let options =
+            TableOptions { max_line_bytes: LONGEST, may_be_empty: true, ..TableOptions::default() };
+        let table = Table::open(path, &options)?;
+        let columns: Vec<&str> =
+            table.columns().unwrap_or_default().iter().map(String::as_str).collect();
+        let fields =
+            names.find::<T>(&columns).map_err(|problem| FileError::line(path, 1, problem))?;
+        said(path, &fields, false);
+        let wanted = fields.iter().flat_map(|field| field.columns.iter());
+        let wanted: Vec<Column> = wanted.map(|name| Column::Name(name.clone())).collect();
+        Ok((table.select(&wanted)?, fields))
+    }
+
+    /// The next request as an object or a text, and its line; `None` after the last.
+    fn next_value(&mut self) -> Result<Option<(u64, Value)>, DataError> {
+        Ok(match &mut self.kind {
+            Kind::Lines(lines) => {
+                lines.next_line()?.map(|line| (line.number, Value::String(line.text)))
+            }
+            Kind::Objects(objects) => {
+                let Some(JsonObject { line, mut fields }) = objects.next().transpose()? else {
+                    return Ok(None);
+                };
+                let found = self.names.rename::<T>(&mut fields);
+                let found = found.map_err(|problem| FileError::line(&self.file, line, problem))?;
+                said(&self.file, &found, true);
+                Some((line, Value::Object(fields)))
+            }
+            Kind::Rows(rows, fields) => {
+                let Some(row) = rows.next().transpose()? else { return Ok(None) };
+                Some((row.line(), object(&row, fields)?))
+            }
+        })
+    }
+
+    fn parse(value: Value) -> Result<T, String> {
+        let request = match value {
+            Value::String(text) => {
+                T::from_text(text).ok_or_else(|| "a text alone is no request".to_owned())
+            }
+            object => serde_json::from_value(object).map_err(|error| error.to_string()),
+        };
+        let request: T = request.map_err(|problem| format!("{problem}; write {}", T::FORM))?;
+        request.check()?;
+        Ok(request)
+    }
+}
+
+/// Says which columns are read, where their names are not the request's own, or where a table has others too.
+fn said(path: &Path, fields: &[FieldColumns], own_names_are_plain: bool) {
+    let is_own = |field: &FieldColumns| field.columns == [field.field];
+    if own_names_are_plain && fields.iter().all(is_own) {
+        return;
+    }
+    let columns = fields
+        .iter()
+        .map(|field| format!("`{}` from `{}`", field.field, field.columns.join("`, `")));
+    let columns: Vec<String> = columns.collect();
+    let other = if fields.iter().any(|field| field.field == "text") {
+        "; `--text-column` and `--text-pair-column` name others"
+    } else {
+        ""
+    };
+    say_once(format!("`{}`: read are {}{other}", path.display(), columns.join(", ")));
+}
+
+/// A row as the object that a request is made of.
+fn object(row: &Row, fields: &[FieldColumns]) -> Result<Value, FileError> {
+    let mut object = Map::new();
+    let mut at = 0;
+    for FieldColumns { field, columns, is_list } in fields {
+        let cells = at..at + columns.len();
+        at = cells.end;
+        let value = if *is_list {
+            // Questions of one table may differ in how many choices they have.
+            let cells = cells.map(|at| row.cell(at)).filter(|cell| !is_empty(cell));
+            Value::Array(cells.map(value).collect())
+        } else {
+            let cell = row.cell(cells.start);
+            if *cell == Cell::Null && !matches!(*field, "id" | "text_pair") {
+                return Err(row
+                    .problem(format!("{} is null", row.column(cells.start)))
+                    .with_cure("give it a text, or drop the row: each row gets an answer"));
+            }
+            listed(field, value(cell))
+        };
+        object.insert((*field).to_owned(), value);
+    }
+    Ok(Value::Object(object))
+}
+
+fn is_empty(cell: &Cell) -> bool {
+    match cell {
+        Cell::Null => true,
+        Cell::Text(text) => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// A list that a file without lists holds as text, `["…", …]`, as a list.
+fn listed(field: &str, value: Value) -> Value {
+    match &value {
+        Value::String(text) if matches!(field, "choices" | "tokens") => {
+            serde_json::from_str::<Vec<String>>(text).map_or(value, Value::from)
+        }
+        _ => value,
+    }
+}
+
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Text(text) => Value::String(text.clone()),
+        Cell::Integer(number) => Value::from(*number),
+        Cell::Number(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
+        Cell::List(cells) => Value::Array(cells.iter().map(value).collect()),
+    }
+}
+
+impl<T: Request> Iterator for Requests<T> {
+    type Item = Result<Placed<T>, PipelineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (line, value) = match self.next_value() {
+            Ok(next) => next?,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let request = Self::parse(value);
+        Some(match request {
+            Ok(request) => {
+                let place = Some(Place { file: Arc::clone(&self.file), line });
+                Ok(Placed { place, request })
+            }
+            Err(problem) => Err(DataError::line(&self.file, line, problem).into()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Choices, Question, Sentence, Text, TextPair};
+
+    fn read<T: Request>(content: &[u8], form: LineForm) -> Vec<Result<Placed<T>, String>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("requests");
+        std::fs::write(&path, content).unwrap();
+        let lines = Requests::open(&path, form, &ColumnNames::default()).unwrap();
+        lines.map(|request| request.map_err(|error| error.to_string())).collect()
+    }
+
+    #[test]
+    fn lines_of_text_are_requests_even_if_empty() {
+        let requests = read::<Text>("é\r\n\nlast".as_bytes(), LineForm::Text);
+        let found: Vec<(u64, String)> = requests
+            .into_iter()
+            .map(|request| request.unwrap())
+            .map(|Placed { place, request }| (place.unwrap().line, request.text))
+            .collect();
+        let expected = [(1, "é"), (2, ""), (3, "last")];
+        assert_eq!(found, expected.map(|(line, text)| (line, text.to_owned())));
+    }
+
+    #[test]
+    fn json_lines_may_be_apart_and_hold_more() {
+        let content =
+            "{\"text\": \"a\", \"stars\": 3}\n \n{\"text\": \"b\", \"text_pair\": \"c\"}\n";
+        let requests = read::<TextPair>(content.as_bytes(), LineForm::Json);
+        let pairs: Vec<Option<String>> =
+            requests.into_iter().map(|request| request.unwrap().request.text_pair).collect();
+        assert_eq!(pairs, [None, Some("c".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_with_its_line() {
+        fn message<T: Request>(content: &[u8], form: LineForm) -> String {
+            match read::<T>(content, form).pop() {
+                Some(Err(message)) => message,
+                _ => panic!("the last line is no request"),
+            }
+        }
+        let json = |text: &str| format!("\n{text}\n").into_bytes();
+        for (message, parts) in [
+            (
+                message::<Text>(b"fine\ncaf\xe9", LineForm::Text),
+                vec!["requests:2: ", "`0xe9`", "UTF-8"],
+            ),
+            (
+                message::<Text>(&json("{\"text\""), LineForm::Json),
+                vec!["requests:2: ", "column 7", "write {"],
+            ),
+            (message::<Text>(&json("{\"txt\": 1}"), LineForm::Json), vec!["missing field `text`"]),
+            (message::<Text>(b"\xff\xfea\0", LineForm::Text), vec!["requests`", "UTF-16"]),
+            (message::<Question>(b"who?", LineForm::Text), vec!["requests:1: ", "\"context\""]),
+            (
+                message::<Question>(
+                    &json(r#"{"question": "who?", "context": ""}"#),
+                    LineForm::Json,
+                ),
+                vec!["`context` is empty"],
+            ),
+            (
+                message::<Choices>(&json(r#"{"question": "who?", "choices": []}"#), LineForm::Json),
+                vec!["requests:2: `choices` is empty"],
+            ),
+            (
+                message::<Sentence>(&json(r#"{"text": "a", "tokens": ["a"]}"#), LineForm::Json),
+                vec!["both `text` and `tokens`"],
+            ),
+        ] {
+            for part in parts {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = Requests::<Text>::open(
+            Path::new("nowhere.jsonl"),
+            LineForm::Json,
+            &ColumnNames::default(),
+        )
+        .err();
+        assert!(error.unwrap().to_string().contains("nowhere.jsonl"));
+    }
+
+    /// The requests of a file of this name, as they are told by `Debug`.
+    fn table<T: Request + fmt::Debug>(name: &str, content: &str) -> Vec<Result<String, String>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        match Requests::<T>::open(&path, LineForm::Text, &ColumnNames::default()) {
+            Err(error) => vec![Err(error.to_string())],
+            Ok(requests) => requests
+                .map(|request| match request {
+                    Ok(placed) => {
+                        Ok(format!("{} {:?}", placed.place.unwrap().line, placed.request))
+                    }
+                    Err(error) => Err(error.to_string()),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn tables_and_objects_are_requests_by_their_columns() {
+        let text = |line: u64, text: &str| Ok(format!("{line} Text {{ text: {text:?} }}"));
+        for (name, content, lines) in [
+            ("a.csv", "\u{feff}Label,Review\r\n1,\"a, b\"\r\n0,c\r\n", [2, 3]),
+            ("a.tsv", "sentence\tlabel\na, b\t1\nc\t0\n", [2, 3]),
+            ("a.json", "[\n{\"text\": \"a, b\"},\n{\"text\": \"c\"}]", [2, 3]),
+            ("a.json", "{\"data\": [{\"content\": \"a, b\"},\n{\"content\": \"c\"}]}", [1, 2]),
+            ("a.jsonl", "\u{feff}{\"text\": \"a, b\"}\r\n{\"text\": \"c\"}\r\n", [1, 2]),
+        ] {
+            let expected = [text(lines[0], "a, b"), text(lines[1], "c")];
+            assert_eq!(table::<Text>(name, content), expected, "{name} {content}");
+        }
+        let squad = r#"{"version": "1.1", "data": [{"title": "t", "paragraphs":
+            [{"context": "c", "qas": [{"id": "7", "question": "q", "answers": []}]}]}]}"#;
+        let question = table::<Question>("a.json", squad).pop().unwrap().unwrap();
+        assert!(question.contains("\"q\"") && question.contains("\"7\""), "{question}");
+        let csv = "id,question,context\n1,who?,Anna.\n";
+        assert!(table::<Question>("a.csv", csv)[0].as_ref().unwrap().contains("\"Anna.\""));
+        let choices = table::<Choices>("a.csv", "prompt,choice1,choice2,choice3\np,a,b,\n");
+        assert!(choices[0].as_ref().unwrap().contains(r#"["a", "b"]"#), "{choices:?}");
+        let tokens = table::<Sentence>("a.tsv", "tokens\n[\"a\", \"b\"]\n");
+        assert!(tokens[0].as_ref().unwrap().contains(r#"Words(["a", "b"])"#), "{tokens:?}");
+    }
+
+    #[test]
+    fn a_table_that_is_no_request_is_told() {
+        for (name, content, parts) in [
+            ("a.csv", "id,label\n1,2\n", ["a.csv:1: no column `text`", "--text-column"]),
+            ("a.xlsx", "x", ["a.xlsx`", "save the sheet as CSV"]),
+            ("a.json", "[1]", ["a.json:1: not a JSON object", "write {\"text\""]),
+            ("a.jsonl", "{\"text\": null}", ["a.jsonl:1: ", "null"]),
+            ("a.csv", "version https://git-lfs.github.com/spec/v1\n", ["a.csv`", "git lfs pull"]),
+        ] {
+            let message = table::<Text>(name, content).pop().unwrap().unwrap_err();
+            for part in parts {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+    }
+}
