@@ -29,6 +29,8 @@ pub struct Text {
     pub separator: Option<char>,
     /// With `labels`: what a quote at the beginning of a field is, `"double"` or `"none"`. Default: told by a look at the file.
     pub quotes: Option<Quotes>,
+    /// With `labels`: rows whose text is null that are skipped, and counted, before one is an error. Default: 100.
+    pub max_null_texts: u64,
     /// With `labels`: longest line, or file of text, that is accepted, in bytes. Default: 16 MiB.
     pub max_line_bytes: usize,
     /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
@@ -40,7 +42,8 @@ pub struct Text {
 
 impl Default for Text {
     fn default() -> Self {
-        let Labelled { sentence1, label, header, max_line_bytes, .. } = Labelled::default();
+        let Labelled { sentence1, label, header, max_null_texts, max_line_bytes, .. } =
+            Labelled::default();
         Self {
             labels: Vec::new(),
             sentence1,
@@ -48,6 +51,7 @@ impl Default for Text {
             header,
             separator: None,
             quotes: None,
+            max_null_texts,
             max_line_bytes,
             truncation: Keep::Head,
             prepend_cls: false,
@@ -64,6 +68,7 @@ impl Text {
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
+            max_null_texts: self.max_null_texts,
             max_line_bytes: self.max_line_bytes,
         }
     }
@@ -85,6 +90,7 @@ impl Task for Text {
             ("task.header", self.header != default.header),
             ("task.separator", self.separator.is_some()),
             ("task.quotes", self.quotes.is_some()),
+            ("task.max_null_texts", self.max_null_texts != default.max_null_texts),
             ("task.max_line_bytes", self.max_line_bytes != default.max_line_bytes),
         ]
         .into_iter()

@@ -251,6 +251,7 @@ fn value(cell: &Cell) -> Value {
     match cell {
         Cell::Null => Value::Null,
         Cell::Text(text) => Value::String(text.clone()),
+        Cell::Boolean(flag) => Value::Bool(*flag),
         Cell::Integer(number) => Value::from(*number),
         Cell::Number(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
         Cell::List(cells) => Value::Array(cells.iter().map(value).collect()),

@@ -112,6 +112,8 @@ fn open(folder: &Path, split: Split) -> Result<Option<ExampleReader>, DataError>
                 label: vec!["label".into()],
                 targets: Targets::Classes(classes),
                 labels_required: true,
+                null_texts_allowed: 0,
+                has_keys: false,
             };
             let options =
                 TableOptions { max_line_bytes: MAX_TEXT_BYTES, ..TableOptions::default() };

@@ -30,7 +30,8 @@ pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples
     let official = files.first().and_then(|file| Format::of(file)) == Some(Format::Tsv);
     let options = TableOptions {
         header: !(official && without_header(task, split)),
-        // The official files hold quotes that nothing closes.
+        // The official files are separated by tabs and hold quotes that nothing closes.
+        separator: official.then_some('\t'),
         quotes: official.then_some(Quotes::None),
         short_rows_allowed: if task == GlueTask::Qqp { SHORT_ROWS_OF_QQP } else { 0 },
         ..TableOptions::default()
@@ -44,6 +45,8 @@ pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples
         label: named(row.label),
         targets: task.labels(),
         labels_required: !split.is_test(),
+        null_texts_allowed: 0,
+        has_keys: false,
     };
     if !options.header {
         schema.first = vec![COLA_SENTENCE.into()];

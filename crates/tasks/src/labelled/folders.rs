@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
-use nystromformer_files::LineReader;
+use nystromformer_files::table::extension_of_content;
+use nystromformer_files::{LineReader, say_once};
 
 use super::ClassNames;
 use crate::example::{Example, Input, Label};
@@ -19,7 +20,7 @@ pub struct FolderExamples {
 }
 
 impl FolderExamples {
-    /// Finds the `.txt` files of each class in `folder`; others, and hidden ones, are passed over. Texts longer than
+    /// Finds the `.txt` files of each class in `folder`; hidden ones are passed over, others too, and said. Texts longer than
     /// `max_text_bytes` will be refused.
     ///
     /// # Errors
@@ -97,20 +98,33 @@ pub fn class_folders(folder: &Path) -> Result<ClassNames, DataError> {
     ClassNames::new(names)
 }
 
-/// The `.txt` files of a folder; none if there is no such folder.
+/// The `.txt` files of a folder, compressed ones too; none if there is no such folder. What else it holds is said.
 fn text_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let mut files = Vec::new();
+    let (mut files, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
         let path = entry.map_err(DataError::io("list", folder))?.path();
-        if path.extension().is_some_and(|extension| extension == "txt")
-            && let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
-            && !name.starts_with('.')
+        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if name.starts_with('.') {
+            continue;
+        }
+        if extension_of_content(&path).is_some_and(|extension| extension == "txt") && path.is_file()
         {
             files.push((leading_number(name), path));
+        } else {
+            others.push(path);
         }
+    }
+    others.sort_unstable();
+    if let Some(first) = others.first() {
+        say_once(format!(
+            "`{}`: left out of it: {} entries that are no .txt file, such as `{}`",
+            folder.display(),
+            others.len(),
+            first.display()
+        ));
     }
     files.sort_unstable();
     Ok(files.into_iter().map(|(_, path)| path).collect())

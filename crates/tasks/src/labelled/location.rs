@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::reader::choose;
 use super::{ClassNames, FolderExamples, Schema, TableExamples, Targets, class_folders};
 use crate::example::ExampleReader;
 use crate::split::Split;
 use nystromformer_data::DataError;
-use nystromformer_files::table::{Column, Format, Quotes, Table, TableOptions, find_files, listed};
+use nystromformer_files::say_once;
+use nystromformer_files::table::{
+    Column, Format, Quotes, Table, TableOptions, find_files, listed, saved_by_datasets,
+};
 
 /// What the files and folders of a split may be called; the first that is there is taken.
 fn names_of(split: Split) -> &'static [&'static str] {
@@ -35,6 +39,8 @@ pub struct LabelledColumns {
     pub separator: Option<char>,
     /// What a quote at the beginning of a field of a TSV or CSV file is. Default: told by a look at the file.
     pub quotes: Option<Quotes>,
+    /// Rows of a table whose text is null that are skipped, and counted, before one is an error. Default: 100.
+    pub max_null_texts: u64,
     /// Longest line, text or file of text that is accepted, in bytes; it bounds memory. Default: 1 MiB.
     pub max_line_bytes: usize,
 }
@@ -49,6 +55,7 @@ impl Default for LabelledColumns {
             header: options.header,
             separator: options.separator,
             quotes: options.quotes,
+            max_null_texts: 100,
             max_line_bytes: options.max_line_bytes,
         }
     }
@@ -132,7 +139,7 @@ impl Location {
     pub fn find(path: &Path, split: Split) -> Result<Option<Self>, DataError> {
         if path.is_file() {
             if Format::of(path).is_none() {
-                let problem = "unknown extension; use a .tsv, .csv, .jsonl or .parquet file";
+                let problem = format!("unknown extension; {}", Format::cure(path));
                 return Err(DataError::dataset(path, problem));
             }
             return Ok(Some(Self::Tables(vec![path.to_owned()])));
@@ -146,12 +153,14 @@ impl Location {
         if !files.is_empty() {
             return Ok(Some(Self::Tables(files)));
         }
-        let folders = names_of(split).iter().map(|name| path.join(name));
-        Ok(folders.into_iter().find(|folder| folder.is_dir()).map(Self::Folders))
+        let mut folders = names_of(split).iter().map(|name| path.join(name));
+        let Some(folder) = folders.find(|folder| folder.is_dir()) else { return Ok(None) };
+        saved_by_datasets(&folder)?;
+        Ok(Some(Self::Folders(folder)))
     }
 
-    /// The names of the classes that occur: the folders in sorted order, or the labels, read through once (whole numbers
-    /// by value, anything else as text). For classes to be named so, they must all occur in the training set.
+    /// The names of the classes: those that a Parquet file has for them (Hugging Face's `ClassLabel`), in their order; or what
+    /// occurs, the folders in sorted order, or the labels, read through once (whole numbers by value, anything else as text). For classes to be named so, they must all occur in the training set.
     ///
     /// # Errors
     ///
@@ -164,9 +173,17 @@ impl Location {
         };
         let mut names = BTreeSet::new();
         for file in files {
-            let label = std::slice::from_ref(&columns.label);
-            let rows = Table::open(file, &columns.options())?.select(label)?;
-            names.extend(ClassNames::collect(rows)?);
+            let table = Table::open(file, &columns.options())?;
+            let label = choose(&table, std::slice::from_ref(&columns.label), Some("task.label"))?;
+            if let Some(named) = table.class_names(&label) {
+                say_once(format!(
+                    "`{}`: the classes are called as the file says: {} (`task.labels` names others)",
+                    file.display(),
+                    listed(named.iter().map(String::as_str))
+                ));
+                return ClassNames::new(named);
+            }
+            names.extend(ClassNames::collect(table.select(&[label])?)?);
         }
         ClassNames::collected(names, self.path(), &columns.label)
     }
@@ -191,6 +208,8 @@ impl Location {
                     label: vec![columns.label.clone()],
                     targets: targets.clone(),
                     labels_required,
+                    null_texts_allowed: columns.max_null_texts,
+                    has_keys: true,
                 };
                 Ok(Box::new(TableExamples::new(files.clone(), schema, columns.options())))
             }

@@ -8,6 +8,7 @@ use nystromformer_data::DataError;
 use super::Targets;
 use crate::example::{Example, Input};
 use nystromformer_files::table::{Cell, Column, Row, Rows, Table, TableOptions};
+use nystromformer_files::{FileError, say_once};
 
 /// Which columns of a table make an example.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,10 @@ pub struct Schema {
     pub targets: Targets,
     /// Whether each row must have a label, as for training. Otherwise the column may be missing.
     pub labels_required: bool,
+    /// Rows whose text is null that are skipped, and counted, before one is an error.
+    pub null_texts_allowed: u64,
+    /// Whether the columns and the limit are keys of `[task]`, for messages to name.
+    pub has_keys: bool,
 }
 
 /// The examples of some files, one file after the other; nothing but a row is in memory. After an error nothing follows.
@@ -29,55 +34,121 @@ pub struct TableExamples {
     files: VecDeque<PathBuf>,
     schema: Schema,
     options: TableOptions,
-    current: Option<Rows>,
+    current: Option<OpenTable>,
     passed_over: u64,
+    null_texts: u64,
+}
+
+/// The table that is being read.
+struct OpenTable {
+    rows: Rows,
+    /// What stands for the numbers in the label column, where the file says so.
+    class_names: Option<Vec<String>>,
+    null_texts: u64,
 }
 
 impl TableExamples {
     /// Reads examples from these files, in this order. They are opened one by one, when their turn comes.
     pub fn new(files: Vec<PathBuf>, schema: Schema, options: TableOptions) -> Self {
-        Self { files: files.into(), schema, options, current: None, passed_over: 0 }
+        Self { files: files.into(), schema, options, current: None, passed_over: 0, null_texts: 0 }
     }
 
     /// Rows passed over so far because they were too short (see [`TableOptions::short_rows_allowed`]).
     pub fn passed_over(&self) -> u64 {
-        self.passed_over + self.current.as_ref().map_or(0, Rows::passed_over)
+        self.passed_over + self.current.as_ref().map_or(0, |table| table.rows.passed_over())
     }
 
-    fn open(&self, file: &Path) -> Result<Rows, DataError> {
+    fn open(&self, file: &Path) -> Result<OpenTable, DataError> {
         let table = Table::open(file, &self.options)?;
         let schema = &self.schema;
-        let mut wanted = vec![choose(&table, &schema.first)?];
+        let key = |key| schema.has_keys.then_some(key);
+        let mut wanted = vec![choose(&table, &schema.first, key("task.sentence1"))?];
         if !schema.second.is_empty() {
-            wanted.push(choose(&table, &schema.second)?);
+            wanted.push(choose(&table, &schema.second, key("task.sentence2"))?);
         }
+        let mut class_names = None;
         if schema.labels_required || schema.label.iter().any(|column| table.has(column)) {
-            wanted.push(choose(&table, &schema.label)?);
+            let label = choose(&table, &schema.label, key("task.label"))?;
+            class_names =
+                table.class_names(&label).filter(|names| schema.targets.has_classes(names));
+            wanted.push(label);
         }
-        Ok(table.select(&wanted)?)
+        let class_names = class_names.map(<[String]>::to_vec);
+        Ok(OpenTable { rows: table.select(&wanted)?, class_names, null_texts: 0 })
     }
 
     fn advance(&mut self) -> Result<Option<Example>, DataError> {
         loop {
-            if let Some(rows) = &mut self.current {
-                if let Some(row) = rows.next().transpose()? {
-                    return self.schema.example(row).map(Some);
-                }
-                self.passed_over += rows.passed_over();
-                self.current = None;
-            }
-            let Some(file) = self.files.pop_front() else {
-                return Ok(None);
+            let Some(table) = &mut self.current else {
+                let Some(file) = self.files.pop_front() else {
+                    return Ok(None);
+                };
+                self.current = Some(self.open(&file)?);
+                continue;
             };
-            self.current = Some(self.open(&file)?);
+            let Some(mut row) = table.rows.next().transpose()? else {
+                self.passed_over += table.rows.passed_over();
+                self.current = None;
+                continue;
+            };
+            let texts = 1 + usize::from(!self.schema.second.is_empty());
+            let null = (0..texts).find(|text| *row.cell(*text) == Cell::Null);
+            if let Some(text) = null.filter(|_| self.schema.null_texts_allowed > 0) {
+                self.null_texts += 1;
+                table.null_texts += 1;
+                if self.null_texts > self.schema.null_texts_allowed {
+                    return Err(too_many_nulls(&row, text, self.schema.null_texts_allowed).into());
+                }
+                continue;
+            }
+            if let Some(names) = &table.class_names
+                && row.width() > texts
+            {
+                row.name_class(texts, names);
+            }
+            return self.schema.example(row).map(Some);
         }
     }
 }
 
-/// The first of `columns` that there is.
-fn choose(table: &Table, columns: &[Column]) -> Result<Column, DataError> {
-    let chosen = columns.iter().find(|column| table.has(column));
-    Ok(chosen.cloned().ok_or_else(|| table.missing(columns))?)
+fn too_many_nulls(row: &Row, text: usize, allowed: u64) -> FileError {
+    let column = row.column(text);
+    row.problem(format!(
+        "{column} is null, and so a text is in more rows than `task.max_null_texts = {allowed}`"
+    ))
+    .with_cure("drop such rows, or raise it")
+}
+
+impl Drop for OpenTable {
+    fn drop(&mut self) {
+        if self.null_texts > 0 {
+            say_once(format!(
+                "`{}`: {} rows skipped, whose text is null (`task.max_null_texts` sets how many may be)",
+                self.rows.file().display(),
+                self.null_texts
+            ));
+        }
+    }
+}
+
+/// The first of `columns` that there is. If they are one's own, an error names the `key` to set.
+pub(super) fn choose(
+    table: &Table,
+    columns: &[Column],
+    key: Option<&str>,
+) -> Result<Column, FileError> {
+    /// What a text is often called.
+    const TEXTS: [&str; 5] = ["text", "sentence", "sentence1", "review", "content"];
+    table.find(columns).cloned().map_err(|error| {
+        let Some((key, names)) = key.zip(table.columns()) else { return error };
+        let texts: Vec<Column> = TEXTS.map(Column::from).to_vec();
+        let usual = || (key == "task.sentence1").then(|| table.closest(&texts)).flatten();
+        error.with_cure(match table.closest(columns).or_else(usual) {
+            Some(name) => format!("set `{key} = \"{name}\"`"),
+            None if names.len() == 1 => format!("set `{key}`, or `task.separator` if the fields are separated by another character"),
+            None => format!("set `{key}` to the one that is meant, or `task.header = false` if the file has no header"),
+        })
+    })
 }
 
 impl Schema {

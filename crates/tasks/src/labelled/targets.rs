@@ -63,6 +63,14 @@ impl Targets {
         }
     }
 
+    /// Whether there are classes of all these names.
+    pub(super) fn has_classes(&self, names: &[String]) -> bool {
+        match self {
+            Self::Classes(classes) => names.iter().all(|name| classes.names().contains(name)),
+            Self::Numbers { .. } => false,
+        }
+    }
+
     /// Reads the label of a row, `None` if it has none.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub struct Labelled {
     pub labels: Vec<String>,
     /// Whether labels are numbers to be predicted, and no classes. Default: false.
     pub regression: bool,
+    /// Rows of a table whose text is null that are skipped, and counted, before one is an error. Default: 100.
+    pub max_null_texts: u64,
     /// Longest line, or file of text, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
     pub max_line_bytes: usize,
 }
@@ -51,6 +53,7 @@ impl Default for Labelled {
             quotes: None,
             labels: Vec::new(),
             regression: false,
+            max_null_texts: 100,
             max_line_bytes: 16 << 20,
         }
     }
@@ -65,6 +68,7 @@ impl Labelled {
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
+            max_null_texts: self.max_null_texts,
             max_line_bytes: self.max_line_bytes,
         }
     }

@@ -1,8 +1,10 @@
 //! Data sets of one's own: tables and folders, classes named or collected.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use nystromformer_data::DataError;
+use nystromformer_files::table::Quotes;
 use nystromformer_tasks::Split;
 use nystromformer_tasks::labelled::{ClassNames, LabelledColumns, Location, Targets};
 use nystromformer_tasks::{Example, Input, Label, LabelCounts};
@@ -114,4 +116,107 @@ fn what_cannot_be_used_is_told() {
     write(folder.path(), "train.tsv", "sentence\tlabel\na\tmaybe\n");
     let message = LabelCounts::count(train.read(&columns, &named, true).unwrap()).unwrap_err();
     assert!(message.to_string().contains("train.tsv:2: the label `maybe`"), "{message}");
+}
+
+fn read(path: &Path, columns: &LabelledColumns, targets: &Targets) -> Result<Vec<Example>, String> {
+    let examples = find(path, Split::Train).read(columns, targets, true);
+    let examples = examples.and_then(Iterator::collect);
+    examples.map_err(|error: DataError| error.to_string())
+}
+
+fn classes(names: &[&str]) -> Targets {
+    Targets::Classes(ClassNames::new(names.iter().copied()).unwrap())
+}
+
+/// Text, a label that Hugging Face's datasets call `neg` (0) or `pos` (1), and tokens.
+fn class_label() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../files/tests/fixtures/class_label.parquet")
+}
+
+#[test]
+fn classes_are_called_as_a_parquet_file_says() {
+    let columns = LabelledColumns { first: "text".into(), ..LabelledColumns::default() };
+    let names = find(&class_label(), Split::Train).class_names(&columns).unwrap();
+    assert_eq!(names.names(), ["neg", "pos"]);
+    let class = |class| Some(Label::Class(class));
+    let found = |targets| labels(&read(&class_label(), &columns, &targets).unwrap());
+    assert_eq!(found(Targets::Classes(names)), [class(1), class(0), class(1)]);
+    // The same names in another order keep their meaning; other names take their places.
+    assert_eq!(found(classes(&["pos", "neg"])), [class(0), class(1), class(0)]);
+    assert_eq!(found(classes(&["bad", "good"])), [class(1), class(0), class(1)]);
+}
+
+#[test]
+fn rows_without_a_text_are_skipped_up_to_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.jsonl");
+    write(
+        folder.path(),
+        "train.jsonl",
+        "{\"sentence\": \"a\", \"label\": 0}\n{\"sentence\": null, \"label\": 1}\n{\"label\": 1}\n{\"sentence\": \"b\", \"label\": 1}\n",
+    );
+    let targets = classes(&["n", "y"]);
+    assert_eq!(read(&path, &LabelledColumns::default(), &targets).unwrap().len(), 2);
+    let strict = LabelledColumns { max_null_texts: 1, ..LabelledColumns::default() };
+    let message = read(&path, &strict, &targets).unwrap_err();
+    assert!(message.contains("train.jsonl:3: `sentence` is null"), "{message}");
+    assert!(message.contains("`task.max_null_texts = 1`"), "{message}");
+    let none = LabelledColumns { max_null_texts: 0, ..LabelledColumns::default() };
+    assert!(
+        read(&path, &none, &targets).unwrap_err().contains("train.jsonl:2: `sentence` is missing")
+    );
+}
+
+#[test]
+fn a_column_that_is_not_there_names_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.csv");
+    let targets = classes(&["0", "1"]);
+    for (content, part) in [
+        ("Sentence,Label\na,1\n", "set `task.sentence1 = \"Sentence\"`"),
+        ("text;label\na;1\n", "set `task.sentence1 = \"text\"`"),
+        ("sentence,Label\na,1\n", "set `task.label = \"Label\"`"),
+        ("a film,1\n", "`task.header = false`"),
+    ] {
+        write(folder.path(), "train.csv", content);
+        let message = read(&path, &LabelledColumns::default(), &targets).unwrap_err();
+        assert!(message.contains("train.csv:1: no column") && message.contains(part), "{message}");
+    }
+    write(folder.path(), "train.csv", " sentence ; label \na, b;1\n");
+    assert_eq!(read(&path, &LabelledColumns::default(), &targets).unwrap().len(), 1);
+}
+
+#[test]
+fn quotes_of_tsv_are_told_by_the_file_or_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "train.tsv", "sentence\tlabel\n\"say \"\"hi\"\"\"\t1\n");
+    let path = folder.path().join("train.tsv");
+    let first = |quotes| {
+        let columns = LabelledColumns { quotes, ..LabelledColumns::default() };
+        match read(&path, &columns, &classes(&["0", "1"])).unwrap().remove(0).input {
+            Input::Text { first, .. } => first,
+            Input::Ids { .. } => panic!("texts are read"),
+        }
+    };
+    assert_eq!(first(None), "say \"hi\"");
+    assert_eq!(first(Some(Quotes::Double)), "say \"hi\"");
+    assert_eq!(first(Some(Quotes::None)), "\"say \"\"hi\"\"\"");
+}
+
+#[test]
+fn placeholders_and_arrow_folders_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 438\n";
+    for name in ["a/train.csv", "b/train.parquet", "c/train/pos/1.txt"] {
+        write(folder.path(), name, pointer);
+        let top = folder.path().join(&name[..1]);
+        let message =
+            read(&top, &LabelledColumns::default(), &classes(&["neg", "pos"])).unwrap_err();
+        assert!(message.contains("git lfs pull"), "{message}");
+    }
+    write(folder.path(), "saved/train/state.json", "{}");
+    write(folder.path(), "saved/train/dataset_info.json", "{}");
+    let message =
+        Location::find(&folder.path().join("saved"), Split::Train).unwrap_err().to_string();
+    assert!(message.contains("to_parquet"), "{message}");
 }
