@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use nystromformer_files::git_lfs;
+use nystromformer_files::{git_lfs, read_text};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, error::Category};
 
@@ -34,9 +34,8 @@ pub(super) fn read_json_file<T: DeserializeOwned>(
     if bytes > limit {
         return Err(damaged(format!("`{bytes}` bytes of JSON, where at most {limit} are read")));
     }
-    let text =
-        fs::read(path).map_err(|source| InteropError::Read { path: path.to_owned(), source })?;
-    serde_json::from_slice(&text).map_err(|error| {
+    let text = read_text(path, usize::try_from(limit).unwrap_or(usize::MAX))?;
+    serde_json::from_str(&text).map_err(|error| {
         damaged(match error.classify() {
             Category::Data => format!("it does not hold what it should: {error}"),
             _ => format!("it is not JSON: {error}"),

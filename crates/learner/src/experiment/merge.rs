@@ -8,12 +8,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nystromformer_files::{FileError, read_text};
 use toml::{Table, Value};
 
 use crate::error::{LearnerError, Result};
 
 /// How many files may extend one another: a run's file, its parent, and the parent's parent.
 const MAX_DEPTH: usize = 2;
+
+/// Bytes of the largest file.
+const MAX_BYTES: usize = 16 << 20;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,14 +49,18 @@ impl Layers {
     }
 
     fn read_chain(path: &Path, chain: &mut Vec<PathBuf>) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = read_text(path, MAX_BYTES).map_err(|error| {
+            let reason = match error {
+                FileError::Io { source, .. } => source.to_string(),
+                error => error.to_string(),
+            };
             LearnerError::Config(match chain.last() {
                 Some(child) => format!(
-                    "`{}` extends `{}`, which cannot be read: {error}",
+                    "`{}` extends `{}`, which cannot be read: {reason}",
                     child.display(),
                     path.display()
                 ),
-                None => format!("cannot read the configuration `{}`: {error}", path.display()),
+                None => format!("cannot read the configuration `{}`: {reason}", path.display()),
             })
         })?;
         let identity = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
@@ -347,6 +355,24 @@ mod tests {
                 error.contains("out of range") && error.contains("9223372036854775807"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text_and_another_encoding_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        std::fs::write(&path, "\u{feff}seed = 1\r\n").unwrap();
+        assert_eq!(Layers::read(&path).unwrap().table["seed"], Value::Integer(1));
+        for (bytes, part) in [
+            (b"\xff\xfes\0e\0".as_slice(), "UTF-16"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+            (b"seed = 1\n# caf\xe9\n", "a.toml:2: byte `0xe9`"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Layers::read(&path).err().unwrap();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(part), "{error}");
         }
     }
 }

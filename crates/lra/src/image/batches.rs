@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Split};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Split, git_lfs};
 
 use super::{CIFAR10_CLASSES, SIDE, example, pickle, train_count};
 use crate::picture::luminance;
@@ -140,6 +140,7 @@ fn size(path: &Path) -> Result<u64, DataError> {
 
 fn load(path: &Path, format: Format) -> Result<Batch, DataError> {
     size(path)?;
+    git_lfs::check(path)?;
     let bytes = fs::read(path).map_err(DataError::io("read", path))?;
     let batch = match format {
         Format::Binary => binary(&bytes),

@@ -12,7 +12,7 @@ mod png;
 use std::fs;
 use std::path::Path;
 
-use nystromformer_tasks::{DataError, OwnVocabulary};
+use nystromformer_tasks::{DataError, OwnVocabulary, git_lfs};
 
 pub(super) use grayscale::luminance;
 pub(super) use png::encode;
@@ -44,6 +44,7 @@ pub(super) fn read_grayscale(path: &Path, side: usize) -> Result<Vec<u8>, DataEr
         let problem = format!("{bytes} bytes are no picture of {side} × {side} pixels");
         return Err(DataError::dataset(path, problem));
     }
+    git_lfs::check(path)?;
     let bytes = fs::read(path).map_err(DataError::io("read", path))?;
     decode(&bytes, side).map_err(|problem| DataError::dataset(path, problem))
 }
