@@ -111,7 +111,7 @@ fn columns(way: &[Named], names: &[&str]) -> Option<Vec<FieldColumns>> {
         };
         match found {
             Some(columns) => {
-                fields.push(FieldColumns { field, columns, is_list: column.ends_with('#') })
+                fields.push(FieldColumns { field, columns, is_list: column.ends_with('#') });
             }
             None if place == 0 => return None,
             None => {}

@@ -62,7 +62,7 @@ pub struct Requests<T> {
     file: Arc<Path>,
     kind: Kind,
     names: ColumnNames,
-    requests: PhantomData<fn() -> T>,
+    form: PhantomData<fn() -> T>,
 }
 
 /// What they are read from.
@@ -133,7 +133,7 @@ impl<T: Request> Requests<T> {
             }
             kind => kind,
         };
-        Self { file, kind, names: names.clone(), requests: PhantomData }
+        Self { file, kind, names: names.clone(), form: PhantomData }
     }
 
     /// The rows of a table, and what is in their cells.
