@@ -3,7 +3,7 @@
 
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Tensor};
-use nystromformer::{SharedConfig, encoder::EncoderConfig, layer::LayerConfig};
+use nystromformer::{EncoderConfig, LayerConfig, SharedConfig};
 
 fn main() {
     let device = Device::flex().autodiff();

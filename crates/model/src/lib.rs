@@ -33,6 +33,39 @@
 //! # }
 //! ```
 //!
+//! Every part has a configuration of its own keys, and can be built by itself from that and what all parts
+//! [share](SharedConfig):
+//!
+//! ```
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! use nystromformer::*;
+//!
+//! let device = Device::flex();
+//! let shared = SharedConfig { hidden_size: 16, num_attention_heads: 2, ..Default::default() };
+//! let mut attention = AttentionConfig { kind: AttentionKind::Nystrom, ..Default::default() };
+//! attention.nystrom.num_landmarks = 8;
+//! let states = Tensor::<3>::random([1, 50, 16], Distribution::Normal(0.0, 1.0), &device);
+//!
+//! let self_attention = attention.init(&shared, &device);
+//! assert_eq!(self_attention.forward(states.clone(), None).dims(), [1, 50, 16]);
+//!
+//! let feed_forward = FeedForwardConfig { intermediate_size: 32, ..Default::default() };
+//! assert_eq!(feed_forward.init(&shared, &device).forward(states.clone()).dims(), [1, 50, 32]);
+//!
+//! let layer = LayerConfig { shared: shared.clone(), attention, feed_forward };
+//! assert_eq!(layer.init(&device).forward(states.clone(), None).dims(), [1, 50, 16]);
+//!
+//! let encoder = EncoderConfig { num_hidden_layers: 2, ..Default::default() }.init(&layer, &device);
+//! let states = encoder.forward(states, None);
+//! let classifier = ClassifierConfig { pooling: Pooling::Mean, ..Default::default() };
+//! let scores = classifier.init(&shared, 16, &device).forward(classifier.pooling.pool(states, None));
+//! assert_eq!(scores.dims(), [1, 2]);
+//!
+//! let linear = LinearConfig::new(16, 4).init(&device);
+//! let normalise = LayerNormConfig::new(4).init(&device);
+//! assert_eq!(normalise.forward(linear.forward(Tensor::<2>::ones([3, 16], &device))).dims(), [3, 4]);
+//! ```
+//!
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | [`NystromformerConfig`]: Hugging Face's keys and defaults, plus ours, by part |
@@ -64,14 +97,22 @@ pub mod shared;
 pub mod weights;
 
 pub use activation::HiddenAct;
-pub use attention::{AttentionKind, NystromFactors, PinvInit};
-pub use classifier::{Labels, Pooling, ProblemType};
+pub use attention::{
+    AttentionConfig, AttentionKind, ConvolutionConfig, NystromConfig, NystromFactors, PinvInit,
+    SoftmaxConfig,
+};
+pub use classifier::{ClassifierConfig, Labels, Pooling, ProblemType};
 pub use config::NystromformerConfig;
-pub use embeddings::InputTokens;
+pub use embeddings::{EmbeddingsConfig, InputTokens};
+pub use encoder::EncoderConfig;
 pub use error::ModelError;
+pub use feed_forward::FeedForwardConfig;
 pub use heads::*;
+pub use layer::LayerConfig;
+pub use layer_norm::LayerNormConfig;
+pub use linear::LinearConfig;
 pub use nystromformer::{Nystromformer, NystromformerInput};
 /// Everything random in a model, its fresh weights and its dropout, follows from the seed in whose scope it is drawn.
 pub use nystromformer_kernels::Seed;
 pub use shared::{Semantics, SharedConfig};
-pub use weights::WeightInit;
+pub use weights::{WeightInit, WeightsConfig};

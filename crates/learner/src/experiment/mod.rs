@@ -352,6 +352,22 @@ mod tests {
         }
     }
 
+    /// The model's keys belong to several structs but stand in one table.
+    #[test]
+    fn mistakes_in_any_part_of_the_model_are_told_with_key_line_and_cure() {
+        let text = "[model]\nhidden_sise = 8\nnum_landmarks = \"8\"\nattention = \"softmaks\"\n\
+                    classifier_dropout_prob = true\n";
+        let message = load(text, &[]).unwrap_err().to_string();
+        for part in [
+            "tiny.toml:2: unknown key `model.hidden_sise` = `8`; did you mean `model.hidden_size`?",
+            "tiny.toml:3: `model.num_landmarks` = `8`: expected a whole number, zero or more",
+            "tiny.toml:4: `model.attention` = `softmaks` is not one of its values; did you mean `softmax`?",
+            "tiny.toml:5: `model.classifier_dropout_prob` = `true`: expected a number",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
     #[test]
     fn sentence_order_needs_two_token_types() {
         let text = "[model]\ntype_vocab_size = 1\n[data]\nobjective = \"mlm_sop\"\n";
