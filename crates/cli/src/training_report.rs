@@ -38,9 +38,9 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         let data = batches.data();
         let trainer = &session.experiment().trainer;
         let all = data.validation.len();
-        let examples = match trainer.eval_batches {
+        let examples = match trainer.eval_examples {
             0 => all,
-            batches => all.min(batches.saturating_mul(trainer.micro_batch_size)),
+            most => all.min(most),
         };
         let baseline = unigram_baseline(
             &data.tokenizer,

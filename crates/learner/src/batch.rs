@@ -4,18 +4,28 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::heads::Targets;
-use nystromformer::{Architecture, NystromformerConfig, NystromformerInput};
+use nystromformer::heads::{Targets, TargetsData};
+use nystromformer::{NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
 use nystromformer_tasks::metrics::Metric;
 use nystromformer_tasks::{Label, Split};
 
 use crate::error::Result;
 
-/// Where batches come from. A batch is a pure function of its place in the run.
+/// A micro-batch in main memory.
+pub trait Batch {
+    /// How many targets count in each term of the loss. A step's loss is the mean over those of all its micro-batches,
+    /// term by term; every batch of a source gives as many terms.
+    fn num_targets(&self) -> Vec<usize>;
+
+    /// Tokens that are not padding, for tokens per second.
+    fn num_tokens(&self) -> usize;
+}
+
+/// Where batches come from. A batch is a pure function of its place in the run, which makes a resume exact.
 pub trait BatchSource: Send + Sync {
-    /// The class of model that gives the answers of its batches.
-    fn architecture(&self) -> Architecture;
+    /// What it gives.
+    type Batch: Batch;
 
     /// Training examples in one epoch; at least one.
     fn training_examples(&self) -> usize;
@@ -35,39 +45,45 @@ pub trait BatchSource: Send + Sync {
         completed_steps: usize,
         batch_size: usize,
         micro_batch_size: usize,
-    ) -> Result<Vec<Rows>>;
+    ) -> Result<Vec<Self::Batch>>;
 
     /// The examples `first..first + count` of such a split, the same every time.
     ///
     /// # Errors
     /// As [`Self::training_step`].
-    fn evaluation_rows(&self, split: Split, first: usize, count: usize) -> Result<Rows>;
+    fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<Self::Batch>;
 
     /// What is measured of classes or values, beside the loss; the first is what a best checkpoint is chosen by if
-    /// nothing else is said. None: what the head has (see [`evaluate`](mod@crate::evaluate)).
+    /// nothing else is said. Default: none, and what the model itself measures is used
+    /// ([`Trainable::metrics`](crate::trainable::Trainable::metrics)).
     fn metrics(&self) -> Vec<Metric> {
         Vec::new()
     }
 
-    /// The answer that is right most often in training: the most frequent class, or the mean of the numbers. `None` for
-    /// answers of other kinds.
+    /// The prediction that is right most often in training: the most frequent class, or the mean of the numbers.
+    /// Default: `None`, for targets of other kinds.
     fn constant_answer(&self) -> Option<Label> {
         None
     }
 
-    /// Hashes of what the batches are made of, by name.
-    fn fingerprints(&self) -> BTreeMap<String, String>;
+    /// Hashes of what the batches are made of, by name. A run is resumed only with the same. Default: none.
+    fn fingerprints(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
-    /// Writes the tokenizer's files into a checkpoint, which is thereby a model that can be used.
+    /// Writes the tokenizer's files into a checkpoint, which is thereby a model that can be used. Default: there is none.
     ///
     /// # Errors
     /// [`LearnerError::Io`](crate::LearnerError::Io).
-    fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()>;
+    fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
+        let _ = (directory, model);
+        Ok(())
+    }
 }
 
-/// A batch in main memory: rows of tokens, and the right answers.
+/// Rows of tokens in main memory, and what a model is to answer: a batch for any of our heads.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rows {
+pub struct TokenBatch {
     /// Token ids, row after row, padded to `seq_len`.
     pub input_ids: Vec<i32>,
     /// Type of each token. `None`: all 0.
@@ -79,62 +95,20 @@ pub struct Rows {
     /// Length of a row.
     pub seq_len: usize,
     /// What a model is to answer.
-    pub answers: Answers,
+    pub targets: TargetsData,
 }
 
-/// The right answers of a batch in main memory; [`Targets`] on a device.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answers {
-    /// A class of some tokens.
-    Tokens {
-        /// `row * seq_len + column` of each, ascending.
-        positions: Vec<i32>,
-        /// The class of each.
-        labels: Vec<i32>,
-    },
-    /// The same, and whether each row's segments are swapped.
-    TokensAndOrder {
-        /// `row * seq_len + column` of each token, ascending.
-        positions: Vec<i32>,
-        /// The class of each.
-        labels: Vec<i32>,
-        /// Of each row: 0 in order, 1 swapped.
-        order: Vec<i32>,
-    },
-    /// One class of each row, or the right choice of each question. The rows of a question follow each other.
-    Class(Vec<i32>),
-    /// As many numbers for each row as the model has labels, row after row.
-    Values(Vec<f32>),
-    /// First and last token of each row's answer; `seq_len` or more if the row does not have it.
-    Span {
-        /// Of each row.
-        start: Vec<i32>,
-        /// Of each row.
-        end: Vec<i32>,
-    },
-}
-
-impl Rows {
-    /// Answers that count in each term of the loss: a step's loss is the mean over those of all its
-    /// micro-batches.
-    pub fn counts(&self) -> [usize; 2] {
-        // A place before the row counts as its first, as in transformers.
-        let inside = |places: &[i32]| {
-            places.iter().filter(|place| i64::from(**place) < self.seq_len as i64).count()
-        };
-        match &self.answers {
-            Answers::Tokens { labels, .. } | Answers::Class(labels) => [labels.len(), 0],
-            Answers::TokensAndOrder { labels, order, .. } => [labels.len(), order.len()],
-            Answers::Values(values) => [values.len(), 0],
-            Answers::Span { start, end } => [inside(start), inside(end)],
-        }
+impl Batch for TokenBatch {
+    fn num_targets(&self) -> Vec<usize> {
+        self.targets.counts(self.seq_len)
     }
 
-    /// Tokens that are not padding.
-    pub fn num_tokens(&self) -> usize {
+    fn num_tokens(&self) -> usize {
         self.lengths.iter().sum()
     }
+}
 
+impl TokenBatch {
     /// 1 for each token that takes part and 0 for the others; `None` if all do.
     fn attention_mask(&self) -> Option<Vec<i32>> {
         let is_full = self.lengths.iter().all(|length| *length == self.seq_len);
@@ -155,7 +129,7 @@ impl Rows {
     }
 
     /// Moves the batch to `device`. Rows that are all full need no mask.
-    pub fn into_batch(self, device: &Device) -> (NystromformerInput, Targets) {
+    pub fn into_tensors(self, device: &Device) -> (NystromformerInput, Targets) {
         let shape = [self.lengths.len(), self.seq_len];
         let table =
             |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
@@ -163,48 +137,22 @@ impl Rows {
         let mut input = NystromformerInput::new(table(self.input_ids));
         input.token_type_ids = self.token_type_ids.map(table);
         input.attention_mask = mask.map(table);
-        (input, self.answers.into_targets(shape[0], device))
+        (input, self.targets.into_targets(shape[0], device))
     }
 }
 
-impl Answers {
-    fn into_targets(self, rows: usize, device: &Device) -> Targets {
-        let vector = |values: Vec<i32>| {
-            let count = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [count]), device)
-        };
-        match self {
-            Self::Tokens { positions, labels } => {
-                Targets::Tokens { positions: vector(positions), labels: vector(labels) }
-            }
-            Self::TokensAndOrder { positions, labels, order } => Targets::TokensAndOrder {
-                positions: vector(positions),
-                labels: vector(labels),
-                order: vector(order),
-            },
-            Self::Class(labels) => Targets::Class(vector(labels)),
-            Self::Values(values) => {
-                let columns = values.len() / rows.max(1);
-                let data = TensorData::new(values, [rows, columns]);
-                Targets::Values(Tensor::from_data(data, device))
-            }
-            Self::Span { start, end } => Targets::Span { start: vector(start), end: vector(end) },
-        }
-    }
-}
-
-impl From<MaskedRows> for Rows {
+impl From<MaskedRows> for TokenBatch {
     fn from(rows: MaskedRows) -> Self {
         let (positions, labels) = (rows.masked_positions, rows.masked_labels);
-        let (token_type_ids, answers) = match rows.sentence_order {
-            None => (None, Answers::Tokens { positions, labels }),
+        let (token_type_ids, targets) = match rows.sentence_order {
+            None => (None, TargetsData::Tokens { positions, labels }),
             Some(pairs) => {
                 let order = pairs.order_labels;
-                let answers = Answers::TokensAndOrder { positions, labels, order };
-                (Some(pairs.token_type_ids), answers)
+                let targets = TargetsData::TokensAndOrder { positions, labels, order };
+                (Some(pairs.token_type_ids), targets)
             }
         };
         let MaskedRows { input_ids, lengths, seq_len, .. } = rows;
-        Self { input_ids, token_type_ids, lengths, hidden_id: None, seq_len, answers }
+        Self { input_ids, token_type_ids, lengths, hidden_id: None, seq_len, targets }
     }
 }

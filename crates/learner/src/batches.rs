@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::{Progress, TextTokenizer};
 
-use crate::batch::BatchSource;
+use crate::batch::{BatchSource, TokenBatch};
 use crate::checkpoint::Checkpoint;
 use crate::corpus_batches::CorpusBatches;
 use crate::error::Result;
@@ -71,7 +71,7 @@ impl Batches {
     }
 
     /// The batches.
-    pub fn source(&self) -> &dyn BatchSource {
+    pub fn source(&self) -> &dyn BatchSource<Batch = TokenBatch> {
         match self {
             Self::Corpus(batches) => batches,
             Self::Task(batches) => batches,

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer::NystromformerConfig;
 use nystromformer_data::{
     ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Split, Visit, prepare, prepare_aside,
 };
 
 use nystromformer_tasks::Split as TaskSplit;
 
-use crate::batch::{BatchSource, Rows};
+use crate::batch::{BatchSource, TokenBatch};
 use crate::error::Result;
 use crate::experiment::Experiment;
 use crate::tokenizer_files::write_tokenizer;
@@ -20,7 +20,6 @@ use crate::tokenizer_files::write_tokenizer;
 pub struct CorpusBatches {
     data: MaskedLmData,
     order: ExampleOrder,
-    architecture: Architecture,
     batcher: MaskedLmBatcher,
 }
 
@@ -54,7 +53,6 @@ impl CorpusBatches {
         Self {
             order: ExampleOrder::new(prepared.train.len(), *seed, data.shuffle),
             batcher: MaskedLmBatcher::new(&prepared.tokenizer, data, *seed),
-            architecture: experiment.architecture(),
             data: prepared,
         }
     }
@@ -71,9 +69,7 @@ impl CorpusBatches {
 }
 
 impl BatchSource for CorpusBatches {
-    fn architecture(&self) -> Architecture {
-        self.architecture
-    }
+    type Batch = TokenBatch;
 
     fn training_examples(&self) -> usize {
         self.data.train.len()
@@ -91,7 +87,7 @@ impl BatchSource for CorpusBatches {
         completed_steps: usize,
         batch_size: usize,
         micro_batch_size: usize,
-    ) -> Result<Vec<Rows>> {
+    ) -> Result<Vec<TokenBatch>> {
         self.order
             .batch(completed_steps as u64, batch_size)
             .chunks(micro_batch_size)
@@ -99,7 +95,7 @@ impl BatchSource for CorpusBatches {
             .collect()
     }
 
-    fn evaluation_rows(&self, _: TaskSplit, first: usize, count: usize) -> Result<Rows> {
+    fn evaluation_batch(&self, _: TaskSplit, first: usize, count: usize) -> Result<TokenBatch> {
         let visits: Vec<Visit> =
             (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
         Ok(self.batcher.rows(&self.data.validation, Split::Validation, &visits)?.into())

@@ -16,8 +16,8 @@
 //! | [`device`], [`self_check`] | from a device's name to one that computes as the CPU does |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`], [`report`] | what a run leaves on disk |
-//! | [`batch`], [`batches`], [`corpus_batches`], [`task_batches`] | what a step reads, and where it comes from |
-//! | [`evaluate`](mod@evaluate), [`trainer`] | how good a model is, the loop |
+//! | [`batch`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
+//! | [`trainable`], [`evaluate`](mod@evaluate), [`trainer`] | what is asked of a model, how good it is, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`memory_estimate`], [`machine_memory`], [`process_memory`] | memory needed, there, used |
@@ -33,6 +33,7 @@ pub mod corpus_batches;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+pub mod examples;
 pub mod experiment;
 pub mod gradients;
 pub mod machine_memory;
@@ -50,6 +51,7 @@ pub mod self_check;
 pub mod stop;
 pub mod task_batches;
 pub mod tokenizer_files;
+pub mod trainable;
 pub mod trainer;
 
 pub use error::{LearnerError, Result};

@@ -29,8 +29,8 @@ pub enum MetricsRecord {
 pub struct StepRecord {
     /// The step; the first is 1.
     pub step: usize,
-    /// Mean loss over all answers of the effective batch, before the update; of classes in nats. Not
-    /// a number, and `null` in the file, if it was not finite.
+    /// Mean loss over all targets of the effective batch, before the update; of classes in nats. Not
+    /// a number, and `null` in the file, if it was not finite or if there were no targets.
     #[serde(deserialize_with = "null_as_nan")]
     pub loss: f64,
     /// Learning rate of this step.
@@ -46,6 +46,9 @@ pub struct StepRecord {
     /// Whether weights and moments were left as they were because loss or gradient was not finite.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
+    /// Whether no example had a target, so that there was no loss and nothing to learn. That is no divergence.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_targets: bool,
 }
 
 /// The result of one evaluation.
@@ -190,6 +193,7 @@ mod tests {
             tokens_per_second: 10.0,
             elapsed_s: step as f64,
             skipped: !loss.is_finite(),
+            no_targets: false,
         })
     }
 

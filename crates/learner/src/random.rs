@@ -3,6 +3,7 @@
 //! No generator's state is saved. Every use gets a generator of its own instead, seeded from the run's seed and the
 //! place in the run: resuming then needs no state, and no use disturbs another.
 
+use burn::tensor::Device;
 use nystromformer_kernels::Seed;
 
 /// What random numbers are for.
@@ -16,13 +17,21 @@ pub(crate) enum Purpose {
     SelfCheck,
 }
 
-/// Runs `body` with the random numbers of one purpose of a run.
-pub(crate) fn seeded<R>(seed: u64, purpose: Purpose, body: impl FnOnce() -> R) -> R {
+/// Runs `body` with the random numbers of one purpose of a run. Our modules draw from a [`Seed`]; for modules that draw from
+/// the device's own generator, as Burn's do, that is seeded too.
+pub(crate) fn seeded<R>(
+    seed: u64,
+    purpose: Purpose,
+    device: &Device,
+    body: impl FnOnce() -> R,
+) -> R {
     #[cfg(test)]
     if fault::is_omitted() {
         return body();
     }
-    Seed::new(derive(seed, purpose)).scope(body)
+    let seed = derive(seed, purpose);
+    device.seed(seed);
+    Seed::new(seed).scope(body)
 }
 
 fn derive(seed: u64, purpose: Purpose) -> u64 {

@@ -1,7 +1,7 @@
 //! What is on record of finished runs: of one, or of one for each of several seeds.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nystromformer_tasks::metrics::SeedStatistics;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,19 @@ impl Report {
     /// Mean and deviation of what the best models scored, by split and metric; of a run of pretraining, of its best evaluation.
     pub fn statistics(&self) -> BTreeMap<String, BTreeMap<String, SeedStatistics>> {
         statistics(self.runs())
+    }
+}
+
+/// The run of a seed within a series.
+pub(crate) fn folder_of_seed(series: &Path, seed: u64) -> PathBuf {
+    series.join(format!("seed-{seed}"))
+}
+
+/// The run that a series in `path` stands for as a model; `None` if there is no finished series.
+pub(crate) fn best_run(path: &Path) -> Option<PathBuf> {
+    match Report::read(path) {
+        Ok(Report::Series(series)) => Some(folder_of_seed(path, series.best_seed)),
+        _ => None,
     }
 }
 

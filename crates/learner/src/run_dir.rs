@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::CheckpointStore;
+use crate::checkpoint::manifest::is_zero;
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{EvaluationRecord, MetricsLog};
@@ -188,6 +189,9 @@ pub struct Summary {
     pub steps: usize,
     /// Steps whose update was skipped because loss or gradient was not finite.
     pub skipped_steps: usize,
+    /// Steps that changed nothing because no example had a target.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps_without_targets: usize,
     /// Loss of the last step.
     pub final_train_loss: Option<f64>,
     /// The last evaluation.

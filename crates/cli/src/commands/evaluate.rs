@@ -102,12 +102,12 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
             source.display()
         ));
     }
-    // The whole split: `trainer.eval_batches` only keeps evaluations during training short.
+    // The whole split: `trainer.eval_examples` only keeps evaluations during training short.
     let evaluator = Evaluator {
         data,
         device: &device,
         batch_size: experiment.trainer.micro_batch_size,
-        batches: 0,
+        max_examples: 0,
         step: 0,
         stop: StopFlag::new(),
     };

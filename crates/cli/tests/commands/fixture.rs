@@ -71,7 +71,7 @@ impl Fixture {
             "tokenizer.vocab_size=90".to_owned(),
             format!("trainer.max_steps={STEPS}"),
             "trainer.eval_every=3".to_owned(),
-            "trainer.eval_batches=0".to_owned(),
+            "trainer.eval_examples=0".to_owned(),
             "trainer.checkpoint_every=2".to_owned(),
         ]
         .into_iter()

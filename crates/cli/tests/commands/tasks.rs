@@ -11,7 +11,7 @@ const MODEL: &str = "seed = 5\n\
     [model]\nhidden_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\nintermediate_size = 32\n\
     max_position_embeddings = 32\nnum_landmarks = 4\nconv_kernel_size = 3\npooling = \"mean\"\n\
     [data]\nseq_len = 32\n\
-    [trainer]\nmax_steps = 4\nbatch_size = 6\nmicro_batch_size = 3\neval_every = 2\neval_batches = 0\n";
+    [trainer]\nmax_steps = 4\nbatch_size = 6\nmicro_batch_size = 3\neval_every = 2\neval_examples = 0\n";
 
 /// Writes `tone.toml`, whose task is to tell in the rows of the folder `data` the glad ones from the sad ones.
 fn prepare_tone(fixture: &Fixture) {

@@ -56,6 +56,9 @@ pub struct TrainingState {
     pub step: usize,
     /// Steps whose update was applied; the optimizer's own count, for its bias correction.
     pub updates: usize,
+    /// Steps that changed nothing because no example had a target.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps_without_targets: usize,
     /// Steps skipped in a row, up to this one, because something was not finite.
     pub consecutive_skips: usize,
     /// The seed of the run.
@@ -86,12 +89,18 @@ pub struct TrainingState {
     pub notes: Vec<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+pub(crate) fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl TrainingState {
     /// The state before the first step.
     pub fn start(seed: u64) -> Self {
         Self {
             step: 0,
             updates: 0,
+            steps_without_targets: 0,
             consecutive_skips: 0,
             seed,
             elapsed_seconds: 0.0,

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::classes::{class_difference, problem_type_difference};
 use super::differences::differences;
 use super::merge::{Layers, Origin};
-use super::{Experiment, INIT_FROM, explain, refuse, task_table, unread};
+use super::{Experiment, INIT_FROM, explain, former_keys, refuse, task_table, unread};
 use crate::error::{LearnerError, Result};
 use crate::trainer::model_folder;
 
@@ -24,6 +24,9 @@ const FROM_DATA: [&str; 6] = [
     "model.eos_token_id",
     "model.id2label",
 ];
+
+/// Keys whose defaults have been others: a run goes on with what it has, unless a file says something else.
+const WITH_FORMER_DEFAULTS: [&str; 1] = ["trainer.eval_examples"];
 
 /// What the data says of a model's vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,7 +122,8 @@ impl Draft {
         tasks: &TaskRegistry,
     ) -> Result<LoadedExperiment> {
         let name = self.name().to_owned();
-        let Self { layers, resolved, .. } = self;
+        let Self { mut layers, resolved, .. } = self;
+        former_keys::settle(&mut layers, resolved)?;
         let mut plain = layers.clone();
         plain.remove("task");
         if let Some(value) = plain.remove(INIT_FROM) {
@@ -232,7 +236,8 @@ impl LoadedExperiment {
     pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
         let was = run.fields();
         let mut now = self.experiment.fields();
-        for key in FROM_DATA.into_iter().filter(|key| !self.states(key)) {
+        let left_open = FROM_DATA.into_iter().chain(WITH_FORMER_DEFAULTS);
+        for key in left_open.filter(|key| !self.states(key)) {
             // Names of classes are a table, whose keys begin with its own.
             let is_of_key = |field: &String| {
                 field.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

@@ -151,6 +151,16 @@ impl Layers {
         names.try_fold(first, |value, name| value.as_table()?.get(name))
     }
 
+    /// Puts a value at `section.name`.
+    pub(crate) fn insert(&mut self, key: &str, value: Value, origin: &Origin) {
+        let nested = key
+            .rsplit('.')
+            .fold(value, |inner, name| Value::Table(Table::from_iter([(name.to_owned(), inner)])));
+        if let Value::Table(table) = nested {
+            self.merge(table, &|_| origin.clone());
+        }
+    }
+
     /// Removes the value at a dotted key; says whether there was one.
     pub(crate) fn remove(&mut self, key: &str) -> Option<Value> {
         match key.rsplit_once('.') {

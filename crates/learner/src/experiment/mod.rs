@@ -10,6 +10,7 @@
 //! | `merge` | layers of files and overrides, and where each value came from |
 //! | `explain` | errors that name file, line, key, value and what was probably meant |
 //! | `known_keys`, `synonyms` | the keys there are, and what other programs call them |
+//! | `former_keys` | keys of before, read as those of today |
 //! | `classes` | whether the classes that a model names are those of the data |
 //! | `differences` | what a resumed run must not change, and what it may |
 //! | `paths` | where the files of an experiment lie |
@@ -21,6 +22,7 @@
 mod classes;
 mod differences;
 mod explain;
+mod former_keys;
 mod known_keys;
 mod loading;
 mod merge;

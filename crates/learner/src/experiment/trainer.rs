@@ -20,9 +20,9 @@ pub struct TrainerConfig {
     /// Steps between evaluations, the last step being one in any case; 0 for none at all. Default:
     /// 1,000.
     pub eval_every: usize,
-    /// Validation batches (of `micro_batch_size` sequences) in an evaluation, always the same ones;
-    /// 0 for all. A task is measured whole, or by `task.max_eval_samples`. Default: 100, the authors'.
-    pub eval_batches: usize,
+    /// Validation examples (sequences) in an evaluation, always the same ones; 0 for all. A task is measured whole, or by
+    /// `task.max_eval_samples`. Default: 800, the authors' 100 batches of 8.
+    pub eval_examples: usize,
     /// Steps between checkpoints, the last step being one in any case. Default: 1,000.
     pub checkpoint_every: usize,
     /// Newest checkpoints to keep, beside the best. Default: 3.
@@ -79,7 +79,7 @@ impl Default for TrainerConfig {
             batch_size: 256,
             micro_batch_size: 8,
             eval_every: 1_000,
-            eval_batches: 100,
+            eval_examples: 800,
             checkpoint_every: 1_000,
             keep_last: 3,
             max_grad_norm: 0.0,

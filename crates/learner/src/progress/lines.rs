@@ -99,6 +99,7 @@ mod tests {
                 tokens_per_second: 1234.4,
                 elapsed_s: 1.0,
                 skipped: false,
+                no_targets: false,
             });
         }
         let text = String::from_utf8(progress.output).unwrap();

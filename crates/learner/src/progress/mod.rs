@@ -7,12 +7,14 @@
 mod bar;
 mod lines;
 mod renderer;
+mod stop_after;
 
 use std::io::IsTerminal;
 
 pub use bar::BarProgress;
 pub use lines::LineProgress;
 pub use renderer::RendererProgress;
+pub use stop_after::StopAfter;
 
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 
@@ -59,9 +61,13 @@ impl Progress for Silent {
 /// Loss, learning rate and speed of a step, in few characters.
 fn step_figures(record: &StepRecord) -> String {
     let skipped = if record.skipped { "  skipped: not finite" } else { "" };
+    let loss = match record.no_targets {
+        true => "no targets".to_owned(),
+        false => format!("loss {:.4}", record.loss),
+    };
     format!(
-        "loss {:.4}  lr {:.2e}  {:.0} tokens/s{skipped}",
-        record.loss, record.learning_rate, record.tokens_per_second
+        "{loss}  lr {:.2e}  {:.0} tokens/s{skipped}",
+        record.learning_rate, record.tokens_per_second
     )
 }
 

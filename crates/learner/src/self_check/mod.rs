@@ -54,7 +54,7 @@ pub struct SelfCheckReport {
 pub fn self_check(experiment: &Experiment, device: &Device) -> Result<SelfCheckReport> {
     let sizes = Sizes::of(experiment);
     let cpu = Device::flex();
-    let model = seeded(experiment.seed, Purpose::SelfCheck, || {
+    let model = seeded(experiment.seed, Purpose::SelfCheck, &cpu, || {
         sizes.model.init_model(Architecture::MaskedLm, &cpu.clone().autodiff())
     })?;
     let kind = experiment.device;
@@ -147,7 +147,7 @@ mod tests {
     fn reference(experiment: &Experiment) -> (Vec<Quantity>, Sizes) {
         let sizes = Sizes::of(experiment);
         let device = Device::flex();
-        let model = seeded(experiment.seed, Purpose::SelfCheck, || {
+        let model = seeded(experiment.seed, Purpose::SelfCheck, &Device::flex(), || {
             sizes.model.init_model(Architecture::MaskedLm, &device.clone().autodiff()).unwrap()
         });
         let kind = DeviceKind::Flex;

@@ -4,10 +4,10 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use nystromformer::Model;
-use nystromformer::heads::{Head, Losses};
+use nystromformer::heads::{Head, Losses, TargetsData};
 
 use super::sizes::{ROWS, Sizes};
-use crate::batch::{Answers, Rows};
+use crate::batch::TokenBatch;
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::optimizer::{AdamW, OptimizerConfig, StepSettings};
@@ -45,7 +45,7 @@ pub(super) fn quantities(
     let mut last = None;
     for (number, rows) in ROWS.into_iter().enumerate() {
         let of_batch = if number == 0 { "rows without padding" } else { "padded rows" };
-        let (input, targets) = sample_rows(sizes, rows).into_batch(&device.clone().autodiff());
+        let (input, targets) = sample_rows(sizes, rows).into_tensors(&device.clone().autodiff());
         let Losses { mut terms, mut logits } = model.losses(input, targets)?;
         let (losses, logits) = (terms.remove(0).losses, logits.remove(0));
         let gradients = GradientsParams::from_grads(losses.clone().mean().backward(), model);
@@ -107,7 +107,7 @@ fn read(
 
 /// Rows of different tokens. Of several, the later ones are padded, each more than the one before; some tokens of each are
 /// to be predicted.
-fn sample_rows(sizes: &Sizes, rows: usize) -> Rows {
+fn sample_rows(sizes: &Sizes, rows: usize) -> TokenBatch {
     let Sizes { model, seq_len, .. } = sizes;
     let vocabulary = model.embeddings.vocab_size.max(4) as i32;
     // Multiples of a prime, so that neighbours differ and all of the vocabulary is seen.
@@ -130,13 +130,13 @@ fn sample_rows(sizes: &Sizes, rows: usize) -> Rows {
             (0..*seq_len).map(move |place| if place < *length { token(row + place) } else { pad })
         })
         .collect();
-    Rows {
+    TokenBatch {
         input_ids,
         lengths,
         token_type_ids: None,
         seq_len: *seq_len,
         hidden_id: None,
-        answers: Answers::Tokens { positions, labels },
+        targets: TargetsData::Tokens { positions, labels },
     }
 }
 

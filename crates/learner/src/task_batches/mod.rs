@@ -13,12 +13,13 @@ mod splits;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nystromformer::{Architecture, NystromformerConfig, Semantics};
+use nystromformer::heads::TargetsData;
+use nystromformer::{NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, TextTokenizer};
 use nystromformer_tasks::metrics::Metric;
 use nystromformer_tasks::{Label, Split, Targets, TaskConfig, Truncation};
 
-use crate::batch::{Answers, BatchSource, Rows};
+use crate::batch::{BatchSource, TokenBatch};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
@@ -30,7 +31,6 @@ use splits::{Reading, Splits};
 #[derive(Debug)]
 pub struct TaskBatches {
     task: TaskConfig,
-    architecture: Architecture,
     targets: Targets,
     /// Names of the model's outputs.
     labels: Vec<String>,
@@ -86,7 +86,6 @@ impl TaskBatches {
             .then(|| places.iter().map(|place| splits.train.example_len(*place) as u32).collect());
         let order = ExampleOrder::new(places.len(), experiment.seed, experiment.data.shuffle);
         Ok(Self {
-            architecture: experiment.architecture(),
             labels: targets.names(),
             metrics: task.task().metrics(&targets),
             targets,
@@ -117,13 +116,13 @@ impl TaskBatches {
         self.tokenizer.as_ref()
     }
 
-    /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_rows`].
+    /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_batch`].
     pub fn evaluation_order(&self, split: Split) -> &[usize] {
         self.splits.get(split).map_or(&[], |evaluated| evaluated.order.as_slice())
     }
 
     /// A batch of these examples.
-    fn rows(&self, split: &EncodedSplit, examples: &[usize]) -> Result<Rows> {
+    fn rows(&self, split: &EncodedSplit, examples: &[usize]) -> Result<TokenBatch> {
         let sequences = || examples.iter().flat_map(|example| split.sequences(*example));
         let longest = sequences().map(|sequence| split.sequence_len(sequence)).max().unwrap_or(0);
         let seq_len = self.row_len.unwrap_or_else(|| {
@@ -135,13 +134,13 @@ impl TaskBatches {
                 "`trainer.micro_batch_size` rows of `{seq_len}` tokens are over 2147483647; use fewer"
             )));
         }
-        let mut rows = Rows {
+        let mut rows = TokenBatch {
             input_ids: Vec::with_capacity(cells),
             token_type_ids: None,
             lengths: Vec::new(),
             hidden_id: self.task.task().masked_id().map(i32::from),
             seq_len,
-            answers: self.answers(split, examples),
+            targets: self.targets(split, examples),
         };
         let mut types = Vec::with_capacity(cells);
         for sequence in sequences() {
@@ -156,27 +155,25 @@ impl TaskBatches {
         Ok(rows)
     }
 
-    fn answers(&self, split: &EncodedSplit, examples: &[usize]) -> Answers {
+    fn targets(&self, split: &EncodedSplit, examples: &[usize]) -> TargetsData {
         let labels = examples.iter().map(|example| split.labels()[*example]);
         if self.targets.is_regression() {
             let value = |label| match label {
                 Some(Label::Value(value)) => value,
                 _ => 0.0,
             };
-            return Answers::Values(labels.map(value).collect());
+            return TargetsData::Values(labels.map(value).collect());
         }
         let class = |label| match label {
             Some(Label::Class(class)) => i32::from(class),
             _ => 0,
         };
-        Answers::Class(labels.map(class).collect())
+        TargetsData::Class(labels.map(class).collect())
     }
 }
 
 impl BatchSource for TaskBatches {
-    fn architecture(&self) -> Architecture {
-        self.architecture
-    }
+    type Batch = TokenBatch;
 
     fn training_examples(&self) -> usize {
         self.splits.training_places.len()
@@ -191,7 +188,7 @@ impl BatchSource for TaskBatches {
         completed_steps: usize,
         batch_size: usize,
         micro_batch_size: usize,
-    ) -> Result<Vec<Rows>> {
+    ) -> Result<Vec<TokenBatch>> {
         let order = self.order.batch(completed_steps, batch_size);
         let Splits { train, training_places, .. } = &self.splits;
         let mut examples: Vec<usize> =
@@ -203,7 +200,7 @@ impl BatchSource for TaskBatches {
         micro_batches.map(|examples| self.rows(train, examples)).collect()
     }
 
-    fn evaluation_rows(&self, split: Split, first: usize, count: usize) -> Result<Rows> {
+    fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<TokenBatch> {
         let evaluated =
             self.splits.get(split).expect("rows are asked for of a split that has some");
         self.rows(&evaluated.examples, &evaluated.order[first..first + count])

@@ -2,74 +2,72 @@
 
 use nystromformer_tasks::metrics::Metric;
 
-use crate::batch::BatchSource;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
+use crate::trainable::MetricName;
 
-/// What evaluations are compared by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BestBy {
-    /// The lowest loss.
-    Loss,
-    /// The best value of a metric.
-    Metric(Metric),
-}
+const LOSS: &str = "loss";
+
+/// What evaluations are compared by: the loss or a metric.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BestBy(MetricName);
 
 impl BestBy {
-    /// By the value of `trainer.metric_for_best_model`.
+    /// The lowest loss.
+    pub(super) fn loss() -> Self {
+        Self(MetricName { name: LOSS.to_owned(), greater_is_better: false })
+    }
+
+    /// By the value of `trainer.metric_for_best_model`; if that is empty, by the first metric of the data, or by the loss
+    /// if it names none.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if the data has no such metric.
-    pub(super) fn of(name: &str, data: &dyn BatchSource) -> Result<Self> {
-        let metrics = data.metrics();
-        if name == "loss" || metrics.is_empty() && name.is_empty() {
-            return Ok(Self::Loss);
+    /// [`LearnerError::Config`] if neither the data nor, where the data names no metrics, the model has such a metric.
+    pub(super) fn of(name: &str, data: &[Metric], model: Vec<MetricName>) -> Result<Self> {
+        if name == LOSS || name.is_empty() && data.is_empty() {
+            return Ok(Self::loss());
         }
-        let found = metrics.iter().find(|metric| name.is_empty() || metric.name() == name);
-        found.map(|metric| Self::Metric(*metric)).ok_or_else(|| {
-            let known: Vec<&str> = metrics.iter().map(|metric| metric.name()).collect();
+        let mut known: Vec<MetricName> = data.iter().copied().map(MetricName::from).collect();
+        if known.is_empty() {
+            known = model;
+        }
+        let names: Vec<String> = known.iter().map(|metric| metric.name.clone()).collect();
+        let mut known = known.into_iter();
+        known.find(|metric| name.is_empty() || metric.name == name).map(Self).ok_or_else(|| {
             LearnerError::Config(format!(
-                "`trainer.metric_for_best_model` is `{name}`, which is not measured here; use one of: loss {}",
-                known.join(" ")
+                "`trainer.metric_for_best_model` is `{name}`, which is not measured here; use one of: {LOSS} {}",
+                names.join(" ")
             ))
         })
     }
 
     /// The name of what is compared.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Loss => "loss",
-            Self::Metric(metric) => metric.name(),
-        }
+    pub(super) fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// The rule in words.
-    pub(super) fn describe(self) -> String {
-        match self {
-            Self::Loss => "the lowest loss on the validation split".to_owned(),
-            Self::Metric(metric) => {
-                let most = if metric.greater_is_better() { "highest" } else { "lowest" };
-                format!("the {most} {} on the validation split", metric.name())
-            }
-        }
+    pub(super) fn describe(&self) -> String {
+        let most = if self.0.greater_is_better { "highest" } else { "lowest" };
+        format!("the {most} {} on the validation split", self.0.name)
     }
 
     /// The rule of this name, as [`Self::name`] gives it.
     pub(super) fn named(name: &str) -> Self {
-        name.parse().map_or(Self::Loss, Self::Metric)
+        name.parse::<Metric>().map_or_else(|_| Self::loss(), |metric| Self(metric.into()))
     }
 
     /// What an evaluation is compared by; not a number if it was not measured.
-    pub(super) fn value(self, record: &EvaluationRecord) -> f64 {
-        match self {
-            Self::Loss => record.loss,
-            Self::Metric(metric) => record.metric(metric.name()).unwrap_or(f64::NAN),
+    fn value(&self, record: &EvaluationRecord) -> f64 {
+        if self.0.name == LOSS {
+            return record.loss;
         }
+        record.metric(&self.0.name).unwrap_or(f64::NAN)
     }
 
     /// Whether `candidate` is better than `best`. What is not finite is no best, and would bar every later one.
     pub(super) fn is_better(
-        self,
+        &self,
         candidate: &EvaluationRecord,
         best: Option<&EvaluationRecord>,
     ) -> bool {
@@ -80,9 +78,6 @@ impl BestBy {
         let Some(best) = best.map(|best| self.value(best)).filter(|best| best.is_finite()) else {
             return true;
         };
-        match self {
-            Self::Loss => value < best,
-            Self::Metric(metric) => metric.is_better(value, best),
-        }
+        if self.0.greater_is_better { value > best } else { value < best }
     }
 }

@@ -2,34 +2,54 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `config.json`, `model.safetensors`, tokenizer files | a model folder, as Hugging Face's |
+//! | `config.json`, `model.safetensors`, tokenizer files | of our models a folder as Hugging Face's, else what [`Trainable::save`] writes |
 //! | `optimizer.safetensors` | both moments of every parameter |
 //! | `experiment.toml` | the resolved experiment |
 //! | `manifest.json` | where training stood, and the hashes of all other files |
 
 use burn::tensor::Device;
-use nystromformer::{Architecture, Model};
+use nystromformer::Model;
 use nystromformer_files::durable;
-use nystromformer_interop::{load_model, save};
 
 use super::learner::Learner;
-use crate::batch::BatchSource;
+use crate::batch::{Batch, BatchSource, TokenBatch};
 use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, differences};
 use crate::optimizer::AdamW;
+use crate::trainable::Trainable;
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 pub(super) const EXPERIMENT: &str = "experiment.toml";
 
 impl<'a> Learner<'a> {
+    /// The learner as it was when `checkpoint` was written.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub fn restore(
+        experiment: &'a Experiment,
+        data: &'a dyn BatchSource<Batch = TokenBatch>,
+        device: &Device,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self> {
+        require_same(experiment, data, checkpoint)?;
+        experiment.model.validate()?;
+        // Drawing weights that will be overwritten would take longer than reading them.
+        let device_of_model = device.clone().autodiff();
+        let model = Model::build(experiment.architecture(), &experiment.model, &device_of_model);
+        Self::resume(experiment, data, device, checkpoint, model)
+    }
+}
+
+impl<'a, M: Trainable> Learner<'a, M> {
     /// Writes a checkpoint of the state as it is.
     ///
     /// # Errors
     /// [`LearnerError::Io`] if the disk refuses; the checkpoints before it are untouched then.
     pub fn save(&self, store: &CheckpointStore) -> Result<Checkpoint> {
         store.save(self.state.clone(), self.data.fingerprints(), |directory| {
-            save(self.model(), directory)?;
+            self.model().save(directory)?;
             self.data.write_tokenizer(directory, &self.experiment.model)?;
             let experiment = self.experiment.to_toml();
             durable::write_new(&directory.join(EXPERIMENT), experiment.as_bytes())?;
@@ -37,21 +57,22 @@ impl<'a> Learner<'a> {
         })
     }
 
-    /// The learner as it was when `checkpoint` was written.
+    /// The learner as it was when `checkpoint` was written. `model` has the shape of the one in it, whatever its weights,
+    /// and lives on the autodiff counterpart of `device`.
     ///
     /// # Errors
     /// [`LearnerError::Config`] with the fields that differ if experiment, tokenizer or data are
-    /// not those of the checkpoint; [`LearnerError::Checkpoint`] if its files cannot be used.
-    pub fn restore(
+    /// not those of the checkpoint; [`LearnerError::Checkpoint`] and [`LearnerError::Weights`] if its files cannot be used.
+    pub fn resume(
         experiment: &'a Experiment,
-        data: &'a dyn BatchSource,
+        data: &'a dyn BatchSource<Batch = M::Batch>,
         device: &Device,
         checkpoint: &Checkpoint,
+        mut model: M,
     ) -> Result<Self> {
         require_same(experiment, data, checkpoint)?;
         let state = checkpoint.manifest.state.clone();
-        let model = load_model(&checkpoint.path, &device.clone().autodiff())?;
-        require_class(&model, data.architecture(), checkpoint)?;
+        model.load(&checkpoint.path)?;
         let mut learner = Self::with_model(experiment, data, device, model);
         let path = checkpoint.path.join(OPTIMIZER);
         let bytes = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;
@@ -68,20 +89,10 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// Refuses a model of another class than the experiment trains.
-fn require_class(model: &Model, wanted: Architecture, checkpoint: &Checkpoint) -> Result<()> {
-    let found = model.architecture();
-    if found == wanted {
-        return Ok(());
-    }
-    let message = format!("it holds a {found}, where the experiment trains a {wanted}");
-    Err(LearnerError::checkpoint(&checkpoint.path, message))
-}
-
 /// Refuses to go on with anything but what the checkpoint was trained with.
-fn require_same(
+fn require_same<B: Batch>(
     experiment: &Experiment,
-    data: &dyn BatchSource,
+    data: &dyn BatchSource<Batch = B>,
     checkpoint: &Checkpoint,
 ) -> Result<()> {
     let path = checkpoint.path.join(EXPERIMENT);

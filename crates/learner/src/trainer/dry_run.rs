@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::learner::Learner;
 use super::start::{Prepared, RunRequest, Start, open_device};
+use crate::batch::Batch;
 use crate::batches::Batches;
 use crate::error::{LearnerError, Result};
 use crate::machine_memory::MachineMemory;
@@ -123,9 +124,9 @@ const LONGEST_SECONDS: f64 = 30.0;
 fn one_pass(learner: &Learner<'_>, micro_batch_size: usize) -> Result<f64> {
     let mut loss = f64::NAN;
     for rows in learner.data.training_step(0, micro_batch_size, micro_batch_size)? {
-        let counts = rows.counts();
-        if counts != [0, 0] {
-            loss = learner.forward_backward(rows, counts)?.0;
+        let num_targets = rows.num_targets();
+        if num_targets.iter().any(|count| *count > 0) {
+            loss = learner.forward_backward(rows, &num_targets)?.0;
         }
     }
     Ok(loss)

@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use nystromformer::{Head, Model};
+use nystromformer::Model;
 
-use crate::batch::{BatchSource, Rows};
+use crate::batch::{Batch, BatchSource, TokenBatch};
 use crate::checkpoint::TrainingState;
 use crate::device::scalar;
-use crate::error::Result;
+use crate::error::{LearnerError, Result};
 use crate::evaluate::Evaluator;
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
@@ -19,17 +18,18 @@ use crate::optimizer::{AdamW, StepSettings};
 use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seeded};
 use crate::stop::StopFlag;
+use crate::trainable::Trainable;
 
 /// A model in training.
-pub struct Learner<'a> {
+pub struct Learner<'a, M: Trainable = Model> {
     pub(super) experiment: &'a Experiment,
-    pub(super) data: &'a dyn BatchSource,
+    pub(super) data: &'a dyn BatchSource<Batch = M::Batch>,
     /// Without autodiff; the model lives on its autodiff counterpart.
     pub(super) device: Device,
     pub(super) total_steps: usize,
     /// Absent only while the optimizer has it: moved and not cloned, its parameters are updated in
     /// place.
-    pub(super) model: Option<Model>,
+    pub(super) model: Option<M>,
     pub(super) optimizer: AdamW,
     pub(super) state: TrainingState,
     /// Since when this session counts, and what earlier ones had counted.
@@ -39,8 +39,8 @@ pub struct Learner<'a> {
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepOutcome {
-    /// Mean loss over the answers of the effective batch, before the update.
+pub struct StepOutput {
+    /// Mean loss over the targets of the effective batch, before the update; not a number if there are none.
     pub loss: f64,
     /// L2 norm of the gradient, before clipping.
     pub grad_norm: f64,
@@ -48,37 +48,65 @@ pub struct StepOutcome {
     pub learning_rate: f64,
     /// Tokens of the step, padding not counted.
     pub tokens: usize,
-    /// Whether the update was made; it is not if loss or gradient was not finite.
-    pub applied: bool,
+    /// What became of weights and moments.
+    pub update: Update,
+}
+
+/// What became of weights and moments in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// They were updated.
+    Applied,
+    /// They are as they were: loss or gradient was not finite.
+    NotFinite,
+    /// They are as they were: no example of the batch has a target, as happens by chance with few masked tokens.
+    NoTargets,
 }
 
 impl<'a> Learner<'a> {
     /// A learner before its first step, with fresh weights or those of `[model] init_from`.
     ///
     /// # Errors
-    /// [`LearnerError::Config`](crate::LearnerError::Config) if no such model can be built, [`LearnerError::Checkpoint`](crate::LearnerError::Checkpoint) or
-    /// [`LearnerError::Weights`](crate::LearnerError::Weights) if `init_from` cannot be loaded.
+    /// [`LearnerError::Config`] if no such model can be built, [`LearnerError::Checkpoint`] or
+    /// [`LearnerError::Weights`] if `init_from` cannot be loaded.
     pub fn new(
         experiment: &'a Experiment,
-        data: &'a dyn BatchSource,
+        data: &'a dyn BatchSource<Batch = TokenBatch>,
         device: &Device,
     ) -> Result<Self> {
-        let device_of_model = device.clone().autodiff();
-        let model = seeded(experiment.seed, Purpose::Weights, || {
-            experiment.model.init_model(data.architecture(), &device_of_model)
+        let mut learner = Self::init(experiment, data, device, |device| {
+            Ok(experiment.model.init_model(experiment.architecture(), device)?)
         })?;
-        let mut learner = Self::with_model(experiment, data, device, model);
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;
         }
         Ok(learner)
     }
+}
 
-    pub(super) fn with_model(
+impl<'a, M: Trainable> Learner<'a, M> {
+    /// A learner before its first step, with the model that `init` makes on the device it is given. What its modules
+    /// draw comes from the experiment's seed.
+    ///
+    /// # Errors
+    /// Those of `init`.
+    pub fn init(
         experiment: &'a Experiment,
-        data: &'a dyn BatchSource,
+        data: &'a dyn BatchSource<Batch = M::Batch>,
         device: &Device,
-        model: Model,
+        init: impl FnOnce(&Device) -> Result<M>,
+    ) -> Result<Self> {
+        let device_of_model = device.clone().autodiff();
+        let model = seeded(experiment.seed, Purpose::Weights, device, || init(&device_of_model))?;
+        Ok(Self::with_model(experiment, data, device, model))
+    }
+
+    /// A learner before its first step, with this model, which lives on the autodiff counterpart of `device`.
+    pub fn with_model(
+        experiment: &'a Experiment,
+        data: &'a dyn BatchSource<Batch = M::Batch>,
+        device: &Device,
+        model: M,
     ) -> Self {
         Self {
             experiment,
@@ -104,28 +132,29 @@ impl<'a> Learner<'a> {
     }
 
     /// The model, tracked for autodiff.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &M {
         self.model.as_ref().expect("the model is absent only inside `update`")
     }
 
     /// Takes one step: forward and backward over its micro-batches, clipping, update.
     ///
-    /// If loss or gradient is not finite, weights and moments stay as they are; the step counts,
-    /// and the next one sees new data.
+    /// If loss or gradient is not finite, or if there are no targets, weights and moments stay as they are; the step
+    /// counts, and the next one sees new data.
     ///
     /// # Errors
     /// Errors of the data, the model and the device; nothing has changed then.
-    pub fn step(&mut self) -> Result<StepOutcome> {
+    pub fn step(&mut self) -> Result<StepOutput> {
         let step = self.state.step;
         let trainer = &self.experiment.trainer;
         let batches =
             self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
-        let totals = totals(&batches);
-        let tokens = batches.iter().map(Rows::num_tokens).sum();
-        // By chance a very small batch has no masked token: then there is no loss, and nothing to learn.
-        let (loss, gradients) = match totals {
-            [0, 0] => (f64::NAN, GradientsParams::new()),
-            totals => self.accumulate(step, batches, totals)?,
+        let num_targets = num_targets(&batches);
+        let has_targets = num_targets.iter().any(|count| *count > 0);
+        let tokens = batches.iter().map(Batch::num_tokens).sum();
+        let (loss, gradients) = if has_targets {
+            self.accumulate(step, batches, &num_targets)?
+        } else {
+            (f64::NAN, GradientsParams::new())
         };
         let grad_norm = global_norm(self.model(), &gradients)?;
         let optimizer = &self.experiment.optimizer;
@@ -135,40 +164,47 @@ impl<'a> Learner<'a> {
             optimizer.learning_rate,
             optimizer.beta_1,
         );
-        let applied = loss.is_finite() && grad_norm.is_finite();
-        if applied {
-            let settings = StepSettings {
-                learning_rate: point.learning_rate,
-                beta_1: point.beta_1,
-                gradient_scale: clip_factor(grad_norm, self.experiment.trainer.max_grad_norm),
-            };
-            self.update(gradients, settings);
-            self.state.consecutive_skips = 0;
-            self.state.last_loss = Some(loss);
-        } else if totals != [0, 0] {
-            self.state.consecutive_skips += 1;
+        let update = match (has_targets, loss.is_finite() && grad_norm.is_finite()) {
+            (false, _) => Update::NoTargets,
+            (true, false) => Update::NotFinite,
+            (true, true) => Update::Applied,
+        };
+        match update {
+            Update::Applied => {
+                let settings = StepSettings {
+                    learning_rate: point.learning_rate,
+                    beta_1: point.beta_1,
+                    gradient_scale: clip_factor(grad_norm, self.experiment.trainer.max_grad_norm),
+                };
+                self.update(gradients, settings);
+                self.state.consecutive_skips = 0;
+                self.state.last_loss = Some(loss);
+            }
+            Update::NotFinite => self.state.consecutive_skips += 1,
+            Update::NoTargets => self.state.steps_without_targets += 1,
         }
         self.state.step += 1;
         self.state.updates = self.optimizer.completed_steps();
         self.state.tokens += tokens as u64;
-        Ok(StepOutcome { loss, grad_norm, learning_rate: point.learning_rate, tokens, applied })
+        Ok(StepOutput { loss, grad_norm, learning_rate: point.learning_rate, tokens, update })
     }
 
     /// [`Self::step`], timed, as a line of the metrics.
     pub(super) fn timed_step(&mut self) -> Result<StepRecord> {
         let started = Instant::now();
-        let outcome = self.step()?;
+        let output = self.step()?;
         let seconds = started.elapsed().as_secs_f64();
         self.state.step_seconds += seconds;
         self.note_time_and_memory();
         Ok(StepRecord {
             step: self.state.step,
-            loss: outcome.loss,
-            learning_rate: outcome.learning_rate,
-            grad_norm: outcome.grad_norm,
-            tokens_per_second: outcome.tokens as f64 / seconds,
+            loss: output.loss,
+            learning_rate: output.learning_rate,
+            grad_norm: output.grad_norm,
+            tokens_per_second: output.tokens as f64 / seconds,
             elapsed_s: self.state.elapsed_seconds,
-            skipped: !outcome.applied,
+            skipped: output.update == Update::NotFinite,
+            no_targets: output.update == Update::NoTargets,
         })
     }
 
@@ -185,20 +221,21 @@ impl<'a> Learner<'a> {
         self.state.peak_rss_bytes = self.state.peak_rss_bytes.max(peak_resident_bytes());
     }
 
-    /// Mean loss and gradient over all answers of the step, `totals` of them.
+    /// Mean loss and gradient over all targets of the step, `num_targets` of each term.
     fn accumulate(
         &self,
         step: usize,
-        batches: Vec<Rows>,
-        totals: [usize; 2],
+        batches: Vec<M::Batch>,
+        num_targets: &[usize],
     ) -> Result<(f64, GradientsParams)> {
         let mut gradients = StepGradients::new();
         let mut loss = 0.0;
-        for (micro_batch, rows) in batches.into_iter().enumerate() {
-            if rows.counts() != [0, 0] {
+        for (micro_batch, batch) in batches.into_iter().enumerate() {
+            if batch.num_targets().iter().any(|count| *count > 0) {
                 let dropout = Purpose::Dropout { step, micro_batch };
-                let (share, gradient) =
-                    seeded(self.state.seed, dropout, || self.forward_backward(rows, totals))?;
+                let (share, gradient) = seeded(self.state.seed, dropout, &self.device, || {
+                    self.forward_backward(batch, num_targets)
+                })?;
                 loss += share;
                 gradients.add(self.model(), gradient);
             }
@@ -206,23 +243,31 @@ impl<'a> Learner<'a> {
         Ok((loss, gradients.take()))
     }
 
-    /// A micro-batch's share in the mean loss over `totals` answers of each term, and in its gradient.
+    /// A micro-batch's share in the mean loss over `num_targets` targets of each term, and in its gradient. It has a
+    /// target itself.
     pub(super) fn forward_backward(
         &self,
-        rows: Rows,
-        totals: [usize; 2],
+        batch: M::Batch,
+        num_targets: &[usize],
     ) -> Result<(f64, GradientsParams)> {
-        let (input, targets) = rows.into_batch(&self.device.clone().autodiff());
+        let device = self.device.clone().autodiff();
         let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
-        let losses = precision.scope(|| self.model().losses(input, targets))?;
-        let share = losses
-            .terms
+        let terms = precision.scope(|| self.model().loss_terms(batch, &device))?;
+        if terms.len() != num_targets.len() {
+            return Err(LearnerError::Config(format!(
+                "the model's loss has `{}` terms, and its batches count the targets of `{}`: `Batch::num_targets` must give \
+                 a number for each term of `Trainable::loss_terms`",
+                terms.len(),
+                num_targets.len()
+            )));
+        }
+        let share = terms
             .into_iter()
-            .zip(totals)
-            .filter(|(_, total)| *total > 0)
-            .map(|(term, total)| term.losses.sum() / (total as f64 / term.weight))
+            .zip(num_targets)
+            .filter(|(_, total)| **total > 0)
+            .map(|(term, total)| term.losses.sum() / (*total as f64 / term.weight))
             .reduce(|sum, share| sum + share)
-            .expect("rows without any answer are passed over");
+            .expect("batches without any target are passed over");
         #[cfg(test)]
         let share = super::tests::fault::poison(share, self.state.step);
         let gradients = GradientsParams::from_grads(share.backward(), self.model());
@@ -239,31 +284,35 @@ impl<'a> Learner<'a> {
     /// See [`Evaluator::evaluate`].
     pub fn evaluate(&self, stop: StopFlag) -> Result<EvaluationRecord> {
         // A task says itself how much of it is measured.
-        let batches = match self.experiment.task {
+        let max_examples = match self.experiment.task {
             Some(_) => 0,
-            None => self.experiment.trainer.eval_batches,
+            None => self.experiment.trainer.eval_examples,
         };
-        let evaluator = Evaluator { batches, ..self.evaluator(self.state.step, stop) };
+        let evaluator = Evaluator { max_examples, ..self.evaluator(self.state.step, stop) };
         evaluator.evaluate_validation(&self.model().valid())
     }
 
     /// Measures whole splits, with the model of this run as it was at `step`.
-    pub(super) fn evaluator(&self, step: usize, stop: StopFlag) -> Evaluator<'_> {
+    pub(super) fn evaluator(&self, step: usize, stop: StopFlag) -> Evaluator<'_, M::Batch> {
         Evaluator {
             data: self.data,
             device: &self.device,
             batch_size: self.experiment.trainer.micro_batch_size,
-            batches: 0,
+            max_examples: 0,
             step,
             stop,
         }
     }
 }
 
-/// Answers that count in each term of the loss, of all micro-batches together.
-pub(super) fn totals(batches: &[Rows]) -> [usize; 2] {
-    batches
-        .iter()
-        .map(Rows::counts)
-        .fold([0, 0], |[first, second], [more, also]| [first + more, second + also])
+/// Targets that count in each term of the loss, of all micro-batches together.
+fn num_targets<B: Batch>(batches: &[B]) -> Vec<usize> {
+    let mut totals = Vec::new();
+    for counts in batches.iter().map(Batch::num_targets) {
+        totals.resize(counts.len().max(totals.len()), 0);
+        for (total, count) in totals.iter_mut().zip(counts) {
+            *total += count;
+        }
+    }
+    totals
 }

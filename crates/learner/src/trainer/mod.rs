@@ -10,12 +10,14 @@
 //! | `model_source` | the folders that a model can come from |
 //! | [`start`] | how a run begins or goes on, decided by reading alone |
 //! | [`session`] | from an experiment's file to a finished run: what the command line calls |
+//! | [`fit`](mod@fit) | the same for a model of one's own |
 //! | [`series`] | one experiment with several seeds |
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
 mod best;
 mod checkpointing;
 pub mod dry_run;
+pub mod fit;
 pub mod learner;
 mod model_source;
 pub mod run;
@@ -27,7 +29,8 @@ mod tests;
 mod verdict;
 
 pub use dry_run::DryRun;
-pub use learner::{Learner, StepOutcome};
+pub use fit::fit;
+pub use learner::{Learner, StepOutput, Update};
 pub use model_source::{model_folder, trained_facts, trained_fingerprints, trained_seq_len};
 pub use run::{EndedBy, Outcome, Trainer};
 pub use series::Series;

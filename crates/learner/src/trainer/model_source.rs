@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Int, Tensor};
-use nystromformer::{Model, linear::Linear};
+use nystromformer::{Head, PreTrainedModel, linear::Linear};
 use nystromformer_data::TextTokenizer;
 use nystromformer_interop::{TrainingFacts, load_weights, read_config, require_model_folder};
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
-use super::series::best_run;
 use crate::checkpoint::Manifest;
 use crate::checkpoint::manifest::MANIFEST;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, class_difference, class_order};
+use crate::report::best_run;
 use crate::run_dir::RunDir;
 
 impl Learner<'_> {
@@ -23,15 +23,15 @@ impl Learner<'_> {
     pub(super) fn init_from(&mut self, path: &Path) -> Result<()> {
         let folder = model_folder(path)?;
         if let Some(model) = &mut self.model {
-            let fresh_answers = answers(model).cloned();
+            let fresh_answers = model.label_layer_mut().cloned();
             let report = load_weights(model, &folder)?;
             let own = self.experiment.model.classifier.id2label.names();
             let theirs = read_config(&folder)?.classifier.id2label;
-            let has_answers =
-                report.loaded.iter().any(|name| name.ends_with("classifier.out_proj.weight"));
+            let weight = model.class().label_layer.map(|layer| format!("{layer}.weight"));
+            let has_answers = report.loaded.iter().any(|name| Some(name) == weight.as_ref());
             if let Some(difference) = class_difference(&theirs, own)
                 && has_answers
-                && let (Some(answers), Some(fresh)) = (answers(model), fresh_answers)
+                && let (Some(answers), Some(fresh)) = (model.label_layer_mut(), fresh_answers)
             {
                 let what = if let Some(order) = class_order(&theirs, own) {
                     put_in_order(answers, &order);
@@ -59,15 +59,6 @@ impl Learner<'_> {
             );
         }
         Ok(())
-    }
-}
-
-/// The layer that gives a sequence classifier's answers.
-fn answers(model: &mut Model) -> Option<&mut Linear> {
-    match model {
-        Model::SequenceClassification(model) => Some(&mut model.classifier.out_proj),
-        Model::DualEncoder(model) => Some(&mut model.pair_classifier.out_proj),
-        _ => None,
     }
 }
 

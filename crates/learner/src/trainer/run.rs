@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
+use nystromformer::Model;
 use nystromformer_tasks::Split;
 
 use super::best::BestBy;
@@ -10,20 +10,23 @@ use super::learner::Learner;
 use super::verdict::Verdict;
 use crate::checkpoint::CheckpointStore;
 use crate::error::{LearnerError, Result};
-use crate::metrics_log::{MetricsLog, MetricsRecord};
+use crate::metrics_log::{MetricsLog, MetricsRecord, StepRecord};
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, Summary};
 use crate::stop::{StopFlag, StopReason};
+use crate::trainable::Trainable;
 
 /// A learner in its run directory.
-pub struct Trainer<'a> {
-    learner: Learner<'a>,
+pub struct Trainer<'a, M: Trainable = Model> {
+    learner: Learner<'a, M>,
     run: &'a RunDir,
     store: CheckpointStore,
     log: MetricsLog,
     stop: StopFlag,
     progress: &'a mut dyn Progress,
     best_by: BestBy,
+    /// Whether a step without targets was told of.
+    told_of_no_targets: bool,
     /// The step of the newest checkpoint, so that none is written twice.
     saved_step: Option<usize>,
 }
@@ -67,14 +70,14 @@ pub struct Outcome {
     pub summary: Summary,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a, M: Trainable> Trainer<'a, M> {
     /// A trainer for `learner`, which is fresh or was restored from the newest checkpoint of `run`.
     ///
     /// # Errors
     /// [`LearnerError::Io`] if the run directory cannot be written; [`LearnerError::Config`] if the best evaluation is
     /// to be chosen by what is not measured.
     pub fn new(
-        learner: Learner<'a>,
+        learner: Learner<'a, M>,
         run: &'a RunDir,
         stop: StopFlag,
         progress: &'a mut dyn Progress,
@@ -85,7 +88,12 @@ impl<'a> Trainer<'a> {
             store: run.checkpoints()?,
             log: run.metrics(step, evaluated)?,
             saved_step: (step > 0).then_some(step),
-            best_by: BestBy::of(&learner.experiment.trainer.metric_for_best_model, learner.data)?,
+            best_by: BestBy::of(
+                &learner.experiment.trainer.metric_for_best_model,
+                &learner.data.metrics(),
+                learner.model().metric_names(),
+            )?,
+            told_of_no_targets: false,
             learner,
             run,
             stop,
@@ -108,7 +116,7 @@ impl<'a> Trainer<'a> {
         self.learner.note_time_and_memory();
         let mut verdict = None;
         if !matches!(ended_by, EndedBy::Stopped(_)) {
-            match self.learner.verdict(&self.store, self.best_by, self.stop.clone()) {
+            match self.learner.verdict(&self.store, &self.best_by, self.stop.clone()) {
                 Err(LearnerError::Stopped(reason)) => ended_by = EndedBy::Stopped(reason),
                 found => verdict = found?,
             }
@@ -149,6 +157,7 @@ impl<'a> Trainer<'a> {
             let record = self.learner.timed_step()?;
             self.log.append(&MetricsRecord::Train(record))?;
             self.progress.step(&record);
+            self.tell_of_no_targets(&record);
             self.refuse_endless_skipping()?;
         }
     }
@@ -176,6 +185,19 @@ impl<'a> Trainer<'a> {
         }
         let by_display = self.progress.stop_requested().then_some(StopReason::Interrupt);
         self.stop.requested().or(by_display).map(EndedBy::Stopped)
+    }
+
+    /// Says of the first step without targets that it is no divergence; all are in the log, and counted.
+    fn tell_of_no_targets(&mut self, record: &StepRecord) {
+        if record.no_targets && !self.told_of_no_targets {
+            self.told_of_no_targets = true;
+            tracing::warn!(
+                step = record.step,
+                "no example of this step has a target, so it changed nothing; such steps have `no_targets` in \
+                 `metrics.jsonl` and are counted in `summary.json`; for masked tokens raise `data.mlm_probability` or \
+                 `trainer.batch_size` to have fewer"
+            );
+        }
     }
 
     fn refuse_endless_skipping(&self) -> Result<()> {
@@ -249,7 +271,8 @@ impl<'a> Trainer<'a> {
             name: experiment.name.clone(),
             ended_by: ended_by.name().to_owned(),
             steps: state.step,
-            skipped_steps: state.step - state.updates,
+            skipped_steps: state.step - state.updates - state.steps_without_targets,
+            steps_without_targets: state.steps_without_targets,
             final_train_loss: state.last_loss,
             final_evaluation: state.last_evaluation.clone(),
             best_evaluation: state.best_evaluation.clone(),

@@ -8,8 +8,9 @@ use super::start::{RunRequest, Start};
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::metrics_log::EvaluationRecord;
-use crate::report::{Report, SeriesSummary, statistics};
+use crate::report::{SeriesSummary, folder_of_seed, statistics};
 use crate::run_dir::{RunDir, Summary};
+use crate::trainable::MetricName;
 
 /// An open directory of runs that differ by their seed alone.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Series {
                 .first()
                 .and_then(|run| run.verdict.as_ref())
                 .map_or_else(String::new, |verdict| verdict.chosen_by.clone()),
-            best_seed: best_seed(&self.experiment.seeds, &runs),
+            best_seed: best_seed(&self.experiment, &runs),
             seeds: self.experiment.seeds.clone(),
             statistics: statistics(&runs),
             runs,
@@ -114,28 +115,24 @@ impl Series {
     }
 
     fn of_seed(&self, seed: u64) -> PathBuf {
-        folder_of(self.path(), seed)
-    }
-}
-
-/// The run of a seed within a series.
-fn folder_of(series: &Path, seed: u64) -> PathBuf {
-    series.join(format!("seed-{seed}"))
-}
-
-/// The run that a series in `path` stands for as a model; `None` if there is no finished series.
-pub(super) fn best_run(path: &Path) -> Option<PathBuf> {
-    match Report::read(path) {
-        Ok(Report::Series(series)) => Some(folder_of(path, series.best_seed)),
-        _ => None,
+        folder_of_seed(self.path(), seed)
     }
 }
 
 /// The seed whose best evaluation is the best; the first of equals.
-fn best_seed(seeds: &[u64], runs: &[Summary]) -> u64 {
+fn best_seed(experiment: &Experiment, runs: &[Summary]) -> u64 {
+    let seeds = &experiment.seeds;
     let mut best: Option<(u64, &EvaluationRecord)> = None;
     for (seed, run) in seeds.iter().zip(runs) {
-        let rule = run.verdict.as_ref().map_or(BestBy::Loss, |found| BestBy::named(&found.best_by));
+        let rule = match &run.verdict {
+            Some(found) => BestBy::named(&found.best_by),
+            None => BestBy::of(
+                &experiment.trainer.metric_for_best_model,
+                &[],
+                MetricName::of(experiment.architecture().class()),
+            )
+            .unwrap_or_else(|_| BestBy::loss()),
+        };
         if let Some(record) = &run.best_evaluation
             && rule.is_better(record, best.map(|(_, record)| record))
         {

@@ -17,6 +17,7 @@ use crate::experiment::{Draft, Experiment, LoadedExperiment, absolute_assignment
 use crate::machine_memory::require_memory;
 use crate::run_dir::RunDir;
 use crate::self_check::self_check;
+use crate::trainable::MetricName;
 
 /// Where runs go that name no directory: `runs/<name of the experiment>`.
 const RUNS: &str = "runs";
@@ -153,7 +154,11 @@ impl Start {
             require_same_vocabulary(source, tokenizer)?;
         }
         // Refused here, and not when the run has begun.
-        BestBy::of(&experiment.trainer.metric_for_best_model, data.source())?;
+        BestBy::of(
+            &experiment.trainer.metric_for_best_model,
+            &data.source().metrics(),
+            MetricName::of(experiment.architecture().class()),
+        )?;
         require_memory(&experiment)?;
         Ok(Prepared { experiment, data, device, checkpoint })
     }

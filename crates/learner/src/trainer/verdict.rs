@@ -3,9 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
-use nystromformer::Model;
-use nystromformer_interop::load_model;
 use nystromformer_tasks::Split;
 use nystromformer_tasks::metrics::{Answers, ClassificationReport};
 use serde::{Deserialize, Serialize};
@@ -16,6 +13,7 @@ use crate::checkpoint::CheckpointStore;
 use crate::error::Result;
 use crate::metrics_log::EvaluationRecord;
 use crate::stop::StopFlag;
+use crate::trainable::Trainable;
 
 /// The best model's results, by split (`validation`, `test`, …).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,12 +34,12 @@ pub struct Verdict {
     pub constant_predictor: BTreeMap<String, BTreeMap<String, f64>>,
 }
 
-impl Learner<'_> {
+impl<M: Trainable> Learner<'_, M> {
     /// Measures the best model of the run; `None` if the data says of no metric that it has it, as in pretraining.
     pub(super) fn verdict(
         &self,
         store: &CheckpointStore,
-        by: BestBy,
+        by: &BestBy,
         stop: StopFlag,
     ) -> Result<Option<Verdict>> {
         let metrics = self.data.metrics();
@@ -89,12 +87,14 @@ impl Learner<'_> {
     }
 
     /// The model of the best evaluation, or as it is if there was none, and its step.
-    fn best_model(&self, store: &CheckpointStore) -> Result<(usize, Model)> {
+    fn best_model(&self, store: &CheckpointStore) -> Result<(usize, M)> {
         let state = self.state();
         let best = state.best_evaluation.as_ref().map(|best| best.step);
-        match best.filter(|step| *step != state.step) {
-            Some(step) => Ok((step, load_model(&store.valid(step)?.path, &self.device)?)),
-            None => Ok((state.step, self.model().valid())),
-        }
+        let mut model = self.model().valid();
+        let Some(step) = best.filter(|step| *step != state.step) else {
+            return Ok((state.step, model));
+        };
+        model.load(&store.valid(step)?.path)?;
+        Ok((step, model))
     }
 }

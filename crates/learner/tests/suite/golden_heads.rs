@@ -1,13 +1,12 @@
 //! Twenty AdamW steps of every head against torch's (`tools/reference/generate_head_training.py`): the same
 //! start weights, batches, loss and decay must give the same losses.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use nystromformer::{Architecture, NystromformerConfig};
-use nystromformer_interop::read_config;
-use nystromformer_learner::batch::{Answers, BatchSource, Rows};
+use nystromformer::heads::TargetsData;
+use nystromformer_interop::{load_model, read_config};
+use nystromformer_learner::batch::{BatchSource, TokenBatch};
 use nystromformer_learner::schedule::{Schedule, Warmup};
 use nystromformer_learner::trainer::Learner;
 use nystromformer_learner::{Experiment, Result};
@@ -21,14 +20,11 @@ const STEPS: usize = 20;
 
 /// A fixture's batches, one a step.
 struct Recorded {
-    architecture: Architecture,
-    steps: Vec<Rows>,
+    steps: Vec<TokenBatch>,
 }
 
 impl BatchSource for Recorded {
-    fn architecture(&self) -> Architecture {
-        self.architecture
-    }
+    type Batch = TokenBatch;
 
     fn training_examples(&self) -> usize {
         self.steps.iter().map(|rows| rows.lengths.len()).sum()
@@ -38,20 +34,12 @@ impl BatchSource for Recorded {
         0
     }
 
-    fn training_step(&self, completed: usize, _: usize, _: usize) -> Result<Vec<Rows>> {
+    fn training_step(&self, completed: usize, _: usize, _: usize) -> Result<Vec<TokenBatch>> {
         Ok(vec![self.steps[completed].clone()])
     }
 
-    fn evaluation_rows(&self, _: Split, _first: usize, _count: usize) -> Result<Rows> {
+    fn evaluation_batch(&self, _: Split, _first: usize, _count: usize) -> Result<TokenBatch> {
         unreachable!("there is no validation split")
-    }
-
-    fn fingerprints(&self) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
-    fn write_tokenizer(&self, _directory: &Path, _model: &NystromformerConfig) -> Result<()> {
-        Ok(())
     }
 }
 
@@ -81,34 +69,34 @@ impl Recording<'_> {
         Some(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
     }
 
-    fn rows(&self, step: usize) -> Rows {
+    fn batch(&self, step: usize) -> TokenBatch {
         let seq_len = *self.view("input_ids").unwrap().shape().last().unwrap();
         let mask = self.ints("attention_mask", step).unwrap();
         let lengths = mask.chunks(seq_len).map(|row| row.iter().sum::<i32>() as usize).collect();
-        Rows {
+        TokenBatch {
             input_ids: self.ints("input_ids", step).unwrap(),
             token_type_ids: self.ints("token_type_ids", step),
             lengths,
             hidden_id: None,
             seq_len,
-            answers: self.answers(step),
+            targets: self.targets(step),
         }
     }
 
-    fn answers(&self, step: usize) -> Answers {
+    fn targets(&self, step: usize) -> TargetsData {
         if let Some(start) = self.ints("start_positions", step) {
-            return Answers::Span { start, end: self.ints("end_positions", step).unwrap() };
+            return TargetsData::Span { start, end: self.ints("end_positions", step).unwrap() };
         }
         if let Some(values) = self.floats("labels", step) {
-            return Answers::Values(values);
+            return TargetsData::Values(values);
         }
         let labels = self.ints("labels", step).unwrap();
         // One label a row, and one slice a step.
         if self.view("labels").unwrap().shape().len() == 2 {
-            return Answers::Class(labels);
+            return TargetsData::Class(labels);
         }
         let (positions, labels) = (0..).zip(labels).filter(|(_, label)| *label >= 0).unzip();
-        Answers::Tokens { positions, labels }
+        TargetsData::Tokens { positions, labels }
     }
 
     fn losses(&self) -> Vec<f64> {
@@ -132,14 +120,14 @@ impl Recording<'_> {
 #[test]
 fn twenty_steps_of_every_head_follow_torch() {
     let _lock = super::training_lock();
-    for (head, architecture) in [
-        ("masked_lm", Architecture::MaskedLm),
-        ("sequence_regression", Architecture::SequenceClassification),
-        ("sequence_single_label", Architecture::SequenceClassification),
-        ("sequence_multi_label", Architecture::SequenceClassification),
-        ("multiple_choice", Architecture::MultipleChoice),
-        ("token_classification", Architecture::TokenClassification),
-        ("question_answering", Architecture::QuestionAnswering),
+    for head in [
+        "masked_lm",
+        "sequence_regression",
+        "sequence_single_label",
+        "sequence_multi_label",
+        "multiple_choice",
+        "token_classification",
+        "question_answering",
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join(format!("tests/fixtures/heads/{head}.safetensors"));
@@ -150,11 +138,9 @@ fn twenty_steps_of_every_head_follow_torch() {
         let folder = tempfile::tempdir().unwrap();
         recording.write_model(&metadata["config"], folder.path());
 
-        let data =
-            Recorded { architecture, steps: (0..STEPS).map(|step| recording.rows(step)).collect() };
+        let data = Recorded { steps: (0..STEPS).map(|step| recording.batch(step)).collect() };
         let mut experiment = Experiment {
             model: read_config(folder.path()).unwrap(),
-            init_from: Some(folder.path().to_owned()),
             schedule: Schedule::Constant(Warmup::default()),
             ..Experiment::default()
         };
@@ -164,7 +150,9 @@ fn twenty_steps_of_every_head_follow_torch() {
         experiment.trainer.max_steps = STEPS;
         experiment.trainer.max_grad_norm = 0.0;
 
-        let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+        let device = Device::flex();
+        let model = load_model(folder.path(), &device.clone().autodiff()).unwrap();
+        let mut learner = Learner::with_model(&experiment, &data, &device, model);
         for (step, expected) in recording.losses().into_iter().enumerate() {
             let loss = learner.step().unwrap().loss;
             let error = (loss / expected - 1.0).abs();

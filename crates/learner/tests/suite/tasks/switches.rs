@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use burn::tensor::Device;
-use nystromformer_learner::batch::{Answers, BatchSource, Rows};
+use nystromformer::heads::TargetsData;
+use nystromformer_learner::batch::{BatchSource, TokenBatch};
 use nystromformer_learner::task_batches::TaskBatches;
 use nystromformer_lra::SplitSizes;
 use nystromformer_lra::listops::{self, GeneratorConfig};
@@ -50,14 +51,14 @@ fn padding_changes_no_loss_unless_the_mean_is_over_it() {
 }
 
 /// The rows of all training steps of an epoch.
-fn epoch(batches: &TaskBatches) -> Vec<Rows> {
+fn epoch(batches: &TaskBatches) -> Vec<TokenBatch> {
     let steps = 0..batches.training_examples();
     steps.flat_map(|step| batches.training_step(step, 1, 1).unwrap()).collect()
 }
 
 /// The ids of each row, without padding.
-fn texts(rows: &[Rows]) -> Vec<Vec<i32>> {
-    let of_batch = |rows: &Rows| {
+fn texts(rows: &[TokenBatch]) -> Vec<Vec<i32>> {
+    let of_batch = |rows: &TokenBatch| {
         let lengths = rows.lengths.iter().zip(rows.input_ids.chunks(rows.seq_len));
         lengths.map(|(length, row)| row[..*length].to_vec()).collect::<Vec<_>>()
     };
@@ -66,7 +67,7 @@ fn texts(rows: &[Rows]) -> Vec<Vec<i32>> {
 
 fn evaluated(batches: &TaskBatches, split: Split) -> Vec<Vec<i32>> {
     let count = batches.evaluation_examples(split);
-    let mut texts = texts(&[batches.evaluation_rows(split, 0, count).unwrap()]);
+    let mut texts = texts(&[batches.evaluation_batch(split, 0, count).unwrap()]);
     texts.sort_unstable();
     texts
 }
@@ -120,7 +121,7 @@ fn a_first_token_can_be_given_to_tasks_that_have_none_and_both_ends_be_kept() {
     listops::generate_files(&workshop.data(), config, sizes, 3).unwrap();
     let batch = |overrides: &[&str]| {
         let batches = workshop.batches(overrides).unwrap();
-        texts(&[batches.evaluation_rows(Split::Test, 0, 4).unwrap()])
+        texts(&[batches.evaluation_batch(Split::Test, 0, 4).unwrap()])
     };
     // The first id beyond padding and 15 symbols.
     let begun = |row: &Vec<i32>| std::iter::once(16).chain(row.iter().copied()).collect();
@@ -160,8 +161,8 @@ fn what_is_held_out_is_not_trained_on() {
     assert_eq!((train.len(), held_out.len()), (48, 12));
     assert!(train.is_disjoint(&held_out));
     // A fifth of each class.
-    let rows = batches.evaluation_rows(Split::Validation, 0, 12).unwrap();
-    let Answers::Class(classes) = rows.answers else { panic!("they are classes") };
+    let rows = batches.evaluation_batch(Split::Validation, 0, 12).unwrap();
+    let TargetsData::Class(classes) = rows.targets else { panic!("they are classes") };
     assert_eq!(classes.iter().filter(|class| **class == 0).count(), 4);
 
     // Which ones `task.split_seed` decides, and the seed of the run does not.
@@ -239,10 +240,10 @@ fn a_limit_draws_of_every_class_its_share_and_keeps_the_order() {
     workshop.write_csv(Split::Test, "sentence,label", sorted(80..100));
     let limits = ["task.max_train_samples=10", "task.max_eval_samples=4"];
     let batches = workshop.batches(&limits).unwrap();
-    let classes = |rows: &[Rows]| -> Vec<i32> {
+    let classes = |rows: &[TokenBatch]| -> Vec<i32> {
         rows.iter()
-            .flat_map(|rows| match &rows.answers {
-                Answers::Class(classes) => classes.clone(),
+            .flat_map(|rows| match &rows.targets {
+                TargetsData::Class(classes) => classes.clone(),
                 other => panic!("{other:?}"),
             })
             .collect()
@@ -251,7 +252,7 @@ fn a_limit_draws_of_every_class_its_share_and_keeps_the_order() {
     let train = classes(&epoch(&batches));
     assert_eq!((train.len(), ones(&train)), (10, 5));
     for split in [Split::Validation, Split::Test] {
-        let rows = batches.evaluation_rows(split, 0, 4).unwrap();
+        let rows = batches.evaluation_batch(split, 0, 4).unwrap();
         assert_eq!((batches.evaluation_examples(split), ones(&classes(&[rows]))), (4, 2));
     }
     // Which ones `task.split_seed` decides, and in what order the file.
@@ -270,7 +271,7 @@ fn a_limit_draws_of_every_class_its_share_and_keeps_the_order() {
     // Of what is held out as well.
     fs::remove_file(workshop.data().join("validation.csv")).unwrap();
     let batches = workshop.batches(&["task.validation_fraction=0.5", limits[1]]).unwrap();
-    let rows = batches.evaluation_rows(Split::Validation, 0, 4).unwrap();
+    let rows = batches.evaluation_batch(Split::Validation, 0, 4).unwrap();
     assert_eq!((batches.evaluation_examples(Split::Validation), ones(&classes(&[rows]))), (4, 2));
 }
 
@@ -281,7 +282,7 @@ fn grouping_by_length_makes_less_padding_of_the_same_examples() {
         let batches = workshop.batches(overrides).unwrap();
         // 210 steps of 2 are seven epochs, and 30 windows of 7 steps: a quarter of an epoch.
         let steps = (0..210).flat_map(|step| batches.training_step(step, 2, 2).unwrap());
-        let rows: Vec<Rows> = steps.collect();
+        let rows: Vec<TokenBatch> = steps.collect();
         let mut seen = texts(&rows);
         seen.sort_unstable();
         (rows.iter().map(|rows| rows.input_ids.len()).sum::<usize>(), seen)
@@ -299,10 +300,10 @@ fn black_pixels_are_tokens_unless_they_are_taken_for_padding() {
     let batch = |further: &[&str]| {
         let batches = workshop.batches(&[&sizes[..], further].concat()).unwrap();
         assert_eq!(batches.training_examples(), 16);
-        let rows = batches.evaluation_rows(Split::Validation, 0, 2).unwrap();
+        let rows = batches.evaluation_batch(Split::Validation, 0, 2).unwrap();
         assert_eq!((rows.seq_len, &rows.lengths), (1024, &vec![1024; 2]));
         let ids = rows.input_ids.clone();
-        let mask = rows.into_batch(&Device::flex()).0.attention_mask;
+        let mask = rows.into_tensors(&Device::flex()).0.attention_mask;
         (ids, mask.map(|mask| mask.into_data().iter::<i32>().collect::<Vec<i32>>()))
     };
     let (ids, mask) = batch(&[]);

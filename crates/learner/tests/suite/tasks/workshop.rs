@@ -39,7 +39,7 @@ max_steps = 6
 batch_size = 6
 micro_batch_size = 4
 eval_every = 3
-eval_batches = 0
+eval_examples = 0
 checkpoint_every = 2
 "#;
 
