@@ -330,7 +330,7 @@ mod tests {
             [output.into_primitive(), gradient].map(|tensor| tensor.into_primitive().into_data());
 
         assert_eq!(on_flex, on_second);
-        assert_eq!(on_flex, [[1.0, -8.0, 0.125], [3.0, 12.0, 0.75]].map(TensorData::from));
+        assert_eq!(on_flex, [[1.0f32, -8.0, 0.125], [3.0, 12.0, 0.75]].map(TensorData::from));
     }
 
     #[test]

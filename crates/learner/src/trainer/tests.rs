@@ -1,18 +1,13 @@
 //! The loop on a tiny model and made-up batches: exact resume and what would break it, skipped
 //! steps, accumulation.
-//!
-//! Dropout draws from the device's generator, which `flex` keeps once per process, so these tests
-//! take turns at a lock (`cargo nextest` gives each a process of its own anyway).
-
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{MaskedRows, Objective, SentenceOrderRows};
 use nystromformer_tasks::Split;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::learner::{Learner, Update};
 use super::run::{EndedBy, Outcome, Trainer};
@@ -45,11 +40,6 @@ pub(super) mod fault {
     pub(in crate::trainer) fn poison(loss: Tensor<1>, step: usize) -> Tensor<1> {
         if POISONED.with_borrow(|steps| steps.contains(&step)) { loss * f32::NAN } else { loss }
     }
-}
-
-fn lock() -> MutexGuard<'static, ()> {
-    static LOCK: Mutex<()> = Mutex::new(());
-    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const EXAMPLES: usize = 10;
@@ -277,7 +267,6 @@ fn interrupted(
 
 #[test]
 fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let expected = unbroken(directory.path(), &experiment());
     assert_eq!(expected.metrics.len(), 8 + 3);
@@ -292,7 +281,6 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
 /// Stopped in an evaluation, and then killed after the evaluation was logged and before the checkpoint knew of it.
 #[test]
 fn an_evaluation_that_the_checkpoint_does_not_know_is_done_again() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let mut experiment = experiment();
     experiment.trainer.keep_last = 1;
@@ -311,7 +299,6 @@ fn an_evaluation_that_the_checkpoint_does_not_know_is_done_again() {
 
 #[test]
 fn half_precision_follows_single_precision_and_resumes_bit_for_bit() {
-    let _lock = lock();
     // Large enough for the matrix unit of CPUs that have one.
     let mut experiment = experiment();
     experiment.model.shared.hidden_size = 64;
@@ -335,7 +322,6 @@ fn half_precision_follows_single_precision_and_resumes_bit_for_bit() {
 
 #[test]
 fn without_derived_seeds_a_resumed_run_would_differ() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a");
     session(&path, &experiment(), &Synthetic::default(), Some(4)).unwrap();
@@ -349,7 +335,6 @@ fn without_derived_seeds_a_resumed_run_would_differ() {
 
 #[test]
 fn without_the_data_cursor_a_resumed_run_would_differ() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let expected = unbroken(directory.path(), &experiment());
     let forgetful = Synthetic { forgotten_steps: 3, ..Synthetic::default() };
@@ -373,7 +358,6 @@ fn copy_run(from: &Path, to: &Path) {
 
 #[test]
 fn another_seed_is_another_run_and_the_same_seed_the_same() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let run = |name: &str, seed: u64| {
         let path = directory.path().join(name);
@@ -388,7 +372,6 @@ fn another_seed_is_another_run_and_the_same_seed_the_same() {
 
 #[test]
 fn a_damaged_checkpoint_is_passed_over_and_the_end_is_the_same() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let mut experiment = experiment();
     experiment.trainer.checkpoint_every = 2;
@@ -404,7 +387,6 @@ fn a_damaged_checkpoint_is_passed_over_and_the_end_is_the_same() {
 
 #[test]
 fn a_step_that_is_not_finite_changes_nothing_and_is_counted() {
-    let _lock = lock();
     let (experiment, data) = (experiment(), Synthetic::default());
     let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
     learner.step().unwrap();
@@ -431,7 +413,6 @@ fn a_step_that_is_not_finite_changes_nothing_and_is_counted() {
 /// By chance a small batch has no masked token. That is no divergence, however often it happens.
 #[test]
 fn a_step_without_targets_changes_nothing_and_is_told_as_such() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let mut experiment = experiment();
     experiment.trainer.max_skipped_steps = 1;
@@ -453,7 +434,6 @@ fn a_step_without_targets_changes_nothing_and_is_told_as_such() {
 
 #[test]
 fn after_too_many_such_steps_the_run_fails_and_its_checkpoint_stays() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("run");
     let mut experiment = experiment();
@@ -499,7 +479,6 @@ fn first_moments(experiment: &Experiment, data: &Synthetic) -> Vec<f32> {
 
 #[test]
 fn accumulated_micro_batches_are_the_big_batch() {
-    let _lock = lock();
     let mut experiment = experiment();
     experiment.model.shared.hidden_dropout_prob = 0.0;
     experiment.model.attention.softmax.attention_probs_dropout_prob = 0.0;
@@ -524,7 +503,6 @@ fn accumulated_micro_batches_are_the_big_batch() {
 
 #[test]
 fn a_changed_experiment_or_corpus_is_refused_with_what_changed() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("run");
     session(&path, &experiment(), &Synthetic::default(), Some(2)).unwrap();
@@ -546,7 +524,6 @@ fn a_changed_experiment_or_corpus_is_refused_with_what_changed() {
 
 #[test]
 fn early_stopping_survives_a_resume() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let mut experiment = experiment();
     // So large a rate that the loss only rises after the first evaluation.
@@ -575,7 +552,6 @@ fn early_stopping_survives_a_resume() {
 
 #[test]
 fn the_last_and_the_best_checkpoints_are_kept() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("run");
     let mut experiment = experiment();
@@ -596,7 +572,6 @@ fn the_last_and_the_best_checkpoints_are_kept() {
 
 #[test]
 fn a_run_starts_from_the_weights_of_another() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let first: PathBuf = directory.path().join("first");
     session(&first, &experiment(), &Synthetic::default(), None).unwrap();
@@ -619,7 +594,6 @@ fn a_run_starts_from_the_weights_of_another() {
 
 #[test]
 fn a_few_steps_learn_something() {
-    let _lock = lock();
     let directory = tempfile::tempdir().unwrap();
     let mut experiment = experiment();
     experiment.trainer.max_steps = 40;

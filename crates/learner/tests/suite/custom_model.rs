@@ -6,6 +6,5 @@ mod custom_head;
 /// Ten steps, and five, a stop, and five more.
 #[test]
 fn the_example_of_a_custom_head_resumes_bit_for_bit() {
-    let _lock = super::training_lock();
     custom_head::main().unwrap();
 }

@@ -119,7 +119,6 @@ impl Recording<'_> {
 
 #[test]
 fn twenty_steps_of_every_head_follow_torch() {
-    let _lock = super::training_lock();
     for head in [
         "masked_lm",
         "sequence_regression",

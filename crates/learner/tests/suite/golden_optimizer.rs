@@ -141,7 +141,6 @@ const SETTINGS: StepSettings =
 
 #[test]
 fn five_steps_are_burns() {
-    let _lock = super::training_lock();
     let (mut ours, gradient) = linear_and_gradient(&Device::flex().autodiff());
     let mut theirs = ours.clone();
     let mut adamw = AdamW::new(OptimizerConfig::default(), &ours, &Device::flex());
@@ -157,7 +156,6 @@ fn five_steps_are_burns() {
 
 #[test]
 fn scaling_the_gradient_in_the_step_is_scaling_it_before() {
-    let _lock = super::training_lock();
     let (module, gradient) = linear_and_gradient(&Device::flex().autodiff());
     let run = |gradient: Tensor<2>, gradient_scale: f64| {
         let mut optimizer = AdamW::new(OptimizerConfig::default(), &module, &Device::flex());
@@ -195,7 +193,6 @@ fn decay_spares_biases_and_norms_only_where_asked() {
 
 #[test]
 fn a_saved_state_goes_on_bit_for_bit_in_a_module_with_other_ids() {
-    let _lock = super::training_lock();
     let device = Device::flex().autodiff();
     let (mut unbroken, gradient) = linear_and_gradient(&device);
     let config = OptimizerConfig::default();

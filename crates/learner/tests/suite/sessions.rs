@@ -96,7 +96,6 @@ fn newest_checkpoint(run: &Path) -> PathBuf {
 
 #[test]
 fn a_run_leaves_what_the_contract_promises() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     let outcome = workshop.train("run", &[], false).unwrap();
     assert_eq!(outcome.ended_by, EndedBy::Finished);
@@ -156,7 +155,6 @@ fn a_run_leaves_what_the_contract_promises() {
 
 #[test]
 fn a_stopped_run_is_resumed_to_the_same_weights() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     workshop.train("unbroken", &[], false).unwrap();
     // A stop before the first step takes none, and leaves nothing to resume from: the run starts
@@ -180,7 +178,6 @@ fn a_stopped_run_is_resumed_to_the_same_weights() {
 
 #[test]
 fn resume_where_there_is_nothing_starts_and_a_second_start_is_refused() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     workshop.train("run", &["trainer.max_steps=1"], true).unwrap();
     let error = workshop.train("run", &[], false).unwrap_err();
@@ -190,7 +187,6 @@ fn resume_where_there_is_nothing_starts_and_a_second_start_is_refused() {
 
 #[test]
 fn resuming_with_other_settings_or_another_corpus_is_refused() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     workshop.train("run", &["trainer.max_steps=2"], false).unwrap();
     let error = workshop.train("run", &["trainer.max_steps=3"], true).unwrap_err();
@@ -207,7 +203,6 @@ fn resuming_with_other_settings_or_another_corpus_is_refused() {
 
 #[test]
 fn a_dry_run_sizes_everything_and_makes_no_run() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     let scratch = tempfile::tempdir().unwrap();
     let dry_run = |request| DryRun::perform(&request, scratch.path(), &|_| {});
@@ -232,7 +227,6 @@ fn a_dry_run_sizes_everything_and_makes_no_run() {
 
 #[test]
 fn data_that_has_moved_is_named_anew_and_nothing_else_of_a_run_changes() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     workshop.train("unbroken", &[], false).unwrap();
     workshop.train("run", &[], false).unwrap();
@@ -265,7 +259,6 @@ fn data_that_has_moved_is_named_anew_and_nothing_else_of_a_run_changes() {
 
 #[test]
 fn bookkeeping_may_change_when_a_run_is_resumed_and_changes_nothing_else() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     workshop.train("unbroken", &[], false).unwrap();
     workshop.train("run", &[], false).unwrap();
@@ -294,7 +287,6 @@ fn bookkeeping_may_change_when_a_run_is_resumed_and_changes_nothing_else() {
 
 #[test]
 fn weights_of_another_vocabulary_are_refused() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     workshop.train("source", &[], false).unwrap();
     let source = format!("model.init_from={}", workshop.path("source").display());
@@ -323,7 +315,6 @@ fn weights_of_another_vocabulary_are_refused() {
 
 #[test]
 fn a_vocabulary_too_small_for_the_tokenizer_is_refused() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     let error = workshop.train("run", &["model.vocab_size=20"], false).unwrap_err();
     assert_eq!(error.exit_code(), 2);
@@ -341,7 +332,6 @@ fn a_missing_corpus_is_a_data_error() {
 /// What a file does not say of the model is that of the model it starts from.
 #[test]
 fn sizes_come_from_the_model_to_start_from() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     // More positions than the default model has, which a resume must not be measured by.
     let sizes = ["model.intermediate_size=40", "model.max_position_embeddings=600"];
@@ -373,7 +363,6 @@ fn sizes_come_from_the_model_to_start_from() {
 
 #[test]
 fn sentence_order_is_trained_beside_masked_tokens_and_resumed_bit_for_bit() {
-    let _lock = super::training_lock();
     let workshop = Workshop::new();
     let objective = ["data.objective=mlm_sop", "model.type_vocab_size=2"];
     let outcome = workshop.train("whole", &objective, false).unwrap();

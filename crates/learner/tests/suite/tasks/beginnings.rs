@@ -12,7 +12,6 @@ use nystromformer_tasks::Split;
 use safetensors::SafeTensors;
 
 use super::workshop::{StopAfter, Workshop, review, train};
-use crate::training_lock;
 
 /// A masked language model, trained on the reviews for a few steps with a tokenizer of its own.
 fn pretrained(workshop: &Workshop) -> Result<Outcome, LearnerError> {
@@ -61,7 +60,6 @@ fn encoder_weights(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_pretrained_model_gives_its_encoder_its_sizes_and_its_tokenizer() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     pretrained(&workshop).unwrap();
     for table in ["tokenizer", "model"] {
@@ -116,7 +114,6 @@ fn answers(folder: &Path) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_head_of_the_same_classes_in_another_order_is_taken_class_by_class() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     workshop.train("first", &[]).unwrap();
     let first = answers(&model_folder(&workshop.path("first")).unwrap());
@@ -162,7 +159,6 @@ fn texts_without_a_tokenizer_are_refused_with_where_to_get_one() {
 
 #[test]
 fn a_metric_that_is_not_measured_is_refused_before_the_run_begins() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     for metric in ["acuracy", "pearson"] {
         let setting = format!("trainer.metric_for_best_model={metric}");
@@ -197,7 +193,6 @@ fn one_class_alone_is_nothing_to_learn() {
     // One number is something to learn.
     let rows = (0..9).map(|number| format!("{},2.5", review(number)));
     workshop.write_csv(Split::Train, "sentence,label", rows);
-    let _lock = training_lock();
     let device = Device::flex();
     let request = workshop.request("run", &["task.regression=true"], false);
     let session = Session::open(&request, &|_| {}).unwrap();

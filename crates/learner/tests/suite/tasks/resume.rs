@@ -11,7 +11,6 @@ use nystromformer_learner::trainer::{EndedBy, Series, Session, model_folder};
 use serde_json::Value;
 
 use super::workshop::{StopAfter, Workshop, checkpoint, train};
-use crate::training_lock;
 
 fn bytes(run: &Path, step: usize, file: &str) -> Vec<u8> {
     fs::read(checkpoint(run, step).join(file)).unwrap()
@@ -20,7 +19,6 @@ fn bytes(run: &Path, step: usize, file: &str) -> Vec<u8> {
 /// With dropout, and batches of examples of like length that are chosen among those of fifty steps.
 #[test]
 fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     let overrides = [
         "task.group_by_length=true",
@@ -80,7 +78,6 @@ impl Progress for StopBeforeVerdict {
 
 #[test]
 fn a_run_that_is_stopped_while_its_best_model_is_measured_is_measured_by_the_next_session() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     let overrides = ["trainer.max_steps=8"];
     let unbroken = workshop.train("unbroken", &overrides).unwrap();
@@ -122,7 +119,6 @@ fn train_series(workshop: &Workshop, resume: bool, runs: usize) -> Vec<u64> {
 
 #[test]
 fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     assert!(Series::open(&workshop.request("one", &[], false)).unwrap().is_none());
     // Interrupted between two seeds, it goes on with what is left.
@@ -182,7 +178,6 @@ fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
 
 #[test]
 fn a_series_goes_on_with_its_own_settings_and_is_not_begun_twice() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     train_series(&workshop, false, 1);
     let open =

@@ -13,7 +13,6 @@ use nystromformer_lra::pathfinder::{self, PathfinderConfig};
 use nystromformer_tasks::Split;
 
 use super::workshop::{Workshop, review};
-use crate::training_lock;
 
 /// The losses of a run's steps and evaluations.
 fn losses(workshop: &Workshop, run: &str, overrides: &[&str]) -> Vec<f64> {
@@ -32,7 +31,6 @@ fn largest_difference(left: &[f64], right: &[f64]) -> f64 {
 /// In `paper` semantics how far a row is padded is nobody's business, but for the authors' mean.
 #[test]
 fn padding_changes_no_loss_unless_the_mean_is_over_it() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     let compare = |name: &str, pooling: &str| {
         let pooling = format!("model.pooling={pooling}");
@@ -90,7 +88,6 @@ fn rows_are_padded_to_the_longest_and_on_to_a_multiple() {
 /// transformers' Nyström attention reads rows of one length, so that there is nothing to gain by sorting them.
 #[test]
 fn a_model_with_the_semantics_of_transformers_gets_rows_of_its_one_length() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     let hf = ["model.semantics=hf", "model.segment_means_seq_len=32", "task.group_by_length=true"];
     let batches = workshop.batches(&hf).unwrap();

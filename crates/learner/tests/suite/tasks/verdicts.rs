@@ -13,7 +13,6 @@ use nystromformer_lra::{SplitSizes, retrieval};
 use nystromformer_tasks::Split;
 
 use super::workshop::{Workshop, checkpoint, review};
-use crate::training_lock;
 
 /// Asserts that what the verdict says of a classifier's answers to a split fits together, and is about so many examples
 /// of each class.
@@ -39,7 +38,6 @@ fn assert_consistent(verdict: &Verdict, split: &str, counts: &[u64]) {
 
 #[test]
 fn a_table_is_trained_on_and_the_summary_says_how_well() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     let outcome =
         workshop.train("run", &["trainer.max_steps=40", "optimizer.learning_rate=0.01"]).unwrap();
@@ -84,7 +82,6 @@ fn constant_accuracy(train: &[u64], validation: &[u64]) -> f64 {
 
 #[test]
 fn expressions_are_trained_on() {
-    let _lock = training_lock();
     let workshop = Workshop::new("listops", "");
     let config =
         GeneratorConfig { above_length: 5, below_length: 30, ..GeneratorConfig::default() };
@@ -115,7 +112,6 @@ fn expressions_are_trained_on() {
 
 #[test]
 fn pairs_of_documents_are_trained_on_by_a_dual_encoder() {
-    let _lock = training_lock();
     let workshop = Workshop::new("retrieval", "");
     let sizes = SplitSizes { train: 20, validation: 9, test: 7 };
     retrieval::generate_files(&workshop.data(), sizes, 3).unwrap();
@@ -136,7 +132,6 @@ fn pairs_of_documents_are_trained_on_by_a_dual_encoder() {
 
 #[test]
 fn numbers_are_trained_on_and_measured_by_correlation() {
-    let _lock = training_lock();
     let workshop =
         Workshop::new("labelled", "regression = true\nsentence2 = \"other\"\nlabel = \"score\"");
     workshop.write_vocabulary();
@@ -172,7 +167,6 @@ fn numbers_are_trained_on_and_measured_by_correlation() {
 /// Accuracy comes to its height before the loss comes to its depth: where all are taken for the most frequent class.
 #[test]
 fn the_best_checkpoint_is_the_best_by_metric_and_not_by_loss() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     let overrides = ["trainer.eval_every=1", "trainer.keep_last=1", "trainer.max_steps=8"];
     let first_best = |evaluations: &[EvaluationRecord],
@@ -210,7 +204,6 @@ fn the_best_checkpoint_is_the_best_by_metric_and_not_by_loss() {
 /// The classes of reviews are those of the file, whatever the texts say.
 #[test]
 fn labels_without_examples_in_a_split_have_no_support() {
-    let _lock = training_lock();
     let workshop = Workshop::of_reviews();
     workshop.write_csv(
         Split::Test,
