@@ -129,3 +129,15 @@ fn links_lead_somewhere() {
     }
     assert!(followed > 20, "{followed}");
 }
+
+#[test]
+fn every_key_is_in_the_configuration_guide() {
+    let guide = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
+    let experiment = Experiment::default().to_toml();
+    let stated = experiment.lines().filter_map(|line| Some(line.split_once(" = ")?.0));
+    let missing: Vec<&str> = stated
+        .chain(NystromformerConfig::keys().iter().copied())
+        .filter(|key| !guide.contains(&format!("`{key}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/configuration.md lacks {missing:?}");
+}
