@@ -1,5 +1,5 @@
 //! Somebody else's head on our encoder, and somebody else's data: two numbers about a row of ids. Ten steps are the same
-//! bits as five, a stop, and five more. `cargo run --release -p nystromformer-learner --example custom_head`
+//! bits as five, a stop, and five more. `cargo run --release --example custom_head`
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Draws a sheet of Pathfinder pictures: joined on the left, not joined on the right.
 //!
 //! ```text
-//! cargo run --release -p nystromformer-lra --example pathfinder_samples -- SHEET.png
+//! cargo run --release --example pathfinder_samples -- SHEET.png
 //! ```
 //!
 //! Rows: 32, 64 and 128 pixels at 14 dashes, 128 pixels at 9 and at 6. Small pictures are enlarged.

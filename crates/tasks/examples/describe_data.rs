@@ -1,8 +1,8 @@
 //! Prints what the splits of a labelled data set hold, an object of JSON a line.
 //!
 //! ```text
-//! cargo run --release -p nystromformer-tasks --example describe_data -- glue FOLDER
-//! cargo run --release -p nystromformer-tasks --example describe_data -- imdb FOLDER
+//! cargo run --release --example describe_data -- glue FOLDER
+//! cargo run --release --example describe_data -- imdb FOLDER
 //! ```
 //!
 //! Splits of GLUE that are not in FOLDER are told under `missing`; data that cannot be read ends the program.

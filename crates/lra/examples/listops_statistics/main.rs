@@ -1,7 +1,7 @@
 //! Prints statistics of generated ListOps expressions as JSON, and checks the evaluator on files.
 //!
 //! ```text
-//! cargo run --release -p nystromformer-lra --example listops_statistics -- SEED [FILE…]
+//! cargo run --release --example listops_statistics -- SEED [FILE…]
 //! ```
 //!
 //! Generates splits of the Long Range Arena's sizes in memory. A `FILE` holds expressions with their values, as
