@@ -24,6 +24,10 @@ impl Input {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(FileError::io("open", path))?;
+        if path.is_dir() {
+            let error = FileError::file(path, "it is a folder, and no file");
+            return Err(error.with_cure("name a file in it"));
+        }
         let mut first = Vec::with_capacity(signature::LOOKED_AT);
         (&mut file)
             .take(signature::LOOKED_AT as u64)

@@ -70,6 +70,20 @@ fn the_same_documents_train_alike_in_all_three_forms() {
 }
 
 #[test]
+fn what_a_corpus_leaves_out_is_said() {
+    let fixture = Fixture::new();
+    write_text(&fixture.path("text"), &documents(50));
+    for (name, content) in [("README.md", "# about"), ("labels.csv", "id,label\n1,2\n")] {
+        fs::write(fixture.path("text").join(name), content).unwrap();
+    }
+    let corpus = format!("data.corpus={}", fixture.text("text"));
+    let finished = finish(fixture.train("run", &[&corpus, "data.document=file"])).succeeded();
+    for part in ["left out of it: ", "1 × .md file", "1 × .csv file without the column `text`"] {
+        assert_eq!(finished.stderr.matches(part).count(), 1, "{part}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn trainers_that_fill_one_cache_at_once_do_not_disturb_each_other() {
     let fixture = Fixture::new();
     let runs = ["first", "second", "third"];

@@ -94,6 +94,50 @@ fn texts_are_the_same_as_arguments_and_as_lines() {
 }
 
 #[test]
+fn texts_in_tables_and_objects_are_read_by_their_columns() {
+    let texts = ["Anna lives in Paris.", "Bob, too"];
+    let expected = answers("classify", "single_label", &texts);
+    let scratch = tempfile::tempdir().unwrap();
+    let [first, second] = texts;
+    for (name, content, arguments) in [
+        ("a.csv", format!("\u{feff}label,Review\r\n1,{first}\r\n0,\"{second}\"\r\n"), vec![]),
+        ("a.tsv", format!("body\tlabel\n{first}\t1\n{second}\t0\n"), vec!["--text-column", "body"]),
+        (
+            "a.json",
+            format!("{{\"data\": [{{\"text\": \"{first}\"}},\n {{\"text\": \"{second}\"}}]}}"),
+            vec![],
+        ),
+        (
+            "a.jsonl",
+            format!("\u{feff}{{\"text\": \"{first}\"}}\r\n{{\"text\": \"{second}\"}}\r\n"),
+            vec![],
+        ),
+        ("a.txt", format!("\u{feff}{first}\r\n{second}\r\n"), vec![]),
+    ] {
+        let path = scratch.path().join(name);
+        fs::write(&path, content).unwrap();
+        let file = ["--input-file", path.to_str().unwrap()];
+        let found = answers("classify", "single_label", &[&file[..], &arguments].concat());
+        assert_eq!(found, expected, "{name}");
+    }
+    for (name, content, parts) in [
+        ("a.csv", "id,label\n1,2\n", ["a.csv:1: ", "--text-column"]),
+        ("a.xlsx", "PK", ["a.xlsx`", "save the sheet as CSV"]),
+        ("a.txt", "version https://git-lfs.github.com/spec/v1\n", ["a.txt`", "git lfs pull"]),
+    ] {
+        let path = scratch.path().join(name);
+        fs::write(&path, content).unwrap();
+        let classify =
+            predict("classify", "single_label", &["--input-file", path.to_str().unwrap()]);
+        let finished = finish(classify);
+        assert_eq!(finished.code, Some(3), "{}", finished.stderr);
+        for part in parts {
+            assert!(finished.stderr.contains(part), "{}", finished.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_question_comes_as_arguments_too() {
     let asked = ["--question", "Where does Anna live?", "--context", "Anna lives in Paris."];
     let answer = &answers("qa", "qa", &asked)[0];

@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nystromformer_files::say_once;
 use nystromformer_files::table::{
     Column, Format, Table, TableOptions, extension_of_content, saved_by_datasets,
 };
+use nystromformer_files::{git_lfs, say_once};
 
 use super::ReadOptions;
 use crate::config::{DataConfig, SAMPLE_CORPUS};
@@ -178,35 +178,54 @@ impl Found {
             if metadata.is_dir() {
                 self.leave_out("linked folder", path);
             } else if metadata.is_file() {
-                self.file(path, metadata.len(), options);
+                self.file(path, metadata.len(), options)?;
             }
         }
         Ok(())
     }
 
-    fn file(&mut self, path: PathBuf, bytes: u64, options: Option<&ReadOptions>) {
+    fn file(
+        &mut self,
+        path: PathBuf,
+        bytes: u64,
+        options: Option<&ReadOptions>,
+    ) -> Result<(), DataError> {
         let Some(form) = Form::of(&path) else {
             let kind = match extension_of_content(&path) {
                 Some(extension) => format!(".{extension} file"),
                 None => "file without extension".to_owned(),
             };
-            return self.leave_out(&kind, path);
+            self.leave_out(&kind, path);
+            return Ok(());
         };
         if form != Form::Text && bytes == 0 {
-            return self.leave_out("empty file", path);
+            self.leave_out("empty file", path);
+            return Ok(());
         }
-        let column = options.filter(|_| !form.is_certain(&path));
-        if let Some(options) = column
-            && !has_texts(&path, options)
-        {
+        if let Some(options) = options.filter(|_| !form.is_certain(&path)) {
+            git_lfs::check(&path)?;
             let extension = extension_of_content(&path).unwrap_or_default();
-            let kind = format!(
-                ".{extension} file without the column `{}` (`data.text_field`)",
-                options.text_field
-            );
-            return self.leave_out(&kind, path);
+            match Table::open(&path, &table_options(options)) {
+                Ok(table) if table.has(&Column::Name(options.text_field.clone())) => {}
+                Ok(_) => {
+                    let column = &options.text_field;
+                    let kind = format!(
+                        ".{extension} file without the column `{column}` (`data.text_field`)"
+                    );
+                    self.leave_out(&kind, path);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.leave_out(
+                        &format!(".{extension} file that cannot be read ({error})"),
+                        path,
+                    );
+                    return Ok(());
+                }
+            }
         }
         self.files.push(CorpusFile { path, form, bytes });
+        Ok(())
     }
 
     fn leave_out(&mut self, kind: &str, path: PathBuf) {
@@ -229,12 +248,6 @@ impl Found {
     }
 }
 
-/// Whether a table can be opened and has the column of the texts.
-fn has_texts(path: &Path, options: &ReadOptions) -> bool {
-    let table = Table::open(path, &table_options(options));
-    table.is_ok_and(|table| table.has(&Column::Name(options.text_field.clone())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +263,7 @@ mod tests {
             ("deep/notes.md", "more"),
             ("labels.csv", "id,label\n1,2\n"),
             ("info.json", "{\"license\": \"MIT\"}"),
+            ("torn.json", "{\"text\": "),
             ("book.pdf", "%PDF"),
             ("LICENSE", "MIT"),
             ("empty.jsonl", ""),
@@ -275,6 +289,7 @@ mod tests {
             "1 × .pdf file",
             "1 × .csv file without the column `text`",
             "1 × .json file without the column `text`",
+            "1 × .json file that cannot be read (",
             "1 × file without extension",
             "1 × empty file",
             #[cfg(unix)]
@@ -283,6 +298,9 @@ mod tests {
             assert!(told.contains(part), "{part}: {told}");
         }
         assert!(!told.contains("hidden"), "{told}");
+        fs::write(place("pointer.csv"), "version https://git-lfs.github.com/spec/v1\n").unwrap();
+        let error = Found::default().collect(folder.path(), Some(&options)).unwrap_err();
+        assert!(error.to_string().contains("git lfs pull"), "{error}");
     }
 
     #[test]

@@ -32,11 +32,11 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
             if whole.is_file() {
                 return Ok(vec![whole]);
             }
-            let parts: Vec<(Part, &str)> = names
+            let parts: Vec<(PartFile, &str)> = names
                 .iter()
-                .filter_map(|name| Some((Part::of(name, stem, &extension)?, name.as_str())))
+                .filter_map(|name| Some((PartFile::of(name, stem, &extension)?, name.as_str())))
                 .collect();
-            if let Some((Part { of, .. }, _)) = parts.first() {
+            if let Some((PartFile { of, .. }, _)) = parts.first() {
                 complete(folder, stem, &extension, &parts, *of)?;
                 return Ok(parts.iter().map(|(_, name)| folder.join(name)).collect());
             }
@@ -75,12 +75,12 @@ pub fn saved_by_datasets(folder: &Path) -> Result<()> {
 }
 
 /// One file of a split that was cut into several.
-struct Part {
+struct PartFile {
     number: u32,
     of: u32,
 }
 
-impl Part {
+impl PartFile {
     /// Reads `STEM-00003-of-00010.EXTENSION`.
     fn of(name: &str, stem: &str, extension: &str) -> Option<Self> {
         let middle = name.strip_prefix(stem)?.strip_prefix('-')?;
@@ -98,7 +98,7 @@ fn complete(
     folder: &Path,
     stem: &str,
     extension: &str,
-    parts: &[(Part, &str)],
+    parts: &[(PartFile, &str)],
     of: u32,
 ) -> Result<()> {
     let in_order = parts.iter().zip(0..).all(|((part, _), at)| part.number == at && part.of == of);

@@ -19,14 +19,14 @@ const MAX_BATCH_BYTES: u64 = 64 << 20;
 
 /// Which of the two official versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum BatchForm {
     /// A label's byte and a picture's bytes, over and over.
     Binary,
     /// A pickled dictionary.
     Python,
 }
 
-impl Format {
+impl BatchForm {
     /// The folder in the official archive.
     pub(super) fn folder_name(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ pub(super) struct Batch {
 /// Opens a split; the last tenth of the training pictures validates.
 pub(super) fn open(
     folder: &Path,
-    format: Format,
+    format: BatchForm,
     split: Split,
 ) -> Result<Option<ExampleReader>, DataError> {
     let names = match split {
@@ -96,7 +96,7 @@ pub(super) fn open(
 /// The pictures of a file, by place; or the error why there are none.
 fn places(
     path: &Path,
-    format: Format,
+    format: BatchForm,
 ) -> impl Iterator<Item = Result<(Arc<Batch>, usize), DataError>> + use<> {
     let (batch, error) = match load(path, format) {
         Ok(batch) => (Some(Arc::new(batch)), None),
@@ -120,10 +120,10 @@ impl Batch {
 }
 
 /// How many pictures a file holds.
-fn count(path: &Path, format: Format) -> Result<usize, DataError> {
+fn count(path: &Path, format: BatchForm) -> Result<usize, DataError> {
     match format {
-        Format::Binary => Ok((size(path)? / (1 + PICTURE_BYTES as u64)) as usize),
-        Format::Python => Ok(load(path, format)?.labels.len()),
+        BatchForm::Binary => Ok((size(path)? / (1 + PICTURE_BYTES as u64)) as usize),
+        BatchForm::Python => Ok(load(path, format)?.labels.len()),
     }
 }
 
@@ -138,13 +138,13 @@ fn size(path: &Path) -> Result<u64, DataError> {
     Ok(bytes)
 }
 
-fn load(path: &Path, format: Format) -> Result<Batch, DataError> {
+fn load(path: &Path, format: BatchForm) -> Result<Batch, DataError> {
     size(path)?;
     git_lfs::check(path)?;
     let bytes = fs::read(path).map_err(DataError::io("read", path))?;
     let batch = match format {
-        Format::Binary => binary(&bytes),
-        Format::Python => pickle::batch(&bytes),
+        BatchForm::Binary => binary(&bytes),
+        BatchForm::Python => pickle::batch(&bytes),
     };
     let batch = batch.map_err(|problem| DataError::dataset(path, problem))?;
     match batch.labels.iter().position(|label| usize::from(*label) >= CIFAR10_CLASSES.len()) {

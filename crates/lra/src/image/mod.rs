@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Split};
 
-use self::batches::Format;
+use self::batches::BatchForm;
 pub use self::task::Image;
 
 /// Pixels of a side.
@@ -33,7 +33,7 @@ const CIFAR10_CLASSES: [&str; 10] =
 
 /// A form of the data, and where it was found.
 enum Found {
-    Batches(Format, PathBuf),
+    Batches(BatchForm, PathBuf),
     Folders(PathBuf),
 }
 
@@ -66,7 +66,7 @@ pub fn class_names(folder: &Path) -> Result<Vec<String>, DataError> {
 }
 
 fn find(folder: &Path) -> Result<Found, DataError> {
-    for format in [Format::Binary, Format::Python] {
+    for format in [BatchForm::Binary, BatchForm::Python] {
         for place in [folder.to_owned(), folder.join(format.folder_name())] {
             if place.join(format.train_names()[0].as_str()).is_file() {
                 return Ok(Found::Batches(format, place));

@@ -14,18 +14,18 @@ fn record(number: usize) -> (u8, Vec<u8>) {
     ((number % 10) as u8, bytes)
 }
 
-fn write(folder: &Path, format: Format) {
+fn write(folder: &Path, format: BatchForm) {
     let names = format.train_names().into_iter().chain([match format {
-        Format::Binary => "test_batch.bin".to_owned(),
-        Format::Python => "test_batch".to_owned(),
+        BatchForm::Binary => "test_batch.bin".to_owned(),
+        BatchForm::Python => "test_batch".to_owned(),
     }]);
     for (batch, name) in names.enumerate() {
         let records: Vec<(u8, Vec<u8>)> =
             (0..PICTURES).map(|picture| record(batch * PICTURES + picture)).collect();
         let (labels, pictures): (Vec<u8>, Vec<Vec<u8>>) = records.iter().cloned().unzip();
         let bytes = match format {
-            Format::Python => pickle::tests::pickled(&labels, &pictures.concat()),
-            Format::Binary => records
+            BatchForm::Python => pickle::tests::pickled(&labels, &pictures.concat()),
+            BatchForm::Binary => records
                 .into_iter()
                 .flat_map(|(label, picture)| std::iter::once(label).chain(picture))
                 .collect(),
@@ -46,7 +46,7 @@ fn expected(number: usize) -> Example {
 
 #[test]
 fn both_official_forms_give_the_same_pictures_in_their_order() {
-    for format in [Format::Binary, Format::Python] {
+    for format in [BatchForm::Binary, BatchForm::Python] {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join(format.folder_name());
         fs::create_dir(&inner).unwrap();
@@ -65,7 +65,7 @@ fn both_official_forms_give_the_same_pictures_in_their_order() {
 #[test]
 fn damaged_batches_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), Format::Binary);
+    write(folder.path(), BatchForm::Binary);
     let batch = folder.path().join("data_batch_2.bin");
     let whole = fs::read(&batch).unwrap();
     for (bytes, message) in [
