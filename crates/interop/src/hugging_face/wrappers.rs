@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 const MARKERS: [&str; 4] =
     ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"];
 
-/// What an encoder's names begin with, in the families that are read.
-const ROOTS: [&str; 4] = ["nystromformer", "bert", "roberta", "embeddings"];
+/// What a model calls its encoder, in the families that are read; a bare encoder has no such start.
+const ROOTS: [&str; 3] = ["nystromformer", "bert", "roberta"];
 
 /// The parameter that every encoder has.
 const ANCHOR: &str = "embeddings.word_embeddings.weight";
@@ -78,6 +78,9 @@ fn shared_start<T>(named: &[(String, T)]) -> Option<String> {
     let mut names = named.iter().map(|(name, _)| name.as_str()).filter(|name| *name != AVERAGED);
     let first = names.next()?;
     let encoder = named.iter().map(|(name, _)| name).find(|name| name.ends_with(ANCHOR));
+    if encoder.is_some_and(|name| is_own(name)) {
+        return None;
+    }
     let (component, _) = encoder.map_or(first, String::as_str).split_once('.')?;
     let is_wrapper = component == DATA_PARALLEL || encoder.is_some();
     let start = format!("{component}.");
@@ -85,7 +88,13 @@ fn shared_start<T>(named: &[(String, T)]) -> Option<String> {
     let is_shared = named
         .iter()
         .all(|(name, _)| name == AVERAGED || (name.starts_with(&start) && !is_theirs(name)));
-    (is_wrapper && is_shared && !ROOTS.contains(&component)).then_some(start)
+    (is_wrapper && is_shared).then_some(start)
+}
+
+/// Whether this is the encoder's parameter as its own model names it.
+fn is_own(anchor: &str) -> bool {
+    let before = anchor.strip_suffix(ANCHOR).unwrap_or(anchor);
+    before.is_empty() || ROOTS.iter().any(|root| before.strip_prefix(root) == Some("."))
 }
 
 #[cfg(test)]
@@ -104,7 +113,16 @@ mod tests {
             "nystromformer.embeddings.word_embeddings.weight",
             "nystromformer.encoder.layer.0.output.dense.bias",
         ];
-        for start in ["", "module.", "model.", "_orig_mod.", "net.", "module._orig_mod.model."] {
+        for start in [
+            "",
+            "module.",
+            "model.",
+            "_orig_mod.",
+            "net.",
+            "nystromformer.",
+            "bert.",
+            "module._orig_mod.model.",
+        ] {
             let stored = own.map(|name| format!("{start}{name}"));
             assert_eq!(names(&stored.each_ref().map(String::as_str)), own, "{start}");
         }

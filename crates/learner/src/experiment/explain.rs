@@ -101,7 +101,7 @@ fn advice_on_key(section: &str, name: &str, mut here: Vec<String>, known: &[Stri
     let elsewhere: Vec<String> =
         known.iter().filter(|key| last(key) == name && !here.contains(key)).cloned().collect();
     if !elsewhere.is_empty() {
-        return format!("it belongs into another table: {}", listed(&elsewhere));
+        return format!("it belongs in another table: {}", listed(&elsewhere));
     }
     let of_section = known.iter().filter(|key| section_of(key) == section && *key != section);
     let with_other_kinds: Vec<&String> = here.iter().chain(of_section).collect();
@@ -355,8 +355,8 @@ mod tests {
         for (assignment, advice) in [
             ("trainer.steps=5", "it is called `trainer.max_steps` here"),
             ("schedule.num_steps=5", "it is called `trainer.max_steps` here"),
-            ("max_steps=5", "it belongs into another table: `trainer.max_steps`"),
-            ("schedule.max_grad_norm=5", "it belongs into another table: `trainer.max_grad_norm`"),
+            ("max_steps=5", "it belongs in another table: `trainer.max_steps`"),
+            ("schedule.max_grad_norm=5", "it belongs in another table: `trainer.max_grad_norm`"),
             ("schedule.max_grad_nom=5", "did you mean `trainer.max_grad_norm`?"),
             ("trainer.warmup_ratio=0.1", "it is called `schedule.warmup_fraction` here"),
             (
