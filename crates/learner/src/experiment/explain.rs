@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::known_keys::known_keys;
+use super::known_keys::{join, known_keys};
 use super::merge::Layers;
 use super::synonyms;
 
@@ -210,11 +210,6 @@ fn in_words(expected: &str) -> &str {
         "a string" | "path string" => "a text in quotes",
         other => other,
     }
-}
-
-/// The dotted key of a name in a table.
-pub(super) fn join(section: &str, name: &str) -> String {
-    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
 }
 
 fn section_of(key: &str) -> &str {

@@ -3,8 +3,6 @@
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::explain::join;
-
 /// A name that no key has.
 const NOBODY: &str = "\u{0}";
 
@@ -31,4 +29,9 @@ fn names_in<T: DeserializeOwned>(section: &str) -> Vec<String> {
         return Vec::new();
     }
     message.split('`').skip(1).step_by(2).skip(1).map(str::to_owned).collect()
+}
+
+/// The dotted key of a name in a table.
+pub(super) fn join(section: &str, name: &str) -> String {
+    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
 }
