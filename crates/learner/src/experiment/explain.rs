@@ -100,8 +100,12 @@ fn advice_on_key(section: &str, name: &str, mut here: Vec<String>, known: &[Stri
     }
     let elsewhere: Vec<String> =
         known.iter().filter(|key| last(key) == name && !here.contains(key)).cloned().collect();
-    if !elsewhere.is_empty() {
-        return format!("it belongs in another table: {}", listed(&elsewhere));
+    match &elsewhere[..] {
+        [] => {}
+        [top] if section_of(top).is_empty() => {
+            return format!("it stands above all tables, or is one: `{top}`");
+        }
+        _ => return format!("it belongs in another table: {}", listed(&elsewhere)),
     }
     let of_section = known.iter().filter(|key| section_of(key) == section && *key != section);
     let with_other_kinds: Vec<&String> = here.iter().chain(of_section).collect();
@@ -353,6 +357,9 @@ mod tests {
             ("max_steps=5", "it belongs in another table: `trainer.max_steps`"),
             ("schedule.max_grad_norm=5", "it belongs in another table: `trainer.max_grad_norm`"),
             ("schedule.max_grad_nom=5", "did you mean `trainer.max_grad_norm`?"),
+            ("trainer.schedule=linear", "it stands above all tables, or is one: `schedule`"),
+            ("trainer.lr_scheduler=linear", "it is called `schedule.kind` here"),
+            ("scheduler.kind=linear", "it is called `schedule` here"),
             ("trainer.warmup_ratio=0.1", "it is called `schedule.warmup_fraction` here"),
             (
                 "trainer.output_dir=x",

@@ -55,7 +55,15 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
     ("schedule.warmup_fraction", &["warmup_ratio", "warmup_proportion", "warmup_pct"]),
     (
         "schedule.kind",
-        &["scheduler_type", "lr_scheduler_type", "lr_schedule", "schedule_type", "decay_type"],
+        &[
+            "scheduler_type",
+            "lr_scheduler_type",
+            "lr_schedule",
+            "schedule_type",
+            "decay_type",
+            "scheduler",
+            "lr_scheduler",
+        ],
     ),
     ("model.hidden_dropout_prob", &["dropout", "hidden_dropout", "dropout_prob", "dropout_rate"]),
     (
@@ -191,7 +199,7 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
 ];
 
 /// Names of other programs for what is not one key here, and what to do instead.
-const INSTEAD: [(&[&str], &str); 9] = [
+const INSTEAD: [(&[&str], &str); 10] = [
     (
         &[
             "gradient_accumulation_steps",
@@ -229,6 +237,10 @@ const INSTEAD: [(&[&str], &str); 9] = [
         &["num_labels", "num_classes"],
         "leave it out: the classes are the data's, or name them in `model.id2label`",
     ),
+    (
+        &["optimizer_name", "optimizer_type", "optim_name"],
+        "leave it out: the optimizer is AdamW, with the constants of `[optimizer]`",
+    ),
     (&["greater_is_better"], "leave it out: of each metric it is known"),
     (
         &["load_best_model_at_end"],
@@ -248,7 +260,7 @@ pub(super) fn advice(section: &str, name: &str, known: &[String]) -> Option<Stri
         .map(|(key, _)| *key)
         .collect();
     let of_section =
-        ours.iter().find(|key| key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')));
+        ours.iter().find(|key| key.rsplit_once('.').map_or("", |(table, _)| table) == section);
     if let Some(key) = of_section.or(ours.first()) {
         return Some(format!("it is called `{key}` here"));
     }
