@@ -211,11 +211,20 @@ def fill_masks(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> li
     ]
 
 
+def whole(model: PreTrainedModel) -> dict[str, Any]:
+    """Of a text what the model has positions for, whatever `model_max_length` of its tokenizer is."""
+    return {"truncation": True, "max_length": model.config.max_position_embeddings}
+
+
 def classify(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[Case]:
-    """Texts and pairs, cut to the model's length and, if it reads no other, padded to it."""
+    """Texts and pairs, cut to the model's length and, if it reads no other, padded to it.
+
+    Without being told, this pipeline cuts nothing: `model_max_length` is not read.
+    """
     classifier = pipeline("text-classification", model=model, tokenizer=tokenizer)
     is_fixed = model.config.num_landmarks != model.config.segment_means_seq_len
-    shape = {"truncation": True} | ({"padding": "max_length"} if is_fixed else {})
+    padded = {"truncation": True, "padding": "max_length"}
+    shape = padded if is_fixed else whole(model)
     requests = texts(TEXTS) + PAIRS
     return [
         case({"top_k": 1}, requests, lambda r: classifier(r, **shape)),
@@ -261,7 +270,7 @@ def find_answers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> 
         # Where the context has fewer, transformers fills up with spans of probability 0.
         listed = [a for a in listed if a["score"] > 0 or options["top_k"] == 1]
         listed = [{"id": request["id"]} | a if "id" in request else a for a in listed]
-        return listed if options["top_k"] > 1 else listed[0]
+        return listed[0] if len(listed) == 1 else listed
 
     every: list[Case] = [
         {"top_k": 1},
@@ -309,7 +318,7 @@ def extract(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[
         case(
             {"pooling": kind},
             texts(TEXTS[:4]),
-            lambda r, p=pool: p(extractor(r["text"], tokenize_kwargs={"truncation": True})[0]),
+            lambda r, p=pool: p(extractor(r["text"], tokenize_kwargs=whole(model))[0]),
         )
         for kind, pool in pools.items()
     ]

@@ -123,7 +123,7 @@ mod tests {
             tolerance: 0.005,
         };
         assert_eq!(exit_code(&anyhow::Error::from(differs).context("before training")), 8);
-        let beyond = || PipelineError::Vocabulary { id: 9, vocab_size: 5 };
+        let beyond = || PipelineError::Vocabulary { id: 9, token: "a".to_owned(), vocab_size: 5 };
         let no_mask =
             || PipelineError::NoMask { text: "a".to_owned(), mask_token: "[MASK]".to_owned() };
         let place = || Place { file: std::path::Path::new("texts.jsonl").into(), line: 3 };

@@ -217,13 +217,19 @@ pub struct TokenizerConfig {
     /// Most entries of the vocabulary, special tokens included. A small corpus yields fewer.
     /// Default: 16000; at least 64.
     pub vocab_size: usize,
-    /// Lower-case the text (and, for WordPiece, strip accents). Also how a `vocab.txt` or
-    /// `spiece.model` is read that has no `do_lower_case` beside it. Default: true.
+    /// Lower-case the text. Also how a `vocab.txt` or `spiece.model` is read that has no
+    /// `do_lower_case` beside it. Default: true.
     pub lowercase: bool,
+    /// Take the accents off letters when training: the marks that Latin, Greek and Cyrillic letters
+    /// share. Marks of other scripts are no accents: the vowels of Thai and Hindi stay, and so do the
+    /// voicing marks of kana. Default: as `lowercase` for `wordpiece`, else false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strip_accents: Option<bool>,
     /// Times a pair of pieces must occur to be merged. Default: 2.
     pub min_frequency: u64,
-    /// Most distinct characters kept when training; words with rarer ones become unknown. No limit
-    /// for `bpe`, which has bytes. Default: 1000.
+    /// Most distinct characters kept when training, the most frequent ones, and no more than a quarter
+    /// of `vocab_size`; words with rarer ones (of `unigram`, the rarer ones alone) become unknown. No
+    /// limit for `bpe`, which has bytes. Default: 1000.
     pub max_alphabet: usize,
 }
 
@@ -234,6 +240,7 @@ impl Default for TokenizerConfig {
             kind: TokenizerKind::WordPiece,
             vocab_size: 16_000,
             lowercase: true,
+            strip_accents: None,
             min_frequency: 2,
             max_alphabet: 1_000,
         }
@@ -241,6 +248,16 @@ impl Default for TokenizerConfig {
 }
 
 impl TokenizerConfig {
+    /// Whether a tokenizer that is trained takes accents off.
+    pub(crate) fn strips_accents(&self) -> bool {
+        self.strip_accents.unwrap_or(self.lowercase && self.kind == TokenizerKind::WordPiece)
+    }
+
+    /// Most distinct characters that a tokenizer is trained with.
+    pub(crate) fn most_characters(&self) -> usize {
+        self.max_alphabet.min(self.vocab_size / 4)
+    }
+
     /// Checks every value against its range.
     ///
     /// # Errors

@@ -35,6 +35,7 @@
 //! | [`sample`] | the built-in corpus and its questions |
 //! | `tokenizer` | loading, training, encoding, saving |
 //! | `truncation` | what is kept of a sequence that is too long |
+//! | `unknown` | how much of a text a vocabulary cannot spell |
 //! | `cache` | the corpus as memory-mapped tokens |
 //! | `split` | which documents train, which validate |
 //! | `examples` | the examples of a split, of either objective |
@@ -65,6 +66,7 @@ mod sentence_order;
 mod split;
 mod tokenizer;
 mod truncation;
+mod unknown;
 
 pub use baseline::{UnigramBaseline, unigram_baseline};
 pub use batch::{MaskedLmBatcher, MaskedRows, SentenceOrderRows};
@@ -82,3 +84,4 @@ pub use progress::{Progress, ProgressReport, Stage};
 pub use split::Split;
 pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};
 pub use truncation::{Keep, Truncation};
+pub use unknown::UnknownTokens;

@@ -14,6 +14,7 @@ use crate::examples::{ExampleShape, Examples};
 use crate::progress::Progress;
 use crate::split::{Split, split_documents};
 use crate::tokenizer::{self, TextTokenizer};
+use crate::unknown::{self, UnknownTokens};
 
 /// Part of the key of every cache of segments; to be raised when texts are cut in another way.
 const SEGMENT_RULE: &str = "segments 1";
@@ -27,6 +28,8 @@ pub struct DataFacts {
     pub documents: usize,
     /// Tokens of text, without special tokens.
     pub tokens: u64,
+    /// How many of them stand for what the vocabulary cannot spell.
+    pub unknown_tokens: u64,
     /// Where the token cache lies.
     pub cache: PathBuf,
     /// Whether the cache was there already.
@@ -154,7 +157,8 @@ impl<'a> Preparation<'a> {
     /// Where a tokenizer trained on this corpus with these options lies.
     fn trained_tokenizer(&self, cache_dir: &Path) -> PathBuf {
         let options = serde_json::to_vec(self.tokenizer).expect("a config is plain data");
-        let key = hash(&[self.corpus_hash.as_bytes(), &options]);
+        let version = tokenizer::TRAINING_VERSION.to_le_bytes();
+        let key = hash(&[self.corpus_hash.as_bytes(), &options, &version]);
         cache_dir.join(format!("tokenizer-{}", &key[..16])).join("tokenizer.json")
     }
 
@@ -189,15 +193,16 @@ impl<'a> Preparation<'a> {
     fn token_cache(&self, tokenizer: &TextTokenizer) -> Result<TokenCache, DataError> {
         let shape = ExampleShape::new(self.data, tokenizer)?;
         let (corpus, tokenizer) = (self.corpus_hash.as_bytes(), tokenizer.hash());
-        let (kind, key) = match shape.contents() {
+        let (kind, contents) = match shape.contents() {
             Contents::Documents => ("tokens", hash(&[corpus, tokenizer.as_bytes()])),
             Contents::Segments(unit) => {
                 let rule = format!("{SEGMENT_RULE} {unit:?}");
                 ("segments", hash(&[corpus, tokenizer.as_bytes(), rule.as_bytes()]))
             }
         };
+        let key = hash(&[contents.as_bytes(), &cache::FORMAT_VERSION.to_le_bytes()]);
         let name = format!("{kind}-{}-{}", self.corpus_name(), &key[..16]);
-        Ok(TokenCache { key, name, shape })
+        Ok(TokenCache { contents, key, name, shape })
     }
 
     /// Cuts the splits.
@@ -208,17 +213,21 @@ impl<'a> Preparation<'a> {
         store: TokenStore,
         reused: bool,
     ) -> Result<MaskedLmData, DataError> {
-        let Self { data, seed, corpus, .. } = self;
+        let Self { data, seed, ref corpus, .. } = self;
         let documents = store.documents();
         let splits = split_documents(documents, data.validation_fraction, seed)
-            .ok_or_else(|| too_few_documents(&corpus, documents.len()))?;
+            .ok_or_else(|| too_few_documents(corpus, documents.len()))?;
         let facts = DataFacts {
             corpus_bytes: corpus.bytes(),
             documents: documents.len(),
             tokens: store.text_len(),
+            unknown_tokens: store.unknown_len(),
             cache: store.folder().to_owned(),
             reused,
         };
+        let unknown = UnknownTokens { unknown: facts.unknown_tokens, tokens: facts.tokens };
+        let name = format!("the corpus `{}`", corpus.name().display());
+        unknown.tell(&name, &unknown::cure(self.tokenizer));
         let store = Arc::new(store);
         let examples =
             |split| Examples::new(Arc::clone(&store), &cache.shape, &splits, split, seed);
@@ -226,7 +235,7 @@ impl<'a> Preparation<'a> {
             tokenizer,
             train: examples(Split::Train),
             validation: examples(Split::Validation),
-            fingerprint: hash(&[cache.key.as_bytes(), &options(data, seed)]),
+            fingerprint: hash(&[cache.contents.as_bytes(), &options(data, seed)]),
             facts,
         })
     }
@@ -235,6 +244,8 @@ impl<'a> Preparation<'a> {
 /// A token cache by its key, and the examples that are cut from it.
 struct TokenCache {
     /// Hash of corpus, tokenizer and contents.
+    contents: String,
+    /// The same with the version of the code that cuts the texts.
     key: String,
     /// Its folder's name.
     name: String,
@@ -316,4 +327,24 @@ fn hash(parts: &[&[u8]]) -> String {
         hasher.update(part);
     }
     hasher.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_what_is_kept_hold_the_version_of_the_code() {
+        let (data, options) = (DataConfig::default(), TokenizerConfig::default());
+        let preparation = Preparation::open(&data, &options, 1, &|_| {}).unwrap();
+        let corpus = preparation.corpus_hash.as_bytes();
+        let key = hash(&[corpus, &serde_json::to_vec(&options).unwrap()]);
+        let trained = preparation.trained_tokenizer(Path::new("cache"));
+        assert!(!trained.starts_with(format!("cache/tokenizer-{}", &key[..16])), "{trained:?}");
+        let tokenizer = tokenizer::tests::sample_tokenizer(options.kind, 700);
+        let cache = preparation.token_cache(&tokenizer).unwrap();
+        assert_eq!(cache.contents, hash(&[corpus, tokenizer.hash().as_bytes()]));
+        assert_ne!(cache.key, cache.contents);
+        assert!(cache.name.ends_with(&cache.key[..16]), "{}", cache.name);
+    }
 }

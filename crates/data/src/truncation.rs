@@ -18,7 +18,7 @@ pub enum Keep {
 }
 
 /// How long a sequence may be, and what is kept of a longer one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truncation {
     /// Tokens that are kept at most.
     pub max_length: usize,
@@ -30,6 +30,11 @@ impl Truncation {
     /// Keeps the beginning.
     pub const fn head(max_length: usize) -> Self {
         Self { max_length, keep: Keep::Head }
+    }
+
+    /// Keeps the end.
+    pub const fn tail(max_length: usize) -> Self {
+        Self { max_length, keep: Keep::Tail }
     }
 
     /// Keeps both ends.

@@ -44,6 +44,8 @@ pub struct ModelCard<'model> {
     pub config: &'model NystromformerConfig,
     /// Tokens that transformers needs every input to have, unless any length will do.
     pub fixed_len: Option<usize>,
+    /// Tokens of the longest text that the model trained on, if that is known.
+    pub trained_len: Option<usize>,
     /// Whether the folder holds a tokenizer.
     pub has_tokenizer: bool,
     /// Whether the folder holds the modeling file of the `paper` semantics.
@@ -152,7 +154,10 @@ impl ModelCard<'_> {
         }
         let length = match self.fixed_len.filter(|_| !self.has_modeling_file) {
             Some(length) => format!("padding=\"max_length\", max_length={length}"),
-            None => format!("max_length={}", self.config.embeddings.max_position_embeddings),
+            None => {
+                let most = self.config.embeddings.max_position_embeddings;
+                format!("max_length={}", self.trained_len.map_or(most, |trained| trained.min(most)))
+            }
         };
         let (text, answer) = self.example_lines();
         writeln!(
@@ -261,6 +266,7 @@ mod tests {
             class: Architecture::MaskedLm.class(),
             config: &config,
             fixed_len: Some(512),
+            trained_len: None,
             has_tokenizer: true,
             has_modeling_file: false,
             origin: Origin::Trained(&training),
@@ -303,6 +309,7 @@ mod tests {
             class: Architecture::SequenceClassification.class(),
             config: &config,
             fixed_len: None,
+            trained_len: Some(16),
             has_tokenizer: false,
             has_modeling_file: false,
             origin: Origin::Trained(&training),
@@ -312,5 +319,7 @@ mod tests {
         assert!(text.contains("| labels (2) | a \\| b, c # d |"), "{text}");
         assert!(text.contains("from_pretrained(\"q\\\"x\")"), "{text}");
         assert!(!text.contains("model-index"), "{text}");
+        let text = ModelCard { has_tokenizer: true, ..card }.to_string();
+        assert!(text.contains("truncation=True, max_length=16,"), "{text}");
     }
 }

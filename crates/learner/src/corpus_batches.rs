@@ -109,6 +109,7 @@ impl BatchSource for CorpusBatches {
     }
 
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
-        write_tokenizer(&self.data.tokenizer, model, directory)
+        // Blocks are cut from a stream: no text was too long.
+        write_tokenizer(&self.data.tokenizer, None, model, directory)
     }
 }

@@ -3,18 +3,20 @@
 use std::path::Path;
 
 use nystromformer::NystromformerConfig;
-use nystromformer_data::TextTokenizer;
+use nystromformer_data::{TextTokenizer, Truncation};
 
 use crate::error::Result;
 
 /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `directory`,
-/// which must exist, so that `transformers.AutoTokenizer` reads them. `model` bounds the length of
-/// an input.
+/// which must exist, so that `transformers.AutoTokenizer` reads them. `trained` is how the texts are cut
+/// that the model trains on, and so how all texts for it are to be; without it `model` alone bounds their
+/// length.
 ///
 /// # Errors
 /// [`LearnerError::Io`](crate::LearnerError::Io).
 pub fn write_tokenizer(
     tokenizer: &TextTokenizer,
+    trained: Option<Truncation>,
     model: &NystromformerConfig,
     directory: &Path,
 ) -> Result<()> {
@@ -28,6 +30,13 @@ pub fn write_tokenizer(
         ("eos_token", &tokens.sep),
         ("mask_token", &tokens.mask),
     ];
-    nystromformer_interop::write_tokenizer(tokenizer.to_json(), &roles, model, directory)?;
+    let settings = tokenizer.settings(trained);
+    nystromformer_interop::write_tokenizer(
+        tokenizer.to_json(),
+        &roles,
+        settings,
+        model,
+        directory,
+    )?;
     Ok(())
 }

@@ -45,7 +45,7 @@ impl Batching {
 ///
 /// The first request that cannot be read or answered ends the stream with its error, after the answers to all
 /// requests before it.
-pub struct Answers<'a, P: Pipeline, I> {
+pub struct AnswerStream<'a, P: Pipeline, I> {
     pipeline: &'a P,
     requests: I,
     batching: Batching,
@@ -57,7 +57,7 @@ pub struct Answers<'a, P: Pipeline, I> {
 /// Requests with the rows of each.
 type Window<P> = Vec<(<P as Pipeline>::Request, Vec<Row>)>;
 
-impl<'a, P, I> Answers<'a, P, I>
+impl<'a, P, I> AnswerStream<'a, P, I>
 where
     P: Pipeline,
     I: Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
@@ -129,7 +129,7 @@ where
     }
 }
 
-impl<P, I> Iterator for Answers<'_, P, I>
+impl<P, I> Iterator for AnswerStream<'_, P, I>
 where
     P: Pipeline,
     I: Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
@@ -142,6 +142,7 @@ where
                 return Some(Ok(answer));
             }
             if self.is_read {
+                self.pipeline.preprocessor().tell_truncated();
                 return self.error.take().map(Err);
             }
             let window = self.read_window();

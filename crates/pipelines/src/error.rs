@@ -24,14 +24,16 @@ pub enum PipelineError {
         /// What is wrong with its tokenizer.
         source: DataError,
     },
-    /// The tokenizer gives an id that the model has no embedding for.
+    /// The tokenizer has an id that the model has no embedding for.
     #[error(
-        "the tokenizer's id `{id}` is beyond the model's vocab_size = {vocab_size}: use the tokenizer that the \
-         model was trained with"
+        "the tokenizer's entry `{token}` has the id `{id}`, and the model has embeddings for the ids below \
+         vocab_size = {vocab_size} only: use the tokenizer that the model was trained with"
     )]
     Vocabulary {
-        /// The id.
+        /// The first such id.
         id: u32,
+        /// Its entry.
+        token: String,
         /// Rows of the model's embedding.
         vocab_size: usize,
     },

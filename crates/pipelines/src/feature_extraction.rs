@@ -65,7 +65,9 @@ impl Pipeline for FeatureExtraction {
     }
 
     fn preprocess(&self, request: &Text) -> Result<Vec<Row>, PipelineError> {
-        Ok(vec![self.preprocessor.row(&request.text, None)?])
+        let tokenizer = self.preprocessor.tokenizer();
+        let encode = |cut| tokenizer.encode_text(&request.text, None, cut);
+        Ok(vec![self.preprocessor.row(self.preprocessor.limit(), encode)?])
     }
 
     fn forward(

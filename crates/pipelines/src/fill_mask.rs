@@ -22,6 +22,8 @@ pub struct FillMask {
     model: NystromformerForMaskedLm,
     preprocessor: Preprocessor,
     top_k: usize,
+    /// For each output whether the tokenizer has an entry for it: a model may have more rows than that.
+    has_entry: Vec<bool>,
 }
 
 /// One candidate.
@@ -57,8 +59,12 @@ impl FillMask {
     /// # Errors
     /// If the model or its tokenizer cannot be read, or if the model is no masked language model.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, PipelineError> {
-        let (model, preprocessor) = load_with_preprocessor(folder, device)?;
-        Ok(Self { model, preprocessor, top_k: 5 })
+        let (model, preprocessor) =
+            load_with_preprocessor::<NystromformerForMaskedLm>(folder, device)?;
+        let tokenizer = preprocessor.tokenizer();
+        let entry = |id| tokenizer.id_to_token(id).is_some_and(|entry| !entry.is_empty());
+        let has_entry = (0..model.config().embeddings.vocab_size as u32).map(entry).collect();
+        Ok(Self { model, preprocessor, top_k: 5, has_entry })
     }
 
     /// Gives `top_k` candidates for every mask. Default: 5.
@@ -114,7 +120,7 @@ impl Pipeline for FillMask {
         let device = self.model.nystromformer.embeddings.word_embeddings.weight.device();
         let positions = Tensor::<1, Int>::from_ints(positions.as_slice(), &device);
         let logits = logits::of_rows(self.model.forward_at(input, positions)?)?;
-        let mut candidates = logits.iter().map(|logits| best(logits, self.top_k));
+        let mut candidates = logits.iter().map(|logits| best(logits, &self.has_entry, self.top_k));
         Ok(masks.iter().map(|masks| candidates.by_ref().take(masks.len()).collect()).collect())
     }
 
@@ -149,9 +155,9 @@ impl Pipeline for FillMask {
     }
 }
 
-/// The `top_k` likeliest tokens and their probabilities, likeliest first.
-fn best(logits: &[f32], top_k: usize) -> Vec<(u32, f64)> {
+/// The `top_k` likeliest tokens that have an entry, and their probabilities, likeliest first.
+fn best(logits: &[f32], has_entry: &[bool], top_k: usize) -> Vec<(u32, f64)> {
     let probabilities = softmax(logits);
-    let ranked = ranking(&probabilities).into_iter().take(top_k);
+    let ranked = ranking(&probabilities).into_iter().filter(|&token| has_entry[token]).take(top_k);
     ranked.map(|token| (token as u32, probabilities[token])).collect()
 }

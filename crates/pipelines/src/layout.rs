@@ -37,7 +37,6 @@ pub(crate) struct RowLayout {
     fixed_length: Option<usize>,
     company: Company,
     type_vocab_size: usize,
-    vocab_size: usize,
     pad: u32,
     device: Device,
 }
@@ -59,15 +58,17 @@ impl RowLayout {
             fixed_length: config.required_seq_len(),
             company,
             type_vocab_size: config.embeddings.type_vocab_size,
-            vocab_size: config.embeddings.vocab_size,
             pad,
             device: device.clone(),
         }
     }
 
-    /// The most tokens of a row.
-    pub(crate) fn max_length(&self) -> usize {
-        self.fixed_length.unwrap_or(self.max_positions)
+    /// The most tokens of a row, and the key of the model's configuration that says so.
+    pub(crate) fn max_length(&self) -> (usize, &'static str) {
+        match self.fixed_length {
+            Some(length) => (length, "segment_means_seq_len"),
+            None => (self.max_positions, "max_position_embeddings"),
+        }
     }
 
     /// Whether what a row's padding does to it must be as transformers has it.
@@ -77,11 +78,6 @@ impl RowLayout {
 
     /// A row of at least `min_length` tokens, padding included.
     pub(crate) fn row(&self, encoding: Encoding, min_length: usize) -> Result<Row, PipelineError> {
-        let vocab_size = self.vocab_size;
-        let ids = encoding.input_ids.iter().chain([&self.pad]);
-        if let Some(&id) = ids.into_iter().find(|&&id| id as usize >= vocab_size) {
-            return Err(PipelineError::Vocabulary { id, vocab_size });
-        }
         let type_vocab_size = self.type_vocab_size;
         let kinds = encoding.token_type_ids.iter().filter(|_| type_vocab_size > 1);
         if let Some(&id) = kinds.into_iter().find(|&&id| id as usize >= type_vocab_size) {
@@ -194,16 +190,7 @@ mod tests {
             config.attention.nystrom.segment_means_seq_len = 8;
         });
         let layout = layout(&config);
-        assert_eq!(layout.max_length(), 8);
+        assert_eq!(layout.max_length(), (8, "segment_means_seq_len"));
         assert_eq!(rows(&layout, &[3])[0].length, 8);
-    }
-
-    #[test]
-    fn an_id_beyond_the_embedding_is_refused() {
-        let layout =
-            layout(&NystromformerConfig::default().with(|config| config.embeddings.vocab_size = 5));
-        let encoding = Encoding { input_ids: vec![1, 5], ..Encoding::default() };
-        let error = layout.row(encoding, 0).unwrap_err().to_string();
-        assert!(error.contains("`5`") && error.contains("vocab_size = 5"), "{error}");
     }
 }

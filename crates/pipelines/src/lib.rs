@@ -30,7 +30,7 @@
 //! |---|---|
 //! | [`request`] | what a pipeline is asked |
 //! | [`requests`], `columns` | requests from a file: lines of text, objects of JSON, rows of a table |
-//! | `preprocessor`, `layout` | from a text to rows of a length that the model reads, and to batches of them |
+//! | `preprocessor`, `row_limit`, `layout` | from a text to rows of a length that the model reads, and to batches of them |
 //! | [`pipeline`], [`answers`] | the three steps of every pipeline, over a stream of requests |
 #![recursion_limit = "256"]
 
@@ -48,11 +48,12 @@ mod preprocessor;
 pub mod question_answering;
 pub mod request;
 pub mod requests;
+mod row_limit;
 mod scores;
 pub mod text_classification;
 pub mod token_classification;
 
-pub use answers::{Answers, Batching};
+pub use answers::{AnswerStream, Batching};
 pub use columns::ColumnNames;
 pub use error::PipelineError;
 pub use feature_extraction::{FeatureExtraction, Pooling};

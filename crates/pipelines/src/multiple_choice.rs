@@ -60,7 +60,11 @@ impl Pipeline for MultipleChoice {
     /// A row for each choice, the prompt being its first text.
     fn preprocess(&self, request: &Choices) -> Result<Vec<Row>, PipelineError> {
         let Choices { prompt, choices } = request;
-        choices.iter().map(|choice| self.preprocessor.row(prompt, Some(choice))).collect()
+        let (tokenizer, limit) = (self.preprocessor.tokenizer(), self.preprocessor.limit_told());
+        let row = |choice: &String| {
+            self.preprocessor.row(limit, |cut| tokenizer.encode_text(prompt, Some(choice), cut))
+        };
+        choices.iter().map(row).collect()
     }
 
     fn forward(&self, input: NystromformerInput, _: &[&Row]) -> Result<Vec<f32>, PipelineError> {

@@ -4,7 +4,7 @@ use nystromformer::NystromformerInput;
 use serde::Serialize;
 
 use crate::{
-    answers::{Answers, Batching, answer_rows},
+    answers::{AnswerStream, Batching, answer_rows},
     error::PipelineError,
     layout::Row,
     preprocessor::Preprocessor,
@@ -69,11 +69,11 @@ pub trait Pipeline: Sync {
     }
 
     /// The answers to many requests, in their order.
-    fn answers<I>(&self, requests: I, batching: Batching) -> Answers<'_, Self, I::IntoIter>
+    fn answers<I>(&self, requests: I, batching: Batching) -> AnswerStream<'_, Self, I::IntoIter>
     where
         Self: Sized,
         I: IntoIterator<Item = Result<Placed<Self::Request>, PipelineError>>,
     {
-        Answers::new(self, requests.into_iter(), batching)
+        AnswerStream::new(self, requests.into_iter(), batching)
     }
 }

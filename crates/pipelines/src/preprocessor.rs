@@ -1,20 +1,20 @@
 //! From texts to rows that a model reads.
 
 use std::{
-    fs,
+    ops::Range,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use burn::tensor::Device;
 use nystromformer::{ModelClass, NystromformerConfig};
-use nystromformer_data::{Encoding, TextTokenizer};
+use nystromformer_data::{DataError, Encoding, Keep, TextTokenizer, Truncation};
 use nystromformer_interop::load;
-use serde_json::Value;
 
 use crate::{
     error::PipelineError,
     layout::{Row, RowLayout},
+    row_limit::RowLimit,
 };
 
 /// A tokenizer, and what its model makes of rows.
@@ -22,8 +22,10 @@ use crate::{
 pub struct Preprocessor {
     tokenizer: TextTokenizer,
     layout: RowLayout,
-    max_length: usize,
-    has_truncated: AtomicBool,
+    limit: RowLimit,
+    limit_told: RowLimit,
+    /// Texts that were cut.
+    truncated: AtomicUsize,
 }
 
 /// A model of class `M` and its preprocessor from a folder.
@@ -35,7 +37,7 @@ pub(crate) fn load_with_preprocessor<M: ModelClass + Send>(
     let (model, tokenizer) =
         rayon::join(|| load::<M>(folder, device), || tokenizer_of_model(folder));
     let model = model?;
-    let preprocessor = Preprocessor::new(tokenizer?, folder, model.config(), device);
+    let preprocessor = Preprocessor::new(tokenizer?, folder, model.config(), device)?;
     Ok((model, preprocessor))
 }
 
@@ -49,16 +51,21 @@ pub fn tokenizer_of_model(folder: &Path) -> Result<TextTokenizer, PipelineError>
 }
 
 impl Preprocessor {
+    /// Refuses a tokenizer that has ids for which the model has no embedding.
     fn new(
         tokenizer: TextTokenizer,
         folder: &Path,
         config: &NystromformerConfig,
         device: &Device,
-    ) -> Self {
+    ) -> Result<Self, PipelineError> {
+        let vocab_size = config.embeddings.vocab_size;
+        if let Some((id, token)) = tokenizer.first_id_beyond(vocab_size) {
+            return Err(PipelineError::Vocabulary { id, token, vocab_size });
+        }
         let layout = RowLayout::new(config, tokenizer.special_ids().pad, device);
-        let max_length = layout.max_length();
-        let max_length = model_max_length(folder).map_or(max_length, |told| told.min(max_length));
-        Self { tokenizer, layout, max_length, has_truncated: AtomicBool::new(false) }
+        let limit = RowLimit::of_model(&layout, &tokenizer, folder);
+        let limit_told = limit.clone().or_model_max_length(&tokenizer, folder);
+        Ok(Self { tokenizer, layout, limit, limit_told, truncated: AtomicUsize::new(0) })
     }
 
     pub(crate) fn tokenizer(&self) -> &TextTokenizer {
@@ -69,29 +76,32 @@ impl Preprocessor {
         &self.layout
     }
 
-    /// The most tokens of a row: what the model reads, or what its tokenizer is told to give at most
-    /// (`model_max_length`).
-    pub(crate) fn max_length(&self) -> usize {
-        self.max_length
+    /// How long a row may be for what the model reads and was trained on.
+    pub(crate) fn limit(&self) -> &RowLimit {
+        &self.limit
     }
 
-    /// A text, or two, cut to the longest row.
-    pub(crate) fn row(&self, text: &str, pair: Option<&str>) -> Result<Row, PipelineError> {
-        let encoding = self.tokenizer.encode_text(text, pair, None)?;
-        if encoding.input_ids.len() <= self.max_length {
-            return self.layout.row(encoding, 0);
-        }
-        self.note_truncation(encoding.input_ids.len());
-        self.layout.row(self.tokenizer.encode_text(text, pair, Some(self.max_length))?, 0)
+    /// The same for the pipelines whose like in transformers cut to `model_max_length` of the tokenizer.
+    pub(crate) fn limit_told(&self) -> &RowLimit {
+        &self.limit_told
     }
 
-    /// An encoding cut to the longest row.
-    pub(crate) fn cut_row(&self, encoding: Encoding) -> Result<Row, PipelineError> {
-        if encoding.input_ids.len() <= self.max_length {
+    /// A row of what `encode` makes, no longer than `limit`.
+    pub(crate) fn row(
+        &self,
+        limit: &RowLimit,
+        encode: impl Fn(Option<Truncation>) -> Result<Encoding, DataError>,
+    ) -> Result<Row, PipelineError> {
+        let encoding = encode(None)?;
+        let length = encoding.input_ids.len();
+        if length <= limit.max_length() {
             return self.layout.row(encoding, 0);
         }
-        self.note_truncation(encoding.input_ids.len());
-        self.layout.row(window(&encoding, 0, self.max_length), 0)
+        // Said once: in a file of long texts each of them would be told otherwise.
+        if self.truncated.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!("{}", limit.note(length));
+        }
+        self.layout.row(encode(Some(limit.truncation()))?, 0)
     }
 
     /// Rows over all of an encoding, each of which repeats the last `stride` tokens of the one before.
@@ -100,7 +110,7 @@ impl Preprocessor {
         encoding: &Encoding,
         stride: usize,
     ) -> Result<Vec<Row>, PipelineError> {
-        let windows = windows(encoding, self.max_length, stride);
+        let windows = windows(encoding, self.limit_told.truncation(), stride);
         // transformers pads all windows of a text to the longest.
         let longest = windows.iter().map(|window| window.input_ids.len()).max().unwrap_or_default();
         let min_length = if self.layout.feels_padding() { longest } else { 0 };
@@ -110,35 +120,24 @@ impl Preprocessor {
     /// The most tokens that windows can overlap by.
     pub(crate) fn max_stride(&self) -> usize {
         let special = self.tokenizer.prefix().len() + self.tokenizer.suffix().len();
-        self.max_length.saturating_sub(special + 1)
+        self.limit_told.max_length().saturating_sub(special + 1)
     }
 
-    /// Says so once: in a file of long texts each of them would be told otherwise.
-    fn note_truncation(&self, length: usize) {
-        if !self.has_truncated.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "a text of {length} tokens is cut to the {} that the model reads, as are all that are longer",
-                self.max_length
-            );
+    /// Says how many texts were cut in all, if it was more than the one that was told of.
+    pub(crate) fn tell_truncated(&self) {
+        let truncated = self.truncated.swap(0, Ordering::Relaxed);
+        if truncated > 1 {
+            tracing::warn!("{truncated} texts were cut");
         }
     }
 }
 
-/// `model_max_length` of a folder's tokenizer, which transformers cuts texts to. Without a limit it is a number
-/// beyond all integers.
-fn model_max_length(folder: &Path) -> Option<usize> {
-    let settings = fs::read(folder.join("tokenizer_config.json")).ok()?;
-    let settings: Value = serde_json::from_slice(&settings).ok()?;
-    let length = usize::try_from(settings.get("model_max_length")?.as_u64()?).ok()?;
-    (length > 0).then_some(length)
-}
-
 /// The windows over an encoding of one text: special tokens around at most `max_length` less of its own, each
-/// window from `stride` tokens before the end of the last.
-fn windows(encoding: &Encoding, max_length: usize, stride: usize) -> Vec<Encoding> {
+/// window from `stride` tokens before the end of the last. Where the ends of texts are kept they are counted from the end.
+fn windows(encoding: &Encoding, truncation: Truncation, stride: usize) -> Vec<Encoding> {
     let own = encoding.sequence_ids.iter().flatten().count();
     let special = encoding.sequence_ids.len() - own;
-    let room = max_length.saturating_sub(special).max(1);
+    let room = truncation.max_length.saturating_sub(special).max(1);
     let step = room.saturating_sub(stride).max(1);
     let mut starts = vec![0];
     while let Some(&last) = starts.last()
@@ -146,18 +145,20 @@ fn windows(encoding: &Encoding, max_length: usize, stride: usize) -> Vec<Encodin
     {
         starts.push(last + step);
     }
-    starts.into_iter().map(|start| window(encoding, start, max_length)).collect()
+    let ranges = starts.into_iter().map(|start| start..own.min(start + room));
+    let ranges = ranges.map(|range| match truncation.keep {
+        Keep::Tail => own - range.end..own - range.start,
+        Keep::Head | Keep::HeadTail => range,
+    });
+    ranges.map(|range| window(encoding, &range)).collect()
 }
 
-/// The special tokens of a text's encoding around those of its own from the `start`-th on, `max_length` at
-/// most.
-fn window(encoding: &Encoding, start: usize, max_length: usize) -> Encoding {
-    let special = encoding.sequence_ids.iter().filter(|sequence| sequence.is_none()).count();
-    let kept = start..start + max_length.saturating_sub(special);
+/// The special tokens of a text's encoding around those of its own in the range.
+fn window(encoding: &Encoding, range: &Range<usize>) -> Encoding {
     let mut window = Encoding::default();
     let mut own = 0;
     for (index, sequence) in encoding.sequence_ids.iter().enumerate() {
-        let is_kept = sequence.is_none() || kept.contains(&own);
+        let is_kept = sequence.is_none() || range.contains(&own);
         own += usize::from(sequence.is_some());
         if is_kept {
             window.input_ids.push(encoding.input_ids[index]);
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn windows_by_hand() {
         let ids = |length, max_length, stride| -> Vec<Vec<u32>> {
-            let windows = windows(&encoding(length), max_length, stride);
+            let windows = windows(&encoding(length), Truncation::head(max_length), stride);
             windows.into_iter().map(|window| window.input_ids).collect()
         };
         assert_eq!(ids(3, 5, 1), [[1000, 0, 1, 2, 1001]]);
@@ -203,6 +204,12 @@ mod tests {
             [vec![1000, 0, 1, 2, 1001], vec![1000, 2, 3, 4, 1001], vec![1000, 4, 5, 1001]]
         );
         assert_eq!(ids(0, 5, 1), [[1000, 1001]]);
+        let from_the_end = windows(&encoding(6), Truncation::tail(5), 1);
+        let found: Vec<_> = from_the_end.into_iter().map(|window| window.input_ids).collect();
+        assert_eq!(
+            found,
+            [vec![1000, 3, 4, 5, 1001], vec![1000, 1, 2, 3, 1001], vec![1000, 0, 1, 1001]]
+        );
     }
 
     proptest! {
@@ -211,7 +218,7 @@ mod tests {
             length in 0usize..60, room in 1usize..12, overlap in 0usize..12
         ) {
             let stride = overlap.min(room - 1);
-            let windows = windows(&encoding(length), room + 2, stride);
+            let windows = windows(&encoding(length), Truncation::head(room + 2), stride);
             let own: Vec<Vec<u32>> = windows
                 .iter()
                 .map(|window| window.input_ids[1..window.input_ids.len() - 1].to_vec())

@@ -96,7 +96,9 @@ impl Pipeline for TextClassification {
     fn preprocess(&self, request: &TextPair) -> Result<Vec<Row>, PipelineError> {
         // To transformers an empty second text is none.
         let pair = request.text_pair.as_deref().filter(|pair| !pair.is_empty());
-        Ok(vec![self.preprocessor.row(&request.text, pair)?])
+        let tokenizer = self.preprocessor.tokenizer();
+        let encode = |cut| tokenizer.encode_text(&request.text, pair, cut);
+        Ok(vec![self.preprocessor.row(self.preprocessor.limit(), encode)?])
     }
 
     fn forward(

@@ -139,9 +139,10 @@ impl Builder<'_> {
         let shard = self.shards.len();
         let text = fs::read(self.folder.join(record_file(shard))).ok()?;
         let record: ShardRecord = serde_json::from_slice(&text).ok()?;
-        let intact = record
-            .files(shard)
-            .all(|(name, file)| file_is_intact(&self.folder.join(name), file).unwrap_or(false));
+        let intact = record.format == FORMAT_VERSION
+            && record
+                .files(shard)
+                .all(|(name, file)| file_is_intact(&self.folder.join(name), file).unwrap_or(false));
         intact.then_some(record)
     }
 
@@ -179,6 +180,8 @@ impl Builder<'_> {
                 }
             }
         }
+        let unknown = self.tokenizer.special_ids().unk;
+        chunk.unknown = chunk.tokens.iter().filter(|id| **id == unknown).count() as u64;
         Ok(chunk)
     }
 
@@ -287,6 +290,37 @@ mod tests {
             assert!(all_tokens(&resumed) == all_tokens(&sharded));
             assert!(all_segments(&resumed) == all_segments(&sharded));
             assert!(!again.exists());
+        }
+    }
+
+    #[test]
+    fn a_finished_shard_of_another_version_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = long_corpus(folder.path(), 50);
+        let tokenizer = sample_tokenizer(TokenizerKind::WordPiece, 700);
+        let cache = folder.path().join("cache");
+        let built = || {
+            build(&cache, "key", Contents::Documents, &corpus, &tokenizer, &|_| {}).unwrap();
+            all_tokens(&TokenStore::open(&cache, "key", &|_| {}).unwrap())
+        };
+        let right = built();
+        // An interrupted build whose shard is whole, by its own record, and cut in another way.
+        let partial = partial_folder(&cache);
+        for (format, is_taken) in [(FORMAT_VERSION, true), (FORMAT_VERSION - 1, false)] {
+            fs::rename(&cache, &partial).unwrap();
+            fs::remove_file(partial.join(MANIFEST)).unwrap();
+            let tokens = partial.join(tokens_file(0));
+            let zeros = vec![0; fs::read(&tokens).unwrap().len()];
+            fs::write(&tokens, &zeros).unwrap();
+            let record = partial.join(record_file(0));
+            let mut found: ShardRecord =
+                serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+            found.format = format;
+            found.tokens.blake3 = blake3::hash(&zeros).to_hex().to_string();
+            fs::write(&record, serde_json::to_vec(&found).unwrap()).unwrap();
+            let again = built();
+            assert_eq!(again == right, !is_taken, "version {format}");
+            assert_eq!(again.iter().all(|token| *token == 0), is_taken, "version {format}");
         }
     }
 

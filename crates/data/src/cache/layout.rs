@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::SegmentUnit;
 
-/// Raised whenever the files change their meaning; caches of other versions are rebuilt.
-pub(super) const FORMAT_VERSION: u32 = 1;
+/// Raised whenever the files change their meaning, or the code cuts the same text into other tokens: it reads
+/// files, finds documents or segments, or calls the tokenizer in another way. It is part of a cache's key, and
+/// of the record of every finished shard; what other versions made is made anew.
+pub(crate) const FORMAT_VERSION: u32 = 2;
 /// Written last; a folder without it is no cache.
 pub(super) const MANIFEST: &str = "manifest.json";
 
@@ -114,6 +116,8 @@ pub(super) struct FileRecord {
 /// A finished shard; `shard-00000.json`, written after the shard's files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ShardRecord {
+    /// [`FORMAT_VERSION`] of the code that wrote it.
+    pub(super) format: u32,
     /// Chunks of the corpus that went into it.
     pub(super) chunks: u64,
     /// Bytes of the corpus that these chunks stand for.
@@ -125,6 +129,8 @@ pub(super) struct ShardRecord {
     pub(super) segments: Option<FileRecord>,
     /// Whether a document goes on in the next shard.
     pub(super) continues: bool,
+    /// Tokens of text that the vocabulary cannot spell.
+    pub(super) unknown_tokens: u64,
 }
 
 impl ShardRecord {

@@ -1,6 +1,6 @@
 //! The token cache: the corpus as one long, memory-mapped sequence of token ids.
 //!
-//! A finished cache is a folder named by its key, a hash of corpus and tokenizer. It holds, for each
+//! A finished cache is a folder named by its key, a hash of corpus, tokenizer and the version of this code. It holds, for each
 //! shard of the corpus, the tokens of its documents one after the other, each document closed by the
 //! separator token, and a table of the documents' lengths; and a `manifest.json`, written last, with
 //! the length and hash of each file. Block length, packing and the validation split are not part of
@@ -20,16 +20,18 @@
 //! | `shard` | writes the files of a shard |
 //! | `store` | opens, checks and reads a finished cache |
 //! | `segments` | where segments end |
+//! | `map` | files as memory |
 //! | `lock` | one builder at a time |
 
 mod build;
 mod layout;
 mod lock;
+mod map;
 mod segments;
 mod shard;
 mod store;
 
 pub(crate) use build::build;
-pub(crate) use layout::{Contents, Document};
+pub(crate) use layout::{Contents, Document, FORMAT_VERSION};
 pub(crate) use lock::CacheLock;
 pub(crate) use store::TokenStore;

@@ -5,7 +5,7 @@ use std::path::Path;
 use memmap2::Mmap;
 
 use super::layout::{FileRecord, segments_file};
-use super::store::map_file;
+use super::map::map_file;
 use crate::error::DataError;
 
 /// Bytes of an entry.

@@ -5,7 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::layout::{
-    Document, FileRecord, ShardRecord, TokenWidth, documents_file, segments_file, tokens_file,
+    Document, FORMAT_VERSION, FileRecord, ShardRecord, TokenWidth, documents_file, segments_file,
+    tokens_file,
 };
 use crate::corpus::Chunk;
 use crate::error::DataError;
@@ -16,6 +17,8 @@ pub(super) struct ChunkTokens {
     pub(super) tokens: Vec<u32>,
     /// Where the chunk's segments end in `tokens`; not used in a cache of documents.
     segment_ends: Vec<usize>,
+    /// How many of `tokens` are the unknown one.
+    pub(super) unknown: u64,
 }
 
 impl ChunkTokens {
@@ -39,6 +42,7 @@ pub(super) struct ShardWriter {
     pub(super) source_bytes: u64,
     /// Tokens so far.
     written_tokens: u64,
+    unknown_tokens: u64,
     /// Tokens so far of the document that is open.
     open_tokens: u64,
     /// Whether the open document has tokens in an earlier shard.
@@ -69,6 +73,7 @@ impl ShardWriter {
             chunks: 0,
             source_bytes: 0,
             written_tokens: 0,
+            unknown_tokens: 0,
             open_tokens: 0,
             continued,
             held_out: false,
@@ -79,6 +84,7 @@ impl ShardWriter {
     pub(super) fn append(&mut self, chunk: &Chunk, content: &ChunkTokens) -> Result<(), DataError> {
         self.chunks += 1;
         self.source_bytes += chunk.source_bytes;
+        self.unknown_tokens += content.unknown;
         self.held_out = chunk.held_out;
         self.write_segments(&content.segment_ends)?;
         self.write_tokens(&content.tokens)?;
@@ -131,12 +137,14 @@ impl ShardWriter {
             continues = true;
         }
         Ok(ShardRecord {
+            format: FORMAT_VERSION,
             chunks: self.chunks,
             source_bytes: self.source_bytes,
             tokens: self.tokens.finish()?,
             documents: self.documents.finish()?,
             segments: self.segments.map(HashedFile::finish).transpose()?,
             continues,
+            unknown_tokens: self.unknown_tokens,
         })
     }
 }

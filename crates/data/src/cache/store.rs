@@ -1,6 +1,6 @@
 //! Opens, checks and reads a finished cache.
 
-use std::fs::{self, File};
+use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,7 @@ use super::layout::{
     Document, FORMAT_VERSION, FileRecord, MANIFEST, Manifest, TokenWidth, documents_file,
     tokens_file,
 };
+use super::map::map_file;
 use super::segments::SegmentTable;
 use crate::corpus::hash_file;
 use crate::error::DataError;
@@ -26,6 +27,7 @@ pub(crate) struct TokenStore {
     documents: Vec<Document>,
     segments: SegmentTable,
     len: u64,
+    unknown_tokens: u64,
 }
 
 #[derive(Debug)]
@@ -91,7 +93,8 @@ impl TokenStore {
             ));
         }
         let folder = folder.to_owned();
-        Ok(Self { folder, width: manifest.width, shards, documents, segments, len })
+        let unknown_tokens = manifest.shards.iter().map(|shard| shard.unknown_tokens).sum();
+        Ok(Self { folder, width: manifest.width, shards, documents, segments, len, unknown_tokens })
     }
 
     /// Where the cache lies.
@@ -108,6 +111,11 @@ impl TokenStore {
     pub(crate) fn text_len(&self) -> u64 {
         let separators = if self.num_segments() == 0 { self.documents.len() } else { 0 };
         self.len() - separators as u64
+    }
+
+    /// Tokens that the vocabulary cannot spell.
+    pub(crate) fn unknown_len(&self) -> u64 {
+        self.unknown_tokens
     }
 
     /// The documents in the order of their tokens.
@@ -183,18 +191,6 @@ pub(super) fn file_is_intact(path: &Path, record: &FileRecord) -> Result<bool, D
     Ok(metadata.len() == record.bytes && *hash_file(path, |_| {})?.to_hex() == *record.blake3)
 }
 
-pub(super) fn map_file(path: &Path) -> Result<Mmap, DataError> {
-    let file = File::open(path).map_err(DataError::io("open", path))?;
-    #[expect(
-        unsafe_code,
-        reason = "a map is unsound if the file changes under it; cache files are written once, under \
-                  another name, and are never written again"
-    )]
-    // SAFETY: nothing in this crate writes to a file of a finished cache, as the reason says.
-    let map = unsafe { Mmap::map(&file) };
-    map.map_err(DataError::io("map", path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +212,14 @@ mod tests {
             build(&cache, "key", contents, &corpus, &tokenizer, &|_| {}).unwrap();
             TokenStore::open(&cache, "key", &|_| {}).unwrap();
             assert!(TokenStore::open(&cache, "another key", &|_| {}).is_err());
+            let manifest = fs::read_to_string(cache.join(MANIFEST)).unwrap();
+            let of_before =
+                manifest.replacen(&format!("\"format\": {FORMAT_VERSION}"), "\"format\": 1", 1);
+            assert_ne!(of_before, manifest);
+            fs::write(cache.join(MANIFEST), of_before).unwrap();
+            let error = TokenStore::open(&cache, "key", &|_| {}).unwrap_err().to_string();
+            assert!(error.contains("another version"), "{error}");
+            fs::write(cache.join(MANIFEST), manifest).unwrap();
             for name in files {
                 let path = cache.join(name);
                 let intact = fs::read(&path).unwrap();

@@ -12,6 +12,7 @@ use tokenizers::{
 
 use super::TextTokenizer;
 use crate::error::DataError;
+use crate::truncation::{Keep, Truncation};
 
 /// A text or pair of texts as tokens. All fields have one entry per token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,27 +44,25 @@ impl From<&LibraryEncoding> for Encoding {
 }
 
 impl TextTokenizer {
-    /// A text, or a text and its `pair`, with special tokens, of at most `max_length` tokens.
+    /// A text, or a text and its `pair`, with special tokens, no longer than `truncation` allows.
     ///
-    /// What is too long is cut from the end: from the longer of two texts until both are equally
-    /// long, then from both (`truncation=True` of transformers, which is `longest_first`). An empty
-    /// `pair` is a pair too, as in the batches of transformers.
+    /// What is too long is cut from the longer of two texts until both are equally long, then from
+    /// both (`truncation=True` of transformers, which is `longest_first`); of each the end is kept that
+    /// `truncation` says, or both. An empty `pair` is a pair too, as in the batches of transformers.
     ///
     /// # Errors
     ///
-    /// [`DataError::Tokenizer`] if the text cannot be spelt, or if the special tokens alone are more
-    /// than `max_length`.
+    /// [`DataError::Tokenizer`] if the text cannot be spelt, or if the special tokens alone are too
+    /// many.
     pub fn encode_text(
         &self,
         text: &str,
         pair: Option<&str>,
-        max_length: Option<usize>,
+        truncation: Option<Truncation>,
     ) -> Result<Encoding, DataError> {
         let text = self.tokens_of(text, 0, OffsetType::Char)?;
         let pair = pair.map(|pair| self.tokens_of(pair, 1, OffsetType::Char)).transpose()?;
-        let strategy = TruncationStrategy::LongestFirst;
-        let encoding = assemble(self.post_processor(), text, pair, max_length, strategy, 0)?;
-        Ok(Encoding::from(&encoding))
+        finish(self.post_processor(), text, pair, truncation)
     }
 
     /// A question with each of the overlapping windows over `context`, in their order: rows of at
@@ -73,7 +72,7 @@ impl TextTokenizer {
     /// This is what transformers makes with `truncation="only_second"`,
     /// `return_overflowing_tokens=True` and `stride`. Its question-answering pipeline takes
     /// `max_length = min(model_max_length, 384)` and `stride = min(max_length / 2, 128)` if not told
-    /// otherwise.
+    /// otherwise. Where the ends of texts are kept ([`Self::keep`]) windows are counted from the end.
     ///
     /// # Errors
     ///
@@ -98,20 +97,23 @@ impl TextTokenizer {
                 question.len(),
             )));
         }
-        let encoding = assemble(
-            self.post_processor(),
-            question,
-            Some(context),
-            Some(max_length),
-            TruncationStrategy::OnlySecond,
-            stride,
-        )?;
+        let direction = match self.keep() {
+            Keep::Tail => TruncationDirection::Left,
+            Keep::Head | Keep::HeadTail => TruncationDirection::Right,
+        };
+        let strategy = TruncationStrategy::OnlySecond;
+        let max_length = max_length.saturating_sub(added);
+        let params = TruncationParams { direction, max_length, strategy, stride };
+        let (question, context) =
+            truncate_encodings(question, Some(context), &params).map_err(cannot_encode)?;
+        let processed = self.post_processor().process(question, context, true);
+        let encoding = processed.map_err(cannot_encode)?;
         let further = encoding.get_overflowing();
         Ok(std::iter::once(&encoding).chain(further).map(Encoding::from).collect())
     }
 
-    /// A text that has been split into words already, with special tokens, of at most `max_length`
-    /// tokens: [`Encoding::word_ids`] are the places in `words`, and offsets count within the word
+    /// A text that has been split into words already, with special tokens, no longer than `truncation`
+    /// allows: [`Encoding::word_ids`] are the places in `words`, and offsets count within the word
     /// (`is_split_into_words=True` of transformers).
     ///
     /// Byte-level tokenizers read every word as if a blank stood before it, the first one too
@@ -119,12 +121,11 @@ impl TextTokenizer {
     ///
     /// # Errors
     ///
-    /// [`DataError::Tokenizer`] if a word cannot be spelt, or if the special tokens alone are more
-    /// than `max_length`.
+    /// [`DataError::Tokenizer`] if a word cannot be spelt, or if the special tokens alone are too many.
     pub fn encode_words(
         &self,
         words: &[impl AsRef<str>],
-        max_length: Option<usize>,
+        truncation: Option<Truncation>,
     ) -> Result<Encoding, DataError> {
         let Words { pre_tokenizer, post_processor } = &self.words;
         let word = |(index, word): (usize, &str)| {
@@ -138,9 +139,7 @@ impl TextTokenizer {
             .map(word)
             .collect::<Result<_, _>>()
             .map_err(cannot_encode)?;
-        let strategy = TruncationStrategy::LongestFirst;
-        let encoding = assemble(post_processor, text, None, max_length, strategy, 0)?;
-        Ok(Encoding::from(&encoding))
+        finish(post_processor, text, None, truncation)
     }
 
     /// The tokens of a text, without special tokens.
@@ -175,39 +174,58 @@ impl TextTokenizer {
     }
 }
 
-/// Cuts to `max_length` and adds the special tokens.
-fn assemble(
+/// Cuts what is too long and adds the special tokens.
+fn finish(
     post_processor: &PostProcessorWrapper,
-    text: LibraryEncoding,
-    pair: Option<LibraryEncoding>,
-    max_length: Option<usize>,
-    strategy: TruncationStrategy,
-    stride: usize,
-) -> Result<LibraryEncoding, DataError> {
-    let added = post_processor.added_tokens(pair.is_some());
-    let (text, pair) = match max_length {
-        None => (text, pair),
-        Some(max_length) => {
-            let room = max_length.checked_sub(added).ok_or_else(|| {
-                cannot_encode(format!(
-                    "the {added} special tokens alone are more than a `max_length` of `{max_length}`"
-                ))
-            })?;
-            let direction = TruncationDirection::Right;
-            let params = TruncationParams { direction, max_length: room, strategy, stride };
-            let (mut text, mut pair) =
-                truncate_encodings(text, pair, &params).map_err(cannot_encode)?;
-            if params.strategy != TruncationStrategy::OnlySecond {
-                // What was cut off from both would be joined each with each, only to be dropped.
-                text.take_overflowing();
-                if let Some(pair) = &mut pair {
-                    pair.take_overflowing();
-                }
-            }
-            (text, pair)
+    mut text: LibraryEncoding,
+    mut pair: Option<LibraryEncoding>,
+    truncation: Option<Truncation>,
+) -> Result<Encoding, DataError> {
+    if let Some(truncation) = truncation {
+        let added = post_processor.added_tokens(pair.is_some());
+        if added > truncation.max_length {
+            return Err(cannot_encode(format!(
+                "the {added} special tokens alone are more than a `max_length` of `{}`",
+                truncation.max_length
+            )));
         }
+        let room = truncation.less(added);
+        let of_pair = pair.as_ref().map_or(0, LibraryEncoding::len);
+        let [of_text, of_pair] = longest_first(text.len(), of_pair, room.max_length);
+        text = cut(text, Truncation { max_length: of_text, ..room });
+        pair = pair.map(|pair| cut(pair, Truncation { max_length: of_pair, ..room }));
+    }
+    let encoding = post_processor.process(text, pair, true).map_err(cannot_encode)?;
+    Ok(Encoding::from(&encoding))
+}
+
+/// How many tokens of two texts stay, so that they are `room` together: the longer is cut until both are
+/// equally long, then both are, and the longer keeps one more if `room` is odd.
+fn longest_first(first: usize, second: usize, room: usize) -> [usize; 2] {
+    if first + second <= room {
+        return [first, second];
+    }
+    let shorter = first.min(second).min(room / 2);
+    let lengths = [shorter, room - shorter];
+    if first > second { [lengths[1], lengths[0]] } else { lengths }
+}
+
+/// An encoding without special tokens, cut.
+fn cut(encoding: LibraryEncoding, truncation: Truncation) -> LibraryEncoding {
+    if encoding.len() <= truncation.max_length {
+        return encoding;
+    }
+    let [head, tail] = truncation.places(encoding.len());
+    let part = |length: usize, direction| {
+        let mut part = encoding.clone();
+        part.truncate(length, 0, direction);
+        // The library keeps what was cut off beside it.
+        part.take_overflowing();
+        part
     };
-    post_processor.process(text, pair, true).map_err(cannot_encode)
+    let head = part(head.len(), TruncationDirection::Right);
+    let tail = part(tail.len(), TruncationDirection::Left);
+    LibraryEncoding::merge([head, tail], false)
 }
 
 /// How words are encoded that come one by one: as usual, but that byte-level tokenizers put a blank

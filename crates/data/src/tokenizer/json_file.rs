@@ -6,8 +6,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
-use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -45,10 +43,9 @@ enum Merge<'a> {
     Text(#[serde(borrow)] Cow<'a, str>),
 }
 
-/// The tokenizer in `file`.
-pub(super) fn read(file: &Path) -> Result<Tokenizer, Failure> {
-    let bytes = fs::read(file)?;
-    let Document { normalizer, model, .. } = serde_json::from_slice(&bytes)?;
+/// The tokenizer that a file has in it.
+pub(super) fn read(bytes: &[u8]) -> Result<Tokenizer, Failure> {
+    let Document { normalizer, model, .. } = serde_json::from_slice(bytes)?;
     check_tables(&normalizer)?;
     let prefix = model.continuing_subword_prefix.unwrap_or_default();
     check_merges(
@@ -59,7 +56,7 @@ pub(super) fn read(file: &Path) -> Result<Tokenizer, Failure> {
             Merge::Text(text) => text.split_once(' '),
         }),
     )?;
-    Tokenizer::from_bytes(&bytes)
+    Tokenizer::from_bytes(bytes)
 }
 
 /// Checks every table of rewritten characters in a normalizer and the normalizers within it.

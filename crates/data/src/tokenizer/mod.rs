@@ -2,28 +2,31 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `load` | finds a tokenizer's files; reads BERT's `vocab.txt`, RoBERTa's `vocab.json` + `merges.txt` |
+//! | `load` | finds a tokenizer's files; reads them, and the settings beside them, as transformers does |
 //! | `json_file` | reads a `tokenizer.json` |
 //! | `sentencepiece` | reads a `spiece.model` |
 //! | `train` | makes a tokenizer from a corpus |
+//! | `lengths` | how long the rows of a model may be, by the files beside its tokenizer |
 //! | `template` | the special tokens around a text and between two |
 //! | `encoding` | texts, pairs and words as rows for a model |
 
 mod encoding;
 mod json_file;
+mod lengths;
 mod load;
 mod sentencepiece;
 mod template;
 mod train;
 
 pub use encoding::Encoding;
-pub(crate) use train::train;
+use lengths::LengthRule;
+pub(crate) use train::{TRAINING_VERSION, train};
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use tokenizers::processors::PostProcessorWrapper;
-use tokenizers::{Decoder, ModelWrapper, OffsetType, PostProcessor, Tokenizer};
+use tokenizers::{Decoder, Model, ModelWrapper, OffsetType, PostProcessor, Tokenizer};
 
 use crate::error::DataError;
 use encoding::{Words, cannot_encode};
@@ -72,6 +75,7 @@ pub struct TextTokenizer {
     json: OnceLock<String>,
     /// Whether blanks before marks are taken out of decoded text (`clean_up_tokenization_spaces`).
     cleans_up: bool,
+    lengths: LengthRule,
 }
 
 impl TextTokenizer {
@@ -87,11 +91,12 @@ impl TextTokenizer {
         let processor = template::complete(inner.get_post_processor().cloned(), &tokens, &ids)?;
         let words = Words::new(&inner, &processor);
         inner.with_post_processor(Some(processor));
+        spell_unknown(&inner)?;
         // An id table with gaps needs an embedding row for the gaps too.
         let vocab_size = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize + 1;
         let (prefix, suffix) = template::around_a_text(&inner, ids.mask, vocab_size)?;
-        let json = OnceLock::new();
-        Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json, cleans_up: false })
+        let (json, cleans_up, lengths) = (OnceLock::new(), false, LengthRule::default());
+        Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json, cleans_up, lengths })
     }
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.
@@ -107,6 +112,15 @@ impl TextTokenizer {
     /// [`TokenizerConfig::path`]: crate::TokenizerConfig::path
     pub fn load(path: &Path, lowercase: bool) -> Result<Self, DataError> {
         load::load(path, lowercase)
+    }
+
+    /// The first id that a model of `rows` embeddings has none for, and its entry; `None` if it has one for
+    /// all.
+    pub fn first_id_beyond(&self, rows: usize) -> Option<(u32, String)> {
+        if self.vocab_size <= rows {
+            return None;
+        }
+        (rows as u32..self.vocab_size as u32).find_map(|id| Some((id, self.id_to_token(id)?)))
     }
 
     /// Whether a folder holds a tokenizer in one of the forms that [`Self::load`] reads.
@@ -277,6 +291,16 @@ impl TextTokenizer {
         }
         table
     }
+}
+
+/// Refuses a model that cannot spell what it does not know: it would stop at some later text.
+fn spell_unknown(tokenizer: &Tokenizer) -> Result<(), String> {
+    const NO_CHARACTER: &str = "\u{10ffff}";
+    tokenizer
+        .get_model()
+        .tokenize(NO_CHARACTER)
+        .map(drop)
+        .map_err(|error| format!("its model cannot spell an unknown character: {error}"))
 }
 
 /// Text without the blanks that English has not before marks and in contractions, as transformers'

@@ -78,6 +78,7 @@ impl ModelFolder<'_> {
             config,
             fixed_len: transformers_approximates(config)
                 .then_some(config.attention.nystrom.segment_means_seq_len),
+            trained_len: tokenizer_files::trained_length_in(dir),
             has_tokenizer,
             has_modeling_file: self.has_modeling_file(),
             origin,

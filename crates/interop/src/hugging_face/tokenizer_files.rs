@@ -10,7 +10,10 @@ use nystromformer::NystromformerConfig;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::json_file::{read_json, read_json_file};
+use super::{
+    json_file::{read_json, read_json_file},
+    transformers::transformers_approximates,
+};
 use crate::error::InteropError;
 
 /// The file that holds a whole tokenizer.
@@ -50,20 +53,29 @@ const ROLES: [(&str, [&str; 2]); 5] = [
     ("mask_token", ["[MASK]", "<mask>"]),
 ];
 
+/// The key of `tokenizer_config.json` that says how the texts were cut that a model trained on, as the data crate
+/// writes it: an object with the `max_length`.
+const TRAINED_TRUNCATION: &str = "trained_truncation";
+
 /// Writes a tokenizer into `dir`, which must exist, so that transformers' `AutoTokenizer` reads it:
 /// `tokenizer.json` with the content `tokenizer`, `tokenizer_config.json` and `special_tokens_map.json`.
 ///
-/// `model` is the model that it travels with, whose positions bound the length of an input.
+/// `settings` are further keys of `tokenizer_config.json`. `model` is the model that it travels with, whose
+/// positions bound the length of an input if `settings` has no `model_max_length`.
 ///
 /// # Errors
 /// [`InteropError::Write`] if a file cannot be written.
 pub fn write_tokenizer(
     tokenizer: &str,
     special_tokens: &[SpecialToken],
+    settings: Map<String, Value>,
     model: &NystromformerConfig,
     dir: &Path,
 ) -> Result<(), InteropError> {
-    let config = tokenizer_config(special_tokens, model, model.embeddings.max_position_embeddings);
+    let mut config =
+        tokenizer_config(special_tokens, model, model.embeddings.max_position_embeddings);
+    config.extend(settings);
+    let config = Value::Object(config);
     let map: Map<String, Value> =
         special_tokens.iter().map(|&(role, token)| (role.to_owned(), json!(token))).collect();
     write(&dir.join(TOKENIZER_NAME), tokenizer.as_bytes())?;
@@ -80,7 +92,8 @@ pub(crate) fn write_json(tokenizer: &str, dir: &Path) -> Result<(), InteropError
 ///
 /// A `tokenizer.json` without its `tokenizer_config.json` gets one: transformers would otherwise take the
 /// tokenizer for ALBERT's and add that one's special tokens. One that is there is made to fit the model: how
-/// long its inputs are, and whether it knows more than one token type.
+/// long its inputs are, which is no more than the model trained on unless transformers reads one length only, and
+/// whether it knows more than one token type.
 pub(crate) fn copy(
     source: &Path,
     output: &Path,
@@ -102,17 +115,34 @@ pub(crate) fn copy(
     if has(TOKENIZER_CONFIG_NAME) {
         let path = output.join(TOKENIZER_CONFIG_NAME);
         let mut keys = read_json(&path, "it was there a moment ago")?;
-        keys.insert("model_max_length".to_owned(), json!(model_max_length));
+        let trained = trained_length(&keys);
+        let length = match trained {
+            Some(trained) if !transformers_approximates(config) => trained.min(model_max_length),
+            _ => model_max_length,
+        };
+        keys.insert("model_max_length".to_owned(), json!(length));
         keys.insert("model_input_names".to_owned(), json!(model_input_names(config)));
         write(&path, format!("{:#}\n", Value::Object(keys)).as_bytes())?;
     } else if has(TOKENIZER_NAME) {
         let tokenizer: TokenizerFile =
             read_json_file(&output.join(TOKENIZER_NAME), MAX_TOKENIZER_BYTES)?;
         let text = tokenizer_config(&guess_roles(&tokenizer), config, model_max_length);
+        let text = Value::Object(text);
         write(&output.join(TOKENIZER_CONFIG_NAME), format!("{text:#}\n").as_bytes())?;
         copied.push(TOKENIZER_CONFIG_NAME.into());
     }
     Ok(copied)
+}
+
+/// Tokens of the longest text that the model in `dir` trained on, if a run of ours trained it and says so.
+pub(crate) fn trained_length_in(dir: &Path) -> Option<usize> {
+    let path = dir.join(TOKENIZER_CONFIG_NAME);
+    trained_length(&read_json(&path, "the settings of a tokenizer").ok()?)
+}
+
+fn trained_length(keys: &Map<String, Value>) -> Option<usize> {
+    let length = keys.get(TRAINED_TRUNCATION)?.get("max_length")?.as_u64()?;
+    usize::try_from(length).ok()
 }
 
 /// How to use a `tokenizer.json`: which of its special tokens has which role, and what the model reads.
@@ -120,18 +150,16 @@ fn tokenizer_config(
     special_tokens: &[SpecialToken],
     config: &NystromformerConfig,
     model_max_length: usize,
-) -> Value {
-    let mut keys = json!({
-        "clean_up_tokenization_spaces": false,
+) -> Map<String, Value> {
+    let keys = [
+        ("clean_up_tokenization_spaces", json!(false)),
         // transformers 5 leaves token_type_ids out unless told.
-        "model_input_names": model_input_names(config),
-        "model_max_length": model_max_length,
-        "tokenizer_class": "PreTrainedTokenizerFast",
-    });
-    for (role, token) in special_tokens {
-        keys[role] = json!(token);
-    }
-    keys
+        ("model_input_names", json!(model_input_names(config))),
+        ("model_max_length", json!(model_max_length)),
+        ("tokenizer_class", json!("PreTrainedTokenizerFast")),
+    ];
+    let roles = special_tokens.iter().map(|(role, token)| (*role, json!(token)));
+    keys.into_iter().chain(roles).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// What is read of a `tokenizer.json`; the rest is passed over.
@@ -200,5 +228,25 @@ mod tests {
         assert_eq!(keys.get("unk_token"), None);
         assert_eq!(keys["model_input_names"], json!(["input_ids", "attention_mask"]));
         assert_eq!(keys["model_max_length"], 128);
+    }
+
+    #[test]
+    fn a_model_is_given_no_longer_texts_than_it_trained_on() {
+        let (source, output) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let copied = |keys: Value, model: &NystromformerConfig| {
+            fs::write(source.path().join(TOKENIZER_CONFIG_NAME), keys.to_string()).unwrap();
+            copy(source.path(), output.path(), model, 512).unwrap();
+            let keys = read_json(&output.path().join(TOKENIZER_CONFIG_NAME), "").unwrap();
+            (keys["model_max_length"].as_u64().unwrap(), trained_length_in(output.path()))
+        };
+        let exact = NystromformerConfig::default();
+        let trained = json!({ TRAINED_TRUNCATION: { "max_length": 16, "keep": "head" } });
+        assert_eq!(copied(trained.clone(), &exact), (16, Some(16)));
+        assert_eq!(copied(json!({ "model_max_length": 16 }), &exact), (512, None));
+        let longer = json!({ TRAINED_TRUNCATION: { "max_length": 600, "keep": "head" } });
+        assert_eq!(copied(longer, &exact), (512, Some(600)));
+        // transformers' approximation reads one length only.
+        let fixed = exact.with(|config| config.attention.nystrom.segment_means_seq_len = 512);
+        assert_eq!(copied(trained, &fixed), (512, Some(16)));
     }
 }

@@ -1,6 +1,6 @@
 //! The examples of a split as token ids, end to end in one table.
 
-use nystromformer_data::{DataError, TextTokenizer};
+use nystromformer_data::{DataError, TextTokenizer, UnknownTokens};
 use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Truncation};
 use rayon::prelude::*;
 
@@ -19,6 +19,7 @@ pub(super) struct EncodedSplit {
     of_first_text: Vec<u32>,
     labels: Vec<Option<Label>>,
     label_counts: LabelCounts,
+    unknown: UnknownTokens,
 }
 
 /// Token ids in as few bytes as the vocabulary allows: a data set of bytes or pixels is large.
@@ -44,7 +45,7 @@ pub(super) struct Form<'a> {
     pub(super) tokenizer: Option<&'a TextTokenizer>,
     /// What ids there are. Sequences of a task's own ids begin with `cls`, if there is one.
     pub(super) vocabulary: Vocabulary,
-    /// Longest sequence, and what is kept of a longer one; of text, its beginning.
+    /// Longest sequence, and what is kept of a longer one.
     pub(super) truncation: Truncation,
 }
 
@@ -69,7 +70,9 @@ impl EncodedSplit {
             of_first_text: Vec::new(),
             labels: Vec::new(),
             label_counts: LabelCounts::default(),
+            unknown: UnknownTokens::default(),
         };
+        let unk = form.tokenizer.map(|tokenizer| tokenizer.special_ids().unk);
         let mut examples = examples.peekable();
         while examples.peek().is_some() {
             let some = examples.by_ref().take(AT_ONCE).collect::<Result<Vec<Example>, _>>()?;
@@ -81,6 +84,9 @@ impl EncodedSplit {
                 split.label_counts.add(example.label);
                 split.labels.push(example.label);
                 for (ids, of_first_text) in sequences {
+                    if let Some(unk) = unk {
+                        split.unknown.count(ids.iter().copied(), unk);
+                    }
                     split.ids.extend(&ids);
                     split.ends.push(split.ends.last().unwrap_or(&0) + ids.len());
                     split.of_first_text.push(of_first_text as u32);
@@ -103,6 +109,11 @@ impl EncodedSplit {
     /// How often each class is the label.
     pub(super) fn label_counts(&self) -> &LabelCounts {
         &self.label_counts
+    }
+
+    /// How many tokens of texts are unknown to the vocabulary, special tokens counted among all.
+    pub(super) fn unknown(&self) -> UnknownTokens {
+        self.unknown
     }
 
     /// Sequences of an example.
@@ -185,8 +196,7 @@ impl Form<'_> {
                 // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
                 // itself: in a batch it would be a pair there.
                 let second = second.as_deref().filter(|second| !second.is_empty());
-                let max_length = Some(self.truncation.max_length);
-                let encoding = tokenizer.encode_text(first, second, max_length)?;
+                let encoding = tokenizer.encode_text(first, second, Some(self.truncation))?;
                 let types = &encoding.token_type_ids;
                 let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
                 Ok(vec![(encoding.input_ids, of_first_text)])

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use nystromformer::heads::TargetsData;
 use nystromformer::{NystromformerConfig, Semantics};
-use nystromformer_data::{ExampleOrder, TextTokenizer};
+use nystromformer_data::{ExampleOrder, Keep, TextTokenizer};
 use nystromformer_tasks::metrics::Metric;
 use nystromformer_tasks::{Label, Split, Targets, TaskConfig, Truncation};
 
@@ -37,6 +37,8 @@ pub struct TaskBatches {
     metrics: Vec<Metric>,
     vocabulary: Vocabulary,
     tokenizer: Option<TextTokenizer>,
+    /// How sequences that are too long are cut.
+    truncation: Truncation,
     splits: Splits,
     order: StepOrder,
     /// Whether rows of like length may be put together: padding then changes no result.
@@ -72,6 +74,7 @@ impl TaskBatches {
         let sorts = model.shared.semantics == Semantics::Paper;
         let row_len = model.required_seq_len();
         let truncation = Truncation { max_length: seq_len, keep: task.task().truncation() };
+        let truncation = with_side_of(tokenizer.as_ref(), truncation);
         let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, truncation };
         let options = &task.options;
         if options.group_by_length && !sorts {
@@ -81,6 +84,12 @@ impl TaskBatches {
         }
         let drop_last = options.drop_last.then_some(experiment.trainer.batch_size);
         let splits = Splits::read(&task, &targets, form, Reading { sorts, drop_last })?;
+        if tokenizer.is_some() {
+            let cure =
+                "set `tokenizer.path`, or `model.init_from`, to a model of this text's language";
+            let name = format!("the data set `{}`", task.path().display());
+            splits.unknown().tell(&name, cure);
+        }
         let places = &splits.training_places;
         let lengths = (options.group_by_length && sorts)
             .then(|| places.iter().map(|place| splits.train.example_len(*place) as u32).collect());
@@ -94,6 +103,7 @@ impl TaskBatches {
             task,
             vocabulary,
             tokenizer,
+            truncation,
             splits,
             sorts,
             has_types: model.embeddings.type_vocab_size > 1,
@@ -239,9 +249,19 @@ impl BatchSource for TaskBatches {
 
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         match &self.tokenizer {
-            Some(tokenizer) => write_tokenizer(tokenizer, model, directory),
+            Some(tokenizer) => write_tokenizer(tokenizer, Some(self.truncation), model, directory),
             None => Ok(()),
         }
+    }
+}
+
+/// How sequences are cut: as the task says; of texts, where it says nothing, as the tokenizer does.
+fn with_side_of(tokenizer: Option<&TextTokenizer>, of_task: Truncation) -> Truncation {
+    match tokenizer {
+        Some(tokenizer) if of_task.keep == Keep::default() => {
+            Truncation { keep: tokenizer.keep(), ..of_task }
+        }
+        _ => of_task,
     }
 }
 

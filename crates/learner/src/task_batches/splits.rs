@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
+use nystromformer_data::UnknownTokens;
 use nystromformer_tasks::{
     ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, hold_out, sample,
 };
@@ -104,6 +105,20 @@ impl Splits {
         }
         splits.warn_of_missing_classes(task, &targets.names());
         Ok(splits)
+    }
+
+    /// How many tokens of all splits are unknown to the vocabulary.
+    pub(super) fn unknown(&self) -> UnknownTokens {
+        // Splits that share their examples are counted once.
+        let mut counted = vec![&self.train];
+        let mut all = self.train.unknown();
+        for Evaluated { examples, .. } in self.others.values() {
+            if !counted.iter().any(|other| Arc::ptr_eq(other, examples)) {
+                counted.push(examples);
+                all.add(examples.unknown());
+            }
+        }
+        all
     }
 
     /// A split that is evaluated; `None` if there is none.

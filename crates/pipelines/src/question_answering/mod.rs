@@ -41,7 +41,7 @@ pub struct QuestionAnswering {
 /// How answers are looked for; names are transformers'.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The likeliest answers to give, in a list if more than 1. Default: 1.
+    /// The likeliest answers to give, at most; more than one are given in a list. Default: 1.
     pub top_k: NonZeroUsize,
     /// The most tokens of an answer. Default: 15.
     pub max_answer_len: NonZeroUsize,
@@ -68,7 +68,7 @@ impl Default for Options {
 
 /// A part of the context.
 #[derive(Debug, Clone, Serialize)]
-pub struct Answer {
+pub struct AnswerSpan {
     /// What names the question, if it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Value>,
@@ -86,10 +86,10 @@ pub struct Answer {
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Answered {
-    /// The likeliest.
-    Best(Answer),
+    /// The likeliest, if one was asked for or there is one only.
+    Best(AnswerSpan),
     /// The likeliest of several asked for; fewer if the context has no more.
-    Ranked(Vec<Answer>),
+    Ranked(Vec<AnswerSpan>),
 }
 
 impl QuestionAnswering {
@@ -102,7 +102,7 @@ impl QuestionAnswering {
         let (model, preprocessor) = load_with_preprocessor(folder, device)?;
         let pipeline = Self { model, preprocessor, options };
         let (max_seq_len, doc_stride) = pipeline.window_size();
-        let most = pipeline.preprocessor.layout().max_length();
+        let (most, _) = pipeline.preprocessor.layout().max_length();
         let refused = |key, value: usize, problem| {
             Err(DataError::Config { key, value: value.to_string(), problem }.into())
         };
@@ -120,7 +120,7 @@ impl QuestionAnswering {
 
     /// `max_seq_len` and `doc_stride`.
     fn window_size(&self) -> (usize, usize) {
-        let most = self.preprocessor.max_length();
+        let most = self.preprocessor.limit_told().max_length();
         let max_seq_len = self.options.max_seq_len.unwrap_or(most.min(MAX_SEQ_LEN));
         (max_seq_len, self.options.doc_stride.unwrap_or((max_seq_len / 2).min(DOC_STRIDE)))
     }
@@ -171,7 +171,7 @@ impl Pipeline for QuestionAnswering {
         let Options { top_k, max_answer_len, handle_impossible_answer, .. } = self.options;
         let Question { context, id, .. } = request;
         let characters = Characters::new(&context);
-        let mut answers: Vec<Answer> = Vec::new();
+        let mut answers: Vec<AnswerSpan> = Vec::new();
         let mut no_answer = f64::INFINITY;
         for (Row { encoding, .. }, (start, end)) in &rows {
             let window = Window::new(start, end, &self.allowed(encoding));
@@ -182,10 +182,10 @@ impl Pipeline for QuestionAnswering {
                 let (start, end) = words(encoding, &span);
                 let answer = characters.slice(start, end).to_owned();
                 let text = answer.to_lowercase();
-                let same = |found: &&mut Answer| found.answer.to_lowercase() == text;
+                let same = |found: &&mut AnswerSpan| found.answer.to_lowercase() == text;
                 match answers.iter_mut().find(same) {
                     Some(found) => found.score += span.score,
-                    None => answers.push(Answer {
+                    None => answers.push(AnswerSpan {
                         id: id.clone(),
                         score: span.score,
                         start,
@@ -196,14 +196,18 @@ impl Pipeline for QuestionAnswering {
             }
         }
         let nothing =
-            |score| Answer { id: id.clone(), score, start: 0, end: 0, answer: String::new() };
+            |score| AnswerSpan { id: id.clone(), score, start: 0, end: 0, answer: String::new() };
         if handle_impossible_answer {
             answers.push(nothing(no_answer));
         }
         answers.sort_by(|left, right| right.score.total_cmp(&left.score));
         answers.truncate(top_k.get());
-        Ok(match top_k.get() {
-            1 => Answered::Best(answers.pop().unwrap_or_else(|| nothing(0.0))),
+        if answers.is_empty() && top_k == NonZeroUsize::MIN {
+            answers.push(nothing(0.0));
+        }
+        // Like transformers, whose answer is an object wherever there is one only.
+        Ok(match answers.len() {
+            1 => Answered::Best(answers.swap_remove(0)),
             _ => Answered::Ranked(answers),
         })
     }

@@ -29,7 +29,7 @@ use crate::{
     scores::argmax,
 };
 use entities::{Labelled, group, without_overlaps};
-use tokens::{Source, Token};
+use tokens::{SourceText, Token};
 use words::agree;
 
 /// How tokens become entities; transformers' `aggregation_strategy`.
@@ -88,7 +88,7 @@ impl TokenClassification {
         let problem = if stride.get() > self.preprocessor.max_stride() {
             format!(
                 "with rows of {} tokens it can be {} at most",
-                self.preprocessor.max_length(),
+                self.preprocessor.limit_told().max_length(),
                 self.preprocessor.max_stride()
             )
         } else if self.aggregation == Aggregation::None {
@@ -103,7 +103,7 @@ impl TokenClassification {
     /// The entities of one row.
     fn entities(
         &self,
-        source: &Source,
+        source: &SourceText,
         row: &Row,
         logits: &[f32],
     ) -> Result<Vec<Entity>, PipelineError> {
@@ -143,13 +143,13 @@ impl Pipeline for TokenClassification {
 
     fn preprocess(&self, request: &Sentence) -> Result<Vec<Row>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
-        let encoding = match request {
-            Sentence::Text(text) => tokenizer.encode_text(text, None, None)?,
-            Sentence::Words(words) => tokenizer.encode_words(words, None)?,
+        let encode = |cut| match request {
+            Sentence::Text(text) => tokenizer.encode_text(text, None, cut),
+            Sentence::Words(words) => tokenizer.encode_words(words, cut),
         };
         match self.stride {
-            Some(stride) => self.preprocessor.windows(&encoding, stride),
-            None => Ok(vec![self.preprocessor.cut_row(encoding)?]),
+            Some(stride) => self.preprocessor.windows(&encode(None)?, stride),
+            None => Ok(vec![self.preprocessor.row(self.preprocessor.limit_told(), encode)?]),
         }
     }
 
@@ -167,7 +167,7 @@ impl Pipeline for TokenClassification {
         rows: Vec<(Row, Vec<f32>)>,
     ) -> Result<Vec<Entity>, PipelineError> {
         let text = tokens::text(&request);
-        let source = Source {
+        let source = SourceText {
             characters: Characters::new(&text),
             word_starts: tokens::word_starts(&request),
         };

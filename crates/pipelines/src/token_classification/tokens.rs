@@ -24,7 +24,7 @@ pub(super) struct Token {
 }
 
 /// What tokens were made from.
-pub(super) struct Source<'a> {
+pub(super) struct SourceText<'a> {
     /// The text.
     pub(super) characters: Characters<'a>,
     /// For words that came one by one, the character each begins at; offsets count from there.
@@ -55,7 +55,7 @@ pub(super) fn word_starts(sentence: &Sentence) -> Option<Vec<usize>> {
 /// The tokens of a row, special ones left out.
 pub(super) fn tokens(
     tokenizer: &TextTokenizer,
-    source: &Source,
+    source: &SourceText,
     encoding: &Encoding,
     logits: &[f32],
     num_labels: usize,

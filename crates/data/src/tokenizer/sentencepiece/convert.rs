@@ -6,9 +6,6 @@
 //! at user-defined symbols first and puts a blank in front of each part (`well-known` becomes
 //! `▁well - ▁known`, in SentencePiece `▁well - known`), and it keeps a blank at the end of a text. A model
 //! that was trained on SentencePiece's splits never saw those.
-//!
-//! One difference is left: accents go by the building block of the `tokenizers` crate, which takes off
-//! all marks, the vowel signs of Indic scripts and variation selectors too.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,10 +15,11 @@ use tokenizers::decoders::metaspace::Metaspace as MetaspaceDecoder;
 use tokenizers::models::unigram::Unigram;
 use tokenizers::normalizers::replace::ReplacePattern;
 use tokenizers::normalizers::{
-    Lowercase, NFKD, NormalizerWrapper, Precompiled, Replace, Sequence, Strip, StripAccents,
+    Lowercase, NFKD, NormalizerWrapper, Precompiled, Replace, Sequence, Strip,
 };
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::{AddedToken, Tokenizer};
+use unicode_normalization_alignments::char::canonical_combining_class;
 
 use super::model_file::{Algorithm, ModelFile, Piece, PieceKind};
 
@@ -139,7 +137,7 @@ fn normalizer(model: &ModelFile, cleaning: TextCleaning) -> Result<Sequence, Fai
         steps.push(replace(quotes.into(), "\"")?);
     }
     if !cleaning.keep_accents {
-        steps.extend([NFKD.into(), StripAccents.into()]);
+        steps.extend([NFKD.into(), replace(ReplacePattern::Regex(combining_characters()), "")?]);
     }
     if cleaning.lowercase {
         steps.push(Lowercase.into());
@@ -153,6 +151,23 @@ fn normalizer(model: &ModelFile, cleaning: TextCleaning) -> Result<Sequence, Fai
         steps.extend([replace(blanks, " ")?, Strip::new(true, true).into()]);
     }
     Ok(Sequence::new(steps))
+}
+
+/// A pattern of the characters that Python's `unicodedata.combining` is not 0 for, which are what
+/// transformers takes for accents. The `StripAccents` of the `tokenizers` crate takes off all marks, the
+/// vowel signs of Indic scripts and variation selectors too.
+fn combining_characters() -> String {
+    let combining = ('\u{80}'..=char::MAX).filter(|c| canonical_combining_class(*c) != 0);
+    let mut ranges: Vec<(char, char)> = Vec::new();
+    for character in combining {
+        match ranges.last_mut() {
+            Some((_, last)) if u32::from(*last) + 1 == u32::from(character) => *last = character,
+            _ => ranges.push((character, character)),
+        }
+    }
+    // As they are: regular expressions differ in how they spell a character by its number.
+    let spelt = ranges.iter().map(|(first, last)| format!("{first}-{last}"));
+    format!("[{}]", spelt.collect::<String>())
 }
 
 #[cfg(test)]

@@ -1,14 +1,21 @@
 //! Tokenizers in foreign forms, beside what Python's tokenizers make of the same files and texts.
 //!
 //! The fixtures are written by `tools/reference/generate_tokenizer_fixtures.py`.
+//!
+//! | module | shows |
+//! |---|---|
+//! | `settings` | the files beside a tokenizer do what they do in transformers |
+//! | `hostile` | damaged files are refused, or what is read of them is sound |
 
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
+mod hostile;
+mod settings;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{Encoding, TextTokenizer};
-use proptest::prelude::*;
+use nystromformer_data::{Encoding, TextTokenizer, Truncation};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -83,7 +90,9 @@ fn encodes_as_transformers(name: &str) {
     let expected: Encodings = read(&format!("{name}/encodings.json"));
     let rows = |rows: Vec<Row>| rows.into_iter().map(Encoding::from).collect::<Vec<_>>();
     for TextCase { text, pair, max_length, rows: expected } in expected.texts {
-        let row = tokenizer.encode_text(&text, pair.as_deref(), max_length).unwrap();
+        let row = tokenizer
+            .encode_text(&text, pair.as_deref(), max_length.map(Truncation::head))
+            .unwrap();
         // Python also lists what was cut off; the first row is the encoding.
         assert_eq!(row, rows(expected)[0], "{text:?} {pair:?} {max_length:?}");
     }
@@ -92,7 +101,7 @@ fn encodes_as_transformers(name: &str) {
         assert_eq!(windows, rows(expected), "{question:?} {context:?} {max_length} {stride}");
     }
     for WordsCase { words, max_length, rows: expected } in expected.words {
-        let row = tokenizer.encode_words(&words, max_length).unwrap();
+        let row = tokenizer.encode_words(&words, max_length.map(Truncation::head)).unwrap();
         assert_eq!(row, rows(expected)[0], "{words:?} {max_length:?}");
     }
 }
@@ -126,16 +135,11 @@ fn sentence_pieces_are_those_of_the_sentencepiece_package() {
     let ids = tokenizer.special_ids();
     assert_eq!([ids.pad, ids.unk, ids.cls, ids.sep, ids.mask], [0, 1, 2, 3, 4]);
     let expected: Ids = read("albert/ids.json");
-    let mut compared = 0;
+    assert!(expected.lines.len() > 200);
+    assert!(expected.lines.iter().any(|(line, _)| line.contains(['ि', 'ั', '\u{fe0f}'])));
     for (line, ids) in expected.lines {
-        // The package keeps marks that are not accents; the building blocks of `tokenizers` do not.
-        if line.contains(['\u{20e3}', '\u{fe0f}', 'ि', 'ी', 'ा', '्', 'ั']) {
-            continue;
-        }
         assert_eq!(tokenizer.encode(&line, false).unwrap(), ids, "{line:?}");
-        compared += 1;
     }
-    assert!(compared > 150, "only {compared} lines were compared");
     for Pair { texts: [first, second], input_ids, token_type_ids } in expected.pairs {
         let row = tokenizer.encode_text(&first, Some(&second), None).unwrap();
         assert_eq!((row.input_ids, row.token_type_ids), (input_ids, token_type_ids));
@@ -150,9 +154,10 @@ fn a_converted_tokenizer_is_the_same_from_its_json() {
         fs::write(folder.path().join("tokenizer.json"), tokenizer.to_json()).unwrap();
         let again = TextTokenizer::load(folder.path(), true).unwrap();
         assert_eq!(again.hash(), tokenizer.hash(), "{name}");
+        let cut = Some(Truncation::head(20));
         let (text, pair) = ("  A well-known café, (1977, 42).", Some("[MASK] <mask> 9,9"));
-        let row = tokenizer.encode_text(text, pair, Some(20)).unwrap();
-        assert_eq!(again.encode_text(text, pair, Some(20)).unwrap(), row, "{name}");
+        let row = tokenizer.encode_text(text, pair, cut).unwrap();
+        assert_eq!(again.encode_text(text, pair, cut).unwrap(), row, "{name}");
     }
 }
 
@@ -186,7 +191,9 @@ fn what_leaves_no_room_is_refused() {
     let message = |result: Result<Vec<Encoding>, nystromformer_data::DataError>| {
         result.unwrap_err().to_string()
     };
-    let refused = message(tokenizer.encode_text("paris", Some("paris"), Some(2)).map(|_| vec![]));
+    let refused = message(
+        tokenizer.encode_text("paris", Some("paris"), Some(Truncation::head(2))).map(|_| vec![]),
+    );
     assert!(refused.contains("3 special tokens") && refused.contains("`2`"), "{refused}");
     let context = "paris ".repeat(40);
     let refused = message(tokenizer.encode_windows("paris", &context, 14, 10));
@@ -194,75 +201,4 @@ fn what_leaves_no_room_is_refused() {
     assert_eq!(tokenizer.encode_windows("paris", &context, 15, 10).unwrap().len(), 30);
     let refused = message(tokenizer.encode_windows(&context, "paris", 20, 0));
     assert!(refused.contains("shorten the question"), "{refused}");
-}
-
-/// Loads `bytes` as a file of this name and, if that succeeds, encodes odd texts.
-fn survives(name: &str, bytes: &[u8]) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    fs::write(&path, bytes).unwrap();
-    match TextTokenizer::load(&path, true) {
-        Ok(tokenizer) => {
-            for text in
-                ["the river\tﬁ ①é", "[MASK] (日本) 9,9", "ＡＢ\u{7}c ™", "\u{ff}\u{7ff}\u{ffff}"]
-            {
-                // A damaged vocabulary may lack the unknown token, which is an error too.
-                let Ok(row) = tokenizer.encode_text(text, Some("[MASK]"), Some(9)) else {
-                    continue;
-                };
-                assert!(row.input_ids.iter().all(|id| (*id as usize) < tokenizer.vocab_size()));
-            }
-        }
-        Err(error) => assert!(error.to_string().contains(name), "{error}"),
-    }
-}
-
-/// The fixtures in the forms that can be damaged, as names and contents.
-fn sound_files() -> [(&'static str, Vec<u8>); 4] {
-    let json = |name| ("tokenizer.json", load(name).to_json().as_bytes().to_vec());
-    let pieces = ("spiece.model", fs::read(fixture("albert/spiece.model")).unwrap());
-    [pieces, json("albert"), json("bert"), json("roberta")]
-}
-
-#[test]
-fn hostile_models_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("spiece.model");
-    let refused = |bytes: &[u8]| {
-        fs::write(&path, bytes).unwrap();
-        TextTokenizer::load(&path, true).unwrap_err().to_string()
-    };
-    let message = refused(b"");
-    assert!(message.contains("none of its 0 pieces"), "{message}");
-    let message = refused(b"\x80\x02}q\x00(X\x03\x00\x00\x00");
-    assert!(message.contains("not a usable SentencePiece model"), "{message}");
-    // A piece that claims to be 2^63 bytes long.
-    let message = refused(&[&[0x0a][..], &[0xff; 8], &[0x7f, b'a']].concat());
-    assert!(message.contains("byte 0"), "{message}");
-    let message = refused(&vec![0; (16 << 20) + 1]);
-    assert!(message.contains("larger than"), "{message}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
-
-    #[test]
-    fn a_truncated_tokenizer_is_refused_or_usable(share in 0.0..1.0) {
-        for (name, bytes) in sound_files() {
-            survives(name, &bytes[..(bytes.len() as f64 * share) as usize]);
-        }
-    }
-
-    #[test]
-    fn a_damaged_tokenizer_is_refused_or_usable(
-        changes in prop::collection::vec((0.0..1.0, prop_oneof![any::<u8>(), b' '..b'~']), 1..4),
-    ) {
-        for (name, mut bytes) in sound_files() {
-            for (share, byte) in &changes {
-                let place = (bytes.len() as f64 * share) as usize;
-                bytes[place] = *byte;
-            }
-            survives(name, &bytes);
-        }
-    }
 }

@@ -5,43 +5,34 @@
 //! their words sorted and their alphabet numbered in advance, and run on one thread; then the same
 //! corpus gives the same `tokenizer.json`, byte for byte.
 
-use std::collections::HashMap;
+mod pipeline;
+mod words;
 
 use rayon::prelude::*;
-use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::replace::ReplacePattern;
-use tokenizers::normalizers::{BertNormalizer, Lowercase, NFC, NFKC, Replace, Sequence, Strip};
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{
-    AddedToken, NormalizedString, Normalizer, NormalizerWrapper, OffsetReferential, OffsetType,
-    PreTokenizedString, PreTokenizer, Tokenizer,
-};
+use tokenizers::{AddedToken, Model, Tokenizer};
 
 use super::{SpecialTokens, TextTokenizer};
 use crate::config::{TokenizerConfig, TokenizerKind};
-use crate::corpus::{Chunk, Corpus, for_each_batch};
+use crate::corpus::Corpus;
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
+use crate::unknown::{UnknownTokens, cure};
+use pipeline::{berts_own, pipeline};
+use words::{WordCounts, alphabet_of, count_words, scale_down, words_for_training};
+
+/// Part of the names of trained tokenizers that are kept; to be raised when the same corpus and options give
+/// another tokenizer.
+pub(crate) const TRAINING_VERSION: u32 = 2;
 
 /// The special tokens of a trained tokenizer; a token's place is its id.
 const SPECIAL_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-/// Longer words are left out of training: they are not words, and Unigram is slow on them.
-const LONGEST_WORD: usize = 100;
-/// The count of words is thinned out beyond this many different ones, to bound memory.
-const MOST_DIFFERENT_WORDS: usize = 8_000_000;
-/// The trainers add up counts in 32 bits.
-const LARGEST_TOTAL: u64 = 1 << 30;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// Words with the number of times each occurs, sorted by word.
-type WordCounts = Vec<(String, u64)>;
 
 /// Trains the tokenizer described by `config` on all documents of `corpus`.
 pub(crate) fn train(
@@ -54,145 +45,68 @@ pub(crate) fn train(
         problem: error.to_string(),
     };
     let mut tokenizer = pipeline(config).map_err(|error| failed(&error))?;
-    let counts = count_words(corpus, &tokenizer, progress)?;
-    if counts.is_empty() {
-        return Err(DataError::corpus(
-            corpus.name(),
-            "there are no words in it to train a tokenizer on; add text",
-        ));
+    let bert = berts_own(config);
+    let (counts, suits_bert) = count_words(corpus, &tokenizer, bert.as_ref(), progress)?;
+    if suits_bert {
+        // The form that is known everywhere. It takes marks of other scripts for accents, and here there are none.
+        tokenizer.with_normalizer(bert).map_err(|error| failed(&error))?;
+    } else if config.kind == TokenizerKind::WordPiece && config.strips_accents() {
+        tracing::info!(
+            "accents are taken off letters; marks that are no accents, such as the voicing of kana, stay: \
+             `tokenizer.strip_accents` says which"
+        );
+    }
+    let words = words_for_training(&counts, config);
+    if words.is_empty() {
+        let problem = if counts.is_empty() {
+            "there are no words in it to train a tokenizer on; add text"
+        } else {
+            "there are no words in it that WordPiece can be trained on: they are too long, or of characters too \
+             rare; set `tokenizer.kind = \"unigram\"` or `\"bpe\"`"
+        };
+        return Err(DataError::corpus(corpus.name(), problem));
     }
     let stage = Stage::TrainTokenizer;
     progress.report(ProgressReport { stage, done: 0, total: 0 });
     let single_thread =
         rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| failed(&error))?;
     single_thread
-        .install(|| train_model(&mut tokenizer, counts, config))
+        .install(|| train_model(&mut tokenizer, words, config))
         .map_err(|error| failed(&error))?;
+    let unknown = unknown_tokens(&tokenizer, &counts).map_err(|error| failed(&error))?;
+    unknown.tell("the text that the tokenizer is trained on", &cure(config));
     finish(&mut tokenizer, config.kind).map_err(|error| failed(&error))?;
     let [pad, unk, cls, sep, mask] = SPECIAL_TOKENS.map(str::to_owned);
     TextTokenizer::new(tokenizer, SpecialTokens { pad, unk, cls, sep, mask })
         .map_err(|problem| failed(&problem))
 }
 
-/// Normaliser, splitter and decoder of each kind, around an empty model.
-fn pipeline(config: &TokenizerConfig) -> Result<Tokenizer, Failure> {
-    let lowercase = config.lowercase.then_some(NormalizerWrapper::Lowercase(Lowercase));
-    Ok(match config.kind {
-        TokenizerKind::WordPiece => {
-            let mut tokenizer = Tokenizer::new(WordPiece::default());
-            tokenizer
-                .with_normalizer(Some(BertNormalizer::new(true, true, None, config.lowercase)))?
-                .with_pre_tokenizer(Some(BertPreTokenizer))
-                .with_decoder(Some(WordPieceDecoder::new("##".to_owned(), true)));
-            tokenizer
-        }
-        TokenizerKind::Bpe => {
-            let steps = [Some(NormalizerWrapper::NFC(NFC)), lowercase];
-            let byte_level = ByteLevel::new(false, true, true);
-            let mut tokenizer = Tokenizer::new(BPE::default());
-            tokenizer
-                .with_normalizer(Some(Sequence::new(steps.into_iter().flatten().collect())))?
-                .with_pre_tokenizer(Some(byte_level))
-                .with_decoder(Some(byte_level));
-            tokenizer
-        }
-        TokenizerKind::Unigram => {
-            let blanks = Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ")?;
-            let steps = [
-                Some(NormalizerWrapper::NFKC(NFKC)),
-                Some(NormalizerWrapper::Replace(blanks)),
-                Some(NormalizerWrapper::StripNormalizer(Strip::new(true, true))),
-                lowercase,
-            ];
-            let metaspace = Metaspace::new('▁', PrependScheme::Always, true);
-            let mut tokenizer = Tokenizer::new(Unigram::default());
-            tokenizer
-                .with_normalizer(Some(Sequence::new(steps.into_iter().flatten().collect())))?
-                .with_pre_tokenizer(Some(metaspace.clone()))
-                .with_decoder(Some(metaspace));
-            tokenizer
-        }
-    })
-}
-
-/// Counts the words of the corpus as the tokenizer's splitter sees them.
-fn count_words(
-    corpus: &Corpus,
-    tokenizer: &Tokenizer,
-    progress: &dyn Progress,
-) -> Result<WordCounts, DataError> {
-    let total = corpus.bytes();
-    let mut done = 0;
-    let mut counts: HashMap<String, u64> = HashMap::new();
-    let report = |done: u64| {
-        progress.report(ProgressReport { stage: Stage::CountWords, done: done.min(total), total });
+/// How many tokens of the words are the unknown one.
+fn unknown_tokens(tokenizer: &Tokenizer, counts: &WordCounts) -> Result<UnknownTokens, Failure> {
+    let model = tokenizer.get_model();
+    let of_word = |(word, times): &(String, u64)| {
+        let mut found = UnknownTokens::default();
+        found.count(model.tokenize(word)?.into_iter().map(|token| token.id), 1);
+        Ok(UnknownTokens { unknown: found.unknown * times, tokens: found.tokens * times })
     };
-    for_each_batch(&mut corpus.chunks(), |batch: Vec<Chunk>| {
-        let partial: Vec<HashMap<String, u64>> = batch
-            .par_chunks(batch.len().div_ceil(4 * rayon::current_num_threads()).max(1))
-            .map(|chunks| count_in_chunks(chunks, tokenizer))
-            .collect::<Result<_, _>>()
-            .map_err(|error| DataError::Tokenizer {
-                origin: "cannot split text into words".to_owned(),
-                problem: error.to_string(),
-            })?;
-        for (word, count) in partial.into_iter().flatten() {
-            *counts.entry(word).or_default() += count;
-        }
-        let mut rare = 1;
-        while counts.len() > MOST_DIFFERENT_WORDS {
-            counts.retain(|_, count| *count > rare);
-            rare *= 2;
-        }
-        done += batch.iter().map(|chunk| chunk.source_bytes).sum::<u64>();
-        report(done);
-        Ok(true)
-    })?;
-    report(total);
-    let mut counts: WordCounts =
-        counts.into_iter().filter(|(word, _)| word.chars().count() <= LONGEST_WORD).collect();
-    counts.sort_unstable();
-    Ok(counts)
-}
-
-fn count_in_chunks(
-    chunks: &[Chunk],
-    tokenizer: &Tokenizer,
-) -> Result<HashMap<String, u64>, Failure> {
-    let mut counts: HashMap<String, u64> = HashMap::new();
-    for chunk in chunks {
-        let mut text = NormalizedString::from(chunk.text.as_str());
-        if let Some(normalizer) = tokenizer.get_normalizer() {
-            normalizer.normalize(&mut text)?;
-        }
-        let mut words = PreTokenizedString::from(text);
-        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-            pre_tokenizer.pre_tokenize(&mut words)?;
-        }
-        for (word, ..) in words.get_splits(OffsetReferential::Original, OffsetType::None) {
-            if let Some(count) = counts.get_mut(word) {
-                *count += 1;
-            } else {
-                counts.insert(word.to_owned(), 1);
-            }
-        }
-    }
-    Ok(counts)
+    counts.par_iter().map(of_word).try_reduce(UnknownTokens::default, |mut all, of_word| {
+        all.add(of_word);
+        Ok(all)
+    })
 }
 
 /// Fills the model of `tokenizer`.
 fn train_model(
     tokenizer: &mut Tokenizer,
-    counts: WordCounts,
+    words: WordCounts,
     config: &TokenizerConfig,
 ) -> Result<(), Failure> {
     match config.kind {
         TokenizerKind::WordPiece => {
-            let counts = keep_frequent_alphabet(counts, config);
-            let alphabet = alphabet_of(&counts);
+            let alphabet = alphabet_of(&words);
             let continued = alphabet.iter().map(|letter| format!("##{letter}"));
             let letters = alphabet.iter().map(char::to_string).chain(continued).collect();
-            let bpe = train_merges(counts, letters, Some("##"), config)?;
+            let bpe = train_merges(words, letters, Some("##"), config)?;
             let mut model = WordPiece::from_bpe(&bpe);
             SPECIAL_TOKENS[1].clone_into(&mut model.unk_token);
             tokenizer.with_model(model);
@@ -201,19 +115,19 @@ fn train_model(
             let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
             alphabet.sort_unstable();
             let letters = alphabet.iter().map(char::to_string).collect();
-            let bpe = train_merges(counts, letters, None, config)?;
+            let bpe = train_merges(words, letters, None, config)?;
             tokenizer.with_model(bpe);
         }
         TokenizerKind::Unigram => {
-            let counts = scale_down(keep_frequent_alphabet(counts, config));
-            let alphabet = alphabet_of(&counts).len();
+            let words = scale_down(words);
+            let alphabet = alphabet_of(&words).len();
             let trainer = UnigramTrainer::builder()
                 .show_progress(false)
                 .vocab_size(u32::try_from(config.vocab_size)?)
                 .special_tokens(special_tokens(config.kind))
                 .unk_token(Some(SPECIAL_TOKENS[1].to_owned()))
                 .build()?;
-            let sentences = counts.into_iter().map(|(word, count)| (word, count as u32)).collect();
+            let sentences = words.into_iter().map(|(word, count)| (word, count as u32)).collect();
             let mut model = Unigram::default();
             trainer.do_train(sentences, &mut model)?;
             tokenizer.with_model(put_in_order(&model, alphabet)?);
@@ -222,10 +136,10 @@ fn train_model(
     Ok(())
 }
 
-/// Byte-pair merges over `counts`. `letters` get the first ids after the special tokens, in order:
+/// Byte-pair merges over `words`. `letters` get the first ids after the special tokens, in order:
 /// the trainer would number the `##` letters in the order of its hash map.
 fn train_merges(
-    counts: WordCounts,
+    words: WordCounts,
     letters: Vec<String>,
     continuing_prefix: Option<&str>,
     config: &TokenizerConfig,
@@ -239,52 +153,10 @@ fn train_merges(
     if let Some(prefix) = continuing_prefix {
         trainer = trainer.continuing_subword_prefix(prefix.to_owned());
     }
-    let words = scale_down(counts).into_iter().map(|(word, count)| (word.into(), count)).collect();
+    let words = scale_down(words).into_iter().map(|(word, count)| (word.into(), count)).collect();
     let mut model = BPE::default();
     trainer.build().do_train(&words, &mut model)?;
     Ok(model)
-}
-
-/// Drops the words that hold a character beyond the `max_alphabet` most frequent ones.
-fn keep_frequent_alphabet(counts: WordCounts, config: &TokenizerConfig) -> WordCounts {
-    let mut frequency: HashMap<char, u64> = HashMap::new();
-    for (word, count) in &counts {
-        for character in word.chars() {
-            *frequency.entry(character).or_default() += count;
-        }
-    }
-    let most = config.max_alphabet.min(config.vocab_size / 4);
-    if frequency.len() <= most {
-        return counts;
-    }
-    let mut ranked: Vec<(char, u64)> = frequency.into_iter().collect();
-    ranked.sort_unstable_by_key(|(character, count)| (std::cmp::Reverse(*count), *character));
-    let mut kept: Vec<char> = ranked[..most].iter().map(|(character, _)| *character).collect();
-    kept.sort_unstable();
-    counts
-        .into_iter()
-        .filter(|(word, _)| word.chars().all(|character| kept.binary_search(&character).is_ok()))
-        .collect()
-}
-
-/// The characters of the words, sorted.
-fn alphabet_of(counts: &WordCounts) -> Vec<char> {
-    let mut alphabet: Vec<char> = counts.iter().flat_map(|(word, _)| word.chars()).collect();
-    alphabet.sort_unstable();
-    alphabet.dedup();
-    alphabet
-}
-
-/// Divides the counts so that no sum over characters leaves 32 bits, keeping each at least 1.
-fn scale_down(mut counts: WordCounts) -> WordCounts {
-    let total: u64 = counts.iter().map(|(word, count)| word.len() as u64 * count).sum();
-    let divisor = total.div_ceil(LARGEST_TOTAL);
-    if divisor > 1 {
-        for (_, count) in &mut counts {
-            *count = count.div_ceil(divisor);
-        }
-    }
-    counts
 }
 
 /// Undoes the random order in which the Unigram trainer handles single characters: those it pruned
@@ -376,10 +248,35 @@ mod tests {
     }
 
     #[test]
-    fn huge_counts_are_scaled_into_32_bits() {
-        let counts = vec![("ab".to_owned(), 1 << 40), ("c".to_owned(), 1)];
-        let scaled = scale_down(counts);
-        assert!(scaled[0].1 <= 1 << 29 && scaled[0].1 > 1 << 28, "{scaled:?}");
-        assert_eq!(scaled[1].1, 1);
+    fn berts_own_normalizer_is_kept_where_it_takes_nothing_but_accents_off() {
+        let normalizer = |text: &str| {
+            let tokenizer = train_on(text, &TokenizerConfig::default()).unwrap();
+            let json: serde_json::Value = serde_json::from_str(tokenizer.to_json()).unwrap();
+            json["normalizer"]["type"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(normalizer("Café, naïve Ёж 日本 ❤\u{fe0f}"), "BertNormalizer");
+        assert_eq!(normalizer("Café が"), "Sequence");
+        assert_eq!(normalizer("Café ที่"), "Sequence");
+    }
+
+    #[test]
+    fn a_script_without_blanks_is_known() {
+        // 60 sentences of 150 characters each, of 300 different ones; one that is rare in each.
+        let common: Vec<char> = ('\u{4e00}'..).take(300).collect();
+        let text: String = (0..60)
+            .map(|line| {
+                let place = |index: usize| common[(index * (line + 7) + index * index) % 300];
+                let rare = char::from_u32(0x6000 + line as u32).unwrap();
+                let sentence: String = (0..150).map(place).collect();
+                format!("{sentence}{rare}\n")
+            })
+            .collect();
+        for kind in [TokenizerKind::Unigram, TokenizerKind::Bpe] {
+            let config = TokenizerConfig { kind, max_alphabet: 301, ..TokenizerConfig::default() };
+            let tokenizer = train_on(&text, &config).unwrap();
+            let mut unknown = UnknownTokens::default();
+            unknown.count(tokenizer.encode(&text, false).unwrap(), tokenizer.special_ids().unk);
+            assert!(unknown.share() < 0.03, "{kind:?}: {unknown:?}");
+        }
     }
 }

@@ -1,0 +1,57 @@
+//! How long the rows of a model may be, and what is kept of a longer text, by the files beside a tokenizer.
+
+use serde_json::{Map, Value, json};
+use tokenizers::PreTokenizerWrapper;
+
+use super::TextTokenizer;
+use super::load::TRAINED_TRUNCATION;
+use crate::truncation::{Keep, Truncation};
+
+/// What the settings say of lengths.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LengthRule {
+    pub(super) model_max_length: Option<usize>,
+    pub(super) keep: Keep,
+    pub(super) trained: Option<Truncation>,
+}
+
+impl TextTokenizer {
+    /// `model_max_length` of `tokenizer_config.json`: the tokens of a row that transformers cuts a text to
+    /// where it is asked to cut; `None` for no limit.
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.lengths.model_max_length
+    }
+
+    /// How the texts were cut that the model trained on, if a run of ours trained it (`trained_truncation`
+    /// of `tokenizer_config.json`): the model has seen nothing else.
+    pub fn trained_truncation(&self) -> Option<Truncation> {
+        self.lengths.trained
+    }
+
+    /// What is kept of a text that is too long: as the model was trained, else as `truncation_side` says.
+    pub fn keep(&self) -> Keep {
+        self.lengths.trained.map_or(self.lengths.keep, |trained| trained.keep)
+    }
+
+    /// What `tokenizer_config.json` must say of this tokenizer beside a `tokenizer.json` for transformers,
+    /// and [`Self::load`], to read texts as it does; of a model that trained on texts cut by `trained`.
+    pub fn settings(&self, trained: Option<Truncation>) -> Map<String, Value> {
+        let mut keys = Map::new();
+        keys.insert("clean_up_tokenization_spaces".to_owned(), json!(self.cleans_up));
+        // Every class of transformers takes false for it if it is not said.
+        if let Some(PreTokenizerWrapper::ByteLevel(bytes)) = self.inner.get_pre_tokenizer()
+            && bytes.add_prefix_space
+        {
+            keys.insert("add_prefix_space".to_owned(), json!(true));
+        }
+        if let Some(truncation) = trained {
+            keys.insert("model_max_length".to_owned(), json!(truncation.max_length));
+            keys.insert(TRAINED_TRUNCATION.to_owned(), json!(truncation));
+        }
+        // transformers knows no third side; of both ends it then keeps the beginning.
+        let keep = trained.map_or(self.lengths.keep, |truncation| truncation.keep);
+        let side = if keep == Keep::Tail { "left" } else { "right" };
+        keys.insert("truncation_side".to_owned(), json!(side));
+        keys
+    }
+}

@@ -1,0 +1,113 @@
+//! How long a row may be, and which ids there are: what the files of a folder say holds for every pipeline.
+
+use std::{fs, path::Path};
+
+use burn::tensor::Device;
+use nystromformer_pipelines::{
+    Aggregation, FeatureExtraction, FillMask, Pipeline, PipelineError, Pooling, TextClassification,
+    TokenClassification,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::fixtures::{answers, assert_same, folder};
+
+/// A copy of a model with keys of its `tokenizer_config.json` set.
+fn with_settings(name: &str, settings: &Value) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder(name)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    edit(copy.path(), "tokenizer_config.json", |config| {
+        for (key, value) in settings.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+    });
+    copy
+}
+
+fn edit(folder: &Path, file: &str, change: impl FnOnce(&mut Value)) {
+    let path = folder.join(file);
+    let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut value);
+    fs::write(path, value.to_string()).unwrap();
+}
+
+const WORDS: [&str; 10] =
+    ["anna", "lives", "in", "paris", ".", "bob", "works", "not", "the", "film"];
+
+/// Asserts that a pipeline answers to ten words as to some of them.
+fn reads<P: Pipeline>(pipeline: &P, some: &[&str], what: &str) {
+    let text = |words: &[&str]| json!({ "text": words.join(" ") });
+    let found = answers(pipeline, &[text(&WORDS)], 1);
+    assert_same(&found[0], &answers(pipeline, &[text(some)], 1)[0], what);
+}
+
+#[test]
+fn a_model_reads_what_it_was_trained_on_and_no_more() {
+    let device = Device::flex();
+    let both_ends = [&WORDS[..2], &WORDS[8..]].concat();
+    for (keep, some) in
+        [("head", &WORDS[..4]), ("tail", &WORDS[6..]), ("head_tail", both_ends.as_slice())]
+    {
+        let settings = json!({ "trained_truncation": { "max_length": 6, "keep": keep } });
+        let copy = with_settings("single_label", &settings);
+        reads(&TextClassification::load(copy.path(), &device).unwrap(), some, keep);
+        let pooled = FeatureExtraction::load(copy.path(), &device, Pooling::Mean).unwrap();
+        reads(&pooled, some, keep);
+    }
+}
+
+#[test]
+fn truncation_side_is_followed() {
+    let device = Device::flex();
+    for (side, some) in [("right", &WORDS[..4]), ("left", &WORDS[6..])] {
+        let settings = json!({ "model_max_length": 6, "truncation_side": side });
+        let copy = with_settings("tokens", &settings);
+        let tagger = TokenClassification::load(copy.path(), &device, Aggregation::None).unwrap();
+        let tagger = tagger.with_ignore_labels(Vec::new());
+        let ask = |words: &[&str]| answers(&tagger, &[json!({ "tokens": words })], 1);
+        let words = |found: &[Value]| -> Vec<String> {
+            let entities = found[0].as_array().unwrap();
+            entities.iter().map(|entity| entity["word"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(words(&ask(&WORDS)), words(&ask(some)), "{side}");
+    }
+}
+
+#[test]
+fn what_transformers_does_not_cut_is_read_whole() {
+    let copy = with_settings("single_label", &json!({ "model_max_length": 6 }));
+    let device = Device::flex();
+    let told = TextClassification::load(copy.path(), &device).unwrap();
+    let plain = TextClassification::load(&folder("single_label"), &device).unwrap();
+    let text = [json!({ "text": WORDS.join(" ") })];
+    assert_same(&answers(&told, &text, 1)[0], &answers(&plain, &text, 1)[0], "model_max_length");
+}
+
+#[test]
+fn a_tokenizer_with_more_ids_than_the_model_is_refused_by_the_first() {
+    let settings = json!({ "additional_special_tokens": ["<e>", "<f>"] });
+    let copy = with_settings("fill_mask", &settings);
+    let error = FillMask::load(copy.path(), &Device::flex()).unwrap_err();
+    assert!(matches!(&error, PipelineError::Vocabulary { id: 89, token, .. } if token == "<e>"));
+    let message = error.to_string();
+    assert!(message.contains("`<e>` has the id `89`"), "{message}");
+    assert!(message.contains("vocab_size = 89"), "{message}");
+}
+
+#[test]
+fn a_mask_is_filled_with_entries_of_the_vocabulary_only() {
+    let copy = with_settings("fill_mask", &json!({}));
+    edit(copy.path(), "tokenizer.json", |tokenizer| {
+        // The likeliest two in transformers' answer.
+        let vocabulary = tokenizer["model"]["vocab"].as_object_mut().unwrap();
+        assert!(vocabulary.remove("##ing").is_some() && vocabulary.remove("in").is_some());
+    });
+    let filler = FillMask::load(copy.path(), &Device::flex()).unwrap().with_top_k(200);
+    let found = answers(&filler, &[json!({ "text": "Anna works [MASK]." })], 1);
+    let candidates = found[0].as_array().unwrap();
+    assert_eq!(candidates.len(), 87);
+    assert!(candidates.iter().all(|candidate| candidate["token_str"] != ""));
+}
