@@ -134,6 +134,24 @@ fn links_lead_somewhere() {
 }
 
 #[test]
+fn paths_in_the_guides_exist() {
+    let mut found = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for path in text.split('`').skip(1).step_by(2) {
+            let is_ours = ["crates/", "configs/", "tools/", ".ci/"];
+            let is_pattern = path.contains(['*', '{', '…', ' ']);
+            if is_pattern || !is_ours.iter().any(|folder| path.starts_with(folder)) {
+                continue;
+            }
+            assert!(repository().join(path).exists(), "{}: {path}", page.display());
+            found += 1;
+        }
+    }
+    assert!(found > 20, "{found}");
+}
+
+#[test]
 fn every_key_is_in_the_configuration_guide() {
     let guide = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
     let experiment = Experiment::default().to_toml();
