@@ -268,6 +268,9 @@ fn features_of_an_unusable_file_name_the_tensor() {
     refused(3, "in.safetensors");
     fs::write(&input, "{}").unwrap();
     refused(3, "not a safetensors file");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 438\n";
+    fs::write(&input, pointer).unwrap();
+    refused(3, "git lfs pull");
     write_ids(&input, &[("ids", &[1, 4], &[5; 4])]);
     refused(3, "`input_ids`");
     write_ids(&input, &[("input_ids", &[4], &[5; 4])]);

@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::{
     Head, Model, NystromformerConfig, NystromformerInput, PreTrainedModel, RowsPerAnswer,
 };
+use nystromformer_files::git_lfs;
 use nystromformer_interop::load_model;
 use nystromformer_learner::LearnerError;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -26,6 +27,7 @@ pub(super) fn run(
     output: &Path,
     extras: Extras,
 ) -> anyhow::Result<()> {
+    git_lfs::check(input).map_err(LearnerError::from)?;
     let model = load_model(folder, device)?;
     let batch = read_input(input, &model, device).map_err(|error| {
         LearnerError::Data(format!("cannot use `{}`: {error:#}", input.display()))
