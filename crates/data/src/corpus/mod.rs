@@ -5,7 +5,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `files` | which files of a folder are read, and what is left out |
+//! | `files`, `found` | which files are read, and what of a folder is left out |
 //! | `chunk` | cuts documents into chunks |
 //! | `text` | a file, a paragraph or a line is a document |
 //! | `rows` | a row of a table is a document |
@@ -17,6 +17,7 @@ mod batch;
 mod chunk;
 mod chunks;
 mod files;
+mod found;
 mod rows;
 mod segments;
 mod text;

@@ -12,8 +12,9 @@
 //! | `dialect` | by what the fields of a line are told apart, as options say or the file shows |
 //! | `records` | fields quoted as RFC 4180 says |
 //! | `delimited` | rows of TSV and CSV |
-//! | `objects`, `squad` | the objects of a JSON file, whatever holds them together |
-//! | `json` | those objects as rows |
+//! | `json_text` | the text of a JSON file, taken object by object |
+//! | `objects`, `squad` | those objects, whatever holds them together |
+//! | `json` | objects as rows |
 //! | `parquet` | Parquet's rows |
 //! | `reader` | from a path to rows |
 //! | `files` | the files of a split in a folder |
@@ -24,6 +25,7 @@ mod dialect;
 mod files;
 mod format;
 mod json;
+mod json_text;
 mod objects;
 mod parquet;
 mod reader;

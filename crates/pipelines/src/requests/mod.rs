@@ -1,14 +1,19 @@
 //! Requests from a file or from stdin, one by one: lines of text, objects of JSON, rows of a table.
 
-use std::{fmt, marker::PhantomData, path::Path, sync::Arc};
+mod placed;
+mod row;
+
+use std::{marker::PhantomData, path::Path, sync::Arc};
 
 use nystromformer_data::DataError;
 use nystromformer_files::{
-    BoundedLines, FileError, LineReader, say_once,
-    table::{Cell, Column, Format, JsonObject, JsonObjects, Row, Rows, Table, TableOptions},
+    BoundedLines, FileError, LineReader,
+    table::{Column, Format, JsonObject, JsonObjects, Rows, Table, TableOptions},
 };
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
+pub use self::placed::{Place, Placed};
+use self::row::{object, said};
 use crate::{
     columns::{ColumnNames, FieldColumns},
     error::PipelineError,
@@ -25,36 +30,6 @@ pub enum LineForm {
     Text,
     /// Each line is a JSON object, as [`Request::FORM`] says; blank lines are skipped.
     Json,
-}
-
-/// A line of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file, or `stdin`.
-    pub file: Arc<Path>,
-    /// The line (of Parquet: the row), from 1.
-    pub line: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.file.display(), self.line)
-    }
-}
-
-/// A request and where it was read, for messages about it.
-#[derive(Debug, Clone)]
-pub struct Placed<T> {
-    /// The line; `None` for a request that was not read from a file.
-    pub place: Option<Place>,
-    /// The request.
-    pub request: T,
-}
-
-impl<T> From<T> for Placed<T> {
-    fn from(request: T) -> Self {
-        Self { place: None, request }
-    }
 }
 
 /// The requests in a file, in their order; what is none is an error with its line.
@@ -186,78 +161,6 @@ impl<T: Request> Requests<T> {
     }
 }
 
-/// Says which columns are read, where their names are not the request's own, or where a table has others too.
-fn said(path: &Path, fields: &[FieldColumns], own_names_are_plain: bool) {
-    let is_own = |field: &FieldColumns| field.columns == [field.field];
-    if own_names_are_plain && fields.iter().all(is_own) {
-        return;
-    }
-    let columns = fields
-        .iter()
-        .map(|field| format!("`{}` from `{}`", field.field, field.columns.join("`, `")));
-    let columns: Vec<String> = columns.collect();
-    let other = if fields.iter().any(|field| field.field == "text") {
-        "; `--text-column` and `--text-pair-column` name others"
-    } else {
-        ""
-    };
-    say_once(format!("`{}`: read are {}{other}", path.display(), columns.join(", ")));
-}
-
-/// A row as the object that a request is made of.
-fn object(row: &Row, fields: &[FieldColumns]) -> Result<Value, FileError> {
-    let mut object = Map::new();
-    let mut at = 0;
-    for FieldColumns { field, columns, is_list } in fields {
-        let cells = at..at + columns.len();
-        at = cells.end;
-        let value = if *is_list {
-            // Questions of one table may differ in how many choices they have.
-            let cells = cells.map(|at| row.cell(at)).filter(|cell| !is_empty(cell));
-            Value::Array(cells.map(value).collect())
-        } else {
-            let cell = row.cell(cells.start);
-            if *cell == Cell::Null && !matches!(*field, "id" | "text_pair") {
-                return Err(row
-                    .problem(format!("{} is null", row.column(cells.start)))
-                    .with_cure("give it a text, or drop the row: each row gets an answer"));
-            }
-            listed(field, value(cell))
-        };
-        object.insert((*field).to_owned(), value);
-    }
-    Ok(Value::Object(object))
-}
-
-fn is_empty(cell: &Cell) -> bool {
-    match cell {
-        Cell::Null => true,
-        Cell::Text(text) => text.is_empty(),
-        _ => false,
-    }
-}
-
-/// A list that a file without lists holds as text, `["…", …]`, as a list.
-fn listed(field: &str, value: Value) -> Value {
-    match &value {
-        Value::String(text) if matches!(field, "choices" | "tokens") => {
-            serde_json::from_str::<Vec<String>>(text).map_or(value, Value::from)
-        }
-        _ => value,
-    }
-}
-
-fn value(cell: &Cell) -> Value {
-    match cell {
-        Cell::Null => Value::Null,
-        Cell::Text(text) => Value::String(text.clone()),
-        Cell::Boolean(flag) => Value::Bool(*flag),
-        Cell::Integer(number) => Value::from(*number),
-        Cell::Number(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
-        Cell::List(cells) => Value::Array(cells.iter().map(value).collect()),
-    }
-}
-
 impl<T: Request> Iterator for Requests<T> {
     type Item = Result<Placed<T>, PipelineError>;
 
@@ -279,6 +182,8 @@ impl<T: Request> Iterator for Requests<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
     use crate::request::{Choices, Question, Sentence, Text, TextPair};
 
