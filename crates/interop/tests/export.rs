@@ -208,6 +208,23 @@ fn paper_models_carry_their_modeling_file() {
 }
 
 #[test]
+fn a_git_lfs_pointer_does_not_travel_as_a_tokenizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("checkpoint");
+    save(&paper().init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 438\n";
+    for name in ["tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt"] {
+        fs::write(source.join(name), pointer).unwrap();
+        let output = folder.path().join("exported");
+        let error =
+            export_model(&source, &output, &ExportOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("`git lfs pull`"), "{error}");
+        assert!(!output.exists());
+        fs::remove_file(source.join(name)).unwrap();
+    }
+}
+
+#[test]
 fn the_tokenizer_travels_along() {
     let folder = tempfile::tempdir().unwrap();
     let (source, tokenizer) = (folder.path().join("checkpoint"), folder.path().join("tokenizer"));

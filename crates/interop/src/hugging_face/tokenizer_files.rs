@@ -7,6 +7,7 @@ use std::{
 };
 
 use nystromformer::NystromformerConfig;
+use nystromformer_files::git_lfs;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -196,8 +197,9 @@ fn model_input_names(config: &NystromformerConfig) -> &'static [&'static str] {
     }
 }
 
-/// Copies the contents alone: permissions are those of any new file.
+/// Copies the contents alone: permissions are those of any new file. A Git LFS pointer is refused, and not handed on.
 fn copy_file(from: &Path, to: &Path) -> Result<(), InteropError> {
+    git_lfs::check(from)?;
     let mut source =
         File::open(from).map_err(|source| InteropError::Read { path: from.to_owned(), source })?;
     File::create(to)
