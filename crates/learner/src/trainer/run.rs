@@ -9,6 +9,7 @@ use super::best::BestBy;
 use super::learner::Learner;
 use super::verdict::Verdict;
 use crate::checkpoint::CheckpointStore;
+use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{MetricsLog, MetricsRecord, StepRecord};
 use crate::progress::Progress;
@@ -77,11 +78,19 @@ impl<'a, M: Trainable> Trainer<'a, M> {
     /// [`LearnerError::Io`] if the run directory cannot be written; [`LearnerError::Config`] if the best evaluation is
     /// to be chosen by what is not measured.
     pub fn new(
-        learner: Learner<'a, M>,
+        mut learner: Learner<'a, M>,
         run: &'a RunDir,
         stop: StopFlag,
         progress: &'a mut dyn Progress,
     ) -> Result<Self> {
+        let changes = learner.state.note_computed_with(ComputedWith::now(learner.experiment));
+        if !changes.is_empty() {
+            tracing::warn!(
+                "this run goes on with something else than it was computed with, so that last bits may differ from those of \
+                 an unbroken run ({}); `summary.json` lists both under `computed_with`",
+                changes.join("; ")
+            );
+        }
         let step = learner.state().step;
         let evaluated = learner.state().last_evaluation.as_ref().map_or(0, |last| last.step);
         Ok(Self {

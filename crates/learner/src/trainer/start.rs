@@ -11,7 +11,7 @@ use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
-use crate::computed_with::{ComputedWith, computed_precision};
+use crate::computed_with::computed_precision;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Draft, Experiment, LoadedExperiment, absolute_assignment, beyond_the_end};
 use crate::machine_memory::require_memory;
@@ -177,21 +177,12 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The learner as the run begins with it, or goes on.
     pub(super) fn learner(&self) -> Result<Learner<'_>> {
-        let mut learner = match &self.checkpoint {
+        match &self.checkpoint {
             Some(checkpoint) => {
-                Learner::restore(&self.experiment, self.data.source(), &self.device, checkpoint)?
+                Learner::restore(&self.experiment, self.data.source(), &self.device, checkpoint)
             }
-            None => Learner::new(&self.experiment, self.data.source(), &self.device)?,
-        };
-        let changes = learner.state.note_computed_with(ComputedWith::now(&self.experiment));
-        if !changes.is_empty() {
-            tracing::warn!(
-                "this run goes on with something else than it was computed with, so that last bits may differ from those of \
-                 an unbroken run ({}); `summary.json` lists both under `computed_with`",
-                changes.join("; ")
-            );
+            None => Learner::new(&self.experiment, self.data.source(), &self.device),
         }
-        Ok(learner)
     }
 }
 
