@@ -78,7 +78,6 @@ macro_rules! component {
                 &KEYS
             }
 
-            #[allow(unused_variables, reason = "a component may consist of parts alone")]
             fn read<'de, A: serde::de::MapAccess<'de>>(
                 &mut self,
                 key: &str,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nystromformer::{NystromformerConfig, Semantics};
+use nystromformer::NystromformerConfig;
 
 use crate::experiment::Experiment;
 use crate::memory_estimate::estimate_bytes;
@@ -74,7 +74,7 @@ impl Sizes {
         let landmarks = self.model.attention.nystrom.num_landmarks.max(1);
         let half = (self.seq_len / 2).max(least);
         self.seq_len = (half / landmarks * landmarks).max(least);
-        if self.model.shared.semantics == Semantics::Hf && !self.model.is_full_attention() {
+        if self.model.required_seq_len().is_some() {
             self.model.attention.nystrom.segment_means_seq_len = self.seq_len;
         }
     }
@@ -100,15 +100,7 @@ impl Sizes {
             [model.shared.hidden_size, model.feed_forward.intermediate_size, self.seq_len]
                 .map(|size| size as f64);
         let products = 2.0 * hidden * (4.0 * hidden + 2.0 * intermediate);
-        let attention = if model.is_full_attention() {
-            4.0 * seq_len * hidden
-        } else {
-            let landmarks = model.attention.nystrom.num_landmarks as f64;
-            let squares = 8.0
-                * (model.attention.nystrom.pinv_iterations * model.shared.num_attention_heads)
-                    as f64;
-            8.0 * landmarks * hidden + squares * landmarks.powi(3) / seq_len
-        };
+        let attention = model.attention.options().operations(self.seq_len, &model.shared);
         let tokens = ROWS.iter().sum::<usize>() as f64 * seq_len;
         3.0 * tokens * model.encoder.num_hidden_layers as f64 * (products + attention)
     }
@@ -134,7 +126,7 @@ impl fmt::Display for Sizes {
 
 #[cfg(test)]
 mod tests {
-    use nystromformer::AttentionKind;
+    use nystromformer::{AttentionKind, Semantics};
 
     use super::*;
     use crate::device::DeviceKind;

@@ -36,6 +36,10 @@ pub trait AttentionOptions {
     /// CPU, which hold no scores; other devices compute by Burn's own operations.
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations;
 
+    /// Multiplications and additions of the forward pass for each token of a sequence of `seq_len`, beside the
+    /// projections.
+    fn operations(&self, seq_len: usize, shared: &SharedConfig) -> f64;
+
     /// Adds what is wrong between its options and what all parts share.
     fn check_with(&self, _shared: &SharedConfig, _problems: &mut Problems) {}
 

@@ -53,6 +53,10 @@ impl AttentionOptions for SoftmaxConfig {
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
         exact_activations(seq_len, shared, is_fused, self.dropped(shared) > 0.0)
     }
+
+    fn operations(&self, seq_len: usize, shared: &SharedConfig) -> f64 {
+        exact_operations(seq_len, shared)
+    }
 }
 
 /// Exact attention.
@@ -89,6 +93,11 @@ pub(super) fn exact_activations(
         (false, false) => Activations { kept_by_layer: 2 * scores, at_once: 2 * scores },
         (false, true) => Activations { kept_by_layer: 4 * scores, at_once: 2 * scores },
     }
+}
+
+/// Scores, and their product with the values.
+pub(super) fn exact_operations(seq_len: usize, shared: &SharedConfig) -> f64 {
+    4.0 * seq_len as f64 * shared.hidden_size as f64
 }
 
 /// Attends every token to every valid token.

@@ -18,7 +18,7 @@ use burn::{
 use super::{
     kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
-    softmax::{exact_activations, softmax_attention},
+    softmax::{exact_activations, exact_operations, softmax_attention},
 };
 use crate::{
     component::{Problems, component, divides},
@@ -97,6 +97,16 @@ impl AttentionOptions for NystromConfig {
         // Burn's softmax keeps its exponentials and its probabilities, of kernels 1 and 3.
         let scores = if is_fused { 0 } else { 2 * heads * landmarks };
         Activations { kept_by_layer: 2 * scores + of_landmarks, at_once: 2 * scores }
+    }
+
+    fn operations(&self, seq_len: usize, shared: &SharedConfig) -> f64 {
+        if self.is_exact(shared) {
+            return exact_operations(seq_len, shared);
+        }
+        let landmarks = self.num_landmarks as f64;
+        // Four products an iteration.
+        let squares = 8.0 * (self.pinv_iterations * shared.num_attention_heads) as f64;
+        8.0 * landmarks * shared.hidden_size as f64 + squares * landmarks.powi(3) / seq_len as f64
     }
 
     fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {

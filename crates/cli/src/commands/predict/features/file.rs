@@ -46,10 +46,11 @@ pub(super) fn run(
         }
     }
     if extras.attention_factors {
-        if encoder.config().is_full_attention() {
+        let factors = encoder.attention_factors(batch.input)?;
+        if factors.is_empty() {
             bail!("`--attention-factors`: this model's attention is exact and has none");
         }
-        for (layer, factors) in encoder.attention_factors(batch.input)?.into_iter().enumerate() {
+        for (layer, factors) in factors.into_iter().enumerate() {
             for (name, factor) in [
                 ("kernel_1", factors.kernel_1),
                 ("kernel_2", factors.kernel_2),
