@@ -152,12 +152,10 @@ impl ModelCard<'_> {
         if !self.has_tokenizer {
             return writeln!(formatter, "from transformers import {auto_class}\n\n{model}");
         }
+        let most = self.config.embeddings.max_position_embeddings;
         let length = match self.fixed_len.filter(|_| !self.has_modeling_file) {
             Some(length) => format!("padding=\"max_length\", max_length={length}"),
-            None => {
-                let most = self.config.embeddings.max_position_embeddings;
-                format!("max_length={}", self.trained_len.map_or(most, |trained| trained.min(most)))
-            }
+            None => format!("max_length={}", self.trained_len.unwrap_or(most).min(most)),
         };
         let (text, answer) = self.example_lines();
         writeln!(

@@ -6,7 +6,7 @@ use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::labelled::{Labelled, LabelledColumns};
 use nystromformer_tasks::table::{Column, Quotes};
 use nystromformer_tasks::{
-    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext, TaskOptions,
+    DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext, TaskOptions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +33,6 @@ pub struct Text {
     pub max_null_texts: u64,
     /// With `labels`: longest line, or file of text, that is accepted, in bytes. Default: 16 MiB.
     pub max_line_bytes: usize,
-    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
-    pub truncation: Keep,
     /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
     /// beyond the vocabulary; a sequence keeps one token less. Default: false.
     pub prepend_cls: bool,
@@ -53,7 +51,6 @@ impl Default for Text {
             quotes: None,
             max_null_texts,
             max_line_bytes,
-            truncation: Keep::Head,
             prepend_cls: false,
         }
     }
@@ -117,10 +114,6 @@ impl Task for Text {
         Some(bytes::VOCABULARY.with_cls(self.prepend_cls))
     }
 
-    fn truncation(&self) -> Keep {
-        self.truncation
-    }
-
     fn examples(
         &self,
         split: Split,
@@ -132,7 +125,7 @@ impl Task for Text {
         } else {
             self.columns().examples(split, targets, context.path)?
         };
-        let truncation = context.truncation(self.truncation);
+        let truncation = context.truncation;
         Ok(texts.map(|texts| bytes::reader(texts, truncation)))
     }
 }

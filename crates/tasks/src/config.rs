@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use nystromformer_data::DataError;
+use nystromformer_data::{DataError, Truncation};
 use serde::{Serialize, Serializer};
 use toml::Table;
 
@@ -79,7 +79,8 @@ impl TaskConfig {
     }
 
     fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {
-        act(&TaskContext { path: &self.path(), split_seed: self.options.split_seed, seq_len })
+        let truncation = Truncation { max_length: seq_len, keep: self.options.truncation };
+        act(&TaskContext { path: &self.path(), split_seed: self.options.split_seed, truncation })
     }
 
     /// A [`DataError::Config`] for every value that is out of range.

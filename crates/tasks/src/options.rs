@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nystromformer_data::DataError;
+use nystromformer_data::{DataError, Keep};
 use serde::{Deserialize, Serialize};
 
 /// The keys of `[task]` that every task reads: which data set, and how its examples become batches.
@@ -24,6 +24,9 @@ pub struct TaskOptions {
     /// it is not read, and a warning says so). Which examples share a step, and so the training, is another one then.
     /// Default: false.
     pub group_by_length: bool,
+    /// Which end of a sequence longer than `data.seq_len` is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default:
+    /// `"head"`, as the Long Range Arena does; of texts with a tokenizer whose `truncation_side` is `"left"`, their tail.
+    pub truncation: Keep,
     /// Most training examples, [drawn](crate::sample) by `split_seed`; 0 for all. Default: 0.
     pub max_train_samples: usize,
     /// Most examples of each split that is evaluated, drawn likewise; 0 for all. Default: 0.
@@ -44,6 +47,7 @@ impl Default for TaskOptions {
             split_seed: 0,
             pad_to_multiple_of: 1,
             group_by_length: false,
+            truncation: Keep::Head,
             max_train_samples: 0,
             max_eval_samples: 0,
             validate_on_test: false,

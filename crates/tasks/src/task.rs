@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{DataError, Keep, Truncation};
+use nystromformer_data::{DataError, Truncation};
 
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
@@ -115,11 +115,6 @@ pub trait Task: fmt::Debug + Send + Sync {
         None
     }
 
-    /// What is kept of ids longer than `data.seq_len`. Default: their beginning, as of texts.
-    fn truncation(&self) -> Keep {
-        Keep::Head
-    }
-
     /// An id whose tokens take no part in attention, wherever they stand. Default: none.
     fn masked_id(&self) -> Option<u16> {
         None
@@ -147,15 +142,8 @@ pub struct TaskContext<'a> {
     pub path: &'a Path,
     /// `task.split_seed`: of every split that is drawn.
     pub split_seed: u64,
-    /// `data.seq_len`: tokens of the longest sequence.
-    pub seq_len: usize,
-}
-
-impl TaskContext<'_> {
-    /// How sequences of ids are cut.
-    pub fn truncation(&self, keep: Keep) -> Truncation {
-        Truncation { max_length: self.seq_len, keep }
-    }
+    /// How sequences of ids are cut: to `data.seq_len`, by `task.truncation`.
+    pub truncation: Truncation,
 }
 
 /// A task's own vocabulary.

@@ -49,6 +49,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     output::json_line(&json!({
         "documents": prepared.facts.documents,
         "tokens": prepared.facts.tokens,
+        "unknown_tokens": prepared.facts.unknown_tokens,
         "corpus_bytes": prepared.facts.corpus_bytes,
         "vocab_size": prepared.tokenizer.vocab_size(),
         "train_examples": prepared.train.len(),

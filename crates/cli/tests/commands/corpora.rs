@@ -142,6 +142,7 @@ fn prepare_says_what_it_found_and_makes_what_train_then_uses() {
             "reused",
             "tokens",
             "train_examples",
+            "unknown_tokens",
             "validation_examples",
             "vocab_size",
         ]

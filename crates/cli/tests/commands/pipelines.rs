@@ -182,12 +182,14 @@ fn a_bad_line_exits_with_three_and_its_number() {
 }
 
 #[test]
-fn texts_that_are_too_long_are_cut_and_that_is_told_once() {
+fn texts_that_are_too_long_are_cut_and_that_is_told_once_and_counted() {
     let long = "the river ".repeat(30);
     let classify = finish(predict("classify", "single_label", &[&long, "Anna", &long])).succeeded();
     assert_eq!(classify.json_lines().len(), 3);
     assert_eq!(classify.stderr.matches("62 tokens").count(), 1, "{}", classify.stderr);
-    assert_eq!(classify.stderr.lines().count(), 1, "{}", classify.stderr);
+    assert!(classify.stderr.contains("`max_position_embeddings` of "), "{}", classify.stderr);
+    assert!(classify.stderr.contains("2 texts were cut"), "{}", classify.stderr);
+    assert_eq!(classify.stderr.lines().count(), 2, "{}", classify.stderr);
 }
 
 #[test]

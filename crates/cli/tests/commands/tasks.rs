@@ -84,6 +84,64 @@ fn train_on_a_table_reports_and_evaluate_repeats_it() {
     }
 }
 
+/// Trained on 16 tokens of a model of 32 positions, a run is asked for rows of 25 words: evaluated, predicted with, and
+/// exported, it reads the same 14 of them.
+#[test]
+fn a_model_reads_what_it_was_trained_on_wherever_it_goes() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let words: Vec<&str> = ["we", "sing", "all", "day"].into_iter().cycle().take(24).collect();
+    let row = |number: usize| {
+        let (first, label) = if number % 3 == 0 { ("weep", "sad") } else { ("sing", "glad") };
+        // The neighbours of both ends differ from row to row.
+        let rest = words.iter().cycle().skip(number).take(24).copied();
+        let text: Vec<&str> = std::iter::once(first).chain(rest).collect();
+        (text, label)
+    };
+    for (part, count) in [("train", 30), ("validation", 12), ("test", 9)] {
+        let lines =
+            (0..count).map(row).map(|(text, label)| format!("{},{label}\n", text.join(" ")));
+        let table = format!("sentence,label\n{}", lines.collect::<String>());
+        fs::write(fixture.path(&format!("data/{part}.csv")), table).unwrap();
+    }
+    for keep in ["head", "tail", "head_tail"] {
+        let truncation = format!("task.truncation={keep}");
+        let settings = ["data.seq_len=16", &truncation];
+        finish(train(&fixture, "tone", keep, &settings)).succeeded();
+        let exported = format!("{keep}-exported");
+        let mut export = command("export");
+        export.args(["--model", &fixture.text(keep), "--output", &fixture.text(&exported)]);
+        finish(export).succeeded();
+        let ask = |model: &str, texts: &[String]| {
+            let mut predict = command("predict");
+            predict.args(["classify", "--model", &fixture.text(model)]).args(texts);
+            finish(predict).succeeded()
+        };
+        let rows: Vec<_> = (0..12).map(row).collect();
+        let texts: Vec<String> = rows.iter().map(|(text, _)| text.join(" ")).collect();
+        let kept = |(text, _): &(Vec<&str>, &str)| match keep {
+            "head" => text[..14].join(" "),
+            "tail" => text[11..].join(" "),
+            _ => [&text[..7], &text[18..]].concat().join(" "),
+        };
+        let cut: Vec<String> = rows.iter().map(kept).collect();
+        let expected = ask(keep, &cut).json_lines();
+        for model in [keep, &exported] {
+            let found = ask(model, &texts);
+            assert_eq!(found.json_lines(), expected, "{model}");
+            let note = format!("`trained_truncation` of `{}", fixture.text(keep));
+            assert!(model != keep || found.stderr.contains(&note), "{}", found.stderr);
+        }
+        let mut evaluate = command("evaluate");
+        evaluate.args(["--model", &fixture.text(keep), "--config", &fixture.text("tone.toml")]);
+        evaluate.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        let accuracy = finish(evaluate).succeeded().json()["accuracy"].as_f64().unwrap();
+        let right =
+            expected.iter().zip(&rows).filter(|(found, (_, label))| found["label"] == *label);
+        assert!((accuracy - right.count() as f64 / 12.0).abs() < 1e-9, "{keep}");
+    }
+}
+
 #[test]
 fn several_seeds_in_one_directory_are_summed_up_and_resumed() {
     let fixture = Fixture::new();

@@ -73,8 +73,11 @@ impl TaskBatches {
         let model = &experiment.model;
         let sorts = model.shared.semantics == Semantics::Paper;
         let row_len = model.required_seq_len();
-        let truncation = Truncation { max_length: seq_len, keep: task.task().truncation() };
-        let truncation = with_side_of(tokenizer.as_ref(), truncation);
+        let keep = match &tokenizer {
+            Some(tokenizer) if task.options.truncation == Keep::default() => tokenizer.keep(),
+            _ => task.options.truncation,
+        };
+        let truncation = Truncation { max_length: seq_len, keep };
         let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, truncation };
         let options = &task.options;
         if options.group_by_length && !sorts {
@@ -252,16 +255,6 @@ impl BatchSource for TaskBatches {
             Some(tokenizer) => write_tokenizer(tokenizer, Some(self.truncation), model, directory),
             None => Ok(()),
         }
-    }
-}
-
-/// How sequences are cut: as the task says; of texts, where it says nothing, as the tokenizer does.
-fn with_side_of(tokenizer: Option<&TextTokenizer>, of_task: Truncation) -> Truncation {
-    match tokenizer {
-        Some(tokenizer) if of_task.keep == Keep::default() => {
-            Truncation { keep: tokenizer.keep(), ..of_task }
-        }
-        _ => of_task,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nystromformer_tasks::{
-    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext,
+    DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,6 @@ use crate::picture;
 pub struct Image {
     /// Take black pixels (id 0) for padding, as the authors' code does. Default: false.
     pub mask_black_pixels: bool,
-    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
-    pub truncation: Keep,
     /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
     /// beyond the vocabulary; a sequence keeps one token less. Default: false.
     pub prepend_cls: bool,
@@ -38,10 +36,6 @@ impl Task for Image {
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {
         Some(picture::VOCABULARY.with_cls(self.prepend_cls))
-    }
-
-    fn truncation(&self) -> Keep {
-        self.truncation
     }
 
     fn examples(

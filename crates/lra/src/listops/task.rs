@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nystromformer_tasks::{
-    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext,
+    DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,6 @@ use super::{NUM_LABELS, VOCAB_SIZE, file_name, open};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listops {
-    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
-    pub truncation: Keep,
     /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
     /// beyond the vocabulary; a sequence keeps one token less. Default: false.
     pub prepend_cls: bool,
@@ -33,10 +31,6 @@ impl Task for Listops {
         Some(OwnVocabulary::new(VOCAB_SIZE, 0).with_cls(self.prepend_cls))
     }
 
-    fn truncation(&self) -> Keep {
-        self.truncation
-    }
-
     fn examples(
         &self,
         split: Split,
@@ -44,6 +38,6 @@ impl Task for Listops {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let Some(name) = file_name(split) else { return Ok(None) };
-        open(&context.path.join(name), context.truncation(self.truncation)).map(Some)
+        open(&context.path.join(name), context.truncation).map(Some)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nystromformer_tasks::{
-    DataError, ExampleReader, Keep, OwnVocabulary, Split, Targets, Task, TaskContext,
+    DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +14,6 @@ use crate::bytes;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retrieval {
-    /// Which end of a longer sequence is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default: `"head"`, as the Arena does.
-    pub truncation: Keep,
     /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
     /// beyond the vocabulary; a sequence keeps one token less. Default: false.
     pub prepend_cls: bool,
@@ -39,10 +37,6 @@ impl Task for Retrieval {
         Some(bytes::VOCABULARY.with_cls(self.prepend_cls))
     }
 
-    fn truncation(&self) -> Keep {
-        self.truncation
-    }
-
     fn examples(
         &self,
         split: Split,
@@ -50,6 +44,6 @@ impl Task for Retrieval {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let Some(name) = file_name(split) else { return Ok(None) };
-        open(&context.path.join(name), context.truncation(self.truncation)).map(Some)
+        open(&context.path.join(name), context.truncation).map(Some)
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn add(tokenizer: &mut Tokenizer, settings: &Settings) -> Result<(), 
             added.iter().chain(there.values()).any(|token| token.content == name.text());
         match name {
             NamedToken::Text(text) if !is_listed => {
-                added.push(AddedToken::from(text.clone(), true))
+                added.push(AddedToken::from(text.clone(), true));
             }
             // What is written out in full says how the token is to be treated from now on.
             NamedToken::Full(token) => added.push(token.clone().special(true)),

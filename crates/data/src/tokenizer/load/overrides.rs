@@ -49,7 +49,7 @@ pub(super) fn apply(tokenizer: &mut Tokenizer, settings: &Settings) -> Result<()
         DataError::tokenizer_at(&settings.config_path(), error)
     };
     if let Some(NormalizerWrapper::BertNormalizer(given)) = tokenizer.get_normalizer() {
-        let wanted = bert_normalizer(given, settings);
+        let wanted = bert_normalizer(*given, settings);
         let switches = [
             ("do_lower_case", given.lowercase != wanted.lowercase, wanted.lowercase.to_string()),
             (
@@ -92,12 +92,12 @@ pub(super) fn apply(tokenizer: &mut Tokenizer, settings: &Settings) -> Result<()
 }
 
 /// BERT's normalizer as the class of the tokenizer sets it; without a class, as the settings say.
-fn bert_normalizer(given: &BertNormalizer, settings: &Settings) -> BertNormalizer {
+fn bert_normalizer(given: BertNormalizer, settings: &Settings) -> BertNormalizer {
     let class = settings.class();
     let is = |classes: &[&str]| class.is_some_and(|class| classes.contains(&class));
     let (like_bert, like_mpnet) = (is(&LIKE_BERT), is(&LIKE_MPNET));
     if class.is_some() && !like_bert && !like_mpnet {
-        return *given;
+        return given;
     }
     let default = |given: bool| class.is_some() || given;
     let chinese = settings.flag("tokenize_chinese_chars");
