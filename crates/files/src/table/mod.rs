@@ -37,6 +37,6 @@ pub use column::{Column, listed};
 pub use dialect::Quotes;
 pub use files::{find_files, saved_by_datasets};
 pub use format::{Format, extension_of_content};
-pub use objects::{JsonObject, JsonObjects};
+pub use objects::{BY_ROWS, JsonObject, JsonObjects};
 pub use reader::{Rows, Table, TableOptions};
 pub use row::{Cell, Row};

@@ -21,7 +21,7 @@ use crate::error::{FileError, Result};
 use crate::lines::{BoundedLines, LineReader};
 
 /// What helps where a file does not hold objects row by row.
-pub(super) const BY_ROWS: &str = "write it row by row, an object each: `{\"text\": \"…\", \"label\": 1}`; pandas does with \
+pub const BY_ROWS: &str = "write it row by row, an object each: `{\"text\": \"…\", \"label\": 1}`; pandas does with \
                                   `to_json(…, orient=\"records\", lines=True)`";
 
 /// An object, and its line from 1.

@@ -115,6 +115,11 @@ impl Table {
         Ok(Self { file: path.into(), columns, reader, may_be_empty: options.may_be_empty })
     }
 
+    /// The format of the file.
+    pub fn format(&self) -> Option<Format> {
+        Format::of(&self.file)
+    }
+
     /// The names of the columns, in JSON the keys of the first object; `None` in a file without a header.
     pub fn columns(&self) -> Option<&[String]> {
         self.columns.as_deref()

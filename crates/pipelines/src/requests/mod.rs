@@ -8,7 +8,7 @@ use std::{marker::PhantomData, path::Path, sync::Arc};
 use nystromformer_data::DataError;
 use nystromformer_files::{
     BoundedLines, FileError, LineReader,
-    table::{Column, Format, JsonObject, JsonObjects, Rows, Table, TableOptions},
+    table::{BY_ROWS, Column, Format, JsonObject, JsonObjects, Rows, Table, TableOptions},
 };
 use serde_json::Value;
 
@@ -150,15 +150,28 @@ impl<T: Request> Requests<T> {
 
     fn parse(value: Value) -> Result<T, String> {
         let request = match value {
-            Value::String(text) => {
-                T::from_text(text).ok_or_else(|| "a text alone is no request".to_owned())
+            Value::String(text) => T::from_text(text)
+                .ok_or_else(|| format!("a text alone is no request; write {}", T::FORM)),
+            object => {
+                let holds_columns = holds_columns(&object);
+                let request = serde_json::from_value(object);
+                request.map_err(|error: serde_json::Error| match holds_columns {
+                    true => format!("{error}: it holds no single row; {BY_ROWS}"),
+                    false => format!("{error}; write {}", T::FORM),
+                })
             }
-            object => serde_json::from_value(object).map_err(|error| error.to_string()),
         };
-        let request: T = request.map_err(|problem| format!("{problem}; write {}", T::FORM))?;
+        let request: T = request?;
         request.check()?;
         Ok(request)
     }
+}
+
+/// Whether each value of an object is a list or another object: columns, or rows under a key.
+fn holds_columns(object: &Value) -> bool {
+    object.as_object().is_some_and(|fields| {
+        !fields.is_empty() && fields.values().all(|value| value.is_array() || value.is_object())
+    })
 }
 
 impl<T: Request> Iterator for Requests<T> {
@@ -320,6 +333,8 @@ mod tests {
             ("a.csv", "id,label\n1,2\n", ["a.csv:1: no column `text`", "--text-column"]),
             ("a.xlsx", "x", ["a.xlsx`", "save the sheet as CSV"]),
             ("a.json", "[1]", ["a.json:1: not a JSON object", "write {\"text\""]),
+            ("a.json", "{\"text\": {\"0\": \"a\"}}", ["a.json:1: ", "orient=\"records\""]),
+            ("a.json", "{\"train\": [{\"text\": \"a\"}]}", ["a.json:1: ", "orient=\"records\""]),
             ("a.jsonl", "{\"text\": null}", ["a.jsonl:1: ", "null"]),
             ("a.csv", "version https://git-lfs.github.com/spec/v1\n", ["a.csv`", "git lfs pull"]),
         ] {

@@ -7,7 +7,7 @@ use nystromformer_data::DataError;
 
 use super::Targets;
 use crate::example::{Example, Input};
-use nystromformer_files::table::{Cell, Column, Row, Rows, Table, TableOptions};
+use nystromformer_files::table::{BY_ROWS, Cell, Column, Format, Row, Rows, Table, TableOptions};
 use nystromformer_files::{FileError, say_once};
 
 /// Which columns of a table make an example.
@@ -145,6 +145,7 @@ pub(super) fn choose(
         let usual = || (key == "task.sentence1").then(|| table.closest(&texts)).flatten();
         error.with_cure(match table.closest(columns).or_else(usual) {
             Some(name) => format!("set `{key} = \"{name}\"`"),
+            None if names.len() == 1 && table.format() == Some(Format::Json) => BY_ROWS.to_owned(),
             None if names.len() == 1 => format!("set `{key}`, or `task.separator` if the fields are separated by another character"),
             None => format!("set `{key}` to the one that is meant, or `task.header = false` if the file has no header"),
         })

@@ -182,6 +182,9 @@ fn a_column_that_is_not_there_names_its_key() {
         let message = read(&path, &LabelledColumns::default(), &targets).unwrap_err();
         assert!(message.contains("train.csv:1: no column") && message.contains(part), "{message}");
     }
+    write(folder.path(), "train.json", "{\"train\": [{\"sentence\": \"a\", \"label\": 1}]}");
+    let nested = read(&folder.path().join("train.json"), &LabelledColumns::default(), &targets);
+    assert!(nested.unwrap_err().contains("orient=\"records\""));
     write(folder.path(), "train.csv", " sentence ; label \na, b;1\n");
     assert_eq!(read(&path, &LabelledColumns::default(), &targets).unwrap().len(), 1);
 }
