@@ -9,7 +9,7 @@ use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
 use nystromformer_learner::batches::Batches;
 use nystromformer_learner::corpus_batches::CorpusBatches;
 use nystromformer_learner::report::SeriesSummary;
-use nystromformer_learner::trainer::{Outcome, Session};
+use nystromformer_learner::trainer::{Session, TrainOutput};
 use nystromformer_pipelines::{FillMask, Pipeline, Text};
 
 use crate::{failure, output};
@@ -21,7 +21,7 @@ const SHOWN_COUNTRY: &str = "france";
 ///
 /// # Errors
 /// If the model that was saved last cannot be read, or stdout is gone.
-pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Result<()> {
+pub fn print(session: &Session, outcome: &TrainOutput, model: &Path) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let summary = &outcome.summary;
     writeln!(
@@ -70,10 +70,10 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
         // The run is complete and saved; a model too small for the questions is no failure of it.
         output::note(&format!("no demonstration: {}", failure::message(&error)));
     }
-    for (split, evaluation) in summary.verdict.iter().flat_map(|verdict| &verdict.evaluations) {
+    for (split, evaluation) in summary.best_model.iter().flat_map(|verdict| &verdict.evaluations) {
         write!(out, "{split}: loss {:.4}", evaluation.loss)?;
         let constant =
-            summary.verdict.as_ref().and_then(|verdict| verdict.constant_predictor.get(split));
+            summary.best_model.as_ref().and_then(|verdict| verdict.constant_predictor.get(split));
         for (name, value) in &evaluation.metrics {
             write!(out, ", {name} {value:.4}")?;
             if let Some(constant) = constant.and_then(|constant| constant.get(name)) {
@@ -84,7 +84,7 @@ pub fn print(session: &Session, outcome: &Outcome, model: &Path) -> anyhow::Resu
     }
     if let Some(best) = &summary.best_evaluation {
         let (step, loss) = (best.step, best.loss);
-        match &summary.verdict {
+        match &summary.best_model {
             Some(verdict) => {
                 let (step, rule) = (verdict.step, &verdict.chosen_by);
                 writeln!(out, "model: {} (step {step}: {rule})", model.display())?;

@@ -15,7 +15,7 @@ use crate::trainable::{TermSum, Trainable};
 
 /// What an evaluation found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
+pub struct EvaluationOutput {
     /// Loss and metrics.
     pub record: EvaluationRecord,
     /// What was answered, where the data says which metrics it has.
@@ -45,7 +45,11 @@ impl<B: Batch> Evaluator<'_, B> {
     /// # Errors
     /// [`LearnerError::Data`] if there is nothing to answer, [`LearnerError::Config`] if the data is measured by what the
     /// model does not count, [`LearnerError::Stopped`]; errors of the data, the model and the device.
-    pub fn evaluate<M: Trainable<Batch = B>>(&self, model: &M, split: Split) -> Result<Evaluation> {
+    pub fn evaluate<M: Trainable<Batch = B>>(
+        &self,
+        model: &M,
+        split: Split,
+    ) -> Result<EvaluationOutput> {
         let available = self.data.evaluation_examples(split);
         let examples = match self.max_examples {
             0 => available,
@@ -100,7 +104,10 @@ impl<B: Batch> Evaluator<'_, B> {
                 )));
             }
         };
-        Ok(Evaluation { record: EvaluationRecord { step: self.step, loss, metrics }, answers })
+        Ok(EvaluationOutput {
+            record: EvaluationRecord { step: self.step, loss, metrics },
+            answers,
+        })
     }
 
     /// Loss and metrics of `model` over the validation split, and over MNLI's examples of other genres if the data has

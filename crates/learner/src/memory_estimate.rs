@@ -1,6 +1,6 @@
 //! How much memory a training will need, before it is started.
 
-use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer::{NystromformerConfig, RowsPerAnswer};
 
 use crate::device::DeviceKind;
 use crate::experiment::Experiment;
@@ -28,7 +28,11 @@ const FLOAT: u64 = 4;
 pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let trainer = &experiment.trainer;
     // Both sequences of a pair that is encoded one by one.
-    let parts = if experiment.architecture() == Architecture::DualEncoder { 2 } else { 1 };
+    let parts = match experiment.architecture().class().rows_per_answer {
+        RowsPerAnswer::Always(rows) => rows as u64,
+        // Data of choices says how many rows a batch has.
+        RowsPerAnswer::Choices => 1,
+    };
     let rows = parts * trainer.micro_batch_size.min(trainer.batch_size) as u64;
     let accumulates = trainer.batch_size > trainer.micro_batch_size;
     let copies: u64 = if accumulates { 5 } else { 4 };

@@ -7,7 +7,7 @@ use nystromformer_tasks::metrics::SeedStatistics;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
-use crate::run_dir::{RunDir, Summary};
+use crate::run_dir::{RunDir, RunSummary};
 
 /// `summary.json` of runs that differ by their seed alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,20 +24,20 @@ pub struct SeriesSummary {
     /// Mean and standard deviation over the seeds, by split and metric.
     pub statistics: BTreeMap<String, BTreeMap<String, SeedStatistics>>,
     /// The runs' own summaries, in the order of the seeds.
-    pub runs: Vec<Summary>,
+    pub runs: Vec<RunSummary>,
 }
 
 /// `summary.json` of either kind.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub enum Report {
+pub enum SummaryFile {
     /// Of several seeds.
     Series(Box<SeriesSummary>),
     /// Of one run.
-    Run(Box<Summary>),
+    Run(Box<RunSummary>),
 }
 
-impl Report {
+impl SummaryFile {
     /// The report of the run or runs in `path`.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Report {
     }
 
     /// The summaries of its runs.
-    pub fn runs(&self) -> &[Summary] {
+    pub fn runs(&self) -> &[RunSummary] {
         match self {
             Self::Series(series) => &series.runs,
             Self::Run(run) => std::slice::from_ref(run.as_ref()),
@@ -72,14 +72,16 @@ pub(crate) fn folder_of_seed(series: &Path, seed: u64) -> PathBuf {
 
 /// The run that a series in `path` stands for as a model; `None` if there is no finished series.
 pub(crate) fn best_run(path: &Path) -> Option<PathBuf> {
-    match Report::read(path) {
-        Ok(Report::Series(series)) => Some(folder_of_seed(path, series.best_seed)),
+    match SummaryFile::read(path) {
+        Ok(SummaryFile::Series(series)) => Some(folder_of_seed(path, series.best_seed)),
         _ => None,
     }
 }
 
 /// Mean and deviation of every number that all runs' best models were measured by.
-pub(crate) fn statistics(runs: &[Summary]) -> BTreeMap<String, BTreeMap<String, SeedStatistics>> {
+pub(crate) fn statistics(
+    runs: &[RunSummary],
+) -> BTreeMap<String, BTreeMap<String, SeedStatistics>> {
     let mut scores: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
     for run in runs {
         for (split, record) in run.evaluations() {

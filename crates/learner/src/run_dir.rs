@@ -13,7 +13,7 @@ use crate::checkpoint::manifest::is_zero;
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{EvaluationRecord, MetricsLog};
-use crate::trainer::Verdict;
+use crate::trainer::BestModelResults;
 
 const CONFIG: &str = "config.toml";
 const OVERRIDES: &str = "overrides.json";
@@ -180,7 +180,7 @@ impl RunDir {
 
 /// `summary.json`: what a run was and what came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct RunSummary {
     /// Name of the experiment.
     pub name: String,
     /// Why the run ended: `finished`, `early_stopping`, `interrupt` or `terminate`.
@@ -199,8 +199,8 @@ pub struct Summary {
     /// The best evaluation, by `trainer.metric_for_best_model`.
     pub best_evaluation: Option<EvaluationRecord>,
     /// Of a task: what the best model answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
+    #[serde(rename = "verdict", default, skip_serializing_if = "Option::is_none")]
+    pub best_model: Option<BestModelResults>,
     /// Wall seconds of training, over all sessions.
     pub wall_seconds: f64,
     /// Tokens trained on (padding not counted) over the wall seconds of optimizer steps alone.
@@ -229,7 +229,7 @@ pub struct Summary {
     pub fingerprints: BTreeMap<String, String>,
 }
 
-impl Summary {
+impl RunSummary {
     /// The summary of the run in `path`; `None` if it has none.
     ///
     /// # Errors
@@ -240,8 +240,8 @@ impl Summary {
 
     /// What its best model was measured by, by split; of pretraining, its best evaluation.
     pub fn evaluations(&self) -> BTreeMap<String, &EvaluationRecord> {
-        if let Some(verdict) = &self.verdict {
-            let evaluations = verdict.evaluations.iter();
+        if let Some(results) = &self.best_model {
+            let evaluations = results.evaluations.iter();
             return evaluations.map(|(split, record)| (split.clone(), record)).collect();
         }
         let best = self.best_evaluation.iter();

@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use nystromformer_learner::{report::Report, run_dir::Summary};
+use nystromformer_learner::{report::SummaryFile, run_dir::RunSummary};
 use nystromformer_tasks::metrics::SeedStatistics;
 
 /// Compare finished runs: a table of scores and costs.
@@ -25,12 +25,12 @@ pub struct Args {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let reports: Vec<(String, Report)> = args
+    let reports: Vec<(String, SummaryFile)> = args
         .runs
         .iter()
         .map(|path| {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-            Ok((name, Report::read(path)?))
+            Ok((name, SummaryFile::read(path)?))
         })
         .collect::<anyhow::Result<_>>()?;
     let scores: Vec<Scores> = reports.iter().map(|(_, report)| scores(report)).collect();
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for ((name, report), scores) in reports.iter().zip(&scores) {
         let runs = report.runs();
         let mean =
-            |value: fn(&Summary) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+            |value: fn(&RunSummary) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
         let mut row = vec![
             name.clone(),
             format!("{:.0}", mean(|run| run.steps as f64)),
@@ -65,7 +65,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// By split and metric.
 type Scores = BTreeMap<(String, String), SeedStatistics>;
 
-fn scores(report: &Report) -> Scores {
+fn scores(report: &SummaryFile) -> Scores {
     report
         .statistics()
         .into_iter()

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use nystromformer_learner::{
     progress::{self, Progress},
-    trainer::{DryRun, EndedBy, RunRequest, Series, Session, model_folder},
+    trainer::{DryRun, EndReason, RunRequest, Series, Session, model_folder},
 };
 use nystromformer_tasks::TaskRegistry;
 
@@ -91,9 +91,9 @@ fn train(
     series: Option<&Series>,
     notes: &PreparationNotes,
     signals: &StopSignals,
-) -> anyhow::Result<EndedBy> {
+) -> anyhow::Result<EndReason> {
     if let Some(reason) = signals.preparation_begins() {
-        return Ok(EndedBy::Stopped(reason));
+        return Ok(EndReason::Stopped(reason));
     }
     let session = Session::open(request, &|report| notes.report(report))?;
     if let Some(series) = series {

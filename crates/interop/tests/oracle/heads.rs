@@ -24,25 +24,9 @@ const HEADS: [(&str, Architecture); 8] = [
 
 /// Outputs by transformers' names.
 fn outputs(model: &Model, batch: &Batch) -> Vec<(&'static str, Vec<f32>)> {
-    let input = batch.input();
-    let logits = |values| vec![("logits", values)];
-    match model {
-        Model::Base(model) => vec![("last_hidden_state", values(model.forward(input).unwrap()))],
-        Model::MaskedLm(model) => logits(values(model.forward(input).unwrap())),
-        Model::SequenceClassification(model) => logits(values(model.forward(input).unwrap())),
-        Model::TokenClassification(model) => logits(values(model.forward(input).unwrap())),
-        Model::MultipleChoice(model) => {
-            let choices = batch.shape("input_ids")[1];
-            logits(values(model.forward(input, choices).unwrap()))
-        }
-        Model::QuestionAnswering(model) => {
-            let spans = model.forward(input).unwrap();
-            vec![("start_logits", values(spans.start)), ("end_logits", values(spans.end))]
-        }
-        Model::PreTraining(_) | Model::DualEncoder(_) => {
-            unreachable!("transformers has no such class")
-        }
-    }
+    let num_choices = batch.shape("input_ids")[1];
+    let outputs = model.outputs(batch.input(), num_choices).unwrap().into_iter();
+    outputs.map(|output| (output.name, values(output.values))).collect()
 }
 
 #[test]

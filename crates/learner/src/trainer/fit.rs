@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use super::learner::Learner;
-use super::run::{Outcome, Trainer};
+use super::run::{TrainOutput, Trainer};
 use crate::batch::BatchSource;
 use crate::error::Result;
 use crate::experiment::Experiment;
@@ -33,7 +33,7 @@ pub fn fit<M: Trainable>(
     init: impl FnOnce(&Device) -> Result<M>,
     stop: StopFlag,
     progress: &mut dyn Progress,
-) -> Result<Outcome> {
+) -> Result<TrainOutput> {
     let (run, checkpoint) = if RunDir::holds_run(path) {
         let run = RunDir::open(path)?;
         let checkpoint = run.checkpoints()?.newest_valid()?;

@@ -5,7 +5,7 @@
 //! | [`learner`] | model, optimizer and state: one step, one evaluation; knows no disk |
 //! | `best` | which of two evaluations is the better one |
 //! | `checkpointing` | the learner's state in a checkpoint's files, and back |
-//! | `verdict` | what the best model answers, on which split |
+//! | `best_model` | what the best model answers, on which split |
 //! | [`run`] | the loop: metrics, evaluations, checkpoints, early stopping, signals |
 //! | `model_source` | the folders that a model can come from |
 //! | [`start`] | how a run begins or goes on, decided by reading alone |
@@ -15,6 +15,7 @@
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
 mod best;
+mod best_model;
 mod checkpointing;
 pub mod dry_run;
 pub mod fit;
@@ -26,14 +27,13 @@ pub mod session;
 pub mod start;
 #[cfg(test)]
 mod tests;
-mod verdict;
 
+pub use best_model::BestModelResults;
 pub use dry_run::DryRun;
 pub use fit::fit;
 pub use learner::{Learner, StepOutput, Update};
 pub use model_source::{model_folder, trained_facts, trained_fingerprints, trained_seq_len};
-pub use run::{EndedBy, Outcome, Trainer};
+pub use run::{EndReason, TrainOutput, Trainer};
 pub use series::Series;
 pub use session::Session;
 pub use start::RunRequest;
-pub use verdict::Verdict;

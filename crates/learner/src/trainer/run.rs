@@ -6,14 +6,14 @@ use nystromformer::Model;
 use nystromformer_tasks::Split;
 
 use super::best::BestBy;
+use super::best_model::BestModelResults;
 use super::learner::Learner;
-use super::verdict::Verdict;
 use crate::checkpoint::CheckpointStore;
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{MetricsLog, MetricsRecord, StepRecord};
 use crate::progress::Progress;
-use crate::run_dir::{RunDir, Summary};
+use crate::run_dir::{RunDir, RunSummary};
 use crate::stop::{StopFlag, StopReason};
 use crate::trainable::Trainable;
 
@@ -34,7 +34,7 @@ pub struct Trainer<'a, M: Trainable = Model> {
 
 /// How a run, or this session of it, came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndedBy {
+pub enum EndReason {
     /// All steps were taken.
     Finished,
     /// Evaluations had stopped getting better.
@@ -43,7 +43,7 @@ pub enum EndedBy {
     Stopped(StopReason),
 }
 
-impl EndedBy {
+impl EndReason {
     /// The process exit code.
     pub fn exit_code(self) -> u8 {
         match self {
@@ -64,11 +64,11 @@ impl EndedBy {
 
 /// What came of a session.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct TrainOutput {
     /// How it ended.
-    pub ended_by: EndedBy,
+    pub ended_by: EndReason,
     /// What `summary.json` says.
-    pub summary: Summary,
+    pub summary: RunSummary,
 }
 
 impl<'a, M: Trainable> Trainer<'a, M> {
@@ -115,7 +115,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
     /// # Errors
     /// [`LearnerError::NonFinite`] after too many skipped steps in a row, and the errors of a step,
     /// an evaluation or a checkpoint. The checkpoints written before are intact.
-    pub fn fit(mut self) -> Result<Outcome> {
+    pub fn fit(mut self) -> Result<TrainOutput> {
         let total = self.learner.total_steps();
         let name = &self.learner.experiment.name;
         self.progress.start(name, self.learner.state().step, total);
@@ -123,26 +123,26 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         self.progress.finish();
         let mut ended_by = ended_by?;
         self.learner.note_time_and_memory();
-        let mut verdict = None;
-        if !matches!(ended_by, EndedBy::Stopped(_)) {
-            match self.learner.verdict(&self.store, &self.best_by, self.stop.clone()) {
-                Err(LearnerError::Stopped(reason)) => ended_by = EndedBy::Stopped(reason),
-                found => verdict = found?,
+        let mut best_model = None;
+        if !matches!(ended_by, EndReason::Stopped(_)) {
+            match self.learner.best_model_results(&self.store, &self.best_by, self.stop.clone()) {
+                Err(LearnerError::Stopped(reason)) => ended_by = EndReason::Stopped(reason),
+                found => best_model = found?,
             }
         }
-        let summary = self.summary(ended_by, verdict);
+        let summary = self.summary(ended_by, best_model);
         // A finished run whose best model was only to be measured again keeps what it had.
         let was_complete = !summary.is_complete()
-            && Summary::read(self.run.path()).is_ok_and(|before| {
+            && RunSummary::read(self.run.path()).is_ok_and(|before| {
                 before.is_some_and(|before| before.is_complete() && before.steps == summary.steps)
             });
         if !was_complete {
             self.run.write_summary(&summary)?;
         }
-        Ok(Outcome { ended_by, summary })
+        Ok(TrainOutput { ended_by, summary })
     }
 
-    fn run_steps(&mut self, total: usize) -> Result<EndedBy> {
+    fn run_steps(&mut self, total: usize) -> Result<EndReason> {
         loop {
             let step = self.learner.state().step;
             let mut saves = step.is_multiple_of(self.learner.experiment.trainer.checkpoint_every);
@@ -151,7 +151,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
                     // The next session begins with it.
                     Err(LearnerError::Stopped(reason)) => {
                         self.save()?;
-                        return Ok(EndedBy::Stopped(reason));
+                        return Ok(EndReason::Stopped(reason));
                     }
                     found => saves |= found?,
                 }
@@ -184,16 +184,16 @@ impl<'a, M: Trainable> Trainer<'a, M> {
     }
 
     /// Whether, and why, no further step is to be taken.
-    fn end(&self, step: usize, total: usize) -> Option<EndedBy> {
+    fn end(&self, step: usize, total: usize) -> Option<EndReason> {
         if step >= total {
-            return Some(EndedBy::Finished);
+            return Some(EndReason::Finished);
         }
         let patience = self.learner.experiment.trainer.early_stopping_patience;
         if patience > 0 && self.learner.state().evaluations_without_improvement >= patience {
-            return Some(EndedBy::EarlyStopping);
+            return Some(EndReason::EarlyStopping);
         }
         let by_display = self.progress.stop_requested().then_some(StopReason::Interrupt);
-        self.stop.requested().or(by_display).map(EndedBy::Stopped)
+        self.stop.requested().or(by_display).map(EndReason::Stopped)
     }
 
     /// Says of the first step without targets that it is no divergence; all are in the log, and counted.
@@ -271,12 +271,12 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         self.store.retire(step, self.learner.experiment.trainer.keep_last, best)
     }
 
-    fn summary(&self, ended_by: EndedBy, verdict: Option<Verdict>) -> Summary {
+    fn summary(&self, ended_by: EndReason, best_model: Option<BestModelResults>) -> RunSummary {
         let experiment = self.learner.experiment;
         let state = self.learner.state();
         let mut fingerprints = self.learner.data.fingerprints();
         fingerprints.insert("config".to_owned(), experiment.fingerprint());
-        Summary {
+        RunSummary {
             name: experiment.name.clone(),
             ended_by: ended_by.name().to_owned(),
             steps: state.step,
@@ -285,7 +285,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             final_train_loss: state.last_loss,
             final_evaluation: state.last_evaluation.clone(),
             best_evaluation: state.best_evaluation.clone(),
-            verdict,
+            best_model,
             wall_seconds: state.elapsed_seconds,
             tokens_per_second: state.tokens as f64 / state.step_seconds.max(f64::MIN_POSITIVE),
             tokens: state.tokens,

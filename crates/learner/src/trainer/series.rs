@@ -9,7 +9,7 @@ use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::metrics_log::EvaluationRecord;
 use crate::report::{SeriesSummary, folder_of_seed, statistics};
-use crate::run_dir::{RunDir, Summary};
+use crate::run_dir::{RunDir, RunSummary};
 use crate::trainable::MetricName;
 
 /// An open directory of runs that differ by their seed alone.
@@ -76,7 +76,7 @@ impl Series {
         let mut remaining = Vec::new();
         for seed in &self.experiment.seeds {
             let path = self.of_seed(*seed);
-            if !Summary::read(&path)?.is_some_and(|summary| summary.is_complete()) {
+            if !RunSummary::read(&path)?.is_some_and(|summary| summary.is_complete()) {
                 let mut request = self.request.clone();
                 request.overrides.extend([format!("seed={seed}"), "seeds=[]".to_owned()]);
                 request.run_dir = Some(path);
@@ -95,7 +95,7 @@ impl Series {
         let mut runs = Vec::new();
         for seed in &self.experiment.seeds {
             let path = self.of_seed(*seed);
-            runs.push(Summary::read(&path)?.ok_or_else(|| {
+            runs.push(RunSummary::read(&path)?.ok_or_else(|| {
                 LearnerError::Data(format!("the run `{}` has no summary yet", path.display()))
             })?);
         }
@@ -103,8 +103,8 @@ impl Series {
             name: self.experiment.name.clone(),
             chosen_by: runs
                 .first()
-                .and_then(|run| run.verdict.as_ref())
-                .map_or_else(String::new, |verdict| verdict.chosen_by.clone()),
+                .and_then(|run| run.best_model.as_ref())
+                .map_or_else(String::new, |results| results.chosen_by.clone()),
             best_seed: best_seed(&self.experiment, &runs),
             seeds: self.experiment.seeds.clone(),
             statistics: statistics(&runs),
@@ -120,11 +120,11 @@ impl Series {
 }
 
 /// The seed whose best evaluation is the best; the first of equals.
-fn best_seed(experiment: &Experiment, runs: &[Summary]) -> u64 {
+fn best_seed(experiment: &Experiment, runs: &[RunSummary]) -> u64 {
     let seeds = &experiment.seeds;
     let mut best: Option<(u64, &EvaluationRecord)> = None;
     for (seed, run) in seeds.iter().zip(runs) {
-        let rule = match &run.verdict {
+        let rule = match &run.best_model {
             Some(found) => BestBy::named(&found.best_by),
             None => BestBy::of(
                 &experiment.trainer.metric_for_best_model,

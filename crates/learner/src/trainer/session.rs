@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::run::{Outcome, Trainer};
+use super::run::{TrainOutput, Trainer};
 use super::start::{Prepared, RunRequest, Start, open_device};
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
@@ -51,7 +51,7 @@ impl Session {
     /// # Errors
     /// See [`Learner::new`](super::Learner::new), [`Learner::restore`](super::Learner::restore) and
     /// [`Trainer::fit`].
-    pub fn train(&self, stop: StopFlag, progress: &mut dyn Progress) -> Result<Outcome> {
+    pub fn train(&self, stop: StopFlag, progress: &mut dyn Progress) -> Result<TrainOutput> {
         let learner = self.prepared.learner()?;
         // Only now is there a run: a start that failed before leaves the directory free.
         if let Some(overrides) = &self.overrides {

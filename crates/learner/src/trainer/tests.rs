@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::learner::{Learner, Update};
-use super::run::{EndedBy, Outcome, Trainer};
+use super::run::{EndReason, TrainOutput, Trainer};
 use crate::batch::{BatchSource, TokenBatch};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Precision};
@@ -191,7 +191,7 @@ fn session(
     experiment: &Experiment,
     data: &Synthetic,
     stop_at: Option<usize>,
-) -> Result<Outcome> {
+) -> Result<TrainOutput> {
     let device = Device::flex();
     let (run, learner) = if RunDir::holds_run(path) {
         let run = RunDir::open(path)?;
@@ -245,7 +245,7 @@ fn result(path: &Path) -> RunResult {
 fn unbroken(directory: &Path, experiment: &Experiment) -> RunResult {
     let path = directory.join("unbroken");
     let outcome = session(&path, experiment, &Synthetic::default(), None).unwrap();
-    assert_eq!(outcome.ended_by, EndedBy::Finished);
+    assert_eq!(outcome.ended_by, EndReason::Finished);
     result(&path)
 }
 
@@ -261,7 +261,7 @@ fn interrupted(
     assert_eq!(outcome.ended_by.exit_code(), 75);
     assert_eq!(outcome.summary.steps, step);
     let outcome = session(&path, experiment, resumed_data, None).unwrap();
-    assert_eq!(outcome.ended_by, EndedBy::Finished);
+    assert_eq!(outcome.ended_by, EndReason::Finished);
     result(&path)
 }
 
@@ -541,7 +541,7 @@ fn early_stopping_survives_a_resume() {
         (outcome.ended_by, outcome.summary.steps, path)
     };
     let (ended_by, steps, path) = end("unbroken", None);
-    assert_eq!(ended_by, EndedBy::EarlyStopping);
+    assert_eq!(ended_by, EndReason::EarlyStopping);
     assert!(steps < 50);
     let (resumed_by, resumed_steps, _) = end("resumed", Some(steps - 2));
     assert_eq!((resumed_by, resumed_steps), (ended_by, steps));

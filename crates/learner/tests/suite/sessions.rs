@@ -7,7 +7,7 @@ use nystromformer::PreTrainedModel;
 use nystromformer_learner::metrics_log::{MetricsLog, MetricsRecord};
 use nystromformer_learner::progress::Silent;
 use nystromformer_learner::stop::{StopFlag, StopReason};
-use nystromformer_learner::trainer::{DryRun, EndedBy, Outcome, RunRequest, Session};
+use nystromformer_learner::trainer::{DryRun, EndReason, RunRequest, Session, TrainOutput};
 use nystromformer_learner::{Experiment, LearnerError};
 
 struct Workshop {
@@ -71,7 +71,12 @@ impl Workshop {
         }
     }
 
-    fn train(&self, run: &str, overrides: &[&str], resume: bool) -> Result<Outcome, LearnerError> {
+    fn train(
+        &self,
+        run: &str,
+        overrides: &[&str],
+        resume: bool,
+    ) -> Result<TrainOutput, LearnerError> {
         self.train_until(run, overrides, resume, &StopFlag::new())
     }
 
@@ -81,7 +86,7 @@ impl Workshop {
         overrides: &[&str],
         resume: bool,
         stop: &StopFlag,
-    ) -> Result<Outcome, LearnerError> {
+    ) -> Result<TrainOutput, LearnerError> {
         let session = Session::open(&self.request(run, overrides, resume), &|_| {})?;
         session.train(stop.clone(), &mut Silent)
     }
@@ -98,7 +103,7 @@ fn newest_checkpoint(run: &Path) -> PathBuf {
 fn a_run_leaves_what_the_contract_promises() {
     let workshop = Workshop::new();
     let outcome = workshop.train("run", &[], false).unwrap();
-    assert_eq!(outcome.ended_by, EndedBy::Finished);
+    assert_eq!(outcome.ended_by, EndReason::Finished);
     let run = workshop.path("run");
 
     let metrics = MetricsLog::read(&run.join("metrics.jsonl")).unwrap();

@@ -7,14 +7,16 @@ use burn::tensor::Device;
 use nystromformer_interop::save;
 use nystromformer_learner::LearnerError;
 use nystromformer_learner::progress::Silent;
-use nystromformer_learner::trainer::{Learner, Outcome, RunRequest, Session, Update, model_folder};
+use nystromformer_learner::trainer::{
+    Learner, RunRequest, Session, TrainOutput, Update, model_folder,
+};
 use nystromformer_tasks::Split;
 use safetensors::SafeTensors;
 
 use super::workshop::{StopAfter, Workshop, review, train};
 
 /// A masked language model, trained on the reviews for a few steps with a tokenizer of its own.
-fn pretrained(workshop: &Workshop) -> Result<Outcome, LearnerError> {
+fn pretrained(workshop: &Workshop) -> Result<TrainOutput, LearnerError> {
     let texts: Vec<String> = (0..60).map(review).collect();
     fs::write(workshop.path("corpus.txt"), texts.join("\n")).unwrap();
     let root = workshop.path("");

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use nystromformer_learner::metrics_log::{EvaluationRecord, StepRecord};
 use nystromformer_learner::progress::{Progress, Silent};
-use nystromformer_learner::run_dir::Summary;
+use nystromformer_learner::run_dir::RunSummary;
 use nystromformer_learner::stop::{StopFlag, StopReason};
-use nystromformer_learner::trainer::{EndedBy, Series, Session, model_folder};
+use nystromformer_learner::trainer::{EndReason, Series, Session, model_folder};
 use serde_json::Value;
 
 use super::workshop::{StopAfter, Workshop, checkpoint, train};
@@ -36,11 +36,11 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
         let mut stop = StopAfter { step, taken: 0 };
         let outcome = train(&workshop.request(&run, &overrides, false), &mut stop).unwrap();
         assert_eq!((outcome.ended_by.exit_code(), outcome.summary.steps), (130, step));
-        assert!(outcome.summary.verdict.is_none() && !outcome.summary.is_complete());
+        assert!(outcome.summary.best_model.is_none() && !outcome.summary.is_complete());
         let resumed = train(&workshop.request(&run, &[], true), &mut Silent).unwrap();
-        assert_eq!(resumed.ended_by, EndedBy::Finished);
+        assert_eq!(resumed.ended_by, EndReason::Finished);
         assert_eq!(workshop.metrics(&run), expected, "stopped after step {step}");
-        assert_eq!(resumed.summary.verdict, unbroken.summary.verdict);
+        assert_eq!(resumed.summary.best_model, unbroken.summary.best_model);
         for file in ["model.safetensors", "optimizer.safetensors", "config.json"] {
             let [left, right] = ["unbroken", &run].map(|run| bytes(&workshop.path(run), 8, file));
             assert!(left == right, "{file} after {step}");
@@ -86,18 +86,18 @@ fn a_run_that_is_stopped_while_its_best_model_is_measured_is_measured_by_the_nex
     let stopped = session.train(stop.clone(), &mut StopBeforeVerdict(stop)).unwrap();
     drop(session); // and with it the lock on the run
     assert_eq!((stopped.ended_by.exit_code(), stopped.summary.steps), (75, 8));
-    assert!(stopped.summary.verdict.is_none() && !stopped.summary.is_complete());
+    assert!(stopped.summary.best_model.is_none() && !stopped.summary.is_complete());
     let resumed = train(&workshop.request("stopped", &[], true), &mut Silent).unwrap();
-    assert_eq!(resumed.ended_by, EndedBy::Finished);
-    assert_eq!(resumed.summary.verdict, unbroken.summary.verdict);
+    assert_eq!(resumed.ended_by, EndReason::Finished);
+    assert_eq!(resumed.summary.best_model, unbroken.summary.best_model);
     assert_eq!(workshop.metrics("stopped"), workshop.metrics("unbroken"));
     // A finished run that is stopped while it is measured again keeps what it had.
     let session = Session::open(&workshop.request("stopped", &[], true), &|_| {}).unwrap();
     let stop = StopFlag::new();
     stop.request(StopReason::Terminate);
     assert_eq!(session.train(stop, &mut Silent).unwrap().ended_by.exit_code(), 75);
-    let kept = Summary::read(&workshop.path("stopped")).unwrap().unwrap();
-    assert_eq!(kept.verdict, unbroken.summary.verdict);
+    let kept = RunSummary::read(&workshop.path("stopped")).unwrap().unwrap();
+    assert_eq!(kept.best_model, unbroken.summary.best_model);
 }
 
 /// Trains what is left of a series, at most `runs` of it, as the command line does.
@@ -134,7 +134,7 @@ fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
 
     let runs = [1, 2].map(|seed| {
         let run = workshop.path(&format!("series/seed-{seed}"));
-        let summary = Summary::read(&run).unwrap().unwrap();
+        let summary = RunSummary::read(&run).unwrap().unwrap();
         assert_eq!(summary.seed, seed);
         // Each is the run that its seed alone would have been.
         let alone = format!("alone-{seed}");
@@ -149,7 +149,7 @@ fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
     for split in ["validation", "test"] {
         for name in ["loss", "accuracy", "f1_macro"] {
             let [left, right] = runs.each_ref().map(|run| {
-                let record = &run.verdict.as_ref().unwrap().evaluations[split];
+                let record = &run.best_model.as_ref().unwrap().evaluations[split];
                 record.metric(name).unwrap_or(record.loss)
             });
             let found = &series["statistics"][split][name];
@@ -167,7 +167,7 @@ fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
     }
     // As a model the folder is its best seed's best checkpoint.
     let accuracy =
-        |run: &Summary| run.best_evaluation.as_ref().unwrap().metric("accuracy").unwrap();
+        |run: &RunSummary| run.best_evaluation.as_ref().unwrap().metric("accuracy").unwrap();
     let best = if accuracy(&runs[1]) > accuracy(&runs[0]) { 2 } else { 1 };
     assert_eq!(series["best_seed"], best);
     assert_eq!(

@@ -6,8 +6,8 @@ use burn::tensor::Device;
 use nystromformer::{Architecture, PreTrainedModel};
 use nystromformer_interop::load_model;
 use nystromformer_learner::metrics_log::EvaluationRecord;
-use nystromformer_learner::run_dir::Summary;
-use nystromformer_learner::trainer::{EndedBy, Verdict, model_folder};
+use nystromformer_learner::run_dir::RunSummary;
+use nystromformer_learner::trainer::{BestModelResults, EndReason, model_folder};
 use nystromformer_lra::listops::{self, GeneratorConfig};
 use nystromformer_lra::{SplitSizes, retrieval};
 use nystromformer_tasks::Split;
@@ -16,7 +16,7 @@ use super::workshop::{Workshop, checkpoint, review};
 
 /// Asserts that what the verdict says of a classifier's answers to a split fits together, and is about so many examples
 /// of each class.
-fn assert_consistent(verdict: &Verdict, split: &str, counts: &[u64]) {
+fn assert_consistent(verdict: &BestModelResults, split: &str, counts: &[u64]) {
     let report = &verdict.classes[split];
     let matrix = report.confusion_matrix.counts();
     let supports: Vec<u64> = matrix.iter().map(|row| row.iter().sum()).collect();
@@ -41,8 +41,8 @@ fn a_table_is_trained_on_and_the_summary_says_how_well() {
     let workshop = Workshop::of_reviews();
     let outcome =
         workshop.train("run", &["trainer.max_steps=40", "optimizer.learning_rate=0.01"]).unwrap();
-    assert_eq!(outcome.ended_by, EndedBy::Finished);
-    let verdict = outcome.summary.verdict.as_ref().unwrap();
+    assert_eq!(outcome.ended_by, EndReason::Finished);
+    let verdict = outcome.summary.best_model.as_ref().unwrap();
     // Of 60..80 seven are bad, of 80..101 seven are called good.
     assert_consistent(verdict, "validation", &[7, 13]);
     assert_consistent(verdict, "test", &[14, 7]);
@@ -57,7 +57,7 @@ fn a_table_is_trained_on_and_the_summary_says_how_well() {
     assert!(verdict.evaluations["test"].metric("accuracy").unwrap() < 0.1);
 
     let run = workshop.path("run");
-    assert_eq!(Summary::read(&run).unwrap().as_ref(), Some(&outcome.summary));
+    assert_eq!(RunSummary::read(&run).unwrap().as_ref(), Some(&outcome.summary));
     let model = load_model(&model_folder(&run).unwrap(), &Device::flex()).unwrap();
     assert_eq!(model.architecture(), Architecture::SequenceClassification);
     assert_eq!(model.config().classifier.id2label.names(), ["bad", "good"]);
@@ -88,7 +88,7 @@ fn expressions_are_trained_on() {
     let sizes = SplitSizes { train: 50, validation: 15, test: 16 };
     listops::generate_files(&workshop.data(), config, sizes, 3).unwrap();
     let outcome = workshop.train("run", &["model.norm_first=true"]).unwrap();
-    let verdict = outcome.summary.verdict.unwrap();
+    let verdict = outcome.summary.best_model.unwrap();
     let [train, validation, test] = Split::USUAL.map(|part| {
         let text =
             fs::read_to_string(workshop.data().join(listops::file_name(part).unwrap())).unwrap();
@@ -116,7 +116,7 @@ fn pairs_of_documents_are_trained_on_by_a_dual_encoder() {
     let sizes = SplitSizes { train: 20, validation: 9, test: 7 };
     retrieval::generate_files(&workshop.data(), sizes, 3).unwrap();
     let outcome = workshop.train("run", &["data.seq_len=60"]).unwrap();
-    let verdict = outcome.summary.verdict.unwrap();
+    let verdict = outcome.summary.best_model.unwrap();
     // Every second pair is related, the first one on.
     assert_consistent(&verdict, "validation", &[4, 5]);
     assert_consistent(&verdict, "test", &[3, 4]);
@@ -151,7 +151,7 @@ fn numbers_are_trained_on_and_measured_by_correlation() {
     workshop.train("untyped", &["trainer.max_steps=1", "model.type_vocab_size=1"]).unwrap();
     let outcome =
         workshop.train("run", &["trainer.max_steps=60", "optimizer.learning_rate=0.01"]).unwrap();
-    let verdict = outcome.summary.verdict.as_ref().unwrap();
+    let verdict = outcome.summary.best_model.as_ref().unwrap();
     assert_eq!(verdict.best_by, "pearson");
     let metrics = &verdict.evaluations["validation"].metrics;
     assert_eq!(metrics.keys().collect::<Vec<_>>(), ["pearson", "spearmanr"]);
@@ -159,7 +159,7 @@ fn numbers_are_trained_on_and_measured_by_correlation() {
     assert!(verdict.classes.is_empty() && !verdict.evaluations.contains_key("test"));
     // A constant has no correlation with anything, and the summary is read back all the same.
     assert!(verdict.constant_predictor["validation"].is_empty());
-    assert_eq!(Summary::read(&workshop.path("run")).unwrap().as_ref(), Some(&outcome.summary));
+    assert_eq!(RunSummary::read(&workshop.path("run")).unwrap().as_ref(), Some(&outcome.summary));
     let model = load_model(&model_folder(&workshop.path("run")).unwrap(), &Device::flex()).unwrap();
     assert_eq!(model.config().num_labels(), 1);
 }
@@ -180,7 +180,7 @@ fn the_best_checkpoint_is_the_best_by_metric_and_not_by_loss() {
     let accurate = first_best(&evaluations, &|record| record.metric("accuracy").unwrap());
     let certain = first_best(&evaluations, &|record| -record.loss);
     assert_ne!(accurate, certain, "{evaluations:?}");
-    let verdict = by_metric.verdict.unwrap();
+    let verdict = by_metric.best_model.unwrap();
     assert_eq!((verdict.step, by_metric.best_evaluation.unwrap().step), (accurate, accurate));
     assert_eq!(
         (verdict.best_by.as_str(), verdict.evaluations["validation"].step),
@@ -198,7 +198,7 @@ fn the_best_checkpoint_is_the_best_by_metric_and_not_by_loss() {
     by_loss.push("trainer.metric_for_best_model=loss");
     let by_loss = workshop.train("loss", &by_loss).unwrap().summary;
     assert_eq!(workshop.metrics("loss").1, evaluations);
-    assert_eq!(by_loss.verdict.unwrap().step, certain);
+    assert_eq!(by_loss.best_model.unwrap().step, certain);
 }
 
 /// The classes of reviews are those of the file, whatever the texts say.
@@ -210,7 +210,7 @@ fn labels_without_examples_in_a_split_have_no_support() {
         "sentence,label",
         (0..5).map(|number| format!("{},good", review(number))),
     );
-    let verdict = workshop.train("run", &[]).unwrap().summary.verdict.unwrap();
+    let verdict = workshop.train("run", &[]).unwrap().summary.best_model.unwrap();
     assert_consistent(&verdict, "test", &[0, 5]);
     assert_eq!(verdict.constant_predictor["test"]["accuracy"], 1.0);
 }

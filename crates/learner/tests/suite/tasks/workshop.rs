@@ -7,7 +7,7 @@ use nystromformer_learner::metrics_log::{EvaluationRecord, MetricsLog, MetricsRe
 use nystromformer_learner::progress::{Progress, Silent};
 use nystromformer_learner::stop::StopFlag;
 use nystromformer_learner::task_batches::TaskBatches;
-use nystromformer_learner::trainer::{Outcome, RunRequest, Session};
+use nystromformer_learner::trainer::{RunRequest, Session, TrainOutput};
 use nystromformer_learner::{Experiment, LearnerError};
 use nystromformer_tasks::Split;
 
@@ -117,7 +117,7 @@ impl Workshop {
     }
 
     /// A new run to its end.
-    pub(super) fn train(&self, run: &str, overrides: &[&str]) -> Result<Outcome, LearnerError> {
+    pub(super) fn train(&self, run: &str, overrides: &[&str]) -> Result<TrainOutput, LearnerError> {
         train(&self.request(run, overrides, false), &mut Silent)
     }
 
@@ -149,7 +149,7 @@ impl Workshop {
 pub(super) fn train(
     request: &RunRequest,
     progress: &mut dyn Progress,
-) -> Result<Outcome, LearnerError> {
+) -> Result<TrainOutput, LearnerError> {
     Session::open(request, &|_| {})?.train(StopFlag::new(), progress)
 }
 

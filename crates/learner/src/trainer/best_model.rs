@@ -17,7 +17,7 @@ use crate::trainable::Trainable;
 
 /// The best model's results, by split (`validation`, `test`, …).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct BestModelResults {
     /// The step of the model.
     pub step: usize,
     /// How it was chosen.
@@ -36,19 +36,19 @@ pub struct Verdict {
 
 impl<M: Trainable> Learner<'_, M> {
     /// Measures the best model of the run; `None` if the data says of no metric that it has it, as in pretraining.
-    pub(super) fn verdict(
+    pub(super) fn best_model_results(
         &self,
         store: &CheckpointStore,
         by: &BestBy,
         stop: StopFlag,
-    ) -> Result<Option<Verdict>> {
+    ) -> Result<Option<BestModelResults>> {
         let metrics = self.data.metrics();
         if metrics.is_empty() {
             return Ok(None);
         }
         let (step, model) = self.best_model(store)?;
         let evaluator = self.evaluator(step, stop);
-        let mut verdict = Verdict {
+        let mut results = BestModelResults {
             step,
             chosen_by: match self.state().best_evaluation {
                 Some(_) => by.describe(),
@@ -65,7 +65,7 @@ impl<M: Trainable> Learner<'_, M> {
             }
             let evaluation = evaluator.evaluate(&model, split)?;
             let name = split.name().to_owned();
-            verdict.evaluations.insert(name.clone(), evaluation.record);
+            results.evaluations.insert(name.clone(), evaluation.record);
             let Some(answers) = evaluation.answers else { continue };
             if let Some(constant) = self.data.constant_answer() {
                 let answers = answers.of_constant(constant);
@@ -76,14 +76,14 @@ impl<M: Trainable> Learner<'_, M> {
                         Some((metric.name().to_owned(), value))
                     })
                     .collect();
-                verdict.constant_predictor.insert(name.clone(), values);
+                results.constant_predictor.insert(name.clone(), values);
             }
             if let Answers::Classes(matrix) = answers {
                 let labels = self.experiment.model.classifier.id2label.names();
-                verdict.classes.insert(name, ClassificationReport::new(matrix, labels));
+                results.classes.insert(name, ClassificationReport::new(matrix, labels));
             }
         }
-        Ok(Some(verdict))
+        Ok(Some(results))
     }
 
     /// The model of the best evaluation, or as it is if there was none, and its step.
