@@ -7,7 +7,7 @@ use nystromformer_data::{Progress, TextTokenizer};
 use crate::batch::{BatchSource, TokenBatch};
 use crate::checkpoint::Checkpoint;
 use crate::corpus_batches::CorpusBatches;
-use crate::error::Result;
+use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
 use crate::task_batches::TaskBatches;
 use crate::trainer::model_folder;
@@ -42,16 +42,28 @@ impl Batches {
     /// The same for a model that lies in `folder`, to measure it.
     ///
     /// # Errors
-    /// As [`Self::prepare`].
+    /// As [`Self::prepare`]; [`LearnerError::Checkpoint`] if the tokenizer has ids that the model has no embedding for.
     pub fn prepare_for(
         experiment: &Experiment,
         folder: &Path,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        if experiment.task.is_none() {
-            return Self::prepare(experiment, None, progress);
+        let batches = if experiment.task.is_none() {
+            Self::prepare(experiment, None, progress)?
+        } else {
+            Self::Task(TaskBatches::prepare(experiment, Some(folder))?)
+        };
+        let rows = experiment.model.embeddings.vocab_size;
+        match batches.tokenizer().and_then(|tokenizer| tokenizer.first_id_beyond(rows)) {
+            None => Ok(batches),
+            Some((id, token)) => Err(LearnerError::checkpoint(
+                folder,
+                format!(
+                    "the tokenizer's entry `{token}` has the id `{id}`, and the model has embeddings for the ids below \
+                     vocab_size = {rows} only: use the tokenizer that the model was trained with"
+                ),
+            )),
         }
-        Ok(Self::Task(TaskBatches::prepare(experiment, Some(folder))?))
     }
 
     /// The same without writing to `data.cache_dir`: what is not there yet is made in `scratch`.

@@ -4,8 +4,11 @@ use serde_json::{Map, Value, json};
 use tokenizers::PreTokenizerWrapper;
 
 use super::TextTokenizer;
-use super::load::TRAINED_TRUNCATION;
 use crate::truncation::{Keep, Truncation};
+
+/// The key that our own runs write: how the texts were cut that the model trained on,
+/// `{"max_length": 128, "keep": "head"}`. transformers passes over it.
+pub(super) const TRAINED_TRUNCATION: &str = "trained_truncation";
 
 /// What the settings say of lengths.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,11 +3,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::lengths::TRAINED_TRUNCATION;
 use super::settings::Settings;
-
-/// The key that our own runs write: how the texts were cut that the model trained on,
-/// `{"max_length": 128, "keep": "head"}`. transformers passes over it.
-pub(in super::super) const TRAINED_TRUNCATION: &str = "trained_truncation";
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

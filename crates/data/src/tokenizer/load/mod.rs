@@ -3,6 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | `file` | reads one file |
+//! | `named_token` | tokens as those files name them |
 //! | `settings` | puts together what the JSON files beside a tokenizer say |
 //! | `keys` | every key of those files, and what becomes of it here |
 //! | `families` | makes BERT's, RoBERTa's and ALBERT's tokenizers of the files that they were published as |
@@ -13,6 +14,7 @@ mod added_tokens;
 mod families;
 mod file;
 mod keys;
+mod named_token;
 mod overrides;
 mod settings;
 
@@ -21,10 +23,10 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-use super::{LengthRule, SpecialTokens, TextTokenizer, json_file};
+use super::lengths::LengthRule;
+use super::{SpecialTokens, TextTokenizer, json_file};
 use crate::error::DataError;
 use families::{BERT_TOKENS, ROBERTA_TOKENS, bert, pieces, roberta};
-pub(super) use keys::TRAINED_TRUNCATION;
 use settings::Settings;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::super::SpecialTokens;
-use super::added_tokens::{NamedToken, read_token};
+use super::super::lengths::TRAINED_TRUNCATION;
 use super::file;
-use super::keys::TRAINED_TRUNCATION;
+use super::named_token::{NamedToken, read_token};
 use crate::error::DataError;
 use crate::truncation::{Keep, Truncation};
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::wire::{Value, fields};
+use super::wire::{FieldValue, fields};
 
 /// Pieces beyond which a file is not a vocabulary; the largest published ones have about 262,000.
 const MOST_PIECES: usize = 1 << 20;
@@ -180,7 +180,7 @@ impl<'a> Piece<'a> {
 }
 
 impl PieceKind {
-    fn parse(value: Value) -> Result<Self, String> {
+    fn parse(value: FieldValue) -> Result<Self, String> {
         match value.number()? {
             1 => Ok(Self::Normal),
             2 => Ok(Self::Unknown),
@@ -203,10 +203,10 @@ pub(super) mod tests {
         let mut file = Vec::new();
         for (text, score, kind) in pieces {
             let mut piece = Vec::new();
-            put(&mut piece, 1, Value::Bytes(text.as_bytes()));
-            put(&mut piece, 2, Value::Fixed32(score.to_bits()));
-            put(&mut piece, 3, Value::Varint(*kind));
-            put(&mut file, 1, Value::Bytes(&piece));
+            put(&mut piece, 1, FieldValue::Bytes(text.as_bytes()));
+            put(&mut piece, 2, FieldValue::Fixed32(score.to_bits()));
+            put(&mut piece, 3, FieldValue::Varint(*kind));
+            put(&mut file, 1, FieldValue::Bytes(&piece));
         }
         file
     }
@@ -215,15 +215,15 @@ pub(super) mod tests {
     fn fields_are_read_and_others_passed_over() {
         let mut file = model_of(&[("<unk>", 0.0, 2), ("▁a", -1.5, 1), ("(", 0.0, 4)]);
         let mut normalizer = Vec::new();
-        put(&mut normalizer, 1, Value::Bytes(b"nfkc"));
-        put(&mut normalizer, 2, Value::Bytes(b"map"));
-        put(&mut normalizer, 3, Value::Varint(0));
-        put(&mut file, 3, Value::Bytes(&normalizer));
+        put(&mut normalizer, 1, FieldValue::Bytes(b"nfkc"));
+        put(&mut normalizer, 2, FieldValue::Bytes(b"map"));
+        put(&mut normalizer, 3, FieldValue::Varint(0));
+        put(&mut file, 3, FieldValue::Bytes(&normalizer));
         let mut trainer = Vec::new();
-        put(&mut trainer, 3, Value::Varint(2));
-        put(&mut trainer, 10, Value::Fixed32(0.9995_f32.to_bits()));
-        put(&mut file, 2, Value::Bytes(&trainer));
-        put(&mut file, 4, Value::Bytes(b"self test"));
+        put(&mut trainer, 3, FieldValue::Varint(2));
+        put(&mut trainer, 10, FieldValue::Fixed32(0.9995_f32.to_bits()));
+        put(&mut file, 2, FieldValue::Bytes(&trainer));
+        put(&mut file, 4, FieldValue::Bytes(b"self test"));
         let model = ModelFile::parse(&file).unwrap();
         assert_eq!(model.pieces[1], Piece { text: "▁a", score: -1.5, kind: PieceKind::Normal });
         assert_eq!(model.pieces[2].kind, PieceKind::UserDefined);

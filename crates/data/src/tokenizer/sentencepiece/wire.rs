@@ -6,7 +6,7 @@
 
 /// The payload of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Value<'a> {
+pub(super) enum FieldValue<'a> {
     Varint(u64),
     Fixed32(u32),
     Fixed64(u64),
@@ -14,7 +14,7 @@ pub(super) enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-impl<'a> Value<'a> {
+impl<'a> FieldValue<'a> {
     pub(super) fn bytes(self) -> Result<&'a [u8], String> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
@@ -42,7 +42,9 @@ impl<'a> Value<'a> {
 }
 
 /// The fields of `message` in their order, as number and value, up to the first that is malformed.
-pub(super) fn fields(message: &[u8]) -> impl Iterator<Item = Result<(u64, Value<'_>), String>> {
+pub(super) fn fields(
+    message: &[u8],
+) -> impl Iterator<Item = Result<(u64, FieldValue<'_>), String>> {
     let mut rest = message;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -58,16 +60,16 @@ pub(super) fn fields(message: &[u8]) -> impl Iterator<Item = Result<(u64, Value<
 }
 
 /// Reads one field off the front of `rest`; `None` if it is malformed or goes on past the end.
-fn next<'a>(rest: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
+fn next<'a>(rest: &mut &'a [u8]) -> Option<(u64, FieldValue<'a>)> {
     let key = varint(rest)?;
     let value = match key & 7 {
-        0 => Value::Varint(varint(rest)?),
-        1 => Value::Fixed64(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?)),
+        0 => FieldValue::Varint(varint(rest)?),
+        1 => FieldValue::Fixed64(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?)),
         2 => {
             let length = varint(rest)?;
-            Value::Bytes(take(rest, usize::try_from(length).ok()?)?)
+            FieldValue::Bytes(take(rest, usize::try_from(length).ok()?)?)
         }
-        5 => Value::Fixed32(u32::from_le_bytes(take(rest, 4)?.try_into().ok()?)),
+        5 => FieldValue::Fixed32(u32::from_le_bytes(take(rest, 4)?.try_into().ok()?)),
         _ => return None,
     };
     // Field numbers begin at 1.
@@ -109,19 +111,19 @@ pub(super) mod tests {
     }
 
     /// Appends a field to a message.
-    pub(in super::super) fn put(out: &mut Vec<u8>, number: u64, value: Value) {
+    pub(in super::super) fn put(out: &mut Vec<u8>, number: u64, value: FieldValue) {
         let kind = match value {
-            Value::Varint(_) => 0,
-            Value::Fixed64(_) => 1,
-            Value::Bytes(_) => 2,
-            Value::Fixed32(_) => 5,
+            FieldValue::Varint(_) => 0,
+            FieldValue::Fixed64(_) => 1,
+            FieldValue::Bytes(_) => 2,
+            FieldValue::Fixed32(_) => 5,
         };
         put_varint(out, number << 3 | kind);
         match value {
-            Value::Varint(value) => put_varint(out, value),
-            Value::Fixed64(value) => out.extend(value.to_le_bytes()),
-            Value::Fixed32(value) => out.extend(value.to_le_bytes()),
-            Value::Bytes(value) => {
+            FieldValue::Varint(value) => put_varint(out, value),
+            FieldValue::Fixed64(value) => out.extend(value.to_le_bytes()),
+            FieldValue::Fixed32(value) => out.extend(value.to_le_bytes()),
+            FieldValue::Bytes(value) => {
                 put_varint(out, value.len() as u64);
                 out.extend(value);
             }
@@ -138,7 +140,7 @@ pub(super) mod tests {
         }
         let huge = [&[0x08, 1, 0x12][..], &[0xff; 9], &[1, 7]].concat();
         let read: Vec<_> = fields(&huge).collect();
-        assert_eq!(read[0], Ok((1, Value::Varint(1))));
+        assert_eq!(read[0], Ok((1, FieldValue::Varint(1))));
         assert!(read.len() == 2 && read[1].is_err(), "{read:?}");
     }
 
@@ -149,7 +151,7 @@ pub(super) mod tests {
         ) {
             let mut message = Vec::new();
             let values =
-                [Value::Varint(varint), Value::Fixed32(fixed), Value::Fixed64(double), Value::Bytes(&bytes)];
+                [FieldValue::Varint(varint), FieldValue::Fixed32(fixed), FieldValue::Fixed64(double), FieldValue::Bytes(&bytes)];
             for value in values {
                 put(&mut message, number, value);
             }
