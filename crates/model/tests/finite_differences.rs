@@ -3,7 +3,7 @@
 //! A test binary of its own: a device's float type is set once per process, before its first tensor.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "worst errors, shown by --success-output")]
+#![expect(clippy::print_stdout, reason = "worst errors, shown by --nocapture")]
 
 use burn::{
     module::{Module, ModuleMapper, Param},

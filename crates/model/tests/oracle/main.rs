@@ -3,7 +3,7 @@
 //! `NYSTROMFORMER_TEST_DEVICE` chooses the device: `flex` (default) or, with the cargo feature, `ndarray` or `wgpu`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "worst errors, shown by --success-output")]
+#![expect(clippy::print_stdout, reason = "worst errors, shown by --nocapture")]
 
 mod fixture;
 mod fresh_weights;
