@@ -1,0 +1,95 @@
+use super::*;
+use crate::testing::{self, random};
+use burn::tensor::Device;
+
+/// Sequence length, taps, heads and channels.
+const SIZES: [[usize; 4]; 11] = [
+    [1, 1, 1, 1],
+    [5, 3, 2, 4],
+    [64, 65, 2, 3],
+    [7, 9, 1, 2],
+    [33, 33, 3, 1],
+    [200, 35, 2, 5],
+    [256, 5, 1, 16],
+    [257, 7, 2, 33],
+    [300, 65, 12, 64],
+    [513, 35, 2, 32],
+    [30, 131, 1, 50],
+];
+
+#[test]
+fn equals_the_composed_path() {
+    for [seq_len, taps, heads, head_dim] in SIZES {
+        let value = random([2, seq_len, heads, head_dim]);
+        let residual = random([2, seq_len, heads, head_dim]);
+        let filter = random([1, 1, heads, taps]);
+        let without = |function: fn(Tensor<4>, Tensor<2>, Option<Tensor<4>>) -> Tensor<4>| {
+            move |[value, filter]: [Tensor<4>; 2]| {
+                function(value.swap_dims(1, 2), filter.reshape([heads, taps]), None)
+            }
+        };
+        testing::same(
+            [value.clone(), filter.clone()],
+            without(depthwise_convolution),
+            without(composed),
+        );
+        let with = |function: fn(Tensor<4>, Tensor<2>, Option<Tensor<4>>) -> Tensor<4>| {
+            move |[value, filter, residual]: [Tensor<4>; 3]| {
+                let residual = residual.swap_dims(1, 2);
+                function(value.swap_dims(1, 2), filter.reshape([heads, taps]), Some(residual))
+            }
+        };
+        testing::same([value, filter, residual], with(depthwise_convolution), with(composed));
+    }
+}
+
+#[test]
+fn reads_any_layout() {
+    let with = |function: fn(Tensor<4>, Tensor<2>, Option<Tensor<4>>) -> Tensor<4>| {
+        move |[value, filter, residual]: [Tensor<4>; 3]| {
+            let filter = filter.reshape([5, 4]).transpose();
+            function(value.permute([3, 0, 1, 2]), filter, Some(residual.swap_dims(2, 3)))
+        }
+    };
+    testing::same(
+        [random([4, 21, 6, 2]), random([1, 1, 1, 20]), random([2, 4, 6, 21])],
+        with(depthwise_convolution),
+        with(composed),
+    );
+}
+
+#[test]
+fn a_residual_that_somebody_holds_is_not_overwritten() {
+    let device = Device::flex();
+    let residual = Tensor::<4>::ones([1, 9, 2, 3], &device).swap_dims(1, 2);
+    let before = residual.to_data();
+    let value = Tensor::ones([1, 2, 9, 3], &device);
+    let filter = Tensor::ones([2, 3], &device);
+    let shared = depthwise_convolution(value.clone(), filter.clone(), Some(residual.clone()));
+    residual.to_data().assert_eq(&before, true);
+    let owned = depthwise_convolution(value, filter, Some(residual));
+    owned.into_data().assert_eq(&shared.into_data(), true);
+}
+
+#[test]
+fn a_nan_reaches_the_rows_that_see_it() {
+    let device = Device::flex();
+    let mut value = vec![1.0f32; 40];
+    value[20] = f32::NAN;
+    let value = Tensor::<1>::from_floats(value.as_slice(), &device).reshape([1, 1, 40, 1]);
+    let output = depthwise_convolution(value, Tensor::ones([1, 9], &device), None);
+    let output: Vec<f32> = output.try_into_vec_as().unwrap();
+    for (position, value) in output.into_iter().enumerate() {
+        assert_eq!(value.is_nan(), (16..=24).contains(&position), "{position}");
+    }
+}
+
+#[test]
+fn does_not_depend_on_the_number_of_threads() {
+    testing::same_bits_for_any_threads(
+        [random([3, 2, 600, 20]), random([1, 1, 2, 17]), random([3, 2, 600, 20])],
+        |[value, filter, residual]| {
+            depthwise_convolution(value, filter.reshape([2, 17]), Some(residual))
+        },
+    );
+}
