@@ -51,14 +51,24 @@ impl Seed {
     ///
     /// Outside of all scopes both draw from the device's generator, wherever it stands.
     pub fn scope<R>(self, body: impl FnOnce() -> R) -> R {
+        self.enter(Vec::new(), body)
+    }
+
+    /// The same, for modules that draw from the generator of `device` itself, as Burn's own do: that starts with this seed
+    /// too. On the CPU it is shared with every other thread that draws from it.
+    pub fn scope_on<R>(self, device: &Device, body: impl FnOnce() -> R) -> R {
+        device.seed(self.0);
+        self.enter(vec![device.clone()], body)
+    }
+
+    fn enter<R>(self, seeded: Vec<Device>, body: impl FnOnce() -> R) -> R {
         struct Restore(Option<Generator>);
         impl Drop for Restore {
             fn drop(&mut self) {
                 GENERATOR.set(self.0.take());
             }
         }
-        let generator =
-            Generator { seed: self.0, numbers: StdRng::seed_from_u64(self.0), seeded: Vec::new() };
+        let generator = Generator { seed: self.0, numbers: StdRng::seed_from_u64(self.0), seeded };
         let _restore = Restore(GENERATOR.replace(Some(generator)));
         body()
     }
@@ -132,9 +142,15 @@ mod tests {
     fn a_scope_draws_what_a_seeded_device_would() {
         let device = Device::flex();
         // The only test of this crate that reads the device's generator.
+        let burns = || Tensor::<1>::random([9], UNIFORM, &device).into_data();
+        Seed::new(11).scope_on(&device, || random::<1>([5], NORMAL, &device));
+        let after_ours = burns();
+        device.seed(11);
+        burns().assert_eq(&after_ours, true);
+
         device.seed(11);
         let weights = Tensor::<2>::random([30, 7], NORMAL, &device).into_data();
-        let biases = Tensor::<1>::random([9], UNIFORM, &device).into_data();
+        let biases = burns();
         let keys = [key(&device), key(&device)];
         Seed::new(11).scope(|| {
             random([30, 7], NORMAL, &device).into_data().assert_eq(&weights, true);

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{ClassInfo, LossTerm, Nystromformer, NystromformerInput, PreTrainedModel};
+use nystromformer::{ClassInfo, LinearConfig, LossTerm, NystromformerInput, PreTrainedModel};
+use nystromformer::{Nystromformer, linear::Linear};
 use nystromformer_learner::trainable::{TermSum, Trainable};
 use nystromformer_learner::{Experiment, Result, examples::Examples, progress::StopAfter};
 use nystromformer_learner::{stop::StopFlag, trainer::fit};

@@ -29,9 +29,7 @@ pub(crate) fn seeded<R>(
     if fault::is_omitted() {
         return body();
     }
-    let seed = derive(seed, purpose);
-    device.seed(seed);
-    Seed::new(seed).scope(body)
+    Seed::new(derive(seed, purpose)).scope_on(device, body)
 }
 
 fn derive(seed: u64, purpose: Purpose) -> u64 {

@@ -38,7 +38,10 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
-//! use nystromformer::*;
+//! use nystromformer::{
+//!     AttentionConfig, AttentionKind, ClassifierConfig, EncoderConfig, FeedForwardConfig, LayerConfig, LayerNormConfig,
+//!     LinearConfig, Pooling, SharedConfig,
+//! };
 //!
 //! let device = Device::flex();
 //! let shared = SharedConfig { hidden_size: 16, num_attention_heads: 2, ..Default::default() };

@@ -120,7 +120,7 @@ pub(crate) fn ones<const D: usize>(shape: [usize; D], device: &Device) -> Param<
 
 /// Draws every weight now. Burn draws a weight when it is first read; two models made from one seed would
 /// then differ by what was done to them in between.
-pub(crate) fn draw_weights<M: Module>(module: &M) {
+pub fn draw_weights<M: Module>(module: &M) {
     struct Draw;
     impl ModuleVisitor for Draw {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {

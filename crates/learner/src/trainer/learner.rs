@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use nystromformer::Model;
+use nystromformer::{Model, weights::draw_weights};
 
 use crate::batch::{Batch, BatchSource, TokenBatch};
 use crate::checkpoint::TrainingState;
@@ -97,7 +97,11 @@ impl<'a, M: Trainable> Learner<'a, M> {
         init: impl FnOnce(&Device) -> Result<M>,
     ) -> Result<Self> {
         let device_of_model = device.clone().autodiff();
-        let model = seeded(experiment.seed, Purpose::Weights, device, || init(&device_of_model))?;
+        let model = seeded(experiment.seed, Purpose::Weights, device, || {
+            let model = init(&device_of_model)?;
+            draw_weights(&model);
+            Ok::<_, LearnerError>(model)
+        })?;
         Ok(Self::with_model(experiment, data, device, model))
     }
 
