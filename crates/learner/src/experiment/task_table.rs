@@ -20,9 +20,10 @@ pub(super) fn read(
         return match layers.get("task") {
             None => Ok(None),
             Some(other) => Err(vec![format!(
-                "{}`task` = `{}`: expected a table, as in `[task]` with `name = \"labelled\"` below it",
+                "{}`task` = `{}`: expected a table, as in `[task]` with `name = \"{}\"` below it",
                 explain::origin(layers, "task"),
-                render(other)
+                render(other),
+                TaskOptions::default().name
             )]),
         };
     };
@@ -119,8 +120,8 @@ mod tests {
         let found = problems(&["task.name=sst"]);
         assert!(found[0].contains("`task.name` = `sst`") && found[0].contains("sst2"), "{found:?}");
         let found = problems(&["task.name=imdb", "task.max_eval_samples=-1", "task.drop_last=1"]);
-        assert!(found[0].contains("`task.max_eval_samples` = `-1`: expected a whole"), "{found:?}");
-        assert!(found[1].contains("`task.drop_last` = `1`: expected `true`"), "{found:?}");
+        assert!(found[0].contains("`task.drop_last` = `1`: expected `true`"), "{found:?}");
+        assert!(found[1].contains("`task.max_eval_samples` = `-1`: expected a whole"), "{found:?}");
         let found = problems(&["task.name=pathfinder", "task.contour=\"7\""]);
         assert!(found[0].contains("`task.contour` = `7` is not one of its values"), "{found:?}");
         assert!(problems(&["task=imdb"])[0].contains("expected a table"));

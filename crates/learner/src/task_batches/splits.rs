@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nystromformer_data::UnknownTokens;
 use nystromformer_tasks::{
-    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, hold_out, sample,
+    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, sample,
 };
 
 use super::encoded::{EncodedSplit, Form};
@@ -60,8 +60,9 @@ impl Splits {
         };
         let train = read(Split::Train, options.max_train_samples)?.ok_or_else(|| {
             LearnerError::Config(format!(
-                "`task.name` is `{}`, which has no training examples: train on `mnli`, and answer it with `predict glue`",
-                task.name()
+                "`task.name` is `{}`, which has no training examples in `{}`",
+                task.name(),
+                task.path().display()
             ))
         })?;
         if !targets.is_regression() {
@@ -84,7 +85,15 @@ impl Splits {
             others.insert(Split::Validation, Evaluated::clone(test));
         }
         let training_places = match others.entry(Split::Validation) {
-            Entry::Occupied(_) => (0..train.len()).collect(),
+            Entry::Occupied(_) => {
+                if options.validation_fraction != TaskOptions::default().validation_fraction {
+                    tracing::warn!(
+                        "`task.validation_fraction` = `{}` is not read: the data has examples to validate with",
+                        options.validation_fraction
+                    );
+                }
+                (0..train.len()).collect()
+            }
             Entry::Vacant(validation) => {
                 let labels = train.labels().iter().copied();
                 let mut parts = hold_out(labels, options.validation_fraction, options.split_seed)?;

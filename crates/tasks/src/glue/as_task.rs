@@ -9,6 +9,7 @@ use super::{GlueTask, read};
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
 use crate::metrics::Metric;
+use crate::options::TaskOptions;
 use crate::split::Split;
 use crate::task::{Task, TaskContext};
 
@@ -20,6 +21,13 @@ pub struct NoKeys {}
 impl Task for GlueTask {
     fn default_path(&self) -> PathBuf {
         PathBuf::from("datasets/glue/data")
+    }
+
+    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
+        let cure =
+            "it has no training examples: train on `mnli`, and answer it with `predict glue`";
+        let problem = DataError::config("task.name", self.name(), cure);
+        if *self == Self::Ax { vec![problem] } else { Vec::new() }
     }
 
     fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
