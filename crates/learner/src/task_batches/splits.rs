@@ -188,7 +188,7 @@ impl Splits {
                 };
                 let advice = if limited { format!("; raise `{key}`") } else { String::new() };
                 tracing::warn!(
-                    "{what} `{}`, so its scores say nothing of how that is told{advice}",
+                    "{what} `{}`, so its scores say nothing of that{advice}",
                     named.join("`, `")
                 );
             }
