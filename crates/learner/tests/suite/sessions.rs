@@ -10,11 +10,11 @@ use nystromformer_learner::stop::{StopFlag, StopReason};
 use nystromformer_learner::trainer::{DryRun, EndReason, RunRequest, Session, TrainOutput};
 use nystromformer_learner::{Experiment, LearnerError};
 
-struct Workshop {
+struct Fixture {
     directory: tempfile::TempDir,
 }
 
-impl Workshop {
+impl Fixture {
     /// A corpus of sixty short documents, and a configuration of a tiny model.
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -101,10 +101,10 @@ fn newest_checkpoint(run: &Path) -> PathBuf {
 
 #[test]
 fn a_run_leaves_what_the_contract_promises() {
-    let workshop = Workshop::new();
-    let outcome = workshop.train("run", &[], false).unwrap();
+    let fixture = Fixture::new();
+    let outcome = fixture.train("run", &[], false).unwrap();
     assert_eq!(outcome.ended_by, EndReason::Finished);
-    let run = workshop.path("run");
+    let run = fixture.path("run");
 
     let metrics = MetricsLog::read(&run.join("metrics.jsonl")).unwrap();
     let steps: Vec<usize> = metrics
@@ -136,7 +136,7 @@ fn a_run_leaves_what_the_contract_promises() {
     // The resolved configuration is the experiment, with the vocabulary filled in.
     let resolved =
         Experiment::load(&run.join("config.toml"), &[], &crate::known_tasks()).unwrap().experiment;
-    let loaded = Experiment::load(&workshop.path("tiny.toml"), &[], &crate::known_tasks())
+    let loaded = Experiment::load(&fixture.path("tiny.toml"), &[], &crate::known_tasks())
         .unwrap()
         .experiment;
     assert_ne!(resolved.model.embeddings.vocab_size, loaded.model.embeddings.vocab_size);
@@ -160,96 +160,96 @@ fn a_run_leaves_what_the_contract_promises() {
 
 #[test]
 fn a_stopped_run_is_resumed_to_the_same_weights() {
-    let workshop = Workshop::new();
-    workshop.train("unbroken", &[], false).unwrap();
+    let fixture = Fixture::new();
+    fixture.train("unbroken", &[], false).unwrap();
     // A stop before the first step takes none, and leaves nothing to resume from: the run starts
     // over.
     let stop = StopFlag::new();
     stop.request(StopReason::Interrupt);
-    let outcome = workshop.train_until("stopped", &[], false, &stop).unwrap();
+    let outcome = fixture.train_until("stopped", &[], false, &stop).unwrap();
     assert_eq!((outcome.ended_by.exit_code(), outcome.summary.steps), (130, 0));
-    workshop.train("stopped", &[], true).unwrap();
+    fixture.train("stopped", &[], true).unwrap();
     let weights = |run: &str| {
-        std::fs::read(newest_checkpoint(&workshop.path(run)).join("model.safetensors")).unwrap()
+        std::fs::read(newest_checkpoint(&fixture.path(run)).join("model.safetensors")).unwrap()
     };
     assert!(weights("unbroken") == weights("stopped"));
     // Lost checkpoints cost their steps, not the result.
     for step in ["step-00000004", "step-00000006"] {
-        std::fs::remove_dir_all(workshop.path("stopped").join("checkpoints").join(step)).unwrap();
+        std::fs::remove_dir_all(fixture.path("stopped").join("checkpoints").join(step)).unwrap();
     }
-    workshop.train("stopped", &[], true).unwrap();
+    fixture.train("stopped", &[], true).unwrap();
     assert!(weights("unbroken") == weights("stopped"));
 }
 
 #[test]
 fn resume_where_there_is_nothing_starts_and_a_second_start_is_refused() {
-    let workshop = Workshop::new();
-    workshop.train("run", &["trainer.max_steps=1"], true).unwrap();
-    let error = workshop.train("run", &[], false).unwrap_err();
+    let fixture = Fixture::new();
+    fixture.train("run", &["trainer.max_steps=1"], true).unwrap();
+    let error = fixture.train("run", &[], false).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("holds a run already"), "{error}");
 }
 
 #[test]
 fn resuming_with_other_settings_or_another_corpus_is_refused() {
-    let workshop = Workshop::new();
-    workshop.train("run", &["trainer.max_steps=2"], false).unwrap();
-    let error = workshop.train("run", &["trainer.max_steps=3"], true).unwrap_err();
+    let fixture = Fixture::new();
+    fixture.train("run", &["trainer.max_steps=2"], false).unwrap();
+    let error = fixture.train("run", &["trainer.max_steps=3"], true).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("trainer.max_steps: was `2`, now `3`"), "{error}");
 
-    let corpus = workshop.path("corpus.txt");
+    let corpus = fixture.path("corpus.txt");
     let text = std::fs::read_to_string(&corpus).unwrap() + "the cat is gone.\n";
     std::fs::write(&corpus, text).unwrap();
-    let error = workshop.train("run", &["trainer.max_steps=2"], true).unwrap_err();
+    let error = fixture.train("run", &["trainer.max_steps=2"], true).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("data: was `"), "{error}");
 }
 
 #[test]
 fn a_dry_run_sizes_everything_and_makes_no_run() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let scratch = tempfile::tempdir().unwrap();
     let dry_run = |request| DryRun::perform(&request, scratch.path(), &|_| {});
-    let report = dry_run(workshop.request("run", &[], false)).unwrap();
+    let report = dry_run(fixture.request("run", &[], false)).unwrap();
     assert_eq!((report.total_steps, report.tokens_per_step), (6, 64));
     assert!(report.parameters > 1000 && report.estimated_bytes > 16 * report.parameters as u64);
     assert!(report.loss.is_finite() && report.seconds_per_step > 0.0);
     assert_eq!((report.measured_micro_batches, report.micro_batches_per_step), (2, 2));
     assert_eq!(report.resumes_from_step, None);
-    assert!(!workshop.path("run").exists() && !workshop.path("cache").exists());
+    assert!(!fixture.path("run").exists() && !fixture.path("cache").exists());
 
     // Of a run that is there it says where it would go on, and what would keep it from that.
-    workshop.train("run", &["trainer.max_steps=5"], false).unwrap();
-    let resume = |overrides: &[&str]| dry_run(workshop.request("run", overrides, true));
+    fixture.train("run", &["trainer.max_steps=5"], false).unwrap();
+    let resume = |overrides: &[&str]| dry_run(fixture.request("run", overrides, true));
     let report = resume(&[]).unwrap();
     assert_eq!((report.total_steps, report.resumes_from_step), (5, Some(5)));
     let error = resume(&["seed=6"]).unwrap_err();
     assert_eq!(error.exit_code(), 2);
-    std::fs::write(newest_checkpoint(&workshop.path("run")).join("model.safetensors"), "").unwrap();
+    std::fs::write(newest_checkpoint(&fixture.path("run")).join("model.safetensors"), "").unwrap();
     assert_eq!(resume(&[]).unwrap().resumes_from_step, Some(4));
 }
 
 #[test]
 fn data_that_has_moved_is_named_anew_and_nothing_else_of_a_run_changes() {
-    let workshop = Workshop::new();
-    workshop.train("unbroken", &[], false).unwrap();
-    workshop.train("run", &[], false).unwrap();
-    std::fs::remove_dir_all(workshop.path("run/checkpoints/step-00000006")).unwrap();
-    let [old, new] = ["corpus.txt", "moved.txt"].map(|name| workshop.path(name));
+    let fixture = Fixture::new();
+    fixture.train("unbroken", &[], false).unwrap();
+    fixture.train("run", &[], false).unwrap();
+    std::fs::remove_dir_all(fixture.path("run/checkpoints/step-00000006")).unwrap();
+    let [old, new] = ["corpus.txt", "moved.txt"].map(|name| fixture.path(name));
     std::fs::rename(&old, &new).unwrap();
-    let error = workshop.train("run", &[], true).unwrap_err();
+    let error = fixture.train("run", &[], true).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     for part in ["`data.corpus`", old.to_str().unwrap(), "`--set data.corpus=PATH`"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     let setting = format!("data.corpus={}", new.display());
-    workshop.train("run", &[&setting], true).unwrap();
+    fixture.train("run", &[&setting], true).unwrap();
     let weights = |run: &str| {
-        std::fs::read(newest_checkpoint(&workshop.path(run)).join("model.safetensors")).unwrap()
+        std::fs::read(newest_checkpoint(&fixture.path(run)).join("model.safetensors")).unwrap()
     };
     assert!(weights("unbroken") == weights("run"));
-    let stored = Experiment::load(&workshop.path("run/config.toml"), &[], &crate::known_tasks())
+    let stored = Experiment::load(&fixture.path("run/config.toml"), &[], &crate::known_tasks())
         .unwrap()
         .experiment;
     assert_eq!(Path::new(&stored.data.corpus), new);
@@ -258,56 +258,55 @@ fn data_that_has_moved_is_named_anew_and_nothing_else_of_a_run_changes() {
     std::fs::rename(&new, &old).unwrap();
     std::fs::write(&new, "the cat sees the dog, and the dog hears the cat all day.\n".repeat(60))
         .unwrap();
-    let error = workshop.train("run", &[&setting], true).unwrap_err();
+    let error = fixture.train("run", &[&setting], true).unwrap_err();
     assert!(error.to_string().contains("data: was `"), "{error}");
 }
 
 #[test]
 fn bookkeeping_may_change_when_a_run_is_resumed_and_changes_nothing_else() {
-    let workshop = Workshop::new();
-    workshop.train("unbroken", &[], false).unwrap();
-    workshop.train("run", &[], false).unwrap();
+    let fixture = Fixture::new();
+    fixture.train("unbroken", &[], false).unwrap();
+    fixture.train("run", &[], false).unwrap();
     for step in ["step-00000004", "step-00000006"] {
-        std::fs::remove_dir_all(workshop.path("run/checkpoints").join(step)).unwrap();
+        std::fs::remove_dir_all(fixture.path("run/checkpoints").join(step)).unwrap();
     }
-    let elsewhere = format!("data.cache_dir={}", workshop.path("elsewhere").display());
+    let elsewhere = format!("data.cache_dir={}", fixture.path("elsewhere").display());
     let changed = [&elsewhere, "trainer.log_every=3", "trainer.keep_last=1"];
-    workshop.train("run", &changed, true).unwrap();
-    assert!(workshop.path("elsewhere").is_dir());
+    fixture.train("run", &changed, true).unwrap();
+    assert!(fixture.path("elsewhere").is_dir());
     let weights = |run: &str| {
-        std::fs::read(newest_checkpoint(&workshop.path(run)).join("model.safetensors")).unwrap()
+        std::fs::read(newest_checkpoint(&fixture.path(run)).join("model.safetensors")).unwrap()
     };
     assert!(weights("unbroken") == weights("run"));
     // The run's own configuration says so, and goes on saying so.
     for changed in [&changed[..], &[]] {
-        workshop.train("run", changed, true).unwrap();
-        let stored =
-            Experiment::load(&workshop.path("run/config.toml"), &[], &crate::known_tasks())
-                .unwrap()
-                .experiment
-                .trainer;
+        fixture.train("run", changed, true).unwrap();
+        let stored = Experiment::load(&fixture.path("run/config.toml"), &[], &crate::known_tasks())
+            .unwrap()
+            .experiment
+            .trainer;
         assert_eq!((stored.log_every, stored.keep_last), (3, 1));
     }
 }
 
 #[test]
 fn weights_of_another_vocabulary_are_refused() {
-    let workshop = Workshop::new();
-    workshop.train("source", &[], false).unwrap();
-    let source = format!("model.init_from={}", workshop.path("source").display());
-    workshop.train("same", &[&source], false).unwrap();
+    let fixture = Fixture::new();
+    fixture.train("source", &[], false).unwrap();
+    let source = format!("model.init_from={}", fixture.path("source").display());
+    fixture.train("same", &[&source], false).unwrap();
     // The same size, so that the weights would fit.
-    let corpus = workshop.path("corpus.txt");
+    let corpus = fixture.path("corpus.txt");
     let text = std::fs::read_to_string(&corpus).unwrap();
     std::fs::write(&corpus, text.replace("dog", "bat")).unwrap();
     let vocab_size =
-        Experiment::load(&workshop.path("source/config.toml"), &[], &crate::known_tasks())
+        Experiment::load(&fixture.path("source/config.toml"), &[], &crate::known_tasks())
             .unwrap()
             .experiment
             .model
             .embeddings
             .vocab_size;
-    let error = workshop
+    let error = fixture
         .train("other", &[&source, &format!("model.vocab_size={}", vocab_size + 5)], false)
         .unwrap_err();
     assert_eq!(error.exit_code(), 2);
@@ -315,21 +314,21 @@ fn weights_of_another_vocabulary_are_refused() {
     for part in ["`model.init_from`", "another vocabulary", "tokenizer.path", "source"] {
         assert!(message.contains(part), "{message}");
     }
-    assert!(!workshop.path("other/config.toml").exists());
+    assert!(!fixture.path("other/config.toml").exists());
 }
 
 #[test]
 fn a_vocabulary_too_small_for_the_tokenizer_is_refused() {
-    let workshop = Workshop::new();
-    let error = workshop.train("run", &["model.vocab_size=20"], false).unwrap_err();
+    let fixture = Fixture::new();
+    let error = fixture.train("run", &["model.vocab_size=20"], false).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains("`model.vocab_size` is `20`"), "{error}");
 }
 
 #[test]
 fn a_missing_corpus_is_a_data_error() {
-    let workshop = Workshop::new();
-    let error = workshop.train("run", &["data.corpus=nowhere"], false).unwrap_err();
+    let fixture = Fixture::new();
+    let error = fixture.train("run", &["data.corpus=nowhere"], false).unwrap_err();
     assert_eq!(error.exit_code(), 3, "{error}");
     assert!(error.to_string().contains("nowhere"), "{error}");
 }
@@ -337,40 +336,40 @@ fn a_missing_corpus_is_a_data_error() {
 /// What a file does not say of the model is that of the model it starts from.
 #[test]
 fn sizes_come_from_the_model_to_start_from() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     // More positions than the default model has, which a resume must not be measured by.
     let sizes = ["model.intermediate_size=40", "model.max_position_embeddings=600"];
-    workshop.train("source", &sizes, false).unwrap();
-    let source = workshop.path("source");
+    fixture.train("source", &sizes, false).unwrap();
+    let source = fixture.path("source");
     let stated = Experiment::load(&source.join("config.toml"), &[], &crate::known_tasks())
         .unwrap()
         .experiment
         .model;
-    let text = std::fs::read_to_string(workshop.path("tiny.toml")).unwrap();
+    let text = std::fs::read_to_string(fixture.path("tiny.toml")).unwrap();
     let [model, tokenizer] = ["[model]", "[tokenizer]"].map(|name| text.find(name).unwrap());
     let without_model = format!("{}{}", &text[..model], &text[tokenizer..]);
-    std::fs::write(workshop.path("tiny.toml"), without_model).unwrap();
+    std::fs::write(fixture.path("tiny.toml"), without_model).unwrap();
 
-    let missing = format!("model.init_from={}", workshop.path("nowhere").display());
-    let error = workshop.train("tuned", &[&missing], false).unwrap_err();
+    let missing = format!("model.init_from={}", fixture.path("nowhere").display());
+    let error = fixture.train("tuned", &[&missing], false).unwrap_err();
     assert_eq!(error.exit_code(), 4, "{error}");
     let init_from = format!("model.init_from={}", source.display());
-    workshop.train("tuned", &[&init_from], false).unwrap();
-    let tuned = Experiment::load(&workshop.path("tuned/config.toml"), &[], &crate::known_tasks())
+    fixture.train("tuned", &[&init_from], false).unwrap();
+    let tuned = Experiment::load(&fixture.path("tuned/config.toml"), &[], &crate::known_tasks())
         .unwrap()
         .experiment
         .model;
     assert_eq!(tuned, stated);
     // The run goes on without the model it came from.
-    std::fs::rename(&source, workshop.path("moved")).unwrap();
-    workshop.train("tuned", &[], true).unwrap();
+    std::fs::rename(&source, fixture.path("moved")).unwrap();
+    fixture.train("tuned", &[], true).unwrap();
 }
 
 #[test]
 fn sentence_order_is_trained_beside_masked_tokens_and_resumed_bit_for_bit() {
-    let workshop = Workshop::new();
+    let fixture = Fixture::new();
     let objective = ["data.objective=mlm_sop", "model.type_vocab_size=2"];
-    let outcome = workshop.train("whole", &objective, false).unwrap();
+    let outcome = fixture.train("whole", &objective, false).unwrap();
     let metrics = outcome.summary.final_evaluation.unwrap().metrics;
     for name in ["accuracy", "mlm_loss", "sop_loss", "sop_accuracy"] {
         assert!(metrics[name].is_finite(), "{metrics:?}");
@@ -380,14 +379,14 @@ fn sentence_order_is_trained_beside_masked_tokens_and_resumed_bit_for_bit() {
     stop.request(StopReason::Terminate);
     let mut first = objective.to_vec();
     first.push("trainer.checkpoint_every=1");
-    workshop.train_until("parts", &first, false, &stop).unwrap();
-    workshop.train("parts", &[], true).unwrap();
+    fixture.train_until("parts", &first, false, &stop).unwrap();
+    fixture.train("parts", &[], true).unwrap();
     let weights = |run: &str| {
-        let checkpoint = newest_checkpoint(&workshop.path(run));
+        let checkpoint = newest_checkpoint(&fixture.path(run));
         std::fs::read(checkpoint.join("model.safetensors")).unwrap()
     };
     assert!(weights("whole") == weights("parts"));
-    let checkpoint = newest_checkpoint(&workshop.path("whole"));
+    let checkpoint = newest_checkpoint(&fixture.path("whole"));
     let model = nystromformer_interop::load_model(&checkpoint, &burn::tensor::Device::flex());
     assert_eq!(model.unwrap().architecture(), nystromformer::Architecture::PreTraining);
 }

@@ -13,13 +13,13 @@ use nystromformer_learner::trainer::{
 use nystromformer_tasks::Split;
 use safetensors::SafeTensors;
 
-use super::workshop::{StopAfter, Workshop, review, train};
+use super::fixture::{Fixture, StopAfter, review, train};
 
 /// A masked language model, trained on the reviews for a few steps with a tokenizer of its own.
-fn pretrained(workshop: &Workshop) -> Result<TrainOutput, LearnerError> {
+fn pretrained(fixture: &Fixture) -> Result<TrainOutput, LearnerError> {
     let texts: Vec<String> = (0..60).map(review).collect();
-    fs::write(workshop.path("corpus.txt"), texts.join("\n")).unwrap();
-    let root = workshop.path("");
+    fs::write(fixture.path("corpus.txt"), texts.join("\n")).unwrap();
+    let root = fixture.path("");
     let root = root.display();
     let config = format!(
         "seed = 7\n[model]\nhidden_size = 24\nnum_hidden_layers = 2\nnum_attention_heads = 2\n\
@@ -29,11 +29,11 @@ fn pretrained(workshop: &Workshop) -> Result<TrainOutput, LearnerError> {
          validation_fraction = 0.2\ncache_dir = \"{root}/cache\"\n\
          [trainer]\nmax_steps = 2\nbatch_size = 4\neval_every = 0\n"
     );
-    fs::write(workshop.path("pretraining.toml"), config).unwrap();
+    fs::write(fixture.path("pretraining.toml"), config).unwrap();
     let request = RunRequest {
-        config: workshop.path("pretraining.toml"),
+        config: fixture.path("pretraining.toml"),
         overrides: Vec::new(),
-        run_dir: Some(workshop.path("pretrained")),
+        run_dir: Some(fixture.path("pretrained")),
         resume: false,
         tasks: crate::known_tasks(),
     };
@@ -41,8 +41,8 @@ fn pretrained(workshop: &Workshop) -> Result<TrainOutput, LearnerError> {
 }
 
 /// Takes a table out of the experiment's file.
-fn without_table(workshop: &Workshop, name: &str) {
-    let path = workshop.path("task.toml");
+fn without_table(fixture: &Fixture, name: &str) {
+    let path = fixture.path("task.toml");
     let text = fs::read_to_string(&path).unwrap();
     let start = text.find(&format!("[{name}]")).unwrap();
     let end = text[start + 1..].find("\n[").map_or(text.len(), |end| start + 1 + end + 1);
@@ -62,14 +62,14 @@ fn encoder_weights(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_pretrained_model_gives_its_encoder_its_sizes_and_its_tokenizer() {
-    let workshop = Workshop::of_reviews();
-    pretrained(&workshop).unwrap();
+    let fixture = Fixture::of_reviews();
+    pretrained(&fixture).unwrap();
     for table in ["tokenizer", "model"] {
-        without_table(&workshop, table);
+        without_table(&fixture, table);
     }
-    let source = workshop.path("pretrained");
+    let source = fixture.path("pretrained");
     let init_from = format!("model.init_from={}", source.display());
-    let request = workshop.request("tuned", &[&init_from], false);
+    let request = fixture.request("tuned", &[&init_from], false);
     let session = Session::open(&request, &|_| {}).unwrap();
     let model = &session.experiment().model;
     assert_eq!(
@@ -87,21 +87,21 @@ fn a_pretrained_model_gives_its_encoder_its_sizes_and_its_tokenizer() {
 
     let learner =
         Learner::new(session.experiment(), session.data().source(), session.device()).unwrap();
-    save(learner.model(), &workshop.path("start")).unwrap();
-    let start = encoder_weights(&workshop.path("start"));
+    save(learner.model(), &fixture.path("start")).unwrap();
+    let start = encoder_weights(&fixture.path("start"));
     assert_eq!(start.len(), 5 + 2 * 17);
     assert!(start == encoder_weights(&folder));
     drop(learner);
     drop(session);
 
     train(&request, &mut Silent).unwrap();
-    let tuned = model_folder(&workshop.path("tuned")).unwrap();
+    let tuned = model_folder(&fixture.path("tuned")).unwrap();
     assert!(encoder_weights(&tuned) != start, "training moved nothing");
     // The tokenizer travels on, and the run goes on without the model it came from.
     let travelled = nystromformer_data::TextTokenizer::load(&tuned, true).unwrap();
     assert_eq!(travelled.hash(), tokenizer.hash());
-    fs::rename(&source, workshop.path("moved")).unwrap();
-    train(&workshop.request("tuned", &[], true), &mut Silent).unwrap();
+    fs::rename(&source, fixture.path("moved")).unwrap();
+    train(&fixture.request("tuned", &[], true), &mut Silent).unwrap();
 }
 
 /// The weights and biases of the answers of a run's model, class by class.
@@ -116,18 +116,18 @@ fn answers(folder: &Path) -> Vec<Vec<u8>> {
 
 #[test]
 fn a_head_of_the_same_classes_in_another_order_is_taken_class_by_class() {
-    let workshop = Workshop::of_reviews();
-    workshop.train("first", &[]).unwrap();
-    let first = answers(&model_folder(&workshop.path("first")).unwrap());
-    let init_from = format!("model.init_from={}", workshop.path("first").display());
+    let fixture = Fixture::of_reviews();
+    fixture.train("first", &[]).unwrap();
+    let first = answers(&model_folder(&fixture.path("first")).unwrap());
+    let init_from = format!("model.init_from={}", fixture.path("first").display());
     let start = |run: &str, labels: &str| {
         let labels = format!("task.labels={labels}");
-        let request = workshop.request(run, &[&init_from, &labels], false);
+        let request = fixture.request(run, &[&init_from, &labels], false);
         let session = Session::open(&request, &|_| {}).unwrap();
         let learner =
             Learner::new(session.experiment(), session.data().source(), session.device()).unwrap();
-        save(learner.model(), &workshop.path("start")).unwrap();
-        (answers(&workshop.path("start")), learner.state().notes.clone())
+        save(learner.model(), &fixture.path("start")).unwrap();
+        (answers(&fixture.path("start")), learner.state().notes.clone())
     };
     let (same, told) = start("same", "[\"bad\", \"good\"]");
     assert_eq!((same, told.len()), (first.clone(), 0));
@@ -138,8 +138,8 @@ fn a_head_of_the_same_classes_in_another_order_is_taken_class_by_class() {
     // It is told in the summary too, also by a run that was resumed.
     let settings = [&*init_from, "task.labels=[\"good\", \"bad\"]", "trainer.max_steps=4"];
     let mut stop = StopAfter { step: 2, taken: 0 };
-    train(&workshop.request("second", &settings, false), &mut stop).unwrap();
-    let outcome = train(&workshop.request("second", &[], true), &mut Silent).unwrap();
+    train(&fixture.request("second", &settings, false), &mut stop).unwrap();
+    let outcome = train(&fixture.request("second", &[], true), &mut Silent).unwrap();
     assert_eq!(outcome.summary.steps, 4);
     assert_eq!(outcome.summary.notes, told);
     let computed = &outcome.summary.computed_with;
@@ -148,9 +148,9 @@ fn a_head_of_the_same_classes_in_another_order_is_taken_class_by_class() {
 
 #[test]
 fn texts_without_a_tokenizer_are_refused_with_where_to_get_one() {
-    let workshop = Workshop::of_reviews();
-    without_table(&workshop, "tokenizer");
-    let error = workshop.train("run", &[]).unwrap_err();
+    let fixture = Fixture::of_reviews();
+    without_table(&fixture, "tokenizer");
+    let error = fixture.train("run", &[]).unwrap_err();
     assert_eq!(error.exit_code(), 2, "{error}");
     let message = error.to_string();
     assert!(
@@ -161,24 +161,24 @@ fn texts_without_a_tokenizer_are_refused_with_where_to_get_one() {
 
 #[test]
 fn a_metric_that_is_not_measured_is_refused_before_the_run_begins() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     for metric in ["acuracy", "pearson"] {
         let setting = format!("trainer.metric_for_best_model={metric}");
-        let error = workshop.train("run", &[&setting]).unwrap_err();
+        let error = fixture.train("run", &[&setting]).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");
         let message = error.to_string();
         for part in [&format!("`{metric}`"), "loss", "accuracy", "f1_macro"] {
             assert!(message.contains(part), "{message}");
         }
     }
-    workshop.train("run", &["trainer.metric_for_best_model=f1_macro"]).unwrap();
+    fixture.train("run", &["trainer.metric_for_best_model=f1_macro"]).unwrap();
 }
 
 #[test]
 fn one_class_alone_is_nothing_to_learn() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let refused = |overrides: &[&str]| {
-        let error = workshop.train("run", overrides).unwrap_err();
+        let error = fixture.train("run", overrides).unwrap_err();
         assert_eq!(error.exit_code(), 3, "{error}");
         error.to_string()
     };
@@ -186,17 +186,17 @@ fn one_class_alone_is_nothing_to_learn() {
     let message = refused(&["task.max_train_samples=1"]);
     assert!(message.contains("all `1`") && message.contains("`good`"), "{message}");
     let rows = (0..9).map(|number| format!("{},good", review(number)));
-    workshop.write_csv(Split::Train, "sentence,label", rows);
-    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
-    fs::remove_file(workshop.data().join("test.csv")).unwrap();
+    fixture.write_csv(Split::Train, "sentence,label", rows);
+    fs::remove_file(fixture.data().join("validation.csv")).unwrap();
+    fs::remove_file(fixture.data().join("test.csv")).unwrap();
     let message = refused(&[]);
     assert!(message.contains("all `9`") && message.contains("`good`"), "{message}");
-    assert!(message.contains(&workshop.data().display().to_string()), "{message}");
+    assert!(message.contains(&fixture.data().display().to_string()), "{message}");
     // One number is something to learn.
     let rows = (0..9).map(|number| format!("{},2.5", review(number)));
-    workshop.write_csv(Split::Train, "sentence,label", rows);
+    fixture.write_csv(Split::Train, "sentence,label", rows);
     let device = Device::flex();
-    let request = workshop.request("run", &["task.regression=true"], false);
+    let request = fixture.request("run", &["task.regression=true"], false);
     let session = Session::open(&request, &|_| {}).unwrap();
     let mut learner = Learner::new(session.experiment(), session.data().source(), &device).unwrap();
     assert_eq!(learner.step().unwrap().update, Update::Applied);

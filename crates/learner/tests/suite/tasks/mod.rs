@@ -2,14 +2,14 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `workshop` | the folder with data, tokenizer and experiment |
+//! | `fixture` | the folder with data, tokenizer and experiment |
 //! | `verdicts` | what a run says of its model, and which checkpoint that is |
 //! | `beginnings` | tokenizers and weights of pretrained models, and what is refused before a run begins |
 //! | `resume` | the same bits after an interruption, of one run and of a series of seeds |
 //! | `switches` | padding, hold-out, and the keys of `[task]` |
 
 mod beginnings;
+mod fixture;
 mod resume;
 mod switches;
 mod verdicts;
-mod workshop;

@@ -10,7 +10,7 @@ use nystromformer_learner::stop::{StopFlag, StopReason};
 use nystromformer_learner::trainer::{EndReason, Series, Session, model_folder};
 use serde_json::Value;
 
-use super::workshop::{StopAfter, Workshop, checkpoint, train};
+use super::fixture::{Fixture, StopAfter, checkpoint, train};
 
 fn bytes(run: &Path, step: usize, file: &str) -> Vec<u8> {
     fs::read(checkpoint(run, step).join(file)).unwrap()
@@ -19,7 +19,7 @@ fn bytes(run: &Path, step: usize, file: &str) -> Vec<u8> {
 /// With dropout, and batches of examples of like length that are chosen among those of fifty steps.
 #[test]
 fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let overrides = [
         "task.group_by_length=true",
         "model.hidden_dropout_prob=0.2",
@@ -27,22 +27,22 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
         "model.activation_dropout=0.3",
         "trainer.max_steps=8",
     ];
-    let unbroken = workshop.train("unbroken", &overrides).unwrap();
-    let expected = workshop.metrics("unbroken");
+    let unbroken = fixture.train("unbroken", &overrides).unwrap();
+    let expected = fixture.metrics("unbroken");
     assert_eq!((expected.0.len(), expected.1.len()), (8, 3));
     // After a step without a checkpoint, at an evaluation, and after the last but one.
     for step in [1, 3, 7] {
         let run = format!("interrupted-{step}");
         let mut stop = StopAfter { step, taken: 0 };
-        let outcome = train(&workshop.request(&run, &overrides, false), &mut stop).unwrap();
+        let outcome = train(&fixture.request(&run, &overrides, false), &mut stop).unwrap();
         assert_eq!((outcome.ended_by.exit_code(), outcome.summary.steps), (130, step));
         assert!(outcome.summary.best_model.is_none() && !outcome.summary.is_complete());
-        let resumed = train(&workshop.request(&run, &[], true), &mut Silent).unwrap();
+        let resumed = train(&fixture.request(&run, &[], true), &mut Silent).unwrap();
         assert_eq!(resumed.ended_by, EndReason::Finished);
-        assert_eq!(workshop.metrics(&run), expected, "stopped after step {step}");
+        assert_eq!(fixture.metrics(&run), expected, "stopped after step {step}");
         assert_eq!(resumed.summary.best_model, unbroken.summary.best_model);
         for file in ["model.safetensors", "optimizer.safetensors", "config.json"] {
-            let [left, right] = ["unbroken", &run].map(|run| bytes(&workshop.path(run), 8, file));
+            let [left, right] = ["unbroken", &run].map(|run| bytes(&fixture.path(run), 8, file));
             assert!(left == right, "{file} after {step}");
         }
     }
@@ -53,8 +53,8 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
         "model.attention_probs_dropout_prob=0",
         "model.activation_dropout=0",
     ]);
-    workshop.train("still", &still).unwrap();
-    assert_ne!(workshop.metrics("still").0, expected.0);
+    fixture.train("still", &still).unwrap();
+    assert_ne!(fixture.metrics("still").0, expected.0);
 }
 
 /// Asks a run to stop with its last evaluation, as a signal does that comes while the best model is measured.
@@ -78,32 +78,32 @@ impl Progress for StopBeforeVerdict {
 
 #[test]
 fn a_run_that_is_stopped_while_its_best_model_is_measured_is_measured_by_the_next_session() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let overrides = ["trainer.max_steps=8"];
-    let unbroken = workshop.train("unbroken", &overrides).unwrap();
+    let unbroken = fixture.train("unbroken", &overrides).unwrap();
     let stop = StopFlag::new();
-    let session = Session::open(&workshop.request("stopped", &overrides, false), &|_| {}).unwrap();
+    let session = Session::open(&fixture.request("stopped", &overrides, false), &|_| {}).unwrap();
     let stopped = session.train(stop.clone(), &mut StopBeforeVerdict(stop)).unwrap();
     drop(session); // and with it the lock on the run
     assert_eq!((stopped.ended_by.exit_code(), stopped.summary.steps), (75, 8));
     assert!(stopped.summary.best_model.is_none() && !stopped.summary.is_complete());
-    let resumed = train(&workshop.request("stopped", &[], true), &mut Silent).unwrap();
+    let resumed = train(&fixture.request("stopped", &[], true), &mut Silent).unwrap();
     assert_eq!(resumed.ended_by, EndReason::Finished);
     assert_eq!(resumed.summary.best_model, unbroken.summary.best_model);
-    assert_eq!(workshop.metrics("stopped"), workshop.metrics("unbroken"));
+    assert_eq!(fixture.metrics("stopped"), fixture.metrics("unbroken"));
     // A finished run that is stopped while it is measured again keeps what it had.
-    let session = Session::open(&workshop.request("stopped", &[], true), &|_| {}).unwrap();
+    let session = Session::open(&fixture.request("stopped", &[], true), &|_| {}).unwrap();
     let stop = StopFlag::new();
     stop.request(StopReason::Terminate);
     assert_eq!(session.train(stop, &mut Silent).unwrap().ended_by.exit_code(), 75);
-    let kept = RunSummary::read(&workshop.path("stopped")).unwrap().unwrap();
+    let kept = RunSummary::read(&fixture.path("stopped")).unwrap().unwrap();
     assert_eq!(kept.best_model, unbroken.summary.best_model);
 }
 
 /// Trains what is left of a series, at most `runs` of it, as the command line does.
-fn train_series(workshop: &Workshop, resume: bool, runs: usize) -> Vec<u64> {
+fn train_series(fixture: &Fixture, resume: bool, runs: usize) -> Vec<u64> {
     let overrides: &[&str] = if resume { &[] } else { &["seeds=[1, 2]"] };
-    let series = Series::open(&workshop.request("series", overrides, resume)).unwrap().unwrap();
+    let series = Series::open(&fixture.request("series", overrides, resume)).unwrap().unwrap();
     let mut trained = Vec::new();
     for request in series.remaining().unwrap().into_iter().take(runs) {
         let session = Session::open(&request, &|_| {}).unwrap();
@@ -119,31 +119,31 @@ fn train_series(workshop: &Workshop, resume: bool, runs: usize) -> Vec<u64> {
 
 #[test]
 fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
-    let workshop = Workshop::of_reviews();
-    assert!(Series::open(&workshop.request("one", &[], false)).unwrap().is_none());
+    let fixture = Fixture::of_reviews();
+    assert!(Series::open(&fixture.request("one", &[], false)).unwrap().is_none());
     // Interrupted between two seeds, it goes on with what is left.
-    assert_eq!(train_series(&workshop, false, 1), [1]);
-    assert!(!workshop.path("series/summary.json").exists());
+    assert_eq!(train_series(&fixture, false, 1), [1]);
+    assert!(!fixture.path("series/summary.json").exists());
     let first =
-        fs::metadata(workshop.path("series/seed-1/metrics.jsonl")).unwrap().modified().unwrap();
-    assert_eq!(train_series(&workshop, true, 2), [2]);
-    assert!(train_series(&workshop, true, 2).is_empty());
+        fs::metadata(fixture.path("series/seed-1/metrics.jsonl")).unwrap().modified().unwrap();
+    assert_eq!(train_series(&fixture, true, 2), [2]);
+    assert!(train_series(&fixture, true, 2).is_empty());
     let still =
-        fs::metadata(workshop.path("series/seed-1/metrics.jsonl")).unwrap().modified().unwrap();
+        fs::metadata(fixture.path("series/seed-1/metrics.jsonl")).unwrap().modified().unwrap();
     assert_eq!(first, still);
 
     let runs = [1, 2].map(|seed| {
-        let run = workshop.path(&format!("series/seed-{seed}"));
+        let run = fixture.path(&format!("series/seed-{seed}"));
         let summary = RunSummary::read(&run).unwrap().unwrap();
         assert_eq!(summary.seed, seed);
         // Each is the run that its seed alone would have been.
         let alone = format!("alone-{seed}");
-        workshop.train(&alone, &[&format!("seed={seed}")]).unwrap();
-        let alone = workshop.path(&alone);
+        fixture.train(&alone, &[&format!("seed={seed}")]).unwrap();
+        let alone = fixture.path(&alone);
         assert!(bytes(&alone, 6, "model.safetensors") == bytes(&run, 6, "model.safetensors"));
         summary
     });
-    let text = fs::read_to_string(workshop.path("series/summary.json")).unwrap();
+    let text = fs::read_to_string(fixture.path("series/summary.json")).unwrap();
     let series: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(series["seeds"], serde_json::json!([1, 2]));
     for split in ["validation", "test"] {
@@ -171,17 +171,17 @@ fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
     let best = if accuracy(&runs[1]) > accuracy(&runs[0]) { 2 } else { 1 };
     assert_eq!(series["best_seed"], best);
     assert_eq!(
-        model_folder(&workshop.path("series")).unwrap(),
-        model_folder(&workshop.path(&format!("series/seed-{best}"))).unwrap()
+        model_folder(&fixture.path("series")).unwrap(),
+        model_folder(&fixture.path(&format!("series/seed-{best}"))).unwrap()
     );
 }
 
 #[test]
 fn a_series_goes_on_with_its_own_settings_and_is_not_begun_twice() {
-    let workshop = Workshop::of_reviews();
-    train_series(&workshop, false, 1);
+    let fixture = Fixture::of_reviews();
+    train_series(&fixture, false, 1);
     let open =
-        |overrides: &[&str], resume| Series::open(&workshop.request("series", overrides, resume));
+        |overrides: &[&str], resume| Series::open(&fixture.request("series", overrides, resume));
     let message = open(&["seeds=[1, 2]"], false).unwrap_err().to_string();
     assert!(message.contains("holds a run already"), "{message}");
     let message = open(&["trainer.batch_size=3"], true).unwrap_err().to_string();

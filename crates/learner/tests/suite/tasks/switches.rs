@@ -12,13 +12,13 @@ use nystromformer_lra::listops::{self, GeneratorConfig};
 use nystromformer_lra::pathfinder::{self, PathfinderConfig};
 use nystromformer_tasks::Split;
 
-use super::workshop::{Workshop, review};
+use super::fixture::{Fixture, review};
 
 /// The losses of a run's steps and evaluations.
-fn losses(workshop: &Workshop, run: &str, overrides: &[&str]) -> Vec<f64> {
+fn losses(fixture: &Fixture, run: &str, overrides: &[&str]) -> Vec<f64> {
     let without_dropout = ["model.hidden_dropout_prob=0", "model.attention_probs_dropout_prob=0"];
-    workshop.train(run, &[&without_dropout[..], overrides].concat()).unwrap();
-    let (steps, evaluations) = workshop.metrics(run);
+    fixture.train(run, &[&without_dropout[..], overrides].concat()).unwrap();
+    let (steps, evaluations) = fixture.metrics(run);
     let steps = steps.iter().map(|step| step.loss);
     steps.chain(evaluations.iter().map(|evaluation| evaluation.loss)).collect()
 }
@@ -31,12 +31,12 @@ fn largest_difference(left: &[f64], right: &[f64]) -> f64 {
 /// In `paper` semantics how far a row is padded is nobody's business, but for the authors' mean.
 #[test]
 fn padding_changes_no_loss_unless_the_mean_is_over_it() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let compare = |name: &str, pooling: &str| {
         let pooling = format!("model.pooling={pooling}");
-        let plain = losses(&workshop, &format!("{name}-plain"), &[&pooling]);
+        let plain = losses(&fixture, &format!("{name}-plain"), &[&pooling]);
         let padded =
-            losses(&workshop, &format!("{name}-padded"), &[&pooling, "task.pad_to_multiple_of=64"]);
+            losses(&fixture, &format!("{name}-padded"), &[&pooling, "task.pad_to_multiple_of=64"]);
         assert_eq!(plain.len(), 6 + 2);
         largest_difference(&plain, &padded)
     };
@@ -72,10 +72,10 @@ fn evaluated(batches: &TaskBatches, split: Split) -> Vec<Vec<i32>> {
 
 #[test]
 fn rows_are_padded_to_the_longest_and_on_to_a_multiple() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     for (setting, multiple) in [("task.pad_to_multiple_of=1", 1), ("task.pad_to_multiple_of=8", 8)]
     {
-        for rows in workshop.batches(&[setting]).unwrap().training_step(0, 6, 3).unwrap() {
+        for rows in fixture.batches(&[setting]).unwrap().training_step(0, 6, 3).unwrap() {
             let longest = *rows.lengths.iter().max().unwrap();
             assert_eq!(rows.seq_len, longest.next_multiple_of(multiple));
             assert!(rows.input_ids.iter().zip(0..).all(|(id, place)| {
@@ -88,12 +88,12 @@ fn rows_are_padded_to_the_longest_and_on_to_a_multiple() {
 /// transformers' Nyström attention reads rows of one length, so that there is nothing to gain by sorting them.
 #[test]
 fn a_model_with_the_semantics_of_transformers_gets_rows_of_its_one_length() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let hf = ["model.semantics=hf", "model.segment_means_seq_len=32", "task.group_by_length=true"];
-    let batches = workshop.batches(&hf).unwrap();
+    let batches = fixture.batches(&hf).unwrap();
     let rows = batches.training_step(0, 6, 2).unwrap();
     assert!(rows.iter().all(|rows| rows.seq_len == 32));
-    let plain = workshop.batches(&[]).unwrap();
+    let plain = fixture.batches(&[]).unwrap();
     let [found, expected] =
         [&batches, &plain].map(|batches| texts(&batches.training_step(3, 6, 6).unwrap()));
     assert_ne!(found, expected, "without transformers' semantics a step is sorted by length");
@@ -102,22 +102,22 @@ fn a_model_with_the_semantics_of_transformers_gets_rows_of_its_one_length() {
         texts
     };
     assert_eq!(sorted(found), sorted(expected));
-    workshop.train("run", &hf).unwrap();
+    fixture.train("run", &hf).unwrap();
     // Exact attention reads any length.
     let exact = [&hf[..1], &["model.attention=softmax"]].concat();
-    let rows = workshop.batches(&exact).unwrap().training_step(0, 6, 2).unwrap();
+    let rows = fixture.batches(&exact).unwrap().training_step(0, 6, 2).unwrap();
     assert!(rows.iter().any(|rows| rows.seq_len < 16));
 }
 
 #[test]
 fn a_first_token_can_be_given_to_tasks_that_have_none_and_both_ends_be_kept() {
-    let workshop = Workshop::new("listops", "");
+    let fixture = Fixture::new("listops", "");
     let config =
         GeneratorConfig { above_length: 8, below_length: 30, ..GeneratorConfig::default() };
     let sizes = SplitSizes { train: 12, validation: 4, test: 4 };
-    listops::generate_files(&workshop.data(), config, sizes, 3).unwrap();
+    listops::generate_files(&fixture.data(), config, sizes, 3).unwrap();
     let batch = |overrides: &[&str]| {
-        let batches = workshop.batches(overrides).unwrap();
+        let batches = fixture.batches(overrides).unwrap();
         texts(&[batches.evaluation_batch(Split::Test, 0, 4).unwrap()])
     };
     // The first id beyond padding and 15 symbols.
@@ -141,16 +141,16 @@ fn a_first_token_can_be_given_to_tasks_that_have_none_and_both_ends_be_kept() {
     expected.sort_unstable();
     assert_eq!(cut, expected);
     for overrides in ["task.prepend_cls=true", "task.truncation=tail"] {
-        let error = Workshop::of_reviews().batches(&[overrides]).unwrap_err();
+        let error = Fixture::of_reviews().batches(&[overrides]).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{error}");
     }
 }
 
 #[test]
 fn what_is_held_out_is_not_trained_on() {
-    let workshop = Workshop::of_reviews();
-    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
-    let batches = workshop.batches(&["task.validation_fraction=0.2"]).unwrap();
+    let fixture = Fixture::of_reviews();
+    fs::remove_file(fixture.data().join("validation.csv")).unwrap();
+    let batches = fixture.batches(&["task.validation_fraction=0.2"]).unwrap();
     assert_eq!(batches.training_examples(), 48);
     let [train, held_out]: [BTreeSet<Vec<i32>>; 2] =
         [texts(&epoch(&batches)), evaluated(&batches, Split::Validation)]
@@ -164,7 +164,7 @@ fn what_is_held_out_is_not_trained_on() {
 
     // Which ones `task.split_seed` decides, and the seed of the run does not.
     let other = |setting: &str| {
-        let batches = workshop.batches(&["task.validation_fraction=0.2", setting]).unwrap();
+        let batches = fixture.batches(&["task.validation_fraction=0.2", setting]).unwrap();
         evaluated(&batches, Split::Validation).into_iter().collect::<BTreeSet<_>>()
     };
     assert_eq!(other("seed=8"), held_out);
@@ -176,9 +176,9 @@ fn what_is_held_out_is_not_trained_on() {
 /// A table of one's own is all there is: none of its rows is validated or tested with and trained on.
 #[test]
 fn a_single_file_trains_and_a_part_of_it_is_held_out() {
-    let workshop = Workshop::of_reviews();
-    let path = format!("task.path={}", workshop.data().join("train.csv").display());
-    let batches = workshop.batches(&[&path, "task.validation_fraction=0.1"]).unwrap();
+    let fixture = Fixture::of_reviews();
+    let path = format!("task.path={}", fixture.data().join("train.csv").display());
+    let batches = fixture.batches(&[&path, "task.validation_fraction=0.1"]).unwrap();
     assert_eq!(batches.training_examples(), 54);
     assert_eq!(batches.evaluation_examples(Split::Validation), 6);
     assert_eq!(batches.evaluation_examples(Split::Test), 0);
@@ -189,25 +189,25 @@ fn a_single_file_trains_and_a_part_of_it_is_held_out() {
 
 #[test]
 fn validation_on_the_test_split_is_validation_on_the_test_split() {
-    let workshop = Workshop::of_reviews();
-    let usual = workshop.batches(&[]).unwrap();
-    let paper = workshop.batches(&["task.validate_on_test=true"]).unwrap();
+    let fixture = Fixture::of_reviews();
+    let usual = fixture.batches(&[]).unwrap();
+    let paper = fixture.batches(&["task.validate_on_test=true"]).unwrap();
     let test = evaluated(&usual, Split::Test);
     assert_ne!(evaluated(&usual, Split::Validation), test);
     assert_eq!(evaluated(&paper, Split::Validation), test);
     assert_eq!(evaluated(&paper, Split::Test), test);
     // Nothing is held out where there was no validation split, as of the Long Range Arena's text.
-    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
-    let paper = workshop.batches(&["task.validate_on_test=true"]).unwrap();
+    fs::remove_file(fixture.data().join("validation.csv")).unwrap();
+    let paper = fixture.batches(&["task.validate_on_test=true"]).unwrap();
     assert_eq!((paper.training_examples(), evaluated(&paper, Split::Validation)), (60, test));
 }
 
 #[test]
 fn a_last_batch_that_is_not_full_can_be_left_out() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     // Batches of 6: 20 examples are three and a rest of 2, 21 are three and a rest of 3.
-    let usual = workshop.batches(&[]).unwrap();
-    let paper = workshop.batches(&["task.drop_last=true"]).unwrap();
+    let usual = fixture.batches(&[]).unwrap();
+    let paper = fixture.batches(&["task.drop_last=true"]).unwrap();
     for (split, count) in [(Split::Validation, 20), (Split::Test, 21)] {
         assert_eq!(usual.evaluation_examples(split), count);
         assert_eq!(paper.evaluation_examples(split), 18);
@@ -223,7 +223,7 @@ fn a_last_batch_that_is_not_full_can_be_left_out() {
 /// The files' rows are sorted by class, as many people's are: the first ten would be of one.
 #[test]
 fn a_limit_draws_of_every_class_its_share_and_keeps_the_order() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let sorted = |numbers: std::ops::Range<usize>| {
         let row = |number: usize| {
             format!("{},{}", review(number), if number.is_multiple_of(2) { "a" } else { "b" })
@@ -232,11 +232,11 @@ fn a_limit_draws_of_every_class_its_share_and_keeps_the_order() {
             numbers.partition(|number| number.is_multiple_of(2));
         even.into_iter().chain(odd).map(row).collect::<Vec<String>>()
     };
-    workshop.write_csv(Split::Train, "sentence,label", sorted(0..60));
-    workshop.write_csv(Split::Validation, "sentence,label", sorted(60..80));
-    workshop.write_csv(Split::Test, "sentence,label", sorted(80..100));
+    fixture.write_csv(Split::Train, "sentence,label", sorted(0..60));
+    fixture.write_csv(Split::Validation, "sentence,label", sorted(60..80));
+    fixture.write_csv(Split::Test, "sentence,label", sorted(80..100));
     let limits = ["task.max_train_samples=10", "task.max_eval_samples=4"];
-    let batches = workshop.batches(&limits).unwrap();
+    let batches = fixture.batches(&limits).unwrap();
     let classes = |rows: &[TokenBatch]| -> Vec<i32> {
         rows.iter()
             .flat_map(|rows| match &rows.targets {
@@ -255,28 +255,28 @@ fn a_limit_draws_of_every_class_its_share_and_keeps_the_order() {
     // Which ones `task.split_seed` decides, and in what order the file.
     let in_order = ["data.shuffle=false"];
     let draw = |further: &[&str]| {
-        let batches = workshop.batches(&[&limits[..], &in_order, further].concat()).unwrap();
+        let batches = fixture.batches(&[&limits[..], &in_order, further].concat()).unwrap();
         texts(&batches.training_step(0, 10, 10).unwrap())
     };
     assert_eq!(draw(&[]), draw(&["seed=9"]));
     assert_ne!(draw(&[]), draw(&["task.split_seed=1"]));
-    let whole = texts(&workshop.batches(&in_order).unwrap().training_step(0, 60, 60).unwrap());
+    let whole = texts(&fixture.batches(&in_order).unwrap().training_step(0, 60, 60).unwrap());
     let drawn: BTreeSet<Vec<i32>> = draw(&[]).into_iter().collect();
     let kept: Vec<&Vec<i32>> = whole.iter().filter(|row| drawn.contains(*row)).collect();
     assert_eq!(kept.len(), 10);
 
     // Of what is held out as well.
-    fs::remove_file(workshop.data().join("validation.csv")).unwrap();
-    let batches = workshop.batches(&["task.validation_fraction=0.5", limits[1]]).unwrap();
+    fs::remove_file(fixture.data().join("validation.csv")).unwrap();
+    let batches = fixture.batches(&["task.validation_fraction=0.5", limits[1]]).unwrap();
     let rows = batches.evaluation_batch(Split::Validation, 0, 4).unwrap();
     assert_eq!((batches.evaluation_examples(Split::Validation), ones(&classes(&[rows]))), (4, 2));
 }
 
 #[test]
 fn grouping_by_length_makes_less_padding_of_the_same_examples() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let cells = |overrides: &[&str]| {
-        let batches = workshop.batches(overrides).unwrap();
+        let batches = fixture.batches(overrides).unwrap();
         // 210 steps of 2 are seven epochs, and 30 windows of 7 steps: a quarter of an epoch.
         let steps = (0..210).flat_map(|step| batches.training_step(step, 2, 2).unwrap());
         let rows: Vec<TokenBatch> = steps.collect();
@@ -291,11 +291,11 @@ fn grouping_by_length_makes_less_padding_of_the_same_examples() {
 
 #[test]
 fn black_pixels_are_tokens_unless_they_are_taken_for_padding() {
-    let workshop = Workshop::new("pathfinder", "");
-    pathfinder::generate_files(&workshop.data(), PathfinderConfig::default(), 20, 3).unwrap();
+    let fixture = Fixture::new("pathfinder", "");
+    pathfinder::generate_files(&fixture.data(), PathfinderConfig::default(), 20, 3).unwrap();
     let sizes = ["data.seq_len=1024", "model.max_position_embeddings=1024"];
     let batch = |further: &[&str]| {
-        let batches = workshop.batches(&[&sizes[..], further].concat()).unwrap();
+        let batches = fixture.batches(&[&sizes[..], further].concat()).unwrap();
         assert_eq!(batches.training_examples(), 16);
         let rows = batches.evaluation_batch(Split::Validation, 0, 2).unwrap();
         assert_eq!((rows.seq_len, &rows.lengths), (1024, &vec![1024; 2]));
@@ -309,21 +309,21 @@ fn black_pixels_are_tokens_unless_they_are_taken_for_padding() {
     let expected: Vec<i32> = ids.iter().map(|id| i32::from(*id != 0)).collect();
     assert_eq!((same, mask), (ids, Some(expected)));
     // Texts have no pixels.
-    let error = Workshop::of_reviews().batches(&["task.mask_black_pixels=true"]).unwrap_err();
+    let error = Fixture::of_reviews().batches(&["task.mask_black_pixels=true"]).unwrap_err();
     assert_eq!(error.exit_code(), 2, "{error}");
 }
 
 #[test]
 fn rows_without_a_label_are_refused_in_training_and_not_measured_in_a_test() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     let row = |number: usize| format!("{},", review(number));
-    workshop.write_csv(Split::Test, "sentence,label", (80..84).map(row));
-    let batches = workshop.batches(&[]).unwrap();
+    fixture.write_csv(Split::Test, "sentence,label", (80..84).map(row));
+    let batches = fixture.batches(&[]).unwrap();
     assert_eq!(batches.evaluation_examples(Split::Test), 0);
     // They can be predicted all the same.
     assert_eq!(batches.evaluation_order(Split::Test).len(), 4);
-    workshop.write_csv(Split::Validation, "sentence,label", (60..64).map(row));
-    let error = workshop.batches(&[]).unwrap_err();
+    fixture.write_csv(Split::Validation, "sentence,label", (60..64).map(row));
+    let error = fixture.batches(&[]).unwrap_err();
     assert_eq!(error.exit_code(), 3);
     assert!(error.to_string().contains("validation.csv:2: "), "{error}");
 }
@@ -331,16 +331,16 @@ fn rows_without_a_label_are_refused_in_training_and_not_measured_in_a_test() {
 /// As in `predict classify`, and in transformers where one text is encoded by itself.
 #[test]
 fn an_empty_second_text_is_none() {
-    let workshop = Workshop::of_reviews();
+    let fixture = Fixture::of_reviews();
     for (split, numbers) in [(Split::Train, 0..6), (Split::Validation, 6..9), (Split::Test, 9..12)]
     {
         let row = |number: usize| {
             let second = if number.is_multiple_of(2) { "" } else { "the music" };
             format!("{},{second},{}", review(number), number % 3)
         };
-        workshop.write_csv(split, "sentence,second,label", numbers.map(row));
+        fixture.write_csv(split, "sentence,second,label", numbers.map(row));
     }
-    let batches = workshop.batches(&["task.sentence2=second", "data.shuffle=false"]).unwrap();
+    let batches = fixture.batches(&["task.sentence2=second", "data.shuffle=false"]).unwrap();
     let tokenizer = batches.tokenizer().unwrap();
     let encode = |number: usize, second: Option<&str>| -> Vec<i32> {
         let ids = tokenizer.encode_text(&review(number), second, None).unwrap().input_ids;

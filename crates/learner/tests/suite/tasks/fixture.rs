@@ -43,11 +43,11 @@ eval_examples = 0
 checkpoint_every = 2
 "#;
 
-pub(super) struct Workshop {
+pub(super) struct Fixture {
     directory: tempfile::TempDir,
 }
 
-impl Workshop {
+impl Fixture {
     /// With an experiment on the task `name`, whose data is in the folder `data`, and further lines of `[task]`.
     pub(super) fn new(name: &str, further: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -67,15 +67,15 @@ impl Workshop {
 
     /// With reviews in three CSV files: 60 to train on, of which a third is bad; 20 to validate and 21 to test on.
     pub(super) fn of_reviews() -> Self {
-        let workshop = Self::new("labelled", "");
-        workshop.write_vocabulary();
+        let fixture = Self::new("labelled", "");
+        fixture.write_vocabulary();
         for (part, numbers) in
             [(Split::Train, 0..60), (Split::Validation, 60..80), (Split::Test, 80..101)]
         {
             let rows = numbers.map(|number| format!("{},{}", review(number), label(part, number)));
-            workshop.write_csv(part, "sentence,label", rows);
+            fixture.write_csv(part, "sentence,label", rows);
         }
-        workshop
+        fixture
     }
 
     /// The entries of a BERT tokenizer that knows every word of the reviews.
