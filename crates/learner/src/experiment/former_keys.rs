@@ -17,6 +17,7 @@ const EVAL_EXAMPLES: &str = "trainer.eval_examples";
 /// # Errors
 /// [`LearnerError::Config`] if both keys are stated in files, or by `--set`, or if the value is no count.
 pub(super) fn settle(layers: &mut Layers, resolved: bool) -> Result<()> {
+    static TOLD: Once = Once::new();
     let Some(value) = layers.remove(EVAL_BATCHES) else { return Ok(()) };
     let origin = layers.origin(EVAL_BATCHES).cloned().unwrap_or(Origin::Override);
     let micro_batch_size = layers
@@ -48,7 +49,6 @@ pub(super) fn settle(layers: &mut Layers, resolved: bool) -> Result<()> {
         }
     }
     // A file is read several times.
-    static TOLD: Once = Once::new();
     if !resolved {
         TOLD.call_once(|| {
             tracing::warn!(

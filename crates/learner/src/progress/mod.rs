@@ -61,9 +61,10 @@ impl Progress for Silent {
 /// Loss, learning rate and speed of a step, in few characters.
 fn step_figures(record: &StepRecord) -> String {
     let skipped = if record.skipped { "  skipped: not finite" } else { "" };
-    let loss = match record.no_targets {
-        true => "no targets".to_owned(),
-        false => format!("loss {:.4}", record.loss),
+    let loss = if record.no_targets {
+        "no targets".to_owned()
+    } else {
+        format!("loss {:.4}", record.loss)
     };
     format!(
         "{loss}  lr {:.2e}  {:.0} tokens/s{skipped}",
