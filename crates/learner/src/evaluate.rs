@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use nystromformer_tasks::Split;
-use nystromformer_tasks::metrics::Answers;
+use nystromformer_tasks::metrics::Predictions;
 
 use crate::batch::{Batch, BatchSource};
 use crate::device::scalar;
@@ -19,7 +19,7 @@ pub struct EvaluationOutput {
     /// Loss and metrics.
     pub record: EvaluationRecord,
     /// What was answered, where the data says which metrics it has.
-    pub answers: Option<Answers>,
+    pub answers: Option<Predictions>,
 }
 
 /// What models are measured on, and how.

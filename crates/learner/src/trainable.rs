@@ -9,7 +9,7 @@ use nystromformer::Head;
 use nystromformer::heads::{ClassInfo, LossTerm, Losses, Measure, TargetsData, TermMetric};
 use nystromformer_interop::{load_all_weights, save};
 use nystromformer_tasks::Label;
-use nystromformer_tasks::metrics::{Answers, Metric};
+use nystromformer_tasks::metrics::{Metric, Predictions};
 
 use crate::batch::{Batch, TokenBatch};
 use crate::device::{floats, ints, scalar};
@@ -67,7 +67,7 @@ pub trait Trainable: Module {
     }
 
     /// Predictions beside what is right, for the metrics that the data names. Default: the model does not count them.
-    fn answers(counts: Self::Counts) -> Option<Answers> {
+    fn answers(counts: Self::Counts) -> Option<Predictions> {
         let _ = counts;
         None
     }
@@ -135,7 +135,7 @@ pub struct HeadCounts {
     /// Of each term of the loss the answers that are right, where answers are classes.
     correct: Vec<Option<f64>>,
     /// All answers, if the data names metrics of its own.
-    answers: Option<Answers>,
+    answers: Option<Predictions>,
 }
 
 impl<M: Head> Trainable for M {
@@ -193,11 +193,11 @@ impl<M: Head> Trainable for M {
     }
 
     fn counts_for(&self, metrics: &[Metric]) -> HeadCounts {
-        let answers = (!metrics.is_empty()).then(|| Answers::new(self.config().num_labels()));
+        let answers = (!metrics.is_empty()).then(|| Predictions::new(self.config().num_labels()));
         HeadCounts { correct: Vec::new(), answers }
     }
 
-    fn answers(counts: HeadCounts) -> Option<Answers> {
+    fn answers(counts: HeadCounts) -> Option<Predictions> {
         counts.answers
     }
 
@@ -212,7 +212,7 @@ impl<M: Head> Trainable for M {
 
 /// Notes what was answered to each row, beside what is right.
 fn record(
-    answers: &mut Answers,
+    answers: &mut Predictions,
     logits: &Tensor<2>,
     right: &TargetsData,
     device: &Device,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use nystromformer_tasks::{
     Label,
-    metrics::{Answers, ClassScores, Metric, SeedStatistics},
+    metrics::{ClassScores, Metric, Predictions, SeedStatistics},
 };
 use serde::Deserialize;
 
@@ -59,7 +59,7 @@ fn assert_close(got: f64, expected: f64, what: &str) {
 #[test]
 fn classes_score_as_in_scikit_learn() {
     for case in fixture().classes {
-        let mut answers = Answers::new(case.num_labels);
+        let mut answers = Predictions::new(case.num_labels);
         for (&prediction, &reference) in case.predictions.iter().zip(&case.references) {
             answers.record(Label::Class(prediction), Label::Class(reference));
         }
@@ -68,7 +68,9 @@ fn classes_score_as_in_scikit_learn() {
             assert_close(metric.compute(&answers).unwrap(), case.expected[&metric], &what);
         }
         assert_eq!(case.expected.len(), Metric::all_for(case.num_labels).len());
-        let Answers::Classes(matrix) = answers else { unreachable!("several labels are classes") };
+        let Predictions::Classes(matrix) = answers else {
+            unreachable!("several labels are classes")
+        };
         assert_eq!(matrix.counts(), case.confusion_matrix, "{}", case.about);
         assert_eq!(matrix.num_labels(), case.per_class.len());
         for (class, expected) in case.per_class.iter().enumerate() {
@@ -85,7 +87,7 @@ fn classes_score_as_in_scikit_learn() {
 fn values_score_as_in_scipy() {
     for case in fixture().values {
         let answers =
-            Answers::Values { predictions: case.predictions, references: case.references };
+            Predictions::Values { predictions: case.predictions, references: case.references };
         assert_eq!(case.expected.len(), Metric::all_for(1).len());
         for (metric, expected) in case.expected {
             let (got, what) =

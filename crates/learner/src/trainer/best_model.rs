@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use nystromformer_tasks::Split;
-use nystromformer_tasks::metrics::{Answers, ClassificationReport};
+use nystromformer_tasks::metrics::{ClassificationReport, Predictions};
 use serde::{Deserialize, Serialize};
 
 use super::best::BestBy;
@@ -78,7 +78,7 @@ impl<M: Trainable> Learner<'_, M> {
                     .collect();
                 results.constant_predictor.insert(name.clone(), values);
             }
-            if let Answers::Classes(matrix) = answers {
+            if let Predictions::Classes(matrix) = answers {
                 let labels = self.experiment.model.classifier.id2label.names();
                 results.classes.insert(name, ClassificationReport::new(matrix, labels));
             }

@@ -38,7 +38,7 @@ impl ConfusionMatrix {
         self.counts.len()
     }
 
-    /// Answers counted.
+    /// Predictions counted.
     pub fn total(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use nystromformer_data::DataError;
 use serde::{Deserialize, Serialize};
 
-use super::{Answers, mean_squared_error, pearson, spearman};
+use super::{Predictions, mean_squared_error, pearson, spearman};
 
 /// A number that tells how good answers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ impl Metric {
     /// The value for `answers`, `None` where it does not apply to them ([`applies_to`](Self::applies_to)).
     ///
     /// NaN where it is undefined: of no answers at all, of a correlation with a constant.
-    pub fn compute(self, answers: &Answers) -> Option<f64> {
+    pub fn compute(self, answers: &Predictions) -> Option<f64> {
         if !self.applies_to(answers.num_labels()) {
             return None;
         }
@@ -109,17 +109,19 @@ impl Metric {
             return Some(f64::NAN);
         }
         Some(match (self, answers) {
-            (Self::Accuracy, Answers::Classes(matrix)) => matrix.accuracy(),
-            (Self::F1, Answers::Classes(matrix)) => matrix.class_scores(1).f1,
-            (Self::F1Macro, Answers::Classes(matrix)) => matrix.f1_macro(),
-            (Self::MatthewsCorrelation, Answers::Classes(matrix)) => matrix.matthews_correlation(),
-            (Self::Pearson, Answers::Values { predictions, references }) => {
+            (Self::Accuracy, Predictions::Classes(matrix)) => matrix.accuracy(),
+            (Self::F1, Predictions::Classes(matrix)) => matrix.class_scores(1).f1,
+            (Self::F1Macro, Predictions::Classes(matrix)) => matrix.f1_macro(),
+            (Self::MatthewsCorrelation, Predictions::Classes(matrix)) => {
+                matrix.matthews_correlation()
+            }
+            (Self::Pearson, Predictions::Values { predictions, references }) => {
                 pearson(predictions, references)
             }
-            (Self::Spearman, Answers::Values { predictions, references }) => {
+            (Self::Spearman, Predictions::Values { predictions, references }) => {
                 spearman(predictions, references)
             }
-            (Self::MeanSquaredError, Answers::Values { predictions, references }) => {
+            (Self::MeanSquaredError, Predictions::Values { predictions, references }) => {
                 mean_squared_error(predictions, references)
             }
             _ => return None,
@@ -208,7 +210,7 @@ mod tests {
         for (num_labels, label) in
             [(1, Label::Value(1.0)), (2, Label::Class(1)), (5, Label::Class(4))]
         {
-            let mut answers = Answers::new(num_labels);
+            let mut answers = Predictions::new(num_labels);
             answers.record(label, label);
             for metric in Metric::ALL {
                 let computed = metric.compute(&answers);
@@ -221,7 +223,10 @@ mod tests {
     fn of_no_answers_every_metric_is_undefined() {
         for num_labels in 1..4 {
             for metric in Metric::all_for(num_labels) {
-                assert!(metric.compute(&Answers::new(num_labels)).unwrap().is_nan(), "{metric}");
+                assert!(
+                    metric.compute(&Predictions::new(num_labels)).unwrap().is_nan(),
+                    "{metric}"
+                );
             }
         }
     }

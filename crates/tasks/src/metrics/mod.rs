@@ -1,17 +1,17 @@
 //! How good a model's answers are: the metrics of GLUE and the Long Range Arena, under the names that Hugging Face's
 //! `evaluate` gives them, with the values of `sklearn.metrics` and `scipy.stats`.
 //!
-//! [`Answers`] collects what a model answered beside what is right; a [`Metric`] makes one number of it:
+//! [`Predictions`] collects what a model answered beside what is right; a [`Metric`] makes one number of it:
 //!
 //! ```
-//! use nystromformer_tasks::{Label, metrics::{Answers, Metric}};
+//! use nystromformer_tasks::{Label, metrics::{Predictions, Metric}};
 //!
-//! let mut answers = Answers::new(2);
+//! let mut predictions = Predictions::new(2);
 //! for (prediction, reference) in [(1, 1), (0, 1), (0, 0), (1, 1)] {
-//!     answers.record(Label::Class(prediction), Label::Class(reference));
+//!     predictions.record(Label::Class(prediction), Label::Class(reference));
 //! }
-//! assert_eq!(Metric::Accuracy.compute(&answers), Some(0.75));
-//! assert_eq!(Metric::Pearson.compute(&answers), None); // for numbers, not for classes
+//! assert_eq!(Metric::Accuracy.compute(&predictions), Some(0.75));
+//! assert_eq!(Metric::Pearson.compute(&predictions), None); // for numbers, not for classes
 //! ```
 //!
 //! Everything is computed in f64; what is counted stays whole until the one division at the end. A metric that its
@@ -19,23 +19,23 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `answers` | predictions beside references, as they come in |
+//! | `predictions` | predictions beside references, as they come in |
 //! | `metric` | the names, and which way is better |
 //! | `confusion_matrix` | classes: counts, and what follows from them |
 //! | `classification_report` | classes: the form that a run's summary holds |
 //! | `correlation` | numbers: Pearson, Spearman, squared error |
 //! | `seed_statistics` | one score over several seeds |
 
-mod answers;
 mod classification_report;
 mod confusion_matrix;
 mod correlation;
 mod metric;
+mod predictions;
 mod seed_statistics;
 
-pub use answers::Answers;
 pub use classification_report::{ClassScores, ClassificationReport};
 pub use confusion_matrix::ConfusionMatrix;
 pub use correlation::{mean_squared_error, pearson, spearman};
 pub use metric::{Metric, UnknownMetric};
+pub use predictions::Predictions;
 pub use seed_statistics::SeedStatistics;

@@ -6,7 +6,7 @@ use super::ConfusionMatrix;
 
 /// Predictions beside references. Classes are counted as they come, numbers are kept.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answers {
+pub enum Predictions {
     /// Of a classifier.
     Classes(ConfusionMatrix),
     /// Of a regression; both lists have the same length.
@@ -18,7 +18,7 @@ pub enum Answers {
     },
 }
 
-impl Answers {
+impl Predictions {
     /// No answers yet, of a model with `num_labels` outputs. As Hugging Face has it, one output is a regression.
     pub fn new(num_labels: usize) -> Self {
         if num_labels == 1 {
@@ -105,15 +105,15 @@ mod tests {
 
     #[test]
     fn one_output_is_a_regression() {
-        let mut answers = Answers::new(1);
+        let mut answers = Predictions::new(1);
         answers.record(Label::Value(2.5), Label::Value(3.0));
-        assert_eq!(answers, Answers::Values { predictions: vec![2.5], references: vec![3.0] });
+        assert_eq!(answers, Predictions::Values { predictions: vec![2.5], references: vec![3.0] });
         assert_eq!((answers.len(), answers.num_labels()), (1, 1));
     }
 
     #[test]
     fn several_outputs_are_classes() {
-        let mut answers = Answers::new(3);
+        let mut answers = Predictions::new(3);
         assert!(answers.is_empty());
         answers.record(Label::Class(2), Label::Class(0));
         assert_eq!((answers.len(), answers.num_labels()), (1, 3));
@@ -121,23 +121,23 @@ mod tests {
 
     #[test]
     fn a_constant_is_measured_by_the_same_references() {
-        let mut classes = Answers::new(3);
-        let mut constant = Answers::new(3);
+        let mut classes = Predictions::new(3);
+        let mut constant = Predictions::new(3);
         for (prediction, reference) in [(0, 1), (2, 2), (1, 1), (0, 0)] {
             classes.record(Label::Class(prediction), Label::Class(reference));
             constant.record(Label::Class(1), Label::Class(reference));
         }
         assert_eq!(classes.of_constant(Label::Class(1)), constant);
-        let mut values = Answers::new(1);
+        let mut values = Predictions::new(1);
         values.record(Label::Value(2.5), Label::Value(0.1));
         let expected =
-            Answers::Values { predictions: vec![3.0], references: vec![f64::from(0.1_f32)] };
+            Predictions::Values { predictions: vec![3.0], references: vec![f64::from(0.1_f32)] };
         assert_eq!(values.of_constant(Label::Value(3.0)), expected);
     }
 
     #[test]
     #[should_panic(expected = "Value(1.0) beside Class(0)")]
     fn kinds_do_not_mix() {
-        Answers::new(2).record(Label::Value(1.0), Label::Class(0));
+        Predictions::new(2).record(Label::Value(1.0), Label::Class(0));
     }
 }
