@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_key_that_binds_is_named() {
         let told = |max_alphabet, vocab_size| {
-            cure(&TokenizerConfig { max_alphabet, vocab_size, ..TokenizerConfig::default() })
+            cure(&TokenizerConfig { vocab_size, max_alphabet, ..TokenizerConfig::default() })
         };
         assert!(told(1_000, 16_000).contains("`tokenizer.max_alphabet = 1000`"));
         assert!(told(1_000, 2_000).contains("`tokenizer.vocab_size = 2000`"));

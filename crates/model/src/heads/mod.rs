@@ -2,7 +2,7 @@
 //!
 //! | file | class | answers |
 //! |---|---|---|
-//! | [`base`] | [`Nystromformer`] | hidden states: the encoder without a head |
+//! | `base` | [`Nystromformer`] | hidden states: the encoder without a head |
 //! | [`masked_lm`] | [`NystromformerForMaskedLm`] | a score of every vocabulary entry for every token |
 //! | [`pre_training`] | [`NystromformerForPreTraining`] | that, and whether two segments are in order |
 //! | [`sequence_classification`] | [`NystromformerForSequenceClassification`] | a score of every class, or numbers |

@@ -155,9 +155,12 @@ impl<T: Request> Requests<T> {
             object => {
                 let holds_columns = holds_columns(&object);
                 let request = serde_json::from_value(object);
-                request.map_err(|error: serde_json::Error| match holds_columns {
-                    true => format!("{error}: it holds no single row; {BY_ROWS}"),
-                    false => format!("{error}; write {}", T::FORM),
+                request.map_err(|error: serde_json::Error| {
+                    if holds_columns {
+                        format!("{error}: it holds no single row; {BY_ROWS}")
+                    } else {
+                        format!("{error}; write {}", T::FORM)
+                    }
                 })
             }
         };

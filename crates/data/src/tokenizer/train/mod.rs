@@ -264,11 +264,11 @@ mod tests {
         // 60 sentences of 150 characters each, of 300 different ones; one that is rare in each.
         let common: Vec<char> = ('\u{4e00}'..).take(300).collect();
         let text: String = (0..60)
-            .map(|line| {
+            .flat_map(|line| {
                 let place = |index: usize| common[(index * (line + 7) + index * index) % 300];
                 let rare = char::from_u32(0x6000 + line as u32).unwrap();
-                let sentence: String = (0..150).map(place).collect();
-                format!("{sentence}{rare}\n")
+                let sentence: Vec<char> = (0..150).map(place).collect();
+                sentence.into_iter().chain([rare, '\n'])
             })
             .collect();
         for kind in [TokenizerKind::Unigram, TokenizerKind::Bpe] {
