@@ -67,11 +67,20 @@ fn a_second_sigint_does_not_wait_for_the_step() {
     assert_eq!(fixture.listing("run/checkpoints"), [""; 0]);
 }
 
+/// `program` as `env` starts it: these tests may themselves run under `nohup`.
+fn under(signals: &str, program: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg(signals).arg(program.get_program()).args(program.get_args());
+    env.current_dir(program.get_current_dir().unwrap());
+    env
+}
+
 #[test]
 fn a_terminal_that_is_closed_stops_a_run_as_sigterm_does() {
     let fixture = Fixture::new();
     let settings = ["trainer.max_steps=1000000", "trainer.checkpoint_every=1000000"];
-    let mut child = fixture.start(fixture.train("run", &settings), "log");
+    let train = fixture.train("run", &settings);
+    let mut child = fixture.start(under("--default-signal=HUP", &train), "log");
     fixture.wait_for("run/metrics.jsonl", "\n");
     signal(&child, "HUP");
     assert_eq!(child.wait().unwrap().code(), Some(75));
@@ -81,10 +90,7 @@ fn a_terminal_that_is_closed_stops_a_run_as_sigterm_does() {
 
     // `nohup` starts it with the signal ignored, and that stays.
     let train = fixture.train("under_nohup", &settings);
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' HUP && exec \"$@\"", "sh"]).arg(train.get_program());
-    shell.args(train.get_args()).current_dir(train.get_current_dir().unwrap());
-    let mut child = fixture.start(shell, "nohup");
+    let mut child = fixture.start(under("--ignore-signal=HUP", &train), "nohup");
     fixture.wait_for("under_nohup/metrics.jsonl", "\"step\":2,");
     signal(&child, "HUP");
     let step = metrics(&fixture.path("under_nohup")).last().unwrap()["step"].as_u64().unwrap();

@@ -92,7 +92,8 @@ fn a_model_reads_what_it_was_trained_on_wherever_it_goes() {
     prepare_tone(&fixture);
     let words: Vec<&str> = ["we", "sing", "all", "day"].into_iter().cycle().take(24).collect();
     let row = |number: usize| {
-        let (first, label) = if number.is_multiple_of(3) { ("weep", "sad") } else { ("sing", "glad") };
+        let (first, label) =
+            if number.is_multiple_of(3) { ("weep", "sad") } else { ("sing", "glad") };
         // The neighbours of both ends differ from row to row.
         let rest = words.iter().cycle().skip(number).take(24).copied();
         let text: Vec<&str> = std::iter::once(first).chain(rest).collect();
