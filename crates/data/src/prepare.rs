@@ -136,7 +136,7 @@ impl<'a> Preparation<'a> {
         data.validate()?;
         tokenizer.validate()?;
         let corpus = Corpus::open(data)?;
-        if corpus.is_one_document() {
+        if corpus.is_one_document()? {
             return Err(too_few_documents(&corpus, 1));
         }
         let corpus_hash = corpus.fingerprint(progress)?;

@@ -80,7 +80,7 @@ pub(crate) fn refusal(path: &Path, first: &[u8]) -> Option<FileError> {
         return Some(git_lfs::refusal(path));
     }
     let told = |what: &str, cure: &str| {
-        Some(FileError::file(path, format!("it is {what}, and no text in UTF-8")).with_cure(cure))
+        Some(FileError::file(path, format!("it is {what}, not text in UTF-8")).with_cure(cure))
     };
     if let Some((name, code)) = wide_encoding(first) {
         return told(name, &format!("convert it, with `iconv -f {code} -t utf-8`"));

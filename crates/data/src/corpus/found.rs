@@ -1,8 +1,8 @@
 //! What a folder holds: files of a corpus, and others.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nystromformer_files::git_lfs;
 use nystromformer_files::table::{Column, Table, extension_of_content, saved_by_datasets};
@@ -42,7 +42,13 @@ impl Found {
                 self.collect(&path, options)?;
                 continue;
             }
-            let metadata = fs::metadata(&path).map_err(DataError::io("look at", &path))?;
+            let metadata = match fs::metadata(&path) {
+                Err(error) if kind.is_symlink() && error.kind() == io::ErrorKind::NotFound => {
+                    self.leave_out("link to nothing", path);
+                    continue;
+                }
+                metadata => metadata.map_err(DataError::io("look at", &path))?,
+            };
             if metadata.is_dir() {
                 self.leave_out("linked folder", path);
             } else if metadata.is_file() {
@@ -66,7 +72,7 @@ impl Found {
             self.leave_out(&kind, path);
             return Ok(());
         };
-        if form != Form::Text && bytes == 0 {
+        if bytes == 0 {
             self.leave_out("empty file", path);
             return Ok(());
         }
@@ -140,7 +146,9 @@ mod tests {
             fs::write(place(name), content).unwrap();
         }
         #[cfg(unix)]
-        std::os::unix::fs::symlink(place("deep"), place("link")).unwrap();
+        for (target, link) in [("deep", "link"), ("gone.txt", "dangling.txt")] {
+            std::os::unix::fs::symlink(place(target), place(link)).unwrap();
+        }
         let options = ReadOptions {
             text_field: "text".to_owned(),
             document: crate::DocumentUnit::File,
@@ -162,6 +170,8 @@ mod tests {
             "1 × empty file",
             #[cfg(unix)]
             "1 × linked folder",
+            #[cfg(unix)]
+            "1 × link to nothing",
         ] {
             assert!(told.contains(part), "{part}: {told}");
         }

@@ -33,6 +33,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nystromformer_files::LineReader;
 use rayon::prelude::*;
 
 use crate::config::{DataConfig, DocumentUnit, SAMPLE_CORPUS};
@@ -40,6 +41,9 @@ use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
 use crate::sample;
 use files::{CorpusFile, Form, corpus_files};
+
+/// Bytes of a file that are read to see that it is text.
+const BEGINNING_BYTES: usize = 4096;
 
 /// How the files of a corpus are read; the first two are part of the corpus' fingerprint.
 #[derive(Debug, Clone)]
@@ -79,10 +83,18 @@ impl Corpus {
         &self.name
     }
 
-    /// Whether it is plain before reading that there is only one document.
-    pub(crate) fn is_one_document(&self) -> bool {
-        let whole_file = self.options.document == DocumentUnit::File;
-        whole_file && matches!(self.files[..], [CorpusFile { form: Form::Text, .. }])
+    /// Whether it is plain before reading more than the beginning that there is only one document.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the beginning: it may be no text at all, and then splitting it up is no cure.
+    pub(crate) fn is_one_document(&self) -> Result<bool, DataError> {
+        let [CorpusFile { form: Form::Text, path, .. }] = &self.files[..] else { return Ok(false) };
+        if self.options.document != DocumentUnit::File {
+            return Ok(false);
+        }
+        LineReader::open(path)?.next_piece(BEGINNING_BYTES)?;
+        Ok(true)
     }
 
     fn is_sample(&self) -> bool {

@@ -71,10 +71,10 @@ impl Drop for TextRows {
     fn drop(&mut self) {
         if self.skipped > 0 {
             say_once(format!(
-                "`{}`: {} rows skipped, whose `{}` is null or missing (`data.max_null_texts` sets how many may be)",
+                "`{}`: `{}` is null or missing in {} rows, which are skipped (`data.max_null_texts` limits how many)",
                 self.rows.file().display(),
-                self.skipped,
-                self.text_field
+                self.text_field,
+                self.skipped
             ));
         }
     }

@@ -69,7 +69,7 @@ impl DelimitedReader {
         let lines = lines(path, options)?;
         let mut records = match dialect {
             Dialect { separator, quotes: Quotes::Double } => {
-                AnyRecords::Quoted(Records::of(lines, separator))
+                AnyRecords::Quoted(Records::of(lines, separator, options.key("quotes")))
             }
             Dialect { separator, quotes: Quotes::None } => AnyRecords::Plain { lines, separator },
         };

@@ -59,14 +59,17 @@ fn called(separator: char) -> String {
 
 /// The format's usual separator, unless it does not occur in the first row and another separates that and the next rows alike.
 fn find_separator(path: &Path, usual: char, options: &TableOptions) -> Result<char> {
-    let first = first_filled(lines(path, options)?)?;
+    let first = outside_quotes(&first_filled(lines(path, options)?)?);
     if first.contains(usual) {
         return Ok(usual);
     }
     for separator in SEPARATORS.into_iter().filter(|separator| first.contains(*separator)) {
-        if separates(Records::of(lines(path, options)?, separator)) {
+        if separates(records(path, options, separator)?) {
+            let other = options
+                .key("separator")
+                .map_or_else(String::new, |key| format!("; `{key}` sets another separator"));
             say_once(format!(
-                "`{}`: its fields are separated by {}, not by {} as the name says; read so (`separator` names another)",
+                "`{}`: its fields are separated by {}, not by {} as the name says, and it is read so{other}",
                 path.display(),
                 called(separator),
                 called(usual)
@@ -75,6 +78,16 @@ fn find_separator(path: &Path, usual: char, options: &TableOptions) -> Result<ch
         }
     }
     Ok(usual)
+}
+
+/// A line without what stands in quotes, which separates nothing.
+fn outside_quotes(line: &str) -> String {
+    line.split('"').step_by(2).collect()
+}
+
+/// The records of a file, as if its fields were quoted.
+fn records(path: &Path, options: &TableOptions, separator: char) -> Result<Records> {
+    Ok(Records::of(lines(path, options)?, separator, options.key("quotes")))
 }
 
 fn first_filled(lines: BoundedLines) -> Result<String> {
@@ -105,7 +118,7 @@ fn separates(mut records: Records) -> bool {
 /// tab or a line break: every quote in the whole file must be one that they would write. Official files of GLUE have no such
 /// quoting, and quotes that nothing closes.
 fn look_for_quotes(path: &Path, options: &TableOptions) -> Result<Quotes> {
-    let mut records = Records::of(lines(path, options)?, '\t');
+    let mut records = records(path, options, '\t')?;
     let mut width = None;
     let (mut quoted, mut holds_ends) = (None, false);
     let mut doubt = loop {
@@ -131,15 +144,21 @@ fn look_for_quotes(path: &Path, options: &TableOptions) -> Result<Quotes> {
     }
     let name = path.display();
     if let Some(doubt) = doubt {
+        let other = options
+            .key("quotes")
+            .map_or_else(String::new, |key| format!("; `{key} = \"double\"` takes them off"));
         say_once(format!(
             "`{name}`: quotes are kept as text: line {line} has a field in quotes, but not every line is written so \
-             ({doubt}); `quotes = \"double\"` takes them off"
+             ({doubt}){other}"
         ));
         return Ok(Quotes::None);
     }
+    let other = options
+        .key("quotes")
+        .map_or_else(String::new, |key| format!("; `{key} = \"none\"` keeps them as text"));
     say_once(format!(
         "`{name}`: the quotes around fields (line {line}) are taken off, for every one in the file is written as pandas and \
-         csv write them; `quotes = \"none\"` keeps them as text"
+         csv write them{other}"
     ));
     Ok(Quotes::Double)
 }
@@ -178,6 +197,9 @@ mod tests {
             ("a.csv", "\ntext\tlabel\nx\t1\n", '\t'),
             ("a.csv", "text|label\nx|1\n", '|'),
             ("a.tsv", "text,label\n\"x, y\",1\n", ','),
+            // What stands in quotes separates nothing.
+            ("a.csv", "\"text, clean\";\"label\"\nx;1\n", ';'),
+            ("a.csv", "\"text; clean\",\"label\"\nx,1\n", ','),
             // One column, whose texts hold what could separate.
             ("a.csv", "text\nx;y\n", ','),
             ("a.csv", "so; a name\nx\n", ','),

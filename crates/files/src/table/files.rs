@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{FileError, Result};
+use crate::notice::say_once;
 
 use super::Format;
+use super::column::listed;
 use super::format::COMPRESSED;
 
 /// The files called `STEM.EXTENSION`, or all of `STEM-00000-of-00002.EXTENSION` in order, for the first of `stems` and then
@@ -28,9 +30,10 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
     names.sort_unstable();
     for stem in stems {
         for extension in extensions() {
-            let whole = folder.join(format!("{stem}.{extension}"));
-            if whole.is_file() {
-                return Ok(vec![whole]);
+            let whole = format!("{stem}.{extension}");
+            if folder.join(&whole).is_file() {
+                tell_others(folder, &whole, &names, stems);
+                return Ok(vec![folder.join(whole)]);
             }
             let parts: Vec<(PartFile, &str)> = names
                 .iter()
@@ -43,6 +46,22 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(Vec::new())
+}
+
+/// Says which files of a split are not read because another is.
+fn tell_others(folder: &Path, read: &str, names: &[String], stems: &[&str]) {
+    let is_of_split = |name: &&str| {
+        let stem = name.split('.').next().unwrap_or_default();
+        stems.contains(&stem) && *name != read && Format::of(Path::new(name)).is_some()
+    };
+    let others: Vec<&str> = names.iter().map(String::as_str).filter(is_of_split).collect();
+    if !others.is_empty() {
+        say_once(format!(
+            "`{}`: of the files of this split `{read}` is read, and not {}; remove those that are not meant",
+            folder.display(),
+            listed(others)
+        ));
+    }
 }
 
 /// The known extensions, those of compressed files after all others.

@@ -1,5 +1,6 @@
 //! JSON: the objects of a file as rows.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,24 +10,51 @@ use super::reader::RowReader;
 use super::row::Cell;
 use crate::error::{FileError, Result};
 
+/// Objects that are looked at to know the keys.
+const LOOKED_AT: usize = 20;
+
 /// Reads a `.json` or `.jsonl` file.
 pub(super) struct JsonReader {
     objects: JsonObjects,
-    /// The first object, read to know the keys.
-    first: Option<JsonObject>,
+    /// The first objects, read to know the keys.
+    first: VecDeque<JsonObject>,
+    /// What came after them instead of another.
+    error: Option<FileError>,
     keys: Vec<String>,
     wanted: Vec<String>,
 }
 
 impl JsonReader {
-    /// Opens a file; gives the keys of its first object too.
+    /// Opens a file; gives the keys of its first objects too. One alone may lack a key that others have.
     pub(super) fn open(path: &Path, max_bytes: usize) -> Result<(Self, Vec<String>)> {
         let mut objects = JsonObjects::open(path, max_bytes)?;
-        let Some(first) = objects.next().transpose()? else {
+        let (mut first, mut keys, mut error) = (VecDeque::new(), Vec::new(), None);
+        let mut bytes = 0;
+        while first.len() < LOOKED_AT && bytes <= max_bytes {
+            match objects.next() {
+                None => break,
+                Some(Err(found)) if first.is_empty() => return Err(found),
+                // It is told when its turn comes.
+                Some(Err(found)) => {
+                    error = Some(found);
+                    break;
+                }
+                Some(Ok(object)) => {
+                    let object: JsonObject = object;
+                    for (key, value) in &object.fields {
+                        bytes += value.as_str().map_or(0, str::len);
+                        if !keys.contains(key) {
+                            keys.push(key.clone());
+                        }
+                    }
+                    first.push_back(object);
+                }
+            }
+        }
+        if first.is_empty() {
             return Err(FileError::file(path, "the file is empty"));
-        };
-        let keys: Vec<String> = first.fields.keys().cloned().collect();
-        let reader = Self { objects, first: Some(first), keys: keys.clone(), wanted: Vec::new() };
+        }
+        let reader = Self { objects, first, error, keys: keys.clone(), wanted: Vec::new() };
         Ok((reader, keys))
     }
 }
@@ -38,9 +66,13 @@ impl RowReader for JsonReader {
     }
 
     fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>> {
-        let next = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.objects.next().transpose()?,
+        let next = match (self.first.pop_front(), self.error.take()) {
+            (Some(first), error) => {
+                self.error = error;
+                Some(first)
+            }
+            (None, Some(error)) => return Err(error),
+            (None, None) => self.objects.next().transpose()?,
         };
         let Some(JsonObject { line, fields }) = next else {
             return Ok(None);

@@ -29,18 +29,34 @@ impl Rules {
     }
 
     /// The error for a text that begins at a line and is no JSON.
-    pub(super) fn not_json(&self, begin: u64, error: &serde_json::Error) -> FileError {
+    pub(super) fn not_json(&self, begin: u64, text: &str, error: &serde_json::Error) -> FileError {
         let told = error.to_string();
         let problem = told.split(" at line ").next().unwrap_or(&told);
         let line = begin + (error.line().max(1) - 1) as u64;
-        let problem = format!("not JSON: {problem} (column {})", error.column());
+        let column = error.column();
+        // Where the value is that the parser stopped at; `-Infinity` it leaves behind its sign.
+        let at = text.lines().nth(error.line().max(1) - 1).and_then(|line| {
+            let before = line.get(..column.saturating_sub(1))?;
+            line.get(before.trim_end_matches('-').len()..)
+        });
+        let number = at.and_then(|at| {
+            ["NaN", "Infinity", "-Infinity"].into_iter().find(|name| at.starts_with(*name))
+        });
+        if let Some(number) = number {
+            let problem = format!("not JSON: `{number}` is no value (column {column})");
+            return FileError::line(&self.path, line, problem)
+                .with_cure("write `null`, as pandas does with `to_json`");
+        }
+        let problem = format!("not JSON: {problem} (column {column})");
         FileError::line(&self.path, line, problem).with_cure(&self.cure)
     }
 
     /// The error for an object that does not end in time: what is wrong within it, if anything is.
     fn too_long(&self, begin: u64, bytes: &[u8]) -> FileError {
         match serde_json::from_slice::<Value>(bytes) {
-            Err(error) if !error.is_eof() => self.not_json(begin, &error),
+            Err(error) if !error.is_eof() => {
+                self.not_json(begin, &String::from_utf8_lossy(bytes), &error)
+            }
             _ => {
                 let problem = format!("longer than `max_line_bytes = {}`", self.max_bytes);
                 FileError::line(&self.path, begin, problem).with_cure(format!(
@@ -143,7 +159,7 @@ impl Text {
             }
         }
         match serde_json::from_slice::<Value>(bytes.trim_ascii_end()) {
-            Err(error) => Err(rules.not_json(begin, &error)),
+            Err(error) => Err(rules.not_json(begin, &String::from_utf8_lossy(&bytes), &error)),
             Ok(_) => unreachable!("an object without its end is no JSON"),
         }
     }

@@ -210,7 +210,7 @@ impl JsonObjects {
         match serde_json::from_str(text) {
             Ok(Value::Object(fields)) => Ok(fields),
             Ok(_) => Err(self.rules.no_object(line)),
-            Err(error) => Err(self.rules.not_json(line, &error)),
+            Err(error) => Err(self.rules.not_json(line, text, &error)),
         }
     }
 }
@@ -299,6 +299,8 @@ mod tests {
             ("[{\"a\": 1}\n{\"a\": 2}]", ["a.json:2: not JSON", "no comma"]),
             ("[{\"a\": 1},\n", ["not JSON", "ends within an array"]),
             ("{\"a\": 1\n{\"a\": 2}\n", ["a.json:2: not JSON", "column 1"]),
+            ("{\"a\": NaN}", ["a.json:1: not JSON: `NaN`", "write `null`"]),
+            ("[{\n\"a\": -Infinity}]", ["a.json:2: not JSON: `-Infinity`", "write `null`"]),
             ("{\n\"a\": tru\n}", ["a.json:", "not JSON: expected"]),
             (
                 "[{\"a\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}]",

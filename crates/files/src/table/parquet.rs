@@ -1,12 +1,14 @@
 //! Parquet: only the columns asked for are read.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::caught::caught;
 use crate::error::{FileError, Result};
 use crate::git_lfs;
+use crate::signature::Compression as Compressed;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, RowGroupMetaData};
@@ -48,7 +50,19 @@ impl ParquetReader {
     /// Opens a file; gives its column names too.
     pub(super) fn open(path: &Path, max_text_bytes: usize) -> Result<(Self, Vec<String>)> {
         git_lfs::check(path)?;
-        let file = File::open(path).map_err(FileError::io("open", path))?;
+        let mut file = File::open(path).map_err(FileError::io("open", path))?;
+        let mut first = [0; 4];
+        match file.read(&mut first).map_err(FileError::io("read", path))? {
+            0 => return Err(FileError::file(path, "the file is empty")),
+            read => {
+                if let Some(compression) = Compressed::of(&first[..read]) {
+                    let name = compression.name();
+                    let problem = format!("a Parquet file within {name} data is not read");
+                    let cure = "decompress it; Parquet is compressed by itself";
+                    return Err(FileError::file(path, problem).with_cure(cure));
+                }
+            }
+        }
         let reader = call(|| SerializedFileReader::new(file)).map_err(broken(path))?;
         let schema = reader.metadata().file_metadata().schema().clone();
         let names: Vec<String> =
@@ -92,6 +106,14 @@ impl ParquetReader {
             Field::Float16(number) => return Ok(Cell::Number(number.to_f64())),
             Field::Float(number) => return Ok(Cell::Number(number.into())),
             Field::Double(number) => return Ok(Cell::Number(number)),
+            Field::Decimal(_) => {
+                // Only its text is given; whole numbers are written without a point.
+                let text = field.to_string();
+                let number = text.parse();
+                return number
+                    .map(Cell::Number)
+                    .map_err(|_| self.wrong(format!("`{name}`: `{text}` is no number"), BY_ROWS));
+            }
             Field::ListInternal(list) => {
                 let cells = list.elements().iter().map(|element| self.cell(name, element.clone()));
                 return Ok(Cell::List(cells.collect::<Result<_>>()?));

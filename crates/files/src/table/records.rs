@@ -20,6 +20,8 @@ pub(super) struct Record {
 pub(super) struct Records {
     lines: BoundedLines,
     separator: char,
+    /// The key that says what quotes are, if there is one.
+    key: Option<String>,
 }
 
 /// What the next character may be.
@@ -36,8 +38,9 @@ enum State {
 }
 
 impl Records {
-    pub(super) fn of(lines: BoundedLines, separator: char) -> Self {
-        Self { lines, separator }
+    /// Reads records; `key` is the key of the config that says what quotes are, for messages.
+    pub(super) fn of(lines: BoundedLines, separator: char, key: Option<String>) -> Self {
+        Self { lines, separator, key }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Record>> {
@@ -71,6 +74,11 @@ impl Records {
                         field.push(character);
                         State::Quoted
                     }
+                    (State::Plain, '"') if field.trim().is_empty() => {
+                        let problem = "a blank before the `\"` that opens a field";
+                        return Err(FileError::line(self.lines.path(), line.number, problem)
+                            .with_cure("remove the blanks after the separators"));
+                    }
                     (State::Plain, '"') => {
                         return Err(self.stray(
                             line.number,
@@ -103,10 +111,12 @@ impl Records {
     }
 
     fn stray(&self, line: u64, what: &str) -> FileError {
-        FileError::line(self.lines.path(), line, what).with_cure(
-            "put the whole field in quotes and write each of its own quotes twice, or, if quotes are text here, \
-             read the file without: `quotes = \"none\"`",
-        )
+        let text = self.key.as_ref().map_or_else(String::new, |key| {
+            format!(", or, if quotes are text here, set `{key} = \"none\"`")
+        });
+        FileError::line(self.lines.path(), line, what).with_cure(format!(
+            "put the whole field in quotes and write each of its own quotes twice{text}"
+        ))
     }
 }
 
@@ -121,7 +131,7 @@ mod tests {
 
     fn records(path: &Path, limit: usize) -> Result<Vec<(u64, Vec<String>)>> {
         let lines = BoundedLines::of(LineReader::open(path)?, limit, "the row is too long");
-        let mut records = Records::of(lines, ',');
+        let mut records = Records::of(lines, ',', Some("task.quotes".to_owned()));
         let mut all = Vec::new();
         while let Some(Record { line, fields, .. }) = records.next()? {
             all.push((line, fields));
@@ -148,6 +158,8 @@ mod tests {
     fn stray_quotes_are_refused_where_they_stand() {
         for (content, line, part) in [
             ("a,b\nthe 5\" disk,1\n", 2, "does not begin"),
+            ("a,b\nthe 5\" disk,1\n", 2, "`task.quotes = \"none\"`"),
+            ("a,b\n\"x\", \"y\"\n", 2, "remove the blanks after the separators"),
             ("a,b\n\"x\"y,1\n", 2, "`y` after"),
             ("a,b\n1,\"open\n2,x\n3,y\n", 2, "nothing closes"),
         ] {

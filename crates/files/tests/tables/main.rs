@@ -86,7 +86,8 @@ fn numbers_keep_their_kind() {
         let rows = read(path, &["n"], &TableOptions::default()).unwrap();
         rows.iter().map(|row| row.cell(0).clone()).collect()
     };
-    let expected = [Cell::Integer(3), Cell::Number(2.5), Cell::Integer(1), Cell::Null, Cell::Null];
+    let expected =
+        [Cell::Integer(3), Cell::Number(2.5), Cell::Boolean(true), Cell::Null, Cell::Null];
     assert_eq!(cells(&jsonl), expected);
     let parquet = folder.path().join("a.parquet");
     parquet_file::write(&parquet, &[("n", Values::Numbers(&[2.5]))]);
@@ -286,4 +287,31 @@ fn parquet_has_names_of_classes_and_lists() {
     assert_eq!(rows[0].cell(0), &text("pos"));
     assert_eq!(rows[0].cell(1), &Cell::List(vec![text("a"), text("b")]));
     assert_eq!(rows[2].cell(1), &Cell::Null);
+}
+
+#[test]
+fn the_first_object_may_lack_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    fs::write(&path, "{\"id\": 1}\n{\"id\": 2, \"text\": \"x\"}\n{\"id\"").unwrap();
+    let table = Table::open(&path, &TableOptions::default()).unwrap();
+    let mut rows = table.select(&["text".into()]).unwrap();
+    assert_eq!(rows.next().unwrap().unwrap().cell(0), &Cell::Null);
+    assert_eq!(rows.next().unwrap().unwrap().cell(0), &Cell::Text("x".to_owned()));
+    // What is wrong further on is told when its turn comes.
+    assert!(rows.next().unwrap().unwrap_err().to_string().contains("a.jsonl:3: not JSON"));
+}
+
+#[test]
+fn a_parquet_file_that_is_empty_or_packed_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content, part) in [
+        ("a.parquet", b"".as_slice(), "the file is empty"),
+        ("a.parquet.gz", b"\x1f\x8b\x08\x00", "decompress it"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, content).unwrap();
+        let error = Table::open(&path, &TableOptions::default()).err().unwrap();
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }

@@ -3,7 +3,7 @@
 mod placed;
 mod row;
 
-use std::{marker::PhantomData, path::Path, sync::Arc};
+use std::{collections::BTreeSet, marker::PhantomData, path::Path, sync::Arc};
 
 use nystromformer_data::DataError;
 use nystromformer_files::{
@@ -13,7 +13,7 @@ use nystromformer_files::{
 use serde_json::Value;
 
 pub use self::placed::{Place, Placed};
-use self::row::{object, said};
+use self::row::{object, said, tell_no_text, tell_unread};
 use crate::{
     columns::{ColumnNames, FieldColumns},
     error::PipelineError,
@@ -22,6 +22,9 @@ use crate::{
 
 /// Bytes of the longest request that is read.
 const LONGEST: usize = 64 << 20;
+
+/// Keys of objects of which it is said that they are not read.
+const MOST_TOLD: usize = 20;
 
 /// What the lines of a file are that is no table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,10 @@ pub struct Requests<T> {
     file: Arc<Path>,
     kind: Kind,
     names: ColumnNames,
+    /// Keys of objects of which it was said that they are not read.
+    unread: BTreeSet<String>,
+    /// Whether a line of text was looked at: it may be something else.
+    is_looked_at: bool,
     form: PhantomData<fn() -> T>,
 }
 
@@ -67,6 +74,11 @@ impl<T: Request> Requests<T> {
                 let error = FileError::file(path, "it holds no lines of text")
                     .with_cure(Format::cure(path));
                 return Err(DataError::from(error).into());
+            }
+            None if form == LineForm::Text && names.text.is_some() => {
+                let problem = "its lines are texts, without columns for `--text-column` to name";
+                let cure = "call it `.csv` or `.tsv` if it is a table, or add `--jsonl` if its lines are objects";
+                return Err(DataError::from(FileError::file(path, problem).with_cure(cure)).into());
             }
             None => {
                 let reader = LineReader::open(path).map_err(DataError::from)?;
@@ -108,7 +120,14 @@ impl<T: Request> Requests<T> {
             }
             kind => kind,
         };
-        Self { file, kind, names: names.clone(), form: PhantomData }
+        Self {
+            file,
+            kind,
+            names: names.clone(),
+            unread: BTreeSet::new(),
+            is_looked_at: false,
+            form: PhantomData,
+        }
     }
 
     /// The rows of a table, and what is in their cells.
@@ -120,7 +139,11 @@ impl<T: Request> Requests<T> {
             table.columns().unwrap_or_default().iter().map(String::as_str).collect();
         let fields =
             names.find::<T>(&columns).map_err(|problem| FileError::line(path, 1, problem))?;
-        said(path, &fields, false);
+        let is_read = |name: &&str| {
+            fields.iter().any(|field| field.columns.iter().any(|column| column == name))
+        };
+        let unread: Vec<&str> = columns.iter().copied().filter(|name| !is_read(name)).collect();
+        said(path, &fields, &unread);
         let wanted = fields.iter().flat_map(|field| field.columns.iter());
         let wanted: Vec<Column> = wanted.map(|name| Column::Name(name.clone())).collect();
         Ok((table.select(&wanted)?, fields))
@@ -130,7 +153,13 @@ impl<T: Request> Requests<T> {
     fn next_value(&mut self) -> Result<Option<(u64, Value)>, DataError> {
         Ok(match &mut self.kind {
             Kind::Lines(lines) => {
-                lines.next_line()?.map(|line| (line.number, Value::String(line.text)))
+                let line = lines.next_line()?;
+                if let Some(line) = line.as_ref().filter(|line| !line.text.trim().is_empty())
+                    && !std::mem::replace(&mut self.is_looked_at, true)
+                {
+                    tell_no_text(&self.file, &line.text);
+                }
+                line.map(|line| (line.number, Value::String(line.text)))
             }
             Kind::Objects(objects) => {
                 let Some(JsonObject { line, mut fields }) = objects.next().transpose()? else {
@@ -138,7 +167,17 @@ impl<T: Request> Requests<T> {
                 };
                 let found = self.names.rename::<T>(&mut fields);
                 let found = found.map_err(|problem| FileError::line(&self.file, line, problem))?;
-                said(&self.file, &found, true);
+                said(&self.file, &found, &[]);
+                let ways = T::COLUMNS.iter().copied().flatten();
+                let mut unread = Vec::new();
+                for key in fields.keys() {
+                    let is_known = ways.clone().any(|(field, _)| field == key);
+                    if !is_known && self.unread.len() < MOST_TOLD && self.unread.insert(key.clone())
+                    {
+                        unread.push(key.as_str());
+                    }
+                }
+                tell_unread(&self.file, line, &unread);
                 Some((line, Value::Object(fields)))
             }
             Kind::Rows(rows, fields) => {
@@ -328,6 +367,29 @@ mod tests {
         assert!(choices[0].as_ref().unwrap().contains(r#"["a", "b"]"#), "{choices:?}");
         let tokens = table::<Sentence>("a.tsv", "tokens\n[\"a\", \"b\"]\n");
         assert!(tokens[0].as_ref().unwrap().contains(r#"Words(["a", "b"])"#), "{tokens:?}");
+    }
+
+    #[test]
+    fn lines_have_no_column_to_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        std::fs::write(&path, "a\n").unwrap();
+        let names = ColumnNames { text: Some("body".to_owned()), text_pair: None };
+        let error = Requests::<Text>::open(&path, LineForm::Text, &names).err().unwrap();
+        assert!(error.to_string().contains("`--text-column`"), "{error}");
+        assert!(Requests::<Text>::open(&path, LineForm::Json, &names).is_ok());
+    }
+
+    #[test]
+    fn keys_that_are_not_read_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let lines = r#"{"text": "a", "text_par": "b"} {"text": "a", "text_pair": "b"}"#;
+        std::fs::write(&path, lines).unwrap();
+        let mut requests =
+            Requests::<TextPair>::open(&path, LineForm::Text, &ColumnNames::default()).unwrap();
+        assert!(requests.by_ref().all(|request| request.is_ok()));
+        assert_eq!(requests.unread.iter().collect::<Vec<_>>(), ["text_par"]);
     }
 
     #[test]

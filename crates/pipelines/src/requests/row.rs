@@ -4,28 +4,59 @@ use std::path::Path;
 
 use nystromformer_files::{
     FileError, say_once,
-    table::{Cell, Row},
+    table::{Cell, Row, listed as listed_names},
 };
 use serde_json::{Map, Number, Value};
 
 use crate::columns::FieldColumns;
 
-/// Says which columns are read, where their names are not the request's own, or where a table has others too.
-pub(super) fn said(path: &Path, fields: &[FieldColumns], own_names_are_plain: bool) {
+/// Says what is read from which columns (of a table) or keys (of objects), and which are not read. Where the names are the
+/// request's own and there are no others, nothing is to be said.
+pub(super) fn said(path: &Path, fields: &[FieldColumns], unread: &[&str]) {
     let is_own = |field: &FieldColumns| field.columns == [field.field];
-    if own_names_are_plain && fields.iter().all(is_own) {
+    if fields.iter().all(is_own) && unread.is_empty() {
         return;
     }
-    let columns = fields
-        .iter()
-        .map(|field| format!("`{}` from `{}`", field.field, field.columns.join("`, `")));
-    let columns: Vec<String> = columns.collect();
+    let columns = fields.iter().map(|field| {
+        let columns = field.columns.join("`, `");
+        if is_own(field) {
+            format!("`{columns}` is read")
+        } else {
+            format!("`{columns}` is read as `{}`", field.field)
+        }
+    });
+    let mut parts: Vec<String> = columns.collect();
+    if !unread.is_empty() {
+        parts.push(format!("not read: {}", listed_names(unread.iter().copied())));
+    }
     let other = if fields.iter().any(|field| field.field == "text") {
-        "; `--text-column` and `--text-pair-column` name others"
+        "; `--text-column` and `--text-pair-column` name other columns"
     } else {
         ""
     };
-    say_once(format!("`{}`: read are {}{other}", path.display(), columns.join(", ")));
+    say_once(format!("`{}`: {}{other}", path.display(), parts.join(", ")));
+}
+
+/// Says which keys of an object are not read: one may be misspelt.
+pub(super) fn tell_unread(path: &Path, line: u64, keys: &[&str]) {
+    if !keys.is_empty() {
+        let keys = listed_names(keys.iter().copied());
+        say_once(format!("`{}`: keys that are not read (line {line}): {keys}", path.display()));
+    }
+}
+
+/// Says that the first line, which is read as a text, looks like something else.
+pub(super) fn tell_no_text(path: &Path, line: &str) {
+    let path = path.display();
+    if serde_json::from_str::<Map<String, Value>>(line).is_ok() {
+        say_once(format!(
+            "`{path}`: the first line is a JSON object and is read as a text, braces and all; `--jsonl` reads the text in it"
+        ));
+    } else if line.contains('\t') {
+        say_once(format!(
+            "`{path}`: the first line holds tabs and is read as one text; to read its columns, call the file `.tsv`"
+        ));
+    }
 }
 
 /// A row as the object that a request is made of.

@@ -6,8 +6,8 @@ use std::path::Path;
 use nystromformer_data::DataError;
 
 use crate::example::Label;
-use nystromformer_files::FileError;
 use nystromformer_files::table::{Cell, Column, Row, listed};
+use nystromformer_files::{FileError, say_once};
 
 /// Different labels up to which a column is taken for one of classes, where nobody names them.
 const MOST_COLLECTED: usize = 1_000;
@@ -37,7 +37,7 @@ impl ClassNames {
         if names.len() > usize::from(u16::MAX) + 1 {
             return refused("a task has at most 65536 classes");
         }
-        let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut sorted: Vec<&str> = names.iter().map(|name| name.trim()).collect();
         sorted.sort_unstable();
         if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
             return refused("two classes have one name; name each once");
@@ -62,6 +62,7 @@ impl ClassNames {
         for row in rows {
             let row = row?;
             row.refuse_list(0)?;
+            tell_blanks(&row, 0);
             names.extend(text(row.cell(0)).filter(|text| !text.is_empty()).map(whole));
             if names.len() > MOST_COLLECTED {
                 return Err(row.problem(format!(
@@ -123,7 +124,8 @@ impl ClassNames {
         let Some(text) = text(cell) else {
             return Ok(None);
         };
-        let named = |text: &str| self.0.iter().position(|name| name == text);
+        // Blanks of the cell are taken off already; a name that `task.labels` gives may have some too.
+        let named = |text: &str| self.0.iter().position(|name| name.trim() == text);
         // Where classes are called otherwise, a Boolean is the number that Python takes it for.
         let (text, class) = match (cell, named(&text)) {
             (Cell::Boolean(flag), None) => {
@@ -163,11 +165,21 @@ impl ClassNames {
     }
 }
 
-/// A label as text; `None` for an empty cell.
+/// Says that blanks around a label are taken off, once a file.
+pub(super) fn tell_blanks(row: &Row, wanted: usize) {
+    if let Cell::Text(text) = row.cell(wanted)
+        && text.trim() != text
+    {
+        let file = row.file().display();
+        say_once(format!("`{file}`: the blanks around its labels are taken off"));
+    }
+}
+
+/// A label as text, without the blanks around it; `None` for an empty cell.
 fn text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Null => None,
-        Cell::Text(text) => Some(text.clone()),
+        Cell::Text(text) => Some(text.trim().to_owned()),
         Cell::Integer(number) => Some(number.to_string()),
         Cell::Boolean(flag) => Some(flag.to_string()),
         // 1.0 is written as 1: tables with missing labels keep whole numbers as these.
@@ -197,6 +209,8 @@ fn is_no_label(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use nystromformer_files::table::{Table, TableOptions};
+
     use super::*;
 
     fn names(names: &[&str]) -> ClassNames {
@@ -239,6 +253,24 @@ mod tests {
         assert!(gaps.class(&Cell::Integer(1)).is_err());
         let signs = names(&["1", "-1"]);
         assert_eq!(signs.class(&Cell::Integer(-1)), Ok(Some(Label::Class(1))));
+    }
+
+    #[test]
+    fn blanks_around_a_label_are_no_part_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.csv");
+        std::fs::write(&path, "text, label\na, good\nb, bad \nc,good\nd, \n").unwrap();
+        let table = Table::open(&path, &TableOptions::default()).unwrap();
+        let rows = table.select(&["label".into()]).unwrap();
+        let found = ClassNames::collect(rows).unwrap();
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["bad", "good"]);
+        let names = names(&["bad", "good"]);
+        assert_eq!(names.class(&text(" good")), Ok(Some(Label::Class(1))));
+        assert_eq!(names.class(&text(" ")), Ok(None));
+        assert_eq!(names.class(&text(" 1 ")), Ok(Some(Label::Class(1))));
+        let own = self::names(&[" bad", " good"]);
+        assert_eq!(own.class(&text(" good")), Ok(Some(Label::Class(1))));
+        assert!(ClassNames::new(["a", " a"]).unwrap_err().to_string().contains("one name"));
     }
 
     fn collected(names: &[&str]) -> Result<Vec<String>, String> {

@@ -39,12 +39,19 @@ pub struct TableExamples {
     null_texts: u64,
 }
 
+/// How many rows, in words.
+fn rows(count: u64) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
+}
+
 /// The table that is being read.
 struct OpenTable {
     rows: Rows,
     /// What stands for the numbers in the label column, where the file says so.
     class_names: Option<Vec<String>>,
     null_texts: u64,
+    /// Rows whose first text is empty, which are kept.
+    empty_texts: u64,
 }
 
 impl TableExamples {
@@ -74,7 +81,7 @@ impl TableExamples {
             wanted.push(label);
         }
         let class_names = class_names.map(<[String]>::to_vec);
-        Ok(OpenTable { rows: table.select(&wanted)?, class_names, null_texts: 0 })
+        Ok(OpenTable { rows: table.select(&wanted)?, class_names, null_texts: 0, empty_texts: 0 })
     }
 
     fn advance(&mut self) -> Result<Option<Example>, DataError> {
@@ -106,6 +113,9 @@ impl TableExamples {
             {
                 row.name_class(texts, names);
             }
+            if matches!(row.cell(0), Cell::Text(text) if text.trim().is_empty()) {
+                table.empty_texts += 1;
+            }
             return self.schema.example(row).map(Some);
         }
     }
@@ -123,9 +133,16 @@ impl Drop for OpenTable {
     fn drop(&mut self) {
         if self.null_texts > 0 {
             say_once(format!(
-                "`{}`: {} rows skipped, whose text is null (`task.max_null_texts` sets how many may be)",
+                "`{}`: {} skipped because a text is null (`task.max_null_texts` limits how many)",
                 self.rows.file().display(),
-                self.null_texts
+                rows(self.null_texts)
+            ));
+        }
+        if self.empty_texts > 0 {
+            say_once(format!(
+                "`{}`: {} with an empty text, kept as examples without words; drop them if they are none",
+                self.rows.file().display(),
+                rows(self.empty_texts)
             ));
         }
     }
@@ -145,7 +162,12 @@ pub(super) fn choose(
         let usual = || (key == "task.sentence1").then(|| table.closest(&texts)).flatten();
         error.with_cure(match table.closest(columns).or_else(usual) {
             Some(name) => format!("set `{key} = \"{name}\"`"),
-            None if names.len() == 1 && table.format() == Some(Format::Json) => BY_ROWS.to_owned(),
+            None if table.format() == Some(Format::Json) => {
+                format!("set `{key}` to the one that is meant; if these are columns, {BY_ROWS}")
+            }
+            None if table.format() == Some(Format::Parquet) => {
+                format!("set `{key}` to the one that is meant")
+            }
             None if names.len() == 1 => format!("set `{key}`, or `task.separator` if the fields are separated by another character"),
             None => format!("set `{key}` to the one that is meant, or `task.header = false` if the file has no header"),
         })

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use nystromformer_data::DataError;
 
 use super::ClassNames;
+use super::class_names::tell_blanks;
 use crate::example::Label;
 use nystromformer_files::table::{Cell, Row};
 
@@ -77,6 +78,7 @@ impl Targets {
     ///
     /// [`DataError::Line`] for anything that is not a label of the task.
     pub fn read(&self, row: &Row, wanted: usize) -> Result<Option<Label>, DataError> {
+        tell_blanks(row, wanted);
         let label = match self {
             Self::Classes(names) => names.class(row.cell(wanted)),
             Self::Numbers { range } => number(row.cell(wanted), range),
@@ -94,9 +96,9 @@ impl Targets {
 fn number(cell: &Cell, range: &RangeInclusive<f32>) -> Result<Option<Label>, String> {
     let value = match cell {
         Cell::Null => return Ok(None),
-        Cell::Text(text) if text.is_empty() => return Ok(None),
+        Cell::Text(text) if text.trim().is_empty() => return Ok(None),
         Cell::Text(text) => {
-            text.parse().map_err(|_| format!("the label `{text}` is not a number"))?
+            text.trim().parse().map_err(|_| format!("the label `{text}` is not a number"))?
         }
         Cell::List(_) => return Err("the label is a list, and no number".to_owned()),
         Cell::Boolean(flag) => f64::from(u8::from(*flag)),
@@ -128,6 +130,8 @@ mod tests {
         assert_eq!(number(&Cell::Integer(5), &range), Ok(Some(Label::Value(5.0))));
         assert_eq!(number(&Cell::Number(-1.0), &range), Ok(None));
         assert_eq!(number(&text(""), &range), Ok(None));
+        assert_eq!(number(&text(" "), &range), Ok(None));
+        assert_eq!(number(&text(" 4.5 "), &range), Ok(Some(Label::Value(4.5))));
         for bad in ["5.1", "-0.5", "NaN", "inf", "five"] {
             assert!(number(&text(bad), &range).is_err(), "{bad}");
         }
