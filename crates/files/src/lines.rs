@@ -27,7 +27,7 @@ pub struct Line {
     pub text: String,
 }
 
-/// Reads the lines of a file, decompressed; drops a byte order mark and the `\r` of `\r\n`.
+/// Reads the lines of a file, decompressed; drops a byte order mark and the `\r` of `\r\n`. After an error nothing follows.
 pub struct LineReader {
     input: Input,
     line: u64,
@@ -35,6 +35,7 @@ pub struct LineReader {
     carried: Vec<u8>,
     at_start: bool,
     within_line: bool,
+    has_failed: bool,
 }
 
 impl LineReader {
@@ -53,7 +54,14 @@ impl LineReader {
     }
 
     fn of(input: Input) -> Self {
-        Self { input, line: 1, carried: Vec::new(), at_start: true, within_line: false }
+        Self {
+            input,
+            line: 1,
+            carried: Vec::new(),
+            at_start: true,
+            within_line: false,
+            has_failed: false,
+        }
     }
 
     /// The file, or `stdin`.
@@ -67,6 +75,15 @@ impl LineReader {
     ///
     /// [`FileError::Content`] where the text is not UTF-8, and for a file that is no text; [`FileError::Io`].
     pub fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>> {
+        if self.has_failed {
+            return Ok(None);
+        }
+        let piece = self.read_piece(limit);
+        self.has_failed = piece.is_err();
+        piece
+    }
+
+    fn read_piece(&mut self, limit: usize) -> Result<Option<Piece>> {
         if self.at_start {
             let path = Arc::clone(self.path());
             let first = self.input.fill()?;
@@ -212,6 +229,18 @@ mod tests {
     fn carriage_returns_within_a_line_stay() {
         assert_eq!(lines("a\rb\r\nc", 8), ["a\rb", "c"]);
         assert_eq!(lines("12345678\r\nx\r", 8), ["12345678", "x"]);
+    }
+
+    #[test]
+    fn nothing_follows_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        for content in [b"\xff\xfea\0b\0".as_slice(), b"caf\xe9\nfine\n"] {
+            std::fs::write(&path, content).unwrap();
+            let mut reader = LineReader::open(&path).unwrap();
+            assert!(reader.next_piece(100).is_err());
+            assert_eq!(reader.next_piece(100).unwrap(), None);
+        }
     }
 
     #[test]
