@@ -79,6 +79,25 @@ pub trait PreTrainedModel: Module {
     }
 }
 
+/// Makes a [`PreTrainedModel`] of a head beside an encoder: of a [`ModelClass`] with the field `nystromformer`.
+macro_rules! encoder_in_field {
+    ($class:ident) => {
+        impl $crate::heads::PreTrainedModel for $class {
+            fn class(&self) -> &'static $crate::heads::ClassInfo {
+                &<Self as $crate::heads::ModelClass>::CLASS
+            }
+
+            fn nystromformer(&self) -> &$crate::nystromformer::Nystromformer {
+                &self.nystromformer
+            }
+
+            fn nystromformer_mut(&mut self) -> &mut $crate::nystromformer::Nystromformer {
+                &mut self.nystromformer
+            }
+        }
+    };
+}
+
 /// A class that is known when compiling; [`Model`](super::Model) is a model whose class is not.
 pub trait ModelClass: PreTrainedModel {
     /// Which class it is.

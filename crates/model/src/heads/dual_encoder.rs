@@ -70,19 +70,7 @@ impl NystromformerDualEncoder {
     }
 }
 
-impl PreTrainedModel for NystromformerDualEncoder {
-    fn class(&self) -> &'static ClassInfo {
-        &Self::CLASS
-    }
-
-    fn nystromformer(&self) -> &Nystromformer {
-        &self.nystromformer
-    }
-
-    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
-        &mut self.nystromformer
-    }
-}
+encoder_in_field!(NystromformerDualEncoder);
 
 impl ModelClass for NystromformerDualEncoder {
     const CLASS: ClassInfo = ClassInfo {

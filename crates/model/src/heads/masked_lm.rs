@@ -132,19 +132,7 @@ impl NystromformerForMaskedLm {
     }
 }
 
-impl PreTrainedModel for NystromformerForMaskedLm {
-    fn class(&self) -> &'static ClassInfo {
-        &Self::CLASS
-    }
-
-    fn nystromformer(&self) -> &Nystromformer {
-        &self.nystromformer
-    }
-
-    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
-        &mut self.nystromformer
-    }
-}
+encoder_in_field!(NystromformerForMaskedLm);
 
 impl ModelClass for NystromformerForMaskedLm {
     const CLASS: ClassInfo = ClassInfo {

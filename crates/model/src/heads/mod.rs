@@ -18,6 +18,7 @@
 use burn::{module::Module, tensor::Device};
 
 mod base;
+#[macro_use]
 mod class;
 pub mod dual_encoder;
 pub mod masked_lm;

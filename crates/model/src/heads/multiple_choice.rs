@@ -67,19 +67,7 @@ impl NystromformerForMultipleChoice {
     }
 }
 
-impl PreTrainedModel for NystromformerForMultipleChoice {
-    fn class(&self) -> &'static ClassInfo {
-        &Self::CLASS
-    }
-
-    fn nystromformer(&self) -> &Nystromformer {
-        &self.nystromformer
-    }
-
-    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
-        &mut self.nystromformer
-    }
-}
+encoder_in_field!(NystromformerForMultipleChoice);
 
 impl ModelClass for NystromformerForMultipleChoice {
     const CLASS: ClassInfo = ClassInfo {

@@ -99,19 +99,7 @@ impl NystromformerForPreTraining {
     }
 }
 
-impl PreTrainedModel for NystromformerForPreTraining {
-    fn class(&self) -> &'static ClassInfo {
-        &Self::CLASS
-    }
-
-    fn nystromformer(&self) -> &Nystromformer {
-        &self.nystromformer
-    }
-
-    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
-        &mut self.nystromformer
-    }
-}
+encoder_in_field!(NystromformerForPreTraining);
 
 impl ModelClass for NystromformerForPreTraining {
     const CLASS: ClassInfo = ClassInfo {

@@ -63,19 +63,7 @@ impl NystromformerForQuestionAnswering {
     }
 }
 
-impl PreTrainedModel for NystromformerForQuestionAnswering {
-    fn class(&self) -> &'static ClassInfo {
-        &Self::CLASS
-    }
-
-    fn nystromformer(&self) -> &Nystromformer {
-        &self.nystromformer
-    }
-
-    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
-        &mut self.nystromformer
-    }
-}
+encoder_in_field!(NystromformerForQuestionAnswering);
 
 impl ModelClass for NystromformerForQuestionAnswering {
     const CLASS: ClassInfo = ClassInfo {

@@ -56,19 +56,7 @@ impl NystromformerForSequenceClassification {
     }
 }
 
-impl PreTrainedModel for NystromformerForSequenceClassification {
-    fn class(&self) -> &'static ClassInfo {
-        &Self::CLASS
-    }
-
-    fn nystromformer(&self) -> &Nystromformer {
-        &self.nystromformer
-    }
-
-    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
-        &mut self.nystromformer
-    }
-}
+encoder_in_field!(NystromformerForSequenceClassification);
 
 impl ModelClass for NystromformerForSequenceClassification {
     const CLASS: ClassInfo = ClassInfo {

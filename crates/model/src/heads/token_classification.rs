@@ -72,19 +72,7 @@ impl NystromformerForTokenClassification {
     }
 }
 
-impl PreTrainedModel for NystromformerForTokenClassification {
-    fn class(&self) -> &'static ClassInfo {
-        &Self::CLASS
-    }
-
-    fn nystromformer(&self) -> &Nystromformer {
-        &self.nystromformer
-    }
-
-    fn nystromformer_mut(&mut self) -> &mut Nystromformer {
-        &mut self.nystromformer
-    }
-}
+encoder_in_field!(NystromformerForTokenClassification);
 
 impl ModelClass for NystromformerForTokenClassification {
     const CLASS: ClassInfo = ClassInfo {
