@@ -129,6 +129,20 @@ impl Text {
         Ok((begin, capture.text))
     }
 
+    /// Skips what follows the array in the object that wraps it, up to the brace that closes the object.
+    pub(super) fn skip_wrapper(&mut self, rules: &Rules) -> Result<()> {
+        let mut capture = Capture { depth: 1, ..Capture::default() };
+        while let Some(byte) = self.peek()? {
+            self.skip();
+            if capture.take(byte) {
+                return Ok(());
+            }
+        }
+        let problem = "not JSON: the file ends within an object";
+        Err(FileError::line(&rules.path, self.line, problem)
+            .with_cure("get the file again, or close the object with `}`"))
+    }
+
     /// Takes what begins here up to the brace that closes it, or, where an object may wrap all others, up to the first of
     /// those.
     pub(super) fn capture(

@@ -149,10 +149,17 @@ impl JsonObjects {
                     return match next {
                         Some(b']') => {
                             text.skip();
-                            let rest = text.skip_blanks()?;
-                            if rest.is_some() && !*is_wrapped {
-                                let problem = "not JSON: text after the `]` that closes the array";
-                                return Err(FileError::line(&self.rules.path, text.line, problem));
+                            let closing = if *is_wrapped {
+                                text.skip_wrapper(&self.rules)?;
+                                '}'
+                            } else {
+                                ']'
+                            };
+                            if text.skip_blanks()?.is_some() {
+                                let problem =
+                                    format!("not JSON: text after the `{closing}` that closes all");
+                                return Err(FileError::line(&self.rules.path, text.line, problem)
+                                    .with_cure(&self.rules.cure));
                             }
                             Ok(None)
                         }
@@ -298,6 +305,9 @@ mod tests {
             ("{\"a\": 1}\n{\"te", ["a.json:2: not JSON", "column 4"]),
             ("[{\"a\": 1}\n{\"a\": 2}]", ["a.json:2: not JSON", "no comma"]),
             ("[{\"a\": 1},\n", ["not JSON", "ends within an array"]),
+            ("[{\"a\": 1}]\n{\"a\": 2}", ["a.json:2: not JSON", "after the `]`"]),
+            ("{\"data\": [{\"a\": 1}]}\n{\"a\": 2}", ["a.json:2: not JSON", "after the `}`"]),
+            ("{\"data\": [{\"a\": 1}], \"b\": \"}\"", ["not JSON", "ends within an object"]),
             ("{\"a\": 1\n{\"a\": 2}\n", ["a.json:2: not JSON", "column 1"]),
             ("{\"a\": NaN}", ["a.json:1: not JSON: `NaN`", "write `null`"]),
             ("[{\n\"a\": -Infinity}]", ["a.json:2: not JSON: `-Infinity`", "write `null`"]),
