@@ -32,7 +32,7 @@ mod task;
 
 /// What the readers of another crate's tasks rest on.
 pub use nystromformer_data::{DataError, Keep, Truncation, random};
-pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, git_lfs, table};
+pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, git_lfs, say_once, table};
 
 pub use config::TaskConfig;
 pub use example::{Example, ExampleReader, Input, Label};

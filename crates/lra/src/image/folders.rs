@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_tasks::{DataError, ExampleReader, Split, random};
+use nystromformer_tasks::{DataError, ExampleReader, Split, random, say_once};
 
 use super::{SIDE, example, train_count};
 use crate::picture;
@@ -79,16 +79,27 @@ fn list(folder: &Path, classes: &[String]) -> Result<Vec<(PathBuf, u16)>, DataEr
         if !class_folder.is_dir() {
             return Err(DataError::dataset(&class_folder, "there are no pictures of this class"));
         }
-        let mut paths = entries(&class_folder)?;
-        paths.retain(|path| {
-            path.extension().and_then(OsStr::to_str).is_some_and(|extension| {
-                ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-            })
-        });
+        let (mut paths, mut others): (Vec<_>, Vec<_>) =
+            entries(&class_folder)?.into_iter().partition(|path| is_picture(path));
         paths.sort();
+        others.sort();
+        if let Some(first) = others.first() {
+            say_once(format!(
+                "`{}`: not read: {} entries that are no .png, .jpg or .jpeg file, such as `{}`",
+                class_folder.display(),
+                others.len(),
+                first.display()
+            ));
+        }
         pictures.extend(paths.into_iter().map(|path| (path, label)));
     }
     Ok(pictures)
+}
+
+fn is_picture(path: &Path) -> bool {
+    path.extension().and_then(OsStr::to_str).is_some_and(|extension| {
+        ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    })
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {

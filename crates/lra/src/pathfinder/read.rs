@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Split, random};
+use nystromformer_tasks::{
+    DataError, Example, ExampleReader, Input, Label, Split, random, say_once,
+};
 
 use crate::picture;
 use crate::reading::{NumberedLines, reader};
@@ -70,7 +72,7 @@ fn list(folder: &Path) -> Result<Vec<Listed>, DataError> {
         files.extend(number.map(|number| (number, path)));
     }
     files.sort();
-    let mut pictures = Vec::new();
+    let (mut pictures, mut empty) = (Vec::new(), 0_u64);
     for (_, file) in files {
         for line in NumberedLines::open(&file, MAX_LINE_BYTES)? {
             let (number, line) = line?;
@@ -79,11 +81,19 @@ fn list(folder: &Path) -> Result<Vec<Listed>, DataError> {
             }
             let listed =
                 parse(folder, &line).map_err(|problem| DataError::line(&file, number, problem))?;
+            empty += u64::from(listed.is_none());
             pictures.extend(listed);
         }
     }
     if pictures.is_empty() {
         return Err(DataError::dataset(folder, format!("it holds no pictures; {absent}")));
+    }
+    if empty > 0 {
+        say_once(format!(
+            "`{}`: {empty} of {} pictures are empty files and left out",
+            folder.display(),
+            pictures.len() as u64 + empty
+        ));
     }
     Ok(pictures)
 }

@@ -66,9 +66,9 @@ impl LabelledColumns {
     /// no header, or by place although there is one.
     pub fn problems(&self) -> Vec<DataError> {
         let advice = if self.header {
-            "with `task.header = true` a column is told by its name, in quotes"
+            "with `task.header = true` a column is given by its name, in quotes"
         } else {
-            "with `task.header = false` a column is told by its place, e.g. 0"
+            "with `task.header = false` a column is given by its place, e.g. 0"
         };
         let mut problems: Vec<DataError> = [
             ("task.sentence1", Some(&self.first)),
@@ -123,7 +123,7 @@ impl LabelledColumns {
 /// The files of a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    /// TSV, CSV, JSONL or Parquet, in the order in which they are read.
+    /// TSV, CSV, JSON or Parquet, in the order in which they are read.
     Tables(Vec<PathBuf>),
     /// A folder with a folder of `.txt` files for each class.
     Folders(PathBuf),
@@ -146,7 +146,7 @@ impl Location {
             return Ok(Some(Self::Tables(vec![path.to_owned()])));
         }
         if !path.is_dir() {
-            let problem = "there is no such file or folder; name a .tsv, .csv, .jsonl or .parquet file, a folder with \
+            let problem = "there is no such file or folder; name a .tsv, .csv, .json, .jsonl or .parquet file, a folder with \
                            `train.csv` or the like in it, or one with a folder of .txt files for each class in `train/`";
             return Err(DataError::dataset(path, problem));
         }

@@ -131,6 +131,13 @@ fn too_many_nulls(row: &Row, text: usize, allowed: u64) -> FileError {
 
 impl Drop for OpenTable {
     fn drop(&mut self) {
+        let short = self.rows.passed_over();
+        if short > 0 {
+            say_once(format!(
+                "`{}`: {short} rows skipped, which have too few columns",
+                self.rows.file().display()
+            ));
+        }
         if self.null_texts > 0 {
             say_once(format!(
                 "`{}`: {} skipped because a text is null (`task.max_null_texts` limits how many)",

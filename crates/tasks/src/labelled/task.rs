@@ -116,7 +116,7 @@ fn training_files(path: &Path) -> Result<Location, DataError> {
     Location::find(path, Split::Train)?.ok_or_else(|| {
         DataError::dataset(
             path,
-            "no training examples in it: expected `train.csv`, `.tsv`, `.jsonl` or `.parquet`, or `train/CLASS/NAME.txt`",
+            "no training examples in it: expected `train.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`, or `train/CLASS/NAME.txt`",
         )
     })
 }
