@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context;
 use nystromformer_data::prepare;
 use nystromformer_learner::{Experiment, LearnerError, tokenizer_files::write_tokenizer};
 use nystromformer_tasks::TaskRegistry;
@@ -43,7 +44,8 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         notes.report(report);
     })?;
     if let Some(folder) = &args.save_tokenizer {
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
         write_tokenizer(&prepared.tokenizer, None, &experiment.model, folder)?;
     }
     output::json_line(&json!({

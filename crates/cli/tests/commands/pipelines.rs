@@ -135,6 +135,12 @@ fn texts_in_tables_and_objects_are_read_by_their_columns() {
             assert!(finished.stderr.contains(part), "{}", finished.stderr);
         }
     }
+    let lines = scratch.path().join("lines.txt");
+    fs::write(&lines, "a text\n").unwrap();
+    let column = ["--input-file", lines.to_str().unwrap(), "--text-column", "body"];
+    let refused = finish(predict("classify", "single_label", &column));
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`--text-column body`"), "{}", refused.stderr);
 }
 
 #[test]
@@ -187,7 +193,7 @@ fn texts_that_are_too_long_are_cut_and_that_is_told_once_and_counted() {
     let classify = finish(predict("classify", "single_label", &[&long, "Anna", &long])).succeeded();
     assert_eq!(classify.json_lines().len(), 3);
     assert_eq!(classify.stderr.matches("62 tokens").count(), 1, "{}", classify.stderr);
-    assert!(classify.stderr.contains("`max_position_embeddings` of "), "{}", classify.stderr);
+    assert!(classify.stderr.contains("`max_position_embeddings` in "), "{}", classify.stderr);
     assert!(classify.stderr.contains("2 texts were cut"), "{}", classify.stderr);
     assert_eq!(classify.stderr.lines().count(), 2, "{}", classify.stderr);
 }

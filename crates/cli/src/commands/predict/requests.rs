@@ -6,6 +6,8 @@ use std::{
     path::PathBuf,
 };
 
+use anyhow::bail;
+use nystromformer_files::table::Format;
 use nystromformer_pipelines::{
     Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
 };
@@ -75,6 +77,13 @@ impl TextArgs {
             return answer_all(pipeline, texts, self.lines.batch_size);
         }
         let form = if self.jsonl { LineForm::Json } else { LineForm::Text };
+        let has_columns =
+            self.jsonl || self.lines.input_file.as_deref().and_then(Format::of).is_some();
+        if let (Some(column), false) = (&self.text_column, has_columns) {
+            bail!(
+                "`--text-column {column}`: lines of text have no columns; leave it out, or say `--jsonl` if the lines are JSON"
+            );
+        }
         let names = ColumnNames {
             text: self.text_column.clone(),
             text_pair: self.text_pair_column.clone(),
