@@ -62,11 +62,13 @@ impl RunDir {
     /// The overrides that the run in `path` was started with; none if the file is absent.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if the file is not a list of strings.
+    /// [`LearnerError::Config`] if the file is not a list of strings, [`LearnerError::Io`] if it cannot be read.
     pub fn overrides(path: &Path) -> Result<Vec<String>> {
         let path = path.join(OVERRIDES);
-        let Ok(json) = fs::read(&path) else {
-            return Ok(Vec::new());
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(LearnerError::io("read", &path)(error)),
         };
         serde_json::from_slice(&json).map_err(|error| {
             LearnerError::Config(format!(

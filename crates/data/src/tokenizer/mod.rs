@@ -120,7 +120,8 @@ impl TextTokenizer {
         if self.vocab_size <= rows {
             return None;
         }
-        (rows as u32..self.vocab_size as u32).find_map(|id| Some((id, self.id_to_token(id)?)))
+        let entries = self.inner.get_vocab(true).into_iter().map(|(token, id)| (id, token));
+        entries.filter(|(id, _)| *id as usize >= rows).min()
     }
 
     /// Whether a folder holds a tokenizer in one of the forms that [`Self::load`] reads.
