@@ -25,7 +25,7 @@ impl Input {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).map_err(FileError::io("open", path))?;
         if path.is_dir() {
-            let error = FileError::file(path, "it is a folder, and no file");
+            let error = FileError::file(path, "it is a folder, not a file");
             return Err(error.with_cure("name a file in it"));
         }
         let mut first = Vec::with_capacity(signature::LOOKED_AT);

@@ -62,7 +62,7 @@ impl RowLimit {
             Keep::HeadTail => "both its ends",
         };
         format!(
-            "a text of {length} tokens is cut to {}, {kept}, as are all that are longer: `{}` of `{}` says so",
+            "a text of {length} tokens is cut to {}, {kept}, and so is every longer one; the limit is `{}` in `{}`",
             self.max_length(),
             self.key,
             self.file.display()
@@ -83,13 +83,13 @@ mod tests {
         };
         let note = of_model.note(60);
         assert!(note.contains("60 tokens is cut to 48, its end"), "{note}");
-        assert!(note.contains("`max_position_embeddings` of `m/config.json`"), "{note}");
+        assert!(note.contains("`max_position_embeddings` in `m/config.json`"), "{note}");
         assert_eq!(
             of_model.clone().or_shorter(Some(48), "model_max_length", Path::new("m")),
             of_model
         );
         let told = of_model.or_shorter(Some(24), "model_max_length", Path::new("m")).note(60);
         assert!(told.contains("cut to 24, its end"), "{told}");
-        assert!(told.contains("`model_max_length` of `m/tokenizer_config.json`"), "{told}");
+        assert!(told.contains("`model_max_length` in `m/tokenizer_config.json`"), "{told}");
     }
 }

@@ -105,7 +105,8 @@ impl Table {
             return Err(FileError::file(path, "there is no such file"));
         }
         if !options.header && matches!(format, Format::Json | Format::Parquet) {
-            let problem = "its columns have names, which `header = false` denies; leave that away";
+            let problem =
+                "a JSON or Parquet file always names its columns; leave out `header = false`";
             return Err(FileError::file(path, problem));
         }
         let (columns, reader): (_, Box<dyn RowReader>) = match format {
@@ -184,11 +185,11 @@ impl Table {
                 1,
                 format!("no {names}: the first line has `{width}`"),
             )
-            .with_cure("is the separator another?");
+            .with_cure("fields may have another separator");
         };
         let cure = match self.closest(wanted) {
             Some(close) => format!("is it `{close}`?"),
-            None => "if that is no header, the file lacks one".to_owned(),
+            None => "the first line must be a header with the names of the columns".to_owned(),
         };
         let there = listed(columns.iter().map(String::as_str));
         FileError::line(&self.file, 1, format!("no column {names}, only {there}")).with_cure(cure)

@@ -62,7 +62,10 @@ pub(super) fn read(
             remaining.remove(key);
         }
         if !passed_over.is_empty() {
-            tracing::warn!("{} are not read by `{name}`; leave them out", passed_over.join(", "));
+            tracing::warn!(
+                "the task `{name}` does not read {}; leave out what it does not read",
+                passed_over.join(", ")
+            );
         }
     }
     let mut of_task = layers.clone();

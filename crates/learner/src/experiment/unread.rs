@@ -44,7 +44,7 @@ pub(super) fn problems(layers: &Layers, experiment: &Experiment) -> Vec<String> 
     }
     if !passed_over.is_empty() {
         tracing::warn!(
-            "{} are not read by this experiment; leave them out",
+            "this experiment does not read {}; leave out what it does not read",
             passed_over.join(", ")
         );
     }
@@ -54,7 +54,7 @@ pub(super) fn problems(layers: &Layers, experiment: &Experiment) -> Vec<String> 
         .collect();
     if let (Some(path), false) = (&experiment.tokenizer.path, trained.is_empty()) {
         tracing::warn!(
-            "`{}` say how to train a tokenizer, and are not read: `tokenizer.path` names one, `{}`",
+            "no tokenizer is trained, since `tokenizer.path` names one: `{1}`; `{0}` have no effect, leave them out",
             trained.join("`, `"),
             path.display()
         );

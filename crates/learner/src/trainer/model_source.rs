@@ -45,7 +45,7 @@ impl Learner<'_> {
                 self.state.notes.push(note);
             } else if !report.fresh.is_empty() {
                 self.state.notes.push(format!(
-                    "drawn anew, since `{}` has no such head or one of other sizes: {}",
+                    "weights drawn at random, since `{}` has no such head, or one of another size (drawn anew): {}",
                     folder.display(),
                     report.fresh.join(", ")
                 ));

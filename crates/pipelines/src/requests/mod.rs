@@ -196,7 +196,7 @@ impl<T: Request> Requests<T> {
                 let request = serde_json::from_value(object);
                 request.map_err(|error: serde_json::Error| {
                     if holds_columns {
-                        format!("{error}: it holds no single row; {BY_ROWS}")
+                        format!("{error}: its values are lists or objects, not those of one row; {BY_ROWS}")
                     } else {
                         format!("{error}; write {}", T::FORM)
                     }

@@ -162,8 +162,8 @@ fn frequent_characters(
     let total: u64 = ranked.iter().map(|(_, count)| count).sum();
     let left_out: u64 = ranked[most..].iter().map(|(_, count)| count).sum();
     tracing::info!(
-        "of {different} different characters the vocabulary gets the {most} most frequent ones; the others are \
-         {:.2} % of the text and unknown: {} says so",
+        "of {different} different characters the vocabulary gets the {most} most frequent ones; the others, \
+         {:.2} % of the text, are unknown to it; {} sets how many it gets",
         100.0 * left_out as f64 / total as f64,
         alphabet_key(config)
     );

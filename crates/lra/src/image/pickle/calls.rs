@@ -8,7 +8,7 @@ impl Machine<'_> {
     pub(super) fn reduce(&mut self) -> Result<(), String> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
         let (Value::Tuple(arguments), Value::Global(name)) = (arguments, callee) else {
-            return Err("something is called that has no name".to_owned());
+            return Err("the pickle calls something that has no name".to_owned());
         };
         // NumPy 2 has moved what NumPy 1 calls `numpy.core`.
         let value = match (name.replace("numpy._core.", "numpy.core.").as_str(), &arguments[..]) {
@@ -58,14 +58,18 @@ impl Machine<'_> {
                 ] => array(shape, bytes)?,
                 _ => return Err(ORDER.to_owned()),
             },
-            _ => return Err("something is filled that is no array".to_owned()),
+            _ => {
+                return Err(
+                    "the pickle sets the state of something that is not an array".to_owned()
+                );
+            }
         };
         self.push(built)
     }
 
     /// The bytes that a text stands for, a character each. All of them together are no more than the file.
     fn encode_latin1(&mut self, text: &Bytes) -> Result<Bytes, String> {
-        let wrong = || "bytes are written as a text that stands for none".to_owned();
+        let wrong = || "a text that should hold bytes has characters above 255".to_owned();
         let text = str::from_utf8(text.of(self.file())).map_err(|_| wrong())?;
         let bytes: Option<Vec<u8>> =
             text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
@@ -75,7 +79,7 @@ impl Machine<'_> {
     }
 }
 
-const ORDER: &str = "the array is not one of bytes, row by row";
+const ORDER: &str = "the array does not hold bytes, row by row";
 
 fn array(shape: &[Value], bytes: &Bytes) -> Result<Value, String> {
     match shape {

@@ -160,7 +160,7 @@ impl<'a> Machine<'a> {
     fn global(&mut self) -> Result<(), String> {
         let (name, module) = (self.pop()?, self.pop()?);
         let (Value::String(module), Value::String(name)) = (module, name) else {
-            return Err("something is named by other than strings".to_owned());
+            return Err("a name of Python is not made of strings".to_owned());
         };
         let [module, name] = [module, name].map(|text| {
             let text = text.of(self.file);
