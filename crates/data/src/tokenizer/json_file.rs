@@ -5,9 +5,10 @@
 //! a piece longer than any in the vocabulary.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
@@ -30,7 +31,7 @@ struct Document<'a> {
 struct ModelPart<'a> {
     continuing_subword_prefix: Option<String>,
     #[serde(default)]
-    vocab: LongestEntry,
+    vocab: VocabularyPart,
     #[serde(default, borrow)]
     merges: Vec<Merge<'a>>,
 }
@@ -49,7 +50,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tokenizer, Failure> {
     check_tables(&normalizer)?;
     let prefix = model.continuing_subword_prefix.unwrap_or_default();
     check_merges(
-        model.vocab.0,
+        model.vocab.longest,
         &prefix,
         model.merges.iter().filter_map(|merge| match merge {
             Merge::Pair(left, right) => Some((left.as_ref(), right.as_ref())),
@@ -96,31 +97,41 @@ pub(super) fn check_merges<'a>(
     })
 }
 
-/// Bytes of the longest entry of a vocabulary that is a map; 0 for the list of a unigram model.
+/// What is looked at of a vocabulary. One that is a map is refused if two of its entries have the same id: `tokenizers` reads
+/// it, and cannot read what it writes of it. In the list of a unigram model an id is a place.
 #[derive(Default)]
-struct LongestEntry(usize);
+struct VocabularyPart {
+    /// Bytes of the longest entry of a map; 0 for a list.
+    longest: usize,
+}
 
-impl<'de> Deserialize<'de> for LongestEntry {
+impl<'de> Deserialize<'de> for VocabularyPart {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries;
         impl<'de> Visitor<'de> for Entries {
-            type Value = LongestEntry;
+            type Value = VocabularyPart;
 
             fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
                 formatter.write_str("a vocabulary")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LongestEntry, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<VocabularyPart, A::Error> {
                 let mut longest = 0;
-                while let Some((entry, _)) = map.next_entry::<String, IgnoredAny>()? {
+                let mut ids = HashSet::new();
+                while let Some((entry, id)) = map.next_entry::<String, u32>()? {
                     longest = longest.max(entry.len());
+                    if !ids.insert(id) {
+                        return Err(A::Error::custom(format!(
+                            "`{entry}` has the id `{id}` of another entry of the vocabulary"
+                        )));
+                    }
                 }
-                Ok(LongestEntry(longest))
+                Ok(VocabularyPart { longest })
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LongestEntry, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<VocabularyPart, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(LongestEntry(0))
+                Ok(VocabularyPart::default())
             }
         }
         deserializer.deserialize_any(Entries)

@@ -77,6 +77,21 @@ fn a_model_that_has_no_unknown_piece_is_refused() {
 }
 
 #[test]
+fn two_entries_of_one_id_are_refused() {
+    let json = load("roberta").to_json();
+    // A mutant of the tests below: `tokenizers` reads it, and loses one of the two when it writes it.
+    let (_, id) = json.split_once("\"f\":").unwrap();
+    let id = id.split([',', '}']).next().unwrap().trim();
+    let twice = json.replacen("\"g\":", &format!("\"g\":{id},\"unheard\":"), 1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    fs::write(&path, twice).unwrap();
+    let message = TextTokenizer::load(&path, true).unwrap_err().to_string();
+    assert!(message.contains("tokenizer.json"), "{message}");
+    assert!(message.contains(&format!("the id `{id}`")), "{message}");
+}
+
+#[test]
 fn hostile_models_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spiece.model");
