@@ -44,8 +44,11 @@ pub(super) fn missing(path: &Path, expected: &str) -> InteropError {
     InteropError::Missing { path: path.to_owned(), expected }
 }
 
-/// The name of a model on the Hub, `owner/name`, if the path has that form and its first folder is not there.
+/// The name of a model on the Hub, `owner/name`, if the path has that form as it was written or as seen from the folder of the
+/// process (experiments have absolute paths), and its first folder is not there.
 fn hub_name(path: &Path) -> Option<&str> {
+    let here = std::env::current_dir().ok();
+    let path = here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path);
     let mut components = path.components();
     let (Some(Component::Normal(owner)), Some(Component::Normal(_)), None) =
         (components.next(), components.next(), components.next())
@@ -75,6 +78,9 @@ mod tests {
         let download = "`hf download uw-madison/nystromformer-512 --local-dir nystromformer-512`";
         assert!(message.starts_with("`uw-madison/nystromformer-512` not found: "), "{message}");
         assert!(message.contains(download), "{message}");
+        let here = std::env::current_dir().unwrap();
+        let absolute = refusal(&here.join("uw-madison/nystromformer-512"));
+        assert!(absolute.contains(download), "{absolute}");
 
         let folder = tempfile::tempdir().unwrap();
         assert!(require_model_folder(folder.path()).is_ok());

@@ -33,6 +33,10 @@ pub(super) fn typed_by<T>(
 ) -> Result<T, Vec<String>> {
     let mut remaining = layers.clone();
     let mut problems = Vec::new();
+    for (key, problem) in no_tables(layers, &known) {
+        remaining.remove(&key);
+        problems.push(problem);
+    }
     loop {
         match read(&remaining.table) {
             Ok(typed) if problems.is_empty() => return Ok(typed),
@@ -46,6 +50,29 @@ pub(super) fn typed_by<T>(
             }
         }
     }
+}
+
+/// The keys of tables that have another value, each with the sentence; serde would take a list as the table's values in the
+/// order of its keys.
+fn no_tables(layers: &Layers, known: impl Fn() -> Vec<String>) -> Vec<(String, String)> {
+    let others: Vec<(&String, &Value)> =
+        layers.table.iter().filter(|(_, value)| !value.is_table()).collect();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let known = known();
+    let first_key = |section: &str| known.iter().find(|key| section_of(key) == section);
+    let problem = |(section, value): (&String, &Value)| {
+        let key = first_key(section)?;
+        let problem = format!(
+            "{}`{section}` = `{}`: expected a table, as in `[{section}]` with `{} = …` below it, or `--set {key}=…`",
+            origin(layers, section),
+            render(value),
+            last(key)
+        );
+        Some((section.clone(), problem))
+    };
+    others.into_iter().filter_map(problem).collect()
 }
 
 /// The key to blame, and the sentence.
@@ -129,6 +156,9 @@ fn advice_on_value(value: &Value, expected: &str) -> String {
         (Value::String(text), Some(limit)) if is_number_beyond_toml(text) => {
             format!("out of range; the largest is `{limit}`")
         }
+        (Value::String(text), None) if is_number_beyond_floats(text, expected) => {
+            format!("out of range; the largest is `{:e}`", f64::MAX)
+        }
         (Value::Integer(number), Some(limit))
             if u64::try_from(*number).is_ok_and(|n| n > limit) =>
         {
@@ -166,18 +196,25 @@ fn is_number_beyond_toml(text: &str) -> bool {
         && digits.parse::<i64>().is_err()
 }
 
+/// Whether a text is a number whose exponent is beyond those of a floating-point number, which TOML then reads as text.
+fn is_number_beyond_floats(text: &str, expected: &str) -> bool {
+    matches!(expected, "f64" | "f32")
+        && text.contains(|character: char| character.is_ascii_digit())
+        && text.parse::<f64>().is_ok_and(f64::is_infinite)
+}
+
 /// Whether a text is a value of serde's type of this name.
 fn is_of_type(text: &str, expected: &str) -> bool {
     match expected {
         "usize" | "u64" | "u32" | "u16" | "u8" => text.parse::<u64>().is_ok(),
-        "f64" | "f32" => text.parse::<f64>().is_ok(),
+        "f64" | "f32" => text.parse::<f64>().is_ok_and(f64::is_finite),
         "a boolean" => text.parse::<bool>().is_ok(),
         _ => false,
     }
 }
 
 fn is_text(expected: &str) -> bool {
-    matches!(expected, "a string" | "path string")
+    matches!(expected, "a string" | "path string" | "string only")
 }
 
 /// The sentence about a key that is none of `here`, the keys of its table; `known` are those of all tables.
@@ -194,7 +231,8 @@ pub(super) fn unknown_key(
 
 /// The sentence about a value that is none of `known`.
 pub(super) fn unknown_value(layers: &Layers, key: &str, value: &str, known: &[String]) -> String {
-    let advice = match nearest(value, known.iter().map(String::as_str), MISSPELT) {
+    let near = || nearest(value, known.iter().map(String::as_str), MISSPELT);
+    let advice = match synonyms::value(key, value, known).or_else(near) {
         Some(near) => format!("did you mean `{near}`? "),
         None => String::new(),
     };
@@ -211,12 +249,13 @@ fn in_words(expected: &str) -> &str {
         "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, zero or more",
         "f64" | "f32" => "a number",
         "a boolean" => "`true` or `false`",
-        "a string" | "path string" => "a text in quotes",
+        "a string" | "path string" | "string only" => "a text in quotes",
+        "a sequence" => "a list in brackets, as in `[1, 2]`",
         other => other,
     }
 }
 
-fn section_of(key: &str) -> &str {
+pub(super) fn section_of(key: &str) -> &str {
     key.rsplit_once('.').map_or("", |(section, _)| section)
 }
 
@@ -343,6 +382,20 @@ mod tests {
                 "out of range; the largest is `9223372036854775807`",
             ),
             ("trainer.max_steps=\"many\"", "expected a whole number, zero or more"),
+            (
+                "trainer.max_grad_norm=1e400",
+                "out of range; the largest is `1.7976931348623157e308`",
+            ),
+            (
+                "trainer=linear",
+                "expected a table, as in `[trainer]` with `max_steps = …` below it, or `--set trainer.max_steps=…`",
+            ),
+            // serde reads a list as the values of the keys, in their order.
+            (
+                "trainer=[3]",
+                "expected a table, as in `[trainer]` with `max_steps = …` below it, or `--set trainer.max_steps=…`",
+            ),
+            ("schedule.kind=1", "expected a text in quotes; write it in quotes"),
         ] {
             let problem = problems(&[assignment]).remove(0);
             assert!(problem.ends_with(advice), "{problem}");

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::classes::{class_difference, problem_type_difference};
 use super::differences::differences;
 use super::merge::{Layers, Origin};
-use super::{Experiment, INIT_FROM, explain, former_keys, refuse, task_table, unread};
+use super::{Experiment, INIT_FROM, explain, former_keys, paths, refuse, task_table, unread};
 use crate::error::{LearnerError, Result};
 use crate::trainer::model_folder;
 
@@ -110,7 +110,8 @@ impl Draft {
         let Some(path) = self.layers.get(INIT_FROM).and_then(Value::as_str) else {
             return Ok(None);
         };
-        Ok(Some(read_config(&model_folder(Path::new(path))?)?))
+        let path = paths::absolute(path).unwrap_or_else(|| path.to_owned());
+        Ok(Some(read_config(&model_folder(Path::new(&path))?)?))
     }
 
     /// Gives the values their types, checks them, and settles [`DataConfig::sample_if_missing`]. What no file

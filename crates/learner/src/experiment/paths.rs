@@ -110,7 +110,17 @@ pub(crate) fn absolute_assignment(assignment: &str) -> String {
 }
 
 /// The path as seen from the root; `None` where that has no text form, or where the system cannot say.
-fn absolute(path: &str) -> Option<String> {
+///
+/// `~` is the user's own folder, as in a shell, which replaces it only where it stands at the start of a word and not in a
+/// file or in `--set KEY=~/…`.
+pub(super) fn absolute(path: &str) -> Option<String> {
+    let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = match (home, std::env::home_dir()) {
+        (Some(rest), Some(home)) if !Path::new("~").exists() => {
+            home.join(rest.trim_start_matches('/'))
+        }
+        _ => PathBuf::from(path),
+    };
     let absolute: PathBuf = std::path::absolute(path).ok()?;
     absolute.into_os_string().into_string().ok()
 }
@@ -149,10 +159,13 @@ mod tests {
     #[test]
     fn assignments_of_paths_are_seen_from_the_root_and_others_stay() {
         let here = std::env::current_dir().unwrap().display().to_string();
+        let home = std::env::home_dir().unwrap().display().to_string();
         for (assignment, kept) in [
             ("data.corpus = books", format!("data.corpus={here}/books")),
             ("tokenizer.path=\"a b\"", format!("tokenizer.path={here}/a b")),
             ("data.corpus=/books", "data.corpus=/books".to_owned()),
+            ("data.corpus=~/books", format!("data.corpus={home}/books")),
+            ("data.corpus=~user/books", format!("data.corpus={here}/~user/books")),
             ("data.corpus=sample", "data.corpus=sample".to_owned()),
             ("data.text_field=path", "data.text_field=path".to_owned()),
             ("name", "name".to_owned()),

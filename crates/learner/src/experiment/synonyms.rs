@@ -1,17 +1,32 @@
-//! What other programs call the keys of an experiment.
+//! What other programs call the keys of an experiment, and their values.
+
+use super::explain::section_of;
+use super::known_keys::join;
 
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
-/// the name was found in is meant, or else the first.
-const SYNONYMS: [(&str, &[&str]); 44] = [
-    ("optimizer.learning_rate", &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta"]),
-    ("optimizer.weight_decay", &["wd", "decay", "l2", "weight_decay_rate"]),
+/// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes
+/// before all others.
+const SYNONYMS: [(&str, &[&str]); 70] = [
+    (
+        "optimizer.learning_rate",
+        &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta", "learn_rate"],
+    ),
+    ("optimizer.weight_decay", &["wd", "decay", "l2", "weight_decay_rate", "l2_reg"]),
     ("optimizer.beta_1", &["beta1", "adam_beta1", "adam_beta_1", "momentum"]),
     ("optimizer.beta_2", &["beta2", "adam_beta2", "adam_beta_2"]),
     ("optimizer.epsilon", &["eps", "adam_epsilon", "adam_eps"]),
     ("model.layer_norm_eps", &["eps", "layer_norm_epsilon", "norm_eps"]),
     (
         "trainer.max_epochs",
-        &["epoch", "epochs", "num_epochs", "n_epochs", "num_train_epochs", "max_epoch"],
+        &[
+            "epoch",
+            "epochs",
+            "num_epochs",
+            "n_epochs",
+            "num_train_epochs",
+            "max_epoch",
+            "max_num_epochs",
+        ],
     ),
     (
         "trainer.max_steps",
@@ -26,6 +41,11 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "max_iters",
             "iterations",
             "num_iterations",
+            "num_training_steps",
+            "max_update",
+            "max_updates",
+            "total_num_update",
+            "t_max",
         ],
     ),
     (
@@ -37,6 +57,7 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "train_batch_size",
             "global_batch_size",
             "effective_batch_size",
+            "total_batch_size",
         ],
     ),
     (
@@ -49,9 +70,22 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "per_gpu_eval_batch_size",
             "eval_batch_size",
             "device_batch_size",
+            "max_sentences",
+            "micro_bs",
         ],
     ),
-    ("schedule.warmup_steps", &["warmup", "num_warmup_steps", "warmup_iters", "lr_warmup_steps"]),
+    (
+        "schedule.warmup_steps",
+        &[
+            "warmup",
+            "num_warmup_steps",
+            "warmup_iters",
+            "lr_warmup_steps",
+            "warmup_updates",
+            "warmup_iterations",
+            "warm_up_steps",
+        ],
+    ),
     ("schedule.warmup_fraction", &["warmup_ratio", "warmup_proportion", "warmup_pct"]),
     (
         "schedule.kind",
@@ -63,28 +97,66 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "decay_type",
             "scheduler",
             "lr_scheduler",
+            "schedule.type",
+            "schedule.name",
+            "optimizer.schedule",
         ],
     ),
-    ("model.hidden_dropout_prob", &["dropout", "hidden_dropout", "dropout_prob", "dropout_rate"]),
+    (
+        "model.hidden_dropout_prob",
+        &["dropout", "hidden_dropout", "dropout_prob", "dropout_rate", "p_dropout"],
+    ),
     (
         "model.attention_probs_dropout_prob",
         &["attention_dropout", "attn_dropout", "attention_dropout_prob", "attn_pdrop"],
     ),
     (
         "model.num_hidden_layers",
-        &["layers", "num_layers", "n_layers", "n_layer", "depth", "encoder_layers"],
+        &["layers", "num_layers", "n_layers", "n_layer", "depth", "encoder_layers", "num_layer"],
     ),
     (
         "model.num_attention_heads",
-        &["heads", "num_heads", "n_heads", "n_head", "nhead", "attention_heads"],
+        &[
+            "heads",
+            "num_heads",
+            "n_heads",
+            "n_head",
+            "nhead",
+            "attention_heads",
+            "encoder_attention_heads",
+            "num_head",
+        ],
     ),
     (
         "model.hidden_size",
-        &["d_model", "dim", "hidden_dim", "embed_dim", "n_embd", "transformer_dim", "hidden"],
+        &[
+            "d_model",
+            "dim",
+            "hidden_dim",
+            "embed_dim",
+            "n_embd",
+            "transformer_dim",
+            "hidden",
+            "encoder_embed_dim",
+            "emb_dim",
+            "embedding_dim",
+            "model_dim",
+        ],
     ),
     (
         "model.intermediate_size",
-        &["d_ff", "ffn_dim", "mlp_dim", "ff_dim", "dim_feedforward", "transformer_hidden_dim"],
+        &[
+            "d_ff",
+            "ffn_dim",
+            "mlp_dim",
+            "ff_dim",
+            "dim_feedforward",
+            "transformer_hidden_dim",
+            "encoder_ffn_embed_dim",
+            "ffn_hidden_size",
+            "ff_size",
+            "n_inner",
+        ],
     ),
     ("model.num_landmarks", &["landmarks", "num_landmark"]),
     ("model.max_position_embeddings", &["max_positions", "n_positions", "max_position"]),
@@ -100,12 +172,22 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "checkpoint",
             "init_checkpoint",
             "model_path",
+            "model.name",
+            "model.path",
         ],
     ),
     ("tokenizer.vocab_size", &["vocab", "n_vocab", "vocabulary_size"]),
     (
         "tokenizer.path",
-        &["tokenizer_name", "tokenizer_path", "tokenizer_file", "tokenizer_name_or_path"],
+        &[
+            "tokenizer_name",
+            "tokenizer_path",
+            "tokenizer_file",
+            "tokenizer_name_or_path",
+            "tokenizer.file",
+            "tokenizer.name",
+            "data.tokenizer",
+        ],
     ),
     (
         "data.seq_len",
@@ -132,6 +214,10 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "train_file",
             "train_data",
             "corpus_path",
+            "data.path",
+            "data.file",
+            "data.train",
+            "data.train_path",
         ],
     ),
     ("data.mlm_probability", &["mlm_prob", "mask_prob", "masking_probability", "mask_probability"]),
@@ -143,6 +229,8 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "val_split",
             "test_size",
             "validation_split_percentage",
+            "val_size",
+            "valid_size",
         ],
     ),
     ("data.shuffle", &["shuffle_data", "shuffle_train"]),
@@ -157,6 +245,9 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "val_check_interval",
             "eval_strategy",
             "evaluation_strategy",
+            "validate_interval_updates",
+            "val_interval",
+            "check_val_every_n_epoch",
         ],
     ),
     (
@@ -169,13 +260,35 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
             "checkpoint_steps",
             "save_strategy",
             "checkpoint_interval",
+            "save_interval_updates",
+            "checkpointing_steps",
+            "every_n_train_steps",
         ],
     ),
     (
         "trainer.log_every",
-        &["logging_steps", "log_steps", "log_interval", "log_freq", "print_freq"],
+        &[
+            "logging_steps",
+            "log_steps",
+            "log_interval",
+            "log_freq",
+            "print_freq",
+            "log_every_n_steps",
+            "logging_interval",
+        ],
     ),
-    ("trainer.keep_last", &["save_total_limit", "keep_checkpoints", "max_checkpoints"]),
+    (
+        "trainer.keep_last",
+        &[
+            "save_total_limit",
+            "keep_checkpoints",
+            "max_checkpoints",
+            "keep_last_epochs",
+            "keep_interval_updates",
+            "save_top_k",
+            "max_to_keep",
+        ],
+    ),
     (
         "trainer.max_grad_norm",
         &[
@@ -192,6 +305,57 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
     ("trainer.metric_for_best_model", &["metric", "monitor", "best_metric"]),
     ("seed", &["random_seed", "data_seed", "seed_value", "manual_seed"]),
     ("device", &["gpu", "cuda", "use_cuda", "no_cuda", "accelerator", "backend"]),
+    ("trainer.eval_examples", &["limit_val_batches", "eval_iters", "max_eval_batches"]),
+    ("model.vocab_size", &["model.vocab", "model.n_vocab"]),
+    ("model.attention", &["attn", "attn_type", "attention_type", "attn_implementation"]),
+    ("model.activation_dropout", &["relu_dropout", "act_dropout"]),
+    ("model.conv_kernel_size", &["kernel_size", "conv_kernel"]),
+    ("model.norm_first", &["pre_norm", "prenorm", "pre_layer_norm"]),
+    ("model.initializer_range", &["init_std"]),
+    ("model.pinv_iterations", &["inv_n_iter", "pinv_iter"]),
+    ("model.pinv_init", &["inv_coeff_init_option", "inv_init_coeff_option"]),
+    ("model.id2label", &["label2id"]),
+    (
+        "data.text_field",
+        &["text_column", "text_column_name", "data.column", "data.field", "text_key"],
+    ),
+    ("data.whole_word_masking", &["wwm"]),
+    ("data.cache_dir", &["data.cache"]),
+    (
+        "tokenizer.kind",
+        &[
+            "tokenizer_type",
+            "tokenizer.type",
+            "tokenizer.model_type",
+            "tokenizer.algorithm",
+            "tokenizer.model",
+        ],
+    ),
+    ("tokenizer.lowercase", &["do_lower_case", "do_lower", "lower", "uncased"]),
+    ("optimizer.no_decay_on_bias_and_norm", &["no_decay"]),
+    ("schedule.end_learning_rate", &["min_lr", "eta_min", "lr_end", "end_lr", "min_learning_rate"]),
+    ("name", &["run_name", "experiment_name", "experiment"]),
+    ("task.name", &["task_name"]),
+    (
+        "task.path",
+        &[
+            "task.data",
+            "task.file",
+            "task.dataset",
+            "task.data_dir",
+            "task.train_file",
+            "task.corpus",
+        ],
+    ),
+    (
+        "task.sentence1",
+        &["task.text", "task.text_column", "task.text_field", "task.sentence", "task.text1"],
+    ),
+    ("task.sentence2", &["task.text_pair", "task.text2", "task.pair"]),
+    ("task.label", &["task.label_column", "task.target", "task.label_field", "task.labels_column"]),
+    ("task.separator", &["task.delimiter", "task.sep"]),
+    ("task.quotes", &["task.quoting", "task.quotechar"]),
+    ("task.truncation", &["truncation_side", "truncation_strategy"]),
     ("optimizer", &["optim", "adam", "adamw"]),
     ("schedule", &["scheduler", "lr_scheduler"]),
     ("trainer", &["train", "training", "training_args", "training_arguments"]),
@@ -199,7 +363,7 @@ const SYNONYMS: [(&str, &[&str]); 44] = [
 ];
 
 /// Names of other programs for what is not one key here, and what to do instead.
-const INSTEAD: [(&[&str], &str); 10] = [
+const INSTEAD: [(&[&str], &str); 18] = [
     (
         &[
             "gradient_accumulation_steps",
@@ -208,6 +372,7 @@ const INSTEAD: [(&[&str], &str); 10] = [
             "accumulation_steps",
             "accumulate_grad_batches",
             "accum_iter",
+            "update_freq",
         ],
         "set `trainer.batch_size`, the sequences of a step, and `trainer.micro_batch_size`, those of one pass: a step \
          accumulates as many passes as it needs",
@@ -230,15 +395,29 @@ const INSTEAD: [(&[&str], &str); 10] = [
         "resume on the command line: `--resume`, with `--run-dir DIR`",
     ),
     (
-        &["num_workers", "dataloader_num_workers"],
+        &[
+            "num_workers",
+            "dataloader_num_workers",
+            "num_proc",
+            "preprocessing_num_workers",
+            "threads",
+            "num_threads",
+        ],
         "leave it out: batches are made by as many threads as there are cores",
     ),
     (
-        &["num_labels", "num_classes"],
+        &["num_labels", "num_classes", "n_classes"],
         "leave it out: the classes are the data's, or name them in `model.id2label`",
     ),
     (
-        &["optimizer_name", "optimizer_type", "optim_name"],
+        &[
+            "optimizer_name",
+            "optimizer_type",
+            "optim_name",
+            "optimizer.name",
+            "optimizer.type",
+            "optimizer.kind",
+        ],
         "leave it out: the optimizer is AdamW, with the constants of `[optimizer]`",
     ),
     (&["greater_is_better"], "leave it out: of each metric it is known"),
@@ -246,26 +425,96 @@ const INSTEAD: [(&[&str], &str); 10] = [
         &["load_best_model_at_end"],
         "leave it out: a run stands for its best checkpoint, by `trainer.metric_for_best_model`",
     ),
+    (
+        &["devices", "gpus", "n_gpu", "num_gpus", "num_nodes", "strategy", "local_rank"],
+        "leave it out: a run computes on one device, which `device` names",
+    ),
+    (
+        &["report_to", "logger", "wandb", "use_wandb", "wandb_project", "project", "tensorboard"],
+        "leave it out: all that is measured is in `metrics.jsonl` of the run's directory",
+    ),
+    (
+        &["do_train", "do_eval", "do_predict"],
+        "leave it out: training, `evaluate` and `predict` are commands of their own",
+    ),
+    (
+        &["overwrite_output_dir"],
+        "leave it out: what is in a run's directory is never overwritten; name another, or go on with `--resume`",
+    ),
+    (
+        &["overwrite_cache"],
+        "leave it out: tokens are cut anew where their text or tokenizer differs",
+    ),
+    (
+        &["deterministic"],
+        "leave it out: the same `seed`, configuration and CPU give the same numbers",
+    ),
+    (&["head_dim"], "leave it out: it is `model.hidden_size` by `model.num_attention_heads`"),
+    (
+        &["valid_file", "validation_file", "eval_file", "valid_path", "val_file"],
+        "leave it out: `data.validation_fraction` of the corpus is held out",
+    ),
     (&["gradient_checkpointing"], "leave it out: lower `trainer.micro_batch_size` to save memory"),
 ];
 
 /// What to do about a key that other programs have, of the keys that are known here; `None` if it is none of theirs.
 pub(super) fn advice(section: &str, name: &str, known: &[String]) -> Option<String> {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    let ours: Vec<&str> = SYNONYMS
-        .iter()
-        .filter(|(key, theirs)| {
-            theirs.contains(&name.as_str()) && known.iter().any(|own| own == key)
-        })
-        .map(|(key, _)| *key)
-        .collect();
-    let of_section =
-        ours.iter().find(|key| key.rsplit_once('.').map_or("", |(table, _)| table) == section);
-    if let Some(key) = of_section.or(ours.first()) {
+    let of_this_table = join(section, &name);
+    let mut ours = SYNONYMS.iter().filter(|(key, _)| known.iter().any(|own| own == key));
+    let exact = ours.clone().find(|(_, theirs)| theirs.contains(&of_this_table.as_str()));
+    let mut named = ours.by_ref().filter(|(_, theirs)| theirs.contains(&name.as_str()));
+    let first = named.next();
+    let of_section = first.into_iter().chain(named).find(|(key, _)| section_of(key) == section);
+    let instead = |name: &str| INSTEAD.iter().find(|(theirs, _)| theirs.contains(&name));
+    if let (None, Some((_, instead))) = (exact, instead(&of_this_table)) {
+        return Some((*instead).to_owned());
+    }
+    if let Some((key, _)) = exact.or(of_section).or(first) {
         return Some(format!("it is called `{key}` here"));
     }
-    let (_, instead) = INSTEAD.iter().find(|(theirs, _)| theirs.contains(&name.as_str()))?;
-    Some((*instead).to_owned())
+    instead(&name).map(|(_, instead)| (*instead).to_owned())
+}
+
+/// What other programs call the values of a key, our value first.
+const VALUES: [(&str, &str, &[&str]); 15] = [
+    ("device", "flex", &["cpu"]),
+    ("device", "cuda", &["gpu", "cuda:0"]),
+    ("device", "metal", &["mps", "mlx"]),
+    ("trainer.precision", "f32", &["fp32", "float32", "32", "32_true", "no", "full"]),
+    (
+        "trainer.precision",
+        "bf16",
+        &["bfloat16", "bf16_mixed", "fp16", "float16", "16_mixed", "half"],
+    ),
+    ("schedule.kind", "linear", &["linear_with_warmup", "warmup_linear", "linear_decay"]),
+    (
+        "schedule.kind",
+        "cosine",
+        &["cosine_with_warmup", "cos", "cosine_annealing", "cosineannealinglr"],
+    ),
+    ("schedule.kind", "constant", &["constant_with_warmup", "fixed", "none"]),
+    ("schedule.kind", "polynomial", &["polynomial_decay", "poly"]),
+    ("schedule.kind", "one_cycle", &["onecycle", "onecyclelr", "1cycle"]),
+    ("tokenizer.kind", "wordpiece", &["bert", "word_piece"]),
+    ("tokenizer.kind", "bpe", &["gpt2", "roberta", "byte_level", "bytelevelbpe", "byte_level_bpe"]),
+    ("tokenizer.kind", "unigram", &["sentencepiece", "spm", "albert"]),
+    ("model.attention", "nystrom", &["nystromformer", "nystroem"]),
+    (
+        "model.attention",
+        "softmax",
+        &["full", "vanilla", "exact", "sdpa", "eager", "self_attention"],
+    ),
+];
+
+/// The value of `key` that another program calls `value`, or that differs from it in the case of letters only; of those that
+/// are `known`.
+pub(super) fn value<'a>(key: &str, value: &str, known: &'a [String]) -> Option<&'a str> {
+    let value = value.to_ascii_lowercase().replace('-', "_");
+    let theirs =
+        VALUES.iter().find(|(of, _, theirs)| *of == key && theirs.contains(&value.as_str()));
+    let ours = theirs.map_or(value.as_str(), |(_, ours, _)| *ours);
+    known.iter().map(String::as_str).find(|known| *known == ours)
 }
 
 #[cfg(test)]
@@ -280,13 +529,13 @@ mod tests {
     fn every_synonym_leads_to_a_key_that_exists_and_is_none_itself() {
         let known = known_keys::<Experiment>();
         for (key, theirs) in SYNONYMS {
-            assert!(key == "model.init_from" || known.iter().any(|own| own == key), "{key}");
-            let section = key.split_once('.').map_or("", |(section, _)| section);
+            let is_elsewhere = key == "model.init_from" || key.starts_with("task.");
+            assert!(is_elsewhere || known.iter().any(|own| own == key), "{key}");
             for name in theirs {
-                let own = if section.is_empty() {
+                let own = if name.contains('.') {
                     (*name).to_owned()
                 } else {
-                    format!("{section}.{name}")
+                    join(section_of(key), name)
                 };
                 assert!(!known.contains(&own), "`{own}` is a key of ours");
             }
@@ -308,5 +557,37 @@ mod tests {
                 .contains("`trainer.batch_size`")
         );
         assert_eq!(advice("trainer", "max_step", &known), None);
+    }
+
+    #[test]
+    fn a_name_of_one_table_goes_before_a_name_of_any() {
+        let known = known_keys::<Experiment>();
+        for (section, name, expected) in [
+            ("optimizer", "name", "the optimizer is AdamW"),
+            ("schedule", "type", "`schedule.kind`"),
+            ("tokenizer", "type", "`tokenizer.kind`"),
+            ("data", "path", "`data.corpus`"),
+            ("data", "train", "`data.corpus`"),
+            ("model", "vocab", "`model.vocab_size`"),
+            ("tokenizer", "vocab", "`tokenizer.vocab_size`"),
+            ("trainer", "warmup_updates", "`schedule.warmup_steps`"),
+            ("schedule", "eta_min", "`schedule.end_learning_rate`"),
+            ("", "run_name", "`name`"),
+            ("trainer", "update_freq", "`trainer.batch_size`"),
+        ] {
+            let found = advice(section, name, &known).unwrap_or_default();
+            assert!(found.contains(expected), "{section}.{name}: {found}");
+        }
+    }
+
+    #[test]
+    fn values_of_other_programs_lead_to_ours() {
+        let known = ["flex", "metal", "bf16"].map(str::to_owned);
+        assert_eq!(value("device", "CPU", &known), Some("flex"));
+        assert_eq!(value("device", "mps", &known), Some("metal"));
+        assert_eq!(value("device", "Flex", &known), Some("flex"));
+        assert_eq!(value("trainer.precision", "16-mixed", &known), Some("bf16"));
+        // What is not among the known values is no advice.
+        assert_eq!(value("device", "gpu", &known), None);
     }
 }
