@@ -256,7 +256,7 @@ fn unusable_input_is_an_error_of_the_right_kind() {
 
     // What is no text is told before that it is one document only.
     let pointer = folder.path().join("pointer.txt");
-    std::fs::write(&pointer, "version https://git-lfs.github.com/spec/v1\n").unwrap();
+    fs::write(&pointer, "version https://git-lfs.github.com/spec/v1\n").unwrap();
     let corpus = pointer.to_str().unwrap().to_owned();
     let error = quiet(&DataConfig { corpus, ..one_file }, &small_tokenizer(), 1).unwrap_err();
     assert!(error.to_string().contains("git lfs pull"), "{error}");

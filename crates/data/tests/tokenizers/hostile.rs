@@ -78,7 +78,8 @@ fn a_model_that_has_no_unknown_piece_is_refused() {
 
 #[test]
 fn two_entries_of_one_id_are_refused() {
-    let json = load("roberta").to_json();
+    let tokenizer = load("roberta");
+    let json = tokenizer.to_json();
     // A mutant of the tests below: `tokenizers` reads it, and loses one of the two when it writes it.
     let (_, id) = json.split_once("\"f\":").unwrap();
     let id = id.split([',', '}']).next().unwrap().trim();
