@@ -109,7 +109,10 @@ fn a_model_reads_what_it_was_trained_on_wherever_it_goes() {
         let truncation = format!("task.truncation={keep}");
         // transformers has the usual pooling only.
         let settings = ["data.seq_len=16", "model.pooling=first", &truncation];
-        finish(train(&fixture, "tone", keep, &settings)).succeeded();
+        let trained = finish(train(&fixture, "tone", keep, &settings)).succeeded();
+        let told =
+            "`30` of the `30` examples of the train split are longer than `data.seq_len` = `16`";
+        assert!(trained.stderr.contains(told), "{}", trained.stderr);
         let exported = format!("{keep}-exported");
         let mut export = command("export");
         export.args(["--model", &fixture.text(keep), "--output", &fixture.text(&exported)]);

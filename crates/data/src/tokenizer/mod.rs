@@ -78,6 +78,10 @@ pub struct TextTokenizer {
     lengths: LengthRule,
 }
 
+/// Ids of a vocabulary at most: an id that is out of place would otherwise take the memory of all below it. The largest
+/// vocabularies in use have some 260,000.
+const MOST_IDS: usize = 1 << 24;
+
 impl TextTokenizer {
     /// Wraps `inner`; truncation and padding stored in it are dropped, for blocks are cut here.
     fn new(mut inner: Tokenizer, tokens: SpecialTokens<String>) -> Result<Self, String> {
@@ -94,6 +98,13 @@ impl TextTokenizer {
         spell_unknown(&inner)?;
         // An id table with gaps needs an embedding row for the gaps too.
         let vocab_size = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize + 1;
+        if vocab_size > MOST_IDS {
+            return Err(format!(
+                "its largest id is `{}`, and ids from `{MOST_IDS}` are not read, since there would be an embedding for each \
+                 id below them; number its entries without gaps",
+                vocab_size - 1
+            ));
+        }
         let (prefix, suffix) = template::around_a_text(&inner, ids.mask, vocab_size)?;
         let (json, cleans_up, lengths) = (OnceLock::new(), false, LengthRule::default());
         Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json, cleans_up, lengths })

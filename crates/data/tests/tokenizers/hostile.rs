@@ -93,6 +93,16 @@ fn two_entries_of_one_id_are_refused() {
 }
 
 #[test]
+fn an_id_far_out_is_refused() {
+    let json = load("bert").to_json().replace("\"##s\":", "\"far\":4000000000,\"##s\":");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    fs::write(&path, json).unwrap();
+    let message = TextTokenizer::load(&path, true).unwrap_err().to_string();
+    assert!(message.contains("`4000000000`"), "{message}");
+}
+
+#[test]
 fn hostile_models_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spiece.model");

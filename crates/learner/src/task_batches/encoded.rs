@@ -20,6 +20,7 @@ pub(super) struct EncodedSplit {
     labels: Vec<Option<Label>>,
     label_counts: LabelCounts,
     unknown: UnknownTokens,
+    num_cut: usize,
 }
 
 /// Token ids in as few bytes as the vocabulary allows: a data set of bytes or pixels is large.
@@ -49,8 +50,14 @@ pub(super) struct Form<'a> {
     pub(super) truncation: Truncation,
 }
 
-/// A sequence before it is in the table: its ids, and how many of them are of the first text.
-type Sequence = (Vec<u32>, usize);
+/// A sequence before it is in the table.
+struct Sequence {
+    ids: Vec<u32>,
+    /// How many of them are of the first text.
+    of_first_text: usize,
+    /// Whether it was too long.
+    is_cut: bool,
+}
 
 impl EncodedSplit {
     /// Reads all `examples`.
@@ -71,6 +78,7 @@ impl EncodedSplit {
             labels: Vec::new(),
             label_counts: LabelCounts::default(),
             unknown: UnknownTokens::default(),
+            num_cut: 0,
         };
         let unk = form.tokenizer.map(|tokenizer| tokenizer.special_ids().unk);
         let mut examples = examples.peekable();
@@ -83,7 +91,8 @@ impl EncodedSplit {
             for (example, sequences) in some.into_iter().zip(encoded) {
                 split.label_counts.add(example.label);
                 split.labels.push(example.label);
-                for (ids, of_first_text) in sequences {
+                split.num_cut += usize::from(sequences.iter().any(|sequence| sequence.is_cut));
+                for Sequence { ids, of_first_text, .. } in sequences {
                     if let Some(unk) = unk {
                         split.unknown.count(ids.iter().copied(), unk);
                     }
@@ -114,6 +123,11 @@ impl EncodedSplit {
     /// How many tokens of texts are unknown to the vocabulary, special tokens counted among all.
     pub(super) fn unknown(&self) -> UnknownTokens {
         self.unknown
+    }
+
+    /// How many examples were too long.
+    pub(super) fn num_cut(&self) -> usize {
+        self.num_cut
     }
 
     /// Sequences of an example.
@@ -181,10 +195,10 @@ impl Form<'_> {
                 let begun = |ids: &Vec<u16>| {
                     let cls = self.vocabulary.cls.map(|id| id as u32);
                     let truncation = self.truncation.less(usize::from(cls.is_some()));
+                    let is_cut = ids.len() > truncation.max_length;
                     let ids = truncation.kept(ids).map(|id| u32::from(*id));
                     let ids: Vec<u32> = cls.into_iter().chain(ids).collect();
-                    let len = ids.len();
-                    (ids, len)
+                    Sequence { of_first_text: ids.len(), ids, is_cut }
                 };
                 Ok(std::iter::once(first).chain(second).map(begun).collect())
             }
@@ -196,10 +210,14 @@ impl Form<'_> {
                 // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
                 // itself: in a batch it would be a pair there.
                 let second = second.as_deref().filter(|second| !second.is_empty());
-                let encoding = tokenizer.encode_text(first, second, Some(self.truncation))?;
+                let mut encoding = tokenizer.encode_text(first, second, None)?;
+                let is_cut = encoding.input_ids.len() > self.truncation.max_length;
+                if is_cut {
+                    encoding = tokenizer.encode_text(first, second, Some(self.truncation))?;
+                }
                 let types = &encoding.token_type_ids;
                 let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
-                Ok(vec![(encoding.input_ids, of_first_text)])
+                Ok(vec![Sequence { ids: encoding.input_ids, of_first_text, is_cut }])
             }
         }
     }

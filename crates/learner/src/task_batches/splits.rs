@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
-use nystromformer_data::UnknownTokens;
+use nystromformer_data::{Keep, UnknownTokens};
 use nystromformer_tasks::{
     ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, sample,
 };
@@ -56,7 +56,9 @@ impl Splits {
             let Some(examples) = limited(task, targets, form, split, limit)? else {
                 return Ok(None);
             };
-            Ok(Some(EncodedSplit::read(examples, form)?))
+            let examples = EncodedSplit::read(examples, form)?;
+            tell_cut(&examples, split, form);
+            Ok(Some(examples))
         };
         let train = read(Split::Train, options.max_train_samples)?.ok_or_else(|| {
             LearnerError::Config(format!(
@@ -229,6 +231,26 @@ fn limit_held_out(train: &EncodedSplit, held_out: &[usize], task: &TaskConfig) -
     let options = &task.options;
     let kept = sample(&labels, options.max_eval_samples, options.split_seed, "held out");
     kept.into_iter().map(|place| held_out[place]).collect()
+}
+
+/// Says how many examples of a split are too long, and what is read of them.
+fn tell_cut(examples: &EncodedSplit, split: Split, form: Form<'_>) {
+    if examples.num_cut() == 0 {
+        return;
+    }
+    let kept = match form.truncation.keep {
+        Keep::Head => "the beginning",
+        Keep::Tail => "the end",
+        Keep::HeadTail => "the beginning and the end",
+    };
+    tracing::warn!(
+        "`{}` of the `{}` examples of the {} split are longer than `data.seq_len` = `{}` tokens: {kept} of each is read \
+         (`task.truncation`)",
+        examples.num_cut(),
+        examples.len(),
+        split.name(),
+        form.truncation.max_length
+    );
 }
 
 /// Refuses a split of which only a part could be measured on.

@@ -113,13 +113,14 @@ pub fn model_folder(path: &Path) -> Result<PathBuf> {
 /// Tokens per block that the model in a checkpoint was trained on; `None` for other folders.
 pub fn trained_seq_len(folder: &Path) -> Option<usize> {
     let path = folder.join(EXPERIMENT);
-    Some(Experiment::load_without_task(&path).ok()?.0.data.seq_len)
+    Some(read_if_there(&path, Experiment::load_without_task)?.0.data.seq_len)
 }
 
 /// The training behind the model in a checkpoint, for its model card; `None` for other folders.
 pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
-    let state = Manifest::read(folder).ok()?.state;
-    let (experiment, task) = Experiment::load_without_task(&folder.join(EXPERIMENT)).ok()?;
+    let state = manifest(folder)?.state;
+    let (experiment, task) =
+        read_if_there(&folder.join(EXPERIMENT), Experiment::load_without_task)?;
     let mut metrics = BTreeMap::new();
     if let Some(evaluation) = state.last_evaluation.filter(|record| record.step == state.step) {
         metrics.insert("loss".to_owned(), evaluation.loss);
@@ -147,7 +148,25 @@ fn last_component(corpus: &str) -> String {
 /// Hashes of what the model in a checkpoint was trained on, by name (`data`, `tokenizer`); `None` for
 /// other folders.
 pub fn trained_fingerprints(folder: &Path) -> Option<BTreeMap<String, String>> {
-    Some(Manifest::read(folder).ok()?.fingerprints)
+    Some(manifest(folder)?.fingerprints)
+}
+
+fn manifest(folder: &Path) -> Option<Manifest> {
+    read_if_there(&folder.join(MANIFEST), |_| Manifest::read(folder))
+}
+
+/// What a file of a run says; `None` where it is not there, and with a warning where it cannot be read: what is known
+/// of the training is then left out.
+fn read_if_there<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Option<T> {
+    if !path.exists() {
+        return None;
+    }
+    read(path)
+        .inspect_err(|error| {
+            let path = path.display();
+            tracing::warn!("`{path}` is left out, and what it says of the training: {error}");
+        })
+        .ok()
 }
 
 /// Refuses `[model] init_from` if the folder has a tokenizer with another vocabulary: its embeddings
