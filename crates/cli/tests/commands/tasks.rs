@@ -134,7 +134,7 @@ fn a_model_reads_what_it_was_trained_on_wherever_it_goes() {
         for model in [keep, &exported] {
             let found = ask(model, &texts);
             assert_eq!(found.json_lines(), expected, "{model}");
-            let note = format!("`trained_truncation` of `{}", fixture.text(keep));
+            let note = format!("`trained_truncation` in `{}", fixture.text(keep));
             assert!(model != keep || found.stderr.contains(&note), "{}", found.stderr);
         }
         let mut evaluate = command("evaluate");

@@ -462,7 +462,10 @@ pub(super) fn advice(section: &str, name: &str, known: &[String]) -> Option<Stri
     let name = name.to_ascii_lowercase().replace('-', "_");
     let of_this_table = join(section, &name);
     let mut ours = SYNONYMS.iter().filter(|(key, _)| known.iter().any(|own| own == key));
-    let exact = ours.clone().find(|(_, theirs)| theirs.contains(&of_this_table.as_str()));
+    // Above all tables every name is one of any table.
+    let exact = ours
+        .clone()
+        .find(|(_, theirs)| !section.is_empty() && theirs.contains(&of_this_table.as_str()));
     let mut named = ours.by_ref().filter(|(_, theirs)| theirs.contains(&name.as_str()));
     let first = named.next();
     let of_section = first.into_iter().chain(named).find(|(key, _)| section_of(key) == section);
