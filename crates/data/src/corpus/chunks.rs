@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::ReadOptions;
 use super::chunk::{Chunk, ChunkQueue};
-use super::files::{CorpusFile, Form};
+use super::file::{CorpusFile, Form};
 use super::rows::{NullTexts, TextRows};
 use super::text::TextReader;
 use crate::error::DataError;

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nystromformer_files::say_once;
-use nystromformer_files::table::{Format, TableOptions, extension_of_content};
+use nystromformer_files::table::Format;
 
 use super::ReadOptions;
+use super::file::{CorpusFile, Form};
 use super::found::Found;
 use crate::config::{DataConfig, SAMPLE_CORPUS};
 use crate::error::DataError;
@@ -15,62 +16,6 @@ use crate::error::DataError;
 /// What is read, for messages.
 const READ: &str =
     ".txt, .jsonl or .parquet file, nor a .json, .csv or .tsv with the column of the text";
-
-/// What a file is, told by its extension.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Plain text.
-    Text,
-    /// A table, of which a column holds the texts.
-    Table(Format),
-}
-
-impl Form {
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        if extension_of_content(path)? == "txt" {
-            return Some(Self::Text);
-        }
-        Format::of(path).map(Self::Table)
-    }
-
-    /// Whether a file in a folder is one of texts beyond doubt. Others often hold something about the texts.
-    pub(super) fn is_certain(self, path: &Path) -> bool {
-        match self {
-            Self::Text | Self::Table(Format::Parquet) => true,
-            Self::Table(Format::Json) => {
-                extension_of_content(path).is_some_and(|extension| extension != "json")
-            }
-            Self::Table(Format::Csv | Format::Tsv) => false,
-        }
-    }
-
-    /// What stands for it in fingerprints. They are of files as they are on the disk, so compression needs no tag.
-    pub(super) fn tag(self) -> &'static str {
-        match self {
-            Self::Text => "Text",
-            Self::Table(Format::Json) => "JsonLines",
-            Self::Table(Format::Parquet) => "Parquet",
-            Self::Table(Format::Csv) => "Csv",
-            Self::Table(Format::Tsv) => "Tsv",
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct CorpusFile {
-    pub(super) path: PathBuf,
-    pub(super) form: Form,
-    pub(super) bytes: u64,
-}
-
-/// How the tables of a corpus are read.
-pub(super) fn table_options(options: &ReadOptions) -> TableOptions {
-    TableOptions {
-        max_line_bytes: options.max_line_bytes,
-        may_be_empty: true,
-        ..TableOptions::default()
-    }
-}
 
 /// The files of the corpus at `name`, in the order of their paths. What a folder holds besides is said.
 pub(super) fn corpus_files(

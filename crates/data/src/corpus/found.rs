@@ -8,7 +8,7 @@ use nystromformer_files::git_lfs;
 use nystromformer_files::table::{Column, Table, extension_of_content, saved_by_datasets};
 
 use super::ReadOptions;
-use super::files::{CorpusFile, Form, table_options};
+use super::file::{CorpusFile, Form, table_options};
 use crate::error::DataError;
 
 /// Names that a message about what is left out gives of each kind.

@@ -5,6 +5,7 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `file` | a file of a corpus: what it is, and how it is read |
 //! | `files`, `found` | which files are read, and what of a folder is left out |
 //! | `chunk` | cuts documents into chunks |
 //! | `text` | a file, a paragraph or a line is a document |
@@ -16,6 +17,7 @@
 mod batch;
 mod chunk;
 mod chunks;
+mod file;
 mod files;
 mod found;
 mod rows;
@@ -40,7 +42,8 @@ use crate::config::{DataConfig, DocumentUnit, SAMPLE_CORPUS};
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
 use crate::sample;
-use files::{CorpusFile, Form, corpus_files};
+use file::{CorpusFile, Form};
+use files::corpus_files;
 
 /// Bytes of a file that are read to see that it is text.
 const BEGINNING_BYTES: usize = 4096;

@@ -5,7 +5,7 @@ use nystromformer_files::table::{Cell, Column, Rows, Table};
 
 use super::ReadOptions;
 use super::chunk::ChunkQueue;
-use super::files::{CorpusFile, table_options};
+use super::file::{CorpusFile, table_options};
 use crate::error::DataError;
 
 /// Rows without a text that were skipped so far, in all files of a corpus.

@@ -5,23 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dialect::{Dialect, Quotes};
-use super::reader::RowReader;
+use super::dialect::Dialect;
+use super::options::{Quotes, lines};
 use super::records::{Record, Records};
 use super::row::Cell;
+use super::row_reader::RowReader;
 use super::{Format, TableOptions};
 use crate::error::{FileError, Result};
-use crate::lines::{BoundedLines, LineReader};
-
-/// The lines of a table, of the length that it may have.
-pub(super) fn lines(path: &Path, options: &TableOptions) -> Result<BoundedLines> {
-    let too_long = format!(
-        "longer than `max_line_bytes = {}`; look for a missing line break or an open quote, or, if the data is your own, \
-         raise it",
-        options.max_line_bytes
-    );
-    Ok(BoundedLines::of(LineReader::open(path)?, options.max_line_bytes, too_long))
-}
+use crate::lines::BoundedLines;
 
 /// Reads a `.tsv` or `.csv` file.
 pub(super) struct DelimitedReader {

@@ -4,24 +4,12 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::delimited::lines;
+use super::options::{Quotes, lines};
 use super::records::Records;
 use super::{Format, TableOptions};
 use crate::error::Result;
 use crate::lines::BoundedLines;
 use crate::notice::say_once;
-
-/// What a double quote at the beginning of a field is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Quotes {
-    /// A character like any other.
-    None,
-    /// The beginning of a field that ends with another; quotes of its own are doubled (RFC 4180).
-    Double,
-}
 
 /// How the fields of a file are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

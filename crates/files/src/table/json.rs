@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::objects::{BY_ROWS, JsonObject, JsonObjects};
-use super::reader::RowReader;
-use super::row::Cell;
+use super::json_object::JsonObject;
+use super::objects::JsonObjects;
+use super::row::{BY_ROWS, Cell};
+use super::row_reader::RowReader;
 use crate::error::{FileError, Result};
 
 /// Objects that are looked at to know the keys.

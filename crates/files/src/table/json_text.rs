@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::objects::BY_ROWS;
+use super::row::BY_ROWS;
 use crate::error::{FileError, Result};
 use crate::lines::LineReader;
 

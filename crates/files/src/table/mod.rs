@@ -9,13 +9,15 @@
 //! | `format` | which format a file is in, told by its extension |
 //! | `column` | which column is meant: by name or by place |
 //! | `row` | a row: its cells, and where it stands |
+//! | `options` | how a table is read: what those who read it say |
 //! | `dialect` | by what the fields of a line are told apart, as options say or the file shows |
 //! | `records` | fields quoted as RFC 4180 says |
 //! | `delimited` | rows of TSV and CSV |
 //! | `json_text` | the text of a JSON file, taken object by object |
-//! | `objects`, `squad` | those objects, whatever holds them together |
+//! | `json_object`, `objects`, `squad` | those objects, whatever holds them together |
 //! | `json` | objects as rows |
 //! | `parquet` | Parquet's rows |
+//! | `row_reader` | what a format must give |
 //! | `reader` | from a path to rows |
 //! | `files` | the files of a split in a folder |
 
@@ -25,18 +27,22 @@ mod dialect;
 mod files;
 mod format;
 mod json;
+mod json_object;
 mod json_text;
 mod objects;
+mod options;
 mod parquet;
 mod reader;
 mod records;
 mod row;
+mod row_reader;
 mod squad;
 
 pub use column::{Column, listed};
-pub use dialect::Quotes;
 pub use files::{find_files, saved_by_datasets};
 pub use format::{Format, extension_of_content};
-pub use objects::{BY_ROWS, JsonObject, JsonObjects};
-pub use reader::{Rows, Table, TableOptions};
-pub use row::{Cell, Row};
+pub use json_object::JsonObject;
+pub use objects::JsonObjects;
+pub use options::{Quotes, TableOptions};
+pub use reader::{Rows, Table};
+pub use row::{BY_ROWS, Cell, Row};

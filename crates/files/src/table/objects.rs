@@ -15,23 +15,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::json_object::JsonObject;
 use super::json_text::{Capture, Captured, Rules, Text};
+use super::row::BY_ROWS;
 use super::squad;
 use crate::error::{FileError, Result};
 use crate::lines::{BoundedLines, LineReader};
-
-/// What helps where a file does not hold objects row by row.
-pub const BY_ROWS: &str = "write it row by row, an object each: `{\"text\": \"…\", \"label\": 1}`; pandas does with \
-                                  `to_json(…, orient=\"records\", lines=True)`";
-
-/// An object, and its line from 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JsonObject {
-    /// The line that it begins at.
-    pub line: u64,
-    /// Its keys and values.
-    pub fields: Map<String, Value>,
-}
 
 /// Reads the objects of a file.
 pub struct JsonObjects {

@@ -19,9 +19,8 @@ use parquet::record::reader::RowIter;
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
-use super::objects::BY_ROWS;
-use super::reader::RowReader;
-use super::row::Cell;
+use super::row::{BY_ROWS, Cell};
+use super::row_reader::RowReader;
 
 /// Reads a `.parquet` file.
 pub(super) struct ParquetReader {

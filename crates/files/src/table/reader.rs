@@ -10,74 +10,8 @@ use super::column::listed;
 use super::delimited::DelimitedReader;
 use super::json::JsonReader;
 use super::parquet::ParquetReader;
-use super::{Cell, Column, Format, Quotes, Row};
-
-/// How a table is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableOptions {
-    /// Whether the first line of a TSV or CSV file names the columns. Default: true.
-    pub header: bool,
-    /// Longest row of a TSV, CSV or JSON file, and longest text of a Parquet file, that is accepted, in bytes; it bounds
-    /// memory. Default: 1 MiB.
-    pub max_line_bytes: usize,
-    /// What separates the fields of a TSV or CSV file. Default: a tab or a comma, unless the first rows show another.
-    pub separator: Option<char>,
-    /// What a quote at the beginning of a field of a TSV or CSV file is. Default: in a CSV file it holds the field together; in a
-    /// TSV file it does if every quote of the file is written so.
-    pub quotes: Option<Quotes>,
-    /// The table of the config that has the keys `separator` and `quotes`, for messages to name. Default: none has.
-    pub keys: Option<&'static str>,
-    /// Whether a file without any row is none to complain of. Default: false.
-    pub may_be_empty: bool,
-    /// Rows of a TSV or CSV file with too few columns that are passed over, and counted by [`Rows::passed_over`], before one is
-    /// an error. Default: 0.
-    pub short_rows_allowed: u64,
-}
-
-impl TableOptions {
-    /// A setting as messages name it, `task.quotes` for `quotes`; `None` if nobody can set it.
-    pub(super) fn key(&self, name: &str) -> Option<String> {
-        self.keys.map(|table| format!("{table}.{name}"))
-    }
-}
-
-impl Default for TableOptions {
-    fn default() -> Self {
-        Self {
-            header: true,
-            max_line_bytes: 1 << 20,
-            separator: None,
-            quotes: None,
-            keys: None,
-            may_be_empty: false,
-            short_rows_allowed: 0,
-        }
-    }
-}
-
-/// What a format must give.
-pub(super) trait RowReader: Send {
-    /// Says which columns are wanted, by their places; once, before the first row.
-    fn select(&mut self, wanted: &[usize]) -> Result<()>;
-
-    /// The number of columns, where it is known without names.
-    fn width(&self) -> Option<usize> {
-        None
-    }
-
-    /// The next row, its line and its wanted cells, or `None` at the end.
-    fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>>;
-
-    /// The names of a column's classes, where the file has them.
-    fn class_names(&self, _column: usize) -> Option<&[String]> {
-        None
-    }
-
-    /// Rows passed over so far because they were too short.
-    fn passed_over(&self) -> u64 {
-        0
-    }
-}
+use super::row_reader::RowReader;
+use super::{Column, Format, Row, TableOptions};
 
 /// An opened file, of which the columns are known.
 pub struct Table {

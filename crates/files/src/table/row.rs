@@ -6,7 +6,10 @@ use std::sync::Arc;
 use crate::error::{FileError, Result};
 
 use super::Column;
-use super::objects::BY_ROWS;
+
+/// What helps where a file does not hold objects row by row.
+pub const BY_ROWS: &str = "write it row by row, an object each: `{\"text\": \"…\", \"label\": 1}`; pandas does with \
+                                  `to_json(…, orient=\"records\", lines=True)`";
 
 /// What stands in a field.
 #[derive(Debug, Clone, PartialEq)]

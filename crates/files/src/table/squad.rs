@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use super::objects::JsonObject;
+use super::json_object::JsonObject;
 
 /// The questions of an article, each with `context`, the article's `title`, and its own keys (`id`, `question`, `answers` …);
 /// `None` if the object is no article.

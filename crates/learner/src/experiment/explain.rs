@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::known_keys::{join, known_keys};
+use super::known_keys::{join, known_keys, section_of};
 use super::merge::Layers;
 use super::synonyms;
 
@@ -253,10 +253,6 @@ fn in_words(expected: &str) -> &str {
         "a sequence" => "a list in brackets, as in `[1, 2]`",
         other => other,
     }
-}
-
-pub(super) fn section_of(key: &str) -> &str {
-    key.rsplit_once('.').map_or("", |(section, _)| section)
 }
 
 fn last(key: &str) -> &str {

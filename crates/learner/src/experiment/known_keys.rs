@@ -35,3 +35,7 @@ fn names_in<T: DeserializeOwned>(section: &str) -> Vec<String> {
 pub(super) fn join(section: &str, name: &str) -> String {
     if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
 }
+
+pub(super) fn section_of(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(section, _)| section)
+}

@@ -1,7 +1,6 @@
 //! What other programs call the keys of an experiment, and their values.
 
-use super::explain::section_of;
-use super::known_keys::join;
+use super::known_keys::{join, section_of};
 
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
 /// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes

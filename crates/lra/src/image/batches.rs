@@ -4,16 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Split, git_lfs};
+use nystromformer_tasks::{DataError, ExampleReader, Split, git_lfs};
 
-use super::{CIFAR10_CLASSES, SIDE, example, pickle, train_count};
-use crate::picture::luminance;
+use super::batch::{Batch, PICTURE_BYTES};
+use super::{CIFAR10_CLASSES, pickle, train_count};
 use crate::reading::reader;
 
-/// Pixels of a picture.
-const PIXELS: usize = SIDE * SIDE;
-/// Bytes of a picture: its red, its green, its blue pixels.
-pub(super) const PICTURE_BYTES: usize = 3 * PIXELS;
 /// Bytes of a batch that is still read; the official ones have 31 million.
 const MAX_BATCH_BYTES: u64 = 64 << 20;
 
@@ -49,13 +45,6 @@ impl BatchForm {
     fn test_name(self) -> String {
         format!("test_batch{}", self.extension())
     }
-}
-
-/// The pictures of a file.
-pub(super) struct Batch {
-    pub(super) labels: Vec<u8>,
-    /// [`PICTURE_BYTES`] for each label.
-    pub(super) pictures: Vec<u8>,
 }
 
 /// Opens a split; the last tenth of the training pictures validates.
@@ -106,17 +95,6 @@ fn places(
         (0..batch.labels.len()).map(move |picture| Ok((Arc::clone(&batch), picture)))
     });
     error.into_iter().chain(pictures)
-}
-
-impl Batch {
-    fn example(&self, picture: usize) -> Example {
-        let bytes = &self.pictures[picture * PICTURE_BYTES..][..PICTURE_BYTES];
-        let (red, rest) = bytes.split_at(PIXELS);
-        let (green, blue) = rest.split_at(PIXELS);
-        let colours = red.iter().zip(green).zip(blue);
-        let pixels = colours.map(|((red, green), blue)| luminance([*red, *green, *blue]));
-        example(pixels, self.labels[picture].into())
-    }
 }
 
 /// How many pictures a file holds.

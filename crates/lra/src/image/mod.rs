@@ -7,11 +7,13 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | `batch` | a batch of CIFAR-10: the pictures of one file |
 //! | `batches` | the official batches, one after the other |
 //! | `pickle` | those for Python, without executing them |
 //! | `folders` | `train/CLASS/NAME.jpg` |
 //! | `task` | the task as configs know it |
 
+mod batch;
 mod batches;
 mod folders;
 mod pickle;

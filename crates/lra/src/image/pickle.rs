@@ -17,7 +17,7 @@ mod value;
 
 use self::machine::Machine;
 use self::value::Value;
-use super::batches::{Batch, PICTURE_BYTES};
+use super::batch::{Batch, PICTURE_BYTES};
 
 /// The labels and pictures of a batch.
 pub(super) fn batch(file: &[u8]) -> Result<Batch, String> {

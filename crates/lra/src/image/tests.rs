@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::batches::PICTURE_BYTES;
+use super::batch::PICTURE_BYTES;
 use super::*;
 use crate::picture::{encode, luminance};
 
