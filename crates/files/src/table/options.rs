@@ -34,7 +34,7 @@ pub struct TableOptions {
     pub keys: Option<&'static str>,
     /// Whether a file without any row is none to complain of. Default: false.
     pub may_be_empty: bool,
-    /// Rows of a TSV or CSV file with too few columns that are passed over, and counted by [`Rows::passed_over`], before one is
+    /// Rows of a TSV or CSV file with too few columns that are passed over, and counted by [`Rows::passed_over`](super::Rows::passed_over), before one is
     /// an error. Default: 0.
     pub short_rows_allowed: u64,
 }
