@@ -7,8 +7,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::{Targets, TargetsData};
 use nystromformer::{NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
-use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Label, Split};
+use nystromformer_tasks::metrics::{ClassificationReport, MetricName, Thresholds};
+use nystromformer_tasks::{PredictionFile, Split};
 
 use crate::error::Result;
 
@@ -20,6 +20,29 @@ pub trait Batch {
 
     /// Tokens that are not padding, for tokens per second.
     fn num_tokens(&self) -> usize;
+}
+
+/// A model's scores for each of some examples, value after value.
+pub type Outputs = Vec<Vec<f32>>;
+
+/// How good a model's outputs for a split are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// Examples that were answered.
+    pub examples: usize,
+    /// The metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// The thresholds that they were measured with.
+    pub thresholds: Thresholds,
+}
+
+/// More about a model's outputs for a split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Analysis {
+    /// Confusion matrix and scores of each class.
+    pub report: Option<ClassificationReport>,
+    /// The metrics of a predictor that always says the same.
+    pub constant_predictor: BTreeMap<String, f64>,
 }
 
 /// Where batches come from. A batch is a pure function of its place in the run, which makes a resume exact.
@@ -53,17 +76,48 @@ pub trait BatchSource: Send + Sync {
     /// As [`Self::training_step`].
     fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<Self::Batch>;
 
-    /// What is measured of classes or values, beside the loss; the first is what a best checkpoint is chosen by if
+    /// Names of what [`Self::score`] measures beside the loss; the first is what a best checkpoint is chosen by if
     /// nothing else is said. Default: none, and what the model itself measures is used
     /// ([`Trainable::metrics`](crate::trainable::Trainable::metrics)).
-    fn metrics(&self) -> Vec<Metric> {
+    fn metric_names(&self) -> Vec<MetricName> {
         Vec::new()
     }
 
-    /// The prediction that is right most often in training: the most frequent class, or the mean of the numbers.
-    /// Default: `None`, for targets of other kinds.
-    fn constant_answer(&self) -> Option<Label> {
+    /// The metrics of a split, from a model's outputs for its examples, in the order of [`Self::evaluation_batch`].
+    /// Without `thresholds` they are chosen by these outputs. Default: `None`, nothing is measured.
+    fn score(
+        &self,
+        split: Split,
+        outputs: &Outputs,
+        thresholds: Option<&Thresholds>,
+    ) -> Option<Scores> {
+        let _ = (split, outputs, thresholds);
         None
+    }
+
+    /// More about the same outputs, of a finished run. Default: nothing.
+    fn analyse(&self, split: Split, outputs: &Outputs) -> Option<Analysis> {
+        let _ = (split, outputs);
+        None
+    }
+
+    /// Examples of a split that can be predicted, whether it has labels or not. Default: those that are measured on.
+    fn predictable_examples(&self, split: Split) -> usize {
+        self.evaluation_examples(split)
+    }
+
+    /// The predictions for a split as files, from a model's outputs for all of its examples. Default: none.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`](crate::LearnerError::Data) if the examples cannot be read once more.
+    fn prediction_files(
+        &self,
+        split: Split,
+        outputs: &Outputs,
+        thresholds: &Thresholds,
+    ) -> Result<Vec<PredictionFile>> {
+        let _ = (split, outputs, thresholds);
+        Ok(Vec::new())
     }
 
     /// Hashes of what the batches are made of, by name. A run is resumed only with the same. Default: none.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::{Progress, TextTokenizer};
+use nystromformer_tasks::Targets;
 
 use crate::batch::{BatchSource, TokenBatch};
 use crate::checkpoint::Checkpoint;
@@ -98,11 +99,11 @@ impl Batches {
         }
     }
 
-    /// Names of the classes, where there are classes.
-    pub fn labels(&self) -> Option<&[String]> {
+    /// What is to be predicted of a labelled data set.
+    pub fn targets(&self) -> Option<&Targets> {
         match self {
             Self::Corpus(_) => None,
-            Self::Task(batches) => Some(batches.labels()),
+            Self::Task(batches) => Some(batches.targets()),
         }
     }
 

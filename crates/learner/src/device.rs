@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
@@ -147,11 +147,6 @@ pub(crate) fn scalar(tensor: Tensor<1>, device: &Device) -> Result<f64> {
 
 /// Reads numbers back from the device.
 pub(crate) fn floats(tensor: Tensor<1>, device: &Device) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as().map_err(|error| unread(device, &error))
-}
-
-/// Reads whole numbers back from the device.
-pub(crate) fn ints(tensor: Tensor<1, Int>, device: &Device) -> Result<Vec<i32>> {
     tensor.try_into_vec_as().map_err(|error| unread(device, &error))
 }
 

@@ -1,12 +1,10 @@
 //! Evaluation: the same batches every time, without dropout.
 
-use std::collections::BTreeMap;
-
 use burn::tensor::Device;
 use nystromformer_tasks::Split;
-use nystromformer_tasks::metrics::Predictions;
+use nystromformer_tasks::metrics::Thresholds;
 
-use crate::batch::{Batch, BatchSource};
+use crate::batch::{Batch, BatchSource, Outputs};
 use crate::device::scalar;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
@@ -18,8 +16,12 @@ use crate::trainable::{TermSum, Trainable};
 pub struct EvaluationOutput {
     /// Loss and metrics.
     pub record: EvaluationRecord,
-    /// What was answered, where the data says which metrics it has.
-    pub answers: Option<Predictions>,
+    /// What the model said of each example, where the data measures it.
+    pub outputs: Outputs,
+    /// The thresholds that the metrics were measured with; none where there is nothing to choose.
+    pub thresholds: Thresholds,
+    /// Examples that were measured; of data that measures nothing itself, those that were read.
+    pub examples: usize,
 }
 
 /// What models are measured on, and how.
@@ -40,23 +42,84 @@ pub struct Evaluator<'a, B: Batch> {
 
 impl<B: Batch> Evaluator<'_, B> {
     /// Loss and metrics of `model`, which has no autodiff (`model.valid()`), over a split. Every target weighs the same
-    /// within its term of the loss.
+    /// within its term of the loss. `thresholds` are those of a validation split; without, they are chosen by this one.
     ///
     /// # Errors
-    /// [`LearnerError::Data`] if there is nothing to answer, [`LearnerError::Config`] if the data is measured by what the
-    /// model does not count, [`LearnerError::Stopped`]; errors of the data, the model and the device.
+    /// [`LearnerError::Data`] if there is nothing to answer, [`LearnerError::Config`] if the data measures outputs that the
+    /// model does not keep, [`LearnerError::Stopped`]; errors of the data, the model and the device.
     pub fn evaluate<M: Trainable<Batch = B>>(
         &self,
         model: &M,
         split: Split,
+        thresholds: Option<&Thresholds>,
     ) -> Result<EvaluationOutput> {
         let available = self.data.evaluation_examples(split);
         let examples = match self.max_examples {
             0 => available,
             most => available.min(most),
         };
-        let metrics_of_data = self.data.metrics();
-        let mut counts = model.counts_for(&metrics_of_data);
+        let names = self.data.metric_names();
+        let (counts, sums) = self.answer(model, split, examples, !names.is_empty())?;
+        if sums.iter().all(|term| term.num_targets == 0) {
+            return Err(LearnerError::Data(format!(
+                "none of the `{examples}` {} examples has anything to answer; raise \
+                 `data.validation_fraction` (for masked tokens, or `data.mlm_probability`), or set \
+                 `trainer.eval_every = 0`",
+                split.name()
+            )));
+        }
+        let loss = sums.iter().filter_map(|term| Some(term.weight * term.mean()?)).sum();
+        let Some(first) = names.first() else {
+            let of_model = model.metrics(&counts, &sums).into_iter();
+            let metrics = of_model.map(|(name, value)| (name.to_owned(), value)).collect();
+            return Ok(EvaluationOutput {
+                record: EvaluationRecord { step: self.step, loss, metrics },
+                outputs: Outputs::new(),
+                thresholds: Thresholds::new(),
+                examples,
+            });
+        };
+        let outputs = M::outputs(counts).ok_or_else(|| {
+            LearnerError::Config(format!(
+                "the data measures `{}` of a model's outputs, and this model keeps none: let `BatchSource::metric_names` \
+                 name none, or give `Trainable::outputs`",
+                first.name
+            ))
+        })?;
+        let scores = self.data.score(split, &outputs, thresholds).ok_or_else(|| {
+            LearnerError::Config(format!(
+                "the data names the metric `{}` and does not measure it: give `BatchSource::score`",
+                first.name
+            ))
+        })?;
+        Ok(EvaluationOutput {
+            record: EvaluationRecord { step: self.step, loss, metrics: scores.metrics },
+            outputs,
+            thresholds: scores.thresholds,
+            examples: scores.examples,
+        })
+    }
+
+    /// What `model` says of every example of a split, with labels or without.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn predict<M: Trainable<Batch = B>>(&self, model: &M, split: Split) -> Result<Outputs> {
+        let examples = self.data.predictable_examples(split);
+        let (counts, _) = self.answer(model, split, examples, true)?;
+        Ok(M::outputs(counts).unwrap_or_default())
+    }
+
+    /// Runs the first `examples` of a split through the model.
+    fn answer<M: Trainable<Batch = B>>(
+        &self,
+        model: &M,
+        split: Split,
+        examples: usize,
+        keeps_outputs: bool,
+    ) -> Result<(M::Counts, Vec<TermSum>)> {
+        let mut counts =
+            if keeps_outputs { model.counts_with_outputs() } else { M::Counts::default() };
         let mut sums: Vec<TermSum> = Vec::new();
         for first in (0..examples).step_by(self.batch_size) {
             if let Some(reason) = self.stop.requested() {
@@ -65,7 +128,8 @@ impl<B: Batch> Evaluator<'_, B> {
             let count = self.batch_size.min(examples - first);
             let batch = self.data.evaluation_batch(split, first, count)?;
             let num_targets = batch.num_targets();
-            if num_targets.iter().all(|count| *count == 0) {
+            // Where outputs are kept there must be one for each example.
+            if !keeps_outputs && num_targets.iter().all(|count| *count == 0) {
                 continue;
             }
             let terms = model.evaluate(batch, self.device, &mut counts)?;
@@ -78,51 +142,22 @@ impl<B: Batch> Evaluator<'_, B> {
                 }
             }
         }
-        if sums.iter().all(|term| term.num_targets == 0) {
-            return Err(LearnerError::Data(format!(
-                "none of the `{examples}` {} examples has anything to answer; raise \
-                 `data.validation_fraction` (for masked tokens, or `data.mlm_probability`), or set \
-                 `trainer.eval_every = 0`",
-                split.name()
-            )));
-        }
-        let loss = sums.iter().filter_map(|term| Some(term.weight * term.mean()?)).sum();
-        let of_model = model.metrics(&counts, &sums).into_iter();
-        let of_model = of_model.map(|(name, value)| (name.to_owned(), value));
-        let answers = M::answers(counts);
-        let metrics: BTreeMap<String, f64> = match (&answers, metrics_of_data.as_slice()) {
-            (_, []) => of_model.collect(),
-            (Some(answers), metrics) => metrics
-                .iter()
-                .filter_map(|metric| Some((metric.name().to_owned(), metric.compute(answers)?)))
-                .collect(),
-            (None, [metric, ..]) => {
-                return Err(LearnerError::Config(format!(
-                    "the data is measured by `{}`, for which this model counts no answers; let `BatchSource::metrics` \
-                     name none, or give `Trainable::answers`",
-                    metric.name()
-                )));
-            }
-        };
-        Ok(EvaluationOutput {
-            record: EvaluationRecord { step: self.step, loss, metrics },
-            answers,
-        })
+        Ok((counts, sums))
     }
 
-    /// Loss and metrics of `model` over the validation split, and over MNLI's examples of other genres if the data has
-    /// such.
+    /// The same over the validation split, with the loss and metrics of MNLI's examples of other genres if the data has such.
     ///
     /// # Errors
     /// As [`Self::evaluate`].
     pub fn evaluate_validation<M: Trainable<Batch = B>>(
         &self,
         model: &M,
-    ) -> Result<EvaluationRecord> {
-        let mut record = self.evaluate(model, Split::Validation)?.record;
+    ) -> Result<EvaluationOutput> {
+        let mut evaluation = self.evaluate(model, Split::Validation, None)?;
         if self.data.evaluation_examples(Split::ValidationMismatched) > 0 {
-            record.add_mismatched(self.evaluate(model, Split::ValidationMismatched)?.record);
+            let mismatched = self.evaluate(model, Split::ValidationMismatched, None)?;
+            evaluation.record.add_mismatched(mismatched.record);
         }
-        Ok(record)
+        Ok(evaluation)
     }
 }

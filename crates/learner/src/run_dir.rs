@@ -20,6 +20,7 @@ const OVERRIDES: &str = "overrides.json";
 const METRICS: &str = "metrics.jsonl";
 const SUMMARY: &str = "summary.json";
 const CHECKPOINTS: &str = "checkpoints";
+const PREDICTIONS: &str = "predictions";
 const LOCK: &str = "run.lock";
 
 /// An open, locked run directory. The lock is held until this is dropped, or the process dies.
@@ -148,6 +149,11 @@ impl RunDir {
     /// [`LearnerError::Io`].
     pub fn metrics(&self, step: usize, evaluated: usize) -> Result<MetricsLog> {
         MetricsLog::open(self.path.join(METRICS), step, evaluated)
+    }
+
+    /// Where the best model's predictions for the test splits are written: `test.jsonl` and the like.
+    pub fn predictions(&self) -> PathBuf {
+        self.path.join(PREDICTIONS)
     }
 
     /// Writes `summary.json`, replacing an older one.

@@ -8,11 +8,10 @@ use burn::tensor::{Device, Tensor};
 use nystromformer::Head;
 use nystromformer::heads::{ClassInfo, LossTerm, Losses, Measure, TargetsData, TermMetric};
 use nystromformer_interop::{load_all_weights, save};
-use nystromformer_tasks::Label;
-use nystromformer_tasks::metrics::{Metric, Predictions};
+pub use nystromformer_tasks::metrics::MetricName;
 
-use crate::batch::{Batch, TokenBatch};
-use crate::device::{floats, ints, scalar};
+use crate::batch::{Batch, Outputs, TokenBatch};
+use crate::device::{floats, scalar};
 use crate::error::Result;
 
 /// A model that a [`Learner`](crate::trainer::Learner) can train.
@@ -60,14 +59,13 @@ pub trait Trainable: Module {
         Vec::new()
     }
 
-    /// Where counting begins if the data names `metrics` of its own. Default: as without.
-    fn counts_for(&self, metrics: &[Metric]) -> Self::Counts {
-        let _ = metrics;
+    /// Where counting begins if the data measures [outputs](Self::outputs) itself. Default: as without.
+    fn counts_with_outputs(&self) -> Self::Counts {
         Self::Counts::default()
     }
 
-    /// Predictions beside what is right, for the metrics that the data names. Default: the model does not count them.
-    fn answers(counts: Self::Counts) -> Option<Predictions> {
+    /// What the model said of each example, for data that measures it. Default: the model does not keep it.
+    fn outputs(counts: Self::Counts) -> Option<Outputs> {
         let _ = counts;
         None
     }
@@ -85,30 +83,13 @@ pub trait Trainable: Module {
     fn load(&mut self, folder: &Path) -> Result<()>;
 }
 
-/// A metric's name, and which way is better.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricName {
-    /// The field's name for it, e.g. `accuracy`.
-    pub name: String,
-    /// Whether a larger value is the better one.
-    pub greater_is_better: bool,
-}
-
-impl MetricName {
-    /// Those that a class of model has.
-    pub fn of(class: &ClassInfo) -> Vec<Self> {
-        let name = |metric: &TermMetric| Self {
-            name: metric.name.to_owned(),
-            greater_is_better: metric.greater_is_better(),
-        };
-        class.metrics.iter().map(name).collect()
-    }
-}
-
-impl From<Metric> for MetricName {
-    fn from(metric: Metric) -> Self {
-        Self { name: metric.name().to_owned(), greater_is_better: metric.greater_is_better() }
-    }
+/// The names of the metrics that a class of model has.
+pub fn metric_names_of(class: &ClassInfo) -> Vec<MetricName> {
+    let name = |metric: &TermMetric| MetricName {
+        name: metric.name.to_owned(),
+        greater_is_better: metric.greater_is_better(),
+    };
+    class.metrics.iter().map(name).collect()
 }
 
 /// A term of the loss, summed up over the batches of an evaluation.
@@ -134,8 +115,8 @@ impl TermSum {
 pub struct HeadCounts {
     /// Of each term of the loss the answers that are right, where answers are classes.
     correct: Vec<Option<f64>>,
-    /// All answers, if the data names metrics of its own.
-    answers: Option<Predictions>,
+    /// The scores of each answer, if the data measures them itself.
+    outputs: Option<Outputs>,
 }
 
 impl<M: Head> Trainable for M {
@@ -153,12 +134,15 @@ impl<M: Head> Trainable for M {
         device: &Device,
         counts: &mut HeadCounts,
     ) -> Result<Vec<LossTerm>> {
-        let (num_targets, right) = (batch.num_targets(), batch.targets.clone());
+        let num_targets = batch.num_targets();
+        let kept = counts.outputs.is_some().then(|| (batch.targets.clone(), batch.lengths.clone()));
+        let seq_len = batch.seq_len;
         let (input, targets) = batch.into_tensors(device);
         let classes = targets.classes();
         let Losses { terms, logits } = self.losses(input, targets)?;
-        if let (Some(answers), Some(logits)) = (&mut counts.answers, logits.first()) {
-            record(answers, logits, &right, device)?;
+        if let (Some(outputs), Some((targets, lengths))) = (&mut counts.outputs, kept) {
+            outputs.extend(split_logits(&logits, &targets, &lengths, seq_len, device)?);
+            return Ok(terms);
         }
         counts.correct.resize(terms.len().max(counts.correct.len()), None);
         let answered = logits.into_iter().zip(classes).zip(num_targets);
@@ -172,7 +156,7 @@ impl<M: Head> Trainable for M {
     }
 
     fn metric_names(&self) -> Vec<MetricName> {
-        MetricName::of(self.class())
+        metric_names_of(self.class())
     }
 
     fn metrics(&self, counts: &HeadCounts, terms: &[TermSum]) -> Vec<(&'static str, f64)> {
@@ -192,13 +176,12 @@ impl<M: Head> Trainable for M {
         metrics.filter_map(value).collect()
     }
 
-    fn counts_for(&self, metrics: &[Metric]) -> HeadCounts {
-        let answers = (!metrics.is_empty()).then(|| Predictions::new(self.config().num_labels()));
-        HeadCounts { correct: Vec::new(), answers }
+    fn counts_with_outputs(&self) -> HeadCounts {
+        HeadCounts { correct: Vec::new(), outputs: Some(Outputs::new()) }
     }
 
-    fn answers(counts: HeadCounts) -> Option<Predictions> {
-        counts.answers
+    fn outputs(counts: HeadCounts) -> Option<Outputs> {
+        counts.outputs
     }
 
     fn save(&self, folder: &Path) -> Result<()> {
@@ -210,28 +193,40 @@ impl<M: Head> Trainable for M {
     }
 }
 
-/// Notes what was answered to each row, beside what is right.
-fn record(
-    answers: &mut Predictions,
-    logits: &Tensor<2>,
-    right: &TargetsData,
+/// The scores of each answer: of a row's classes or numbers; of each labelled token of a row its classes, token after token;
+/// of each token of a row as an answer's first, then of each as its last.
+fn split_logits(
+    logits: &[Tensor<2>],
+    targets: &TargetsData,
+    lengths: &[usize],
+    seq_len: usize,
     device: &Device,
-) -> Result<()> {
-    match right {
-        TargetsData::Class(labels) => {
-            let predicted = ints(logits.clone().argmax(1).squeeze_dim(1), device)?;
-            for (prediction, label) in predicted.into_iter().zip(labels) {
-                answers.record(Label::Class(prediction as u16), Label::Class(*label as u16));
-            }
-        }
-        TargetsData::Values(labels) => {
-            let [rows, columns] = logits.dims();
-            let predicted = floats(logits.clone().reshape([rows * columns]), device)?;
-            for (prediction, label) in predicted.into_iter().zip(labels) {
-                answers.record(Label::Value(prediction), Label::Value(*label));
-            }
-        }
-        _ => {}
+) -> Result<Outputs> {
+    let mut tables = Vec::with_capacity(logits.len());
+    for logits in logits {
+        let [rows, columns] = logits.dims();
+        tables.push((columns, floats(logits.clone().reshape([rows * columns]), device)?));
     }
-    Ok(())
+    let Some((columns, first)) = tables.first() else { return Ok(Outputs::new()) };
+    Ok(match targets {
+        TargetsData::Class(_) | TargetsData::Values(_) => {
+            first.chunks(*columns).map(<[f32]>::to_vec).collect()
+        }
+        TargetsData::Tokens { positions, .. } | TargetsData::TokensAndOrder { positions, .. } => {
+            let mut outputs = vec![Vec::new(); lengths.len()];
+            for (position, scores) in positions.iter().zip(first.chunks(*columns)) {
+                outputs[*position as usize / seq_len].extend(scores);
+            }
+            outputs
+        }
+        TargetsData::Span { .. } => {
+            let row = |(row, length): (usize, &usize)| {
+                let of = |(columns, scores): &(usize, Vec<f32>)| {
+                    scores[row * columns..row * columns + length].to_vec()
+                };
+                tables.iter().flat_map(of).collect()
+            };
+            lengths.iter().enumerate().map(row).collect()
+        }
+    })
 }

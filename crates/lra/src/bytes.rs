@@ -13,15 +13,16 @@ pub fn ids(text: &str, truncation: Truncation) -> Vec<u16> {
 /// Turns a reader of texts into one of their [`ids`]. What comes as ids already stays as it is.
 pub fn reader(texts: ExampleReader, truncation: Truncation) -> ExampleReader {
     Box::new(texts.map(move |example| {
-        let Example { input, label } = example?;
+        let Example { id, input, label } = example?;
         let input = match input {
             Input::Text { first, second } => Input::Ids {
                 first: ids(&first, truncation),
                 second: second.map(|second| ids(&second, truncation)),
             },
-            ids @ Input::Ids { .. } => ids,
+            // Ids already, or no texts.
+            other => other,
         };
-        Ok(Example { input, label })
+        Ok(Example { id, input, label })
     }))
 }
 
@@ -42,17 +43,18 @@ mod tests {
 
     #[test]
     fn texts_become_ids_and_all_else_stays() {
-        let label = Some(Label::Class(1));
+        let label = || Some(Label::Class(1));
         let text = |first: &str, second: Option<&str>| Example {
+            id: None,
             input: Input::Text { first: first.to_owned(), second: second.map(str::to_owned) },
-            label,
+            label: label(),
         };
         let ids = Input::Ids { first: vec![500], second: None };
         let texts: ExampleReader = Box::new(
             [
                 Ok(text("ab", None)),
                 Ok(text("a", Some("bcd"))),
-                Ok(Example { input: ids.clone(), label }),
+                Ok(Example { id: None, input: ids.clone(), label: label() }),
                 Err(DataError::config("key", "value", "problem")),
             ]
             .into_iter(),
@@ -62,7 +64,7 @@ mod tests {
         assert_eq!(*input(0), Input::Ids { first: vec![98, 99], second: None });
         assert_eq!(*input(1), Input::Ids { first: vec![98], second: Some(vec![99, 100]) });
         assert_eq!(*input(2), ids);
-        assert!(read[..3].iter().all(|example| example.as_ref().unwrap().label == label));
+        assert!(read[..3].iter().all(|example| example.as_ref().unwrap().label == label()));
         assert!(read[3].is_err());
     }
 }

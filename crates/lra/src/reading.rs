@@ -78,7 +78,7 @@ mod tests {
     use nystromformer_tasks::Input;
 
     fn example() -> Example {
-        Example { input: Input::Ids { first: vec![1], second: None }, label: None }
+        Example { id: None, input: Input::Ids { first: vec![1], second: None }, label: None }
     }
 
     #[test]

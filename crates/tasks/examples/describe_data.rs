@@ -75,14 +75,20 @@ impl Statistics {
     ) -> Result<Self, DataError> {
         let mut statistics = Self::default();
         for example in examples {
-            let Example { input, label } = example?;
-            statistics.labels.add(label);
+            let Example { input, label, .. } = example?;
+            statistics.labels.add(label.as_ref());
             if let Some(Label::Value(value)) = label {
                 statistics.values.push(value.into());
             }
             statistics.lengths.push(match input {
                 Input::Text { first, second } => first.len() + second.map_or(0, |text| text.len()),
                 Input::Ids { first, second } => first.len() + second.map_or(0, |ids| ids.len()),
+                Input::Words(words) => words.iter().map(String::len).sum(),
+                Input::Question { question, context } => question.len() + context.len(),
+                Input::Choices(choices) => choices
+                    .iter()
+                    .map(|(first, second)| first.len() + second.as_ref().map_or(0, String::len))
+                    .sum(),
             });
         }
         Ok(statistics)

@@ -1,6 +1,6 @@
 //! [`TaskConfig`]: the `[task]` table of a config file, read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nystromformer_data::{DataError, Truncation};
@@ -76,6 +76,20 @@ impl TaskConfig {
         seq_len: usize,
     ) -> Result<Option<ExampleReader>, DataError> {
         self.in_context(seq_len, |context| self.task.examples(split, targets, context))
+    }
+
+    /// The examples of a file that is no split of the data set.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::file_examples`].
+    pub fn file_examples(
+        &self,
+        file: &Path,
+        targets: &Targets,
+        seq_len: usize,
+    ) -> Result<ExampleReader, DataError> {
+        self.in_context(seq_len, |context| self.task.file_examples(file, targets, context))
     }
 
     fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {

@@ -5,6 +5,8 @@ use nystromformer_data::DataError;
 /// One example of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
+    /// What its file calls it, to name its prediction by; `None` where it has no name but its place.
+    pub id: Option<String>,
     /// What is read.
     pub input: Input,
     /// The right answer; `None` in a test set whose labels are kept back.
@@ -28,15 +30,53 @@ pub enum Input {
         /// The second of a pair.
         second: Option<Vec<u16>>,
     },
+    /// A sentence or a document that is split into words, each of which is answered.
+    Words(Vec<String>),
+    /// A question, and the text that holds its answer.
+    Question {
+        /// What is asked.
+        question: String,
+        /// Where the answer is looked for.
+        context: String,
+    },
+    /// What is read of each choice: a text, or a pair of a question and an answer to it.
+    Choices(Vec<(String, Option<String>)>),
 }
 
 /// The right answer of an example.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Label {
-    /// A class, from 0.
+    /// A class, from 0; of [choices](Input::Choices) the right one.
     Class(u16),
     /// A number, for regression.
     Value(f32),
+    /// Any number of classes, ascending.
+    Classes(Vec<u16>),
+    /// Several numbers, for regression.
+    Values(Vec<f32>),
+    /// The class of each [word](Input::Words); `None` where a word has none.
+    Tags(Vec<Option<u16>>),
+    /// Every answer to a [question](Input::Question) that counts as right; none if it has no answer.
+    Answers(Vec<GoldAnswer>),
+}
+
+/// An answer that counts as right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoldAnswer {
+    /// The words of the context.
+    pub text: String,
+    /// Where they begin, in characters.
+    pub start: usize,
+}
+
+impl Label {
+    /// What examples are drawn evenly by: the class, if there is one.
+    pub fn stratum(&self) -> Option<u16> {
+        match self {
+            Self::Class(class) => Some(*class),
+            _ => None,
+        }
+    }
 }
 
 /// Examples one after the other. After an error nothing follows.

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use nystromformer_data::DataError;
 use nystromformer_data::random::{shuffle, stream};
 
-use crate::example::Label;
-
 /// Which examples train and which validate, by their places; both in increasing order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldOut {
@@ -17,7 +15,8 @@ pub struct HeldOut {
 }
 
 /// Holds out `fraction` of the examples for validation, the same part of each class (stratified): of each class as many as
-/// come nearest, but never all of it. Examples without a class, those of regression too, are dealt with as one class. Where that
+/// come nearest, but never all of it. `strata` are the examples' classes ([`Label::stratum`](crate::Label::stratum)); those without
+/// one are dealt with as one class. Where that
 /// would hold out nothing at all, one example of the largest class is.
 ///
 /// Which ones is a function of `seed`, the labels and their order alone.
@@ -27,7 +26,7 @@ pub struct HeldOut {
 /// [`DataError::Config`] (`task.validation_fraction`) if the fraction is not between 0 and 1, or there is no class with two
 /// examples.
 pub fn hold_out(
-    labels: impl IntoIterator<Item = Option<Label>>,
+    strata: impl IntoIterator<Item = Option<u16>>,
     fraction: f64,
     seed: u64,
 ) -> Result<HeldOut, DataError> {
@@ -39,11 +38,7 @@ pub fn hold_out(
         );
     }
     let mut classes: BTreeMap<Option<u16>, Vec<usize>> = BTreeMap::new();
-    for (place, label) in labels.into_iter().enumerate() {
-        let class = match label {
-            Some(Label::Class(class)) => Some(class),
-            Some(Label::Value(_)) | None => None,
-        };
+    for (place, class) in strata.into_iter().enumerate() {
         classes.entry(class).or_default().push(place);
     }
     let largest = classes.values().map(Vec::len).max().unwrap_or_default();
@@ -79,8 +74,8 @@ mod tests {
 
     use super::*;
 
-    fn classes(classes: &[u16]) -> Vec<Option<Label>> {
-        classes.iter().map(|class| Some(Label::Class(*class))).collect()
+    fn classes(classes: &[u16]) -> Vec<Option<u16>> {
+        classes.iter().copied().map(Some).collect()
     }
 
     #[test]
@@ -88,7 +83,7 @@ mod tests {
         let labels = classes(&[[0; 60].as_slice(), &[1; 30], &[2; 10]].concat());
         let held_out = hold_out(labels.iter().copied(), 0.2, 7).unwrap();
         let of = |class| {
-            let is = |place: &&usize| labels[**place] == Some(Label::Class(class));
+            let is = |place: &&usize| labels[**place] == Some(class);
             held_out.validation.iter().filter(is).count()
         };
         assert_eq!([of(0), of(1), of(2)], [12, 6, 2]);
@@ -111,8 +106,7 @@ mod tests {
         let message = hold_out(classes(&[0, 0]), 1.0, 0).unwrap_err().to_string();
         assert!(message.contains("`task.validation_fraction` is `1`"), "{message}");
         assert!(hold_out(classes(&[0, 0]), f64::NAN, 0).is_err());
-        let numbers = (0..10).map(|number| Some(Label::Value(number as f32)));
-        assert_eq!(hold_out(numbers, 0.3, 0).unwrap().validation.len(), 3);
+        assert_eq!(hold_out([None; 10], 0.3, 0).unwrap().validation.len(), 3);
     }
 
     proptest! {

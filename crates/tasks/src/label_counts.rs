@@ -13,7 +13,7 @@ pub struct LabelCounts {
     pub examples: u64,
     /// Examples without a label.
     pub unlabelled: u64,
-    /// Examples of each class, up to the highest that occurs; empty for regression.
+    /// How often each class is a label, up to the highest that occurs; empty for regression.
     pub classes: Vec<u64>,
 }
 
@@ -28,23 +28,31 @@ impl LabelCounts {
     ) -> Result<Self, DataError> {
         let mut counts = Self::default();
         for example in examples {
-            counts.add(example?.label);
+            counts.add(example?.label.as_ref());
         }
         Ok(counts)
     }
 
     /// Counts one more label.
-    pub fn add(&mut self, label: Option<Label>) {
+    pub fn add(&mut self, label: Option<&Label>) {
         self.examples += 1;
         match label {
             None => self.unlabelled += 1,
-            Some(Label::Class(class)) => {
-                let class = usize::from(class);
-                self.classes.resize(self.classes.len().max(class + 1), 0);
-                self.classes[class] += 1;
+            Some(Label::Class(class)) => self.count_class(*class),
+            Some(Label::Classes(classes)) => {
+                classes.iter().for_each(|class| self.count_class(*class))
             }
-            Some(Label::Value(_)) => {}
+            Some(Label::Tags(tags)) => {
+                tags.iter().flatten().for_each(|class| self.count_class(*class))
+            }
+            Some(Label::Value(_) | Label::Values(_) | Label::Answers(_)) => {}
         }
+    }
+
+    fn count_class(&mut self, class: u16) {
+        let class = usize::from(class);
+        self.classes.resize(self.classes.len().max(class + 1), 0);
+        self.classes[class] += 1;
     }
 
     /// The classes that occur here and not in `other`, by their numbers.
@@ -78,8 +86,8 @@ impl LabelCounts {
     }
 }
 
-impl FromIterator<Option<Label>> for LabelCounts {
-    fn from_iter<I: IntoIterator<Item = Option<Label>>>(labels: I) -> Self {
+impl<'a> FromIterator<Option<&'a Label>> for LabelCounts {
+    fn from_iter<I: IntoIterator<Item = Option<&'a Label>>>(labels: I) -> Self {
         let mut counts = Self::default();
         for label in labels {
             counts.add(label);
@@ -93,7 +101,7 @@ mod tests {
     use super::*;
 
     fn count(labels: &[Option<Label>]) -> LabelCounts {
-        labels.iter().copied().collect()
+        labels.iter().map(Option::as_ref).collect()
     }
 
     #[test]

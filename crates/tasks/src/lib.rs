@@ -7,6 +7,7 @@
 //! | `options`, `config` | the `[task]` table: the keys of all tasks, and those of one |
 //! | `registry` | which tasks there are, by name |
 //! | `example`, `split` | what every reader gives, and of which part |
+//! | `prediction`, `prediction_files` | what a model says of an example, and how it is written |
 //! | [`labelled`] | a data set of one's own: rows and text files as examples, and what a label may be |
 //! | [`glue`] | the ten tasks of GLUE |
 //! | [`imdb`] | film reviews |
@@ -24,6 +25,8 @@ mod label_counts;
 pub mod labelled;
 pub mod metrics;
 mod options;
+mod prediction;
+mod prediction_files;
 mod registry;
 mod sample;
 mod split;
@@ -35,11 +38,13 @@ pub use nystromformer_data::{DataError, Keep, Truncation, random};
 pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, git_lfs, say_once, table};
 
 pub use config::TaskConfig;
-pub use example::{Example, ExampleReader, Input, Label};
+pub use example::{Example, ExampleReader, GoldAnswer, Input, Label};
 pub use hold_out::{HeldOut, hold_out};
 pub use label_counts::LabelCounts;
 pub use labelled::{ClassNames, Targets};
 pub use options::TaskOptions;
+pub use prediction::{AnswerCandidate, AnswerCandidates, Prediction, WordTag};
+pub use prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
 pub use registry::{KeyUse, TaskRegistry};
 pub use sample::sample;
 pub use split::Split;

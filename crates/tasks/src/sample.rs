@@ -4,33 +4,26 @@ use std::collections::BTreeMap;
 
 use nystromformer_data::random::{shuffle, stream};
 
-use crate::example::Label;
-
 /// Draws `count` of the examples, by their places in increasing order: all of them if there are no more. Of each class as many
-/// as its share of the whole, to the nearest number that makes `count` together; numbers, and examples without a label,
-/// are dealt with as one class.
+/// as its share of the whole, to the nearest number that makes `count` together. `strata` are the examples' classes
+/// ([`Label::stratum`](crate::Label::stratum)); those without one are dealt with as one class.
 ///
-/// Which ones is a function of `seed`, `purpose`, the labels and their order alone.
+/// Which ones is a function of `seed`, `purpose`, the classes and their order alone.
 ///
 /// ```
-/// use nystromformer_tasks::{Label, sample};
+/// use nystromformer_tasks::sample;
 ///
-/// let class = |place| Some(Label::Class(u16::from(place >= 40)));
-/// let labels: Vec<_> = (0..80).map(class).collect();
-/// let drawn = sample(&labels, 10, 0, "validation");
+/// let strata: Vec<_> = (0..80).map(|place| Some(u16::from(place >= 40))).collect();
+/// let drawn = sample(&strata, 10, 0, "validation");
 /// assert_eq!(drawn.iter().filter(|place| **place < 40).count(), 5);
 /// ```
-pub fn sample(labels: &[Option<Label>], count: usize, seed: u64, purpose: &str) -> Vec<usize> {
-    if count >= labels.len() {
-        return (0..labels.len()).collect();
+pub fn sample(strata: &[Option<u16>], count: usize, seed: u64, purpose: &str) -> Vec<usize> {
+    if count >= strata.len() {
+        return (0..strata.len()).collect();
     }
     let mut classes: BTreeMap<Option<u16>, Vec<usize>> = BTreeMap::new();
-    for (place, label) in labels.iter().enumerate() {
-        let class = match label {
-            Some(Label::Class(class)) => Some(*class),
-            Some(Label::Value(_)) | None => None,
-        };
-        classes.entry(class).or_default().push(place);
+    for (place, class) in strata.iter().enumerate() {
+        classes.entry(*class).or_default().push(place);
     }
     let sizes: Vec<usize> = classes.values().map(Vec::len).collect();
     let mut drawn = Vec::with_capacity(count);
@@ -65,8 +58,8 @@ mod tests {
 
     use super::*;
 
-    fn classes(classes: &[u16]) -> Vec<Option<Label>> {
-        classes.iter().map(|class| Some(Label::Class(*class))).collect()
+    fn classes(classes: &[u16]) -> Vec<Option<u16>> {
+        classes.iter().copied().map(Some).collect()
     }
 
     #[test]
@@ -83,7 +76,7 @@ mod tests {
 
     #[test]
     fn seed_and_purpose_decide_which() {
-        let labels = vec![Some(Label::Value(0.5)); 100];
+        let labels = vec![None; 100];
         let drawn = |seed, purpose| sample(&labels, 20, seed, purpose);
         assert_eq!(drawn(1, "train"), drawn(1, "train"));
         assert_ne!(drawn(1, "train"), drawn(2, "train"));
@@ -96,7 +89,6 @@ mod tests {
         fn as_many_are_drawn_as_are_wanted(
             labels in prop::collection::vec(prop::option::of(0u16..5), 0..60), count in 0usize..70, seed: u64
         ) {
-            let labels: Vec<_> = labels.into_iter().map(|class| class.map(Label::Class)).collect();
             let drawn = sample(&labels, count, seed, "test");
             prop_assert_eq!(drawn.len(), count.min(labels.len()));
             prop_assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));

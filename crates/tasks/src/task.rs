@@ -7,8 +7,9 @@ use nystromformer_data::{DataError, Truncation};
 
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
-use crate::metrics::Metric;
+use crate::metrics::{Metric, MetricScorer, Scorer, Thresholds};
 use crate::options::TaskOptions;
+use crate::prediction_files::{PredictionFile, PredictionReader, json_lines};
 use crate::split::Split;
 
 /// Class of model of most tasks, by its name in `config.json`.
@@ -56,6 +57,7 @@ pub const SEQUENCE_CLASSIFICATION: &str = "NystromformerForSequenceClassificatio
 ///         let length = self.length;
 ///         Ok(Some(Box::new(numbers.map(move |number| {
 ///             Ok(Example {
+///                 id: None,
 ///                 input: Input::Ids {
 ///                     first: (0..length).map(|bit| 1 + (number >> bit & 1) as u16).collect(),
 ///                     second: None,
@@ -120,18 +122,58 @@ pub trait Task: fmt::Debug + Send + Sync {
         None
     }
 
-    /// What is measured. The first is what the best checkpoint is chosen by. Default: accuracy of classes; Pearson's and
-    /// Spearman's correlation of numbers.
+    /// The examples of a file that is no split of the data set, in the task's format; labels may be missing. Default: the task
+    /// reads no single files.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Config`] if it does not; as [`Self::examples`].
+    fn file_examples(
+        &self,
+        file: &Path,
+        targets: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<ExampleReader, DataError> {
+        let _ = (targets, context);
+        Err(DataError::dataset(
+            file,
+            "the task of this model does not read single files; name a data set with `task.path`",
+        ))
+    }
+
+    /// What is measured of classes or numbers. The first is what the best checkpoint is chosen by. Default: accuracy of
+    /// classes; Pearson's and Spearman's correlation of numbers.
     fn metrics(&self, targets: &Targets) -> Vec<Metric> {
-        match targets {
-            Targets::Classes(_) => vec![Metric::Accuracy],
-            Targets::Numbers { .. } => vec![Metric::Pearson, Metric::Spearman],
+        if targets.is_regression() {
+            vec![Metric::Pearson, Metric::Spearman]
+        } else {
+            vec![Metric::Accuracy]
         }
     }
 
+    /// What is measured, whatever is to be predicted. Default: [`Self::metrics`].
+    fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {
+        Box::new(MetricScorer::new(self.metrics(targets), targets))
+    }
+
     /// How a prediction is written; `None` if it is no label of the task. Default: the name of the class, or the number.
-    fn prediction(&self, label: Label, targets: &Targets) -> Option<String> {
+    fn prediction(&self, label: &Label, targets: &Targets) -> Option<String> {
         targets.spell(label)
+    }
+
+    /// The predictions for examples as files, in the format that the examples came in. Default: [`json_lines`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `predicted`.
+    fn prediction_files(
+        &self,
+        predicted: PredictionReader<'_>,
+        targets: &Targets,
+        thresholds: &Thresholds,
+    ) -> Result<Vec<PredictionFile>, DataError> {
+        let spell = |label: &Label| self.prediction(label, targets);
+        Ok(vec![json_lines(predicted, targets, thresholds, &spell)?])
     }
 }
 

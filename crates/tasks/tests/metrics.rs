@@ -61,7 +61,7 @@ fn classes_score_as_in_scikit_learn() {
     for case in fixture().classes {
         let mut answers = Predictions::new(case.num_labels);
         for (&prediction, &reference) in case.predictions.iter().zip(&case.references) {
-            answers.record(Label::Class(prediction), Label::Class(reference));
+            answers.record(&Label::Class(prediction), &Label::Class(reference));
         }
         for metric in Metric::all_for(case.num_labels) {
             let what = format!("{}: {metric}", case.about);

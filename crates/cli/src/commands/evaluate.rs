@@ -14,12 +14,12 @@ use nystromformer_learner::{
     batches::Batches,
     evaluate::Evaluator,
     experiment::class_difference,
-    run_dir::RunDir,
+    run_dir::{RunDir, RunSummary},
     stop::StopFlag,
     trainer::{model_folder, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
-use nystromformer_tasks::TaskRegistry;
+use nystromformer_tasks::{Targets, TaskRegistry, metrics::Thresholds};
 use serde_json::json;
 
 use crate::{output, preparation::PreparationNotes};
@@ -80,8 +80,11 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
             folder.display()
         );
     }
-    if let Some(difference) =
-        data.labels().and_then(|labels| class_difference(&config.classifier.id2label, labels))
+    if let Some(difference) = data
+        .targets()
+        .map(Targets::names)
+        .filter(|names| !names.is_empty())
+        .and_then(|names| class_difference(&config.classifier.id2label, &names))
     {
         bail!(
             "`{}` {difference}: name the data that it was trained for, or give `task.labels` its order",
@@ -111,20 +114,29 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         step: 0,
         stop: StopFlag::new(),
     };
-    let record = match args.split {
+    let evaluation = match args.split {
         Split::Validation => evaluator.evaluate_validation(&model)?,
-        Split::Test => evaluator.evaluate(&model, split)?.record,
+        // Thresholds are those that the run chose on its validation split.
+        Split::Test => evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?,
     };
+    let record = &evaluation.record;
     let mut line = json!({
         "split": split.name(),
         "loss": record.loss,
-        "examples": examples,
+        "examples": evaluation.examples,
     });
     for (name, value) in &record.metrics {
         line[name] = json!(value);
     }
     output::json_line(&line)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The thresholds in the summary of the run that a checkpoint is of, if there is one.
+fn chosen_thresholds(checkpoint: &Path) -> anyhow::Result<Option<Thresholds>> {
+    let Some(run) = checkpoint.ancestors().nth(2) else { return Ok(None) };
+    let summary = RunSummary::read(run)?;
+    Ok(summary.and_then(|summary| summary.best_model).map(|best| best.thresholds))
 }
 
 /// The experiment of the run that a checkpoint is of.

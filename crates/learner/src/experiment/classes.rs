@@ -1,6 +1,7 @@
 //! Whether the classes that a model names are those of the data.
 
 use nystromformer::{Labels, ProblemType};
+use nystromformer_tasks::Targets;
 
 /// What keeps the answers of a model with these classes from being the task's; `None` if nothing does.
 ///
@@ -55,12 +56,19 @@ pub fn class_order(model: &Labels, task: &[String]) -> Option<Vec<usize>> {
     })
 }
 
-/// What keeps a model whose answers are `stated` from being trained on a task of these classes; one stands for a number.
-pub(super) fn problem_type_difference(stated: ProblemType, task: &[String]) -> Option<String> {
-    let wanted = match task.len() {
-        1 => ProblemType::Regression,
-        _ => ProblemType::SingleLabelClassification,
-    };
+/// What a model's `problem_type` must be for a task; `None` where each example has one class, which needs no word.
+pub(super) fn problem_type(task: &Targets) -> Option<ProblemType> {
+    match task {
+        // transformers' pipeline would otherwise take the one number for a probability.
+        Targets::Numbers { .. } | Targets::Columns(_) => Some(ProblemType::Regression),
+        Targets::Labels(_) => Some(ProblemType::MultiLabelClassification),
+        Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers => None,
+    }
+}
+
+/// What keeps a model whose answers are `stated` from being trained on a task.
+pub(super) fn problem_type_difference(stated: ProblemType, task: &Targets) -> Option<String> {
+    let wanted = problem_type(task).unwrap_or(ProblemType::SingleLabelClassification);
     let name = |kind: ProblemType| match kind {
         ProblemType::Regression => "regression",
         ProblemType::SingleLabelClassification => "single_label_classification",
@@ -130,12 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn one_name_stands_for_a_number() {
-        let of = |stated, task: &[&str]| problem_type_difference(stated, &owned(task));
-        assert_eq!(of(ProblemType::Regression, &["score"]), None);
-        assert_eq!(of(ProblemType::SingleLabelClassification, &["neg", "pos"]), None);
-        assert!(of(ProblemType::Regression, &["neg", "pos"]).unwrap().contains("`regression`"));
-        assert!(of(ProblemType::MultiLabelClassification, &["neg", "pos"]).is_some());
-        assert!(of(ProblemType::SingleLabelClassification, &["score"]).is_some());
+    fn what_a_task_predicts_decides_the_type_of_problem() {
+        let classes = || Targets::classes(["neg", "pos"]).unwrap();
+        let of = |stated, task: &Targets| problem_type_difference(stated, task);
+        assert_eq!(of(ProblemType::Regression, &Targets::numbers()), None);
+        assert_eq!(of(ProblemType::SingleLabelClassification, &classes()), None);
+        assert!(of(ProblemType::Regression, &classes()).unwrap().contains("`regression`"));
+        assert!(of(ProblemType::MultiLabelClassification, &classes()).is_some());
+        assert!(of(ProblemType::SingleLabelClassification, &Targets::numbers()).is_some());
     }
 }

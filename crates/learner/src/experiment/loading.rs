@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use nystromformer::{Labels, NystromformerConfig, ProblemType};
+use nystromformer::{Labels, NystromformerConfig};
 use nystromformer_data::{DataConfig, TextTokenizer};
 use nystromformer_interop::read_config;
-use nystromformer_tasks::TaskRegistry;
+use nystromformer_tasks::{Targets, TaskRegistry};
 use toml::{Table, Value};
 
-use super::classes::{class_difference, problem_type_difference};
+use super::classes::{class_difference, problem_type, problem_type_difference};
 use super::differences::differences;
 use super::merge::{Layers, Origin};
 use super::{Experiment, INIT_FROM, explain, former_keys, paths, refuse, task_table, unread};
@@ -184,7 +184,7 @@ impl LoadedExperiment {
     pub fn with_data(
         &self,
         vocabulary: Vocabulary,
-        labels: Option<&[String]>,
+        targets: Option<&Targets>,
     ) -> Result<Experiment> {
         let mut experiment = self.experiment.clone();
         let model = &mut experiment.model;
@@ -207,23 +207,24 @@ impl LoadedExperiment {
                 model.embeddings.vocab_size, vocabulary.size
             )));
         }
-        if let Some(labels) = labels {
+        if let Some(targets) = targets {
+            let labels = targets.names();
             let refuse = |key: &str, difference| {
                 LearnerError::Config(format!(
                     "`{key}` {difference}; leave it out to take the task's"
                 ))
             };
-            if !self.states("model.id2label") {
-                model.classifier.id2label = Labels::new(labels.to_vec());
-            } else if let Some(difference) = class_difference(&model.classifier.id2label, labels) {
+            if labels.is_empty() {
+                // Choices and answers have no names.
+            } else if !self.states("model.id2label") {
+                model.classifier.id2label = Labels::new(labels);
+            } else if let Some(difference) = class_difference(&model.classifier.id2label, &labels) {
                 return Err(refuse("model.id2label", difference));
             }
             if !self.states("model.problem_type") {
-                // transformers' pipeline would otherwise take the one number for a probability.
-                model.classifier.problem_type =
-                    (labels.len() == 1).then_some(ProblemType::Regression);
+                model.classifier.problem_type = problem_type(targets);
             } else if let Some(stated) = model.classifier.problem_type
-                && let Some(difference) = problem_type_difference(stated, labels)
+                && let Some(difference) = problem_type_difference(stated, targets)
             {
                 return Err(refuse("model.problem_type", difference));
             }

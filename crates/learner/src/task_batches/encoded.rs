@@ -1,26 +1,43 @@
 //! The examples of a split as token ids, end to end in one table.
 
-use nystromformer_data::{DataError, TextTokenizer, UnknownTokens};
-use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Truncation};
+use std::ops::Range;
+
+use nystromformer::heads::TargetsData;
+use nystromformer_data::{DataError, UnknownTokens};
+use nystromformer_tasks::{Example, ExampleReader, Label, LabelCounts};
 use rayon::prelude::*;
 
-use crate::experiment::Vocabulary;
+use super::forms::{Anchors, EncodedExample, Form, Target};
 
 /// Examples that are tokenised at a time, on all cores.
 const AT_ONCE: usize = 1024;
 
-/// The examples of a split.
+/// The examples of a split: of each its units, of each unit its rows (see [`forms`](super::forms)).
 #[derive(Debug)]
 pub(super) struct EncodedSplit {
     ids: Ids,
-    /// Where each sequence ends in `ids`.
+    /// Where each row ends in `ids`.
     ends: Vec<usize>,
-    /// How many tokens of each sequence are of type 0; the others, of the second text of a pair, are of type 1.
+    /// How many tokens of each row are of type 0; the others, of the second text of a pair, are of type 1.
     of_first_text: Vec<u32>,
+    units: Vec<StoredUnit>,
+    /// Where the units of each example end.
+    unit_ends: Vec<usize>,
     labels: Vec<Option<Label>>,
     label_counts: LabelCounts,
     unknown: UnknownTokens,
     num_cut: usize,
+}
+
+/// What a step visits.
+#[derive(Debug)]
+struct StoredUnit {
+    /// Where its rows end among all.
+    row_end: usize,
+    target: Target,
+    anchors: Anchors,
+    /// Its example.
+    example: usize,
 }
 
 /// Token ids in as few bytes as the vocabulary allows: a data set of bytes or pixels is large.
@@ -39,32 +56,11 @@ impl Ids {
     }
 }
 
-/// How examples become sequences.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Form<'a> {
-    /// For examples of text.
-    pub(super) tokenizer: Option<&'a TextTokenizer>,
-    /// What ids there are. Sequences of a task's own ids begin with `cls`, if there is one.
-    pub(super) vocabulary: Vocabulary,
-    /// Longest sequence, and what is kept of a longer one.
-    pub(super) truncation: Truncation,
-}
-
-/// A sequence before it is in the table.
-struct Sequence {
-    ids: Vec<u32>,
-    /// How many of them are of the first text.
-    of_first_text: usize,
-    /// Whether it was too long.
-    is_cut: bool,
-}
-
 impl EncodedSplit {
     /// Reads all `examples`.
     ///
     /// # Errors
-    /// Those of the reader; [`DataError::Tokenizer`] for a text that cannot be spelt, or if there is text and no
-    /// tokenizer.
+    /// Those of the reader, and of [`Form::encode`].
     pub(super) fn read(examples: ExampleReader, form: Form<'_>) -> Result<Self, DataError> {
         let ids = if form.vocabulary.size <= 1 << 16 {
             Ids::Short(Vec::new())
@@ -75,6 +71,8 @@ impl EncodedSplit {
             ids,
             ends: Vec::new(),
             of_first_text: Vec::new(),
+            units: Vec::new(),
+            unit_ends: Vec::new(),
             labels: Vec::new(),
             label_counts: LabelCounts::default(),
             unknown: UnknownTokens::default(),
@@ -84,25 +82,36 @@ impl EncodedSplit {
         let mut examples = examples.peekable();
         while examples.peek().is_some() {
             let some = examples.by_ref().take(AT_ONCE).collect::<Result<Vec<Example>, _>>()?;
-            let encoded: Vec<Vec<Sequence>> = some
-                .par_iter()
-                .map(|example| form.sequences(&example.input))
-                .collect::<Result<_, _>>()?;
-            for (example, sequences) in some.into_iter().zip(encoded) {
-                split.label_counts.add(example.label);
-                split.labels.push(example.label);
-                split.num_cut += usize::from(sequences.iter().any(|sequence| sequence.is_cut));
-                for Sequence { ids, of_first_text, .. } in sequences {
-                    if let Some(unk) = unk {
-                        split.unknown.count(ids.iter().copied(), unk);
-                    }
-                    split.ids.extend(&ids);
-                    split.ends.push(split.ends.last().unwrap_or(&0) + ids.len());
-                    split.of_first_text.push(of_first_text as u32);
-                }
+            let encoded: Vec<EncodedExample> =
+                some.par_iter().map(|example| form.encode(example)).collect::<Result<_, _>>()?;
+            for (example, encoded) in some.into_iter().zip(encoded) {
+                split.push(example.label, encoded, unk);
             }
         }
         Ok(split)
+    }
+
+    fn push(&mut self, label: Option<Label>, encoded: EncodedExample, unk: Option<u32>) {
+        self.num_cut += usize::from(encoded.is_cut);
+        for unit in encoded.units {
+            for row in unit.rows {
+                if let Some(unk) = unk {
+                    self.unknown.count(row.ids.iter().copied(), unk);
+                }
+                self.ids.extend(&row.ids);
+                self.ends.push(self.ends.last().unwrap_or(&0) + row.ids.len());
+                self.of_first_text.push(row.of_first_text as u32);
+            }
+            self.units.push(StoredUnit {
+                row_end: self.ends.len(),
+                target: unit.target,
+                anchors: unit.anchors,
+                example: self.labels.len(),
+            });
+        }
+        self.unit_ends.push(self.units.len());
+        self.label_counts.add(label.as_ref());
+        self.labels.push(label);
     }
 
     /// Number of examples.
@@ -130,94 +139,103 @@ impl EncodedSplit {
         self.num_cut
     }
 
-    /// Sequences of an example.
-    fn parts(&self) -> usize {
-        self.ends.len() / self.labels.len().max(1)
+    /// The units of an example, by their numbers.
+    pub(super) fn units_of(&self, example: usize) -> Range<usize> {
+        let start = if example == 0 { 0 } else { self.unit_ends[example - 1] };
+        start..self.unit_ends[example]
     }
 
-    /// The sequences of an example, by their numbers.
-    pub(super) fn sequences(&self, example: usize) -> std::ops::Range<usize> {
-        let parts = self.parts();
-        example * parts..(example + 1) * parts
+    /// The example that a unit is of.
+    pub(super) fn example_of(&self, unit: usize) -> usize {
+        self.units[unit].example
     }
 
-    /// Tokens of a sequence.
-    pub(super) fn sequence_len(&self, sequence: usize) -> usize {
-        let start = if sequence == 0 { 0 } else { self.ends[sequence - 1] };
-        self.ends[sequence] - start
+    /// Which parts of its example a unit is about.
+    pub(super) fn anchors(&self, unit: usize) -> &Anchors {
+        &self.units[unit].anchors
     }
 
-    /// Tokens of an example's longest sequence.
-    pub(super) fn example_len(&self, example: usize) -> usize {
-        self.sequences(example).map(|sequence| self.sequence_len(sequence)).max().unwrap_or(0)
+    /// The rows of a unit, by their numbers.
+    pub(super) fn rows_of(&self, unit: usize) -> Range<usize> {
+        let start = if unit == 0 { 0 } else { self.units[unit - 1].row_end };
+        start..self.units[unit].row_end
     }
 
-    /// Appends a sequence's ids to `row`, and their types to `types`.
-    pub(super) fn append(&self, sequence: usize, row: &mut Vec<i32>, types: &mut Vec<i32>) {
-        let end = self.ends[sequence];
-        let span = end - self.sequence_len(sequence)..end;
-        let of_first_text = self.of_first_text[sequence] as usize;
+    /// Tokens of a row.
+    pub(super) fn row_len(&self, row: usize) -> usize {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        self.ends[row] - start
+    }
+
+    /// Tokens of a unit's longest row.
+    pub(super) fn unit_len(&self, unit: usize) -> usize {
+        self.rows_of(unit).map(|row| self.row_len(row)).max().unwrap_or(0)
+    }
+
+    /// Appends a row's ids to `ids`, and their types to `types`.
+    pub(super) fn append(&self, row: usize, ids: &mut Vec<i32>, types: &mut Vec<i32>) {
+        let end = self.ends[row];
+        let span = end - self.row_len(row)..end;
+        let of_first_text = self.of_first_text[row] as usize;
         types.extend((0..span.len()).map(|column| i32::from(column >= of_first_text)));
         match &self.ids {
-            Ids::Short(ids) => row.extend(ids[span].iter().map(|id| i32::from(*id))),
-            Ids::Long(ids) => row.extend(ids[span].iter().map(|id| *id as i32)),
+            Ids::Short(table) => ids.extend(table[span].iter().map(|id| i32::from(*id))),
+            Ids::Long(table) => ids.extend(table[span].iter().map(|id| *id as i32)),
         }
+    }
+
+    /// The targets of some units, which become a batch.
+    pub(super) fn targets(&self, units: &[usize]) -> TargetsData {
+        let targets = || units.iter().map(|unit| &self.units[*unit].target);
+        if let Some(Target::Values(_)) = targets().next() {
+            let values = targets().flat_map(|target| match target {
+                Target::Values(values) => values.iter().copied(),
+                Target::Class(_) => [].iter().copied(),
+            });
+            return TargetsData::Values(values.collect());
+        }
+        let classes = targets().filter_map(|target| match target {
+            Target::Class(class) => Some(i32::from(*class)),
+            Target::Values(_) => None,
+        });
+        TargetsData::Class(classes.collect())
     }
 
     /// Hash of all of it.
     pub(super) fn fingerprint(&self, hasher: &mut blake3::Hasher) {
-        let (mut row, mut types) = (Vec::new(), Vec::new());
+        let (mut ids, mut types) = (Vec::new(), Vec::new());
         for example in 0..self.len() {
-            row.clear();
+            ids.clear();
             types.clear();
-            for sequence in self.sequences(example) {
-                hasher.update(&(self.sequence_len(sequence) as u64).to_le_bytes());
-                self.append(sequence, &mut row, &mut types);
+            for row in self.units_of(example).flat_map(|unit| self.rows_of(unit)) {
+                hasher.update(&(self.row_len(row) as u64).to_le_bytes());
+                self.append(row, &mut ids, &mut types);
             }
-            for value in row.iter().chain(&types) {
+            for value in ids.iter().chain(&types) {
                 hasher.update(&value.to_le_bytes());
             }
-            let label = match self.labels[example] {
-                None => -1.0,
-                Some(Label::Class(class)) => f64::from(class),
-                Some(Label::Value(value)) => f64::from(value),
-            };
-            hasher.update(&label.to_le_bytes());
+            hash_label(self.labels[example].as_ref(), hasher);
         }
     }
 }
 
-impl Form<'_> {
-    /// The sequences that an example is encoded as.
-    fn sequences(self, input: &Input) -> Result<Vec<Sequence>, DataError> {
-        match input {
-            Input::Ids { first, second } => {
-                let begun = |ids: &Vec<u16>| {
-                    let cls = self.vocabulary.cls.map(|id| id as u32);
-                    let truncation = self.truncation.less(usize::from(cls.is_some()));
-                    let is_cut = ids.len() > truncation.max_length;
-                    let ids = truncation.kept(ids).map(|id| u32::from(*id));
-                    let ids: Vec<u32> = cls.into_iter().chain(ids).collect();
-                    Sequence { of_first_text: ids.len(), ids, is_cut }
-                };
-                Ok(std::iter::once(first).chain(second).map(begun).collect())
-            }
-            Input::Text { first, second } => {
-                let tokenizer = self.tokenizer.ok_or_else(|| DataError::Tokenizer {
-                    origin: "of the task".to_owned(),
-                    problem: "texts need one; set `tokenizer.path` or `model.init_from`".to_owned(),
-                })?;
-                // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
-                // itself: in a batch it would be a pair there.
-                let second = second.as_deref().filter(|second| !second.is_empty());
-                let mut encoding = tokenizer.encode_text(first, second, None)?;
-                let is_cut = encoding.input_ids.len() > self.truncation.max_length;
-                if is_cut {
-                    encoding = tokenizer.encode_text(first, second, Some(self.truncation))?;
-                }
-                let types = &encoding.token_type_ids;
-                let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
-                Ok(vec![Sequence { ids: encoding.input_ids, of_first_text, is_cut }])
+fn hash_label(label: Option<&Label>, hasher: &mut blake3::Hasher) {
+    let mut number = |value: f64| {
+        hasher.update(&value.to_le_bytes());
+    };
+    match label {
+        None => number(-1.0),
+        Some(Label::Class(class)) => number(f64::from(*class)),
+        Some(Label::Value(value)) => number(f64::from(*value)),
+        Some(Label::Classes(classes)) => classes.iter().for_each(|class| number(f64::from(*class))),
+        Some(Label::Values(values)) => values.iter().for_each(|value| number(f64::from(*value))),
+        Some(Label::Tags(tags)) => {
+            tags.iter().for_each(|tag| number(tag.map_or(-1.0, f64::from)));
+        }
+        Some(Label::Answers(answers)) => {
+            for answer in answers {
+                hasher.update(answer.text.as_bytes());
+                hasher.update(&(answer.start as u64).to_le_bytes());
             }
         }
     }

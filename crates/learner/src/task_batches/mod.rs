@@ -2,39 +2,45 @@
 //!
 //! | file | |
 //! |---|---|
+//! | `forms` | how each kind of input becomes rows of token ids, and a prediction again |
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
 //! | `order` | which examples a step visits |
+//! | `scoring` | from a model's outputs to metrics and files of predictions |
 
 mod encoded;
+mod forms;
 mod order;
+mod scoring;
 mod splits;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use nystromformer::heads::TargetsData;
 use nystromformer::{NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, Keep, TextTokenizer};
-use nystromformer_tasks::metrics::Metric;
-use nystromformer_tasks::{Label, Split, Targets, TaskConfig, Truncation};
+use nystromformer_tasks::metrics::{MetricName, Scorer, Thresholds};
+use nystromformer_tasks::{
+    DataError, Example, ExampleReader, PredictionFile, Split, Targets, TaskConfig, Truncation,
+};
 
-use crate::batch::{BatchSource, TokenBatch};
+use crate::batch::{Analysis, BatchSource, Outputs, Scores, TokenBatch};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
-use encoded::{EncodedSplit, Form};
+use encoded::EncodedSplit;
+use forms::Form;
 use order::StepOrder;
-use splits::{Reading, Splits};
+use splits::{Evaluated, Reading, Splits, limited};
 
 /// The batches of an experiment's task.
 #[derive(Debug)]
 pub struct TaskBatches {
     task: TaskConfig,
     targets: Targets,
-    /// Names of the model's outputs.
-    labels: Vec<String>,
-    metrics: Vec<Metric>,
+    scorer: Box<dyn Scorer>,
+    /// The file that is read in the place of the data set's splits.
+    file: Option<PathBuf>,
     vocabulary: Vocabulary,
     tokenizer: Option<TextTokenizer>,
     /// How sequences that are too long are cut.
@@ -58,6 +64,26 @@ impl TaskBatches {
     /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] for settings that
     /// do not fit it.
     pub fn prepare(experiment: &Experiment, tokenizer: Option<&Path>) -> Result<Self> {
+        Self::read(experiment, tokenizer, None)
+    }
+
+    /// The same for a file alone, whose examples are to be predicted: they are the test split, and there is nothing to train on.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_file(
+        experiment: &Experiment,
+        tokenizer: Option<&Path>,
+        file: &Path,
+    ) -> Result<Self> {
+        Self::read(experiment, tokenizer, Some(file))
+    }
+
+    fn read(
+        experiment: &Experiment,
+        tokenizer: Option<&Path>,
+        file: Option<&Path>,
+    ) -> Result<Self> {
         let task = experiment
             .task
             .clone()
@@ -78,7 +104,8 @@ impl TaskBatches {
             _ => task.options.truncation,
         };
         let truncation = Truncation { max_length: seq_len, keep };
-        let form = Form { tokenizer: tokenizer.as_ref(), vocabulary, truncation };
+        let form =
+            Form { tokenizer: tokenizer.as_ref(), vocabulary, truncation, targets: &targets };
         let options = &task.options;
         if options.group_by_length && !sorts {
             tracing::warn!(
@@ -86,21 +113,27 @@ impl TaskBatches {
             );
         }
         let drop_last = options.drop_last.then_some(experiment.trainer.batch_size);
-        let splits = Splits::read(&task, &targets, form, Reading { sorts, drop_last })?;
+        let splits = match file {
+            None => Splits::read(&task, &targets, form, Reading { sorts, drop_last })?,
+            Some(file) => {
+                let examples = task.file_examples(file, &targets, seq_len)?;
+                Splits::of_file(examples, form, Reading { sorts, drop_last: None })?
+            }
+        };
         if tokenizer.is_some() {
             let cure =
                 "set `tokenizer.path`, or `model.init_from`, to a model of this text's language";
             let name = format!("the data set `{}`", task.path().display());
             splits.unknown().tell(&name, cure);
         }
-        let places = &splits.training_places;
+        let units = &splits.training_units;
         let lengths = (options.group_by_length && sorts)
-            .then(|| places.iter().map(|place| splits.train.example_len(*place) as u32).collect());
-        let order = ExampleOrder::new(places.len(), experiment.seed, experiment.data.shuffle);
+            .then(|| units.iter().map(|unit| splits.train.unit_len(*unit) as u32).collect());
+        let order = ExampleOrder::new(units.len(), experiment.seed, experiment.data.shuffle);
         Ok(Self {
-            labels: targets.names(),
-            metrics: task.task().metrics(&targets),
+            scorer: task.task().scorer(&targets),
             targets,
+            file: file.map(Path::to_owned),
             order: StepOrder::new(order, lengths, experiment.seed),
             fingerprint: splits.fingerprint(),
             task,
@@ -114,9 +147,9 @@ impl TaskBatches {
         })
     }
 
-    /// Names of the classes; one name if a number is to be predicted.
-    pub fn labels(&self) -> &[String] {
-        &self.labels
+    /// What is to be predicted.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
     }
 
     /// Size of the vocabulary, and its special ids.
@@ -130,18 +163,41 @@ impl TaskBatches {
     }
 
     /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_batch`].
-    pub fn evaluation_order(&self, split: Split) -> &[usize] {
-        self.splits.get(split).map_or(&[], |evaluated| evaluated.order.as_slice())
+    pub fn evaluation_order(&self, split: Split) -> Vec<usize> {
+        let Some(evaluated) = self.splits.get(split) else { return Vec::new() };
+        evaluated.units.iter().map(|unit| evaluated.examples.example_of(*unit)).collect()
     }
 
-    /// A batch of these examples.
-    fn rows(&self, split: &EncodedSplit, examples: &[usize]) -> Result<TokenBatch> {
-        let sequences = || examples.iter().flat_map(|example| split.sequences(*example));
-        let longest = sequences().map(|sequence| split.sequence_len(sequence)).max().unwrap_or(0);
+    /// The examples that were evaluated, in the order of their places, read once more.
+    fn examples_of<'a>(
+        &'a self,
+        split: Split,
+        evaluated: &'a Evaluated,
+    ) -> Result<impl Iterator<Item = std::result::Result<Example, DataError>> + 'a> {
+        let seq_len = self.truncation.max_length;
+        let examples: Option<ExampleReader> = match &self.file {
+            Some(file) => Some(self.task.file_examples(file, &self.targets, seq_len)?),
+            None => {
+                let limit = self.task.options.max_eval_samples;
+                limited(&self.task, &self.targets, seq_len, split, limit)?
+            }
+        };
+        let mut places = evaluated.places.iter().peekable();
+        let examples = examples.into_iter().flatten().enumerate();
+        Ok(examples.filter_map(move |(place, example)| {
+            let is_wanted = places.next_if_eq(&&place).is_some();
+            (is_wanted || example.is_err()).then_some(example)
+        }))
+    }
+
+    /// A batch of these units.
+    fn batch(&self, split: &EncodedSplit, units: &[usize]) -> Result<TokenBatch> {
+        let rows_of_units = || units.iter().flat_map(|unit| split.rows_of(*unit));
+        let longest = rows_of_units().map(|row| split.row_len(row)).max().unwrap_or(0);
         let seq_len = self.row_len.unwrap_or_else(|| {
             longest.max(1).next_multiple_of(self.task.options.pad_to_multiple_of)
         });
-        let cells = sequences().count() * seq_len;
+        let cells = rows_of_units().count() * seq_len;
         if i32::try_from(cells).is_err() {
             return Err(LearnerError::Config(format!(
                 "`trainer.micro_batch_size` rows of `{seq_len}` tokens are over 2147483647; use fewer"
@@ -153,12 +209,12 @@ impl TaskBatches {
             lengths: Vec::new(),
             hidden_id: self.task.task().masked_id().map(i32::from),
             seq_len,
-            targets: self.targets(split, examples),
+            targets: split.targets(units),
         };
         let mut types = Vec::with_capacity(cells);
-        for sequence in sequences() {
-            split.append(sequence, &mut rows.input_ids, &mut types);
-            let length = split.sequence_len(sequence);
+        for row in rows_of_units() {
+            split.append(row, &mut rows.input_ids, &mut types);
+            let length = split.row_len(row);
             rows.lengths.push(length);
             let padding = seq_len - length;
             rows.input_ids.extend(std::iter::repeat_n(self.vocabulary.pad as i32, padding));
@@ -167,33 +223,21 @@ impl TaskBatches {
         rows.token_type_ids = (self.has_types && types.contains(&1)).then_some(types);
         Ok(rows)
     }
-
-    fn targets(&self, split: &EncodedSplit, examples: &[usize]) -> TargetsData {
-        let labels = examples.iter().map(|example| split.labels()[*example]);
-        if self.targets.is_regression() {
-            let value = |label| match label {
-                Some(Label::Value(value)) => value,
-                _ => 0.0,
-            };
-            return TargetsData::Values(labels.map(value).collect());
-        }
-        let class = |label| match label {
-            Some(Label::Class(class)) => i32::from(class),
-            _ => 0,
-        };
-        TargetsData::Class(labels.map(class).collect())
-    }
 }
 
 impl BatchSource for TaskBatches {
     type Batch = TokenBatch;
 
     fn training_examples(&self) -> usize {
-        self.splits.training_places.len()
+        self.splits.training_units.len()
     }
 
     fn evaluation_examples(&self, split: Split) -> usize {
-        self.splits.measured(split).map_or(0, |evaluated| evaluated.order.len())
+        self.splits.measured(split).map_or(0, |evaluated| evaluated.units.len())
+    }
+
+    fn predictable_examples(&self, split: Split) -> usize {
+        self.splits.get(split).map_or(0, |evaluated| evaluated.units.len())
     }
 
     fn training_step(
@@ -203,43 +247,47 @@ impl BatchSource for TaskBatches {
         micro_batch_size: usize,
     ) -> Result<Vec<TokenBatch>> {
         let order = self.order.batch(completed_steps, batch_size);
-        let Splits { train, training_places, .. } = &self.splits;
-        let mut examples: Vec<usize> =
-            order.into_iter().map(|example| training_places[example]).collect();
+        let Splits { train, training_units, .. } = &self.splits;
+        let mut units: Vec<usize> = order.into_iter().map(|unit| training_units[unit]).collect();
         if self.sorts {
-            examples.sort_by_key(|example| train.example_len(*example));
+            units.sort_by_key(|unit| train.unit_len(*unit));
         }
-        let micro_batches = examples.chunks(micro_batch_size);
-        micro_batches.map(|examples| self.rows(train, examples)).collect()
+        units.chunks(micro_batch_size).map(|units| self.batch(train, units)).collect()
     }
 
     fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<TokenBatch> {
         let evaluated =
             self.splits.get(split).expect("rows are asked for of a split that has some");
-        self.rows(&evaluated.examples, &evaluated.order[first..first + count])
+        self.batch(&evaluated.examples, &evaluated.units[first..first + count])
     }
 
-    fn metrics(&self) -> Vec<Metric> {
-        self.metrics.clone()
+    fn metric_names(&self) -> Vec<MetricName> {
+        self.scorer.names()
     }
 
-    fn constant_answer(&self) -> Option<Label> {
-        let Splits { train, training_places, .. } = &self.splits;
-        let labels = training_places.iter().filter_map(|place| train.labels()[*place]);
-        let mut counts = vec![0_usize; self.labels.len()];
-        let mut sum = 0.0;
-        for label in labels {
-            match label {
-                Label::Class(class) => counts[usize::from(class)] += 1,
-                Label::Value(value) => sum += f64::from(value),
-            }
+    fn score(
+        &self,
+        split: Split,
+        outputs: &Outputs,
+        thresholds: Option<&Thresholds>,
+    ) -> Option<Scores> {
+        Some(self.scores_of(self.splits.get(split)?, outputs, thresholds))
+    }
+
+    fn analyse(&self, split: Split, outputs: &Outputs) -> Option<Analysis> {
+        Some(self.analysis_of(self.splits.get(split)?, outputs))
+    }
+
+    fn prediction_files(
+        &self,
+        split: Split,
+        outputs: &Outputs,
+        thresholds: &Thresholds,
+    ) -> Result<Vec<PredictionFile>> {
+        match self.splits.get(split) {
+            Some(evaluated) => self.files_of(split, evaluated, outputs, thresholds),
+            None => Ok(Vec::new()),
         }
-        if self.targets.is_regression() {
-            return Some(Label::Value((sum / training_places.len() as f64) as f32));
-        }
-        // Of classes that are equally frequent the first.
-        let classes = counts.iter().enumerate().rev();
-        classes.max_by_key(|(_, count)| **count).map(|(class, _)| Label::Class(class as u16))
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {

@@ -8,7 +8,8 @@ use nystromformer_tasks::{
     ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, sample,
 };
 
-use super::encoded::{EncodedSplit, Form};
+use super::encoded::EncodedSplit;
+use super::forms::Form;
 use crate::error::{LearnerError, Result};
 
 /// The examples of a task.
@@ -17,6 +18,8 @@ pub(super) struct Splits {
     pub(super) train: Arc<EncodedSplit>,
     /// The training examples, by their places in `train`: all of it but what is held out.
     pub(super) training_places: Vec<usize>,
+    /// Their units.
+    pub(super) training_units: Vec<usize>,
     /// The splits that are measured on, and those whose labels are kept back.
     others: BTreeMap<Split, Evaluated>,
 }
@@ -25,8 +28,10 @@ pub(super) struct Splits {
 #[derive(Debug, Clone)]
 pub(super) struct Evaluated {
     pub(super) examples: Arc<EncodedSplit>,
-    /// The places of its examples, in the order in which they are read.
-    pub(super) order: Vec<usize>,
+    /// The places of its examples, ascending.
+    pub(super) places: Vec<usize>,
+    /// Their units, in the order in which they are read.
+    pub(super) units: Vec<usize>,
     has_labels: bool,
 }
 
@@ -53,11 +58,12 @@ impl Splits {
     ) -> Result<Self> {
         let options = &task.options;
         let read = |split, limit| -> Result<Option<EncodedSplit>> {
-            let Some(examples) = limited(task, targets, form, split, limit)? else {
+            let Some(examples) = limited(task, targets, form.truncation.max_length, split, limit)?
+            else {
                 return Ok(None);
             };
             let examples = EncodedSplit::read(examples, form)?;
-            tell_cut(&examples, split, form);
+            tell_cut(&examples, &format!("{} split", split.name()), form);
             Ok(Some(examples))
         };
         let train = read(Split::Train, options.max_train_samples)?.ok_or_else(|| {
@@ -67,7 +73,7 @@ impl Splits {
                 task.path().display()
             ))
         })?;
-        if !targets.is_regression() {
+        if let Targets::Classes(_) | Targets::Tags(_) = targets {
             train.label_counts().check_classes(&task.path(), &targets.names())?;
         }
         let train = Arc::new(train);
@@ -97,8 +103,8 @@ impl Splits {
                 (0..train.len()).collect()
             }
             Entry::Vacant(validation) => {
-                let labels = train.labels().iter().copied();
-                let mut parts = hold_out(labels, options.validation_fraction, options.split_seed)?;
+                let strata = train.labels().iter().map(stratum);
+                let mut parts = hold_out(strata, options.validation_fraction, options.split_seed)?;
                 if options.max_eval_samples > 0 {
                     parts.validation = limit_held_out(&train, &parts.validation, task);
                 }
@@ -106,8 +112,10 @@ impl Splits {
                 parts.train
             }
         };
-        let splits = Self { train, training_places, others };
-        if splits.measured(Split::Validation).is_none_or(|validation| validation.order.is_empty()) {
+        let training_units =
+            training_places.iter().flat_map(|place| train.units_of(*place)).collect();
+        let splits = Self { train, training_places, training_units, others };
+        if splits.measured(Split::Validation).is_none_or(|validation| validation.units.is_empty()) {
             return Err(LearnerError::Config(format!(
                 "no example of `{}` is left to validate with: with `task.validate_on_test` the test split must be there and have \
                  labels, and with `task.drop_last` it must fill a batch of `trainer.batch_size`",
@@ -116,6 +124,28 @@ impl Splits {
         }
         splits.warn_of_missing_classes(task, &targets.names());
         Ok(splits)
+    }
+
+    /// The examples of a file alone, as a test split: there is nothing to train on.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] for a file that cannot be used.
+    pub(super) fn of_file(
+        examples: ExampleReader,
+        form: Form<'_>,
+        reading: Reading,
+    ) -> Result<Self> {
+        let examples = EncodedSplit::read(examples, form)?;
+        tell_cut(&examples, "file", form);
+        let examples = Arc::new(examples);
+        let places = (0..examples.len()).collect();
+        let file = Evaluated::new(Arc::clone(&examples), places, reading);
+        Ok(Self {
+            train: examples,
+            training_places: Vec::new(),
+            training_units: Vec::new(),
+            others: BTreeMap::from([(Split::Test, file)]),
+        })
     }
 
     /// How many tokens of all splits are unknown to the vocabulary.
@@ -148,8 +178,8 @@ impl Splits {
         self.train.fingerprint(&mut hasher);
         for evaluated in self.others.values() {
             evaluated.examples.fingerprint(&mut hasher);
-            for place in &evaluated.order {
-                hasher.update(&(*place as u64).to_le_bytes());
+            for unit in &evaluated.units {
+                hasher.update(&(*unit as u64).to_le_bytes());
             }
         }
         hasher.finalize().to_hex().to_string()
@@ -157,8 +187,12 @@ impl Splits {
 
     /// Says which classes are trained and not measured, and the other way round: scores say nothing of them.
     fn warn_of_missing_classes(&self, task: &TaskConfig, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
         let places = self.training_places.iter();
-        let trained: LabelCounts = places.map(|place| self.train.labels()[*place]).collect();
+        let trained: LabelCounts =
+            places.map(|place| self.train.labels()[*place].as_ref()).collect();
         for split in Split::EVALUATED {
             let Some(evaluated) = self.measured(split) else { continue };
             let measured = evaluated.label_counts();
@@ -199,23 +233,23 @@ impl Splits {
 }
 
 /// The examples of a split, drawn if there are more than `limit`, unless that is 0.
-fn limited(
+pub(super) fn limited(
     task: &TaskConfig,
     targets: &Targets,
-    form: Form<'_>,
+    seq_len: usize,
     split: Split,
     limit: usize,
 ) -> Result<Option<ExampleReader>> {
-    let read = || task.examples(split, targets, form.truncation.max_length);
+    let read = || task.examples(split, targets, seq_len);
     if limit == 0 {
         return Ok(read()?);
     }
     // Read twice, first for the labels alone: only what is drawn is in memory.
     let Some(examples) = read()? else { return Ok(None) };
-    let labels = examples
-        .map(|example| example.map(|example| example.label))
-        .collect::<Result<Vec<Option<Label>>, _>>()?;
-    let drawn = sample(&labels, limit, task.options.split_seed, split.name());
+    let strata = examples
+        .map(|example| example.map(|example| stratum(&example.label)))
+        .collect::<Result<Vec<Option<u16>>, _>>()?;
+    let drawn = sample(&strata, limit, task.options.split_seed, split.name());
     let Some(examples) = read()? else { return Ok(None) };
     let mut wanted = drawn.into_iter().peekable();
     let drawn = examples.enumerate().filter_map(move |(place, example)| {
@@ -227,14 +261,20 @@ fn limited(
 
 /// What is kept of the held-out places.
 fn limit_held_out(train: &EncodedSplit, held_out: &[usize], task: &TaskConfig) -> Vec<usize> {
-    let labels: Vec<Option<Label>> = held_out.iter().map(|place| train.labels()[*place]).collect();
+    let strata: Vec<Option<u16>> =
+        held_out.iter().map(|place| stratum(&train.labels()[*place])).collect();
     let options = &task.options;
-    let kept = sample(&labels, options.max_eval_samples, options.split_seed, "held out");
+    let kept = sample(&strata, options.max_eval_samples, options.split_seed, "held out");
     kept.into_iter().map(|place| held_out[place]).collect()
 }
 
-/// Says how many examples of a split are too long, and what is read of them.
-fn tell_cut(examples: &EncodedSplit, split: Split, form: Form<'_>) {
+/// What examples are drawn evenly by.
+fn stratum(label: &Option<Label>) -> Option<u16> {
+    label.as_ref().and_then(Label::stratum)
+}
+
+/// Says how many examples of a split or file (`source`) are too long, and what is read of them.
+fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
     if examples.num_cut() == 0 {
         return;
     }
@@ -244,11 +284,10 @@ fn tell_cut(examples: &EncodedSplit, split: Split, form: Form<'_>) {
         Keep::HeadTail => "the beginning and the end",
     };
     tracing::warn!(
-        "`{}` of the `{}` examples of the {} split are longer than `data.seq_len` = `{}` tokens: {kept} of each is read \
+        "`{}` of the `{}` examples of the {source} are longer than `data.seq_len` = `{}` tokens: {kept} of each is read \
          (`task.truncation`)",
         examples.num_cut(),
         examples.len(),
-        split.name(),
         form.truncation.max_length
     );
 }
@@ -273,18 +312,20 @@ fn require_all_or_no_labels(
 }
 
 impl Evaluated {
-    fn new(examples: Arc<EncodedSplit>, mut order: Vec<usize>, reading: Reading) -> Self {
+    fn new(examples: Arc<EncodedSplit>, mut places: Vec<usize>, reading: Reading) -> Self {
         if let Some(batch_size) = reading.drop_last {
-            order.truncate(order.len() / batch_size * batch_size);
+            places.truncate(places.len() / batch_size * batch_size);
         }
+        let mut units: Vec<usize> =
+            places.iter().flat_map(|place| examples.units_of(*place)).collect();
         if reading.sorts {
-            order.sort_by_key(|example| examples.example_len(*example));
+            units.sort_by_key(|unit| examples.unit_len(*unit));
         }
-        let has_labels = order.iter().all(|place| examples.labels()[*place].is_some());
-        Self { examples, order, has_labels }
+        let has_labels = places.iter().all(|place| examples.labels()[*place].is_some());
+        Self { examples, places, units, has_labels }
     }
 
     fn label_counts(&self) -> LabelCounts {
-        self.order.iter().map(|place| self.examples.labels()[*place]).collect()
+        self.places.iter().map(|place| self.examples.labels()[*place].as_ref()).collect()
     }
 }

@@ -23,11 +23,11 @@ impl BestBy {
     ///
     /// # Errors
     /// [`LearnerError::Config`] if neither the data nor, where the data names no metrics, the model has such a metric.
-    pub(super) fn of(name: &str, data: &[Metric], model: Vec<MetricName>) -> Result<Self> {
+    pub(super) fn of(name: &str, data: &[MetricName], model: Vec<MetricName>) -> Result<Self> {
         if name == LOSS || name.is_empty() && data.is_empty() {
             return Ok(Self::loss());
         }
-        let mut known: Vec<MetricName> = data.iter().copied().map(MetricName::from).collect();
+        let mut known: Vec<MetricName> = data.to_vec();
         if known.is_empty() {
             known = model;
         }

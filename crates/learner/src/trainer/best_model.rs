@@ -1,17 +1,19 @@
 //! What the best model of a finished run answers: measured on the validation split once more, whole, and once on the test
-//! split.
+//! split, whose predictions are written.
 
 use std::collections::BTreeMap;
 
+use nystromformer_files::durable;
 use nystromformer_tasks::Split;
-use nystromformer_tasks::metrics::{ClassificationReport, Predictions};
+use nystromformer_tasks::metrics::{ClassificationReport, Thresholds};
 use serde::{Deserialize, Serialize};
 
 use super::best::BestBy;
 use super::learner::Learner;
 use crate::checkpoint::CheckpointStore;
-use crate::error::Result;
+use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
+use crate::run_dir::RunDir;
 use crate::stop::StopFlag;
 use crate::trainable::Trainable;
 
@@ -24,6 +26,9 @@ pub struct BestModelResults {
     pub chosen_by: String,
     /// What it was chosen by: `loss` or a metric.
     pub best_by: String,
+    /// From what score on a class applies, or a question has no answer, chosen on the validation split.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: Thresholds,
     /// Loss and metrics.
     pub evaluations: BTreeMap<String, EvaluationRecord>,
     /// Confusion matrix and scores of each class; of classifiers.
@@ -35,15 +40,16 @@ pub struct BestModelResults {
 }
 
 impl<M: Trainable> Learner<'_, M> {
-    /// Measures the best model of the run; `None` if the data says of no metric that it has it, as in pretraining.
+    /// Measures the best model of the run, and writes its predictions for the test splits into `run`; `None` if the data
+    /// says of no metric that it has it, as in pretraining.
     pub(super) fn best_model_results(
         &self,
+        run: &RunDir,
         store: &CheckpointStore,
         by: &BestBy,
         stop: StopFlag,
     ) -> Result<Option<BestModelResults>> {
-        let metrics = self.data.metrics();
-        if metrics.is_empty() {
+        if self.data.metric_names().is_empty() {
             return Ok(None);
         }
         let (step, model) = self.best_model(store)?;
@@ -55,32 +61,40 @@ impl<M: Trainable> Learner<'_, M> {
                 None => "the last step: there was no evaluation to choose by".to_owned(),
             },
             best_by: by.name().to_owned(),
+            thresholds: Thresholds::new(),
             evaluations: BTreeMap::new(),
             classes: BTreeMap::new(),
             constant_predictor: BTreeMap::new(),
         };
-        for split in [Split::Validation, Split::ValidationMismatched, Split::Test] {
-            if self.data.evaluation_examples(split) == 0 {
-                continue;
-            }
-            let evaluation = evaluator.evaluate(&model, split)?;
+        for split in Split::EVALUATED {
             let name = split.name().to_owned();
-            results.evaluations.insert(name.clone(), evaluation.record);
-            let Some(answers) = evaluation.answers else { continue };
-            if let Some(constant) = self.data.constant_answer() {
-                let answers = answers.of_constant(constant);
-                let values = metrics
-                    .iter()
-                    .filter_map(|metric| {
-                        let value = metric.compute(&answers).filter(|value| value.is_finite())?;
-                        Some((metric.name().to_owned(), value))
-                    })
-                    .collect();
-                results.constant_predictor.insert(name.clone(), values);
-            }
-            if let Predictions::Classes(matrix) = answers {
-                let labels = self.experiment.model.classifier.id2label.names();
-                results.classes.insert(name, ClassificationReport::new(matrix, labels));
+            let outputs = if self.data.evaluation_examples(split) > 0 {
+                let chosen = (split != Split::Validation).then_some(&results.thresholds);
+                let evaluation = evaluator.evaluate(&model, split, chosen)?;
+                if split == Split::Validation {
+                    results.thresholds = evaluation.thresholds;
+                }
+                results.evaluations.insert(name.clone(), evaluation.record);
+                if let Some(analysis) = self.data.analyse(split, &evaluation.outputs) {
+                    results.constant_predictor.insert(name.clone(), analysis.constant_predictor);
+                    if let Some(report) = analysis.report {
+                        results.classes.insert(name.clone(), report);
+                    }
+                }
+                evaluation.outputs
+            } else if split.is_test() && self.data.predictable_examples(split) > 0 {
+                evaluator.predict(&model, split)?
+            } else {
+                continue;
+            };
+            if split.is_test() {
+                let files = self.data.prediction_files(split, &outputs, &results.thresholds)?;
+                let folder = run.predictions();
+                std::fs::create_dir_all(&folder).map_err(LearnerError::io("create", &folder))?;
+                for file in files {
+                    let path = folder.join(format!("{name}.{}", file.extension));
+                    durable::replace(&path, &file.contents)?;
+                }
             }
         }
         Ok(Some(results))

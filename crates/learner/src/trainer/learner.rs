@@ -293,7 +293,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
             None => self.experiment.trainer.eval_examples,
         };
         let evaluator = Evaluator { max_examples, ..self.evaluator(self.state.step, stop) };
-        evaluator.evaluate_validation(&self.model().valid())
+        Ok(evaluator.evaluate_validation(&self.model().valid())?.record)
     }
 
     /// Measures whole splits, with the model of this run as it was at `step`.

@@ -99,7 +99,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             saved_step: (step > 0).then_some(step),
             best_by: BestBy::of(
                 &learner.experiment.trainer.metric_for_best_model,
-                &learner.data.metrics(),
+                &learner.data.metric_names(),
                 learner.model().metric_names(),
             )?,
             told_of_no_targets: false,
@@ -125,7 +125,12 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         self.learner.note_time_and_memory();
         let mut best_model = None;
         if !matches!(ended_by, EndReason::Stopped(_)) {
-            match self.learner.best_model_results(&self.store, &self.best_by, self.stop.clone()) {
+            match self.learner.best_model_results(
+                self.run,
+                &self.store,
+                &self.best_by,
+                self.stop.clone(),
+            ) {
                 Err(LearnerError::Stopped(reason)) => ended_by = EndReason::Stopped(reason),
                 found => best_model = found?,
             }

@@ -10,7 +10,7 @@ use crate::experiment::Experiment;
 use crate::metrics_log::EvaluationRecord;
 use crate::report::{SeriesSummary, folder_of_seed, statistics};
 use crate::run_dir::{RunDir, RunSummary};
-use crate::trainable::MetricName;
+use crate::trainable::metric_names_of;
 
 /// An open directory of runs that differ by their seed alone.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ fn best_seed(experiment: &Experiment, runs: &[RunSummary]) -> u64 {
             None => BestBy::of(
                 &experiment.trainer.metric_for_best_model,
                 &[],
-                MetricName::of(experiment.architecture().class()),
+                metric_names_of(experiment.architecture().class()),
             )
             .unwrap_or_else(|_| BestBy::loss()),
         };

@@ -17,7 +17,7 @@ use crate::experiment::{Draft, Experiment, LoadedExperiment, absolute_assignment
 use crate::machine_memory::require_memory;
 use crate::run_dir::RunDir;
 use crate::self_check::self_check;
-use crate::trainable::MetricName;
+use crate::trainable::metric_names_of;
 
 /// Where runs go that name no directory: `runs/<name of the experiment>`.
 const RUNS: &str = "runs";
@@ -142,7 +142,7 @@ impl Start {
             for sentence in beyond_the_end(&self.asked, total_steps) {
                 tracing::warn!("{sentence}");
             }
-            self.asked.with_data(data.vocabulary(), data.labels())?
+            self.asked.with_data(data.vocabulary(), data.targets())?
         };
         if let (None, Some(source), Some(tokenizer)) =
             (&checkpoint, &experiment.init_from, data.tokenizer())
@@ -152,8 +152,8 @@ impl Start {
         // Refused here, and not when the run has begun.
         BestBy::of(
             &experiment.trainer.metric_for_best_model,
-            &data.source().metrics(),
-            MetricName::of(experiment.architecture().class()),
+            &data.source().metric_names(),
+            metric_names_of(experiment.architecture().class()),
         )?;
         require_memory(&experiment)?;
         Ok(Prepared { experiment, data, device, checkpoint })

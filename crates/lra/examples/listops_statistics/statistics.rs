@@ -65,9 +65,12 @@ impl Statistics {
         let mut statistics = Self::default();
         for example in examples {
             match example? {
-                Example { input: Input::Ids { first, .. }, label: Some(Label::Class(value)) }
-                    if usize::from(value) < NUM_LABELS
-                        && first.iter().all(|id| usize::from(*id) < VOCAB_SIZE) =>
+                Example {
+                    input: Input::Ids { first, .. },
+                    label: Some(Label::Class(value)),
+                    ..
+                } if usize::from(value) < NUM_LABELS
+                    && first.iter().all(|id| usize::from(*id) < VOCAB_SIZE) =>
                 {
                     statistics.add(&first, value);
                 }
@@ -193,7 +196,7 @@ pub(super) struct Check {
 pub(super) fn check(path: &Path) -> Result<Check, DataError> {
     let mut check = Check { examples: 0, right: 0 };
     for (number, example) in (1..).zip(open(path, Truncation::head(usize::MAX))?) {
-        let Example { input: Input::Ids { first, .. }, label } = example? else { continue };
+        let Example { input: Input::Ids { first, .. }, label, .. } = example? else { continue };
         let tokens: Vec<Token> = first.into_iter().filter_map(Token::of_id).collect();
         let value = evaluate(&tokens)
             .map_err(|error| DataError::dataset(path, format!("expression `{number}`: {error}")))?;

@@ -33,6 +33,7 @@ pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataEr
         let (tokens, value) = expression?;
         let first = truncation.kept(&tokens).map(|token| token.id()).collect();
         Ok(Example {
+            id: None,
             input: Input::Ids { first, second: None },
             label: Some(Label::Class(u16::from(value))),
         })
@@ -120,6 +121,7 @@ mod tests {
         open(&path, truncation)?
             .map(|example| match example? {
                 Example {
+                    id: None,
                     input: Input::Ids { first, second: None },
                     label: Some(Label::Class(class)),
                 } => Ok((first, class)),

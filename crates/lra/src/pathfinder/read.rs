@@ -49,6 +49,7 @@ pub fn open(
         let pixels = picture::read_grayscale(&picture.path, side)?;
         let first = pixels.into_iter().map(u16::from).collect();
         Ok(Example {
+            id: None,
             input: Input::Ids { first, second: None },
             label: Some(Label::Class(picture.label)),
         })
@@ -131,6 +132,7 @@ mod tests {
     fn pixels(example: Example) -> (Vec<u16>, u16) {
         match example {
             Example {
+                id: None,
                 input: Input::Ids { first, second: None },
                 label: Some(Label::Class(label)),
             } => (first, label),

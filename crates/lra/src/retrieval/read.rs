@@ -57,6 +57,7 @@ fn parse(line: &str, truncation: Truncation) -> Result<Example, String> {
         }
     }
     Ok(Example {
+        id: None,
         input: Input::Ids {
             first: bytes::ids(first, truncation),
             second: Some(bytes::ids(second, truncation)),
@@ -79,6 +80,7 @@ mod tests {
     fn pair(first: &str, second: &str, class: u16) -> Example {
         let ids = |text: &str| text.bytes().map(|byte| u16::from(byte) + 1).collect();
         Example {
+            id: None,
             input: Input::Ids { first: ids(first), second: Some(ids(second)) },
             label: Some(Label::Class(class)),
         }

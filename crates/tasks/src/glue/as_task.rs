@@ -56,7 +56,7 @@ impl Task for GlueTask {
 
     /// As GLUE's site wants it: the name of a class for the tasks of inference but WNLI, its number for the others; for
     /// regression the number, brought into 0 to 5.
-    fn prediction(&self, label: Label, targets: &Targets) -> Option<String> {
+    fn prediction(&self, label: &Label, targets: &Targets) -> Option<String> {
         match label {
             Label::Value(value) => (targets.is_regression() && !value.is_nan())
                 .then(|| value.clamp(0.0, 5.0).to_string()),
@@ -64,6 +64,7 @@ impl Task for GlueTask {
                 let name = targets.spell(label)?;
                 Some(if self.spells_names() { name } else { class.to_string() })
             }
+            _ => None,
         }
     }
 }

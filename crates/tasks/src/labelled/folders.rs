@@ -67,6 +67,7 @@ impl Iterator for FolderExamples {
             self.files = Vec::new().into_iter();
         }
         Some(text.map(|first| Example {
+            id: None,
             input: Input::Text { first, second: None },
             label: Some(label),
         }))
@@ -176,9 +177,11 @@ mod tests {
         let classes = class_folders(folder)?;
         FolderExamples::open(folder, &classes, 30)?
             .map(|example| match example? {
-                Example { input: Input::Text { first, .. }, label: Some(Label::Class(class)) } => {
-                    Ok((first, class))
-                }
+                Example {
+                    input: Input::Text { first, .. },
+                    label: Some(Label::Class(class)),
+                    ..
+                } => Ok((first, class)),
                 other => panic!("{other:?}"),
             })
             .collect()

@@ -200,7 +200,7 @@ impl Schema {
             let problem = format!("{column} holds no label{marked}; give it one, or drop the row");
             return Err(row.problem(problem).into());
         }
-        Ok(Example { input: Input::Text { first, second }, label })
+        Ok(Example { id: None, input: Input::Text { first, second }, label })
     }
 }
 

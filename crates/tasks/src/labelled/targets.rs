@@ -1,4 +1,4 @@
-//! What a label may be: one of some classes, or a number.
+//! What a label may be: one of some classes, a number, or several of them.
 
 use std::ops::RangeInclusive;
 
@@ -20,6 +20,16 @@ pub enum Targets {
         /// Where they lie. Outside of it, −1 is no label and anything else an error.
         range: RangeInclusive<f32>,
     },
+    /// Any number of classes an example.
+    Labels(ClassNames),
+    /// Several numbers an example, each of a name.
+    Columns(Vec<String>),
+    /// A class for each word.
+    Tags(ClassNames),
+    /// One of the choices that an example has.
+    Choices,
+    /// A part of a context.
+    Answers,
 }
 
 /// The name of the one output of a regression.
@@ -40,36 +50,48 @@ impl Targets {
         Self::Numbers { range: f32::MIN..=f32::MAX }
     }
 
-    /// Whether a number is to be predicted, and no class.
+    /// Whether numbers are to be predicted, and no classes.
     pub fn is_regression(&self) -> bool {
-        matches!(self, Self::Numbers { .. })
+        matches!(self, Self::Numbers { .. } | Self::Columns(_))
     }
 
-    /// Names of the model's outputs: the classes; one name if a number is to be predicted.
-    pub fn names(&self) -> Vec<String> {
+    /// The classes that an example, or a word of it, may have; `None` where there are none to name.
+    pub fn class_names(&self) -> Option<&ClassNames> {
         match self {
-            Self::Classes(names) => names.names().to_vec(),
-            Self::Numbers { .. } => vec![VALUE.to_owned()],
+            Self::Classes(names) | Self::Labels(names) | Self::Tags(names) => Some(names),
+            Self::Numbers { .. } | Self::Columns(_) | Self::Choices | Self::Answers => None,
         }
     }
 
-    /// A label in words: the name of its class, or the number. `None` if it is of another kind, or no such class.
-    pub fn spell(&self, label: Label) -> Option<String> {
+    /// Names of the model's outputs: the classes, or the numbers; none of choices and answers, which have no names.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Classes(names) | Self::Labels(names) | Self::Tags(names) => {
+                names.names().to_vec()
+            }
+            Self::Numbers { .. } => vec![VALUE.to_owned()],
+            Self::Columns(names) => names.clone(),
+            Self::Choices | Self::Answers => Vec::new(),
+        }
+    }
+
+    /// A label in words: the name of its class, the number, or the place of a choice. `None` if it is of another kind, no such
+    /// class, or has several parts.
+    pub fn spell(&self, label: &Label) -> Option<String> {
         match (self, label) {
             (Self::Classes(names), Label::Class(class)) => {
-                names.names().get(usize::from(class)).cloned()
+                names.names().get(usize::from(*class)).cloned()
             }
             (Self::Numbers { .. }, Label::Value(value)) => Some(value.to_string()),
+            (Self::Choices, Label::Class(choice)) => Some(choice.to_string()),
             _ => None,
         }
     }
 
     /// Whether there are classes of all these names.
     pub(super) fn has_classes(&self, names: &[String]) -> bool {
-        match self {
-            Self::Classes(classes) => names.iter().all(|name| classes.names().contains(name)),
-            Self::Numbers { .. } => false,
-        }
+        let classes = self.class_names();
+        classes.is_some_and(|classes| names.iter().all(|name| classes.names().contains(name)))
     }
 
     /// Reads the label of a row, `None` if it has none.
@@ -82,6 +104,9 @@ impl Targets {
         let label = match self {
             Self::Classes(names) => names.class(row.cell(wanted)),
             Self::Numbers { range } => number(row.cell(wanted), range),
+            Self::Labels(_) | Self::Columns(_) | Self::Tags(_) | Self::Choices | Self::Answers => {
+                return Err(row.problem("its label is not in one column".to_owned()).into());
+            }
         };
         label.map_err(|problem| {
             row.problem(format!(

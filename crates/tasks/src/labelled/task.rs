@@ -105,8 +105,8 @@ impl Task for Labelled {
 
     fn metrics(&self, targets: &Targets) -> Vec<Metric> {
         match targets {
-            Targets::Classes(_) => vec![Metric::Accuracy, Metric::F1Macro],
-            Targets::Numbers { .. } => vec![Metric::Pearson, Metric::Spearman],
+            targets if targets.is_regression() => vec![Metric::Pearson, Metric::Spearman],
+            _ => vec![Metric::Accuracy, Metric::F1Macro],
         }
     }
 }

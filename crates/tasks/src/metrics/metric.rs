@@ -211,7 +211,7 @@ mod tests {
             [(1, Label::Value(1.0)), (2, Label::Class(1)), (5, Label::Class(4))]
         {
             let mut answers = Predictions::new(num_labels);
-            answers.record(label, label);
+            answers.record(&label, &label);
             for metric in Metric::ALL {
                 let computed = metric.compute(&answers);
                 assert_eq!(computed.is_some(), metric.applies_to(num_labels), "{metric}");

@@ -8,7 +8,7 @@
 //!
 //! let mut predictions = Predictions::new(2);
 //! for (prediction, reference) in [(1, 1), (0, 1), (0, 0), (1, 1)] {
-//!     predictions.record(Label::Class(prediction), Label::Class(reference));
+//!     predictions.record(&Label::Class(prediction), &Label::Class(reference));
 //! }
 //! assert_eq!(Metric::Accuracy.compute(&predictions), Some(0.75));
 //! assert_eq!(Metric::Pearson.compute(&predictions), None); // for numbers, not for classes
@@ -24,6 +24,7 @@
 //! | `confusion_matrix` | classes: counts, and what follows from them |
 //! | `classification_report` | classes: the form that a run's summary holds |
 //! | `correlation` | numbers: Pearson, Spearman, squared error |
+//! | `scorer` | what a task measures of predictions |
 //! | `seed_statistics` | one score over several seeds |
 
 mod classification_report;
@@ -31,6 +32,7 @@ mod confusion_matrix;
 mod correlation;
 mod metric;
 mod predictions;
+mod scorer;
 mod seed_statistics;
 
 pub use classification_report::{ClassScores, ClassificationReport};
@@ -38,4 +40,5 @@ pub use confusion_matrix::ConfusionMatrix;
 pub use correlation::{mean_squared_error, pearson, spearman};
 pub use metric::{Metric, UnknownMetric};
 pub use predictions::Predictions;
+pub use scorer::{Answered, MetricName, MetricScorer, Scorer, Thresholds};
 pub use seed_statistics::SeedStatistics;

@@ -48,11 +48,12 @@ impl SubmissionFile {
     }
 
     /// The answer as the site wants it ([`Task::prediction`]); what is wrong, if the label is none of the task's.
-    pub(super) fn spell(&self, label: Label) -> Result<String, String> {
+    pub(super) fn spell(&self, label: &Label) -> Result<String, String> {
         self.task.prediction(label, &self.task.labels()).ok_or_else(|| {
             let found = match label {
                 Label::Class(class) => format!("class `{class}`"),
                 Label::Value(value) => format!("the number `{value}`"),
+                other => format!("`{other:?}`"),
             };
             format!("{found}, where {} is wanted", self.wanted())
         })
@@ -100,7 +101,7 @@ mod tests {
 
     #[test]
     fn answers_are_spelled_as_the_site_wants_them() {
-        let spell = |task, label| SubmissionFile::of(task, Split::Test).unwrap().spell(label);
+        let spell = |task, label| SubmissionFile::of(task, Split::Test).unwrap().spell(&label);
         let class = Label::Class;
         for (task, label, text) in [
             (GlueTask::Cola, class(1), "1"),
@@ -127,7 +128,7 @@ mod tests {
         for file in SubmissionFile::ALL {
             let classes = 0..file.task.label_names().len() as u16;
             let labels = classes.map(Label::Class).chain([0.0, 1e-9, 4.999_999].map(Label::Value));
-            for answer in labels.filter_map(|label| file.spell(label).ok()) {
+            for answer in labels.filter_map(|label| file.spell(&label).ok()) {
                 assert!(file.accepts(&answer), "{} {answer}", file.name);
             }
             for wrong in ["", " 1", "2.5x", "7", "nan", "Entailment", "-0.5"] {

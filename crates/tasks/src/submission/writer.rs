@@ -50,7 +50,7 @@ impl Submission {
         }
         let mut table = format!("{}\n", SubmissionFile::HEADER);
         for (index, label) in predictions.iter().enumerate() {
-            let answer = file.spell(*label).map_err(|problem| {
+            let answer = file.spell(label).map_err(|problem| {
                 DataError::line(
                     &path,
                     index as u64 + 2,

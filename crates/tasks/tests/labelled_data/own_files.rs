@@ -20,7 +20,7 @@ fn find(path: &Path, split: Split) -> Location {
 }
 
 fn labels(examples: &[Example]) -> Vec<Option<Label>> {
-    examples.iter().map(|example| example.label).collect()
+    examples.iter().map(|example| example.label.clone()).collect()
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn quotes_of_tsv_are_told_by_the_file_or_the_key() {
         let columns = LabelledColumns { quotes, ..LabelledColumns::default() };
         match read(&path, &columns, &classes(&["0", "1"])).unwrap().remove(0).input {
             Input::Text { first, .. } => first,
-            Input::Ids { .. } => panic!("texts are read"),
+            other => panic!("texts are read, and not {other:?}"),
         }
     };
     assert_eq!(first(None), "say \"hi\"");

@@ -50,9 +50,9 @@ fn a_submission_is_written_filled_and_zipped() {
 fn predictions_must_answer_each_example() {
     let folder = tempfile::tempdir().unwrap();
     let submission = Submission::new(folder.path()).unwrap();
-    let message = submission.write(file(GlueTask::Wnli), &[Label::Class(0); 145]).unwrap_err();
+    let message = submission.write(file(GlueTask::Wnli), &vec![Label::Class(0); 145]).unwrap_err();
     assert!(message.to_string().contains("`145` predictions for the `146`"), "{message}");
-    let mut predictions = [Label::Class(0); 146];
+    let mut predictions = vec![Label::Class(0); 146];
     predictions[5] = Label::Class(2);
     let message = submission.write(file(GlueTask::Wnli), &predictions).unwrap_err().to_string();
     assert!(message.contains("WNLI.tsv:7: prediction `5` is class `2`"), "{message}");

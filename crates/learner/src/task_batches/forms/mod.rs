@@ -1,0 +1,120 @@
+//! How each kind of input becomes rows of token ids, and how what a model says of them becomes a prediction.
+//!
+//! An example is made of units, and a unit of rows. A unit is what a step visits: it has one target, and the model gives one
+//! output for it. A text is one unit of one row, a pair of sequences that are encoded one by one is one unit of two rows, a
+//! question with choices is one unit with a row for each choice, and a long document is several units, a window each.
+//!
+//! | file | input | target |
+//! |---|---|---|
+//! | `text` | a text, or a pair | of the whole |
+//! | `ids` | sequences of a task's own ids | of the whole |
+//! | `whole` | — | what an example has one of: classes, numbers |
+
+mod ids;
+mod text;
+mod whole;
+
+use nystromformer_data::{DataError, TextTokenizer};
+use nystromformer_tasks::{Example, Input, Prediction, Targets, Truncation};
+
+use crate::experiment::Vocabulary;
+
+/// How examples become rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form<'a> {
+    /// For examples of text.
+    pub(super) tokenizer: Option<&'a TextTokenizer>,
+    /// What ids there are. Sequences of a task's own ids begin with `cls`, if there is one.
+    pub(super) vocabulary: Vocabulary,
+    /// Longest row, and what is kept of a longer one.
+    pub(super) truncation: Truncation,
+    /// What is to be predicted.
+    pub(super) targets: &'a Targets,
+}
+
+/// An example as rows.
+#[derive(Debug, Default)]
+pub(super) struct EncodedExample {
+    /// What a step visits; at least one.
+    pub(super) units: Vec<Unit>,
+    /// Whether something of it was too long and is not read.
+    pub(super) is_cut: bool,
+}
+
+/// What a step visits.
+#[derive(Debug)]
+pub(super) struct Unit {
+    /// At least one.
+    pub(super) rows: Vec<Row>,
+    /// What the model is to say of it; anything of the right kind where the example has no label.
+    pub(super) target: Target,
+    /// Which parts of the example it is about.
+    pub(super) anchors: Anchors,
+}
+
+/// Token ids.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) ids: Vec<u32>,
+    /// How many of them are of type 0; the others, of the second text of a pair, are of type 1.
+    pub(super) of_first_text: usize,
+}
+
+/// The right answer to a unit.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Target {
+    /// A class.
+    Class(u16),
+    /// As many numbers as the model has outputs.
+    Values(Box<[f32]>),
+}
+
+/// Which parts of its example a unit is about.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) enum Anchors {
+    /// All of it.
+    #[default]
+    Whole,
+}
+
+/// A unit whose output is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UnitOutput<'a> {
+    /// Which parts of the example the unit is about.
+    #[expect(dead_code, reason = "an example of one unit is all of it")]
+    pub(super) anchors: &'a Anchors,
+    /// The model's scores, value after value.
+    pub(super) scores: &'a [f32],
+}
+
+impl Form<'_> {
+    /// The rows of an example, with their targets.
+    ///
+    /// # Errors
+    /// [`DataError::Tokenizer`] for a text that cannot be spelt, or if there is text and no tokenizer.
+    pub(super) fn encode(&self, example: &Example) -> Result<EncodedExample, DataError> {
+        let label = example.label.as_ref();
+        match &example.input {
+            Input::Text { first, second } => text::encode(self, first, second.as_deref(), label),
+            Input::Ids { first, second } => Ok(ids::encode(self, first, second.as_deref(), label)),
+            Input::Words(_) | Input::Question { .. } | Input::Choices(_) => {
+                Err(DataError::Tokenizer {
+                    origin: "of the task".to_owned(),
+                    problem: "there is no form for this kind of input".to_owned(),
+                })
+            }
+        }
+    }
+
+    fn tokenizer(&self) -> Result<&TextTokenizer, DataError> {
+        self.tokenizer.ok_or_else(|| DataError::Tokenizer {
+            origin: "of the task".to_owned(),
+            problem: "texts need one; set `tokenizer.path` or `model.init_from`".to_owned(),
+        })
+    }
+}
+
+/// What the model says of an example, from its outputs for the example's units.
+pub(super) fn decode(units: &[UnitOutput<'_>], targets: &Targets) -> Prediction {
+    whole::decode(units, targets)
+}

@@ -1,0 +1,39 @@
+//! A text, or a pair of texts, in one row.
+
+use nystromformer_data::DataError;
+use nystromformer_tasks::Label;
+
+use super::{Anchors, EncodedExample, Form, Row, Unit, whole};
+
+/// A text, or a pair, cut to the longest row.
+pub(super) fn encode(
+    form: &Form<'_>,
+    first: &str,
+    second: Option<&str>,
+    label: Option<&Label>,
+) -> Result<EncodedExample, DataError> {
+    let (row, is_cut) = row(form, first, second)?;
+    let target = whole::target(label, form.targets);
+    let unit = Unit { rows: vec![row], target, anchors: Anchors::Whole };
+    Ok(EncodedExample { units: vec![unit], is_cut })
+}
+
+/// The row of a text or a pair, and whether it was too long.
+pub(super) fn row(
+    form: &Form<'_>,
+    first: &str,
+    second: Option<&str>,
+) -> Result<(Row, bool), DataError> {
+    let tokenizer = form.tokenizer()?;
+    // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
+    // itself: in a batch it would be a pair there.
+    let second = second.filter(|second| !second.is_empty());
+    let mut encoding = tokenizer.encode_text(first, second, None)?;
+    let is_cut = encoding.input_ids.len() > form.truncation.max_length;
+    if is_cut {
+        encoding = tokenizer.encode_text(first, second, Some(form.truncation))?;
+    }
+    let types = &encoding.token_type_ids;
+    let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
+    Ok((Row { ids: encoding.input_ids, of_first_text }, is_cut))
+}
