@@ -9,7 +9,8 @@ use std::{
 use anyhow::bail;
 use nystromformer_files::table::Format;
 use nystromformer_pipelines::{
-    Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
+    AnswerStream, Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request,
+    Requests,
 };
 
 use crate::output;
@@ -107,7 +108,7 @@ fn print<P: Pipeline>(
     requests: impl Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
     batch_size: NonZeroUsize,
 ) -> anyhow::Result<()> {
-    for answer in pipeline.answers(requests, Batching::new(batch_size)) {
+    for answer in AnswerStream::new(pipeline, requests, Batching::new(batch_size)) {
         output::json_line(&answer?)?;
     }
     Ok(())
