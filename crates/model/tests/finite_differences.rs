@@ -10,8 +10,8 @@ use burn::{
     tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData},
 };
 use nystromformer::{
-    AttentionKind, HiddenAct, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PinvInit, Seed, heads::targets::cross_entropy,
+    AttentionKind, HiddenAct, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerInput, PinvInit, Seed, heads::targets::cross_entropy,
 };
 
 /// Adds `step` to one element of one parameter, counting both in traversal order.
@@ -104,7 +104,8 @@ fn gradients_equal_central_differences() {
         }),
     ] {
         let config = config.with(|config| config.shared.hidden_dropout_prob = 0.0);
-        let model = Seed::new(3).scope(|| config.init_masked_lm(&tracked)).unwrap();
+        let model =
+            Seed::new(3).scope(|| NystromformerForMaskedLm::init(&config, &tracked)).unwrap();
         let gradients = loss(&model, &tracked).backward();
         let plain = model.valid();
         let mut counter = Nudge { parameter: usize::MAX, element: 0, step: 0.0, seen: 0 };
