@@ -21,7 +21,7 @@ pub use entities::Entity;
 use crate::{
     characters::Characters,
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -104,7 +104,7 @@ impl TokenClassification {
     fn entities(
         &self,
         source: &SourceText,
-        row: &Row,
+        row: &TokenRow,
         logits: &[f32],
     ) -> Result<Vec<Entity>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
@@ -141,7 +141,7 @@ impl Pipeline for TokenClassification {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Sentence) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &Sentence) -> Result<Vec<TokenRow>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let encode = |cut| match request {
             Sentence::Text(text) => tokenizer.encode_text(text, None, cut),
@@ -156,7 +156,7 @@ impl Pipeline for TokenClassification {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&Row],
+        rows: &[&TokenRow],
     ) -> Result<Vec<Vec<f32>>, PipelineError> {
         logits::of_tokens(self.model.forward(input)?, rows)
     }
@@ -164,7 +164,7 @@ impl Pipeline for TokenClassification {
     fn postprocess(
         &self,
         request: Sentence,
-        rows: Vec<(Row, Vec<f32>)>,
+        rows: Vec<(TokenRow, Vec<f32>)>,
     ) -> Result<Vec<Entity>, PipelineError> {
         let text = tokens::text(&request);
         let source = SourceText {
