@@ -5,11 +5,13 @@
 //! | `forms` | how each kind of input becomes rows of token ids, and a prediction again |
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
+//! | `missing_classes` | which classes have no examples |
 //! | `order` | which examples a step visits |
 //! | `scoring` | from a model's outputs to metrics and files of predictions |
 
 mod encoded;
 mod forms;
+mod missing_classes;
 mod order;
 mod scoring;
 mod splits;
