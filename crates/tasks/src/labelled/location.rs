@@ -113,7 +113,7 @@ impl LabelledColumns {
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
-            keys: Some("task."),
+            key_prefix: Some("task."),
             max_line_bytes: self.max_line_bytes,
             ..TableOptions::default()
         }
