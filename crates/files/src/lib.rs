@@ -1,4 +1,4 @@
-//! Files: lines of text, tables, and writes that survive a crash. It knows nothing of data sets or models.
+//! Files: lines of text, tables, tensors, and writes that survive a crash. It knows nothing of data sets or models.
 //!
 //! Whatever is read is bounded in memory. Gzip and Zstandard are decompressed, byte order marks dropped; pointers of Git LFS,
 //! UTF-16 and archives are told by their first bytes, with what helps.
@@ -10,6 +10,7 @@
 //! | `lines` | lines of UTF-8, in pieces of bounded length |
 //! | `text` | a whole file as text |
 //! | [`table`] | rows of TSV, CSV, JSON and Parquet files through one interface |
+//! | [`tensors`] | tensors in safetensors, NumPy's and torch's files |
 //! | [`durable`] | files that survive a crash whole or not at all |
 //! | `caught` | panics of a library on damaged files, as errors |
 //! | `notice` | what was guessed or left out, said once |
@@ -24,6 +25,7 @@ mod lines;
 mod notice;
 mod signature;
 pub mod table;
+pub mod tensors;
 mod text;
 
 pub use error::{FileError, Result};

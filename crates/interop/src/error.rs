@@ -1,9 +1,13 @@
 //! What can be wrong with a folder of weights, in words for the person who has it.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use nystromformer::ModelError;
 use nystromformer_files::FileError;
+use nystromformer_files::tensors::{Flaw, brief};
 
 /// Names listed in full before a message says "and n more".
 const LISTED: usize = 8;
@@ -193,22 +197,16 @@ impl From<FileError> for InteropError {
     }
 }
 
-/// Text that may come from a file, for a message: cut to `characters`, control characters escaped. A terminal
-/// that shows the message would obey them.
-pub(crate) fn brief(text: &str, characters: usize) -> String {
-    let mut brief = String::new();
-    for (count, character) in text.chars().enumerate() {
-        if count == characters {
-            brief.push('…');
-            break;
-        }
-        if character.is_control() {
-            brief.extend(character.escape_default());
-        } else {
-            brief.push(character);
+impl InteropError {
+    /// What is wrong with the file of tensors at `path`.
+    pub(crate) fn of_flaw(flaw: Flaw, path: &Path) -> Self {
+        let path = path.to_owned();
+        match flaw {
+            Flaw::System(source) => Self::Read { path, source },
+            Flaw::Damaged(reason) => Self::Damaged { path, reason },
+            Flaw::Unsupported(reason) => Self::Unsupported { path, reason },
         }
     }
-    brief
 }
 
 /// Parameters that one side has and the other has not, or not in the same shape.

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use nystromformer::{ModelClass, NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel};
+//! use nystromformer::{NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel};
 //! use nystromformer_interop::{load, save};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +19,7 @@
 //!     config.encoder.num_hidden_layers = 1;
 //!     config.feed_forward.intermediate_size = 32;
 //! });
-//! let model = NystromformerForMaskedLm::init(&config, &Device::flex())?;
+//! let model = config.init_masked_lm(&Device::flex())?;
 //!
 //! save(&model, dir)?;
 //! let loaded: NystromformerForMaskedLm = load(dir, &Device::flex())?;
@@ -45,9 +45,8 @@ pub mod error;
 pub mod foreign;
 pub mod hugging_face;
 pub mod model_card;
-mod safetensors_file;
-mod source_file;
-mod torch_file;
+mod stored_tensors;
+mod torch_writer;
 
 pub use error::InteropError;
 pub use foreign::{ImportOptions, PositionFill, export_for_authors, import_model};

@@ -40,19 +40,21 @@ const UNREAD: [(&[&str], &str); 10] = [
 
 impl Format {
     /// Extensions that are known, in the order in which a folder is searched for them.
-    pub(crate) const EXTENSIONS: [(&str, Self); 6] = [
+    pub(crate) const EXTENSIONS: [(&str, Self); 7] = [
         ("tsv", Self::Tsv),
         ("parquet", Self::Parquet),
         ("jsonl", Self::Json),
         ("ndjson", Self::Json),
         ("json", Self::Json),
         ("csv", Self::Csv),
+        // As the archive of the University of California, Irvine, calls its tables.
+        ("data", Self::Csv),
     ];
 
     /// What is read, for messages.
     pub const KNOWN: &str = ".csv, .tsv, .json, .jsonl or .parquet file (text also as .gz or .zst)";
 
-    /// The format of a file by its extension, in any case: `.tsv`, `.csv`, `.json`, `.jsonl` or `.ndjson`, `.parquet`; all but
+    /// The format of a file by its extension, in any case: `.tsv`, `.csv` or `.data`, `.json`, `.jsonl` or `.ndjson`, `.parquet`; all but
     /// the last also with `.gz` or `.zst` behind it.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = extension_of_content(path)?;
@@ -98,6 +100,7 @@ mod tests {
         for (name, format) in [
             ("a/train.tsv", Some(Format::Tsv)),
             ("TRAIN.CSV", Some(Format::Csv)),
+            ("musk1.data", Some(Format::Csv)),
             ("train.json", Some(Format::Json)),
             ("train.csv.gz", Some(Format::Csv)),
             ("train.JSONL.ZST", Some(Format::Json)),

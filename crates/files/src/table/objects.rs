@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::json_object::JsonObject;
-use super::json_text::{Capture, Captured, JsonText, Rules};
+use super::json_text::{Capture, Captured, Rules, Text};
 use super::row::BY_ROWS;
 use super::squad;
 use crate::error::{FileError, Result};
@@ -34,14 +34,14 @@ pub struct JsonObjects {
 enum Form {
     /// Not known before the first.
     Unknown {
-        text: JsonText,
+        text: Text,
         may_be_wrapped: bool,
     },
     Lines(BoundedLines),
     /// One after the other.
-    Sequence(JsonText),
+    Sequence(Text),
     Array {
-        text: JsonText,
+        text: Text,
         is_first: bool,
         is_wrapped: bool,
     },
@@ -72,7 +72,7 @@ impl JsonObjects {
 
     fn wrapped(reader: LineReader, max_bytes: usize, may_be_wrapped: bool) -> Self {
         let path = Arc::clone(reader.path());
-        let form = Form::Unknown { text: JsonText::of(reader), may_be_wrapped };
+        let form = Form::Unknown { text: Text::of(reader), may_be_wrapped };
         let rules = Rules { path, max_bytes, cure: BY_ROWS.to_owned() };
         Self { rules, form, ready: VecDeque::new() }
     }

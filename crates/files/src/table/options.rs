@@ -30,9 +30,8 @@ pub struct TableOptions {
     /// What a quote at the beginning of a field of a TSV or CSV file is. Default: in a CSV file it holds the field together; in a
     /// TSV file it does if every quote of the file is written so.
     pub quotes: Option<Quotes>,
-    /// What stands before the names `separator` and `quotes` where they can be set, for messages to name: `"task."` of a config, `"--"` of a command.
-    /// Default: they cannot be set.
-    pub key_prefix: Option<&'static str>,
+    /// The table of the config that has the keys `separator` and `quotes`, for messages to name. Default: none has.
+    pub keys: Option<&'static str>,
     /// Whether a file without any row is none to complain of. Default: false.
     pub may_be_empty: bool,
     /// Rows of a TSV or CSV file with too few columns that are passed over, and counted by [`Rows::passed_over`](super::Rows::passed_over), before one is
@@ -43,7 +42,7 @@ pub struct TableOptions {
 impl TableOptions {
     /// A setting as messages name it, `task.quotes` for `quotes`; `None` if nobody can set it.
     pub(super) fn key(&self, name: &str) -> Option<String> {
-        self.key_prefix.map(|prefix| format!("{prefix}{name}"))
+        self.keys.map(|table| format!("{table}.{name}"))
     }
 }
 
@@ -54,7 +53,7 @@ impl Default for TableOptions {
             max_line_bytes: 1 << 20,
             separator: None,
             quotes: None,
-            key_prefix: None,
+            keys: None,
             may_be_empty: false,
             short_rows_allowed: 0,
         }

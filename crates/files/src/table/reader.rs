@@ -70,6 +70,11 @@ impl Table {
         self.columns.as_deref()
     }
 
+    /// How many columns there are; `None` if the format cannot tell.
+    pub fn width(&self) -> Option<usize> {
+        self.columns().map(<[String]>::len).or_else(|| self.reader.width())
+    }
+
     /// Whether there is such a column.
     pub fn has(&self, column: &Column) -> bool {
         match (column, self.columns()) {

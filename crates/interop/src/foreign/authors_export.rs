@@ -27,7 +27,7 @@ use crate::{
         Exported, config::CONFIG_NAME, folder::finish, load::load_model, tokenizer_files,
         transformers::HF_PINV_ITERATIONS,
     },
-    torch_file::{self, Entry},
+    torch_writer::{self, Entry},
 };
 
 /// In all layer normalisations of their code.
@@ -170,7 +170,7 @@ fn write_weights(model: &Model, generation: Generation, path: &Path) -> Result<(
 
     let sizes: Vec<usize> =
         entries[..sources.len()].iter().map(|entry| entry.shape.iter().product()).collect();
-    torch_file::write(path, "model_state_dict", &entries, &sizes, |index| {
+    torch_writer::write(path, "model_state_dict", &entries, &sizes, |index| {
         let (tensor, skipped) = sources[index];
         let data = bridge::to_data(tensor).map_err(|error| damaged(error.to_string()))?;
         let values = data.as_slice::<f32>().map_err(|error| damaged(format!("{error:?}")))?;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use burn::store::burn_pack::Tensor;
+use nystromformer_files::tensors::MAX_TENSORS;
 use serde_json::Value;
 
 use super::{
@@ -18,7 +19,10 @@ use super::{
     names::full_name,
     wrappers::unwrapped,
 };
-use crate::{error::InteropError, safetensors_file, source_file::MAX_TENSORS, torch_file};
+use crate::{
+    error::InteropError,
+    stored_tensors::{open_safetensors, open_torch},
+};
 
 /// Name of the weight file that this library writes.
 pub(super) const WEIGHTS_NAME: &str = "model.safetensors";
@@ -126,9 +130,9 @@ fn newest_epoch(folder: &Path) -> Option<PathBuf> {
 /// Tensors of one file by stored name.
 fn open_file(path: &Path) -> Result<BTreeMap<String, Tensor>, InteropError> {
     if path.extension().is_some_and(|extension| extension == "safetensors") {
-        safetensors_file::open(path)
+        open_safetensors(path)
     } else {
-        torch_file::open(path)
+        open_torch(path)
     }
 }
 

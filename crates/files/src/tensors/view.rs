@@ -1,22 +1,26 @@
 //! A tensor as a view of its storage: a first element, and for each dimension how far it is from one index to
 //! the next. Parameters are mostly whole storages; transposed, sliced and tied ones are not.
 
-use super::{
-    Extent,
-    element::Element,
-    pickle::Pickle,
-    value::{PyValue, TensorRecord},
-};
-use crate::source_file::{Flaw, SourceFile, damaged, unsupported};
+use super::Element;
+use super::source_file::{Flaw, SourceFile, damaged, unsupported};
 
 /// Dimensions of a tensor. No parameter has more than five.
-const MAX_RANK: usize = 8;
+pub(super) const MAX_RANK: usize = 8;
+
+/// Where a storage's numbers lie in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) start: u64,
+    pub(super) bytes: u64,
+    /// CRC-32 of the bytes, where the container has one.
+    pub(super) checksum: Option<u32>,
+}
 
 /// A view that lies in its storage.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct View {
-    pub element: Element,
-    pub shape: Vec<usize>,
+    pub(super) element: Element,
+    pub(super) shape: Vec<usize>,
     strides: Vec<u64>,
     /// First element.
     offset: u64,
@@ -25,12 +29,15 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Checks `record` against a storage of `bytes`.
-    pub(super) fn new(pickle: &Pickle, record: &TensorRecord, bytes: u64) -> Result<Self, Flaw> {
-        let available = bytes / record.element.bytes();
-        let shape = dimensions(pickle, record.shape)?;
-        let strides = dimensions(pickle, record.strides)?;
-        let offset = natural(record.offset)?;
+    /// Checks a view of sizes and strides in elements, from the element `offset` on, against a storage of `bytes`.
+    pub(super) fn new(
+        element: Element,
+        shape: Vec<u64>,
+        strides: Vec<u64>,
+        offset: u64,
+        bytes: u64,
+    ) -> Result<Self, Flaw> {
+        let available = bytes / element.bytes();
         if shape.len() != strides.len() {
             return damaged(format!("it has the shape `{shape:?}` and the strides `{strides:?}`"));
         }
@@ -52,7 +59,32 @@ impl View {
         // Each dimension is bounded by the elements, unless there are none.
         let shape = shape.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>();
         let Ok(shape) = shape else { return damaged("its shape is beyond this machine") };
-        Ok(Self { element: record.element, shape, strides, offset, span })
+        Ok(Self { element, shape, strides, offset, span })
+    }
+
+    /// A view of all of a storage, row by row; `shape` is known to fit it.
+    pub(super) fn whole(element: Element, shape: Vec<usize>) -> Self {
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis] as u64;
+        }
+        let span = shape.iter().map(|size| *size as u64).product();
+        Self { element, shape, strides, offset: 0, span }
+    }
+
+    /// The first `rows` of the first axis, or all if there are fewer.
+    pub(super) fn first_rows(&self, rows: usize) -> Self {
+        let mut view = self.clone();
+        if let Some(size) = view.shape.first_mut() {
+            *size = rows.min(*size);
+            let shape: Vec<u64> = view.shape.iter().map(|size| *size as u64).collect();
+            view.span = if shape.contains(&0) {
+                0
+            } else {
+                span(&shape, &view.strides).unwrap_or(self.span)
+            };
+        }
+        view
     }
 
     /// The elements in row-major order.
@@ -124,23 +156,4 @@ fn span(shape: &[u64], strides: &[u64]) -> Option<u64> {
         .iter()
         .zip(strides)
         .try_fold(1u64, |span, (size, stride)| span.checked_add((size - 1).checked_mul(*stride)?))
-}
-
-/// A tuple of sizes or strides.
-fn dimensions(pickle: &Pickle, value: PyValue) -> Result<Vec<u64>, Flaw> {
-    match pickle.objects.tuple(value) {
-        Some(items) if items.len() <= MAX_RANK => items.iter().map(|item| natural(*item)).collect(),
-        Some(items) => unsupported(format!("it has `{}` dimensions", items.len())),
-        None => damaged("its shape or its strides are no tuple"),
-    }
-}
-
-fn natural(value: PyValue) -> Result<u64, Flaw> {
-    match value {
-        PyValue::Integer(number) if number >= 0 => Ok(number as u64),
-        PyValue::Integer(number) => {
-            damaged(format!("its shape or place has the number `{number}`"))
-        }
-        _ => damaged("its shape or place is not all numbers"),
-    }
 }

@@ -9,7 +9,7 @@ use burn::{
 };
 use safetensors::SafeTensors;
 
-use super::open;
+use super::open_torch as open;
 use crate::error::InteropError;
 
 fn fixture(name: &str) -> PathBuf {

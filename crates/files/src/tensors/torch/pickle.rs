@@ -5,7 +5,7 @@ use super::{
     program::name,
     value::{Object, Objects, PyValue, Span, Storage, TensorRecord},
 };
-use crate::source_file::{Flaw, damaged, quoted};
+use crate::tensors::source_file::{Flaw, damaged, quoted};
 
 /// A program that has run.
 pub(super) struct Pickle<'a> {

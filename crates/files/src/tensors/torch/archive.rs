@@ -12,8 +12,9 @@
 
 use std::collections::HashMap;
 
-use super::{Extent, Extents, MAX_PICKLE_BYTES};
-use crate::source_file::{Flaw, SourceFile, damaged, quoted, unsupported};
+use super::{Extents, MAX_PICKLE_BYTES};
+use crate::tensors::source_file::{Flaw, SourceFile, damaged, quoted, unsupported};
+use crate::tensors::view::Extent;
 
 /// Entries in an archive: twice the tensors of a file.
 const MAX_ENTRIES: usize = 1 << 17;

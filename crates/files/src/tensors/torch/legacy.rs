@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 
 use super::{
-    Extent, Extents,
+    Extents,
     pickle::Pickle,
     value::{Object, PyValue, Storage},
 };
-use crate::source_file::{Flaw, SourceFile, damaged, quoted, unsupported};
+use crate::tensors::source_file::{Flaw, SourceFile, damaged, quoted, unsupported};
+use crate::tensors::view::Extent;
 
 /// Bytes at the start of a file that the magic number lies within, whatever the protocol of its pickle.
 pub(super) const MAGIC_WITHIN: u64 = 32;

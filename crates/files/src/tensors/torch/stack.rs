@@ -1,7 +1,7 @@
 //! The stack, with marks that stand for opened parentheses.
 
 use super::value::PyValue;
-use crate::source_file::{Flaw, damaged};
+use crate::tensors::source_file::{Flaw, damaged};
 
 #[derive(Default)]
 pub(super) struct Stack {

@@ -14,10 +14,7 @@
 //! | [`machine`] | the stack machine that makes it: one step for each opcode |
 //! | [`program`], [`stack`], [`value`] | what it reads, where it works, and what it works on |
 //! | [`rebuild`] | the functions that are understood |
-//! | [`element`] | torch's names of number types |
 //! | [`state_dict`] | finding the parameters among everything else |
-//! | [`view`] | a tensor as a view of its storage |
-//! | [`write`](self::write) | the other way |
 //!
 //! # Limits
 //! Nothing is allocated, looped over or recursed into on a file's word alone: the pickle may have
@@ -26,7 +23,6 @@
 //! file. Opening reads no numbers; drawing a tensor reads its own.
 
 mod archive;
-mod element;
 mod legacy;
 mod machine;
 mod pickle;
@@ -34,11 +30,7 @@ mod program;
 mod rebuild;
 mod stack;
 mod state_dict;
-#[cfg(test)]
-mod tests;
 mod value;
-mod view;
-mod write;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -46,35 +38,23 @@ use std::{
     sync::Arc,
 };
 
-use burn::{
-    store::{bridge, burn_pack::Tensor},
-    tensor::{Shape, TensorData},
-};
-
 use self::{
-    archive::Archive, pickle::Pickle, state_dict::StateDict, value::TensorRecord, view::View,
+    archive::Archive,
+    pickle::Pickle,
+    state_dict::StateDict,
+    value::{PyValue, TensorRecord},
 };
-use crate::{
-    error::InteropError,
+use super::{
+    StoredTensor,
     source_file::{Flaw, SourceFile, TensorMap, damaged, quoted, unsupported},
+    view::{Extent, MAX_RANK, View},
 };
-
-pub(crate) use self::write::{Entry, write};
 
 /// Longest pickle. A checkpoint of a model with ten thousand parameters and its optimizer has 3 MB.
 const MAX_PICKLE_BYTES: u64 = 16 << 20;
 
 /// First bytes of a ZIP archive's first entry.
 const ARCHIVE_SIGNATURE: &[u8] = b"PK\x03\x04";
-
-/// Where a storage's numbers lie in the file.
-#[derive(Debug, Clone, Copy)]
-struct Extent {
-    start: u64,
-    bytes: u64,
-    /// CRC-32 of the bytes, where the container has one.
-    checksum: Option<u32>,
-}
 
 /// Where each storage lies, by its key.
 type Extents = HashMap<String, Extent>;
@@ -83,33 +63,74 @@ type Extents = HashMap<String, Extent>;
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or holds something else.
-pub(crate) fn open(path: &Path) -> Result<BTreeMap<String, Tensor>, InteropError> {
-    read(path).map_err(|flaw| flaw.of(path))
+pub fn open_state_dict(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Flaw> {
+    read(path, state_dict_tensors)
 }
 
-fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Flaw> {
+/// Opens a file of `torch.save` that holds a tensor alone, which has the name `""` here, or a dict of tensors; what else is
+/// in the dict is passed over.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or holds something else.
+pub fn open(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Flaw> {
+    read(path, plain_tensors)
+}
+
+/// From a pickle, the places of its storages and the file to what is wanted.
+type Wanted =
+    fn(&Pickle, &Extents, &Arc<SourceFile>) -> Result<BTreeMap<String, StoredTensor>, Flaw>;
+
+fn read(path: &Path, wanted: Wanted) -> Result<BTreeMap<String, StoredTensor>, Flaw> {
     let file = Arc::new(SourceFile::open(path)?);
     let start = file.read(0, file.len().min(legacy::MAGIC_WITHIN))?;
     if start.starts_with(ARCHIVE_SIGNATURE) {
         let archive = Archive::open(&file)?;
         let program = archive.program(&file)?;
         let (pickle, _) = Pickle::read(&program, 0)?;
-        tensors(&pickle, &archive.storages()?, &file)
+        wanted(&pickle, &archive.storages()?, &file)
     } else if legacy::is_legacy(&start) {
         let program = file.read(0, file.len().min(MAX_PICKLE_BYTES))?;
         let (pickle, storages) = legacy::read(&program, &file)?;
-        tensors(&pickle, &storages, &file)
+        wanted(&pickle, &storages, &file)
     } else {
         damaged("it is not a file of torch.save: neither a ZIP archive nor the older format")
     }
 }
 
-/// The tensors of the state dict in `pickle`.
-fn tensors(
+/// A tensor at the top level, or those of the dict that is the top level.
+fn plain_tensors(
     pickle: &Pickle,
     storages: &Extents,
     file: &Arc<SourceFile>,
-) -> Result<BTreeMap<String, Tensor>, Flaw> {
+) -> Result<BTreeMap<String, StoredTensor>, Flaw> {
+    let mut tensors = TensorMap::default();
+    let mut add = |name: &str, record| -> Result<(), Flaw> {
+        let (view, extent) = locate(pickle, record, storages)?;
+        tensors.insert(name, StoredTensor::viewed(view, extent, Arc::clone(file)))
+    };
+    if let Some(record) = pickle.tensor(pickle.root) {
+        add("", record)?;
+    } else if let Some(items) = pickle.objects.dict(pickle.root) {
+        for (name, value) in items {
+            if let (PyValue::Text(name), Some(record)) = (name, pickle.tensor(*value)) {
+                add(pickle.text(*name)?, record)?;
+            }
+        }
+    } else {
+        return unsupported(format!(
+            "its top level is {}, neither a tensor nor a dict of tensors; save the tensor alone with torch.save",
+            pickle.describe(pickle.root)
+        ));
+    }
+    Ok(tensors.into_inner())
+}
+
+/// The tensors of the state dict in `pickle`.
+fn state_dict_tensors(
+    pickle: &Pickle,
+    storages: &Extents,
+    file: &Arc<SourceFile>,
+) -> Result<BTreeMap<String, StoredTensor>, Flaw> {
     let state_dict = StateDict::find(pickle)?;
     let mut tensors = TensorMap::default();
     for (name, value) in state_dict.entries()? {
@@ -131,7 +152,7 @@ fn tensors(
                 system @ Flaw::System(_) => system,
             }
         })?;
-        tensors.insert(name, |name| deferred(name, view, extent, Arc::clone(file)))?;
+        tensors.insert(name, StoredTensor::viewed(view, extent, Arc::clone(file)))?;
     }
     Ok(tensors.into_inner())
 }
@@ -155,16 +176,31 @@ fn locate(
             extent.bytes
         ));
     }
-    Ok((View::new(pickle, record, extent.bytes)?, *extent))
+    Ok((view(pickle, record, extent.bytes)?, *extent))
 }
 
-/// A tensor whose numbers are read when they are drawn.
-fn deferred(name: String, view: View, extent: Extent, file: Arc<SourceFile>) -> Tensor {
-    let dtype = view.element.dtype();
-    let shape = Shape::from(view.shape.clone());
-    bridge::deferred(name, dtype, shape.clone(), None, move || {
-        let bytes = view.read(&file, extent)?;
-        TensorData::try_from_bytes_vec(bytes, shape.clone(), dtype)
-            .map_err(|error| Flaw::Damaged(error.to_string()).into())
-    })
+/// The view that `record` describes, checked against a storage of `bytes`.
+fn view(pickle: &Pickle, record: &TensorRecord, bytes: u64) -> Result<View, Flaw> {
+    let shape = dimensions(pickle, record.shape)?;
+    let strides = dimensions(pickle, record.strides)?;
+    View::new(record.element, shape, strides, natural(record.offset)?, bytes)
+}
+
+/// A tuple of sizes or strides.
+fn dimensions(pickle: &Pickle, value: PyValue) -> Result<Vec<u64>, Flaw> {
+    match pickle.objects.tuple(value) {
+        Some(items) if items.len() <= MAX_RANK => items.iter().map(|item| natural(*item)).collect(),
+        Some(items) => unsupported(format!("it has `{}` dimensions", items.len())),
+        None => damaged("its shape or its strides are no tuple"),
+    }
+}
+
+fn natural(value: PyValue) -> Result<u64, Flaw> {
+    match value {
+        PyValue::Integer(number) if number >= 0 => Ok(number as u64),
+        PyValue::Integer(number) => {
+            damaged(format!("its shape or place has the number `{number}`"))
+        }
+        _ => damaged("its shape or place is not all numbers"),
+    }
 }

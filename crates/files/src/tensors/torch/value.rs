@@ -4,7 +4,7 @@
 //! that is referred to twice is one object, a list may hold itself, and dropping a deeply nested one takes no
 //! stack.
 
-use super::element::Element;
+use crate::tensors::Element;
 
 /// A Python value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

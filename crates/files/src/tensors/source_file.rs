@@ -1,4 +1,4 @@
-//! A weight file that is read in pieces, and what can be wrong with it.
+//! A file of tensors that is read in pieces, and what can be wrong with it.
 
 use std::{
     collections::BTreeMap,
@@ -8,12 +8,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use burn::store::burn_pack::{self, Tensor};
+use super::StoredTensor;
+use crate::error::FileError;
 
-use crate::error::{InteropError, brief};
-
-/// Tensors of one model. The largest in use have some thousands.
-pub(crate) const MAX_TENSORS: usize = 1 << 16;
+/// Tensors of one file. The largest models in use have some thousands.
+pub const MAX_TENSORS: usize = 1 << 16;
 
 /// Bytes of a tensor's name.
 pub(crate) const MAX_NAME_BYTES: usize = 512;
@@ -21,9 +20,9 @@ pub(crate) const MAX_NAME_BYTES: usize = 512;
 /// Characters of a file's own text that a message quotes.
 const QUOTED: usize = 80;
 
-/// Why a weight file cannot be read.
+/// Why a file of tensors cannot be read.
 #[derive(Debug)]
-pub(crate) enum Flaw {
+pub enum Flaw {
     /// The operating system could not read it.
     System(io::Error),
     /// Its bytes contradict each other or the format.
@@ -34,12 +33,12 @@ pub(crate) enum Flaw {
 
 impl Flaw {
     /// The error for the file at `path`.
-    pub(crate) fn of(self, path: &Path) -> InteropError {
-        let path = path.to_owned();
+    pub fn of(self, path: &Path) -> FileError {
         match self {
-            Self::System(source) => InteropError::Read { path, source },
-            Self::Damaged(reason) => InteropError::Damaged { path, reason },
-            Self::Unsupported(reason) => InteropError::Unsupported { path, reason },
+            Self::System(source) => FileError::io("read", path)(source),
+            Self::Damaged(reason) => FileError::file(path, format!("it is damaged: {reason}"))
+                .with_cure("get the file again from where it came"),
+            Self::Unsupported(reason) => FileError::file(path, reason),
         }
     }
 }
@@ -47,15 +46,6 @@ impl Flaw {
 impl From<io::Error> for Flaw {
     fn from(error: io::Error) -> Self {
         Self::System(error)
-    }
-}
-
-impl From<Flaw> for burn_pack::Error {
-    fn from(flaw: Flaw) -> Self {
-        match flaw {
-            Flaw::System(error) => Self::IoError(error.to_string()),
-            Flaw::Damaged(reason) | Flaw::Unsupported(reason) => Self::ValidationError(reason),
-        }
     }
 }
 
@@ -72,6 +62,24 @@ pub(crate) fn unsupported<T>(reason: impl Into<String>) -> Result<T, Flaw> {
 /// A file's own text in backticks, shortened.
 pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", brief(text, QUOTED))
+}
+
+/// Text that may come from a file, for a message: cut to `characters`, control characters escaped. A terminal
+/// that shows the message would obey them.
+pub fn brief(text: &str, characters: usize) -> String {
+    let mut brief = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == characters {
+            brief.push('…');
+            break;
+        }
+        if character.is_control() {
+            brief.extend(character.escape_default());
+        } else {
+            brief.push(character);
+        }
+    }
+    brief
 }
 
 /// An open file of known length. Tensors share it and read their bytes when they are drawn.
@@ -122,28 +130,24 @@ impl SourceFile {
 
 /// The tensors of one file by stored name, none twice and not too many.
 #[derive(Default)]
-pub(crate) struct TensorMap(BTreeMap<String, Tensor>);
+pub(crate) struct TensorMap(BTreeMap<String, StoredTensor>);
 
 impl TensorMap {
-    /// Adds the tensor that `build` makes of its name.
-    pub(crate) fn insert(
-        &mut self,
-        name: &str,
-        build: impl FnOnce(String) -> Tensor,
-    ) -> Result<(), Flaw> {
+    /// Adds a tensor.
+    pub(crate) fn insert(&mut self, name: &str, tensor: StoredTensor) -> Result<(), Flaw> {
         if name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
             return damaged(format!("{} is no name of a parameter", quoted(name)));
         }
         if self.0.len() == MAX_TENSORS {
             return damaged(format!("it holds more than {MAX_TENSORS} tensors"));
         }
-        match self.0.insert(name.to_owned(), build(name.to_owned())) {
+        match self.0.insert(name.to_owned(), tensor) {
             None => Ok(()),
             Some(_) => damaged(format!("it holds {} twice", quoted(name))),
         }
     }
 
-    pub(crate) fn into_inner(self) -> BTreeMap<String, Tensor> {
+    pub(crate) fn into_inner(self) -> BTreeMap<String, StoredTensor> {
         self.0
     }
 }

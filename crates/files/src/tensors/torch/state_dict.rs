@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use super::{pickle::Pickle, value::PyValue};
-use crate::source_file::{Flaw, damaged, quoted, unsupported};
+use crate::tensors::source_file::{Flaw, damaged, quoted, unsupported};
 
 /// Keys under which a state dict is kept, the surest first. Whatever they hold beside them is not looked at.
 const USUAL_KEYS: [&str; 3] = ["model_state_dict", "state_dict", "model"];

@@ -1,11 +1,13 @@
 //! The functions that are understood: those by which torch describes tensors, and Python's ordered dict.
 
 use super::{
-    element::Element,
     machine::Machine,
     value::{Object, PyValue, Storage, TensorRecord},
 };
-use crate::source_file::{Flaw, damaged, unsupported};
+use crate::tensors::{
+    Element,
+    source_file::{Flaw, damaged, unsupported},
+};
 
 impl Machine<'_> {
     /// What `callable(*arguments)` stands for.

@@ -1,7 +1,7 @@
 //! A pickle's bytes: opcodes and what follows them.
 
 use super::value::{PyValue, Span};
-use crate::source_file::{Flaw, MAX_NAME_BYTES, damaged};
+use crate::tensors::source_file::{Flaw, MAX_NAME_BYTES, damaged};
 
 /// Bytes that are read from front to back. Nothing is copied or allocated.
 pub(super) struct Program<'a> {

@@ -10,18 +10,15 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, path::Path, sync::Arc};
 
-use burn::{
-    store::{bridge, burn_pack::Tensor},
-    tensor::{BoolStore, DType, Shape, TensorData},
-};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::{
-    error::InteropError,
+use super::{
+    Element, StoredTensor,
     source_file::{Flaw, SourceFile, TensorMap, damaged, quoted, unsupported},
+    view::MAX_RANK,
 };
 
 /// Longest header. One of a model with ten thousand parameters has 2 MB.
@@ -33,18 +30,11 @@ const LENGTH_BYTES: u64 = 8;
 /// Key of the header that is no tensor.
 const METADATA: &str = "__metadata__";
 
-/// Dimensions of a tensor. No parameter has more than five.
-const MAX_RANK: usize = 8;
-
-/// Opens a file. Only its header is read; a tensor's numbers are when they are drawn.
+/// Opens a file. Only its header is read; a tensor's numbers are when they are asked for.
 ///
 /// # Errors
-/// If the file cannot be read, is damaged, or has a type of number that this library has not.
-pub(crate) fn open(path: &Path) -> Result<BTreeMap<String, Tensor>, InteropError> {
-    read(path).map_err(|flaw| flaw.of(path))
-}
-
-fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Flaw> {
+/// If the file cannot be read, is damaged, or has a type of number that is not read here.
+pub fn open(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Flaw> {
     let file = Arc::new(SourceFile::open(path)?);
     let header_bytes = u64::from_le_bytes(file.read_array(0)?);
     if header_bytes > MAX_HEADER_BYTES {
@@ -61,17 +51,13 @@ fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Flaw> {
 
     let mut tensors = TensorMap::default();
     for (name, entry) in entries {
-        let dtype = entry.dtype(&name)?;
+        let element = entry.element(&name)?;
         let (start, end) = entry.data_offsets;
         let (start, bytes) = (data_start + start, end - start);
-        let shape = Shape::from(entry.shape);
-        let file = Arc::clone(&file);
-        tensors.insert(&name, |name| {
-            bridge::deferred(name, dtype, shape.clone(), None, move || {
-                TensorData::try_from_bytes_vec(file.read(start, bytes)?, shape.clone(), dtype)
-                    .map_err(|error| Flaw::Damaged(error.to_string()).into())
-            })
-        })?;
+        tensors.insert(
+            &name,
+            StoredTensor::plain(element, entry.shape, Arc::clone(&file), start, bytes),
+        )?;
     }
     Ok(tensors.into_inner())
 }
@@ -95,7 +81,7 @@ fn check_layout(entries: &[(Cow<str>, Entry)], available: u64) -> Result<(), Fla
         return damaged(format!("its tensors end at byte `{position}` of `{available}`"));
     }
     for (name, entry) in entries {
-        let bytes = entry.dtype(name)?.size() as u64;
+        let bytes = entry.element(name)?.bytes();
         let expected =
             entry.shape.iter().try_fold(bytes, |product, size| product.checked_mul(*size as u64));
         let (start, end) = entry.data_offsets;
@@ -125,21 +111,21 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn dtype(&self, name: &str) -> Result<DType, Flaw> {
+    fn element(&self, name: &str) -> Result<Element, Flaw> {
         Ok(match &*self.dtype {
-            "F64" => DType::F64,
-            "F32" => DType::F32,
-            "F16" => DType::F16,
-            "BF16" => DType::BF16,
-            "I64" => DType::I64,
-            "I32" => DType::I32,
-            "I16" => DType::I16,
-            "I8" => DType::I8,
-            "U64" => DType::U64,
-            "U32" => DType::U32,
-            "U16" => DType::U16,
-            "U8" => DType::U8,
-            "BOOL" => DType::Bool(BoolStore::U8),
+            "F64" => Element::F64,
+            "F32" => Element::F32,
+            "F16" => Element::F16,
+            "BF16" => Element::BF16,
+            "I64" => Element::I64,
+            "I32" => Element::I32,
+            "I16" => Element::I16,
+            "I8" => Element::I8,
+            "U64" => Element::U64,
+            "U32" => Element::U32,
+            "U16" => Element::U16,
+            "U8" => Element::U8,
+            "BOOL" => Element::Bool,
             other => {
                 return unsupported(format!(
                     "{} has the type {}, which is not read here; save it as F32, F16 or BF16",

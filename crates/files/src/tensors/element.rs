@@ -1,28 +1,39 @@
-//! torch's names of number types.
+//! Types of numbers, and what torch calls them.
 
-use burn::tensor::{BoolStore, DType};
-
-/// Type of one number in a storage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Element {
+/// Type of one number in a file; all are little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// 64-bit float.
     F64,
+    /// 32-bit float.
     F32,
+    /// 16-bit float, IEEE 754.
     F16,
+    /// 16-bit float with the exponent of a 32-bit one.
     BF16,
+    /// 64-bit integer.
     I64,
+    /// 32-bit integer.
     I32,
+    /// 16-bit integer.
     I16,
+    /// 8-bit integer.
     I8,
+    /// 64-bit integer without a sign.
     U64,
+    /// 32-bit integer without a sign.
     U32,
+    /// 16-bit integer without a sign.
     U16,
+    /// 8-bit integer without a sign.
     U8,
+    /// A byte that is 0 or 1.
     Bool,
 }
 
 impl Element {
     /// Of a typed storage's class, e.g. `FloatStorage`.
-    pub(super) fn of_storage(class: &str) -> Option<Self> {
+    pub(crate) fn of_storage(class: &str) -> Option<Self> {
         Some(match class {
             "DoubleStorage" => Self::F64,
             "FloatStorage" => Self::F32,
@@ -39,7 +50,7 @@ impl Element {
     }
 
     /// Of a `torch.dtype`'s name, e.g. `float32`.
-    pub(super) fn of_dtype(name: &str) -> Option<Self> {
+    pub(crate) fn of_dtype(name: &str) -> Option<Self> {
         Some(match name {
             "float64" => Self::F64,
             "float32" => Self::F32,
@@ -59,7 +70,7 @@ impl Element {
     }
 
     /// Bytes of one number.
-    pub(super) fn bytes(self) -> u64 {
+    pub fn bytes(self) -> u64 {
         match self {
             Self::F64 | Self::I64 | Self::U64 => 8,
             Self::F32 | Self::I32 | Self::U32 => 4,
@@ -68,26 +79,27 @@ impl Element {
         }
     }
 
-    pub(super) fn is_float(self) -> bool {
+    /// Whether it is a float of any width.
+    pub fn is_float(self) -> bool {
         matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16)
     }
 
-    /// Burn's name of it.
-    pub(super) fn dtype(self) -> DType {
+    /// Its name in messages, as NumPy and torch have it.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::F64 => DType::F64,
-            Self::F32 => DType::F32,
-            Self::F16 => DType::F16,
-            Self::BF16 => DType::BF16,
-            Self::I64 => DType::I64,
-            Self::I32 => DType::I32,
-            Self::I16 => DType::I16,
-            Self::I8 => DType::I8,
-            Self::U64 => DType::U64,
-            Self::U32 => DType::U32,
-            Self::U16 => DType::U16,
-            Self::U8 => DType::U8,
-            Self::Bool => DType::Bool(BoolStore::U8),
+            Self::F64 => "float64",
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+            Self::I64 => "int64",
+            Self::I32 => "int32",
+            Self::I16 => "int16",
+            Self::I8 => "int8",
+            Self::U64 => "uint64",
+            Self::U32 => "uint32",
+            Self::U16 => "uint16",
+            Self::U8 => "uint8",
+            Self::Bool => "bool",
         }
     }
 }
@@ -97,12 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_burns() {
-        for name in ["float64", "bfloat16", "int64", "int32", "uint16", "int8", "bool"] {
-            let element = Element::of_dtype(name).unwrap();
-            assert_eq!(element.bytes(), element.dtype().size() as u64, "{name}");
-            assert_eq!(element.is_float(), element.dtype().is_float(), "{name}");
+    fn names_are_read_back() {
+        for name in [
+            "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8",
+            "uint64", "uint32", "uint16", "uint8", "bool",
+        ] {
+            assert_eq!(Element::of_dtype(name).unwrap().name(), name);
         }
+        assert_eq!(Element::of_dtype("complex64"), None);
         assert_eq!(Element::of_storage("QInt8Storage"), None);
     }
 }

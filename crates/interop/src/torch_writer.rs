@@ -177,7 +177,7 @@ mod tests {
         let sizes = [6, 300];
         write(&path, "model_state_dict", &entries, &sizes, |index| Ok(bytes(sizes[index])))
             .unwrap();
-        let read = super::super::open(&path).unwrap();
+        let read = crate::stored_tensors::open_torch(&path).unwrap();
         for (name, shape, count) in
             [("a", vec![2, 3], 6), ("b", vec![300], 300), ("again", vec![2, 3], 6)]
         {

@@ -9,7 +9,7 @@ use super::{
     stack::Stack,
     value::{Object, Objects, PyValue, Storage},
 };
-use crate::source_file::{Flaw, damaged, unsupported};
+use crate::tensors::source_file::{Flaw, damaged, unsupported};
 
 /// Steps a program may take. A state dict takes some twenty for each parameter, its optimizer seventy.
 pub(super) const MAX_STEPS: usize = 1 << 19;
