@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    Architecture, AttentionKind, Head, HiddenAct, Labels, Model, ModelClass, NystromformerConfig,
-    NystromformerForMaskedLm, NystromformerForSequenceClassification, NystromformerInput, PinvInit,
-    Pooling, PreTrainedModel, Semantics, WeightInit, heads::Targets,
+    Architecture, AttentionKind, Head, HiddenAct, Labels, Model, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerInput, PinvInit, Pooling, PreTrainedModel, Semantics,
+    WeightInit, heads::Targets,
 };
 use nystromformer_interop::{
     StorageType, load, load_model, load_weights, read_config, save, write_config,
@@ -39,7 +39,7 @@ fn save_load_save_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     let device = Device::flex();
-    let model = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
+    let model = tiny().init_masked_lm(&device).unwrap();
 
     save(&model, &first).unwrap();
     let loaded = load::<NystromformerForMaskedLm>(&first, &device).unwrap();
@@ -66,7 +66,7 @@ fn every_class_comes_back_with_the_same_bits() {
             config.encoder.num_hidden_groups = num_hidden_groups;
             config.classifier.id2label = Labels::new(["no", "perhaps", "yes"]);
         });
-        let model = Model::init(architecture, &config, &device).unwrap();
+        let model = config.init_model(architecture, &device).unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
         save(&model, &first).unwrap();
         let loaded = load_model(&first, &device).unwrap();
@@ -114,7 +114,7 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
     for architecture in [Architecture::SequenceClassification, Architecture::DualEncoder] {
         for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
             let config = long_range_arena().with(|config| config.classifier.pooling = pooling);
-            let model = Model::init(architecture, &config, &device).unwrap();
+            let model = config.init_model(architecture, &device).unwrap();
             save(&model, folder.path()).unwrap();
             let loaded = load_model(folder.path(), &device).unwrap();
             assert_eq!(loaded.architecture(), architecture);
@@ -129,8 +129,7 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
 #[test]
 fn layers_that_do_not_share_are_refused_as_shared() {
     let folder = tempfile::tempdir().unwrap();
-    save(&NystromformerForMaskedLm::init(&tiny(), &Device::flex()).unwrap(), folder.path())
-        .unwrap();
+    save(&tiny().init_masked_lm(&Device::flex()).unwrap(), folder.path()).unwrap();
     let shared = tiny().with(|config| config.encoder.num_hidden_groups = 1);
     write_config(&shared, Architecture::MaskedLm.class(), StorageType::F32, folder.path()).unwrap();
     let error = load_model(folder.path(), &Device::flex()).unwrap_err().to_string();
@@ -143,8 +142,7 @@ fn heads_are_taken_where_they_fit() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
     let three = tiny().with(|config| config.classifier.id2label = Labels::numbered(3));
-    save(&NystromformerForSequenceClassification::init(&three, &device).unwrap(), folder.path())
-        .unwrap();
+    save(&three.init_sequence_classification(&device).unwrap(), folder.path()).unwrap();
 
     let fresh = |config: &NystromformerConfig, architecture| {
         let mut model = Model::init(architecture, config, &device).unwrap();
@@ -160,7 +158,7 @@ fn heads_are_taken_where_they_fit() {
 #[test]
 fn loading_on_a_training_device_keeps_gradients() {
     let folder = tempfile::tempdir().unwrap();
-    let model = NystromformerForMaskedLm::init(&tiny(), &Device::flex()).unwrap();
+    let model = tiny().init_masked_lm(&Device::flex()).unwrap();
     save(&model, folder.path()).unwrap();
 
     let device = Device::flex().autodiff();
@@ -168,7 +166,7 @@ fn loading_on_a_training_device_keeps_gradients() {
     let input_ids = Tensor::<2, Int>::from_ints([[4, 7, 3, 22, 6, 5, 9, 2]], &device);
     let loss = loaded.forward(NystromformerInput::new(input_ids)).unwrap().square().mean();
     let gradients = loss.backward();
-    let embeddings = &loaded.nystromformer.embeddings;
+    let embeddings = loaded.nystromformer.embeddings.tokens().unwrap();
     let query = &loaded.nystromformer.encoder.layer[0].attention.self_attention.query;
     for weight in [&embeddings.word_embeddings.weight, &query.weight] {
         let gradient = weight.grad(&gradients).expect("a loaded parameter is trainable");
@@ -181,7 +179,7 @@ fn loading_on_a_training_device_keeps_gradients() {
 fn half_precision_weights_are_widened() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
-    let model = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
+    let model = tiny().init_masked_lm(&device).unwrap();
     save(&model, folder.path()).unwrap();
     let path = folder.path().join("model.safetensors");
     let full = fs::read(&path).unwrap();
@@ -200,7 +198,8 @@ fn half_precision_weights_are_widened() {
 
     let loaded = load::<NystromformerForMaskedLm>(folder.path(), &device).unwrap();
     let words = |model: &NystromformerForMaskedLm| {
-        let weight = model.nystromformer.embeddings.word_embeddings.weight.to_data();
+        let weight =
+            model.nystromformer.embeddings.tokens().unwrap().word_embeddings.weight.to_data();
         weight.try_into_vec::<f32>().unwrap()
     };
     let cut = |value: &f32| f32::from_bits(value.to_bits() & 0xffff_0000);
@@ -211,10 +210,10 @@ fn half_precision_weights_are_widened() {
 fn weights_into_an_existing_model() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
-    let saved = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
+    let saved = tiny().init_masked_lm(&device).unwrap();
     save(&saved, folder.path()).unwrap();
 
-    let mut model = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
+    let mut model = tiny().init_masked_lm(&device).unwrap();
     assert_ne!(logits(&model), logits(&saved));
     for path in [folder.path().to_owned(), folder.path().join("model.safetensors")] {
         let report = load_weights(&mut model, &path).unwrap();

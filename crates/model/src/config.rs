@@ -2,14 +2,15 @@
 
 use crate::{
     attention::AttentionConfig,
-    classifier::{ClassifierConfig, ProblemType},
+    classifier::{ClassifierConfig, Pooling, ProblemType},
     component::{Component, Problems, component},
     embeddings::EmbeddingsConfig,
     encoder::EncoderConfig,
     error::ModelError,
     feed_forward::FeedForwardConfig,
     layer::LayerConfig,
-    shared::SharedConfig,
+    shared::{Semantics, SharedConfig},
+    vector_embeddings::{VectorEmbeddingsConfig, VectorPositions},
 };
 
 component! {
@@ -21,6 +22,8 @@ component! {
     } with {
         /// Token, position and type embeddings.
         embeddings: EmbeddingsConfig,
+        /// Feature vectors in place of token ids.
+        vectors: VectorEmbeddingsConfig,
         /// What all parts share.
         shared: SharedConfig,
         /// The stack of layers.
@@ -38,6 +41,30 @@ impl NystromformerConfig {
     // What holds between parts.
     fn check(&self, problems: &mut Problems) {
         self.attention.options().check_with(&self.shared, problems);
+        let layers = self.encoder.num_hidden_layers;
+        if !self.vectors.is_used() {
+            problems.check_size("num_hidden_layers", layers, 1);
+            return;
+        }
+        let (features, hidden_size) = (self.vectors.num_features, self.shared.hidden_size);
+        problems.check(
+            self.shared.semantics == Semantics::Paper,
+            "num_features",
+            &features,
+            "a model of vectors has semantics = \"paper\": transformers has no such model",
+        );
+        problems.check(
+            self.vectors.vector_positions != VectorPositions::Grid || hidden_size.is_multiple_of(4),
+            "hidden_size",
+            &hidden_size,
+            "must be a multiple of 4 with vector_positions = \"grid\"",
+        );
+        problems.check(
+            layers > 0 || self.classifier.pooling != Pooling::First,
+            "num_hidden_layers",
+            &layers,
+            "without layers the first token knows nothing of the others: set pooling = \"mean\" or \"attention\"",
+        );
     }
 
     /// The same with a change, as in `config.with(|config| config.shared.hidden_size = 256)`.
@@ -77,7 +104,14 @@ impl NystromformerConfig {
         self.attention.options().is_exact(&self.shared)
     }
 
-    /// The only length that the model reads, in tokens; `None`: any up to `max_position_embeddings`.
+    /// The longest sequence that the model has positions for; `None`: any, of vectors whose positions are not learned.
+    pub fn longest_sequence(&self) -> Option<usize> {
+        let is_free =
+            self.vectors.is_used() && self.vectors.vector_positions != VectorPositions::Learned;
+        (!is_free).then_some(self.embeddings.max_position_embeddings)
+    }
+
+    /// The only length that the model reads, in tokens; `None`: any up to [`Self::longest_sequence`].
     pub fn required_seq_len(&self) -> Option<usize> {
         self.attention.options().required_len(&self.shared)
     }
@@ -101,8 +135,9 @@ impl NystromformerConfig {
     /// # Errors
     /// [`ModelError::SequenceTooLong`], and what the kind of attention needs: [`ModelError::SegmentMeansLength`].
     pub fn validate_seq_len(&self, seq_len: usize) -> Result<(), ModelError> {
-        let max_position_embeddings = self.embeddings.max_position_embeddings;
-        if seq_len > max_position_embeddings {
+        if let Some(max_position_embeddings) = self.longest_sequence()
+            && seq_len > max_position_embeddings
+        {
             return Err(ModelError::SequenceTooLong { seq_len, max_position_embeddings });
         }
         self.attention.options().check_len(seq_len, &self.shared)
@@ -114,7 +149,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::shared::Semantics;
 
     fn config(change: impl FnOnce(&mut NystromformerConfig)) -> NystromformerConfig {
         NystromformerConfig::default().with(change)

@@ -17,6 +17,7 @@ use crate::{
 pub const POSITION_OFFSET: usize = 2;
 
 /// What stands at each place of a batch of sequences.
+#[expect(clippy::large_enum_variant, reason = "a few handles of tensors, moved once a step")]
 #[derive(Debug, Clone)]
 pub enum InputTokens {
     /// Token ids, each below `vocab_size`: `[batch, seq_len]` (transformers' `input_ids`).
@@ -24,6 +25,14 @@ pub enum InputTokens {
     /// Token embeddings in place of the table's rows: `[batch, seq_len, hidden_size]` (transformers'
     /// `inputs_embeds`). Types and positions are added to them as to the table's.
     Embeds(Tensor<3>),
+    /// Feature vectors, of a model that has `num_features`.
+    Vectors {
+        /// `[batch, seq_len, num_features]` (transformers' `input_features`).
+        features: Tensor<3>,
+        /// `[batch, seq_len, 2]`: row and column of each, where positions are of a grid and known. `None`: vectors fill a
+        /// square.
+        coordinates: Option<Tensor<3>>,
+    },
 }
 
 impl InputTokens {
@@ -31,8 +40,8 @@ impl InputTokens {
     pub fn dims(&self) -> [usize; 2] {
         match self {
             Self::Ids(ids) => ids.dims(),
-            Self::Embeds(embeds) => {
-                let [batch, seq_len, _] = embeds.dims();
+            Self::Embeds(vectors) | Self::Vectors { features: vectors, .. } => {
+                let [batch, seq_len, _] = vectors.dims();
                 [batch, seq_len]
             }
         }
@@ -124,7 +133,9 @@ impl Embeddings {
     ) -> Tensor<3> {
         let summed = match tokens {
             InputTokens::Ids(input_ids) => self.sum(input_ids, token_type_ids),
-            InputTokens::Embeds(embeds) => self.add_types_and_positions(embeds, token_type_ids),
+            InputTokens::Embeds(embeds) | InputTokens::Vectors { features: embeds, .. } => {
+                self.add_types_and_positions(embeds, token_type_ids)
+            }
         };
         let normalised = match &self.layer_norm {
             Some(layer_norm) => layer_norm.forward(summed),

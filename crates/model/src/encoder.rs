@@ -15,7 +15,7 @@ use crate::{
 component! {
     /// Options of the stack of layers.
     pub struct EncoderConfig {
-        /// Encoder layers. Default: 12.
+        /// Encoder layers; 0 for a model of vectors that pools what it projects. Default: 12.
         num_hidden_layers: usize = 12,
         /// Groups of consecutive layers that share one layer's weights, as in ALBERT (whose key this is); it
         /// must divide `num_hidden_layers`. 0 means that every layer has its own. Default: 0.
@@ -27,7 +27,7 @@ component! {
 
 impl EncoderConfig {
     fn check(&self, problems: &mut Problems) {
-        problems.check_size("num_hidden_layers", self.num_hidden_layers, 1);
+        problems.check_size("num_hidden_layers", self.num_hidden_layers, 0);
         problems.check(
             self.num_hidden_groups <= self.num_hidden_layers
                 && divides(self.num_hidden_groups, self.num_hidden_layers),

@@ -66,6 +66,44 @@ pub enum ModelError {
         /// Width of the model.
         hidden_size: usize,
     },
+    /// Occurs when feature vectors have another number of features than the model reads.
+    #[error(
+        "input_features has shape `{got:?}`: its last size must be the model's num_features = {num_features}"
+    )]
+    VectorWidth {
+        /// Shape of the vectors.
+        got: [usize; 3],
+        /// Features that the model reads.
+        num_features: usize,
+    },
+    /// Occurs when coordinates do not belong to the vectors.
+    #[error(
+        "coordinates has shape `{got:?}` for vectors of shape `{expected:?}`: give a row and a column for each"
+    )]
+    Coordinates {
+        /// Shape of the coordinates.
+        got: [usize; 3],
+        /// Rows and vectors of the input.
+        expected: [usize; 2],
+    },
+    /// Occurs when a model that reads one kind of input is given another.
+    #[error(
+        "the model reads {reads}, and the input is {got}: give what it reads, or choose another model"
+    )]
+    Inputs {
+        /// What the model reads.
+        reads: &'static str,
+        /// What it was given, or asked for.
+        got: &'static str,
+    },
+    /// Occurs when a row of attention is asked for that is not there.
+    #[error("position `{position}` of a sequence of `{seq_len}`: choose one below that")]
+    Position {
+        /// The query asked for.
+        position: usize,
+        /// Tokens of the sequence.
+        seq_len: usize,
+    },
     /// Occurs when the rows of a batch cannot be grouped into questions.
     #[error(
         "a batch of `{rows}` rows cannot be groups of {num_choices}: give one row for each choice of a question, and \

@@ -126,6 +126,21 @@ impl Layer {
         Tensor::cat(chunks.into_iter().map(|chunk| self.feed_forward(chunk)).collect(), 1)
     }
 
+    /// One row of this layer's attention matrix; see [`SelfAttention::attention_row`].
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - output: `[batch, heads, seq_len]`
+    pub fn attention_row(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+        position: usize,
+    ) -> Tensor<3> {
+        let read = self.attention.output.read(hidden_states);
+        self.attention.self_attention.attention_row(read, padding, position)
+    }
+
     /// The feed-forward half, which looks at each token by itself.
     fn feed_forward(&self, attended: Tensor<3>) -> Tensor<3> {
         let read = self.output.read(attended.clone());

@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
-//! use nystromformer::{ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput};
+//! use nystromformer::{NystromformerConfig, NystromformerInput};
 //!
 //! # fn main() -> Result<(), nystromformer::ModelError> {
 //! let device = Device::flex();
@@ -23,7 +23,7 @@
 //!     config.attention.nystrom.num_landmarks = 8;
 //!     config.attention.convolution.conv_kernel_size = 5;
 //! });
-//! let model = NystromformerForMaskedLm::init(&config, &device)?;
+//! let model = config.init_masked_lm(&device)?;
 //!
 //! // Any length will do: here 50 tokens over 8 landmarks.
 //! let input_ids = Tensor::<2, Int>::ones([1, 50], &device);
@@ -61,7 +61,8 @@
 //! let encoder = EncoderConfig { num_hidden_layers: 2, ..Default::default() }.init(&layer, &device);
 //! let states = encoder.forward(states, None);
 //! let classifier = ClassifierConfig { pooling: Pooling::Mean, ..Default::default() };
-//! let scores = classifier.init(&shared, 16, &device).forward(classifier.pooling.pool(states, None));
+//! let pooled = classifier.pooling.init(&shared, &device).forward(states, None);
+//! let scores = classifier.init(&shared, 16, &device).forward(pooled);
 //! assert_eq!(scores.dims(), [1, 2]);
 //!
 //! let linear = LinearConfig::new(16, 4).init(&device);
@@ -74,7 +75,8 @@
 //! | [`config`] | [`NystromformerConfig`]: Hugging Face's keys and defaults, plus ours, by part |
 //! | [`component`], [`shared`], [`weights`] | what a part's configuration is; what all parts share; fresh weights |
 //! | [`attention`] | the kinds of attention, the Nyström method first of all; the convolution skip |
-//! | [`embeddings`], [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
+//! | [`embeddings`], [`vector_embeddings`], [`input_embeddings`] | what stands at each place: token ids or feature vectors |
+//! | [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
 //! | [`classifier`] | classes, pooling and the head of sequence classifiers |
 //! | [`heads`] | transformers' classes, each the encoder with a head and its loss; [`Model`] is any of them |
@@ -92,11 +94,13 @@ pub mod encoder;
 pub mod error;
 pub mod feed_forward;
 pub mod heads;
+pub mod input_embeddings;
 pub mod layer;
 pub mod layer_norm;
 pub mod linear;
 pub mod nystromformer;
 pub mod shared;
+pub mod vector_embeddings;
 pub mod weights;
 
 pub use activation::HiddenAct;
@@ -111,6 +115,7 @@ pub use encoder::EncoderConfig;
 pub use error::ModelError;
 pub use feed_forward::FeedForwardConfig;
 pub use heads::*;
+pub use input_embeddings::InputEmbeddings;
 pub use layer::LayerConfig;
 pub use layer_norm::LayerNormConfig;
 pub use linear::LinearConfig;
@@ -118,4 +123,5 @@ pub use nystromformer::{Nystromformer, NystromformerInput};
 /// Everything random in a model, its fresh weights and its dropout, follows from the seed in whose scope it is drawn.
 pub use nystromformer_kernels::Seed;
 pub use shared::{Semantics, SharedConfig};
+pub use vector_embeddings::{VectorEmbeddingsConfig, VectorPositions};
 pub use weights::{WeightInit, WeightsConfig};

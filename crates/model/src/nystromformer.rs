@@ -8,9 +8,10 @@ use burn::{
 use crate::{
     attention::{NystromFactors, Padding},
     config::NystromformerConfig,
-    embeddings::{Embeddings, InputTokens},
+    embeddings::InputTokens,
     encoder::Encoder,
     error::ModelError,
+    input_embeddings::InputEmbeddings,
     weights::draw_weights,
 };
 
@@ -44,6 +45,15 @@ impl NystromformerInput {
         Self { tokens, attention_mask: None, token_type_ids: None }
     }
 
+    /// The same with feature vectors, of a model that has `num_features`.
+    ///
+    /// # Shapes
+    /// - `features`: `[batch, seq_len, num_features]`
+    pub fn from_features(features: Tensor<3>) -> Self {
+        let tokens = InputTokens::Vectors { features, coordinates: None };
+        Self { tokens, attention_mask: None, token_type_ids: None }
+    }
+
     /// With a mask: 1 for a token, 0 for padding.
     pub fn with_attention_mask(mut self, attention_mask: Tensor<2, Int>) -> Self {
         self.attention_mask = Some(attention_mask);
@@ -67,6 +77,16 @@ impl NystromformerInput {
             let (got, hidden_size) = (embeds.dims(), config.shared.hidden_size);
             return Err(ModelError::EmbedsWidth { got, hidden_size });
         }
+        if let InputTokens::Vectors { features, coordinates } = &self.tokens {
+            let (got, num_features) = (features.dims(), config.vectors.num_features);
+            if config.vectors.is_used() && got[2] != num_features {
+                return Err(ModelError::VectorWidth { got, num_features });
+            }
+            let places = coordinates.as_ref().map(Tensor::dims);
+            if let Some(got) = places.filter(|got| *got != [expected[0], expected[1], 2]) {
+                return Err(ModelError::Coordinates { got, expected });
+            }
+        }
         for (name, tensor) in
             [("attention_mask", &self.attention_mask), ("token_type_ids", &self.token_type_ids)]
         {
@@ -81,8 +101,8 @@ impl NystromformerInput {
 /// The encoder without a head, transformers' `NystromformerModel`.
 #[derive(Module, Debug)]
 pub struct Nystromformer {
-    /// Token, position and type embeddings.
-    pub embeddings: Embeddings,
+    /// Token, position and type embeddings, or a projection of vectors.
+    pub embeddings: InputEmbeddings,
     /// The stack of layers.
     pub encoder: Encoder,
     #[module(skip)]
@@ -105,8 +125,14 @@ impl NystromformerConfig {
 impl Nystromformer {
     /// Fresh weights; `config` is valid.
     pub(crate) fn new(config: &NystromformerConfig, device: &Device) -> Self {
+        let embeddings = if config.vectors.is_used() {
+            let positions = config.embeddings.max_position_embeddings;
+            InputEmbeddings::Vectors(config.vectors.init(&config.shared, positions, device))
+        } else {
+            InputEmbeddings::Tokens(config.embeddings.init(&config.shared, device))
+        };
         Self {
-            embeddings: config.embeddings.init(&config.shared, device),
+            embeddings,
             encoder: config.encoder.init(&config.layer(), device),
             config: config.clone(),
         }
@@ -120,7 +146,8 @@ impl Nystromformer {
     /// Encodes a batch of sequences.
     ///
     /// # Shapes
-    /// - output, the last hidden states: `[batch, seq_len, hidden_size]`
+    /// - output, the last hidden states: `[batch, seq_len, hidden_size]`; here and below one more where vectors begin with a
+    ///   class token
     ///
     /// # Errors
     /// If shapes disagree or the configuration cannot read sequences of this length.
@@ -161,19 +188,62 @@ impl Nystromformer {
         let mut factors = Vec::new();
         let mut current = embedded;
         for layer in self.encoder.layers() {
-            factors
-                .extend(layer.attention.self_attention.factors(current.clone(), padding.as_ref()));
+            let read = layer.attention.output.read(current.clone());
+            factors.extend(layer.attention.self_attention.factors(read, padding.as_ref()));
             current = layer.forward(current, padding.as_ref());
         }
         Ok(factors)
+    }
+
+    /// One row of every layer's attention matrix, as the layer's kind has it: what the query at `position` takes of each
+    /// place. Under Nyström attention it is a row of `K1 Z K3`, which can have small negative weights and sums to about 1; no
+    /// matrix of `seq_len` squared is made. The convolution skip beside it is no part of it. Empty for a model without layers.
+    ///
+    /// # Shapes
+    /// - output, for each layer: `[batch, heads, seq_len]`, places counted with a class token if the model has one
+    ///
+    /// # Errors
+    /// [`ModelError::Position`] if there is no such place; as for [`Self::forward`].
+    pub fn attention_rows(
+        &self,
+        input: NystromformerInput,
+        position: usize,
+    ) -> Result<Vec<Tensor<3>>, ModelError> {
+        let (mut current, padding) = self.embed(input)?;
+        let [_, seq_len, _] = current.dims();
+        if position >= seq_len {
+            return Err(ModelError::Position { position, seq_len });
+        }
+        let mut rows = Vec::new();
+        for layer in self.encoder.layers() {
+            rows.push(layer.attention_row(current.clone(), padding.as_ref(), position));
+            current = layer.forward(current, padding.as_ref());
+        }
+        Ok(rows)
+    }
+
+    /// The mask of the hidden states: that of the input, with a 1 before it where vectors begin with a class token.
+    ///
+    /// # Shapes
+    /// - `attention_mask`: `[batch, seq_len]`
+    pub fn mask_of_states(&self, attention_mask: Option<Tensor<2, Int>>) -> Option<Tensor<2, Int>> {
+        let mask = attention_mask?;
+        if self.config.vectors.tokens_before() == 0 {
+            return Some(mask);
+        }
+        let [batch, _] = mask.dims();
+        Some(Tensor::cat(vec![Tensor::ones([batch, 1], &mask.device()), mask], 1))
     }
 
     /// Checks the input, embeds it and prepares its mask for all layers.
     fn embed(&self, input: NystromformerInput) -> Result<(Tensor<3>, Option<Padding>), ModelError> {
         input.validate(&self.config)?;
         let NystromformerConfig { attention, shared, .. } = &self.config;
-        let padding = input.attention_mask.map(|mask| attention.padding(mask, shared));
-        Ok((self.embeddings.forward(input.tokens, input.token_type_ids), padding))
+        let mask = input.attention_mask;
+        let embedded =
+            self.embeddings.forward(input.tokens, input.token_type_ids, mask.as_ref())?;
+        let padding = self.mask_of_states(mask).map(|mask| attention.padding(mask, shared));
+        Ok((embedded, padding))
     }
 }
 

@@ -85,6 +85,11 @@ impl WeightsConfig {
         Embedding { weight: self.normal().init([rows, width], device) }
     }
 
+    /// A token of its own, `[1, 1, width]`, drawn as an embedding is.
+    pub(crate) fn token(&self, width: usize, device: &Device) -> Param<Tensor<3>> {
+        self.normal().init([1, 1, width], device)
+    }
+
     /// An embedding table whose row `padding` is zero.
     pub(crate) fn padded_embedding(
         &self,

@@ -5,14 +5,27 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "worst errors, shown by --nocapture")]
 
+use std::sync::LazyLock;
+
 use burn::{
     module::{Module, ModuleMapper, Param},
     tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData},
 };
 use nystromformer::{
-    AttentionKind, HiddenAct, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
-    NystromformerInput, PinvInit, Seed, heads::targets::cross_entropy,
+    AttentionKind, HiddenAct, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerForSequenceClassification, NystromformerInput, PinvInit, Pooling, Seed,
+    VectorPositions, heads::targets::cross_entropy,
 };
+
+/// A device that computes in 64 bits.
+fn device() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+        let mut device = Device::flex();
+        device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
+        device
+    });
+    DEVICE.clone()
+}
 
 /// Adds `step` to one element of one parameter, counting both in traversal order.
 struct Nudge {
@@ -70,11 +83,35 @@ fn loss(model: &NystromformerForMaskedLm, device: &Device) -> Tensor<1> {
     cross_entropy(model.forward_at(input, positions).unwrap(), labels).mean()
 }
 
+/// Compares every parameter's gradient, at three of its elements.
+fn check<M: Module>(model: &M, loss: impl Fn(&M, &Device) -> Tensor<1>) {
+    let gradients = loss(model, &device().autodiff()).backward();
+    let plain = model.valid();
+    let mut counter = Nudge { parameter: usize::MAX, element: 0, step: 0.0, seen: 0 };
+    let _ = plain.clone().map(&mut counter);
+    let mut worst: f64 = 0.0;
+    for parameter in 0..counter.seen {
+        for element in [0, 17, 40] {
+            let mut pick =
+                Pick { gradients: &gradients, parameter, element, seen: 0, value: f64::NAN };
+            model.visit(&mut pick);
+            let step = 1e-5;
+            let at = |step: f64| {
+                let nudged = plain.clone().map(&mut Nudge { parameter, element, step, seen: 0 });
+                loss(&nudged, &device()).into_scalar::<f64>()
+            };
+            let difference = (at(step) - at(-step)) / (2.0 * step);
+            let error = (difference - pick.value).abs() / difference.abs().max(1e-2);
+            assert!(error < 1e-6, "{parameter}[{element}]: {} but {difference}", pick.value);
+            worst = worst.max(error);
+        }
+    }
+    println!("{} parameters, worst {worst:e}", counter.seen);
+}
+
 #[test]
 fn gradients_equal_central_differences() {
-    let mut device = Device::flex();
-    device.configure(DeviceConfig::default().float_dtype(FloatDType::F64)).unwrap();
-    let tracked = device.clone().autodiff();
+    let tracked = device().autodiff();
     let base = NystromformerConfig::default().with(|config| {
         config.embeddings.vocab_size = 12;
         config.shared.hidden_size = 6;
@@ -104,30 +141,44 @@ fn gradients_equal_central_differences() {
         }),
     ] {
         let config = config.with(|config| config.shared.hidden_dropout_prob = 0.0);
-        let model =
-            Seed::new(3).scope(|| NystromformerForMaskedLm::init(&config, &tracked)).unwrap();
-        let gradients = loss(&model, &tracked).backward();
-        let plain = model.valid();
-        let mut counter = Nudge { parameter: usize::MAX, element: 0, step: 0.0, seen: 0 };
-        let _ = plain.clone().map(&mut counter);
-        let mut worst: f64 = 0.0;
-        for parameter in 0..counter.seen {
-            for element in [0, 17, 40] {
-                let mut pick =
-                    Pick { gradients: &gradients, parameter, element, seen: 0, value: f64::NAN };
-                model.visit(&mut pick);
-                let step = 1e-5;
-                let at = |step: f64| {
-                    let nudged =
-                        plain.clone().map(&mut Nudge { parameter, element, step, seen: 0 });
-                    loss(&nudged, &device).into_scalar::<f64>()
-                };
-                let difference = (at(step) - at(-step)) / (2.0 * step);
-                let error = (difference - pick.value).abs() / difference.abs().max(1e-2);
-                assert!(error < 1e-6, "{parameter}[{element}]: {} but {difference}", pick.value);
-                worst = worst.max(error);
-            }
-        }
-        println!("{} parameters, worst {worst:e}", counter.seen);
+        let model = Seed::new(3).scope(|| config.init_masked_lm(&tracked)).unwrap();
+        check(&model, loss);
+    }
+}
+
+/// The projection, class token, positions and the pooling of bags of vectors, the second of which is padded.
+#[test]
+fn gradients_of_vectors_equal_central_differences() {
+    let tracked = device().autodiff();
+    for (vector_positions, pooling, layers) in [
+        (VectorPositions::Learned, Pooling::First, 1),
+        (VectorPositions::Grid, Pooling::Attention, 1),
+        (VectorPositions::None, Pooling::Attention, 0),
+    ] {
+        let config = NystromformerConfig::default().with(|config| {
+            config.vectors.num_features = 3;
+            config.vectors.vector_positions = vector_positions;
+            config.vectors.feature_mean = vec![0.1, -0.3, 0.2];
+            config.vectors.feature_std = vec![0.5, 2.0, 1.5];
+            config.shared.hidden_size = 8;
+            config.shared.num_attention_heads = 2;
+            config.shared.hidden_dropout_prob = 0.0;
+            config.shared.weights.initializer_range = 0.4;
+            config.encoder.num_hidden_layers = layers;
+            config.feed_forward.intermediate_size = 7;
+            config.embeddings.max_position_embeddings = 6;
+            config.attention.nystrom.num_landmarks = 3;
+            config.attention.convolution.conv_kernel_size = 3;
+            config.classifier.pooling = pooling;
+        });
+        let model = Seed::new(3).scope(|| config.init_sequence_classification(&tracked)).unwrap();
+        check(&model, |model: &NystromformerForSequenceClassification, device| {
+            let values: Vec<f64> = (0..30).map(|i| (f64::from(i) * 0.9).sin()).collect();
+            let features = Tensor::from_data(TensorData::new(values, [2, 5, 3]), device);
+            let mask = Tensor::<2, Int>::from_ints([[1; 5], [1, 1, 1, 0, 0]], device);
+            let input = NystromformerInput::from_features(features).with_attention_mask(mask);
+            let labels = Tensor::<1, Int>::from_ints([1, 0], device);
+            cross_entropy(model.forward(input).unwrap(), labels).mean()
+        });
     }
 }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     error::PipelineError,
-    layout::TokenRow,
+    layout::Row,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -74,7 +74,7 @@ impl FillMask {
     }
 
     /// The places of a row's masks.
-    fn masks(&self, row: &TokenRow) -> Vec<usize> {
+    fn masks(&self, row: &Row) -> Vec<usize> {
         let mask = self.preprocessor.tokenizer().special_ids().mask;
         let ids = &row.encoding.input_ids;
         (0..ids.len()).filter(|&index| ids[index] == mask).collect()
@@ -91,7 +91,7 @@ impl Pipeline for FillMask {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Text) -> Result<Vec<TokenRow>, PipelineError> {
+    fn preprocess(&self, request: &Text) -> Result<Vec<Row>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let encoding = tokenizer.encode_text(&request.text, None, None)?;
         let row = self.preprocessor.layout().row(encoding, 0)?;
@@ -108,7 +108,7 @@ impl Pipeline for FillMask {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&TokenRow],
+        rows: &[&Row],
     ) -> Result<Vec<Self::Scores>, PipelineError> {
         let [_, seq_len] = input.tokens.dims();
         let masks: Vec<Vec<usize>> = rows.iter().map(|row| self.masks(row)).collect();
@@ -117,7 +117,7 @@ impl Pipeline for FillMask {
             .enumerate()
             .flat_map(|(row, masks)| masks.iter().map(move |mask| (row * seq_len + mask) as i64))
             .collect();
-        let device = self.model.nystromformer.embeddings.word_embeddings.weight.device();
+        let device = self.model.cls.predictions.bias.device();
         let positions = Tensor::<1, Int>::from_ints(positions.as_slice(), &device);
         let logits = logits::of_rows(self.model.forward_at(input, positions)?)?;
         let mut candidates = logits.iter().map(|logits| best(logits, &self.has_entry, self.top_k));
@@ -127,7 +127,7 @@ impl Pipeline for FillMask {
     fn postprocess(
         &self,
         _: Text,
-        rows: Vec<(TokenRow, Self::Scores)>,
+        rows: Vec<(Row, Self::Scores)>,
     ) -> Result<Filled, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let (row, scores) = &rows[0];

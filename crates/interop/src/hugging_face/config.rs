@@ -6,7 +6,11 @@
 
 use std::path::Path;
 
-use nystromformer::{AttentionKind, ClassInfo, Labels, NystromformerConfig, PinvInit, Semantics};
+use nystromformer::component::Component as _;
+use nystromformer::{
+    AttentionKind, ClassInfo, Labels, NystromformerConfig, PinvInit, Semantics,
+    VectorEmbeddingsConfig,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -292,6 +296,9 @@ fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType
     let mut keys = keys_of(config);
     if config.classifier.problem_type.is_none() {
         keys.remove("problem_type");
+    }
+    if !config.vectors.is_used() {
+        keys.retain(|key, _| !VectorEmbeddingsConfig::keys().contains(&key.as_str()));
     }
     if class.has_labels() || config.classifier.id2label != Labels::default() {
         let label2id: Map<String, Value> = config

@@ -45,9 +45,8 @@ pub(crate) fn load_with_fresh_convolution(
             Ok(model)
         }
         FreshConvolution::Normal(seed) => {
-            let init = |device: &Device| {
-                Seed::new(seed).scope(|| Model::init(architecture, config, device))
-            };
+            let init =
+                |device: &Device| Seed::new(seed).scope(|| config.init_model(architecture, device));
             matched.into_model(dir, &device, init)
         }
     }

@@ -25,7 +25,12 @@ pub(super) fn foreign_key(
     let is_classifier = architecture == Architecture::SequenceClassification;
     let act = config.classifier.classifier_act.filter(|act| *act != config.shared.hidden_act);
     let width = config.classifier.classifier_hidden_size;
-    own("architectures", architecture == Architecture::DualEncoder, architecture.to_string())
+    own("num_features", config.vectors.is_used(), config.vectors.num_features.to_string())
+        .or(own(
+            "architectures",
+            architecture == Architecture::DualEncoder,
+            architecture.to_string(),
+        ))
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "pooling",

@@ -181,7 +181,7 @@ fn longer_positions_keep_the_first_ones() {
             ..ImportOptions::default()
         };
         let (model, _) = imported(&fixture("bert"), &options);
-        let table = &model.nystromformer().embeddings.position_embeddings.weight;
+        let table = &model.nystromformer().embeddings.tokens().unwrap().position_embeddings.weight;
         let [rows, width] = table.dims();
         assert_eq!(rows, max_position_embeddings + 2);
         values(table.val()).chunks(width).map(<[f32]>::to_vec).collect::<Vec<_>>()
@@ -294,8 +294,9 @@ fn the_weights_say_which_generation_it_is() {
     let source = with_config("original/roberta_style", &json!({ "num_classes": 3 }));
     let named = imported(source.path(), &ImportOptions::default()).0;
     assert_eq!(named.config(), plain.config());
-    let table =
-        |model: &Model| values(model.nystromformer().embeddings.position_embeddings.weight.val());
+    let table = |model: &Model| {
+        values(model.nystromformer().embeddings.tokens().unwrap().position_embeddings.weight.val())
+    };
     assert_eq!(table(&named), table(&plain));
 }
 

@@ -7,7 +7,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{factors::NystromFactors, padding::Padding};
+use super::{nystrom::NystromFactors, padding::Padding};
 use crate::{component::Problems, error::ModelError, shared::SharedConfig};
 
 /// What a kind's options say of it, given what all parts share.
@@ -74,6 +74,19 @@ pub trait AttentionMechanism {
         value: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Tensor<4>;
+
+    /// One row of its matrix: what the query at `position` takes of each place. No matrix of `seq_len` squared is made.
+    ///
+    /// # Shapes
+    /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
+    /// - output: `[batch, heads, seq_len]`
+    fn row(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+        position: usize,
+    ) -> Tensor<3>;
 
     /// The factors of its approximation by the Nyström method, if it is one.
     ///

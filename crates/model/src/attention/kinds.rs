@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     convolution::ConvolutionConfig,
-    factors::NystromFactors,
     kind::{AttentionMechanism, AttentionOptions},
-    nystrom::{NystromAttention, NystromConfig},
+    nystrom::{NystromAttention, NystromConfig, NystromFactors},
     padding::Padding,
     softmax::{SoftmaxAttention, SoftmaxConfig},
 };
@@ -120,6 +119,16 @@ impl AttentionMechanism for Mechanism {
         padding: Option<&Padding>,
     ) -> Tensor<4> {
         self.of_kind().forward(query, key, value, padding)
+    }
+
+    fn row(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+        position: usize,
+    ) -> Tensor<3> {
+        self.of_kind().row(query, key, padding, position)
     }
 
     fn factors(

@@ -7,9 +7,9 @@ use burn::{
 
 use super::{
     convolution::DepthwiseConvolution,
-    factors::NystromFactors,
     kind::AttentionMechanism,
     kinds::{AttentionConfig, Mechanism},
+    nystrom::NystromFactors,
     padding::Padding,
 };
 use crate::{
@@ -104,6 +104,23 @@ impl SelfAttention {
         let query = self.split_heads(self.query.forward(hidden_states.clone()));
         let key = self.split_heads(self.key.forward(hidden_states));
         self.mechanism.factors(query, key, padding)
+    }
+
+    /// What the query at `position` takes of each place: one row of the attention matrix of each head, exact or as it is
+    /// approximated. The convolution skip is no part of it.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - output: `[batch, heads, seq_len]`
+    pub fn attention_row(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+        position: usize,
+    ) -> Tensor<3> {
+        let query = self.split_heads(self.query.forward(hidden_states.clone()));
+        let key = self.split_heads(self.key.forward(hidden_states));
+        self.mechanism.row(query, key, padding, position)
     }
 
     /// `[batch, seq_len, hidden_size]` to `[batch, heads, seq_len, head_dim]`.

@@ -75,6 +75,36 @@ impl AttentionMechanism for SoftmaxAttention {
     ) -> Tensor<4> {
         softmax_attention(query, key, value, padding, self.attention_probs_dropout_prob)
     }
+
+    fn row(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+        position: usize,
+    ) -> Tensor<3> {
+        softmax_row(query, key, padding, position)
+    }
+}
+
+/// What the query at `position` takes of each valid place.
+///
+/// # Shapes
+/// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
+/// - output: `[batch, heads, seq_len]`
+pub fn softmax_row(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    padding: Option<&Padding>,
+    position: usize,
+) -> Tensor<3> {
+    let [_, _, _, head_dim] = query.dims();
+    let row = query.narrow(2, position, 1).mul_scalar((head_dim as f64).powf(-0.5));
+    let mut scores = row.matmul(key.transpose());
+    if let Some(padding) = padding {
+        scores = scores + padding.key_bias.clone();
+    }
+    softmax(scores).squeeze_dim(2)
 }
 
 /// What training holds of exact attention, with or without dropout of its probabilities.

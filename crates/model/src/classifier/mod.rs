@@ -10,8 +10,8 @@ use burn::{
 use nystromformer_kernels::dropout;
 
 pub use labels::{Labels, ProblemType};
-pub use pooling::Pooling;
 pub(crate) use pooling::first_tokens;
+pub use pooling::{GatedAttention, Pooler, Pooling};
 
 use crate::{
     activation::HiddenAct,

@@ -1,8 +1,15 @@
 //! From a sequence of hidden states to the one that a classifier reads.
 
-use burn::tensor::{Int, Tensor};
-
+use burn::{
+    module::Module,
+    tensor::{
+        Device, Int, Tensor,
+        activation::{sigmoid, softmax, tanh},
+    },
+};
 use serde::{Deserialize, Serialize};
+
+use crate::{attention::padding::bias, linear::Linear, shared::SharedConfig};
 
 /// What a sequence classifier reads of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -16,35 +23,103 @@ pub enum Pooling {
     /// The sum over the sequence's tokens, divided by the length of the padded row: what the authors' Long Range
     /// Arena code computes. It makes an answer depend on how far its row was padded.
     MeanPadded,
+    /// A weighted mean over the sequence's tokens, the weights learned by gated attention (Ilse, Tomczak and Welling 2018):
+    /// the classifier of bags that Nyström attention is compared with.
+    Attention,
 }
 
 impl Pooling {
+    /// Fresh weights on `device`, of the one kind that has some.
+    pub fn init(self, shared: &SharedConfig, device: &Device) -> Pooler {
+        let attention = (self == Self::Attention).then(|| GatedAttention::new(shared, device));
+        Pooler { attention, pooling: self }
+    }
+}
+
+/// Makes one state of a sequence's.
+#[derive(Module, Debug)]
+pub struct Pooler {
+    /// Of [`Pooling::Attention`] only.
+    pub attention: Option<GatedAttention>,
+    #[module(skip)]
+    pooling: Pooling,
+}
+
+impl Pooler {
     /// Pools every row.
     ///
     /// # Shapes
     /// - `hidden_states`: `[batch, seq_len, hidden_size]`
     /// - `attention_mask`: `[batch, seq_len]`, 1 for a token and 0 for padding; `None`: all are tokens
     /// - output: `[batch, hidden_size]`
-    pub fn pool(
-        self,
+    pub fn forward(
+        &self,
         hidden_states: Tensor<3>,
         attention_mask: Option<Tensor<2, Int>>,
     ) -> Tensor<2> {
-        match (self, attention_mask) {
-            (Self::First, _) => first_tokens(hidden_states),
+        if let Some(attention) = &self.attention {
+            let weights = attention.weights(hidden_states.clone(), attention_mask);
+            return weights.unsqueeze_dim::<3>(1).matmul(hidden_states).squeeze_dim(1);
+        }
+        match (self.pooling, attention_mask) {
+            (Pooling::First, _) => first_tokens(hidden_states),
             (_, None) => hidden_states.mean_dim(1).squeeze_dim(1),
             (_, Some(mask)) => {
                 let [_, seq_len, _] = hidden_states.dims();
                 let keep = mask.float(); // [batch, seq_len]
                 let tokens = keep.clone().sum_dim(1).clamp_min(1.0); // [batch, 1]
                 // A product with weights instead of a masked sum: nothing as large as the states is made.
-                let weights = match self {
-                    Self::MeanPadded => keep.div_scalar(seq_len as f64),
-                    Self::First | Self::Mean => keep / tokens,
+                let weights = match self.pooling {
+                    Pooling::MeanPadded => keep.div_scalar(seq_len as f64),
+                    _ => keep / tokens,
                 };
                 weights.unsqueeze_dim::<3>(1).matmul(hidden_states).squeeze_dim(1)
             }
         }
+    }
+}
+
+/// The weights of a sequence's tokens: `softmax(w · (tanh(V h) ⊙ sigmoid(U h)))` over its tokens, equation 9 of Ilse et al.
+#[derive(Module, Debug)]
+pub struct GatedAttention {
+    /// `V`: `hidden_size → hidden_size`.
+    pub value: Linear,
+    /// `U`: `hidden_size → hidden_size`.
+    pub gate: Linear,
+    /// `w`: `hidden_size → 1`.
+    pub score: Linear,
+}
+
+impl GatedAttention {
+    fn new(shared: &SharedConfig, device: &Device) -> Self {
+        let width = shared.hidden_size;
+        Self {
+            value: shared.linear(width, width).init(device),
+            gate: shared.linear(width, width).init(device),
+            score: shared.linear(width, 1).init(device),
+        }
+    }
+
+    /// The weight of every token, 0 for padding; those of a row sum to 1.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - `attention_mask`, output: `[batch, seq_len]`
+    pub fn weights(
+        &self,
+        hidden_states: Tensor<3>,
+        attention_mask: Option<Tensor<2, Int>>,
+    ) -> Tensor<2> {
+        let gated = tanh(self.value.forward(hidden_states.clone()))
+            * sigmoid(self.gate.forward(hidden_states));
+        let scores: Tensor<2> = self.score.forward(gated).squeeze_dim(2);
+        softmax(
+            match attention_mask {
+                Some(mask) => scores + bias(mask.float()),
+                None => scores,
+            },
+            1,
+        )
     }
 }
 
@@ -60,7 +135,8 @@ pub(crate) fn first_tokens(hidden_states: Tensor<3>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::TensorData;
+    use nystromformer_kernels::Seed;
 
     #[test]
     fn means_by_hand() {
@@ -77,8 +153,56 @@ mod tests {
             (Pooling::Mean, None, [[36.0, 21.5]]),
             (Pooling::MeanPadded, None, [[36.0, 21.5]]),
         ] {
-            let pooled = pooling.pool(states.clone(), mask);
+            let pooler = pooling.init(&SharedConfig::default(), &device);
+            let pooled = pooler.forward(states.clone(), mask);
             pooled.to_data().assert_eq(&TensorData::from(expected), true);
+        }
+    }
+
+    /// Every number again in 64-bit floats; padding has no part.
+    #[test]
+    fn gated_attention_is_its_formula() {
+        let device = Device::flex();
+        let mut shared = SharedConfig { hidden_size: 2, ..SharedConfig::default() };
+        shared.weights.initializer_range = 0.7;
+        let pooler = Seed::new(3).scope(|| {
+            let pooler = Pooling::Attention.init(&shared, &device);
+            crate::weights::draw_weights(&pooler);
+            pooler
+        });
+        let attention = pooler.attention.as_ref().unwrap();
+        let numbers =
+            |weight: Tensor<2>| -> Vec<f64> { weight.into_data().iter::<f64>().collect() };
+        let [value, gate, score] = [&attention.value, &attention.gate, &attention.score]
+            .map(|layer| numbers(layer.weight.val()));
+        let states = [[1.0f64, 2.0], [-3.0, 0.5], [50.0, 70.0]];
+        let weights: Vec<f64> = states[..2]
+            .iter()
+            .map(|state| {
+                let through = |weight: &[f64], unit: usize| {
+                    state[0] * weight[unit] + state[1] * weight[2 + unit]
+                };
+                let gated =
+                    |unit| through(&value, unit).tanh() / (1.0 + (-through(&gate, unit)).exp());
+                (score[0] * gated(0) + score[1] * gated(1)).exp()
+            })
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let expected: Vec<f64> = (0..2)
+            .map(|channel| {
+                (0..2).map(|token| weights[token] / total * states[token][channel]).sum()
+            })
+            .collect();
+        let states = states.map(|state| state.map(|number| number as f32));
+        let states = Tensor::<3>::from_floats([states], &device);
+        let mask = Tensor::<2, Int>::from_ints([[1, 1, 0]], &device);
+        for pooled in [
+            pooler.forward(states.clone(), Some(mask)),
+            pooler.forward(states.narrow(1, 0, 2), None),
+        ] {
+            for (found, expected) in numbers(pooled).into_iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     TermMetric,
 };
 use crate::{
-    classifier::{ClassificationHead, Pooling},
+    classifier::{ClassificationHead, Pooler},
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
@@ -27,8 +27,21 @@ pub struct NystromformerDualEncoder {
     pub nystromformer: Nystromformer,
     /// The head, over `4 · hidden_size` features.
     pub pair_classifier: ClassificationHead,
-    #[module(skip)]
-    pooling: Pooling,
+    /// From a sequence's states to the one that the head reads.
+    pub pooling: Pooler,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a classifier of pairs of sequences and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_dual_encoder(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerDualEncoder, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerDualEncoder {
@@ -45,8 +58,8 @@ impl NystromformerDualEncoder {
         if !rows.is_multiple_of(2) {
             return Err(ModelError::Choices { rows, num_choices: 2 });
         }
-        let mask = input.attention_mask.clone();
-        let pooled = self.pooling.pool(self.nystromformer.forward(input)?, mask);
+        let mask = self.nystromformer.mask_of_states(input.attention_mask.clone());
+        let pooled = self.pooling.forward(self.nystromformer.forward(input)?, mask);
         let [_, hidden_size] = pooled.dims();
         let pairs = pooled.reshape([rows / 2, 2, hidden_size]);
         let side = |index| pairs.clone().narrow(1, index, 1).squeeze_dim::<2>(1);
@@ -82,7 +95,7 @@ impl ModelClass for NystromformerDualEncoder {
                 4 * config.shared.hidden_size,
                 device,
             ),
-            pooling: config.classifier.pooling,
+            pooling: config.classifier.pooling.init(&config.shared, device),
         }
     }
 }

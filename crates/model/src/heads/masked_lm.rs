@@ -22,7 +22,7 @@ use crate::{
 
 /// `LayerNorm(act(dense(x)))`, transformers' `NystromformerPredictionHeadTransform`.
 #[derive(Module, Debug)]
-pub struct PredictionHeadTransform {
+pub struct Transform {
     /// `hidden_size → hidden_size`.
     pub dense: Linear,
     /// Over `hidden_size`.
@@ -34,9 +34,9 @@ pub struct PredictionHeadTransform {
 /// Scores of every vocabulary entry, transformers' `NystromformerLMPredictionHead`. The decoder's weight is
 /// the token embedding itself, so only a bias is stored here.
 #[derive(Module, Debug)]
-pub struct LmPredictionHead {
+pub struct Predictions {
     /// The layer before the decoder.
-    pub transform: PredictionHeadTransform,
+    pub transform: Transform,
     /// `[vocab_size]`.
     pub bias: Param<Tensor<1>>,
 }
@@ -45,7 +45,7 @@ pub struct LmPredictionHead {
 #[derive(Module, Debug)]
 pub struct MaskedLmHead {
     /// The only head there is.
-    pub predictions: LmPredictionHead,
+    pub predictions: Predictions,
 }
 
 impl MaskedLmHead {
@@ -53,8 +53,8 @@ impl MaskedLmHead {
     pub(super) fn new(config: &NystromformerConfig, device: &Device) -> Self {
         let shared = &config.shared;
         Self {
-            predictions: LmPredictionHead {
-                transform: PredictionHeadTransform {
+            predictions: Predictions {
+                transform: Transform {
                     dense: shared.linear(shared.hidden_size, shared.hidden_size).init(device),
                     layer_norm: shared.layer_norm().init(device),
                     activation: shared.hidden_act,
@@ -69,12 +69,19 @@ impl MaskedLmHead {
     /// # Shapes
     /// - `hidden_states`: `[rows, hidden_size]`
     /// - output: `[rows, vocab_size]`
-    pub fn forward(&self, hidden_states: Tensor<2>, encoder: &Nystromformer) -> Tensor<2> {
-        let LmPredictionHead { transform, bias } = &self.predictions;
+    ///
+    /// # Errors
+    /// [`ModelError::Inputs`] if the encoder reads vectors, and so has no token embedding.
+    pub fn forward(
+        &self,
+        hidden_states: Tensor<2>,
+        encoder: &Nystromformer,
+    ) -> Result<Tensor<2>, ModelError> {
+        let Predictions { transform, bias } = &self.predictions;
         let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
         let hidden = transform.layer_norm.forward(hidden);
-        let decoder = encoder.embeddings.word_embeddings.weight.val();
-        linear(hidden, decoder, Some(bias.val()), WeightLayout::OutputsFirst)
+        let decoder = encoder.embeddings.tokens()?.word_embeddings.weight.val();
+        Ok(linear(hidden, decoder, Some(bias.val()), WeightLayout::OutputsFirst))
     }
 }
 
@@ -85,6 +92,16 @@ pub struct NystromformerForMaskedLm {
     pub nystromformer: Nystromformer,
     /// The head.
     pub cls: MaskedLmHead,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a masked-language-modelling head and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_masked_lm(&self, device: &Device) -> Result<NystromformerForMaskedLm, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerForMaskedLm {
@@ -99,7 +116,7 @@ impl NystromformerForMaskedLm {
         let hidden_states = self.nystromformer.forward(input)?;
         let [batch, seq_len, hidden_size] = hidden_states.dims();
         let rows = hidden_states.reshape([batch * seq_len, hidden_size]);
-        let logits = self.cls.forward(rows, &self.nystromformer);
+        let logits = self.cls.forward(rows, &self.nystromformer)?;
         Ok(logits.reshape([batch as isize, seq_len as isize, -1]))
     }
 
@@ -118,7 +135,7 @@ impl NystromformerForMaskedLm {
         positions: Tensor<1, Int>,
     ) -> Result<Tensor<2>, ModelError> {
         let hidden_states = self.nystromformer.forward(input)?;
-        Ok(self.cls.forward(tokens_at(hidden_states, positions), &self.nystromformer))
+        self.cls.forward(tokens_at(hidden_states, positions), &self.nystromformer)
     }
 }
 

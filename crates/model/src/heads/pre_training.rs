@@ -41,6 +41,19 @@ pub struct NystromformerForPreTraining {
     pub sop_classifier: Linear,
 }
 
+impl NystromformerConfig {
+    /// Builds the encoder with the two heads of pretraining and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_pre_training(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForPreTraining, ModelError> {
+        ModelClass::init(self, device)
+    }
+}
+
 impl NystromformerForPreTraining {
     /// Scores of every vocabulary entry at every position, and of the order.
     ///
@@ -53,7 +66,7 @@ impl NystromformerForPreTraining {
         let hidden_states = self.nystromformer.forward(input)?;
         let [batch, seq_len, hidden_size] = hidden_states.dims();
         let tokens = hidden_states.clone().reshape([batch * seq_len, hidden_size]);
-        let predictions = self.cls.forward(tokens, &self.nystromformer);
+        let predictions = self.cls.forward(tokens, &self.nystromformer)?;
         Ok((
             predictions.reshape([batch as isize, seq_len as isize, -1]),
             self.order(first_tokens(hidden_states)),
@@ -76,7 +89,7 @@ impl NystromformerForPreTraining {
         let hidden_states = self.nystromformer.forward(input)?;
         let order = self.order(first_tokens(hidden_states.clone()));
         let tokens = tokens_at(hidden_states, positions);
-        Ok((self.cls.forward(tokens, &self.nystromformer), order))
+        Ok((self.cls.forward(tokens, &self.nystromformer)?, order))
     }
 
     fn order(&self, first: Tensor<2>) -> Tensor<2> {

@@ -23,10 +23,6 @@ macro_rules! registry {
         }
 
         /// A model of any class, which is known when running.
-        #[expect(
-            clippy::large_enum_variant,
-            reason = "there is one such value, and all of them hold an encoder"
-        )]
         #[derive(Module, Debug)]
         pub enum Model {
             $($(#[$doc])* $variant($class)),+

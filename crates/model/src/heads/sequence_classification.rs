@@ -10,7 +10,7 @@ use super::{
     targets::{binary_cross_entropy, require_count, squared_error},
 };
 use crate::{
-    classifier::{ClassificationHead, Pooling, ProblemType},
+    classifier::{ClassificationHead, Pooler, ProblemType},
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
@@ -24,8 +24,21 @@ pub struct NystromformerForSequenceClassification {
     pub nystromformer: Nystromformer,
     /// The head.
     pub classifier: ClassificationHead,
-    #[module(skip)]
-    pooling: Pooling,
+    /// From a sequence's states to the one that the head reads.
+    pub pooling: Pooler,
+}
+
+impl NystromformerConfig {
+    /// Builds the encoder with a sequence classifier of [`Self::num_labels`] classes and fresh weights on `device`.
+    ///
+    /// # Errors
+    /// See [`Self::validate`].
+    pub fn init_sequence_classification(
+        &self,
+        device: &Device,
+    ) -> Result<NystromformerForSequenceClassification, ModelError> {
+        ModelClass::init(self, device)
+    }
 }
 
 impl NystromformerForSequenceClassification {
@@ -37,8 +50,8 @@ impl NystromformerForSequenceClassification {
     /// # Errors
     /// As for [`Nystromformer::forward`].
     pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
-        let mask = input.attention_mask.clone();
-        let pooled = self.pooling.pool(self.nystromformer.forward(input)?, mask);
+        let mask = self.nystromformer.mask_of_states(input.attention_mask.clone());
+        let pooled = self.pooling.forward(self.nystromformer.forward(input)?, mask);
         Ok(self.classifier.forward(pooled))
     }
 }
@@ -63,7 +76,7 @@ impl ModelClass for NystromformerForSequenceClassification {
         Self {
             nystromformer,
             classifier: config.classifier.init(&config.shared, config.shared.hidden_size, device),
-            pooling: config.classifier.pooling,
+            pooling: config.classifier.pooling.init(&config.shared, device),
         }
     }
 }

@@ -210,7 +210,7 @@ fn chunks_and_embeddings_change_nothing() {
     let expected = whole.forward(ids(2)).unwrap();
     close(chunked.forward(ids(2)).unwrap(), expected.clone());
 
-    let table = &whole.embeddings.word_embeddings;
+    let table = &whole.embeddings.tokens().unwrap().word_embeddings;
     let embeds = table.forward(Tensor::<2, Int>::ones([2, 9], &device));
     close(whole.forward(NystromformerInput::from_embeds(embeds)).unwrap(), expected);
 }

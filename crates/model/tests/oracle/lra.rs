@@ -47,7 +47,8 @@ fn hidden_states_pooled_states_logits_and_loss() {
             errors.push((name, error));
         }
         let mask = fixture.integer("attention_mask", &device);
-        let pooled = fixture.config.classifier.pooling.pool(last, Some(mask));
+        let pooler = fixture.config.classifier.pooling.init(&fixture.config.shared, &device);
+        let pooled = pooler.forward(last, Some(mask));
         errors.push(("pooled".into(), fixture.error("pooled", pooled)));
         let (logits, loss) = logits_and_loss(&model, &fixture, &device);
         errors.push(("logits".into(), fixture.error("logits", logits)));

@@ -5,11 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "worst errors, shown by --nocapture")]
 
+mod attention_rows;
 mod fixture;
 mod fresh_weights;
 mod lra;
 mod parity;
 mod properties;
+mod vectors;
 
 use burn::tensor::Device;
 

@@ -5,10 +5,10 @@ use burn::{
     tensor::{Device, Distribution, Int, Tensor},
 };
 use nystromformer::{
-    AttentionKind, ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PinvInit, PreTrainedModel, Seed,
+    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
+    PreTrainedModel, Seed,
     attention::{
-        nystrom::{NystromOptions, nystrom_attention, nystrom_factors},
+        nystrom::{NystromFactors, NystromOptions, nystrom_attention},
         softmax::softmax_attention,
     },
 };
@@ -35,7 +35,7 @@ fn model(
         config.shared.weights.initializer_range = 0.3;
         config.attention.kind = attention;
     });
-    Seed::new(11).scope(|| NystromformerForMaskedLm::init(&config, device)).unwrap()
+    Seed::new(11).scope(|| config.init_masked_lm(device)).unwrap()
 }
 
 /// Query, key and value of `shape`.
@@ -91,7 +91,7 @@ fn the_fused_attention_is_the_product_of_the_factors() {
     let (query, key, value) = random_inputs(5, [6, 3, 9, 4], 1.0, &device);
     let options =
         NystromOptions { num_landmarks: 4, pinv_iterations: 6, pinv_init: PinvInit::Exact };
-    let factors = nystrom_factors(query.clone(), key.clone(), Some(&padding), options);
+    let factors = NystromFactors::new(query.clone(), key.clone(), Some(&padding), options);
     let product = factors.apply(value.clone());
     let fused = nystrom_attention(query, key, value, Some(&padding), options);
     let error = distance(fused, product);
@@ -142,7 +142,7 @@ proptest! {
         let options = NystromOptions {
             num_landmarks: seq_len, pinv_iterations: 24, pinv_init: PinvInit::Exact,
         };
-        let factors = nystrom_factors(query.clone(), key.clone(), None, options);
+        let factors = NystromFactors::new(query.clone(), key.clone(), None, options);
         let approximate = factors.apply(value.clone());
         // The fused path is the product of the factors; a large inverse magnifies rounding.
         let fused = nystrom_attention(query, key, value, None, options);
@@ -193,6 +193,6 @@ fn bad_inputs_are_refused_in_words() {
 fn parameters_are_counted_as_published() {
     // 109,122,240 parameters: nystromformer-512 with its head.
     let config = NystromformerConfig::default();
-    let model = NystromformerForMaskedLm::init(&config, &device()).unwrap();
+    let model = config.init_masked_lm(&device()).unwrap();
     assert_eq!(model.num_params(), 109_122_240);
 }

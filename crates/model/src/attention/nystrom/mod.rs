@@ -16,10 +16,9 @@ use burn::{
 };
 
 use super::{
-    factors::NystromFactors,
     kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
-    softmax::{exact_activations, exact_operations, softmax_attention},
+    softmax::{exact_activations, exact_operations, softmax_attention, softmax_row},
 };
 use crate::{
     component::{Problems, component, divides},
@@ -27,7 +26,7 @@ use crate::{
     shared::{Semantics, SharedConfig},
 };
 
-pub use approximation::{NystromOptions, nystrom_attention, nystrom_factors};
+pub use approximation::{NystromFactors, NystromOptions, nystrom_attention, nystrom_row};
 pub use pinv::{PinvInit, iterative_pinv};
 
 component! {
@@ -157,12 +156,25 @@ impl AttentionMechanism for NystromAttention {
         }
     }
 
+    fn row(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+        position: usize,
+    ) -> Tensor<3> {
+        match self.approximation {
+            Some(options) => nystrom_row(query, key, padding, position, options),
+            None => softmax_row(query, key, padding, position),
+        }
+    }
+
     fn factors(
         &self,
         query: Tensor<4>,
         key: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Option<NystromFactors> {
-        Some(nystrom_factors(query, key, padding, self.approximation?))
+        Some(NystromFactors::new(query, key, padding, self.approximation?))
     }
 }
