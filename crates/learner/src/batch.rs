@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::{Targets, TargetsData};
-use nystromformer::{NystromformerConfig, NystromformerInput};
+use nystromformer::{InputTokens, NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
 use nystromformer_tasks::metrics::{ClassificationReport, MetricName, Thresholds};
 use nystromformer_tasks::{PredictionFile, Split};
@@ -138,8 +138,10 @@ pub trait BatchSource: Send + Sync {
 /// Rows of tokens in main memory, and what a model is to answer: a batch for any of our heads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenBatch {
-    /// Token ids, row after row, padded to `seq_len`.
+    /// Token ids, row after row, padded to `seq_len`; none of rows of feature vectors.
     pub input_ids: Vec<i32>,
+    /// Feature vectors in the place of token ids.
+    pub features: Option<FeatureRows>,
     /// Type of each token. `None`: all 0.
     pub token_type_ids: Option<Vec<i32>>,
     /// Tokens in each row that are not padding.
@@ -150,6 +152,17 @@ pub struct TokenBatch {
     pub seq_len: usize,
     /// What a model is to answer.
     pub targets: TargetsData,
+}
+
+/// Rows of feature vectors in main memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureRows {
+    /// Numbers of each vector.
+    pub num_features: usize,
+    /// Vector after vector and row after row, each padded to `seq_len` vectors.
+    pub values: Vec<f32>,
+    /// Row and column of each vector likewise, if they are known.
+    pub coordinates: Option<Vec<f32>>,
 }
 
 impl Batch for TokenBatch {
@@ -174,6 +187,9 @@ impl TokenBatch {
             .lengths
             .iter()
             .flat_map(|length| columns.clone().map(move |column| column < *length));
+        if self.features.is_some() {
+            return Some(places.map(i32::from).collect());
+        }
         let ids = self.input_ids.iter();
         Some(
             ids.zip(places)
@@ -188,10 +204,29 @@ impl TokenBatch {
         let table =
             |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
         let mask = self.attention_mask();
-        let mut input = NystromformerInput::new(table(self.input_ids));
+        let mut input = match self.features {
+            None => NystromformerInput::new(table(self.input_ids)),
+            Some(rows) => rows.into_input(shape, device),
+        };
         input.token_type_ids = self.token_type_ids.map(table);
         input.attention_mask = mask.map(table);
         (input, self.targets.into_targets(shape[0], device))
+    }
+}
+
+impl FeatureRows {
+    fn into_input(self, [rows, seq_len]: [usize; 2], device: &Device) -> NystromformerInput {
+        let table = |values: Vec<f32>, width: usize| {
+            Tensor::<3>::from_data(TensorData::new(values, [rows, seq_len, width]), device)
+        };
+        NystromformerInput {
+            tokens: InputTokens::Vectors {
+                features: table(self.values, self.num_features),
+                coordinates: self.coordinates.map(|places| table(places, 2)),
+            },
+            attention_mask: None,
+            token_type_ids: None,
+        }
     }
 }
 
@@ -207,6 +242,14 @@ impl From<MaskedRows> for TokenBatch {
             }
         };
         let MaskedRows { input_ids, lengths, seq_len, .. } = rows;
-        Self { input_ids, token_type_ids, lengths, hidden_id: None, seq_len, targets }
+        Self {
+            input_ids,
+            features: None,
+            token_type_ids,
+            lengths,
+            hidden_id: None,
+            seq_len,
+            targets,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{ProgressListener, TextTokenizer};
+use nystromformer_data::{Progress, TextTokenizer};
 use nystromformer_tasks::Targets;
 
 use crate::batch::{BatchSource, TokenBatch};
@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::corpus_batches::CorpusBatches;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
-use crate::task_batches::TaskBatches;
+use crate::task_batches::{FeatureStatistics, TaskBatches};
 use crate::trainer::model_folder;
 
 /// The batches of an experiment.
@@ -31,7 +31,7 @@ impl Batches {
     pub fn prepare(
         experiment: &Experiment,
         checkpoint: Option<&Checkpoint>,
-        progress: &dyn ProgressListener,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         if experiment.task.is_none() {
             return Ok(Self::Corpus(CorpusBatches::prepare(experiment, progress)?));
@@ -47,7 +47,7 @@ impl Batches {
     pub fn prepare_for(
         experiment: &Experiment,
         folder: &Path,
-        progress: &dyn ProgressListener,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let batches = if experiment.task.is_none() {
             Self::prepare(experiment, None, progress)?
@@ -75,7 +75,7 @@ impl Batches {
         experiment: &Experiment,
         checkpoint: Option<&Checkpoint>,
         scratch: &Path,
-        progress: &dyn ProgressListener,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         if experiment.task.is_some() {
             return Self::prepare(experiment, checkpoint, progress);
@@ -104,6 +104,25 @@ impl Batches {
         match self {
             Self::Corpus(_) => None,
             Self::Task(batches) => Some(batches.targets()),
+        }
+    }
+
+    /// Numbers of each feature vector; `None` if they are not made of vectors.
+    pub fn num_features(&self) -> Option<usize> {
+        match self {
+            Self::Corpus(_) => None,
+            Self::Task(batches) => batches.num_features(),
+        }
+    }
+
+    /// What the task wants feature vectors to be standardised by.
+    ///
+    /// # Errors
+    /// As [`TaskBatches::feature_statistics`].
+    pub fn feature_statistics(&self) -> Result<Option<FeatureStatistics>> {
+        match self {
+            Self::Corpus(_) => Ok(None),
+            Self::Task(batches) => batches.feature_statistics(),
         }
     }
 

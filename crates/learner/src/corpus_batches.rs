@@ -5,11 +5,10 @@ use std::path::Path;
 
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{
-    CorpusSplit, ExampleOrder, MaskedLmBatcher, MaskedLmData, ProgressListener, Visit, prepare,
-    prepare_aside,
+    ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Split, Visit, prepare, prepare_aside,
 };
 
-use nystromformer_tasks::Split;
+use nystromformer_tasks::Split as TaskSplit;
 
 use crate::batch::{BatchSource, TokenBatch};
 use crate::error::Result;
@@ -31,7 +30,7 @@ impl CorpusBatches {
     /// [`LearnerError::Config`](crate::LearnerError::Config),
     /// [`LearnerError::Data`](crate::LearnerError::Data) and
     /// [`LearnerError::Io`](crate::LearnerError::Io), as the data crate sorts them.
-    pub fn prepare(experiment: &Experiment, progress: &dyn ProgressListener) -> Result<Self> {
+    pub fn prepare(experiment: &Experiment, progress: &dyn Progress) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
         Ok(Self::of(experiment, prepare(data, tokenizer, *seed, progress)?))
     }
@@ -43,7 +42,7 @@ impl CorpusBatches {
     pub fn prepare_aside(
         experiment: &Experiment,
         scratch: &Path,
-        progress: &dyn ProgressListener,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
         Ok(Self::of(experiment, prepare_aside(data, tokenizer, *seed, scratch, progress)?))
@@ -76,9 +75,9 @@ impl BatchSource for CorpusBatches {
         self.data.train.len()
     }
 
-    fn evaluation_examples(&self, split: Split) -> usize {
+    fn evaluation_examples(&self, split: TaskSplit) -> usize {
         match split {
-            Split::Validation => self.data.validation.len(),
+            TaskSplit::Validation => self.data.validation.len(),
             _ => 0,
         }
     }
@@ -92,16 +91,14 @@ impl BatchSource for CorpusBatches {
         self.order
             .batch(completed_steps as u64, batch_size)
             .chunks(micro_batch_size)
-            .map(|visits| {
-                Ok(self.batcher.rows(&self.data.train, CorpusSplit::Train, visits)?.into())
-            })
+            .map(|visits| Ok(self.batcher.rows(&self.data.train, Split::Train, visits)?.into()))
             .collect()
     }
 
-    fn evaluation_batch(&self, _: Split, first: usize, count: usize) -> Result<TokenBatch> {
+    fn evaluation_batch(&self, _: TaskSplit, first: usize, count: usize) -> Result<TokenBatch> {
         let visits: Vec<Visit> =
             (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
-        Ok(self.batcher.rows(&self.data.validation, CorpusSplit::Validation, &visits)?.into())
+        Ok(self.batcher.rows(&self.data.validation, Split::Validation, &visits)?.into())
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {

@@ -128,7 +128,6 @@ fn parameter_count(architecture: Architecture, model: &NystromformerConfig) -> u
 mod tests {
     use burn::module::Module;
     use burn::tensor::Device;
-    use nystromformer::Model;
 
     use super::*;
 
@@ -149,7 +148,7 @@ mod tests {
                 config.embeddings.max_position_embeddings = 9;
                 config.attention.convolution.conv_kernel_size = conv_kernel_size;
             });
-            let model = Model::init(architecture, &config, &Device::flex()).unwrap();
+            let model = config.init_model(architecture, &Device::flex()).unwrap();
             assert_eq!(parameter_count(architecture, &config), model.num_params());
         }
         let absurd = NystromformerConfig::default()

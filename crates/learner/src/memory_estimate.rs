@@ -47,8 +47,10 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
         seq_len,
         Computes::on(experiment.device),
     ));
+    // Feature vectors as they are read, standardised, and as the projection keeps them.
+    let of_vectors = tokens.saturating_mul(3 * experiment.model.vectors.num_features as u64);
     let of_head = predicted.saturating_mul(head_floats_per_prediction(&experiment.model));
-    let activations = of_encoder.saturating_add(of_head);
+    let activations = of_encoder.saturating_add(of_head).saturating_add(of_vectors);
     copies.saturating_mul(parameters as u64).saturating_add(activations).saturating_mul(FLOAT)
 }
 

@@ -12,7 +12,6 @@
 //! | [`retrieval`] | pairs of documents: the Arena's, and made-up ones |
 //! | `text` | film reviews byte by byte |
 //! | [`bytes`] | text as bytes, for the tasks of text and retrieval |
-//! | `keys` | keys of `[task]` that several of them have |
 //! | `sizes` | how large generated data sets are |
 //! | `reading` | lines of bounded length; readers that stop after an error |
 //! | `writing` | files of generated lines, whole or not at all |
@@ -20,7 +19,6 @@
 
 pub mod bytes;
 pub mod image;
-mod keys;
 pub mod listops;
 pub mod pathfinder;
 mod picture;
@@ -30,9 +28,8 @@ mod sizes;
 mod text;
 mod writing;
 
-pub use keys::{MaskBlackPixels, PrependCls};
 pub use sizes::SplitSizes;
-pub use text::ByteLevelText;
+pub use text::Text;
 
 use nystromformer_tasks::TaskRegistry;
 
@@ -41,7 +38,7 @@ use nystromformer_tasks::TaskRegistry;
 pub fn with_tasks(tasks: TaskRegistry) -> TaskRegistry {
     tasks
         .with::<listops::Listops>("listops")
-        .with::<ByteLevelText>("text")
+        .with::<Text>("text")
         .with::<retrieval::Retrieval>("retrieval")
         .with::<image::Image>("image")
         .with::<pathfinder::Pathfinder>("pathfinder")

@@ -11,12 +11,11 @@ use nystromformer_tasks::{
 use serde::{Deserialize, Serialize};
 
 use crate::bytes;
-use crate::keys::PrependCls;
 
 /// `text`: film reviews (IMDB) byte by byte; or with `labels`, files of one's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ByteLevelText {
+pub struct Text {
     /// Names of the classes of one's own files, which are then read as `labelled` reads them, instead of IMDB's. Default: none.
     pub labels: Vec<String>,
     /// With `labels`: the column of the text. Default: `"sentence"`.
@@ -34,11 +33,12 @@ pub struct ByteLevelText {
     pub max_null_texts: u64,
     /// With `labels`: longest line, or file of text, that is accepted, in bytes. Default: 16 MiB.
     pub max_line_bytes: usize,
-    /// Begin each sequence with a token that stands for all of it.
-    pub prepend_cls: PrependCls,
+    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
+    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
+    pub prepend_cls: bool,
 }
 
-impl Default for ByteLevelText {
+impl Default for Text {
     fn default() -> Self {
         let Labelled { sentence1, label, header, max_null_texts, max_line_bytes, .. } =
             Labelled::default();
@@ -51,12 +51,12 @@ impl Default for ByteLevelText {
             quotes: None,
             max_null_texts,
             max_line_bytes,
-            prepend_cls: PrependCls::default(),
+            prepend_cls: false,
         }
     }
 }
 
-impl ByteLevelText {
+impl Text {
     fn columns(&self) -> LabelledColumns {
         LabelledColumns {
             first: self.sentence1.clone(),
@@ -71,7 +71,7 @@ impl ByteLevelText {
     }
 }
 
-impl Task for ByteLevelText {
+impl Task for Text {
     fn default_path(&self) -> PathBuf {
         PathBuf::from(imdb::DEFAULT_PATH)
     }
@@ -111,7 +111,7 @@ impl Task for ByteLevelText {
     }
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {
-        Some(self.prepend_cls.added_to(bytes::VOCABULARY))
+        Some(bytes::VOCABULARY.with_cls(self.prepend_cls))
     }
 
     fn examples(

@@ -8,11 +8,7 @@ use std::{collections::VecDeque, num::NonZeroUsize};
 use rayon::prelude::*;
 
 use crate::{
-    error::PipelineError,
-    layout::TokenRow,
-    pipeline::{Pipeline, score_rows},
-    placed::Placed,
-    request::Request,
+    error::PipelineError, layout::Row, pipeline::Pipeline, request::Request, requests::Placed,
 };
 
 /// Most requests that are read before their tokens are counted.
@@ -59,20 +55,15 @@ pub struct AnswerStream<'a, P: Pipeline, I> {
 }
 
 /// Requests with the rows of each.
-type Window<P> = Vec<(<P as Pipeline>::Request, Vec<TokenRow>)>;
+type Window<P> = Vec<(<P as Pipeline>::Request, Vec<Row>)>;
 
 impl<'a, P, I> AnswerStream<'a, P, I>
 where
     P: Pipeline,
     I: Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
 {
-    /// The answers of `pipeline` to `requests`, which are read as the stream is.
-    pub fn new(
-        pipeline: &'a P,
-        requests: impl IntoIterator<IntoIter = I>,
-        batching: Batching,
-    ) -> Self {
-        let (requests, ready, error) = (requests.into_iter(), VecDeque::new(), None);
+    pub(crate) fn new(pipeline: &'a P, requests: I, batching: Batching) -> Self {
+        let (ready, error) = (VecDeque::new(), None);
         Self { pipeline, requests, batching, ready, error, is_read: false }
     }
 
@@ -83,7 +74,7 @@ where
         while !self.is_read && window.len() < self.batching.window() && tokens < TOKENS_PER_WINDOW {
             let requests = self.read_requests();
             let pipeline = self.pipeline;
-            let rows: Vec<Result<Vec<TokenRow>, PipelineError>> =
+            let rows: Vec<Result<Vec<Row>, PipelineError>> =
                 requests.par_iter().map(|placed| checked(pipeline, &placed.request)).collect();
             for (Placed { place, request }, rows) in requests.into_iter().zip(rows) {
                 match rows {
@@ -121,8 +112,8 @@ where
     fn answer_window(&mut self, window: Window<P>) -> Result<(), PipelineError> {
         let (requests, rows): (Vec<_>, Vec<_>) = window.into_iter().unzip();
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
-        let rows: Vec<TokenRow> = rows.into_iter().flatten().collect();
-        let scores = score_rows(self.pipeline, &rows, self.batching.batch_size.get())?;
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        let scores = answer_rows(self.pipeline, &rows, self.batching.batch_size.get())?;
         let mut scored = rows.into_iter().zip(scores);
         for (request, count) in requests.into_iter().zip(counts) {
             let rows = scored.by_ref().take(count).collect();
@@ -163,10 +154,25 @@ where
 }
 
 /// The rows of a request that has something to answer.
-fn checked<P: Pipeline>(
-    pipeline: &P,
-    request: &P::Request,
-) -> Result<Vec<TokenRow>, PipelineError> {
+fn checked<P: Pipeline>(pipeline: &P, request: &P::Request) -> Result<Vec<Row>, PipelineError> {
     request.check().map_err(PipelineError::Request)?;
     pipeline.preprocess(request)
+}
+
+/// The scores of each row.
+pub(crate) fn answer_rows<P: Pipeline>(
+    pipeline: &P,
+    rows: &[Row],
+    batch_size: usize,
+) -> Result<Vec<P::Scores>, PipelineError> {
+    let layout = pipeline.preprocessor().layout();
+    let mut scores: Vec<Option<P::Scores>> = rows.iter().map(|_| None).collect();
+    for batch in layout.batches(rows, batch_size) {
+        let batch_rows: Vec<&Row> = batch.iter().map(|&index| &rows[index]).collect();
+        let found = pipeline.forward(layout.collate(&batch_rows), &batch_rows)?;
+        for (index, found) in batch.into_iter().zip(found) {
+            scores[index] = Some(found);
+        }
+    }
+    Ok(scores.into_iter().map(|scores| scores.expect("every row is in one batch")).collect())
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     error::PipelineError,
-    layout::TokenRow,
+    layout::Row,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -17,7 +17,7 @@ use crate::{
 
 /// What becomes of the hidden states of a text's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FeaturePooling {
+pub enum Pooling {
     /// All are given, those of special tokens too.
     None,
     /// The first token's is given, which classifiers read.
@@ -31,7 +31,7 @@ pub enum FeaturePooling {
 pub struct FeatureExtraction {
     model: Nystromformer,
     preprocessor: Preprocessor,
-    pooling: FeaturePooling,
+    pooling: Pooling,
 }
 
 /// The features of a text.
@@ -49,11 +49,7 @@ impl FeatureExtraction {
     ///
     /// # Errors
     /// If the model or its tokenizer cannot be read.
-    pub fn load(
-        folder: &Path,
-        device: &Device,
-        pooling: FeaturePooling,
-    ) -> Result<Self, PipelineError> {
+    pub fn load(folder: &Path, device: &Device, pooling: Pooling) -> Result<Self, PipelineError> {
         let (model, preprocessor) = load_with_preprocessor(folder, device)?;
         Ok(Self { model, preprocessor, pooling })
     }
@@ -68,7 +64,7 @@ impl Pipeline for FeatureExtraction {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Text) -> Result<Vec<TokenRow>, PipelineError> {
+    fn preprocess(&self, request: &Text) -> Result<Vec<Row>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let encode = |cut| tokenizer.encode_text(&request.text, None, cut);
         Ok(vec![self.preprocessor.row(self.preprocessor.limit(), encode)?])
@@ -77,14 +73,14 @@ impl Pipeline for FeatureExtraction {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&TokenRow],
+        rows: &[&Row],
     ) -> Result<Vec<Vec<f32>>, PipelineError> {
         let hidden_states = self.model.forward(input)?;
         let width = self.model.config().shared.hidden_size;
         match self.pooling {
-            FeaturePooling::None => logits::of_tokens(hidden_states, rows),
-            FeaturePooling::Cls => logits::of_rows(hidden_states.narrow(1, 0, 1)),
-            FeaturePooling::Mean => {
+            Pooling::None => logits::of_tokens(hidden_states, rows),
+            Pooling::Cls => logits::of_rows(hidden_states.narrow(1, 0, 1)),
+            Pooling::Mean => {
                 let states = logits::of_tokens(hidden_states, rows)?;
                 Ok(states.iter().map(|states| mean(states, width)).collect())
             }
@@ -94,15 +90,15 @@ impl Pipeline for FeatureExtraction {
     fn postprocess(
         &self,
         _: Text,
-        mut rows: Vec<(TokenRow, Vec<f32>)>,
+        mut rows: Vec<(Row, Vec<f32>)>,
     ) -> Result<Features, PipelineError> {
         let (_, features) = rows.swap_remove(0);
         Ok(match self.pooling {
-            FeaturePooling::None => {
+            Pooling::None => {
                 let width = self.model.config().shared.hidden_size;
                 Features::Tokens(features.chunks(width).map(<[f32]>::to_vec).collect())
             }
-            FeaturePooling::Cls | FeaturePooling::Mean => Features::Pooled(features),
+            Pooling::Cls | Pooling::Mean => Features::Pooled(features),
         })
     }
 }

@@ -29,10 +29,9 @@
 //! | module | idea |
 //! |---|---|
 //! | [`request`] | what a pipeline is asked |
-//! | [`requests`], `columns`, `placed` | requests from a file: lines of text, objects of JSON, rows of a table |
+//! | [`requests`], `columns` | requests from a file: lines of text, objects of JSON, rows of a table |
 //! | `preprocessor`, `row_limit`, `layout` | from a text to rows of a length that the model reads, and to batches of them |
-//! | [`pipeline`] | the three steps of every pipeline |
-//! | [`answers`] | a stream of requests, answered in batches and in order |
+//! | [`pipeline`], [`answers`] | the three steps of every pipeline, over a stream of requests |
 #![recursion_limit = "256"]
 
 pub mod answers;
@@ -45,7 +44,6 @@ mod layout;
 mod logits;
 pub mod multiple_choice;
 pub mod pipeline;
-mod placed;
 mod preprocessor;
 pub mod question_answering;
 pub mod request;
@@ -58,15 +56,14 @@ pub mod token_classification;
 pub use answers::{AnswerStream, Batching};
 pub use columns::ColumnNames;
 pub use error::PipelineError;
-pub use feature_extraction::{FeatureExtraction, FeaturePooling};
+pub use feature_extraction::{FeatureExtraction, Pooling};
 pub use fill_mask::FillMask;
-pub use layout::TokenRow;
+pub use layout::Row;
 pub use multiple_choice::MultipleChoice;
 pub use pipeline::Pipeline;
-pub use placed::{Place, Placed};
 pub use preprocessor::tokenizer_of_model;
 pub use question_answering::QuestionAnswering;
 pub use request::{Choices, Question, Request, Sentence, Text, TextPair};
-pub use requests::{LineForm, Requests};
+pub use requests::{LineForm, Place, Placed, Requests};
 pub use text_classification::TextClassification;
 pub use token_classification::{Aggregation, TokenClassification};

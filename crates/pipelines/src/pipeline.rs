@@ -1,11 +1,16 @@
 //! [`Pipeline`]: what all pipelines do, in transformers' three steps.
-//!
-//! Many requests are answered by an [`AnswerStream`](crate::AnswerStream).
 
 use nystromformer::NystromformerInput;
 use serde::Serialize;
 
-use crate::{error::PipelineError, layout::TokenRow, preprocessor::Preprocessor, request::Request};
+use crate::{
+    answers::{AnswerStream, Batching, answer_rows},
+    error::PipelineError,
+    layout::Row,
+    preprocessor::Preprocessor,
+    request::Request,
+    requests::Placed,
+};
 
 /// Rows of one request that are computed together: a long text has many.
 const ROWS_AT_ONCE: usize = 8;
@@ -27,7 +32,7 @@ pub trait Pipeline: Sync {
     ///
     /// # Errors
     /// If a text of it cannot be spelt or read.
-    fn preprocess(&self, request: &Self::Request) -> Result<Vec<TokenRow>, PipelineError>;
+    fn preprocess(&self, request: &Self::Request) -> Result<Vec<Row>, PipelineError>;
 
     /// The scores of each row of a batch; `input` is the batch as the model reads it.
     ///
@@ -36,7 +41,7 @@ pub trait Pipeline: Sync {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&TokenRow],
+        rows: &[&Row],
     ) -> Result<Vec<Self::Scores>, PipelineError>;
 
     /// The answer to a request, from the scores of its rows.
@@ -46,7 +51,7 @@ pub trait Pipeline: Sync {
     fn postprocess(
         &self,
         request: Self::Request,
-        rows: Vec<(TokenRow, Self::Scores)>,
+        rows: Vec<(Row, Self::Scores)>,
     ) -> Result<Self::Answer, PipelineError>;
 
     /// The answer to one request.
@@ -59,25 +64,16 @@ pub trait Pipeline: Sync {
     {
         request.check().map_err(PipelineError::Request)?;
         let rows = self.preprocess(&request)?;
-        let scores = score_rows(self, &rows, ROWS_AT_ONCE)?;
+        let scores = answer_rows(self, &rows, ROWS_AT_ONCE)?;
         self.postprocess(request, rows.into_iter().zip(scores).collect())
     }
-}
 
-/// The scores of each row, `batch_size` rows computed together at most.
-pub(crate) fn score_rows<P: Pipeline>(
-    pipeline: &P,
-    rows: &[TokenRow],
-    batch_size: usize,
-) -> Result<Vec<P::Scores>, PipelineError> {
-    let layout = pipeline.preprocessor().layout();
-    let mut scores: Vec<Option<P::Scores>> = rows.iter().map(|_| None).collect();
-    for batch in layout.batches(rows, batch_size) {
-        let batch_rows: Vec<&TokenRow> = batch.iter().map(|&index| &rows[index]).collect();
-        let found = pipeline.forward(layout.collate(&batch_rows), &batch_rows)?;
-        for (index, found) in batch.into_iter().zip(found) {
-            scores[index] = Some(found);
-        }
+    /// The answers to many requests, in their order.
+    fn answers<I>(&self, requests: I, batching: Batching) -> AnswerStream<'_, Self, I::IntoIter>
+    where
+        Self: Sized,
+        I: IntoIterator<Item = Result<Placed<Self::Request>, PipelineError>>,
+    {
+        AnswerStream::new(self, requests.into_iter(), batching)
     }
-    Ok(scores.into_iter().map(|scores| scores.expect("every row is in one batch")).collect())
 }

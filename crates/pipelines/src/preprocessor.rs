@@ -13,7 +13,7 @@ use nystromformer_interop::load;
 
 use crate::{
     error::PipelineError,
-    layout::{RowLayout, TokenRow},
+    layout::{Row, RowLayout},
     row_limit::RowLimit,
 };
 
@@ -90,16 +90,18 @@ impl Preprocessor {
     pub(crate) fn row(
         &self,
         limit: &RowLimit,
-        encode: impl FnOnce(Option<Truncation>) -> Result<Encoding, DataError>,
-    ) -> Result<TokenRow, PipelineError> {
-        let encoding = encode(Some(limit.truncation()))?;
+        encode: impl Fn(Option<Truncation>) -> Result<Encoding, DataError>,
+    ) -> Result<Row, PipelineError> {
+        let encoding = encode(None)?;
+        let length = encoding.input_ids.len();
+        if length <= limit.max_length() {
+            return self.layout.row(encoding, 0);
+        }
         // Said once: in a file of long texts each of them would be told otherwise.
-        if encoding.num_truncated_tokens > 0 && self.truncated.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            let length = encoding.input_ids.len() + encoding.num_truncated_tokens;
+        if self.truncated.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!("{}", limit.note(length));
         }
-        self.layout.row(encoding, 0)
+        self.layout.row(encode(Some(limit.truncation()))?, 0)
     }
 
     /// Rows over all of an encoding, each of which repeats the last `stride` tokens of the one before.
@@ -107,7 +109,7 @@ impl Preprocessor {
         &self,
         encoding: &Encoding,
         stride: usize,
-    ) -> Result<Vec<TokenRow>, PipelineError> {
+    ) -> Result<Vec<Row>, PipelineError> {
         let windows = windows(encoding, self.limit_told.truncation(), stride);
         // transformers pads all windows of a text to the longest.
         let longest = windows.iter().map(|window| window.input_ids.len()).max().unwrap_or_default();
@@ -186,7 +188,6 @@ mod tests {
             offsets: vec![(0, 0); length + 2],
             word_ids: [None].into_iter().chain(own.map(Some)).chain([None]).collect(),
             sequence_ids,
-            num_truncated_tokens: 0,
         }
     }
 

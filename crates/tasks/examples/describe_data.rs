@@ -81,6 +81,7 @@ impl Statistics {
                 statistics.values.push(value.into());
             }
             statistics.lengths.push(match input {
+                Input::Vectors(vectors) => vectors.len(),
                 Input::Text { first, second } => first.len() + second.map_or(0, |text| text.len()),
                 Input::Ids { first, second } => first.len() + second.map_or(0, |ids| ids.len()),
                 Input::Words(words) => words.iter().map(String::len).sum(),

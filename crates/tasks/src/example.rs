@@ -2,6 +2,8 @@
 
 use nystromformer_data::DataError;
 
+use crate::vectors::Vectors;
+
 /// One example of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
@@ -14,7 +16,7 @@ pub struct Example {
 }
 
 /// What an example is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// Text, for a tokenizer.
     Text {
@@ -41,6 +43,8 @@ pub enum Input {
     },
     /// What is read of each choice: a text, or a pair of a question and an answer to it.
     Choices(Vec<(String, Option<String>)>),
+    /// Feature vectors: a bag, or a sequence.
+    Vectors(Vectors),
 }
 
 /// The right answer of an example.

@@ -11,11 +11,13 @@
 //! | [`labelled`] | a data set of one's own: rows and text files as examples, and what a label may be |
 //! | [`glue`] | the ten tasks of GLUE |
 //! | [`imdb`] | film reviews |
+//! | [`bags`], `vectors` | bags and sequences of feature vectors |
 //! | [`submission`] | predictions as GLUE's site takes them |
 //! | `hold_out`, `sample` | a validation set out of a training set, and a part of a set in place of the whole |
 //! | `label_counts` | how often each class occurs |
 //! | [`metrics`] | how good predictions are |
 
+pub mod bags;
 mod config;
 mod example;
 pub mod glue;
@@ -32,6 +34,7 @@ mod sample;
 mod split;
 pub mod submission;
 mod task;
+mod vectors;
 
 /// What the readers of another crate's tasks rest on.
 pub use nystromformer_data::{DataError, Keep, Truncation, random};
@@ -49,11 +52,14 @@ pub use registry::{KeyUse, TaskRegistry};
 pub use sample::sample;
 pub use split::Split;
 pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext};
+pub use vectors::{VectorRows, Vectors};
 
 /// The tasks of this crate: GLUE's, `imdb` and `labelled`.
 pub fn tasks() -> TaskRegistry {
-    let others =
-        TaskRegistry::default().with::<imdb::Imdb>("imdb").with::<labelled::Labelled>("labelled");
+    let others = TaskRegistry::default()
+        .with::<imdb::Imdb>("imdb")
+        .with::<labelled::Labelled>("labelled")
+        .with::<bags::Bags>("bags");
     glue::GlueTask::ALL
         .into_iter()
         .fold(others, |tasks, task| tasks.with_keys(task.name(), move |_: &glue::NoKeys| task))

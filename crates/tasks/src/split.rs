@@ -37,6 +37,16 @@ impl Split {
         }
     }
 
+    /// What its files and folders may be called; the first that is there is taken.
+    pub fn file_stems(self) -> &'static [&'static str] {
+        match self {
+            Self::Train => &["train"],
+            Self::Validation => &["validation", "dev", "valid", "val"],
+            Self::Test => &["test"],
+            Self::ValidationMismatched | Self::TestMismatched => &[],
+        }
+    }
+
     /// Whether it is one to measure on once, or to predict and submit.
     pub fn is_test(self) -> bool {
         matches!(self, Self::Test | Self::TestMismatched)

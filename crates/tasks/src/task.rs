@@ -112,6 +112,16 @@ pub trait Task: fmt::Debug + Send + Sync {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError>;
 
+    /// Whether its examples are [feature vectors](crate::Input::Vectors). Default: false.
+    fn reads_vectors(&self) -> bool {
+        false
+    }
+
+    /// Whether the features of vectors are to be standardised by their statistics in training. Default: false.
+    fn standardizes(&self) -> bool {
+        false
+    }
+
     /// The vocabulary of a task whose examples are [ids](crate::Input::Ids). Default: `None`, its examples are texts.
     fn vocabulary(&self) -> Option<OwnVocabulary> {
         None

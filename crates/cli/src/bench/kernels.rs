@@ -7,7 +7,6 @@ use burn::{
     module::Module,
     tensor::{Device, Distribution, Int, Tensor},
 };
-use nystromformer::{ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification};
 use nystromformer_kernels::{
     AdamWStep, Gelu, PinvScale, WeightLayout, adam_w, attention, cross_entropy,
     depthwise_convolution, gelu, iterative_pinv, layer_norm, linear, segment_means, set_enabled,
@@ -224,10 +223,9 @@ impl Bench {
         if self.trains {
             let parameters = match shape.work {
                 Work::ClassificationTraining => {
-                    NystromformerForSequenceClassification::init(&config, &Device::flex())?
-                        .num_params()
+                    config.init_sequence_classification(&Device::flex())?.num_params()
                 }
-                _ => NystromformerForMaskedLm::init(&config, &Device::flex())?.num_params(),
+                _ => config.init_masked_lm(&Device::flex())?.num_params(),
             };
             line("AdamW".to_owned(), 1, self.adam_w(parameters));
         }

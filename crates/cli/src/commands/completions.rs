@@ -5,7 +5,10 @@ use std::{
     process::ExitCode,
 };
 
+use clap::CommandFactory;
 use clap_complete::Shell;
+
+use crate::command::CommandLine;
 
 /// Print completions for a shell.
 ///
@@ -17,15 +20,16 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Runs the command; `program` is the whole command line.
+/// Runs the command.
 ///
 /// # Errors
 /// If stdout is gone.
-pub fn run(args: Args, mut program: clap::Command) -> anyhow::Result<ExitCode> {
-    let name = program.get_name().to_owned();
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut command = CommandLine::command();
+    let name = command.get_name().to_owned();
     // Into memory first: the generator panics where a write fails.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut program, name, &mut script);
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
     io::stdout().lock().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

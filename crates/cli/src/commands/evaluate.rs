@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use nystromformer::{Architecture, Model};
 use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
-    Experiment, LearnerError,
+    Experiment,
     batches::Batches,
     evaluate::Evaluator,
     experiment::class_difference,
@@ -38,16 +38,16 @@ pub struct Args {
     overrides: Vec<String>,
     /// Which part of the data.
     #[arg(long, value_enum, default_value = "validation")]
-    split: MeasuredSplit,
+    split: Split,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum MeasuredSplit {
+enum Split {
     Validation,
     Test,
 }
 
-impl MeasuredSplit {
+impl Split {
     fn in_data(self) -> nystromformer_tasks::Split {
         match self {
             Self::Validation => nystromformer_tasks::Split::Validation,
@@ -63,18 +63,13 @@ impl MeasuredSplit {
 pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let folder = model_folder(&args.model)?;
     let config = read_config(&folder)?;
-    let is_of_run = args.config.is_none();
     let source = args.config.map_or_else(|| config_of_run(&folder), Ok)?;
     let experiment = Experiment::load_for(&source, &args.overrides, tasks, &config)?.experiment;
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
     require_class(&model, experiment.architecture(), &folder)?;
     let notes = PreparationNotes::default();
-    let data = Batches::prepare_for(&experiment, &folder, &|report| notes.report(report));
-    let data = data.map_err(|error| {
-        let moved = experiment.missing_path(&args.model).filter(|_| is_of_run);
-        moved.map_or(error, LearnerError::Data)
-    })?;
+    let data = Batches::prepare_for(&experiment, &folder, &|report| notes.report(report))?;
     if let Some(tokenizer) = data.tokenizer()
         && tokenizer_of_model(&folder)?.hash() != tokenizer.hash()
     {
@@ -120,11 +115,9 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         stop: StopFlag::new(),
     };
     let evaluation = match args.split {
-        MeasuredSplit::Validation => evaluator.evaluate_validation(&model)?,
+        Split::Validation => evaluator.evaluate_validation(&model)?,
         // Thresholds are those that the run chose on its validation split.
-        MeasuredSplit::Test => {
-            evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?
-        }
+        Split::Test => evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?,
     };
     let record = &evaluation.record;
     let mut line = json!({

@@ -3,8 +3,9 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
+use clap::CommandFactory;
 
-use crate::output;
+use crate::{command::CommandLine, output};
 
 /// Write manual pages: one for `nystromformer`, and one for each command.
 ///
@@ -16,14 +17,14 @@ pub struct Args {
     output: PathBuf,
 }
 
-/// Runs the command; `program` is the whole command line.
+/// Runs the command.
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub fn run(args: Args, program: clap::Command) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let folder = args.output.display();
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make `{folder}`"))?;
-    clap_mangen::generate_to(program, &args.output)
+    clap_mangen::generate_to(CommandLine::command(), &args.output)
         .with_context(|| format!("cannot write manual pages to `{folder}`"))?;
     output::note(&format!(
         "wrote manual pages to `{folder}`; read one with `man {folder}/nystromformer.1`"

@@ -8,14 +8,14 @@ use super::ReadOptions;
 
 /// What a file is, told by its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileKind {
+pub(super) enum Form {
     /// Plain text.
     Text,
     /// A table, of which a column holds the texts.
     Table(Format),
 }
 
-impl FileKind {
+impl Form {
     pub(super) fn of(path: &Path) -> Option<Self> {
         if extension_of_content(path)? == "txt" {
             return Some(Self::Text);
@@ -49,7 +49,7 @@ impl FileKind {
 #[derive(Debug, Clone)]
 pub(super) struct CorpusFile {
     pub(super) path: PathBuf,
-    pub(super) form: FileKind,
+    pub(super) form: Form,
     pub(super) bytes: u64,
 }
 
@@ -57,9 +57,6 @@ pub(super) struct CorpusFile {
 pub(super) fn table_options(options: &ReadOptions) -> TableOptions {
     TableOptions {
         max_line_bytes: options.max_line_bytes,
-        separator: options.separator,
-        quotes: options.quotes,
-        key_prefix: Some("data."),
         may_be_empty: true,
         ..TableOptions::default()
     }

@@ -13,10 +13,14 @@ use super::differences::differences;
 use super::merge::{Layers, Origin};
 use super::{Experiment, INIT_FROM, explain, former_keys, paths, refuse, task_table, unread};
 use crate::error::{LearnerError, Result};
+use crate::task_batches::FeatureStatistics;
 use crate::trainer::model_folder;
 
 /// Keys of `[model]` that the data answers where no file does.
-const FROM_DATA: [&str; 6] = [
+const FROM_DATA: [&str; 9] = [
+    "model.num_features",
+    "model.feature_mean",
+    "model.feature_std",
     "model.problem_type",
     "model.vocab_size",
     "model.pad_token_id",
@@ -145,6 +149,13 @@ impl Draft {
         if let Some(inherited) = inherited {
             inherit(&mut experiment.model, inherited, &layers)?;
         }
+        let vectors = &mut experiment.model.vectors;
+        if experiment.task.as_ref().is_some_and(|task| task.task().reads_vectors())
+            && !vectors.is_used()
+        {
+            // How many, the data will say.
+            vectors.num_features = 1;
+        }
         let unread = if resolved { Vec::new() } else { unread::problems(&layers, &experiment) };
         let problems: Vec<String> = experiment
             .problems()
@@ -175,6 +186,46 @@ pub struct LoadedExperiment {
 }
 
 impl LoadedExperiment {
+    /// The same with what its data says of feature vectors, where no file does: how many features each has, and what they are
+    /// standardised by. `num_features` is `None` of data without vectors; `statistics` is asked where it counts.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`] if the model's vectors are stated otherwise; those of `statistics`.
+    pub fn with_vectors(
+        mut self,
+        num_features: Option<usize>,
+        statistics: impl FnOnce() -> Result<Option<FeatureStatistics>>,
+    ) -> Result<Self> {
+        let settled = |key: &str| self.states(key) || self.inherits;
+        let has_width = settled("model.num_features");
+        let has_statistics = settled("model.feature_mean") || settled("model.feature_std");
+        let vectors = &mut self.experiment.model.vectors;
+        let Some(num_features) = num_features else {
+            if vectors.is_used() {
+                return Err(LearnerError::Config(format!(
+                    "`model.num_features` is `{}`, but the data has no feature vectors; leave it out, or choose the task \
+                     `bags`",
+                    vectors.num_features
+                )));
+            }
+            return Ok(self);
+        };
+        if has_width && vectors.num_features > 1 && vectors.num_features != num_features {
+            return Err(LearnerError::Config(format!(
+                "`model.num_features` is `{}`, but the vectors of the data have `{num_features}` features; leave it out to \
+                 take the data's, or start from a model of such vectors",
+                vectors.num_features
+            )));
+        }
+        vectors.num_features = num_features;
+        if (!has_statistics || (vectors.feature_mean.is_empty() && vectors.feature_std.is_empty()))
+            && let Some(FeatureStatistics { mean, std }) = statistics()?
+        {
+            (vectors.feature_mean, vectors.feature_std) = (mean, std);
+        }
+        Ok(self)
+    }
+
     /// The experiment with what its data says of the model, where no file does: size of the vocabulary, special
     /// tokens' ids, and the names of the classes if the data has classes.
     ///

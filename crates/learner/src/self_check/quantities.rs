@@ -135,6 +135,7 @@ fn sample_rows(sizes: &Sizes, rows: usize) -> TokenBatch {
         lengths,
         token_type_ids: None,
         seq_len: *seq_len,
+        features: None,
         hidden_id: None,
         targets: TargetsData::Tokens { positions, labels },
     }

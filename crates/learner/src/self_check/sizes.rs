@@ -41,8 +41,12 @@ impl Sizes {
             model.embeddings.vocab_size = run.embeddings.vocab_size.min(MAX_VOCABULARY);
             // A token that is never drawn, so that its row counts as any other's.
             model.embeddings.pad_token_id = 0;
-            model.encoder.num_hidden_layers = run.encoder.num_hidden_layers.min(MAX_LAYERS);
+            // Rows of token ids are compared, by a model of at least a layer.
+            model.vectors.num_features = 0;
+            model.encoder.num_hidden_layers = run.encoder.num_hidden_layers.clamp(1, MAX_LAYERS);
             model.encoder.num_hidden_groups = 0;
+            model.embeddings.max_position_embeddings =
+                run.embeddings.max_position_embeddings.max(experiment.data.seq_len);
             model.shared.hidden_dropout_prob = 0.0;
             model.attention.softmax.attention_probs_dropout_prob = 0.0;
             // Wide enough, at any width, that attention is not uniform and every gradient far from rounding.

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use nystromformer::heads::TargetsData;
 use nystromformer_data::{DataError, UnknownTokens};
-use nystromformer_tasks::{Example, ExampleReader, Label, LabelCounts};
+use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vectors};
 use rayon::prelude::*;
 
-use super::forms::{Anchors, EncodedExample, Form, Target};
+use super::forms::{Anchors, EncodedExample, Form, Target, vectors};
 
 /// Examples that are tokenised at a time, on all cores.
 const AT_ONCE: usize = 1024;
@@ -20,6 +20,8 @@ pub(super) struct EncodedSplit {
     ends: Vec<usize>,
     /// How many tokens of each row are of type 0; the others, of the second text of a pair, are of type 1.
     of_first_text: Vec<u32>,
+    /// The rows of examples of feature vectors, which are read when their turn comes; `ends` counts their vectors.
+    vectors: Vec<Vectors>,
     units: Vec<StoredUnit>,
     /// Where the units of each example end.
     unit_ends: Vec<usize>,
@@ -71,6 +73,7 @@ impl EncodedSplit {
             ids,
             ends: Vec::new(),
             of_first_text: Vec::new(),
+            vectors: Vec::new(),
             units: Vec::new(),
             unit_ends: Vec::new(),
             labels: Vec::new(),
@@ -85,6 +88,9 @@ impl EncodedSplit {
             let encoded: Vec<EncodedExample> =
                 some.par_iter().map(|example| form.encode(example)).collect::<Result<_, _>>()?;
             for (example, encoded) in some.into_iter().zip(encoded) {
+                if let Input::Vectors(vectors) = example.input {
+                    split.push_vectors(vectors, form)?;
+                }
                 split.push(example.label, encoded, unk);
             }
         }
@@ -112,6 +118,23 @@ impl EncodedSplit {
         self.unit_ends.push(self.units.len());
         self.label_counts.add(label.as_ref());
         self.labels.push(label);
+    }
+
+    /// The row of an example of feature vectors.
+    fn push_vectors(&mut self, vectors: Vectors, form: Form<'_>) -> Result<(), DataError> {
+        if let Some(first) = self.vectors.first() {
+            vectors::require_same_width(first, &vectors)?;
+        }
+        let kept = vectors.len().min(form.truncation.max_length);
+        self.ends.push(self.ends.last().unwrap_or(&0) + kept);
+        self.of_first_text.push(0);
+        self.vectors.push(vectors);
+        Ok(())
+    }
+
+    /// The feature vectors of each row, if rows are such.
+    pub(super) fn vectors(&self) -> &[Vectors] {
+        &self.vectors
     }
 
     /// Number of examples.
@@ -208,6 +231,12 @@ impl EncodedSplit {
             ids.clear();
             types.clear();
             for row in self.units_of(example).flat_map(|unit| self.rows_of(unit)) {
+                if let Some(vectors) = self.vectors.get(row) {
+                    vectors.fingerprint(|bytes| {
+                        hasher.update(bytes);
+                    });
+                    continue;
+                }
                 hasher.update(&(self.row_len(row) as u64).to_le_bytes());
                 self.append(row, &mut ids, &mut types);
             }

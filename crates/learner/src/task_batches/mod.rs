@@ -5,16 +5,16 @@
 //! | `forms` | how each kind of input becomes rows of token ids, and a prediction again |
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
-//! | `missing_classes` | which classes have no examples |
 //! | `order` | which examples a step visits |
+//! | `statistics` | mean and standard deviation of features |
 //! | `scoring` | from a model's outputs to metrics and files of predictions |
 
 mod encoded;
 mod forms;
-mod missing_classes;
 mod order;
 mod scoring;
 mod splits;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,9 +31,10 @@ use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
 use encoded::EncodedSplit;
-use forms::Form;
+use forms::{Form, vectors};
 use order::StepOrder;
 use splits::{Evaluated, Reading, Splits, limited};
+pub use statistics::FeatureStatistics;
 
 /// The batches of an experiment's task.
 #[derive(Debug)]
@@ -164,6 +165,25 @@ impl TaskBatches {
         self.tokenizer.as_ref()
     }
 
+    /// Numbers of each feature vector; `None` if examples are no vectors.
+    pub fn num_features(&self) -> Option<usize> {
+        Some(self.splits.train.vectors().first()?.num_features())
+    }
+
+    /// What the task wants feature vectors to be standardised by: their statistics over the training examples, all of which are
+    /// read once for them.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] if vectors cannot be read.
+    pub fn feature_statistics(&self) -> Result<Option<FeatureStatistics>> {
+        if !self.task.task().standardizes() {
+            return Ok(None);
+        }
+        let Splits { train, training_units, .. } = &self.splits;
+        let bags: Vec<_> = training_units.iter().map(|unit| &train.vectors()[*unit]).collect();
+        FeatureStatistics::of(&bags, self.truncation)
+    }
+
     /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_batch`].
     pub fn evaluation_order(&self, split: Split) -> Vec<usize> {
         let Some(evaluated) = self.splits.get(split) else { return Vec::new() };
@@ -205,8 +225,21 @@ impl TaskBatches {
                 "`trainer.micro_batch_size` rows of `{seq_len}` tokens are over 2147483647; use fewer"
             )));
         }
+        if !split.vectors().is_empty() {
+            let bags: Vec<_> = rows_of_units().map(|row| &split.vectors()[row]).collect();
+            return Ok(TokenBatch {
+                input_ids: Vec::new(),
+                features: Some(vectors::collate(bags.into_iter(), self.truncation, seq_len)?),
+                token_type_ids: None,
+                lengths: rows_of_units().map(|row| split.row_len(row)).collect(),
+                hidden_id: None,
+                seq_len,
+                targets: split.targets(units),
+            });
+        }
         let mut rows = TokenBatch {
             input_ids: Vec::with_capacity(cells),
+            features: None,
             token_type_ids: None,
             lengths: Vec::new(),
             hidden_id: self.task.task().masked_id().map(i32::from),

@@ -61,7 +61,7 @@ impl DryRun {
     pub fn perform(
         request: &RunRequest,
         scratch: &Path,
-        preparation: &dyn nystromformer_data::ProgressListener,
+        preparation: &dyn nystromformer_data::Progress,
     ) -> Result<Self> {
         let start = Start::of(request)?;
         let device = open_device(start.experiment())?;

@@ -106,8 +106,12 @@ impl Start {
             tracing::warn!("{sentence}");
         }
         require_same(&path, &asked, &stored)?;
-        if let Some(told) = stored.missing_path(&path) {
-            return Err(LearnerError::Config(told));
+        if let Some((key, place)) = stored.missing_path() {
+            return Err(LearnerError::Config(format!(
+                "`{key}` of the run in `{}` is `{place}`, where nothing is any more; if it was moved, name its new place: \
+                 `--set {key}=PATH`",
+                path.display()
+            )));
         }
         let changed = stored.take_bookkeeping(&asked.experiment) || !moved.is_empty();
         Ok(Self { path, overrides: changed.then_some(overrides), asked, stored: Some(stored) })
@@ -138,7 +142,9 @@ impl Start {
             for sentence in beyond_the_end(&self.asked, total_steps) {
                 tracing::warn!("{sentence}");
             }
-            self.asked.with_data(data.vocabulary(), data.targets())?
+            let asked =
+                self.asked.with_vectors(data.num_features(), || data.feature_statistics())?;
+            asked.with_data(data.vocabulary(), data.targets())?
         };
         if let (None, Some(source), Some(tokenizer)) =
             (&checkpoint, &experiment.init_from, data.tokenizer())

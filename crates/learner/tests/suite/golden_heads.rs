@@ -77,6 +77,7 @@ impl Recording<'_> {
             input_ids: self.ints("input_ids", step).unwrap(),
             token_type_ids: self.ints("token_type_ids", step),
             lengths,
+            features: None,
             hidden_id: None,
             seq_len,
             targets: self.targets(step),

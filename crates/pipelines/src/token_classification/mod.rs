@@ -21,14 +21,14 @@ pub use entities::Entity;
 use crate::{
     characters::Characters,
     error::PipelineError,
-    layout::TokenRow,
+    layout::Row,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
     request::Sentence,
     scores::argmax,
 };
-use entities::{LabelledToken, group, without_overlaps};
+use entities::{Labelled, group, without_overlaps};
 use tokens::{SourceText, Token};
 use words::agree;
 
@@ -104,7 +104,7 @@ impl TokenClassification {
     fn entities(
         &self,
         source: &SourceText,
-        row: &TokenRow,
+        row: &Row,
         logits: &[f32],
     ) -> Result<Vec<Entity>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
@@ -115,7 +115,7 @@ impl TokenClassification {
                 .into_iter()
                 .map(|Token { index, word, scores, start, end, .. }| {
                     let class = argmax(&scores);
-                    LabelledToken { class, score: scores[class], index, word, start, end }
+                    Labelled { class, score: scores[class], index, word, start, end }
                 })
                 .collect(),
             strategy => agree(tokenizer, tokens, strategy)?,
@@ -141,7 +141,7 @@ impl Pipeline for TokenClassification {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Sentence) -> Result<Vec<TokenRow>, PipelineError> {
+    fn preprocess(&self, request: &Sentence) -> Result<Vec<Row>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let encode = |cut| match request {
             Sentence::Text(text) => tokenizer.encode_text(text, None, cut),
@@ -156,7 +156,7 @@ impl Pipeline for TokenClassification {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&TokenRow],
+        rows: &[&Row],
     ) -> Result<Vec<Vec<f32>>, PipelineError> {
         logits::of_tokens(self.model.forward(input)?, rows)
     }
@@ -164,7 +164,7 @@ impl Pipeline for TokenClassification {
     fn postprocess(
         &self,
         request: Sentence,
-        rows: Vec<(TokenRow, Vec<f32>)>,
+        rows: Vec<(Row, Vec<f32>)>,
     ) -> Result<Vec<Entity>, PipelineError> {
         let text = tokens::text(&request);
         let source = SourceText {

@@ -4,8 +4,8 @@ use std::{fs, num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, AnswerStream, Batching, FeatureExtraction, FeaturePooling, FillMask, Pipeline,
-    Placed, Question, QuestionAnswering, Text, TextClassification, TextPair, TokenClassification,
+    Aggregation, Batching, FeatureExtraction, FillMask, Pipeline, Placed, Pooling, Question,
+    QuestionAnswering, Text, TextClassification, TextPair, TokenClassification,
     question_answering::Options,
 };
 use proptest::prelude::*;
@@ -56,7 +56,7 @@ proptest! {
         paper("single_label", attention, copy.path());
         let classifier = TextClassification::load(copy.path(), &device).unwrap();
         compare(&classifier, &lines, batch_size);
-        let pooled = FeatureExtraction::load(copy.path(), &device, FeaturePooling::Mean).unwrap();
+        let pooled = FeatureExtraction::load(copy.path(), &device, Pooling::Mean).unwrap();
         compare(&pooled, &lines, batch_size);
 
         paper("tokens", attention, copy.path());
@@ -80,7 +80,7 @@ fn compare<P: Pipeline>(pipeline: &P, lines: &[Value], batch_size: usize) {
 #[test]
 fn answers_keep_the_order_over_many_windows() {
     let pipeline =
-        FeatureExtraction::load(&folder("features"), &Device::flex(), FeaturePooling::Cls).unwrap();
+        FeatureExtraction::load(&folder("features"), &Device::flex(), Pooling::Cls).unwrap();
     let words = ["anna ", "bob ", "paris ", "film ", "river "];
     let lines: Vec<Value> = (0..200)
         .map(|index| words[index % 5].repeat(1 + index * 7 % 11))
@@ -102,7 +102,7 @@ fn an_error_comes_after_the_answers_before_it_and_ends_the_stream() {
         let lines =
             [json!({"text": "anna [MASK]"}), json!({"text": "none"}), json!({"text": "[MASK]"})];
         let batching = Batching::new(NonZeroUsize::new(batch_size).unwrap());
-        let mut stream = AnswerStream::new(&filler, requests(&lines), batching);
+        let mut stream = filler.answers(requests(&lines), batching);
         assert!(stream.next().unwrap().is_ok());
         let message = stream.next().unwrap().unwrap_err().to_string();
         assert!(message.contains(":2: no mask in `none`"), "{message}");
@@ -110,7 +110,7 @@ fn an_error_comes_after_the_answers_before_it_and_ends_the_stream() {
 
         let mut broken = requests::<Text>(&[json!({"text": "[MASK]"}), json!({"txt": ""})]);
         broken.extend(requests(&[json!({"text": "anna"})]));
-        let mut stream = AnswerStream::new(&filler, broken, batching);
+        let mut stream = filler.answers(broken, batching);
         assert!(stream.next().unwrap().is_ok());
         let message = stream.next().unwrap().unwrap_err().to_string();
         assert!(message.contains(":2: missing field `text`"), "{message}");
@@ -127,7 +127,7 @@ fn no_more_is_read_than_a_window_needs() {
         Ok(Placed::from(TextPair::from("Anna works.")))
     });
     let batching = Batching::new(NonZeroUsize::new(4).unwrap());
-    assert_eq!(AnswerStream::new(&classifier, endless, batching).take(129).count(), 129);
+    assert_eq!(classifier.answers(endless, batching).take(129).count(), 129);
     assert_eq!(read, 2 * 128);
 }
 

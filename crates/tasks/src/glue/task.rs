@@ -29,7 +29,7 @@ pub enum GlueTask {
 }
 
 /// A row of the table.
-pub(super) struct TaskFacts {
+pub(super) struct Row {
     name: &'static str,
     title: &'static str,
     /// Folders of the official files, and of other copies.
@@ -47,7 +47,7 @@ const SENTENCE: &[&str] = &["sentence"];
 const ENTAILMENT: &[&str] = &["entailment", "not_entailment"];
 const INFERENCE: &[&str] = &["entailment", "neutral", "contradiction"];
 
-const COLA: TaskFacts = TaskFacts {
+const COLA: Row = Row {
     name: "cola",
     title: "CoLA",
     folders: &["CoLA", "cola"],
@@ -57,7 +57,7 @@ const COLA: TaskFacts = TaskFacts {
     label: BINARY,
     label_names: &["unacceptable", "acceptable"],
 };
-const SST2: TaskFacts = TaskFacts {
+const SST2: Row = Row {
     name: "sst2",
     title: "SST-2",
     folders: &["SST-2", "sst2"],
@@ -66,7 +66,7 @@ const SST2: TaskFacts = TaskFacts {
     label: BINARY,
     label_names: &["negative", "positive"],
 };
-const MRPC: TaskFacts = TaskFacts {
+const MRPC: Row = Row {
     name: "mrpc",
     title: "MRPC",
     folders: &["MRPC", "mrpc"],
@@ -75,7 +75,7 @@ const MRPC: TaskFacts = TaskFacts {
     label: &["Quality", "label"],
     label_names: &["not_equivalent", "equivalent"],
 };
-const STSB: TaskFacts = TaskFacts {
+const STSB: Row = Row {
     name: "stsb",
     title: "STS-B",
     folders: &["STS-B", "stsb"],
@@ -84,7 +84,7 @@ const STSB: TaskFacts = TaskFacts {
     label: &["score", "label"],
     label_names: &[],
 };
-const QQP: TaskFacts = TaskFacts {
+const QQP: Row = Row {
     name: "qqp",
     title: "QQP",
     folders: &["QQP", "qqp"],
@@ -93,7 +93,7 @@ const QQP: TaskFacts = TaskFacts {
     label: &["is_duplicate", "label"],
     label_names: &["not_duplicate", "duplicate"],
 };
-const MNLI: TaskFacts = TaskFacts {
+const MNLI: Row = Row {
     name: "mnli",
     title: "MNLI",
     folders: &["MNLI", "mnli"],
@@ -102,7 +102,7 @@ const MNLI: TaskFacts = TaskFacts {
     label: &["gold_label", "label"],
     label_names: INFERENCE,
 };
-const QNLI: TaskFacts = TaskFacts {
+const QNLI: Row = Row {
     name: "qnli",
     title: "QNLI",
     folders: &["QNLI", "qnli"],
@@ -111,7 +111,7 @@ const QNLI: TaskFacts = TaskFacts {
     label: BINARY,
     label_names: ENTAILMENT,
 };
-const RTE: TaskFacts = TaskFacts {
+const RTE: Row = Row {
     name: "rte",
     title: "RTE",
     folders: &["RTE", "rte"],
@@ -120,7 +120,7 @@ const RTE: TaskFacts = TaskFacts {
     label: BINARY,
     label_names: ENTAILMENT,
 };
-const WNLI: TaskFacts = TaskFacts {
+const WNLI: Row = Row {
     name: "wnli",
     title: "WNLI",
     folders: &["WNLI", "wnli"],
@@ -129,7 +129,7 @@ const WNLI: TaskFacts = TaskFacts {
     label: BINARY,
     label_names: &["not_entailment", "entailment"],
 };
-const AX: TaskFacts = TaskFacts {
+const AX: Row = Row {
     name: "ax",
     title: "AX",
     folders: &["diagnostic", "AX", "ax"],
@@ -154,7 +154,7 @@ impl GlueTask {
         Self::Ax,
     ];
 
-    pub(super) fn facts(self) -> &'static TaskFacts {
+    pub(super) fn row(self) -> &'static Row {
         match self {
             Self::Cola => &COLA,
             Self::Sst2 => &SST2,
@@ -171,17 +171,17 @@ impl GlueTask {
 
     /// The name on the Hugging Face hub and in configs: `sst2`.
     pub fn name(self) -> &'static str {
-        self.facts().name
+        self.row().name
     }
 
     /// The name in GLUE's tables and of its submission files: `SST-2`.
     pub fn title(self) -> &'static str {
-        self.facts().title
+        self.row().title
     }
 
     /// The names of classes 0, 1, …, as on the Hugging Face hub; empty for [`GlueTask::Stsb`], whose labels are numbers.
     pub fn label_names(self) -> &'static [&'static str] {
-        self.facts().label_names
+        self.row().label_names
     }
 
     /// Whether the labels are numbers instead of classes.
@@ -191,7 +191,7 @@ impl GlueTask {
 
     /// Whether an example is a pair of sentences.
     pub fn is_pair(self) -> bool {
-        !self.facts().second.is_empty()
+        !self.row().second.is_empty()
     }
 
     /// The parts that the task comes in.

@@ -13,16 +13,6 @@ use nystromformer_files::table::{
     Column, Format, Quotes, Table, TableOptions, find_files, listed, saved_by_datasets,
 };
 
-/// What the files and folders of a split may be called; the first that is there is taken.
-fn names_of(split: Split) -> &'static [&'static str] {
-    match split {
-        Split::Train => &["train"],
-        Split::Validation => &["validation", "dev", "valid", "val"],
-        Split::Test => &["test"],
-        Split::ValidationMismatched | Split::TestMismatched => &[],
-    }
-}
-
 /// Which columns of a table make an example, and how its files are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledColumns {
@@ -113,7 +103,7 @@ impl LabelledColumns {
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
-            key_prefix: Some("task."),
+            keys: Some("task"),
             max_line_bytes: self.max_line_bytes,
             ..TableOptions::default()
         }
@@ -150,11 +140,11 @@ impl Location {
                            `train.csv` or the like in it, or one with a folder of .txt files for each class in `train/`";
             return Err(DataError::dataset(path, problem));
         }
-        let files = find_files(path, names_of(split))?;
+        let files = find_files(path, split.file_stems())?;
         if !files.is_empty() {
             return Ok(Some(Self::Tables(files)));
         }
-        let mut folders = names_of(split).iter().map(|name| path.join(name));
+        let mut folders = split.file_stems().iter().map(|name| path.join(name));
         let Some(folder) = folders.find(|folder| folder.is_dir()) else { return Ok(None) };
         saved_by_datasets(&folder)?;
         Ok(Some(Self::Folders(folder)))

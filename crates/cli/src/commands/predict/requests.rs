@@ -9,8 +9,7 @@ use std::{
 use anyhow::bail;
 use nystromformer_files::table::Format;
 use nystromformer_pipelines::{
-    AnswerStream, Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request,
-    Requests,
+    Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
 };
 
 use crate::output;
@@ -108,7 +107,7 @@ fn print<P: Pipeline>(
     requests: impl Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
     batch_size: NonZeroUsize,
 ) -> anyhow::Result<()> {
-    for answer in AnswerStream::new(pipeline, requests, Batching::new(batch_size)) {
+    for answer in pipeline.answers(requests, Batching::new(batch_size)) {
         output::json_line(&answer?)?;
     }
     Ok(())

@@ -8,10 +8,12 @@
 //! |---|---|---|
 //! | `text` | a text, or a pair | of the whole |
 //! | `ids` | sequences of a task's own ids | of the whole |
+//! | [`vectors`] | feature vectors, which stay where they are until a batch is made of them | of the whole |
 //! | `whole` | — | what an example has one of: classes, numbers |
 
 mod ids;
 mod text;
+pub(super) mod vectors;
 mod whole;
 
 use nystromformer_data::{DataError, TextTokenizer};
@@ -97,6 +99,7 @@ impl Form<'_> {
         match &example.input {
             Input::Text { first, second } => text::encode(self, first, second.as_deref(), label),
             Input::Ids { first, second } => Ok(ids::encode(self, first, second.as_deref(), label)),
+            Input::Vectors(vectors) => Ok(vectors::encode(self, vectors, label)),
             Input::Words(_) | Input::Question { .. } | Input::Choices(_) => {
                 Err(DataError::Tokenizer {
                     origin: "of the task".to_owned(),

@@ -34,7 +34,7 @@ impl Operator {
 
 /// A symbol of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Symbol {
+pub enum Token {
     /// `[MIN` …: begins a list.
     Operator(Operator),
     /// `]`: ends the list begun last.
@@ -43,7 +43,7 @@ pub enum Symbol {
     Digit(u8),
 }
 
-impl Symbol {
+impl Token {
     /// The id that a model reads, from 1; 0 is padding. The Arena's own ids change from run to run, so there are none
     /// to agree with.
     pub fn id(self) -> u16 {
@@ -76,7 +76,7 @@ impl Symbol {
     }
 }
 
-impl Display for Symbol {
+impl Display for Token {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operator(operator) => formatter.write_str(operator.text()),
@@ -92,34 +92,32 @@ impl Display for Symbol {
     "`{0}` is no symbol of ListOps; they are `[MIN`, `[MAX`, `[MED`, `[SM`, `]`, `0` to `9` and parentheses, with \
      blanks between them"
 )]
-pub struct UnknownSymbol(String);
+pub struct UnknownToken(String);
 
 /// The symbols of a text, without its parentheses.
 ///
 /// # Errors
 ///
-/// [`UnknownSymbol`], cut to its first characters.
-pub fn symbols(text: &str) -> Result<Vec<Symbol>, UnknownSymbol> {
+/// [`UnknownToken`], cut to its first characters.
+pub fn tokens(text: &str) -> Result<Vec<Token>, UnknownToken> {
     text.split_ascii_whitespace()
         .filter(|word| !matches!(*word, "(" | ")"))
-        .map(|word| {
-            Symbol::parse(word).ok_or_else(|| UnknownSymbol(word.chars().take(20).collect()))
-        })
+        .map(|word| Token::parse(word).ok_or_else(|| UnknownToken(word.chars().take(20).collect())))
         .collect()
 }
 
 /// The text of a well-formed expression as the Long Range Arena writes it: a list is a binary tree that grows to the
 /// left, `( ( ( [SM 1 ) 2 ) ] )`.
-pub fn with_parentheses(tokens: &[Symbol]) -> String {
+pub fn with_parentheses(tokens: &[Token]) -> String {
     let mut lists: Vec<usize> = Vec::new();
     let mut arguments = vec![0usize; tokens.len()];
     for (place, token) in tokens.iter().enumerate() {
-        if *token == Symbol::End {
+        if *token == Token::End {
             lists.pop();
         } else if let Some(list) = lists.last() {
             arguments[*list] += 1;
         }
-        if matches!(token, Symbol::Operator(_)) {
+        if matches!(token, Token::Operator(_)) {
             lists.push(place);
         }
     }
@@ -127,20 +125,20 @@ pub fn with_parentheses(tokens: &[Symbol]) -> String {
     let mut depth = 0usize;
     for (token, arguments) in tokens.iter().zip(arguments) {
         match token {
-            Symbol::Operator(operator) => {
+            Token::Operator(operator) => {
                 // One pair of parentheses for each argument, and one for `]`.
                 (0..=arguments).for_each(|_| text.push_str("( "));
                 text.push_str(operator.text());
                 depth += 1;
             }
-            Symbol::End => {
+            Token::End => {
                 text.push_str("] )");
                 depth = depth.saturating_sub(1);
             }
-            Symbol::Digit(digit) => text.push(char::from(b'0' + digit)),
+            Token::Digit(digit) => text.push(char::from(b'0' + digit)),
         }
         text.push(' ');
-        if depth > 0 && !matches!(token, Symbol::Operator(_)) {
+        if depth > 0 && !matches!(token, Token::Operator(_)) {
             text.push_str(") ");
         }
     }
@@ -154,14 +152,14 @@ mod tests {
 
     #[test]
     fn every_symbol_has_an_id_of_its_own_and_is_read_back() {
-        let all = "[MIN [MAX [MED [SM ] 0 1 2 3 4 5 6 7 8 9";
-        let parsed = symbols(all).unwrap();
+        let symbols = "[MIN [MAX [MED [SM ] 0 1 2 3 4 5 6 7 8 9";
+        let parsed = tokens(symbols).unwrap();
         let ids: Vec<u16> = parsed.iter().map(|token| token.id()).collect();
         assert_eq!(ids, (1..16).collect::<Vec<u16>>());
-        assert!(ids.iter().zip(&parsed).all(|(id, token)| Symbol::of_id(*id) == Some(*token)));
-        assert_eq!([0, 16].map(Symbol::of_id), [None, None]);
-        let written: Vec<String> = parsed.iter().map(Symbol::to_string).collect();
-        assert_eq!(written.join(" "), all);
+        assert!(ids.iter().zip(&parsed).all(|(id, token)| Token::of_id(*id) == Some(*token)));
+        assert_eq!([0, 16].map(Token::of_id), [None, None]);
+        let written: Vec<String> = parsed.iter().map(Token::to_string).collect();
+        assert_eq!(written.join(" "), symbols);
     }
 
     #[test]
@@ -172,14 +170,14 @@ mod tests {
             "( ( [MAX ( ( [MED ( ( [SM 3 ) ] ) ) ] ) ) ] )",
             "7",
         ] {
-            assert_eq!(with_parentheses(&symbols(text).unwrap()), text);
+            assert_eq!(with_parentheses(&tokens(text).unwrap()), text);
         }
     }
 
     #[test]
     fn a_word_that_is_no_symbol_is_named() {
         for word in ["[AVG", "10", "[MIN(", "\"]", "X", "٣"] {
-            let message = symbols(&format!("( [MIN 1 {word} ] )")).unwrap_err().to_string();
+            let message = tokens(&format!("( [MIN 1 {word} ] )")).unwrap_err().to_string();
             assert!(message.starts_with(&format!("`{word}` is no symbol")), "{message}");
         }
     }

@@ -1,0 +1,17 @@
+//! Bags and sequences of feature vectors with one label each: slides cut into patches, conformations of a molecule, series of a
+//! sensor.
+//!
+//! A data set is a folder with a table of labels, which names a file of vectors for each example, or one table with a vector in
+//! each row.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `task` | [`Bags`]: the task and its keys |
+//! | `label_table` | a table of labels beside files of vectors |
+//! | `instance_table` | a table of vectors, each with the name of its bag |
+
+mod instance_table;
+mod label_table;
+mod task;
+
+pub use task::Bags;
