@@ -34,6 +34,7 @@
 //! | `corpus` | files of text as a stream of chunks |
 //! | [`sample`] | the built-in corpus and its questions |
 //! | `tokenizer` | loading, training, encoding, saving |
+//! | `characters` | parts of a text by characters |
 //! | `truncation` | what is kept of a sequence that is too long |
 //! | `unknown` | how much of a text a vocabulary cannot spell |
 //! | `cache` | the corpus as memory-mapped tokens |
@@ -51,6 +52,7 @@ mod baseline;
 mod batch;
 mod blocks;
 mod cache;
+mod characters;
 mod config;
 mod corpus;
 mod error;
@@ -71,6 +73,7 @@ mod unknown;
 pub use baseline::{UnigramBaseline, unigram_baseline};
 pub use batch::{MaskedLmBatcher, MaskedRows, SentenceOrderRows};
 pub use blocks::{Block, BlockDataset};
+pub use characters::Characters;
 pub use config::{
     DataConfig, DocumentUnit, Objective, SAMPLE_CORPUS, SegmentUnit, TokenizerConfig, TokenizerKind,
 };

@@ -35,7 +35,6 @@
 #![recursion_limit = "256"]
 
 pub mod answers;
-mod characters;
 mod columns;
 mod error;
 pub mod feature_extraction;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nystromformer_data::DataError;
 use nystromformer_data::random::{shuffle, stream};
+use nystromformer_files::say_once;
 
 /// Which examples train and which validate, by their places; both in increasing order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +69,29 @@ pub fn hold_out(
     Ok(held_out)
 }
 
+/// Holds out `fraction` of the groups that examples are of, each with all of its examples: questions about one text teach each
+/// other's answers. `groups` are the examples' groups, numbered from 0. Examples of a single group are held out one by one, which is
+/// said.
+///
+/// # Errors
+///
+/// As [`hold_out`].
+pub fn hold_out_groups(groups: &[usize], fraction: f64, seed: u64) -> Result<HeldOut, DataError> {
+    let count = groups.iter().max().map_or(0, |last| last + 1);
+    if count < 2 {
+        say_once(
+            "all examples are about one text: some of them are held out for validation, and their text is trained on \
+             (a validation file helps)"
+                .to_owned(),
+        );
+        return hold_out(groups.iter().map(|_| None), fraction, seed);
+    }
+    let held_out = hold_out((0..count).map(|_| None), fraction, seed)?;
+    let is_held_out = |place: &usize| held_out.validation.binary_search(&groups[*place]).is_ok();
+    let (validation, train) = (0..groups.len()).partition(is_held_out);
+    Ok(HeldOut { train, validation })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -107,6 +131,19 @@ mod tests {
         assert!(message.contains("`task.validation_fraction` is `1`"), "{message}");
         assert!(hold_out(classes(&[0, 0]), f64::NAN, 0).is_err());
         assert_eq!(hold_out([None; 10], 0.3, 0).unwrap().validation.len(), 3);
+    }
+
+    #[test]
+    fn a_group_stays_together() {
+        let groups: Vec<usize> = (0..60).map(|place| place % 12).collect();
+        let held_out = hold_out_groups(&groups, 0.25, 3).unwrap();
+        assert_eq!(held_out.validation.len(), 15);
+        let of = |places: &[usize]| -> std::collections::BTreeSet<usize> {
+            places.iter().map(|place| groups[*place]).collect()
+        };
+        assert!(of(&held_out.train).is_disjoint(&of(&held_out.validation)));
+        let one = hold_out_groups(&[0; 10], 0.2, 3).unwrap();
+        assert_eq!((one.train.len(), one.validation.len()), (8, 2));
     }
 
     proptest! {

@@ -12,6 +12,7 @@
 //! | [`glue`] | the ten tasks of GLUE |
 //! | [`imdb`] | film reviews |
 //! | [`bags`], `vectors` | bags and sequences of feature vectors |
+//! | [`qa`] | questions and the texts that hold their answers |
 //! | [`submission`] | predictions as GLUE's site takes them |
 //! | `hold_out`, `sample` | a validation set out of a training set, and a part of a set in place of the whole |
 //! | `label_counts` | how often each class occurs |
@@ -29,6 +30,7 @@ pub mod metrics;
 mod options;
 mod prediction;
 mod prediction_files;
+pub mod qa;
 mod registry;
 mod sample;
 mod split;
@@ -42,11 +44,11 @@ pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, git_lfs, 
 
 pub use config::TaskConfig;
 pub use example::{Example, ExampleReader, GoldAnswer, Input, Label};
-pub use hold_out::{HeldOut, hold_out};
+pub use hold_out::{HeldOut, hold_out, hold_out_groups};
 pub use label_counts::LabelCounts;
 pub use labelled::{ClassNames, Targets};
 pub use options::TaskOptions;
-pub use prediction::{AnswerCandidate, AnswerCandidates, Prediction, WordTag};
+pub use prediction::{Prediction, WordTag};
 pub use prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
 pub use registry::{KeyUse, TaskRegistry};
 pub use sample::sample;
@@ -54,12 +56,13 @@ pub use split::Split;
 pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext};
 pub use vectors::{VectorRows, Vectors};
 
-/// The tasks of this crate: GLUE's, `imdb` and `labelled`.
+/// The tasks of this crate: GLUE's, `imdb`, `labelled`, `bags` and `qa`.
 pub fn tasks() -> TaskRegistry {
     let others = TaskRegistry::default()
         .with::<imdb::Imdb>("imdb")
         .with::<labelled::Labelled>("labelled")
-        .with::<bags::Bags>("bags");
+        .with::<bags::Bags>("bags")
+        .with::<qa::QuestionAnswering>("qa");
     glue::GlueTask::ALL
         .into_iter()
         .fold(others, |tasks, task| tasks.with_keys(task.name(), move |_: &glue::NoKeys| task))

@@ -2,6 +2,7 @@
 
 use crate::example::Label;
 use crate::metrics::Thresholds;
+use crate::qa::AnswerCandidates;
 
 /// What a model says of an example.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,30 +31,6 @@ pub struct WordTag {
     pub class: u16,
     /// Its probability.
     pub score: f32,
-}
-
-/// What a model finds as answers to a question.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct AnswerCandidates {
-    /// Parts of the context, the best first.
-    pub candidates: Vec<AnswerCandidate>,
-    /// The score of there being no answer: start and end logit of the first token, summed; the least over all windows.
-    pub null_score: f32,
-}
-
-/// A part of the context that may be the answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AnswerCandidate {
-    /// Its words.
-    pub text: String,
-    /// Its first character in the context.
-    pub start: usize,
-    /// The character after its last.
-    pub end: usize,
-    /// The model's score of its first token.
-    pub start_logit: f32,
-    /// The model's score of its last token.
-    pub end_logit: f32,
 }
 
 impl Prediction {

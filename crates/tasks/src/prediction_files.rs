@@ -103,7 +103,7 @@ fn line(
             insert("scores", json!(scores));
         }
         Prediction::Answers(answers) => {
-            let best = answers.candidates.first();
+            let best = answers.best();
             insert("answer", json!(best.map_or("", |candidate| candidate.text.as_str())));
         }
     }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "metrics/squad.rs"]
+mod squad;
+
 use std::collections::BTreeMap;
 
 use nystromformer_tasks::{

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::dialect::Dialect;
+use super::nested::ColumnPath;
 use super::options::{Quotes, lines};
 use super::records::{Record, Records};
 use super::row::Cell;
@@ -112,8 +113,8 @@ impl DelimitedReader {
 }
 
 impl RowReader for DelimitedReader {
-    fn select(&mut self, wanted: &[usize]) -> Result<()> {
-        wanted.clone_into(&mut self.wanted);
+    fn select(&mut self, wanted: &[ColumnPath]) -> Result<()> {
+        self.wanted = wanted.iter().map(|path| path.column).collect();
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::json_object::JsonObject;
+use super::nested::{ColumnPath, may_nest, value_within};
 use super::objects::JsonObjects;
 use super::row::{BY_ROWS, Cell};
 use super::row_reader::RowReader;
@@ -22,14 +23,17 @@ pub(super) struct JsonReader {
     /// What came after them instead of another.
     error: Option<FileError>,
     keys: Vec<String>,
-    wanted: Vec<String>,
+    /// Of each key, whether its values in the first objects may have fields within them.
+    nests: Vec<bool>,
+    wanted: Vec<(String, Option<String>)>,
 }
 
 impl JsonReader {
     /// Opens a file; gives the keys of its first objects too. One alone may lack a key that others have.
     pub(super) fn open(path: &Path, max_bytes: usize) -> Result<(Self, Vec<String>)> {
         let mut objects = JsonObjects::open(path, max_bytes)?;
-        let (mut first, mut keys, mut error) = (VecDeque::new(), Vec::new(), None);
+        let (mut first, mut keys, mut nests, mut error) =
+            (VecDeque::new(), Vec::new(), Vec::new(), None);
         let mut bytes = 0;
         while first.len() < LOOKED_AT && bytes <= max_bytes {
             match objects.next() {
@@ -44,8 +48,12 @@ impl JsonReader {
                     let object: JsonObject = object;
                     for (key, value) in &object.fields {
                         bytes += value.as_str().map_or(0, str::len);
-                        if !keys.contains(key) {
-                            keys.push(key.clone());
+                        match keys.iter().position(|known| known == key) {
+                            Some(place) => nests[place] |= may_nest(value),
+                            None => {
+                                keys.push(key.clone());
+                                nests.push(may_nest(value));
+                            }
                         }
                     }
                     first.push_back(object);
@@ -55,15 +63,20 @@ impl JsonReader {
         if first.is_empty() {
             return Err(FileError::file(path, "the file is empty"));
         }
-        let reader = Self { objects, first, error, keys: keys.clone(), wanted: Vec::new() };
+        let reader = Self { objects, first, error, keys: keys.clone(), nests, wanted: Vec::new() };
         Ok((reader, keys))
     }
 }
 
 impl RowReader for JsonReader {
-    fn select(&mut self, wanted: &[usize]) -> Result<()> {
-        self.wanted = wanted.iter().map(|at| self.keys[*at].clone()).collect();
+    fn select(&mut self, wanted: &[ColumnPath]) -> Result<()> {
+        let named = |path: &ColumnPath| (self.keys[path.column].clone(), path.within.clone());
+        self.wanted = wanted.iter().map(named).collect();
         Ok(())
+    }
+
+    fn has_within(&self, column: usize, _: &str) -> bool {
+        self.nests[column]
     }
 
     fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>> {
@@ -78,10 +91,15 @@ impl RowReader for JsonReader {
         let Some(JsonObject { line, fields }) = next else {
             return Ok(None);
         };
-        let cells = self.wanted.iter().map(|key| {
-            let value = fields.get(key).cloned().unwrap_or_default();
+        let cells = self.wanted.iter().map(|(key, within)| {
+            let value = match (fields.get(key), within) {
+                (None, _) => Value::Null,
+                (Some(value), None) => value.clone(),
+                (Some(value), Some(path)) => value_within(value, path),
+            };
             cell(value).ok_or_else(|| {
-                let problem = format!("`{key}` is neither a string nor a number");
+                let dotted = within.as_ref().map_or_else(String::new, |path| format!(".{path}"));
+                let problem = format!("`{key}{dotted}` is neither a string nor a number");
                 FileError::line(self.objects.path(), line, problem).with_cure(BY_ROWS)
             })
         });

@@ -16,6 +16,7 @@
 //! | `json_text` | the text of a JSON file, taken object by object |
 //! | `json_object`, `objects`, `squad` | those objects, whatever holds them together |
 //! | `json` | objects as rows |
+//! | `nested` | fields within the values of a column |
 //! | `parquet` | Parquet's rows |
 //! | `row_reader` | what a format must give |
 //! | `reader` | from a path to rows |
@@ -29,6 +30,7 @@ mod format;
 mod json;
 mod json_object;
 mod json_text;
+mod nested;
 mod objects;
 mod options;
 mod parquet;

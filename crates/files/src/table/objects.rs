@@ -9,7 +9,6 @@
 //! In each of them an object with `paragraphs` that have `qas` is an article of `SQuAD`, and gives an object for each question.
 //! Only one of the file's objects is in memory at a time.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use serde_json::{Map, Value};
 use super::json_object::JsonObject;
 use super::json_text::{Capture, Captured, Rules, Text};
 use super::row::BY_ROWS;
-use super::squad;
+use super::squad::Article;
 use crate::error::{FileError, Result};
 use crate::lines::{BoundedLines, LineReader};
 
@@ -26,8 +25,8 @@ use crate::lines::{BoundedLines, LineReader};
 pub struct JsonObjects {
     rules: Rules,
     form: Form,
-    /// Objects that were made of one of the file's.
-    ready: VecDeque<JsonObject>,
+    /// The article whose questions are read.
+    article: Option<Article>,
 }
 
 /// How the objects that follow are held together.
@@ -74,7 +73,7 @@ impl JsonObjects {
         let path = Arc::clone(reader.path());
         let form = Form::Unknown { text: Text::of(reader), may_be_wrapped };
         let rules = Rules { path, max_bytes, cure: BY_ROWS.to_owned() };
-        Self { rules, form, ready: VecDeque::new() }
+        Self { rules, form, article: None }
     }
 
     /// With another cure for what is no object.
@@ -90,17 +89,26 @@ impl JsonObjects {
 
     fn advance(&mut self) -> Result<Option<JsonObject>> {
         loop {
-            if let Some(object) = self.ready.pop_front() {
-                return Ok(Some(object));
+            if let Some(article) = &mut self.article {
+                match article.next() {
+                    Some(Ok(question)) => return Ok(Some(question)),
+                    Some(Err(problem)) => {
+                        return Err(FileError::line(&self.rules.path, article.line(), problem)
+                            .with_cure(
+                                "correct the file: each paragraph has a `context` and its `qas`",
+                            ));
+                    }
+                    None => self.article = None,
+                }
             }
             let Some((line, text)) = self.next_text()? else {
                 self.form = Form::Ended;
                 return Ok(None);
             };
             let object = JsonObject { line, fields: self.parse(line, &text)? };
-            match squad::questions(&object) {
-                None => return Ok(Some(object)),
-                Some(questions) => self.ready = questions,
+            match Article::of(object) {
+                Err(object) => return Ok(Some(object)),
+                Ok(article) => self.article = Some(article),
             }
         }
     }
@@ -218,7 +226,7 @@ impl Iterator for JsonObjects {
         let next = self.advance().transpose();
         if matches!(next, Some(Err(_))) {
             self.form = Form::Ended;
-            self.ready.clear();
+            self.article = None;
         }
         next
     }

@@ -9,7 +9,7 @@ use crate::caught::caught;
 use crate::error::{FileError, Result};
 use crate::git_lfs;
 use crate::signature::Compression as Compressed;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, ConvertedType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{FileMetaData, RowGroupMetaData};
 use parquet::file::reader::FileReader;
@@ -19,6 +19,7 @@ use parquet::record::reader::RowIter;
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
+use super::nested::{ColumnPath, splits};
 use super::row::{BY_ROWS, Cell};
 use super::row_reader::RowReader;
 
@@ -30,8 +31,8 @@ pub(super) struct ParquetReader {
     reader: Option<SerializedFileReader<File>>,
     rows: Option<RowIter<'static>>,
     row: u64,
-    /// For each wanted cell, its place among the columns read.
-    places: Vec<usize>,
+    /// For each wanted cell, its place among the columns read, and the path of the field within it.
+    places: Vec<(usize, Option<String>)>,
     class_names: Vec<Option<Vec<String>>>,
     max_text_bytes: usize,
 }
@@ -83,6 +84,32 @@ impl ParquetReader {
     /// The error for a value of a row.
     fn wrong(&self, problem: String, cure: &str) -> FileError {
         FileError::line(&self.path, self.row, problem).with_cure(cure)
+    }
+
+    /// The cell of the field at `path` within a value; of a list, the list of those of its elements.
+    fn cell_within(&self, name: &str, field: &Field, path: &str) -> Result<Cell> {
+        match field {
+            Field::Group(group) => {
+                let inner = |name: &str| {
+                    group
+                        .get_column_iter()
+                        .find(|(known, _)| *known == name)
+                        .map(|(_, field)| field)
+                };
+                if let Some(field) = inner(path) {
+                    return self.cell(name, field.clone());
+                }
+                splits(path)
+                    .find_map(|(first, rest)| Some(self.cell_within(name, inner(first)?, rest)))
+                    .unwrap_or(Ok(Cell::Null))
+            }
+            Field::ListInternal(list) => {
+                let cells =
+                    list.elements().iter().map(|element| self.cell_within(name, element, path));
+                Ok(Cell::List(cells.collect::<Result<_>>()?))
+            }
+            _ => Ok(Cell::Null),
+        }
     }
 
     fn cell(&self, name: &str, field: Field) -> Result<Cell> {
@@ -155,6 +182,26 @@ impl ParquetReader {
     }
 }
 
+/// Whether a value of this type has a field of this path within it, as a group or as the elements of a list do.
+fn has_field(value: &Type, path: &str) -> bool {
+    if !value.is_group() {
+        return false;
+    }
+    let fields = value.get_fields();
+    if let Some(repeated) = fields.first()
+        && value.get_basic_info().converted_type() == ConvertedType::LIST
+    {
+        // The elements are in a group of their own, but in files of old writers are that group.
+        return has_field(repeated, path)
+            || repeated.is_group()
+                && repeated.get_fields().len() == 1
+                && has_field(&repeated.get_fields()[0], path);
+    }
+    let named = |name: &str| fields.iter().find(|field| field.name() == name);
+    named(path).is_some()
+        || splits(path).any(|(name, rest)| named(name).is_some_and(|field| has_field(field, rest)))
+}
+
 /// The names of the classes of each column that has some: Hugging Face's datasets keep them beside the schema.
 fn class_names(metadata: &FileMetaData, columns: &[String]) -> Vec<Option<Vec<String>>> {
     let about = metadata
@@ -170,22 +217,24 @@ fn class_names(metadata: &FileMetaData, columns: &[String]) -> Vec<Option<Vec<St
 }
 
 impl RowReader for ParquetReader {
-    fn select(&mut self, wanted: &[usize]) -> Result<()> {
-        let mut read = wanted.to_vec();
+    fn select(&mut self, wanted: &[ColumnPath]) -> Result<()> {
+        let mut read: Vec<usize> = wanted.iter().map(|path| path.column).collect();
         read.sort_unstable();
         read.dedup();
         let fields: Vec<TypePtr> =
             read.iter().map(|at| Arc::clone(&self.schema.get_fields()[*at])).collect();
         self.places = wanted
             .iter()
-            .map(|at| read.binary_search(at).expect("`read` holds what is wanted"))
+            .map(|ColumnPath { column, within }| {
+                (read.binary_search(column).expect("`read` holds what is wanted"), within.clone())
+            })
             .collect();
         let projection = Type::group_type_builder(self.schema.name())
             .with_fields(fields)
             .build()
             .map_err(|error| broken(&self.path)(error.to_string()))?;
         let reader = self.reader.take().expect("columns are selected once");
-        self.check_codecs(&reader, wanted)?;
+        self.check_codecs(&reader, &read)?;
         let rows = call(|| RowIter::from_file_into(Box::new(reader)).project(Some(projection)));
         self.rows = Some(rows.map_err(broken(&self.path))?);
         Ok(())
@@ -200,13 +249,19 @@ impl RowReader for ParquetReader {
         let Some(row) = next.map_err(unreadable)? else {
             return Ok(None);
         };
-        let read: Vec<Cell> = row
-            .into_columns()
-            .into_iter()
-            .map(|(name, field)| self.cell(&name, field))
-            .collect::<Result<_>>()?;
-        let cells = self.places.iter().map(|at| read[*at].clone()).collect();
-        Ok(Some((self.row, cells)))
+        let read = row.into_columns();
+        let cells = self.places.iter().map(|(at, within)| {
+            let (name, field) = &read[*at];
+            match within {
+                None => self.cell(name, field.clone()),
+                Some(path) => self.cell_within(&format!("{name}.{path}"), field, path),
+            }
+        });
+        Ok(Some((self.row, cells.collect::<Result<_>>()?)))
+    }
+
+    fn has_within(&self, column: usize, path: &str) -> bool {
+        has_field(&self.schema.get_fields()[column], path)
     }
 
     fn class_names(&self, column: usize) -> Option<&[String]> {

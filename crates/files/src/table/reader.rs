@@ -9,6 +9,7 @@ use crate::error::{FileError, Result};
 use super::column::listed;
 use super::delimited::DelimitedReader;
 use super::json::JsonReader;
+use super::nested::{ColumnPath, splits};
 use super::parquet::ParquetReader;
 use super::row_reader::RowReader;
 use super::{Column, Format, Row, TableOptions};
@@ -75,10 +76,14 @@ impl Table {
         self.columns().map(<[String]>::len).or_else(|| self.reader.width())
     }
 
-    /// Whether there is such a column.
+    /// Whether there is such a column. A name with dots, as `answers.text`, is also that of a field within the objects of a
+    /// column of JSON or Parquet (a key of JSON that holds nothing but empty lists at first may have any field); of a list of
+    /// objects the cell is the list of their fields.
     pub fn has(&self, column: &Column) -> bool {
         match (column, self.columns()) {
-            (Column::Name(name), Some(columns)) => columns.contains(name),
+            (Column::Name(name), Some(columns)) => {
+                columns.contains(name) || self.path_within(name).is_some()
+            }
             (Column::Name(_), None) => false,
             (Column::Index(index), None) => self.reader.width().is_some_and(|width| *index < width),
             (Column::Index(index), Some(columns)) => *index < columns.len(),
@@ -159,8 +164,11 @@ impl Table {
                 return Err(self.missing(std::slice::from_ref(column)));
             }
             places.push(match column {
-                Column::Index(index) => *index,
-                Column::Name(name) => self.place(name)?,
+                Column::Index(index) => ColumnPath::whole(*index),
+                Column::Name(name) => match self.place(name)? {
+                    Some(place) => ColumnPath::whole(place),
+                    None => self.path_within(name).expect("`has` saw the field"),
+                },
             });
         }
         self.reader.select(&places)?;
@@ -174,10 +182,21 @@ impl Table {
         })
     }
 
-    fn place(&self, name: &str) -> Result<usize> {
+    /// The field that a name with dots means.
+    fn path_within(&self, name: &str) -> Option<ColumnPath> {
+        let columns = self.columns()?;
+        splits(name).find_map(|(column, within)| {
+            let column = columns.iter().position(|known| known == column)?;
+            let within = self.reader.has_within(column, within).then(|| within.to_owned())?;
+            Some(ColumnPath { column, within: Some(within) })
+        })
+    }
+
+    /// The place of the one column that has the name.
+    fn place(&self, name: &str) -> Result<Option<usize>> {
         let columns = self.columns.iter().flatten().enumerate();
         let mut places = columns.filter(|(_, column)| *column == name).map(|(place, _)| place);
-        let place = places.next().expect("`has` saw the column");
+        let place = places.next();
         if places.next().is_some() {
             let problem = format!("two columns are called `{name}`; rename one");
             return Err(FileError::line(&self.file, 1, problem));

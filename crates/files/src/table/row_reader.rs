@@ -2,12 +2,18 @@
 
 use crate::error::Result;
 
+use super::nested::ColumnPath;
 use super::row::Cell;
 
 /// The rows of an opened file of some format.
 pub(super) trait RowReader: Send {
-    /// Says which columns are wanted, by their places; once, before the first row.
-    fn select(&mut self, wanted: &[usize]) -> Result<()>;
+    /// Says which columns are wanted; once, before the first row.
+    fn select(&mut self, wanted: &[ColumnPath]) -> Result<()>;
+
+    /// Whether the values of a column may have a field of this name, or path of names, within them.
+    fn has_within(&self, _column: usize, _path: &str) -> bool {
+        false
+    }
 
     /// The number of columns, where it is known without names.
     fn width(&self) -> Option<usize> {

@@ -315,3 +315,69 @@ fn a_parquet_file_that_is_empty_or_packed_is_told() {
         assert!(error.to_string().contains(part), "{error}");
     }
 }
+
+#[test]
+fn fields_within_a_column_are_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    parquet_file::write_questions(
+        &place("a.parquet"),
+        &[
+            ("1", "q", "c", Some(&[("a", 3), ("b", 4)])),
+            ("2", "q", "c", Some(&[])),
+            ("3", "q", "c", None),
+        ],
+    );
+    let lists = "{\"id\": \"1\", \"answers\": {\"text\": [\"a\", \"b\"], \"answer_start\": [3, 4]}}\n\
+                 {\"id\": \"2\", \"answers\": {\"text\": [], \"answer_start\": []}}\n\
+                 {\"id\": \"3\", \"answers\": null}\n";
+    fs::write(place("lists.jsonl"), lists).unwrap();
+    let objects = "{\"id\": \"1\", \"answers\": [{\"text\": \"a\", \"answer_start\": 3}, \
+                   {\"text\": \"b\", \"answer_start\": 4}]}\n{\"id\": \"2\", \"answers\": []}\n{\"id\": \"3\"}\n";
+    fs::write(place("objects.jsonl"), objects).unwrap();
+    fs::write(place("empty.jsonl"), "{\"id\": \"2\", \"answers\": []}\n").unwrap();
+    let integers =
+        |numbers: &[i64]| Cell::List(numbers.iter().copied().map(Cell::Integer).collect());
+    let texts = |texts: &[&str]| {
+        Cell::List(texts.iter().map(|text| Cell::Text((*text).to_owned())).collect())
+    };
+    let wanted = ["answers.answer_start", "id", "answers.text"];
+    for name in ["a.parquet", "lists.jsonl", "objects.jsonl"] {
+        let rows = read(&place(name), &wanted, &TableOptions::default()).unwrap();
+        assert_eq!(rows.len(), 3, "{name}");
+        assert_eq!([rows[0].cell(0), rows[0].cell(2)], [&integers(&[3, 4]), &texts(&["a", "b"])]);
+        assert_eq!([rows[1].cell(0), rows[1].cell(2)], [&integers(&[]), &texts(&[])], "{name}");
+        assert_eq!([rows[2].cell(0), rows[2].cell(2)], [&Cell::Null, &Cell::Null], "{name}");
+    }
+    let rows = read(&place("empty.jsonl"), &wanted, &TableOptions::default()).unwrap();
+    assert_eq!(rows[0].cell(2), &texts(&[]));
+    for name in ["a.parquet", "lists.jsonl"] {
+        let message = read(&place(name), &["id.text"], &TableOptions::default()).unwrap_err();
+        assert!(message.to_string().contains("no column `id.text`"), "{name}: {message}");
+    }
+    let message = read(&place("a.parquet"), &["answers.x"], &TableOptions::default()).unwrap_err();
+    assert!(message.to_string().contains("no column `answers.x`"), "{message}");
+    for name in ["a.parquet", "lists.jsonl"] {
+        let message = read(&place(name), &["answers"], &TableOptions::default()).unwrap_err();
+        assert!(message.to_string().contains("neither a string nor a number"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_context_with_very_many_questions_does_not_fill_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    // Each question has a copy of its context while it is read: 40 GB of them together.
+    let context = "c".repeat(1 << 20);
+    let questions = vec!["{\"id\":1}"; 40_000].join(",");
+    let content = format!(
+        "{{\"data\": [{{\"paragraphs\": [{{\"context\": \"{context}\", \"qas\": [{questions}]}}]}}]}}"
+    );
+    fs::write(&path, content).unwrap();
+    let options = TableOptions { max_line_bytes: 4 << 20, ..TableOptions::default() };
+    let mut rows = open(&path, &["id", "context"], &options).unwrap();
+    for _ in 0..50 {
+        let row = rows.next().unwrap().unwrap();
+        assert!(matches!(row.cell(1), Cell::Text(text) if text.len() == 1 << 20));
+    }
+}

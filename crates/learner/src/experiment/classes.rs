@@ -62,7 +62,7 @@ pub(super) fn problem_type(task: &Targets) -> Option<ProblemType> {
         // transformers' pipeline would otherwise take the one number for a probability.
         Targets::Numbers { .. } | Targets::Columns(_) => Some(ProblemType::Regression),
         Targets::Labels(_) => Some(ProblemType::MultiLabelClassification),
-        Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers => None,
+        Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers(_) => None,
     }
 }
 

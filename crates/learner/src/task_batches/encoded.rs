@@ -1,13 +1,15 @@
 //! The examples of a split as token ids, end to end in one table.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use nystromformer::heads::TargetsData;
 use nystromformer_data::{DataError, UnknownTokens};
 use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vectors};
 use rayon::prelude::*;
 
-use super::forms::{Anchors, EncodedExample, Form, Target, vectors};
+use super::forms::{Anchors, EncodedExample, Form, Target, Window, vectors};
 
 /// Examples that are tokenised at a time, on all cores.
 const AT_ONCE: usize = 1024;
@@ -26,6 +28,10 @@ pub(super) struct EncodedSplit {
     /// Where the units of each example end.
     unit_ends: Vec<usize>,
     labels: Vec<Option<Label>>,
+    /// The contexts of questions, each once, and their numbers.
+    contexts: HashMap<Arc<str>, usize>,
+    /// The number of the context that each example is a question about.
+    context_of: Vec<usize>,
     label_counts: LabelCounts,
     unknown: UnknownTokens,
     num_cut: usize,
@@ -77,6 +83,8 @@ impl EncodedSplit {
             units: Vec::new(),
             unit_ends: Vec::new(),
             labels: Vec::new(),
+            contexts: HashMap::new(),
+            context_of: Vec::new(),
             label_counts: LabelCounts::default(),
             unknown: UnknownTokens::default(),
             num_cut: 0,
@@ -99,7 +107,10 @@ impl EncodedSplit {
 
     fn push(&mut self, label: Option<Label>, encoded: EncodedExample, unk: Option<u32>) {
         self.num_cut += usize::from(encoded.is_cut);
-        for unit in encoded.units {
+        for mut unit in encoded.units {
+            if let Anchors::Window(window) = &mut unit.anchors {
+                self.share_context(window);
+            }
             for row in unit.rows {
                 if let Some(unk) = unk {
                     self.unknown.count(row.ids.iter().copied(), unk);
@@ -135,6 +146,29 @@ impl EncodedSplit {
     /// The feature vectors of each row, if rows are such.
     pub(super) fn vectors(&self) -> &[Vectors] {
         &self.vectors
+    }
+
+    /// Gives a window the context that others have too: questions of one text are many.
+    fn share_context(&mut self, window: &mut Window) {
+        let number = self.contexts.len();
+        if let Some((context, _)) = self.contexts.get_key_value(&window.context) {
+            window.context = Arc::clone(context);
+        }
+        let number = *self.contexts.entry(Arc::clone(&window.context)).or_insert(number);
+        if self.context_of.len() == self.labels.len() {
+            self.context_of.push(number);
+        }
+    }
+
+    /// The number of the context that each example is a question about; `None` of other examples.
+    pub(super) fn contexts(&self) -> Option<&[usize]> {
+        let are_questions = !self.is_empty() && self.context_of.len() == self.labels.len();
+        are_questions.then_some(self.context_of.as_slice())
+    }
+
+    /// Whether there is no example.
+    fn is_empty(&self) -> bool {
+        self.labels.is_empty()
     }
 
     /// Number of examples.
@@ -213,13 +247,23 @@ impl EncodedSplit {
         if let Some(Target::Values(_)) = targets().next() {
             let values = targets().flat_map(|target| match target {
                 Target::Values(values) => values.iter().copied(),
-                Target::Class(_) => [].iter().copied(),
+                Target::Class(_) | Target::Span(_) => [].iter().copied(),
             });
             return TargetsData::Values(values.collect());
         }
+        if let Some(Target::Span(_)) = targets().next() {
+            let (mut start, mut end) = (Vec::new(), Vec::new());
+            for target in targets() {
+                if let Target::Span([first, last]) = target {
+                    start.push(*first);
+                    end.push(*last);
+                }
+            }
+            return TargetsData::Span { start, end };
+        }
         let classes = targets().filter_map(|target| match target {
             Target::Class(class) => Some(i32::from(*class)),
-            Target::Values(_) => None,
+            Target::Values(_) | Target::Span(_) => None,
         });
         TargetsData::Class(classes.collect())
     }

@@ -16,18 +16,19 @@ impl Evaluated {
     fn predictions(&self, outputs: &Outputs, targets: &Targets) -> Vec<(usize, Prediction)> {
         let found: HashMap<usize, &[f32]> =
             self.units.iter().copied().zip(outputs.iter().map(Vec::as_slice)).collect();
+        // An example is measured if all of it was read (`trainer.eval_examples`).
         let of_example = |place: &usize| {
             let units: Vec<UnitOutput<'_>> = self
                 .examples
                 .units_of(*place)
-                .map(|unit| UnitOutput {
-                    anchors: self.examples.anchors(unit),
-                    scores: found.get(&unit).copied().unwrap_or_default(),
+                .map(|unit| {
+                    let scores = found.get(&unit).copied()?;
+                    Some(UnitOutput { anchors: self.examples.anchors(unit), scores })
                 })
-                .collect();
-            (*place, decode(&units, targets))
+                .collect::<Option<_>>()?;
+            Some((*place, decode(&units, targets)))
         };
-        self.places.iter().map(of_example).collect()
+        self.places.iter().filter_map(of_example).collect()
     }
 
     /// The examples that have a label.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use nystromformer_data::{Keep, UnknownTokens};
 use nystromformer_tasks::{
-    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, sample,
+    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out,
+    hold_out_groups, sample,
 };
 
 use super::encoded::EncodedSplit;
@@ -103,8 +104,11 @@ impl Splits {
                 (0..train.len()).collect()
             }
             Entry::Vacant(validation) => {
-                let strata = train.labels().iter().map(stratum);
-                let mut parts = hold_out(strata, options.validation_fraction, options.split_seed)?;
+                let (fraction, seed) = (options.validation_fraction, options.split_seed);
+                let mut parts = match train.contexts() {
+                    Some(contexts) => hold_out_groups(contexts, fraction, seed)?,
+                    None => hold_out(train.labels().iter().map(stratum), fraction, seed)?,
+                };
                 if options.max_eval_samples > 0 {
                     parts.validation = limit_held_out(&train, &parts.validation, task);
                 }

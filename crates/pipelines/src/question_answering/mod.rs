@@ -10,12 +10,11 @@ use std::{num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer::{NystromformerForQuestionAnswering, NystromformerInput};
-use nystromformer_data::{DataError, Encoding};
+use nystromformer_data::{Characters, DataError, Encoding};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    characters::Characters,
     error::PipelineError,
     layout::Row,
     logits,

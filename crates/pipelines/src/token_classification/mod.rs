@@ -14,12 +14,11 @@ use std::{num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer::{NystromformerForTokenClassification, NystromformerInput, PreTrainedModel};
-use nystromformer_data::DataError;
+use nystromformer_data::{Characters, DataError};
 
 pub use entities::Entity;
 
 use crate::{
-    characters::Characters,
     error::PipelineError,
     layout::Row,
     logits,

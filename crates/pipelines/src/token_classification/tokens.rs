@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use nystromformer_data::{Encoding, TextTokenizer};
+use nystromformer_data::{Characters, Encoding, TextTokenizer};
 
-use crate::{characters::Characters, request::Sentence, scores::softmax};
+use crate::{request::Sentence, scores::softmax};
 
 /// A token that is no special one.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,6 +7,7 @@ use nystromformer_data::DataError;
 use super::ClassNames;
 use super::class_names::tell_blanks;
 use crate::example::Label;
+use crate::qa::AnswerSearch;
 use nystromformer_files::table::{Cell, Row};
 
 /// What the labels of a task are.
@@ -28,8 +29,8 @@ pub enum Targets {
     Tags(ClassNames),
     /// One of the choices that an example has.
     Choices,
-    /// A part of a context.
-    Answers,
+    /// A part of a context, and how it is looked for.
+    Answers(AnswerSearch),
 }
 
 /// The name of the one output of a regression.
@@ -59,7 +60,7 @@ impl Targets {
     pub fn class_names(&self) -> Option<&ClassNames> {
         match self {
             Self::Classes(names) | Self::Labels(names) | Self::Tags(names) => Some(names),
-            Self::Numbers { .. } | Self::Columns(_) | Self::Choices | Self::Answers => None,
+            Self::Numbers { .. } | Self::Columns(_) | Self::Choices | Self::Answers(_) => None,
         }
     }
 
@@ -71,7 +72,7 @@ impl Targets {
             }
             Self::Numbers { .. } => vec![VALUE.to_owned()],
             Self::Columns(names) => names.clone(),
-            Self::Choices | Self::Answers => Vec::new(),
+            Self::Choices | Self::Answers(_) => Vec::new(),
         }
     }
 
@@ -104,7 +105,11 @@ impl Targets {
         let label = match self {
             Self::Classes(names) => names.class(row.cell(wanted)),
             Self::Numbers { range } => number(row.cell(wanted), range),
-            Self::Labels(_) | Self::Columns(_) | Self::Tags(_) | Self::Choices | Self::Answers => {
+            Self::Labels(_)
+            | Self::Columns(_)
+            | Self::Tags(_)
+            | Self::Choices
+            | Self::Answers(_) => {
                 return Err(row.problem("its label is not in one column".to_owned()).into());
             }
         };

@@ -25,6 +25,7 @@
 //! | `classification_report` | classes: the form that a run's summary holds |
 //! | `correlation` | numbers: Pearson, Spearman, squared error |
 //! | `scorer` | what a task measures of predictions |
+//! | `squad` | answers to questions: exact match and F1 |
 //! | `seed_statistics` | one score over several seeds |
 
 mod classification_report;
@@ -34,6 +35,7 @@ mod metric;
 mod predictions;
 mod scorer;
 mod seed_statistics;
+mod squad;
 
 pub use classification_report::{ClassScores, ClassificationReport};
 pub use confusion_matrix::ConfusionMatrix;
@@ -42,3 +44,7 @@ pub use metric::{Metric, UnknownMetric};
 pub use predictions::Predictions;
 pub use scorer::{Answered, MetricName, MetricScorer, Scorer, Thresholds};
 pub use seed_statistics::SeedStatistics;
+pub use squad::{
+    BestThreshold, QuestionScore, SquadVersion, best_threshold, exact_match, normalize_answer,
+    squad_scores, token_f1,
+};

@@ -1,5 +1,5 @@
-//! Labelled data from files on disk: GLUE's and IMDB's layouts, data sets of one's own, submissions,
-//! and what is malformed.
+//! Labelled data from files on disk: GLUE's and IMDB's layouts, data sets of one's own, questions,
+//! submissions, and what is malformed.
 
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
@@ -9,4 +9,5 @@ mod own_files;
 #[expect(dead_code, reason = "the other tests write columns that these do not")]
 #[path = "../../../files/tests/tables/parquet_file.rs"]
 mod parquet_file;
+mod qa;
 mod submission;

@@ -9,9 +9,11 @@
 //! | `text` | a text, or a pair | of the whole |
 //! | `ids` | sequences of a task's own ids | of the whole |
 //! | [`vectors`] | feature vectors, which stay where they are until a batch is made of them | of the whole |
+//! | `question` | a question and its context, in windows | first and last token of the answer |
 //! | `whole` | — | what an example has one of: classes, numbers |
 
 mod ids;
+mod question;
 mod text;
 pub(super) mod vectors;
 mod whole;
@@ -20,6 +22,10 @@ use nystromformer_data::{DataError, TextTokenizer};
 use nystromformer_tasks::{Example, Input, Prediction, Targets, Truncation};
 
 use crate::experiment::Vocabulary;
+pub(super) use question::Window;
+
+/// The place of a token that no row has: such a target does not count.
+const NOT_COUNTED: i32 = i32::MAX;
 
 /// How examples become rows.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +75,8 @@ pub(super) enum Target {
     Class(u16),
     /// As many numbers as the model has outputs.
     Values(Box<[f32]>),
+    /// First and last token of an answer.
+    Span([i32; 2]),
 }
 
 /// Which parts of its example a unit is about.
@@ -77,13 +85,14 @@ pub(super) enum Anchors {
     /// All of it.
     #[default]
     Whole,
+    /// A part of a context.
+    Window(Window),
 }
 
 /// A unit whose output is there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct UnitOutput<'a> {
     /// Which parts of the example the unit is about.
-    #[expect(dead_code, reason = "an example of one unit is all of it")]
     pub(super) anchors: &'a Anchors,
     /// The model's scores, value after value.
     pub(super) scores: &'a [f32],
@@ -100,12 +109,19 @@ impl Form<'_> {
             Input::Text { first, second } => text::encode(self, first, second.as_deref(), label),
             Input::Ids { first, second } => Ok(ids::encode(self, first, second.as_deref(), label)),
             Input::Vectors(vectors) => Ok(vectors::encode(self, vectors, label)),
-            Input::Words(_) | Input::Question { .. } | Input::Choices(_) => {
-                Err(DataError::Tokenizer {
+            Input::Question { question, context } => match self.targets {
+                Targets::Answers(search) => {
+                    question::encode(self, search, question, context, label)
+                }
+                _ => Err(DataError::Tokenizer {
                     origin: "of the task".to_owned(),
-                    problem: "there is no form for this kind of input".to_owned(),
-                })
-            }
+                    problem: "a question is asked, and no answers are to be predicted".to_owned(),
+                }),
+            },
+            Input::Words(_) | Input::Choices(_) => Err(DataError::Tokenizer {
+                origin: "of the task".to_owned(),
+                problem: "there is no form for this kind of input".to_owned(),
+            }),
         }
     }
 
@@ -119,5 +135,8 @@ impl Form<'_> {
 
 /// What the model says of an example, from its outputs for the example's units.
 pub(super) fn decode(units: &[UnitOutput<'_>], targets: &Targets) -> Prediction {
-    whole::decode(units, targets)
+    match targets {
+        Targets::Answers(search) => question::decode(units, search),
+        _ => whole::decode(units, targets),
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn target(label: Option<&Label>, targets: &Targets) -> Target {
             Targets::Numbers { .. } | Targets::Columns(_) | Targets::Labels(_) => {
                 Target::Values(vec![0.0; targets.names().len()].into())
             }
-            Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers => {
+            Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers(_) => {
                 Target::Class(0)
             }
         },
@@ -34,7 +34,7 @@ pub(super) fn decode(units: &[UnitOutput<'_>], targets: &Targets) -> Prediction 
     match targets {
         Targets::Numbers { .. } | Targets::Columns(_) => Prediction::Values(scores.to_vec()),
         Targets::Labels(_) => Prediction::any_classes(scores),
-        Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers => {
+        Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers(_) => {
             Prediction::one_class(scores)
         }
     }

@@ -1,0 +1,135 @@
+//! Answers as files, as transformers' example `run_qa` names and lays them out: the answer of each question, its n-best list, and
+//! by how much the score of "no answer" is above the best's.
+
+use std::collections::HashSet;
+
+use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+use serde::{Serialize, Serializer};
+use serde_json::ser::{PrettyFormatter, Serializer as JsonSerializer};
+
+use super::scorer::threshold_in;
+use super::{AnswerCandidate, AnswerCandidates};
+use crate::metrics::Thresholds;
+use crate::prediction::Prediction;
+use crate::prediction_files::{Predicted, PredictionFile, PredictionReader};
+
+/// An object of JSON whose keys stay in their order.
+struct Ordered<T>(Vec<(String, T)>);
+
+impl<T: Serialize> Serialize for Ordered<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// `predictions.json`, `nbest_predictions.json` and, where a question may have no answer, `null_odds.json`. A question is called
+/// by its `id`, or its place from 0 if it has none.
+pub(super) fn files(
+    predicted: PredictionReader<'_>,
+    thresholds: &Thresholds,
+) -> Result<Vec<PredictionFile>, DataError> {
+    let threshold = threshold_in(thresholds);
+    let (mut answers, mut lists, mut odds) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut known, mut again) = (HashSet::new(), 0_u64);
+    for predicted in predicted {
+        let Predicted { place, example, prediction } = predicted?;
+        let Prediction::Answers(found) = prediction else { continue };
+        let mut id = example.id.unwrap_or_else(|| place.to_string());
+        if !known.insert(id.clone()) {
+            again += 1;
+            id = format!("{id}:{place}");
+        }
+        if found.no_answer.is_some() {
+            odds.push((id.clone(), found.score_diff()));
+        }
+        answers.push((id.clone(), text(&found, threshold)));
+        lists.push((id, found.candidates));
+    }
+    if again > 0 {
+        say_once(format!(
+            "`{again}` questions have the `id` of another: in the files of predictions their place is added to it"
+        ));
+    }
+    let mut files = vec![
+        file("predictions.json", &Ordered(answers))?,
+        file("nbest_predictions.json", &Ordered(lists))?,
+    ];
+    if !odds.is_empty() {
+        files.push(file("null_odds.json", &Ordered(odds))?);
+    }
+    Ok(files)
+}
+
+/// The answer that is given; "" for "no answer".
+fn text(found: &AnswerCandidates, threshold: f64) -> String {
+    found.answer(threshold).map_or_else(String::new, |AnswerCandidate { text, .. }| text.clone())
+}
+
+fn file(extension: &'static str, value: &impl Serialize) -> Result<PredictionFile, DataError> {
+    let mut contents = Vec::new();
+    let formatter = PrettyFormatter::with_indent(b"    ");
+    value
+        .serialize(&mut JsonSerializer::with_formatter(&mut contents, formatter))
+        .map_err(|error| DataError::dataset(extension.as_ref(), error.to_string()))?;
+    contents.push(b'\n');
+    Ok(PredictionFile { extension, contents })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{Example, Input};
+
+    fn predicted(place: usize, id: Option<&str>, no_answer: Option<f32>) -> Predicted {
+        let candidate = |text: &str, start_logit: f32| AnswerCandidate {
+            start_logit,
+            end_logit: 0.5,
+            text: text.to_owned(),
+            probability: 0.25,
+            start: 0,
+            end: text.len(),
+        };
+        let mut candidates = vec![candidate("a cat", 2.1)];
+        candidates.extend(no_answer.map(|score| candidate("", score - 0.5)));
+        let input = Input::Question { question: "q".to_owned(), context: "a cat".to_owned() };
+        Predicted {
+            place,
+            example: Example { id: id.map(str::to_owned), input, label: None },
+            prediction: Prediction::Answers(AnswerCandidates { candidates, no_answer }),
+        }
+    }
+
+    fn written(predicted: Vec<Predicted>) -> Vec<(&'static str, String)> {
+        let thresholds = Thresholds::from([("null_score_diff_threshold".to_owned(), -1.0)]);
+        let reader = Box::new(predicted.into_iter().map(Ok));
+        let files = files(reader, &thresholds).unwrap();
+        let text =
+            |file: PredictionFile| (file.extension, String::from_utf8(file.contents).unwrap());
+        files.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn files_are_laid_out_as_run_qa_does() {
+        let files = written(vec![predicted(0, Some("z"), None), predicted(1, None, None)]);
+        assert_eq!(files.len(), 2);
+        assert_eq!(
+            files[0],
+            ("predictions.json", "{\n    \"z\": \"a cat\",\n    \"1\": \"a cat\"\n}\n".to_owned())
+        );
+        let list = "{\n    \"z\": [\n        {\n            \"start_logit\": 2.0999999046325684,\n            \
+                    \"end_logit\": 0.5,\n            \"text\": \"a cat\",\n            \"probability\": 0.25\n        }\n    ],";
+        assert!(files[1].1.starts_with(list), "{}", files[1].1);
+    }
+
+    #[test]
+    fn no_answer_is_given_above_the_threshold() {
+        let files =
+            written(vec![predicted(0, Some("x"), Some(1.0)), predicted(1, Some("x"), Some(2.0))]);
+        let parsed: Vec<serde_json::Value> =
+            files.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
+        assert_eq!(parsed[0], serde_json::json!({"x": "a cat", "x:1": ""}));
+        assert_eq!(files[2].0, "null_odds.json");
+        assert!((parsed[2]["x:1"].as_f64().unwrap() + 0.6).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,264 @@
+//! From the rows of tables to questions.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::{Characters, DataError};
+use nystromformer_files::say_once;
+use nystromformer_files::table::{Cell, Row, Rows, Table, TableOptions};
+
+use super::columns::{FoundColumns, QuestionColumns};
+use super::gold::{self, Found};
+use crate::example::{Example, GoldAnswer, Input, Label};
+
+/// How the rows of a split become questions.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) columns: QuestionColumns,
+    pub(super) options: TableOptions,
+    /// Whether each row must say what its answers are.
+    pub(super) answers_required: bool,
+    /// Whether questions are passed over whose answers are nowhere in their context: there is nothing to train them towards.
+    pub(super) places_required: bool,
+}
+
+/// The questions of some files, one file after the other; nothing but an article, or a row, is in memory. After an error nothing
+/// follows.
+pub(super) struct Questions {
+    files: VecDeque<PathBuf>,
+    reading: Reading,
+    current: Option<OpenTable>,
+}
+
+/// The table that is being read.
+struct OpenTable {
+    rows: Rows,
+    columns: FoundColumns,
+    told: Told,
+}
+
+impl Questions {
+    pub(super) fn new(files: Vec<PathBuf>, reading: Reading) -> Self {
+        Self { files: files.into(), reading, current: None }
+    }
+
+    fn open(&self, file: &Path) -> Result<OpenTable, DataError> {
+        let table = Table::open(file, &self.reading.options)?;
+        let columns = self.reading.columns.find(&table, self.reading.answers_required)?;
+        Ok(OpenTable { rows: table.select(&columns.wanted)?, columns, told: Told::default() })
+    }
+
+    fn advance(&mut self) -> Result<Option<Example>, DataError> {
+        loop {
+            let Some(table) = &mut self.current else {
+                let Some(file) = self.files.pop_front() else { return Ok(None) };
+                self.current = Some(self.open(&file)?);
+                continue;
+            };
+            let Some(row) = table.rows.next().transpose()? else {
+                self.current = None;
+                continue;
+            };
+            if let Some(example) = table.example(row, &self.reading)? {
+                return Ok(Some(example));
+            }
+        }
+    }
+}
+
+impl Iterator for Questions {
+    type Item = Result<Example, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.advance().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.files.clear();
+            self.current = None;
+        }
+        item
+    }
+}
+
+impl OpenTable {
+    /// The question of a row; `None` if it is passed over.
+    fn example(&mut self, mut row: Row, reading: &Reading) -> Result<Option<Example>, DataError> {
+        let id = match self.columns.id.map(|id| row.cell(id)) {
+            Some(Cell::Text(id)) => Some(id.clone()),
+            Some(Cell::Integer(id)) => Some(id.to_string()),
+            _ => None,
+        };
+        let question = row.take_text(FoundColumns::QUESTION)?;
+        let context = row.take_text(FoundColumns::CONTEXT)?;
+        let name = || id.clone().unwrap_or_else(|| format!("line {}", row.line()));
+        if question.trim().is_empty() || context.trim().is_empty() {
+            self.told.empty.add(&name);
+        }
+        let answers = match self.columns.answers {
+            Some(answers) => gold::of_row(&row, answers, self.columns.answer_start)?,
+            None => None,
+        };
+        let is_impossible = self.columns.is_impossible.is_some_and(|at| is_true(row.cell(at)));
+        let answers = match answers {
+            // Those of `SQuAD` v2.0 are named as plausible ones elsewhere; here they are no right ones either.
+            Some(answers) if is_impossible && !answers.is_empty() => {
+                self.told.impossible.add(&name);
+                Some(Vec::new())
+            }
+            None if is_impossible => Some(Vec::new()),
+            answers => answers,
+        };
+        let label = match answers {
+            Some(answers) => {
+                let asked = !answers.is_empty();
+                let found = self.find(&context, answers, reading.places_required, &name);
+                if asked && found.is_empty() {
+                    return Ok(None);
+                }
+                Some(Label::Answers(found))
+            }
+            None if reading.answers_required => {
+                let named = id.map_or_else(String::new, |id| format!(" (of the question `{id}`)"));
+                return Err(row
+                    .problem(format!("nothing is said of the answers{named}"))
+                    .with_cure("give them, or an empty list if the question has none")
+                    .into());
+            }
+            None => None,
+        };
+        let question = question.trim_start().to_owned();
+        Ok(Some(Example { id, input: Input::Question { question, context }, label }))
+    }
+
+    /// Finds the answers in their context.
+    fn find(
+        &mut self,
+        context: &str,
+        answers: Vec<(String, Option<usize>)>,
+        places_required: bool,
+        name: &dyn Fn() -> String,
+    ) -> Vec<GoldAnswer> {
+        let characters = Characters::new(context);
+        let mut all = Vec::with_capacity(answers.len());
+        let mut has_lost = false;
+        for (text, start) in answers {
+            let (answer, found) = gold::find(&characters, &text, start);
+            self.told.answers += 1;
+            match found {
+                Found::There => {}
+                Found::Moved(distance) => {
+                    self.told.moved.add(name);
+                    self.told.farthest = self.told.farthest.max(distance);
+                }
+                Found::ByWords => self.told.by_words.add(name),
+                Found::Nowhere => {
+                    self.told.nowhere.add(name);
+                    if places_required {
+                        has_lost = true;
+                        continue;
+                    }
+                }
+            }
+            all.push(answer);
+        }
+        if has_lost && all.is_empty() {
+            self.told.passed_over.add(name);
+        }
+        all
+    }
+}
+
+fn is_true(cell: &Cell) -> bool {
+    match cell {
+        Cell::Boolean(flag) => *flag,
+        Cell::Integer(number) => *number == 1,
+        Cell::Text(text) => text.trim().eq_ignore_ascii_case("true") || text.trim() == "1",
+        _ => false,
+    }
+}
+
+/// Something that happened to some questions: how often, and to which first.
+#[derive(Debug, Default)]
+struct Tally {
+    count: u64,
+    first: Option<String>,
+}
+
+impl Tally {
+    fn add(&mut self, name: &dyn Fn() -> String) {
+        self.count += 1;
+        if self.first.is_none() {
+            self.first = Some(name());
+        }
+    }
+}
+
+/// What is said of a file once it is read.
+#[derive(Debug, Default)]
+struct Told {
+    answers: u64,
+    moved: Tally,
+    farthest: usize,
+    by_words: Tally,
+    nowhere: Tally,
+    passed_over: Tally,
+    impossible: Tally,
+    empty: Tally,
+}
+
+impl Drop for OpenTable {
+    fn drop(&mut self) {
+        let told = &self.told;
+        let file = self.rows.file().display();
+        let say = |tally: &Tally, what: String| {
+            if let Some(first) = &tally.first {
+                say_once(format!("`{file}`: {what} (the first: `{first}`)"));
+            }
+        };
+        let Told { answers, farthest, .. } = told;
+        say(
+            &told.moved,
+            format!(
+                "`{}` of `{answers}` answers do not stand where their `answer_start` says: the nearest place of the same words \
+                 is taken, at most `{farthest}` characters away",
+                told.moved.count
+            ),
+        );
+        say(
+            &told.by_words,
+            format!(
+                "`{}` of `{answers}` answers have no place: the first place of the same words is taken (`task.answer_start` \
+                 names the column of places)",
+                told.by_words.count
+            ),
+        );
+        say(
+            &told.nowhere,
+            format!(
+                "`{}` of `{answers}` answers stand nowhere near their place in the context: they are not trained on, and count \
+                 by their words in scores",
+                told.nowhere.count
+            ),
+        );
+        say(
+            &told.passed_over,
+            format!(
+                "`{}` questions are not trained on, for none of their answers is in the context",
+                told.passed_over.count
+            ),
+        );
+        say(
+            &told.impossible,
+            format!(
+                "`{}` questions have answers although `is_impossible` is true: they are read as questions without an answer",
+                told.impossible.count
+            ),
+        );
+        say(
+            &told.empty,
+            format!(
+                "`{}` questions are empty or have an empty context, and are kept",
+                told.empty.count
+            ),
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! [`QuestionAnswering`]: questions of one's own, or of `SQuAD`, as a task.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+use nystromformer_files::table::TableOptions;
+use serde::{Deserialize, Serialize};
+
+use super::AnswerSearch;
+use super::columns::QuestionColumns;
+use super::files::{FileNames, split_files};
+use super::output;
+use super::reader::{Questions, Reading};
+use super::scorer::SquadScorer;
+use crate::example::{ExampleReader, Label};
+use crate::labelled::Targets;
+use crate::metrics::{Scorer, Thresholds};
+use crate::options::TaskOptions;
+use crate::prediction_files::{PredictionFile, PredictionReader};
+use crate::split::Split;
+use crate::task::{Task, TaskContext};
+
+/// `qa`: questions, each with a text that holds its answer, or does not. Keys are called as the options of transformers' example
+/// `run_qa`, where it has such.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuestionAnswering {
+    /// Files of `task.path` to train on, one or a list. Default: `train.…`, or the one file with the word in its name.
+    pub train_file: FileNames,
+    /// Files to validate with. Default: `validation.…` (or `dev`, `valid`, `val`, `eval`), likewise.
+    pub validation_file: FileNames,
+    /// Files to test with. Default: `test.…`, likewise.
+    pub test_file: FileNames,
+    /// The column, or key, of what a question is called. Default: `"id"`.
+    pub id: String,
+    /// The column of the questions. Default: `"question"`.
+    pub question: String,
+    /// The column of the texts that hold the answers. Default: `"context"`.
+    pub context: String,
+    /// The column of the answers: a text or a list of texts, or what has `text` and `answer_start` within it, as `SQuAD` does.
+    /// Default: `answers`, `answer` or `answer_text`.
+    pub answers: Option<String>,
+    /// The column of the answers' first characters, from 0. Default: `answer_start`, within the answers or beside them; without it
+    /// the first place of the same words is taken.
+    pub answer_start: Option<String>,
+    /// Whether a question may have no answer, as in `SQuAD` v2.0. Default: whether one of the training questions has none.
+    pub version_2_with_negative: Option<bool>,
+    /// Tokens that windows over a long context overlap by. Windows have `data.seq_len` tokens. Default: 128.
+    pub doc_stride: usize,
+    /// Candidates for an answer that are kept, and first and last tokens that are tried in each window. Default: 20.
+    pub n_best_size: NonZeroUsize,
+    /// The most tokens of an answer. Default: 30.
+    pub max_answer_length: NonZeroUsize,
+    /// By how much the score of "no answer" must be above that of the best answer to be given in its place. Default: what gives
+    /// the best F1 on the validation split.
+    pub null_score_diff_threshold: Option<f64>,
+    /// Longest line, and longest article of `SQuAD`, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
+    pub max_line_bytes: usize,
+}
+
+impl Default for QuestionAnswering {
+    fn default() -> Self {
+        let AnswerSearch { doc_stride, n_best_size, max_answer_length, .. } =
+            AnswerSearch::default();
+        Self {
+            train_file: FileNames::default(),
+            validation_file: FileNames::default(),
+            test_file: FileNames::default(),
+            id: "id".to_owned(),
+            question: "question".to_owned(),
+            context: "context".to_owned(),
+            answers: None,
+            answer_start: None,
+            version_2_with_negative: None,
+            doc_stride,
+            n_best_size,
+            max_answer_length,
+            null_score_diff_threshold: None,
+            max_line_bytes: 16 << 20,
+        }
+    }
+}
+
+impl QuestionAnswering {
+    fn files(&self, path: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
+        let named = match split {
+            Split::Train => &self.train_file,
+            Split::Validation => &self.validation_file,
+            _ => &self.test_file,
+        };
+        split_files(path, split, named)
+    }
+
+    fn read(&self, files: Vec<PathBuf>, split: Split) -> ExampleReader {
+        let reading = Reading {
+            columns: QuestionColumns {
+                id: self.id.clone(),
+                question: self.question.clone(),
+                context: self.context.clone(),
+                answers: self.answers.clone(),
+                answer_start: self.answer_start.clone(),
+            },
+            options: TableOptions {
+                max_line_bytes: self.max_line_bytes,
+                ..TableOptions::default()
+            },
+            answers_required: !split.is_test(),
+            places_required: split == Split::Train,
+        };
+        Box::new(Questions::new(files, reading))
+    }
+
+    /// Whether there is a question without an answer among those to train on.
+    fn has_unanswerable(&self, path: &Path) -> Result<bool, DataError> {
+        if !path.exists() {
+            say_once(format!(
+                "`{}` is not there to say whether questions may have no answer: each is taken to have one \
+                 (`task.version_2_with_negative`)",
+                path.display()
+            ));
+            return Ok(false);
+        }
+        for example in self.read(self.files(path, Split::Train)?, Split::Train) {
+            if matches!(example?.label, Some(Label::Answers(answers)) if answers.is_empty()) {
+                say_once(format!(
+                    "`{}`: there are questions without an answer, so \"no answer\" may be one (`task.version_2_with_negative`)",
+                    path.display()
+                ));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Task for QuestionAnswering {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from("datasets/qa/data")
+    }
+
+    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
+        let mut problems = Vec::new();
+        if self.max_line_bytes == 0 {
+            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
+        }
+        if let Some(threshold) = self.null_score_diff_threshold
+            && !threshold.is_finite()
+        {
+            problems.push(DataError::config(
+                "task.null_score_diff_threshold",
+                threshold,
+                "must be a finite number; leave it out to have it chosen by validation",
+            ));
+        }
+        problems
+    }
+
+    fn model_class(&self) -> &'static str {
+        "NystromformerForQuestionAnswering"
+    }
+
+    fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
+        let version_2_with_negative = match self.version_2_with_negative {
+            Some(told) => told,
+            None => self.has_unanswerable(context.path)?,
+        };
+        Ok(Targets::Answers(AnswerSearch {
+            doc_stride: self.doc_stride,
+            n_best_size: self.n_best_size,
+            max_answer_length: self.max_answer_length,
+            version_2_with_negative,
+        }))
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        _: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        let files = self.files(context.path, split)?;
+        Ok((!files.is_empty()).then(|| self.read(files, split)))
+    }
+
+    fn file_examples(
+        &self,
+        file: &Path,
+        _: &Targets,
+        _: &TaskContext<'_>,
+    ) -> Result<ExampleReader, DataError> {
+        Ok(self.read(vec![file.to_owned()], Split::Test))
+    }
+
+    fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {
+        Box::new(SquadScorer::new(targets, self.null_score_diff_threshold))
+    }
+
+    fn prediction_files(
+        &self,
+        predicted: PredictionReader<'_>,
+        _: &Targets,
+        thresholds: &Thresholds,
+    ) -> Result<Vec<PredictionFile>, DataError> {
+        output::files(predicted, thresholds)
+    }
+}
