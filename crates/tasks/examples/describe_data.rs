@@ -84,7 +84,7 @@ impl Statistics {
                 Input::Vectors(vectors) => vectors.len(),
                 Input::Text { first, second } => first.len() + second.map_or(0, |text| text.len()),
                 Input::Ids { first, second } => first.len() + second.map_or(0, |ids| ids.len()),
-                Input::Words(words) => words.iter().map(String::len).sum(),
+                Input::Words(words) => words.words.iter().map(String::len).sum(),
                 Input::Question { question, context } => question.len() + context.len(),
                 Input::Choices(choices) => choices
                     .iter()

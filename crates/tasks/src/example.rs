@@ -1,5 +1,8 @@
 //! What every reader gives: inputs with their labels, before they are tokenised.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use nystromformer_data::DataError;
 
 use crate::vectors::Vectors;
@@ -33,7 +36,7 @@ pub enum Input {
         second: Option<Vec<u16>>,
     },
     /// A sentence or a document that is split into words, each of which is answered.
-    Words(Vec<String>),
+    Words(Words),
     /// A question, and the text that holds its answer.
     Question {
         /// What is asked.
@@ -45,6 +48,24 @@ pub enum Input {
     Choices(Vec<(String, Option<String>)>),
     /// Feature vectors: a bag, or a sequence.
     Vectors(Vectors),
+}
+
+/// A sentence or a document that is split into words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Words {
+    /// The words, in their order.
+    pub words: Vec<String>,
+    /// Where they stand, if their file has a word a line.
+    pub lines: Option<ColumnLines>,
+}
+
+/// Where the words of a file of columns stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnLines {
+    /// The file.
+    pub file: Arc<Path>,
+    /// The line of each word, from 1, ascending.
+    pub lines: Vec<u64>,
 }
 
 /// The right answer of an example.

@@ -40,10 +40,14 @@ impl LabelCounts {
             None => self.unlabelled += 1,
             Some(Label::Class(class)) => self.count_class(*class),
             Some(Label::Classes(classes)) => {
-                classes.iter().for_each(|class| self.count_class(*class))
+                for class in classes {
+                    self.count_class(*class);
+                }
             }
             Some(Label::Tags(tags)) => {
-                tags.iter().flatten().for_each(|class| self.count_class(*class))
+                for class in tags.iter().flatten() {
+                    self.count_class(*class);
+                }
             }
             Some(Label::Value(_) | Label::Values(_) | Label::Answers(_)) => {}
         }

@@ -13,6 +13,7 @@
 //! | [`imdb`] | film reviews |
 //! | [`bags`], `vectors` | bags and sequences of feature vectors |
 //! | [`qa`] | questions and the texts that hold their answers |
+//! | [`ner`] | a class for each word: named entities |
 //! | [`submission`] | predictions as GLUE's site takes them |
 //! | `hold_out`, `sample` | a validation set out of a training set, and a part of a set in place of the whole |
 //! | `label_counts` | how often each class occurs |
@@ -27,6 +28,7 @@ pub mod imdb;
 mod label_counts;
 pub mod labelled;
 pub mod metrics;
+pub mod ner;
 mod options;
 mod prediction;
 mod prediction_files;
@@ -43,7 +45,7 @@ pub use nystromformer_data::{DataError, Keep, Truncation, random};
 pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, git_lfs, say_once, table};
 
 pub use config::TaskConfig;
-pub use example::{Example, ExampleReader, GoldAnswer, Input, Label};
+pub use example::{ColumnLines, Example, ExampleReader, GoldAnswer, Input, Label, Words};
 pub use hold_out::{HeldOut, hold_out, hold_out_groups};
 pub use label_counts::LabelCounts;
 pub use labelled::{ClassNames, Targets};
@@ -53,15 +55,16 @@ pub use prediction_files::{Predicted, PredictionFile, PredictionReader, json_lin
 pub use registry::{KeyUse, TaskRegistry};
 pub use sample::sample;
 pub use split::Split;
-pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext};
+pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
 pub use vectors::{VectorRows, Vectors};
 
-/// The tasks of this crate: GLUE's, `imdb`, `labelled`, `bags` and `qa`.
+/// The tasks of this crate: GLUE's, `imdb`, `labelled`, `ner`, `qa` and `bags`.
 pub fn tasks() -> TaskRegistry {
     let others = TaskRegistry::default()
         .with::<imdb::Imdb>("imdb")
         .with::<labelled::Labelled>("labelled")
         .with::<bags::Bags>("bags")
+        .with::<ner::Ner>("ner")
         .with::<qa::QuestionAnswering>("qa");
     glue::GlueTask::ALL
         .into_iter()

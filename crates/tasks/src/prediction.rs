@@ -18,8 +18,8 @@ pub enum Prediction {
     Classes(Vec<f32>),
     /// Numbers, as many as are to be predicted.
     Values(Vec<f32>),
-    /// The class of each word.
-    Tags(Vec<WordTag>),
+    /// The class of each word; `None` for one that the tokenizer makes no token of.
+    Tags(Vec<Option<WordTag>>),
     /// Answers to a question.
     Answers(AnswerCandidates),
 }
@@ -73,7 +73,9 @@ impl Prediction {
                 [value] => Label::Value(*value),
                 values => Label::Values(values.to_vec()),
             },
-            Self::Tags(tags) => Label::Tags(tags.iter().map(|tag| Some(tag.class)).collect()),
+            Self::Tags(tags) => {
+                Label::Tags(tags.iter().map(|tag| tag.map(|tag| tag.class)).collect())
+            }
             Self::Answers(_) => return None,
         })
     }

@@ -96,9 +96,10 @@ fn line(
             }
         },
         Prediction::Tags(tags) => {
-            let classes: Vec<String> =
-                tags.iter().map(|tag| name(usize::from(tag.class))).collect();
-            let scores: Vec<f32> = tags.iter().map(|tag| tag.score).collect();
+            let classes: Vec<Option<String>> =
+                tags.iter().map(|tag| tag.map(|tag| name(usize::from(tag.class)))).collect();
+            let scores: Vec<Option<f32>> =
+                tags.iter().map(|tag| tag.map(|tag| tag.score)).collect();
             insert("labels", json!(classes));
             insert("scores", json!(scores));
         }

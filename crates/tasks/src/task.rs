@@ -127,6 +127,12 @@ pub trait Task: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How examples of [words](crate::Input::Words) become rows. Default: [`WordOptions::default`].
+    fn word_options(&self, targets: &Targets) -> WordOptions {
+        let _ = targets;
+        WordOptions::default()
+    }
+
     /// An id whose tokens take no part in attention, wherever they stand. Default: none.
     fn masked_id(&self) -> Option<u16> {
         None
@@ -196,6 +202,22 @@ pub struct TaskContext<'a> {
     pub split_seed: u64,
     /// How sequences of ids are cut: to `data.seq_len`, by `task.truncation`.
     pub truncation: Truncation,
+}
+
+/// How examples of words become rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordOptions {
+    /// Tokens that windows over a sentence longer than a row share at least. Default: 64.
+    pub stride: usize,
+    /// The class of the further tokens of a word, for each class of its first. Default: `None`, only the first token of a word
+    /// has a class.
+    pub continuations: Option<Vec<u16>>,
+}
+
+impl Default for WordOptions {
+    fn default() -> Self {
+        Self { stride: 64, continuations: None }
+    }
 }
 
 /// A task's own vocabulary.

@@ -210,7 +210,12 @@ fn class_names(metadata: &FileMetaData, columns: &[String]) -> Vec<Option<Vec<St
         .and_then(|text| serde_json::from_str::<Value>(text).ok())
         .unwrap_or_default();
     let names = |column: &String| {
-        let names = about.pointer("/info/features")?.get(column)?.get("names")?.as_array()?;
+        let mut feature = about.pointer("/info/features")?.get(column)?;
+        // A column of lists says what is in them: as its `feature`, or as the one part of a list.
+        while let Some(part) = feature.get("feature").or_else(|| feature.get(0)) {
+            feature = part;
+        }
+        let names = feature.get("names")?.as_array()?;
         names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
     };
     columns.iter().map(names).collect()

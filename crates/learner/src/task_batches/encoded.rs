@@ -241,13 +241,17 @@ impl EncodedSplit {
         }
     }
 
-    /// The targets of some units, which become a batch.
-    pub(super) fn targets(&self, units: &[usize]) -> TargetsData {
+    /// The targets of some units, which become a batch of rows of `seq_len` tokens. In evaluations tokens without a class are
+    /// asked for, behind all others.
+    pub(super) fn targets(&self, units: &[usize], seq_len: usize, evaluates: bool) -> TargetsData {
         let targets = || units.iter().map(|unit| &self.units[*unit].target);
+        if let Some(Target::Tokens { .. }) = targets().next() {
+            return tokens(targets(), seq_len, evaluates);
+        }
         if let Some(Target::Values(_)) = targets().next() {
             let values = targets().flat_map(|target| match target {
                 Target::Values(values) => values.iter().copied(),
-                Target::Class(_) | Target::Span(_) => [].iter().copied(),
+                _ => [].iter().copied(),
             });
             return TargetsData::Values(values.collect());
         }
@@ -263,7 +267,7 @@ impl EncodedSplit {
         }
         let classes = targets().filter_map(|target| match target {
             Target::Class(class) => Some(i32::from(*class)),
-            Target::Values(_) | Target::Span(_) => None,
+            _ => None,
         });
         TargetsData::Class(classes.collect())
     }
@@ -290,6 +294,28 @@ impl EncodedSplit {
             hash_label(self.labels[example].as_ref(), hasher);
         }
     }
+}
+
+/// Classes of tokens, of units of one row each.
+fn tokens<'a>(
+    targets: impl Iterator<Item = &'a Target>,
+    seq_len: usize,
+    evaluates: bool,
+) -> TargetsData {
+    let (mut positions, mut labels, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, target) in targets.enumerate() {
+        let Target::Tokens { labelled, others } = target else { continue };
+        let position = |column: u32| (row * seq_len + column as usize) as i32;
+        for (column, class) in labelled {
+            positions.push(position(*column));
+            labels.push(i32::from(*class));
+        }
+        if evaluates {
+            unlabelled.extend(others.iter().map(|column| position(*column)));
+        }
+    }
+    positions.extend(unlabelled);
+    TargetsData::Tokens { positions, labels }
 }
 
 fn hash_label(label: Option<&Label>, hasher: &mut blake3::Hasher) {

@@ -107,8 +107,14 @@ impl TaskBatches {
             _ => task.options.truncation,
         };
         let truncation = Truncation { max_length: seq_len, keep };
-        let form =
-            Form { tokenizer: tokenizer.as_ref(), vocabulary, truncation, targets: &targets };
+        let words = task.task().word_options(&targets);
+        let form = Form {
+            tokenizer: tokenizer.as_ref(),
+            vocabulary,
+            truncation,
+            targets: &targets,
+            words: &words,
+        };
         let options = &task.options;
         if options.group_by_length && !sorts {
             tracing::warn!(
@@ -213,7 +219,7 @@ impl TaskBatches {
     }
 
     /// A batch of these units.
-    fn batch(&self, split: &EncodedSplit, units: &[usize]) -> Result<TokenBatch> {
+    fn batch(&self, split: &EncodedSplit, units: &[usize], evaluates: bool) -> Result<TokenBatch> {
         let rows_of_units = || units.iter().flat_map(|unit| split.rows_of(*unit));
         let longest = rows_of_units().map(|row| split.row_len(row)).max().unwrap_or(0);
         let seq_len = self.row_len.unwrap_or_else(|| {
@@ -244,7 +250,7 @@ impl TaskBatches {
             lengths: Vec::new(),
             hidden_id: self.task.task().masked_id().map(i32::from),
             seq_len,
-            targets: split.targets(units),
+            targets: split.targets(units, seq_len, evaluates),
         };
         let mut types = Vec::with_capacity(cells);
         for row in rows_of_units() {
@@ -287,13 +293,13 @@ impl BatchSource for TaskBatches {
         if self.sorts {
             units.sort_by_key(|unit| train.unit_len(*unit));
         }
-        units.chunks(micro_batch_size).map(|units| self.batch(train, units)).collect()
+        units.chunks(micro_batch_size).map(|units| self.batch(train, units, false)).collect()
     }
 
     fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<TokenBatch> {
         let evaluated =
             self.splits.get(split).expect("rows are asked for of a split that has some");
-        self.batch(&evaluated.examples, &evaluated.units[first..first + count])
+        self.batch(&evaluated.examples, &evaluated.units[first..first + count], true)
     }
 
     fn metric_names(&self) -> Vec<MetricName> {

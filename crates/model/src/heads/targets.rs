@@ -86,9 +86,10 @@ pub(super) fn require_count(
 pub enum TargetsData {
     /// A class of some tokens.
     Tokens {
-        /// `row · seq_len + column` of each, ascending.
+        /// `row · seq_len + column` of each. Of token classification those that have no class, and are answered all the same, follow behind
+        /// all others.
         positions: Vec<i32>,
-        /// The class of each.
+        /// The class of each, of the first ones.
         labels: Vec<i32>,
     },
     /// The same, and whether each row's segments are swapped.
@@ -182,6 +183,15 @@ impl Losses {
     /// One class of several for each row of scores.
     pub(super) fn of_classes(logits: Tensor<2>, labels: Tensor<1, Int>) -> Self {
         Self::one(cross_entropy(logits.clone(), labels), logits)
+    }
+
+    /// The same where rows of scores follow that have no class: they are answers, and take no part in the loss.
+    pub(super) fn of_first_classes(logits: Tensor<2>, labels: Tensor<1, Int>) -> Self {
+        let [labelled] = labels.dims();
+        if labelled == 0 {
+            return Self::one(Tensor::zeros([0], &logits.device()), logits);
+        }
+        Self::one(cross_entropy(logits.clone().narrow(0, 0, labelled), labels), logits)
     }
 
     /// Two terms of the same weight.

@@ -103,8 +103,15 @@ impl Head for NystromformerForTokenClassification {
         let Targets::Tokens { positions, labels } = targets else {
             return Err(targets.refused_by(self.class()));
         };
-        require_count("labels", labels.dims()[0], positions.dims()[0])?;
-        Ok(Losses::of_classes(self.forward_at(input, positions)?, labels))
+        // Tokens that are asked for and have no label come behind those that have one.
+        let ([asked], [labelled]) = (positions.dims(), labels.dims());
+        require_count("labels", labelled, labelled.min(asked))?;
+        let logits = self.forward_at(input, positions)?;
+        Ok(if labelled == asked {
+            Losses::of_classes(logits, labels)
+        } else {
+            Losses::of_first_classes(logits, labels)
+        })
     }
 
     fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {

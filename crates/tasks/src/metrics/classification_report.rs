@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConfusionMatrix;
 
-/// The confusion matrix with the scores of each class.
+/// The confusion matrix with the scores of each class, or the scores of each type of entity.
 ///
 /// In JSON:
 ///
@@ -22,8 +22,9 @@ use super::ConfusionMatrix;
 pub struct ClassificationReport {
     /// Names of the classes, in the order of everything below.
     pub labels: Vec<String>,
-    /// Counts: rows are references, columns predictions.
-    pub confusion_matrix: ConfusionMatrix,
+    /// Counts: rows are references, columns predictions. `None` of named entities, each of which may be taken for many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion_matrix: Option<ConfusionMatrix>,
     /// Scores of each class.
     pub per_class: Vec<ClassScores>,
 }
@@ -51,7 +52,7 @@ impl ClassificationReport {
         assert_eq!(labels.len(), confusion_matrix.num_labels(), "each class has a name");
         let per_class =
             (0..labels.len()).map(|class| confusion_matrix.class_scores(class)).collect();
-        Self { labels: labels.to_vec(), confusion_matrix, per_class }
+        Self { labels: labels.to_vec(), confusion_matrix: Some(confusion_matrix), per_class }
     }
 }
 

@@ -23,6 +23,7 @@
 //! | `metric` | the names, and which way is better |
 //! | `confusion_matrix` | classes: counts, and what follows from them |
 //! | `classification_report` | classes: the form that a run's summary holds |
+//! | `entities` | named entities: precision, recall and F1 |
 //! | `correlation` | numbers: Pearson, Spearman, squared error |
 //! | `scorer` | what a task measures of predictions |
 //! | `squad` | answers to questions: exact match and F1 |
@@ -31,6 +32,7 @@
 mod classification_report;
 mod confusion_matrix;
 mod correlation;
+mod entities;
 mod metric;
 mod predictions;
 mod scorer;
@@ -40,6 +42,7 @@ mod squad;
 pub use classification_report::{ClassScores, ClassificationReport};
 pub use confusion_matrix::ConfusionMatrix;
 pub use correlation::{mean_squared_error, pearson, spearman};
+pub use entities::{EntityMode, EntityScores, EntitySpan, EntityTag, entities};
 pub use metric::{Metric, UnknownMetric};
 pub use predictions::Predictions;
 pub use scorer::{Answered, MetricName, MetricScorer, Scorer, Thresholds};

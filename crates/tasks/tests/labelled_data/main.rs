@@ -5,6 +5,7 @@
 
 mod glue;
 mod imdb;
+mod ner;
 mod own_files;
 #[expect(dead_code, reason = "the other tests write columns that these do not")]
 #[path = "../../../files/tests/tables/parquet_file.rs"]

@@ -10,6 +10,7 @@
 //! | `ids` | sequences of a task's own ids | of the whole |
 //! | [`vectors`] | feature vectors, which stay where they are until a batch is made of them | of the whole |
 //! | `question` | a question and its context, in windows | first and last token of the answer |
+//! | `words` | a sentence or document of words | of each word |
 //! | `whole` | — | what an example has one of: classes, numbers |
 
 mod ids;
@@ -17,9 +18,10 @@ mod question;
 mod text;
 pub(super) mod vectors;
 mod whole;
+mod words;
 
 use nystromformer_data::{DataError, TextTokenizer};
-use nystromformer_tasks::{Example, Input, Prediction, Targets, Truncation};
+use nystromformer_tasks::{Example, Input, Prediction, Targets, Truncation, WordOptions};
 
 use crate::experiment::Vocabulary;
 pub(super) use question::Window;
@@ -38,6 +40,8 @@ pub(super) struct Form<'a> {
     pub(super) truncation: Truncation,
     /// What is to be predicted.
     pub(super) targets: &'a Targets,
+    /// How sentences of words are read.
+    pub(super) words: &'a WordOptions,
 }
 
 /// An example as rows.
@@ -77,6 +81,13 @@ pub(super) enum Target {
     Values(Box<[f32]>),
     /// First and last token of an answer.
     Span([i32; 2]),
+    /// Classes of tokens.
+    Tokens {
+        /// The columns that have a class, and which.
+        labelled: Box<[(u32, u16)]>,
+        /// Columns that have none, and are answered in evaluations.
+        others: Box<[u32]>,
+    },
 }
 
 /// Which parts of its example a unit is about.
@@ -87,6 +98,13 @@ pub(super) enum Anchors {
     Whole,
     /// A part of a context.
     Window(Window),
+    /// Words of it.
+    Words {
+        /// How many there are in all of the example.
+        count: usize,
+        /// The word of each output, those of labelled tokens first; `u32::MAX` where it is of none.
+        of_outputs: Box<[u32]>,
+    },
 }
 
 /// A unit whose output is there.
@@ -118,7 +136,8 @@ impl Form<'_> {
                     problem: "a question is asked, and no answers are to be predicted".to_owned(),
                 }),
             },
-            Input::Words(_) | Input::Choices(_) => Err(DataError::Tokenizer {
+            Input::Words(input) => words::encode(self, &input.words, label),
+            Input::Choices(_) => Err(DataError::Tokenizer {
                 origin: "of the task".to_owned(),
                 problem: "there is no form for this kind of input".to_owned(),
             }),
@@ -137,6 +156,7 @@ impl Form<'_> {
 pub(super) fn decode(units: &[UnitOutput<'_>], targets: &Targets) -> Prediction {
     match targets {
         Targets::Answers(search) => question::decode(units, search),
+        Targets::Tags(_) => words::decode(units),
         _ => whole::decode(units, targets),
     }
 }

@@ -18,7 +18,7 @@ use super::fixture::{Fixture, checkpoint, review};
 /// of each class.
 fn assert_consistent(verdict: &BestModelResults, split: &str, counts: &[u64]) {
     let report = &verdict.classes[split];
-    let matrix = report.confusion_matrix.counts();
+    let matrix = report.confusion_matrix.as_ref().unwrap().counts();
     let supports: Vec<u64> = matrix.iter().map(|row| row.iter().sum()).collect();
     assert_eq!(supports, counts, "{split}");
     let right: u64 = matrix.iter().enumerate().map(|(class, row)| row[class]).sum();

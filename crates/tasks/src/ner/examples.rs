@@ -1,0 +1,149 @@
+//! From the sentences of some files to examples.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+
+use super::classes::TagClasses;
+use super::columns::{ColumnSentences, Document};
+use super::files::FileForm;
+use super::layout::WantedColumns;
+use super::rows::RowSentences;
+use super::sentence::Sentence;
+use crate::example::{ColumnLines, Example, Input, Label, Words};
+
+/// How files are read.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) columns: WantedColumns,
+    pub(super) document: Document,
+    /// `task.labels`, which numbers stand for.
+    pub(super) names: Vec<String>,
+    pub(super) max_line_bytes: usize,
+    /// Whether there must be a column of tags.
+    pub(super) tags_required: bool,
+}
+
+/// The sentences of a file.
+pub(super) type SentenceReader = Box<dyn Iterator<Item = Result<Sentence, DataError>> + Send>;
+
+impl Reading {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`ColumnSentences::open`] and [`RowSentences::open`].
+    pub(super) fn open(&self, file: &Path) -> Result<SentenceReader, DataError> {
+        let Self { columns, document, names, max_line_bytes, tags_required } = self;
+        Ok(match FileForm::of(file) {
+            FileForm::Columns => Box::new(ColumnSentences::open(
+                file,
+                columns,
+                *document,
+                *tags_required,
+                *max_line_bytes,
+            )?),
+            FileForm::Rows => {
+                Box::new(RowSentences::open(file, columns, names, *tags_required, *max_line_bytes)?)
+            }
+        })
+    }
+}
+
+/// The examples of some files, one file after the other. After an error nothing follows.
+pub(super) struct NerExamples {
+    files: VecDeque<PathBuf>,
+    reading: Reading,
+    classes: TagClasses,
+    current: Option<OpenFile>,
+}
+
+struct OpenFile {
+    path: PathBuf,
+    sentences: SentenceReader,
+    /// Sentences without a word, which are no examples.
+    empty: u64,
+    /// Sentences without a tag, where there must be some.
+    untagged: u64,
+    /// Words without a tag, beside others that have one.
+    words_untagged: u64,
+}
+
+impl NerExamples {
+    /// Reads examples from these files, in this order. They are opened one by one, when their turn comes.
+    pub(super) fn new(files: Vec<PathBuf>, reading: Reading, classes: TagClasses) -> Self {
+        Self { files: files.into(), reading, classes, current: None }
+    }
+
+    fn advance(&mut self) -> Result<Option<Example>, DataError> {
+        loop {
+            let Some(current) = &mut self.current else {
+                let Some(path) = self.files.pop_front() else { return Ok(None) };
+                let sentences = self.reading.open(&path)?;
+                self.current =
+                    Some(OpenFile { path, sentences, empty: 0, untagged: 0, words_untagged: 0 });
+                continue;
+            };
+            let Some(sentence) = current.sentences.next().transpose()? else {
+                self.current = None;
+                continue;
+            };
+            if sentence.words.is_empty() {
+                current.empty += 1;
+                continue;
+            }
+            let label = self.classes.label(&sentence)?;
+            match &label {
+                None if self.reading.tags_required => {
+                    current.untagged += 1;
+                    continue;
+                }
+                Some(Label::Tags(tags)) => {
+                    current.words_untagged +=
+                        tags.iter().filter(|tag| tag.is_none()).count() as u64;
+                }
+                _ => {}
+            }
+            return Ok(Some(example(sentence, label)));
+        }
+    }
+}
+
+fn example(sentence: Sentence, label: Option<Label>) -> Example {
+    let Sentence { file, id, words, lines, .. } = sentence;
+    let lines = (FileForm::of(&file) == FileForm::Columns).then_some(ColumnLines { file, lines });
+    Example { id, input: Input::Words(Words { words, lines }), label }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let file = self.path.display();
+        if self.empty > 0 {
+            say_once(format!("`{file}`: `{}` rows without a word are no examples", self.empty));
+        }
+        if self.untagged > 0 {
+            say_once(format!("`{file}`: `{}` sentences without a tag are not read", self.untagged));
+        }
+        if self.words_untagged > 0 {
+            say_once(format!(
+                "`{file}`: `{}` words without a tag are read, and not learnt or measured",
+                self.words_untagged
+            ));
+        }
+    }
+}
+
+impl Iterator for NerExamples {
+    type Item = Result<Example, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.advance().transpose();
+        if matches!(item, Some(Err(_))) {
+            self.files.clear();
+            self.current = None;
+        }
+        item
+    }
+}

@@ -1,0 +1,33 @@
+//! Token classification (`task.name = "ner"`): a class for each word, named entities foremost.
+//!
+//! Files of any scheme of tags are read; inside, and in the model's labels, tags of entities are IOB2.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `task` | the task and its keys |
+//! | `files` | which files hold a split, as people name them |
+//! | `layout`, `columns` | CoNLL files: a word a line with its columns |
+//! | `rows` | JSON lines and Parquet: a list of words and a list of tags in each row |
+//! | `sentence`, `examples` | what both give: words with tags, then examples |
+//! | `tag`, `scheme` | IOB1, IOB2, BIOES: what a tag says, and how one way becomes another |
+//! | `classes` | the model's labels, and which of them a tag means |
+//! | `scorer` | what is measured |
+//! | `writer` | predictions as CoNLL columns |
+
+mod classes;
+mod columns;
+mod examples;
+mod files;
+mod layout;
+mod rows;
+mod scheme;
+mod scorer;
+mod sentence;
+mod tag;
+mod task;
+mod writer;
+
+pub use columns::Document;
+pub use files::FileNames;
+pub use scheme::Scheme;
+pub use task::Ner;

@@ -1,0 +1,268 @@
+//! [`Ner`]: token classification as a task.
+
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+use nystromformer_files::table::{Column, listed};
+use serde::{Deserialize, Serialize};
+
+use super::classes::{Collected, TagClasses, are_of_entities, continuations, labels_of};
+use super::columns::Document;
+use super::examples::{NerExamples, Reading};
+use super::files::{FileForm, FileNames, find};
+use super::layout::WantedColumns;
+use super::rows;
+use super::scheme::{Evidence, Scheme};
+use super::scorer::TagScorer;
+use super::writer::{ColumnWriter, TagNames};
+use crate::example::{ExampleReader, Input, Label, Words};
+use crate::labelled::Targets;
+use crate::metrics::{Scorer, Thresholds};
+use crate::options::TaskOptions;
+use crate::prediction::{Prediction, WordTag};
+use crate::prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
+use crate::split::Split;
+use crate::task::{Task, TaskContext, WordOptions};
+
+/// `ner`: a class for each word, named entities foremost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ner {
+    /// The files to train on, of the folder `task.path`. Default: `train/`, or the file whose name says so.
+    pub train: Option<FileNames>,
+    /// The files to validate with; `[]` for none. Default: as `train`, by `validation`, `valid`, `val`, `dev`, `devel`,
+    /// `development` or `testa`.
+    pub validation: Option<FileNames>,
+    /// The files to test with; `[]` for none. Default: as `train`, by `test` or `testb`.
+    pub test: Option<FileNames>,
+    /// The column of the words: its name, or in a CoNLL file its place, from 0. Default: `tokens` or `words`; the first.
+    pub tokens: Option<Column>,
+    /// The column of the tags, likewise. Default: `ner_tags`, `tags`, `labels` or `ner`; the last.
+    pub tags: Option<Column>,
+    /// How tags say where entities begin and end: `"iob1"`, `"iob2"`, `"bioes"`, or `"none"` where every tag is a class of
+    /// its own. Default: told by the tags, and said.
+    pub scheme: Option<Scheme>,
+    /// Names of the tags in their order; numbers in the files stand for them. Default: those that a Parquet file names, else
+    /// `O`, and `B-` and `I-` of each type that occurs, sorted.
+    pub labels: Vec<String>,
+    /// What is read at a time of a CoNLL file: `"sentence"`, `"docstart"` (a document) or `"file"`. Default: `"sentence"`.
+    pub document: Document,
+    /// Whether every token of a word is trained to give the word's tag, and not the first alone. Default: false.
+    pub label_all_tokens: bool,
+    /// Tokens that windows over a sentence or document longer than `data.seq_len` share at least; each word is trained and
+    /// measured in the window where it has most on both sides. Default: 64.
+    pub stride: usize,
+    /// Longest line, and longest sentence or document, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
+    pub max_line_bytes: usize,
+}
+
+impl Default for Ner {
+    fn default() -> Self {
+        Self {
+            train: None,
+            validation: None,
+            test: None,
+            tokens: None,
+            tags: None,
+            scheme: None,
+            labels: Vec::new(),
+            document: Document::default(),
+            label_all_tokens: false,
+            stride: 64,
+            max_line_bytes: 16 << 20,
+        }
+    }
+}
+
+impl Ner {
+    fn reading(&self, tags_required: bool) -> Reading {
+        Reading {
+            columns: WantedColumns { tokens: self.tokens.clone(), tags: self.tags.clone() },
+            document: self.document,
+            names: self.labels.clone(),
+            max_line_bytes: self.max_line_bytes,
+            tags_required,
+        }
+    }
+
+    fn files(&self, split: Split, path: &Path) -> Result<Option<Vec<PathBuf>>, DataError> {
+        let named = match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+            Split::ValidationMismatched | Split::TestMismatched => return Ok(None),
+        };
+        find(path, split, named.as_ref())
+    }
+
+    /// The names that the first Parquet file has for the numbers of its tags.
+    fn names_of_files(&self, files: &[PathBuf]) -> Result<Option<Vec<String>>, DataError> {
+        let Some(file) = files.first().filter(|file| FileForm::of(file) == FileForm::Rows) else {
+            return Ok(None);
+        };
+        let columns = self.reading(true).columns;
+        let names = rows::class_names(file, &columns, self.max_line_bytes)?;
+        if let Some(names) = &names {
+            say_once(format!(
+                "`{}`: the tags are called as the file says: {} (`task.labels` names others)",
+                file.display(),
+                listed(names.iter().map(String::as_str))
+            ));
+        }
+        Ok(names)
+    }
+
+    fn examples_of(
+        &self,
+        files: Vec<PathBuf>,
+        targets: &Targets,
+        tags_required: bool,
+    ) -> Result<ExampleReader, DataError> {
+        let Targets::Tags(names) = targets else {
+            return Err(DataError::config(
+                "task.name",
+                "ner",
+                "its model gives a class to each word",
+            ));
+        };
+        let classes = TagClasses::new(names, self.scheme);
+        Ok(Box::new(NerExamples::new(files, self.reading(tags_required), classes)))
+    }
+
+    /// Whether these are labels of entities.
+    fn of_entities(&self, names: &[String]) -> bool {
+        self.scheme != Some(Scheme::None) && are_of_entities(names)
+    }
+
+    /// The scheme that a file's own tags are in; IOB2 if it has none.
+    fn scheme_of(&self, file: &Path) -> Result<Scheme, DataError> {
+        if let Some(scheme) = self.scheme {
+            return Ok(scheme);
+        }
+        let mut evidence = Evidence::default();
+        for sentence in self.reading(false).open(file)? {
+            if let Some(tags) = &sentence?.tags {
+                evidence.add(tags);
+            }
+        }
+        Ok(evidence.scheme().map_or(Scheme::Iob2, |(scheme, _)| scheme))
+    }
+
+    /// Predictions as CoNLL columns, if all examples are of such files; else none.
+    fn columns(&self, predicted: &[Predicted], names: &TagNames) -> Result<Vec<u8>, DataError> {
+        let mut writer = ColumnWriter::new(self.max_line_bytes);
+        let mut scheme = (PathBuf::new(), Scheme::Iob2);
+        for predicted in predicted {
+            let Some((words, tags)) = words_and_tags(predicted) else { continue };
+            if let Some(lines) = words.lines.as_ref().filter(|lines| *lines.file != *scheme.0) {
+                scheme = (lines.file.to_path_buf(), self.scheme_of(&lines.file)?);
+            }
+            writer.add(words, &names.written(tags, scheme.1))?;
+        }
+        writer.finish()
+    }
+}
+
+fn words_and_tags(predicted: &Predicted) -> Option<(&Words, &[Option<WordTag>])> {
+    match (&predicted.example.input, &predicted.prediction) {
+        (Input::Words(words), Prediction::Tags(tags)) => Some((words, tags)),
+        _ => None,
+    }
+}
+
+impl Task for Ner {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from("datasets/ner/data")
+    }
+
+    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
+        let mut problems = Vec::new();
+        if self.max_line_bytes == 0 {
+            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
+        }
+        problems
+    }
+
+    fn model_class(&self) -> &'static str {
+        "NystromformerForTokenClassification"
+    }
+
+    fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
+        if !self.labels.is_empty() {
+            return labels_of(&self.labels, self.scheme).map(Targets::Tags);
+        }
+        let files = self.files(Split::Train, context.path)?.ok_or_else(|| {
+            DataError::dataset(
+                context.path,
+                "no training examples in it: expected `train.txt`, `eng.train`, `train.conll`, `train.jsonl` or the like; name \
+                 another in `task.train`",
+            )
+        })?;
+        if let Some(names) = self.names_of_files(&files)? {
+            return labels_of(&names, self.scheme).map(Targets::Tags);
+        }
+        let mut collected = Collected::default();
+        for file in &files {
+            for sentence in self.reading(true).open(file)? {
+                collected.add(&sentence?)?;
+            }
+        }
+        collected
+            .labels(files.first().map_or(context.path, PathBuf::as_path), self.scheme)
+            .map(Targets::Tags)
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        targets: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        let Some(files) = self.files(split, context.path)? else { return Ok(None) };
+        self.examples_of(files, targets, !split.is_test()).map(Some)
+    }
+
+    fn file_examples(
+        &self,
+        file: &Path,
+        targets: &Targets,
+        _: &TaskContext<'_>,
+    ) -> Result<ExampleReader, DataError> {
+        self.examples_of(vec![file.to_owned()], targets, false)
+    }
+
+    fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {
+        let names = targets.names();
+        let of_entities = self.of_entities(&names);
+        Box::new(TagScorer::new(names, of_entities))
+    }
+
+    fn word_options(&self, targets: &Targets) -> WordOptions {
+        let names = targets.names();
+        let continuations =
+            self.label_all_tokens.then(|| continuations(&names, self.of_entities(&names)));
+        WordOptions { stride: self.stride, continuations }
+    }
+
+    fn prediction_files(
+        &self,
+        predicted: PredictionReader<'_>,
+        targets: &Targets,
+        thresholds: &Thresholds,
+    ) -> Result<Vec<PredictionFile>, DataError> {
+        let predicted: Vec<Predicted> = predicted.collect::<Result<_, _>>()?;
+        let of_columns = |predicted: &Predicted| {
+            words_and_tags(predicted).is_some_and(|(words, _)| words.lines.is_some())
+        };
+        if !predicted.iter().all(of_columns) {
+            let spell = |label: &Label| self.prediction(label, targets);
+            let predicted = Box::new(predicted.into_iter().map(Ok));
+            return Ok(vec![json_lines(predicted, targets, thresholds, &spell)?]);
+        }
+        let names = targets.names();
+        let of_entities = self.of_entities(&names);
+        let contents = self.columns(&predicted, &TagNames { names, of_entities })?;
+        Ok(vec![PredictionFile { extension: "conll", contents }])
+    }
+}
