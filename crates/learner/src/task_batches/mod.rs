@@ -231,6 +231,7 @@ impl TaskBatches {
                 "`trainer.micro_batch_size` rows of `{seq_len}` tokens are over 2147483647; use fewer"
             )));
         }
+        let targets = split.targets(units, seq_len, evaluates);
         if !split.vectors().is_empty() {
             let bags: Vec<_> = rows_of_units().map(|row| &split.vectors()[row]).collect();
             return Ok(TokenBatch {
@@ -240,7 +241,7 @@ impl TaskBatches {
                 lengths: rows_of_units().map(|row| split.row_len(row)).collect(),
                 hidden_id: None,
                 seq_len,
-                targets: split.targets(units),
+                targets,
             });
         }
         let mut rows = TokenBatch {
@@ -250,7 +251,7 @@ impl TaskBatches {
             lengths: Vec::new(),
             hidden_id: self.task.task().masked_id().map(i32::from),
             seq_len,
-            targets: split.targets(units, seq_len, evaluates),
+            targets,
         };
         let mut types = Vec::with_capacity(cells);
         for row in rows_of_units() {

@@ -12,8 +12,7 @@ use crate::batch::{Analysis, Outputs, Scores};
 use crate::error::Result;
 
 impl Evaluated {
-    /// What the model said of each example, with the example's place; `outputs` are in the order of the units. An example of
-    /// which not all units were evaluated is left out.
+    /// What the model said of each example, with the example's place; `outputs` are in the order of the units.
     fn predictions(&self, outputs: &Outputs, targets: &Targets) -> Vec<(usize, Prediction)> {
         let found: HashMap<usize, &[f32]> =
             self.units.iter().copied().zip(outputs.iter().map(Vec::as_slice)).collect();
