@@ -140,6 +140,8 @@ def answered(
         "version_2_with_negative": version_2_with_negative,
     }
     expected = squad.candidates(made, context, **options)
+    scores = [found["start_logit"] + found["end_logit"] for found in expected["nbest"]]
+    assert len(set(scores)) == len(scores), "equal scores have no order of their own"
     return {"about": about, "context": context, "windows": made, "options": options} | expected
 
 

@@ -49,7 +49,7 @@ fn words_of(split: Split) -> Option<(&'static [&'static str], &'static str)> {
 
 /// The files of a split: those that are `named`, in the folder `path`; or `path` itself, if it is a file, to train on; or the
 /// table of the split's name in the folder (`train.json`, `train-00000-of-00002.parquet`), or the one file whose name has such a
-/// word in it (`dev-v1.1.json`). Empty if there is none.
+/// word in it (`dev-v1.1.json`); but none of those that are named for `of_others`, the other splits. Empty if there is none.
 ///
 /// # Errors
 ///
@@ -59,6 +59,7 @@ pub(super) fn split_files(
     path: &Path,
     split: Split,
     named: &FileNames,
+    of_others: &[&FileNames],
 ) -> Result<Vec<PathBuf>, DataError> {
     let Some((words, key)) = words_of(split) else { return Ok(Vec::new()) };
     if !named.0.is_empty() {
@@ -77,10 +78,18 @@ pub(super) fn split_files(
                        with `train.json`, `dev-v1.1.json` or the like in it";
         return Err(DataError::dataset(path, problem));
     }
-    let found = find_files(path, words)?;
+    let is_free = |file: &PathBuf| {
+        let mut taken = of_others.iter().flat_map(|names| &names.0);
+        !taken.any(|name| path.join(name) == *file)
+    };
+    let mut found = find_files(path, words)?;
+    found.retain(is_free);
     let others: Vec<String> = files_with_a_word(path, words)?
         .into_iter()
-        .filter(|name| !found.contains(&path.join(name)))
+        .filter(|name| {
+            let file = path.join(name);
+            is_free(&file) && !found.contains(&file)
+        })
         .collect();
     let names = listed(others.iter().map(String::as_str));
     match (found.is_empty(), others.as_slice()) {
@@ -153,7 +162,8 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let named = FileNames(named.iter().map(PathBuf::from).collect());
-        let files = split_files(folder.path(), split, &named).map_err(|error| error.to_string())?;
+        let files =
+            split_files(folder.path(), split, &named, &[]).map_err(|error| error.to_string())?;
         let name = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().to_owned();
         Ok(files.iter().map(name).collect())
     }
@@ -169,6 +179,22 @@ mod tests {
         assert_eq!(found(&own, Split::Validation, &[]).unwrap(), [own[2]]);
         let named = found(&own, Split::Train, &[own[0], own[1]]).unwrap();
         assert_eq!(named, [own[0], own[1]]);
+    }
+
+    #[test]
+    fn a_file_that_is_named_for_a_split_is_of_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["dev.json", "dev-v2.0.json"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let test = FileNames(vec!["dev.json".into()]);
+        let found = |of_others: &[&FileNames]| {
+            split_files(folder.path(), Split::Validation, &FileNames::default(), of_others).unwrap()
+        };
+        assert_eq!(found(&[]), [folder.path().join("dev.json")]);
+        assert_eq!(found(&[&test]), [folder.path().join("dev-v2.0.json")]);
+        let both = FileNames(vec!["dev-v2.0.json".into()]);
+        assert!(found(&[&test, &both]).is_empty());
     }
 
     #[test]
@@ -188,11 +214,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("questions.json");
         fs::write(&file, "").unwrap();
-        let files = |split| split_files(&file, split, &FileNames::default()).unwrap();
+        let files = |split| split_files(&file, split, &FileNames::default(), &[]).unwrap();
         assert_eq!(files(Split::Train), [file.clone()]);
         assert!(files(Split::Validation).is_empty());
         let beside = FileNames(vec!["questions.json".into()]);
-        assert_eq!(split_files(&file, Split::Test, &beside).unwrap(), [file.clone()]);
+        assert_eq!(split_files(&file, Split::Test, &beside, &[]).unwrap(), [file.clone()]);
     }
 
     #[test]

@@ -85,12 +85,12 @@ impl Default for QuestionAnswering {
 
 impl QuestionAnswering {
     fn files(&self, path: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
-        let named = match split {
-            Split::Train => &self.train_file,
-            Split::Validation => &self.validation_file,
-            _ => &self.test_file,
-        };
-        split_files(path, split, named)
+        let (train, validation, test) = (&self.train_file, &self.validation_file, &self.test_file);
+        match split {
+            Split::Train => split_files(path, split, train, &[validation, test]),
+            Split::Validation => split_files(path, split, validation, &[train, test]),
+            _ => split_files(path, split, test, &[train, validation]),
+        }
     }
 
     fn read(&self, files: Vec<PathBuf>, split: Split) -> ExampleReader {
