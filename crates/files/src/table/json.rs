@@ -48,12 +48,11 @@ impl JsonReader {
                     let object: JsonObject = object;
                     for (key, value) in &object.fields {
                         bytes += value.as_str().map_or(0, str::len);
-                        match keys.iter().position(|known| known == key) {
-                            Some(place) => nests[place] |= may_nest(value),
-                            None => {
-                                keys.push(key.clone());
-                                nests.push(may_nest(value));
-                            }
+                        if let Some(place) = keys.iter().position(|known| known == key) {
+                            nests[place] |= may_nest(value);
+                        } else {
+                            keys.push(key.clone());
+                            nests.push(may_nest(value));
                         }
                     }
                     first.push_back(object);

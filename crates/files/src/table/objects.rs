@@ -26,7 +26,7 @@ pub struct JsonObjects {
     rules: Rules,
     form: Form,
     /// The article whose questions are read.
-    article: Option<Article>,
+    article: Option<Box<Article>>,
 }
 
 /// How the objects that follow are held together.
@@ -108,7 +108,7 @@ impl JsonObjects {
             let object = JsonObject { line, fields: self.parse(line, &text)? };
             match Article::of(object) {
                 Err(object) => return Ok(Some(object)),
-                Ok(article) => self.article = Some(article),
+                Ok(article) => self.article = Some(Box::new(article)),
             }
         }
     }

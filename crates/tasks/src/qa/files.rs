@@ -93,7 +93,7 @@ pub(super) fn split_files(
         .collect();
     let names = listed(others.iter().map(String::as_str));
     match (found.is_empty(), others.as_slice()) {
-        (false, []) => Ok(found),
+        (_, []) => Ok(found),
         (false, _) => {
             say_once(format!(
                 "`{}`: {names} {} not read, because {} is there (`{key}` names others)",
@@ -103,7 +103,6 @@ pub(super) fn split_files(
             ));
             Ok(found)
         }
-        (true, []) => Ok(found),
         (true, [one]) => {
             say_once(format!(
                 "`{}`: {names} is read as the {} split (`{key}` names another)",

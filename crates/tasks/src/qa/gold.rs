@@ -9,6 +9,9 @@ use crate::example::GoldAnswer;
 /// Characters by which an answer may stand elsewhere than it is said to, where the context has its words more than once.
 const NEAR: usize = 32;
 
+/// An answer as a row gives it, and its first character in the context, if that is said.
+pub(super) type TextAndPlace = (String, Option<usize>);
+
 /// How an answer was found in its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
@@ -60,7 +63,7 @@ pub(super) fn of_row(
     row: &Row,
     texts: usize,
     starts: Option<usize>,
-) -> Result<Option<Vec<(String, Option<usize>)>>, FileError> {
+) -> Result<Option<Vec<TextAndPlace>>, FileError> {
     let texts_of = match row.cell(texts) {
         Cell::Null => return Ok(None),
         Cell::List(cells) => cells.as_slice(),

@@ -8,7 +8,7 @@ use nystromformer_files::say_once;
 use nystromformer_files::table::{Cell, Row, Rows, Table, TableOptions};
 
 use super::columns::{FoundColumns, QuestionColumns};
-use super::gold::{self, Found};
+use super::gold::{self, Found, TextAndPlace};
 use crate::example::{Example, GoldAnswer, Input, Label};
 
 /// How the rows of a split become questions.
@@ -133,7 +133,7 @@ impl OpenTable {
     fn find(
         &mut self,
         context: &str,
-        answers: Vec<(String, Option<usize>)>,
+        answers: Vec<TextAndPlace>,
         places_required: bool,
         name: &dyn Fn() -> String,
     ) -> Vec<GoldAnswer> {
