@@ -138,6 +138,22 @@ pub trait Task: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether the names of its classes are for the data, or a key `task.labels`, to say. Default: no.
+    fn names_classes(&self) -> bool {
+        false
+    }
+
+    /// Whether [`Self::file_examples`] reads this file, which need not be a split of the data set; a note says why not, if it
+    /// looks as if it were for the task. Default: no.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the file cannot be read.
+    fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
+        let _ = file;
+        Ok(false)
+    }
+
     /// The examples of a file that is no split of the data set, in the task's format; labels may be missing. Default: the task
     /// reads no single files.
     ///

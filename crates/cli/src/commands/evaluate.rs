@@ -14,14 +14,15 @@ use nystromformer_learner::{
     batches::Batches,
     evaluate::Evaluator,
     experiment::class_difference,
-    run_dir::{RunDir, RunSummary},
+    run_dir::RunDir,
     stop::StopFlag,
     trainer::{model_folder, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
-use nystromformer_tasks::{Targets, TaskRegistry, metrics::Thresholds};
+use nystromformer_tasks::{Targets, TaskRegistry};
 use serde_json::json;
 
+use super::predict::{chosen_thresholds, run_of};
 use crate::{output, preparation::PreparationNotes};
 
 /// Measure a model on held-out data; prints one JSON object.
@@ -132,16 +133,9 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The thresholds in the summary of the run that a checkpoint is of, if there is one.
-fn chosen_thresholds(checkpoint: &Path) -> anyhow::Result<Option<Thresholds>> {
-    let Some(run) = checkpoint.ancestors().nth(2) else { return Ok(None) };
-    let summary = RunSummary::read(run)?;
-    Ok(summary.and_then(|summary| summary.best_model).map(|best| best.thresholds))
-}
-
 /// The experiment of the run that a checkpoint is of.
 fn config_of_run(checkpoint: &Path) -> anyhow::Result<PathBuf> {
-    let config = checkpoint.ancestors().nth(2).map(RunDir::config_path);
+    let config = run_of(checkpoint).map(RunDir::config_path);
     config.filter(|path| path.is_file()).with_context(|| {
         format!(
             "`{}` is no checkpoint of a run, whose `config.toml` would say on what data to measure it; name an \

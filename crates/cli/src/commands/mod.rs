@@ -39,7 +39,7 @@ impl Command {
         match self {
             Self::Train(args) => train::run(args, tasks),
             Self::Evaluate(args) => evaluate::run(args, tasks),
-            Self::Predict(args) => predict::run(args),
+            Self::Predict(args) => predict::run(args, tasks),
             Self::Export(args) => export::run(args),
             Self::Import(args) => import::run(args),
             Self::Prepare(args) => prepare::run(args, tasks),

@@ -84,6 +84,46 @@ fn train_on_a_table_reports_and_evaluate_repeats_it() {
     }
 }
 
+/// The file is read by the run's columns, without the data that it was trained on.
+#[test]
+fn a_file_is_predicted_as_the_run_measured_it() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    finish(train(&fixture, "tone", "run", &["data.seq_len=6"])).succeeded();
+    let written = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
+    let verdict = &read_json(&fixture.path("run/summary.json"))["verdict"];
+    fs::rename(fixture.path("data/test.csv"), fixture.path("kept.csv")).unwrap();
+    fs::remove_dir_all(fixture.path("data")).unwrap();
+    let predict = |more: &[&str]| {
+        let mut predict = command("predict");
+        predict.args(["classify", "--model", &fixture.text("run")]);
+        predict.args(["--input-file", &fixture.text("kept.csv")]).args(more);
+        finish(predict).succeeded()
+    };
+    let found = predict(&[]);
+    assert_eq!(found.stdout, written);
+    predict(&["--output", &fixture.text("out.jsonl"), "--batch-size", "1"]);
+    assert_eq!(fs::read_to_string(fixture.path("out.jsonl")).unwrap(), written);
+    let table = fs::read_to_string(fixture.path("kept.csv")).unwrap();
+    let right = found
+        .json_lines()
+        .iter()
+        .zip(table.lines().skip(1))
+        .filter(|(line, row)| row.ends_with(line["label"].as_str().unwrap()));
+    assert_eq!(verdict["evaluations"]["test"]["accuracy"], right.count() as f64 / 9.0);
+    // Other columns are named, or found.
+    fs::write(fixture.path("other.csv"), table.replace("sentence", "body")).unwrap();
+    let other = |more: &[&str]| {
+        let mut predict = command("predict");
+        predict.args(["classify", "--model", &fixture.text("run")]);
+        predict.args(["--input-file", &fixture.text("other.csv")]).args(more);
+        finish(predict)
+    };
+    assert_eq!(other(&["--set", "task.sentence1=body"]).succeeded().stdout, written);
+    let found = other(&["--text-column", "body"]).succeeded();
+    assert_eq!(found.json_lines().len(), 9);
+}
+
 /// Trained on 16 tokens of a model of 32 positions, a run is asked for rows of 25 words: evaluated, predicted with, and
 /// exported, it reads the same 14 of them.
 #[test]

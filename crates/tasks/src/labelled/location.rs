@@ -98,6 +98,30 @@ impl LabelledColumns {
         found.read(self, targets, !split.is_test()).map(Some)
     }
 
+    /// Whether `file` is a table with the columns of the texts; a note says if it is one without.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the file cannot be read.
+    pub fn are_in(&self, file: &Path) -> Result<bool, DataError> {
+        if Format::of(file).is_none() {
+            return Ok(false);
+        }
+        let table = Table::open(file, &self.options())?;
+        let columns =
+            [("task.sentence1", Some(&self.first)), ("task.sentence2", self.second.as_ref())];
+        for (key, column) in columns {
+            if let Some(column) = column.filter(|column| !table.has(column)) {
+                say_once(format!(
+                    "`{}` has no column `{column}` (`{key}` of the model's run), and is read by the usual names of columns",
+                    file.display()
+                ));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn options(&self) -> TableOptions {
         TableOptions {
             header: self.header,

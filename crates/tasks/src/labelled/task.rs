@@ -103,6 +103,24 @@ impl Task for Labelled {
         self.columns().examples(split, targets, context.path)
     }
 
+    fn names_classes(&self) -> bool {
+        !self.regression
+    }
+
+    /// A table with the columns of the texts.
+    fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
+        self.columns().are_in(file)
+    }
+
+    fn file_examples(
+        &self,
+        file: &Path,
+        targets: &Targets,
+        _: &TaskContext<'_>,
+    ) -> Result<ExampleReader, DataError> {
+        Location::Tables(vec![file.to_owned()]).read(&self.columns(), targets, false)
+    }
+
     fn metrics(&self, targets: &Targets) -> Vec<Metric> {
         match targets {
             targets if targets.is_regression() => vec![Metric::Pearson, Metric::Spearman],

@@ -1,6 +1,7 @@
 //! `predict choice`: which of several texts goes with another.
 
 use nystromformer_pipelines::MultipleChoice;
+use nystromformer_tasks::TaskRegistry;
 
 use super::{ModelArgs, requests::LineArgs};
 
@@ -12,7 +13,10 @@ pub(super) struct Args {
     lines: LineArgs,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
+    if args.lines.answer_by_task(&args.model, "choice", tasks)? {
+        return Ok(());
+    }
     let (folder, device) = args.model.open()?;
     args.lines.answer_json(&MultipleChoice::load(&folder, &device)?)
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use nystromformer_pipelines::TextClassification;
+use nystromformer_tasks::TaskRegistry;
 
 use super::{ModelArgs, requests::TextArgs};
 
@@ -17,7 +18,10 @@ pub(super) struct Args {
     texts: TextArgs,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<()> {
+pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
+    if args.texts.answer_by_task(&args.model, "labelled", tasks)? {
+        return Ok(());
+    }
     let (folder, device) = args.model.open()?;
     let classifier = TextClassification::load(&folder, &device)?.with_top_k(args.top_k);
     args.texts.answer(&classifier)

@@ -1,5 +1,6 @@
 //! Predictions of a trained model; see `nystromformer predict --help`.
 
+mod by_task;
 mod choice;
 mod classify;
 mod features;
@@ -14,6 +15,9 @@ use std::{path::PathBuf, process::ExitCode};
 use burn::tensor::Device;
 use clap::Subcommand;
 use nystromformer_learner::trainer::model_folder;
+use nystromformer_tasks::TaskRegistry;
+
+pub(crate) use by_task::{chosen_thresholds, run_of};
 
 use crate::device_arg::DeviceArg;
 
@@ -74,13 +78,13 @@ impl ModelArgs {
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::FillMask(args) => fill_mask::run(&args)?,
-        Command::Classify(args) => classify::run(args)?,
-        Command::Tokens(args) => tokens::run(args)?,
-        Command::Qa(args) => qa::run(args)?,
-        Command::Choice(args) => choice::run(&args)?,
+        Command::Classify(args) => classify::run(args, tasks)?,
+        Command::Tokens(args) => tokens::run(args, tasks)?,
+        Command::Qa(args) => qa::run(args, tasks)?,
+        Command::Choice(args) => choice::run(&args, tasks)?,
         Command::Glue(args) => glue::run(&args)?,
         Command::Features(args) => features::run(&args)?,
     }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use nystromformer_pipelines::{Question, QuestionAnswering, question_answering::Options};
+use nystromformer_tasks::TaskRegistry;
 
 use super::{
     ModelArgs,
@@ -38,7 +39,10 @@ pub(super) struct Args {
     lines: LineArgs,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<()> {
+pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
+    if args.lines.answer_by_task(&args.model, "qa", tasks)? {
+        return Ok(());
+    }
     let (folder, device) = args.model.open()?;
     let options = Options {
         top_k: args.top_k,

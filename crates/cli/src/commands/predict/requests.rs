@@ -3,15 +3,17 @@
 use std::{
     io::{self, IsTerminal},
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::bail;
-use nystromformer_files::table::Format;
+use nystromformer_files::{durable, table::Format};
 use nystromformer_pipelines::{
     Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
 };
+use nystromformer_tasks::TaskRegistry;
 
+use super::{ModelArgs, by_task::FileRequest};
 use crate::output;
 
 /// Requests in a file or on stdin.
@@ -21,6 +23,12 @@ pub(super) struct LineArgs {
     /// text may be compressed (.gz, .zst).
     #[arg(long, value_name = "FILE")]
     input_file: Option<PathBuf>,
+    /// Write the predictions into a file instead of to stdout.
+    #[arg(long, value_name = "FILE", requires = "input_file")]
+    output: Option<PathBuf>,
+    /// Override a key of the run's experiment, for a file that is read as its task says, e.g. `task.sentence1=body`.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", requires = "input_file")]
+    overrides: Vec<String>,
     /// Texts computed together. With more than 1, many lines are read before the first is answered, to
     /// batch texts of like length.
     #[arg(long, value_name = "N", default_value = "8")]
@@ -28,6 +36,26 @@ pub(super) struct LineArgs {
 }
 
 impl LineArgs {
+    /// Answers the file, if there is one that the model's task reads (a model of no run has `default_task`), and says whether it
+    /// did.
+    pub(super) fn answer_by_task(
+        &self,
+        model: &ModelArgs,
+        default_task: &str,
+        tasks: &TaskRegistry,
+    ) -> anyhow::Result<bool> {
+        let Some(file) = &self.input_file else { return Ok(false) };
+        let request = FileRequest {
+            model,
+            file,
+            output: self.output.as_deref(),
+            overrides: &self.overrides,
+            batch_size: self.batch_size,
+            default_task,
+        };
+        request.answer(tasks)
+    }
+
     /// Answers every line, which is a request in JSON.
     pub(super) fn answer_json<P: Pipeline>(&self, pipeline: &P) -> anyhow::Result<()> {
         self.answer(pipeline, LineForm::Json, &ColumnNames::default())
@@ -40,7 +68,11 @@ impl LineArgs {
         names: &ColumnNames,
     ) -> anyhow::Result<()> {
         if let Some(path) = &self.input_file {
-            return print(pipeline, Requests::open(path, form, names)?, self.batch_size);
+            let requests = Requests::open(path, form, names)?;
+            return match &self.output {
+                Some(output) => write(pipeline, requests, self.batch_size, output),
+                None => print(pipeline, requests, self.batch_size),
+            };
         }
         // Whoever types a line waits for its answer.
         let is_typed = io::stdin().is_terminal();
@@ -70,6 +102,16 @@ pub(super) struct TextArgs {
 }
 
 impl TextArgs {
+    /// As [`LineArgs::answer_by_task`], unless columns are named here.
+    pub(super) fn answer_by_task(
+        &self,
+        model: &ModelArgs,
+        default_task: &str,
+        tasks: &TaskRegistry,
+    ) -> anyhow::Result<bool> {
+        Ok(self.text_column.is_none() && self.lines.answer_by_task(model, default_task, tasks)?)
+    }
+
     /// Answers every text.
     pub(super) fn answer<P: Pipeline>(&self, pipeline: &P) -> anyhow::Result<()> {
         if !self.texts.is_empty() {
@@ -99,6 +141,21 @@ pub(super) fn answer_all<P: Pipeline>(
     batch_size: NonZeroUsize,
 ) -> anyhow::Result<()> {
     print(pipeline, requests.into_iter().map(|request| Ok(Placed::from(request))), batch_size)
+}
+
+/// Writes the answer to each request as a line of JSON into a file.
+fn write<P: Pipeline>(
+    pipeline: &P,
+    requests: impl Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
+    batch_size: NonZeroUsize,
+    output: &Path,
+) -> anyhow::Result<()> {
+    let mut contents = Vec::new();
+    for answer in pipeline.answers(requests, Batching::new(batch_size)) {
+        serde_json::to_writer(&mut contents, &answer?)?;
+        contents.push(b'\n');
+    }
+    Ok(durable::replace(output, &contents)?)
 }
 
 /// Prints the answer to each request as a line of JSON.

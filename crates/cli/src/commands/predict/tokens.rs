@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use clap::ValueEnum;
 use nystromformer_pipelines::{Aggregation, TokenClassification};
+use nystromformer_tasks::TaskRegistry;
 
 use super::{ModelArgs, requests::TextArgs};
 
@@ -51,7 +52,10 @@ impl From<Strategy> for Aggregation {
     }
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<()> {
+pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
+    if args.texts.answer_by_task(&args.model, "ner", tasks)? {
+        return Ok(());
+    }
     let (folder, device) = args.model.open()?;
     let mut tagger = TokenClassification::load(&folder, &device, args.aggregation.into())?
         .with_ignore_labels(args.ignore_labels);

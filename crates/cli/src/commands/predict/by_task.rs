@@ -1,0 +1,160 @@
+//! A file of examples, answered as the task that a model was trained on reads and writes them: with the columns of its
+//! `[task]`, cut and scored as `evaluate` does.
+
+use std::{
+    fs,
+    io::{self, Write},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use nystromformer::NystromformerConfig;
+use nystromformer_data::TextTokenizer;
+use nystromformer_files::{durable, table::Format};
+use nystromformer_interop::{load_model, read_config};
+use nystromformer_learner::{
+    Experiment,
+    batch::BatchSource,
+    evaluate::Evaluator,
+    run_dir::{RunDir, RunSummary},
+    stop::StopFlag,
+    task_batches::TaskBatches,
+};
+use nystromformer_tasks::{PredictionFile, Split, TaskRegistry, metrics::Thresholds};
+use serde_json::json;
+
+use super::ModelArgs;
+use crate::{output, scratch::scratch_folder};
+
+/// What is asked of a file.
+pub(super) struct FileRequest<'a> {
+    /// The model.
+    pub(super) model: &'a ModelArgs,
+    /// The examples.
+    pub(super) file: &'a Path,
+    /// Where the predictions go; to stdout if nowhere is named.
+    pub(super) output: Option<&'a Path>,
+    /// Keys of the experiment that are to be others.
+    pub(super) overrides: &'a [String],
+    /// Examples that are computed together.
+    pub(super) batch_size: NonZeroUsize,
+    /// The task of a model that is of no run, for files that are no tables.
+    pub(super) default_task: &'a str,
+}
+
+impl FileRequest<'_> {
+    /// Answers the file as the task does; `false`, and nothing is done, if the model's task does not read such a file.
+    pub(super) fn answer(&self, tasks: &TaskRegistry) -> anyhow::Result<bool> {
+        let (folder, device) = self.model.open()?;
+        let config = read_config(&folder)?;
+        let Some(experiment) = self.experiment(&folder, &config, tasks)? else { return Ok(false) };
+        let data = TaskBatches::prepare_file(&experiment, Some(&folder), self.file)?;
+        let model = load_model(&folder, &device)?;
+        let evaluator = Evaluator {
+            data: &data,
+            device: &device,
+            batch_size: self.batch_size.get(),
+            max_examples: 0,
+            step: 0,
+            stop: StopFlag::new(),
+        };
+        let outputs = evaluator.predict(&model, Split::Test)?;
+        let thresholds = chosen_thresholds(&folder)?.unwrap_or_default();
+        self.write(data.prediction_files(Split::Test, &outputs, &thresholds)?)?;
+        Ok(true)
+    }
+
+    /// The experiment of the model's run, or one of the default task with all defaults; `None` if its task does not read the
+    /// file.
+    fn experiment(
+        &self,
+        folder: &Path,
+        config: &NystromformerConfig,
+        tasks: &TaskRegistry,
+    ) -> anyhow::Result<Option<Experiment>> {
+        let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
+        if let Some(source) = of_run {
+            let experiment = self.load(&source, folder, config, tasks)?;
+            if let Some(task) = &experiment.task {
+                let reads = task.task().reads_file(self.file)?;
+                return Ok(reads.then_some(experiment));
+            }
+        }
+        // Tables of a model that is of no run are read by the usual names of columns.
+        if Format::of(self.file).is_some() || !tasks.contains(self.default_task) {
+            return Ok(None);
+        }
+        let scratch = scratch_folder()?;
+        let source = scratch.path().join("predict.toml");
+        let seq_len = config.embeddings.max_position_embeddings;
+        let text =
+            format!("[task]\nname = {}\n[data]\nseq_len = {seq_len}\n", json!(self.default_task));
+        fs::write(&source, text).with_context(|| format!("cannot write `{}`", source.display()))?;
+        let experiment = self.load(&source, folder, config, tasks)?;
+        let task = experiment.task.as_ref().context("the default task is one")?;
+        let reads = task.task().reads_file(self.file)?;
+        Ok(reads.then_some(experiment))
+    }
+
+    /// Loads an experiment for the model in `folder`: its tokenizer is the model's, and so are the names of its classes, so that
+    /// the data it was trained on need not be there.
+    fn load(
+        &self,
+        source: &Path,
+        folder: &Path,
+        config: &NystromformerConfig,
+        tasks: &TaskRegistry,
+    ) -> anyhow::Result<Experiment> {
+        let plain = Experiment::load_for(source, self.overrides, tasks, config)?.experiment;
+        let mut overrides = self.overrides.to_vec();
+        if TextTokenizer::is_in(folder) {
+            overrides.push(format!("tokenizer.path={}", json!(folder)));
+        }
+        let task = plain.task.as_ref().map(|task| (task.name(), task.task().names_classes()));
+        if let Some((name, true)) = task
+            && tasks.keys(name).contains("labels")
+        {
+            let labels = config.classifier.id2label.names();
+            overrides.push(format!("task.labels={}", json!(labels)));
+        }
+        Ok(Experiment::load_for(source, &overrides, tasks, config)?.experiment)
+    }
+
+    /// Writes the first file where it was asked for, and the others beside it.
+    fn write(&self, files: Vec<PredictionFile>) -> anyhow::Result<()> {
+        let Some(output) = self.output else {
+            if let Some(first) = files.first() {
+                io::stdout().lock().write_all(&first.contents)?;
+            }
+            return Ok(());
+        };
+        for (place, file) in files.iter().enumerate() {
+            let path = match place {
+                0 => output.to_owned(),
+                _ => beside(output, file.extension),
+            };
+            durable::replace(&path, &file.contents)?;
+        }
+        output::note(&format!("predictions are in `{}`", output.display()));
+        Ok(())
+    }
+}
+
+/// A file beside `output`, of the same stem.
+fn beside(output: &Path, extension: &str) -> PathBuf {
+    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+    output.with_file_name(format!("{stem}.{extension}"))
+}
+
+/// The run that a checkpoint is of, by its place.
+pub(crate) fn run_of(checkpoint: &Path) -> Option<&Path> {
+    checkpoint.ancestors().nth(2)
+}
+
+/// The thresholds in the summary of the run that a checkpoint is of, if there is one.
+pub(crate) fn chosen_thresholds(checkpoint: &Path) -> anyhow::Result<Option<Thresholds>> {
+    let Some(run) = run_of(checkpoint) else { return Ok(None) };
+    let summary = RunSummary::read(run)?;
+    Ok(summary.and_then(|summary| summary.best_model).map(|best| best.thresholds))
+}
