@@ -91,7 +91,7 @@ fn a_file_is_predicted_as_the_run_measured_it() {
     prepare_tone(&fixture);
     finish(train(&fixture, "tone", "run", &["data.seq_len=6"])).succeeded();
     let written = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
-    let verdict = &read_json(&fixture.path("run/summary.json"))["verdict"];
+    let summary = read_json(&fixture.path("run/summary.json"));
     fs::rename(fixture.path("data/test.csv"), fixture.path("kept.csv")).unwrap();
     fs::remove_dir_all(fixture.path("data")).unwrap();
     let predict = |more: &[&str]| {
@@ -105,12 +105,13 @@ fn a_file_is_predicted_as_the_run_measured_it() {
     predict(&["--output", &fixture.text("out.jsonl"), "--batch-size", "1"]);
     assert_eq!(fs::read_to_string(fixture.path("out.jsonl")).unwrap(), written);
     let table = fs::read_to_string(fixture.path("kept.csv")).unwrap();
-    let right = found
-        .json_lines()
+    let lines = found.json_lines();
+    let right = lines
         .iter()
         .zip(table.lines().skip(1))
         .filter(|(line, row)| row.ends_with(line["label"].as_str().unwrap()));
-    assert_eq!(verdict["evaluations"]["test"]["accuracy"], right.count() as f64 / 9.0);
+    let accuracy = &summary["verdict"]["evaluations"]["test"]["accuracy"];
+    assert_eq!(*accuracy, right.count() as f64 / 9.0);
     // Other columns are named, or found.
     fs::write(fixture.path("other.csv"), table.replace("sentence", "body")).unwrap();
     let other = |more: &[&str]| {
