@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::heads::{Targets, TargetsData};
+use nystromformer::heads::{LossOptions, Targets, TargetsData};
 use nystromformer::{InputTokens, NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
-use nystromformer_tasks::metrics::{ClassificationReport, MetricName, Thresholds};
+use nystromformer_tasks::metrics::{ClassificationReport, ErrorAnalysis, MetricName, Thresholds};
 use nystromformer_tasks::{PredictionFile, Split};
 
 use crate::error::Result;
@@ -17,6 +17,18 @@ pub trait Batch {
     /// How many targets count in each term of the loss. A step's loss is the mean over those of all its micro-batches,
     /// term by term; every batch of a source gives as many terms.
     fn num_targets(&self) -> Vec<usize>;
+
+    /// The sum of the weights of those targets, by which a step's sum of losses is divided. Default: each weighs 1.
+    fn target_weights(&self) -> Vec<f64> {
+        self.num_targets().into_iter().map(|count| count as f64).collect()
+    }
+
+    /// Smooths the labels by this share, `trainer.label_smoothing_factor`; says whether it can. Asked of batches of
+    /// training alone, and only if the share is not 0. Default: it cannot.
+    fn smooth_labels(&mut self, share: f64) -> bool {
+        let _ = share;
+        false
+    }
 
     /// Tokens that are not padding, for tokens per second.
     fn num_tokens(&self) -> usize;
@@ -41,6 +53,8 @@ pub struct Scores {
 pub struct Analysis {
     /// Confusion matrix and scores of each class.
     pub report: Option<ClassificationReport>,
+    /// What it gets wrong, where an example or a word has one class.
+    pub errors: Option<ErrorAnalysis>,
     /// The metrics of a predictor that always says the same.
     pub constant_predictor: BTreeMap<String, f64>,
 }
@@ -96,9 +110,12 @@ pub trait BatchSource: Send + Sync {
     }
 
     /// More about the same outputs, of a finished run. Default: nothing.
-    fn analyse(&self, split: Split, outputs: &Outputs) -> Option<Analysis> {
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`](crate::LearnerError::Data) if the examples cannot be read once more.
+    fn analyse(&self, split: Split, outputs: &Outputs) -> Result<Option<Analysis>> {
         let _ = (split, outputs);
-        None
+        Ok(None)
     }
 
     /// Examples of a split that can be predicted, whether it has labels or not. Default: those that are measured on.
@@ -152,6 +169,8 @@ pub struct TokenBatch {
     pub seq_len: usize,
     /// What a model is to answer.
     pub targets: TargetsData,
+    /// How those targets count in the loss. Evaluations leave it plain.
+    pub loss_options: LossOptions,
 }
 
 /// Rows of feature vectors in main memory.
@@ -168,6 +187,20 @@ pub struct FeatureRows {
 impl Batch for TokenBatch {
     fn num_targets(&self) -> Vec<usize> {
         self.targets.counts(self.seq_len)
+    }
+
+    fn target_weights(&self) -> Vec<f64> {
+        self.loss_options.denominators(&self.targets, self.seq_len)
+    }
+
+    fn smooth_labels(&mut self, share: f64) -> bool {
+        self.loss_options.label_smoothing = share;
+        match self.targets {
+            TargetsData::Tokens { .. }
+            | TargetsData::TokensAndOrder { .. }
+            | TargetsData::Class(_) => true,
+            TargetsData::Values(_) | TargetsData::Span { .. } => false,
+        }
     }
 
     fn num_tokens(&self) -> usize {
@@ -250,6 +283,7 @@ impl From<MaskedRows> for TokenBatch {
             hidden_id: None,
             seq_len,
             targets,
+            loss_options: LossOptions::default(),
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | [`experiment`] | the TOML file: `extends`, `--set`, validation |
 //! | [`device`], [`self_check`] | from a device's name to one that computes as the CPU does |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
+//! | [`parameter_groups`], `weight_average` | what is frozen, rates by layer, the average of weights |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`], [`report`] | what a run leaves on disk |
 //! | [`batch`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
 //! | [`trainable`], [`evaluate`](mod@evaluate), [`trainer`] | what is asked of a model, how good it is, the loop |
@@ -40,6 +41,8 @@ pub mod machine_memory;
 pub mod memory_estimate;
 pub mod metrics_log;
 pub mod optimizer;
+mod parameter_file;
+pub mod parameter_groups;
 mod parameters;
 pub mod process_memory;
 pub mod progress;
@@ -53,6 +56,7 @@ pub mod task_batches;
 pub mod tokenizer_files;
 pub mod trainable;
 pub mod trainer;
+mod weight_average;
 
 pub use error::{LearnerError, Result};
 pub use experiment::Experiment;

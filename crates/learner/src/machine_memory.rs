@@ -1,13 +1,14 @@
 //! How much memory this machine has, and whether a training will fit into it.
 
+use nystromformer::heads::Depth;
 use nystromformer::{Architecture, NystromformerConfig};
 use nystromformer_interop::hugging_face::names::parameters;
 use serde::Serialize;
 
 use crate::cgroup_memory::CgroupMemory;
 use crate::error::{LearnerError, Result};
-use crate::experiment::Experiment;
-use crate::memory_estimate::estimate_bytes;
+use crate::experiment::{Experiment, TrainerConfig};
+use crate::memory_estimate::{ParameterCount, estimate_bytes};
 
 /// A training is refused if its estimate is so many times the machine's whole memory: the estimate
 /// may be a little off, but not by half.
@@ -98,7 +99,8 @@ pub(crate) fn require_memory(experiment: &Experiment) -> Result<()> {
     if experiment.device.is_accelerator() {
         return Ok(());
     }
-    let parameters = parameter_count(experiment.architecture(), &experiment.model);
+    let parameters =
+        parameter_count(experiment.architecture(), &experiment.model, &experiment.trainer);
     let needed = estimate_bytes(experiment, parameters);
     if let Some(machine) = MachineMemory::now()
         && let Some(warning) = machine.judge(experiment, needed)?
@@ -109,19 +111,29 @@ pub(crate) fn require_memory(experiment: &Experiment) -> Result<()> {
 }
 
 /// Parameters of the model, which need not exist yet: layers are alike, so one is counted.
-fn parameter_count(architecture: Architecture, model: &NystromformerConfig) -> usize {
-    let of_layers = |num_hidden_layers| {
+fn parameter_count(
+    architecture: Architecture,
+    model: &NystromformerConfig,
+    trainer: &TrainerConfig,
+) -> ParameterCount {
+    let of_layers = |num_hidden_layers, only: Option<Depth>| {
         let model = model.clone().with(|config| {
             config.encoder.num_hidden_layers = num_hidden_layers;
             config.encoder.num_hidden_groups = 0;
         });
         let sizes = parameters(architecture, &model)
             .into_iter()
+            .filter(|(name, _)| only.is_none_or(|depth| Depth::of(name) == depth))
             .map(|(_, shape)| shape.into_iter().fold(1, usize::saturating_mul));
         sizes.fold(0, usize::saturating_add)
     };
-    let around = of_layers(0);
-    (of_layers(1) - around).saturating_mul(model.encoder.num_own_layers()).saturating_add(around)
+    let (around, own_layers) = (of_layers(0, None), model.encoder.num_own_layers());
+    let layer = of_layers(1, None) - around;
+    let all = layer.saturating_mul(own_layers).saturating_add(around);
+    let embeddings =
+        if trainer.freeze_embeddings { of_layers(0, Some(Depth::Embeddings)) } else { 0 };
+    let layers = layer.saturating_mul(trainer.freeze_layers.min(own_layers));
+    ParameterCount { all, trained: all.saturating_sub(embeddings.saturating_add(layers)) }
 }
 
 #[cfg(test)]
@@ -130,6 +142,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+    use crate::parameter_groups::ParameterGroups;
 
     #[test]
     fn parameters_are_counted_as_the_model_has_them() {
@@ -149,11 +162,26 @@ mod tests {
                 config.attention.convolution.conv_kernel_size = conv_kernel_size;
             });
             let model = config.init_model(architecture, &Device::flex()).unwrap();
-            assert_eq!(parameter_count(architecture, &config), model.num_params());
+            let count = |trainer: &TrainerConfig| parameter_count(architecture, &config, trainer);
+            assert_eq!(count(&TrainerConfig::default()), model.num_params().into());
+            let experiment = Experiment {
+                model: config.clone(),
+                trainer: TrainerConfig {
+                    freeze_layers: 1,
+                    freeze_embeddings: true,
+                    ..TrainerConfig::default()
+                },
+                ..Experiment::default()
+            };
+            let groups = ParameterGroups::of(&experiment, &model).unwrap();
+            let trained = groups.num_trained(&model);
+            let expected = ParameterCount { all: model.num_params(), trained };
+            assert_eq!(count(&experiment.trainer), expected);
         }
         let absurd = NystromformerConfig::default()
             .with(|config| config.encoder.num_hidden_layers = usize::MAX);
-        assert_eq!(parameter_count(Architecture::MaskedLm, &absurd), usize::MAX);
+        let count = parameter_count(Architecture::MaskedLm, &absurd, &TrainerConfig::default());
+        assert_eq!(count, usize::MAX.into());
     }
 
     #[test]

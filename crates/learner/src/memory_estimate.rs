@@ -23,9 +23,26 @@ impl Computes {
 /// Bytes of a number; weights, moments and activations are all 32-bit floats.
 const FLOAT: u64 = 4;
 
-/// Estimated peak bytes of training: weights, one gradient (two while accumulating), two moments,
-/// and the activations that autodiff keeps for one micro-batch on the experiment's device.
-pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
+/// How many numbers a model is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ParameterCount {
+    /// All of them.
+    pub all: usize,
+    /// Those that are not frozen.
+    pub trained: usize,
+}
+
+impl From<usize> for ParameterCount {
+    /// All are trained.
+    fn from(all: usize) -> Self {
+        Self { all, trained: all }
+    }
+}
+
+/// Estimated peak bytes of training: weights, and of those that are trained one gradient (two while accumulating), two
+/// moments and, with `trainer.ema_decay`, their average; and the activations that autodiff keeps for one micro-batch on the
+/// experiment's device.
+pub fn estimate_bytes(experiment: &Experiment, parameters: ParameterCount) -> u64 {
     let trainer = &experiment.trainer;
     // Both sequences of a pair that is encoded one by one.
     let parts = match experiment.architecture().class().rows_per_answer {
@@ -35,7 +52,11 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     };
     let rows = parts * trainer.micro_batch_size.min(trainer.batch_size) as u64;
     let accumulates = trainer.batch_size > trainer.micro_batch_size;
-    let copies: u64 = if accumulates { 5 } else { 4 };
+    let gradients_and_moments = if accumulates { 4 } else { 3 };
+    let averages = u64::from(trainer.ema_decay > 0.0);
+    let of_parameters = (parameters.trained as u64)
+        .saturating_mul(gradients_and_moments + averages)
+        .saturating_add(parameters.all as u64);
     let seq_len = experiment.data.seq_len as u64;
     let tokens = rows.saturating_mul(seq_len);
     let predicted = match experiment.task {
@@ -44,6 +65,7 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     };
     let of_encoder = tokens.saturating_mul(floats_per_token(
         &experiment.model,
+        recorded_layers(experiment),
         seq_len,
         Computes::on(experiment.device),
     ));
@@ -51,11 +73,24 @@ pub fn estimate_bytes(experiment: &Experiment, parameters: usize) -> u64 {
     let of_vectors = tokens.saturating_mul(3 * experiment.model.vectors.num_features as u64);
     let of_head = predicted.saturating_mul(head_floats_per_prediction(&experiment.model));
     let activations = of_encoder.saturating_add(of_head).saturating_add(of_vectors);
-    copies.saturating_mul(parameters as u64).saturating_add(activations).saturating_mul(FLOAT)
+    of_parameters.saturating_add(activations).saturating_mul(FLOAT)
 }
 
-/// Floats that the encoder's backward pass needs for each token, summed over layers.
-fn floats_per_token(model: &NystromformerConfig, seq_len: u64, computes: Computes) -> u64 {
+/// Layers whose activations the backward pass needs: all, but for the first ones that are frozen together with what is
+/// before them.
+fn recorded_layers(experiment: &Experiment) -> usize {
+    let (encoder, trainer) = (&experiment.model.encoder, &experiment.trainer);
+    let frozen = if trainer.freeze_embeddings { trainer.freeze_layers } else { 0 };
+    encoder.num_hidden_layers.saturating_sub(frozen.saturating_mul(encoder.layers_per_group()))
+}
+
+/// Floats that the encoder's backward pass needs for each token, summed over so many layers.
+fn floats_per_token(
+    model: &NystromformerConfig,
+    layers: usize,
+    seq_len: u64,
+    computes: Computes,
+) -> u64 {
     let is_fused = computes == Computes::Fused;
     let attention =
         model.attention.options().activations(seq_len as usize, &model.shared, is_fused);
@@ -69,7 +104,7 @@ fn floats_per_token(model: &NystromformerConfig, seq_len: u64, computes: Compute
     };
     let per_layer = rows * hidden + activations * intermediate + attention.kept_by_layer;
     let at_once = 12 * hidden + 2 * intermediate + attention.at_once;
-    (model.encoder.num_hidden_layers as u64).saturating_mul(per_layer).saturating_add(at_once)
+    (layers as u64).saturating_mul(per_layer).saturating_add(at_once)
 }
 
 /// Floats kept for each predicted token: its scores and their gradient.
@@ -92,7 +127,7 @@ mod tests {
             experiment.model.attention.softmax.attention_probs_dropout_prob = dropout;
             let mut bytes = |seq_len| {
                 experiment.data.seq_len = seq_len;
-                estimate_bytes(&experiment, 0) as f64
+                estimate_bytes(&experiment, 0.into()) as f64
             };
             bytes(8192) / bytes(4096)
         };
@@ -112,7 +147,7 @@ mod tests {
             experiment.model.attention.softmax.attention_probs_dropout_prob = 0.0;
             experiment.data.seq_len = 4096;
             (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (1, 1);
-            estimate_bytes(&experiment, 0) as f64
+            estimate_bytes(&experiment, 0.into()) as f64
         };
         // Of each of 12 layers 12 heads' scores, 4096 · 4096 floats a head: 9.7 GB, and more than once.
         let scores = 12.0 * 12.0 * 4096.0 * 4096.0 * 4.0;
@@ -124,5 +159,42 @@ mod tests {
             assert!(nystrom > of_row(DeviceKind::Flex, AttentionKind::Nystrom), "{device}");
         }
         assert!(of_row(DeviceKind::Flex, AttentionKind::Softmax) < scores);
+    }
+
+    /// Of a million parameters alone, with micro-batches as large as the batch: weights, a gradient, two moments.
+    #[test]
+    fn an_average_is_a_copy_more_and_what_is_frozen_has_neither_gradient_nor_moments() {
+        let million = 1_000_000;
+        let floats = |change: fn(&mut Experiment), trained: usize| {
+            let mut experiment = Experiment::default();
+            (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (1, 1);
+            change(&mut experiment);
+            let with = estimate_bytes(&experiment, ParameterCount { all: million, trained });
+            let without = estimate_bytes(&experiment, 0.into());
+            (with - without) as f64 / 4e6
+        };
+        assert_eq!(floats(|_| {}, million), 4.0);
+        assert_eq!(floats(|experiment| experiment.trainer.ema_decay = 0.9, million), 5.0);
+        assert_eq!(floats(|experiment| experiment.trainer.ema_decay = 0.9, million / 2), 3.0);
+        assert_eq!(floats(|_| {}, 0), 1.0);
+    }
+
+    #[test]
+    fn activations_are_kept_from_the_first_weight_that_is_trained_on() {
+        let bytes = |freeze_layers, freeze_embeddings| {
+            let mut experiment = Experiment::default();
+            experiment.trainer.freeze_layers = freeze_layers;
+            experiment.trainer.freeze_embeddings = freeze_embeddings;
+            estimate_bytes(&experiment, 0.into()) as f64
+        };
+        let whole = bytes(0, false);
+        // Gradients of the embeddings go through every layer, frozen or not.
+        assert_eq!(bytes(6, false), whole);
+        assert_eq!(bytes(0, true), whole);
+        let (half, none) = (bytes(6, true), bytes(12, true));
+        assert!(
+            (2.0 * half - whole - none).abs() < 1.0 && none < 0.3 * whole,
+            "{whole} {half} {none}"
+        );
     }
 }

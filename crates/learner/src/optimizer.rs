@@ -23,7 +23,8 @@ use burn::tensor::{Device, Tensor};
 use nystromformer_kernels::{AdamWStep, adam_w};
 use serde::{Deserialize, Serialize};
 
-use crate::parameters::{Path, parameters};
+use crate::parameter_groups::ParameterGroups;
+use crate::parameters::Path;
 
 /// `[optimizer]`: `AdamW`'s constants. Defaults: the authors' pretraining script.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,11 @@ pub struct OptimizerConfig {
     /// Exempt biases and layer norms from weight decay, as BERT does. Default: false, as in the
     /// paper's runs.
     pub no_decay_on_bias_and_norm: bool,
+    /// Layer-wise learning-rate decay, as in BEiT and timm, whose word this is: each layer's learning rate is this share of
+    /// that of the layer above it. The head and a last normalisation have the full one, the last of `L` layers
+    /// `layer_decay` times it, the first `layer_decay^L`, and the embeddings `layer_decay^(L + 1)`. It scales weight decay
+    /// with it, as a learning rate does. In `(0, 1]`; 1 for the same rate everywhere. Default: 1.
+    pub layer_decay: f64,
 }
 
 impl Default for OptimizerConfig {
@@ -53,6 +59,7 @@ impl Default for OptimizerConfig {
             beta_2: 0.999,
             epsilon: 1e-6,
             no_decay_on_bias_and_norm: false,
+            layer_decay: 1.0,
         }
     }
 }
@@ -78,6 +85,12 @@ impl OptimizerConfig {
             ("beta_1", self.beta_1, unit(self.beta_1), "in `[0, 1)`"),
             ("beta_2", self.beta_2, unit(self.beta_2), "in `[0, 1)`"),
             ("epsilon", self.epsilon, positive(self.epsilon), "a positive number"),
+            (
+                "layer_decay",
+                self.layer_decay,
+                self.layer_decay > 0.0 && self.layer_decay <= 1.0,
+                "above 0 and at most 1",
+            ),
         ]
         .into_iter()
         .filter(|(_, _, valid, _)| !valid)
@@ -100,11 +113,12 @@ pub struct StepSettings {
     pub gradient_scale: f64,
 }
 
-/// `AdamW`'s state for a whole module: two moments for each floating-point parameter, and a step
+/// `AdamW`'s state for a whole module: two moments for each floating-point parameter that is trained, and a step
 /// count.
 #[derive(Debug)]
 pub struct AdamW {
     config: OptimizerConfig,
+    groups: ParameterGroups,
     completed_steps: usize,
     moments: BTreeMap<String, Moments>,
 }
@@ -121,7 +135,18 @@ impl AdamW {
     /// Zero moments for every floating-point parameter of `module`, on `device` (not an autodiff
     /// one).
     pub fn new<M: Module>(config: OptimizerConfig, module: &M, device: &Device) -> Self {
-        let moments = parameters(module)
+        Self::with_groups(config, module, device, ParameterGroups::default())
+    }
+
+    /// The same for the parameters that `groups` does not freeze, each of which goes at its own rate.
+    pub fn with_groups<M: Module>(
+        config: OptimizerConfig,
+        module: &M,
+        device: &Device,
+        groups: ParameterGroups,
+    ) -> Self {
+        let moments = groups
+            .trained(module)
             .into_iter()
             .map(|parameter| {
                 let zeros =
@@ -131,7 +156,7 @@ impl AdamW {
                 (parameter.path, moments)
             })
             .collect();
-        Self { config, completed_steps: 0, moments }
+        Self { config, groups, completed_steps: 0, moments }
     }
 
     /// Optimizer steps taken so far; skipped steps do not count.
@@ -152,34 +177,38 @@ impl AdamW {
         // PyTorch computes `1 - beta1**step` with the current `beta1`, also while a schedule moves
         // it.
         let exponent = self.completed_steps as f64;
-        let update = AdamWStep {
-            gradient_scale,
-            beta_1,
-            beta_2,
-            decay: 1.0 - learning_rate * weight_decay,
-            step_size: learning_rate / (1.0 - beta_1.powf(exponent)),
-            bias_correction_2_root: (1.0 - beta_2.powf(exponent)).sqrt(),
-            epsilon,
+        let update = |rate: f64| {
+            let learning_rate = learning_rate * rate;
+            AdamWStep {
+                gradient_scale,
+                beta_1,
+                beta_2,
+                decay: 1.0 - learning_rate * weight_decay,
+                step_size: learning_rate / (1.0 - beta_1.powf(exponent)),
+                bias_correction_2_root: (1.0 - beta_2.powf(exponent)).sqrt(),
+                epsilon,
+            }
         };
         module.map(&mut StepMapper {
             path: Path::default(),
             moments: &mut self.moments,
             gradients,
-            update,
+            update: |path: &str| update(self.groups.rate(path)),
             no_decay_on_bias_and_norm: self.config.no_decay_on_bias_and_norm,
         })
     }
 }
 
-struct StepMapper<'a> {
+struct StepMapper<'a, U> {
     path: Path,
     moments: &'a mut BTreeMap<String, Moments>,
     gradients: GradientsParams,
-    update: AdamWStep,
+    /// The update of the parameter at a path.
+    update: U,
     no_decay_on_bias_and_norm: bool,
 }
 
-impl ModuleMapper for StepMapper<'_> {
+impl<U: Fn(&str) -> AdamWStep> ModuleMapper for StepMapper<'_, U> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.path.enter(name, container_type);
     }
@@ -197,7 +226,7 @@ impl ModuleMapper for StepMapper<'_> {
             .moments
             .remove(&path)
             .expect("the optimizer was built from this module, so every path has its moments");
-        let mut update = self.update;
+        let mut update = (self.update)(&path);
         if self.no_decay_on_bias_and_norm && self.path.is_bias_or_norm() {
             update.decay = 1.0;
         }

@@ -219,6 +219,9 @@ pub struct RunSummary {
     pub peak_rss_bytes: u64,
     /// Parameters of the model.
     pub parameters: usize,
+    /// Those of them that were trained, where `trainer.freeze_layers` or `trainer.freeze_embeddings` froze others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_parameters: Option<usize>,
     /// Device as named in the configuration.
     pub device: String,
     /// Data type of weights and moments.

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use nystromformer::Head;
-use nystromformer::heads::{ClassInfo, LossTerm, Losses, Measure, TargetsData, TermMetric};
+use nystromformer::heads::{ClassInfo, Depth, LossTerm, Losses, Measure, TargetsData, TermMetric};
 use nystromformer_interop::{load_all_weights, save};
 pub use nystromformer_tasks::metrics::MetricName;
 
@@ -26,7 +26,7 @@ pub trait Trainable: Module {
     type Counts: Default;
 
     /// Moves a batch to `device`, where the model lives, and says how far off each answer is. The whole loss is the sum
-    /// over the terms of `weight · sum(losses) / targets that count`, over all micro-batches of a step.
+    /// over the terms of `weight · sum(losses) / the weights of the targets that count`, over all micro-batches of a step.
     ///
     /// # Errors
     /// What the model refuses of a batch.
@@ -45,6 +45,13 @@ pub trait Trainable: Module {
     ) -> Result<Vec<LossTerm>> {
         let _ = counts;
         self.loss_terms(batch, device)
+    }
+
+    /// How far from the input the parameter at this path is, as in `encoder.layer.0.output.dense.weight`: what
+    /// `optimizer.layer_decay` and frozen layers go by. Default: unknown, and an experiment with such keys is refused.
+    fn depth(&self, path: &str) -> Option<Depth> {
+        let _ = path;
+        None
     }
 
     /// Names of what [`Self::metrics`] gives. Default: none.
@@ -124,8 +131,12 @@ impl<M: Head> Trainable for M {
     type Counts = HeadCounts;
 
     fn loss_terms(&self, batch: TokenBatch, device: &Device) -> Result<Vec<LossTerm>> {
+        let options = batch.loss_options.clone();
         let (input, targets) = batch.into_tensors(device);
-        Ok(self.losses(input, targets)?.terms)
+        if options.is_plain() {
+            return Ok(self.losses(input, targets)?.terms);
+        }
+        Ok(options.apply(self.losses(input, targets.clone())?, targets).terms)
     }
 
     fn evaluate(
@@ -153,6 +164,10 @@ impl<M: Head> Trainable for M {
             }
         }
         Ok(terms)
+    }
+
+    fn depth(&self, path: &str) -> Option<Depth> {
+        Some(Depth::of(path))
     }
 
     fn metric_names(&self) -> Vec<MetricName> {

@@ -16,10 +16,11 @@
 //! | [`ner`] | a class for each word: named entities |
 //! | [`submission`] | predictions as GLUE's site takes them |
 //! | `hold_out`, `sample` | a validation set out of a training set, and a part of a set in place of the whole |
-//! | `label_counts` | how often each class occurs |
+//! | `label_counts`, `class_weights` | how often each class occurs, and what rare ones count |
 //! | [`metrics`] | how good predictions are |
 
 pub mod bags;
+mod class_weights;
 mod config;
 mod example;
 pub mod glue;
@@ -44,6 +45,7 @@ mod vectors;
 pub use nystromformer_data::{DataError, Keep, Truncation, random};
 pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, git_lfs, say_once, table};
 
+pub use class_weights::{ClassWeights, Sampling};
 pub use config::TaskConfig;
 pub use example::{ColumnLines, Example, ExampleReader, GoldAnswer, Input, Label, Words};
 pub use hold_out::{HeldOut, hold_out, hold_out_groups};

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use nystromformer_data::{DataError, Keep};
 use serde::{Deserialize, Serialize};
 
+use crate::class_weights::{ClassWeights, Sampling};
+
 /// The keys of `[task]` that every task reads: which data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,6 +38,14 @@ pub struct TaskOptions {
     pub validate_on_test: bool,
     /// Leave out the last validation and test batch if it is not full, as the authors' loaders do. Default: false.
     pub drop_last: bool,
+    /// What an answer of each class counts in the loss of training, evaluations excepted: `"none"`, `"balanced"` by how
+    /// often each class is a label in training, or a list of a positive number for each class, in the order of the classes.
+    /// The mean over a step is `Σ weight · loss / Σ weight`, as PyTorch's `cross_entropy` has it; of tasks in which any
+    /// number of classes apply, the weights are PyTorch's `pos_weight`. Default: `"none"`.
+    pub class_weights: ClassWeights,
+    /// Which training examples a step visits: `"natural"`, each once in an epoch, or `"balanced"`, each class equally often.
+    /// Of tasks with one class an example. Default: `"natural"`.
+    pub sampling: Sampling,
 }
 
 impl Default for TaskOptions {
@@ -52,6 +62,8 @@ impl Default for TaskOptions {
             max_eval_samples: 0,
             validate_on_test: false,
             drop_last: false,
+            class_weights: ClassWeights::None,
+            sampling: Sampling::Natural,
         }
     }
 }
@@ -70,6 +82,7 @@ impl TaskOptions {
         if self.pad_to_multiple_of == 0 {
             problems.push(DataError::config("task.pad_to_multiple_of", 0, "must be at least 1"));
         }
+        problems.extend(self.class_weights.problems());
         problems
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use nystromformer_tasks::{
     Label,
-    metrics::{ClassScores, Metric, Predictions, SeedStatistics},
+    metrics::{CALIBRATION_BINS, Calibration, ClassScores, Metric, Predictions, SeedStatistics},
 };
 use serde::Deserialize;
 
@@ -120,4 +120,31 @@ fn fixtures_cover_undefined_correlations_and_classes_without_answers() {
     assert!(
         fixture.classes.iter().flat_map(|case| &case.per_class).any(|class| class.support == 0)
     );
+}
+
+/// `tools/reference/generate_calibration_fixtures.py`.
+#[test]
+fn calibration_errors_are_those_of_the_published_formula() {
+    #[derive(Deserialize)]
+    struct Calibrations {
+        bins: usize,
+        cases: Vec<Confidences>,
+    }
+    #[derive(Deserialize)]
+    struct Confidences {
+        about: String,
+        confidences: Vec<f64>,
+        right: Vec<bool>,
+        error: f64,
+    }
+    let fixture: Calibrations =
+        serde_json::from_str(include_str!("fixtures/calibration.json")).unwrap();
+    assert_eq!(fixture.bins, CALIBRATION_BINS);
+    for case in fixture.cases {
+        let mut calibration = Calibration::default();
+        for (confidence, is_right) in case.confidences.iter().zip(&case.right) {
+            calibration.record(*confidence, *is_right);
+        }
+        assert_close(calibration.error(), case.error, &case.about);
+    }
 }

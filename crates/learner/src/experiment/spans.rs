@@ -48,6 +48,9 @@ fn of_schedule(experiment: &Experiment, total_steps: usize) -> Vec<(&'static str
     found
 }
 
+/// Share of the first weights in an average of all steps' weights beyond which something is said.
+const MOST_OF_START: f64 = 0.05;
+
 /// Sentences about how often something happens, with their keys.
 fn of_trainer(experiment: &Experiment, total_steps: usize) -> Vec<(&'static str, String)> {
     let trainer = &experiment.trainer;
@@ -78,6 +81,17 @@ fn of_trainer(experiment: &Experiment, total_steps: usize) -> Vec<(&'static str,
             trainer.eval_every
         );
         found.push(("trainer.early_stopping_patience", problem));
+    }
+    // What of the averaged model are still the weights that the run begins with.
+    let of_start = trainer.ema_decay.powf(total_steps as f64);
+    if trainer.ema_decay > 0.0 && of_start > MOST_OF_START {
+        let problem = format!(
+            "`{}`, and the run has `{total_steps}` steps: {:.0} % of the averaged model, which is the one that counts, are \
+             then still the weights that it begins with; lower it",
+            trainer.ema_decay,
+            100.0 * of_start
+        );
+        found.push(("trainer.ema_decay", problem));
     }
     found
 }
@@ -130,6 +144,11 @@ mod tests {
                 "[schedule]\nkind = \"one_cycle\"\npct_start = 0.05",
                 20,
                 "`schedule.pct_start` = `0.05`",
+            ),
+            (
+                "[trainer]\nema_decay = 0.9",
+                29,
+                "`trainer.ema_decay` = `0.9`, and the run has `28` steps: 5 % of",
             ),
         ] {
             assert_eq!(told(text, at_most), none, "{text}");

@@ -5,7 +5,7 @@ use super::known_keys::{join, section_of};
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
 /// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes
 /// before all others.
-const SYNONYMS: [(&str, &[&str]); 70] = [
+const SYNONYMS: [(&str, &[&str]); 78] = [
     (
         "optimizer.learning_rate",
         &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta", "learn_rate"],
@@ -301,6 +301,17 @@ const SYNONYMS: [(&str, &[&str]); 70] = [
         ],
     ),
     ("trainer.early_stopping_patience", &["patience", "early_stopping"]),
+    ("trainer.early_stopping_threshold", &["min_delta", "early_stopping_delta"]),
+    ("trainer.label_smoothing_factor", &["label_smoothing", "smoothing", "label_smooth"]),
+    ("trainer.ema_decay", &["ema", "model_ema", "model_ema_decay", "use_ema"]),
+    ("trainer.freeze_layers", &["num_frozen_layers", "frozen_layers"]),
+    ("trainer.freeze_embeddings", &["freeze_embedding", "freeze_embed"]),
+    (
+        "optimizer.layer_decay",
+        &["layerwise_lr_decay", "layer_wise_lr_decay", "llrd", "lr_layer_decay"],
+    ),
+    ("task.class_weights", &["class_weight", "pos_weight", "loss_weights", "label_weights"]),
+    ("task.sampling", &["sampler", "balanced_sampling", "oversampling", "weighted_sampler"]),
     ("trainer.metric_for_best_model", &["metric", "monitor", "best_metric"]),
     ("seed", &["random_seed", "data_seed", "seed_value", "manual_seed"]),
     ("device", &["gpu", "cuda", "use_cuda", "no_cuda", "accelerator", "backend"]),

@@ -33,9 +33,26 @@ pub struct TrainerConfig {
     /// Evaluations in a row without a new best one after which training stops; 0 for never.
     /// Default: 0.
     pub early_stopping_patience: usize,
+    /// How much better than the best so far an evaluation must be to count as an improvement for
+    /// `early_stopping_patience` (transformers' word): by more than this, in the metric's own unit. The best checkpoint is
+    /// the best all the same, however little it is better. Default: 0.
+    pub early_stopping_threshold: f64,
     /// What the best evaluation is the best in (Hugging Face's word): `loss`, or a metric of the task, e.g. `accuracy`.
     /// Default: the task's own metric; `loss` for pretraining.
     pub metric_for_best_model: String,
+    /// Share ε of each label that is spread evenly over all classes (transformers' word): the loss of training is
+    /// `(1 − ε) · nll + ε · mean over the classes`, with `task.class_weights` as PyTorch's `cross_entropy` combines them.
+    /// Evaluations use labels as they are. Of targets that are one class of several; in `[0, 1)`. Default: 0.
+    pub label_smoothing_factor: f64,
+    /// Decay of an exponential moving average of the weights, taken after every update: the averaged model is evaluated,
+    /// chosen, saved and exported, and a resumed run goes on with both. It begins with the first weights, so that after `n`
+    /// updates they are `ema_decay^n` of it. In `(0, 1)`, as 0.999; 0 for no average. Default: 0.
+    pub ema_decay: f64,
+    /// The first layers of the encoder whose weights stay as they are; their dropout is as in training. Default: 0.
+    pub freeze_layers: usize,
+    /// Whether the weights of the embeddings stay as they are, and with them what is tied to them. Together with
+    /// `freeze_layers` it spares the backward pass through what is frozen. Default: false.
+    pub freeze_embeddings: bool,
     /// Steps between lines of progress where there is no terminal. Default: 10.
     pub log_every: usize,
     /// Steps in a row that may be skipped because loss or gradient is not finite, before the run
@@ -84,7 +101,12 @@ impl Default for TrainerConfig {
             keep_last: 3,
             max_grad_norm: 0.0,
             early_stopping_patience: 0,
+            early_stopping_threshold: 0.0,
             metric_for_best_model: String::new(),
+            label_smoothing_factor: 0.0,
+            ema_decay: 0.0,
+            freeze_layers: 0,
+            freeze_embeddings: false,
             log_every: 10,
             max_skipped_steps: 10,
             precision: Precision::F32,
@@ -129,6 +151,24 @@ impl TrainerConfig {
                 self.early_stopping_patience
             ),
         );
+        check(
+            "early_stopping_threshold",
+            self.early_stopping_threshold >= 0.0 && self.early_stopping_threshold.is_finite(),
+            format!("`{}` is not zero or a positive number", self.early_stopping_threshold),
+        );
+        check(
+            "early_stopping_threshold",
+            self.early_stopping_threshold == 0.0 || self.early_stopping_patience > 0,
+            format!(
+                "`{}` is read with `trainer.early_stopping_patience` alone, which is 0",
+                self.early_stopping_threshold
+            ),
+        );
+        for (key, share) in
+            [("label_smoothing_factor", self.label_smoothing_factor), ("ema_decay", self.ema_decay)]
+        {
+            check(key, (0.0..1.0).contains(&share), format!("`{share}` is not in `[0, 1)`"));
+        }
         problems
     }
 

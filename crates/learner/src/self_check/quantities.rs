@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use nystromformer::Model;
-use nystromformer::heads::{Head, Losses, TargetsData};
+use nystromformer::heads::{Head, LossOptions, Losses, TargetsData};
 
 use super::sizes::{ROWS, Sizes};
 use crate::batch::TokenBatch;
@@ -138,6 +138,7 @@ fn sample_rows(sizes: &Sizes, rows: usize) -> TokenBatch {
         features: None,
         hidden_id: None,
         targets: TargetsData::Tokens { positions, labels },
+        loss_options: LossOptions::default(),
     }
 }
 

@@ -94,7 +94,8 @@ impl Sizes {
         let of_layer = 4 * hidden * (hidden + self.model.feed_forward.intermediate_size);
         let parameters = self.model.embeddings.vocab_size * hidden
             + self.model.encoder.num_hidden_layers * of_layer;
-        self.operations() <= MAX_OPERATIONS && estimate_bytes(&compared, parameters) <= MAX_BYTES
+        self.operations() <= MAX_OPERATIONS
+            && estimate_bytes(&compared, parameters.into()) <= MAX_BYTES
     }
 
     /// Multiplications and additions of all passes, forwards and backwards.

@@ -5,12 +5,14 @@
 //! | `forms` | how each kind of input becomes rows of token ids, and a prediction again |
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
-//! | `order` | which examples a step visits |
+//! | `order`, `imbalance` | which examples a step visits, and what rare classes count |
 //! | `statistics` | mean and standard deviation of features |
-//! | `scoring` | from a model's outputs to metrics and files of predictions |
+//! | `scoring`, `errors` | from a model's outputs to metrics, files of predictions, and the worst mistakes |
 
 mod encoded;
+mod errors;
 mod forms;
+mod imbalance;
 mod order;
 mod scoring;
 mod splits;
@@ -18,12 +20,15 @@ mod statistics;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use nystromformer::heads::LossOptions;
 use nystromformer::{NystromformerConfig, Semantics};
 use nystromformer_data::{ExampleOrder, Keep, TextTokenizer};
 use nystromformer_tasks::metrics::{MetricName, Scorer, Thresholds};
 use nystromformer_tasks::{
-    DataError, Example, ExampleReader, PredictionFile, Split, Targets, TaskConfig, Truncation,
+    DataError, Example, ExampleReader, PredictionFile, Sampling, Split, Targets, TaskConfig,
+    Truncation,
 };
 
 use crate::batch::{Analysis, BatchSource, Outputs, Scores, TokenBatch};
@@ -32,7 +37,8 @@ use crate::experiment::{Experiment, Vocabulary};
 use crate::tokenizer_files::write_tokenizer;
 use encoded::EncodedSplit;
 use forms::{Form, vectors};
-use order::StepOrder;
+use imbalance::{BalancedOrder, class_weights, classes_of_units};
+use order::{StepOrder, Visits};
 use splits::{Evaluated, Reading, Splits, limited};
 pub use statistics::FeatureStatistics;
 
@@ -50,6 +56,7 @@ pub struct TaskBatches {
     truncation: Truncation,
     splits: Splits,
     order: StepOrder,
+    class_weights: Option<Arc<[f32]>>,
     /// Whether rows of like length may be put together: padding then changes no result.
     sorts: bool,
     /// Whether the model tells the two texts of a pair apart by a type of token.
@@ -138,12 +145,28 @@ impl TaskBatches {
         let units = &splits.training_units;
         let lengths = (options.group_by_length && sorts)
             .then(|| units.iter().map(|unit| splits.train.unit_len(*unit) as u32).collect());
-        let order = ExampleOrder::new(units.len(), experiment.seed, experiment.data.shuffle);
+        let (seed, shuffle) = (experiment.seed, experiment.data.shuffle);
+        // Of a file alone nothing is trained.
+        let (visits, class_weights) = if file.is_some() {
+            (Visits::Natural(ExampleOrder::new(1, seed, shuffle)), None)
+        } else {
+            require_smoothable(experiment, &task, &targets)?;
+            let visits = match options.sampling {
+                Sampling::Natural => Visits::Natural(ExampleOrder::new(units.len(), seed, shuffle)),
+                Sampling::Balanced => Visits::Balanced(BalancedOrder::new(
+                    classes_of_units(&task, &targets, &splits)?,
+                    seed,
+                    shuffle,
+                )),
+            };
+            (visits, class_weights(&task, &targets, &splits)?)
+        };
         Ok(Self {
             scorer: task.task().scorer(&targets),
             targets,
             file: file.map(Path::to_owned),
-            order: StepOrder::new(order, lengths, experiment.seed),
+            order: StepOrder::new(visits, lengths, seed),
+            class_weights,
             fingerprint: splits.fingerprint(),
             task,
             vocabulary,
@@ -206,8 +229,13 @@ impl TaskBatches {
         let examples: Option<ExampleReader> = match &self.file {
             Some(file) => Some(self.task.file_examples(file, &self.targets, seq_len)?),
             None => {
-                let limit = self.task.options.max_eval_samples;
-                limited(&self.task, &self.targets, seq_len, split, limit)?
+                let source = evaluated.source.unwrap_or(split);
+                let options = &self.task.options;
+                let limit = match source {
+                    Split::Train => options.max_train_samples,
+                    _ => options.max_eval_samples,
+                };
+                limited(&self.task, &self.targets, seq_len, source, limit)?
             }
         };
         let mut places = evaluated.places.iter().peekable();
@@ -242,6 +270,7 @@ impl TaskBatches {
                 hidden_id: None,
                 seq_len,
                 targets,
+                loss_options: LossOptions::default(),
             });
         }
         let mut rows = TokenBatch {
@@ -252,6 +281,7 @@ impl TaskBatches {
             hidden_id: self.task.task().masked_id().map(i32::from),
             seq_len,
             targets,
+            loss_options: LossOptions::default(),
         };
         let mut types = Vec::with_capacity(cells);
         for row in rows_of_units() {
@@ -294,7 +324,12 @@ impl BatchSource for TaskBatches {
         if self.sorts {
             units.sort_by_key(|unit| train.unit_len(*unit));
         }
-        units.chunks(micro_batch_size).map(|units| self.batch(train, units, false)).collect()
+        let weighted = |units: &[usize]| {
+            let mut batch = self.batch(train, units, false)?;
+            batch.loss_options.class_weights.clone_from(&self.class_weights);
+            Ok(batch)
+        };
+        units.chunks(micro_batch_size).map(weighted).collect()
     }
 
     fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<TokenBatch> {
@@ -316,8 +351,9 @@ impl BatchSource for TaskBatches {
         Some(self.scores_of(self.splits.get(split)?, outputs, thresholds))
     }
 
-    fn analyse(&self, split: Split, outputs: &Outputs) -> Option<Analysis> {
-        Some(self.analysis_of(self.splits.get(split)?, outputs))
+    fn analyse(&self, split: Split, outputs: &Outputs) -> Result<Option<Analysis>> {
+        let Some(evaluated) = self.splits.get(split) else { return Ok(None) };
+        Ok(Some(self.analysis_of(split, evaluated, outputs)?))
     }
 
     fn prediction_files(
@@ -346,6 +382,18 @@ impl BatchSource for TaskBatches {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses `trainer.label_smoothing_factor` where there is not one class of several.
+fn require_smoothable(experiment: &Experiment, task: &TaskConfig, targets: &Targets) -> Result<()> {
+    let share = experiment.trainer.label_smoothing_factor;
+    if share == 0.0 || matches!(targets, Targets::Classes(_) | Targets::Tags(_)) {
+        return Ok(());
+    }
+    Err(LearnerError::Config(format!(
+        "`trainer.label_smoothing_factor` = `{share}`, and the labels of the task `{}` are not one class of several; leave it out",
+        task.name()
+    )))
 }
 
 fn load_tokenizer(experiment: &Experiment, folder: Option<&Path>) -> Result<TextTokenizer> {

@@ -6,13 +6,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nystromformer_data::ExampleOrder;
 use nystromformer_data::random::{shuffle, stream};
 
+use super::imbalance::BalancedOrder;
+
 /// Most steps among whose examples batches of the same length are made, as in transformers' `LengthGroupedSampler`.
 const MOST_STEPS: usize = 50;
+
+/// In which order examples come, before batches are made of them.
+#[derive(Debug)]
+pub(super) enum Visits {
+    /// Each once in an epoch.
+    Natural(ExampleOrder),
+    /// Each class equally often.
+    Balanced(BalancedOrder),
+}
 
 /// The examples of every step.
 #[derive(Debug)]
 pub(super) struct StepOrder {
-    order: ExampleOrder,
+    visits: Visits,
     /// The length of each example, if batches are grouped by it.
     lengths: Option<Vec<u32>>,
     seed: u64,
@@ -29,8 +40,8 @@ struct Groups {
 }
 
 impl StepOrder {
-    pub(super) fn new(order: ExampleOrder, lengths: Option<Vec<u32>>, seed: u64) -> Self {
-        Self { order, lengths, seed, recent: Mutex::default() }
+    pub(super) fn new(visits: Visits, lengths: Option<Vec<u32>>, seed: u64) -> Self {
+        Self { visits, lengths, seed, recent: Mutex::default() }
     }
 
     /// The examples of the step after `completed_steps`.
@@ -57,8 +68,13 @@ impl StepOrder {
     }
 
     fn plain(&self, completed_steps: usize, batch_size: usize) -> Vec<usize> {
-        let visits = self.order.batch(completed_steps as u64, batch_size);
-        visits.into_iter().map(|visit| visit.index).collect()
+        match &self.visits {
+            Visits::Natural(order) => {
+                let visits = order.batch(completed_steps as u64, batch_size);
+                visits.into_iter().map(|visit| visit.index).collect()
+            }
+            Visits::Balanced(order) => order.batch(completed_steps, batch_size),
+        }
     }
 
     /// The examples of some steps, sorted by length and cut into batches, which come in random order.
@@ -80,7 +96,8 @@ mod tests {
 
     fn order(grouped: bool) -> StepOrder {
         let lengths: Vec<u32> = (0..1000u32).map(|example| example * 7919 % 101).collect();
-        StepOrder::new(ExampleOrder::new(1000, 3, true), grouped.then_some(lengths), 3)
+        let visits = Visits::Natural(ExampleOrder::new(1000, 3, true));
+        StepOrder::new(visits, grouped.then_some(lengths), 3)
     }
 
     #[test]

@@ -60,15 +60,24 @@ impl TaskBatches {
     }
 
     /// More about the answers than metrics say.
-    pub(super) fn analysis_of(&self, evaluated: &Evaluated, outputs: &Outputs) -> Analysis {
+    ///
+    /// # Errors
+    /// If the examples cannot be read once more.
+    pub(super) fn analysis_of(
+        &self,
+        split: Split,
+        evaluated: &Evaluated,
+        outputs: &Outputs,
+    ) -> Result<Analysis> {
         let predictions = evaluated.predictions(outputs, &self.targets);
         let answered = evaluated.answered(&predictions);
-        Analysis {
+        Ok(Analysis {
             report: self.scorer.report(&answered),
+            errors: self.errors_of(split, evaluated, &answered)?,
             constant_predictor: self
                 .scorer
                 .constant_predictor(&mut self.training_labels(), &answered),
-        }
+        })
     }
 
     fn training_labels(&self) -> impl Iterator<Item = &Label> {

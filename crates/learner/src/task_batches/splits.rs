@@ -29,6 +29,8 @@ pub(super) struct Splits {
 #[derive(Debug, Clone)]
 pub(super) struct Evaluated {
     pub(super) examples: Arc<EncodedSplit>,
+    /// The split whose files hold them, if that is another one.
+    pub(super) source: Option<Split>,
     /// The places of its examples, ascending.
     pub(super) places: Vec<usize>,
     /// Their units, in the order in which they are read.
@@ -91,7 +93,8 @@ impl Splits {
             }
         }
         if let (true, Some(test)) = (options.validate_on_test, others.get(&Split::Test)) {
-            others.insert(Split::Validation, Evaluated::clone(test));
+            let test = Evaluated { source: Some(Split::Test), ..test.clone() };
+            others.insert(Split::Validation, test);
         }
         let training_places = match others.entry(Split::Validation) {
             Entry::Occupied(_) => {
@@ -112,7 +115,8 @@ impl Splits {
                 if options.max_eval_samples > 0 {
                     parts.validation = limit_held_out(&train, &parts.validation, task);
                 }
-                validation.insert(Evaluated::new(Arc::clone(&train), parts.validation, reading));
+                let held_out = Evaluated::new(Arc::clone(&train), parts.validation, reading);
+                validation.insert(Evaluated { source: Some(Split::Train), ..held_out });
                 parts.train
             }
         };
@@ -326,7 +330,7 @@ impl Evaluated {
             units.sort_by_key(|unit| examples.unit_len(*unit));
         }
         let has_labels = places.iter().all(|place| examples.labels()[*place].is_some());
-        Self { examples, places, units, has_labels }
+        Self { examples, source: None, places, units, has_labels }
     }
 
     fn label_counts(&self) -> LabelCounts {

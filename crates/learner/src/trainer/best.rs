@@ -2,6 +2,7 @@
 
 use nystromformer_tasks::metrics::Metric;
 
+use super::best_model::BestModelResults;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
 use crate::trainable::MetricName;
@@ -52,9 +53,30 @@ impl BestBy {
         format!("the {most} {} on the validation split", self.0.name)
     }
 
-    /// The rule of this name, as [`Self::name`] gives it.
-    pub(super) fn named(name: &str) -> Self {
-        name.parse::<Metric>().map_or_else(|_| Self::loss(), |metric| Self(metric.into()))
+    /// Whether a larger value is the better one.
+    pub(super) fn greater_is_better(&self) -> bool {
+        self.0.greater_is_better
+    }
+
+    /// The rule by which a finished run has chosen its best model.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] if its summary does not say which way is better, as older ones do not, and the metric is none
+    /// of which that is known.
+    pub(super) fn of_results(results: &BestModelResults) -> Result<Self> {
+        let name = results.best_by.as_str();
+        let known = match (results.greater_is_better, name.parse::<Metric>()) {
+            (Some(greater_is_better), _) => {
+                Some(Self(MetricName { name: name.to_owned(), greater_is_better }))
+            }
+            (None, Ok(metric)) => Some(Self(metric.into())),
+            (None, Err(_)) => (name == LOSS).then(Self::loss),
+        };
+        known.ok_or_else(|| {
+            LearnerError::Data(format!(
+                "a run of this series has chosen its best model by `{name}`, and its `summary.json` does not say whether more                  of that is better: add `\"greater_is_better\": true` or `false` beside `best_by` there"
+            ))
+        })
     }
 
     /// What an evaluation is compared by; not a number if it was not measured.
@@ -71,6 +93,16 @@ impl BestBy {
         candidate: &EvaluationRecord,
         best: Option<&EvaluationRecord>,
     ) -> bool {
+        self.is_better_by(candidate, best, 0.0)
+    }
+
+    /// Whether it is better by more than `threshold`, as transformers' `early_stopping_threshold` has it.
+    pub(super) fn is_better_by(
+        &self,
+        candidate: &EvaluationRecord,
+        best: Option<&EvaluationRecord>,
+        threshold: f64,
+    ) -> bool {
         let value = self.value(candidate);
         if !value.is_finite() {
             return false;
@@ -78,6 +110,57 @@ impl BestBy {
         let Some(best) = best.map(|best| self.value(best)).filter(|best| best.is_finite()) else {
             return true;
         };
-        if self.0.greater_is_better { value > best } else { value < best }
+        let is_better = if self.0.greater_is_better { value > best } else { value < best };
+        is_better && (value - best).abs() > threshold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn record(loss: f64, accuracy: f64) -> EvaluationRecord {
+        let metrics = BTreeMap::from([("accuracy".to_owned(), accuracy)]);
+        EvaluationRecord { step: 1, loss, metrics }
+    }
+
+    #[test]
+    fn an_improvement_counts_if_it_is_larger_than_the_threshold() {
+        let accuracy = BestBy::of("accuracy", &[Metric::Accuracy.into()], Vec::new()).unwrap();
+        let best = record(1.0, 0.5);
+        // The loss is no matter, and a threshold is not met by its equal.
+        for (candidate, threshold, expected) in
+            [(0.75, 0.0, true), (0.75, 0.25, false), (0.75, 0.2, true), (0.5, 0.0, false)]
+        {
+            let found = accuracy.is_better_by(&record(9.0, candidate), Some(&best), threshold);
+            assert_eq!(found, expected, "{candidate} {threshold}");
+        }
+        assert!(BestBy::loss().is_better_by(&record(0.5, 0.0), Some(&best), 0.4));
+        assert!(!BestBy::loss().is_better_by(&record(0.5, 0.0), Some(&best), 0.5));
+        // The first is the best, and what is not finite never is.
+        assert!(accuracy.is_better_by(&record(1.0, 0.1), None, 5.0));
+        assert!(!accuracy.is_better_by(&record(1.0, f64::NAN), None, 0.0));
+    }
+
+    /// Series compare their runs by what the runs' summaries say, also by metrics that no list knows.
+    #[test]
+    fn the_rule_of_a_finished_run_is_read_from_its_summary() {
+        let results = |best_by: &str, more: &str| {
+            let json = format!(
+                "{{\"step\": 3, \"chosen_by\": \"\", \"best_by\": \"{best_by}\", {more} \"evaluations\": {{}}, \
+                 \"constant_predictor\": {{}}}}"
+            );
+            BestBy::of_results(&serde_json::from_str(&json).unwrap())
+        };
+        let entities = results("entity_f1", "\"greater_is_better\": true,").unwrap();
+        assert!(entities.greater_is_better() && entities.name() == "entity_f1");
+        assert!(results("accuracy", "").unwrap().greater_is_better());
+        assert!(!results("mse", "").unwrap().greater_is_better());
+        assert_eq!(results("loss", "").unwrap(), BestBy::loss());
+        let error = results("entity_f1", "").unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        assert!(error.to_string().contains("`entity_f1`"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use nystromformer_files::durable;
 use nystromformer_tasks::Split;
-use nystromformer_tasks::metrics::{ClassificationReport, Thresholds};
+use nystromformer_tasks::metrics::{ClassificationReport, ErrorAnalysis, Thresholds};
 use serde::{Deserialize, Serialize};
 
 use super::best::BestBy;
@@ -26,6 +26,9 @@ pub struct BestModelResults {
     pub chosen_by: String,
     /// What it was chosen by: `loss` or a metric.
     pub best_by: String,
+    /// Whether a larger value of that is the better one. Absent in older summaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greater_is_better: Option<bool>,
     /// From what score on a class applies, or a question has no answer, chosen on the validation split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: Thresholds,
@@ -34,6 +37,9 @@ pub struct BestModelResults {
     /// Confusion matrix and scores of each class; of classifiers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub classes: BTreeMap<String, ClassificationReport>,
+    /// The worst mistakes, and how far probabilities are to be believed; of classifiers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<String, ErrorAnalysis>,
     /// The metrics of a predictor that always gives the most frequent class of the training examples, or the mean of
     /// their numbers. A metric that is undefined for a constant, as a correlation is, is left out.
     pub constant_predictor: BTreeMap<String, BTreeMap<String, f64>>,
@@ -61,9 +67,11 @@ impl<M: Trainable> Learner<'_, M> {
                 None => "the last step: there was no evaluation to choose by".to_owned(),
             },
             best_by: by.name().to_owned(),
+            greater_is_better: Some(by.greater_is_better()),
             thresholds: Thresholds::new(),
             evaluations: BTreeMap::new(),
             classes: BTreeMap::new(),
+            errors: BTreeMap::new(),
             constant_predictor: BTreeMap::new(),
         };
         for split in Split::EVALUATED {
@@ -75,10 +83,13 @@ impl<M: Trainable> Learner<'_, M> {
                     results.thresholds = evaluation.thresholds;
                 }
                 results.evaluations.insert(name.clone(), evaluation.record);
-                if let Some(analysis) = self.data.analyse(split, &evaluation.outputs) {
+                if let Some(analysis) = self.data.analyse(split, &evaluation.outputs)? {
                     results.constant_predictor.insert(name.clone(), analysis.constant_predictor);
                     if let Some(report) = analysis.report {
                         results.classes.insert(name.clone(), report);
+                    }
+                    if let Some(errors) = analysis.errors {
+                        results.errors.insert(name.clone(), errors);
                     }
                 }
                 evaluation.outputs
@@ -104,7 +115,7 @@ impl<M: Trainable> Learner<'_, M> {
     fn best_model(&self, store: &CheckpointStore) -> Result<(usize, M)> {
         let state = self.state();
         let best = state.best_evaluation.as_ref().map(|best| best.step);
-        let mut model = self.model().valid();
+        let mut model = self.result();
         let Some(step) = best.filter(|step| *step != state.step) else {
             return Ok((state.step, model));
         };

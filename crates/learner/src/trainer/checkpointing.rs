@@ -3,7 +3,8 @@
 //! | file | |
 //! |---|---|
 //! | `config.json`, `model.safetensors`, tokenizer files | of our models a folder as Hugging Face's, else what [`Trainable::save`] writes |
-//! | `optimizer.safetensors` | both moments of every parameter |
+//! | `optimizer.safetensors` | both moments of every parameter that is trained |
+//! | `weights_in_training.safetensors` | with `trainer.ema_decay`: the weights that training goes on with; those of the model are their average |
 //! | `experiment.toml` | the resolved experiment |
 //! | `manifest.json` | where training stood, and the hashes of all other files |
 
@@ -18,8 +19,10 @@ use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, differences};
 use crate::optimizer::AdamW;
 use crate::trainable::Trainable;
+use crate::weight_average::{weights_to_safetensors, with_weights_of};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
+const WEIGHTS_IN_TRAINING: &str = "weights_in_training.safetensors";
 pub(super) const EXPERIMENT: &str = "experiment.toml";
 
 impl<'a> Learner<'a> {
@@ -49,10 +52,14 @@ impl<'a, M: Trainable> Learner<'a, M> {
     /// [`LearnerError::Io`] if the disk refuses; the checkpoints before it are untouched then.
     pub fn save(&self, store: &CheckpointStore) -> Result<Checkpoint> {
         store.save(self.state.clone(), self.data.fingerprints(), |directory| {
-            self.model().save(directory)?;
+            self.result().save(directory)?;
             self.data.write_tokenizer(directory, &self.experiment.model)?;
             let experiment = self.experiment.to_toml();
             durable::write_new(&directory.join(EXPERIMENT), experiment.as_bytes())?;
+            if self.average.is_some() {
+                let weights = weights_to_safetensors(self.model(), &self.groups)?;
+                durable::write_new(&directory.join(WEIGHTS_IN_TRAINING), &weights)?;
+            }
             Ok(durable::write_new(&directory.join(OPTIMIZER), &self.optimizer.to_safetensors()?)?)
         })
     }
@@ -73,16 +80,23 @@ impl<'a, M: Trainable> Learner<'a, M> {
         require_same(experiment, data, checkpoint)?;
         let state = checkpoint.manifest.state.clone();
         model.load(&checkpoint.path)?;
-        let mut learner = Self::with_model(experiment, data, device, model);
+        // With an average, the model of the checkpoint is that.
+        let mut learner = Self::with_model(experiment, data, device, model)?;
+        if learner.average.is_some()
+            && let Some(model) = learner.model.take()
+        {
+            let path = checkpoint.path.join(WEIGHTS_IN_TRAINING);
+            learner.model = Some(with_weights_of(model, &learner.groups, device, &path)?);
+        }
         let path = checkpoint.path.join(OPTIMIZER);
         let bytes = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;
-        learner.optimizer = AdamW::from_safetensors(
+        learner.optimizer = AdamW::restore(
             experiment.optimizer,
             learner.model(),
             device,
+            learner.groups.clone(),
             state.updates,
-            &bytes,
-            &path,
+            (&bytes, &path),
         )?;
         learner.set_state(state);
         Ok(learner)

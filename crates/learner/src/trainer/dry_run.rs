@@ -8,13 +8,12 @@ use burn::module::Module;
 use nystromformer_tasks::Split;
 use serde::Serialize;
 
-use super::learner::Learner;
+use super::learner::{Learner, has_targets, target_weights};
 use super::start::{Prepared, RunRequest, Start, open_device};
-use crate::batch::Batch;
 use crate::batches::Batches;
 use crate::error::{LearnerError, Result};
 use crate::machine_memory::MachineMemory;
-use crate::memory_estimate::estimate_bytes;
+use crate::memory_estimate::{ParameterCount, estimate_bytes};
 use crate::process_memory::peak_resident_bytes;
 use crate::run_dir::RunDir;
 
@@ -23,6 +22,9 @@ use crate::run_dir::RunDir;
 pub struct DryRun {
     /// Parameters of the model.
     pub parameters: usize,
+    /// Those of them that are trained, where some are frozen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trained_parameters: Option<usize>,
     /// Examples (sequences) in the training split.
     pub training_examples: usize,
     /// Examples in the validation split.
@@ -33,7 +35,7 @@ pub struct DryRun {
     pub resumes_from_step: Option<usize>,
     /// Tokens in a step, were no sequence padded: `batch_size · seq_len`.
     pub tokens_per_step: usize,
-    /// Estimated memory of training: weights, gradients, moments, activations of a micro-batch.
+    /// Estimated memory of training: weights and their average, gradients, moments, activations of a micro-batch.
     pub estimated_bytes: u64,
     /// This machine's memory, or what its control group leaves of it; on a GPU device, not what training needs, for a
     /// device's own memory is not known here. `None` where unknown.
@@ -99,14 +101,18 @@ impl DryRun {
             wait_for(&learner)
         })?;
         let others = (micro_batches_per_step - measured_micro_batches) as f64;
+        let trained_parameters = learner.trained_parameters();
+        let trained = trained_parameters.unwrap_or(parameters);
+        let count = ParameterCount { all: parameters, trained };
         Ok(Self {
             parameters,
+            trained_parameters,
             training_examples: data.training_examples(),
             validation_examples: data.evaluation_examples(Split::Validation),
             total_steps: learner.total_steps(),
             resumes_from_step: checkpoint.as_ref().map(|checkpoint| checkpoint.manifest.state.step),
             tokens_per_step: trainer.batch_size * experiment.data.seq_len,
-            estimated_bytes: estimate_bytes(experiment, parameters),
+            estimated_bytes: estimate_bytes(experiment, count),
             machine_memory,
             peak_rss_bytes: peak_resident_bytes(),
             seconds_per_step: step + others * pass,
@@ -123,11 +129,10 @@ const LONGEST_SECONDS: f64 = 30.0;
 /// Forwards and backwards through the first examples; the loss.
 fn one_pass(learner: &Learner<'_>, micro_batch_size: usize) -> Result<f64> {
     let mut loss = f64::NAN;
-    for rows in learner.data.training_step(0, micro_batch_size, micro_batch_size)? {
-        let num_targets = rows.num_targets();
-        if num_targets.iter().any(|count| *count > 0) {
-            loss = learner.forward_backward(rows, &num_targets)?.0;
-        }
+    let batches = learner.data.training_step(0, micro_batch_size, micro_batch_size)?;
+    for rows in learner.smoothed(batches)?.into_iter().filter(has_targets) {
+        let weights = target_weights(std::slice::from_ref(&rows));
+        loss = learner.forward_backward(rows, &weights)?.0;
     }
     Ok(loss)
 }

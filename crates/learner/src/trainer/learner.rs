@@ -15,10 +15,12 @@ use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, StepSettings};
+use crate::parameter_groups::ParameterGroups;
 use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seeded};
 use crate::stop::StopFlag;
 use crate::trainable::Trainable;
+use crate::weight_average::WeightAverage;
 
 /// A model in training.
 pub struct Learner<'a, M: Trainable = Model> {
@@ -31,6 +33,9 @@ pub struct Learner<'a, M: Trainable = Model> {
     /// place.
     pub(super) model: Option<M>,
     pub(super) optimizer: AdamW,
+    pub(super) groups: ParameterGroups,
+    /// With `trainer.ema_decay`.
+    pub(super) average: Option<WeightAverage>,
     pub(super) state: TrainingState,
     /// Since when this session counts, and what earlier ones had counted.
     clock: Instant,
@@ -40,7 +45,8 @@ pub struct Learner<'a, M: Trainable = Model> {
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepOutput {
-    /// Mean loss over the targets of the effective batch, before the update; not a number if there are none.
+    /// Mean loss over the targets of the effective batch, before the update, by class weights and with smoothed labels where
+    /// the experiment asks for them; not a number if there are none.
     pub loss: f64,
     /// L2 norm of the gradient, before clipping.
     pub grad_norm: f64,
@@ -79,6 +85,7 @@ impl<'a> Learner<'a> {
         })?;
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;
+            learner.settle_weights();
         }
         Ok(learner)
     }
@@ -102,27 +109,43 @@ impl<'a, M: Trainable> Learner<'a, M> {
             draw_weights(&model);
             Ok::<_, LearnerError>(model)
         })?;
-        Ok(Self::with_model(experiment, data, device, model))
+        Self::with_model(experiment, data, device, model)
     }
 
     /// A learner before its first step, with this model, which lives on the autodiff counterpart of `device`.
+    ///
+    /// # Errors
+    /// As [`ParameterGroups::of`].
     pub fn with_model(
         experiment: &'a Experiment,
         data: &'a dyn BatchSource<Batch = M::Batch>,
         device: &Device,
         model: M,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let groups = ParameterGroups::of(experiment, &model)?;
+        let mut learner = Self {
             experiment,
             data,
             device: device.clone(),
             total_steps: experiment.trainer.total_steps(data.training_examples()),
-            optimizer: AdamW::new(experiment.optimizer, &model, device),
+            optimizer: AdamW::with_groups(experiment.optimizer, &model, device, groups.clone()),
+            groups,
             model: Some(model),
+            average: None,
             state: TrainingState::start(experiment.seed),
             clock: Instant::now(),
             elapsed_before: 0.0,
-        }
+        };
+        learner.settle_weights();
+        Ok(learner)
+    }
+
+    /// Freezes what is to be frozen, and begins the average with the weights as they are: they are those that training
+    /// begins with.
+    pub(super) fn settle_weights(&mut self) {
+        self.model = self.model.take().map(|model| self.groups.freeze(model));
+        let decay = self.experiment.trainer.ema_decay;
+        self.average = (decay > 0.0).then(|| WeightAverage::new(decay, self.model(), &self.groups));
     }
 
     /// Where training stands.
@@ -135,9 +158,24 @@ impl<'a, M: Trainable> Learner<'a, M> {
         self.total_steps
     }
 
-    /// The model, tracked for autodiff.
+    /// The model in training, tracked for autodiff.
     pub fn model(&self) -> &M {
         self.model.as_ref().expect("the model is absent only inside `update`")
+    }
+
+    /// The model that is evaluated, chosen and saved, without autodiff: that in training, or with `trainer.ema_decay` the
+    /// one with the average of its weights.
+    pub fn result(&self) -> M {
+        let model = self.model().valid();
+        match &self.average {
+            Some(average) => average.applied(model),
+            None => model,
+        }
+    }
+
+    /// How many numbers are trained, if some are frozen.
+    pub(super) fn trained_parameters(&self) -> Option<usize> {
+        self.groups.has_frozen().then(|| self.groups.num_trained(self.model()))
     }
 
     /// Takes one step: forward and backward over its micro-batches, clipping, update.
@@ -152,11 +190,12 @@ impl<'a, M: Trainable> Learner<'a, M> {
         let trainer = &self.experiment.trainer;
         let batches =
             self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
-        let num_targets = num_targets(&batches);
-        let has_targets = num_targets.iter().any(|count| *count > 0);
+        let batches = self.smoothed(batches)?;
+        let weights = target_weights(&batches);
+        let has_targets = batches.iter().any(has_targets);
         let tokens = batches.iter().map(Batch::num_tokens).sum();
         let (loss, gradients) = if has_targets {
-            self.accumulate(step, batches, &num_targets)?
+            self.accumulate(step, batches, &weights)?
         } else {
             (f64::NAN, GradientsParams::new())
         };
@@ -225,20 +264,31 @@ impl<'a, M: Trainable> Learner<'a, M> {
         self.state.peak_rss_bytes = self.state.peak_rss_bytes.max(peak_resident_bytes());
     }
 
-    /// Mean loss and gradient over all targets of the step, `num_targets` of each term.
+    /// The micro-batches of a step with their labels smoothed, where that is asked for.
+    pub(super) fn smoothed(&self, mut batches: Vec<M::Batch>) -> Result<Vec<M::Batch>> {
+        let share = self.experiment.trainer.label_smoothing_factor;
+        if share > 0.0 && !batches.iter_mut().all(|batch| batch.smooth_labels(share)) {
+            return Err(LearnerError::Config(format!(
+                "`trainer.label_smoothing_factor` = `{share}`, and the targets here are not one class of several, whose labels                  could be smoothed; leave it out"
+            )));
+        }
+        Ok(batches)
+    }
+
+    /// Mean loss and gradient over all targets of the step, which weigh `weights` in each term.
     fn accumulate(
         &self,
         step: usize,
         batches: Vec<M::Batch>,
-        num_targets: &[usize],
+        weights: &[f64],
     ) -> Result<(f64, GradientsParams)> {
         let mut gradients = StepGradients::new();
         let mut loss = 0.0;
         for (micro_batch, batch) in batches.into_iter().enumerate() {
-            if batch.num_targets().iter().any(|count| *count > 0) {
+            if has_targets(&batch) {
                 let dropout = Purpose::Dropout { step, micro_batch };
                 let (share, gradient) = seeded(self.state.seed, dropout, &self.device, || {
-                    self.forward_backward(batch, num_targets)
+                    self.forward_backward(batch, weights)
                 })?;
                 loss += share;
                 gradients.add(self.model(), gradient);
@@ -247,29 +297,29 @@ impl<'a, M: Trainable> Learner<'a, M> {
         Ok((loss, gradients.take()))
     }
 
-    /// A micro-batch's share in the mean loss over `num_targets` targets of each term, and in its gradient. It has a
-    /// target itself.
+    /// A micro-batch's share in the mean loss over targets that weigh `weights` in each term, and in its gradient. It has
+    /// a target itself.
     pub(super) fn forward_backward(
         &self,
         batch: M::Batch,
-        num_targets: &[usize],
+        weights: &[f64],
     ) -> Result<(f64, GradientsParams)> {
         let device = self.device.clone().autodiff();
         let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
         let terms = precision.scope(|| self.model().loss_terms(batch, &device))?;
-        if terms.len() != num_targets.len() {
+        if terms.len() != weights.len() {
             return Err(LearnerError::Config(format!(
                 "the model's loss has `{}` terms, and its batches count the targets of `{}`: `Batch::num_targets` must give \
                  a number for each term of `Trainable::loss_terms`",
                 terms.len(),
-                num_targets.len()
+                weights.len()
             )));
         }
         let share = terms
             .into_iter()
-            .zip(num_targets)
-            .filter(|(_, total)| **total > 0)
-            .map(|(term, total)| term.losses.sum() / (*total as f64 / term.weight))
+            .zip(weights)
+            .filter(|(_, total)| **total > 0.0)
+            .map(|(term, total)| term.losses.sum() / (*total / term.weight))
             .reduce(|sum, share| sum + share)
             .expect("batches without any target are passed over");
         #[cfg(test)]
@@ -279,10 +329,14 @@ impl<'a, M: Trainable> Learner<'a, M> {
     }
 
     fn update(&mut self, gradients: GradientsParams, settings: StepSettings) {
-        self.model = self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
+        let model = self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
+        if let (Some(average), Some(model)) = (&mut self.average, &model) {
+            average.update(model, &self.groups);
+        }
+        self.model = model;
     }
 
-    /// Evaluates the model as it is.
+    /// Evaluates [`Self::result`] as it is.
     ///
     /// # Errors
     /// See [`Evaluator::evaluate`].
@@ -293,7 +347,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
             None => self.experiment.trainer.eval_examples,
         };
         let evaluator = Evaluator { max_examples, ..self.evaluator(self.state.step, stop) };
-        Ok(evaluator.evaluate_validation(&self.model().valid())?.record)
+        Ok(evaluator.evaluate_validation(&self.result())?.record)
     }
 
     /// Measures whole splits, with the model of this run as it was at `step`.
@@ -309,13 +363,18 @@ impl<'a, M: Trainable> Learner<'a, M> {
     }
 }
 
-/// Targets that count in each term of the loss, of all micro-batches together.
-fn num_targets<B: Batch>(batches: &[B]) -> Vec<usize> {
+/// Whether a batch has anything to answer.
+pub(super) fn has_targets<B: Batch>(batch: &B) -> bool {
+    batch.num_targets().iter().any(|count| *count > 0)
+}
+
+/// What the targets that count weigh in each term of the loss, of all micro-batches together.
+pub(super) fn target_weights<B: Batch>(batches: &[B]) -> Vec<f64> {
     let mut totals = Vec::new();
-    for counts in batches.iter().map(Batch::num_targets) {
-        totals.resize(counts.len().max(totals.len()), 0);
-        for (total, count) in totals.iter_mut().zip(counts) {
-            *total += count;
+    for weights in batches.iter().map(Batch::target_weights) {
+        totals.resize(weights.len().max(totals.len()), 0.0);
+        for (total, weight) in totals.iter_mut().zip(weights) {
+            *total += weight;
         }
     }
     totals

@@ -246,12 +246,16 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         self.progress.evaluation(&record);
         let state = &mut self.learner.state;
         state.last_evaluation = Some(record.clone());
-        let is_best = self.best_by.is_better(&record, state.best_evaluation.as_ref());
-        if is_best {
-            state.best_evaluation = Some(record);
+        let best = state.best_evaluation.as_ref();
+        let is_best = self.best_by.is_better(&record, best);
+        let threshold = self.learner.experiment.trainer.early_stopping_threshold;
+        if self.best_by.is_better_by(&record, best, threshold) {
             state.evaluations_without_improvement = 0;
         } else {
             state.evaluations_without_improvement += 1;
+        }
+        if is_best {
+            state.best_evaluation = Some(record);
         }
         if self.saved_step == Some(self.learner.state.step) {
             // By an earlier session, which was stopped while it evaluated.
@@ -296,6 +300,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             tokens: state.tokens,
             peak_rss_bytes: state.peak_rss_bytes,
             parameters: self.learner.model().num_params(),
+            trained_parameters: self.learner.trained_parameters(),
             device: experiment.device.to_string(),
             dtype: "float32".to_owned(),
             computed_with: state.computed_with.clone(),

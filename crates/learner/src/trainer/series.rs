@@ -105,7 +105,7 @@ impl Series {
                 .first()
                 .and_then(|run| run.best_model.as_ref())
                 .map_or_else(String::new, |results| results.chosen_by.clone()),
-            best_seed: best_seed(&self.experiment, &runs),
+            best_seed: best_seed(&self.experiment, &runs)?,
             seeds: self.experiment.seeds.clone(),
             statistics: statistics(&runs),
             runs,
@@ -120,18 +120,17 @@ impl Series {
 }
 
 /// The seed whose best evaluation is the best; the first of equals.
-fn best_seed(experiment: &Experiment, runs: &[RunSummary]) -> u64 {
+fn best_seed(experiment: &Experiment, runs: &[RunSummary]) -> Result<u64> {
     let seeds = &experiment.seeds;
     let mut best: Option<(u64, &EvaluationRecord)> = None;
     for (seed, run) in seeds.iter().zip(runs) {
         let rule = match &run.best_model {
-            Some(found) => BestBy::named(&found.best_by),
+            Some(found) => BestBy::of_results(found)?,
             None => BestBy::of(
                 &experiment.trainer.metric_for_best_model,
                 &[],
                 metric_names_of(experiment.architecture().class()),
-            )
-            .unwrap_or_else(|_| BestBy::loss()),
+            )?,
         };
         if let Some(record) = &run.best_evaluation
             && rule.is_better(record, best.map(|(_, record)| record))
@@ -139,5 +138,5 @@ fn best_seed(experiment: &Experiment, runs: &[RunSummary]) -> u64 {
             best = Some((*seed, record));
         }
     }
-    best.map_or(seeds[0], |(seed, _)| seed)
+    Ok(best.map_or(seeds[0], |(seed, _)| seed))
 }

@@ -1,6 +1,7 @@
 //! The loop on a tiny model and made-up batches: exact resume and what would break it, skipped
 //! steps, accumulation.
 
+use burn::module::Module;
 use burn::tensor::Device;
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{MaskedRows, Objective, SentenceOrderRows};
@@ -15,11 +16,13 @@ use crate::batch::{BatchSource, TokenBatch};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Precision};
 use crate::metrics_log::{EvaluationRecord, MetricsLog, MetricsRecord, StepRecord};
+use crate::parameter_groups::ParameterGroups;
 use crate::progress::Progress;
 use crate::random::fault::omit_seeding;
 use crate::run_dir::RunDir;
 use crate::schedule::{OneCycle, Schedule};
 use crate::stop::{StopFlag, StopReason};
+use crate::weight_average::weights_to_safetensors;
 
 /// Makes losses of chosen steps not a number.
 pub(super) mod fault {
@@ -216,6 +219,7 @@ fn session(
 struct RunResult {
     weights: Vec<u8>,
     moments: Vec<u8>,
+    weights_in_training: Option<Vec<u8>>,
     metrics: Vec<MetricsRecord>,
     last_evaluation: Option<EvaluationRecord>,
     best_evaluation: Option<EvaluationRecord>,
@@ -235,6 +239,7 @@ fn result(path: &Path) -> RunResult {
     RunResult {
         weights: std::fs::read(newest.join("model.safetensors")).unwrap(),
         moments: std::fs::read(newest.join("optimizer.safetensors")).unwrap(),
+        weights_in_training: std::fs::read(newest.join("weights_in_training.safetensors")).ok(),
         metrics,
         last_evaluation: state.last_evaluation,
         best_evaluation: state.best_evaluation,
@@ -318,6 +323,132 @@ fn half_precision_follows_single_precision_and_resumes_bit_for_bit() {
     assert_eq!(half.weights != single.weights, is_available);
     let found = interrupted(directory.path(), &experiment, 3, &Synthetic::default());
     assert!(found == half, "stopped after step 3");
+}
+
+/// What an option changes, and whether there are averaged weights then.
+type Change = (fn(&mut Experiment), bool);
+
+#[test]
+fn with_every_option_of_training_a_resumed_run_is_bit_for_bit_the_unbroken_one() {
+    let plain = tempfile::tempdir().unwrap();
+    let plain = unbroken(plain.path(), &experiment());
+    let changes: [Change; 5] = [
+        (|experiment| experiment.optimizer.layer_decay = 0.5, false),
+        (|experiment| experiment.trainer.label_smoothing_factor = 0.2, false),
+        (|experiment| experiment.trainer.ema_decay = 0.7, true),
+        (
+            |experiment| {
+                experiment.trainer.freeze_embeddings = true;
+                experiment.trainer.freeze_layers = 1;
+            },
+            false,
+        ),
+        (
+            |experiment| {
+                experiment.optimizer.layer_decay = 0.8;
+                experiment.trainer.freeze_layers = 1;
+                experiment.trainer.ema_decay = 0.9;
+                experiment.trainer.label_smoothing_factor = 0.1;
+            },
+            true,
+        ),
+    ];
+    for (change, has_average) in changes {
+        let mut experiment = experiment();
+        change(&mut experiment);
+        let directory = tempfile::tempdir().unwrap();
+        let expected = unbroken(directory.path(), &experiment);
+        assert_ne!(expected.weights, plain.weights);
+        assert_eq!(expected.weights_in_training.is_some(), has_average);
+        for step in [1, 4] {
+            let found = interrupted(directory.path(), &experiment, step, &Synthetic::default());
+            assert!(found == expected, "stopped after step {step}: {:?}", experiment.trainer);
+        }
+    }
+}
+
+/// The weights in training are those of the run without an average; what is evaluated, chosen and saved is the average.
+#[test]
+fn an_average_leaves_training_as_it_is_and_is_what_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut experiment = experiment();
+    let plain = unbroken(&directory.path().join("plain"), &experiment);
+    experiment.trainer.ema_decay = 0.7;
+    let averaged = unbroken(&directory.path().join("averaged"), &experiment);
+    assert_eq!(averaged.moments, plain.moments);
+    assert_ne!(averaged.weights, plain.weights);
+    for (plain, averaged) in plain.metrics.iter().zip(&averaged.metrics) {
+        match (plain, averaged) {
+            (MetricsRecord::Train(plain), MetricsRecord::Train(averaged)) => {
+                assert_eq!(plain, averaged);
+            }
+            (plain, averaged) => assert_ne!(plain, averaged),
+        }
+    }
+    // The folder of the run is the averaged model.
+    let path = directory.path().join("averaged/unbroken");
+    let best = averaged.best_evaluation.unwrap();
+    let checkpoint = RunDir::checkpoints_of(&path).valid(best.step).unwrap();
+    assert_eq!(super::model_folder(&path).unwrap(), checkpoint.path);
+    let device = Device::flex();
+    let model = nystromformer_interop::load_model(&checkpoint.path, &device).unwrap();
+    let data = Synthetic::default();
+    let learner = Learner::new(&experiment, &data, &device).unwrap();
+    let evaluator = learner.evaluator(best.step, StopFlag::new());
+    assert_eq!(evaluator.evaluate_validation(&model).unwrap().record, best);
+    // Without the weights in training the checkpoint is no state to go on from.
+    let newest = RunDir::checkpoints_of(&path).newest_valid().unwrap().unwrap();
+    let file = newest.path.join("weights_in_training.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(bytes.len() > 1000 && file.is_file());
+    let restored = Learner::restore(&experiment, &data, &device, &newest).unwrap();
+    assert_eq!(weights_to_safetensors(restored.model(), &restored.groups).unwrap(), bytes);
+}
+
+#[test]
+fn what_is_frozen_keeps_its_weights_and_has_no_moments() {
+    let mut experiment = experiment();
+    experiment.trainer.freeze_layers = 1;
+    experiment.trainer.freeze_embeddings = true;
+    let data = Synthetic::default();
+    let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+    let all = ParameterGroups::default();
+    let before = weights_to_safetensors(learner.model(), &all).unwrap();
+    let mut free = experiment.clone();
+    (free.trainer.freeze_layers, free.trainer.freeze_embeddings) = (0, false);
+    let norm = |experiment: &Experiment| {
+        Learner::new(experiment, &data, &Device::flex()).unwrap().step().unwrap().grad_norm
+    };
+    assert!(norm(&experiment) < norm(&free));
+    for _ in 0..2 {
+        assert_eq!(learner.step().unwrap().update, Update::Applied);
+    }
+    let after = weights_to_safetensors(learner.model(), &all).unwrap();
+    let [before, after] =
+        [&before, &after].map(|bytes| safetensors::SafeTensors::deserialize(bytes).unwrap());
+    let moments = learner.optimizer.to_safetensors().unwrap();
+    let moments = safetensors::SafeTensors::deserialize(&moments).unwrap();
+    let (mut frozen, mut trained) = (0, 0);
+    for name in before.names() {
+        let is_frozen = name.contains(".embeddings.") || name.contains(".encoder.layer.0.");
+        let is_same = before.tensor(name).unwrap().data() == after.tensor(name).unwrap().data();
+        assert_eq!(is_same, is_frozen, "{name}");
+        assert_eq!(moments.tensor(&format!("exp_avg.{name}")).is_err(), is_frozen, "{name}");
+        *(if is_frozen { &mut frozen } else { &mut trained }) += 1;
+    }
+    assert!(frozen > 10 && trained > 10, "{frozen} {trained}");
+    let numbers = learner.trained_parameters().unwrap();
+    assert!(numbers > 0 && numbers < learner.model().num_params());
+}
+
+#[test]
+fn more_layers_than_there_are_cannot_be_frozen() {
+    let mut experiment = experiment();
+    experiment.trainer.freeze_layers = 3;
+    let data = Synthetic::default();
+    let error = Learner::new(&experiment, &data, &Device::flex()).map(|_| ()).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("`trainer.freeze_layers` = `3`"), "{error}");
 }
 
 #[test]
@@ -548,6 +679,29 @@ fn early_stopping_survives_a_resume() {
     // A run that has ended this way stays ended.
     let again = session(&path, &experiment, &Synthetic::default(), None).unwrap();
     assert_eq!((again.ended_by, again.summary.steps), (ended_by, steps));
+}
+
+/// As in transformers: what is better by too little is the best all the same, and does not keep a run from its end.
+#[test]
+fn an_improvement_below_the_threshold_does_not_keep_a_run_going() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut experiment = experiment();
+    experiment.trainer.max_steps = 20;
+    experiment.trainer.eval_every = 1;
+    experiment.trainer.early_stopping_patience = 2;
+    let end = |experiment: &Experiment, name: &str| {
+        let path = directory.path().join(name);
+        let outcome = session(&path, experiment, &Synthetic::default(), None).unwrap();
+        let best = outcome.summary.best_evaluation.unwrap();
+        (outcome.ended_by, outcome.summary.steps, best.step)
+    };
+    experiment.trainer.early_stopping_threshold = 100.0;
+    let (ended_by, steps, best) = end(&experiment, "threshold");
+    assert_eq!((ended_by, steps), (EndReason::EarlyStopping, 3));
+    assert!(best > 1, "the loss falls from the first evaluation on");
+    experiment.trainer.early_stopping_threshold = 0.0;
+    let (_, steps, _) = end(&experiment, "none");
+    assert!(steps > 3);
 }
 
 #[test]

@@ -1,18 +1,21 @@
 //! Twenty AdamW steps of every head against torch's (`tools/reference/generate_head_training.py`): the same
 //! start weights, batches, loss and decay must give the same losses.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
-use nystromformer::heads::TargetsData;
+use nystromformer::heads::{LossOptions, TargetsData};
 use nystromformer_interop::{load_model, read_config};
 use nystromformer_learner::batch::{BatchSource, TokenBatch};
 use nystromformer_learner::schedule::{Schedule, Warmup};
+use nystromformer_learner::trainable::Trainable;
 use nystromformer_learner::trainer::Learner;
 use nystromformer_learner::{Experiment, Result};
 use nystromformer_tasks::Split;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 
 /// Of a loss. What rounding costs torch itself in 32 bits is up to 1e-6.
 const TOLERANCE: f64 = 1e-4;
@@ -81,6 +84,7 @@ impl Recording<'_> {
             hidden_id: None,
             seq_len,
             targets: self.targets(step),
+            loss_options: LossOptions::default(),
         }
     }
 
@@ -118,6 +122,51 @@ impl Recording<'_> {
     }
 }
 
+/// The start of a head's training, and what torch's losses are.
+struct Case {
+    experiment: Experiment,
+    data: Recorded,
+    folder: tempfile::TempDir,
+    losses: Vec<f64>,
+}
+
+impl Case {
+    fn of(head: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/fixtures/heads/{head}.safetensors"));
+        let bytes = std::fs::read(path).unwrap();
+        let recording = Recording { file: SafeTensors::deserialize(&bytes).unwrap() };
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = metadata.metadata().clone().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        recording.write_model(&metadata["config"], folder.path());
+
+        let steps = (0..STEPS).map(|step| recording.batch(step)).collect();
+        let mut experiment = Experiment {
+            model: read_config(folder.path()).unwrap(),
+            schedule: Schedule::Constant(Warmup::default()),
+            ..Experiment::default()
+        };
+        experiment.optimizer.learning_rate = 1e-3;
+        experiment.optimizer.epsilon = 1e-6;
+        experiment.optimizer.no_decay_on_bias_and_norm = true;
+        experiment.trainer.max_steps = STEPS;
+        experiment.trainer.max_grad_norm = 0.0;
+        Self { experiment, data: Recorded { steps }, folder, losses: recording.losses() }
+    }
+
+    fn learner(&self) -> Learner<'_> {
+        let device = Device::flex();
+        let model = load_model(self.folder.path(), &device.clone().autodiff()).unwrap();
+        Learner::with_model(&self.experiment, &self.data, &device, model).unwrap()
+    }
+}
+
+fn assert_close(what: &str, step: usize, loss: f64, expected: f64) {
+    let error = (loss / expected - 1.0).abs();
+    assert!(error < TOLERANCE, "{what}, step {}: {loss} for {expected}", step + 1);
+}
+
 #[test]
 fn twenty_steps_of_every_head_follow_torch() {
     for head in [
@@ -129,34 +178,67 @@ fn twenty_steps_of_every_head_follow_torch() {
         "token_classification",
         "question_answering",
     ] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("tests/fixtures/heads/{head}.safetensors"));
-        let bytes = std::fs::read(path).unwrap();
-        let recording = Recording { file: SafeTensors::deserialize(&bytes).unwrap() };
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
-        let metadata = metadata.metadata().clone().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        recording.write_model(&metadata["config"], folder.path());
+        let case = Case::of(head);
+        let mut learner = case.learner();
+        for (step, expected) in case.losses.iter().enumerate() {
+            assert_close(head, step, learner.step().unwrap().loss, *expected);
+        }
+    }
+}
 
-        let data = Recorded { steps: (0..STEPS).map(|step| recording.batch(step)).collect() };
-        let mut experiment = Experiment {
-            model: read_config(folder.path()).unwrap(),
-            schedule: Schedule::Constant(Warmup::default()),
-            ..Experiment::default()
-        };
-        experiment.optimizer.learning_rate = 1e-3;
-        experiment.optimizer.epsilon = 1e-6;
-        experiment.optimizer.no_decay_on_bias_and_norm = true;
-        experiment.trainer.max_steps = STEPS;
-        experiment.trainer.max_grad_norm = 0.0;
+/// A case of `heads/options.json`.
+#[derive(Deserialize)]
+struct Options {
+    settings: Settings,
+    losses: Vec<f64>,
+    #[serde(default)]
+    losses_of_average: Vec<f64>,
+}
 
-        let device = Device::flex();
-        let model = load_model(folder.path(), &device.clone().autodiff()).unwrap();
-        let mut learner = Learner::with_model(&experiment, &data, &device, model);
-        for (step, expected) in recording.losses().into_iter().enumerate() {
-            let loss = learner.step().unwrap().loss;
-            let error = (loss / expected - 1.0).abs();
-            assert!(error < TOLERANCE, "{head}, step {}: {loss} for {expected}", step + 1);
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    layer_decay: Option<f64>,
+    freeze_layers: usize,
+    freeze_embeddings: bool,
+    class_weights: Option<Vec<f32>>,
+    label_smoothing_factor: f64,
+    ema_decay: f64,
+}
+
+/// Learning rates by layer, frozen layers, class weights, smoothed labels and averaged weights: against torch's parameter
+/// groups, `cross_entropy` and `AveragedModel` (`tools/reference/generate_option_training.py`).
+#[test]
+fn twenty_steps_with_every_option_follow_torch() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heads/options.json");
+    let mut file: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    for head in ["sequence_single_label", "token_classification"] {
+        let options: BTreeMap<String, Options> = serde_json::from_value(file[head].take()).unwrap();
+        assert_eq!(options.len(), 8);
+        for (name, Options { settings, losses, losses_of_average }) in options {
+            let what = format!("{head}, {name}");
+            let mut case = Case::of(head);
+            case.experiment.optimizer.layer_decay = settings.layer_decay.unwrap_or(1.0);
+            let trainer = &mut case.experiment.trainer;
+            trainer.freeze_layers = settings.freeze_layers;
+            trainer.freeze_embeddings = settings.freeze_embeddings;
+            trainer.label_smoothing_factor = settings.label_smoothing_factor;
+            trainer.ema_decay = settings.ema_decay;
+            for batch in &mut case.data.steps {
+                batch.loss_options.class_weights = settings.class_weights.clone().map(Into::into);
+            }
+            let mut learner = case.learner();
+            for (step, expected) in losses.into_iter().enumerate() {
+                assert_close(&what, step, learner.step().unwrap().loss, expected);
+                if let Some(expected) = losses_of_average.get(step) {
+                    let terms =
+                        learner.result().loss_terms(case.data.steps[step].clone(), &Device::flex());
+                    let losses = terms.unwrap().remove(0).losses;
+                    let loss = f64::from(losses.mean().into_scalar::<f32>());
+                    assert_close(&format!("{what}, averaged"), step, loss, *expected);
+                }
+            }
         }
     }
 }

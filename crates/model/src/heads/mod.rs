@@ -20,7 +20,9 @@ use burn::{module::Module, tensor::Device};
 mod base;
 #[macro_use]
 mod class;
+mod depth;
 pub mod dual_encoder;
+pub mod loss_options;
 pub mod masked_lm;
 pub mod metrics;
 pub mod multiple_choice;
@@ -35,7 +37,9 @@ mod tests;
 pub mod token_classification;
 
 pub use class::{ClassInfo, Head, ModelClass, Output, PreTrainedModel, RowsPerAnswer};
+pub use depth::Depth;
 pub use dual_encoder::NystromformerDualEncoder;
+pub use loss_options::LossOptions;
 pub use masked_lm::NystromformerForMaskedLm;
 pub use metrics::{Measure, TermMetric};
 pub use multiple_choice::NystromformerForMultipleChoice;

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "worst errors, shown by --nocapture")]
 
 mod attention_rows;
+mod class_losses;
 mod fixture;
 mod fresh_weights;
 mod lra;

@@ -24,25 +24,30 @@
 //! | `confusion_matrix` | classes: counts, and what follows from them |
 //! | `classification_report` | classes: the form that a run's summary holds |
 //! | `entities` | named entities: precision, recall and F1 |
+//! | `calibration`, `error_analysis` | classes: how far probabilities are to be believed, and the worst mistakes |
 //! | `correlation` | numbers: Pearson, Spearman, squared error |
 //! | `scorer` | what a task measures of predictions |
 //! | `squad` | answers to questions: exact match and F1 |
 //! | `seed_statistics` | one score over several seeds |
 
+mod calibration;
 mod classification_report;
 mod confusion_matrix;
 mod correlation;
 mod entities;
+mod error_analysis;
 mod metric;
 mod predictions;
 mod scorer;
 mod seed_statistics;
 mod squad;
 
+pub use calibration::{CALIBRATION_BINS, Calibration};
 pub use classification_report::{ClassScores, ClassificationReport};
 pub use confusion_matrix::ConfusionMatrix;
 pub use correlation::{mean_squared_error, pearson, spearman};
 pub use entities::{EntityMode, EntityScores, EntitySpan, EntityTag, entities};
+pub use error_analysis::{ConfusionPair, ErrorAnalysis, ErrorCollector, Mistake, Place};
 pub use metric::{Metric, UnknownMetric};
 pub use predictions::Predictions;
 pub use scorer::{Answered, MetricName, MetricScorer, Scorer, Thresholds};
