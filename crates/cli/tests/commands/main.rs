@@ -12,6 +12,7 @@
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
 //! | `pipelines` | `predict` for every head: texts in, JSON lines out |
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
+//! | `questions` | question answering, from files to answers |
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `configs` | the experiments that are shipped |
 //! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
@@ -31,6 +32,7 @@ mod memory;
 mod mutations;
 mod pipelines;
 mod predictions;
+mod questions;
 mod refusals;
 mod run_directory;
 mod small_commands;

@@ -1,15 +1,14 @@
 //! The examples of a split as token ids, end to end in one table.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use nystromformer::heads::TargetsData;
 use nystromformer_data::{DataError, UnknownTokens};
 use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vectors};
 use rayon::prelude::*;
 
-use super::forms::{Anchors, EncodedExample, Form, Target, Window, vectors};
+use super::contexts::Contexts;
+use super::forms::{Anchors, EncodedExample, Form, Target, Unit, vectors};
 
 /// Examples that are tokenised at a time, on all cores.
 const AT_ONCE: usize = 1024;
@@ -28,13 +27,11 @@ pub(super) struct EncodedSplit {
     /// Where the units of each example end.
     unit_ends: Vec<usize>,
     labels: Vec<Option<Label>>,
-    /// The contexts of questions, each once, and their numbers.
-    contexts: HashMap<Arc<str>, usize>,
-    /// The number of the context that each example is a question about.
-    context_of: Vec<usize>,
+    contexts: Contexts,
     label_counts: LabelCounts,
     unknown: UnknownTokens,
     num_cut: usize,
+    num_lost: usize,
 }
 
 /// What a step visits.
@@ -83,11 +80,11 @@ impl EncodedSplit {
             units: Vec::new(),
             unit_ends: Vec::new(),
             labels: Vec::new(),
-            contexts: HashMap::new(),
-            context_of: Vec::new(),
+            contexts: Contexts::default(),
             label_counts: LabelCounts::default(),
             unknown: UnknownTokens::default(),
             num_cut: 0,
+            num_lost: 0,
         };
         let unk = form.tokenizer.map(|tokenizer| tokenizer.special_ids().unk);
         let mut examples = examples.peekable();
@@ -107,9 +104,15 @@ impl EncodedSplit {
 
     fn push(&mut self, label: Option<Label>, encoded: EncodedExample, unk: Option<u32>) {
         self.num_cut += usize::from(encoded.is_cut);
+        let has_answer = matches!(&label, Some(Label::Answers(answers)) if !answers.is_empty());
+        let lacks_it = |unit: &Unit| {
+            matches!((&unit.anchors, &unit.target), (Anchors::Window(window), Target::Span(span))
+                if window.is_no_answer(*span))
+        };
+        self.num_lost += usize::from(has_answer && encoded.units.iter().all(lacks_it));
         for mut unit in encoded.units {
             if let Anchors::Window(window) = &mut unit.anchors {
-                self.share_context(window);
+                self.contexts.share(window, self.labels.len());
             }
             for row in unit.rows {
                 if let Some(unk) = unk {
@@ -148,27 +151,14 @@ impl EncodedSplit {
         &self.vectors
     }
 
-    /// Gives a window the context that others have too: questions of one text are many.
-    fn share_context(&mut self, window: &mut Window) {
-        let number = self.contexts.len();
-        if let Some((context, _)) = self.contexts.get_key_value(&window.context) {
-            window.context = Arc::clone(context);
-        }
-        let number = *self.contexts.entry(Arc::clone(&window.context)).or_insert(number);
-        if self.context_of.len() == self.labels.len() {
-            self.context_of.push(number);
-        }
-    }
-
     /// The number of the context that each example is a question about; `None` of other examples.
     pub(super) fn contexts(&self) -> Option<&[usize]> {
-        let are_questions = !self.is_empty() && self.context_of.len() == self.labels.len();
-        are_questions.then_some(self.context_of.as_slice())
+        self.contexts.of_examples()
     }
 
-    /// Whether there is no example.
-    fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+    /// How many questions have an answer that none of their windows holds.
+    pub(super) fn num_lost(&self) -> usize {
+        self.num_lost
     }
 
     /// Number of examples.

@@ -3,12 +3,14 @@
 //! | file | |
 //! |---|---|
 //! | `forms` | how each kind of input becomes rows of token ids, and a prediction again |
+//! | `contexts` | the texts that questions are about |
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
 //! | `order`, `imbalance` | which examples a step visits, and what rare classes count |
 //! | `statistics` | mean and standard deviation of features |
 //! | `scoring`, `errors` | from a model's outputs to metrics, files of predictions, and the worst mistakes |
 
+mod contexts;
 mod encoded;
 mod errors;
 mod forms;

@@ -283,7 +283,25 @@ fn stratum(label: &Option<Label>) -> Option<u16> {
 
 /// Says how many examples of a split or file (`source`) are too long, and what is read of them.
 fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
+    let max_length = form.truncation.max_length;
+    if examples.num_lost() > 0 {
+        tracing::warn!(
+            "`{}` of the `{}` questions of the {source} have an answer that no window of `data.seq_len` = `{max_length}` tokens \
+             holds whole: they are read as questions without an answer in it (`task.doc_stride`)",
+            examples.num_lost(),
+            examples.len(),
+        );
+    }
     if examples.num_cut() == 0 {
+        return;
+    }
+    if let Targets::Answers(_) = form.targets {
+        tracing::warn!(
+            "`{}` of the `{}` questions of the {source} are longer than half a window of `data.seq_len` = `{max_length}` tokens: \
+             that much of the beginning of each is read",
+            examples.num_cut(),
+            examples.len(),
+        );
         return;
     }
     let kept = match form.truncation.keep {
@@ -292,11 +310,10 @@ fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
         Keep::HeadTail => "the beginning and the end",
     };
     tracing::warn!(
-        "`{}` of the `{}` examples of the {source} are longer than `data.seq_len` = `{}` tokens: {kept} of each is read \
+        "`{}` of the `{}` examples of the {source} are longer than `data.seq_len` = `{max_length}` tokens: {kept} of each is read \
          (`task.truncation`)",
         examples.num_cut(),
         examples.len(),
-        form.truncation.max_length
     );
 }
 

@@ -21,6 +21,13 @@ pub(crate) struct Window {
     offsets: Box<[(u32, u32)]>,
 }
 
+impl Window {
+    /// Whether a target of the window says that it has no answer.
+    pub(crate) fn is_no_answer(&self, span: [i32; 2]) -> bool {
+        span == [self.cls as i32; 2]
+    }
+}
+
 /// A unit for each window. A window whose target is not in it is to say so by its `[CLS]`, as in transformers' `run_qa`.
 pub(super) fn encode(
     form: &Form<'_>,

@@ -1,0 +1,108 @@
+//! Question answering from files to answers: `train`, `evaluate`, `predict qa`, and what is malformed.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, command, finish, read_json};
+
+const MODEL: &str = "seed = 5\n\
+    [model]\nhidden_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\nintermediate_size = 32\n\
+    max_position_embeddings = 32\nnum_landmarks = 4\nconv_kernel_size = 3\ninitializer_range = 0.1\n\
+    [data]\nseq_len = 16\n\
+    [optimizer]\nlearning_rate = 0.01\n\
+    [trainer]\nmax_steps = 40\nbatch_size = 6\nmicro_batch_size = 3\neval_every = 20\neval_examples = 0\n";
+
+const WORDS: [&str; 12] = [
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "all", "day", "we", "sing", "weep", "what", "do",
+];
+
+/// What we do all day, sometimes after many other days.
+fn paragraph(number: usize) -> Value {
+    let said = if number.is_multiple_of(3) { "weep" } else { "sing" };
+    let context = format!("{}we {said} all day", "all day ".repeat(number % 9));
+    let start = context.find(said);
+    let question = json!({"id": format!("q{number}"), "question": "what do we do",
+                          "answers": [{"text": said, "answer_start": start}]});
+    json!({"context": context, "qas": [question]})
+}
+
+fn squad(numbers: std::ops::Range<usize>) -> Value {
+    json!({"version": "1.1", "data": [{"title": "days", "paragraphs": numbers.map(paragraph).collect::<Vec<_>>()}]})
+}
+
+/// Writes `qa.toml` and the folder `data`.
+fn prepare(fixture: &Fixture) {
+    fs::write(fixture.path("vocab.txt"), WORDS.join("\n")).unwrap();
+    fs::create_dir(fixture.path("data")).unwrap();
+    for (name, numbers) in [("train-v1.1", 0..36), ("dev-v1.1", 36..54), ("test", 54..75)] {
+        fs::write(fixture.path(&format!("data/{name}.json")), squad(numbers).to_string()).unwrap();
+    }
+    let config = format!(
+        "{MODEL}[tokenizer]\npath = \"{}\"\n[task]\nname = \"qa\"\ndoc_stride = 2\npath = \"{}\"\n",
+        fixture.text("vocab.txt"),
+        fixture.text("data")
+    );
+    fs::write(fixture.path("qa.toml"), config).unwrap();
+}
+
+fn train(fixture: &Fixture) -> crate::fixture::Finished {
+    let mut train = command("train");
+    train.args([&fixture.text("qa.toml"), "--run-dir", &fixture.text("run")]);
+    finish(train)
+}
+
+#[test]
+fn questions_are_trained_on_answered_and_measured_alike() {
+    let fixture = Fixture::new();
+    prepare(&fixture);
+    let said = train(&fixture).succeeded();
+    let told = "`train-v1.1.json` is read as the train split (`task.train_file` names another)";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    let verdict = &read_json(&fixture.path("run/summary.json"))["verdict"];
+    assert_eq!(verdict["best_by"], "f1");
+    let test = &verdict["evaluations"]["test"];
+    assert!(test["f1"].as_f64().unwrap() > 80.0, "{verdict}");
+
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &fixture.text("run"), "--split", "test"]);
+    let found = finish(evaluate).succeeded().json();
+    for name in ["loss", "f1", "exact_match"] {
+        assert_eq!(found[name], test[name], "{name}");
+    }
+    assert_eq!(found["examples"], 21);
+    let answers = read_json(&fixture.path("run/predictions/test.predictions.json"));
+    let right = (54..75).filter(|number| {
+        let question = &paragraph(*number)["qas"][0];
+        answers[question["id"].as_str().unwrap()] == question["answers"][0]["text"]
+    });
+    let percent = 100.0 * right.count() as f64 / 21.0;
+    assert_eq!(found["exact_match"].as_f64().unwrap(), percent);
+    let lists = read_json(&fixture.path("run/predictions/test.nbest_predictions.json"));
+    assert_eq!(lists["q54"][0]["text"], answers["q54"]);
+}
+
+#[test]
+fn malformed_questions_are_refused_with_their_place() {
+    for (content, part) in [
+        (
+            "{\"data\": [{\"paragraphs\": [{\"context\": \"we sing\", \"qas\": [",
+            "test.json:1: not JSON",
+        ),
+        (
+            "{\"data\": [{\"paragraphs\": [{\"qas\": []}]}]}",
+            "test.json:1: a paragraph has no text `context`",
+        ),
+        (
+            "[{\"question\": \"q\", \"context\": \"c\",\n\"answers\": {\"text\": [\"c\"], \"answer_start\": []}}]",
+            "test.json:1: `answers.text` has `1` answers",
+        ),
+        ("[{\"question\": \"q\"}]", "test.json:1: no column `context`"),
+    ] {
+        let fixture = Fixture::new();
+        prepare(&fixture);
+        fs::write(fixture.path("data/test.json"), content).unwrap();
+        let message = train(&fixture).refused(3);
+        assert!(message.contains(part), "{content}: {message}");
+    }
+}
