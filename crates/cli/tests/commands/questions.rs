@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, command, finish, read_json};
+use crate::fixture::{Fixture, command, finish, keys, read_json};
 
 const MODEL: &str = "seed = 5\n\
     [model]\nhidden_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\nintermediate_size = 32\n\
@@ -80,6 +80,27 @@ fn questions_are_trained_on_answered_and_measured_alike() {
     assert_eq!(found["exact_match"].as_f64().unwrap(), percent);
     let lists = read_json(&fixture.path("run/predictions/test.nbest_predictions.json"));
     assert_eq!(lists["q54"][0]["text"], answers["q54"]);
+
+    let predict = |further: &[&str]| {
+        let mut predict = command("predict");
+        predict.args(["qa", "--model", &fixture.text("run")]).args(further);
+        predict.args(["--input-file", &fixture.text("data/test.json")]);
+        finish(predict).succeeded()
+    };
+    let lines = predict(&[]).json_lines();
+    assert_eq!(lines.len(), 21);
+    for line in &lines {
+        assert_eq!(keys(line), ["answer", "end", "id", "score", "start"]);
+        assert_eq!(line["answer"], answers[line["id"].as_str().unwrap()]);
+    }
+    let alone = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
+    assert_eq!(alone, predict(&[]).stdout);
+    predict(&["--output", &fixture.text("out.json")]);
+    assert_eq!(read_json(&fixture.path("out.json")), answers);
+    assert_eq!(read_json(&fixture.path("out.nbest_predictions.json")), lists);
+    // With an option of transformers' pipeline the answers are the pipeline's.
+    let ranked = predict(&["--top-k", "2"]).json_lines();
+    assert!(ranked.iter().all(|found| found.as_array().is_some_and(|found| found.len() == 2)));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Answers as files, as transformers' example `run_qa` names and lays them out: the answer of each question, its n-best list, and
-//! by how much the score of "no answer" is above the best's.
+//! Answers as files: a line of JSON each, with the fields of transformers' pipeline; and, as its example `run_qa` names and lays
+//! them out, the answer of each question, its n-best list, and by how much the score of "no answer" is above the best's.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,30 @@ impl<T: Serialize> Serialize for Ordered<T> {
     }
 }
 
-/// `predictions.json`, `nbest_predictions.json` and, where a question may have no answer, `null_odds.json`. A question is called
+/// A line of an answer.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    score: f64,
+    start: usize,
+    end: usize,
+    answer: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// The line of the answer that is given, or of "no answer".
+    fn new(id: &'a str, found: &'a AnswerCandidates, threshold: f64) -> Self {
+        let nothing = || found.candidates.iter().find(|candidate| candidate.text.is_empty());
+        match found.answer(threshold).or_else(nothing) {
+            Some(AnswerCandidate { text, probability, start, end, .. }) => {
+                Self { id, score: *probability, start: *start, end: *end, answer: text }
+            }
+            None => Self { id, score: 0.0, start: 0, end: 0, answer: "" },
+        }
+    }
+}
+
+/// `jsonl`, `predictions.json`, `nbest_predictions.json` and, where a question may have no answer, `null_odds.json`. A question is called
 /// by its `id`, or its place from 0 if it has none.
 pub(super) fn files(
     predicted: PredictionReader<'_>,
@@ -31,6 +54,7 @@ pub(super) fn files(
 ) -> Result<Vec<PredictionFile>, DataError> {
     let threshold = threshold_in(thresholds);
     let (mut answers, mut lists, mut odds) = (Vec::new(), Vec::new(), Vec::new());
+    let mut lines = Vec::new();
     let (mut known, mut again) = (HashSet::new(), 0_u64);
     for predicted in predicted {
         let Predicted { place, example, prediction } = predicted?;
@@ -43,7 +67,10 @@ pub(super) fn files(
         if found.no_answer.is_some() {
             odds.push((id.clone(), found.score_diff()));
         }
-        answers.push((id.clone(), text(&found, threshold)));
+        let line = Line::new(&id, &found, threshold);
+        answers.push((id.clone(), line.answer.to_owned()));
+        serde_json::to_writer(&mut lines, &line).map_err(|error| unwritten("jsonl", &error))?;
+        lines.push(b'\n');
         lists.push((id, found.candidates));
     }
     if again > 0 {
@@ -52,6 +79,7 @@ pub(super) fn files(
         ));
     }
     let mut files = vec![
+        PredictionFile { extension: "jsonl", contents: lines },
         file("predictions.json", &Ordered(answers))?,
         file("nbest_predictions.json", &Ordered(lists))?,
     ];
@@ -61,9 +89,8 @@ pub(super) fn files(
     Ok(files)
 }
 
-/// The answer that is given; "" for "no answer".
-fn text(found: &AnswerCandidates, threshold: f64) -> String {
-    found.answer(threshold).map_or_else(String::new, |AnswerCandidate { text, .. }| text.clone())
+fn unwritten(extension: &str, error: &serde_json::Error) -> DataError {
+    DataError::dataset(extension.as_ref(), format!("cannot be written as JSON: {error}"))
 }
 
 fn file(extension: &'static str, value: &impl Serialize) -> Result<PredictionFile, DataError> {
@@ -71,7 +98,7 @@ fn file(extension: &'static str, value: &impl Serialize) -> Result<PredictionFil
     let formatter = PrettyFormatter::with_indent(b"    ");
     value
         .serialize(&mut JsonSerializer::with_formatter(&mut contents, formatter))
-        .map_err(|error| DataError::dataset(extension.as_ref(), error.to_string()))?;
+        .map_err(|error| unwritten(extension, &error))?;
     contents.push(b'\n');
     Ok(PredictionFile { extension, contents })
 }
@@ -112,14 +139,16 @@ mod tests {
     #[test]
     fn files_are_laid_out_as_run_qa_does() {
         let files = written(vec![predicted(0, Some("z"), None), predicted(1, None, None)]);
-        assert_eq!(files.len(), 2);
+        assert_eq!(files.len(), 3);
+        let line = "{\"id\":\"z\",\"score\":0.25,\"start\":0,\"end\":5,\"answer\":\"a cat\"}\n";
+        assert!(files[0].0 == "jsonl" && files[0].1.starts_with(line), "{}", files[0].1);
         assert_eq!(
-            files[0],
+            files[1],
             ("predictions.json", "{\n    \"z\": \"a cat\",\n    \"1\": \"a cat\"\n}\n".to_owned())
         );
         let list = "{\n    \"z\": [\n        {\n            \"start_logit\": 2.0999999046325684,\n            \
                     \"end_logit\": 0.5,\n            \"text\": \"a cat\",\n            \"probability\": 0.25\n        }\n    ],";
-        assert!(files[1].1.starts_with(list), "{}", files[1].1);
+        assert!(files[2].1.starts_with(list), "{}", files[2].1);
     }
 
     #[test]
@@ -127,9 +156,10 @@ mod tests {
         let files =
             written(vec![predicted(0, Some("x"), Some(1.0)), predicted(1, Some("x"), Some(2.0))]);
         let parsed: Vec<serde_json::Value> =
-            files.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
+            files[1..].iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
         assert_eq!(parsed[0], serde_json::json!({"x": "a cat", "x:1": ""}));
-        assert_eq!(files[2].0, "null_odds.json");
+        assert!(files[0].1.contains("\"end\":0,\"answer\":\"\""), "{}", files[0].1);
+        assert_eq!(files[3].0, "null_odds.json");
         assert!((parsed[2]["x:1"].as_f64().unwrap() + 0.6).abs() < 1e-6);
     }
 }

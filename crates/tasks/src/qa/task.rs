@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::TableOptions;
+use nystromformer_files::table::{Format, TableOptions};
 use serde::{Deserialize, Serialize};
 
 use super::AnswerSearch;
@@ -182,6 +182,10 @@ impl Task for QuestionAnswering {
     ) -> Result<Option<ExampleReader>, DataError> {
         let files = self.files(context.path, split)?;
         Ok((!files.is_empty()).then(|| self.read(files, split)))
+    }
+
+    fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
+        Ok(Format::of(file).is_some())
     }
 
     fn file_examples(

@@ -121,7 +121,7 @@ impl FileRequest<'_> {
         Ok(Experiment::load_for(source, &overrides, tasks, config)?.experiment)
     }
 
-    /// Writes the first file where it was asked for, and the others beside it.
+    /// Writes the first file of the kind that was asked for to its place, and the others beside it.
     fn write(&self, files: Vec<PredictionFile>) -> anyhow::Result<()> {
         let Some(output) = self.output else {
             if let Some(first) = files.first() {
@@ -129,11 +129,12 @@ impl FileRequest<'_> {
             }
             return Ok(());
         };
+        let wanted = output.extension().and_then(|extension| extension.to_str());
+        let is_wanted = |file: &PredictionFile| file.extension.rsplit('.').next() == wanted;
+        let first = files.iter().position(is_wanted).unwrap_or(0);
         for (place, file) in files.iter().enumerate() {
-            let path = match place {
-                0 => output.to_owned(),
-                _ => beside(output, file.extension),
-            };
+            let path =
+                if place == first { output.to_owned() } else { beside(output, file.extension) };
             durable::replace(&path, &file.contents)?;
         }
         output::note(&format!("predictions are in `{}`", output.display()));

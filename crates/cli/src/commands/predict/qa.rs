@@ -23,9 +23,9 @@ pub(super) struct Args {
     /// Answers to each question, likeliest first; an array if more than 1.
     #[arg(long, default_value = "1", value_name = "K")]
     top_k: NonZeroUsize,
-    /// The most tokens of an answer.
-    #[arg(long, default_value = "15", value_name = "TOKENS")]
-    max_answer_len: NonZeroUsize,
+    /// The most tokens of an answer; 15 when left out.
+    #[arg(long, value_name = "TOKENS")]
+    max_answer_len: Option<NonZeroUsize>,
     /// Let "no answer" be an answer: an empty one.
     #[arg(long)]
     handle_impossible_answer: bool,
@@ -39,14 +39,26 @@ pub(super) struct Args {
     lines: LineArgs,
 }
 
+impl Args {
+    fn names_options(&self) -> bool {
+        self.top_k != NonZeroUsize::MIN
+            || self.max_answer_len.is_some()
+            || self.handle_impossible_answer
+            || self.max_seq_len.is_some()
+            || self.doc_stride.is_some()
+    }
+}
+
 pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
-    if args.lines.answer_by_task(&args.model, "qa", tasks)? {
+    // Who asks for the pipeline's options gets the pipeline's answers.
+    if !args.names_options() && args.lines.answer_by_task(&args.model, "qa", tasks)? {
         return Ok(());
     }
     let (folder, device) = args.model.open()?;
+    let default = Options::default();
     let options = Options {
         top_k: args.top_k,
-        max_answer_len: args.max_answer_len,
+        max_answer_len: args.max_answer_len.unwrap_or(default.max_answer_len),
         handle_impossible_answer: args.handle_impossible_answer,
         max_seq_len: args.max_seq_len,
         doc_stride: args.doc_stride,
