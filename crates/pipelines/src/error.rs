@@ -75,6 +75,14 @@ pub enum PipelineError {
         /// The model's reason.
         source: ModelError,
     },
+    /// A layer is asked for that the model does not have.
+    #[error("layer `{layer}`: the model has {layers}, counted from 0")]
+    Layer {
+        /// The layer asked for.
+        layer: usize,
+        /// Layers of the model.
+        layers: usize,
+    },
     /// Numbers cannot be read off the device.
     #[error("cannot read the model's answer off its device")]
     Device(#[from] TensorReadError),

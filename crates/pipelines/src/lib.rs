@@ -25,6 +25,7 @@
 //! | [`QuestionAnswering`] | question answering | the part of a text that answers a question |
 //! | [`MultipleChoice`] | multiple choice | the likeliest of some texts to follow another |
 //! | [`FeatureExtraction`] | any | hidden states of a text, or one vector for it |
+//! | [`AttentionMaps`] | any | what the first token takes of each, in every layer and head |
 //!
 //! | module | idea |
 //! |---|---|
@@ -35,6 +36,7 @@
 #![recursion_limit = "256"]
 
 pub mod answers;
+pub mod attention_maps;
 mod columns;
 mod error;
 pub mod feature_extraction;
@@ -53,6 +55,7 @@ pub mod text_classification;
 pub mod token_classification;
 
 pub use answers::{AnswerStream, Batching};
+pub use attention_maps::{AttentionMap, AttentionMaps, LayerAttention};
 pub use columns::ColumnNames;
 pub use error::PipelineError;
 pub use feature_extraction::{FeatureExtraction, Pooling};

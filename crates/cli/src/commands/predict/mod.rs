@@ -1,5 +1,6 @@
 //! Predictions of a trained model; see `nystromformer predict --help`.
 
+mod attention;
 mod by_task;
 mod choice;
 mod classify;
@@ -53,6 +54,14 @@ enum Command {
     Choice(choice::Args),
     /// Answer GLUE's test sets, and write a submission: a zip of eleven tables, checked before it is written.
     Glue(glue::Args),
+    /// What the first token (or the class token of a bag) takes of each, in every layer and head; prints a JSON line for
+    /// each text or bag.
+    ///
+    /// Of a text: `{"tokens": ["…", …], "attention": [{"layer": 0, "heads": [[0.1, …], …]}, …]}`. Of a model that reads feature
+    /// vectors `--input-file` names a .safetensors, .npy or .pt file of them, or a table as the task reads it; a line has the
+    /// bag's `id`, and the class token's weight for itself stands apart. Weights are rows of the attention matrix as the model
+    /// approximates it: they sum to about one, and can be a little below zero.
+    Attention(attention::Args),
     /// Hidden states of texts as JSON lines; or logits and hidden states of token ids, from file to file.
     Features(features::Args),
 }
@@ -86,6 +95,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         Command::Qa(args) => qa::run(args, tasks)?,
         Command::Choice(args) => choice::run(&args, tasks)?,
         Command::Glue(args) => glue::run(&args)?,
+        Command::Attention(args) => attention::run(&args, tasks)?,
         Command::Features(args) => features::run(&args)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ use nystromformer_pipelines::{
     Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
 };
 use nystromformer_tasks::TaskRegistry;
+use serde::Serialize;
 
 use super::{ModelArgs, by_task::FileRequest};
 use crate::output;
@@ -67,19 +68,61 @@ impl LineArgs {
         form: LineForm,
         names: &ColumnNames,
     ) -> anyhow::Result<()> {
+        let mut lines = self.answer_lines();
+        self.answer_to(pipeline, form, names, &mut |answer| lines.add(&answer))?;
+        lines.finish()
+    }
+
+    /// Where lines of answers go.
+    fn answer_lines(&self) -> AnswerLines<'_> {
+        AnswerLines { output: self.output.as_deref(), contents: Vec::new() }
+    }
+
+    fn answer_to<P: Pipeline>(
+        &self,
+        pipeline: &P,
+        form: LineForm,
+        names: &ColumnNames,
+        sink: Sink<'_, P>,
+    ) -> anyhow::Result<()> {
         if let Some(path) = &self.input_file {
-            let requests = Requests::open(path, form, names)?;
-            return match &self.output {
-                Some(output) => write(pipeline, requests, self.batch_size, output),
-                None => print(pipeline, requests, self.batch_size),
-            };
+            return give(pipeline, Requests::open(path, form, names)?, self.batch_size, sink);
         }
         // Whoever types a line waits for its answer.
         let is_typed = io::stdin().is_terminal();
         let batch_size = if is_typed { NonZeroUsize::MIN } else { self.batch_size };
-        print(pipeline, Requests::stdin(form, names), batch_size)
+        give(pipeline, Requests::stdin(form, names), batch_size, sink)
     }
 }
+
+/// Lines of JSON, to stdout as they come or all at once into a file.
+pub(super) struct AnswerLines<'a> {
+    output: Option<&'a Path>,
+    contents: Vec<u8>,
+}
+
+impl AnswerLines<'_> {
+    /// One answer more.
+    pub(super) fn add(&mut self, answer: &impl Serialize) -> anyhow::Result<()> {
+        if self.output.is_none() {
+            return output::json_line(answer);
+        }
+        serde_json::to_writer(&mut self.contents, answer)?;
+        self.contents.push(b'\n');
+        Ok(())
+    }
+
+    /// Writes the file, if there is to be one.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match self.output {
+            Some(output) => Ok(durable::replace(output, &self.contents)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Takes each answer.
+type Sink<'a, P> = &'a mut dyn FnMut(<P as Pipeline>::Answer) -> anyhow::Result<()>;
 
 /// Texts as arguments, in a file, or on stdin.
 #[derive(Debug, clap::Args)]
@@ -112,11 +155,33 @@ impl TextArgs {
         Ok(self.text_column.is_none() && self.lines.answer_by_task(model, default_task, tasks)?)
     }
 
+    /// The file of requests.
+    pub(super) fn input_file(&self) -> Option<&Path> {
+        self.lines.input_file.as_deref()
+    }
+
+    /// Where lines of answers go.
+    pub(super) fn answer_lines(&self) -> AnswerLines<'_> {
+        self.lines.answer_lines()
+    }
+
     /// Answers every text.
     pub(super) fn answer<P: Pipeline>(&self, pipeline: &P) -> anyhow::Result<()> {
+        let mut lines = self.answer_lines();
+        self.answer_to(pipeline, &mut |answer| lines.add(&answer))?;
+        lines.finish()
+    }
+
+    /// Gives the answer to every text to `sink`.
+    pub(super) fn answer_to<P: Pipeline>(
+        &self,
+        pipeline: &P,
+        sink: Sink<'_, P>,
+    ) -> anyhow::Result<()> {
         if !self.texts.is_empty() {
             let texts = self.texts.clone().into_iter().filter_map(P::Request::from_text);
-            return answer_all(pipeline, texts, self.lines.batch_size);
+            let requests = texts.map(|request| Ok(Placed::from(request)));
+            return give(pipeline, requests, self.lines.batch_size, sink);
         }
         let form = if self.jsonl { LineForm::Json } else { LineForm::Text };
         let has_columns =
@@ -130,7 +195,7 @@ impl TextArgs {
             text: self.text_column.clone(),
             text_pair: self.text_pair_column.clone(),
         };
-        self.lines.answer(pipeline, form, &names)
+        self.lines.answer_to(pipeline, form, &names, sink)
     }
 }
 
@@ -140,32 +205,19 @@ pub(super) fn answer_all<P: Pipeline>(
     requests: impl IntoIterator<Item = P::Request>,
     batch_size: NonZeroUsize,
 ) -> anyhow::Result<()> {
-    print(pipeline, requests.into_iter().map(|request| Ok(Placed::from(request))), batch_size)
+    let requests = requests.into_iter().map(|request| Ok(Placed::from(request)));
+    give(pipeline, requests, batch_size, &mut |answer| output::json_line(&answer))
 }
 
-/// Writes the answer to each request as a line of JSON into a file.
-fn write<P: Pipeline>(
+/// Gives the answer to each request to `sink`.
+fn give<P: Pipeline>(
     pipeline: &P,
     requests: impl Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
     batch_size: NonZeroUsize,
-    output: &Path,
-) -> anyhow::Result<()> {
-    let mut contents = Vec::new();
-    for answer in pipeline.answers(requests, Batching::new(batch_size)) {
-        serde_json::to_writer(&mut contents, &answer?)?;
-        contents.push(b'\n');
-    }
-    Ok(durable::replace(output, &contents)?)
-}
-
-/// Prints the answer to each request as a line of JSON.
-fn print<P: Pipeline>(
-    pipeline: &P,
-    requests: impl Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
-    batch_size: NonZeroUsize,
+    sink: Sink<'_, P>,
 ) -> anyhow::Result<()> {
     for answer in pipeline.answers(requests, Batching::new(batch_size)) {
-        output::json_line(&answer?)?;
+        sink(answer?)?;
     }
     Ok(())
 }

@@ -1,0 +1,182 @@
+//! What the class token of a bag takes of each of its vectors.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use burn::tensor::{Device, Tensor, TensorData};
+use nystromformer::{
+    InputTokens, Model, Nystromformer, NystromformerConfig, NystromformerInput, PreTrainedModel,
+};
+use nystromformer_interop::load_model;
+use nystromformer_learner::{Experiment, LearnerError, run_dir::RunDir};
+use nystromformer_pipelines::{LayerAttention, attention_maps::rows_of_sequence};
+use nystromformer_tasks::{
+    DataError, Input, Targets, TaskConfig, TaskRegistry, Truncation, Vectors,
+};
+use serde::Serialize;
+
+use super::super::run_of;
+use crate::output;
+
+/// The attention of a bag.
+#[derive(Debug, Serialize)]
+pub(super) struct BagMap {
+    /// What its file calls it.
+    pub(super) id: String,
+    /// Its vectors.
+    pub(super) instances: usize,
+    /// Of each layer that was asked for, the row of the class token, or of the first vector without one.
+    attention: Vec<LayerOfBag>,
+    /// The weight of each vector in the mean that the classifier reads, where attention pools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pooling: Option<Vec<f32>>,
+}
+
+/// One row of a layer's attention matrix, for each head.
+#[derive(Debug, Serialize)]
+struct LayerOfBag {
+    layer: usize,
+    /// Of each head a weight for each vector.
+    heads: Vec<Vec<f32>>,
+    /// Of each head the class token's weight for itself, if there is a class token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_token: Option<Vec<f32>>,
+}
+
+impl BagMap {
+    /// The layers as a page shows them; pooling stands behind the last.
+    pub(super) fn layers(self) -> Vec<LayerAttention> {
+        let of_layers = self.attention.into_iter();
+        let mut layers: Vec<LayerAttention> = of_layers
+            .map(|LayerOfBag { layer, heads, .. }| LayerAttention { layer, heads })
+            .collect();
+        let next = layers.last().map_or(0, |last| last.layer + 1);
+        layers.extend(
+            self.pooling.map(|weights| LayerAttention { layer: next, heads: vec![weights] }),
+        );
+        layers
+    }
+}
+
+/// Gives the map of each bag in `file` to `sink`.
+pub(super) fn run(
+    folder: &Path,
+    device: &Device,
+    layer: Option<usize>,
+    file: Option<&Path>,
+    tasks: &TaskRegistry,
+    sink: &mut dyn FnMut(BagMap) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let Some(file) = file else {
+        bail!(
+            "the model in `{}` reads feature vectors: name a file of them with `--input-file` (.safetensors, .npy, .pt, or a \
+             table as its task reads it)",
+            folder.display()
+        );
+    };
+    let model = load_model(folder, device)?;
+    let config = model.config();
+    let layers = config.encoder.num_hidden_layers;
+    if let Some(layer) = layer.filter(|layer| *layer >= layers) {
+        bail!("`--layer {layer}`: the model has {layers}, counted from 0");
+    }
+    if layers == 0 && pooling_of(&model).is_none() {
+        bail!(
+            "the model in `{}` has neither a layer nor attention that pools: there is nothing to show",
+            folder.display()
+        );
+    }
+    let task = task_of(folder, config, tasks)?;
+    let targets = targets_of(config)?;
+    let longest = config.longest_sequence().unwrap_or(usize::MAX);
+    for (number, example) in task.file_examples(file, &targets, longest)?.enumerate() {
+        let example = example?;
+        let Input::Vectors(vectors) = example.input else {
+            bail!("the task `{}` reads no feature vectors, and the model does", task.name());
+        };
+        let id = example.id.unwrap_or_else(|| (number + 1).to_string());
+        sink(map(&model, device, layer, id, &vectors, longest)?)?;
+    }
+    Ok(())
+}
+
+/// The task of the run that a checkpoint is of; of another folder, the task of bags as it is by itself.
+fn task_of(
+    folder: &Path,
+    config: &NystromformerConfig,
+    tasks: &TaskRegistry,
+) -> anyhow::Result<TaskConfig> {
+    let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
+    if let Some(path) = of_run
+        && let Some(task) = Experiment::load_for(&path, &[], tasks, config)?.experiment.task
+    {
+        return Ok(task);
+    }
+    let bags = "name = \"bags\"".parse()?;
+    tasks.read(&bags).context("this program does not know the task `bags`")
+}
+
+/// What labels of the file may be: they are read with it, and not used.
+fn targets_of(config: &NystromformerConfig) -> Result<Targets, DataError> {
+    match config.classifier.id2label.names() {
+        [_] => Ok(Targets::numbers()),
+        names => Targets::classes(names.iter().cloned()),
+    }
+}
+
+fn map(
+    model: &Model,
+    device: &Device,
+    layer: Option<usize>,
+    id: String,
+    vectors: &Vectors,
+    longest: usize,
+) -> anyhow::Result<BagMap> {
+    if vectors.len() > longest {
+        output::note(&format!(
+            "warning: `{id}` has `{}` vectors, and the model positions for `{longest}`: the first of them are read",
+            vectors.len()
+        ));
+    }
+    let rows = vectors.read(Truncation::head(longest))?;
+    let (instances, width) = (vectors.len().min(longest), vectors.num_features());
+    let table = |numbers: Vec<f32>, width: usize| {
+        Tensor::<3>::from_data(TensorData::new(numbers, [1, instances, width]), device)
+    };
+    let input = NystromformerInput {
+        tokens: InputTokens::Vectors {
+            features: table(rows.features, width),
+            coordinates: rows.coordinates.map(|places| table(places, 2)),
+        },
+        attention_mask: None,
+        token_type_ids: None,
+    };
+    let encoder: &Nystromformer = model.nystromformer();
+    // A model whose width is another cannot read the file.
+    let unreadable = |error| LearnerError::Data(format!("cannot use `{id}`: {error}"));
+    let before = encoder.config().vectors.tokens_before();
+    let pooling = match pooling_of(model) {
+        None => None,
+        Some(pooling) => {
+            let states = encoder.forward(input.clone()).map_err(unreadable)?;
+            let weights: Vec<f32> = pooling.weights(states, None).try_into_vec_as()?;
+            Some(weights[before..].to_vec())
+        }
+    };
+    let layers = encoder.attention_rows(input, 0).map_err(unreadable)?;
+    let attention = rows_of_sequence(&layers, 0, layer)?.into_iter().map(|row| {
+        let class_token =
+            (before > 0).then(|| row.heads.iter().map(|head| head[0]).collect::<Vec<_>>());
+        let heads = row.heads.into_iter().map(|mut head| head.split_off(before)).collect();
+        LayerOfBag { layer: row.layer, heads, class_token }
+    });
+    Ok(BagMap { id: id.clone(), instances, attention: attention.collect(), pooling })
+}
+
+/// The attention that pools, if that is how the classifier reads a sequence.
+fn pooling_of(model: &Model) -> Option<&nystromformer::classifier::GatedAttention> {
+    match model {
+        Model::SequenceClassification(model) => model.pooling.attention.as_ref(),
+        _ => None,
+    }
+}

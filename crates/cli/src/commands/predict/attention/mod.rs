@@ -1,0 +1,61 @@
+//! `predict attention`: what the first token takes of each, as JSON lines and as a page to look at.
+
+mod bags;
+mod html;
+
+use std::path::PathBuf;
+
+use nystromformer_interop::read_config;
+use nystromformer_pipelines::{AttentionMap, AttentionMaps};
+use nystromformer_tasks::TaskRegistry;
+
+use self::html::{Page, Places};
+use super::{ModelArgs, requests::TextArgs};
+use crate::output;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The layer, from 0; all when left out.
+    #[arg(long, value_name = "N")]
+    layer: Option<usize>,
+    /// Also write a page with a heat map of each text or bag: one file, which loads nothing.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    texts: TextArgs,
+}
+
+pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
+    let (folder, device) = args.model.open()?;
+    let mut page = Page::default();
+    let mut lines = args.texts.answer_lines();
+    let is_shown = args.html.is_some();
+    if read_config(&folder)?.vectors.is_used() {
+        bags::run(&folder, &device, args.layer, args.texts.input_file(), tasks, &mut |map| {
+            lines.add(&map)?;
+            if is_shown {
+                let (id, places) = (map.id.clone(), Places::Instances(map.instances));
+                page.add(&id, places, map.layers());
+            }
+            Ok(())
+        })?;
+    } else {
+        let maps = AttentionMaps::load(&folder, &device, args.layer)?;
+        args.texts.answer_to(&maps, &mut |map: AttentionMap| {
+            lines.add(&map)?;
+            if is_shown {
+                let title = format!("Text {}", page.len() + 1);
+                page.add(&title, Places::Tokens(map.tokens), map.attention);
+            }
+            Ok(())
+        })?;
+    }
+    lines.finish()?;
+    if let Some(path) = &args.html {
+        page.write(path)?;
+        output::note(&format!("heat maps of `{}` inputs are in `{}`", page.len(), path.display()));
+    }
+    Ok(())
+}
