@@ -16,12 +16,14 @@
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `configs` | the experiments that are shipped |
 //! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
+//! | `bags` | feature vectors: trained on, measured, looked at; malformed |
 //! | `documentation` | the README and the guides: commands, experiments, links |
 //! | `small_commands` | `bench`, `completions`, `man`, `--help`, closed pipes |
 
 #![cfg(unix)] // signals and file-size limits are sent and set as Unix does it
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bags;
 mod configs;
 mod corpora;
 mod documentation;
