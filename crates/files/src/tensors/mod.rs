@@ -123,3 +123,77 @@ pub fn open(path: &Path) -> Result<BTreeMap<String, StoredTensor>, FileError> {
     };
     tensors.map_err(|flaw| flaw.of(path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tensors").join(name)
+    }
+
+    /// Files of `tools/reference/make_bag_files.py`, written by NumPy and torch.
+    #[test]
+    fn files_hold_what_numpy_and_torch_put_into_them() {
+        let table: Vec<f32> =
+            (0..12u8).map(|i| f32::from(i / 3) - f32::from(i % 3) / 4.0).collect();
+        let whole: Vec<f32> =
+            (0..12u8).map(|i| f32::from(3 * (i / 3)) - f32::from(i % 3)).collect();
+        for (file, name, element) in [
+            ("rows.npy", "", Element::F32),
+            ("columns.npy", "", Element::F64),
+            ("half.npy", "", Element::F16),
+            ("whole.npy", "", Element::I32),
+            ("alone.pt", "", Element::F32),
+            ("alone_legacy.pt", "", Element::F32),
+            ("transposed.pt", "", Element::F32),
+            ("parameter.pt", "", Element::BF16),
+            ("named.pt", "features", Element::F32),
+        ] {
+            let tensors = open(&fixture(file)).expect(file);
+            let tensor = &tensors[name];
+            assert_eq!((tensor.shape(), tensor.element()), (&[4, 3][..], element), "{file}");
+            let expected = if element == Element::I32 { &whole } else { &table };
+            assert_eq!(tensor.read_floats(4).unwrap(), *expected, "{file}");
+            assert_eq!(tensor.read_floats(2).unwrap(), expected[..6], "{file}");
+        }
+        let named = open(&fixture("named.pt")).unwrap();
+        assert_eq!(named.keys().collect::<Vec<_>>(), ["coords", "features"]);
+        assert_eq!(named["coords"].read_floats(2).unwrap(), [0.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn what_holds_no_tensors_is_refused_in_words() {
+        for (file, part) in [
+            ("refused_list.pt", "its top level is a list, neither a tensor nor a dict of tensors"),
+            ("refused_objects.npy", "`|O`"),
+            ("none.h5", "name a .safetensors, .npy, .pt or .pth file"),
+        ] {
+            let message = open(&fixture(file)).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(matches!(open(&fixture("none.npy")), Err(FileError::Io { .. })));
+    }
+
+    /// Whatever a byte of a small file becomes, the result is an error or numbers, and never a panic.
+    #[test]
+    fn damage_is_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["rows.npy", "alone.pt", "named.pt", "alone_legacy.pt"] {
+            let intact = std::fs::read(fixture(name)).unwrap();
+            let path = folder.path().join(name);
+            for place in (0..intact.len()).step_by(1 + intact.len() / 400) {
+                for byte in [0, 0xff, intact[place] ^ 1] {
+                    let mut damaged = intact.clone();
+                    damaged[place] = byte;
+                    std::fs::write(&path, damaged).unwrap();
+                    for tensor in open(&path).into_iter().flat_map(BTreeMap::into_values) {
+                        let _ = tensor.read_floats(3);
+                    }
+                }
+                std::fs::write(&path, &intact[..place]).unwrap();
+                let _ = open(&path);
+            }
+        }
+    }
+}
