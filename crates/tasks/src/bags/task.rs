@@ -252,6 +252,15 @@ impl Task for Bags {
         label_table::examples(self, context.path, split, targets)
     }
 
+    fn names_classes(&self) -> bool {
+        !self.regression
+    }
+
+    /// Whatever the file is: nothing else reads vectors, so what is wrong with it is told.
+    fn reads_file(&self, _: &Path) -> Result<bool, DataError> {
+        Ok(true)
+    }
+
     fn file_examples(
         &self,
         file: &Path,
