@@ -14,6 +14,7 @@
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
 //! | `questions` | question answering, from files to answers |
 //! | `glue` | GLUE's own: two validation sets, the submission |
+//! | `ner` | token classification: CoNLL files in, entity scores and CoNLL files out |
 //! | `configs` | the experiments that are shipped |
 //! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
 //! | `bags` | feature vectors: trained on, measured, looked at; malformed |
@@ -32,6 +33,7 @@ mod glue;
 #[path = "../../../interop/tests/hostile/memory.rs"]
 mod memory;
 mod mutations;
+mod ner;
 mod pipelines;
 mod predictions;
 mod questions;

@@ -186,6 +186,22 @@ impl EncodedSplit {
         self.num_cut
     }
 
+    /// How many words the tokenizer makes no token of, such as a control character.
+    pub(super) fn num_words_without_tokens(&self) -> usize {
+        let of_example = |example: usize| {
+            let (mut words, mut with_tokens) = (0, 0);
+            for unit in self.units_of(example) {
+                if let Anchors::Words { count, of_outputs } = self.anchors(unit) {
+                    words = *count;
+                    with_tokens +=
+                        of_outputs.iter().filter(|word| (**word as usize) < words).count();
+                }
+            }
+            words - with_tokens
+        };
+        (0..self.len()).map(of_example).sum()
+    }
+
     /// The units of an example, by their numbers.
     pub(super) fn units_of(&self, example: usize) -> Range<usize> {
         let start = if example == 0 { 0 } else { self.unit_ends[example - 1] };

@@ -292,6 +292,13 @@ fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
             examples.len(),
         );
     }
+    let without_tokens = examples.num_words_without_tokens();
+    if without_tokens > 0 {
+        tracing::warn!(
+            "the tokenizer makes no token of `{without_tokens}` words of the {source}, such as control characters: they are not \
+             learnt, and nothing is predicted for them"
+        );
+    }
     if examples.num_cut() == 0 {
         return;
     }
@@ -299,6 +306,15 @@ fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
         tracing::warn!(
             "`{}` of the `{}` questions of the {source} are longer than half a window of `data.seq_len` = `{max_length}` tokens: \
              that much of the beginning of each is read",
+            examples.num_cut(),
+            examples.len(),
+        );
+        return;
+    }
+    if let Targets::Tags(_) = form.targets {
+        tracing::warn!(
+            "`{}` of the `{}` examples of the {source} hold a word of more tokens than a row of `data.seq_len` = `{max_length}` \
+             has room for: the beginning of each such word is read",
             examples.num_cut(),
             examples.len(),
         );

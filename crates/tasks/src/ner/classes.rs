@@ -53,7 +53,8 @@ impl TagClasses {
                 .enumerate()
                 .map(|(word, tag)| self.tag(sentence, word, tag.as_deref()))
                 .collect::<Result<_, _>>()?;
-            let converted = to_iob2(&read).into_iter().enumerate();
+            let parts = sentence.parts().into_iter();
+            let converted = parts.flat_map(|part| to_iob2(&read[part])).enumerate();
             converted
                 .map(|(word, tag)| self.class(sentence, word, tag))
                 .collect::<Result<_, _>>()?
@@ -194,7 +195,9 @@ impl Collected {
     /// [`DataError::Line`] at the 1,001st tag.
     pub(super) fn add(&mut self, sentence: &Sentence) -> Result<(), DataError> {
         let Some(tags) = &sentence.tags else { return Ok(()) };
-        self.evidence.add(tags);
+        for part in sentence.parts() {
+            self.evidence.add(&tags[part]);
+        }
         for (word, tag) in tags.iter().enumerate() {
             let Some(tag) = tag.as_ref().filter(|tag| *tag != NO_TAG && !self.names.contains(*tag))
             else {
@@ -265,8 +268,13 @@ fn tell(path: &Path, scheme: Scheme, breaks: u64) {
         Scheme::None => format!(
             "`{path}`: its tags are none of entities (`O`, `B-PER`, `I-PER`), so every tag is a class of its own (`task.scheme`)"
         ),
+        Scheme::Iob1 if breaks > 0 => format!(
+            "`{path}`: its tags are read as `{name}` (`task.scheme`); `{breaks}` of them are a `B-` where it has `I-`, and begin an \
+             entity all the same"
+        ),
         Scheme::Iob2 if breaks > 0 => format!(
-            "`{path}`: its tags are read as `{name}` (`task.scheme`); `{breaks}` of them begin an entity with `I-`, and are read as `B-`"
+            "`{path}`: its tags are read as `{name}` (`task.scheme`); `{breaks}` of them begin an entity with `I-`, and are read as \
+             `B-`"
         ),
         _ => format!("`{path}`: its tags are read as `{name}` (`task.scheme`)"),
     });
@@ -331,6 +339,16 @@ mod tests {
         assert_eq!(labels(&["I-A", "O"]), ["I-A", "O", "B-A"]);
         assert_eq!(labels(&["O", "S-B", "B-A", "E-A"]), ["O", "B-B", "I-B", "B-A", "I-A"]);
         assert_eq!(labels(&["NN", "O"]), ["NN", "O"]);
+    }
+
+    /// A document of several sentences: an entity ends with its sentence.
+    #[test]
+    fn no_entity_goes_on_in_the_next_sentence() {
+        let names = ClassNames::new(names(&["O", "B-A", "I-A"])).unwrap();
+        let mut document = sentence("I-A I-A I-A");
+        document.lines = vec![3, 4, 6];
+        let label = TagClasses::new(&names, None).label(&document).unwrap();
+        assert_eq!(label, Some(Label::Tags([1, 2, 1].map(Some).to_vec())));
     }
 
     #[test]

@@ -133,13 +133,13 @@ impl Evidence {
         }
     }
 
-    /// The scheme, and how many tags break its rule; `None` if some tags are of entities and some are not.
+    /// The scheme whose rule the fewest tags break, and how many do; `None` if some tags are of entities and some are not.
     pub(super) fn scheme(&self) -> Option<(Scheme, u64)> {
         match self {
             Self { others: 1.., of_entities: 0, .. } => Some((Scheme::None, 0)),
             Self { others: 1.., .. } => None,
             Self { ends: 1.., .. } => Some((Scheme::Bioes, 0)),
-            Self { begins: 0, loose: 1.., .. } => Some((Scheme::Iob1, 0)),
+            Self { begins, loose, .. } if loose > begins => Some((Scheme::Iob1, *begins)),
             Self { loose, .. } => Some((Scheme::Iob2, *loose)),
         }
     }
@@ -185,7 +185,9 @@ mod tests {
     #[test]
     fn the_scheme_shows_in_what_begins_and_ends() {
         assert_eq!(found(&["O I-A I-A", "I-B B-B"]), Some((Scheme::Iob1, 0)));
+        // Annotators err in both.
         assert_eq!(found(&["O I-A", "B-B"]), Some((Scheme::Iob2, 1)));
+        assert_eq!(found(&["O I-A", "B-B", "I-B"]), Some((Scheme::Iob1, 1)));
         assert_eq!(found(&["B-A I-A O", "B-A B-A"]), Some((Scheme::Iob2, 0)));
         assert_eq!(found(&["B-A E-A O", "S-A"]), Some((Scheme::Bioes, 0)));
         assert_eq!(found(&["B-A M-A O"]), Some((Scheme::Bioes, 0)));

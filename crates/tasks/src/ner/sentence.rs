@@ -1,5 +1,6 @@
 //! A sentence or document as a file has it: words, and the tags of its scheme.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,20 @@ pub(super) struct Sentence {
 }
 
 impl Sentence {
+    /// The sentences of a document, by the places of their words: where lines follow each other. No entity goes on beyond one.
+    pub(super) fn parts(&self) -> Vec<Range<usize>> {
+        if self.lines.len() != self.words.len() {
+            return std::iter::once(0..self.words.len()).collect();
+        }
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for lines in self.lines.chunk_by(|line, next| line + 1 == *next) {
+            parts.push(start..start + lines.len());
+            start += lines.len();
+        }
+        parts
+    }
+
     /// An error about a word.
     pub(super) fn problem(&self, word: usize, problem: impl Into<String>) -> DataError {
         let line = self.lines.get(word).or(self.lines.first()).copied().unwrap_or(1);

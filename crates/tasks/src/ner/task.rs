@@ -142,8 +142,10 @@ impl Ner {
         }
         let mut evidence = Evidence::default();
         for sentence in self.reading(false).open(file)? {
-            if let Some(tags) = &sentence?.tags {
-                evidence.add(tags);
+            let sentence = sentence?;
+            let Some(tags) = &sentence.tags else { continue };
+            for part in sentence.parts() {
+                evidence.add(&tags[part]);
             }
         }
         Ok(evidence.scheme().map_or(Scheme::Iob2, |(scheme, _)| scheme))
