@@ -14,6 +14,7 @@ use crate::task_batches::{FeatureStatistics, TaskBatches};
 use crate::trainer::model_folder;
 
 /// The batches of an experiment.
+#[expect(clippy::large_enum_variant, reason = "there is one such value")]
 #[derive(Debug)]
 pub enum Batches {
     /// Of pretraining.

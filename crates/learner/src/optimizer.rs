@@ -43,7 +43,7 @@ pub struct OptimizerConfig {
     /// Exempt biases and layer norms from weight decay, as BERT does. Default: false, as in the
     /// paper's runs.
     pub no_decay_on_bias_and_norm: bool,
-    /// Layer-wise learning-rate decay, as in BEiT and timm, whose word this is: each layer's learning rate is this share of
+    /// Layer-wise learning-rate decay, as in `BEiT` and timm, whose word this is: each layer's learning rate is this share of
     /// that of the layer above it. The head and a last normalisation have the full one, the last of `L` layers
     /// `layer_decay` times it, the first `layer_decay^L`, and the embeddings `layer_decay^(L + 1)`. It scales weight decay
     /// with it, as a learning rate does. In `(0, 1]`; 1 for the same rate everywhere. Default: 1.

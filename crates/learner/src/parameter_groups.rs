@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use nystromformer::heads::Depth;
+use nystromformer_files::say_once;
 
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
@@ -46,6 +47,13 @@ impl ParameterGroups {
                  `Trainable::depth`"
             ))
         })?;
+        if trainer.freeze_layers > 0 && !trainer.freeze_embeddings {
+            say_once(format!(
+                "`trainer.freeze_layers` = `{}` without `trainer.freeze_embeddings = true`: the backward pass goes through the \
+                 frozen layers all the same, to the embeddings",
+                trainer.freeze_layers
+            ));
+        }
         Self::by_depth(placed, decay, trainer.freeze_layers, trainer.freeze_embeddings)
     }
 
@@ -157,7 +165,7 @@ mod tests {
         .to_vec()
     }
 
-    /// BEiT's rule: with two layers the embeddings are three steps from the head.
+    /// The rule of `BEiT`: with two layers the embeddings are three steps from the head.
     #[test]
     fn rates_fall_by_a_factor_a_layer_from_the_head_down() {
         let groups = ParameterGroups::by_depth(placed(), 0.5, 0, false).unwrap();

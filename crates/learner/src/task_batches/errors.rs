@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use nystromformer_tasks::metrics::{Answered, ErrorAnalysis, ErrorCollector, Place};
-use nystromformer_tasks::{Example, Input, Label, Prediction, Split};
+use nystromformer_tasks::{ClassNames, Example, Input, Label, Prediction, Split};
 
 use super::TaskBatches;
 use super::splits::Evaluated;
@@ -20,7 +20,7 @@ impl TaskBatches {
         evaluated: &Evaluated,
         answered: &[Answered<'_>],
     ) -> Result<Option<ErrorAnalysis>> {
-        let Some(names) = self.targets.class_names().map(|names| names.names()) else {
+        let Some(names) = self.targets.class_names().map(ClassNames::names) else {
             return Ok(None);
         };
         let mut errors = ErrorCollector::new(names.len());

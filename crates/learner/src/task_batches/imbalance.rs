@@ -1,5 +1,6 @@
 //! Classes of which some are rare: what they count in the loss, and how often they are visited.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nystromformer_data::ExampleOrder;
@@ -136,7 +137,32 @@ pub(super) fn classes_of_units(
     let train = &splits.train;
     let class =
         |unit: &usize| train.labels()[train.example_of(*unit)].as_ref().and_then(Label::stratum);
-    Ok(splits.training_units.iter().map(class).collect())
+    let classes: Vec<Option<u16>> = splits.training_units.iter().map(class).collect();
+    tell_how_often(&classes, &targets.names());
+    Ok(classes)
+}
+
+/// Says how often an example of the rarest class is visited in an epoch, and one of the most frequent class.
+fn tell_how_often(classes: &[Option<u16>], names: &[String]) {
+    let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
+    for class in classes.iter().flatten() {
+        *counts.entry(*class).or_default() += 1;
+    }
+    let visits = classes.len() as f64 / counts.len() as f64;
+    let rarest = counts.iter().min_by_key(|(_, count)| **count);
+    let most = counts.iter().max_by_key(|(_, count)| **count);
+    let told = |(class, count): (&u16, &usize)| {
+        let name = names.get(usize::from(*class)).map_or("?", String::as_str);
+        format!("`{name}` (`{count}` examples) {:.2} times", visits / *count as f64)
+    };
+    if let (Some(rarest), Some(most)) = (rarest, most) {
+        tracing::info!(
+            "`task.sampling` = `balanced`: in an epoch of `{}` visits an example of {} and one of {}",
+            classes.len(),
+            told(rarest),
+            told(most)
+        );
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +190,9 @@ mod tests {
                 batch.iter().filter(|example| range.contains(*example)).count()
             };
             assert_eq!([of_class(0..90), of_class(90..99), of_class(99..100)], [2; 3]);
-            batch.iter().for_each(|example| visits[*example] += 1);
+            for example in &batch {
+                visits[*example] += 1;
+            }
             batches.push(batch);
         }
         // 270 visits, 90 of each class.
