@@ -99,20 +99,24 @@ pub fn print(session: &Session, outcome: &TrainOutput, model: &Path) -> anyhow::
     Ok(())
 }
 
-/// Prints mean and deviation over the seeds of a series on stdout.
+/// Prints mean and deviation over the runs of a series on stdout.
 ///
 /// # Errors
 /// If stdout is gone.
 pub fn print_series(summary: &SeriesSummary) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for (split, metrics) in &summary.statistics {
-        write!(out, "{split}, {} seeds:", summary.seeds.len())?;
+        write!(out, "{split}, {}:", summary.extent())?;
         for (name, statistics) in metrics {
             write!(out, " {name} {statistics}")?;
         }
         writeln!(out)?;
     }
-    writeln!(out, "best seed: {} ({})", summary.best_seed, summary.chosen_by)?;
+    let fold = match summary.best_fold {
+        0 => String::new(),
+        fold => format!(", fold {fold}"),
+    };
+    writeln!(out, "best seed: {}{fold} ({})", summary.best_seed, summary.chosen_by)?;
     Ok(())
 }
 

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `input` | a file or stdin as bytes, decompressed |
 //! | `signature`, [`git_lfs`] | what the first bytes of a file say that it is |
-//! | `lines` | lines of UTF-8, in pieces of bounded length |
+//! | `encoding` | how the bytes of a text stand for characters |
+//! | `lines` | lines of text, in pieces of bounded length |
 //! | `text` | a whole file as text |
 //! | [`table`] | rows of TSV, CSV, JSON and Parquet files through one interface |
 //! | [`tensors`] | tensors in safetensors, NumPy's and torch's files |
@@ -18,6 +19,7 @@
 
 mod caught;
 pub mod durable;
+mod encoding;
 mod error;
 pub mod git_lfs;
 mod input;
@@ -28,6 +30,7 @@ pub mod table;
 pub mod tensors;
 mod text;
 
+pub use encoding::Encoding;
 pub use error::{FileError, Result};
 pub use lines::{BoundedLines, Line, LineReader, Piece};
 pub use notice::say_once;

@@ -1,8 +1,9 @@
-//! Lines of UTF-8 text, read in pieces of bounded length.
+//! Lines of text, read in pieces of bounded length.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::encoding::{Encoding, latin1};
 use crate::error::{FileError, Result};
 use crate::input::Input;
 use crate::signature;
@@ -30,6 +31,9 @@ pub struct Line {
 /// Reads the lines of a file, decompressed; drops a byte order mark and the `\r` of `\r\n`. After an error nothing follows.
 pub struct LineReader {
     input: Input,
+    encoding: Encoding,
+    /// The key of a config that sets the encoding, for messages to name.
+    key: Option<String>,
     line: u64,
     /// Bytes read but not yet handed out: the start of a character or a `\r` at the end of a piece.
     carried: Vec<u8>,
@@ -39,13 +43,27 @@ pub struct LineReader {
 }
 
 impl LineReader {
-    /// Opens a file.
+    /// Opens a file in UTF-8.
     ///
     /// # Errors
     ///
     /// [`FileError::Io`].
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self::of(Input::open(path)?))
+        Self::open_as(path, Encoding::Utf8)
+    }
+
+    /// Opens a file in this encoding.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Io`].
+    pub fn open_as(path: &Path, encoding: Encoding) -> Result<Self> {
+        Ok(Self { encoding, ..Self::of(Input::open(path)?) })
+    }
+
+    /// With the key of a config that sets the encoding, for messages to name.
+    pub fn with_encoding_key(self, key: Option<String>) -> Self {
+        Self { key, ..self }
     }
 
     /// The lines of stdin, each as soon as it is there.
@@ -56,6 +74,8 @@ impl LineReader {
     fn of(input: Input) -> Self {
         Self {
             input,
+            encoding: Encoding::Utf8,
+            key: None,
             line: 1,
             carried: Vec::new(),
             at_start: true,
@@ -73,7 +93,7 @@ impl LineReader {
     ///
     /// # Errors
     ///
-    /// [`FileError::Content`] where the text is not UTF-8, and for a file that is no text; [`FileError::Io`].
+    /// [`FileError::Content`] where the text is not UTF-8 and is to be, and for a file that is no text; [`FileError::Io`].
     pub fn next_piece(&mut self, limit: usize) -> Result<Option<Piece>> {
         if self.has_failed {
             return Ok(None);
@@ -124,10 +144,20 @@ impl LineReader {
 
     /// Decodes `bytes`, carrying over a character that the end of the piece cut in two.
     fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String> {
+        if self.encoding == Encoding::Latin1 {
+            self.at_start = false;
+            return Ok(latin1(&bytes));
+        }
         if let Err(error) = std::str::from_utf8(&bytes) {
             let valid = error.valid_up_to();
             if error.error_len().is_some() || ends_line {
-                return Err(not_utf8(self.path(), self.line, bytes[valid]));
+                let error = not_utf8(self.path(), self.line, bytes[valid]);
+                return Err(match &self.key {
+                    Some(key) => error.with_cure(format!(
+                        "set `{key} = \"latin-1\"`, or convert the file, for example with `iconv -f latin1 -t utf-8`"
+                    )),
+                    None => error,
+                });
             }
             let tail = bytes.split_off(valid);
             self.carried.splice(0..0, tail);

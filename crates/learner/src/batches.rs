@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nystromformer::Standardization;
 use nystromformer_data::{Progress, TextTokenizer};
 use nystromformer_tasks::Targets;
 
@@ -124,6 +125,14 @@ impl Batches {
         match self {
             Self::Corpus(_) => Ok(None),
             Self::Task(batches) => batches.feature_statistics(),
+        }
+    }
+
+    /// How the numbers of a labelled data set are standardized, if its task wants it.
+    pub fn standardization(&self) -> Option<Standardization> {
+        match self {
+            Self::Corpus(_) => None,
+            Self::Task(batches) => batches.standardization(),
         }
     }
 

@@ -1,37 +1,100 @@
-//! What is on record of finished runs: of one, or of one for each of several seeds.
+//! What is on record of finished runs: of one, or of one for each of several seeds or folds.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use nystromformer_tasks::metrics::SeedStatistics;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
+use crate::experiment::Experiment;
 use crate::run_dir::{RunDir, RunSummary};
 
-/// `summary.json` of runs that differ by their seed alone.
+/// `summary.json` of runs that differ by their seed, or by the part of the data that they are tested on, alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesSummary {
     /// Name of the experiment.
     pub name: String,
     /// The seeds, in their order.
     pub seeds: Vec<u64>,
+    /// Folds of the data, each of which is tested on by a run of every seed; 0 if it is not cut.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub folds: usize,
     /// How each run's model was chosen among its checkpoints.
     pub chosen_by: String,
     /// The seed whose model is the best by that rule: what the directory stands for as a model. It is no unbiased
     /// measure of the method; the mean is.
     pub best_seed: u64,
-    /// Mean and standard deviation over the seeds, by split and metric.
+    /// Of folds the one that this model is tested on; 0 if there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub best_fold: usize,
+    /// Mean and standard deviation over the runs, by split and metric.
     pub statistics: BTreeMap<String, BTreeMap<String, SeedStatistics>>,
-    /// The runs' own summaries, in the order of the seeds.
+    /// The runs' own summaries, in the order of the seeds, and of each seed in that of the folds.
     pub runs: Vec<RunSummary>,
+}
+
+impl SeriesSummary {
+    /// How many runs of what kind, e.g. `3 seeds`.
+    pub fn extent(&self) -> String {
+        match (self.seeds.len(), self.folds) {
+            (seeds, 0) => format!("{seeds} seeds"),
+            (1, folds) => format!("{folds} folds"),
+            (seeds, folds) => format!("{seeds} seeds of {folds} folds"),
+        }
+    }
+
+    /// The run that it stands for as a model.
+    pub fn best_member(&self) -> Member {
+        Member { seed: self.best_seed, fold: self.best_fold }
+    }
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A run of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Its seed.
+    pub seed: u64,
+    /// The fold that it is tested on, from 1; 0 if the data is not cut.
+    pub fold: usize,
+}
+
+impl Member {
+    /// The run of this experiment, which is one of a series.
+    pub fn of(experiment: &Experiment) -> Self {
+        let fold = experiment.task.as_ref().map_or(0, |task| task.options.fold);
+        Self { seed: experiment.seed, fold }
+    }
+
+    /// Its directory: `seed-N`, `seed-N/fold-K` of the series.
+    pub(crate) fn folder(self, series: &Path) -> PathBuf {
+        let of_seed = series.join(format!("seed-{}", self.seed));
+        match self.fold {
+            0 => of_seed,
+            fold => of_seed.join(format!("fold-{fold}")),
+        }
+    }
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fold {
+            0 => write!(formatter, "seed {}", self.seed),
+            fold => write!(formatter, "seed {}, fold {fold}", self.seed),
+        }
+    }
 }
 
 /// `summary.json` of either kind.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum SummaryFile {
-    /// Of several seeds.
+    /// Of several seeds or folds.
     Series(Box<SeriesSummary>),
     /// Of one run.
     Run(Box<RunSummary>),
@@ -65,15 +128,10 @@ impl SummaryFile {
     }
 }
 
-/// The run of a seed within a series.
-pub(crate) fn folder_of_seed(series: &Path, seed: u64) -> PathBuf {
-    series.join(format!("seed-{seed}"))
-}
-
 /// The run that a series in `path` stands for as a model; `None` if there is no finished series.
 pub(crate) fn best_run(path: &Path) -> Option<PathBuf> {
     match SummaryFile::read(path) {
-        Ok(SummaryFile::Series(series)) => Some(folder_of_seed(path, series.best_seed)),
+        Ok(SummaryFile::Series(series)) => Some(series.best_member().folder(path)),
         _ => None,
     }
 }

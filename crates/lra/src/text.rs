@@ -40,12 +40,12 @@ pub struct Text {
 
 impl Default for Text {
     fn default() -> Self {
-        let Labelled { sentence1, label, header, max_null_texts, max_line_bytes, .. } =
+        let Labelled { sentence1, header, max_null_texts, max_line_bytes, .. } =
             Labelled::default();
         Self {
             labels: Vec::new(),
             sentence1,
-            label,
+            label: "label".into(),
             header,
             separator: None,
             quotes: None,
@@ -60,13 +60,14 @@ impl Text {
     fn columns(&self) -> LabelledColumns {
         LabelledColumns {
             first: self.sentence1.clone(),
-            second: None,
-            label: self.label.clone(),
+            label: self.label.clone().into(),
+            multi_label: Some(false),
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
             max_null_texts: self.max_null_texts,
             max_line_bytes: self.max_line_bytes,
+            ..LabelledColumns::default()
         }
     }
 }

@@ -108,7 +108,7 @@ pub use attention::{
     AttentionConfig, AttentionKind, ConvolutionConfig, NystromConfig, NystromFactors, PinvInit,
     SoftmaxConfig,
 };
-pub use classifier::{ClassifierConfig, Labels, Pooling, ProblemType};
+pub use classifier::{ClassifierConfig, Labels, Pooling, ProblemType, Standardization};
 pub use config::NystromformerConfig;
 pub use embeddings::{EmbeddingsConfig, InputTokens};
 pub use encoder::EncoderConfig;

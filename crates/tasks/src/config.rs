@@ -9,6 +9,7 @@ use toml::Table;
 
 use crate::example::ExampleReader;
 use crate::labelled::Targets;
+use crate::metrics::{AnswerKind, Metric, MetricScorer, Scorer};
 use crate::options::TaskOptions;
 use crate::registry::TaskRegistry;
 use crate::split::Split;
@@ -90,6 +91,49 @@ impl TaskConfig {
         seq_len: usize,
     ) -> Result<ExampleReader, DataError> {
         self.in_context(seq_len, |context| self.task.file_examples(file, targets, context))
+    }
+
+    /// What is measured: `task.metrics`, or what the task measures; and `chosen_by`, if it is another metric of such answers.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Config`] (`task.metrics`) for metrics that answers of this kind do not have.
+    pub fn scorer(&self, targets: &Targets, chosen_by: &str) -> Result<Box<dyn Scorer>, DataError> {
+        let of_task = self.task.scorer(targets);
+        let scorer =
+            |metrics| MetricScorer::new(metrics, targets).with_threshold(self.task.threshold());
+        let mut metrics = self.task.metrics(targets);
+        let kind =
+            AnswerKind::of(targets).filter(|_| of_task.names() == scorer(metrics.clone()).names());
+        let asked = &self.options.metrics;
+        let Some(kind) = kind else {
+            return match asked.first() {
+                None => Ok(of_task),
+                Some(metric) => {
+                    let known: Vec<String> =
+                        of_task.names().into_iter().map(|metric| metric.name).collect();
+                    let problem = format!(
+                        "the task `{}` measures its own metrics: {}; leave the key out",
+                        self.name(),
+                        known.join(", ")
+                    );
+                    Err(DataError::config("task.metrics", metric, problem))
+                }
+            };
+        };
+        for metric in asked {
+            metric.check("task.metrics", kind)?;
+        }
+        if !asked.is_empty() {
+            metrics.clone_from(asked);
+        }
+        if let Ok(metric) = chosen_by.parse::<Metric>()
+            && metric.applies_to(kind)
+            && !metrics.contains(&metric)
+        {
+            metrics.push(metric);
+        }
+        Ok(Box::new(scorer(metrics)))
     }
 
     fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {

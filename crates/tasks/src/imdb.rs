@@ -7,7 +7,7 @@ use nystromformer_data::DataError;
 use serde::{Deserialize, Serialize};
 
 use crate::example::{Example, ExampleReader, Input};
-use crate::labelled::{ClassNames, FolderExamples, Schema, TableExamples, Targets};
+use crate::labelled::{ClassNames, FolderExamples, LabelIn, Schema, TableExamples, Targets};
 use crate::split::Split;
 use crate::task::{Task, TaskContext};
 use nystromformer_files::table::{TableOptions, find_files};
@@ -109,7 +109,9 @@ fn open(folder: &Path, split: Split) -> Result<Option<ExampleReader>, DataError>
             let schema = Schema {
                 first: vec!["text".into()],
                 second: Vec::new(),
-                label: vec!["label".into()],
+                id: None,
+                label: LabelIn::FirstOf(vec!["label".into()]),
+                label_separator: None,
                 targets: Targets::Classes(classes),
                 labels_required: true,
                 null_texts_allowed: 0,

@@ -15,7 +15,8 @@
 //! | [`qa`] | questions and the texts that hold their answers |
 //! | [`ner`] | a class for each word: named entities |
 //! | [`submission`] | predictions as GLUE's site takes them |
-//! | `hold_out`, `sample` | a validation set out of a training set, and a part of a set in place of the whole |
+//! | `hold_out`, `folds`, `sample` | a validation set out of a training set, parts to test on in turn, and a part of a set in place of the whole |
+//! | `strata` | the classes by which all of these are drawn evenly |
 //! | `label_counts`, `class_weights` | how often each class occurs, and what rare ones count |
 //! | [`metrics`] | how good predictions are |
 
@@ -23,6 +24,7 @@ pub mod bags;
 mod class_weights;
 mod config;
 mod example;
+mod folds;
 pub mod glue;
 mod hold_out;
 pub mod imdb;
@@ -37,17 +39,21 @@ pub mod qa;
 mod registry;
 mod sample;
 mod split;
+mod strata;
 pub mod submission;
 mod task;
 mod vectors;
 
 /// What the readers of another crate's tasks rest on.
 pub use nystromformer_data::{DataError, Keep, Truncation, random};
-pub use nystromformer_files::{BoundedLines, Line, LineReader, durable, git_lfs, say_once, table};
+pub use nystromformer_files::{
+    BoundedLines, Encoding, Line, LineReader, durable, git_lfs, say_once, table,
+};
 
 pub use class_weights::{ClassWeights, Sampling};
 pub use config::TaskConfig;
 pub use example::{ColumnLines, Example, ExampleReader, GoldAnswer, Input, Label, Words};
+pub use folds::folds;
 pub use hold_out::{HeldOut, hold_out, hold_out_groups};
 pub use label_counts::LabelCounts;
 pub use labelled::{ClassNames, Targets};
@@ -57,6 +63,7 @@ pub use prediction_files::{Predicted, PredictionFile, PredictionReader, json_lin
 pub use registry::{KeyUse, TaskRegistry};
 pub use sample::sample;
 pub use split::Split;
+pub use strata::strata;
 pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
 pub use vectors::{VectorRows, Vectors};
 

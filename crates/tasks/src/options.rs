@@ -6,6 +6,7 @@ use nystromformer_data::{DataError, Keep};
 use serde::{Deserialize, Serialize};
 
 use crate::class_weights::{ClassWeights, Sampling};
+use crate::metrics::Metric;
 
 /// The keys of `[task]` that every task reads: which data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,15 @@ pub struct TaskOptions {
     /// Validate on the test split, as the authors of the Long Range Arena do for `text`: the best checkpoint is then chosen by
     /// the examples it is tested with. Default: false.
     pub validate_on_test: bool,
+    /// Cross-validation: cut the training examples into so many parts, by class, and run the experiment once for each, which is its
+    /// test split then; its validation split is held out of the others, if the data has none. A test split of the data's own is not
+    /// read. The summary has mean and deviation over the parts. 0: none. Default: 0.
+    pub folds: usize,
+    /// Of `folds` the part to test on, from 1, if it is to be one alone; 0: each in turn. Default: 0.
+    pub fold: usize,
+    /// What is measured of classes, labels or numbers, in place of what the task measures; the best checkpoint is chosen by the first,
+    /// unless `trainer.metric_for_best_model` names another. Default: what the task measures.
+    pub metrics: Vec<Metric>,
     /// Leave out the last validation and test batch if it is not full, as the authors' loaders do. Default: false.
     pub drop_last: bool,
     /// What an answer of each class counts in the loss of training, evaluations excepted: `"none"`, `"balanced"` by how
@@ -61,6 +71,9 @@ impl Default for TaskOptions {
             max_train_samples: 0,
             max_eval_samples: 0,
             validate_on_test: false,
+            folds: 0,
+            fold: 0,
+            metrics: Vec::new(),
             drop_last: false,
             class_weights: ClassWeights::None,
             sampling: Sampling::Natural,
@@ -83,6 +96,21 @@ impl TaskOptions {
             problems.push(DataError::config("task.pad_to_multiple_of", 0, "must be at least 1"));
         }
         problems.extend(self.class_weights.problems());
+        let mut refuse =
+            |key, value, problem| problems.push(DataError::config(key, value, problem));
+        if self.folds == 1 {
+            refuse("task.folds", 1, "one part leaves nothing to train on; use 2 or more, or 0");
+        }
+        if self.fold > self.folds {
+            refuse("task.fold", self.fold, "is one of `task.folds` parts, from 1");
+        }
+        if self.folds > 0 && self.validate_on_test {
+            refuse(
+                "task.folds",
+                self.folds,
+                "tests on parts of the training examples; leave out `task.validate_on_test`",
+            );
+        }
         problems
     }
 }

@@ -183,9 +183,21 @@ pub trait Task: fmt::Debug + Send + Sync {
         }
     }
 
+    /// From which probability on each class applies, where any number of them may. Default: chosen for each on the validation split.
+    fn threshold(&self) -> Option<f64> {
+        None
+    }
+
+    /// Whether a model is trained towards numbers less their mean, over their deviation, both of the training examples.
+    /// Default: it is trained towards the numbers themselves.
+    fn standardizes_labels(&self) -> bool {
+        false
+    }
+
     /// What is measured, whatever is to be predicted. Default: [`Self::metrics`].
     fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {
-        Box::new(MetricScorer::new(self.metrics(targets), targets))
+        let metrics = self.metrics(targets);
+        Box::new(MetricScorer::new(metrics, targets).with_threshold(self.threshold()))
     }
 
     /// How a prediction is written; `None` if it is no label of the task. Default: the name of the class, or the number.

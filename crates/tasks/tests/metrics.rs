@@ -1,4 +1,5 @@
-//! The metrics against `sklearn.metrics`, `scipy.stats`, NumPy and exact arithmetic (`tools/reference/generate_metrics_fixtures.py`).
+//! The metrics against `sklearn.metrics`, `scipy.stats`, NumPy and exact arithmetic (`tools/reference/generate_metrics_fixtures.py`,
+//! `generate_scored_metrics_fixtures.py`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,8 +9,11 @@ mod squad;
 use std::collections::BTreeMap;
 
 use nystromformer_tasks::{
-    Label,
-    metrics::{CALIBRATION_BINS, Calibration, ClassScores, Metric, Predictions, SeedStatistics},
+    Label, Prediction,
+    metrics::{
+        AnswerKind, CALIBRATION_BINS, Calibration, ClassScores, ConfusionMatrix, LabelSets, Metric,
+        Numbers, Predictions, SeedStatistics,
+    },
 };
 use serde::Deserialize;
 
@@ -59,21 +63,29 @@ fn assert_close(got: f64, expected: f64, what: &str) {
     assert!(error <= TOLERANCE, "{what}: {got:?} instead of {expected:?}");
 }
 
+/// NaN is null.
+fn assert_same(got: f64, expected: Option<f64>, what: &str) {
+    match expected {
+        Some(expected) => assert_close(got, expected, what),
+        None => assert!(got.is_nan(), "{what}: {got:?} instead of NaN"),
+    }
+}
+
 #[test]
 fn classes_score_as_in_scikit_learn() {
     for case in fixture().classes {
-        let mut answers = Predictions::new(case.num_labels);
-        for (&prediction, &reference) in case.predictions.iter().zip(&case.references) {
-            answers.record(&Label::Class(prediction), &Label::Class(reference));
+        let mut answers = Predictions::new(AnswerKind::Classes(case.num_labels));
+        let mut matrix = ConfusionMatrix::new(case.num_labels);
+        for (&class, &reference) in case.predictions.iter().zip(&case.references) {
+            matrix.record(class, reference);
+            let prediction = Prediction::Class { class, scores: vec![0.0; case.num_labels] };
+            answers.record(&prediction, &Label::Class(reference));
         }
-        for metric in Metric::all_for(case.num_labels) {
+        for (metric, expected) in &case.expected {
             let what = format!("{}: {metric}", case.about);
-            assert_close(metric.compute(&answers).unwrap(), case.expected[&metric], &what);
+            assert_close(metric.compute(&answers, &[]).unwrap(), *expected, &what);
         }
-        assert_eq!(case.expected.len(), Metric::all_for(case.num_labels).len());
-        let Predictions::Classes(matrix) = answers else {
-            unreachable!("several labels are classes")
-        };
+        assert!(case.expected.len() >= 3);
         assert_eq!(matrix.counts(), case.confusion_matrix, "{}", case.about);
         assert_eq!(matrix.num_labels(), case.per_class.len());
         for (class, expected) in case.per_class.iter().enumerate() {
@@ -89,15 +101,128 @@ fn classes_score_as_in_scikit_learn() {
 #[test]
 fn values_score_as_in_scipy() {
     for case in fixture().values {
-        let answers =
-            Predictions::Values { predictions: case.predictions, references: case.references };
-        assert_eq!(case.expected.len(), Metric::all_for(1).len());
+        let answers = Predictions::Values(vec![Numbers {
+            predictions: case.predictions,
+            references: case.references,
+        }]);
+        assert_eq!(case.expected.len(), 3);
         for (metric, expected) in case.expected {
-            let (got, what) =
-                (metric.compute(&answers).unwrap(), format!("{}: {metric}", case.about));
-            match expected {
-                Some(expected) => assert_close(got, expected, &what),
-                None => assert!(got.is_nan(), "{what}: {got:?} instead of NaN"),
+            let got = metric.compute(&answers, &[]).unwrap();
+            assert_same(got, expected, &format!("{}: {metric}", case.about));
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Scored {
+    classes: Vec<ScoredClasses>,
+    labels: Vec<ScoredLabels>,
+    numbers: Vec<ScoredNumbers>,
+}
+
+#[derive(Deserialize)]
+struct ScoredClasses {
+    about: String,
+    scores: Vec<Vec<f32>>,
+    predictions: Vec<u16>,
+    references: Vec<u16>,
+    expected: BTreeMap<Metric, Option<f64>>,
+}
+
+#[derive(Deserialize)]
+struct ScoredLabels {
+    about: String,
+    scores: Vec<Vec<f32>>,
+    right: Vec<Vec<u16>>,
+    thresholds: Vec<f64>,
+    expected: BTreeMap<Metric, Option<f64>>,
+    best_f1: Vec<Option<f64>>,
+}
+
+#[derive(Deserialize)]
+struct ScoredNumbers {
+    about: String,
+    predictions: Vec<Vec<f32>>,
+    references: Vec<Vec<f32>>,
+    expected: BTreeMap<Metric, Option<f64>>,
+    of_columns: BTreeMap<Metric, Vec<Option<f64>>>,
+}
+
+fn scored() -> Scored {
+    serde_json::from_str(include_str!("fixtures/scored_metrics.json")).unwrap()
+}
+
+/// Every metric that such answers have is in the fixture.
+fn assert_all(
+    answers: &Predictions,
+    thresholds: &[f64],
+    case: &BTreeMap<Metric, Option<f64>>,
+    about: &str,
+) {
+    let kind = match answers {
+        Predictions::Classes(classes) => AnswerKind::Classes(classes.num_labels()),
+        Predictions::Labels(sets) => AnswerKind::Labels(sets.num_labels()),
+        Predictions::Values(columns) => AnswerKind::Values(columns.len()),
+        Predictions::Choices { .. } => AnswerKind::Choices,
+    };
+    for metric in Metric::all_for(kind) {
+        let got = metric.compute(answers, thresholds).unwrap();
+        assert_same(got, case[&metric], &format!("{about}: {metric}"));
+    }
+}
+
+#[test]
+fn probabilities_of_classes_score_as_in_scikit_learn() {
+    for case in scored().classes {
+        let mut answers = Predictions::new(AnswerKind::Classes(case.scores[0].len()));
+        for ((scores, class), right) in
+            case.scores.into_iter().zip(case.predictions).zip(case.references)
+        {
+            answers.record(&Prediction::Class { class, scores }, &Label::Class(right));
+        }
+        assert_all(&answers, &[], &case.expected, &case.about);
+    }
+}
+
+#[test]
+fn sets_of_labels_score_as_in_scikit_learn_and_no_threshold_has_a_better_f1() {
+    for case in scored().labels {
+        let num_labels = case.thresholds.len();
+        let mut answers = Predictions::new(AnswerKind::Labels(num_labels));
+        let mut sets = LabelSets::new(num_labels);
+        for (scores, right) in case.scores.into_iter().zip(case.right) {
+            sets.record(&scores, &right);
+            answers.record(&Prediction::Classes(scores), &Label::Classes(right));
+        }
+        assert_all(&answers, &case.thresholds, &case.expected, &case.about);
+        let chosen = sets.best_thresholds();
+        let thresholds: Vec<f64> =
+            chosen.iter().map(|threshold| f64::from(threshold.unwrap_or(0.5))).collect();
+        let counts = sets.counts(&thresholds);
+        for (label, best) in case.best_f1.iter().enumerate() {
+            let what = format!("{}: label {label}", case.about);
+            assert_eq!(chosen[label].is_some(), best.is_some(), "{what}");
+            if let Some(best) = best {
+                assert_close(counts.labels[label].f1(), *best, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn several_numbers_score_as_in_scikit_learn() {
+    for case in scored().numbers {
+        let mut answers = Predictions::new(AnswerKind::Values(case.references[0].len()));
+        for (values, right) in case.predictions.into_iter().zip(case.references) {
+            answers.record(&Prediction::Values(values), &Label::Values(right));
+        }
+        assert_all(&answers, &[], &case.expected, &case.about);
+        let Predictions::Values(columns) = answers else { unreachable!("numbers are recorded") };
+        for (metric, expected) in case.of_columns {
+            for (column, expected) in columns.iter().zip(expected) {
+                let alone = Predictions::Values(vec![column.clone()]);
+                let got = metric.compute(&alone, &[]).unwrap();
+                assert_same(got, expected, &format!("{}: {metric}", case.about));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use nystromformer_learner::{
     progress::{self, Progress},
+    report::Member,
     trainer::{DryRun, EndReason, RunRequest, Series, Session, model_folder},
 };
 use nystromformer_tasks::TaskRegistry;
@@ -98,7 +99,7 @@ fn train(
     let session = Session::open(request, &|report| notes.report(report))?;
     if let Some(series) = series {
         series.begin(session.experiment())?;
-        output::note(&format!("seed {}", session.experiment().seed));
+        output::note(&Member::of(session.experiment()).to_string());
     }
     if let Some(checkpoint) = session.checkpoint() {
         output::note(&format!("resuming from {}", checkpoint.path.display()));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encoding::Encoding;
 use crate::error::Result;
 use crate::lines::{BoundedLines, LineReader};
 
@@ -30,7 +31,9 @@ pub struct TableOptions {
     /// What a quote at the beginning of a field of a TSV or CSV file is. Default: in a CSV file it holds the field together; in a
     /// TSV file it does if every quote of the file is written so.
     pub quotes: Option<Quotes>,
-    /// The table of the config that has the keys `separator` and `quotes`, for messages to name. Default: none has.
+    /// How the bytes of a TSV or CSV file stand for characters; JSON and Parquet are always UTF-8. Default: UTF-8.
+    pub encoding: Encoding,
+    /// The table of the config that has the keys `separator`, `quotes` and `encoding`, for messages to name. Default: none has.
     pub keys: Option<&'static str>,
     /// Whether a file without any row is none to complain of. Default: false.
     pub may_be_empty: bool,
@@ -53,6 +56,7 @@ impl Default for TableOptions {
             max_line_bytes: 1 << 20,
             separator: None,
             quotes: None,
+            encoding: Encoding::Utf8,
             keys: None,
             may_be_empty: false,
             short_rows_allowed: 0,
@@ -67,5 +71,7 @@ pub(super) fn lines(path: &Path, options: &TableOptions) -> Result<BoundedLines>
          raise it",
         options.max_line_bytes
     );
-    Ok(BoundedLines::of(LineReader::open(path)?, options.max_line_bytes, too_long))
+    let reader =
+        LineReader::open_as(path, options.encoding)?.with_encoding_key(options.key("encoding"));
+    Ok(BoundedLines::of(reader, options.max_line_bytes, too_long))
 }

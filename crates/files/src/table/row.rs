@@ -28,6 +28,21 @@ pub enum Cell {
     Null,
 }
 
+impl Cell {
+    fn name_class(&mut self, names: &[String]) {
+        match self {
+            Self::Integer(class) => {
+                if let Some(name) = usize::try_from(*class).ok().and_then(|class| names.get(class))
+                {
+                    *self = Self::Text(name.clone());
+                }
+            }
+            Self::List(cells) => cells.iter_mut().for_each(|cell| cell.name_class(names)),
+            _ => {}
+        }
+    }
+}
+
 /// The wanted cells of a row, in the order in which they were asked for.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -106,17 +121,13 @@ impl Row {
         }
     }
 
-    /// Puts the name of a class in the place of its number, where the cell holds one of these.
+    /// Puts the name of a class in the place of its number, where the cell holds one of these, or a list of them.
     ///
     /// # Panics
     ///
     /// If fewer columns were asked for.
     pub fn name_class(&mut self, wanted: usize, names: &[String]) {
-        if let Cell::Integer(class) = self.cells[wanted]
-            && let Some(name) = usize::try_from(class).ok().and_then(|class| names.get(class))
-        {
-            self.cells[wanted] = Cell::Text(name.clone());
-        }
+        self.cells[wanted].name_class(names);
     }
 
     /// Refuses a list where one value is wanted.

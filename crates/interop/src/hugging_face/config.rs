@@ -294,8 +294,10 @@ pub(super) fn name_modeling_classes(class: &ClassInfo, dir: &Path) -> Result<(),
 /// The configuration as transformers writes it, with our keys among theirs, sorted.
 fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType) -> Value {
     let mut keys = keys_of(config);
-    if config.classifier.problem_type.is_none() {
-        keys.remove("problem_type");
+    for optional in ["problem_type", "label_mean", "label_std"] {
+        if keys.get(optional).is_some_and(Value::is_null) {
+            keys.remove(optional);
+        }
     }
     if !config.vectors.is_used() {
         keys.retain(|key, _| !VectorEmbeddingsConfig::keys().contains(&key.as_str()));

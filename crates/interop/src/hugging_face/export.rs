@@ -71,8 +71,12 @@ pub fn export_model(
                 .to_owned(),
         });
     }
+    let (model, folded) = in_units_of_the_data(model);
     let (config, mut notes) = for_transformers(model.config(), options.seq_len);
-    notes.extend(added.into_iter().chain(dropped));
+    let config = config.with(|config| {
+        (config.classifier.label_mean, config.classifier.label_std) = (None, None);
+    });
+    notes.extend(added.into_iter().chain(dropped).chain(folded));
 
     if options.storage == StorageType::F16 {
         require_range_of_f16(&model)?;
@@ -146,6 +150,23 @@ fn without_sentence_order(model: Model) -> (Model, Option<String>) {
                         holds them, and its own converter leaves them out too.";
             let model = Model::MaskedLm(NystromformerForMaskedLm { nystromformer, cls });
             (model, Some(note.to_owned()))
+        }
+        other => (other, None),
+    }
+}
+
+/// A regression that was trained towards standardized numbers, with a last layer that answers in their own units by itself:
+/// transformers knows of no other.
+fn in_units_of_the_data(model: Model) -> (Model, Option<String>) {
+    match model {
+        Model::SequenceClassification(mut model) => {
+            let Some(standardization) = model.config().classifier.standardization() else {
+                return (Model::SequenceClassification(model), None);
+            };
+            model.classifier.out_proj = standardization.fold_into(model.classifier.out_proj);
+            let note = "The model was trained towards numbers less their mean, over their deviation; both are part of its last \
+                        layer's weights here, so that it answers in the numbers' own units.";
+            (Model::SequenceClassification(model), Some(note.to_owned()))
         }
         other => (other, None),
     }

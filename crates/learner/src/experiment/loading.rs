@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer::{Labels, NystromformerConfig};
+use nystromformer::{Labels, NystromformerConfig, Standardization};
 use nystromformer_data::{DataConfig, TextTokenizer};
 use nystromformer_interop::read_config;
 use nystromformer_tasks::{Targets, TaskRegistry};
@@ -17,11 +17,13 @@ use crate::task_batches::FeatureStatistics;
 use crate::trainer::model_folder;
 
 /// Keys of `[model]` that the data answers where no file does.
-const FROM_DATA: [&str; 9] = [
+const FROM_DATA: [&str; 11] = [
     "model.num_features",
     "model.feature_mean",
     "model.feature_std",
     "model.problem_type",
+    "model.label_mean",
+    "model.label_std",
     "model.vocab_size",
     "model.pad_token_id",
     "model.bos_token_id",
@@ -103,10 +105,13 @@ impl Draft {
         if stated.is_empty() { &self.file_stem } else { stated }
     }
 
-    /// Whether it names seeds to run the experiment with; not checked yet.
-    pub(crate) fn has_seeds(&self) -> bool {
-        let stated = self.layers.get("seeds").and_then(Value::as_array);
-        stated.is_some_and(|seeds| !seeds.is_empty())
+    /// Whether it names seeds to run the experiment with, or folds of its data and none of them; not checked yet.
+    pub(crate) fn is_series(&self) -> bool {
+        let seeds = self.layers.get("seeds").and_then(Value::as_array);
+        let above_zero =
+            |key| self.layers.get(key).and_then(Value::as_integer).is_some_and(|count| count > 0);
+        seeds.is_some_and(|seeds| !seeds.is_empty())
+            || above_zero("task.folds") && !above_zero("task.fold")
     }
 
     /// The configuration of the model in `[model] init_from`, if there is one to start from.
@@ -236,6 +241,7 @@ impl LoadedExperiment {
         &self,
         vocabulary: Vocabulary,
         targets: Option<&Targets>,
+        standardization: Option<Standardization>,
     ) -> Result<Experiment> {
         let mut experiment = self.experiment.clone();
         let model = &mut experiment.model;
@@ -278,6 +284,19 @@ impl LoadedExperiment {
                 && let Some(difference) = problem_type_difference(stated, targets)
             {
                 return Err(refuse("model.problem_type", difference));
+            }
+            let classifier = &mut model.classifier;
+            if let Some(Standardization { mean, std }) = standardization {
+                classifier.label_mean = Some(mean);
+                classifier.label_std = Some(std);
+            } else if !(targets.is_regression()
+                && classifier
+                    .label_mean
+                    .as_ref()
+                    .is_some_and(|mean| mean.len() == classifier.num_labels()))
+            {
+                // Those of a model to start from belong to other answers.
+                (classifier.label_mean, classifier.label_std) = (None, None);
             }
         }
         experiment.validate()?;

@@ -8,6 +8,7 @@
 //! | `splits` | which examples train, and which are measured on |
 //! | `order`, `imbalance` | which examples a step visits, and what rare classes count |
 //! | `statistics` | mean and standard deviation of features |
+//! | `standardization` | mean and deviation of the numbers to predict |
 //! | `scoring`, `errors` | from a model's outputs to metrics, files of predictions, and the worst mistakes |
 
 mod contexts;
@@ -18,6 +19,7 @@ mod imbalance;
 mod order;
 mod scoring;
 mod splits;
+mod standardization;
 mod statistics;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nystromformer::heads::LossOptions;
-use nystromformer::{NystromformerConfig, Semantics};
+use nystromformer::{NystromformerConfig, Semantics, Standardization};
 use nystromformer_data::{ExampleOrder, Keep, TextTokenizer};
 use nystromformer_tasks::metrics::{MetricName, Scorer, Thresholds};
 use nystromformer_tasks::{
@@ -164,7 +166,7 @@ impl TaskBatches {
             (visits, class_weights(&task, &targets, &splits)?)
         };
         Ok(Self {
-            scorer: task.task().scorer(&targets),
+            scorer: task.scorer(&targets, &experiment.trainer.metric_for_best_model)?,
             targets,
             file: file.map(Path::to_owned),
             order: StepOrder::new(visits, lengths, seed),
@@ -184,6 +186,13 @@ impl TaskBatches {
     /// What is to be predicted.
     pub fn targets(&self) -> &Targets {
         &self.targets
+    }
+
+    /// Mean and deviation of each number over the training examples, if the task wants them taken off.
+    pub fn standardization(&self) -> Option<Standardization> {
+        let wanted =
+            self.task.task().standardizes_labels() && !self.splits.training_places.is_empty();
+        wanted.then(|| standardization::of(self.training_labels(), &self.targets.names()))
     }
 
     /// Size of the vocabulary, and its special ids.

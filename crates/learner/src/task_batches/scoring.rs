@@ -80,7 +80,8 @@ impl TaskBatches {
         })
     }
 
-    fn training_labels(&self) -> impl Iterator<Item = &Label> {
+    /// The labels of what trains.
+    pub(super) fn training_labels(&self) -> impl Iterator<Item = &Label> {
         let train = &self.splits.train;
         self.splits.training_places.iter().filter_map(|place| train.labels()[*place].as_ref())
     }

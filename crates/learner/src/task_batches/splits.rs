@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use nystromformer_data::{Keep, UnknownTokens};
 use nystromformer_tasks::{
-    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out,
-    hold_out_groups, sample,
+    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, folds, hold_out,
+    hold_out_groups, sample, strata,
 };
 
 use super::encoded::EncodedSplit;
@@ -86,6 +86,10 @@ impl Splits {
             if split == Split::Validation && options.validate_on_test {
                 continue;
             }
+            // A fold takes the place of the test split.
+            if split.is_test() && options.fold > 0 {
+                continue;
+            }
             if let Some(examples) = read(split, options.max_eval_samples)? {
                 require_all_or_no_labels(&examples, split, task)?;
                 let places = (0..examples.len()).collect();
@@ -96,7 +100,13 @@ impl Splits {
             let test = Evaluated { source: Some(Split::Test), ..test.clone() };
             others.insert(Split::Validation, test);
         }
-        let training_places = match others.entry(Split::Validation) {
+        let mut training_places: Vec<usize> = (0..train.len()).collect();
+        if options.fold > 0 {
+            let test = take_fold(&mut training_places, &train, options);
+            tell_fold(&training_places, &test, task);
+            others.insert(Split::Test, Evaluated::of_training(&train, test, reading));
+        }
+        match others.entry(Split::Validation) {
             Entry::Occupied(_) => {
                 if options.validation_fraction != TaskOptions::default().validation_fraction {
                     tracing::warn!(
@@ -104,22 +114,28 @@ impl Splits {
                         options.validation_fraction
                     );
                 }
-                (0..train.len()).collect()
             }
             Entry::Vacant(validation) => {
                 let (fraction, seed) = (options.validation_fraction, options.split_seed);
-                let mut parts = match train.contexts() {
-                    Some(contexts) => hold_out_groups(contexts, fraction, seed)?,
-                    None => hold_out(train.labels().iter().map(stratum), fraction, seed)?,
+                let parts = match train.contexts() {
+                    Some(contexts) => {
+                        let contexts: Vec<usize> =
+                            training_places.iter().map(|place| contexts[*place]).collect();
+                        hold_out_groups(&contexts, fraction, seed)?
+                    }
+                    None => hold_out(strata_of(&train, &training_places), fraction, seed)?,
                 };
+                let taken = |places: &[usize]| -> Vec<usize> {
+                    places.iter().map(|place| training_places[*place]).collect()
+                };
+                let mut held_out = taken(&parts.validation);
                 if options.max_eval_samples > 0 {
-                    parts.validation = limit_held_out(&train, &parts.validation, task);
+                    held_out = limit_held_out(&train, &held_out, task);
                 }
-                let held_out = Evaluated::new(Arc::clone(&train), parts.validation, reading);
-                validation.insert(Evaluated { source: Some(Split::Train), ..held_out });
-                parts.train
+                training_places = taken(&parts.train);
+                validation.insert(Evaluated::of_training(&train, held_out, reading));
             }
-        };
+        }
         let training_units =
             training_places.iter().flat_map(|place| train.units_of(*place)).collect();
         let splits = Self { train, training_places, training_units, others };
@@ -254,9 +270,13 @@ pub(super) fn limited(
     }
     // Read twice, first for the labels alone: only what is drawn is in memory.
     let Some(examples) = read()? else { return Ok(None) };
-    let strata = examples
-        .map(|example| example.map(|example| stratum(&example.label)))
-        .collect::<Result<Vec<Option<u16>>, _>>()?;
+    // Of labels that no example is drawn by nothing is kept either.
+    let drawn_by =
+        |label: Label| matches!(label, Label::Class(_) | Label::Classes(_)).then_some(label);
+    let labels = examples
+        .map(|example| example.map(|example| example.label.and_then(drawn_by)))
+        .collect::<Result<Vec<Option<Label>>, _>>()?;
+    let strata = strata(labels.iter().map(Option::as_ref));
     let drawn = sample(&strata, limit, task.options.split_seed, split.name());
     let Some(examples) = read()? else { return Ok(None) };
     let mut wanted = drawn.into_iter().peekable();
@@ -269,16 +289,42 @@ pub(super) fn limited(
 
 /// What is kept of the held-out places.
 fn limit_held_out(train: &EncodedSplit, held_out: &[usize], task: &TaskConfig) -> Vec<usize> {
-    let strata: Vec<Option<u16>> =
-        held_out.iter().map(|place| stratum(&train.labels()[*place])).collect();
+    let strata = strata_of(train, held_out);
     let options = &task.options;
     let kept = sample(&strata, options.max_eval_samples, options.split_seed, "held out");
     kept.into_iter().map(|place| held_out[place]).collect()
 }
 
-/// What examples are drawn evenly by.
-fn stratum(label: &Option<Label>) -> Option<u16> {
-    label.as_ref().and_then(Label::stratum)
+/// What the examples at these places are drawn evenly by.
+fn strata_of(examples: &EncodedSplit, places: &[usize]) -> Vec<Option<u16>> {
+    strata(places.iter().map(|place| examples.labels()[*place].as_ref()))
+}
+
+/// Takes the places of the fold that is tested on out of those that train.
+fn take_fold(places: &mut Vec<usize>, train: &EncodedSplit, options: &TaskOptions) -> Vec<usize> {
+    let fold_of: Vec<usize> = match train.contexts() {
+        // Questions about one text stay together: they teach each other's answers.
+        Some(contexts) => {
+            let count = contexts.iter().max().map_or(0, |last| last + 1);
+            let of_context = folds(&vec![None; count], options.folds, options.split_seed);
+            contexts.iter().map(|context| of_context[*context]).collect()
+        }
+        None => folds(&strata_of(train, places), options.folds, options.split_seed),
+    };
+    let mut fold_of = fold_of.into_iter();
+    // Places and their folds are in the same order.
+    let is_tested = |_: &mut usize| fold_of.next().is_some_and(|fold| fold + 1 == options.fold);
+    places.extract_if(.., is_tested).collect()
+}
+
+fn tell_fold(train: &[usize], test: &[usize], task: &TaskConfig) {
+    tracing::info!(
+        "fold {} of {}: `{}` of the training examples are the test split, and `{}` are left to train and to validate with",
+        task.options.fold,
+        task.options.folds,
+        test.len(),
+        train.len()
+    );
 }
 
 /// Says how many examples of a split or file (`source`) are too long, and what is read of them.
@@ -353,6 +399,12 @@ fn require_all_or_no_labels(
 }
 
 impl Evaluated {
+    /// Some of the training examples.
+    fn of_training(train: &Arc<EncodedSplit>, places: Vec<usize>, reading: Reading) -> Self {
+        let source = Some(Split::Train);
+        Self { source, ..Self::new(Arc::clone(train), places, reading) }
+    }
+
     fn new(examples: Arc<EncodedSplit>, mut places: Vec<usize>, reading: Reading) -> Self {
         if let Some(batch_size) = reading.drop_last {
             places.truncate(places.len() / batch_size * batch_size);

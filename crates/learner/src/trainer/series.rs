@@ -1,18 +1,18 @@
-//! One experiment with several seeds, in one run directory: a run of its own for each in `seed-N`, and their mean and
-//! deviation in `summary.json`.
+//! One experiment with several seeds, or with each part of its data to test on in turn, in one run directory: a run of its own for
+//! each in `seed-N` or `seed-N/fold-K`, and their mean and deviation in `summary.json`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::best::BestBy;
 use super::start::{RunRequest, Start};
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::metrics_log::EvaluationRecord;
-use crate::report::{SeriesSummary, folder_of_seed, statistics};
+use crate::report::{Member, SeriesSummary, statistics};
 use crate::run_dir::{RunDir, RunSummary};
 use crate::trainable::metric_names_of;
 
-/// An open directory of runs that differ by their seed alone.
+/// An open directory of runs that differ by their seed, or by the fold that they are tested on, alone.
 #[derive(Debug)]
 pub struct Series {
     experiment: Experiment,
@@ -23,12 +23,13 @@ pub struct Series {
 }
 
 impl Series {
-    /// Opens the series that a request asks for, new or to go on with; `None` if its experiment has no `seeds`.
+    /// Opens the series that a request asks for, new or to go on with; `None` if its experiment has no `seeds`
+    /// and no `task.folds`, or names one fold of them.
     ///
     /// # Errors
     /// As [`Session::open`](super::Session::open), but for the data and the device, which are not looked at yet.
     pub fn open(request: &RunRequest) -> Result<Option<Self>> {
-        if !Start::has_seeds(request)? {
+        if !Start::is_series(request)? {
             return Ok(None);
         }
         let mut start = Start::of(request)?;
@@ -53,8 +54,8 @@ impl Series {
     /// [`LearnerError::Io`].
     pub fn begin(&self, run: &Experiment) -> Result<()> {
         let Some(overrides) = &self.overrides else { return Ok(()) };
-        let Experiment { seed, seeds, .. } = self.experiment.clone();
-        let resolved = Experiment { seed, seeds, ..run.clone() };
+        let Experiment { seed, seeds, task, .. } = self.experiment.clone();
+        let resolved = Experiment { seed, seeds, task, ..run.clone() };
         self.run.write_config(&resolved.to_toml(), overrides)
     }
 
@@ -74,11 +75,15 @@ impl Series {
     /// [`LearnerError::Io`] and [`LearnerError::Data`] if a summary that is there cannot be read.
     pub fn remaining(&self) -> Result<Vec<RunRequest>> {
         let mut remaining = Vec::new();
-        for seed in &self.experiment.seeds {
-            let path = self.of_seed(*seed);
+        for member in self.members() {
+            let path = member.folder(self.path());
             if !RunSummary::read(&path)?.is_some_and(|summary| summary.is_complete()) {
                 let mut request = self.request.clone();
-                request.overrides.extend([format!("seed={seed}"), "seeds=[]".to_owned()]);
+                let seed = [format!("seed={}", member.seed), "seeds=[]".to_owned()];
+                request.overrides.extend(seed);
+                if member.fold > 0 {
+                    request.overrides.push(format!("task.fold={}", member.fold));
+                }
                 request.run_dir = Some(path);
                 request.resume = true;
                 remaining.push(request);
@@ -92,21 +97,25 @@ impl Series {
     /// # Errors
     /// [`LearnerError::Data`] if a run has no summary, and [`LearnerError::Io`].
     pub fn finish(&self) -> Result<SeriesSummary> {
+        let members = self.members();
         let mut runs = Vec::new();
-        for seed in &self.experiment.seeds {
-            let path = self.of_seed(*seed);
+        for member in &members {
+            let path = member.folder(self.path());
             runs.push(RunSummary::read(&path)?.ok_or_else(|| {
                 LearnerError::Data(format!("the run `{}` has no summary yet", path.display()))
             })?);
         }
+        let best = best_member(&self.experiment, &members, &runs)?;
         let summary = SeriesSummary {
             name: self.experiment.name.clone(),
             chosen_by: runs
                 .first()
                 .and_then(|run| run.best_model.as_ref())
                 .map_or_else(String::new, |results| results.chosen_by.clone()),
-            best_seed: best_seed(&self.experiment, &runs)?,
-            seeds: self.experiment.seeds.clone(),
+            best_seed: best.seed,
+            best_fold: best.fold,
+            seeds: self.seeds(),
+            folds: self.folds(),
             statistics: statistics(&runs),
             runs,
         };
@@ -114,16 +123,33 @@ impl Series {
         Ok(summary)
     }
 
-    fn of_seed(&self, seed: u64) -> PathBuf {
-        folder_of_seed(self.path(), seed)
+    fn seeds(&self) -> Vec<u64> {
+        match self.experiment.seeds.as_slice() {
+            [] => vec![self.experiment.seed],
+            seeds => seeds.to_vec(),
+        }
+    }
+
+    /// Folds that a run each is tested on; 0 if there are none, or one alone is asked for.
+    fn folds(&self) -> usize {
+        let options = self.experiment.task.as_ref().map(|task| &task.options);
+        options.filter(|options| options.fold == 0).map_or(0, |options| options.folds)
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let folds = match self.folds() {
+            0 => 0..=0,
+            folds => 1..=folds,
+        };
+        let of_seed = |seed: u64| folds.clone().map(move |fold| Member { seed, fold });
+        self.seeds().into_iter().flat_map(of_seed).collect()
     }
 }
 
-/// The seed whose best evaluation is the best; the first of equals.
-fn best_seed(experiment: &Experiment, runs: &[RunSummary]) -> Result<u64> {
-    let seeds = &experiment.seeds;
-    let mut best: Option<(u64, &EvaluationRecord)> = None;
-    for (seed, run) in seeds.iter().zip(runs) {
+/// The run whose best evaluation is the best; the first of equals.
+fn best_member(experiment: &Experiment, members: &[Member], runs: &[RunSummary]) -> Result<Member> {
+    let mut best: Option<(Member, &EvaluationRecord)> = None;
+    for (member, run) in members.iter().zip(runs) {
         let rule = match &run.best_model {
             Some(found) => BestBy::of_results(found)?,
             None => BestBy::of(
@@ -135,8 +161,8 @@ fn best_seed(experiment: &Experiment, runs: &[RunSummary]) -> Result<u64> {
         if let Some(record) = &run.best_evaluation
             && rule.is_better(record, best.map(|(_, record)| record))
         {
-            best = Some((*seed, record));
+            best = Some((*member, record));
         }
     }
-    Ok(best.map_or(seeds[0], |(seed, _)| seed))
+    Ok(best.map_or(members[0], |(member, _)| member))
 }

@@ -81,9 +81,9 @@ impl Asked {
 }
 
 impl Start {
-    /// Whether the experiment names seeds to run it with. Nothing else of it is checked yet, or warned of.
-    pub(super) fn has_seeds(request: &RunRequest) -> Result<bool> {
-        Ok(Asked::of(request)?.draft.has_seeds())
+    /// Whether the experiment names seeds or folds to run it with. Nothing else of it is checked yet, or warned of.
+    pub(super) fn is_series(request: &RunRequest) -> Result<bool> {
+        Ok(Asked::of(request)?.draft.is_series())
     }
 
     /// Reads the experiment, and with `resume` the run that is there.
@@ -144,7 +144,7 @@ impl Start {
             }
             let asked =
                 self.asked.with_vectors(data.num_features(), || data.feature_statistics())?;
-            asked.with_data(data.vocabulary(), data.targets())?
+            asked.with_data(data.vocabulary(), data.targets(), data.standardization())?
         };
         if let (None, Some(source), Some(tokenizer)) =
             (&checkpoint, &experiment.init_from, data.tokenizer())

@@ -1,7 +1,8 @@
-//! A classifier of sequences: its classes, what it reads, and the head itself.
+//! A classifier of sequences: its classes or numbers, what it reads, and the head itself.
 
 mod labels;
 mod pooling;
+mod standardization;
 
 use burn::{
     module::Module,
@@ -12,6 +13,7 @@ use nystromformer_kernels::dropout;
 pub use labels::{Labels, ProblemType};
 pub(crate) use pooling::first_tokens;
 pub use pooling::{GatedAttention, Pooler, Pooling};
+pub use standardization::Standardization;
 
 use crate::{
     activation::HiddenAct,
@@ -29,6 +31,11 @@ component! {
         id2label: Labels = Labels::default(),
         /// What a sequence classifier answers. Default: numbers if it has one class, else one of its classes.
         problem_type: Option<ProblemType> = None,
+        /// Mean of each number that a sequence classifier was trained towards, if it was trained towards numbers less their mean, over
+        /// their deviation; its answers are the numbers themselves. Default: none.
+        label_mean: Option<Vec<f32>> = None,
+        /// Deviation of each of these numbers. Default: none.
+        label_std: Option<Vec<f32>> = None,
         /// What a sequence classifier reads of a sequence. Default: `first`.
         pooling: Pooling = Pooling::default(),
         /// Width inside a sequence classifier; 0 means `hidden_size`. Default: 0.
@@ -48,6 +55,17 @@ impl ClassifierConfig {
             &self.id2label.len(),
             "a classifier needs at least one class",
         );
+        for (key, values) in [("label_mean", &self.label_mean), ("label_std", &self.label_std)] {
+            let Some(values) = values else { continue };
+            let is_deviation = key == "label_std";
+            let fits = values.len() == self.num_labels()
+                && self.problem_type() == ProblemType::Regression
+                && self.label_mean.is_some() == self.label_std.is_some()
+                && values.iter().all(|value| value.is_finite() && (!is_deviation || *value > 0.0));
+            let reason = "a regression has one finite number for each of its outputs, in `label_mean` and in `label_std`, where \
+                          they are above 0";
+            problems.check(fits, key, &format!("{values:?}"), reason);
+        }
         problems.check_size("classifier_hidden_size", self.classifier_hidden_size, 0);
         problems.check_dropout(
             "classifier_dropout_prob",
@@ -66,6 +84,12 @@ impl ClassifierConfig {
             1 => ProblemType::Regression,
             _ => ProblemType::SingleLabelClassification,
         })
+    }
+
+    /// How numbers were standardized to train towards them; `None` if they were not.
+    pub fn standardization(&self) -> Option<Standardization> {
+        let (mean, std) = (self.label_mean.clone()?, self.label_std.clone()?);
+        Some(Standardization { mean, std })
     }
 
     /// Width inside a sequence classifier.

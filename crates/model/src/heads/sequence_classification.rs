@@ -50,6 +50,15 @@ impl NystromformerForSequenceClassification {
     /// # Errors
     /// As for [`Nystromformer::forward`].
     pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
+        let scores = self.scores(input)?;
+        Ok(match self.config().classifier.standardization() {
+            Some(standardization) => standardization.undo(scores),
+            None => scores,
+        })
+    }
+
+    /// What the classifier itself gives: scores of every class, or numbers as it was trained towards them.
+    fn scores(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
         let mask = self.nystromformer.mask_of_states(input.attention_mask.clone());
         let pooled = self.pooling.forward(self.nystromformer.forward(input)?, mask);
         Ok(self.classifier.forward(pooled))
@@ -95,9 +104,17 @@ impl Head for NystromformerForSequenceClassification {
                 let [found, columns] = values.dims();
                 require_count("labels", found, rows)?;
                 require_count("labels of a row", columns, self.config().num_labels())?;
-                let logits = self.forward(input)?;
+                let logits = self.scores(input)?;
+                let standardization = self.config().classifier.standardization();
                 let losses = match problem {
-                    ProblemType::Regression => squared_error(logits.clone(), values),
+                    ProblemType::Regression => {
+                        if let Some(standardization) = standardization {
+                            let values = standardization.standardize(values);
+                            let losses = squared_error(logits.clone(), values);
+                            return Ok(Losses::one(losses, standardization.undo(logits)));
+                        }
+                        squared_error(logits.clone(), values)
+                    }
                     // By transformers' rule, numbers for several classes say of each whether it applies.
                     _ => binary_cross_entropy(logits.clone(), values),
                 };

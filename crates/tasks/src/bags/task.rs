@@ -226,7 +226,8 @@ impl Task for Bags {
             return Targets::classes(self.labels.iter().cloned());
         }
         let columns = LabelledColumns {
-            label: self.label.clone(),
+            label: self.label.clone().into(),
+            multi_label: Some(false),
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,

@@ -6,7 +6,7 @@ use nystromformer_data::DataError;
 
 use super::{GlueTask, files};
 use crate::example::ExampleReader;
-use crate::labelled::{Schema, TableExamples};
+use crate::labelled::{LabelIn, Schema, TableExamples};
 use crate::split::Split;
 use nystromformer_files::table::{Column, Format, Quotes, TableOptions};
 
@@ -42,7 +42,9 @@ pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples
     let mut schema = Schema {
         first: named(row.first),
         second: named(row.second),
-        label: named(row.label),
+        id: None,
+        label: LabelIn::FirstOf(named(row.label)),
+        label_separator: None,
         targets: task.labels(),
         labels_required: !split.is_test(),
         null_texts_allowed: 0,
@@ -50,7 +52,7 @@ pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples
     };
     if !options.header {
         schema.first = vec![COLA_SENTENCE.into()];
-        schema.label = vec![COLA_LABEL.into()];
+        schema.label = LabelIn::FirstOf(vec![COLA_LABEL.into()]);
     }
     Ok(TableExamples::new(files, schema, options))
 }

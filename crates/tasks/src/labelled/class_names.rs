@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nystromformer_data::DataError;
 
+use super::label_sets::parts;
 use crate::example::Label;
 use nystromformer_files::table::{Cell, Column, Row, listed};
 use nystromformer_files::{FileError, say_once};
@@ -13,7 +14,17 @@ use nystromformer_files::{FileError, say_once};
 const MOST_COLLECTED: usize = 1_000;
 
 /// What stands in the label column of test sets whose labels are kept back.
-const NO_LABEL: &str = "-1";
+pub(super) const NO_LABEL: &str = "-1";
+
+/// What helps where one label is expected and a list stands.
+const SET_CURE: &str = "name another column in `task.label`, or, if any number of labels applies to a row, set `task.multi_label = true`";
+
+/// A cell may name any number of labels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sets<'a> {
+    /// What separates them in a text.
+    pub(super) separator: Option<&'a str>,
+}
 
 /// The classes of a task: their names, in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,20 +61,32 @@ impl ClassNames {
         &self.0
     }
 
-    /// Collects the labels that occur in a column, in sorted order. Empty cells are no label.
+    /// Collects the labels that occur in a column, in sorted order: one a cell, or with `sets` [any number](parts). Empty cells
+    /// are no label.
     ///
     /// # Errors
     ///
     /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label.
     pub(super) fn collect(
         rows: impl IntoIterator<Item = Result<Row, FileError>>,
+        sets: Option<Sets<'_>>,
     ) -> Result<BTreeSet<String>, DataError> {
         let mut names = BTreeSet::new();
         for row in rows {
             let row = row?;
-            row.refuse_list(0)?;
-            tell_blanks(&row, 0);
-            names.extend(text(row.cell(0)).filter(|text| !text.is_empty()).map(whole));
+            let mut add = |cell: &Cell| {
+                names.extend(text(cell).filter(|text| !text.is_empty()).map(whole));
+            };
+            match sets {
+                Some(Sets { separator }) => {
+                    parts(row.cell(0), separator).iter().flatten().for_each(add);
+                }
+                None => {
+                    row.refuse_list(0).map_err(|error| error.with_cure(SET_CURE))?;
+                    tell_blanks(&row, 0);
+                    add(row.cell(0));
+                }
+            }
             if names.len() > MOST_COLLECTED {
                 return Err(row.problem(format!(
                     "{} has more than `{MOST_COLLECTED}` different labels; name the classes in `task.labels`, or train for \
@@ -100,8 +123,18 @@ impl ClassNames {
                  `task.regression = true`; if they are names of classes, list them in `task.labels`"
             ));
         }
-        // −1 and 1 are the two classes; beside 0 it is as often the mark of rows that nobody labelled.
-        if names.iter().any(|name| name == NO_LABEL) && names != [NO_LABEL, "1"] {
+        // −1 and 1 are two classes, and with 0 three (a sentiment), or more with another negative one. Otherwise −1 is as often the
+        // mark of rows that nobody labelled.
+        let is_negative = |name: &String| name.parse::<i64>().is_ok_and(|number| number < -1);
+        let signs = names == [NO_LABEL, "1"]
+            || names == [NO_LABEL, "0", "1"]
+            || names.iter().any(is_negative);
+        if signs && numbers && names.iter().any(|name| name == NO_LABEL) {
+            say_once(format!(
+                "`{}`: `{NO_LABEL}` in {column} is taken for a class; if it means that there is no label, drop these rows",
+                path.display()
+            ));
+        } else if names.iter().any(|name| name == NO_LABEL) {
             let quoted = |with: bool| {
                 let names = names.iter().filter(|name| with || *name != NO_LABEL);
                 names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
@@ -262,7 +295,7 @@ mod tests {
         std::fs::write(&path, "text, label\na, good\nb, bad \nc,good\nd, \n").unwrap();
         let table = Table::open(&path, &TableOptions::default()).unwrap();
         let rows = table.select(&["label".into()]).unwrap();
-        let found = ClassNames::collect(rows).unwrap();
+        let found = ClassNames::collect(rows, None).unwrap();
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["bad", "good"]);
         let names = names(&["bad", "good"]);
         assert_eq!(names.class(&text(" good")), Ok(Some(Label::Class(1))));
@@ -286,6 +319,8 @@ mod tests {
             scores.contains("`0.8`") && scores.contains("`task.regression = true`"),
             "{scores}"
         );
+        assert_eq!(collected(&["-1", "0", "1"]).unwrap(), ["-1", "0", "1"]);
+        assert_eq!(collected(&["-2", "-1", "0", "1"]).unwrap(), ["-2", "-1", "0", "1"]);
         let marked = collected(&["-1", "0", "1", "2"]).unwrap_err();
         for part in [r#"task.labels = ["-1", "0", "1", "2"]"#, r#"task.labels = ["0", "1", "2"]"#] {
             assert!(marked.contains(part), "{marked}");

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
-use nystromformer_files::table::extension_of_content;
-use nystromformer_files::{LineReader, say_once};
+use nystromformer_files::table::listed;
+use nystromformer_files::{Encoding, say_once};
 
 use super::ClassNames;
+use super::text_files::{Endings, endings_of, holds_text, read_text, text_files};
 use crate::example::{Example, Input, Label};
 
 /// The texts of a folder with a folder for each class. After an error nothing follows.
@@ -15,13 +16,16 @@ use crate::example::{Example, Input, Label};
 /// The order is the same on every machine: within a class by the number that a file's name begins with, then by name; the
 /// classes mixed evenly, so that two of one size take turns, the first class first. Nothing but the names is in memory.
 pub struct FolderExamples {
-    files: std::vec::IntoIter<(Label, PathBuf)>,
+    files: std::vec::IntoIter<(u16, PathBuf)>,
+    folder: PathBuf,
     max_text_bytes: usize,
+    encoding: Encoding,
+    encoding_key: Option<&'static str>,
 }
 
 impl FolderExamples {
-    /// Finds the `.txt` files of each class in `folder`; hidden ones are passed over, others too, and said. Texts longer than
-    /// `max_text_bytes` will be refused.
+    /// Finds the `.txt` files of each class in `folder`; if no class has one, all files but those whose ending names another kind
+    /// of file. Hidden ones are passed over, others too, and said. Texts longer than `max_text_bytes` will be refused.
     ///
     /// # Errors
     ///
@@ -32,9 +36,13 @@ impl FolderExamples {
         classes: &ClassNames,
         max_text_bytes: usize,
     ) -> Result<Self, DataError> {
+        let folders: Vec<PathBuf> = classes.names().iter().map(|name| folder.join(name)).collect();
+        let there: Vec<PathBuf> =
+            folders.iter().filter(|folder| folder.is_dir()).cloned().collect();
+        let endings = endings_of(&there)?;
         let mut placed = Vec::new();
-        for (class, name) in (0..).zip(classes.names()) {
-            let files = text_files(&folder.join(name))?;
+        for (class, folder) in (0..).zip(&folders) {
+            let files = text_files(folder, endings)?;
             let count = files.len();
             let places = files.into_iter().enumerate().map(|(place, file)| {
                 // How far into its class the file is, between 0 and 1.
@@ -46,14 +54,35 @@ impl FolderExamples {
         if placed.is_empty() {
             let expected: Vec<String> =
                 classes.names().iter().map(|name| format!("`{name}/`")).collect();
-            let problem = format!("no .txt file in {} of it", expected.join(" or "));
+            let problem =
+                format!("no .txt file, nor another text, in {} of it", expected.join(" or "));
             return Err(DataError::dataset(folder, problem));
+        }
+        if endings == Endings::Any {
+            say_once(format!(
+                "`{}`: no file in it is called .txt: its {} files are read as texts, such as `{}`",
+                folder.display(),
+                placed.len(),
+                placed[0].2.display()
+            ));
         }
         // A stable sort: at equal progress the first class comes first.
         placed.sort_by(|left, right| left.0.total_cmp(&right.0));
-        let files: Vec<(Label, PathBuf)> =
-            placed.into_iter().map(|(_, class, file)| (Label::Class(class), file)).collect();
-        Ok(Self { files: files.into_iter(), max_text_bytes })
+        let files: Vec<(u16, PathBuf)> =
+            placed.into_iter().map(|(_, class, file)| (class, file)).collect();
+        Ok(Self {
+            files: files.into_iter(),
+            folder: folder.to_owned(),
+            max_text_bytes,
+            encoding: Encoding::Utf8,
+            encoding_key: None,
+        })
+    }
+
+    /// Reads the texts in this encoding, which the `key` of a config sets. Default: UTF-8, and no key.
+    #[must_use]
+    pub fn with_encoding(self, encoding: Encoding, key: &'static str) -> Self {
+        Self { encoding, encoding_key: Some(key), ..self }
     }
 }
 
@@ -61,33 +90,56 @@ impl Iterator for FolderExamples {
     type Item = Result<Example, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (label, file) = self.files.next()?;
-        let text = read_text(&file, self.max_text_bytes);
+        let (class, file) = self.files.next()?;
+        let text = read_text(&file, self.max_text_bytes, self.encoding, self.encoding_key);
         if text.is_err() {
             self.files = Vec::new().into_iter();
         }
+        let name = file.strip_prefix(&self.folder).unwrap_or(&file);
         Some(text.map(|first| Example {
-            id: None,
+            id: Some(name.to_string_lossy().into_owned()),
             input: Input::Text { first, second: None },
-            label: Some(label),
+            label: Some(Label::Class(class)),
         }))
     }
 }
 
-/// The names of the folders in `folder` in sorted order, hidden ones passed over: the classes, where nobody names them.
+/// The names of the folders in `folder` in sorted order, hidden ones passed over: the classes, where nobody names them. Those
+/// without a text are left out if others have some, and so are those whose names are not UTF-8; both are said.
 ///
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there are none, [`DataError::Io`].
 pub fn class_folders(folder: &Path) -> Result<ClassNames, DataError> {
-    let mut names = Vec::new();
+    let (mut names, mut empty, mut unnamed) = (Vec::new(), Vec::new(), Vec::new());
     for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
         let entry = entry.map_err(DataError::io("list", folder))?;
-        if let Some(name) = entry.file_name().to_str().filter(|name| !name.starts_with('.'))
-            && entry.path().is_dir()
-        {
-            names.push(name.to_owned());
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') || !path.is_dir() {
+            continue;
         }
+        match entry.file_name().into_string() {
+            Err(name) => unnamed.push(name.to_string_lossy().into_owned()),
+            Ok(name) if holds_text(&path)? => names.push(name),
+            Ok(name) => empty.push(name),
+        }
+    }
+    let left_out = |names: &mut Vec<String>, why: &str| {
+        names.sort_unstable();
+        let shown = listed(names.iter().map(String::as_str));
+        let count = names.len();
+        say_once(format!(
+            "`{}`: {count} folders in it are no classes: {why}: {shown}",
+            folder.display()
+        ));
+    };
+    if !unnamed.is_empty() {
+        left_out(&mut unnamed, "their names are not UTF-8");
+    }
+    if names.is_empty() {
+        names = empty;
+    } else if !empty.is_empty() {
+        left_out(&mut empty, "no text is in them");
     }
     if names.is_empty() {
         return Err(DataError::dataset(
@@ -97,70 +149,6 @@ pub fn class_folders(folder: &Path) -> Result<ClassNames, DataError> {
     }
     names.sort_unstable();
     ClassNames::new(names)
-}
-
-/// The `.txt` files of a folder, compressed ones too; none if there is no such folder. What else it holds is said.
-fn text_files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let (mut files, mut others) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
-        let path = entry.map_err(DataError::io("list", folder))?.path();
-        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-        if name.starts_with('.') {
-            continue;
-        }
-        if extension_of_content(&path).is_some_and(|extension| extension == "txt") && path.is_file()
-        {
-            files.push((leading_number(name), path));
-        } else {
-            others.push(path);
-        }
-    }
-    others.sort_unstable();
-    if let Some(first) = others.first() {
-        say_once(format!(
-            "`{}`: left out of it: {} entries that are no .txt file, such as `{}`",
-            folder.display(),
-            others.len(),
-            first.display()
-        ));
-    }
-    files.sort_unstable();
-    Ok(files.into_iter().map(|(_, path)| path).collect())
-}
-
-/// The number that a name begins with; names without one come last.
-fn leading_number(name: &str) -> u64 {
-    let digits = name.len() - name.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
-    name[..digits].parse().unwrap_or(u64::MAX)
-}
-
-/// A whole file as text, its lines joined by `\n`, without the last line end.
-fn read_text(file: &Path, max_bytes: usize) -> Result<String, DataError> {
-    let mut reader = LineReader::open(file)?;
-    let mut text = String::new();
-    let mut line_open = true;
-    while let Some(piece) =
-        reader.next_piece(max_bytes.saturating_add(1).saturating_sub(text.len()))?
-    {
-        if !line_open {
-            text.push('\n');
-        }
-        text.push_str(&piece.text);
-        line_open = !piece.ends_line;
-        if text.len() > max_bytes {
-            let problem = format!(
-                "the text is longer than `max_line_bytes = {max_bytes}`; cut the file, or, if the data is your own, raise it"
-            );
-            return Err(DataError::line(file, piece.line, problem));
-        }
-    }
-    if text.trim().is_empty() {
-        return Err(DataError::line(file, 1, "the file has no text; give it some, or remove it"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -173,9 +161,12 @@ mod tests {
         fs::write(path, content).unwrap();
     }
 
+    fn open(folder: &Path) -> Result<FolderExamples, DataError> {
+        FolderExamples::open(folder, &class_folders(folder)?, 30)
+    }
+
     fn read(folder: &Path) -> Result<Vec<(String, u16)>, DataError> {
-        let classes = class_folders(folder)?;
-        FolderExamples::open(folder, &classes, 30)?
+        open(folder)?
             .map(|example| match example? {
                 Example {
                     input: Input::Text { first, .. },
@@ -213,6 +204,20 @@ mod tests {
             "pos/x.txt",
         ];
         assert_eq!(texts, expected);
+        let first = open(folder.path()).unwrap().next().unwrap().unwrap();
+        assert_eq!(first.id.as_deref(), Some("pos/1_10.txt"));
+    }
+
+    #[test]
+    fn files_without_an_ending_are_texts_and_folders_without_texts_no_classes() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["sci.med/59288", "sci.med/58069", "alt.atheism/53366", "figures/a.png"] {
+            write(folder.path(), name, name);
+        }
+        assert_eq!(class_folders(folder.path()).unwrap().names(), ["alt.atheism", "sci.med"]);
+        let classes: Vec<u16> =
+            read(folder.path()).unwrap().into_iter().map(|(_, class)| class).collect();
+        assert_eq!(classes, [1, 0, 1]);
     }
 
     #[test]
@@ -239,6 +244,30 @@ mod tests {
         let empty = tempfile::tempdir().unwrap();
         assert!(read(empty.path()).unwrap_err().to_string().contains("no folder"));
         fs::create_dir(empty.path().join("a")).unwrap();
-        assert!(read(empty.path()).unwrap_err().to_string().contains("no .txt file in `a/`"));
+        assert!(
+            read(empty.path())
+                .unwrap_err()
+                .to_string()
+                .contains("no .txt file, nor another text, in `a/`")
+        );
+    }
+
+    #[test]
+    fn other_encodings_are_read_if_the_key_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a/1.txt", b"fine\ncaf\xe9\n");
+        let read = |encoding| {
+            let examples = open(folder.path()).unwrap().with_encoding(encoding, "task.encoding");
+            let read: Result<Vec<Example>, DataError> = examples.collect();
+            read.map(|mut examples| examples.remove(0).input).map_err(|error| error.to_string())
+        };
+        let expected = Input::Text { first: "fine\ncafé".to_owned(), second: None };
+        assert_eq!(read(Encoding::Latin1), Ok(expected));
+        let message = read(Encoding::Utf8).unwrap_err();
+        assert!(
+            message.contains("1.txt:2: byte `0xe9`")
+                && message.contains("set `task.encoding = \"latin-1\"`"),
+            "{message}"
+        );
     }
 }

@@ -3,150 +3,33 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::class_names::Sets;
+use super::folder_names::{split_folder, whole_set};
 use super::reader::choose;
-use super::{ClassNames, FolderExamples, Schema, TableExamples, Targets, class_folders};
+use super::{
+    ClassNames, FolderExamples, LabelColumns, LabelIn, LabelledColumns, Schema, TableExamples,
+    Targets, class_folders,
+};
 use crate::example::ExampleReader;
 use crate::split::Split;
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{
-    Column, Format, Quotes, Table, TableOptions, find_files, listed, saved_by_datasets,
-};
-
-/// Which columns of a table make an example, and how its files are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelledColumns {
-    /// The text, or the first of a pair. Default: `sentence`.
-    pub first: Column,
-    /// The second of a pair. Default: none.
-    pub second: Option<Column>,
-    /// The label. Default: `label`.
-    pub label: Column,
-    /// Whether the first line of a TSV or CSV file names the columns; without it they are given by place, from 0.
-    /// Default: true.
-    pub header: bool,
-    /// What separates the fields of a TSV or CSV file. Default: a tab or a comma, unless the first rows show another.
-    pub separator: Option<char>,
-    /// What a quote at the beginning of a field of a TSV or CSV file is. Default: told by a look at the file.
-    pub quotes: Option<Quotes>,
-    /// Rows of a table whose text is null that are skipped, and counted, before one is an error. Default: 100.
-    pub max_null_texts: u64,
-    /// Longest line, text or file of text that is accepted, in bytes; it bounds memory. Default: 1 MiB.
-    pub max_line_bytes: usize,
-}
-
-impl Default for LabelledColumns {
-    fn default() -> Self {
-        let options = TableOptions::default();
-        Self {
-            first: "sentence".into(),
-            second: None,
-            label: "label".into(),
-            header: options.header,
-            separator: options.separator,
-            quotes: options.quotes,
-            max_null_texts: 100,
-            max_line_bytes: options.max_line_bytes,
-        }
-    }
-}
-
-impl LabelledColumns {
-    /// A [`DataError::Config`] for every key of `[task]` that is out of range: a column that is told by name although there is
-    /// no header, or by place although there is one.
-    pub fn problems(&self) -> Vec<DataError> {
-        let advice = if self.header {
-            "with `task.header = true` a column is given by its name, in quotes"
-        } else {
-            "with `task.header = false` a column is given by its place, e.g. 0"
-        };
-        let mut problems: Vec<DataError> = [
-            ("task.sentence1", Some(&self.first)),
-            ("task.sentence2", self.second.as_ref()),
-            ("task.label", Some(&self.label)),
-        ]
-        .into_iter()
-        .filter_map(|(key, column)| Some((key, column?)))
-        .filter(|(_, column)| self.header != matches!(column, Column::Name(_)))
-        .map(|(key, column)| match column {
-            Column::Name(name) => DataError::config(key, name, advice),
-            Column::Index(index) => DataError::config(key, index, advice),
-        })
-        .collect();
-        if self.max_line_bytes == 0 {
-            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
-        }
-        problems
-    }
-
-    /// The examples of a split of the data set at `path`; `None` if there is no such split. Those of a test set need no labels.
-    ///
-    /// # Errors
-    ///
-    /// As [`Location::find`] and [`Location::read`].
-    pub fn examples(
-        &self,
-        split: Split,
-        targets: &Targets,
-        path: &Path,
-    ) -> Result<Option<ExampleReader>, DataError> {
-        // A single file is all training examples: none of them may validate or test as well.
-        if split != Split::Train && path.is_file() {
-            return Ok(None);
-        }
-        let Some(found) = Location::find(path, split)? else { return Ok(None) };
-        found.read(self, targets, !split.is_test()).map(Some)
-    }
-
-    /// Whether `file` is a table with the columns of the texts; a note says if it is one without.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError`] if the file cannot be read.
-    pub fn are_in(&self, file: &Path) -> Result<bool, DataError> {
-        if Format::of(file).is_none() {
-            return Ok(false);
-        }
-        let table = Table::open(file, &self.options())?;
-        let columns =
-            [("task.sentence1", Some(&self.first)), ("task.sentence2", self.second.as_ref())];
-        for (key, column) in columns {
-            if let Some(column) = column.filter(|column| !table.has(column)) {
-                say_once(format!(
-                    "`{}` has no column `{column}` (`{key}` of the model's run), and is read by the usual names of columns",
-                    file.display()
-                ));
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn options(&self) -> TableOptions {
-        TableOptions {
-            header: self.header,
-            separator: self.separator,
-            quotes: self.quotes,
-            keys: Some("task"),
-            max_line_bytes: self.max_line_bytes,
-            ..TableOptions::default()
-        }
-    }
-}
+use nystromformer_files::table::{Cell, Format, Row, Table, find_files, listed, saved_by_datasets};
 
 /// The files of a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// TSV, CSV, JSON or Parquet, in the order in which they are read.
     Tables(Vec<PathBuf>),
-    /// A folder with a folder of `.txt` files for each class.
+    /// A folder with a folder of text files for each class.
     Folders(PathBuf),
 }
 
 impl Location {
     /// Finds a split: `path` itself if it is a table, or in the folder `path` the table of the split's name
-    /// (`train.csv`, `train-00000-of-00002.parquet` …), or the folder of its name (`train/pos/1.txt`). `None` if there is no
-    /// such split in the folder.
+    /// (`train.csv`, `train-00000-of-00002.parquet` …), or the folder of its name (`train/pos/1.txt`, `reviews-train/pos/1`). A
+    /// folder without any split, but with folders of texts, is all training examples (`pos/1.txt`). `None` if there is no such
+    /// split in the folder.
     ///
     /// # Errors
     ///
@@ -168,8 +51,11 @@ impl Location {
         if !files.is_empty() {
             return Ok(Some(Self::Tables(files)));
         }
-        let mut folders = split.file_stems().iter().map(|name| path.join(name));
-        let Some(folder) = folders.find(|folder| folder.is_dir()) else { return Ok(None) };
+        let folder = match split_folder(path, split)? {
+            None if split == Split::Train => whole_set(path)?,
+            folder => folder,
+        };
+        let Some(folder) = folder else { return Ok(None) };
         saved_by_datasets(&folder)?;
         Ok(Some(Self::Folders(folder)))
     }
@@ -186,10 +72,12 @@ impl Location {
             Self::Folders(folder) => return class_folders(folder),
             Self::Tables(files) => files,
         };
+        let (wanted, separator) = (columns.label.columns(), columns.label_separator.as_deref());
+        let sets = self.holds_sets(columns)?.then_some(Sets { separator });
         let mut names = BTreeSet::new();
         for file in files {
             let table = Table::open(file, &columns.options())?;
-            let label = choose(&table, std::slice::from_ref(&columns.label), Some("task.label"))?;
+            let label = choose(&table, wanted, Some("task.label"))?;
             if let Some(named) = table.class_names(&label) {
                 say_once(format!(
                     "`{}`: the classes are called as the file says: {} (`task.labels` names others)",
@@ -198,9 +86,42 @@ impl Location {
                 ));
                 return ClassNames::new(named);
             }
-            names.extend(ClassNames::collect(table.select(&[label])?)?);
+            names.extend(ClassNames::collect(table.select(&[label])?, sets)?);
         }
-        ClassNames::collected(names, self.path(), &columns.label)
+        ClassNames::collected(names, self.path(), &wanted[0])
+    }
+
+    /// Whether any number of labels applies to a row: [`LabelledColumns::multi_label`] says so, or a separator or several columns
+    /// do, or the first label that there is is a list.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::class_names`].
+    pub fn holds_sets(&self, columns: &LabelledColumns) -> Result<bool, DataError> {
+        if let Some(said) = columns.says_sets() {
+            return Ok(said);
+        }
+        let Self::Tables(files) = self else { return Ok(false) };
+        for file in files {
+            let table = Table::open(file, &columns.options())?;
+            let label = choose(&table, columns.label.columns(), Some("task.label"))?;
+            for row in table.select(&[label])? {
+                let row: Row = row?;
+                match row.cell(0) {
+                    Cell::Null => {}
+                    Cell::List(_) => {
+                        say_once(format!(
+                            "`{}`: {} holds lists: any number of classes applies to a row (`task.multi_label`)",
+                            file.display(),
+                            row.column(0)
+                        ));
+                        return Ok(true);
+                    }
+                    _ => return Ok(false),
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The examples, in the order of the rows, or as [`FolderExamples`] orders folders.
@@ -220,7 +141,12 @@ impl Location {
                 let schema = Schema {
                     first: vec![columns.first.clone()],
                     second: columns.second.iter().cloned().collect(),
-                    label: vec![columns.label.clone()],
+                    id: columns.id.clone(),
+                    label: match &columns.label {
+                        LabelColumns::One(column) => LabelIn::FirstOf(vec![column.clone()]),
+                        LabelColumns::Each(columns) => LabelIn::Each(columns.clone()),
+                    },
+                    label_separator: columns.label_separator.clone(),
                     targets: targets.clone(),
                     labels_required,
                     null_texts_allowed: columns.max_null_texts,
@@ -238,11 +164,12 @@ impl Location {
                     );
                     return Err(DataError::dataset(folder, problem));
                 }
-                Ok(Box::new(FolderExamples::open(folder, names, columns.max_line_bytes)?))
+                let examples = FolderExamples::open(folder, names, columns.max_line_bytes)?;
+                Ok(Box::new(examples.with_encoding(columns.encoding, "task.encoding")))
             }
             (Self::Folders(folder), _) => Err(DataError::dataset(
                 folder,
-                "folders of texts give single texts and classes; for pairs or regression use a table",
+                "folders of texts give single texts with one class each; for pairs, several labels or regression use a table",
             )),
         }
     }

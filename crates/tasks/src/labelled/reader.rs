@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 
-use super::Targets;
-use crate::example::{Example, Input};
+use super::{Targets, label_sets};
+use crate::example::{Example, Input, Label};
 use nystromformer_files::table::{BY_ROWS, Cell, Column, Format, Row, Rows, Table, TableOptions};
 use nystromformer_files::{FileError, say_once};
 
@@ -17,8 +17,12 @@ pub struct Schema {
     pub first: Vec<Column>,
     /// The second of a pair, likewise; empty if the task has single sentences.
     pub second: Vec<Column>,
-    /// The label, likewise.
-    pub label: Vec<Column>,
+    /// What predictions name the row by, if that is in a column.
+    pub id: Option<Column>,
+    /// The label.
+    pub label: LabelIn,
+    /// What separates the labels in a text that names any number of them, if anything does.
+    pub label_separator: Option<String>,
     /// What the labels are.
     pub targets: Targets,
     /// Whether each row must have a label, as for training. Otherwise the column may be missing.
@@ -27,6 +31,23 @@ pub struct Schema {
     pub null_texts_allowed: u64,
     /// Whether the columns and the limit are keys of `[task]`, for messages to name.
     pub has_keys: bool,
+}
+
+/// Where the label of a row stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelIn {
+    /// In the first of these columns that there is.
+    FirstOf(Vec<Column>),
+    /// In all of these: a column for each class, or for each number.
+    Each(Vec<Column>),
+}
+
+impl LabelIn {
+    fn columns(&self) -> &[Column] {
+        match self {
+            Self::FirstOf(columns) | Self::Each(columns) => columns,
+        }
+    }
 }
 
 /// The examples of some files, one file after the other; nothing but a row is in memory. After an error nothing follows.
@@ -73,12 +94,24 @@ impl TableExamples {
         if !schema.second.is_empty() {
             wanted.push(choose(&table, &schema.second, key("task.sentence2"))?);
         }
+        if let Some(id) = &schema.id {
+            wanted.push(choose(&table, std::slice::from_ref(id), key("task.id"))?);
+        }
         let mut class_names = None;
-        if schema.labels_required || schema.label.iter().any(|column| table.has(column)) {
-            let label = choose(&table, &schema.label, key("task.label"))?;
-            class_names =
-                table.class_names(&label).filter(|names| schema.targets.has_classes(names));
-            wanted.push(label);
+        let is_there = schema.label.columns().iter().any(|column| table.has(column));
+        match &schema.label {
+            _ if !(schema.labels_required || is_there) => {}
+            LabelIn::FirstOf(columns) => {
+                let label = choose(&table, columns, key("task.label"))?;
+                class_names =
+                    table.class_names(&label).filter(|names| schema.targets.has_classes(names));
+                wanted.push(label);
+            }
+            LabelIn::Each(columns) => {
+                for column in columns {
+                    wanted.push(choose(&table, std::slice::from_ref(column), key("task.label"))?);
+                }
+            }
         }
         let class_names = class_names.map(<[String]>::to_vec);
         Ok(OpenTable { rows: table.select(&wanted)?, class_names, null_texts: 0, empty_texts: 0 })
@@ -108,10 +141,11 @@ impl TableExamples {
                 }
                 continue;
             }
+            let label = texts + usize::from(self.schema.id.is_some());
             if let Some(names) = &table.class_names
-                && row.width() > texts
+                && row.width() > label
             {
-                row.name_class(texts, names);
+                row.name_class(label, names);
             }
             if matches!(row.cell(0), Cell::Text(text) if text.trim().is_empty()) {
                 table.empty_texts += 1;
@@ -186,8 +220,14 @@ impl Schema {
         let first = row.take_text(0)?;
         let pair = !self.second.is_empty();
         let second = if pair { Some(row.take_text(1)?) } else { None };
-        let place = 1 + usize::from(pair);
-        let label = if row.width() > place { self.targets.read(&row, place)? } else { None };
+        let mut place = 1 + usize::from(pair);
+        let id = if self.id.is_some() {
+            place += 1;
+            spelt(row.cell(place - 1))
+        } else {
+            None
+        };
+        let label = if row.width() > place { self.label_of(&row, place)? } else { None };
         if label.is_none() && self.labels_required {
             let column = row.column(place);
             let marked = match row.cell(place) {
@@ -200,7 +240,34 @@ impl Schema {
             let problem = format!("{column} holds no label{marked}; give it one, or drop the row");
             return Err(row.problem(problem).into());
         }
-        Ok(Example { id: None, input: Input::Text { first, second }, label })
+        Ok(Example { id, input: Input::Text { first, second }, label })
+    }
+
+    /// The label in the columns from `place` on, `None` if there is none.
+    fn label_of(&self, row: &Row, place: usize) -> Result<Option<Label>, DataError> {
+        let separator = self.label_separator.as_deref();
+        let label = match (&self.targets, &self.label) {
+            (Targets::Labels(_), LabelIn::Each(_)) => label_sets::of_flags(row, place),
+            (Targets::Labels(names), LabelIn::FirstOf(_)) => {
+                label_sets::of_cell(row, place, names, separator)
+                    .map_err(|problem| format!("{problem} (column {})", row.column(place)))
+            }
+            (Targets::Columns(_), LabelIn::Each(_)) => label_sets::of_numbers(row, place),
+            _ => return self.targets.read(row, place),
+        };
+        label
+            .map_err(|problem| row.problem(format!("{problem}; correct the row or drop it")).into())
+    }
+}
+
+/// What a cell says in words; `None` if it says nothing.
+fn spelt(cell: &Cell) -> Option<String> {
+    match cell {
+        Cell::Null | Cell::List(_) => None,
+        Cell::Text(text) => Some(text.clone()),
+        Cell::Integer(number) => Some(number.to_string()),
+        Cell::Number(number) => Some(number.to_string()),
+        Cell::Boolean(flag) => Some(flag.to_string()),
     }
 }
 

@@ -123,7 +123,7 @@ impl Targets {
     }
 }
 
-fn number(cell: &Cell, range: &RangeInclusive<f32>) -> Result<Option<Label>, String> {
+pub(super) fn number(cell: &Cell, range: &RangeInclusive<f32>) -> Result<Option<Label>, String> {
     let value = match cell {
         Cell::Null => return Ok(None),
         Cell::Text(text) if text.trim().is_empty() => return Ok(None),

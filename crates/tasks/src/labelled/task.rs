@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
+use nystromformer_files::Encoding;
 use nystromformer_files::table::{Column, Quotes};
 use serde::{Deserialize, Serialize};
 
-use super::{LabelledColumns, Location, Targets};
+use super::{ClassNames, LabelColumns, LabelledColumns, Location, Targets};
 use crate::example::ExampleReader;
 use crate::metrics::Metric;
 use crate::options::TaskOptions;
@@ -21,8 +22,19 @@ pub struct Labelled {
     pub sentence1: Column,
     /// The column of the second text of a pair. Default: none.
     pub sentence2: Option<Column>,
-    /// The column of the label. Default: `"label"`.
-    pub label: Column,
+    /// The column that predictions name a row by. Default: none, they name it by its place.
+    pub id: Option<Column>,
+    /// The column of the label, or a list of columns: one for each class, which says whether it applies (1 or 0, true or false),
+    /// or with `regression` one for each number. Default: `"label"`.
+    pub label: LabelColumns,
+    /// What separates the labels in a text that names any number of them, e.g. `";"`. Default: none, a text names one.
+    pub label_separator: Option<String>,
+    /// Whether any number of labels applies to a row. Default: it does if `label_separator` is set, `label` names several columns,
+    /// or the first label of the training data is a list.
+    pub multi_label: Option<bool>,
+    /// From which probability on a class applies, of any number: one for all, in (0, 1). Default: none, each class has the one that
+    /// gives its best F1 on the validation split.
+    pub threshold: Option<f64>,
     /// Whether the first line of a TSV or CSV file names the columns. Without it they are told by their place, from 0:
     /// `sentence1 = 0`. Default: true.
     pub header: bool,
@@ -32,10 +44,16 @@ pub struct Labelled {
     /// What a quote at the beginning of a field of a TSV or CSV file is: `"double"`, it holds the field together, or `"none"`, a
     /// character like any other. Default: told by a look at the file, and said.
     pub quotes: Option<Quotes>,
-    /// Names of the classes in their order. Default: those found, sorted.
+    /// How the bytes of TSV, CSV and files of text stand for characters: `"utf-8"` or `"latin-1"`. Default: `"utf-8"`.
+    pub encoding: Encoding,
+    /// Names of the classes in their order, or of the columns of `label`. Default: those found, sorted; or what the columns are
+    /// called.
     pub labels: Vec<String>,
     /// Whether labels are numbers to be predicted, and no classes. Default: false.
     pub regression: bool,
+    /// With `regression`: train towards numbers less their mean, over their deviation, both of the training examples; predictions
+    /// and metrics are in the data's own units. Default: false.
+    pub standardize_labels: bool,
     /// Rows of a table whose text is null that are skipped, and counted, before one is an error. Default: 100.
     pub max_null_texts: u64,
     /// Longest line, or file of text, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
@@ -47,12 +65,18 @@ impl Default for Labelled {
         Self {
             sentence1: "sentence".into(),
             sentence2: None,
+            id: None,
             label: "label".into(),
+            label_separator: None,
+            multi_label: None,
+            threshold: None,
             header: true,
             separator: None,
             quotes: None,
+            encoding: Encoding::Utf8,
             labels: Vec::new(),
             regression: false,
+            standardize_labels: false,
             max_null_texts: 100,
             max_line_bytes: 16 << 20,
         }
@@ -64,10 +88,14 @@ impl Labelled {
         LabelledColumns {
             first: self.sentence1.clone(),
             second: self.sentence2.clone(),
+            id: self.id.clone(),
             label: self.label.clone(),
+            label_separator: self.label_separator.clone(),
+            multi_label: self.multi_label,
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
+            encoding: self.encoding,
             max_null_texts: self.max_null_texts,
             max_line_bytes: self.max_line_bytes,
         }
@@ -80,18 +108,73 @@ impl Task for Labelled {
     }
 
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        self.columns().problems()
+        let mut problems = self.columns().problems();
+        let mut refuse = |key, value: &dyn ToString, problem: &str| {
+            problems.push(DataError::config(key, value.to_string(), problem));
+        };
+        if let LabelColumns::Each(columns) = &self.label
+            && !self.labels.is_empty()
+            && self.labels.len() != columns.len()
+        {
+            let problem =
+                format!("name each of the `{}` columns of `task.label`, or none", columns.len());
+            refuse("task.labels", &self.labels.join(", "), &problem);
+        }
+        if self.regression && (self.label_separator.is_some() || self.multi_label == Some(true)) {
+            refuse(
+                "task.regression",
+                &true,
+                "goes with numbers, and not with labels of any number",
+            );
+        }
+        if self.standardize_labels && !self.regression {
+            refuse(
+                "task.standardize_labels",
+                &true,
+                "goes with numbers: set `task.regression = true`",
+            );
+        }
+        if let Some(threshold) = self.threshold
+            && !(threshold > 0.0 && threshold < 1.0)
+        {
+            refuse("task.threshold", &threshold, "must be above 0 and below 1");
+        }
+        problems
     }
 
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
-        if self.regression {
-            return Ok(Targets::numbers());
+        let columns = self.columns();
+        let named = || match &self.label {
+            LabelColumns::Each(_) if self.labels.is_empty() => self.label.names(),
+            _ => self.labels.clone(),
+        };
+        match &self.label {
+            LabelColumns::Each(_) if self.regression => return Ok(Targets::Columns(named())),
+            LabelColumns::Each(_) => return Ok(Targets::Labels(ClassNames::new(named())?)),
+            LabelColumns::One(_) if self.regression => return Ok(Targets::numbers()),
+            LabelColumns::One(_) => {}
         }
+        let said = columns.says_sets();
         if !self.labels.is_empty() {
-            return Targets::classes(self.labels.iter().cloned());
+            let names = ClassNames::new(named())?;
+            // Only the data may tell, and there may be none but what is to be predicted.
+            let holds_sets = || match Location::find(context.path, Split::Train) {
+                Ok(Some(train)) => train.holds_sets(&columns),
+                _ => Ok(false),
+            };
+            let sets = match said {
+                Some(said) => said,
+                None => holds_sets()?,
+            };
+            return Ok(if sets { Targets::Labels(names) } else { Targets::Classes(names) });
         }
         let train = training_files(context.path)?;
-        Ok(Targets::Classes(train.class_names(&self.columns())?))
+        let names = train.class_names(&columns)?;
+        Ok(if train.holds_sets(&columns)? {
+            Targets::Labels(names)
+        } else {
+            Targets::Classes(names)
+        })
     }
 
     fn examples(
@@ -121,8 +204,24 @@ impl Task for Labelled {
         Location::Tables(vec![file.to_owned()]).read(&self.columns(), targets, false)
     }
 
+    fn standardizes_labels(&self) -> bool {
+        self.standardize_labels
+    }
+
+    fn threshold(&self) -> Option<f64> {
+        self.threshold
+    }
+
     fn metrics(&self, targets: &Targets) -> Vec<Metric> {
         match targets {
+            Targets::Labels(_) => vec![
+                Metric::F1Micro,
+                Metric::F1Macro,
+                Metric::F1Samples,
+                Metric::LabelRankingAveragePrecision,
+                Metric::SubsetAccuracy,
+                Metric::HammingLoss,
+            ],
             targets if targets.is_regression() => vec![Metric::Pearson, Metric::Spearman],
             _ => vec![Metric::Accuracy, Metric::F1Macro],
         }
@@ -134,7 +233,8 @@ fn training_files(path: &Path) -> Result<Location, DataError> {
     Location::find(path, Split::Train)?.ok_or_else(|| {
         DataError::dataset(
             path,
-            "no training examples in it: expected `train.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`, or `train/CLASS/NAME.txt`",
+            "no training examples in it: expected `train.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`, `train/CLASS/NAME.txt`, or \
+             `CLASS/NAME.txt`",
         )
     })
 }

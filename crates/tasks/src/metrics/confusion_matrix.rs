@@ -76,15 +76,6 @@ impl ConfusionMatrix {
         }
     }
 
-    /// The mean of F1 over the classes that occur or are predicted, as scikit-learn averages them; NaN where none is.
-    pub fn f1_macro(&self) -> f64 {
-        let scores: Vec<f64> = (0..self.num_labels())
-            .filter(|&class| self.support(class) + self.predicted(class) > 0)
-            .map(|class| self.class_scores(class).f1)
-            .collect();
-        scores.iter().sum::<f64>() / scores.len() as f64
-    }
-
     /// Matthews' correlation of any number of classes; 0 where only one class is predicted, or only one occurs.
     ///
     /// With `c` right of `s` answers, class `k` occurring `t_k` and predicted `p_k` times:

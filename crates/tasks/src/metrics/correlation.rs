@@ -46,6 +46,35 @@ pub fn mean_squared_error(predictions: &[f64], references: &[f64]) -> f64 {
     squares.sum::<f64>() / predictions.len() as f64
 }
 
+/// The mean of the differences' sizes; NaN of nothing.
+///
+/// # Panics
+///
+/// If the two sides differ in length.
+pub fn mean_absolute_error(predictions: &[f64], references: &[f64]) -> f64 {
+    assert_eq!(predictions.len(), references.len(), "every prediction has its reference");
+    let sizes = predictions.iter().zip(references).map(|(left, right)| (left - right).abs());
+    sizes.sum::<f64>() / predictions.len() as f64
+}
+
+/// The coefficient of determination: 1 less the squared error over that of always saying the references' mean. Of references
+/// that are all the same it is 1 if the predictions are too and right, else 0, as in scikit-learn. NaN of fewer than two numbers.
+///
+/// # Panics
+///
+/// If the two sides differ in length.
+pub fn r2(predictions: &[f64], references: &[f64]) -> f64 {
+    if references.len() < 2 {
+        return f64::NAN;
+    }
+    let error = mean_squared_error(predictions, references) * references.len() as f64;
+    if references.iter().all(|value| *value == references[0]) {
+        return if error == 0.0 { 1.0 } else { 0.0 };
+    }
+    let spread: f64 = deviations(references).iter().map(|deviation| deviation * deviation).sum();
+    1.0 - error / spread
+}
+
 /// Deviations from the mean, the largest of which becomes 1, so that no square overflows or vanishes; `None` where all
 /// are zero.
 fn scaled_deviations(values: &[f64]) -> Option<Vec<f64>> {

@@ -5,58 +5,150 @@ use std::{fmt, str::FromStr};
 use nystromformer_data::DataError;
 use serde::{Deserialize, Serialize};
 
-use super::{Predictions, mean_squared_error, pearson, spearman};
+use super::AnswerKind;
 
 /// A number that tells how good answers are.
+///
+/// Averages over classes are scikit-learn's: *macro* is the mean over the classes, *weighted* over the examples, *micro* counts
+/// every answer to every class, *samples* is the mean over the examples' sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum Metric {
     /// `accuracy`: the share of right answers.
     Accuracy,
+    /// `balanced_accuracy`: the mean of recall over the classes that occur.
+    BalancedAccuracy,
     /// `f1`: the harmonic mean of precision and recall of class 1, of two classes. 0 where class 1 neither
     /// occurs nor is predicted.
     F1,
-    /// `f1_macro`: the mean of every class's F1 over the classes that occur or are predicted.
+    /// `f1_macro`: the mean of every class's F1; of one class an example over the classes that occur or are predicted, of any
+    /// number over all.
     F1Macro,
+    /// `f1_micro`: F1 of all answers together; of one class an example it is the accuracy.
+    F1Micro,
+    /// `f1_weighted`: the mean of every class's F1, weighed by how often it occurs.
+    F1Weighted,
+    /// `f1_samples`: the mean over the examples of the F1 of their sets.
+    F1Samples,
+    /// `precision`: the share of right answers where class 1 was predicted, of two classes; 0 where it never was.
+    Precision,
+    /// `precision_macro`: the mean of every class's precision.
+    PrecisionMacro,
+    /// `precision_micro`: the share of right ones among all labels that were predicted.
+    PrecisionMicro,
+    /// `recall`: the share of right answers where class 1 is right, of two classes; 0 where it never is.
+    Recall,
+    /// `recall_macro`: the mean of every class's recall.
+    RecallMacro,
+    /// `recall_micro`: the share of right ones among all labels that apply.
+    RecallMicro,
     /// `matthews_correlation`: of any number of classes (Gorodkin 2004, "Comparing two K-category assignments by a
     /// K-category correlation coefficient"). 0 where only one class is predicted, or only one occurs.
     MatthewsCorrelation,
+    /// `cohen_kappa`: agreement beyond chance. NaN where both sides know one and the same class alone.
+    CohenKappa,
+    /// `roc_auc`: area under the receiver's curve, by the probability of class 1 of two; of more classes or labels the mean over
+    /// those that occur, each against the rest. NaN where none can be told from another.
+    RocAuc,
+    /// `average_precision`: precision over recall, summed up, likewise.
+    AveragePrecision,
+    /// `log_loss`: minus the logarithm of the right class's probability.
+    LogLoss,
+    /// `subset_accuracy`: the share of examples all of whose labels are right, and no other is predicted.
+    SubsetAccuracy,
+    /// `hamming_loss`: the share of wrong answers, of each label of each example.
+    HammingLoss,
+    /// `label_ranking_average_precision`: how well the labels that apply are ranked before the others.
+    LabelRankingAveragePrecision,
     /// `pearson`: linear correlation of numbers. NaN where predictions or references are all the same.
     Pearson,
     /// `spearmanr`: Pearson's correlation of ranks, equal numbers sharing the mean of theirs. NaN as there.
     Spearman,
     /// `mse`: the mean of squared differences.
     MeanSquaredError,
+    /// `rmse`: its root.
+    RootMeanSquaredError,
+    /// `mae`: the mean of differences without their sign.
+    MeanAbsoluteError,
+    /// `r2`: the coefficient of determination. NaN of fewer than two numbers.
+    R2,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 27] = [
         Self::Accuracy,
+        Self::BalancedAccuracy,
         Self::F1,
         Self::F1Macro,
+        Self::F1Micro,
+        Self::F1Weighted,
+        Self::F1Samples,
+        Self::Precision,
+        Self::PrecisionMacro,
+        Self::PrecisionMicro,
+        Self::Recall,
+        Self::RecallMacro,
+        Self::RecallMicro,
         Self::MatthewsCorrelation,
+        Self::CohenKappa,
+        Self::RocAuc,
+        Self::AveragePrecision,
+        Self::LogLoss,
+        Self::SubsetAccuracy,
+        Self::HammingLoss,
+        Self::LabelRankingAveragePrecision,
         Self::Pearson,
         Self::Spearman,
         Self::MeanSquaredError,
+        Self::RootMeanSquaredError,
+        Self::MeanAbsoluteError,
+        Self::R2,
     ];
 
-    /// The name in configs, logs and summaries: that of Hugging Face's `evaluate`; `f1_macro` is scikit-learn's.
+    /// The name in configs, logs and summaries: that of Hugging Face's `evaluate`, or scikit-learn's.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
+            Self::BalancedAccuracy => "balanced_accuracy",
             Self::F1 => "f1",
             Self::F1Macro => "f1_macro",
+            Self::F1Micro => "f1_micro",
+            Self::F1Weighted => "f1_weighted",
+            Self::F1Samples => "f1_samples",
+            Self::Precision => "precision",
+            Self::PrecisionMacro => "precision_macro",
+            Self::PrecisionMicro => "precision_micro",
+            Self::Recall => "recall",
+            Self::RecallMacro => "recall_macro",
+            Self::RecallMicro => "recall_micro",
             Self::MatthewsCorrelation => "matthews_correlation",
+            Self::CohenKappa => "cohen_kappa",
+            Self::RocAuc => "roc_auc",
+            Self::AveragePrecision => "average_precision",
+            Self::LogLoss => "log_loss",
+            Self::SubsetAccuracy => "subset_accuracy",
+            Self::HammingLoss => "hamming_loss",
+            Self::LabelRankingAveragePrecision => "label_ranking_average_precision",
             Self::Pearson => "pearson",
             Self::Spearman => "spearmanr",
             Self::MeanSquaredError => "mse",
+            Self::RootMeanSquaredError => "rmse",
+            Self::MeanAbsoluteError => "mae",
+            Self::R2 => "r2",
         }
     }
 
     /// Whether a larger value is the better one.
     pub const fn greater_is_better(self) -> bool {
-        !matches!(self, Self::MeanSquaredError)
+        !matches!(
+            self,
+            Self::LogLoss
+                | Self::HammingLoss
+                | Self::MeanSquaredError
+                | Self::RootMeanSquaredError
+                | Self::MeanAbsoluteError
+        )
     }
 
     /// Whether `candidate` is better than `best`. NaN is worse than any number, and nothing is better than its equal.
@@ -67,65 +159,61 @@ impl Metric {
         if self.greater_is_better() { candidate > best } else { candidate < best }
     }
 
-    /// Whether it is defined for a model with `num_labels` outputs, where one output is a regression.
-    pub const fn applies_to(self, num_labels: usize) -> bool {
+    /// Whether it is defined for such answers.
+    pub const fn applies_to(self, kind: AnswerKind) -> bool {
         match self {
-            Self::Accuracy | Self::F1Macro | Self::MatthewsCorrelation => num_labels > 1,
-            Self::F1 => num_labels == 2,
-            Self::Pearson | Self::Spearman | Self::MeanSquaredError => num_labels == 1,
+            Self::Accuracy => matches!(kind, AnswerKind::Classes(_) | AnswerKind::Choices),
+            Self::F1 | Self::Precision | Self::Recall => matches!(kind, AnswerKind::Classes(2)),
+            Self::BalancedAccuracy
+            | Self::MatthewsCorrelation
+            | Self::CohenKappa
+            | Self::LogLoss => matches!(kind, AnswerKind::Classes(_)),
+            Self::F1Macro
+            | Self::F1Micro
+            | Self::F1Weighted
+            | Self::PrecisionMacro
+            | Self::RecallMacro
+            | Self::RocAuc
+            | Self::AveragePrecision => {
+                matches!(kind, AnswerKind::Classes(_) | AnswerKind::Labels(_))
+            }
+            Self::F1Samples
+            | Self::PrecisionMicro
+            | Self::RecallMicro
+            | Self::SubsetAccuracy
+            | Self::HammingLoss
+            | Self::LabelRankingAveragePrecision => matches!(kind, AnswerKind::Labels(_)),
+            Self::Pearson
+            | Self::Spearman
+            | Self::MeanSquaredError
+            | Self::RootMeanSquaredError
+            | Self::MeanAbsoluteError
+            | Self::R2 => matches!(kind, AnswerKind::Values(_)),
         }
     }
 
-    /// Every metric that is defined for a model with `num_labels` outputs.
-    pub fn all_for(num_labels: usize) -> Vec<Self> {
-        Self::ALL.into_iter().filter(|metric| metric.applies_to(num_labels)).collect()
+    /// Every metric that is defined for such answers.
+    pub fn all_for(kind: AnswerKind) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|metric| metric.applies_to(kind)).collect()
     }
 
-    /// For a config's `key`: refuses a metric that a model with `num_labels` outputs does not have.
+    /// For a config's `key`: refuses a metric that such answers do not have.
     ///
     /// # Errors
     ///
     /// [`DataError::Config`], with the metrics to choose from.
-    pub fn check(self, key: &'static str, num_labels: usize) -> Result<(), DataError> {
-        if self.applies_to(num_labels) {
+    pub fn check(self, key: &'static str, kind: AnswerKind) -> Result<(), DataError> {
+        if self.applies_to(kind) {
             return Ok(());
         }
-        let kind = match num_labels {
-            1 => "a regression".to_owned(),
-            classes => format!("a task with {classes} classes"),
+        let described = match kind {
+            AnswerKind::Values(_) => "a regression".to_owned(),
+            AnswerKind::Classes(classes) => format!("a task with {classes} classes"),
+            AnswerKind::Labels(_) => "a task with any number of classes an example".to_owned(),
+            AnswerKind::Choices => "a task of choices".to_owned(),
         };
-        let choices = listed(&Self::all_for(num_labels));
-        Err(DataError::config(key, self, format!("{kind} has no such metric; use {choices}")))
-    }
-
-    /// The value for `answers`, `None` where it does not apply to them ([`applies_to`](Self::applies_to)).
-    ///
-    /// NaN where it is undefined: of no answers at all, of a correlation with a constant.
-    pub fn compute(self, answers: &Predictions) -> Option<f64> {
-        if !self.applies_to(answers.num_labels()) {
-            return None;
-        }
-        if answers.is_empty() {
-            return Some(f64::NAN);
-        }
-        Some(match (self, answers) {
-            (Self::Accuracy, Predictions::Classes(matrix)) => matrix.accuracy(),
-            (Self::F1, Predictions::Classes(matrix)) => matrix.class_scores(1).f1,
-            (Self::F1Macro, Predictions::Classes(matrix)) => matrix.f1_macro(),
-            (Self::MatthewsCorrelation, Predictions::Classes(matrix)) => {
-                matrix.matthews_correlation()
-            }
-            (Self::Pearson, Predictions::Values { predictions, references }) => {
-                pearson(predictions, references)
-            }
-            (Self::Spearman, Predictions::Values { predictions, references }) => {
-                spearman(predictions, references)
-            }
-            (Self::MeanSquaredError, Predictions::Values { predictions, references }) => {
-                mean_squared_error(predictions, references)
-            }
-            _ => return None,
-        })
+        let choices = listed(&Self::all_for(kind));
+        Err(DataError::config(key, self, format!("{described} has no such metric; use {choices}")))
     }
 }
 
@@ -172,8 +260,6 @@ fn listed(metrics: &[Metric]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::Label;
-
     use super::*;
 
     #[test]
@@ -188,47 +274,21 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let error = serde_json::from_str::<Metric>("\"precision\"").unwrap_err().to_string();
-        assert!(error.contains("`precision` is no metric; there are `accuracy`, `f1`"), "{error}");
+        let error = serde_json::from_str::<Metric>("\"f2\"").unwrap_err().to_string();
+        assert!(error.contains("`f2` is no metric; there are `accuracy`, "), "{error}");
     }
 
     #[test]
     fn a_metric_of_another_kind_of_task_is_refused() {
-        Metric::F1.check("task.metric", 2).unwrap();
-        let error = Metric::F1.check("task.metric", 3).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "`task.metric` is `f1`: a task with 3 classes has no such metric; use `accuracy`, `f1_macro`, \
-             `matthews_correlation`"
-        );
-        let error = Metric::Accuracy.check("task.metric", 1).unwrap_err().to_string();
+        Metric::F1.check("task.metrics", AnswerKind::Classes(2)).unwrap();
+        let error =
+            Metric::F1.check("task.metrics", AnswerKind::Classes(3)).unwrap_err().to_string();
+        let expected = "`task.metrics` is `f1`: a task with 3 classes has no such metric; use `accuracy`, `balanced_accuracy`, \
+                        `f1_macro`, ";
+        assert!(error.starts_with(expected), "{error}");
+        let error =
+            Metric::Accuracy.check("task.metrics", AnswerKind::Values(1)).unwrap_err().to_string();
         assert!(error.contains("a regression has no such metric; use `pearson`"), "{error}");
-    }
-
-    #[test]
-    fn exactly_the_metrics_that_apply_are_computed() {
-        for (num_labels, label) in
-            [(1, Label::Value(1.0)), (2, Label::Class(1)), (5, Label::Class(4))]
-        {
-            let mut answers = Predictions::new(num_labels);
-            answers.record(&label, &label);
-            for metric in Metric::ALL {
-                let computed = metric.compute(&answers);
-                assert_eq!(computed.is_some(), metric.applies_to(num_labels), "{metric}");
-            }
-        }
-    }
-
-    #[test]
-    fn of_no_answers_every_metric_is_undefined() {
-        for num_labels in 1..4 {
-            for metric in Metric::all_for(num_labels) {
-                assert!(
-                    metric.compute(&Predictions::new(num_labels)).unwrap().is_nan(),
-                    "{metric}"
-                );
-            }
-        }
     }
 
     #[test]

@@ -1,30 +1,81 @@
-//! What a model answered to the examples of a set, beside what is right.
+//! What a model says of the examples of a set, beside what is right.
 
-use crate::Label;
+use crate::{Label, Prediction, Targets};
 
-use super::ConfusionMatrix;
+use super::{ConfusionMatrix, LabelSets};
 
-/// Predictions beside references. Classes are counted as they come, numbers are kept.
+/// What an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// One of so many classes.
+    Classes(usize),
+    /// One of the choices that an example has.
+    Choices,
+    /// Any number of so many classes.
+    Labels(usize),
+    /// So many numbers.
+    Values(usize),
+}
+
+impl AnswerKind {
+    /// What answers are where these are to be predicted; `None` of parts of an example, which their tasks measure.
+    pub fn of(targets: &Targets) -> Option<Self> {
+        Some(match targets {
+            Targets::Classes(names) => Self::Classes(names.names().len()),
+            Targets::Labels(names) => Self::Labels(names.names().len()),
+            Targets::Numbers { .. } => Self::Values(1),
+            Targets::Columns(names) => Self::Values(names.len()),
+            Targets::Choices => Self::Choices,
+            Targets::Tags(_) | Targets::Answers(_) => return None,
+        })
+    }
+}
+
+/// Predictions beside references.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predictions {
-    /// Of a classifier.
-    Classes(ConfusionMatrix),
-    /// Of a regression; both lists have the same length.
-    Values {
-        /// What the model said, in the order of the examples.
-        predictions: Vec<f64>,
-        /// What is right.
-        references: Vec<f64>,
+    /// Of one class each.
+    Classes(ClassPredictions),
+    /// Of choices: how many were right, of how many.
+    Choices {
+        /// Right answers.
+        right: u64,
+        /// All answers.
+        examples: u64,
     },
+    /// Of any number of classes each.
+    Labels(LabelSets),
+    /// Of numbers, column by column.
+    Values(Vec<Numbers>),
+}
+
+/// One class for each example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClassPredictions {
+    /// How often each class was taken for each.
+    pub matrix: ConfusionMatrix,
+    /// Probability of every class, example after example.
+    scores: Vec<f32>,
+    references: Vec<u16>,
+}
+
+/// Numbers; both lists have the same length.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Numbers {
+    /// What the model said, in the order of the examples.
+    pub predictions: Vec<f64>,
+    /// What is right.
+    pub references: Vec<f64>,
 }
 
 impl Predictions {
-    /// No answers yet, of a model with `num_labels` outputs. As Hugging Face has it, one output is a regression.
-    pub fn new(num_labels: usize) -> Self {
-        if num_labels == 1 {
-            Self::Values { predictions: Vec::new(), references: Vec::new() }
-        } else {
-            Self::Classes(ConfusionMatrix::new(num_labels))
+    /// None yet.
+    pub fn new(kind: AnswerKind) -> Self {
+        match kind {
+            AnswerKind::Classes(num_labels) => Self::Classes(ClassPredictions::new(num_labels)),
+            AnswerKind::Choices => Self::Choices { right: 0, examples: 0 },
+            AnswerKind::Labels(num_labels) => Self::Labels(LabelSets::new(num_labels)),
+            AnswerKind::Values(columns) => Self::Values(vec![Numbers::default(); columns]),
         }
     }
 
@@ -32,56 +83,43 @@ impl Predictions {
     ///
     /// # Panics
     ///
-    /// If a label is not of the kind that these answers are made of, or a class is not below their number: readers
-    /// and models give no such labels.
-    pub fn record(&mut self, prediction: &Label, reference: &Label) {
-        match (self, prediction, reference) {
-            (Self::Classes(matrix), Label::Class(prediction), Label::Class(reference)) => {
-                matrix.record(*prediction, *reference);
+    /// If prediction and label are not of the kind that these are made of, or a class is not below their number: readers
+    /// and models give no such.
+    pub fn record(&mut self, prediction: &Prediction, label: &Label) {
+        match (self, prediction, label) {
+            (Self::Classes(classes), Prediction::Class { class, scores }, Label::Class(right)) => {
+                classes.record(*class, scores, *right);
             }
             (
-                Self::Values { predictions, references },
-                Label::Value(prediction),
-                Label::Value(reference),
+                Self::Choices { right, examples },
+                Prediction::Class { class, .. },
+                Label::Class(label),
             ) => {
-                predictions.push(f64::from(*prediction));
-                references.push(f64::from(*reference));
+                *right += u64::from(class == label);
+                *examples += 1;
             }
-            (_, prediction, reference) => {
-                panic!("{prediction:?} beside {reference:?} among answers of another kind")
+            (Self::Labels(sets), Prediction::Classes(scores), Label::Classes(right)) => {
+                sets.record(scores, right);
             }
-        }
-    }
-
-    /// The answers of a predictor that says `constant` to each of the same examples.
-    ///
-    /// # Panics
-    ///
-    /// If `constant` is not of the kind that these answers are made of.
-    pub fn of_constant(&self, constant: &Label) -> Self {
-        let mut answers = Self::new(self.num_labels());
-        match self {
-            Self::Classes(matrix) => {
-                for class in 0..matrix.num_labels() {
-                    for _ in 0..matrix.support(class) {
-                        answers.record(constant, &Label::Class(class as u16));
-                    }
-                }
+            (Self::Values(columns), Prediction::Values(values), Label::Value(right)) => {
+                record_numbers(columns, values, &[*right]);
             }
-            Self::Values { references, .. } => {
-                for reference in references {
-                    answers.record(constant, &Label::Value(*reference as f32));
-                }
+            (Self::Values(columns), Prediction::Values(values), Label::Values(right)) => {
+                record_numbers(columns, values, right);
+            }
+            (_, prediction, label) => {
+                panic!("{prediction:?} beside {label:?} among answers of another kind")
             }
         }
-        answers
     }
 
     /// Examples taken in.
     pub fn len(&self) -> usize {
         match self {
-            Self::Classes(matrix) => matrix.total() as usize,
-            Self::Values { predictions, .. } => predictions.len(),
+            Self::Classes(classes) => classes.references.len(),
+            Self::Choices { examples, .. } => *examples as usize,
+            Self::Labels(sets) => sets.len(),
+            Self::Values(columns) => columns.first().map_or(0, |column| column.references.len()),
         }
     }
 
@@ -89,55 +127,97 @@ impl Predictions {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
 
-    /// Outputs of the model: 1 for a regression.
-    pub fn num_labels(&self) -> usize {
-        match self {
-            Self::Classes(matrix) => matrix.num_labels(),
-            Self::Values { .. } => 1,
+fn record_numbers(columns: &mut [Numbers], predicted: &[f32], right: &[f32]) {
+    assert!(
+        columns.len() == predicted.len() && predicted.len() == right.len(),
+        "every column has a number"
+    );
+    for (column, (predicted, right)) in columns.iter_mut().zip(predicted.iter().zip(right)) {
+        column.predictions.push(f64::from(*predicted));
+        column.references.push(f64::from(*right));
+    }
+}
+
+impl ClassPredictions {
+    fn new(num_labels: usize) -> Self {
+        Self {
+            matrix: ConfusionMatrix::new(num_labels),
+            scores: Vec::new(),
+            references: Vec::new(),
         }
+    }
+
+    fn record(&mut self, class: u16, scores: &[f32], right: u16) {
+        assert_eq!(scores.len(), self.matrix.num_labels(), "each class has a probability");
+        self.matrix.record(class, right);
+        self.scores.extend_from_slice(scores);
+        self.references.push(right);
+    }
+
+    /// The number of classes.
+    pub fn num_labels(&self) -> usize {
+        self.matrix.num_labels()
+    }
+
+    /// The probability of a class for each example, and whether it is the right one.
+    pub fn of_class(&self, class: usize) -> impl Iterator<Item = (f32, bool)> {
+        let scores = self.scores.iter().skip(class).step_by(self.num_labels().max(1));
+        let right = self.references.iter().map(move |right| usize::from(*right) == class);
+        scores.copied().zip(right)
+    }
+
+    /// The probability of the right class, for each example.
+    pub fn of_right_class(&self) -> impl Iterator<Item = f32> {
+        let rows = self.scores.chunks(self.num_labels().max(1));
+        rows.zip(&self.references).map(|(scores, right)| scores[usize::from(*right)])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ClassNames;
 
     #[test]
-    fn one_output_is_a_regression() {
-        let mut answers = Predictions::new(1);
-        answers.record(&Label::Value(2.5), &Label::Value(3.0));
-        assert_eq!(answers, Predictions::Values { predictions: vec![2.5], references: vec![3.0] });
-        assert_eq!((answers.len(), answers.num_labels()), (1, 1));
+    fn each_kind_of_target_has_its_kind_of_answer() {
+        let kind = |targets: &Targets| AnswerKind::of(targets);
+        assert_eq!(kind(&Targets::classes(["a", "b"]).unwrap()), Some(AnswerKind::Classes(2)));
+        assert_eq!(kind(&Targets::numbers()), Some(AnswerKind::Values(1)));
+        assert_eq!(
+            kind(&Targets::Columns(vec!["a".into(), "b".into()])),
+            Some(AnswerKind::Values(2))
+        );
+        assert_eq!(kind(&Targets::Tags(ClassNames::new(["O"]).unwrap())), None);
     }
 
     #[test]
-    fn several_outputs_are_classes() {
-        let mut answers = Predictions::new(3);
+    fn classes_keep_their_probabilities() {
+        let mut answers = Predictions::new(AnswerKind::Classes(3));
         assert!(answers.is_empty());
-        answers.record(&Label::Class(2), &Label::Class(0));
-        assert_eq!((answers.len(), answers.num_labels()), (1, 3));
+        let prediction = Prediction::Class { class: 2, scores: vec![0.1, 0.2, 0.7] };
+        answers.record(&prediction, &Label::Class(0));
+        answers.record(&prediction, &Label::Class(2));
+        assert_eq!(answers.len(), 2);
+        let Predictions::Classes(classes) = answers else { panic!("classes") };
+        assert_eq!(classes.matrix.right(), 1);
+        assert_eq!(classes.of_class(2).collect::<Vec<_>>(), [(0.7, false), (0.7, true)]);
+        assert_eq!(classes.of_right_class().collect::<Vec<_>>(), [0.1, 0.7]);
     }
 
     #[test]
-    fn a_constant_is_measured_by_the_same_references() {
-        let mut classes = Predictions::new(3);
-        let mut constant = Predictions::new(3);
-        for (prediction, reference) in [(0, 1), (2, 2), (1, 1), (0, 0)] {
-            classes.record(&Label::Class(prediction), &Label::Class(reference));
-            constant.record(&Label::Class(1), &Label::Class(reference));
-        }
-        assert_eq!(classes.of_constant(&Label::Class(1)), constant);
-        let mut values = Predictions::new(1);
-        values.record(&Label::Value(2.5), &Label::Value(0.1));
-        let expected =
-            Predictions::Values { predictions: vec![3.0], references: vec![f64::from(0.1_f32)] };
-        assert_eq!(values.of_constant(&Label::Value(3.0)), expected);
+    fn numbers_go_by_column() {
+        let mut answers = Predictions::new(AnswerKind::Values(2));
+        answers.record(&Prediction::Values(vec![2.5, 1.0]), &Label::Values(vec![3.0, 0.0]));
+        let Predictions::Values(columns) = answers else { panic!("numbers") };
+        assert_eq!(columns[1], Numbers { predictions: vec![1.0], references: vec![0.0] });
     }
 
     #[test]
-    #[should_panic(expected = "Value(1.0) beside Class(0)")]
+    #[should_panic(expected = "beside Class(0)")]
     fn kinds_do_not_mix() {
-        Predictions::new(2).record(&Label::Value(1.0), &Label::Class(0));
+        let mut answers = Predictions::new(AnswerKind::Values(1));
+        answers.record(&Prediction::Values(vec![1.0]), &Label::Class(0));
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{ClassificationReport, Metric, Predictions};
+use nystromformer_files::say_once;
+
+use super::{AnswerKind, ClassificationReport, DEFAULT_THRESHOLD, Metric, Predictions};
 use crate::example::Label;
 use crate::labelled::Targets;
 use crate::prediction::Prediction;
@@ -81,71 +83,153 @@ pub trait Scorer: fmt::Debug + Send + Sync {
     }
 }
 
-/// Some [`Metric`]s of classes or of numbers.
+/// Some [`Metric`]s of examples that are answered as a whole: by classes, choices or numbers.
 #[derive(Debug, Clone)]
 pub struct MetricScorer {
     metrics: Vec<Metric>,
+    /// `None` where answers are parts of examples, of which there are no such metrics.
+    kind: Option<AnswerKind>,
     /// Names of the model's outputs.
     names: Vec<String>,
-    is_regression: bool,
+    /// From which probability on every label applies, if that is given.
+    threshold: Option<f64>,
 }
 
 impl MetricScorer {
     /// These metrics of a task with these targets.
     pub fn new(metrics: Vec<Metric>, targets: &Targets) -> Self {
-        Self { metrics, names: targets.names(), is_regression: targets.is_regression() }
+        Self { metrics, kind: AnswerKind::of(targets), names: targets.names(), threshold: None }
     }
 
-    fn predictions(&self, answered: &[Answered<'_>]) -> Predictions {
-        let mut predictions = Predictions::new(self.names.len());
+    /// With one threshold for all labels, if there is one. Default: each label has the one of its best F1 on the validation data.
+    #[must_use]
+    pub fn with_threshold(self, threshold: Option<f64>) -> Self {
+        Self { threshold, ..self }
+    }
+
+    fn predictions(&self, answered: &[Answered<'_>]) -> Option<Predictions> {
+        let mut predictions = Predictions::new(self.kind?);
         for Answered { prediction, label, .. } in answered {
-            if let Some(decided) = prediction.decided(&self.names, &Thresholds::new()) {
-                predictions.record(&decided, label);
+            predictions.record(prediction, label);
+        }
+        Some(predictions)
+    }
+
+    /// The metrics, and where several numbers are predicted, also those of each: `pearson/NAME`.
+    fn compute(&self, predictions: &Predictions, thresholds: &Thresholds) -> BTreeMap<String, f64> {
+        let of_label = |name: &String| {
+            thresholds.get(name).copied().unwrap_or_else(|| f64::from(DEFAULT_THRESHOLD))
+        };
+        let thresholds: Vec<f64> = self.names.iter().map(of_label).collect();
+        let mut values = BTreeMap::new();
+        for metric in &self.metrics {
+            if let Some(value) = metric.compute(predictions, &thresholds) {
+                values.insert(metric.name().to_owned(), value);
+            }
+            if let Predictions::Values(columns) = predictions
+                && columns.len() > 1
+            {
+                for (column, name) in columns.iter().zip(&self.names) {
+                    if let Some(value) = metric.of_numbers(column) {
+                        values.insert(of_column(*metric, name), value);
+                    }
+                }
             }
         }
-        predictions
+        values
     }
 
-    fn compute(&self, predictions: &Predictions) -> BTreeMap<String, f64> {
-        let value =
-            |metric: &Metric| Some((metric.name().to_owned(), metric.compute(predictions)?));
-        self.metrics.iter().filter_map(value).collect()
-    }
-
-    /// The most frequent class, the first of equals, or the mean of the numbers.
-    fn constant(&self, training: &mut dyn Iterator<Item = &Label>) -> Label {
-        let mut counts = vec![0_usize; self.names.len()];
-        let (mut sum, mut examples) = (0.0, 0_usize);
+    /// A predictor that always says the same: how often each class occurs in training, of which it chooses the most frequent (the
+    /// first of equals); the mean of the numbers.
+    fn constant(&self, training: &mut dyn Iterator<Item = &Label>) -> Option<Prediction> {
+        let mut sums = vec![0.0; self.names.len()];
+        let mut examples = 0_usize;
         for label in training {
             examples += 1;
+            let mut count = |class: &u16| {
+                let class = usize::from(*class);
+                // Choices have no names that say how many there are.
+                sums.resize(sums.len().max(class + 1), 0.0);
+                sums[class] += 1.0;
+            };
             match label {
-                Label::Class(class) => counts[usize::from(*class)] += 1,
-                Label::Value(value) => sum += f64::from(*value),
-                _ => {}
+                Label::Class(class) => count(class),
+                Label::Classes(classes) => classes.iter().for_each(count),
+                Label::Value(value) => sums[0] += f64::from(*value),
+                Label::Values(values) => {
+                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += f64::from(*value));
+                }
+                Label::Tags(_) | Label::Answers(_) => {}
             }
         }
-        if self.is_regression {
-            return Label::Value((sum / examples as f64) as f32);
-        }
-        let classes = counts.iter().enumerate().rev();
-        let most = classes.max_by_key(|(_, count)| **count).map_or(0, |(class, _)| class);
-        Label::Class(most as u16)
+        let means: Vec<f32> = sums.iter().map(|sum| (sum / examples as f64) as f32).collect();
+        Some(match self.kind? {
+            AnswerKind::Values(_) => Prediction::Values(means),
+            AnswerKind::Labels(_) => Prediction::Classes(means),
+            AnswerKind::Classes(_) | AnswerKind::Choices => {
+                let classes = sums.iter().enumerate().rev();
+                let most = classes.max_by(|left, right| left.1.total_cmp(right.1));
+                let class = most.map_or(0, |(class, _)| class as u16);
+                Prediction::Class { class, scores: means }
+            }
+        })
     }
+}
+
+/// What a metric of one of several numbers is called.
+fn of_column(metric: Metric, name: &str) -> String {
+    format!("{metric}/{name}")
 }
 
 impl Scorer for MetricScorer {
     fn names(&self) -> Vec<MetricName> {
-        self.metrics.iter().copied().map(MetricName::from).collect()
+        let mut names: Vec<MetricName> =
+            self.metrics.iter().copied().map(MetricName::from).collect();
+        if let Some(AnswerKind::Values(columns)) = self.kind
+            && columns > 1
+        {
+            let of_columns = self.metrics.iter().flat_map(|metric| {
+                self.names.iter().map(|name| MetricName {
+                    name: of_column(*metric, name),
+                    greater_is_better: metric.greater_is_better(),
+                })
+            });
+            names.extend(of_columns);
+        }
+        names
     }
 
-    fn score(&self, answered: &[Answered<'_>], _: &Thresholds) -> BTreeMap<String, f64> {
-        self.compute(&self.predictions(answered))
+    fn score(&self, answered: &[Answered<'_>], thresholds: &Thresholds) -> BTreeMap<String, f64> {
+        let predictions = self.predictions(answered);
+        predictions.map_or_else(BTreeMap::new, |found| self.compute(&found, thresholds))
+    }
+
+    fn thresholds(&self, answered: &[Answered<'_>]) -> Thresholds {
+        let Some(Predictions::Labels(sets)) = self.predictions(answered) else {
+            return Thresholds::new();
+        };
+        if let Some(threshold) = self.threshold {
+            return self.names.iter().map(|name| (name.clone(), threshold)).collect();
+        }
+        let chosen = sets.best_thresholds();
+        let left = chosen.iter().filter(|threshold| threshold.is_none()).count();
+        if left > 0 && !sets.is_empty() {
+            say_once(format!(
+                "`{left}` of the `{}` classes apply to no example of the validation split: their threshold stays at \
+                 {DEFAULT_THRESHOLD} (`task.threshold` sets one for all)",
+                chosen.len()
+            ));
+        }
+        let thresholds = chosen.into_iter().map(|threshold| threshold.unwrap_or(DEFAULT_THRESHOLD));
+        self.names.iter().cloned().zip(thresholds.map(f64::from)).collect()
     }
 
     fn report(&self, answered: &[Answered<'_>]) -> Option<ClassificationReport> {
-        match self.predictions(answered) {
-            Predictions::Classes(matrix) => Some(ClassificationReport::new(matrix, &self.names)),
-            Predictions::Values { .. } => None,
+        match self.predictions(answered)? {
+            Predictions::Classes(classes) => {
+                Some(ClassificationReport::new(classes.matrix, &self.names))
+            }
+            Predictions::Choices { .. } | Predictions::Labels(_) | Predictions::Values(_) => None,
         }
     }
 
@@ -154,8 +238,14 @@ impl Scorer for MetricScorer {
         training: &mut dyn Iterator<Item = &Label>,
         answered: &[Answered<'_>],
     ) -> BTreeMap<String, f64> {
-        let constant = self.constant(training);
-        let mut values = self.compute(&self.predictions(answered).of_constant(&constant));
+        let (Some(kind), Some(constant)) = (self.kind, self.constant(training)) else {
+            return BTreeMap::new();
+        };
+        let mut predictions = Predictions::new(kind);
+        for Answered { label, .. } in answered {
+            predictions.record(&constant, label);
+        }
+        let mut values = self.compute(&predictions, &Thresholds::new());
         values.retain(|_, value| value.is_finite());
         values
     }
@@ -164,6 +254,7 @@ impl Scorer for MetricScorer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labelled::ClassNames;
 
     #[test]
     fn a_constant_predictor_is_the_most_frequent_class_of_training() {
@@ -194,5 +285,48 @@ mod tests {
         let constant = scorer.constant_predictor(&mut training.iter(), &answered);
         // The correlation with a constant is undefined.
         assert_eq!(constant, BTreeMap::from([("mse".to_owned(), 4.0)]));
+    }
+
+    fn answered<'a>(rows: &'a [(Prediction, Label)]) -> Vec<Answered<'a>> {
+        let rows = rows.iter().enumerate();
+        rows.map(|(place, (prediction, label))| Answered { place, prediction, label }).collect()
+    }
+
+    #[test]
+    fn labels_have_thresholds_of_their_own_and_a_constant_says_how_often_each_occurs() {
+        let targets = Targets::Labels(ClassNames::new(["a", "b", "c"]).unwrap());
+        let metrics = vec![Metric::F1Micro, Metric::SubsetAccuracy];
+        let scorer = MetricScorer::new(metrics.clone(), &targets);
+        let rows = [
+            (Prediction::Classes(vec![0.3, 0.9, 0.1]), Label::Classes(vec![0, 1])),
+            (Prediction::Classes(vec![0.2, 0.8, 0.2]), Label::Classes(vec![])),
+        ];
+        let answered = answered(&rows);
+        let thresholds = scorer.thresholds(&answered);
+        let expected = [("a", 0.25_f32), ("b", 0.85), ("c", 0.5)];
+        let expected = expected.map(|(name, value)| (name.to_owned(), f64::from(value)));
+        for ((name, value), (expected_name, expected)) in thresholds.iter().zip(&expected) {
+            assert!(name == expected_name && (value - expected).abs() < 1e-6, "{thresholds:?}");
+        }
+        assert_eq!(scorer.score(&answered, &thresholds)["subset_accuracy"], 1.0);
+        let halves = scorer.score(&answered, &Thresholds::new());
+        assert_eq!(halves["subset_accuracy"], 0.0);
+        let fixed = MetricScorer::new(metrics, &targets).with_threshold(Some(0.5));
+        assert_eq!(fixed.score(&answered, &fixed.thresholds(&answered)), halves);
+        let training = [Label::Classes(vec![1]), Label::Classes(vec![0, 1])];
+        // It says `a` and `b`: 2 right of 4 predicted, 2 apply.
+        let constant = scorer.constant_predictor(&mut training.iter(), &answered);
+        assert!((constant["f1_micro"] - 2.0 / 3.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn several_numbers_are_measured_together_and_one_by_one() {
+        let targets = Targets::Columns(vec!["x".into(), "y".into()]);
+        let scorer = MetricScorer::new(vec![Metric::MeanSquaredError], &targets);
+        let names: Vec<String> = scorer.names().into_iter().map(|metric| metric.name).collect();
+        assert_eq!(names, ["mse", "mse/x", "mse/y"]);
+        let rows = [(Prediction::Values(vec![1.0, 5.0]), Label::Values(vec![2.0, 2.0]))];
+        let scores = scorer.score(&answered(&rows), &Thresholds::new());
+        assert_eq!((scores["mse"], scores["mse/x"], scores["mse/y"]), (5.0, 1.0, 9.0));
     }
 }

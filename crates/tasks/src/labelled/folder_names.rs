@@ -1,0 +1,92 @@
+//! What the folders of a data set are called: of a split, or of the classes themselves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+use nystromformer_files::table::listed;
+
+use super::class_folders;
+use super::text_files::holds_text;
+use crate::split::Split;
+
+/// The folder of a split: of one of its names, or the only one that ends with one (`20news-bydate-train`), which is said.
+pub(super) fn split_folder(path: &Path, split: Split) -> Result<Option<PathBuf>, DataError> {
+    let names = split.file_stems();
+    if let Some(folder) = names.iter().map(|name| path.join(name)).find(|folder| folder.is_dir()) {
+        return Ok(Some(folder));
+    }
+    let ends_so = |folder: &&String| names.iter().any(|name| is_ending(folder, name));
+    let folders = folders(path)?;
+    let found: Vec<&String> = folders.iter().filter(ends_so).collect();
+    match found.as_slice() {
+        [] => Ok(None),
+        [folder] => {
+            say_once(format!(
+                "`{}`: the {} split is read from its folder `{folder}`",
+                path.display(),
+                split.name()
+            ));
+            Ok(Some(path.join(folder)))
+        }
+        several => {
+            let shown = listed(several.iter().map(|name| name.as_str()));
+            let problem = format!(
+                "several folders may be the {} split: {shown}; rename one to `{}`",
+                split.name(),
+                names[0]
+            );
+            Err(DataError::dataset(path, problem))
+        }
+    }
+}
+
+/// The folder itself, if it has no folder of a split but folders of texts: these are its classes, and all of it trains.
+pub(super) fn whole_set(path: &Path) -> Result<Option<PathBuf>, DataError> {
+    let folders = folders(path)?;
+    let is_of_split = |folder: &String| {
+        Split::USUAL.into_iter().any(|split| {
+            split.file_stems().iter().any(|name| folder == name || is_ending(folder, name))
+        })
+    };
+    if folders.iter().any(is_of_split) {
+        return Ok(None);
+    }
+    for folder in &folders {
+        if holds_text(&path.join(folder))? {
+            let names = class_folders(path)?;
+            say_once(format!(
+                "`{}`: no split is told by a name in it: its `{}` folders with texts are the classes ({}), and all texts are \
+                 training examples, of which a part of each class is held out (`task.validation_fraction`)",
+                path.display(),
+                names.names().len(),
+                listed(names.names().iter().map(String::as_str))
+            ));
+            return Ok(Some(path.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a folder is called as another name with `name` behind it.
+fn is_ending(folder: &str, name: &str) -> bool {
+    let before = folder.strip_suffix(name).unwrap_or_default();
+    before.len() > 1 && before.ends_with(['-', '_', '.'])
+}
+
+/// The names of the folders in a folder, hidden ones apart.
+fn folders(path: &Path) -> Result<Vec<String>, DataError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(DataError::io("list", path))? {
+        let entry = entry.map_err(DataError::io("list", path))?;
+        if let Ok(name) = entry.file_name().into_string()
+            && !name.starts_with('.')
+            && entry.path().is_dir()
+        {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
