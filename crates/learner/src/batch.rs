@@ -5,12 +5,13 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::heads::{LossOptions, Targets, TargetsData};
-use nystromformer::{InputTokens, NystromformerConfig, NystromformerInput};
+use nystromformer::{NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
 use nystromformer_tasks::metrics::{ClassificationReport, ErrorAnalysis, MetricName, Thresholds};
 use nystromformer_tasks::{PredictionFile, Split};
 
 use crate::error::Result;
+use crate::feature_rows::FeatureRows;
 
 /// A micro-batch in main memory.
 pub trait Batch {
@@ -173,17 +174,6 @@ pub struct TokenBatch {
     pub loss_options: LossOptions,
 }
 
-/// Rows of feature vectors in main memory.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureRows {
-    /// Numbers of each vector.
-    pub num_features: usize,
-    /// Vector after vector and row after row, each padded to `seq_len` vectors.
-    pub values: Vec<f32>,
-    /// Row and column of each vector likewise, if they are known.
-    pub coordinates: Option<Vec<f32>>,
-}
-
 impl Batch for TokenBatch {
     fn num_targets(&self) -> Vec<usize> {
         self.targets.counts(self.seq_len)
@@ -231,35 +221,22 @@ impl TokenBatch {
         )
     }
 
-    /// Moves the batch to `device`. Rows that are all full need no mask.
-    pub fn into_tensors(self, device: &Device) -> (NystromformerInput, Targets) {
+    /// Moves the batch to `device`. Rows that are all full need no mask. Feature vectors are read now.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`](crate::LearnerError::Data) if feature vectors cannot be read.
+    pub fn into_tensors(self, device: &Device) -> Result<(NystromformerInput, Targets)> {
         let shape = [self.lengths.len(), self.seq_len];
         let table =
             |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);
         let mask = self.attention_mask();
         let mut input = match self.features {
             None => NystromformerInput::new(table(self.input_ids)),
-            Some(rows) => rows.into_input(shape, device),
+            Some(rows) => rows.into_input(self.seq_len, device)?,
         };
         input.token_type_ids = self.token_type_ids.map(table);
         input.attention_mask = mask.map(table);
-        (input, self.targets.into_targets(shape[0], device))
-    }
-}
-
-impl FeatureRows {
-    fn into_input(self, [rows, seq_len]: [usize; 2], device: &Device) -> NystromformerInput {
-        let table = |values: Vec<f32>, width: usize| {
-            Tensor::<3>::from_data(TensorData::new(values, [rows, seq_len, width]), device)
-        };
-        NystromformerInput {
-            tokens: InputTokens::Vectors {
-                features: table(self.values, self.num_features),
-                coordinates: self.coordinates.map(|places| table(places, 2)),
-            },
-            attention_mask: None,
-            token_type_ids: None,
-        }
+        Ok((input, self.targets.into_targets(shape[0], device)))
     }
 }
 

@@ -17,7 +17,7 @@
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
 //! | [`parameter_groups`], `weight_average` | what is frozen, rates by layer, the average of weights |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`], [`report`] | what a run leaves on disk |
-//! | [`batch`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
+//! | [`batch`], [`feature_rows`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
 //! | [`trainable`], [`evaluate`](mod@evaluate), [`trainer`] | what is asked of a model, how good it is, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
@@ -36,6 +36,7 @@ pub mod error;
 pub mod evaluate;
 pub mod examples;
 pub mod experiment;
+pub mod feature_rows;
 pub mod gradients;
 pub mod machine_memory;
 pub mod memory_estimate;

@@ -132,7 +132,7 @@ impl<M: Head> Trainable for M {
 
     fn loss_terms(&self, batch: TokenBatch, device: &Device) -> Result<Vec<LossTerm>> {
         let options = batch.loss_options.clone();
-        let (input, targets) = batch.into_tensors(device);
+        let (input, targets) = batch.into_tensors(device)?;
         if options.is_plain() {
             return Ok(self.losses(input, targets)?.terms);
         }
@@ -148,7 +148,7 @@ impl<M: Head> Trainable for M {
         let num_targets = batch.num_targets();
         let kept = counts.outputs.is_some().then(|| (batch.targets.clone(), batch.lengths.clone()));
         let seq_len = batch.seq_len;
-        let (input, targets) = batch.into_tensors(device);
+        let (input, targets) = batch.into_tensors(device)?;
         let classes = targets.classes();
         let Losses { terms, logits } = self.losses(input, targets)?;
         if let (Some(outputs), Some((targets, lengths))) = (&mut counts.outputs, kept) {

@@ -44,6 +44,7 @@ impl NystromformerConfig {
         let layers = self.encoder.num_hidden_layers;
         if !self.vectors.is_used() {
             problems.check_size("num_hidden_layers", layers, 1);
+            self.vectors.check_unused(problems);
             return;
         }
         let (features, hidden_size) = (self.vectors.num_features, self.shared.hidden_size);

@@ -78,6 +78,15 @@ impl VectorEmbeddingsConfig {
         }
     }
 
+    /// Notes the keys that nothing reads in a model of token ids.
+    pub(crate) fn check_unused(&self, problems: &mut Problems) {
+        const REASON: &str = "it is of models that read feature vectors (num_features above 0, the task `bags`); leave it out";
+        problems.check(self.use_cls_token, "use_cls_token", &self.use_cls_token, REASON);
+        let is_none = self.vector_positions == VectorPositions::None;
+        let name = format!("{:?}", self.vector_positions).to_lowercase();
+        problems.check(is_none, "vector_positions", &name, REASON);
+    }
+
     /// Whether the model reads vectors.
     pub fn is_used(&self) -> bool {
         self.num_features > 0

@@ -45,7 +45,7 @@ pub(super) fn quantities(
     let mut last = None;
     for (number, rows) in ROWS.into_iter().enumerate() {
         let of_batch = if number == 0 { "rows without padding" } else { "padded rows" };
-        let (input, targets) = sample_rows(sizes, rows).into_tensors(&device.clone().autodiff());
+        let (input, targets) = sample_rows(sizes, rows).into_tensors(&device.clone().autodiff())?;
         let Losses { mut terms, mut logits } = model.losses(input, targets)?;
         let (losses, logits) = (terms.remove(0).losses, logits.remove(0));
         let gradients = GradientsParams::from_grads(losses.clone().mean().backward(), model);

@@ -38,9 +38,10 @@ use nystromformer_tasks::{
 use crate::batch::{Analysis, BatchSource, Outputs, Scores, TokenBatch};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Vocabulary};
+use crate::feature_rows::FeatureRows;
 use crate::tokenizer_files::write_tokenizer;
 use encoded::EncodedSplit;
-use forms::{Form, vectors};
+use forms::Form;
 use imbalance::{BalancedOrder, class_weights, classes_of_units};
 use order::{StepOrder, Visits};
 use splits::{Evaluated, Reading, Splits, limited};
@@ -272,10 +273,10 @@ impl TaskBatches {
         }
         let targets = split.targets(units, seq_len, evaluates);
         if !split.vectors().is_empty() {
-            let bags: Vec<_> = rows_of_units().map(|row| &split.vectors()[row]).collect();
+            let vectors = rows_of_units().map(|row| split.vectors()[row].clone()).collect();
             return Ok(TokenBatch {
                 input_ids: Vec::new(),
-                features: Some(vectors::collate(bags.into_iter(), self.truncation, seq_len)?),
+                features: Some(FeatureRows { vectors, truncation: self.truncation }),
                 token_type_ids: None,
                 lengths: rows_of_units().map(|row| split.row_len(row)).collect(),
                 hidden_id: None,

@@ -1,10 +1,11 @@
 //! A table of labels beside files of vectors, one for each bag.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::table::{Cell, Row, Table, find_files};
-use nystromformer_files::tensors;
+use nystromformer_files::{say_once, tensors};
 
 use super::Bags;
 use crate::example::{Example, ExampleReader, Input};
@@ -98,6 +99,7 @@ fn read(
     let LabelTable { files, folder, is_of_all } = table;
     let is_required = wanted.is_some_and(|split| !split.is_test());
     let mut examples = Vec::new();
+    let mut named = HashMap::new();
     for file in files {
         let table = Table::open(&file, &task.options())?;
         let mut columns = vec![task.id_column(&table)?];
@@ -108,6 +110,13 @@ fn read(
         columns.extend(label.into_iter().chain(split));
         for row in table.select(&columns)? {
             let row = row?;
+            let id = text_of(&row, 0)?;
+            if let Some(line) = named.insert(id.clone(), row.line()) {
+                let problem = format!(
+                    "the bag `{id}` is in line {line} too: it would be seen twice, or on both sides of a split"
+                );
+                return Err(row.problem(problem).with_cure("drop one of the rows").into());
+            }
             let split = match split_place {
                 Some(place) => split_of(&row, place)?,
                 // A table of all splits that tells none apart trains.
@@ -125,7 +134,6 @@ fn read(
                 let problem = "the bag has no label; give it one, or drop the row";
                 return Err(row.problem(problem).into());
             }
-            let id = text_of(&row, 0)?;
             let path = find_file(&folder, &id).ok_or_else(|| {
                 row.problem(format!(
                     "no file `{}` with one of the extensions .{} in `{}`",
@@ -141,6 +149,9 @@ fn read(
                 Vectors::in_file(&path, task.tensor.as_deref(), task.coordinate_tensor())?;
             examples.push(Ok(Example { id: Some(id), input: Input::Vectors(vectors), label }));
         }
+    }
+    if is_of_all {
+        tell_unnamed(&folder, &named);
     }
     // A table of all splits that has none of this one has no such split.
     if examples.is_empty() && is_of_all && wanted.is_some_and(|split| split != Split::Train) {
@@ -174,15 +185,44 @@ pub(super) fn text_of(row: &Row, place: usize) -> Result<String, DataError> {
     Ok(text)
 }
 
+/// Says how many files of vectors lie beside those that the table names, and are named by no row.
+fn tell_unnamed(folder: &Path, named: &HashMap<String, u64>) {
+    let mut folders: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    for id in named.keys() {
+        let path = folder.join(id);
+        let stem = if has_known_extension(&path) { path.file_stem() } else { path.file_name() };
+        let parent = path.parent().unwrap_or(Path::new("")).to_owned();
+        folders
+            .entry(parent)
+            .or_default()
+            .extend(stem.map(|stem| stem.to_string_lossy().into_owned()));
+    }
+    for (folder, stems) in folders {
+        let files =
+            std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_unnamed = |path: &PathBuf| {
+            has_known_extension(path)
+                && path.file_stem().is_some_and(|stem| !stems.contains(&*stem.to_string_lossy()))
+        };
+        let count = files.filter(is_unnamed).count();
+        if count > 0 {
+            say_once(format!(
+                "`{}`: `{count}` files of vectors are in no row of the table of labels, and are not read",
+                folder.display()
+            ));
+        }
+    }
+}
+
+fn has_known_extension(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| tensors::EXTENSIONS.contains(&extension))
+}
+
 /// The file of a bag: `id` itself, or with an extension more.
 fn find_file(folder: &Path, id: &str) -> Option<PathBuf> {
     let whole = folder.join(id);
-    let is_known = |path: &Path| {
-        path.extension()
-            .and_then(|extension| extension.to_str())
-            .is_some_and(|extension| tensors::EXTENSIONS.contains(&extension))
-    };
-    if is_known(&whole) && whole.is_file() {
+    if has_known_extension(&whole) && whole.is_file() {
         return Some(whole);
     }
     tensors::EXTENSIONS

@@ -299,7 +299,7 @@ fn black_pixels_are_tokens_unless_they_are_taken_for_padding() {
         let rows = batches.evaluation_batch(Split::Validation, 0, 2).unwrap();
         assert_eq!((rows.seq_len, &rows.lengths), (1024, &vec![1024; 2]));
         let ids = rows.input_ids.clone();
-        let mask = rows.into_tensors(&Device::flex()).0.attention_mask;
+        let mask = rows.into_tensors(&Device::flex()).unwrap().0.attention_mask;
         (ids, mask.map(|mask| mask.into_data().iter::<i32>().collect::<Vec<i32>>()))
     };
     let (ids, mask) = batch(&[]);
