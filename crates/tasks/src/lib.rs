@@ -59,7 +59,7 @@ pub use label_counts::LabelCounts;
 pub use labelled::{ClassNames, Targets};
 pub use options::TaskOptions;
 pub use prediction::{Prediction, WordTag};
-pub use prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
+pub use prediction_files::{Predicted, PredictionFile, PredictionReader, delimited, json_lines};
 pub use registry::{KeyUse, TaskRegistry};
 pub use sample::sample;
 pub use split::Split;

@@ -73,6 +73,12 @@ impl FileForm {
         }
     }
 
+    /// Whether its extension says that it holds columns, and no text.
+    pub(super) fn has_extension_of_columns(path: &Path) -> bool {
+        extension_of_content(path)
+            .is_some_and(|extension| extension != "txt" && COLUMNS.contains(&extension.as_str()))
+    }
+
     /// Whether a file of a folder is one that can be read, as far as its name tells.
     fn is_readable(path: &Path) -> bool {
         match extension_of_content(path) {

@@ -48,6 +48,20 @@ fn find(
     })
 }
 
+/// Whether a file of rows has the words.
+///
+/// # Errors
+///
+/// Those of [`Table::open`].
+pub(super) fn has_words(
+    path: &Path,
+    wanted: &WantedColumns,
+    max_bytes: usize,
+) -> Result<bool, DataError> {
+    let table = Table::open(path, &options(max_bytes))?;
+    Ok(find(&table, wanted.tokens.as_ref(), &TOKENS, "task.tokens").is_ok())
+}
+
 /// The names of the tags that a Parquet file has for their numbers.
 ///
 /// # Errors

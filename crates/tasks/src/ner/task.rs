@@ -225,6 +225,20 @@ impl Task for Ner {
         self.examples_of(files, targets, !split.is_test()).map(Some)
     }
 
+    fn names_classes(&self) -> bool {
+        true
+    }
+
+    /// A file of CoNLL columns, by its extension (`.txt` holds lines of text), or one of rows with a column of words.
+    fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
+        match FileForm::of(file) {
+            FileForm::Rows => {
+                rows::has_words(file, &self.reading(false).columns, self.max_line_bytes)
+            }
+            FileForm::Columns => Ok(FileForm::has_extension_of_columns(file)),
+        }
+    }
+
     fn file_examples(
         &self,
         file: &Path,
@@ -254,17 +268,18 @@ impl Task for Ner {
         thresholds: &Thresholds,
     ) -> Result<Vec<PredictionFile>, DataError> {
         let predicted: Vec<Predicted> = predicted.collect::<Result<_, _>>()?;
+        let spell = |label: &Label| self.prediction(label, targets);
+        let again = Box::new(predicted.iter().cloned().map(Ok));
+        let lines = json_lines(again, targets, thresholds, &spell)?;
         let of_columns = |predicted: &Predicted| {
             words_and_tags(predicted).is_some_and(|(words, _)| words.lines.is_some())
         };
         if !predicted.iter().all(of_columns) {
-            let spell = |label: &Label| self.prediction(label, targets);
-            let predicted = Box::new(predicted.into_iter().map(Ok));
-            return Ok(vec![json_lines(predicted, targets, thresholds, &spell)?]);
+            return Ok(vec![lines]);
         }
         let names = targets.names();
         let of_entities = self.of_entities(&names);
         let contents = self.columns(&predicted, &TagNames { names, of_entities })?;
-        Ok(vec![PredictionFile { extension: "conll", contents }])
+        Ok(vec![PredictionFile { extension: "conll", contents }, lines])
     }
 }

@@ -2,13 +2,14 @@
 //! `[task]`, cut and scored as `evaluate` does.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write},
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nystromformer::NystromformerConfig;
 use nystromformer_data::TextTokenizer;
 use nystromformer_files::{durable, table::Format};
@@ -21,11 +22,11 @@ use nystromformer_learner::{
     stop::StopFlag,
     task_batches::TaskBatches,
 };
-use nystromformer_tasks::{PredictionFile, Split, TaskRegistry, metrics::Thresholds};
+use nystromformer_tasks::{PredictionFile, Split, TaskRegistry, delimited, metrics::Thresholds};
 use serde_json::json;
 
 use super::ModelArgs;
-use crate::{output, scratch::scratch_folder};
+use crate::scratch::scratch_folder;
 
 /// What is asked of a file.
 pub(super) struct FileRequest<'a> {
@@ -61,7 +62,7 @@ impl FileRequest<'_> {
         };
         let outputs = evaluator.predict(&model, Split::Test)?;
         let thresholds = chosen_thresholds(&folder)?.unwrap_or_default();
-        self.write(data.prediction_files(Split::Test, &outputs, &thresholds)?)?;
+        self.write(&data.prediction_files(Split::Test, &outputs, &thresholds)?)?;
         Ok(true)
     }
 
@@ -121,31 +122,45 @@ impl FileRequest<'_> {
         Ok(Experiment::load_for(source, &overrides, tasks, config)?.experiment)
     }
 
-    /// Writes the first file of the kind that was asked for to its place, and the others beside it.
-    fn write(&self, files: Vec<PredictionFile>) -> anyhow::Result<()> {
+    /// Writes the predictions where they were asked for, in the format that the name says; else as JSON lines.
+    fn write(&self, files: &[PredictionFile]) -> anyhow::Result<()> {
+        let of = |wanted: &str| files.iter().find(|file| family(file.extension) == wanted);
+        let lines = of("jsonl").context("the task writes no predictions")?;
         let Some(output) = self.output else {
-            if let Some(first) = files.first() {
-                io::stdout().lock().write_all(&first.contents)?;
-            }
+            io::stdout().lock().write_all(&lines.contents)?;
             return Ok(());
         };
         let wanted = output.extension().and_then(|extension| extension.to_str());
-        let is_wanted = |file: &PredictionFile| file.extension.rsplit('.').next() == wanted;
-        let first = files.iter().position(is_wanted).unwrap_or(0);
-        for (place, file) in files.iter().enumerate() {
-            let path =
-                if place == first { output.to_owned() } else { beside(output, file.extension) };
-            durable::replace(&path, &file.contents)?;
-        }
-        output::note(&format!("predictions are in `{}`", output.display()));
-        Ok(())
+        let contents = match wanted.unwrap_or("jsonl") {
+            "csv" => delimited(&lines.contents, ',')?,
+            "tsv" => delimited(&lines.contents, '\t')?,
+            wanted => match of(wanted) {
+                Some(file) => file.contents.clone(),
+                None => {
+                    let known: BTreeSet<&str> = files
+                        .iter()
+                        .map(|file| family(file.extension))
+                        .chain(["csv", "tsv"])
+                        .collect();
+                    bail!(
+                        "`--output {}`: predictions of this task are written as {}; give the file one of these extensions",
+                        output.display(),
+                        known
+                            .into_iter()
+                            .map(|name| format!("`.{name}`"))
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    )
+                }
+            },
+        };
+        Ok(durable::replace(output, &contents)?)
     }
 }
 
-/// A file beside `output`, of the same stem.
-fn beside(output: &Path, extension: &str) -> PathBuf {
-    let stem = output.file_stem().unwrap_or_default().to_string_lossy();
-    output.with_file_name(format!("{stem}.{extension}"))
+/// The last part of an extension: `json` of `predictions.json`.
+fn family(extension: &str) -> &str {
+    extension.rsplit('.').next().unwrap_or(extension)
 }
 
 /// The run that a checkpoint is of, by its place.
