@@ -7,7 +7,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{nystrom::NystromFactors, padding::Padding};
+use super::{factors::NystromFactors, padding::Padding};
 use crate::{component::Problems, error::ModelError, shared::SharedConfig};
 
 /// What a kind's options say of it, given what all parts share.

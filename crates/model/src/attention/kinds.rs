@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     convolution::ConvolutionConfig,
+    factors::NystromFactors,
     kind::{AttentionMechanism, AttentionOptions},
-    nystrom::{NystromAttention, NystromConfig, NystromFactors},
+    nystrom::{NystromAttention, NystromConfig},
     padding::Padding,
     softmax::{SoftmaxAttention, SoftmaxConfig},
 };

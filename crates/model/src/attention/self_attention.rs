@@ -7,9 +7,9 @@ use burn::{
 
 use super::{
     convolution::DepthwiseConvolution,
+    factors::NystromFactors,
     kind::AttentionMechanism,
     kinds::{AttentionConfig, Mechanism},
-    nystrom::NystromFactors,
     padding::Padding,
 };
 use crate::{

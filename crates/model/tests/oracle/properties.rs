@@ -8,7 +8,7 @@ use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
     PreTrainedModel, Seed,
     attention::{
-        nystrom::{NystromFactors, NystromOptions, nystrom_attention},
+        nystrom::{NystromOptions, nystrom_attention, nystrom_factors},
         softmax::softmax_attention,
     },
 };
@@ -91,7 +91,7 @@ fn the_fused_attention_is_the_product_of_the_factors() {
     let (query, key, value) = random_inputs(5, [6, 3, 9, 4], 1.0, &device);
     let options =
         NystromOptions { num_landmarks: 4, pinv_iterations: 6, pinv_init: PinvInit::Exact };
-    let factors = NystromFactors::new(query.clone(), key.clone(), Some(&padding), options);
+    let factors = nystrom_factors(query.clone(), key.clone(), Some(&padding), options);
     let product = factors.apply(value.clone());
     let fused = nystrom_attention(query, key, value, Some(&padding), options);
     let error = distance(fused, product);
@@ -142,7 +142,7 @@ proptest! {
         let options = NystromOptions {
             num_landmarks: seq_len, pinv_iterations: 24, pinv_init: PinvInit::Exact,
         };
-        let factors = NystromFactors::new(query.clone(), key.clone(), None, options);
+        let factors = nystrom_factors(query.clone(), key.clone(), None, options);
         let approximate = factors.apply(value.clone());
         // The fused path is the product of the factors; a large inverse magnifies rounding.
         let fused = nystrom_attention(query, key, value, None, options);

@@ -9,9 +9,12 @@ use nystromformer_kernels::{attention, softmax};
 
 use super::{
     landmarks::segment_means,
-    pinv::{PinvInit, iterative_pinv, pinv_residual},
+    pinv::{PinvInit, iterative_pinv},
 };
-use crate::attention::padding::{Padding, Segments};
+use crate::attention::{
+    factors::NystromFactors,
+    padding::{Padding, Segments},
+};
 
 /// How many landmarks, and how their kernel is inverted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,63 +121,31 @@ impl<'a> Landmarks<'a> {
     }
 }
 
-/// The three factors whose product approximates the attention matrix, for diagnosis. The `n × n` product
-/// itself is never formed.
-#[derive(Debug, Clone)]
-pub struct NystromFactors {
-    /// `[batch, heads, seq_len, landmarks]`: each token over the landmarks.
-    pub kernel_1: Tensor<4>,
-    /// `[batch, heads, landmarks, landmarks]`: each landmark over the landmarks.
-    pub kernel_2: Tensor<4>,
-    /// `[batch, heads, landmarks, landmarks]`: the inverse of `kernel_2`.
-    pub pinv: Tensor<4>,
-    /// `[batch, heads, landmarks, seq_len]`: each landmark over the tokens.
-    pub kernel_3: Tensor<4>,
-}
-
-impl NystromFactors {
-    /// Computes the factors.
-    ///
-    /// `padding` masks keys; if it also lays [segments](crate::attention::padding::Segments), spare landmarks are
-    /// masked as well. Without segments (transformers' semantics) landmarks average over padding too.
-    ///
-    /// # Shapes
-    /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
-    pub fn new(
-        query: Tensor<4>,
-        key: Tensor<4>,
-        padding: Option<&Padding>,
-        options: NystromOptions,
-    ) -> Self {
-        let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
-        let (kernel_2, pinv) = landmarks.kernel_2_and_pinv(options);
-        // Scaling the few landmarks instead of all queries and keys saves two passes over the sequence.
-        let key_landmarks = landmarks.key.mul_scalar(landmarks.scale);
-        let query_landmarks = landmarks.query.mul_scalar(landmarks.scale);
-        let mut scores_1 = query.matmul(key_landmarks.transpose());
-        let mut scores_3 = query_landmarks.matmul(key.transpose());
-        if let Some(segments) = landmarks.segments {
-            scores_1 = scores_1 + segments.landmark_bias.clone();
-        }
-        if let Some(padding) = padding {
-            scores_3 = scores_3 + padding.key_bias.clone();
-        }
-        Self { kernel_1: softmax(scores_1), kernel_2, pinv, kernel_3: softmax(scores_3) }
+/// The factors of the approximated attention matrix.
+///
+/// `padding` masks keys; if it also lays [segments](Segments), spare landmarks are masked as well. Without segments
+/// (transformers' semantics) landmarks average over padding too.
+///
+/// # Shapes
+/// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
+pub fn nystrom_factors(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    padding: Option<&Padding>,
+    options: NystromOptions,
+) -> NystromFactors {
+    let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
+    let (kernel_2, pinv) = landmarks.kernel_2_and_pinv(options);
+    // Scaling the few landmarks instead of all queries and keys saves two passes over the sequence.
+    let key_landmarks = landmarks.key.mul_scalar(landmarks.scale);
+    let query_landmarks = landmarks.query.mul_scalar(landmarks.scale);
+    let mut scores_1 = query.matmul(key_landmarks.transpose());
+    let mut scores_3 = query_landmarks.matmul(key.transpose());
+    if let Some(segments) = landmarks.segments {
+        scores_1 = scores_1 + segments.landmark_bias.clone();
     }
-
-    /// Applies the approximated attention matrix to `value`.
-    ///
-    /// # Shapes
-    /// - `value`, output: `[batch, heads, seq_len, head_dim]`
-    pub fn apply(self, value: Tensor<4>) -> Tensor<4> {
-        self.kernel_1.matmul(self.pinv.matmul(self.kernel_3.matmul(value)))
+    if let Some(padding) = padding {
+        scores_3 = scores_3 + padding.key_bias.clone();
     }
-
-    /// `‖A Z A − A‖ / ‖A‖` per matrix: large values mean that the pseudo-inverse needs more iterations.
-    ///
-    /// # Shapes
-    /// - output: `[batch, heads]`
-    pub fn residual(&self) -> Tensor<2> {
-        pinv_residual(self.kernel_2.clone(), self.pinv.clone())
-    }
+    NystromFactors { kernel_1: softmax(scores_1), kernel_2, pinv, kernel_3: softmax(scores_3) }
 }

@@ -16,6 +16,7 @@ use burn::{
 };
 
 use super::{
+    factors::NystromFactors,
     kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
     softmax::{exact_activations, exact_operations, softmax_attention, softmax_row},
@@ -26,7 +27,7 @@ use crate::{
     shared::{Semantics, SharedConfig},
 };
 
-pub use approximation::{NystromFactors, NystromOptions, nystrom_attention, nystrom_row};
+pub use approximation::{NystromOptions, nystrom_attention, nystrom_factors, nystrom_row};
 pub use pinv::{PinvInit, iterative_pinv};
 
 component! {
@@ -175,6 +176,6 @@ impl AttentionMechanism for NystromAttention {
         key: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Option<NystromFactors> {
-        Some(NystromFactors::new(query, key, padding, self.approximation?))
+        Some(nystrom_factors(query, key, padding, self.approximation?))
     }
 }

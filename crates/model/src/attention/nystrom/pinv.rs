@@ -38,25 +38,13 @@ pub fn iterative_pinv(kernel: Tensor<4>, iterations: usize, init: PinvInit) -> T
     nystromformer_kernels::iterative_pinv(kernel, iterations, init.into())
 }
 
-/// How far `pinv` is from inverting `kernel`: `‖A Z A − A‖ / ‖A‖` in the Frobenius norm.
-///
-/// # Shapes
-/// - `kernel`, `pinv`: `[batch, heads, landmarks, landmarks]`
-/// - output: `[batch, heads]`
-pub fn pinv_residual(kernel: Tensor<4>, pinv: Tensor<4>) -> Tensor<2> {
-    let [batch, heads, _, _] = kernel.dims();
-    let norm =
-        |matrix: Tensor<4>| matrix.square().sum_dim(3).sum_dim(2).sqrt().reshape([batch, heads]);
-    let rebuilt = kernel.clone().matmul(pinv).matmul(kernel.clone());
-    norm(rebuilt - kernel.clone()) / norm(kernel).clamp_min(1e-12)
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Distribution, activation::softmax};
     use nystromformer_kernels::{Seed, random};
 
     use super::*;
+    use crate::attention::factors::pinv_residual;
 
     fn kernel(landmarks: usize) -> Tensor<4> {
         let shape = [2, 3, landmarks, landmarks];
