@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use nystromformer_tasks::TaskRegistry;
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// self-check, 75 stopped by SIGTERM with a checkpoint saved, 130 stopped by Ctrl-C.
 #[derive(Parser)]
 #[command(name = "nystromformer", version, propagate_version = true, arg_required_else_help = true)]
-pub(crate) struct CommandLine {
+struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
@@ -44,7 +44,7 @@ pub fn run() -> ExitCode {
 /// Runs `nystromformer` with other tasks: the whole program of somebody else's task is
 /// `nystromformer_cli::run_with(&nystromformer_cli::tasks().with::<MyTask>("my_task"))`.
 pub fn run_with(tasks: &TaskRegistry) -> ExitCode {
-    framed(|line: CommandLine| line.command.run(tasks))
+    framed(|line: CommandLine| line.command.run(tasks, CommandLine::command))
 }
 
 /// Runs `train` with the arguments of this process: the same as `nystromformer train`.

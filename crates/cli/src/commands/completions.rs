@@ -5,10 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::CommandFactory;
 use clap_complete::Shell;
-
-use crate::command::CommandLine;
 
 /// Print completions for a shell.
 ///
@@ -20,16 +17,15 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Runs the command.
+/// Runs the command; `program` is the whole command line.
 ///
 /// # Errors
 /// If stdout is gone.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut command = CommandLine::command();
-    let name = command.get_name().to_owned();
+pub fn run(args: Args, mut program: clap::Command) -> anyhow::Result<ExitCode> {
+    let name = program.get_name().to_owned();
     // Into memory first: the generator panics where a write fails.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    clap_complete::generate(args.shell, &mut program, name, &mut script);
     io::stdout().lock().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

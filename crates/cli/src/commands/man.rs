@@ -3,9 +3,8 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::CommandFactory;
 
-use crate::{command::CommandLine, output};
+use crate::output;
 
 /// Write manual pages: one for `nystromformer`, and one for each command.
 ///
@@ -17,14 +16,14 @@ pub struct Args {
     output: PathBuf,
 }
 
-/// Runs the command.
+/// Runs the command; `program` is the whole command line.
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, program: clap::Command) -> anyhow::Result<ExitCode> {
     let folder = args.output.display();
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make `{folder}`"))?;
-    clap_mangen::generate_to(CommandLine::command(), &args.output)
+    clap_mangen::generate_to(program, &args.output)
         .with_context(|| format!("cannot write manual pages to `{folder}`"))?;
     output::note(&format!(
         "wrote manual pages to `{folder}`; read one with `man {folder}/nystromformer.1`"

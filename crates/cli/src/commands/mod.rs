@@ -34,8 +34,12 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Runs the command; see the exit codes in [`crate::failure`].
-    pub(crate) fn run(self, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
+    /// Runs the command; `program` gives the whole command line. For exit codes see [`crate::failure`].
+    pub(crate) fn run(
+        self,
+        tasks: &TaskRegistry,
+        program: impl FnOnce() -> clap::Command,
+    ) -> anyhow::Result<ExitCode> {
         match self {
             Self::Train(args) => train::run(args, tasks),
             Self::Evaluate(args) => evaluate::run(args, tasks),
@@ -46,8 +50,8 @@ impl Command {
             Self::Compare(args) => compare::run(args),
             Self::Generate(args) => generate::run(args),
             Self::Bench(args) => bench::run(args),
-            Self::Completions(args) => completions::run(args),
-            Self::Man(args) => man::run(args),
+            Self::Completions(args) => completions::run(args, program()),
+            Self::Man(args) => man::run(args, program()),
         }
     }
 }
