@@ -8,7 +8,11 @@ use std::{collections::VecDeque, num::NonZeroUsize};
 use rayon::prelude::*;
 
 use crate::{
-    error::PipelineError, layout::Row, pipeline::Pipeline, request::Request, requests::Placed,
+    error::PipelineError,
+    layout::Row,
+    pipeline::{Pipeline, score_rows},
+    placed::Placed,
+    request::Request,
 };
 
 /// Most requests that are read before their tokens are counted.
@@ -62,8 +66,13 @@ where
     P: Pipeline,
     I: Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
 {
-    pub(crate) fn new(pipeline: &'a P, requests: I, batching: Batching) -> Self {
-        let (ready, error) = (VecDeque::new(), None);
+    /// The answers of `pipeline` to `requests`, which are read as the stream is.
+    pub fn new(
+        pipeline: &'a P,
+        requests: impl IntoIterator<IntoIter = I>,
+        batching: Batching,
+    ) -> Self {
+        let (requests, ready, error) = (requests.into_iter(), VecDeque::new(), None);
         Self { pipeline, requests, batching, ready, error, is_read: false }
     }
 
@@ -113,7 +122,7 @@ where
         let (requests, rows): (Vec<_>, Vec<_>) = window.into_iter().unzip();
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
         let rows: Vec<Row> = rows.into_iter().flatten().collect();
-        let scores = answer_rows(self.pipeline, &rows, self.batching.batch_size.get())?;
+        let scores = score_rows(self.pipeline, &rows, self.batching.batch_size.get())?;
         let mut scored = rows.into_iter().zip(scores);
         for (request, count) in requests.into_iter().zip(counts) {
             let rows = scored.by_ref().take(count).collect();
@@ -157,22 +166,4 @@ where
 fn checked<P: Pipeline>(pipeline: &P, request: &P::Request) -> Result<Vec<Row>, PipelineError> {
     request.check().map_err(PipelineError::Request)?;
     pipeline.preprocess(request)
-}
-
-/// The scores of each row.
-pub(crate) fn answer_rows<P: Pipeline>(
-    pipeline: &P,
-    rows: &[Row],
-    batch_size: usize,
-) -> Result<Vec<P::Scores>, PipelineError> {
-    let layout = pipeline.preprocessor().layout();
-    let mut scores: Vec<Option<P::Scores>> = rows.iter().map(|_| None).collect();
-    for batch in layout.batches(rows, batch_size) {
-        let batch_rows: Vec<&Row> = batch.iter().map(|&index| &rows[index]).collect();
-        let found = pipeline.forward(layout.collate(&batch_rows), &batch_rows)?;
-        for (index, found) in batch.into_iter().zip(found) {
-            scores[index] = Some(found);
-        }
-    }
-    Ok(scores.into_iter().map(|scores| scores.expect("every row is in one batch")).collect())
 }

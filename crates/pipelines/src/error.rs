@@ -7,7 +7,7 @@ use nystromformer::ModelError;
 use nystromformer_data::DataError;
 use nystromformer_interop::InteropError;
 
-use crate::requests::Place;
+use crate::placed::Place;
 
 /// An error of this crate. Each message names the value and says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -30,9 +30,10 @@
 //! | module | idea |
 //! |---|---|
 //! | [`request`] | what a pipeline is asked |
-//! | [`requests`], `columns` | requests from a file: lines of text, objects of JSON, rows of a table |
+//! | [`requests`], `columns`, `placed` | requests from a file: lines of text, objects of JSON, rows of a table |
 //! | `preprocessor`, `row_limit`, `layout` | from a text to rows of a length that the model reads, and to batches of them |
-//! | [`pipeline`], [`answers`] | the three steps of every pipeline, over a stream of requests |
+//! | [`pipeline`] | the three steps of every pipeline |
+//! | [`answers`] | a stream of requests, answered in batches and in order |
 #![recursion_limit = "256"]
 
 pub mod answers;
@@ -45,6 +46,7 @@ mod layout;
 mod logits;
 pub mod multiple_choice;
 pub mod pipeline;
+mod placed;
 mod preprocessor;
 pub mod question_answering;
 pub mod request;
@@ -63,9 +65,10 @@ pub use fill_mask::FillMask;
 pub use layout::Row;
 pub use multiple_choice::MultipleChoice;
 pub use pipeline::Pipeline;
+pub use placed::{Place, Placed};
 pub use preprocessor::tokenizer_of_model;
 pub use question_answering::QuestionAnswering;
 pub use request::{Choices, Question, Request, Sentence, Text, TextPair};
-pub use requests::{LineForm, Place, Placed, Requests};
+pub use requests::{LineForm, Requests};
 pub use text_classification::TextClassification;
 pub use token_classification::{Aggregation, TokenClassification};

@@ -1,16 +1,11 @@
 //! [`Pipeline`]: what all pipelines do, in transformers' three steps.
+//!
+//! Many requests are answered by an [`AnswerStream`](crate::AnswerStream).
 
 use nystromformer::NystromformerInput;
 use serde::Serialize;
 
-use crate::{
-    answers::{AnswerStream, Batching, answer_rows},
-    error::PipelineError,
-    layout::Row,
-    preprocessor::Preprocessor,
-    request::Request,
-    requests::Placed,
-};
+use crate::{error::PipelineError, layout::Row, preprocessor::Preprocessor, request::Request};
 
 /// Rows of one request that are computed together: a long text has many.
 const ROWS_AT_ONCE: usize = 8;
@@ -64,16 +59,25 @@ pub trait Pipeline: Sync {
     {
         request.check().map_err(PipelineError::Request)?;
         let rows = self.preprocess(&request)?;
-        let scores = answer_rows(self, &rows, ROWS_AT_ONCE)?;
+        let scores = score_rows(self, &rows, ROWS_AT_ONCE)?;
         self.postprocess(request, rows.into_iter().zip(scores).collect())
     }
+}
 
-    /// The answers to many requests, in their order.
-    fn answers<I>(&self, requests: I, batching: Batching) -> AnswerStream<'_, Self, I::IntoIter>
-    where
-        Self: Sized,
-        I: IntoIterator<Item = Result<Placed<Self::Request>, PipelineError>>,
-    {
-        AnswerStream::new(self, requests.into_iter(), batching)
+/// The scores of each row, `batch_size` rows computed together at most.
+pub(crate) fn score_rows<P: Pipeline>(
+    pipeline: &P,
+    rows: &[Row],
+    batch_size: usize,
+) -> Result<Vec<P::Scores>, PipelineError> {
+    let layout = pipeline.preprocessor().layout();
+    let mut scores: Vec<Option<P::Scores>> = rows.iter().map(|_| None).collect();
+    for batch in layout.batches(rows, batch_size) {
+        let batch_rows: Vec<&Row> = batch.iter().map(|&index| &rows[index]).collect();
+        let found = pipeline.forward(layout.collate(&batch_rows), &batch_rows)?;
+        for (index, found) in batch.into_iter().zip(found) {
+            scores[index] = Some(found);
+        }
     }
+    Ok(scores.into_iter().map(|scores| scores.expect("every row is in one batch")).collect())
 }

@@ -1,6 +1,5 @@
 //! Requests from a file or from stdin, one by one: lines of text, objects of JSON, rows of a table.
 
-mod placed;
 mod row;
 
 use std::{collections::BTreeSet, marker::PhantomData, path::Path, sync::Arc};
@@ -12,11 +11,11 @@ use nystromformer_files::{
 };
 use serde_json::Value;
 
-pub use self::placed::{Place, Placed};
 use self::row::{object, said, tell_no_text, tell_unread};
 use crate::{
     columns::{ColumnNames, FieldColumns},
     error::PipelineError,
+    placed::{Place, Placed},
     request::Request,
 };
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use nystromformer_pipelines::{
-    Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
+    AnswerStream, Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request,
+    Requests,
 };
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ pub(crate) fn requests<T: Request>(lines: &[Value]) -> Vec<Result<Placed<T>, Pip
 /// What a pipeline answers to lines of JSON, in batches of `batch_size`.
 pub(crate) fn answers<P: Pipeline>(pipeline: &P, lines: &[Value], batch_size: usize) -> Vec<Value> {
     let batching = Batching::new(batch_size.try_into().unwrap());
-    let answers = pipeline.answers(requests(lines), batching);
+    let answers = AnswerStream::new(pipeline, requests(lines), batching);
     answers.map(|answer| serde_json::to_value(answer.unwrap()).unwrap()).collect()
 }
 

@@ -4,8 +4,8 @@ use std::{fs, num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, Batching, FeatureExtraction, FillMask, Pipeline, Placed, Pooling, Question,
-    QuestionAnswering, Text, TextClassification, TextPair, TokenClassification,
+    Aggregation, AnswerStream, Batching, FeatureExtraction, FillMask, Pipeline, Placed, Pooling,
+    Question, QuestionAnswering, Text, TextClassification, TextPair, TokenClassification,
     question_answering::Options,
 };
 use proptest::prelude::*;
@@ -102,7 +102,7 @@ fn an_error_comes_after_the_answers_before_it_and_ends_the_stream() {
         let lines =
             [json!({"text": "anna [MASK]"}), json!({"text": "none"}), json!({"text": "[MASK]"})];
         let batching = Batching::new(NonZeroUsize::new(batch_size).unwrap());
-        let mut stream = filler.answers(requests(&lines), batching);
+        let mut stream = AnswerStream::new(&filler, requests(&lines), batching);
         assert!(stream.next().unwrap().is_ok());
         let message = stream.next().unwrap().unwrap_err().to_string();
         assert!(message.contains(":2: no mask in `none`"), "{message}");
@@ -110,7 +110,7 @@ fn an_error_comes_after_the_answers_before_it_and_ends_the_stream() {
 
         let mut broken = requests::<Text>(&[json!({"text": "[MASK]"}), json!({"txt": ""})]);
         broken.extend(requests(&[json!({"text": "anna"})]));
-        let mut stream = filler.answers(broken, batching);
+        let mut stream = AnswerStream::new(&filler, broken, batching);
         assert!(stream.next().unwrap().is_ok());
         let message = stream.next().unwrap().unwrap_err().to_string();
         assert!(message.contains(":2: missing field `text`"), "{message}");
@@ -127,7 +127,7 @@ fn no_more_is_read_than_a_window_needs() {
         Ok(Placed::from(TextPair::from("Anna works.")))
     });
     let batching = Batching::new(NonZeroUsize::new(4).unwrap());
-    assert_eq!(classifier.answers(endless, batching).take(129).count(), 129);
+    assert_eq!(AnswerStream::new(&classifier, endless, batching).take(129).count(), 129);
     assert_eq!(read, 2 * 128);
 }
 

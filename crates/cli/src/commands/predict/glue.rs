@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use nystromformer::{Labels, NystromformerConfig, ProblemType};
 use nystromformer_interop::read_config;
 use nystromformer_learner::trainer::model_folder;
-use nystromformer_pipelines::{Batching, Pipeline, Placed, TextClassification, TextPair};
+use nystromformer_pipelines::{AnswerStream, Batching, Placed, TextClassification, TextPair};
 use nystromformer_tasks::{
     Example, Input, Label,
     glue::{self, GlueTask},
@@ -120,7 +120,7 @@ fn answers(
     }
     let batching = Batching::new(args.batch_size);
     let mut labels = Vec::with_capacity(file.rows);
-    for answer in classifier.answers(requests, batching) {
+    for answer in AnswerStream::new(&classifier, requests, batching) {
         let answer = answer?;
         let best = answer.best();
         labels.push(if task.is_regression() {

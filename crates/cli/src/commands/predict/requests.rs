@@ -9,7 +9,8 @@ use std::{
 use anyhow::bail;
 use nystromformer_files::{durable, table::Format};
 use nystromformer_pipelines::{
-    Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request, Requests,
+    AnswerStream, Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request,
+    Requests,
 };
 use nystromformer_tasks::TaskRegistry;
 use serde::Serialize;
@@ -216,7 +217,7 @@ fn give<P: Pipeline>(
     batch_size: NonZeroUsize,
     sink: Sink<'_, P>,
 ) -> anyhow::Result<()> {
-    for answer in pipeline.answers(requests, Batching::new(batch_size)) {
+    for answer in AnswerStream::new(pipeline, requests, Batching::new(batch_size)) {
         sink(answer?)?;
     }
     Ok(())
