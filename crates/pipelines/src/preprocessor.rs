@@ -90,18 +90,16 @@ impl Preprocessor {
     pub(crate) fn row(
         &self,
         limit: &RowLimit,
-        encode: impl Fn(Option<Truncation>) -> Result<Encoding, DataError>,
+        encode: impl FnOnce(Option<Truncation>) -> Result<Encoding, DataError>,
     ) -> Result<Row, PipelineError> {
-        let encoding = encode(None)?;
-        let length = encoding.input_ids.len();
-        if length <= limit.max_length() {
-            return self.layout.row(encoding, 0);
-        }
+        let encoding = encode(Some(limit.truncation()))?;
         // Said once: in a file of long texts each of them would be told otherwise.
-        if self.truncated.fetch_add(1, Ordering::Relaxed) == 0 {
+        if encoding.num_truncated_tokens > 0 && self.truncated.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            let length = encoding.input_ids.len() + encoding.num_truncated_tokens;
             tracing::warn!("{}", limit.note(length));
         }
-        self.layout.row(encode(Some(limit.truncation()))?, 0)
+        self.layout.row(encoding, 0)
     }
 
     /// Rows over all of an encoding, each of which repeats the last `stride` tokens of the one before.
@@ -188,6 +186,7 @@ mod tests {
             offsets: vec![(0, 0); length + 2],
             word_ids: [None].into_iter().chain(own.map(Some)).chain([None]).collect(),
             sequence_ids,
+            num_truncated_tokens: 0,
         }
     }
 

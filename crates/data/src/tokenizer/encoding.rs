@@ -14,7 +14,7 @@ use super::TextTokenizer;
 use crate::error::DataError;
 use crate::truncation::{Keep, Truncation};
 
-/// A text or pair of texts as tokens. All fields have one entry per token.
+/// A text or pair of texts as tokens. All lists have one entry per token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Encoding {
     /// The tokens' ids, special tokens included.
@@ -29,6 +29,8 @@ pub struct Encoding {
     pub word_ids: Vec<Option<u32>>,
     /// 0 for tokens of the first text, 1 for the second, `None` for a special token that was added.
     pub sequence_ids: Vec<Option<usize>>,
+    /// Tokens that were cut off; 0 if all of the text is here.
+    pub num_truncated_tokens: usize,
 }
 
 impl From<&LibraryEncoding> for Encoding {
@@ -39,12 +41,14 @@ impl From<&LibraryEncoding> for Encoding {
             offsets: encoding.get_offsets().to_vec(),
             word_ids: encoding.get_word_ids().to_vec(),
             sequence_ids: encoding.get_sequence_ids(),
+            num_truncated_tokens: 0,
         }
     }
 }
 
 impl TextTokenizer {
-    /// A text, or a text and its `pair`, with special tokens, no longer than `truncation` allows.
+    /// A text, or a text and its `pair`, with special tokens, no longer than `truncation` allows;
+    /// [`Encoding::num_truncated_tokens`] says how much was cut.
     ///
     /// What is too long is cut from the longer of two texts until both are equally long, then from
     /// both (`truncation=True` of transformers, which is `longest_first`); of each the end is kept that
@@ -181,6 +185,7 @@ fn finish(
     mut pair: Option<LibraryEncoding>,
     truncation: Option<Truncation>,
 ) -> Result<Encoding, DataError> {
+    let mut num_truncated_tokens = 0;
     if let Some(truncation) = truncation {
         let added = post_processor.added_tokens(pair.is_some());
         if added > truncation.max_length {
@@ -190,13 +195,14 @@ fn finish(
             )));
         }
         let room = truncation.less(added);
-        let of_pair = pair.as_ref().map_or(0, LibraryEncoding::len);
-        let [of_text, of_pair] = longest_first(text.len(), of_pair, room.max_length);
+        let whole = [text.len(), pair.as_ref().map_or(0, LibraryEncoding::len)];
+        let [of_text, of_pair] = longest_first(whole[0], whole[1], room.max_length);
+        num_truncated_tokens = whole[0] + whole[1] - of_text - of_pair;
         text = cut(text, Truncation { max_length: of_text, ..room });
         pair = pair.map(|pair| cut(pair, Truncation { max_length: of_pair, ..room }));
     }
     let encoding = post_processor.process(text, pair, true).map_err(cannot_encode)?;
-    Ok(Encoding::from(&encoding))
+    Ok(Encoding { num_truncated_tokens, ..Encoding::from(&encoding) })
 }
 
 /// How many tokens of two texts stay, so that they are `room` together: the longer is cut until both are
