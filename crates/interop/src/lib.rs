@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use nystromformer::{NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel};
+//! use nystromformer::{ModelClass, NystromformerConfig, NystromformerForMaskedLm, PreTrainedModel};
 //! use nystromformer_interop::{load, save};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +19,7 @@
 //!     config.encoder.num_hidden_layers = 1;
 //!     config.feed_forward.intermediate_size = 32;
 //! });
-//! let model = config.init_masked_lm(&Device::flex())?;
+//! let model = NystromformerForMaskedLm::init(&config, &Device::flex())?;
 //!
 //! save(&model, dir)?;
 //! let loaded: NystromformerForMaskedLm = load(dir, &Device::flex())?;

@@ -8,8 +8,8 @@ use burn::{
     tensor::{Device, Int, Tensor},
 };
 use nystromformer::{
-    Architecture, AttentionKind, HiddenAct, NystromformerConfig, NystromformerForMaskedLm,
-    NystromformerInput, Pooling, PreTrainedModel,
+    Architecture, AttentionKind, HiddenAct, Model, ModelClass, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerInput, Pooling, PreTrainedModel,
 };
 use nystromformer_interop::{
     ExportOptions, ImportOptions, InteropError, StorageType, export_model, import_model, load,
@@ -42,7 +42,7 @@ fn fixture(form: &str) -> std::path::PathBuf {
 fn a_paper_model_is_exported_with_a_length_that_fits() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
-    let model = paper().init_masked_lm(&Device::flex()).unwrap();
+    let model = NystromformerForMaskedLm::init(&paper(), &Device::flex()).unwrap();
     save(&model, &source).unwrap();
 
     let options = ExportOptions { seq_len: Some(8), ..Default::default() };
@@ -75,7 +75,7 @@ fn exact_attention_stays_exact() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
     let config = paper().with(|config| config.attention.kind = AttentionKind::Softmax);
-    save(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    save(&NystromformerForMaskedLm::init(&config, &Device::flex()).unwrap(), &source).unwrap();
     export_model(&source, &output, &ExportOptions::default()).unwrap();
     let written = json(&output.join("config.json"));
     assert_eq!(written["segment_means_seq_len"], written["num_landmarks"]);
@@ -111,7 +111,7 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
         ),
     ] {
         let source = folder.path().join("checkpoint");
-        save(&config.init_model(architecture, &Device::flex()).unwrap(), &source).unwrap();
+        save(&Model::init(architecture, &config, &Device::flex()).unwrap(), &source).unwrap();
         let error = export_model(&source, &output, &ExportOptions::default()).unwrap_err();
         assert!(matches!(error, InteropError::Config { .. }), "{error}");
         let message = error.to_string();
@@ -124,7 +124,7 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
         config.classifier.classifier_act = Some(paper().shared.hidden_act);
     });
     let source = folder.path().join("same");
-    save(&same.init_model(classifier, &Device::flex()).unwrap(), &source).unwrap();
+    save(&Model::init(classifier, &same, &Device::flex()).unwrap(), &source).unwrap();
     export_model(&source, &output, &ExportOptions::default()).unwrap();
 }
 
@@ -137,7 +137,7 @@ fn a_model_without_convolution_gets_one_that_adds_nothing() {
         config.attention.convolution.conv_kernel_size = 0;
         config.shared.weights.initializer_range = 0.3;
     });
-    let model = config.init_masked_lm(&Device::flex()).unwrap();
+    let model = NystromformerForMaskedLm::init(&config, &Device::flex()).unwrap();
     save(&model, &source).unwrap();
     let exported = export_model(&source, &output, &ExportOptions::default()).unwrap();
     assert!(exported.notes.iter().any(|note| note.contains("no convolution")));
@@ -155,7 +155,7 @@ fn a_model_without_convolution_gets_one_that_adds_nothing() {
 fn storage_in_16_bits_rounds_and_refuses_what_does_not_fit() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("checkpoint");
-    let mut model = paper().init_masked_lm(&Device::flex()).unwrap();
+    let mut model = NystromformerForMaskedLm::init(&paper(), &Device::flex()).unwrap();
     save(&model, &source).unwrap();
     for (storage, name, digits) in
         [(StorageType::F16, "float16", 11), (StorageType::Bf16, "bfloat16", 8)]
@@ -193,7 +193,7 @@ fn paper_models_carry_their_modeling_file() {
     let folder = tempfile::tempdir().unwrap();
     let (source, output) = (folder.path().join("checkpoint"), folder.path().join("exported"));
     let config = paper().with(|config| config.shared.weights.initializer_range = 0.3);
-    save(&config.init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    save(&NystromformerForMaskedLm::init(&config, &Device::flex()).unwrap(), &source).unwrap();
     export_model(&source, &output, &ExportOptions::default()).unwrap();
     let class = "modeling_nystromformer_paper.NystromformerForMaskedLM";
     assert_eq!(json(&output.join("config.json"))["auto_map"]["AutoModelForMaskedLM"], class);
@@ -212,7 +212,7 @@ fn paper_models_carry_their_modeling_file() {
 fn a_git_lfs_pointer_does_not_travel_as_a_tokenizer() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("checkpoint");
-    save(&paper().init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    save(&NystromformerForMaskedLm::init(&paper(), &Device::flex()).unwrap(), &source).unwrap();
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 438\n";
     for name in ["tokenizer.json", "tokenizer_config.json", "spiece.model", "vocab.txt"] {
         fs::write(source.join(name), pointer).unwrap();
@@ -229,7 +229,7 @@ fn a_git_lfs_pointer_does_not_travel_as_a_tokenizer() {
 fn the_tokenizer_travels_along() {
     let folder = tempfile::tempdir().unwrap();
     let (source, tokenizer) = (folder.path().join("checkpoint"), folder.path().join("tokenizer"));
-    save(&paper().init_masked_lm(&Device::flex()).unwrap(), &source).unwrap();
+    save(&NystromformerForMaskedLm::init(&paper(), &Device::flex()).unwrap(), &source).unwrap();
     fs::create_dir(&tokenizer).unwrap();
     fs::copy(fixture("safetensors").join("tokenizer.json"), tokenizer.join("tokenizer.json"))
         .unwrap();

@@ -8,7 +8,9 @@ use std::{
 };
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{Architecture, Nystromformer, NystromformerForMaskedLm, NystromformerInput};
+use nystromformer::{
+    Architecture, ModelClass, Nystromformer, NystromformerForMaskedLm, NystromformerInput,
+};
 use nystromformer_interop::{
     InteropError, load, load_weights, read_architecture, read_config, save,
 };
@@ -112,7 +114,7 @@ fn a_bare_encoder_leaves_the_head_fresh() {
     assert!(matches!(error, InteropError::NoHead { .. }), "{error}");
 
     let config = read_config(&source).unwrap();
-    let mut model = config.init_masked_lm(&Device::flex()).unwrap();
+    let mut model = NystromformerForMaskedLm::init(&config, &Device::flex()).unwrap();
     let head = model.cls.predictions.transform.dense.weight.to_data();
     let report = load_weights(&mut model, &source).unwrap();
     assert_eq!(report.fresh.len(), 5);

@@ -4,7 +4,7 @@ use burn::{
     store::{BurnToPyTorchAdapter, ModuleSnapshot},
     tensor::Device,
 };
-use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer::{Architecture, Model, NystromformerConfig};
 use nystromformer_interop::{hugging_face::names::parameters, save};
 use safetensors::SafeTensors;
 
@@ -42,7 +42,7 @@ fn modules_and_files_have_that_inventory() {
         });
         for architecture in Architecture::ALL {
             let mut expected = parameters(architecture, &config);
-            let model = config.init_model(architecture, &Device::flex()).unwrap();
+            let model = Model::init(architecture, &config, &Device::flex()).unwrap();
             let modules = model.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
             assert_eq!(modules.len(), expected.len());
 

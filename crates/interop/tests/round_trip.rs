@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    Architecture, AttentionKind, Head, HiddenAct, Labels, Model, NystromformerConfig,
-    NystromformerForMaskedLm, NystromformerInput, PinvInit, Pooling, PreTrainedModel, Semantics,
-    WeightInit, heads::Targets,
+    Architecture, AttentionKind, Head, HiddenAct, Labels, Model, ModelClass, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerForSequenceClassification, NystromformerInput, PinvInit,
+    Pooling, PreTrainedModel, Semantics, WeightInit, heads::Targets,
 };
 use nystromformer_interop::{
     StorageType, load, load_model, load_weights, read_config, save, write_config,
@@ -39,7 +39,7 @@ fn save_load_save_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
     let device = Device::flex();
-    let model = tiny().init_masked_lm(&device).unwrap();
+    let model = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
 
     save(&model, &first).unwrap();
     let loaded = load::<NystromformerForMaskedLm>(&first, &device).unwrap();
@@ -66,7 +66,7 @@ fn every_class_comes_back_with_the_same_bits() {
             config.encoder.num_hidden_groups = num_hidden_groups;
             config.classifier.id2label = Labels::new(["no", "perhaps", "yes"]);
         });
-        let model = config.init_model(architecture, &device).unwrap();
+        let model = Model::init(architecture, &config, &device).unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
         save(&model, &first).unwrap();
         let loaded = load_model(&first, &device).unwrap();
@@ -114,7 +114,7 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
     for architecture in [Architecture::SequenceClassification, Architecture::DualEncoder] {
         for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
             let config = long_range_arena().with(|config| config.classifier.pooling = pooling);
-            let model = config.init_model(architecture, &device).unwrap();
+            let model = Model::init(architecture, &config, &device).unwrap();
             save(&model, folder.path()).unwrap();
             let loaded = load_model(folder.path(), &device).unwrap();
             assert_eq!(loaded.architecture(), architecture);
@@ -129,7 +129,8 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
 #[test]
 fn layers_that_do_not_share_are_refused_as_shared() {
     let folder = tempfile::tempdir().unwrap();
-    save(&tiny().init_masked_lm(&Device::flex()).unwrap(), folder.path()).unwrap();
+    save(&NystromformerForMaskedLm::init(&tiny(), &Device::flex()).unwrap(), folder.path())
+        .unwrap();
     let shared = tiny().with(|config| config.encoder.num_hidden_groups = 1);
     write_config(&shared, Architecture::MaskedLm.class(), StorageType::F32, folder.path()).unwrap();
     let error = load_model(folder.path(), &Device::flex()).unwrap_err().to_string();
@@ -142,7 +143,8 @@ fn heads_are_taken_where_they_fit() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
     let three = tiny().with(|config| config.classifier.id2label = Labels::numbered(3));
-    save(&three.init_sequence_classification(&device).unwrap(), folder.path()).unwrap();
+    save(&NystromformerForSequenceClassification::init(&three, &device).unwrap(), folder.path())
+        .unwrap();
 
     let fresh = |config: &NystromformerConfig, architecture| {
         let mut model = Model::init(architecture, config, &device).unwrap();
@@ -158,7 +160,7 @@ fn heads_are_taken_where_they_fit() {
 #[test]
 fn loading_on_a_training_device_keeps_gradients() {
     let folder = tempfile::tempdir().unwrap();
-    let model = tiny().init_masked_lm(&Device::flex()).unwrap();
+    let model = NystromformerForMaskedLm::init(&tiny(), &Device::flex()).unwrap();
     save(&model, folder.path()).unwrap();
 
     let device = Device::flex().autodiff();
@@ -179,7 +181,7 @@ fn loading_on_a_training_device_keeps_gradients() {
 fn half_precision_weights_are_widened() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
-    let model = tiny().init_masked_lm(&device).unwrap();
+    let model = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
     save(&model, folder.path()).unwrap();
     let path = folder.path().join("model.safetensors");
     let full = fs::read(&path).unwrap();
@@ -210,10 +212,10 @@ fn half_precision_weights_are_widened() {
 fn weights_into_an_existing_model() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex();
-    let saved = tiny().init_masked_lm(&device).unwrap();
+    let saved = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
     save(&saved, folder.path()).unwrap();
 
-    let mut model = tiny().init_masked_lm(&device).unwrap();
+    let mut model = NystromformerForMaskedLm::init(&tiny(), &device).unwrap();
     assert_ne!(logits(&model), logits(&saved));
     for path in [folder.path().to_owned(), folder.path().join("model.safetensors")] {
         let report = load_weights(&mut model, &path).unwrap();

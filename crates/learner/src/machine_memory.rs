@@ -140,6 +140,7 @@ fn parameter_count(
 mod tests {
     use burn::module::Module;
     use burn::tensor::Device;
+    use nystromformer::Model;
 
     use super::*;
     use crate::parameter_groups::ParameterGroups;
@@ -161,7 +162,7 @@ mod tests {
                 config.embeddings.max_position_embeddings = 9;
                 config.attention.convolution.conv_kernel_size = conv_kernel_size;
             });
-            let model = config.init_model(architecture, &Device::flex()).unwrap();
+            let model = Model::init(architecture, &config, &Device::flex()).unwrap();
             let count = |trainer: &TrainerConfig| parameter_count(architecture, &config, trainer);
             assert_eq!(count(&TrainerConfig::default()), model.num_params().into());
             let experiment = Experiment {

@@ -83,6 +83,7 @@ mod tests {
     use burn::module::Module;
     use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
     use burn::tensor::Device;
+    use nystromformer::{Model, ModelClass, NystromformerConfig, NystromformerForMaskedLm};
 
     use super::*;
 
@@ -95,16 +96,16 @@ mod tests {
     /// Files of optimizer states have these names, whichever form the model has in memory.
     #[test]
     fn an_enum_around_a_model_is_no_part_of_a_path() {
-        let config = nystromformer::NystromformerConfig::default().with(|config| {
+        let config = NystromformerConfig::default().with(|config| {
             config.embeddings.vocab_size = 5;
             config.shared.hidden_size = 4;
             config.encoder.num_hidden_layers = 1;
             config.shared.num_attention_heads = 2;
             config.feed_forward.intermediate_size = 4;
         });
-        let model = config.init_masked_lm(&Device::flex()).unwrap();
+        let model = NystromformerForMaskedLm::init(&config, &Device::flex()).unwrap();
         let found = parameters(&model);
-        assert_eq!(parameters(&nystromformer::Model::MaskedLm(model)), found);
+        assert_eq!(parameters(&Model::MaskedLm(model)), found);
         assert_eq!(found[0].path, "nystromformer.embeddings.word_embeddings.weight");
     }
 

@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
-//! use nystromformer::{NystromformerConfig, NystromformerInput};
+//! use nystromformer::{ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput};
 //!
 //! # fn main() -> Result<(), nystromformer::ModelError> {
 //! let device = Device::flex();
@@ -23,7 +23,7 @@
 //!     config.attention.nystrom.num_landmarks = 8;
 //!     config.attention.convolution.conv_kernel_size = 5;
 //! });
-//! let model = config.init_masked_lm(&device)?;
+//! let model = NystromformerForMaskedLm::init(&config, &device)?;
 //!
 //! // Any length will do: here 50 tokens over 8 landmarks.
 //! let input_ids = Tensor::<2, Int>::ones([1, 50], &device);

@@ -7,6 +7,7 @@ use burn::{
     module::Module,
     tensor::{Device, Distribution, Int, Tensor},
 };
+use nystromformer::{ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification};
 use nystromformer_kernels::{
     AdamWStep, Gelu, PinvScale, WeightLayout, adam_w, attention, cross_entropy,
     depthwise_convolution, gelu, iterative_pinv, layer_norm, linear, segment_means, set_enabled,
@@ -223,9 +224,10 @@ impl Bench {
         if self.trains {
             let parameters = match shape.work {
                 Work::ClassificationTraining => {
-                    config.init_sequence_classification(&Device::flex())?.num_params()
+                    NystromformerForSequenceClassification::init(&config, &Device::flex())?
+                        .num_params()
                 }
-                _ => config.init_masked_lm(&Device::flex())?.num_params(),
+                _ => NystromformerForMaskedLm::init(&config, &Device::flex())?.num_params(),
             };
             line("AdamW".to_owned(), 1, self.adam_w(parameters));
         }

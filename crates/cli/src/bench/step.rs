@@ -5,7 +5,10 @@ use burn::{
     optim::GradientsParams,
     tensor::{Device, Distribution, Int, Tensor},
 };
-use nystromformer::{NystromformerInput, heads::targets::cross_entropy};
+use nystromformer::{
+    ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification,
+    NystromformerInput, heads::targets::cross_entropy,
+};
 use nystromformer_kernels::Precision;
 use nystromformer_learner::{
     device::DeviceKind,
@@ -63,7 +66,7 @@ pub fn bench_step(
             let inputs = tokens(&shape, &device);
             let positions = masked_positions(&shape, &device);
             let labels = inputs.clone().flatten::<1>(0, 1).select(0, positions.clone());
-            let model = shape.model.init_masked_lm(&device)?;
+            let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
             train(model, steps, warmup, precision, &mut loss, |model| {
                 let input = NystromformerInput::new(inputs.clone());
                 let logits = model.forward_at(input, positions.clone())?;
@@ -74,7 +77,7 @@ pub fn bench_step(
             let device = device.autodiff();
             let inputs = tokens(&shape, &device);
             let labels = random_ints([shape.batch], 0, shape.model.num_labels(), &device);
-            let model = shape.model.init_sequence_classification(&device)?;
+            let model = NystromformerForSequenceClassification::init(&shape.model, &device)?;
             train(model, steps, warmup, precision, &mut loss, |model| {
                 let logits = model.forward(NystromformerInput::new(inputs.clone()))?;
                 Ok(cross_entropy(logits, labels.clone()).mean())
@@ -82,7 +85,7 @@ pub fn bench_step(
         }
         Work::MaskedLmInference => {
             let inputs = tokens(&shape, &device);
-            let model = shape.model.init_masked_lm(&device)?;
+            let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
             Timings::of(warmup, steps, || -> anyhow::Result<()> {
                 let logits =
                     precision.scope(|| model.forward(NystromformerInput::new(inputs.clone())))?;

@@ -45,8 +45,9 @@ pub(crate) fn load_with_fresh_convolution(
             Ok(model)
         }
         FreshConvolution::Normal(seed) => {
-            let init =
-                |device: &Device| Seed::new(seed).scope(|| config.init_model(architecture, device));
+            let init = |device: &Device| {
+                Seed::new(seed).scope(|| Model::init(architecture, &config, device))
+            };
             matched.into_model(dir, &device, init)
         }
     }

@@ -14,7 +14,7 @@ mod sizes;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use nystromformer::Architecture;
+use nystromformer::{Architecture, Model};
 
 use self::quantities::{Group, Quantity, largest, largest_of, quantities};
 use self::sizes::Sizes;
@@ -55,7 +55,7 @@ pub fn self_check(experiment: &Experiment, device: &Device) -> Result<SelfCheckR
     let sizes = Sizes::of(experiment);
     let cpu = Device::flex();
     let model = seeded(experiment.seed, Purpose::SelfCheck, &cpu, || {
-        sizes.model.init_model(Architecture::MaskedLm, &cpu.clone().autodiff())
+        Model::init(Architecture::MaskedLm, &sizes.model, &cpu.clone().autodiff())
     })?;
     let kind = experiment.device;
     let optimizer = experiment.optimizer;
@@ -148,7 +148,7 @@ mod tests {
         let sizes = Sizes::of(experiment);
         let device = Device::flex();
         let model = seeded(experiment.seed, Purpose::SelfCheck, &Device::flex(), || {
-            sizes.model.init_model(Architecture::MaskedLm, &device.clone().autodiff()).unwrap()
+            Model::init(Architecture::MaskedLm, &sizes.model, &device.clone().autodiff()).unwrap()
         });
         let kind = DeviceKind::Flex;
         let found = quantities(&model, &sizes, experiment.optimizer, None, &device, kind).unwrap();

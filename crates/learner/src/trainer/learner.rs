@@ -81,7 +81,7 @@ impl<'a> Learner<'a> {
         device: &Device,
     ) -> Result<Self> {
         let mut learner = Self::init(experiment, data, device, |device| {
-            Ok(experiment.model.init_model(experiment.architecture(), device)?)
+            Ok(Model::init(experiment.architecture(), &experiment.model, device)?)
         })?;
         if let Some(path) = &experiment.init_from {
             learner.init_from(path)?;

@@ -31,19 +31,6 @@ pub struct NystromformerDualEncoder {
     pub pooling: Pooler,
 }
 
-impl NystromformerConfig {
-    /// Builds the encoder with a classifier of pairs of sequences and fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_dual_encoder(
-        &self,
-        device: &Device,
-    ) -> Result<NystromformerDualEncoder, ModelError> {
-        ModelClass::init(self, device)
-    }
-}
-
 impl NystromformerDualEncoder {
     /// Scores of every class. Rows `2i` and `2i + 1` of the input are pair `i`.
     ///

@@ -94,16 +94,6 @@ pub struct NystromformerForMaskedLm {
     pub cls: MaskedLmHead,
 }
 
-impl NystromformerConfig {
-    /// Builds the encoder with a masked-language-modelling head and fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_masked_lm(&self, device: &Device) -> Result<NystromformerForMaskedLm, ModelError> {
-        ModelClass::init(self, device)
-    }
-}
-
 impl NystromformerForMaskedLm {
     /// Scores of every vocabulary entry at every position.
     ///

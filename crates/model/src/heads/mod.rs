@@ -98,20 +98,6 @@ impl std::str::FromStr for Architecture {
     }
 }
 
-impl NystromformerConfig {
-    /// Builds a model of any architecture with fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_model(
-        &self,
-        architecture: Architecture,
-        device: &Device,
-    ) -> Result<Model, ModelError> {
-        Model::init(architecture, self, device)
-    }
-}
-
 impl Model {
     /// Fresh weights on `device`.
     ///

@@ -29,19 +29,6 @@ pub struct NystromformerForMultipleChoice {
     pub classifier: Linear,
 }
 
-impl NystromformerConfig {
-    /// Builds the encoder with a multiple-choice head and fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_multiple_choice(
-        &self,
-        device: &Device,
-    ) -> Result<NystromformerForMultipleChoice, ModelError> {
-        ModelClass::init(self, device)
-    }
-}
-
 impl NystromformerForMultipleChoice {
     /// Scores of every choice.
     ///

@@ -41,19 +41,6 @@ pub struct NystromformerForPreTraining {
     pub sop_classifier: Linear,
 }
 
-impl NystromformerConfig {
-    /// Builds the encoder with the two heads of pretraining and fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_pre_training(
-        &self,
-        device: &Device,
-    ) -> Result<NystromformerForPreTraining, ModelError> {
-        ModelClass::init(self, device)
-    }
-}
-
 impl NystromformerForPreTraining {
     /// Scores of every vocabulary entry at every position, and of the order.
     ///

@@ -36,19 +36,6 @@ pub struct SpanLogits {
     pub end: Tensor<2>,
 }
 
-impl NystromformerConfig {
-    /// Builds the encoder with a question-answering head and fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_question_answering(
-        &self,
-        device: &Device,
-    ) -> Result<NystromformerForQuestionAnswering, ModelError> {
-        ModelClass::init(self, device)
-    }
-}
-
 impl NystromformerForQuestionAnswering {
     /// Scores of every token, padding included.
     ///

@@ -28,19 +28,6 @@ pub struct NystromformerForSequenceClassification {
     pub pooling: Pooler,
 }
 
-impl NystromformerConfig {
-    /// Builds the encoder with a sequence classifier of [`Self::num_labels`] classes and fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_sequence_classification(
-        &self,
-        device: &Device,
-    ) -> Result<NystromformerForSequenceClassification, ModelError> {
-        ModelClass::init(self, device)
-    }
-}
-
 impl NystromformerForSequenceClassification {
     /// Scores of every class, or for regression the numbers themselves.
     ///

@@ -28,19 +28,6 @@ pub struct NystromformerForTokenClassification {
     hidden_dropout_prob: f64,
 }
 
-impl NystromformerConfig {
-    /// Builds the encoder with a token classifier of [`Self::num_labels`] classes and fresh weights on `device`.
-    ///
-    /// # Errors
-    /// See [`Self::validate`].
-    pub fn init_token_classification(
-        &self,
-        device: &Device,
-    ) -> Result<NystromformerForTokenClassification, ModelError> {
-        ModelClass::init(self, device)
-    }
-}
-
 impl NystromformerForTokenClassification {
     /// Scores of every class for every token.
     ///

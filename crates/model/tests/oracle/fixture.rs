@@ -7,8 +7,8 @@ use burn::{
     tensor::{Device, Gradients, Int, Tensor, TensorData},
 };
 use nystromformer::{
-    Architecture, Model, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PinvInit, Semantics,
+    Architecture, Model, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerInput, PinvInit, Semantics,
 };
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -122,13 +122,13 @@ impl Fixture {
 
     /// The model with the fixture's parameters.
     pub(crate) fn model(&self, device: &Device) -> NystromformerForMaskedLm {
-        let model = self.config.init_masked_lm(device).unwrap();
+        let model = NystromformerForMaskedLm::init(&self.config, device).unwrap();
         model.map(&mut Load { fixture: self, names: Names::default() })
     }
 
     /// The same of a model of any class.
     pub(crate) fn any_model(&self, device: &Device) -> Model {
-        let model = self.config.init_model(self.architecture, device).unwrap();
+        let model = Model::init(self.architecture, &self.config, device).unwrap();
         model.map(&mut Load { fixture: self, names: Names::default() })
     }
 

@@ -5,8 +5,8 @@ use burn::{
     tensor::{Device, Distribution, Int, Tensor},
 };
 use nystromformer::{
-    AttentionKind, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, PinvInit,
-    PreTrainedModel, Seed,
+    AttentionKind, ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
+    PinvInit, PreTrainedModel, Seed,
     attention::{
         nystrom::{NystromOptions, nystrom_attention, nystrom_factors},
         softmax::softmax_attention,
@@ -35,7 +35,7 @@ fn model(
         config.shared.weights.initializer_range = 0.3;
         config.attention.kind = attention;
     });
-    Seed::new(11).scope(|| config.init_masked_lm(device)).unwrap()
+    Seed::new(11).scope(|| NystromformerForMaskedLm::init(&config, device)).unwrap()
 }
 
 /// Query, key and value of `shape`.
@@ -193,6 +193,6 @@ fn bad_inputs_are_refused_in_words() {
 fn parameters_are_counted_as_published() {
     // 109,122,240 parameters: nystromformer-512 with its head.
     let config = NystromformerConfig::default();
-    let model = config.init_masked_lm(&device()).unwrap();
+    let model = NystromformerForMaskedLm::init(&config, &device()).unwrap();
     assert_eq!(model.num_params(), 109_122_240);
 }
