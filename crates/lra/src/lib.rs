@@ -12,6 +12,7 @@
 //! | [`retrieval`] | pairs of documents: the Arena's, and made-up ones |
 //! | `text` | film reviews byte by byte |
 //! | [`bytes`] | text as bytes, for the tasks of text and retrieval |
+//! | `keys` | keys of `[task]` that several of them have |
 //! | `sizes` | how large generated data sets are |
 //! | `reading` | lines of bounded length; readers that stop after an error |
 //! | `writing` | files of generated lines, whole or not at all |
@@ -19,6 +20,7 @@
 
 pub mod bytes;
 pub mod image;
+mod keys;
 pub mod listops;
 pub mod pathfinder;
 mod picture;
@@ -28,6 +30,7 @@ mod sizes;
 mod text;
 mod writing;
 
+pub use keys::{MaskBlackPixels, PrependCls};
 pub use sizes::SplitSizes;
 pub use text::Text;
 

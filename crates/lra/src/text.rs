@@ -11,6 +11,7 @@ use nystromformer_tasks::{
 use serde::{Deserialize, Serialize};
 
 use crate::bytes;
+use crate::keys::PrependCls;
 
 /// `text`: film reviews (IMDB) byte by byte; or with `labels`, files of one's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,9 +34,8 @@ pub struct Text {
     pub max_null_texts: u64,
     /// With `labels`: longest line, or file of text, that is accepted, in bytes. Default: 16 MiB.
     pub max_line_bytes: usize,
-    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
-    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
-    pub prepend_cls: bool,
+    /// Begin each sequence with a token that stands for all of it.
+    pub prepend_cls: PrependCls,
 }
 
 impl Default for Text {
@@ -51,7 +51,7 @@ impl Default for Text {
             quotes: None,
             max_null_texts,
             max_line_bytes,
-            prepend_cls: false,
+            prepend_cls: PrependCls::default(),
         }
     }
 }
@@ -112,7 +112,7 @@ impl Task for Text {
     }
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {
-        Some(bytes::VOCABULARY.with_cls(self.prepend_cls))
+        Some(self.prepend_cls.added_to(bytes::VOCABULARY))
     }
 
     fn examples(

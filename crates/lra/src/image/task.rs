@@ -8,17 +8,17 @@ use nystromformer_tasks::{
 use serde::{Deserialize, Serialize};
 
 use super::{class_names, open};
+use crate::keys::{MaskBlackPixels, PrependCls};
 use crate::picture;
 
 /// `image`: CIFAR-10 in grey, pixel by pixel.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Image {
-    /// Take black pixels (id 0) for padding, as the authors' code does. Default: false.
-    pub mask_black_pixels: bool,
-    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
-    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
-    pub prepend_cls: bool,
+    /// Take black pixels for padding.
+    pub mask_black_pixels: MaskBlackPixels,
+    /// Begin each sequence with a token that stands for all of it.
+    pub prepend_cls: PrependCls,
 }
 
 impl Task for Image {
@@ -27,7 +27,7 @@ impl Task for Image {
     }
 
     fn masked_id(&self) -> Option<u16> {
-        self.mask_black_pixels.then_some(0)
+        self.mask_black_pixels.masked_id()
     }
 
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
@@ -35,7 +35,7 @@ impl Task for Image {
     }
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {
-        Some(picture::VOCABULARY.with_cls(self.prepend_cls))
+        Some(self.prepend_cls.added_to(picture::VOCABULARY))
     }
 
     fn examples(

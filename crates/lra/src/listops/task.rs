@@ -8,14 +8,14 @@ use nystromformer_tasks::{
 use serde::{Deserialize, Serialize};
 
 use super::{NUM_LABELS, VOCAB_SIZE, file_name, open};
+use crate::keys::PrependCls;
 
 /// `listops`: the value of a nested expression.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listops {
-    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
-    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
-    pub prepend_cls: bool,
+    /// Begin each sequence with a token that stands for all of it.
+    pub prepend_cls: PrependCls,
 }
 
 impl Task for Listops {
@@ -28,7 +28,7 @@ impl Task for Listops {
     }
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {
-        Some(OwnVocabulary::new(VOCAB_SIZE, 0).with_cls(self.prepend_cls))
+        Some(self.prepend_cls.added_to(OwnVocabulary::new(VOCAB_SIZE, 0)))
     }
 
     fn examples(

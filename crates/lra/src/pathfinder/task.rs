@@ -8,6 +8,7 @@ use nystromformer_tasks::{
 use serde::{Deserialize, Serialize};
 
 use super::{ContourLength, open, subset_folder};
+use crate::keys::{MaskBlackPixels, PrependCls};
 use crate::picture;
 
 /// `pathfinder`: are two points joined by a dashed line?
@@ -16,11 +17,10 @@ use crate::picture;
 pub struct Pathfinder {
     /// Dashes of the long curves, `"6"`, `"9"` or `"14"`. Default: `"14"`, the hard ones that the Arena measures.
     pub contour: ContourLength,
-    /// Take black pixels (id 0) for padding, as the authors' code does. Default: false.
-    pub mask_black_pixels: bool,
-    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
-    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
-    pub prepend_cls: bool,
+    /// Take black pixels for padding.
+    pub mask_black_pixels: MaskBlackPixels,
+    /// Begin each sequence with a token that stands for all of it.
+    pub prepend_cls: PrependCls,
 }
 
 impl Task for Pathfinder {
@@ -29,7 +29,7 @@ impl Task for Pathfinder {
     }
 
     fn masked_id(&self) -> Option<u16> {
-        self.mask_black_pixels.then_some(0)
+        self.mask_black_pixels.masked_id()
     }
 
     fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
@@ -37,7 +37,7 @@ impl Task for Pathfinder {
     }
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {
-        Some(picture::VOCABULARY.with_cls(self.prepend_cls))
+        Some(self.prepend_cls.added_to(picture::VOCABULARY))
     }
 
     fn examples(

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{file_name, open};
 use crate::bytes;
+use crate::keys::PrependCls;
 
 /// `retrieval`: does one paper cite another, byte by byte?
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retrieval {
-    /// Begin each sequence with a token that stands for all of it, for `model.pooling = "first"` to read. Its id is the first
-    /// beyond the vocabulary; a sequence keeps one token less. Default: false.
-    pub prepend_cls: bool,
+    /// Begin each sequence with a token that stands for all of it.
+    pub prepend_cls: PrependCls,
 }
 
 impl Task for Retrieval {
@@ -34,7 +34,7 @@ impl Task for Retrieval {
     }
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {
-        Some(bytes::VOCABULARY.with_cls(self.prepend_cls))
+        Some(self.prepend_cls.added_to(bytes::VOCABULARY))
     }
 
     fn examples(
