@@ -4,7 +4,7 @@ use crate::batch::MaskedLmBatcher;
 use crate::error::DataError;
 use crate::examples::Examples;
 use crate::order::Visit;
-use crate::split::Split;
+use crate::split::CorpusSplit;
 use crate::tokenizer::TextTokenizer;
 
 /// How well the frequencies of the training tokens predict masked validation tokens.
@@ -45,7 +45,8 @@ pub fn unigram_baseline(
     let most_frequent = counts.iter().copied().max().unwrap_or(1);
     let (mut loss, mut correct, mut num_masked) = (0.0, 0, 0);
     for index in 0..validation.len().min(num_examples) {
-        let rows = batcher.rows(validation, Split::Validation, &[Visit { epoch: 0, index }])?;
+        let rows =
+            batcher.rows(validation, CorpusSplit::Validation, &[Visit { epoch: 0, index }])?;
         for label in rows.masked_labels {
             let count = counts[label as usize];
             loss -= (count as f64 / total as f64).ln();

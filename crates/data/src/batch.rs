@@ -7,7 +7,7 @@ use crate::masking::Masking;
 use crate::order::Visit;
 use crate::passages::PairRow;
 use crate::random::{Purpose, generator};
-use crate::split::Split;
+use crate::split::CorpusSplit;
 use crate::tokenizer::TextTokenizer;
 
 /// A batch in main memory, as [`MaskedLmBatcher::rows`] makes it; can be built on any thread.
@@ -67,7 +67,7 @@ impl MaskedLmBatcher {
     pub fn rows(
         &self,
         dataset: &Examples,
-        split: Split,
+        split: CorpusSplit,
         visits: &[Visit],
     ) -> Result<MaskedRows, DataError> {
         let seq_len = dataset.seq_len();
@@ -92,8 +92,8 @@ impl MaskedLmBatcher {
         for visit in visits {
             let index = visit.index as u64;
             let (pair, mask, epoch) = match split {
-                Split::Train => (Purpose::TrainPair, Purpose::TrainMask, visit.epoch),
-                Split::Validation => (Purpose::ValidationPair, Purpose::ValidationMask, 0),
+                CorpusSplit::Train => (Purpose::TrainPair, Purpose::TrainMask, visit.epoch),
+                CorpusSplit::Validation => (Purpose::ValidationPair, Purpose::ValidationMask, 0),
             };
             let mut input_ids = match dataset {
                 Examples::Blocks(blocks) => blocks.block(visit.index).input_ids,

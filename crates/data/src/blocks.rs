@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn_dataset::{Dataset, DatasetError};
 
 use crate::cache::TokenStore;
-use crate::split::Split;
+use crate::split::CorpusSplit;
 
 /// An example before masking.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl BlockDataset {
     pub(crate) fn new(
         store: Arc<TokenStore>,
         shape: Arc<BlockShape>,
-        splits: &[Split],
-        split: Split,
+        splits: &[CorpusSplit],
+        split: CorpusSplit,
     ) -> Self {
         let text_len = shape.text_len() as u64;
         let mut runs: Vec<Run> = Vec::new();

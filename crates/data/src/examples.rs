@@ -7,7 +7,7 @@ use crate::cache::{Contents, TokenStore};
 use crate::config::{DataConfig, Objective};
 use crate::error::DataError;
 use crate::passages::{PairShape, PassageDataset};
-use crate::split::Split;
+use crate::split::CorpusSplit;
 use crate::tokenizer::TextTokenizer;
 
 /// What a model is trained or measured on, before it is masked. A clone shares the cache.
@@ -24,8 +24,8 @@ impl Examples {
     pub(crate) fn new(
         store: Arc<TokenStore>,
         shape: &ExampleShape,
-        splits: &[Split],
-        split: Split,
+        splits: &[CorpusSplit],
+        split: CorpusSplit,
         seed: u64,
     ) -> Self {
         match shape {

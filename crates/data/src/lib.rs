@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use nystromformer_data::{
-//!     DataConfig, ExampleOrder, MaskedLmBatcher, Split, TokenizerConfig, prepare,
+//!     DataConfig, ExampleOrder, MaskedLmBatcher, CorpusSplit, TokenizerConfig, prepare,
 //! };
 //!
 //! # fn main() -> Result<(), nystromformer_data::DataError> {
@@ -20,7 +20,7 @@
 //! let order = ExampleOrder::new(prepared.train.len(), seed, data.shuffle);
 //! let batcher = MaskedLmBatcher::new(&prepared.tokenizer, &data, seed);
 //! let visits = order.batch(0, 8);
-//! let batch = batcher.rows(&prepared.train, Split::Train, &visits)?;
+//! let batch = batcher.rows(&prepared.train, CorpusSplit::Train, &visits)?;
 //! assert_eq!(batch.input_ids.len(), 8 * 64);
 //! assert_eq!(batch.masked_positions.len(), batch.masked_labels.len());
 //! # Ok(())
@@ -84,7 +84,7 @@ pub use order::{ExampleOrder, Visit};
 pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
 pub use progress::{Progress, ProgressReport, Stage};
-pub use split::Split;
+pub use split::CorpusSplit;
 pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};
 pub use truncation::{Keep, Truncation};
 pub use unknown::UnknownTokens;

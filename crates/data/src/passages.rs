@@ -10,7 +10,7 @@ use crate::cache::TokenStore;
 use crate::config::SegmentUnit;
 use crate::random::{Purpose, generator};
 use crate::sentence_order::{Passage, PassageRule, SPECIAL_TOKENS, Segments, SentencePair, pair};
-use crate::split::Split;
+use crate::split::CorpusSplit;
 
 /// How documents become rows of pairs.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,8 +62,8 @@ impl PassageDataset {
     pub(crate) fn new(
         store: Arc<TokenStore>,
         shape: Arc<PairShape>,
-        splits: &[Split],
-        split: Split,
+        splits: &[CorpusSplit],
+        split: CorpusSplit,
         seed: u64,
     ) -> Self {
         let mut runs: Vec<Range<u64>> = Vec::new();

@@ -12,7 +12,7 @@ use crate::corpus::Corpus;
 use crate::error::DataError;
 use crate::examples::{ExampleShape, Examples};
 use crate::progress::Progress;
-use crate::split::{Split, split_documents};
+use crate::split::{CorpusSplit, split_documents};
 use crate::tokenizer::{self, TextTokenizer};
 use crate::unknown::{self, UnknownTokens};
 
@@ -233,8 +233,8 @@ impl<'a> Preparation<'a> {
             |split| Examples::new(Arc::clone(&store), &cache.shape, &splits, split, seed);
         Ok(MaskedLmData {
             tokenizer,
-            train: examples(Split::Train),
-            validation: examples(Split::Validation),
+            train: examples(CorpusSplit::Train),
+            validation: examples(CorpusSplit::Validation),
             fingerprint: hash(&[cache.contents.as_bytes(), &options(data, seed)]),
             facts,
         })

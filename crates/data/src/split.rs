@@ -9,7 +9,7 @@ use crate::random::{Purpose, generator};
 /// The two parts of a corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Split {
+pub enum CorpusSplit {
     /// Documents to learn from.
     Train,
     /// Documents to measure on.
@@ -25,7 +25,7 @@ pub(crate) fn split_documents(
     documents: &[Document],
     fraction: f64,
     seed: u64,
-) -> Option<Vec<Split>> {
+) -> Option<Vec<CorpusSplit>> {
     let mut ranked: Vec<(u64, usize)> = documents
         .iter()
         .enumerate()
@@ -38,12 +38,14 @@ pub(crate) fn split_documents(
     let wanted = (ranked.len() as f64 * fraction).round() as usize;
     let count = wanted.clamp(1, ranked.len() - 1);
     ranked.select_nth_unstable(count);
-    let mut splits: Vec<Split> = documents
+    let mut splits: Vec<CorpusSplit> = documents
         .iter()
-        .map(|document| if document.held_out { Split::Validation } else { Split::Train })
+        .map(
+            |document| if document.held_out { CorpusSplit::Validation } else { CorpusSplit::Train },
+        )
         .collect();
     for (_, index) in &ranked[..count] {
-        splits[*index] = Split::Validation;
+        splits[*index] = CorpusSplit::Validation;
     }
     Some(splits)
 }
@@ -68,15 +70,15 @@ mod tests {
         let mut documents = documents(20);
         documents[7].held_out = true;
         let splits = split_documents(&documents, 0.1, 3).unwrap();
-        assert_eq!(splits[7], Split::Validation);
-        assert_eq!(splits.iter().filter(|split| **split == Split::Validation).count(), 3);
+        assert_eq!(splits[7], CorpusSplit::Validation);
+        assert_eq!(splits.iter().filter(|split| **split == CorpusSplit::Validation).count(), 3);
     }
 
     proptest! {
         #[test]
         fn both_sides_have_documents(count in 2usize..200, fraction in 0.0..0.999, seed: u64) {
             let splits = split_documents(&documents(count), fraction, seed).unwrap();
-            let held_out = splits.iter().filter(|split| **split == Split::Validation).count();
+            let held_out = splits.iter().filter(|split| **split == CorpusSplit::Validation).count();
             prop_assert!(held_out >= 1 && held_out < count);
             prop_assert!((held_out as f64 - count as f64 * fraction).abs() <= 1.0);
             prop_assert_eq!(splits, split_documents(&documents(count), fraction, seed).unwrap());

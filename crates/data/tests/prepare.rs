@@ -6,8 +6,8 @@ use std::path::Path;
 
 use burn_dataset::Dataset;
 use nystromformer_data::{
-    Block, DataConfig, DataError, DocumentUnit, ErrorKind, Examples, MaskedLmBatcher, MaskedLmData,
-    Split, TokenizerConfig, Visit, prepare, prepare_aside, sample, unigram_baseline,
+    Block, CorpusSplit, DataConfig, DataError, DocumentUnit, ErrorKind, Examples, MaskedLmBatcher,
+    MaskedLmData, TokenizerConfig, Visit, prepare, prepare_aside, sample, unigram_baseline,
 };
 use proptest::prelude::*;
 
@@ -37,8 +37,8 @@ fn lines_corpus(folder: &Path, documents: &[String]) -> DataConfig {
 }
 
 /// The blocks of a split.
-fn blocks(data: &MaskedLmData, split: Split) -> Vec<Vec<u32>> {
-    let dataset = if split == Split::Train { &data.train } else { &data.validation };
+fn blocks(data: &MaskedLmData, split: CorpusSplit) -> Vec<Vec<u32>> {
+    let dataset = if split == CorpusSplit::Train { &data.train } else { &data.validation };
     (0..dataset.len()).map(|index| dataset.tokens(index)).collect()
 }
 
@@ -51,7 +51,7 @@ fn the_sample_corpus_becomes_batches() {
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
     let batch_of = |indices: &[usize]| {
         let visits: Vec<Visit> = indices.iter().map(|&index| Visit { epoch: 0, index }).collect();
-        batcher.rows(&data.train, Split::Train, &visits).unwrap()
+        batcher.rows(&data.train, CorpusSplit::Train, &visits).unwrap()
     };
     let batch = batch_of(&[0, 1, 2]);
     assert_eq!((batch.input_ids.len(), batch.seq_len), (3 * 64, 64));
@@ -96,7 +96,7 @@ fn no_training_block_tells_a_held_out_capital() {
     let word = |text: &str| format!(" {text} ");
     let held_out = sample::held_out_countries();
     let mut capital_blocks = 0;
-    for ids in blocks(&data, Split::Train) {
+    for ids in blocks(&data, CorpusSplit::Train) {
         let text = data.tokenizer.decode(&ids, true).unwrap().replace('.', " ");
         let text = word(&text);
         if text.contains(" capital ") {
@@ -133,7 +133,7 @@ fn a_second_run_takes_the_cache_and_a_damaged_cache_is_rebuilt() {
     let second = quiet(&config, &small_tokenizer(), 1).unwrap();
     assert!(second.facts.reused);
     assert_eq!(first.fingerprint, second.fingerprint);
-    assert_eq!(blocks(&first, Split::Validation), blocks(&second, Split::Validation));
+    assert_eq!(blocks(&first, CorpusSplit::Validation), blocks(&second, CorpusSplit::Validation));
 
     // Another block length is another view of the same tokens.
     let longer =
@@ -142,14 +142,14 @@ fn a_second_run_takes_the_cache_and_a_damaged_cache_is_rebuilt() {
     assert_ne!(longer.fingerprint, first.fingerprint);
 
     let tokens = first.facts.cache.join("tokens-00000.bin");
-    let expected = blocks(&first, Split::Validation);
+    let expected = blocks(&first, CorpusSplit::Validation);
     drop((first, second, longer));
     let mut damaged = fs::read(&tokens).unwrap();
     damaged[100] ^= 1;
     fs::write(&tokens, damaged).unwrap();
     let rebuilt = quiet(&config, &small_tokenizer(), 1).unwrap();
     assert!(!rebuilt.facts.reused);
-    assert_eq!(blocks(&rebuilt, Split::Validation), expected);
+    assert_eq!(blocks(&rebuilt, CorpusSplit::Validation), expected);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn prepared_aside_the_cache_is_read_if_it_is_there_and_never_written() {
     assert_eq!(names(&cache), before);
     assert_eq!(with_cache.fingerprint, prepared.fingerprint);
     assert_eq!(with_cache.tokenizer.hash(), prepared.tokenizer.hash());
-    assert_eq!(blocks(&with_cache, Split::Train), blocks(&prepared, Split::Train));
+    assert_eq!(blocks(&with_cache, CorpusSplit::Train), blocks(&prepared, CorpusSplit::Train));
 }
 
 #[test]
@@ -205,16 +205,16 @@ fn masks_depend_on_seed_split_epoch_and_example_only() {
         batcher.rows(&data.train, split, visits).unwrap()
     };
     let visit = |epoch, index| Visit { epoch, index };
-    let alone = rows(&batcher, Split::Train, &[visit(0, 5)]);
-    let among = rows(&batcher, Split::Train, &[visit(0, 9), visit(0, 5), visit(3, 5)]);
+    let alone = rows(&batcher, CorpusSplit::Train, &[visit(0, 5)]);
+    let among = rows(&batcher, CorpusSplit::Train, &[visit(0, 9), visit(0, 5), visit(3, 5)]);
     assert_eq!(alone.input_ids, among.input_ids[64..128]);
     assert_ne!(alone.input_ids, among.input_ids[128..192], "another epoch is masked anew");
     assert!(among.masked_positions.is_sorted());
     let other_seed = MaskedLmBatcher::new(&data.tokenizer, &config, 2);
-    assert_ne!(alone, rows(&other_seed, Split::Train, &[visit(0, 5)]));
-    let validation = rows(&batcher, Split::Validation, &[visit(0, 5)]);
+    assert_ne!(alone, rows(&other_seed, CorpusSplit::Train, &[visit(0, 5)]));
+    let validation = rows(&batcher, CorpusSplit::Validation, &[visit(0, 5)]);
     assert_ne!(alone, validation);
-    assert_eq!(validation, rows(&batcher, Split::Validation, &[visit(8, 5)]));
+    assert_eq!(validation, rows(&batcher, CorpusSplit::Validation, &[visit(8, 5)]));
 }
 
 #[test]
@@ -326,7 +326,7 @@ proptest! {
         let specials = data.tokenizer.special_ids().clone();
         let mut counts: HashMap<u32, usize> = HashMap::new();
         let mut separators = 0;
-        for split in [Split::Train, Split::Validation] {
+        for split in [CorpusSplit::Train, CorpusSplit::Validation] {
             let blocks = blocks(&data, split);
             for (number, ids) in blocks.iter().enumerate() {
                 prop_assert_eq!(ids[0], specials.cls);
@@ -382,7 +382,7 @@ fn masked_lm_batches_are_those_of_earlier_versions() {
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
     let visits: Vec<Visit> = (0..16).map(|index| Visit { epoch: 2, index: 7 * index }).collect();
-    let rows = batcher.rows(&data.train, Split::Train, &visits).unwrap();
+    let rows = batcher.rows(&data.train, CorpusSplit::Train, &visits).unwrap();
     let sum = |values: &[i32]| {
         values.iter().fold(0u64, |sum, value| sum.wrapping_mul(31).wrapping_add(*value as u64))
     };

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use nystromformer_data::{
-    DataConfig, ErrorKind, ExampleOrder, Examples, MaskedLmBatcher, MaskedLmData, MaskedRows,
-    Objective, PassageDataset, SegmentUnit, SentenceOrderRows, Split, TextTokenizer,
+    CorpusSplit, DataConfig, ErrorKind, ExampleOrder, Examples, MaskedLmBatcher, MaskedLmData,
+    MaskedRows, Objective, PassageDataset, SegmentUnit, SentenceOrderRows, TextTokenizer,
     TokenizerConfig, Visit, prepare, prepare_aside, unigram_baseline,
 };
 
@@ -43,7 +43,7 @@ fn rows(
     indices: impl IntoIterator<Item = usize>,
 ) -> MaskedRows {
     let visits: Vec<Visit> = indices.into_iter().map(|index| Visit { epoch, index }).collect();
-    batcher.rows(&data.train, Split::Train, &visits).expect("the batch is small enough")
+    batcher.rows(&data.train, CorpusSplit::Train, &visits).expect("the batch is small enough")
 }
 
 fn order(rows: &MaskedRows) -> &SentenceOrderRows {
@@ -173,7 +173,7 @@ fn every_visit_gives_the_same_row_whatever_came_before() {
     assert_ne!(many(&batcher, 0), many(&MaskedLmBatcher::new(&first.tokenizer, &config, 2), 0));
     let validation = |epoch| {
         let visit = Visit { epoch, index: 2 };
-        batcher.rows(&first.validation, Split::Validation, &[visit]).unwrap()
+        batcher.rows(&first.validation, CorpusSplit::Validation, &[visit]).unwrap()
     };
     assert_eq!(validation(0), validation(9));
 }
@@ -231,13 +231,13 @@ fn a_step_becomes_rows() {
     let data = prepared(&config);
     let batcher = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
     let visits = ExampleOrder::new(data.train.len(), 1, true).batch(5, 6);
-    let rows = batcher.rows(&data.train, Split::Train, &visits).unwrap();
+    let rows = batcher.rows(&data.train, CorpusSplit::Train, &visits).unwrap();
     assert_eq!(rows.input_ids.len(), 6 * 48);
     assert_eq!(order(&rows).token_type_ids.len(), 6 * 48);
     assert_eq!(order(&rows).order_labels.len(), 6);
     assert!(rows.lengths.iter().any(|length| *length < 48));
 
-    let empty = batcher.rows(&data.train, Split::Train, &[]).unwrap();
+    let empty = batcher.rows(&data.train, CorpusSplit::Train, &[]).unwrap();
     assert_eq!(empty.sentence_order, Some(SentenceOrderRows::default()));
 
     let baseline =

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{
-    ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Split, Visit, prepare, prepare_aside,
+    CorpusSplit, ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Visit, prepare,
+    prepare_aside,
 };
 
-use nystromformer_tasks::Split as TaskSplit;
+use nystromformer_tasks::Split;
 
 use crate::batch::{BatchSource, TokenBatch};
 use crate::error::Result;
@@ -75,9 +76,9 @@ impl BatchSource for CorpusBatches {
         self.data.train.len()
     }
 
-    fn evaluation_examples(&self, split: TaskSplit) -> usize {
+    fn evaluation_examples(&self, split: Split) -> usize {
         match split {
-            TaskSplit::Validation => self.data.validation.len(),
+            Split::Validation => self.data.validation.len(),
             _ => 0,
         }
     }
@@ -91,14 +92,16 @@ impl BatchSource for CorpusBatches {
         self.order
             .batch(completed_steps as u64, batch_size)
             .chunks(micro_batch_size)
-            .map(|visits| Ok(self.batcher.rows(&self.data.train, Split::Train, visits)?.into()))
+            .map(|visits| {
+                Ok(self.batcher.rows(&self.data.train, CorpusSplit::Train, visits)?.into())
+            })
             .collect()
     }
 
-    fn evaluation_batch(&self, _: TaskSplit, first: usize, count: usize) -> Result<TokenBatch> {
+    fn evaluation_batch(&self, _: Split, first: usize, count: usize) -> Result<TokenBatch> {
         let visits: Vec<Visit> =
             (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
-        Ok(self.batcher.rows(&self.data.validation, Split::Validation, &visits)?.into())
+        Ok(self.batcher.rows(&self.data.validation, CorpusSplit::Validation, &visits)?.into())
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {
