@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     pipeline::{Pipeline, score_rows},
     placed::Placed,
     request::Request,
@@ -59,7 +59,7 @@ pub struct AnswerStream<'a, P: Pipeline, I> {
 }
 
 /// Requests with the rows of each.
-type Window<P> = Vec<(<P as Pipeline>::Request, Vec<Row>)>;
+type Window<P> = Vec<(<P as Pipeline>::Request, Vec<TokenRow>)>;
 
 impl<'a, P, I> AnswerStream<'a, P, I>
 where
@@ -83,7 +83,7 @@ where
         while !self.is_read && window.len() < self.batching.window() && tokens < TOKENS_PER_WINDOW {
             let requests = self.read_requests();
             let pipeline = self.pipeline;
-            let rows: Vec<Result<Vec<Row>, PipelineError>> =
+            let rows: Vec<Result<Vec<TokenRow>, PipelineError>> =
                 requests.par_iter().map(|placed| checked(pipeline, &placed.request)).collect();
             for (Placed { place, request }, rows) in requests.into_iter().zip(rows) {
                 match rows {
@@ -121,7 +121,7 @@ where
     fn answer_window(&mut self, window: Window<P>) -> Result<(), PipelineError> {
         let (requests, rows): (Vec<_>, Vec<_>) = window.into_iter().unzip();
         let counts: Vec<usize> = rows.iter().map(Vec::len).collect();
-        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        let rows: Vec<TokenRow> = rows.into_iter().flatten().collect();
         let scores = score_rows(self.pipeline, &rows, self.batching.batch_size.get())?;
         let mut scored = rows.into_iter().zip(scores);
         for (request, count) in requests.into_iter().zip(counts) {
@@ -163,7 +163,10 @@ where
 }
 
 /// The rows of a request that has something to answer.
-fn checked<P: Pipeline>(pipeline: &P, request: &P::Request) -> Result<Vec<Row>, PipelineError> {
+fn checked<P: Pipeline>(
+    pipeline: &P,
+    request: &P::Request,
+) -> Result<Vec<TokenRow>, PipelineError> {
     request.check().map_err(PipelineError::Request)?;
     pipeline.preprocess(request)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -64,7 +64,7 @@ impl Pipeline for FeatureExtraction {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Text) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &Text) -> Result<Vec<TokenRow>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let encode = |cut| tokenizer.encode_text(&request.text, None, cut);
         Ok(vec![self.preprocessor.row(self.preprocessor.limit(), encode)?])
@@ -73,7 +73,7 @@ impl Pipeline for FeatureExtraction {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&Row],
+        rows: &[&TokenRow],
     ) -> Result<Vec<Vec<f32>>, PipelineError> {
         let hidden_states = self.model.forward(input)?;
         let width = self.model.config().shared.hidden_size;
@@ -90,7 +90,7 @@ impl Pipeline for FeatureExtraction {
     fn postprocess(
         &self,
         _: Text,
-        mut rows: Vec<(Row, Vec<f32>)>,
+        mut rows: Vec<(TokenRow, Vec<f32>)>,
     ) -> Result<Features, PipelineError> {
         let (_, features) = rows.swap_remove(0);
         Ok(match self.pooling {

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -74,7 +74,7 @@ impl FillMask {
     }
 
     /// The places of a row's masks.
-    fn masks(&self, row: &Row) -> Vec<usize> {
+    fn masks(&self, row: &TokenRow) -> Vec<usize> {
         let mask = self.preprocessor.tokenizer().special_ids().mask;
         let ids = &row.encoding.input_ids;
         (0..ids.len()).filter(|&index| ids[index] == mask).collect()
@@ -91,7 +91,7 @@ impl Pipeline for FillMask {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Text) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &Text) -> Result<Vec<TokenRow>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let encoding = tokenizer.encode_text(&request.text, None, None)?;
         let row = self.preprocessor.layout().row(encoding, 0)?;
@@ -108,7 +108,7 @@ impl Pipeline for FillMask {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&Row],
+        rows: &[&TokenRow],
     ) -> Result<Vec<Self::Scores>, PipelineError> {
         let [_, seq_len] = input.tokens.dims();
         let masks: Vec<Vec<usize>> = rows.iter().map(|row| self.masks(row)).collect();
@@ -127,7 +127,7 @@ impl Pipeline for FillMask {
     fn postprocess(
         &self,
         _: Text,
-        rows: Vec<(Row, Self::Scores)>,
+        rows: Vec<(TokenRow, Self::Scores)>,
     ) -> Result<Filled, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let (row, scores) = &rows[0];

@@ -10,7 +10,7 @@ use crate::error::PipelineError;
 
 /// A row of a batch.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct TokenRow {
     /// Its tokens.
     pub encoding: Encoding,
     /// Tokens that it takes up, padding included.
@@ -77,7 +77,11 @@ impl RowLayout {
     }
 
     /// A row of at least `min_length` tokens, padding included.
-    pub(crate) fn row(&self, encoding: Encoding, min_length: usize) -> Result<Row, PipelineError> {
+    pub(crate) fn row(
+        &self,
+        encoding: Encoding,
+        min_length: usize,
+    ) -> Result<TokenRow, PipelineError> {
         let type_vocab_size = self.type_vocab_size;
         let kinds = encoding.token_type_ids.iter().filter(|_| type_vocab_size > 1);
         if let Some(&id) = kinds.into_iter().find(|&&id| id as usize >= type_vocab_size) {
@@ -85,12 +89,12 @@ impl RowLayout {
         }
         let length =
             encoding.input_ids.len().max(min_length).max(self.fixed_length.unwrap_or_default());
-        Ok(Row { encoding, length })
+        Ok(TokenRow { encoding, length })
     }
 
     /// Batches of at most `batch_size` rows, as indices into `rows`: longest rows first, and such together as
     /// need little padding.
-    pub(crate) fn batches(&self, rows: &[Row], batch_size: usize) -> Vec<Vec<usize>> {
+    pub(crate) fn batches(&self, rows: &[TokenRow], batch_size: usize) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&index| Reverse(rows[index].length));
         let together = |left: &usize, right: &usize| match self.company {
@@ -103,7 +107,7 @@ impl RowLayout {
     }
 
     /// Rows as the model reads them, padded to the longest.
-    pub(crate) fn collate(&self, rows: &[&Row]) -> NystromformerInput {
+    pub(crate) fn collate(&self, rows: &[&TokenRow]) -> NystromformerInput {
         let seq_len = rows.iter().map(|row| row.length).max().unwrap_or_default();
         let tensor = |values: &dyn Fn(&Encoding) -> Vec<i64>, padding: u32| -> Tensor<2, Int> {
             let mut flat = Vec::with_capacity(rows.len() * seq_len);
@@ -120,7 +124,8 @@ impl RowLayout {
             let mask = tensor(&|encoding| vec![1; encoding.input_ids.len()], 0);
             input = input.with_attention_mask(mask);
         }
-        let has_second = |row: &&Row| row.encoding.token_type_ids.iter().any(|&kind| kind != 0);
+        let has_second =
+            |row: &&TokenRow| row.encoding.token_type_ids.iter().any(|&kind| kind != 0);
         if self.type_vocab_size > 1 && rows.iter().any(has_second) {
             let types = tensor(&|encoding| wide(&encoding.token_type_ids), 0);
             input = input.with_token_type_ids(types);
@@ -139,7 +144,7 @@ mod tests {
         RowLayout::new(config, 9, &Device::flex())
     }
 
-    fn rows(layout: &RowLayout, lengths: &[usize]) -> Vec<Row> {
+    fn rows(layout: &RowLayout, lengths: &[usize]) -> Vec<TokenRow> {
         let of = |&length: &usize| Encoding {
             input_ids: (0..length as u32).collect(),
             token_type_ids: vec![0; length],

@@ -62,7 +62,7 @@ pub use columns::ColumnNames;
 pub use error::PipelineError;
 pub use feature_extraction::{FeatureExtraction, Pooling};
 pub use fill_mask::FillMask;
-pub use layout::Row;
+pub use layout::TokenRow;
 pub use multiple_choice::MultipleChoice;
 pub use pipeline::Pipeline;
 pub use placed::{Place, Placed};

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::{error::PipelineError, layout::Row};
+use crate::{error::PipelineError, layout::TokenRow};
 
 /// The numbers of each row of `[rows, …]`.
 pub(crate) fn of_rows<const D: usize>(logits: Tensor<D>) -> Result<Vec<Vec<f32>>, PipelineError> {
@@ -15,7 +15,7 @@ pub(crate) fn of_rows<const D: usize>(logits: Tensor<D>) -> Result<Vec<Vec<f32>>
 /// The numbers of each row of `[rows, seq_len, …]`, without those of its padding.
 pub(crate) fn of_tokens<const D: usize>(
     logits: Tensor<D>,
-    rows: &[&Row],
+    rows: &[&TokenRow],
 ) -> Result<Vec<Vec<f32>>, PipelineError> {
     let seq_len = logits.dims()[1];
     let mut values = of_rows(logits)?;
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn padding_is_left_out() {
-        let row = |length| Row {
+        let row = |length| TokenRow {
             encoding: Encoding { input_ids: vec![0; length], ..Encoding::default() },
             length: 3,
         };

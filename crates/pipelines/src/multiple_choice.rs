@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -58,7 +58,7 @@ impl Pipeline for MultipleChoice {
     }
 
     /// A row for each choice, the prompt being its first text.
-    fn preprocess(&self, request: &Choices) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &Choices) -> Result<Vec<TokenRow>, PipelineError> {
         let Choices { prompt, choices } = request;
         let (tokenizer, limit) = (self.preprocessor.tokenizer(), self.preprocessor.limit_told());
         let row = |choice: &String| {
@@ -67,7 +67,11 @@ impl Pipeline for MultipleChoice {
         choices.iter().map(row).collect()
     }
 
-    fn forward(&self, input: NystromformerInput, _: &[&Row]) -> Result<Vec<f32>, PipelineError> {
+    fn forward(
+        &self,
+        input: NystromformerInput,
+        _: &[&TokenRow],
+    ) -> Result<Vec<f32>, PipelineError> {
         // Each row is scored by itself, so rows of any number of questions can be computed together.
         let scores = logits::of_rows(self.model.forward(input, 1)?)?;
         Ok(scores.into_iter().flatten().collect())
@@ -76,7 +80,7 @@ impl Pipeline for MultipleChoice {
     fn postprocess(
         &self,
         mut request: Choices,
-        rows: Vec<(Row, f32)>,
+        rows: Vec<(TokenRow, f32)>,
     ) -> Result<Chosen, PipelineError> {
         let logits: Vec<f32> = rows.into_iter().map(|(_, logit)| logit).collect();
         let scores = softmax(&logits);

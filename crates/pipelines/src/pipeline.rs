@@ -5,7 +5,7 @@
 use nystromformer::NystromformerInput;
 use serde::Serialize;
 
-use crate::{error::PipelineError, layout::Row, preprocessor::Preprocessor, request::Request};
+use crate::{error::PipelineError, layout::TokenRow, preprocessor::Preprocessor, request::Request};
 
 /// Rows of one request that are computed together: a long text has many.
 const ROWS_AT_ONCE: usize = 8;
@@ -27,7 +27,7 @@ pub trait Pipeline: Sync {
     ///
     /// # Errors
     /// If a text of it cannot be spelt or read.
-    fn preprocess(&self, request: &Self::Request) -> Result<Vec<Row>, PipelineError>;
+    fn preprocess(&self, request: &Self::Request) -> Result<Vec<TokenRow>, PipelineError>;
 
     /// The scores of each row of a batch; `input` is the batch as the model reads it.
     ///
@@ -36,7 +36,7 @@ pub trait Pipeline: Sync {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&Row],
+        rows: &[&TokenRow],
     ) -> Result<Vec<Self::Scores>, PipelineError>;
 
     /// The answer to a request, from the scores of its rows.
@@ -46,7 +46,7 @@ pub trait Pipeline: Sync {
     fn postprocess(
         &self,
         request: Self::Request,
-        rows: Vec<(Row, Self::Scores)>,
+        rows: Vec<(TokenRow, Self::Scores)>,
     ) -> Result<Self::Answer, PipelineError>;
 
     /// The answer to one request.
@@ -67,13 +67,13 @@ pub trait Pipeline: Sync {
 /// The scores of each row, `batch_size` rows computed together at most.
 pub(crate) fn score_rows<P: Pipeline>(
     pipeline: &P,
-    rows: &[Row],
+    rows: &[TokenRow],
     batch_size: usize,
 ) -> Result<Vec<P::Scores>, PipelineError> {
     let layout = pipeline.preprocessor().layout();
     let mut scores: Vec<Option<P::Scores>> = rows.iter().map(|_| None).collect();
     for batch in layout.batches(rows, batch_size) {
-        let batch_rows: Vec<&Row> = batch.iter().map(|&index| &rows[index]).collect();
+        let batch_rows: Vec<&TokenRow> = batch.iter().map(|&index| &rows[index]).collect();
         let found = pipeline.forward(layout.collate(&batch_rows), &batch_rows)?;
         for (index, found) in batch.into_iter().zip(found) {
             scores[index] = Some(found);

@@ -13,7 +13,7 @@ use nystromformer_interop::load;
 
 use crate::{
     error::PipelineError,
-    layout::{Row, RowLayout},
+    layout::{RowLayout, TokenRow},
     row_limit::RowLimit,
 };
 
@@ -91,7 +91,7 @@ impl Preprocessor {
         &self,
         limit: &RowLimit,
         encode: impl FnOnce(Option<Truncation>) -> Result<Encoding, DataError>,
-    ) -> Result<Row, PipelineError> {
+    ) -> Result<TokenRow, PipelineError> {
         let encoding = encode(Some(limit.truncation()))?;
         // Said once: in a file of long texts each of them would be told otherwise.
         if encoding.num_truncated_tokens > 0 && self.truncated.fetch_add(1, Ordering::Relaxed) == 0
@@ -107,7 +107,7 @@ impl Preprocessor {
         &self,
         encoding: &Encoding,
         stride: usize,
-    ) -> Result<Vec<Row>, PipelineError> {
+    ) -> Result<Vec<TokenRow>, PipelineError> {
         let windows = windows(encoding, self.limit_told.truncation(), stride);
         // transformers pads all windows of a text to the longest.
         let longest = windows.iter().map(|window| window.input_ids.len()).max().unwrap_or_default();

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -93,7 +93,7 @@ impl Pipeline for TextClassification {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &TextPair) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &TextPair) -> Result<Vec<TokenRow>, PipelineError> {
         // To transformers an empty second text is none.
         let pair = request.text_pair.as_deref().filter(|pair| !pair.is_empty());
         let tokenizer = self.preprocessor.tokenizer();
@@ -104,7 +104,7 @@ impl Pipeline for TextClassification {
     fn forward(
         &self,
         input: NystromformerInput,
-        _: &[&Row],
+        _: &[&TokenRow],
     ) -> Result<Vec<Vec<f32>>, PipelineError> {
         logits::of_rows(self.model.forward(input)?)
     }
@@ -112,7 +112,7 @@ impl Pipeline for TextClassification {
     fn postprocess(
         &self,
         _: TextPair,
-        rows: Vec<(Row, Vec<f32>)>,
+        rows: Vec<(TokenRow, Vec<f32>)>,
     ) -> Result<Classified, PipelineError> {
         let logits = &rows[0].1;
         let scores = self.scores(logits);

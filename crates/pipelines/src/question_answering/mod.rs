@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -143,7 +143,7 @@ impl Pipeline for QuestionAnswering {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Question) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &Question) -> Result<Vec<TokenRow>, PipelineError> {
         let (max_seq_len, doc_stride) = self.window_size();
         let Question { question, context, .. } = request;
         let tokenizer = self.preprocessor.tokenizer();
@@ -154,7 +154,7 @@ impl Pipeline for QuestionAnswering {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&Row],
+        rows: &[&TokenRow],
     ) -> Result<Vec<Self::Scores>, PipelineError> {
         let logits = self.model.forward(input)?;
         let start = logits::of_tokens(logits.start, rows)?;
@@ -165,14 +165,14 @@ impl Pipeline for QuestionAnswering {
     fn postprocess(
         &self,
         request: Question,
-        rows: Vec<(Row, Self::Scores)>,
+        rows: Vec<(TokenRow, Self::Scores)>,
     ) -> Result<Answered, PipelineError> {
         let Options { top_k, max_answer_len, handle_impossible_answer, .. } = self.options;
         let Question { context, id, .. } = request;
         let characters = Characters::new(&context);
         let mut answers: Vec<AnswerSpan> = Vec::new();
         let mut no_answer = f64::INFINITY;
-        for (Row { encoding, .. }, (start, end)) in &rows {
+        for (TokenRow { encoding, .. }, (start, end)) in &rows {
             let window = Window::new(start, end, &self.allowed(encoding));
             no_answer = no_answer.min(window.no_answer());
             // Several spans can be of the same words, so more are taken than are asked for.

@@ -20,7 +20,7 @@ pub use entities::Entity;
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     logits,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
@@ -103,7 +103,7 @@ impl TokenClassification {
     fn entities(
         &self,
         source: &SourceText,
-        row: &Row,
+        row: &TokenRow,
         logits: &[f32],
     ) -> Result<Vec<Entity>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
@@ -140,7 +140,7 @@ impl Pipeline for TokenClassification {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &Sentence) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &Sentence) -> Result<Vec<TokenRow>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let encode = |cut| match request {
             Sentence::Text(text) => tokenizer.encode_text(text, None, cut),
@@ -155,7 +155,7 @@ impl Pipeline for TokenClassification {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&Row],
+        rows: &[&TokenRow],
     ) -> Result<Vec<Vec<f32>>, PipelineError> {
         logits::of_tokens(self.model.forward(input)?, rows)
     }
@@ -163,7 +163,7 @@ impl Pipeline for TokenClassification {
     fn postprocess(
         &self,
         request: Sentence,
-        rows: Vec<(Row, Vec<f32>)>,
+        rows: Vec<(TokenRow, Vec<f32>)>,
     ) -> Result<Vec<Entity>, PipelineError> {
         let text = tokens::text(&request);
         let source = SourceText {
