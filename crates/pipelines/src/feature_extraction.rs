@@ -17,7 +17,7 @@ use crate::{
 
 /// What becomes of the hidden states of a text's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
+pub enum FeaturePooling {
     /// All are given, those of special tokens too.
     None,
     /// The first token's is given, which classifiers read.
@@ -31,7 +31,7 @@ pub enum Pooling {
 pub struct FeatureExtraction {
     model: Nystromformer,
     preprocessor: Preprocessor,
-    pooling: Pooling,
+    pooling: FeaturePooling,
 }
 
 /// The features of a text.
@@ -49,7 +49,11 @@ impl FeatureExtraction {
     ///
     /// # Errors
     /// If the model or its tokenizer cannot be read.
-    pub fn load(folder: &Path, device: &Device, pooling: Pooling) -> Result<Self, PipelineError> {
+    pub fn load(
+        folder: &Path,
+        device: &Device,
+        pooling: FeaturePooling,
+    ) -> Result<Self, PipelineError> {
         let (model, preprocessor) = load_with_preprocessor(folder, device)?;
         Ok(Self { model, preprocessor, pooling })
     }
@@ -78,9 +82,9 @@ impl Pipeline for FeatureExtraction {
         let hidden_states = self.model.forward(input)?;
         let width = self.model.config().shared.hidden_size;
         match self.pooling {
-            Pooling::None => logits::of_tokens(hidden_states, rows),
-            Pooling::Cls => logits::of_rows(hidden_states.narrow(1, 0, 1)),
-            Pooling::Mean => {
+            FeaturePooling::None => logits::of_tokens(hidden_states, rows),
+            FeaturePooling::Cls => logits::of_rows(hidden_states.narrow(1, 0, 1)),
+            FeaturePooling::Mean => {
                 let states = logits::of_tokens(hidden_states, rows)?;
                 Ok(states.iter().map(|states| mean(states, width)).collect())
             }
@@ -94,11 +98,11 @@ impl Pipeline for FeatureExtraction {
     ) -> Result<Features, PipelineError> {
         let (_, features) = rows.swap_remove(0);
         Ok(match self.pooling {
-            Pooling::None => {
+            FeaturePooling::None => {
                 let width = self.model.config().shared.hidden_size;
                 Features::Tokens(features.chunks(width).map(<[f32]>::to_vec).collect())
             }
-            Pooling::Cls | Pooling::Mean => Features::Pooled(features),
+            FeaturePooling::Cls | FeaturePooling::Mean => Features::Pooled(features),
         })
     }
 }

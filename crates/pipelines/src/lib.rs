@@ -60,7 +60,7 @@ pub use answers::{AnswerStream, Batching};
 pub use attention_maps::{AttentionMap, AttentionMaps, LayerAttention};
 pub use columns::ColumnNames;
 pub use error::PipelineError;
-pub use feature_extraction::{FeatureExtraction, Pooling};
+pub use feature_extraction::{FeatureExtraction, FeaturePooling};
 pub use fill_mask::FillMask;
 pub use layout::TokenRow;
 pub use multiple_choice::MultipleChoice;

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, FeatureExtraction, FillMask, Pipeline, PipelineError, Pooling, TextClassification,
-    TokenClassification,
+    Aggregation, FeatureExtraction, FeaturePooling, FillMask, Pipeline, PipelineError,
+    TextClassification, TokenClassification,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ fn a_model_reads_what_it_was_trained_on_and_no_more() {
         let settings = json!({ "trained_truncation": { "max_length": 6, "keep": keep } });
         let copy = with_settings("single_label", &settings);
         reads(&TextClassification::load(copy.path(), &device).unwrap(), some, keep);
-        let pooled = FeatureExtraction::load(copy.path(), &device, Pooling::Mean).unwrap();
+        let pooled = FeatureExtraction::load(copy.path(), &device, FeaturePooling::Mean).unwrap();
         reads(&pooled, some, keep);
     }
 }

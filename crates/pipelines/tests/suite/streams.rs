@@ -4,8 +4,8 @@ use std::{fs, num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, AnswerStream, Batching, FeatureExtraction, FillMask, Pipeline, Placed, Pooling,
-    Question, QuestionAnswering, Text, TextClassification, TextPair, TokenClassification,
+    Aggregation, AnswerStream, Batching, FeatureExtraction, FeaturePooling, FillMask, Pipeline,
+    Placed, Question, QuestionAnswering, Text, TextClassification, TextPair, TokenClassification,
     question_answering::Options,
 };
 use proptest::prelude::*;
@@ -56,7 +56,7 @@ proptest! {
         paper("single_label", attention, copy.path());
         let classifier = TextClassification::load(copy.path(), &device).unwrap();
         compare(&classifier, &lines, batch_size);
-        let pooled = FeatureExtraction::load(copy.path(), &device, Pooling::Mean).unwrap();
+        let pooled = FeatureExtraction::load(copy.path(), &device, FeaturePooling::Mean).unwrap();
         compare(&pooled, &lines, batch_size);
 
         paper("tokens", attention, copy.path());
@@ -80,7 +80,7 @@ fn compare<P: Pipeline>(pipeline: &P, lines: &[Value], batch_size: usize) {
 #[test]
 fn answers_keep_the_order_over_many_windows() {
     let pipeline =
-        FeatureExtraction::load(&folder("features"), &Device::flex(), Pooling::Cls).unwrap();
+        FeatureExtraction::load(&folder("features"), &Device::flex(), FeaturePooling::Cls).unwrap();
     let words = ["anna ", "bob ", "paris ", "film ", "river "];
     let lines: Vec<Value> = (0..200)
         .map(|index| words[index % 5].repeat(1 + index * 7 % 11))

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, FeatureExtraction, FillMask, MultipleChoice, Pooling, QuestionAnswering,
+    Aggregation, FeatureExtraction, FeaturePooling, FillMask, MultipleChoice, QuestionAnswering,
     TextClassification, TokenClassification, question_answering::Options,
 };
 use serde_json::Value;
@@ -101,9 +101,9 @@ fn multiple_choice() {
 fn feature_extraction() {
     for case in cases("features") {
         let pooling = match case.options["pooling"].as_str().unwrap() {
-            "none" => Pooling::None,
-            "cls" => Pooling::Cls,
-            "mean" => Pooling::Mean,
+            "none" => FeaturePooling::None,
+            "cls" => FeaturePooling::Cls,
+            "mean" => FeaturePooling::Mean,
             other => panic!("`{other}` is no pooling"),
         };
         let extractor =

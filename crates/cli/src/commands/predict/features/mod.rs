@@ -5,7 +5,7 @@ mod file;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use nystromformer_pipelines::{FeatureExtraction, Pooling};
+use nystromformer_pipelines::{FeatureExtraction, FeaturePooling};
 
 use super::{ModelArgs, requests::TextArgs};
 
@@ -48,7 +48,7 @@ enum PoolingArg {
     Mean,
 }
 
-impl From<PoolingArg> for Pooling {
+impl From<PoolingArg> for FeaturePooling {
     fn from(pooling: PoolingArg) -> Self {
         match pooling {
             PoolingArg::None => Self::None,
@@ -67,6 +67,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         };
         return file::run(&folder, &device, input, output, extras);
     }
-    let pooling = args.pooling.map_or(Pooling::None, Pooling::from);
+    let pooling = args.pooling.map_or(FeaturePooling::None, FeaturePooling::from);
     args.texts.answer(&FeatureExtraction::load(&folder, &device, pooling)?)
 }
