@@ -32,7 +32,7 @@ mod writing;
 
 pub use keys::{MaskBlackPixels, PrependCls};
 pub use sizes::SplitSizes;
-pub use text::Text;
+pub use text::ByteLevelText;
 
 use nystromformer_tasks::TaskRegistry;
 
@@ -41,7 +41,7 @@ use nystromformer_tasks::TaskRegistry;
 pub fn with_tasks(tasks: TaskRegistry) -> TaskRegistry {
     tasks
         .with::<listops::Listops>("listops")
-        .with::<Text>("text")
+        .with::<ByteLevelText>("text")
         .with::<retrieval::Retrieval>("retrieval")
         .with::<image::Image>("image")
         .with::<pathfinder::Pathfinder>("pathfinder")

@@ -16,7 +16,7 @@ use crate::keys::PrependCls;
 /// `text`: film reviews (IMDB) byte by byte; or with `labels`, files of one's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Text {
+pub struct ByteLevelText {
     /// Names of the classes of one's own files, which are then read as `labelled` reads them, instead of IMDB's. Default: none.
     pub labels: Vec<String>,
     /// With `labels`: the column of the text. Default: `"sentence"`.
@@ -38,7 +38,7 @@ pub struct Text {
     pub prepend_cls: PrependCls,
 }
 
-impl Default for Text {
+impl Default for ByteLevelText {
     fn default() -> Self {
         let Labelled { sentence1, header, max_null_texts, max_line_bytes, .. } =
             Labelled::default();
@@ -56,7 +56,7 @@ impl Default for Text {
     }
 }
 
-impl Text {
+impl ByteLevelText {
     fn columns(&self) -> LabelledColumns {
         LabelledColumns {
             first: self.sentence1.clone(),
@@ -72,7 +72,7 @@ impl Text {
     }
 }
 
-impl Task for Text {
+impl Task for ByteLevelText {
     fn default_path(&self) -> PathBuf {
         PathBuf::from(imdb::DEFAULT_PATH)
     }

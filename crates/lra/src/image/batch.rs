@@ -11,13 +11,13 @@ const PIXELS: usize = SIDE * SIDE;
 pub(super) const PICTURE_BYTES: usize = 3 * PIXELS;
 
 /// The pictures of a file.
-pub(super) struct Batch {
+pub(super) struct CifarBatch {
     pub(super) labels: Vec<u8>,
     /// [`PICTURE_BYTES`] for each label.
     pub(super) pictures: Vec<u8>,
 }
 
-impl Batch {
+impl CifarBatch {
     pub(super) fn example(&self, picture: usize) -> Example {
         let bytes = &self.pictures[picture * PICTURE_BYTES..][..PICTURE_BYTES];
         let (red, rest) = bytes.split_at(PIXELS);

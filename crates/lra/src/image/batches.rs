@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nystromformer_tasks::{DataError, ExampleReader, Split, git_lfs};
 
-use super::batch::{Batch, PICTURE_BYTES};
+use super::batch::{CifarBatch, PICTURE_BYTES};
 use super::{CIFAR10_CLASSES, pickle, train_count};
 use crate::reading::reader;
 
@@ -86,7 +86,7 @@ pub(super) fn open(
 fn places(
     path: &Path,
     format: BatchForm,
-) -> impl Iterator<Item = Result<(Arc<Batch>, usize), DataError>> + use<> {
+) -> impl Iterator<Item = Result<(Arc<CifarBatch>, usize), DataError>> + use<> {
     let (batch, error) = match load(path, format) {
         Ok(batch) => (Some(Arc::new(batch)), None),
         Err(error) => (None, Some(Err(error))),
@@ -116,7 +116,7 @@ fn size(path: &Path) -> Result<u64, DataError> {
     Ok(bytes)
 }
 
-fn load(path: &Path, format: BatchForm) -> Result<Batch, DataError> {
+fn load(path: &Path, format: BatchForm) -> Result<CifarBatch, DataError> {
     size(path)?;
     git_lfs::check(path)?;
     let bytes = fs::read(path).map_err(DataError::io("read", path))?;
@@ -134,7 +134,7 @@ fn load(path: &Path, format: BatchForm) -> Result<Batch, DataError> {
     }
 }
 
-fn binary(bytes: &[u8]) -> Result<Batch, String> {
+fn binary(bytes: &[u8]) -> Result<CifarBatch, String> {
     let records = bytes.chunks_exact(1 + PICTURE_BYTES);
     if bytes.is_empty() || !records.remainder().is_empty() {
         return Err(format!(
@@ -143,7 +143,7 @@ fn binary(bytes: &[u8]) -> Result<Batch, String> {
             1 + PICTURE_BYTES
         ));
     }
-    let mut batch = Batch {
+    let mut batch = CifarBatch {
         labels: Vec::with_capacity(records.len()),
         pictures: Vec::with_capacity(bytes.len()),
     };

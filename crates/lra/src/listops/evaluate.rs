@@ -3,7 +3,7 @@
 //! It works on the tokens alone, with a stack of open lists, so neither the parentheses of a file nor the depth of an
 //! expression matter, and nothing is shared with the generator but the symbols.
 
-use super::token::{Operator, Token};
+use super::token::{Operator, Symbol};
 
 /// Why tokens are not an expression. Tokens are counted from 1, parentheses not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,20 +48,20 @@ struct List {
 /// # Errors
 ///
 /// [`ExpressionError`] if the tokens are not one whole expression.
-pub fn evaluate(tokens: &[Token]) -> Result<u8, ExpressionError> {
+pub fn evaluate(tokens: &[Symbol]) -> Result<u8, ExpressionError> {
     let mut open: Vec<List> = Vec::new();
     let mut result = None;
     for (position, token) in (1..).zip(tokens) {
-        if result.is_some() && !(open.is_empty() && *token == Token::End) {
+        if result.is_some() && !(open.is_empty() && *token == Symbol::End) {
             return Err(ExpressionError::AfterEnd { position });
         }
         let value = match *token {
-            Token::Operator(operator) => {
+            Symbol::Operator(operator) => {
                 open.push(List { operator, counts: [0; 10] });
                 continue;
             }
-            Token::Digit(digit) => digit,
-            Token::End => open
+            Symbol::Digit(digit) => digit,
+            Symbol::End => open
                 .pop()
                 .ok_or(ExpressionError::EndWithoutList { position })?
                 .value()
@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn depth_costs_no_stack_of_the_thread() {
         let depth = 1_000_000;
-        let mut nested = vec![Token::Operator(Operator::SumModulo); depth];
-        nested.push(Token::Digit(3));
-        nested.extend(vec![Token::End; depth]);
+        let mut nested = vec![Symbol::Operator(Operator::SumModulo); depth];
+        nested.push(Symbol::Digit(3));
+        nested.extend(vec![Symbol::End; depth]);
         assert_eq!(evaluate(&nested), Ok(3));
     }
 
@@ -177,10 +177,10 @@ mod tests {
         #[test]
         fn flat_lists_agree_with_a_sorted_list(mut digits in prop::collection::vec(0u8..10, 1..40)) {
             let list = |operator| {
-                let arguments = digits.iter().copied().map(Token::Digit);
-                let list: Vec<Token> = std::iter::once(Token::Operator(operator))
+                let arguments = digits.iter().copied().map(Symbol::Digit);
+                let list: Vec<Symbol> = std::iter::once(Symbol::Operator(operator))
                     .chain(arguments)
-                    .chain([Token::End])
+                    .chain([Symbol::End])
                     .collect();
                 evaluate(&list).unwrap()
             };

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use nystromformer_tasks::{DataError, random};
 
 use super::evaluate::evaluate;
-use super::token::{Operator, Token};
+use super::token::{Operator, Symbol};
 
 /// Trees in a row that may be given up before the limits are said to allow no more expressions.
 const PATIENCE: u64 = 500_000;
@@ -75,7 +75,7 @@ impl GeneratorConfig {
     }
 
     /// Draws a tree; `None` if its length is out of bounds.
-    fn draw(&self, seed: u64, number: u64) -> Option<Vec<Token>> {
+    fn draw(&self, seed: u64, number: u64) -> Option<Vec<Symbol>> {
         let random = &mut random::stream(seed, "listops expression", number);
         let mut tokens = Vec::new();
         // Arguments that each open list still lacks.
@@ -84,17 +84,17 @@ impl GeneratorConfig {
             let deepest = lacking.len() as u32 + 1 >= self.max_depth;
             if !deepest && random::unit(random) < self.operator_probability {
                 let operator = Operator::ALL[random::below(random, 4) as usize];
-                tokens.push(Token::Operator(operator));
+                tokens.push(Symbol::Operator(operator));
                 lacking.push(2 + random::below(random, self.max_arguments - 1));
             } else {
-                tokens.push(Token::Digit(random::below(random, 10) as u8));
+                tokens.push(Symbol::Digit(random::below(random, 10) as u8));
                 while let Some(arguments) = lacking.last_mut() {
                     *arguments -= 1;
                     if *arguments > 0 {
                         break;
                     }
                     lacking.pop();
-                    tokens.push(Token::End);
+                    tokens.push(Symbol::End);
                 }
             }
             if lacking.is_empty() {
@@ -115,7 +115,7 @@ impl GeneratorConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expression {
     /// The expression, without parentheses.
-    pub tokens: Vec<Token>,
+    pub tokens: Vec<Symbol>,
     /// Its value, a digit.
     pub value: u8,
 }
@@ -180,7 +180,7 @@ impl Iterator for Expressions {
     }
 }
 
-fn digest(tokens: &[Token]) -> [u8; 32] {
+fn digest(tokens: &[Symbol]) -> [u8; 32] {
     let ids: Vec<u8> = tokens.iter().map(|token| token.id() as u8).collect();
     *blake3::hash(&ids).as_bytes()
 }
@@ -207,12 +207,12 @@ mod tests {
             assert!((501..2000).contains(&tokens.len()));
             let mut lists: Vec<u32> = Vec::new();
             for token in &tokens {
-                if *token == Token::End {
+                if *token == Symbol::End {
                     assert!((2..=10).contains(&lists.pop().unwrap()));
                     continue;
                 }
                 lists.last_mut().into_iter().for_each(|arguments| *arguments += 1);
-                if matches!(token, Token::Operator(_)) {
+                if matches!(token, Symbol::Operator(_)) {
                     lists.push(0);
                     assert!(lists.len() < 10);
                 }
@@ -227,7 +227,7 @@ mod tests {
         };
         assert_eq!(take(1), take(1));
         assert_ne!(take(1), take(2));
-        let distinct: HashSet<Vec<Token>> =
+        let distinct: HashSet<Vec<Symbol>> =
             take(1).into_iter().map(|expression| expression.tokens).collect();
         assert_eq!(distinct.len(), 200);
     }

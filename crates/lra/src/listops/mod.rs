@@ -39,7 +39,7 @@ pub use files::{Generated, LRA_SIZES, file_name, generate_files};
 pub use generate::{Expression, Expressions, GeneratorConfig, expressions};
 pub use read::open;
 pub use task::Listops;
-pub use token::{Operator, Token, UnknownToken, tokens, with_parentheses};
+pub use token::{Operator, Symbol, UnknownToken, tokens, with_parentheses};
 
 /// Ids of the vocabulary: padding (0) and the 15 symbols.
 pub const VOCAB_SIZE: usize = 16;

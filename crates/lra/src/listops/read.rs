@@ -5,7 +5,7 @@ use std::path::Path;
 use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Truncation};
 
 use super::files::HEADER;
-use super::token::{Token, tokens};
+use super::token::{Symbol, tokens};
 use crate::reading::{NumberedLines, reader};
 
 /// Bytes of a line that is still read. The Arena's longest have 13,000.
@@ -21,7 +21,7 @@ enum Layout {
 }
 
 /// Opens a file of expressions: `basic_*.tsv` of the Long Range Arena (a header `Source TAB Target`), or lines of
-/// `label TAB expression` without a header. Ids are those of [`Token::id`], without parentheses, as far as `truncation` keeps
+/// `label TAB expression` without a header. Ids are those of [`Symbol::id`], without parentheses, as far as `truncation` keeps
 /// them; the Arena takes the first 2000.
 ///
 /// # Errors
@@ -29,7 +29,7 @@ enum Layout {
 /// [`DataError::Dataset`] if there is no such file or nothing in it; the reader gives [`DataError::Line`] for a line that
 /// is no example.
 pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataError> {
-    let examples = Expressions::open(path)?.map(move |expression| {
+    let examples = ExpressionReader::open(path)?.map(move |expression| {
         let (tokens, value) = expression?;
         let first = truncation.kept(&tokens).map(|token| token.id()).collect();
         Ok(Example {
@@ -42,14 +42,14 @@ pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataEr
 }
 
 /// The expressions of a file with the values that the file gives them.
-struct Expressions {
+struct ExpressionReader {
     lines: NumberedLines,
     /// The first line, if it is no header.
     first: Option<(u64, String)>,
     layout: Layout,
 }
 
-impl Expressions {
+impl ExpressionReader {
     fn open(path: &Path) -> Result<Self, DataError> {
         if !path.is_file() {
             return Err(DataError::dataset(
@@ -70,7 +70,7 @@ impl Expressions {
         Ok(Self { lines, first, layout })
     }
 
-    fn parse(&self, line: &str) -> Result<(Vec<Token>, u8), String> {
+    fn parse(&self, line: &str) -> Result<(Vec<Symbol>, u8), String> {
         let (left, right) = line
             .split_once('\t')
             .filter(|(_, right)| !right.contains('\t'))
@@ -97,8 +97,8 @@ impl Expressions {
     }
 }
 
-impl Iterator for Expressions {
-    type Item = Result<(Vec<Token>, u8), DataError>;
+impl Iterator for ExpressionReader {
+    type Item = Result<(Vec<Symbol>, u8), DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let line = self.first.take().map(Ok).or_else(|| self.lines.next())?;

@@ -34,7 +34,7 @@ impl Operator {
 
 /// A symbol of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Token {
+pub enum Symbol {
     /// `[MIN` …: begins a list.
     Operator(Operator),
     /// `]`: ends the list begun last.
@@ -43,7 +43,7 @@ pub enum Token {
     Digit(u8),
 }
 
-impl Token {
+impl Symbol {
     /// The id that a model reads, from 1; 0 is padding. The Arena's own ids change from run to run, so there are none
     /// to agree with.
     pub fn id(self) -> u16 {
@@ -76,7 +76,7 @@ impl Token {
     }
 }
 
-impl Display for Token {
+impl Display for Symbol {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operator(operator) => formatter.write_str(operator.text()),
@@ -99,25 +99,27 @@ pub struct UnknownToken(String);
 /// # Errors
 ///
 /// [`UnknownToken`], cut to its first characters.
-pub fn tokens(text: &str) -> Result<Vec<Token>, UnknownToken> {
+pub fn tokens(text: &str) -> Result<Vec<Symbol>, UnknownToken> {
     text.split_ascii_whitespace()
         .filter(|word| !matches!(*word, "(" | ")"))
-        .map(|word| Token::parse(word).ok_or_else(|| UnknownToken(word.chars().take(20).collect())))
+        .map(|word| {
+            Symbol::parse(word).ok_or_else(|| UnknownToken(word.chars().take(20).collect()))
+        })
         .collect()
 }
 
 /// The text of a well-formed expression as the Long Range Arena writes it: a list is a binary tree that grows to the
 /// left, `( ( ( [SM 1 ) 2 ) ] )`.
-pub fn with_parentheses(tokens: &[Token]) -> String {
+pub fn with_parentheses(tokens: &[Symbol]) -> String {
     let mut lists: Vec<usize> = Vec::new();
     let mut arguments = vec![0usize; tokens.len()];
     for (place, token) in tokens.iter().enumerate() {
-        if *token == Token::End {
+        if *token == Symbol::End {
             lists.pop();
         } else if let Some(list) = lists.last() {
             arguments[*list] += 1;
         }
-        if matches!(token, Token::Operator(_)) {
+        if matches!(token, Symbol::Operator(_)) {
             lists.push(place);
         }
     }
@@ -125,20 +127,20 @@ pub fn with_parentheses(tokens: &[Token]) -> String {
     let mut depth = 0usize;
     for (token, arguments) in tokens.iter().zip(arguments) {
         match token {
-            Token::Operator(operator) => {
+            Symbol::Operator(operator) => {
                 // One pair of parentheses for each argument, and one for `]`.
                 (0..=arguments).for_each(|_| text.push_str("( "));
                 text.push_str(operator.text());
                 depth += 1;
             }
-            Token::End => {
+            Symbol::End => {
                 text.push_str("] )");
                 depth = depth.saturating_sub(1);
             }
-            Token::Digit(digit) => text.push(char::from(b'0' + digit)),
+            Symbol::Digit(digit) => text.push(char::from(b'0' + digit)),
         }
         text.push(' ');
-        if depth > 0 && !matches!(token, Token::Operator(_)) {
+        if depth > 0 && !matches!(token, Symbol::Operator(_)) {
             text.push_str(") ");
         }
     }
@@ -156,9 +158,9 @@ mod tests {
         let parsed = tokens(symbols).unwrap();
         let ids: Vec<u16> = parsed.iter().map(|token| token.id()).collect();
         assert_eq!(ids, (1..16).collect::<Vec<u16>>());
-        assert!(ids.iter().zip(&parsed).all(|(id, token)| Token::of_id(*id) == Some(*token)));
-        assert_eq!([0, 16].map(Token::of_id), [None, None]);
-        let written: Vec<String> = parsed.iter().map(Token::to_string).collect();
+        assert!(ids.iter().zip(&parsed).all(|(id, token)| Symbol::of_id(*id) == Some(*token)));
+        assert_eq!([0, 16].map(Symbol::of_id), [None, None]);
+        let written: Vec<String> = parsed.iter().map(Symbol::to_string).collect();
         assert_eq!(written.join(" "), symbols);
     }
 
