@@ -15,7 +15,7 @@ use crate::{
     kernel::{self, Kernel},
     scratch::Scratch,
     simd,
-    view::{self, Place, View},
+    view::{self, HeadIndex, View},
 };
 use sliding::{CHUNK, FilterGradient, Slide, packed_length};
 
@@ -204,7 +204,7 @@ fn slide(value: View<'_>, filter: &[f32], residual: Option<FlexTensor>) -> FlexT
                     let [packed] = scratch.pieces([packed_length(width, taps)]);
                     for (head, filter) in filter.chunks_exact(taps).enumerate() {
                         let output = &mut output[head * width..];
-                        let place = Place { batch, head };
+                        let place = HeadIndex { batch, head };
                         if let Some(residual) = residual {
                             let residual = residual.head(place);
                             for row in 0..rows {
@@ -254,7 +254,7 @@ fn filter_gradient(value: View<'_>, gradient: View<'_>, taps: usize) -> Vec<f32>
             let [packed, packed_gradient] = scratch.pieces(lengths);
             let mut output = vec![0.0; value.heads * taps];
             for (head, output) in output.chunks_exact_mut(taps).enumerate() {
-                let place = Place { batch, head };
+                let place = HeadIndex { batch, head };
                 pulp::Arch::new().dispatch(FilterGradient {
                     packed,
                     input: value.head(place),

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::{
     kernel::{self, Kernel},
     simd,
-    view::{self, Place, View},
+    view::{self, HeadIndex, View},
 };
 
 /// Averages `tokens` over `num_landmarks` segments of the sequence.
@@ -162,7 +162,8 @@ fn average(tokens: View<'_>, batch: usize, segments: Segments, segment: usize, m
     means.fill(0.0);
     for token in start..end {
         for (head, mean) in means.chunks_exact_mut(tokens.width).enumerate() {
-            for (mean, value) in mean.iter_mut().zip(tokens.head(Place { batch, head }).row(token))
+            for (mean, value) in
+                mean.iter_mut().zip(tokens.head(HeadIndex { batch, head }).row(token))
             {
                 *mean += value;
             }
@@ -181,7 +182,7 @@ fn spread(gradient: View<'_>, batch: usize, segments: Segments, number: usize, t
     let length = (segments.start(segment + 1) - segments.start(segment)) as f32;
     for (head, token) in token.chunks_exact_mut(gradient.width).enumerate() {
         for (token, gradient) in
-            token.iter_mut().zip(gradient.head(Place { batch, head }).row(segment))
+            token.iter_mut().zip(gradient.head(HeadIndex { batch, head }).row(segment))
         {
             *token = gradient / length;
         }

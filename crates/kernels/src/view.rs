@@ -10,7 +10,7 @@ use crate::simd;
 
 /// Which batch element and which head.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct HeadIndex {
     pub(crate) batch: usize,
     pub(crate) head: usize,
 }
@@ -54,7 +54,7 @@ impl<'a> View<'a> {
 
     /// The rows of one head.
     #[inline(always)]
-    pub(crate) fn head(&self, place: Place) -> Head<'a> {
+    pub(crate) fn head(&self, place: HeadIndex) -> Head<'a> {
         let [batch, head, stride] = self.strides;
         let first = place.batch * batch + place.head * head;
         Head { values: &self.values[first..], stride, rows: self.rows, width: self.width }

@@ -39,16 +39,16 @@ pub struct Args {
     overrides: Vec<String>,
     /// Which part of the data.
     #[arg(long, value_enum, default_value = "validation")]
-    split: Split,
+    split: MeasuredSplit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Split {
+enum MeasuredSplit {
     Validation,
     Test,
 }
 
-impl Split {
+impl MeasuredSplit {
     fn in_data(self) -> nystromformer_tasks::Split {
         match self {
             Self::Validation => nystromformer_tasks::Split::Validation,
@@ -116,9 +116,9 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         stop: StopFlag::new(),
     };
     let evaluation = match args.split {
-        Split::Validation => evaluator.evaluate_validation(&model)?,
+        MeasuredSplit::Validation => evaluator.evaluate_validation(&model)?,
         // Thresholds are those that the run chose on its validation split.
-        Split::Test => evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?,
+        MeasuredSplit::Test => evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?,
     };
     let record = &evaluation.record;
     let mut line = json!({

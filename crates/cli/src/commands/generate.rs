@@ -27,7 +27,7 @@ enum Dataset {
     /// Nested expressions of digits, as `basic_{train,val,test}.tsv`.
     Listops {
         #[command(flatten)]
-        place: Place,
+        place: OutputArgs,
         /// Training examples.
         #[arg(long, default_value_t = listops::LRA_SIZES.train)]
         train: usize,
@@ -43,7 +43,7 @@ enum Dataset {
     /// Pictures of dashed curves, two ends of which are marked: are they ends of the same?
     Pathfinder {
         #[command(flatten)]
-        place: Place,
+        place: OutputArgs,
         /// Pictures; four fifths of them will train.
         #[arg(long, default_value_t = 200_000)]
         examples: u64,
@@ -57,7 +57,7 @@ enum Dataset {
     /// Pairs of made-up documents, on one subject or on two.
     Retrieval {
         #[command(flatten)]
-        place: Place,
+        place: OutputArgs,
         /// Training pairs.
         #[arg(long, default_value_t = 20_000)]
         train: usize,
@@ -90,7 +90,7 @@ struct Shape {
 }
 
 #[derive(ClapArgs)]
-struct Place {
+struct OutputArgs {
     /// The folder to write to.
     #[arg(long, value_name = "DIR")]
     output: PathBuf,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::ReadOptions;
 use super::chunk::{Chunk, ChunkQueue};
-use super::file::{CorpusFile, Form};
+use super::file::{CorpusFile, FileKind};
 use super::rows::{NullTexts, TextRows};
 use super::text::TextReader;
 use crate::error::DataError;
@@ -28,8 +28,8 @@ enum OpenFile {
 impl OpenFile {
     fn open(file: &CorpusFile, options: &ReadOptions) -> Result<Self, DataError> {
         Ok(match file.form {
-            Form::Text => Self::Text(TextReader::open(&file.path, options.document)?),
-            Form::Table(_) => Self::Table(Box::new(TextRows::open(file, options)?)),
+            FileKind::Text => Self::Text(TextReader::open(&file.path, options.document)?),
+            FileKind::Table(_) => Self::Table(Box::new(TextRows::open(file, options)?)),
         })
     }
 }

@@ -8,14 +8,14 @@ use super::ReadOptions;
 
 /// What a file is, told by its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum FileKind {
     /// Plain text.
     Text,
     /// A table, of which a column holds the texts.
     Table(Format),
 }
 
-impl Form {
+impl FileKind {
     pub(super) fn of(path: &Path) -> Option<Self> {
         if extension_of_content(path)? == "txt" {
             return Some(Self::Text);
@@ -49,7 +49,7 @@ impl Form {
 #[derive(Debug, Clone)]
 pub(super) struct CorpusFile {
     pub(super) path: PathBuf,
-    pub(super) form: Form,
+    pub(super) form: FileKind,
     pub(super) bytes: u64,
 }
 

@@ -8,7 +8,7 @@ use nystromformer_files::say_once;
 use nystromformer_files::table::Format;
 
 use super::ReadOptions;
-use super::file::{CorpusFile, Form};
+use super::file::{CorpusFile, FileKind};
 use super::found::Found;
 use crate::config::{DataConfig, SAMPLE_CORPUS};
 use crate::error::DataError;
@@ -34,7 +34,7 @@ pub(super) fn corpus_files(
         Err(error) => return Err(DataError::io("open the corpus", name)(error)),
     };
     if !metadata.is_dir() {
-        let form = Form::of(name).ok_or_else(|| {
+        let form = FileKind::of(name).ok_or_else(|| {
             let cure = if Format::is_unread(name) {
                 Format::cure(name)
             } else {

@@ -8,7 +8,7 @@ use nystromformer_files::git_lfs;
 use nystromformer_files::table::{Column, Table, extension_of_content, saved_by_datasets};
 
 use super::ReadOptions;
-use super::file::{CorpusFile, Form, table_options};
+use super::file::{CorpusFile, FileKind, table_options};
 use crate::error::DataError;
 
 /// Names that a message about what is left out gives of each kind.
@@ -64,7 +64,7 @@ impl Found {
         bytes: u64,
         options: Option<&ReadOptions>,
     ) -> Result<(), DataError> {
-        let Some(form) = Form::of(&path) else {
+        let Some(form) = FileKind::of(&path) else {
             let kind = match extension_of_content(&path) {
                 Some(extension) => format!(".{extension} file"),
                 None => "file without extension".to_owned(),

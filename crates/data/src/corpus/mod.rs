@@ -42,7 +42,7 @@ use crate::config::{DataConfig, DocumentUnit, SAMPLE_CORPUS};
 use crate::error::DataError;
 use crate::progress::{Progress, ProgressReport, Stage};
 use crate::sample;
-use file::{CorpusFile, Form};
+use file::{CorpusFile, FileKind};
 use files::corpus_files;
 
 /// Bytes of a file that are read to see that it is text.
@@ -92,7 +92,9 @@ impl Corpus {
     ///
     /// What is wrong with the beginning: it may be no text at all, and then splitting it up is no cure.
     pub(crate) fn is_one_document(&self) -> Result<bool, DataError> {
-        let [CorpusFile { form: Form::Text, path, .. }] = &self.files[..] else { return Ok(false) };
+        let [CorpusFile { form: FileKind::Text, path, .. }] = &self.files[..] else {
+            return Ok(false);
+        };
         if self.options.document != DocumentUnit::File {
             return Ok(false);
         }

@@ -68,7 +68,7 @@ impl Rules {
 }
 
 /// The bytes of a file's text, one by one, with the line that each stands in.
-pub(super) struct Text {
+pub(super) struct JsonText {
     pub(super) reader: LineReader,
     piece: Vec<u8>,
     at: usize,
@@ -78,7 +78,7 @@ pub(super) struct Text {
     ended: bool,
 }
 
-impl Text {
+impl JsonText {
     pub(super) fn of(reader: LineReader) -> Self {
         Self { reader, piece: Vec::new(), at: 0, line: 1, ends_line: false, ended: false }
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::json_object::JsonObject;
-use super::json_text::{Capture, Captured, Rules, Text};
+use super::json_text::{Capture, Captured, JsonText, Rules};
 use super::row::BY_ROWS;
 use super::squad::Article;
 use crate::error::{FileError, Result};
@@ -33,14 +33,14 @@ pub struct JsonObjects {
 enum Form {
     /// Not known before the first.
     Unknown {
-        text: Text,
+        text: JsonText,
         may_be_wrapped: bool,
     },
     Lines(BoundedLines),
     /// One after the other.
-    Sequence(Text),
+    Sequence(JsonText),
     Array {
-        text: Text,
+        text: JsonText,
         is_first: bool,
         is_wrapped: bool,
     },
@@ -71,7 +71,7 @@ impl JsonObjects {
 
     fn wrapped(reader: LineReader, max_bytes: usize, may_be_wrapped: bool) -> Self {
         let path = Arc::clone(reader.path());
-        let form = Form::Unknown { text: Text::of(reader), may_be_wrapped };
+        let form = Form::Unknown { text: JsonText::of(reader), may_be_wrapped };
         let rules = Rules { path, max_bytes, cure: BY_ROWS.to_owned() };
         Self { rules, form, article: None }
     }

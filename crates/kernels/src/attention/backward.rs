@@ -17,7 +17,7 @@ use super::{
 use crate::{
     scratch::Scratch,
     simd,
-    view::{Place, View},
+    view::{HeadIndex, View},
 };
 
 /// What the forward pass left, and the gradient of its output.
@@ -68,7 +68,7 @@ pub(super) fn backward(
             arch.dispatch(Part {
                 problem,
                 known,
-                place: Place { batch: place / heads, head: place % heads },
+                place: HeadIndex { batch: place / heads, head: place % heads },
                 queries: query_splits.range(query_split),
                 keys: key_splits.range(key_split),
                 sinks: &sinks,
@@ -109,7 +109,7 @@ fn sum(partial: &[f32], view: View<'_>, parts: usize) -> Vec<f32> {
 struct Part<'a> {
     problem: &'a Problem<'a>,
     known: Known<'a>,
-    place: Place,
+    place: HeadIndex,
     queries: Range<usize>,
     keys: Range<usize>,
     /// Where the gradients of query, key and value go.
@@ -162,7 +162,7 @@ impl WithSimd for Part<'_> {
             lanes,
             lanes,
         ]);
-        let to = std::array::from_fn::<_, 3, _>(|input| Place {
+        let to = std::array::from_fn::<_, 3, _>(|input| HeadIndex {
             head: place.head * self.parts[input] + self.splits[input],
             ..place
         });

@@ -10,7 +10,7 @@ use super::{
     sink::Sink,
     tile::{self, BLOCK, Left, Right},
 };
-use crate::{scratch::Scratch, simd, view::Place};
+use crate::{scratch::Scratch, simd, view::HeadIndex};
 
 /// Queries of one tile: they lie along the lanes of vectors.
 pub(super) const QUERIES: usize = 128;
@@ -56,13 +56,13 @@ pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
             |scratch, task| {
                 let (task, split) = (task / splits.count, task % splits.count);
                 let (place, tile) = (task / tiles, task % tiles);
-                let place = Place { batch: place / heads, head: place % heads };
+                let place = HeadIndex { batch: place / heads, head: place % heads };
                 arch.dispatch(Tile {
                     problem,
                     place,
                     queries: tile * QUERIES..queries.min((tile + 1) * QUERIES),
                     keys: splits.range(split),
-                    to: Place { head: place.head * splits.count + split, ..place },
+                    to: HeadIndex { head: place.head * splits.count + split, ..place },
                     partial: splits.count > 1,
                     output: &output,
                     statistics: &statistics,
@@ -85,11 +85,11 @@ pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
 /// The task of one tile of queries and one range of keys.
 struct Tile<'a> {
     problem: &'a Problem<'a>,
-    place: Place,
+    place: HeadIndex,
     queries: Range<usize>,
     keys: Range<usize>,
     /// Where the results go.
-    to: Place,
+    to: HeadIndex,
     /// Whether the results are those of part of the keys: unnormalised sums, with the sum instead of its inverse.
     partial: bool,
     output: &'a Sink<'a>,
@@ -251,7 +251,7 @@ fn merge(problem: &Problem<'_>, splits: usize, partial: [&[f32]; 2], whole: [&mu
         let largest =
             parts.clone().map(|part| statistics_of(part).0).fold(f32::NEG_INFINITY, f32::max);
         let largest = if largest == f32::NEG_INFINITY { 0.0 } else { largest };
-        let place = Place { batch: place / heads, head: place % heads };
+        let place = HeadIndex { batch: place / heads, head: place % heads };
         #[expect(unsafe_code, reason = "see `Sink`")]
         // SAFETY: every row is joined by one task.
         let (output, statistics) =

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::view::{Head, Place, View};
+use crate::view::{Head, HeadIndex, View};
 
 /// `softmax(scale · query · keyᵀ + bias) · value` for every batch element and head.
 #[derive(Debug, Clone, Copy)]
@@ -18,9 +18,9 @@ pub(super) struct Problem<'a> {
 impl<'a> Problem<'a> {
     /// The rows of query, key and value, and the bias of every key, at one place.
     #[inline(always)]
-    pub(super) fn at(&self, place: Place) -> ([Head<'a>; 3], Option<&'a [f32]>) {
+    pub(super) fn at(&self, place: HeadIndex) -> ([Head<'a>; 3], Option<&'a [f32]>) {
         let heads = [self.query, self.key, self.value].map(|view| view.head(place));
-        (heads, self.key_bias.map(|bias| bias.head(Place { head: 0, ..place }).row(0)))
+        (heads, self.key_bias.map(|bias| bias.head(HeadIndex { head: 0, ..place }).row(0)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows of strided arrays that the numeric core writes.
 
-use crate::{shared::Shared, view::Place};
+use crate::{shared::Shared, view::HeadIndex};
 
 /// A `[batch, heads, rows, width]` array that tasks write in parallel, each its own rows.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl<'a> Sink<'a> {
     /// No two rows handed out and still in use may be the same.
     #[expect(unsafe_code, clippy::mut_from_ref, reason = "see `Shared`")]
     #[inline(always)]
-    pub(super) unsafe fn row(&self, place: Place, row: usize) -> &mut [f32] {
+    pub(super) unsafe fn row(&self, place: HeadIndex, row: usize) -> &mut [f32] {
         let [batch, head, stride] = self.strides;
         let first = place.batch * batch + place.head * head + row * stride;
         // SAFETY: rows do not overlap, and no two are the same by the caller's promise.

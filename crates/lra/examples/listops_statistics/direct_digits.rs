@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use nystromformer_lra::listops::{NUM_LABELS, Token, evaluate};
+use nystromformer_lra::listops::{NUM_LABELS, Symbol, evaluate};
 use nystromformer_tasks::Truncation;
 
 use crate::statistics::most_frequent;
@@ -48,43 +48,43 @@ impl DirectDigits {
 fn read(ids: &[u16], window: Truncation) -> Option<Reading> {
     let places = window.places(ids.len());
     let (root, rest) = ids.split_first()?;
-    let operator @ Token::Operator(_) = Token::of_id(*root)? else {
+    let operator @ Symbol::Operator(_) = Symbol::of_id(*root)? else {
         return None;
     };
     let mut list = vec![operator];
     let mut depth = 1;
     for (place, id) in (1..).zip(rest) {
-        match Token::of_id(*id)? {
-            Token::Operator(_) => depth += 1,
-            Token::End => depth -= 1,
-            digit @ Token::Digit(_)
+        match Symbol::of_id(*id)? {
+            Symbol::Operator(_) => depth += 1,
+            Symbol::End => depth -= 1,
+            digit @ Symbol::Digit(_)
                 if depth == 1 && places.iter().any(|range| range.contains(&place)) =>
             {
                 list.push(digit);
             }
-            Token::Digit(_) => {}
+            Symbol::Digit(_) => {}
         }
     }
     let digits = list.len() - 1;
-    list.push(Token::End);
+    list.push(Symbol::End);
     Some((*root, digits, evaluate(&list).ok()))
 }
 
 #[cfg(test)]
 mod tests {
-    use nystromformer_lra::listops::{Operator, tokens};
+    use nystromformer_lra::listops::{Operator, symbols};
 
     use super::*;
 
     const ALL: Truncation = Truncation::head(usize::MAX);
 
     fn ids(text: &str) -> Vec<u16> {
-        tokens(text).unwrap().iter().map(|token| token.id()).collect()
+        symbols(text).unwrap().iter().map(|token| token.id()).collect()
     }
 
     #[test]
     fn nested_digits_are_not_read() {
-        let max = Token::Operator(Operator::Max).id();
+        let max = Symbol::Operator(Operator::Max).id();
         let nested = ids("[MAX 1 [MIN 9 8 ] 3 ]");
         assert_eq!(read(&nested, ALL), Some((max, 2, Some(3))));
         assert_eq!(read(&nested, Truncation::head(5)), Some((max, 1, Some(1))));

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nystromformer_lra::listops::{NUM_LABELS, Operator, Token, VOCAB_SIZE, evaluate, open};
+use nystromformer_lra::listops::{NUM_LABELS, Operator, Symbol, VOCAB_SIZE, evaluate, open};
 use nystromformer_tasks::{DataError, Example, Input, Label, Truncation};
 
 use crate::direct_digits::DirectDigits;
@@ -105,13 +105,13 @@ impl Statistics {
         let share = |count: u64| count as f64 / examples as f64;
         let tokens: f64 =
             self.lengths.iter().map(|(length, count)| *length as f64 * *count as f64).sum();
-        let root = |token: Token| share(self.values[usize::from(token.id())].iter().sum());
+        let root = |token: Symbol| share(self.values[usize::from(token.id())].iter().sum());
         Some(SetSummary {
             examples,
             label_shares: self.labels().map(share),
             root_shares: Operator::ALL
                 .map(|operator| {
-                    (Token::Operator(operator).to_string(), root(Token::Operator(operator)))
+                    (Symbol::Operator(operator).to_string(), root(Symbol::Operator(operator)))
                 })
                 .into(),
             mean_length: tokens / examples as f64,
@@ -197,7 +197,7 @@ pub(super) fn check(path: &Path) -> Result<Check, DataError> {
     let mut check = Check { examples: 0, right: 0 };
     for (number, example) in (1..).zip(open(path, Truncation::head(usize::MAX))?) {
         let Example { input: Input::Ids { first, .. }, label, .. } = example? else { continue };
-        let tokens: Vec<Token> = first.into_iter().filter_map(Token::of_id).collect();
+        let tokens: Vec<Symbol> = first.into_iter().filter_map(Symbol::of_id).collect();
         let value = evaluate(&tokens)
             .map_err(|error| DataError::dataset(path, format!("expression `{number}`: {error}")))?;
         check.examples += 1;
@@ -213,7 +213,7 @@ mod tests {
     fn statistics(examples: &[(&str, u16)]) -> Statistics {
         let mut statistics = Statistics::default();
         for (text, value) in examples {
-            let ids: Vec<u16> = nystromformer_lra::listops::tokens(text)
+            let ids: Vec<u16> = nystromformer_lra::listops::symbols(text)
                 .unwrap()
                 .iter()
                 .map(|token| token.id())

@@ -3,7 +3,7 @@
 //! It works on the tokens alone, with a stack of open lists, so neither the parentheses of a file nor the depth of an
 //! expression matter, and nothing is shared with the generator but the symbols.
 
-use super::token::{Operator, Symbol};
+use super::symbol::{Operator, Symbol};
 
 /// Why tokens are not an expression. Tokens are counted from 1, parentheses not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -121,11 +121,11 @@ impl List {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::token::tokens;
+    use super::super::symbol::symbols;
     use super::*;
 
     fn value(text: &str) -> Result<u8, ExpressionError> {
-        evaluate(&tokens(text).unwrap())
+        evaluate(&symbols(text).unwrap())
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use nystromformer_tasks::{DataError, Split, durable};
 
 use super::generate::{Expression, GeneratorConfig, expressions};
-use super::token::with_parentheses;
+use super::symbol::with_parentheses;
 use crate::SplitSizes;
 use crate::writing::{new_files, write_lines};
 

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use nystromformer_tasks::{DataError, random};
 
 use super::evaluate::evaluate;
-use super::token::{Operator, Symbol};
+use super::symbol::{Operator, Symbol};
 
 /// Trees in a row that may be given up before the limits are said to allow no more expressions.
 const PATIENCE: u64 = 500_000;

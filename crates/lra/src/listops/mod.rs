@@ -6,9 +6,9 @@
 //! ```
 //!
 //! ```
-//! use nystromformer_lra::listops::{GeneratorConfig, evaluate, expressions, tokens};
+//! use nystromformer_lra::listops::{GeneratorConfig, evaluate, expressions, symbols};
 //!
-//! let parsed = tokens("( ( ( [SM 7 ) ( ( ( [MED 1 ) 6 ) ] ) ) ] )")?; // the median of 1 and 6 is 3
+//! let parsed = symbols("( ( ( [SM 7 ) ( ( ( [MED 1 ) 6 ) ] ) ) ] )")?; // the median of 1 and 6 is 3
 //! assert_eq!(evaluate(&parsed)?, 0);
 //!
 //! let mut generated = expressions(GeneratorConfig::default(), 7)?;
@@ -20,7 +20,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `token` | the 15 symbols and their ids |
+//! | `symbol` | the 15 symbols and their ids |
 //! | `evaluate` | the value of an expression |
 //! | `generate` | random expressions by the Arena's rules |
 //! | `files` | splits written as the Arena's `basic_*.tsv` |
@@ -31,15 +31,15 @@ mod evaluate;
 mod files;
 mod generate;
 mod read;
+mod symbol;
 mod task;
-mod token;
 
 pub use evaluate::{ExpressionError, evaluate};
 pub use files::{Generated, LRA_SIZES, file_name, generate_files};
 pub use generate::{Expression, Expressions, GeneratorConfig, expressions};
 pub use read::open;
+pub use symbol::{Operator, Symbol, UnknownSymbol, symbols, with_parentheses};
 pub use task::Listops;
-pub use token::{Operator, Symbol, UnknownToken, tokens, with_parentheses};
 
 /// Ids of the vocabulary: padding (0) and the 15 symbols.
 pub const VOCAB_SIZE: usize = 16;

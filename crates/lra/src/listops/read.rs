@@ -5,7 +5,7 @@ use std::path::Path;
 use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Truncation};
 
 use super::files::HEADER;
-use super::token::{Symbol, tokens};
+use super::symbol::{Symbol, symbols};
 use crate::reading::{NumberedLines, reader};
 
 /// Bytes of a line that is still read. The Arena's longest have 13,000.
@@ -89,7 +89,7 @@ impl ExpressionReader {
             let label: String = label.chars().take(20).collect();
             return Err(format!("`{label}` is no value, which is a digit; columns are {columns}"));
         };
-        let tokens = tokens(expression).map_err(|error| error.to_string())?;
+        let tokens = symbols(expression).map_err(|error| error.to_string())?;
         if tokens.is_empty() {
             return Err("the expression is empty".to_owned());
         }

@@ -22,7 +22,7 @@ use crate::{
 
 /// `LayerNorm(act(dense(x)))`, transformers' `NystromformerPredictionHeadTransform`.
 #[derive(Module, Debug)]
-pub struct Transform {
+pub struct PredictionHeadTransform {
     /// `hidden_size → hidden_size`.
     pub dense: Linear,
     /// Over `hidden_size`.
@@ -34,9 +34,9 @@ pub struct Transform {
 /// Scores of every vocabulary entry, transformers' `NystromformerLMPredictionHead`. The decoder's weight is
 /// the token embedding itself, so only a bias is stored here.
 #[derive(Module, Debug)]
-pub struct Predictions {
+pub struct LmPredictionHead {
     /// The layer before the decoder.
-    pub transform: Transform,
+    pub transform: PredictionHeadTransform,
     /// `[vocab_size]`.
     pub bias: Param<Tensor<1>>,
 }
@@ -45,7 +45,7 @@ pub struct Predictions {
 #[derive(Module, Debug)]
 pub struct MaskedLmHead {
     /// The only head there is.
-    pub predictions: Predictions,
+    pub predictions: LmPredictionHead,
 }
 
 impl MaskedLmHead {
@@ -53,8 +53,8 @@ impl MaskedLmHead {
     pub(super) fn new(config: &NystromformerConfig, device: &Device) -> Self {
         let shared = &config.shared;
         Self {
-            predictions: Predictions {
-                transform: Transform {
+            predictions: LmPredictionHead {
+                transform: PredictionHeadTransform {
                     dense: shared.linear(shared.hidden_size, shared.hidden_size).init(device),
                     layer_norm: shared.layer_norm().init(device),
                     activation: shared.hidden_act,
@@ -77,7 +77,7 @@ impl MaskedLmHead {
         hidden_states: Tensor<2>,
         encoder: &Nystromformer,
     ) -> Result<Tensor<2>, ModelError> {
-        let Predictions { transform, bias } = &self.predictions;
+        let LmPredictionHead { transform, bias } = &self.predictions;
         let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
         let hidden = transform.layer_norm.forward(hidden);
         let decoder = encoder.embeddings.tokens()?.word_embeddings.weight.val();

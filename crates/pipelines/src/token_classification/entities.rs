@@ -65,7 +65,7 @@ impl Entity {
 
 /// A token or word with its class.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Labelled {
+pub(super) struct LabelledToken {
     pub(super) class: usize,
     pub(super) score: f64,
     pub(super) index: usize,
@@ -74,7 +74,7 @@ pub(super) struct Labelled {
     pub(super) end: usize,
 }
 
-impl Labelled {
+impl LabelledToken {
     pub(super) fn into_entity(self, labels: &[String]) -> Entity {
         let Self { class, score, index, word, start, end } = self;
         Entity::Token { entity: labels[class].clone(), score, index, word, start, end }
@@ -84,10 +84,10 @@ impl Labelled {
 /// Puts neighbours of one class together; `B-` begins another entity.
 pub(super) fn group(
     tokenizer: &TextTokenizer,
-    labelled: Vec<Labelled>,
+    labelled: Vec<LabelledToken>,
     labels: &[String],
 ) -> Result<Vec<Entity>, PipelineError> {
-    let goes_on = |before: &Labelled, next: &Labelled| {
+    let goes_on = |before: &LabelledToken, next: &LabelledToken| {
         let (begins, kind) = begins_and_kind(&labels[next.class]);
         !begins && kind == begins_and_kind(&labels[before.class]).1
     };

@@ -27,7 +27,7 @@ use crate::{
     request::Sentence,
     scores::argmax,
 };
-use entities::{Labelled, group, without_overlaps};
+use entities::{LabelledToken, group, without_overlaps};
 use tokens::{SourceText, Token};
 use words::agree;
 
@@ -114,7 +114,7 @@ impl TokenClassification {
                 .into_iter()
                 .map(|Token { index, word, scores, start, end, .. }| {
                     let class = argmax(&scores);
-                    Labelled { class, score: scores[class], index, word, start, end }
+                    LabelledToken { class, score: scores[class], index, word, start, end }
                 })
                 .collect(),
             strategy => agree(tokenizer, tokens, strategy)?,

@@ -2,7 +2,7 @@
 
 use nystromformer_data::TextTokenizer;
 
-use super::{Aggregation, entities::Labelled, tokens::Token};
+use super::{Aggregation, entities::LabelledToken, tokens::Token};
 use crate::{error::PipelineError, scores::argmax};
 
 /// Words in place of their tokens, each with the class that `strategy` says.
@@ -10,14 +10,14 @@ pub(super) fn agree(
     tokenizer: &TextTokenizer,
     tokens: Vec<Token>,
     strategy: Aggregation,
-) -> Result<Vec<Labelled>, PipelineError> {
+) -> Result<Vec<LabelledToken>, PipelineError> {
     let words = tokens.chunk_by(|_, next| next.is_subword);
     words
         .map(|word| {
             let scores = word_scores(word, strategy);
             let class = argmax(&scores);
             let spelt = word.iter().map(|token| token.word.clone()).collect();
-            Ok(Labelled {
+            Ok(LabelledToken {
                 class,
                 score: scores[class],
                 index: word[0].index,

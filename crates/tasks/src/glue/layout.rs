@@ -22,7 +22,7 @@ pub fn files(task: GlueTask, folder: &Path, split: Split) -> Result<Vec<PathBuf>
         return Err(DataError::dataset(folder, problem));
     }
     let stems = stems(task, split);
-    let task_folders = task.row().folders.iter().map(|name| folder.join(name));
+    let task_folders = task.facts().folders.iter().map(|name| folder.join(name));
     for place in task_folders.chain([folder.to_owned()]) {
         let files = find_files(&place, stems)?;
         if !files.is_empty() {
@@ -34,7 +34,7 @@ pub fn files(task: GlueTask, folder: &Path, split: Split) -> Result<Vec<PathBuf>
 
 fn missing(task: GlueTask, stems: &[&str]) -> String {
     let (official, hub) = (stems[0], stems[stems.len() - 1]);
-    let expected = task.row().folders.iter().map(|place| {
+    let expected = task.facts().folders.iter().map(|place| {
         let hub_too = *place == task.name();
         let file = if hub_too {
             format!("{hub}.parquet`, `.jsonl` or `.csv")

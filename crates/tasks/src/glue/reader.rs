@@ -36,7 +36,7 @@ pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples
         short_rows_allowed: if task == GlueTask::Qqp { SHORT_ROWS_OF_QQP } else { 0 },
         ..TableOptions::default()
     };
-    let row = task.row();
+    let row = task.facts();
     let named =
         |names: &[&str]| -> Vec<Column> { names.iter().map(|name| (*name).into()).collect() };
     let mut schema = Schema {

@@ -29,7 +29,7 @@ pub enum GlueTask {
 }
 
 /// A row of the table.
-pub(super) struct Row {
+pub(super) struct TaskFacts {
     name: &'static str,
     title: &'static str,
     /// Folders of the official files, and of other copies.
@@ -47,7 +47,7 @@ const SENTENCE: &[&str] = &["sentence"];
 const ENTAILMENT: &[&str] = &["entailment", "not_entailment"];
 const INFERENCE: &[&str] = &["entailment", "neutral", "contradiction"];
 
-const COLA: Row = Row {
+const COLA: TaskFacts = TaskFacts {
     name: "cola",
     title: "CoLA",
     folders: &["CoLA", "cola"],
@@ -57,7 +57,7 @@ const COLA: Row = Row {
     label: BINARY,
     label_names: &["unacceptable", "acceptable"],
 };
-const SST2: Row = Row {
+const SST2: TaskFacts = TaskFacts {
     name: "sst2",
     title: "SST-2",
     folders: &["SST-2", "sst2"],
@@ -66,7 +66,7 @@ const SST2: Row = Row {
     label: BINARY,
     label_names: &["negative", "positive"],
 };
-const MRPC: Row = Row {
+const MRPC: TaskFacts = TaskFacts {
     name: "mrpc",
     title: "MRPC",
     folders: &["MRPC", "mrpc"],
@@ -75,7 +75,7 @@ const MRPC: Row = Row {
     label: &["Quality", "label"],
     label_names: &["not_equivalent", "equivalent"],
 };
-const STSB: Row = Row {
+const STSB: TaskFacts = TaskFacts {
     name: "stsb",
     title: "STS-B",
     folders: &["STS-B", "stsb"],
@@ -84,7 +84,7 @@ const STSB: Row = Row {
     label: &["score", "label"],
     label_names: &[],
 };
-const QQP: Row = Row {
+const QQP: TaskFacts = TaskFacts {
     name: "qqp",
     title: "QQP",
     folders: &["QQP", "qqp"],
@@ -93,7 +93,7 @@ const QQP: Row = Row {
     label: &["is_duplicate", "label"],
     label_names: &["not_duplicate", "duplicate"],
 };
-const MNLI: Row = Row {
+const MNLI: TaskFacts = TaskFacts {
     name: "mnli",
     title: "MNLI",
     folders: &["MNLI", "mnli"],
@@ -102,7 +102,7 @@ const MNLI: Row = Row {
     label: &["gold_label", "label"],
     label_names: INFERENCE,
 };
-const QNLI: Row = Row {
+const QNLI: TaskFacts = TaskFacts {
     name: "qnli",
     title: "QNLI",
     folders: &["QNLI", "qnli"],
@@ -111,7 +111,7 @@ const QNLI: Row = Row {
     label: BINARY,
     label_names: ENTAILMENT,
 };
-const RTE: Row = Row {
+const RTE: TaskFacts = TaskFacts {
     name: "rte",
     title: "RTE",
     folders: &["RTE", "rte"],
@@ -120,7 +120,7 @@ const RTE: Row = Row {
     label: BINARY,
     label_names: ENTAILMENT,
 };
-const WNLI: Row = Row {
+const WNLI: TaskFacts = TaskFacts {
     name: "wnli",
     title: "WNLI",
     folders: &["WNLI", "wnli"],
@@ -129,7 +129,7 @@ const WNLI: Row = Row {
     label: BINARY,
     label_names: &["not_entailment", "entailment"],
 };
-const AX: Row = Row {
+const AX: TaskFacts = TaskFacts {
     name: "ax",
     title: "AX",
     folders: &["diagnostic", "AX", "ax"],
@@ -154,7 +154,7 @@ impl GlueTask {
         Self::Ax,
     ];
 
-    pub(super) fn row(self) -> &'static Row {
+    pub(super) fn facts(self) -> &'static TaskFacts {
         match self {
             Self::Cola => &COLA,
             Self::Sst2 => &SST2,
@@ -171,17 +171,17 @@ impl GlueTask {
 
     /// The name on the Hugging Face hub and in configs: `sst2`.
     pub fn name(self) -> &'static str {
-        self.row().name
+        self.facts().name
     }
 
     /// The name in GLUE's tables and of its submission files: `SST-2`.
     pub fn title(self) -> &'static str {
-        self.row().title
+        self.facts().title
     }
 
     /// The names of classes 0, 1, …, as on the Hugging Face hub; empty for [`GlueTask::Stsb`], whose labels are numbers.
     pub fn label_names(self) -> &'static [&'static str] {
-        self.row().label_names
+        self.facts().label_names
     }
 
     /// Whether the labels are numbers instead of classes.
@@ -191,7 +191,7 @@ impl GlueTask {
 
     /// Whether an example is a pair of sentences.
     pub fn is_pair(self) -> bool {
-        !self.row().second.is_empty()
+        !self.facts().second.is_empty()
     }
 
     /// The parts that the task comes in.

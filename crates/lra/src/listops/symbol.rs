@@ -92,18 +92,18 @@ impl Display for Symbol {
     "`{0}` is no symbol of ListOps; they are `[MIN`, `[MAX`, `[MED`, `[SM`, `]`, `0` to `9` and parentheses, with \
      blanks between them"
 )]
-pub struct UnknownToken(String);
+pub struct UnknownSymbol(String);
 
 /// The symbols of a text, without its parentheses.
 ///
 /// # Errors
 ///
-/// [`UnknownToken`], cut to its first characters.
-pub fn tokens(text: &str) -> Result<Vec<Symbol>, UnknownToken> {
+/// [`UnknownSymbol`], cut to its first characters.
+pub fn symbols(text: &str) -> Result<Vec<Symbol>, UnknownSymbol> {
     text.split_ascii_whitespace()
         .filter(|word| !matches!(*word, "(" | ")"))
         .map(|word| {
-            Symbol::parse(word).ok_or_else(|| UnknownToken(word.chars().take(20).collect()))
+            Symbol::parse(word).ok_or_else(|| UnknownSymbol(word.chars().take(20).collect()))
         })
         .collect()
 }
@@ -154,14 +154,14 @@ mod tests {
 
     #[test]
     fn every_symbol_has_an_id_of_its_own_and_is_read_back() {
-        let symbols = "[MIN [MAX [MED [SM ] 0 1 2 3 4 5 6 7 8 9";
-        let parsed = tokens(symbols).unwrap();
+        let all = "[MIN [MAX [MED [SM ] 0 1 2 3 4 5 6 7 8 9";
+        let parsed = symbols(all).unwrap();
         let ids: Vec<u16> = parsed.iter().map(|token| token.id()).collect();
         assert_eq!(ids, (1..16).collect::<Vec<u16>>());
         assert!(ids.iter().zip(&parsed).all(|(id, token)| Symbol::of_id(*id) == Some(*token)));
         assert_eq!([0, 16].map(Symbol::of_id), [None, None]);
         let written: Vec<String> = parsed.iter().map(Symbol::to_string).collect();
-        assert_eq!(written.join(" "), symbols);
+        assert_eq!(written.join(" "), all);
     }
 
     #[test]
@@ -172,14 +172,14 @@ mod tests {
             "( ( [MAX ( ( [MED ( ( [SM 3 ) ] ) ) ] ) ) ] )",
             "7",
         ] {
-            assert_eq!(with_parentheses(&tokens(text).unwrap()), text);
+            assert_eq!(with_parentheses(&symbols(text).unwrap()), text);
         }
     }
 
     #[test]
     fn a_word_that_is_no_symbol_is_named() {
         for word in ["[AVG", "10", "[MIN(", "\"]", "X", "٣"] {
-            let message = tokens(&format!("( [MIN 1 {word} ] )")).unwrap_err().to_string();
+            let message = symbols(&format!("( [MIN 1 {word} ] )")).unwrap_err().to_string();
             assert!(message.starts_with(&format!("`{word}` is no symbol")), "{message}");
         }
     }
