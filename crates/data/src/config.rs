@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nystromformer_files::table::Quotes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
@@ -72,6 +73,12 @@ pub struct DataConfig {
     pub sample_if_missing: bool,
     /// Column of a table (key of JSON) that holds the text. Default: `"text"`.
     pub text_field: String,
+    /// What separates the fields of a `.csv` or `.tsv` file: one character, e.g. `";"`. Default: a tab or a comma, unless the first
+    /// rows show another, which is then said.
+    pub separator: Option<char>,
+    /// What a quote at the beginning of a field of a `.csv` or `.tsv` file is: `"double"`, it holds the field together, or `"none"`,
+    /// a character like any other. Default: told by a look at the file, and said.
+    pub quotes: Option<Quotes>,
     /// What a document is in `.txt` files; a row of a table is always one. The validation
     /// split is made of whole documents. Default: `"file"`.
     pub document: DocumentUnit,
@@ -117,6 +124,8 @@ impl Default for DataConfig {
             corpus: SAMPLE_CORPUS.to_owned(),
             sample_if_missing: false,
             text_field: "text".to_owned(),
+            separator: None,
+            quotes: None,
             document: DocumentUnit::File,
             objective: Objective::Mlm,
             segment: SegmentUnit::Sentence,

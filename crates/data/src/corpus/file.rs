@@ -57,6 +57,9 @@ pub(super) struct CorpusFile {
 pub(super) fn table_options(options: &ReadOptions) -> TableOptions {
     TableOptions {
         max_line_bytes: options.max_line_bytes,
+        separator: options.separator,
+        quotes: options.quotes,
+        keys: Some("data."),
         may_be_empty: true,
         ..TableOptions::default()
     }

@@ -152,6 +152,8 @@ mod tests {
         let options = ReadOptions {
             text_field: "text".to_owned(),
             document: crate::DocumentUnit::File,
+            separator: None,
+            quotes: None,
             max_line_bytes: 1_000,
             max_null_texts: 0,
         };

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nystromformer_files::LineReader;
+use nystromformer_files::table::Quotes;
 use rayon::prelude::*;
 
 use crate::config::{DataConfig, DocumentUnit, SAMPLE_CORPUS};
@@ -48,11 +49,13 @@ use files::corpus_files;
 /// Bytes of a file that are read to see that it is text.
 const BEGINNING_BYTES: usize = 4096;
 
-/// How the files of a corpus are read; the first two are part of the corpus' fingerprint.
+/// How the files of a corpus are read; all but the limits are part of the corpus' fingerprint.
 #[derive(Debug, Clone)]
 struct ReadOptions {
     text_field: String,
     document: DocumentUnit,
+    separator: Option<char>,
+    quotes: Option<Quotes>,
     max_line_bytes: usize,
     max_null_texts: u64,
 }
@@ -72,6 +75,8 @@ impl Corpus {
         let options = ReadOptions {
             text_field: config.text_field.clone(),
             document: config.document,
+            separator: config.separator,
+            quotes: config.quotes,
             max_line_bytes: config.max_line_bytes,
             max_null_texts: config.max_null_texts,
         };
@@ -132,6 +137,10 @@ impl Corpus {
             .collect::<Result<_, _>>()?;
         let options = &self.options;
         hasher.update(format!("{:?} {}", options.document, options.text_field).as_bytes());
+        // Left out where they are found: such a corpus keeps the fingerprint that it had before there were these keys.
+        if options.separator.is_some() || options.quotes.is_some() {
+            hasher.update(format!("{:?} {:?}", options.separator, options.quotes).as_bytes());
+        }
         for (file, hash) in self.files.iter().zip(hashes) {
             hasher.update(file.form.tag().as_bytes());
             hasher.update(hash.as_bytes());
@@ -240,6 +249,23 @@ mod tests {
         let expected =
             ["one", "two", "three", "four", "five", "six", "seven", "eight, \"8\"", "nine"];
         assert_eq!(documents(&config(folder.path())).unwrap(), expected);
+    }
+
+    #[test]
+    fn separators_and_quotes_of_tables_can_be_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "id~text\n1~\"a\"\n2~b\n").unwrap();
+        assert!(fails(&path).contains("no column `text`"));
+        let separated = DataConfig { separator: Some('~'), ..config(&path) };
+        assert_eq!(documents(&separated).unwrap(), ["a", "b"]);
+        let raw = DataConfig { quotes: Some(Quotes::None), ..separated.clone() };
+        assert_eq!(documents(&raw).unwrap(), ["\"a\"", "b"]);
+        // Other texts come of it, so the tokens of one are not those of another.
+        let fingerprint =
+            |config: &DataConfig| Corpus::open(config).unwrap().fingerprint(&|_| {}).unwrap();
+        let all = [config(&path), separated, raw].map(|config| fingerprint(&config));
+        assert!(all[0] != all[1] && all[1] != all[2]);
     }
 
     #[test]

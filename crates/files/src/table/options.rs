@@ -33,7 +33,8 @@ pub struct TableOptions {
     pub quotes: Option<Quotes>,
     /// How the bytes of a TSV or CSV file stand for characters; JSON and Parquet are always UTF-8. Default: UTF-8.
     pub encoding: Encoding,
-    /// The table of the config that has the keys `separator`, `quotes` and `encoding`, for messages to name. Default: none has.
+    /// What stands before the names `separator`, `quotes` and `encoding` where they can be set, for messages to name: `"task."` of a
+    /// config, `"--"` of a command. Default: they cannot be set.
     pub keys: Option<&'static str>,
     /// Whether a file without any row is none to complain of. Default: false.
     pub may_be_empty: bool,
@@ -45,7 +46,7 @@ pub struct TableOptions {
 impl TableOptions {
     /// A setting as messages name it, `task.quotes` for `quotes`; `None` if nobody can set it.
     pub(super) fn key(&self, name: &str) -> Option<String> {
-        self.keys.map(|table| format!("{table}.{name}"))
+        self.keys.map(|prefix| format!("{prefix}{name}"))
     }
 }
 

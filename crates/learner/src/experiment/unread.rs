@@ -134,6 +134,7 @@ mod tests {
             (&["task.name=labelled", "data.max_line_bytes=7"], "`task.max_line_bytes`"),
             (&["task.name=labelled", "data.corpus=books"], "`task.path`"),
             (&["task.name=labelled", "data.text_field=review"], "`task.sentence1`"),
+            (&["task.name=labelled", "data.separator=;"], "`task.separator`"),
             (&["task.name=imdb", "data.mlm_probability=0.3"], "it is of pretraining"),
             (&["task.name=imdb", "tokenizer.vocab_size=100"], "`tokenizer.path`"),
             (&["task.name=listops", "tokenizer.path=x"], "a vocabulary of its own"),
