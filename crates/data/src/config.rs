@@ -75,9 +75,11 @@ pub struct DataConfig {
     pub text_field: String,
     /// What separates the fields of a `.csv` or `.tsv` file: one character, e.g. `";"`. Default: a tab or a comma, unless the first
     /// rows show another, which is then said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub separator: Option<char>,
     /// What a quote at the beginning of a field of a `.csv` or `.tsv` file is: `"double"`, it holds the field together, or `"none"`,
     /// a character like any other. Default: told by a look at the file, and said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quotes: Option<Quotes>,
     /// What a document is in `.txt` files; a row of a table is always one. The validation
     /// split is made of whole documents. Default: `"file"`.
@@ -200,6 +202,9 @@ impl DataConfig {
     }
 }
 
+/// Most entries of a tokenizer that is trained. Training reserves memory for each; the largest that are published have a million.
+const LARGEST_VOCABULARY: usize = 10_000_000;
+
 /// The kind of tokenizer that is trained when none is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -224,7 +229,7 @@ pub struct TokenizerConfig {
     /// Kind to train. Default: `"wordpiece"`.
     pub kind: TokenizerKind,
     /// Most entries of the vocabulary, special tokens included. A small corpus yields fewer.
-    /// Default: 16000; at least 64.
+    /// Default: 16000; at least 64, at most 10,000,000.
     pub vocab_size: usize,
     /// Lower-case the text. Also how a `vocab.txt` or `spiece.model` is read that has no
     /// `do_lower_case` beside it. Default: true.
@@ -287,6 +292,10 @@ impl TokenizerConfig {
         if self.vocab_size < least.0 {
             problems.push(DataError::config("tokenizer.vocab_size", self.vocab_size, least.1));
         }
+        if self.vocab_size > LARGEST_VOCABULARY {
+            let advice = format!("must be at most {LARGEST_VOCABULARY}");
+            problems.push(DataError::config("tokenizer.vocab_size", self.vocab_size, advice));
+        }
         if self.max_alphabet == 0 {
             problems.push(DataError::config("tokenizer.max_alphabet", 0, "must be at least 1"));
         }
@@ -307,6 +316,20 @@ mod tests {
         assert_eq!(problems.len(), 2);
         assert_eq!(config.validate().unwrap_err().to_string(), problems[0]);
         assert!(DataConfig::default().validate().is_ok());
+    }
+
+    #[test]
+    fn a_vocabulary_is_neither_too_small_nor_beyond_any_memory() {
+        let problems =
+            |vocab_size| TokenizerConfig { vocab_size, ..TokenizerConfig::default() }.problems();
+        for vocab_size in [63, 99_999_999_999] {
+            let told = problems(vocab_size)[0].to_string();
+            assert!(
+                told.starts_with(&format!("`tokenizer.vocab_size` is `{vocab_size}`")),
+                "{told}"
+            );
+        }
+        assert!([64, LARGEST_VOCABULARY].iter().all(|size| problems(*size).is_empty()));
     }
 
     #[test]
