@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use nystromformer::{Architecture, Model};
 use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
-    Experiment,
+    Experiment, LearnerError,
     batches::Batches,
     evaluate::Evaluator,
     experiment::class_difference,
@@ -64,13 +64,18 @@ impl MeasuredSplit {
 pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let folder = model_folder(&args.model)?;
     let config = read_config(&folder)?;
+    let is_of_run = args.config.is_none();
     let source = args.config.map_or_else(|| config_of_run(&folder), Ok)?;
     let experiment = Experiment::load_for(&source, &args.overrides, tasks, &config)?.experiment;
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
     require_class(&model, experiment.architecture(), &folder)?;
     let notes = PreparationNotes::default();
-    let data = Batches::prepare_for(&experiment, &folder, &|report| notes.report(report))?;
+    let data = Batches::prepare_for(&experiment, &folder, &|report| notes.report(report));
+    let data = data.map_err(|error| {
+        let moved = experiment.missing_path(&args.model).filter(|_| is_of_run);
+        moved.map_or(error, LearnerError::Data)
+    })?;
     if let Some(tokenizer) = data.tokenizer()
         && tokenizer_of_model(&folder)?.hash() != tokenizer.hash()
     {

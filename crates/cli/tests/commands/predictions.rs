@@ -54,6 +54,13 @@ fn evaluate_repeats_the_evaluation_of_the_run() {
         message.contains("another tokenizer") && message.contains("tokenizer.path="),
         "{message}"
     );
+    fs::rename(fixture.path("corpus.txt"), fixture.path("moved.txt")).unwrap();
+    let message = on_its_own_data(&run).refused(3);
+    assert!(message.contains("`--set data.corpus=PATH`"), "{message}");
+    let moved = format!("data.corpus={}", fixture.text("moved.txt"));
+    let mut again = command("evaluate");
+    again.arg("--model").arg(&run).args(["--set", &moved]);
+    assert_eq!(finish(again).succeeded().json(), result);
 }
 
 #[test]

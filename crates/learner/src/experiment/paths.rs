@@ -13,8 +13,8 @@ const PATHS: [&str; 4] = [INIT_FROM, "data.corpus", "data.cache_dir", "tokenizer
 /// The key of every task that names its files.
 const TASK_PATH: &str = "task.path";
 
-/// Of these keys, those without which a run cannot go on.
-const READ_BY_A_RESUMED_RUN: [&str; 3] = ["data.corpus", TASK_PATH, "tokenizer.path"];
+/// Of these keys, those without which a run can neither go on nor be measured.
+const READ_BY_A_RUN: [&str; 3] = ["data.corpus", TASK_PATH, "tokenizer.path"];
 
 /// Whether a key says where files lie, and nothing of what is in them.
 pub(super) fn is_path(key: &str) -> bool {
@@ -54,17 +54,23 @@ impl Experiment {
         taken
     }
 
-    /// The first path that a resumed run reads and at which nothing is, with its key.
-    pub(crate) fn missing_path(&self) -> Option<(&'static str, String)> {
+    /// What to say if nothing is at a path that this experiment reads, which is that of the run in `run`; of the first such path.
+    pub fn missing_path(&self, run: &Path) -> Option<String> {
         let table = self.to_table();
-        READ_BY_A_RESUMED_RUN.into_iter().find_map(|key| {
+        READ_BY_A_RUN.into_iter().find_map(|key| {
             // With a task, the corpus is not read.
             if key == "data.corpus" && self.task.is_some() {
                 return None;
             }
             let path =
                 text(&table, key).filter(|path| *path != SAMPLE_CORPUS && !path.is_empty())?;
-            (!Path::new(path).exists()).then(|| (key, path.to_owned()))
+            (!Path::new(path).exists()).then(|| {
+                format!(
+                    "`{key}` of the run in `{}` is `{path}`, where nothing is any more; if it was moved, name its new \
+                     place: `--set {key}=PATH`",
+                    run.display()
+                )
+            })
         })
     }
 
@@ -185,13 +191,13 @@ mod tests {
         let mut experiment = on(&there);
         assert_eq!(experiment.take_moved_paths(&on(&elsewhere)), Vec::<String>::new());
         assert_eq!(experiment, on(&there));
-        assert_eq!(experiment.missing_path(), None);
+        assert_eq!(experiment.missing_path(folder.path()), None);
 
         let mut experiment = on(&gone);
-        assert_eq!(
-            experiment.missing_path(),
-            Some(("data.corpus", gone.to_str().unwrap().to_owned()))
-        );
+        let told = experiment.missing_path(folder.path()).unwrap();
+        for part in [gone.to_str().unwrap(), "`--set data.corpus=PATH`"] {
+            assert!(told.contains(part), "{told}");
+        }
         assert_eq!(experiment.take_moved_paths(&on(&folder.path().join("gone as well"))).len(), 0);
         let told = experiment.take_moved_paths(&on(&elsewhere));
         assert!(told[0].starts_with("`data.corpus` = ") && told.len() == 1, "{told:?}");

@@ -106,12 +106,8 @@ impl Start {
             tracing::warn!("{sentence}");
         }
         require_same(&path, &asked, &stored)?;
-        if let Some((key, place)) = stored.missing_path() {
-            return Err(LearnerError::Config(format!(
-                "`{key}` of the run in `{}` is `{place}`, where nothing is any more; if it was moved, name its new place: \
-                 `--set {key}=PATH`",
-                path.display()
-            )));
+        if let Some(told) = stored.missing_path(&path) {
+            return Err(LearnerError::Config(told));
         }
         let changed = stored.take_bookkeeping(&asked.experiment) || !moved.is_empty();
         Ok(Self { path, overrides: changed.then_some(overrides), asked, stored: Some(stored) })
