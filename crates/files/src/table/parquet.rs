@@ -169,12 +169,11 @@ impl ParquetReader {
             }
             let codec = match column.compression() {
                 Compression::BROTLI(_) => "Brotli",
-                Compression::LZ4 | Compression::LZ4_RAW => "LZ4",
                 Compression::LZO => "LZO",
                 _ => continue,
             };
             let problem = format!("column `{name}` is compressed with {codec}, which is not read");
-            let cure = "write the file anew with zstd, snappy or gzip: \
+            let cure = "write the file anew with zstd, snappy, gzip or lz4: \
                         `pandas.read_parquet(FILE).to_parquet(FILE, compression=\"zstd\")`";
             return Err(FileError::file(&self.path, problem).with_cure(cure));
         }

@@ -263,15 +263,13 @@ fn what_pandas_quotes_in_tsv_is_read_and_glue_keeps_its_quotes() {
 
 #[test]
 fn parquet_of_other_writers_is_read() {
-    let path = fixture("large_string_dictionary.parquet");
     let expected = [[text("a film"), text("y")], [text("é"), text("n")]];
-    assert_eq!(pairs(&path, ["text", "label"]), expected);
-    for name in ["brotli.parquet", "lz4.parquet"] {
-        let table = Table::open(&fixture(name), &TableOptions::default()).unwrap();
-        let message = table.select(&["text".into()]).err().unwrap().to_string();
-        let codec = if name == "lz4.parquet" { "LZ4" } else { "Brotli" };
-        assert!(message.contains(codec) && message.contains("compression=\"zstd\""), "{message}");
+    for name in ["large_string_dictionary.parquet", "lz4.parquet"] {
+        assert_eq!(pairs(&fixture(name), ["text", "label"]), expected, "{name}");
     }
+    let table = Table::open(&fixture("brotli.parquet"), &TableOptions::default()).unwrap();
+    let message = table.select(&["text".into()]).err().unwrap().to_string();
+    assert!(message.contains("Brotli") && message.contains("compression=\"zstd\""), "{message}");
 }
 
 #[test]
