@@ -8,59 +8,34 @@
 //! | `train` | makes a tokenizer from a corpus |
 //! | `lengths` | how long the rows of a model may be, by the files beside its tokenizer |
 //! | `template` | the special tokens around a text and between two |
-//! | `encoding` | texts, pairs and words as rows for a model |
+//! | `special_tokens` | which they are |
+//! | `encoding`, `decoding` | texts, pairs and words as rows for a model; ids as text |
+//! | `masking` | which ids are special, and which go on with a word |
 
+mod decoding;
 mod encoding;
 mod json_file;
 mod lengths;
 mod load;
+mod masking;
 mod sentencepiece;
+mod special_tokens;
 mod template;
 mod train;
 
 pub use encoding::Encoding;
 use lengths::LengthRule;
+pub use special_tokens::SpecialTokens;
 pub(crate) use train::{TRAINING_VERSION, train};
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use tokenizers::processors::PostProcessorWrapper;
-use tokenizers::{Decoder, Model, ModelWrapper, OffsetType, PostProcessor, Tokenizer};
+use tokenizers::{Model, ModelWrapper, OffsetType, PostProcessor, Tokenizer};
 
 use crate::error::DataError;
 use encoding::{Words, cannot_encode};
-
-/// The special tokens a masked language model needs, as their texts or as their ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpecialTokens<T> {
-    /// Fills rows up to their length; never attended to.
-    pub pad: T,
-    /// Stands for what the vocabulary cannot spell.
-    pub unk: T,
-    /// Opens a block: `[CLS]`, or `<s>`.
-    pub cls: T,
-    /// Closes a block and separates documents: `[SEP]`, or `</s>`.
-    pub sep: T,
-    /// Stands in place of a token to predict.
-    pub mask: T,
-}
-
-impl<T> SpecialTokens<T> {
-    /// Applies `convert` to each token.
-    fn try_map<U, E>(
-        &self,
-        mut convert: impl FnMut(&'static str, &T) -> Result<U, E>,
-    ) -> Result<SpecialTokens<U>, E> {
-        Ok(SpecialTokens {
-            pad: convert("pad", &self.pad)?,
-            unk: convert("unk", &self.unk)?,
-            cls: convert("cls", &self.cls)?,
-            sep: convert("sep", &self.sep)?,
-            mask: convert("mask", &self.mask)?,
-        })
-    }
-}
 
 /// A tokenizer together with its special tokens, block template and word boundaries.
 #[derive(Debug, Clone)]
@@ -186,35 +161,6 @@ impl TextTokenizer {
         Ok(row.get_ids().to_vec())
     }
 
-    /// The text of `ids`.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Tokenizer`] if the decoder fails.
-    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, DataError> {
-        let text = self.inner.decode(ids, skip_special_tokens);
-        let text = text.map_err(|error| DataError::Tokenizer {
-            origin: "cannot decode ids".to_owned(),
-            problem: error.to_string(),
-        })?;
-        Ok(if self.cleans_up { cleaned_up(&text) } else { text })
-    }
-
-    /// The text of tokens as the vocabulary spells them (`id_to_token`), or as a text does.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Tokenizer`] if the decoder fails.
-    pub fn tokens_to_string(&self, tokens: Vec<String>) -> Result<String, DataError> {
-        let Some(decoder) = self.inner.get_decoder() else {
-            return Ok(tokens.join(" "));
-        };
-        decoder.decode(tokens).map_err(|error| DataError::Tokenizer {
-            origin: "cannot join tokens".to_owned(),
-            problem: error.to_string(),
-        })
-    }
-
     /// Whether tokens that go on with a word are spelt with a prefix, as WordPiece's `##ing` is.
     pub fn marks_continuations(&self) -> bool {
         match self.inner.get_model() {
@@ -266,43 +212,6 @@ impl TextTokenizer {
     fn post_processor(&self) -> &PostProcessorWrapper {
         self.inner.get_post_processor().expect("a tokenizer is completed when it is made")
     }
-
-    /// For each id, whether it is a special token and so never masked.
-    pub(crate) fn special_table(&self) -> Vec<bool> {
-        let mut table = vec![false; self.vocab_size()];
-        let added = self.inner.get_added_tokens_decoder();
-        let special = added.iter().filter(|(_, token)| token.special).map(|(id, _)| *id);
-        let ids = &self.ids;
-        for id in special.chain([ids.pad, ids.unk, ids.cls, ids.sep, ids.mask]) {
-            table[id as usize] = true;
-        }
-        // An unknown word is text of the corpus, but nothing can be learnt from predicting `[UNK]`.
-        table
-    }
-
-    /// For each id, whether it goes on with the word of the token before it.
-    ///
-    /// That is: `##…` for WordPiece; whatever does not begin with the mark of a blank for byte-level
-    /// BPE (`Ġ`, `Ċ` …) and SentencePiece (`▁`).
-    pub(crate) fn continuation_table(&self) -> Vec<bool> {
-        let vocabulary = self.inner.get_vocab(true);
-        let special = self.special_table();
-        let mut table = vec![false; self.vocab_size()];
-        let starts_word: Box<dyn Fn(&str) -> bool> = match self.inner.get_model() {
-            ModelWrapper::WordPiece(model) => {
-                let prefix = model.continuing_subword_prefix.clone();
-                Box::new(move |token| !token.starts_with(&prefix))
-            }
-            _ if vocabulary.keys().any(|token| token.starts_with('▁')) => {
-                Box::new(|token| token.starts_with('▁'))
-            }
-            _ => Box::new(|token| token.starts_with(['Ġ', 'Ċ', 'ĉ', 'č'])),
-        };
-        for (token, id) in vocabulary {
-            table[id as usize] = !special[id as usize] && !starts_word(&token);
-        }
-        table
-    }
 }
 
 /// Refuses a model that cannot spell what it does not know: it would stop at some later text.
@@ -313,24 +222,6 @@ fn spell_unknown(tokenizer: &Tokenizer) -> Result<(), String> {
         .tokenize(NO_CHARACTER)
         .map(drop)
         .map_err(|error| format!("its model cannot spell an unknown character: {error}"))
-}
-
-/// Text without the blanks that English has not before marks and in contractions, as transformers'
-/// `clean_up_tokenization` gives it.
-fn cleaned_up(text: &str) -> String {
-    const REPLACEMENTS: [(&str, &str); 10] = [
-        (" .", "."),
-        (" ?", "?"),
-        (" !", "!"),
-        (" ,", ","),
-        (" ' ", "'"),
-        (" n't", "n't"),
-        (" 'm", "'m"),
-        (" 's", "'s"),
-        (" 've", "'ve"),
-        (" 're", "'re"),
-    ];
-    REPLACEMENTS.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@
 //! | file | |
 //! |---|---|
 //! | `loading` | from a file to an experiment, and what the file states itself |
+//! | `checks` | what is wrong with an experiment |
+//! | `toml_file` | a file as values, and the line of each |
 //! | `merge` | layers of files and overrides, and where each value came from |
-//! | `explain` | errors that name file, line, key, value and what was probably meant |
+//! | `explain`, `wrong_value` | errors that name file, line, key, value and what was probably meant |
 //! | `known_keys`, `synonyms` | the keys there are, and what other programs call them |
 //! | `former_keys` | keys of before, read as those of today |
 //! | `classes` | whether the classes that a model names are those of the data |
@@ -19,6 +21,7 @@
 //! | `unread` | keys that nothing reads |
 //! | [`trainer`] | `[trainer]`: how long, how much at once, how often |
 
+mod checks;
 mod classes;
 mod differences;
 mod explain;
@@ -30,14 +33,15 @@ mod paths;
 mod spans;
 mod synonyms;
 mod task_table;
+mod toml_file;
 pub mod trainer;
 mod unread;
+mod wrong_value;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use nystromformer::{Architecture, ModelError, NystromformerConfig};
-use nystromformer_data::{DataConfig, DataError, Objective, TokenizerConfig};
+use nystromformer::{Architecture, NystromformerConfig};
+use nystromformer_data::{DataConfig, Objective, TokenizerConfig};
 use nystromformer_tasks::{TaskConfig, TaskRegistry};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -154,89 +158,6 @@ impl Experiment {
             (None, Objective::Mlm) => Architecture::MaskedLm,
             (None, Objective::MlmSop) => Architecture::PreTraining,
         }
-    }
-
-    /// Checks every value and every relation between sections.
-    ///
-    /// # Errors
-    /// [`LearnerError::Config`] with everything that is wrong.
-    pub fn validate(&self) -> Result<()> {
-        let problems: Vec<String> = self
-            .problems()
-            .into_iter()
-            .map(|(key, problem)| format!("`{key}`: {problem}"))
-            .collect();
-        if problems.is_empty() { Ok(()) } else { Err(refuse(&problems)) }
-    }
-
-    /// Everything wrong, as (key, sentence).
-    fn problems(&self) -> Vec<(String, String)> {
-        let mut problems = Vec::new();
-        if self.name.contains(['/', '\\']) || self.name.starts_with('.') {
-            problems.push((
-                "name".to_owned(),
-                format!("`{}` is not a plain file name, which the run directory takes", self.name),
-            ));
-        }
-        let distinct: BTreeSet<u64> = self.seeds.iter().copied().collect();
-        if distinct.len() < self.seeds.len() {
-            let problem = format!("`{:?}` names a seed twice", self.seeds);
-            problems.push(("seeds".to_owned(), problem));
-        }
-        problems.extend(self.model.problems().into_iter().map(|error| match error {
-            ModelError::Config { key, value, reason } => {
-                (format!("model.{key}"), format!("`{value}`: {reason}"))
-            }
-            other => ("model".to_owned(), other.to_string()),
-        }));
-        let of_task = self.task.iter().flat_map(TaskConfig::problems);
-        let of_data =
-            self.tokenizer.problems().into_iter().chain(self.data.problems()).chain(of_task);
-        problems.extend(of_data.map(|error| match error {
-            DataError::Config { key, value, problem } => {
-                (key.to_owned(), format!("`{value}`: {problem}"))
-            }
-            other => ("data".to_owned(), other.to_string()),
-        }));
-        if let Some(task) = &self.task
-            && class_of(task).is_none()
-        {
-            let problem = format!(
-                "the task `{}` trains a `{}`, which is no class of model here",
-                task.name(),
-                task.task().model_class()
-            );
-            problems.push(("task.name".to_owned(), problem));
-        }
-        let multiple = self.task.as_ref().map_or(1, |task| task.options.pad_to_multiple_of.max(1));
-        let padded = self.data.seq_len.checked_next_multiple_of(multiple).unwrap_or(usize::MAX);
-        if let Err(error) = self.model.validate_seq_len(padded) {
-            let pretrained = match &self.init_from {
-                None => ", or start from a pretrained model: `model.init_from`",
-                Some(_) => "",
-            };
-            problems.push(("data.seq_len".to_owned(), format!("{error}{pretrained}")));
-        }
-        if self.architecture() == Architecture::PreTraining {
-            for (key, count, of) in [
-                (
-                    "model.type_vocab_size",
-                    self.model.embeddings.type_vocab_size,
-                    "the two segments of a pair",
-                ),
-                ("model.id2label", self.model.num_labels(), "in order and swapped"),
-            ] {
-                if count < 2 {
-                    let problem =
-                        format!("`{count}`: `data.objective = \"mlm_sop\"` needs two, for {of}");
-                    problems.push((key.to_owned(), problem));
-                }
-            }
-        }
-        problems.extend(self.optimizer.problems());
-        problems.extend(self.schedule.problems());
-        problems.extend(self.trainer.problems());
-        problems
     }
 
     /// The resolved experiment as TOML; reading it gives the identical experiment. Paths are as seen from the root of the
