@@ -11,7 +11,7 @@ use crate::config::{DataConfig, Objective, TokenizerConfig};
 use crate::corpus::Corpus;
 use crate::error::DataError;
 use crate::examples::{ExampleShape, Examples};
-use crate::progress::Progress;
+use crate::progress::ProgressListener;
 use crate::split::{CorpusSplit, split_documents};
 use crate::tokenizer::{self, TextTokenizer};
 use crate::unknown::{self, UnknownTokens};
@@ -66,7 +66,7 @@ pub fn prepare(
     data: &DataConfig,
     tokenizer: &TokenizerConfig,
     seed: u64,
-    progress: &dyn Progress,
+    progress: &dyn ProgressListener,
 ) -> Result<MaskedLmData, DataError> {
     let preparation = Preparation::open(data, tokenizer, seed, progress)?;
     let cache_dir = &data.cache_dir;
@@ -94,7 +94,7 @@ pub fn prepare_aside(
     tokenizer: &TokenizerConfig,
     seed: u64,
     scratch: &Path,
-    progress: &dyn Progress,
+    progress: &dyn ProgressListener,
 ) -> Result<MaskedLmData, DataError> {
     let preparation = Preparation::open(data, tokenizer, seed, progress)?;
     let tokenizer = match preparation.stored_tokenizer()? {
@@ -122,7 +122,7 @@ struct Preparation<'a> {
     seed: u64,
     corpus: Corpus,
     corpus_hash: blake3::Hash,
-    progress: &'a dyn Progress,
+    progress: &'a dyn ProgressListener,
 }
 
 impl<'a> Preparation<'a> {
@@ -131,7 +131,7 @@ impl<'a> Preparation<'a> {
         data: &'a DataConfig,
         tokenizer: &'a TokenizerConfig,
         seed: u64,
-        progress: &'a dyn Progress,
+        progress: &'a dyn ProgressListener,
     ) -> Result<Self, DataError> {
         data.validate()?;
         tokenizer.validate()?;
@@ -254,7 +254,7 @@ struct TokenCache {
 
 impl TokenCache {
     /// The finished cache in `cache_dir`, if it is there and whole.
-    fn open(&self, cache_dir: &Path, progress: &dyn Progress) -> Option<TokenStore> {
+    fn open(&self, cache_dir: &Path, progress: &dyn ProgressListener) -> Option<TokenStore> {
         let folder = cache_dir.join(&self.name);
         if !folder.exists() {
             return None;
@@ -272,7 +272,7 @@ impl TokenCache {
         cache_dir: &Path,
         corpus: &Corpus,
         tokenizer: &TextTokenizer,
-        progress: &dyn Progress,
+        progress: &dyn ProgressListener,
     ) -> Result<TokenStore, DataError> {
         let folder = cache_dir.join(&self.name);
         let contents = self.shape.contents();

@@ -30,12 +30,12 @@ pub struct ProgressReport {
 ///
 /// Reports may come from several threads. Within a stage `done` never falls, and a stage that does
 /// not fail ends with `done == total`.
-pub trait Progress: Sync {
+pub trait ProgressListener: Sync {
     /// Called a few times a second at most per megabyte of work; should return at once.
     fn report(&self, report: ProgressReport);
 }
 
-impl<F: Fn(ProgressReport) + Sync> Progress for F {
+impl<F: Fn(ProgressReport) + Sync> ProgressListener for F {
     fn report(&self, report: ProgressReport) {
         self(report);
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer::Standardization;
-use nystromformer_data::{Progress, TextTokenizer};
+use nystromformer_data::{ProgressListener, TextTokenizer};
 use nystromformer_tasks::Targets;
 
 use crate::batch::{BatchSource, TokenBatch};
@@ -33,7 +33,7 @@ impl Batches {
     pub fn prepare(
         experiment: &Experiment,
         checkpoint: Option<&Checkpoint>,
-        progress: &dyn Progress,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
         if experiment.task.is_none() {
             return Ok(Self::Corpus(CorpusBatches::prepare(experiment, progress)?));
@@ -49,7 +49,7 @@ impl Batches {
     pub fn prepare_for(
         experiment: &Experiment,
         folder: &Path,
-        progress: &dyn Progress,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
         let batches = if experiment.task.is_none() {
             Self::prepare(experiment, None, progress)?
@@ -77,7 +77,7 @@ impl Batches {
         experiment: &Experiment,
         checkpoint: Option<&Checkpoint>,
         scratch: &Path,
-        progress: &dyn Progress,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
         if experiment.task.is_some() {
             return Self::prepare(experiment, checkpoint, progress);

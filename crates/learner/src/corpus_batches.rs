@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{
-    CorpusSplit, ExampleOrder, MaskedLmBatcher, MaskedLmData, Progress, Visit, prepare,
+    CorpusSplit, ExampleOrder, MaskedLmBatcher, MaskedLmData, ProgressListener, Visit, prepare,
     prepare_aside,
 };
 
@@ -31,7 +31,7 @@ impl CorpusBatches {
     /// [`LearnerError::Config`](crate::LearnerError::Config),
     /// [`LearnerError::Data`](crate::LearnerError::Data) and
     /// [`LearnerError::Io`](crate::LearnerError::Io), as the data crate sorts them.
-    pub fn prepare(experiment: &Experiment, progress: &dyn Progress) -> Result<Self> {
+    pub fn prepare(experiment: &Experiment, progress: &dyn ProgressListener) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
         Ok(Self::of(experiment, prepare(data, tokenizer, *seed, progress)?))
     }
@@ -43,7 +43,7 @@ impl CorpusBatches {
     pub fn prepare_aside(
         experiment: &Experiment,
         scratch: &Path,
-        progress: &dyn Progress,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
         Ok(Self::of(experiment, prepare_aside(data, tokenizer, *seed, scratch, progress)?))

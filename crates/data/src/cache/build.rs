@@ -13,7 +13,7 @@ use super::shard::{ChunkTokens, ShardWriter};
 use super::store::file_is_intact;
 use crate::corpus::{Chunk, Corpus, SegmentRule, WholeSegments, for_each_batch};
 use crate::error::DataError;
-use crate::progress::{Progress, ProgressReport, Stage};
+use crate::progress::{ProgressListener, ProgressReport, Stage};
 use crate::tokenizer::TextTokenizer;
 
 /// A shard is finished with the first batch that brings it to this much text; so much work at most
@@ -29,7 +29,7 @@ pub(crate) fn build(
     contents: Contents,
     corpus: &Corpus,
     tokenizer: &TextTokenizer,
-    progress: &dyn Progress,
+    progress: &dyn ProgressListener,
 ) -> Result<(), DataError> {
     build_in_shards(folder, key, contents, corpus, tokenizer, progress, SHARD_BYTES)
 }
@@ -40,7 +40,7 @@ fn build_in_shards(
     contents: Contents,
     corpus: &Corpus,
     tokenizer: &TextTokenizer,
-    progress: &dyn Progress,
+    progress: &dyn ProgressListener,
     shard_bytes: u64,
 ) -> Result<(), DataError> {
     let partial = partial_folder(folder);
@@ -94,7 +94,7 @@ struct Builder<'a> {
     shard_bytes: u64,
     /// Finished shards.
     shards: Vec<ShardRecord>,
-    progress: &'a dyn Progress,
+    progress: &'a dyn ProgressListener,
     done: u64,
     total: u64,
 }
@@ -251,7 +251,7 @@ mod tests {
             (Contents::Segments(SegmentUnit::Sentence), segments_file(2)),
         ] {
             let folder = folder.path().join(&torn);
-            let build = |name: &str, shard_bytes, progress: &dyn Progress| {
+            let build = |name: &str, shard_bytes, progress: &dyn ProgressListener| {
                 let cache = folder.join(name);
                 build_in_shards(&cache, name, contents, &corpus, &tokenizer, progress, shard_bytes)
                     .unwrap();

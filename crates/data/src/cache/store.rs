@@ -16,7 +16,7 @@ use super::map::map_file;
 use super::segments::SegmentTable;
 use crate::corpus::hash_file;
 use crate::error::DataError;
-use crate::progress::{Progress, ProgressReport, Stage};
+use crate::progress::{ProgressListener, ProgressReport, Stage};
 
 /// A finished cache, memory-mapped.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl TokenStore {
     pub(crate) fn open(
         folder: &Path,
         key: &str,
-        progress: &dyn Progress,
+        progress: &dyn ProgressListener,
     ) -> Result<Self, DataError> {
         let path = folder.join(MANIFEST);
         let text = fs::read(&path).map_err(|error| DataError::cache(&path, error.to_string()))?;
@@ -165,7 +165,11 @@ impl TokenStore {
 }
 
 /// Checks the files of all shards, several at a time.
-fn verify(folder: &Path, manifest: &Manifest, progress: &dyn Progress) -> Result<(), DataError> {
+fn verify(
+    folder: &Path,
+    manifest: &Manifest,
+    progress: &dyn ProgressListener,
+) -> Result<(), DataError> {
     let files: Vec<(PathBuf, &FileRecord)> = manifest
         .shards
         .iter()

@@ -41,7 +41,7 @@ use rayon::prelude::*;
 
 use crate::config::{DataConfig, DocumentUnit, SAMPLE_CORPUS};
 use crate::error::DataError;
-use crate::progress::{Progress, ProgressReport, Stage};
+use crate::progress::{ProgressListener, ProgressReport, Stage};
 use crate::sample;
 use file::{CorpusFile, FileKind};
 use files::corpus_files;
@@ -113,7 +113,10 @@ impl Corpus {
 
     /// A hash of everything that the stream of chunks depends on: the files' contents in their
     /// order, not their names, and how they are read.
-    pub(crate) fn fingerprint(&self, progress: &dyn Progress) -> Result<blake3::Hash, DataError> {
+    pub(crate) fn fingerprint(
+        &self,
+        progress: &dyn ProgressListener,
+    ) -> Result<blake3::Hash, DataError> {
         let mut hasher = blake3::Hasher::new_derive_key("nystromformer-data 2026 corpus");
         if self.is_sample() {
             for document in sample::documents() {

@@ -63,7 +63,7 @@ impl DryRun {
     pub fn perform(
         request: &RunRequest,
         scratch: &Path,
-        preparation: &dyn nystromformer_data::Progress,
+        preparation: &dyn nystromformer_data::ProgressListener,
     ) -> Result<Self> {
         let start = Start::of(request)?;
         let device = open_device(start.experiment())?;

@@ -33,7 +33,7 @@ impl Session {
     /// small; errors of the data and the device.
     pub fn open(
         request: &RunRequest,
-        preparation: &dyn nystromformer_data::Progress,
+        preparation: &dyn nystromformer_data::ProgressListener,
     ) -> Result<Self> {
         let mut start = Start::of(request)?;
         let run =

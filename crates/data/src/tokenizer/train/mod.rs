@@ -20,7 +20,7 @@ use super::{SpecialTokens, TextTokenizer};
 use crate::config::{TokenizerConfig, TokenizerKind};
 use crate::corpus::Corpus;
 use crate::error::DataError;
-use crate::progress::{Progress, ProgressReport, Stage};
+use crate::progress::{ProgressListener, ProgressReport, Stage};
 use crate::unknown::{UnknownTokens, cure};
 use pipeline::{berts_own, pipeline};
 use words::{WordCounts, alphabet_of, count_words, scale_down, words_for_training};
@@ -38,7 +38,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) fn train(
     corpus: &Corpus,
     config: &TokenizerConfig,
-    progress: &dyn Progress,
+    progress: &dyn ProgressListener,
 ) -> Result<TextTokenizer, DataError> {
     let failed = |error: &dyn std::fmt::Display| DataError::Tokenizer {
         origin: format!("cannot be trained on `{}`", corpus.name().display()),

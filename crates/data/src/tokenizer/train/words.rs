@@ -14,7 +14,7 @@ use super::Failure;
 use crate::config::{TokenizerConfig, TokenizerKind};
 use crate::corpus::{Chunk, Corpus, for_each_batch};
 use crate::error::DataError;
-use crate::progress::{Progress, ProgressReport, Stage};
+use crate::progress::{ProgressListener, ProgressReport, Stage};
 use crate::unknown::alphabet_key;
 
 /// Longer words are no words: in a script without blanks they are sentences. A trainer gets them in pieces of
@@ -34,7 +34,7 @@ pub(super) fn count_words(
     corpus: &Corpus,
     tokenizer: &Tokenizer,
     other: Option<&BertNormalizer>,
-    progress: &dyn Progress,
+    progress: &dyn ProgressListener,
 ) -> Result<(WordCounts, bool), DataError> {
     let total = corpus.bytes();
     let mut done = 0;
