@@ -123,7 +123,9 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let evaluation = match args.split {
         MeasuredSplit::Validation => evaluator.evaluate_validation(&model)?,
         // Thresholds are those that the run chose on its validation split.
-        MeasuredSplit::Test => evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?,
+        MeasuredSplit::Test => {
+            evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?
+        }
     };
     let record = &evaluation.record;
     let mut line = json!({
