@@ -69,19 +69,29 @@ impl LabelCounts {
     }
 
     /// Checks that a classifier has something to learn from these examples, read from `path`: two classes at least.
+    /// `max_train_samples` is how many were drawn at most, 0 if all were read.
     ///
     /// # Errors
     ///
     /// [`DataError::Dataset`].
-    pub fn check_classes(&self, path: &Path, label_names: &[String]) -> Result<(), DataError> {
+    pub fn check_classes(
+        &self,
+        path: &Path,
+        label_names: &[String],
+        max_train_samples: usize,
+    ) -> Result<(), DataError> {
         let mut present = self.classes.iter().enumerate().filter(|(_, count)| **count > 0);
         match (present.next(), present.next()) {
             (Some(_), Some(_)) => Ok(()),
             (Some((class, count)), None) => {
                 let name = label_names.get(class).map_or_else(|| class.to_string(), String::clone);
+                let cure = if max_train_samples > 0 {
+                    format!("raise `task.max_train_samples` = `{max_train_samples}`")
+                } else {
+                    "add examples of another class, or look whether the label column is the right one".to_owned()
+                };
                 let problem = format!(
-                    "all `{count}` labelled examples are of class `{name}`, so there is nothing to learn; add examples of \
-                     another class, or look whether the label column is the right one"
+                    "all `{count}` labelled examples are of class `{name}`, so there is nothing to learn; {cure}"
                 );
                 Err(DataError::dataset(path, problem))
             }
@@ -124,11 +134,17 @@ mod tests {
     #[test]
     fn one_class_is_nothing_to_learn() {
         let names = ["bad".to_owned(), "good".to_owned()];
-        let check = |labels: &[Option<Label>]| count(labels).check_classes(Path::new("x"), &names);
+        let limited = |labels: &[Option<Label>], limit| {
+            count(labels).check_classes(Path::new("x"), &names, limit)
+        };
+        let check = |labels: &[Option<Label>]| limited(labels, 0);
         let class = |class| Some(Label::Class(class));
         assert!(check(&[class(0), class(1)]).is_ok());
         let message = check(&[class(1), class(1), None]).unwrap_err().to_string();
         assert!(message.contains("all `2`") && message.contains("`good`"), "{message}");
+        assert!(message.contains("label column"), "{message}");
+        let message = limited(&[class(1)], 1).unwrap_err().to_string();
+        assert!(message.contains("raise `task.max_train_samples` = `1`"), "{message}");
         assert!(check(&[None]).is_err());
     }
 }

@@ -6,6 +6,7 @@
 //! | `contexts` | the texts that questions are about |
 //! | `encoded` | the examples of a split as token ids |
 //! | `splits` | which examples train, and which are measured on |
+//! | `missing_classes` | which classes have no examples |
 //! | `order`, `imbalance` | which examples a step visits, and what rare classes count |
 //! | `statistics` | mean and standard deviation of features |
 //! | `standardization` | mean and deviation of the numbers to predict |
@@ -16,6 +17,7 @@ mod encoded;
 mod errors;
 mod forms;
 mod imbalance;
+mod missing_classes;
 mod order;
 mod scoring;
 mod splits;

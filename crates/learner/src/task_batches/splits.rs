@@ -11,6 +11,7 @@ use nystromformer_tasks::{
 
 use super::encoded::EncodedSplit;
 use super::forms::Form;
+use super::missing_classes;
 use crate::error::{LearnerError, Result};
 
 /// The examples of a task.
@@ -77,7 +78,8 @@ impl Splits {
             ))
         })?;
         if let Targets::Classes(_) | Targets::Tags(_) = targets {
-            train.label_counts().check_classes(&task.path(), &targets.names())?;
+            let (path, limit) = (task.path(), options.max_train_samples);
+            train.label_counts().check_classes(&path, &targets.names(), limit)?;
         }
         let train = Arc::new(train);
         let mut others = BTreeMap::new();
@@ -209,7 +211,7 @@ impl Splits {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// Says which classes are trained and not measured, and the other way round: scores say nothing of them.
+    /// Says which classes have no examples.
     fn warn_of_missing_classes(&self, task: &TaskConfig, names: &[String]) {
         if names.is_empty() {
             return;
@@ -217,41 +219,13 @@ impl Splits {
         let places = self.training_places.iter();
         let trained: LabelCounts =
             places.map(|place| self.train.labels()[*place].as_ref()).collect();
-        for split in Split::EVALUATED {
-            let Some(evaluated) = self.measured(split) else { continue };
-            let measured = evaluated.label_counts();
-            for (classes, what, key) in [
-                (
-                    trained.classes_beyond(&measured),
-                    format!("the {} split has no example of", split.name()),
-                    "task.max_eval_samples",
-                ),
-                (
-                    measured.classes_beyond(&trained),
-                    format!(
-                        "the {} split has examples of a class that is not trained:",
-                        split.name()
-                    ),
-                    "task.max_train_samples",
-                ),
-            ] {
-                if classes.is_empty() {
-                    continue;
-                }
-                let named: Vec<&str> = classes
-                    .into_iter()
-                    .map(|class| names.get(class).map_or("?", String::as_str))
-                    .collect();
-                let limited = match key {
-                    "task.max_eval_samples" => task.options.max_eval_samples > 0,
-                    _ => task.options.max_train_samples > 0,
-                };
-                let advice = if limited { format!("; raise `{key}`") } else { String::new() };
-                tracing::warn!(
-                    "{what} `{}`, so its scores say nothing of that{advice}",
-                    named.join("`, `")
-                );
-            }
+        let measured: Vec<(Split, LabelCounts)> = Split::EVALUATED
+            .into_iter()
+            .filter_map(|split| Some((split, self.measured(split)?.label_counts())))
+            .collect();
+        let has_key = task.registry().keys(task.name()).contains("labels");
+        for told in missing_classes::sentences(names, &trained, &measured, &task.options, has_key) {
+            tracing::warn!("{told}");
         }
     }
 }

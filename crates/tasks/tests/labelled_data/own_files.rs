@@ -109,7 +109,7 @@ fn what_cannot_be_used_is_told() {
     let label_names = names.names().to_vec();
     let examples = train.read(&columns, &Targets::Classes(names), true).unwrap();
     let counts = LabelCounts::count(examples).unwrap();
-    let message = counts.check_classes(folder.path(), &label_names).unwrap_err().to_string();
+    let message = counts.check_classes(folder.path(), &label_names, 0).unwrap_err().to_string();
     assert!(message.contains("of class `1`"), "{message}");
 
     let named = Targets::Classes(ClassNames::new(["no", "yes"]).unwrap());

@@ -28,11 +28,8 @@ pub(super) fn row(
     // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
     // itself: in a batch it would be a pair there.
     let second = second.filter(|second| !second.is_empty());
-    let mut encoding = tokenizer.encode_text(first, second, None)?;
-    let is_cut = encoding.input_ids.len() > form.truncation.max_length;
-    if is_cut {
-        encoding = tokenizer.encode_text(first, second, Some(form.truncation))?;
-    }
+    let encoding = tokenizer.encode_text(first, second, Some(form.truncation))?;
+    let is_cut = encoding.num_truncated_tokens > 0;
     let types = &encoding.token_type_ids;
     let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
     Ok((Row { ids: encoding.input_ids, of_first_text }, is_cut))
