@@ -59,7 +59,7 @@ pub(super) fn table_options(options: &ReadOptions) -> TableOptions {
         max_line_bytes: options.max_line_bytes,
         separator: options.separator,
         quotes: options.quotes,
-        keys: Some("data."),
+        key_prefix: Some("data."),
         may_be_empty: true,
         ..TableOptions::default()
     }

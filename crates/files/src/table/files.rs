@@ -10,7 +10,7 @@ use super::Format;
 use super::column::listed;
 use super::format::COMPRESSED;
 
-/// The files called `STEM.EXTENSION`, or all of `STEM-00000-of-00002.EXTENSION` in order, for the first of `stems` and then
+/// The files called `STEM.EXTENSION`, in letters of any case, or all of `STEM-00000-of-00002.EXTENSION` in order, for the first of `stems` and then
 /// the first known extension (`tsv`, `parquet`, `jsonl`, `ndjson`, `json`, `csv`; then those of compressed files, `tsv.gz` …) of which
 /// there is any; empty if there is none.
 ///
@@ -31,13 +31,19 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
     for stem in stems {
         for extension in extensions() {
             let whole = format!("{stem}.{extension}");
-            if folder.join(&whole).is_file() {
-                tell_others(folder, &whole, &names, stems);
-                return Ok(vec![folder.join(whole)]);
+            let is_it =
+                |name: &&String| name.eq_ignore_ascii_case(&whole) && folder.join(name).is_file();
+            let exactly = names.iter().find(|name| **name == whole && is_it(name));
+            if let Some(name) = exactly.or_else(|| names.iter().find(is_it)) {
+                tell_others(folder, name, &names, stems);
+                return Ok(vec![folder.join(name)]);
             }
             let parts: Vec<(PartFile, &str)> = names
                 .iter()
-                .filter_map(|name| Some((PartFile::of(name, stem, &extension)?, name.as_str())))
+                .filter_map(|name| {
+                    let part = PartFile::of(&name.to_ascii_lowercase(), stem, &extension)?;
+                    Some((part, name.as_str()))
+                })
                 .collect();
             if let Some((PartFile { of, .. }, _)) = parts.first() {
                 complete(folder, stem, &extension, &parts, *of)?;
@@ -52,7 +58,8 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
 fn tell_others(folder: &Path, read: &str, names: &[String], stems: &[&str]) {
     let is_of_split = |name: &&str| {
         let stem = name.split('.').next().unwrap_or_default();
-        stems.contains(&stem) && *name != read && Format::of(Path::new(name)).is_some()
+        let is_of_split = stems.iter().any(|known| known.eq_ignore_ascii_case(stem));
+        is_of_split && *name != read && Format::of(Path::new(name)).is_some()
     };
     let others: Vec<&str> = names.iter().map(String::as_str).filter(is_of_split).collect();
     if !others.is_empty() {
@@ -157,6 +164,14 @@ mod tests {
         assert_eq!(found(&names, &["validation", "dev"]).unwrap(), ["validation.csv"]);
         assert!(found(&names, &["test"]).unwrap().is_empty());
         assert!(find_files(Path::new("nowhere"), &["test"]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_case_of_letters_makes_no_other_file() {
+        assert_eq!(found(&["Train.CSV", "README"], &["train"]).unwrap(), ["Train.CSV"]);
+        assert_eq!(found(&["TRAIN.csv", "train.csv"], &["train"]).unwrap(), ["train.csv"]);
+        let parts = ["Train-00000-of-00001.Parquet"];
+        assert_eq!(found(&parts, &["train"]).unwrap(), parts);
     }
 
     #[test]

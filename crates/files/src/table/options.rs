@@ -35,7 +35,7 @@ pub struct TableOptions {
     pub encoding: Encoding,
     /// What stands before the names `separator`, `quotes` and `encoding` where they can be set, for messages to name: `"task."` of a
     /// config, `"--"` of a command. Default: they cannot be set.
-    pub keys: Option<&'static str>,
+    pub key_prefix: Option<&'static str>,
     /// Whether a file without any row is none to complain of. Default: false.
     pub may_be_empty: bool,
     /// Rows of a TSV or CSV file with too few columns that are passed over, and counted by [`Rows::passed_over`](super::Rows::passed_over), before one is
@@ -46,7 +46,7 @@ pub struct TableOptions {
 impl TableOptions {
     /// A setting as messages name it, `task.quotes` for `quotes`; `None` if nobody can set it.
     pub(super) fn key(&self, name: &str) -> Option<String> {
-        self.keys.map(|prefix| format!("{prefix}{name}"))
+        self.key_prefix.map(|prefix| format!("{prefix}{name}"))
     }
 }
 
@@ -58,7 +58,7 @@ impl Default for TableOptions {
             separator: None,
             quotes: None,
             encoding: Encoding::Utf8,
-            keys: None,
+            key_prefix: None,
             may_be_empty: false,
             short_rows_allowed: 0,
         }
