@@ -60,12 +60,14 @@ pub(super) fn class_names(folder: &Path) -> Result<Vec<String>, DataError> {
 fn names(folder: &Path) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
     for entry in entries(folder)? {
-        let name = entry.file_name().and_then(OsStr::to_str).map(str::to_owned);
-        match name {
-            Some(name) if name.starts_with('.') => {}
-            Some(name) if entry.is_dir() => names.push(name),
-            _ => {}
+        let name = entry.file_name().unwrap_or_default();
+        if name.as_encoded_bytes().starts_with(b".") || !entry.is_dir() {
+            continue;
         }
+        let name = name.to_str().ok_or_else(|| {
+            DataError::dataset(&entry, "the name of this class is not UTF-8; rename the folder")
+        })?;
+        names.push(name.to_owned());
     }
     names.sort();
     Ok(names)

@@ -139,6 +139,15 @@ fn folders_that_cannot_be_used_are_named() {
     fs::write(&picture, encode(8, 8, &[0; 64])).unwrap();
     let error = read(folder.path(), Split::Train).unwrap_err().to_string();
     assert!(error.contains("3.PNG") && error.contains("8 × 8 pixels"), "{error}");
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let nameless = std::ffi::OsStr::from_bytes(b"train/caf\xe9");
+        fs::create_dir(folder.path().join(nameless)).unwrap();
+        let error = read(folder.path(), Split::Train).unwrap_err().to_string();
+        assert!(error.contains("caf") && error.contains("not UTF-8"), "{error}");
+        fs::remove_dir(folder.path().join(nameless)).unwrap();
+    }
     fs::remove_dir_all(folder.path().join("train/ant")).unwrap();
     let error = read(folder.path(), Split::Train).unwrap_err().to_string();
     assert!(error.contains("several classes, found 1"), "{error}");
