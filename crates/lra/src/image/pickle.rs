@@ -17,10 +17,10 @@ mod value;
 
 use self::machine::Machine;
 use self::value::Value;
-use super::batch::{Batch, PICTURE_BYTES};
+use super::batch::{CifarBatch, PICTURE_BYTES};
 
 /// The labels and pictures of a batch.
-pub(super) fn batch(file: &[u8]) -> Result<Batch, String> {
+pub(super) fn batch(file: &[u8]) -> Result<CifarBatch, String> {
     let Value::Dictionary(entries) = Machine::new(file).run()? else {
         return Err("the pickle holds no dictionary; is this a batch of CIFAR-10?".to_owned());
     };
@@ -54,7 +54,7 @@ pub(super) fn batch(file: &[u8]) -> Result<Batch, String> {
             labels.len()
         ));
     }
-    Ok(Batch { labels, pictures: pictures.to_vec() })
+    Ok(CifarBatch { labels, pictures: pictures.to_vec() })
 }
 
 #[cfg(test)]
