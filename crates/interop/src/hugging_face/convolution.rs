@@ -46,7 +46,7 @@ pub(crate) fn load_with_fresh_convolution(
         }
         FreshConvolution::Normal(seed) => {
             let init = |device: &Device| {
-                Seed::new(seed).scope(|| Model::init(architecture, &config, device))
+                Seed::new(seed).scope(|| Model::init(architecture, config, device))
             };
             matched.into_model(dir, &device, init)
         }
