@@ -141,7 +141,8 @@ fn gradients_equal_central_differences() {
         }),
     ] {
         let config = config.with(|config| config.shared.hidden_dropout_prob = 0.0);
-        let model = Seed::new(3).scope(|| NystromformerForMaskedLm::init(&config, &tracked)).unwrap();
+        let model =
+            Seed::new(3).scope(|| NystromformerForMaskedLm::init(&config, &tracked)).unwrap();
         check(&model, loss);
     }
 }
@@ -171,7 +172,9 @@ fn gradients_of_vectors_equal_central_differences() {
             config.attention.convolution.conv_kernel_size = 3;
             config.classifier.pooling = pooling;
         });
-        let model = Seed::new(3).scope(|| NystromformerForSequenceClassification::init(&config, &tracked)).unwrap();
+        let model = Seed::new(3)
+            .scope(|| NystromformerForSequenceClassification::init(&config, &tracked))
+            .unwrap();
         check(&model, |model: &NystromformerForSequenceClassification, device| {
             let values: Vec<f64> = (0..30).map(|i| (f64::from(i) * 0.9).sin()).collect();
             let features = Tensor::from_data(TensorData::new(values, [2, 5, 3]), device);

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerInput, PinvInit, Seed,
     attention::{
-        nystrom::{NystromFactors, NystromOptions, nystrom_attention, nystrom_row},
+        nystrom::{NystromOptions, nystrom_attention, nystrom_factors, nystrom_row},
         softmax::{softmax_attention, softmax_row},
     },
 };

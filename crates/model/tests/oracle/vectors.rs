@@ -2,9 +2,9 @@
 
 use burn::tensor::{Distribution, Int, Tensor};
 use nystromformer::{
-    AttentionKind, InputTokens, ModelError, NystromformerConfig,
-    NystromformerForSequenceClassification, NystromformerInput, Pooling, Seed, VectorPositions,
-    heads::Head as _, heads::Targets,
+    AttentionKind, InputTokens, ModelClass, ModelError, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerForSequenceClassification, NystromformerInput, Pooling,
+    Seed, VectorPositions, heads::Head as _, heads::Targets,
 };
 use nystromformer_kernels::random;
 
@@ -33,7 +33,7 @@ fn config(
 }
 
 fn model(config: &NystromformerConfig) -> NystromformerForSequenceClassification {
-    Seed::new(6).scope(|| config.init_sequence_classification(&device())).unwrap()
+    Seed::new(6).scope(|| NystromformerForSequenceClassification::init(&config, &device())).unwrap()
 }
 
 fn bags(shape: [usize; 3]) -> Tensor<3> {
@@ -126,7 +126,7 @@ fn what_is_not_what_the_model_reads_is_refused_in_words() {
 
     // A head of words has no table to predict them from.
     let words = config(VectorPositions::None, Pooling::First, AttentionKind::Nystrom, 1);
-    let words = words.init_masked_lm(&device()).unwrap();
+    let words = NystromformerForMaskedLm::init(&words, &device()).unwrap();
     assert!(words.forward(NystromformerInput::from_features(bags([1, 3, 6]))).is_err());
 }
 

@@ -86,7 +86,7 @@ impl Bags {
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
-            keys: Some("task"),
+            key_prefix: Some("task."),
             max_line_bytes: self.max_line_bytes,
             ..TableOptions::default()
         }
