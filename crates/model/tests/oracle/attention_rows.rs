@@ -4,7 +4,8 @@ use burn::tensor::{Device, Distribution, Int, Tensor};
 use nystromformer::{
     AttentionKind, NystromformerConfig, NystromformerInput, PinvInit, Seed,
     attention::{
-        nystrom::{NystromOptions, nystrom_attention, nystrom_factors, nystrom_row},
+        NystromFactors,
+        nystrom::{NystromOptions, nystrom_attention, nystrom_row},
         softmax::{softmax_attention, softmax_row},
     },
 };

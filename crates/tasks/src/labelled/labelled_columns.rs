@@ -167,7 +167,7 @@ impl LabelledColumns {
             separator: self.separator,
             quotes: self.quotes,
             encoding: self.encoding,
-            keys: Some("task"),
+            key_prefix: Some("task."),
             max_line_bytes: self.max_line_bytes,
             ..TableOptions::default()
         }
