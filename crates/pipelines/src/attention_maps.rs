@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     error::PipelineError,
-    layout::Row,
+    layout::TokenRow,
     pipeline::Pipeline,
     preprocessor::{Preprocessor, load_with_preprocessor},
     request::TextPair,
@@ -98,7 +98,7 @@ impl Pipeline for AttentionMaps {
         &self.preprocessor
     }
 
-    fn preprocess(&self, request: &TextPair) -> Result<Vec<Row>, PipelineError> {
+    fn preprocess(&self, request: &TextPair) -> Result<Vec<TokenRow>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
         let pair = request.text_pair.as_deref().filter(|pair| !pair.is_empty());
         let encode = |cut| tokenizer.encode_text(&request.text, pair, cut);
@@ -108,10 +108,10 @@ impl Pipeline for AttentionMaps {
     fn forward(
         &self,
         input: NystromformerInput,
-        rows: &[&Row],
+        rows: &[&TokenRow],
     ) -> Result<Vec<Self::Scores>, PipelineError> {
         let layers = self.model.attention_rows(input, FIRST)?;
-        let of_row = |(sequence, row): (usize, &&Row)| {
+        let of_row = |(sequence, row): (usize, &&TokenRow)| {
             let mut layers = rows_of_sequence(&layers, sequence, self.layer)?;
             for heads in layers.iter_mut().flat_map(|layer| &mut layer.heads) {
                 heads.truncate(row.encoding.input_ids.len());
@@ -124,7 +124,7 @@ impl Pipeline for AttentionMaps {
     fn postprocess(
         &self,
         _: TextPair,
-        mut rows: Vec<(Row, Self::Scores)>,
+        mut rows: Vec<(TokenRow, Self::Scores)>,
     ) -> Result<AttentionMap, PipelineError> {
         let (row, attention) = rows.swap_remove(0);
         let tokenizer = self.preprocessor.tokenizer();
