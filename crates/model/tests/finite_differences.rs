@@ -12,9 +12,10 @@ use burn::{
     tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData},
 };
 use nystromformer::{
-    AttentionKind, HiddenAct, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
-    NystromformerForSequenceClassification, NystromformerInput, PinvInit, Pooling, Seed,
-    VectorPositions, heads::targets::cross_entropy,
+    AttentionKind, Head, HiddenAct, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerForMultipleChoice, NystromformerForSequenceClassification, NystromformerInput,
+    PinvInit, Pooling, Seed, VectorPositions,
+    heads::{TargetsData, targets::cross_entropy},
 };
 
 /// A device that computes in 64 bits.
@@ -184,4 +185,32 @@ fn gradients_of_vectors_equal_central_differences() {
             cross_entropy(model.forward(input).unwrap(), labels).mean()
         });
     }
+}
+
+/// Of questions of one, three and two choices in one batch.
+#[test]
+fn gradients_of_choices_equal_central_differences() {
+    let tracked = device().autodiff();
+    let config = NystromformerConfig::default().with(|config| {
+        config.embeddings.vocab_size = 12;
+        config.embeddings.max_position_embeddings = 5;
+        config.shared.hidden_size = 6;
+        config.shared.num_attention_heads = 2;
+        config.shared.hidden_dropout_prob = 0.0;
+        config.shared.weights.initializer_range = 0.4;
+        config.encoder.num_hidden_layers = 1;
+        config.feed_forward.intermediate_size = 7;
+        config.attention.nystrom.num_landmarks = 3;
+        config.attention.convolution.conv_kernel_size = 3;
+    });
+    let model =
+        Seed::new(3).scope(|| NystromformerForMultipleChoice::init(&config, &tracked)).unwrap();
+    check(&model, |model: &NystromformerForMultipleChoice, device| {
+        let ids: Vec<i64> = (0..6 * 5).map(|place| 1 + place * place % 11).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [6, 5]), device);
+        let targets = TargetsData::Choice { labels: vec![0, 2, 1], num_choices: vec![1, 3, 2] };
+        let targets = targets.into_targets(6, device);
+        let losses = model.losses(NystromformerInput::new(ids), targets).unwrap();
+        losses.terms[0].losses.clone().mean()
+    });
 }

@@ -17,6 +17,10 @@ use crate::{
     nystromformer::{Nystromformer, NystromformerInput},
 };
 
+/// The score of a choice that a question does not have: its probability underflows to an exact 0, and so does its
+/// gradient.
+const ABSENT: f64 = -1e9;
+
 /// A Nyströmformer that chooses among answers, transformers' `NystromformerForMultipleChoice`: each pair of
 /// question and choice is scored by itself, by `classifier(relu(pre_classifier(first token)))`.
 #[derive(Module, Debug)]
@@ -48,9 +52,13 @@ impl NystromformerForMultipleChoice {
         if num_choices == 0 || !rows.is_multiple_of(num_choices) {
             return Err(ModelError::Choices { rows, num_choices });
         }
+        Ok(self.scores(input)?.reshape([rows / num_choices, num_choices]))
+    }
+
+    /// The score of each row: `[rows, 1]`.
+    fn scores(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
         let first = first_tokens(self.nystromformer.forward(input)?);
-        let scores = self.classifier.forward(relu(self.pre_classifier.forward(first)));
-        Ok(scores.reshape([rows / num_choices, num_choices]))
+        Ok(self.classifier.forward(relu(self.pre_classifier.forward(first))))
     }
 }
 
@@ -82,15 +90,23 @@ impl ModelClass for NystromformerForMultipleChoice {
 
 impl Head for NystromformerForMultipleChoice {
     fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
-        let Targets::Class(labels) = targets else {
-            return Err(targets.refused_by(self.class()));
-        };
-        let ([rows, _], [questions]) = (input.tokens.dims(), labels.dims());
-        let num_choices = rows / questions.max(1);
-        if num_choices * questions != rows {
-            return Err(ModelError::Choices { rows, num_choices });
+        match targets {
+            Targets::Class(labels) => {
+                let ([rows, _], [questions]) = (input.tokens.dims(), labels.dims());
+                let num_choices = rows / questions.max(1);
+                if num_choices * questions != rows {
+                    return Err(ModelError::Choices { rows, num_choices });
+                }
+                Ok(Losses::of_classes(self.forward(input, num_choices)?, labels))
+            }
+            Targets::Choice { labels, rows, absent } => {
+                let [questions, most] = rows.dims();
+                let scores = self.scores(input)?.select(0, rows.reshape([questions * most]));
+                let scores = scores.reshape([questions, most]).mask_fill(absent, ABSENT);
+                Ok(Losses::of_classes(scores, labels))
+            }
+            targets => Err(targets.refused_by(self.class())),
         }
-        Ok(Losses::of_classes(self.forward(input, num_choices)?, labels))
     }
 
     fn outputs(

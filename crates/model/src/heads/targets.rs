@@ -1,13 +1,12 @@
 //! What a model is trained towards, and how far off it is: the losses of transformers' classes.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation::log_sigmoid};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation::log_sigmoid};
 pub use nystromformer_kernels::cross_entropy;
 
 use super::ClassInfo;
 use crate::error::ModelError;
 
 /// The right answers of a batch, on its device.
-#[expect(clippy::large_enum_variant, reason = "a few handles of tensors, moved once a step")]
 #[derive(Debug, Clone)]
 pub enum Targets {
     /// A class of some tokens: their vocabulary entry (masked language modelling) or label (token
@@ -28,8 +27,17 @@ pub enum Targets {
         order: Tensor<1, Int>,
     },
     /// One class of each row (sequence classification), or the right choice of each question (multiple
-    /// choice): `[batch]`.
+    /// choice) where all have as many: `[batch]`.
     Class(Tensor<1, Int>),
+    /// The right choice of each question, of questions that differ in how many choices they have.
+    Choice {
+        /// `[questions]`: its place among the question's choices.
+        labels: Tensor<1, Int>,
+        /// `[questions, most]`: the row of each choice; some row where the question has no such choice.
+        rows: Tensor<2, Int>,
+        /// `[questions, most]`: whether the question has no such choice.
+        absent: Tensor<2, Bool>,
+    },
     /// Numbers, or for each class whether it applies (1) or not (0): `[batch, num_labels]`.
     Values(Tensor<2>),
     /// Each row's answer, first and last token. A place at or beyond the row's length means that the answer
@@ -49,6 +57,7 @@ impl Targets {
             Self::Tokens { .. } => "classes of tokens",
             Self::TokensAndOrder { .. } => "tokens and sentence order",
             Self::Class(_) => "one class a row",
+            Self::Choice { .. } => "one choice a question",
             Self::Values(_) => "numbers",
             Self::Span { .. } => "spans of tokens",
         }
@@ -62,7 +71,9 @@ impl Targets {
     /// The right class of each answer, where answers are classes, for each term of the loss.
     pub fn classes(&self) -> Vec<Option<Tensor<1, Int>>> {
         match self {
-            Self::Tokens { labels, .. } | Self::Class(labels) => vec![Some(labels.clone())],
+            Self::Tokens { labels, .. } | Self::Class(labels) | Self::Choice { labels, .. } => {
+                vec![Some(labels.clone())]
+            }
             Self::TokensAndOrder { labels, order, .. } => {
                 vec![Some(labels.clone()), Some(order.clone())]
             }
@@ -101,8 +112,16 @@ pub enum TargetsData {
         /// Of each row: 0 in order, 1 swapped.
         order: Vec<i32>,
     },
-    /// One class of each row, or the right choice of each question. The rows of a question follow each other.
+    /// One class of each row, or the right choice of each question where all have as many. The rows of a question follow
+    /// each other.
     Class(Vec<i32>),
+    /// The right choice of each question, whose rows follow each other.
+    Choice {
+        /// Of each question: its place among the question's choices.
+        labels: Vec<i32>,
+        /// Choices of each question; at least one.
+        num_choices: Vec<usize>,
+    },
     /// As many numbers for each row as the model has labels, row after row.
     Values(Vec<f32>),
     /// First and last token of each row's answer; `seq_len` or more if the row does not have it.
@@ -122,7 +141,9 @@ impl TargetsData {
             places.iter().filter(|place| i64::from(**place) < seq_len as i64).count()
         };
         match self {
-            Self::Tokens { labels, .. } | Self::Class(labels) => vec![labels.len()],
+            Self::Tokens { labels, .. } | Self::Class(labels) | Self::Choice { labels, .. } => {
+                vec![labels.len()]
+            }
             Self::TokensAndOrder { labels, order, .. } => vec![labels.len(), order.len()],
             Self::Values(values) => vec![values.len()],
             Self::Span { start, end } => vec![inside(start), inside(end)],
@@ -145,6 +166,9 @@ impl TargetsData {
                 order: vector(order),
             },
             Self::Class(labels) => Targets::Class(vector(labels)),
+            Self::Choice { labels, num_choices } => {
+                choice_targets(vector(labels), &num_choices, device)
+            }
             Self::Values(values) => {
                 let columns = values.len() / rows.max(1);
                 let data = TensorData::new(values, [rows, columns]);
@@ -152,6 +176,27 @@ impl TargetsData {
             }
             Self::Span { start, end } => Targets::Span { start: vector(start), end: vector(end) },
         }
+    }
+}
+
+/// Which row holds each choice of each question. Where all questions have as many choices, rows are what they are.
+fn choice_targets(labels: Tensor<1, Int>, num_choices: &[usize], device: &Device) -> Targets {
+    let most = num_choices.iter().copied().max().unwrap_or_default();
+    if num_choices.iter().all(|count| *count == most) {
+        return Targets::Class(labels);
+    }
+    let (mut rows, mut absent) = (Vec::new(), Vec::new());
+    let mut first = 0;
+    for count in num_choices {
+        rows.extend((0..most).map(|place| (first + place.min(count - 1)) as i32));
+        absent.extend((0..most).map(|place| place >= *count));
+        first += count;
+    }
+    let shape = [num_choices.len(), most];
+    Targets::Choice {
+        labels,
+        rows: Tensor::from_data(TensorData::new(rows, shape), device),
+        absent: Tensor::from_data(TensorData::new(absent, shape), device),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Every class of the registry, by the same questions.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 
-use super::{Architecture, Head, Losses, Model, PreTrainedModel, Targets};
+use super::{
+    Architecture, Head, Losses, Model, ModelClass, NystromformerForMultipleChoice, PreTrainedModel,
+    Targets, TargetsData,
+};
 use crate::{
     classifier::{Labels, ProblemType},
     config::NystromformerConfig,
@@ -39,6 +42,8 @@ fn targets_of_every_kind() -> Vec<Targets> {
         Targets::TokensAndOrder { positions, labels, order: ints([0, 1, 0, 1]) },
         Targets::Class(ints([0, 0, 0, 0])),
         Targets::Class(ints([1, 0])),
+        TargetsData::Choice { labels: vec![2, 0], num_choices: vec![3, 1] }
+            .into_targets(4, &Device::flex()),
         Targets::Values(Tensor::zeros([4, 3], &Device::flex())),
         Targets::Span { start: ints([0, 1, 2, 3]), end: ints([8, 7, 6, 9]) },
     ]
@@ -68,8 +73,8 @@ fn what_a_class_says_of_itself_is_so() {
 
 #[test]
 fn heads_answer_in_their_shapes() {
-    let [tokens, pairs, rows, two, _, spans] =
-        <[Targets; 6]>::try_from(targets_of_every_kind()).unwrap();
+    let [tokens, pairs, rows, two, ragged, _, spans] =
+        <[Targets; 7]>::try_from(targets_of_every_kind()).unwrap();
     for (architecture, targets, shapes) in [
         (Architecture::MaskedLm, &tokens, vec![[3, 20]]),
         (Architecture::TokenClassification, &tokens, vec![[3, 3]]),
@@ -77,6 +82,7 @@ fn heads_answer_in_their_shapes() {
         (Architecture::SequenceClassification, &rows, vec![[4, 3]]),
         (Architecture::DualEncoder, &two, vec![[2, 3]]),
         (Architecture::MultipleChoice, &two, vec![[2, 2]]),
+        (Architecture::MultipleChoice, &ragged, vec![[2, 3]]),
         (Architecture::QuestionAnswering, &spans, vec![[4, 9], [4, 9]]),
     ] {
         let model = Model::init(architecture, &tiny(), &Device::flex()).unwrap();
@@ -161,6 +167,52 @@ fn answers_must_be_as_many_as_rows() {
     }
 }
 
+/// Questions of two, four, one and three choices at once are what each is by itself, loss and gradients.
+#[test]
+fn questions_of_any_number_of_choices_are_each_by_itself() {
+    let device = Device::flex().autodiff();
+    let config = tiny().with(|config| {
+        config.shared.weights.initializer_range = 0.3;
+        config.shared.hidden_dropout_prob = 0.0;
+    });
+    let model = NystromformerForMultipleChoice::init(&config, &device).unwrap();
+    let (num_choices, labels) = (vec![2, 4, 1, 3], vec![1, 3, 0, 0]);
+    let input = |first: usize, rows: usize| {
+        let places = (first * 9..(first + rows) * 9).map(|place| (place * place % 17 + 2) as i32);
+        let data = TensorData::new(places.collect::<Vec<i32>>(), [rows, 9]);
+        NystromformerInput::new(Tensor::<2, Int>::from_data(data, &device))
+    };
+    let sum_of = |losses: Losses| losses.terms[0].losses.clone().sum();
+    let targets = TargetsData::Choice { labels: labels.clone(), num_choices: num_choices.clone() };
+    let together = model.losses(input(0, 10), targets.into_targets(10, &device)).unwrap();
+    let found: Vec<f32> = together.terms[0].losses.to_data().try_into_vec().unwrap();
+    let logits: Vec<f32> = together.logits[0].to_data().try_into_vec().unwrap();
+
+    let (mut first, mut sum) = (0, Tensor::<1>::zeros([1], &device));
+    for (question, (count, label)) in num_choices.into_iter().zip(labels).enumerate() {
+        let targets = TargetsData::Class(vec![label]).into_targets(count, &device);
+        let alone = model.losses(input(first, count), targets).unwrap();
+        let scores: Vec<f32> = alone.logits[0].to_data().try_into_vec().unwrap();
+        let (there, absent) = logits[question * 4..][..4].split_at(count);
+        let close = there.iter().zip(&scores).all(|(left, right)| (left - right).abs() < 1e-6);
+        assert!(close && scores.len() == count, "{there:?} {scores:?}");
+        assert!(absent.iter().all(|score| *score < -1e8), "{absent:?}");
+        let loss = alone.terms[0].losses.clone().into_scalar::<f32>();
+        assert!((found[question] - loss).abs() < 1e-6, "{loss} {}", found[question]);
+        sum = sum + sum_of(alone);
+        first += count;
+    }
+    let gradients = sum_of(together).backward();
+    let expected = sum.backward();
+    for layer in [&model.classifier, &model.pre_classifier] {
+        let of = |gradients| layer.weight.val().grad(gradients).unwrap().into_data();
+        of(&gradients).assert_approx_eq::<f32>(&of(&expected), Tolerance::absolute(1e-6));
+    }
+    let table = &model.nystromformer.embeddings.tokens().unwrap().word_embeddings.weight;
+    let of = |gradients| table.val().grad(gradients).unwrap().into_data();
+    of(&gradients).assert_approx_eq::<f32>(&of(&expected), Tolerance::absolute(1e-6));
+}
+
 #[test]
 fn choices_must_be_whole() {
     let model = Model::init(Architecture::MultipleChoice, &tiny(), &Device::flex()).unwrap();
@@ -204,7 +256,7 @@ fn chunks_and_embeddings_change_nothing() {
         copy(from, into);
     }
     let close = |left: Tensor<3>, right: Tensor<3>| {
-        let tolerance = burn::tensor::Tolerance::absolute(1e-5);
+        let tolerance = Tolerance::absolute(1e-5);
         left.into_data().assert_approx_eq::<f32>(&right.into_data(), tolerance);
     };
     let expected = whole.forward(ids(2)).unwrap();
