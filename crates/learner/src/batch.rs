@@ -189,7 +189,7 @@ impl Batch for TokenBatch {
             TargetsData::Tokens { .. }
             | TargetsData::TokensAndOrder { .. }
             | TargetsData::Class(_) => true,
-            TargetsData::Values(_) | TargetsData::Span { .. } => false,
+            TargetsData::Values(_) | TargetsData::Span { .. } | TargetsData::Choice { .. } => false,
         }
     }
 

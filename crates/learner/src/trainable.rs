@@ -208,7 +208,7 @@ impl<M: Head> Trainable for M {
     }
 }
 
-/// The scores of each answer: of a row's classes or numbers; of each labelled token of a row its classes, token after token;
+/// The scores of each answer: of a row's classes or numbers; of a question's choices; of each labelled token of a row its classes, token after token;
 /// of each token of a row as an answer's first, then of each as its last.
 fn split_logits(
     logits: &[Tensor<2>],
@@ -226,6 +226,10 @@ fn split_logits(
     Ok(match targets {
         TargetsData::Class(_) | TargetsData::Values(_) => {
             first.chunks(*columns).map(<[f32]>::to_vec).collect()
+        }
+        TargetsData::Choice { num_choices, .. } => {
+            let questions = first.chunks(*columns).zip(num_choices);
+            questions.map(|(scores, count)| scores[..*count].to_vec()).collect()
         }
         TargetsData::Tokens { positions, .. } | TargetsData::TokensAndOrder { positions, .. } => {
             let mut outputs = vec![Vec::new(); lengths.len()];

@@ -14,6 +14,7 @@
 //! | [`bags`], `vectors` | bags and sequences of feature vectors |
 //! | [`qa`] | questions and the texts that hold their answers |
 //! | [`ner`] | a class for each word: named entities |
+//! | [`choice`] | questions, each with some choices of which one is right |
 //! | [`submission`] | predictions as GLUE's site takes them |
 //! | `hold_out`, `folds`, `sample` | a validation set out of a training set, parts to test on in turn, and a part of a set in place of the whole |
 //! | `strata` | the classes by which all of these are drawn evenly |
@@ -21,6 +22,7 @@
 //! | [`metrics`] | how good predictions are |
 
 pub mod bags;
+pub mod choice;
 mod class_weights;
 mod config;
 mod example;
@@ -67,14 +69,15 @@ pub use strata::strata;
 pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
 pub use vectors::{VectorRows, Vectors};
 
-/// The tasks of this crate: GLUE's, `imdb`, `labelled`, `ner`, `qa` and `bags`.
+/// The tasks of this crate: GLUE's, `imdb`, `labelled`, `ner`, `qa`, `choice` and `bags`.
 pub fn tasks() -> TaskRegistry {
     let others = TaskRegistry::default()
         .with::<imdb::Imdb>("imdb")
         .with::<labelled::Labelled>("labelled")
         .with::<bags::Bags>("bags")
         .with::<ner::Ner>("ner")
-        .with::<qa::QuestionAnswering>("qa");
+        .with::<qa::QuestionAnswering>("qa")
+        .with::<choice::Choice>("choice");
     glue::GlueTask::ALL
         .into_iter()
         .fold(others, |tasks, task| tasks.with_keys(task.name(), move |_: &glue::NoKeys| task))

@@ -492,3 +492,60 @@ fn pictures_and_pairs_are_generated_once() {
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("6, 9 or 14"), "{}", refused.stderr);
 }
+
+/// `evaluate` and `predict choice` on the same rows agree, question by question.
+#[test]
+fn questions_are_predicted_as_they_are_evaluated() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    fs::create_dir(fixture.path("questions")).unwrap();
+    let row = |number: usize| {
+        let right = number % (2 + number % 2);
+        let choice = |place| if place == right { "we sing" } else { "we weep" };
+        let third = if number.is_multiple_of(2) { String::new() } else { choice(2).to_owned() };
+        (
+            format!(
+                "{},all{},{},{},{third}\n",
+                right + 1,
+                " day".repeat(number % 5),
+                choice(0),
+                choice(1)
+            ),
+            right,
+        )
+    };
+    for (part, numbers) in [("train", 0..30), ("validation", 30..42), ("test", 42..55)] {
+        let rows: String = numbers.map(|number| row(number).0).collect();
+        let path = fixture.path(&format!("questions/{part}.csv"));
+        fs::write(path, format!("label,question,choice1,choice2,choice3\n{rows}")).unwrap();
+    }
+    write_config(&fixture, "questions", "choice", "questions");
+    let trained = finish(train(&fixture, "questions", "run", &[])).succeeded();
+    for part in [
+        "prompt `question`, choices `choice1`, `choice2`, `choice3`, label `label`",
+        "labels are numbers from 1",
+    ] {
+        assert!(trained.stderr.contains(part), "{}", trained.stderr);
+    }
+    let run = fixture.text("run");
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &run, "--split", "test"]);
+    let measured = finish(evaluate).succeeded().json();
+    assert_eq!(keys(&measured), ["accuracy", "examples", "loss", "split"]);
+
+    let mut predict = command("predict");
+    predict.args(["choice", "--model", &run, "--input-file", &fixture.text("questions/test.csv")]);
+    let answers = finish(predict).succeeded().json_lines();
+    let written = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
+    let written =
+        written.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut correct = 0;
+    for ((answer, written), number) in answers.iter().zip(written).zip(42..) {
+        assert_eq!((&answer["choice"], &answer["label"]), (&written["choice"], &written["label"]));
+        let gap = answer["score"].as_f64().unwrap() - written["score"].as_f64().unwrap();
+        assert!(gap.abs() < 1e-5, "{answer} {written}");
+        correct += usize::from(answer["choice"].as_u64() == Some(row(number).1 as u64));
+    }
+    assert_eq!(answers.len(), 13);
+    assert_eq!(measured["accuracy"], json!(correct as f64 / 13.0));
+}

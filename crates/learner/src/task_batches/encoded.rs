@@ -251,31 +251,37 @@ impl EncodedSplit {
     /// asked for, behind all others.
     pub(super) fn targets(&self, units: &[usize], seq_len: usize, evaluates: bool) -> TargetsData {
         let targets = || units.iter().map(|unit| &self.units[*unit].target);
-        if let Some(Target::Tokens { .. }) = targets().next() {
-            return tokens(targets(), seq_len, evaluates);
-        }
-        if let Some(Target::Values(_)) = targets().next() {
-            let values = targets().flat_map(|target| match target {
-                Target::Values(values) => values.iter().copied(),
-                _ => [].iter().copied(),
-            });
-            return TargetsData::Values(values.collect());
-        }
-        if let Some(Target::Span(_)) = targets().next() {
-            let (mut start, mut end) = (Vec::new(), Vec::new());
-            for target in targets() {
-                if let Target::Span([first, last]) = target {
-                    start.push(*first);
-                    end.push(*last);
-                }
+        let classes = || {
+            targets().filter_map(|target| match target {
+                Target::Class(class) | Target::Choice(class) => Some(i32::from(*class)),
+                _ => None,
+            })
+        };
+        match targets().next() {
+            Some(Target::Tokens { .. }) => tokens(targets(), seq_len, evaluates),
+            Some(Target::Values(_)) => {
+                let values = targets().flat_map(|target| match target {
+                    Target::Values(values) => values.iter().copied(),
+                    _ => [].iter().copied(),
+                });
+                TargetsData::Values(values.collect())
             }
-            return TargetsData::Span { start, end };
+            Some(Target::Span(_)) => {
+                let (mut start, mut end) = (Vec::new(), Vec::new());
+                for target in targets() {
+                    if let Target::Span([first, last]) = target {
+                        start.push(*first);
+                        end.push(*last);
+                    }
+                }
+                TargetsData::Span { start, end }
+            }
+            Some(Target::Choice(_)) => TargetsData::Choice {
+                labels: classes().collect(),
+                num_choices: units.iter().map(|unit| self.rows_of(*unit).len()).collect(),
+            },
+            Some(Target::Class(_)) | None => TargetsData::Class(classes().collect()),
         }
-        let classes = targets().filter_map(|target| match target {
-            Target::Class(class) => Some(i32::from(*class)),
-            _ => None,
-        });
-        TargetsData::Class(classes.collect())
     }
 
     /// Hash of all of it.

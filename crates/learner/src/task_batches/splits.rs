@@ -345,6 +345,17 @@ fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
         Keep::Tail => "the end",
         Keep::HeadTail => "the beginning and the end",
     };
+    if let Targets::Choices = form.targets {
+        tracing::warn!(
+            "`{}` of the `{}` questions of the {source} have a choice that is longer, with what is read before it, than \
+             `data.seq_len` = `{}` tokens: the longer of the two is cut until they are equally long, and then both; {kept} of \
+             each is read (`task.truncation`)",
+            examples.num_cut(),
+            examples.len(),
+            form.truncation.max_length
+        );
+        return;
+    }
     tracing::warn!(
         "`{}` of the `{}` examples of the {source} are longer than `data.seq_len` = `{max_length}` tokens: {kept} of each is read \
          (`task.truncation`)",

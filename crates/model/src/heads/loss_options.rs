@@ -34,7 +34,7 @@ impl LossOptions {
         }
     }
 
-    /// The same answers with the losses that these options give them. Spans and numbers are left as they are.
+    /// The same answers with the losses that these options give them. Spans, choices and numbers are left as they are.
     pub fn apply(&self, losses: Losses, targets: Targets) -> Losses {
         if self.is_plain() {
             return losses;
@@ -56,7 +56,7 @@ impl LossOptions {
                 let terms = vec![LossTerm { losses, weight: term.weight }];
                 return Losses { terms, logits };
             }
-            Targets::Span { .. } => return Losses { terms, logits },
+            Targets::Span { .. } | Targets::Choice { .. } => return Losses { terms, logits },
         };
         let terms = terms
             .into_iter()

@@ -11,8 +11,10 @@
 //! | [`vectors`] | feature vectors, which stay where they are until a batch is made of them | of the whole |
 //! | `question` | a question and its context, in windows | first and last token of the answer |
 //! | `words` | a sentence or document of words | of each word |
+//! | `choices` | a question with choices | the right choice |
 //! | `whole` | — | what an example has one of: classes, numbers |
 
+mod choices;
 mod ids;
 mod question;
 mod text;
@@ -88,6 +90,8 @@ pub(super) enum Target {
         /// Columns that have none, and are answered in evaluations.
         others: Box<[u32]>,
     },
+    /// The right one of the unit's rows.
+    Choice(u16),
 }
 
 /// Which parts of its example a unit is about.
@@ -137,10 +141,7 @@ impl Form<'_> {
                 }),
             },
             Input::Words(input) => words::encode(self, &input.words, label),
-            Input::Choices(_) => Err(DataError::Tokenizer {
-                origin: "of the task".to_owned(),
-                problem: "there is no form for this kind of input".to_owned(),
-            }),
+            Input::Choices(choices) => choices::encode(self, choices, label),
         }
     }
 

@@ -5,12 +5,14 @@
 //! | `fixture` | the folder with data, tokenizer and experiment |
 //! | `verdicts` | what a run says of its model, and which checkpoint that is |
 //! | `beginnings` | tokenizers and weights of pretrained models, and what is refused before a run begins |
+//! | `choices` | multiple choice, from files to predictions |
 //! | `resume` | the same bits after an interruption, of one run and of a series of seeds |
 //! | `imbalance` | options for small and uneven data, and the mistakes that a summary names |
 //! | `questions` | question answering |
 //! | `switches` | padding, hold-out, and the keys of `[task]` |
 
 mod beginnings;
+mod choices;
 mod fixture;
 mod imbalance;
 mod questions;

@@ -1,0 +1,123 @@
+//! Multiple choice from files to a run's predictions: questions that differ in how many choices they have.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::Device;
+use nystromformer::{Architecture, heads::TargetsData};
+use nystromformer_interop::load_model;
+use nystromformer_learner::batch::BatchSource;
+use nystromformer_learner::trainer::model_folder;
+use nystromformer_tasks::Split;
+use serde_json::{Value, json};
+
+use super::fixture::{Fixture, review};
+
+/// How many choices a question has.
+fn count(number: usize) -> usize {
+    2 + number % 3
+}
+
+/// The place of the right one: the later ones are the rarer.
+fn right(number: usize) -> usize {
+    (number / 3) % count(number)
+}
+
+/// A question whose right choice says `fine`.
+fn question(number: usize) -> Value {
+    let choice = |place| {
+        let verdict = if place == right(number) { "fine" } else { "poor" };
+        format!("{verdict} {}", ["film", "music", "friends", "the"][place])
+    };
+    let choices: Vec<String> = (0..count(number)).map(choice).collect();
+    json!({
+        "id": format!("q{number}"), "context": review(number), "question": "was",
+        "choices": choices, "label": right(number),
+    })
+}
+
+fn write(folder: &Path, split: Split, numbers: std::ops::Range<usize>) {
+    let lines: String = numbers.map(|number| format!("{}\n", question(number))).collect();
+    fs::write(folder.join(format!("{}.jsonl", split.name())), lines).unwrap();
+}
+
+fn of_questions() -> Fixture {
+    let fixture = Fixture::new("choice", "");
+    fixture.write_vocabulary();
+    write(&fixture.data(), Split::Train, 0..60);
+    write(&fixture.data(), Split::Validation, 60..80);
+    write(&fixture.data(), Split::Test, 80..101);
+    fixture
+}
+
+#[test]
+fn questions_are_trained_on_and_their_predictions_are_what_was_measured() {
+    let fixture = of_questions();
+    let settings = ["trainer.max_steps=60", "optimizer.learning_rate=0.01"];
+    let outcome = fixture.train("run", &settings).unwrap();
+    let verdict = outcome.summary.best_model.as_ref().unwrap();
+    assert_eq!(verdict.best_by, "accuracy");
+    let test = &verdict.evaluations["test"];
+    assert_eq!(test.metrics.keys().collect::<Vec<_>>(), ["accuracy"]);
+    assert!(test.metrics["accuracy"] > 0.8, "{test:?}");
+
+    // Place 0 is the most frequent in training; chance is the mean over questions of two, three and four choices.
+    let constant = &verdict.constant_predictor["test"];
+    let first = (80..101).filter(|number| right(*number) == 0).count();
+    assert_eq!(constant["accuracy"], first as f64 / 21.0);
+    assert!((constant["chance"] - 7.0 * (1.0 / 2.0 + 1.0 / 3.0 + 1.0 / 4.0) / 21.0).abs() < 1e-12);
+
+    let lines = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut correct = 0;
+    for (line, number) in lines.iter().zip(80..) {
+        let choice = line["choice"].as_u64().unwrap() as usize;
+        let scores = line["scores"].as_array().unwrap();
+        assert_eq!((&line["id"], scores.len()), (&json!(format!("q{number}")), count(number)));
+        let said = line["label"].as_str().unwrap();
+        assert!(said.starts_with("was ") && line["score"] == scores[choice], "{line}");
+        correct += usize::from(choice == right(number));
+    }
+    assert_eq!((lines.len(), test.metrics["accuracy"]), (21, correct as f64 / 21.0));
+
+    let model = load_model(&model_folder(&fixture.path("run")).unwrap(), &Device::flex()).unwrap();
+    assert_eq!(model.architecture(), Architecture::MultipleChoice);
+}
+
+#[test]
+fn a_unit_is_the_rows_of_a_question() {
+    let fixture = of_questions();
+    let batches = fixture.batches(&["data.shuffle=false"]).unwrap();
+    assert_eq!((batches.training_examples(), batches.evaluation_examples(Split::Test)), (60, 21));
+    let steps = batches.training_step(0, 6, 6).unwrap();
+    let [batch] = steps.as_slice() else { panic!("one micro-batch") };
+    let TargetsData::Choice { labels, num_choices } = &batch.targets else { panic!("choices") };
+    let mut found = num_choices.clone();
+    found.sort_unstable();
+    assert_eq!((found, labels.len()), (vec![2, 2, 3, 3, 4, 4], 6));
+    assert_eq!(batch.lengths.len(), 18);
+    // Both texts of each row: the context is of type 0, what is asked and the choice of type 1.
+    let types = batch.token_type_ids.as_ref().unwrap();
+    for (row, length) in types.chunks(batch.seq_len).zip(&batch.lengths) {
+        let of_second = row.iter().filter(|kind| **kind == 1).count();
+        assert_eq!(of_second, 4, "was, two words and [SEP]");
+        assert!(row[length - 4..*length].iter().all(|kind| *kind == 1));
+    }
+}
+
+/// Evaluated one question at a time, and all at once, a model says the same.
+#[test]
+fn how_many_questions_go_together_changes_nothing() {
+    let fixture = of_questions();
+    let metrics = |run: &str, size: &str| {
+        let settings = ["trainer.max_steps=4", &format!("trainer.micro_batch_size={size}")];
+        fixture.train(run, &settings).unwrap();
+        fixture.metrics(run)
+    };
+    let ((one, one_by_one), (all, together)) = (metrics("one", "1"), metrics("all", "6"));
+    let close = |left: f64, right: f64| (left / right - 1.0).abs() < 1e-4;
+    assert!(one.iter().zip(&all).all(|(one, all)| close(one.loss, all.loss)), "{one:?} {all:?}");
+    for (left, right) in one_by_one.iter().zip(&together) {
+        assert!(close(left.loss, right.loss), "{left:?} {right:?}");
+    }
+}

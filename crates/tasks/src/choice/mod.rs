@@ -1,0 +1,25 @@
+//! Multiple choice: a question, and some answers of which one is right. SWAG, COPA, CommonsenseQA, SocialIQA, RACE and
+//! files of one's own.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `task` | [`Choice`]: the keys of `[task]` |
+//! | `files` | which files are a split |
+//! | `columns` | which columns make a question: those that the config names, or a layout that is known |
+//! | `reader` | from rows to examples |
+//! | `label` | the ways to say which choice is right |
+//! | `scorer` | accuracy beside chance; predictions as JSON lines |
+//!
+//! Each choice is read as a pair, as transformers' `run_swag` does: first the prompt, then the question and the choice.
+
+mod columns;
+mod files;
+mod label;
+mod reader;
+mod scorer;
+mod task;
+
+pub use columns::Columns;
+pub use label::LabelForm;
+pub use scorer::ChoiceScorer;
+pub use task::Choice;

@@ -1,0 +1,319 @@
+//! From rows to questions with their choices.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+use nystromformer_files::table::{Cell, Row, Rows, Table, TableOptions};
+
+use super::columns::{Layout, Named};
+use super::label::{self, Asked, Candidates, LabelForm};
+use crate::example::{Example, Input, Label};
+
+/// How the rows of files become questions.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) named: Named,
+    pub(super) options: TableOptions,
+    /// Choices of a question at most.
+    pub(super) max_choices: usize,
+    /// What labels are.
+    pub(super) form: LabelForm,
+    /// Whether each row must have a label, as for training.
+    pub(super) labels_required: bool,
+}
+
+/// A row taken apart.
+struct Question {
+    id: Option<String>,
+    prompt: String,
+    /// What stands before each choice; may be empty.
+    question: String,
+    /// The choices by their places; `None` where a cell is empty.
+    choices: Vec<Option<String>>,
+    /// The choices' own names.
+    names: Vec<String>,
+    label: Option<String>,
+    row: Row,
+}
+
+/// The questions of some files, one file after the other; nothing but a row is in memory.
+struct Questions {
+    files: VecDeque<PathBuf>,
+    named: Named,
+    options: TableOptions,
+    max_choices: usize,
+    current: Option<OpenFile>,
+}
+
+struct OpenFile {
+    layout: Layout,
+    rows: Rows,
+    /// Questions with an empty choice, which is passed over.
+    with_gaps: u64,
+}
+
+impl Questions {
+    fn new(files: &[PathBuf], reading: &Reading) -> Self {
+        Self {
+            files: files.iter().cloned().collect(),
+            named: reading.named.clone(),
+            options: reading.options.clone(),
+            max_choices: reading.max_choices,
+            current: None,
+        }
+    }
+
+    fn open(&self, file: &Path) -> Result<OpenFile, DataError> {
+        let layout = self.named.layout(file, &self.options)?;
+        let rows = Table::open(file, &self.options)?.select(&layout.columns())?;
+        Ok(OpenFile { layout, rows, with_gaps: 0 })
+    }
+
+    fn advance(&mut self) -> Result<Option<Question>, DataError> {
+        loop {
+            let Some(open) = &mut self.current else {
+                let Some(file) = self.files.pop_front() else { return Ok(None) };
+                self.current = Some(self.open(&file)?);
+                continue;
+            };
+            let Some(row) = open.rows.next().transpose()? else {
+                self.current = None;
+                continue;
+            };
+            let question = open.layout.question(row, self.max_choices)?;
+            open.with_gaps += u64::from(question.choices.iter().any(Option::is_none));
+            return Ok(Some(question));
+        }
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        if self.with_gaps > 0 {
+            say_once(format!(
+                "`{}`: `{}` questions have an empty choice with others behind it, which is passed over",
+                self.rows.file().display(),
+                self.with_gaps
+            ));
+        }
+    }
+}
+
+/// The text of a cell; a number is one too. `None` if there is nothing.
+fn text(cell: &Cell) -> Result<Option<String>, &'static str> {
+    Ok(match cell {
+        Cell::Null => None,
+        Cell::Text(text) => Some(text.clone()).filter(|text| !text.trim().is_empty()),
+        Cell::Integer(number) => Some(number.to_string()),
+        Cell::Number(number) => Some(number.to_string()),
+        Cell::Boolean(flag) => Some(flag.to_string()),
+        Cell::List(_) => return Err("a list, and no text"),
+    })
+}
+
+impl Layout {
+    /// Takes a row apart.
+    fn question(&self, mut row: Row, max_choices: usize) -> Result<Question, DataError> {
+        let mut at = 0;
+        let mut take = |count: usize| {
+            at += count;
+            at - count..at
+        };
+        let mut prompt = String::new();
+        for place in take(self.prompt.len()) {
+            push(&mut prompt, &row.take_text(place)?);
+        }
+        let mut question = String::new();
+        for place in take(self.question.len()) {
+            push(&mut question, &cell_text(&row, place, row.cell(place))?.unwrap_or_default());
+        }
+        let places = take(self.choices.len());
+        let mut choices = match places.len() {
+            1 => list(&row, places.start)?,
+            _ => places
+                .map(|place| cell_text(&row, place, row.cell(place)))
+                .collect::<Result<Vec<_>, DataError>>()?,
+        };
+        // Questions of one table may differ in how many choices they have.
+        while choices.last().is_some_and(Option::is_none) {
+            choices.pop();
+        }
+        if choices.is_empty() {
+            return Err(row
+                .problem("the question has no choices; give it some, or drop the row")
+                .into());
+        }
+        if choices.len() > max_choices {
+            return Err(row
+                .problem(format!(
+                    "the question has `{}` choices, and `task.max_choices` is `{max_choices}`; raise it, or drop the row",
+                    choices.len()
+                ))
+                .into());
+        }
+        let names = match &self.choice_names {
+            Some(_) => names(row.cell(take(1).start)),
+            None => Vec::new(),
+        };
+        let label = match &self.label {
+            Some(column) => {
+                let place = take(1).start;
+                label::text(row.cell(place))
+                    .map_err(|problem| row.problem(format!("{problem} (column {column})")))?
+            }
+            None => None,
+        };
+        let id = match &self.id {
+            Some(_) => text(row.cell(take(1).start)).ok().flatten(),
+            None => None,
+        };
+        Ok(Question { id, prompt, question, choices, names, label, row })
+    }
+}
+
+fn push(text: &mut String, part: &str) {
+    if !text.is_empty() && !part.is_empty() {
+        text.push(' ');
+    }
+    text.push_str(part);
+}
+
+fn cell_text(row: &Row, place: usize, cell: &Cell) -> Result<Option<String>, DataError> {
+    text(cell).map_err(|problem| {
+        row.problem(format!("{} is {problem}; name the column that is meant", row.column(place)))
+            .into()
+    })
+}
+
+/// The choices of a list, which a file without lists holds as text: `["…", "…"]`.
+fn list(row: &Row, place: usize) -> Result<Vec<Option<String>>, DataError> {
+    let of_text = |text: &str| {
+        serde_json::from_str::<Vec<serde_json::Value>>(text).ok().map(|values| {
+            let cell = |value: serde_json::Value| match value {
+                serde_json::Value::String(text) => Cell::Text(text),
+                serde_json::Value::Null => Cell::Null,
+                value => Cell::Text(value.to_string()),
+            };
+            values.into_iter().map(cell).collect::<Vec<Cell>>()
+        })
+    };
+    let cells = match row.cell(place) {
+        Cell::List(cells) => cells.clone(),
+        Cell::Text(text) => of_text(text).ok_or_else(|| {
+            row.problem(format!(
+                "{} is a text, and must be a list of choices, `[\"…\", \"…\"]`; or name a column for each choice: \
+                 `task.choices = [\"…\", \"…\"]`",
+                row.column(place)
+            ))
+        })?,
+        Cell::Null => Vec::new(),
+        _ => {
+            let problem = format!("{} is no list of choices; set `task.choices` to what is meant", row.column(place));
+            return Err(row.problem(problem).into());
+        }
+    };
+    cells.iter().map(|cell| cell_text(row, place, cell)).collect()
+}
+
+/// The names that a file has for the choices of a list.
+fn names(cell: &Cell) -> Vec<String> {
+    let Cell::List(cells) = cell else { return Vec::new() };
+    cells.iter().map(|cell| text(cell).ok().flatten().unwrap_or_default()).collect()
+}
+
+/// What all labels of some files are: what is common to them, said where it is a guess. From 0 if there are none.
+///
+/// # Errors
+///
+/// [`DataError::Line`] at the first label that is none with those before it, and for what cannot be read.
+pub(super) fn label_form(files: &[PathBuf], reading: &Reading) -> Result<LabelForm, DataError> {
+    let mut candidates = Candidates::default();
+    let mut questions = Questions::new(files, reading);
+    while let Some(Question { choices, names, label, row, .. }) = questions.advance()? {
+        let Some(label) = label else { continue };
+        let before = candidates.told();
+        if !candidates.see(&label, Asked { choices: &choices, names: &names }) {
+            return Err(row
+                .problem(format!(
+                    "the label `{label}` is none of the `{}` choices, where labels are {before}; correct the row, or say what \
+                     they are with `task.label_form`",
+                    choices.len()
+                ))
+                .into());
+        }
+    }
+    if let (Some(notice), Some(file)) = (candidates.notice(), files.first()) {
+        say_once(format!("`{}`: {notice}", file.display()));
+    }
+    Ok(candidates.form())
+}
+
+/// The examples of some files. After an error nothing follows.
+pub(super) struct ChoiceExamples {
+    questions: Option<Questions>,
+    reading: Reading,
+}
+
+impl ChoiceExamples {
+    pub(super) fn new(files: &[PathBuf], reading: Reading) -> Self {
+        Self { questions: Some(Questions::new(files, &reading)), reading }
+    }
+
+    fn example(&self, question: Question) -> Result<Example, DataError> {
+        let Question { id, prompt, question, choices, names, label, row } = question;
+        let label = match &label {
+            Some(label) => {
+                Some(self.class(label, Asked { choices: &choices, names: &names }, &row)?)
+            }
+            None if self.reading.labels_required => {
+                let problem = "there is no label, by which training and validation learn which choice is right; give it one, \
+                               or drop the row (`task.label` names the column)";
+                return Err(row.problem(problem).into());
+            }
+            None => None,
+        };
+        let choices: Vec<(String, Option<String>)> = choices
+            .into_iter()
+            .flatten()
+            .map(|choice| {
+                let mut second = question.clone();
+                push(&mut second, &choice);
+                (prompt.clone(), Some(second))
+            })
+            .collect();
+        if choices.len() < 2 {
+            let problem = "a question needs at least two choices; give it another, or drop the row";
+            return Err(row.problem(problem).into());
+        }
+        Ok(Example { id, input: Input::Choices(choices), label })
+    }
+
+    /// The right choice, counted without those that are empty.
+    fn class(&self, label: &str, asked: Asked<'_>, row: &Row) -> Result<Label, DataError> {
+        let form = self.reading.form;
+        let place = asked.place(label, form).ok_or_else(|| {
+            row.problem(format!(
+                "the label `{label}` is none of the `{}` choices (`task.label_form = \"{}\"`); correct the row or drop it",
+                asked.choices.len(),
+                form.key()
+            ))
+        })?;
+        Ok(Label::Class(asked.choices[..place].iter().flatten().count() as u16))
+    }
+}
+
+impl Iterator for ChoiceExamples {
+    type Item = Result<Example, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let questions = self.questions.as_mut()?;
+        let next = questions.advance().transpose();
+        let item = next.map(|question| self.example(question?));
+        if !matches!(item, Some(Ok(_))) {
+            self.questions = None;
+        }
+        item
+    }
+}

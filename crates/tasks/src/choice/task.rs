@@ -1,0 +1,253 @@
+//! [`Choice`]: multiple choice as a task.
+
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+use nystromformer_files::table::{Column, Quotes, TableOptions};
+use serde::{Deserialize, Serialize};
+
+use super::columns::{Columns, Named};
+use super::files::SplitFiles;
+use super::label::LabelForm;
+use super::reader::{ChoiceExamples, Reading, label_form};
+use super::scorer::{ChoiceScorer, prediction_lines};
+use crate::example::{ExampleReader, Label};
+use crate::labelled::Targets;
+use crate::metrics::{Scorer, Thresholds};
+use crate::options::TaskOptions;
+use crate::prediction_files::{PredictionFile, PredictionReader};
+use crate::split::Split;
+use crate::task::{Task, TaskContext};
+
+/// `choice`: questions, each with some choices of which one is right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Choice {
+    /// The column of what is read first, or several, joined by blanks. Default: found, and said: `context`, `article`, `question`
+    /// and the like.
+    pub prompt: Option<Columns>,
+    /// The column of what stands before each choice, or several (`sent2` of SWAG). Default: found with the prompt; none if that
+    /// is named.
+    pub question: Option<Columns>,
+    /// A column for each choice, or one with a list of them: `["ending0", "ending1"]`, `"options"`, `"choices.text"`.
+    /// Default: found, and said.
+    pub choices: Option<Columns>,
+    /// The column of the label. Default: found, and said.
+    pub label: Option<Column>,
+    /// What labels are: `"from_0"` or `"from_1"`, the place of the right choice; `"letter"`, the place as a letter; `"text"`, its
+    /// text. Where choices have names of their own (`choices.label`), these come first. Default: what the labels of the training
+    /// examples all are, and said.
+    pub label_form: Option<LabelForm>,
+    /// The column that names a question, for its prediction to carry. Default: `id` and the like, if there is one.
+    pub id: Option<Column>,
+    /// Choices of a question at most. Questions may have fewer, and differ. Default: 26, as many as there are letters.
+    pub max_choices: usize,
+    /// The file to train on, in the folder `task.path` or with a path of its own. Default: the one called `train`, or after it. If
+    /// any of these three keys is set, no other file is looked for.
+    pub train_file: Option<PathBuf>,
+    /// The file to validate with. Default: the one called `validation`, `dev`, `valid` or `val`, or after it.
+    pub validation_file: Option<PathBuf>,
+    /// The file to test on. Default: the one called `test`, or after it.
+    pub test_file: Option<PathBuf>,
+    /// Whether the first line of a TSV or CSV file names the columns. Without it they are told by their place, from 0. Default:
+    /// true.
+    pub header: bool,
+    /// What separates the fields of a TSV or CSV file. Default: a tab or a comma, unless the first rows show another, which is
+    /// then said.
+    pub separator: Option<char>,
+    /// What a quote at the beginning of a field of a TSV or CSV file is: `"double"` or `"none"`. Default: told by a look at the
+    /// file, and said.
+    pub quotes: Option<Quotes>,
+    /// Longest row that is accepted, in bytes; it bounds memory. Default: 16 MiB.
+    pub max_line_bytes: usize,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self {
+            prompt: None,
+            question: None,
+            choices: None,
+            label: None,
+            label_form: None,
+            id: None,
+            max_choices: 26,
+            train_file: None,
+            validation_file: None,
+            test_file: None,
+            header: true,
+            separator: None,
+            quotes: None,
+            max_line_bytes: 16 << 20,
+        }
+    }
+}
+
+impl Choice {
+    fn files(&self) -> SplitFiles {
+        SplitFiles {
+            train: self.train_file.clone(),
+            validation: self.validation_file.clone(),
+            test: self.test_file.clone(),
+        }
+    }
+
+    /// How `files` are read; labels as those of the training examples, or, where there are none, as their own.
+    fn reading(
+        &self,
+        files: &[PathBuf],
+        path: &Path,
+        labels_required: bool,
+    ) -> Result<Reading, DataError> {
+        let mut reading = Reading {
+            named: Named {
+                prompt: self.prompt.clone(),
+                question: self.question.clone(),
+                choices: self.choices.clone(),
+                label: self.label.clone(),
+                id: self.id.clone(),
+            },
+            options: TableOptions {
+                header: self.header,
+                separator: self.separator,
+                quotes: self.quotes,
+                keys: Some("task"),
+                max_line_bytes: self.max_line_bytes,
+                ..TableOptions::default()
+            },
+            max_choices: self.max_choices,
+            form: LabelForm::From0,
+            labels_required,
+        };
+        reading.form = match self.label_form {
+            Some(form) => form,
+            None => match self.files().training(path) {
+                Ok(training) => label_form(&training, &reading)?,
+                Err(_) => label_form(files, &reading)?,
+            },
+        };
+        Ok(reading)
+    }
+
+    /// A column that is told by name although there is no header, or by place although there is one.
+    fn misplaced_columns(&self) -> Vec<DataError> {
+        let advice = if self.header {
+            "with `task.header = true` a column is given by its name, in quotes"
+        } else {
+            "with `task.header = false` a column is given by its place, e.g. 0"
+        };
+        let of = |columns: &Option<Columns>| {
+            columns.as_ref().map_or(Vec::new(), |columns| columns.as_slice().to_vec())
+        };
+        let named = [
+            ("task.prompt", of(&self.prompt)),
+            ("task.question", of(&self.question)),
+            ("task.choices", of(&self.choices)),
+            ("task.label", self.label.iter().cloned().collect()),
+            ("task.id", self.id.iter().cloned().collect()),
+        ];
+        let columns = named
+            .into_iter()
+            .flat_map(|(key, columns)| columns.into_iter().map(move |column| (key, column)));
+        let wrong = columns.filter(|(_, column)| self.header != matches!(column, Column::Name(_)));
+        wrong
+            .map(|(key, column)| match column {
+                Column::Name(name) => DataError::config(key, name, advice),
+                Column::Index(index) => DataError::config(key, index, advice),
+            })
+            .collect()
+    }
+}
+
+impl Task for Choice {
+    fn default_path(&self) -> PathBuf {
+        PathBuf::from("datasets/choice/data")
+    }
+
+    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
+        let mut problems = self.misplaced_columns();
+        for (key, columns) in [("task.prompt", &self.prompt), ("task.choices", &self.choices)] {
+            if columns.as_ref().is_some_and(|columns| columns.as_slice().is_empty()) {
+                problems.push(DataError::config(
+                    key,
+                    "[]",
+                    "name at least one column, or leave it out",
+                ));
+            }
+        }
+        if !self.header && (self.prompt.is_none() || self.choices.is_none()) {
+            let problem = "columns without names cannot be found: set `task.prompt`, `task.choices` and `task.label` to their places";
+            problems.push(DataError::config("task.header", false, problem));
+        }
+        if !(2..=usize::from(u16::MAX)).contains(&self.max_choices) {
+            problems.push(DataError::config(
+                "task.max_choices",
+                self.max_choices,
+                "must be from 2 to 65535",
+            ));
+        }
+        if self.max_line_bytes == 0 {
+            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
+        }
+        problems
+    }
+
+    fn model_class(&self) -> &'static str {
+        "NystromformerForMultipleChoice"
+    }
+
+    fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
+        Ok(Targets::Choices)
+    }
+
+    fn examples(
+        &self,
+        split: Split,
+        _: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Option<ExampleReader>, DataError> {
+        let files = match split {
+            Split::Train => self.files().training(context.path)?,
+            _ => self.files().find(context.path, split)?,
+        };
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let reading = self.reading(&files, context.path, !split.is_test())?;
+        Ok(Some(Box::new(ChoiceExamples::new(&files, reading))))
+    }
+
+    fn file_examples(
+        &self,
+        file: &Path,
+        _: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<ExampleReader, DataError> {
+        let files = [file.to_owned()];
+        let reading = self.reading(&files, context.path, false)?;
+        Ok(Box::new(ChoiceExamples::new(&files, reading)))
+    }
+
+    fn scorer(&self, _: &Targets) -> Box<dyn Scorer> {
+        Box::new(ChoiceScorer)
+    }
+
+    /// The place of the choice, as labels write it; without the data the form is known by its key alone.
+    fn prediction(&self, label: &Label, _: &Targets) -> Option<String> {
+        match label {
+            Label::Class(place) => {
+                Some(self.label_form.unwrap_or(LabelForm::From0).spell(usize::from(*place)))
+            }
+            _ => None,
+        }
+    }
+
+    fn prediction_files(
+        &self,
+        predicted: PredictionReader<'_>,
+        _: &Targets,
+        _: &Thresholds,
+    ) -> Result<Vec<PredictionFile>, DataError> {
+        Ok(vec![prediction_lines(predicted)?])
+    }
+}
