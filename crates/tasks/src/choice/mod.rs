@@ -1,5 +1,5 @@
-//! Multiple choice: a question, and some answers of which one is right. SWAG, COPA, CommonsenseQA, SocialIQA, RACE and
-//! files of one's own.
+//! Multiple choice: a question, and some answers of which one is right. SWAG, COPA, `CommonsenseQA`, `SocialIQA`, RACE
+//! and files of one's own.
 //!
 //! | module | idea |
 //! |---|---|

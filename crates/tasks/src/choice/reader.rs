@@ -25,7 +25,7 @@ pub(super) struct Reading {
 }
 
 /// A row taken apart.
-struct Question {
+struct Taken {
     id: Option<String>,
     prompt: String,
     /// What stands before each choice; may be empty.
@@ -71,7 +71,7 @@ impl Questions {
         Ok(OpenFile { layout, rows, with_gaps: 0 })
     }
 
-    fn advance(&mut self) -> Result<Option<Question>, DataError> {
+    fn advance(&mut self) -> Result<Option<Taken>, DataError> {
         loop {
             let Some(open) = &mut self.current else {
                 let Some(file) = self.files.pop_front() else { return Ok(None) };
@@ -115,7 +115,7 @@ fn text(cell: &Cell) -> Result<Option<String>, &'static str> {
 
 impl Layout {
     /// Takes a row apart.
-    fn question(&self, mut row: Row, max_choices: usize) -> Result<Question, DataError> {
+    fn question(&self, mut row: Row, max_choices: usize) -> Result<Taken, DataError> {
         let mut at = 0;
         let mut take = |count: usize| {
             at += count;
@@ -169,7 +169,7 @@ impl Layout {
             Some(_) => text(row.cell(take(1).start)).ok().flatten(),
             None => None,
         };
-        Ok(Question { id, prompt, question, choices, names, label, row })
+        Ok(Taken { id, prompt, question, choices, names, label, row })
     }
 }
 
@@ -231,7 +231,7 @@ fn names(cell: &Cell) -> Vec<String> {
 pub(super) fn label_form(files: &[PathBuf], reading: &Reading) -> Result<LabelForm, DataError> {
     let mut candidates = Candidates::default();
     let mut questions = Questions::new(files, reading);
-    while let Some(Question { choices, names, label, row, .. }) = questions.advance()? {
+    while let Some(Taken { choices, names, label, row, .. }) = questions.advance()? {
         let Some(label) = label else { continue };
         let before = candidates.told();
         if !candidates.see(&label, Asked { choices: &choices, names: &names }) {
@@ -261,8 +261,8 @@ impl ChoiceExamples {
         Self { questions: Some(Questions::new(files, &reading)), reading }
     }
 
-    fn example(&self, question: Question) -> Result<Example, DataError> {
-        let Question { id, prompt, question, choices, names, label, row } = question;
+    fn example(&self, question: Taken) -> Result<Example, DataError> {
+        let Taken { id, prompt, question, choices, names, label, row } = question;
         let label = match &label {
             Some(label) => {
                 Some(self.class(label, Asked { choices: &choices, names: &names }, &row)?)

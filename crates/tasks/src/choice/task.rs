@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
+use nystromformer_files::Encoding;
 use nystromformer_files::table::{Column, Quotes, TableOptions};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,8 @@ pub struct Choice {
     /// What a quote at the beginning of a field of a TSV or CSV file is: `"double"` or `"none"`. Default: told by a look at the
     /// file, and said.
     pub quotes: Option<Quotes>,
+    /// How the bytes of a TSV or CSV file stand for characters. Default: `"utf-8"`.
+    pub encoding: Encoding,
     /// Longest row that is accepted, in bytes; it bounds memory. Default: 16 MiB.
     pub max_line_bytes: usize,
 }
@@ -78,6 +81,7 @@ impl Default for Choice {
             header: true,
             separator: None,
             quotes: None,
+            encoding: Encoding::Utf8,
             max_line_bytes: 16 << 20,
         }
     }
@@ -111,7 +115,8 @@ impl Choice {
                 header: self.header,
                 separator: self.separator,
                 quotes: self.quotes,
-                keys: Some("task"),
+                encoding: self.encoding,
+                key_prefix: Some("task."),
                 max_line_bytes: self.max_line_bytes,
                 ..TableOptions::default()
             },
