@@ -73,10 +73,13 @@ impl FileForm {
         }
     }
 
-    /// Whether its extension says that it holds columns, and no text.
-    pub(super) fn has_extension_of_columns(path: &Path) -> bool {
-        extension_of_content(path)
-            .is_some_and(|extension| extension != "txt" && COLUMNS.contains(&extension.as_str()))
+    /// Whether a file's name says that it has a word a line: not so text, and tables with a header.
+    pub(super) fn says_columns(path: &Path) -> bool {
+        let extension = extension_of_content(path);
+        let is_usual = |extension: &str| !["txt", "text", "tsv", "tab"].contains(&extension);
+        extension.is_some_and(|extension| is_usual(&extension))
+            && Self::of(path) == Self::Columns
+            && Self::is_readable(path)
     }
 
     /// Whether a file of a folder is one that can be read, as far as its name tells.
@@ -343,6 +346,16 @@ mod tests {
         assert_eq!(found(&["eng.testa"], Split::Validation, Some(&none)).unwrap(), None);
         let missing = found(&names, Split::Test, Some(&FileNames::One("x".into()))).unwrap_err();
         assert!(missing.contains("`task.test`"), "{missing}");
+    }
+
+    #[test]
+    fn names_say_whether_a_word_is_a_line() {
+        for name in ["a.conll", "b.IOB", "eng.testb", "a.bio.gz"] {
+            assert!(FileForm::says_columns(Path::new(name)), "{name}");
+        }
+        for name in ["a.txt", "a.tsv", "a.jsonl", "a.parquet", "a", "a.pdf"] {
+            assert!(!FileForm::says_columns(Path::new(name)), "{name}");
+        }
     }
 
     #[test]

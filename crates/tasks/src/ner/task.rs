@@ -15,6 +15,7 @@ use super::layout::WantedColumns;
 use super::rows;
 use super::scheme::{Evidence, Scheme};
 use super::scorer::TagScorer;
+use super::tag::Tag;
 use super::writer::{ColumnWriter, TagNames};
 use crate::example::{ExampleReader, Input, Label, Words};
 use crate::labelled::Targets;
@@ -24,6 +25,9 @@ use crate::prediction::{Prediction, WordTag};
 use crate::prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
 use crate::split::Split;
 use crate::task::{Task, TaskContext, WordOptions};
+
+/// Sentences that are looked at to know whether a file holds columns.
+const LOOKED_AT: usize = 5;
 
 /// `ner`: a class for each word, named entities foremost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,9 +214,8 @@ impl Task for Ner {
                 collected.add(&sentence?)?;
             }
         }
-        collected
-            .labels(files.first().map_or(context.path, PathBuf::as_path), self.scheme)
-            .map(Targets::Tags)
+        let path = if let [file] = files.as_slice() { file.as_path() } else { context.path };
+        collected.labels(path, self.scheme).map(Targets::Tags)
     }
 
     fn examples(
@@ -229,14 +232,28 @@ impl Task for Ner {
         true
     }
 
-    /// A file of CoNLL columns, by its extension (`.txt` holds lines of text), or one of rows with a column of words.
+    /// Tables with a column of words; files that are called as such of columns are, or whose first sentences have tags of entities.
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
-        match FileForm::of(file) {
-            FileForm::Rows => {
-                rows::has_words(file, &self.reading(false).columns, self.max_line_bytes)
-            }
-            FileForm::Columns => Ok(FileForm::has_extension_of_columns(file)),
+        let reading = self.reading(false);
+        if FileForm::of(file) == FileForm::Rows {
+            return rows::has_words(file, &reading.columns, self.max_line_bytes);
         }
+        if FileForm::says_columns(file) {
+            return Ok(true);
+        }
+        // Any text may be in it: what is wrong with it as a file of columns is no error.
+        let Ok(sentences) = reading.open(file) else { return Ok(false) };
+        let mut of_entities = false;
+        for sentence in sentences.take(LOOKED_AT) {
+            let tags = sentence.ok().and_then(|sentence| sentence.tags).unwrap_or_default();
+            let is_tag =
+                |tag: &Option<String>| tag.as_deref().is_some_and(|tag| Tag::parse(tag).is_some());
+            of_entities = !tags.is_empty() && tags.iter().all(is_tag);
+            if !of_entities {
+                break;
+            }
+        }
+        Ok(of_entities)
     }
 
     fn file_examples(
@@ -268,18 +285,20 @@ impl Task for Ner {
         thresholds: &Thresholds,
     ) -> Result<Vec<PredictionFile>, DataError> {
         let predicted: Vec<Predicted> = predicted.collect::<Result<_, _>>()?;
-        let spell = |label: &Label| self.prediction(label, targets);
-        let again = Box::new(predicted.iter().cloned().map(Ok));
-        let lines = json_lines(again, targets, thresholds, &spell)?;
         let of_columns = |predicted: &Predicted| {
             words_and_tags(predicted).is_some_and(|(words, _)| words.lines.is_some())
         };
-        if !predicted.iter().all(of_columns) {
-            return Ok(vec![lines]);
+        let mut files = Vec::new();
+        if predicted.iter().all(of_columns) {
+            let names = targets.names();
+            let of_entities = self.of_entities(&names);
+            let contents = self.columns(&predicted, &TagNames { names, of_entities })?;
+            files.push(PredictionFile { extension: "conll", contents });
         }
-        let names = targets.names();
-        let of_entities = self.of_entities(&names);
-        let contents = self.columns(&predicted, &TagNames { names, of_entities })?;
-        Ok(vec![PredictionFile { extension: "conll", contents }, lines])
+        // With the probability of each tag.
+        let spell = |label: &Label| self.prediction(label, targets);
+        let predicted = Box::new(predicted.into_iter().map(Ok));
+        files.push(json_lines(predicted, targets, thresholds, &spell)?);
+        Ok(files)
     }
 }

@@ -379,7 +379,8 @@ fn predictions_are_the_lines_of_the_file_with_a_column_more() {
     });
     let files =
         task.task().prediction_files(Box::new(predicted), &targets, &Thresholds::new()).unwrap();
-    assert_eq!((files.len(), files[0].extension), (1, "conll"));
+    let extensions: Vec<&str> = files.iter().map(|file| file.extension).collect();
+    assert_eq!(extensions, ["conll", "jsonl"]);
     let written = String::from_utf8(files[0].contents.clone()).unwrap();
     // In the file's own scheme, so that both columns can be compared.
     let expected = "-DOCSTART- -X- O O O\n\nEU NNP I-NP I-ORG I-ORG\nrejects VBZ I-VP O O\n\nPeter NNP I-NP I-PER I-PER\n\

@@ -53,7 +53,9 @@ impl From<Strategy> for Aggregation {
 }
 
 pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
-    if args.texts.answer_by_task(&args.model, "ner", tasks)? {
+    // What is asked of entities is the pipeline's to answer.
+    let asks_for_tags = matches!(args.aggregation, Strategy::None) && args.stride.is_none();
+    if asks_for_tags && args.texts.answer_by_task(&args.model, "ner", tasks)? {
         return Ok(());
     }
     let (folder, device) = args.model.open()?;
