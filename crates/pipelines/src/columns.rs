@@ -1,16 +1,21 @@
 //! Which columns of a table, or keys of an object, are the fields of a request.
 
+use nystromformer_files::table::Quotes;
 use serde_json::{Map, Value};
 
 use crate::request::{Named, Request};
 
-/// Columns that the asker names; those that are left out are found.
+/// What the asker says of a file of requests; what is left out is found.
 #[derive(Debug, Clone, Default)]
-pub struct ColumnNames {
-    /// That of the text, or of the first of two.
+pub struct RequestOptions {
+    /// The column, or key of objects, of the text, or of the first of two.
     pub text: Option<String>,
     /// That of the second text.
     pub text_pair: Option<String>,
+    /// What separates the fields of a CSV or TSV file.
+    pub separator: Option<char>,
+    /// What a quote at the beginning of a field of a CSV or TSV file is.
+    pub quotes: Option<Quotes>,
 }
 
 /// A field, and the columns that it is made of: one, or of a list of fields one each.
@@ -22,7 +27,7 @@ pub(crate) struct FieldColumns {
     pub(crate) is_list: bool,
 }
 
-impl ColumnNames {
+impl RequestOptions {
     /// Finds the fields of a request among the names of columns.
     ///
     /// # Errors
@@ -147,7 +152,7 @@ mod tests {
     use crate::request::{Choices, Question, Sentence, TextPair};
 
     fn found<T: Request>(names: &[&str]) -> Vec<(&'static str, String)> {
-        let fields = ColumnNames::default().find::<T>(names).unwrap();
+        let fields = RequestOptions::default().find::<T>(names).unwrap();
         fields.into_iter().map(|field| (field.field, field.columns.join(","))).collect()
     }
 
@@ -173,20 +178,20 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_told() {
-        let problem = ColumnNames::default().find::<TextPair>(&["a", "b"]).unwrap_err();
+        let problem = RequestOptions::default().find::<TextPair>(&["a", "b"]).unwrap_err();
         assert!(problem.contains("`text` or") && problem.contains("among `a`, `b`"), "{problem}");
         assert!(problem.contains("--text-column"), "{problem}");
-        let given = ColumnNames { text: Some("Body".to_owned()), text_pair: None };
+        let given = RequestOptions { text: Some("Body".to_owned()), ..RequestOptions::default() };
         assert!(given.find::<TextPair>(&["a"]).unwrap_err().contains("no column `Body`, only `a`"));
         assert_eq!(given.find::<TextPair>(&["text", "body"]).unwrap()[0].columns, ["body"]);
-        assert!(ColumnNames::default().find::<Question>(&["question"]).is_err());
+        assert!(RequestOptions::default().find::<Question>(&["question"]).is_err());
     }
 
     #[test]
     fn objects_get_the_names_of_the_request() {
         let rename = |object: Value| {
             let Value::Object(mut fields) = object else { panic!("{object}") };
-            ColumnNames::default().rename::<Choices>(&mut fields).unwrap();
+            RequestOptions::default().rename::<Choices>(&mut fields).unwrap();
             Value::Object(fields)
         };
         let renamed = rename(json!({"question": "q", "choice1": "a", "choice2": "b"}));

@@ -58,7 +58,7 @@ pub mod token_classification;
 
 pub use answers::{AnswerStream, Batching};
 pub use attention_maps::{AttentionMap, AttentionMaps, LayerAttention};
-pub use columns::ColumnNames;
+pub use columns::RequestOptions;
 pub use error::PipelineError;
 pub use feature_extraction::{FeatureExtraction, FeaturePooling};
 pub use fill_mask::FillMask;

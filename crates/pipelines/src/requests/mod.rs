@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use self::row::{object, said, tell_no_text, tell_unread};
 use crate::{
-    columns::{ColumnNames, FieldColumns},
+    columns::{FieldColumns, RequestOptions},
     error::PipelineError,
     placed::{Place, Placed},
     request::Request,
@@ -38,7 +38,7 @@ pub enum LineForm {
 pub struct Requests<T> {
     file: Arc<Path>,
     kind: Kind,
-    names: ColumnNames,
+    options: RequestOptions,
     /// Keys of objects of which it was said that they are not read.
     unread: BTreeSet<String>,
     /// Whether a line of text was looked at: it may be something else.
@@ -55,18 +55,22 @@ enum Kind {
 
 impl<T: Request> Requests<T> {
     /// The requests of the file at `path`. A table (`.csv`, `.tsv`, `.parquet`) and objects (`.json`, `.jsonl`) are told by the
-    /// name, their columns and keys by `names` or by what they are usually called; other files have lines of the form given.
+    /// name, their columns and keys by `options` or by what they are usually called; other files have lines of the form given.
     ///
     /// # Errors
     /// If the file cannot be opened, has no such columns, or is of a kind that is not read.
-    pub fn open(path: &Path, form: LineForm, names: &ColumnNames) -> Result<Self, PipelineError> {
+    pub fn open(
+        path: &Path,
+        form: LineForm,
+        options: &RequestOptions,
+    ) -> Result<Self, PipelineError> {
         let file = || Arc::from(path);
         let kind = match Format::of(path) {
             Some(Format::Json) => {
                 Kind::Objects(JsonObjects::open(path, LONGEST).map_err(DataError::from)?)
             }
             Some(Format::Csv | Format::Tsv | Format::Parquet) => {
-                let (rows, fields) = Self::table(path, names)?;
+                let (rows, fields) = Self::table(path, options)?;
                 Kind::Rows(rows, fields)
             }
             None if Format::is_unread(path) => {
@@ -74,32 +78,32 @@ impl<T: Request> Requests<T> {
                     .with_cure(Format::cure(path));
                 return Err(DataError::from(error).into());
             }
-            None if form == LineForm::Text && names.text.is_some() => {
+            None if form == LineForm::Text && options.text.is_some() => {
                 let problem = "its lines are texts, without columns for `--text-column` to name";
                 let cure = "call it `.csv` or `.tsv` if it is a table, or add `--jsonl` if its lines are objects";
                 return Err(DataError::from(FileError::file(path, problem).with_cure(cure)).into());
             }
             None => {
                 let reader = LineReader::open(path).map_err(DataError::from)?;
-                return Ok(Self::of(reader, form, names));
+                return Ok(Self::of(reader, form, options));
             }
         };
-        Ok(Self::new(file(), kind, names))
+        Ok(Self::new(file(), kind, options))
     }
 
     /// The requests on stdin, each as soon as it is there.
-    pub fn stdin(form: LineForm, names: &ColumnNames) -> Self {
+    pub fn stdin(form: LineForm, options: &RequestOptions) -> Self {
         match form {
-            LineForm::Text => Self::of(LineReader::stdin(), form, names),
+            LineForm::Text => Self::of(LineReader::stdin(), form, options),
             LineForm::Json => Self::new(
                 Path::new("stdin").into(),
                 Kind::Objects(JsonObjects::stdin(LONGEST)),
-                names,
+                options,
             ),
         }
     }
 
-    fn of(reader: LineReader, form: LineForm, names: &ColumnNames) -> Self {
+    fn of(reader: LineReader, form: LineForm, options: &RequestOptions) -> Self {
         let file = Arc::clone(reader.path());
         let kind = match form {
             LineForm::Text => Kind::Lines(BoundedLines::of(
@@ -109,10 +113,10 @@ impl<T: Request> Requests<T> {
             )),
             LineForm::Json => Kind::Objects(JsonObjects::of(reader, LONGEST)),
         };
-        Self::new(file, kind, names)
+        Self::new(file, kind, options)
     }
 
-    fn new(file: Arc<Path>, kind: Kind, names: &ColumnNames) -> Self {
+    fn new(file: Arc<Path>, kind: Kind, options: &RequestOptions) -> Self {
         let kind = match kind {
             Kind::Objects(objects) => {
                 Kind::Objects(objects.with_cure(format!("write {}", T::FORM)))
@@ -122,7 +126,7 @@ impl<T: Request> Requests<T> {
         Self {
             file,
             kind,
-            names: names.clone(),
+            options: options.clone(),
             unread: BTreeSet::new(),
             is_looked_at: false,
             form: PhantomData,
@@ -130,14 +134,23 @@ impl<T: Request> Requests<T> {
     }
 
     /// The rows of a table, and what is in their cells.
-    fn table(path: &Path, names: &ColumnNames) -> Result<(Rows, Vec<FieldColumns>), DataError> {
-        let options =
-            TableOptions { max_line_bytes: LONGEST, may_be_empty: true, ..TableOptions::default() };
-        let table = Table::open(path, &options)?;
+    fn table(
+        path: &Path,
+        options: &RequestOptions,
+    ) -> Result<(Rows, Vec<FieldColumns>), DataError> {
+        let table_options = TableOptions {
+            max_line_bytes: LONGEST,
+            may_be_empty: true,
+            separator: options.separator,
+            quotes: options.quotes,
+            key_prefix: Some("--"),
+            ..TableOptions::default()
+        };
+        let table = Table::open(path, &table_options)?;
         let columns: Vec<&str> =
             table.columns().unwrap_or_default().iter().map(String::as_str).collect();
         let fields =
-            names.find::<T>(&columns).map_err(|problem| FileError::line(path, 1, problem))?;
+            options.find::<T>(&columns).map_err(|problem| FileError::line(path, 1, problem))?;
         let is_read = |name: &&str| {
             fields.iter().any(|field| field.columns.iter().any(|column| column == name))
         };
@@ -164,7 +177,7 @@ impl<T: Request> Requests<T> {
                 let Some(JsonObject { line, mut fields }) = objects.next().transpose()? else {
                     return Ok(None);
                 };
-                let found = self.names.rename::<T>(&mut fields);
+                let found = self.options.rename::<T>(&mut fields);
                 let found = found.map_err(|problem| FileError::line(&self.file, line, problem))?;
                 said(&self.file, &found, &[]);
                 let ways = T::COLUMNS.iter().copied().flatten();
@@ -238,6 +251,8 @@ impl<T: Request> Iterator for Requests<T> {
 mod tests {
     use std::fmt;
 
+    use nystromformer_files::table::Quotes;
+
     use super::*;
     use crate::request::{Choices, Question, Sentence, Text, TextPair};
 
@@ -245,7 +260,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("requests");
         std::fs::write(&path, content).unwrap();
-        let lines = Requests::open(&path, form, &ColumnNames::default()).unwrap();
+        let lines = Requests::open(&path, form, &RequestOptions::default()).unwrap();
         lines.map(|request| request.map_err(|error| error.to_string())).collect()
     }
 
@@ -319,7 +334,7 @@ mod tests {
         let error = Requests::<Text>::open(
             Path::new("nowhere.jsonl"),
             LineForm::Json,
-            &ColumnNames::default(),
+            &RequestOptions::default(),
         )
         .err();
         assert!(error.unwrap().to_string().contains("nowhere.jsonl"));
@@ -330,7 +345,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        match Requests::<T>::open(&path, LineForm::Text, &ColumnNames::default()) {
+        match Requests::<T>::open(&path, LineForm::Text, &RequestOptions::default()) {
             Err(error) => vec![Err(error.to_string())],
             Ok(requests) => requests
                 .map(|request| match request {
@@ -373,10 +388,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
         std::fs::write(&path, "a\n").unwrap();
-        let names = ColumnNames { text: Some("body".to_owned()), text_pair: None };
-        let error = Requests::<Text>::open(&path, LineForm::Text, &names).err().unwrap();
+        let options = RequestOptions { text: Some("body".to_owned()), ..RequestOptions::default() };
+        let error = Requests::<Text>::open(&path, LineForm::Text, &options).err().unwrap();
         assert!(error.to_string().contains("`--text-column`"), "{error}");
-        assert!(Requests::<Text>::open(&path, LineForm::Json, &names).is_ok());
+        assert!(Requests::<Text>::open(&path, LineForm::Json, &options).is_ok());
+    }
+
+    #[test]
+    fn separators_and_quotes_of_tables_are_those_that_are_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, "id~text\n1~\"a\"\n").unwrap();
+        let texts = |options: &RequestOptions| {
+            let requests = Requests::<Text>::open(&path, LineForm::Text, options);
+            requests.map(|all| all.map(|one| one.unwrap().request.text).collect::<Vec<_>>())
+        };
+        let error = texts(&RequestOptions::default()).err().unwrap();
+        assert!(error.to_string().contains("no column `text`"), "{error}");
+        let mut options = RequestOptions { separator: Some('~'), ..RequestOptions::default() };
+        assert_eq!(texts(&options).unwrap(), ["a"]);
+        options.quotes = Some(Quotes::None);
+        assert_eq!(texts(&options).unwrap(), ["\"a\""]);
     }
 
     #[test]
@@ -386,7 +418,7 @@ mod tests {
         let lines = r#"{"text": "a", "text_par": "b"} {"text": "a", "text_pair": "b"}"#;
         std::fs::write(&path, lines).unwrap();
         let mut requests =
-            Requests::<TextPair>::open(&path, LineForm::Text, &ColumnNames::default()).unwrap();
+            Requests::<TextPair>::open(&path, LineForm::Text, &RequestOptions::default()).unwrap();
         assert!(requests.by_ref().all(|request| request.is_ok()));
         assert_eq!(requests.unread.iter().collect::<Vec<_>>(), ["text_par"]);
     }

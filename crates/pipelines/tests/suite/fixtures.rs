@@ -6,7 +6,7 @@ use std::{
 };
 
 use nystromformer_pipelines::{
-    AnswerStream, Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request,
+    AnswerStream, Batching, LineForm, Pipeline, PipelineError, Placed, Request, RequestOptions,
     Requests,
 };
 use serde_json::Value;
@@ -45,7 +45,7 @@ pub(crate) fn requests<T: Request>(lines: &[Value]) -> Vec<Result<Placed<T>, Pip
     let file = tempfile::NamedTempFile::new().unwrap();
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     fs::write(file.path(), lines.join("\n")).unwrap();
-    Requests::open(file.path(), LineForm::Json, &ColumnNames::default()).unwrap().collect()
+    Requests::open(file.path(), LineForm::Json, &RequestOptions::default()).unwrap().collect()
 }
 
 /// What a pipeline answers to lines of JSON, in batches of `batch_size`.

@@ -7,13 +7,18 @@ use std::{
 };
 
 use anyhow::bail;
-use nystromformer_files::{durable, table::Format};
+use clap::ValueEnum;
+use nystromformer_files::{
+    durable,
+    table::{Format, Quotes},
+};
 use nystromformer_pipelines::{
-    AnswerStream, Batching, ColumnNames, LineForm, Pipeline, PipelineError, Placed, Request,
+    AnswerStream, Batching, LineForm, Pipeline, PipelineError, Placed, Request, RequestOptions,
     Requests,
 };
 use nystromformer_tasks::TaskRegistry;
 use serde::Serialize;
+use serde_json::json;
 
 use super::{ModelArgs, by_task::FileRequest};
 use crate::output;
@@ -31,10 +36,41 @@ pub(super) struct LineArgs {
     /// Override a key of the run's experiment, for a file that is read as its task says, e.g. `task.sentence1=body`.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE", requires = "input_file")]
     overrides: Vec<String>,
+    /// What separates the fields of a .csv or .tsv file: one character, or `\t`. Found when left out, and said.
+    #[arg(long, value_name = "CHARACTER", value_parser = separator, requires = "input_file")]
+    separator: Option<char>,
+    /// What a quote at the beginning of a field of a .csv or .tsv file is: `double`, it holds the field together, or `none`, a
+    /// character like any other. Found when left out, and said.
+    #[arg(long, value_name = "QUOTES", requires = "input_file")]
+    quotes: Option<QuotesArg>,
     /// Texts computed together. With more than 1, many lines are read before the first is answered, to
     /// batch texts of like length.
     #[arg(long, value_name = "N", default_value = "8")]
     batch_size: NonZeroUsize,
+}
+
+/// [`Quotes`] as an argument.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum QuotesArg {
+    None,
+    Double,
+}
+
+impl From<QuotesArg> for Quotes {
+    fn from(quotes: QuotesArg) -> Self {
+        match quotes {
+            QuotesArg::None => Self::None,
+            QuotesArg::Double => Self::Double,
+        }
+    }
+}
+
+/// A separator as it is typed.
+fn separator(text: &str) -> Result<char, &'static str> {
+    if text == "\\t" {
+        return Ok('\t');
+    }
+    text.parse().map_err(|_| "it is one character, as in `--separator ';'`")
 }
 
 impl LineArgs {
@@ -47,11 +83,15 @@ impl LineArgs {
         tasks: &TaskRegistry,
     ) -> anyhow::Result<bool> {
         let Some(file) = &self.input_file else { return Ok(false) };
+        let mut overrides = self.overrides.clone();
+        overrides.extend(self.separator.map(|mark| format!("task.separator={}", json!(mark))));
+        let quotes = self.quotes.map(Quotes::from);
+        overrides.extend(quotes.map(|quotes| format!("task.quotes={}", json!(quotes))));
         let request = FileRequest {
             model,
             file,
             output: self.output.as_deref(),
-            overrides: &self.overrides,
+            overrides: &overrides,
             batch_size: self.batch_size,
             default_task,
         };
@@ -60,17 +100,26 @@ impl LineArgs {
 
     /// Answers every line, which is a request in JSON.
     pub(super) fn answer_json<P: Pipeline>(&self, pipeline: &P) -> anyhow::Result<()> {
-        self.answer(pipeline, LineForm::Json, &ColumnNames::default())
+        self.answer(pipeline, LineForm::Json, &self.options())
+    }
+
+    /// What is said of the file.
+    fn options(&self) -> RequestOptions {
+        RequestOptions {
+            separator: self.separator,
+            quotes: self.quotes.map(Quotes::from),
+            ..RequestOptions::default()
+        }
     }
 
     fn answer<P: Pipeline>(
         &self,
         pipeline: &P,
         form: LineForm,
-        names: &ColumnNames,
+        options: &RequestOptions,
     ) -> anyhow::Result<()> {
         let mut lines = self.answer_lines();
-        self.answer_to(pipeline, form, names, &mut |answer| lines.add(&answer))?;
+        self.answer_to(pipeline, form, options, &mut |answer| lines.add(&answer))?;
         lines.finish()
     }
 
@@ -83,16 +132,16 @@ impl LineArgs {
         &self,
         pipeline: &P,
         form: LineForm,
-        names: &ColumnNames,
+        options: &RequestOptions,
         sink: Sink<'_, P>,
     ) -> anyhow::Result<()> {
         if let Some(path) = &self.input_file {
-            return give(pipeline, Requests::open(path, form, names)?, self.batch_size, sink);
+            return give(pipeline, Requests::open(path, form, options)?, self.batch_size, sink);
         }
         // Whoever types a line waits for its answer.
         let is_typed = io::stdin().is_terminal();
         let batch_size = if is_typed { NonZeroUsize::MIN } else { self.batch_size };
-        give(pipeline, Requests::stdin(form, names), batch_size, sink)
+        give(pipeline, Requests::stdin(form, options), batch_size, sink)
     }
 }
 
@@ -192,11 +241,12 @@ impl TextArgs {
                 "`--text-column {column}`: lines of text have no columns; leave it out, or say `--jsonl` if the lines are JSON"
             );
         }
-        let names = ColumnNames {
+        let options = RequestOptions {
             text: self.text_column.clone(),
             text_pair: self.text_pair_column.clone(),
+            ..self.lines.options()
         };
-        self.lines.answer_to(pipeline, form, &names, sink)
+        self.lines.answer_to(pipeline, form, &options, sink)
     }
 }
 
