@@ -9,9 +9,21 @@ use nystromformer_tasks::{
     DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext, TaskOptions,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::bytes;
 use crate::keys::PrependCls;
+
+/// Keys that only files of one's own have.
+const OF_OWN_FILES: [&str; 7] = [
+    "task.sentence1",
+    "task.label",
+    "task.header",
+    "task.separator",
+    "task.quotes",
+    "task.max_null_texts",
+    "task.max_line_bytes",
+];
 
 /// `text`: film reviews (IMDB) byte by byte; or with `labels`, files of one's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,26 +93,15 @@ impl Task for ByteLevelText {
         if !self.labels.is_empty() {
             return self.columns().problems();
         }
-        let default = Self::default();
-        [
-            ("task.sentence1", self.sentence1 != default.sentence1),
-            ("task.label", self.label != default.label),
-            ("task.header", self.header != default.header),
-            ("task.separator", self.separator.is_some()),
-            ("task.quotes", self.quotes.is_some()),
-            ("task.max_null_texts", self.max_null_texts != default.max_null_texts),
-            ("task.max_line_bytes", self.max_line_bytes != default.max_line_bytes),
-        ]
-        .into_iter()
-        .filter(|(_, is_set)| *is_set)
-        .map(|(key, _)| {
-            DataError::config(
-                key,
-                "…",
-                "goes with files of one's own, whose classes `task.labels` names: set it too",
-            )
-        })
-        .collect()
+        let values = |task: &Self| json!(task);
+        let (stated, default) = (values(self), values(&Self::default()));
+        let advice = "goes with files of one's own, whose classes `task.labels` names: set it too";
+        OF_OWN_FILES
+            .into_iter()
+            .map(|key| (key, key.trim_start_matches("task.")))
+            .filter(|(_, name)| stated[name] != default[name])
+            .map(|(key, name)| DataError::config(key, &stated[name], advice))
+            .collect()
     }
 
     fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {

@@ -1,6 +1,5 @@
 //! The files of a split in a folder: `train.tsv`, or the parts of a Parquet data set as the Hugging Face hub names them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{FileError, Result};
@@ -9,6 +8,7 @@ use crate::notice::say_once;
 use super::Format;
 use super::column::listed;
 use super::format::COMPRESSED;
+use super::names::names_in;
 
 /// The files called `STEM.EXTENSION`, in letters of any case, or all of `STEM-00000-of-00002.EXTENSION` in order, for the first of `stems` and then
 /// the first known extension (`tsv`, `parquet`, `jsonl`, `ndjson`, `json`, `csv`; then those of compressed files, `tsv.gz` …) of which
@@ -22,12 +22,7 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     saved_by_datasets(folder)?;
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(FileError::io("list", folder))? {
-        let entry = entry.map_err(FileError::io("list", folder))?;
-        names.extend(entry.file_name().into_string());
-    }
-    names.sort_unstable();
+    let names = names_in(folder)?;
     for stem in stems {
         for extension in extensions() {
             let whole = format!("{stem}.{extension}");
@@ -143,6 +138,8 @@ fn complete(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found(names: &[&str], stems: &[&str]) -> Result<Vec<String>, String> {

@@ -20,7 +20,7 @@
 //! | `parquet` | Parquet's rows |
 //! | `row_reader` | what a format must give |
 //! | `reader` | from a path to rows |
-//! | `files` | the files of a split in a folder |
+//! | `files`, `names` | the files of a split in a folder; all that a folder holds |
 
 mod column;
 mod delimited;
@@ -30,6 +30,7 @@ mod format;
 mod json;
 mod json_object;
 mod json_text;
+mod names;
 mod nested;
 mod objects;
 mod options;
@@ -44,6 +45,7 @@ pub use column::{Column, listed};
 pub use files::{find_files, saved_by_datasets};
 pub use format::{Format, extension_of_content};
 pub use json_object::JsonObject;
+pub use names::names_in;
 pub use objects::JsonObjects;
 pub use options::{Quotes, TableOptions};
 pub use reader::{Rows, Table};

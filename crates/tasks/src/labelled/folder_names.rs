@@ -1,11 +1,10 @@
 //! What the folders of a data set are called: of a split, or of the classes themselves.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::listed;
+use nystromformer_files::table::{listed, names_in};
 
 use super::class_folders;
 use super::text_files::holds_text;
@@ -77,16 +76,6 @@ fn is_ending(folder: &str, name: &str) -> bool {
 
 /// The names of the folders in a folder, hidden ones apart.
 fn folders(path: &Path) -> Result<Vec<String>, DataError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path).map_err(DataError::io("list", path))? {
-        let entry = entry.map_err(DataError::io("list", path))?;
-        if let Ok(name) = entry.file_name().into_string()
-            && !name.starts_with('.')
-            && entry.path().is_dir()
-        {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
+    let is_folder = |name: &String| !name.starts_with('.') && path.join(name).is_dir();
+    Ok(names_in(path)?.into_iter().filter(is_folder).collect())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::Encoding;
-use nystromformer_files::table::{Column, Quotes};
+use nystromformer_files::table::{Column, Quotes, listed, names_in};
 use serde::{Deserialize, Serialize};
 
 use super::{ClassNames, LabelColumns, LabelledColumns, Location, Targets};
@@ -230,11 +230,16 @@ impl Task for Labelled {
 
 /// Where the training examples of a data set of one's own are.
 fn training_files(path: &Path) -> Result<Location, DataError> {
-    Location::find(path, Split::Train)?.ok_or_else(|| {
-        DataError::dataset(
-            path,
-            "no training examples in it: expected `train.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`, `train/CLASS/NAME.txt`, or \
-             `CLASS/NAME.txt`",
-        )
-    })
+    if let Some(files) = Location::find(path, Split::Train)? {
+        return Ok(files);
+    }
+    let names = names_in(path)?;
+    let shown: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !name.starts_with('.')).collect();
+    let holds = if shown.is_empty() { "nothing".to_owned() } else { listed(shown) };
+    let problem = format!(
+        "no training examples in it: expected `train.csv`, `.tsv`, `.json`, `.jsonl` or `.parquet`, `train/CLASS/NAME.txt`, or \
+         `CLASS/NAME.txt`; it holds {holds}"
+    );
+    Err(DataError::dataset(path, problem))
 }

@@ -1,11 +1,10 @@
 //! Which files hold a split: those that are named, or those that are called so.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{Format, extension_of_content, find_files, listed};
+use nystromformer_files::table::{Format, extension_of_content, find_files, listed, names_in};
 use serde::{Deserialize, Serialize};
 
 use crate::split::Split;
@@ -182,21 +181,10 @@ fn named(path: &Path, split: Split, named: &[PathBuf]) -> Result<Option<Vec<Path
     Ok((!files.is_empty()).then_some(files))
 }
 
-/// The names of a folder's entries, sorted.
-fn entries(folder: &Path) -> Result<Vec<String>, DataError> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
-        let entry = entry.map_err(DataError::io("list", folder))?;
-        names.extend(entry.file_name().into_string());
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
 /// All files of a folder that can be read, sorted by name.
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let is_file = |name: &String| folder.join(name).is_file() && !name.starts_with('.');
-    let names: Vec<String> = entries(folder)?.into_iter().filter(is_file).collect();
+    let names: Vec<String> = names_in(folder)?.into_iter().filter(is_file).collect();
     let (read, unread): (Vec<_>, Vec<_>) =
         names.iter().map(String::as_str).partition(|name| FileForm::is_readable(Path::new(name)));
     if read.is_empty() {
@@ -215,7 +203,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// The file of a folder that is called as the split is, or its numbered parts.
 fn called_so(folder: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
     let is_file = |name: &String| folder.join(name).is_file() && !name.starts_with('.');
-    let names: Vec<String> = entries(folder)?
+    let names: Vec<String> = names_in(folder)?
         .into_iter()
         .filter(is_file)
         .filter(|name| splits_in(name) == [split] && FileForm::is_readable(Path::new(name)))
@@ -265,6 +253,8 @@ fn called_so(folder: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataEr
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found(

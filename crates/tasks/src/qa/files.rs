@@ -1,11 +1,10 @@
 //! Which files of a folder hold the questions of a split.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{Format, find_files, listed};
+use nystromformer_files::table::{Format, find_files, listed, names_in};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::split::Split;
@@ -137,22 +136,21 @@ fn named_file(file: &Path, key: &'static str) -> Result<PathBuf, DataError> {
 /// The tables in a folder whose name has one of these words in it, sorted.
 fn files_with_a_word(folder: &Path, words: &[&str]) -> Result<Vec<String>, DataError> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(DataError::io("list", folder))? {
-        let entry = entry.map_err(DataError::io("list", folder))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
+    for name in names_in(folder)? {
         let lower = name.to_lowercase();
         let mut parts = lower.split(|character: char| !character.is_alphanumeric());
         let has_word = parts.any(|part| words.contains(&part));
-        if has_word && Format::of(Path::new(&name)).is_some() && entry.path().is_file() {
+        if has_word && Format::of(Path::new(&name)).is_some() && folder.join(&name).is_file() {
             names.push(name);
         }
     }
-    names.sort_unstable();
     Ok(names)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found(names: &[&str], split: Split, named: &[&str]) -> Result<Vec<String>, String> {

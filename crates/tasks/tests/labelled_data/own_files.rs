@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use nystromformer_data::DataError;
 use nystromformer_files::table::Quotes;
 use nystromformer_tasks::Split;
-use nystromformer_tasks::labelled::{ClassNames, LabelledColumns, Location, Targets};
-use nystromformer_tasks::{Example, Input, Label, LabelCounts};
+use nystromformer_tasks::labelled::{ClassNames, Labelled, LabelledColumns, Location, Targets};
+use nystromformer_tasks::{Example, Input, Label, LabelCounts, Task, TaskContext, Truncation};
 
 fn write(folder: &Path, name: &str, content: &str) {
     let path = folder.join(name);
@@ -116,6 +116,18 @@ fn what_cannot_be_used_is_told() {
     write(folder.path(), "train.tsv", "sentence\tlabel\na\tmaybe\n");
     let message = LabelCounts::count(train.read(&columns, &named, true).unwrap()).unwrap_err();
     assert!(message.to_string().contains("train.tsv:2: the label `maybe`"), "{message}");
+}
+
+#[test]
+fn a_folder_without_training_files_is_told_by_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train.txt", "notes.md", ".hidden"] {
+        write(folder.path(), name, "x");
+    }
+    let truncation = Truncation::head(8);
+    let context = TaskContext { path: folder.path(), split_seed: 0, truncation };
+    let message = Labelled::default().targets(&context).unwrap_err().to_string();
+    assert!(message.contains("it holds `notes.md`, `train.txt`"), "{message}");
 }
 
 fn read(path: &Path, columns: &LabelledColumns, targets: &Targets) -> Result<Vec<Example>, String> {
