@@ -18,6 +18,8 @@ pub(super) struct Reading {
     pub(super) options: TableOptions,
     /// Whether each row must say what its answers are.
     pub(super) answers_required: bool,
+    /// Whether a question may have no answer.
+    pub(super) may_lack_answers: bool,
     /// Whether questions are passed over whose answers are nowhere in their context: there is nothing to train them towards.
     pub(super) places_required: bool,
 }
@@ -110,6 +112,9 @@ impl OpenTable {
         let label = match answers {
             Some(answers) => {
                 let asked = !answers.is_empty();
+                if !asked && !reading.may_lack_answers {
+                    self.told.unanswerable.add(&name);
+                }
                 let found = self.find(&context, answers, reading.places_required, &name);
                 if asked && found.is_empty() {
                     return Ok(None);
@@ -202,6 +207,7 @@ struct Told {
     nowhere: Tally,
     passed_over: Tally,
     impossible: Tally,
+    unanswerable: Tally,
     empty: Tally,
 }
 
@@ -251,6 +257,14 @@ impl Drop for OpenTable {
             format!(
                 "`{}` questions have answers although `is_impossible` is true: they are read as questions without an answer",
                 told.impossible.count
+            ),
+        );
+        say(
+            &told.unanswerable,
+            format!(
+                "`{}` questions have no answer, and \"no answer\" is never given: whatever is answered is wrong \
+                 (`task.version_2_with_negative`)",
+                told.unanswerable.count
             ),
         );
         say(

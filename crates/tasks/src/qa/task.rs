@@ -93,7 +93,7 @@ impl QuestionAnswering {
         }
     }
 
-    fn read(&self, files: Vec<PathBuf>, split: Split) -> ExampleReader {
+    fn read(&self, files: Vec<PathBuf>, split: Split, may_lack_answers: bool) -> ExampleReader {
         let reading = Reading {
             columns: QuestionColumns {
                 id: self.id.clone(),
@@ -107,6 +107,7 @@ impl QuestionAnswering {
                 ..TableOptions::default()
             },
             answers_required: !split.is_test(),
+            may_lack_answers,
             places_required: split == Split::Train,
         };
         Box::new(Questions::new(files, reading))
@@ -122,7 +123,7 @@ impl QuestionAnswering {
             ));
             return Ok(false);
         }
-        for example in self.read(self.files(path, Split::Train)?, Split::Train) {
+        for example in self.read(self.files(path, Split::Train)?, Split::Train, true) {
             if matches!(example?.label, Some(Label::Answers(answers)) if answers.is_empty()) {
                 say_once(format!(
                     "`{}`: there are questions without an answer, so \"no answer\" may be one (`task.version_2_with_negative`)",
@@ -133,6 +134,10 @@ impl QuestionAnswering {
         }
         Ok(false)
     }
+}
+
+fn may_lack_answers(targets: &Targets) -> bool {
+    matches!(targets, Targets::Answers(search) if search.version_2_with_negative)
 }
 
 impl Task for QuestionAnswering {
@@ -177,11 +182,11 @@ impl Task for QuestionAnswering {
     fn examples(
         &self,
         split: Split,
-        _: &Targets,
+        targets: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let files = self.files(context.path, split)?;
-        Ok((!files.is_empty()).then(|| self.read(files, split)))
+        Ok((!files.is_empty()).then(|| self.read(files, split, may_lack_answers(targets))))
     }
 
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
@@ -191,10 +196,10 @@ impl Task for QuestionAnswering {
     fn file_examples(
         &self,
         file: &Path,
-        _: &Targets,
+        targets: &Targets,
         _: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
-        Ok(self.read(vec![file.to_owned()], Split::Test))
+        Ok(self.read(vec![file.to_owned()], Split::Test, may_lack_answers(targets)))
     }
 
     fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {
