@@ -70,15 +70,17 @@ pub fn hold_out(
 }
 
 /// Holds out `fraction` of the groups that examples are of, each with all of its examples: questions about one text teach each
-/// other's answers. `groups` are the examples' groups, numbered from 0. Examples of a single group are held out one by one, which is
+/// other's answers. `groups` are the numbers of the examples' groups. Examples of a single group are held out one by one, which is
 /// said.
 ///
 /// # Errors
 ///
 /// As [`hold_out`].
 pub fn hold_out_groups(groups: &[usize], fraction: f64, seed: u64) -> Result<HeldOut, DataError> {
-    let count = groups.iter().max().map_or(0, |last| last + 1);
-    if count < 2 {
+    let mut known = groups.to_vec();
+    known.sort_unstable();
+    known.dedup();
+    if known.len() < 2 {
         say_once(
             "all examples are about one text: some of them are held out for validation, and their text is trained on \
              (a validation file helps)"
@@ -86,8 +88,11 @@ pub fn hold_out_groups(groups: &[usize], fraction: f64, seed: u64) -> Result<Hel
         );
         return hold_out(groups.iter().map(|_| None), fraction, seed);
     }
-    let held_out = hold_out((0..count).map(|_| None), fraction, seed)?;
-    let is_held_out = |place: &usize| held_out.validation.binary_search(&groups[*place]).is_ok();
+    let held_out = hold_out(known.iter().map(|_| None), fraction, seed)?;
+    let is_held_out = |place: &usize| {
+        let number = known.binary_search(&groups[*place]);
+        number.is_ok_and(|number| held_out.validation.binary_search(&number).is_ok())
+    };
     let (validation, train) = (0..groups.len()).partition(is_held_out);
     Ok(HeldOut { train, validation })
 }
@@ -142,6 +147,9 @@ mod tests {
             places.iter().map(|place| groups[*place]).collect()
         };
         assert!(of(&held_out.train).is_disjoint(&of(&held_out.validation)));
+        // Numbers may be missing, as where a part of the examples was taken away.
+        let two = hold_out_groups(&[7, 7, 900], 0.5, 3).unwrap();
+        assert!(!two.train.is_empty() && !two.validation.is_empty());
         let one = hold_out_groups(&[0; 10], 0.2, 3).unwrap();
         assert_eq!((one.train.len(), one.validation.len()), (8, 2));
     }
