@@ -246,7 +246,12 @@ impl Named {
     /// # Errors
     ///
     /// If a column is missing, with the key that names another.
-    pub(super) fn layout(&self, file: &Path, options: &TableOptions) -> Result<Layout, FileError> {
+    pub(super) fn layout(
+        &self,
+        file: &Path,
+        options: &TableOptions,
+        label_required: bool,
+    ) -> Result<Layout, FileError> {
         let table = Table::open(file, options)?;
         let names = table.columns().unwrap_or_default().to_vec();
         let is_guess = self.prompt.is_none() || self.choices.is_none() || self.label.is_none();
@@ -294,10 +299,16 @@ impl Named {
             Column::Index(_) => None,
         };
         let label = match &self.label {
+            Some(label) if label_required => {
+                named(std::slice::from_ref(label), "task.label")?.pop()
+            }
             // A test set may come without.
             Some(label) => table.has(label).then(|| label.clone()),
             None => look.find_first(&LABELS).filter(|label| !choices.contains(label)),
         };
+        if label_required && label.is_none() {
+            return Err(missing("column of labels", "task.label"));
+        }
         let id = match &self.id {
             Some(id) => named(std::slice::from_ref(id), "task.id")?.pop(),
             None => look.find_first(&IDS),
@@ -370,7 +381,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        named.layout(&path, &TableOptions::default()).map_err(|error| error.to_string())
+        let required = content.contains("label") || content.contains("nswer");
+        let layout = named.layout(&path, &TableOptions::default(), required);
+        layout.map_err(|error| error.to_string())
     }
 
     fn names(columns: &[Column]) -> String {

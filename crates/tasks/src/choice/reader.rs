@@ -44,6 +44,7 @@ struct Questions {
     named: Named,
     options: TableOptions,
     max_choices: usize,
+    labels_required: bool,
     current: Option<OpenFile>,
 }
 
@@ -61,12 +62,13 @@ impl Questions {
             named: reading.named.clone(),
             options: reading.options.clone(),
             max_choices: reading.max_choices,
+            labels_required: reading.labels_required,
             current: None,
         }
     }
 
     fn open(&self, file: &Path) -> Result<OpenFile, DataError> {
-        let layout = self.named.layout(file, &self.options)?;
+        let layout = self.named.layout(file, &self.options, self.labels_required)?;
         let rows = Table::open(file, &self.options)?.select(&layout.columns())?;
         Ok(OpenFile { layout, rows, with_gaps: 0 })
     }

@@ -237,7 +237,7 @@ fn what_is_malformed_is_told_with_file_and_line() {
             "{\"question\": \"q\", \"choices\": [\"a\", \"b\", \"c\"], \"label\": 0}",
             ["a.jsonl:2", "`task.max_choices` is `2`"],
         ),
-        ("label = \"gold\"", "", ["a.jsonl:1", "there is no label"]),
+        ("label = \"gold\"", "", ["a.jsonl:1", "no column `gold`"]),
         ("prompt = \"quest\"", "", ["a.jsonl:1", "no column `quest`"]),
     ] {
         let message = read_file("a.jsonl", &format!("{good}{content}"), further).unwrap_err();
