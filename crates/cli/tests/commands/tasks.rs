@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::fixture::{Fixture, command, finish, keys, metrics, read_json};
+use crate::fixture::{Fixture, command, finish, finish_with_stdin, keys, metrics, read_json};
 
 const MODEL: &str = "seed = 5\n\
     [model]\nhidden_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\nintermediate_size = 32\n\
@@ -548,4 +548,21 @@ fn questions_are_predicted_as_they_are_evaluated() {
     }
     assert_eq!(answers.len(), 13);
     assert_eq!(measured["accuracy"], json!(correct as f64 / 13.0));
+
+    // The same questions without the task's columns, as anybody asks a model.
+    let asked = (42..55).map(|number| {
+        let right = row(number).1;
+        let choices: Vec<&str> = (0..2 + number % 2)
+            .map(|place| if place == right { "we sing" } else { "we weep" })
+            .collect();
+        json!({"prompt": format!("all{}", " day".repeat(number % 5)), "choices": choices})
+    });
+    let asked: Vec<String> = asked.map(|request| request.to_string()).collect();
+    let mut predict = command("predict");
+    predict.args(["choice", "--model", &run]);
+    let asked = finish_with_stdin(predict, asked.join("\n").as_bytes()).succeeded().json_lines();
+    for (answer, asked) in answers.iter().zip(&asked) {
+        assert_eq!((&answer["choice"], &answer["label"]), (&asked["choice"], &asked["label"]));
+    }
+    assert_eq!(asked.len(), 13);
 }

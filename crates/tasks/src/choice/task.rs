@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::Encoding;
-use nystromformer_files::table::{Column, Quotes, TableOptions};
+use nystromformer_files::table::{Column, Format, Quotes, TableOptions};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Columns, Named};
@@ -220,6 +220,10 @@ impl Task for Choice {
         }
         let reading = self.reading(&files, context.path, !split.is_test())?;
         Ok(Some(Box::new(ChoiceExamples::new(&files, reading))))
+    }
+
+    fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
+        Ok(Format::of(file).is_some())
     }
 
     fn file_examples(

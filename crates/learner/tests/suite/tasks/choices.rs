@@ -37,8 +37,8 @@ fn question(number: usize) -> Value {
 }
 
 fn write(folder: &Path, split: Split, numbers: std::ops::Range<usize>) {
-    let lines: String = numbers.map(|number| format!("{}\n", question(number))).collect();
-    fs::write(folder.join(format!("{}.jsonl", split.name())), lines).unwrap();
+    let lines: Vec<String> = numbers.map(|number| question(number).to_string()).collect();
+    fs::write(folder.join(format!("{}.jsonl", split.name())), lines.join("\n")).unwrap();
 }
 
 fn of_questions() -> Fixture {
