@@ -152,6 +152,24 @@ fn paths_in_the_guides_exist() {
 }
 
 #[test]
+fn every_key_of_every_task_is_in_the_configuration_guide() {
+    let guide = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
+    let tasks = crate::known_tasks();
+    let of_all = tasks.keys("");
+    let mut read = 0;
+    for name in tasks.names() {
+        let heading = format!("### `name = \"{name}\"`\n");
+        let section = guide.split_once(&heading).map_or("", |(_, rest)| rest);
+        let section = section.split("\n#").next().unwrap_or_default();
+        for key in tasks.keys(name).difference(&of_all) {
+            assert!(section.contains(&format!("| `{key}` |")), "{name}: `task.{key}`");
+            read += 1;
+        }
+    }
+    assert!(read > 60, "{read}");
+}
+
+#[test]
 fn every_key_is_in_the_configuration_guide() {
     let guide = fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
     let experiment = Experiment::default().to_toml();
