@@ -9,9 +9,19 @@ use nystromformer::heads::Depth;
 use nystromformer_files::say_once;
 
 use crate::error::{LearnerError, Result};
-use crate::experiment::Experiment;
 use crate::parameters::{ParameterInfo, Path, parameters};
 use crate::trainable::Trainable;
+
+/// What an experiment says of its parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GroupOptions {
+    /// `optimizer.layer_decay`.
+    pub layer_decay: f64,
+    /// `trainer.freeze_layers`.
+    pub freeze_layers: usize,
+    /// `trainer.freeze_embeddings`.
+    pub freeze_embeddings: bool,
+}
 
 /// The parameters that are not trained as all others are, by path.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,17 +32,17 @@ pub struct ParameterGroups {
 }
 
 impl ParameterGroups {
-    /// As an experiment has it by `optimizer.layer_decay`, `trainer.freeze_layers` and `trainer.freeze_embeddings`.
+    /// As an experiment has it.
     ///
     /// # Errors
     /// [`LearnerError::Config`] if it asks for any of these and the model does not say how deep its parameters are, or has
     /// fewer layers than are to be frozen.
-    pub fn of<M: Trainable>(experiment: &Experiment, model: &M) -> Result<Self> {
-        let (decay, trainer) = (experiment.optimizer.layer_decay, &experiment.trainer);
+    pub fn of<M: Trainable>(options: GroupOptions, model: &M) -> Result<Self> {
+        let GroupOptions { layer_decay: decay, freeze_layers, freeze_embeddings } = options;
         let stated = [
             ("optimizer.layer_decay", decay != 1.0),
-            ("trainer.freeze_layers", trainer.freeze_layers > 0),
-            ("trainer.freeze_embeddings", trainer.freeze_embeddings),
+            ("trainer.freeze_layers", freeze_layers > 0),
+            ("trainer.freeze_embeddings", freeze_embeddings),
         ];
         let Some((key, _)) = stated.into_iter().find(|(_, is_stated)| *is_stated) else {
             return Ok(Self::default());
@@ -47,14 +57,14 @@ impl ParameterGroups {
                  `Trainable::depth`"
             ))
         })?;
-        if trainer.freeze_layers > 0 && !trainer.freeze_embeddings {
+        if freeze_layers > 0 && !freeze_embeddings {
             say_once(format!(
                 "`trainer.freeze_layers` = `{}` without `trainer.freeze_embeddings = true`: the backward pass goes through the \
                  frozen layers all the same, to the embeddings",
-                trainer.freeze_layers
+                freeze_layers
             ));
         }
-        Self::by_depth(placed, decay, trainer.freeze_layers, trainer.freeze_embeddings)
+        Self::by_depth(placed, decay, freeze_layers, freeze_embeddings)
     }
 
     fn by_depth(

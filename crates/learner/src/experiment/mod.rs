@@ -57,6 +57,7 @@ pub use trainer::{Precision, TrainerConfig};
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::optimizer::OptimizerConfig;
+use crate::parameter_groups::GroupOptions;
 use crate::schedule::Schedule;
 
 /// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
@@ -149,6 +150,15 @@ impl Experiment {
     pub(crate) fn load_without_task(path: &Path) -> Result<(Self, Option<String>)> {
         let (draft, name) = Draft::read(path)?.without_task();
         Ok((draft.resolve(None, &TaskRegistry::default())?.experiment, name))
+    }
+
+    /// Which parameters it trains, and at which rates.
+    pub fn parameter_groups(&self) -> GroupOptions {
+        GroupOptions {
+            layer_decay: self.optimizer.layer_decay,
+            freeze_layers: self.trainer.freeze_layers,
+            freeze_embeddings: self.trainer.freeze_embeddings,
+        }
     }
 
     /// The class of model that it trains.

@@ -2,7 +2,7 @@
 
 use nystromformer_tasks::metrics::Metric;
 
-use super::best_model::BestModelResults;
+use super::best_model_results::BestModelResults;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
 use crate::trainable::MetricName;

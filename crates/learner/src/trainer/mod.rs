@@ -5,7 +5,7 @@
 //! | [`learner`] | model, optimizer and state: one step, one evaluation; knows no disk |
 //! | `best` | which of two evaluations is the better one |
 //! | `checkpointing` | the learner's state in a checkpoint's files, and back |
-//! | `best_model` | what the best model answers, on which split |
+//! | `best_model`, `best_model_results` | what the best model answers, on which split |
 //! | [`run`] | the loop: metrics, evaluations, checkpoints, early stopping, signals |
 //! | `model_source` | the folders that a model can come from |
 //! | [`start`] | how a run begins or goes on, decided by reading alone |
@@ -16,6 +16,7 @@
 
 mod best;
 mod best_model;
+mod best_model_results;
 mod checkpointing;
 pub mod dry_run;
 pub mod fit;
@@ -28,7 +29,7 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 
-pub use best_model::BestModelResults;
+pub use best_model_results::BestModelResults;
 pub use dry_run::DryRun;
 pub use fit::fit;
 pub use learner::{Learner, StepOutput, Update};

@@ -6,7 +6,7 @@ use nystromformer::Model;
 use nystromformer_tasks::Split;
 
 use super::best::BestBy;
-use super::best_model::BestModelResults;
+use super::best_model_results::BestModelResults;
 use super::learner::Learner;
 use crate::checkpoint::CheckpointStore;
 use crate::computed_with::ComputedWith;
