@@ -148,6 +148,17 @@ fn bags_in_files_are_trained_on_measured_predicted_and_looked_at() {
     }
     let html = fs::read_to_string(fixture.path("maps.html")).unwrap();
     assert_eq!(html.matches("<canvas").count(), 36);
+    let mut classify = command("predict");
+    classify.args([
+        "classify",
+        "--model",
+        &fixture.text("run"),
+        "--input-file",
+        &fixture.text("bags/labels.csv"),
+    ]);
+    let answered = lines(&finish(classify).succeeded().stdout);
+    assert_eq!(answered.len(), 36);
+    assert_eq!(answered[30..], predictions, "`evaluate` and `predict` agree row by row");
     let one = lines(&attention("bags/files/4.npy", &["--layer", "0"]).succeeded().stdout);
     assert_eq!((&one[0]["id"], &one[0]["attention"]), (&Value::from("4"), &maps[4]["attention"]));
     let message = attention("bags/files/4.npy", &["--layer", "1"]).refused(2);
@@ -216,12 +227,17 @@ fn what_cannot_be_used_is_told_with_its_place_and_exits_with_three() {
     prepare(&fixture, "");
     let labels = fixture.path("bags/labels.csv");
     let intact = fs::read_to_string(&labels).unwrap();
-    let refused =
-        |settings: &[&str], code| finish(train(&fixture, "bags", "run", settings)).refused(code);
+    let mut runs = 0;
+    // Each in a folder of its own: some begin before they meet what is wrong.
+    let mut refused = |settings: &[&str], code| {
+        runs += 1;
+        finish(train(&fixture, "bags", &format!("run-{runs}"), settings)).refused(code)
+    };
     for (from, to, part) in [
         ("files/7,", "files/none,", "labels.csv:9: no file `files/none`"),
         ("files/7,small,val", "files/7,small,later", "labels.csv:9: `split` is `later`"),
         ("files/7,small", "files/7,", "labels.csv:9: the bag has no label"),
+        ("files/7,", "files/6,", "labels.csv:9: the bag `files/6` is in line 8 too"),
         ("id,label", "name,label", "labels.csv:1: no column `id` or `bag`"),
     ] {
         let (from, to) = (from.replace(",val", ",train"), to.replace(",val", ",train"));
@@ -242,9 +258,12 @@ fn what_cannot_be_used_is_told_with_its_place_and_exits_with_three() {
     assert!(refused(&[], 3).contains("7.npy`: it is damaged"), "cut");
     fs::write(&file, &whole).unwrap();
 
-    // What is longer than rows may be is cut, and counted.
+    // What is longer than rows may be is cut, and what no row names is left, both by number.
+    npy(&fixture.path("bags/files/more.npy"), 3, &[0.0; 3]);
     let cut = finish(train(&fixture, "bags", "cut", &["data.seq_len=5"])).succeeded();
-    assert!(cut.stderr.contains("are longer than `data.seq_len` = `5`"), "{}", cut.stderr);
+    for part in ["are longer than `data.seq_len` = `5`", "`1` files of vectors are in no row"] {
+        assert!(cut.stderr.contains(part), "{part}: {}", cut.stderr);
+    }
     let message = refused(&["model.num_features=4"], 2);
     assert!(message.contains("`model.num_features` is `4`"), "{message}");
     let message =

@@ -210,6 +210,11 @@ impl TextArgs {
         self.lines.input_file.as_deref()
     }
 
+    /// Keys of the experiment that are to be others.
+    pub(super) fn overrides(&self) -> &[String] {
+        &self.lines.overrides
+    }
+
     /// Where lines of answers go.
     pub(super) fn answer_lines(&self) -> AnswerLines<'_> {
         self.lines.answer_lines()

@@ -58,15 +58,26 @@ impl BagMap {
     }
 }
 
-/// Gives the map of each bag in `file` to `sink`.
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BagRequest<'a> {
+    /// The file of bags.
+    pub(super) file: Option<&'a Path>,
+    /// The layer, from 0; all without one.
+    pub(super) layer: Option<usize>,
+    /// Keys of the run's experiment that are to be others.
+    pub(super) overrides: &'a [String],
+}
+
+/// Gives the map of each bag in the file to `sink`.
 pub(super) fn run(
     folder: &Path,
     device: &Device,
-    layer: Option<usize>,
-    file: Option<&Path>,
+    asked: BagRequest<'_>,
     tasks: &TaskRegistry,
     sink: &mut dyn FnMut(BagMap) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    let BagRequest { file, layer, overrides } = asked;
     let Some(file) = file else {
         bail!(
             "the model in `{}` reads feature vectors: name a file of them with `--input-file` (.safetensors, .npy, .pt, or a \
@@ -86,7 +97,7 @@ pub(super) fn run(
             folder.display()
         );
     }
-    let task = task_of(folder, config, tasks)?;
+    let task = task_of(folder, overrides, config, tasks)?;
     let targets = targets_of(config)?;
     let longest = config.longest_sequence().unwrap_or(usize::MAX);
     for (number, example) in task.file_examples(file, &targets, longest)?.enumerate() {
@@ -103,12 +114,13 @@ pub(super) fn run(
 /// The task of the run that a checkpoint is of; of another folder, the task of bags as it is by itself.
 fn task_of(
     folder: &Path,
+    overrides: &[String],
     config: &NystromformerConfig,
     tasks: &TaskRegistry,
 ) -> anyhow::Result<TaskConfig> {
     let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
     if let Some(path) = of_run
-        && let Some(task) = Experiment::load_for(&path, &[], tasks, config)?.experiment.task
+        && let Some(task) = Experiment::load_for(&path, overrides, tasks, config)?.experiment.task
     {
         return Ok(task);
     }

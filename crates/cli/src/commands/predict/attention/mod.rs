@@ -9,6 +9,7 @@ use nystromformer_interop::read_config;
 use nystromformer_pipelines::{AttentionMap, AttentionMaps};
 use nystromformer_tasks::TaskRegistry;
 
+use self::bags::BagRequest;
 use self::html::{Page, Places};
 use super::{ModelArgs, requests::TextArgs};
 use crate::output;
@@ -33,7 +34,12 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     let mut lines = args.texts.answer_lines();
     let is_shown = args.html.is_some();
     if read_config(&folder)?.vectors.is_used() {
-        bags::run(&folder, &device, args.layer, args.texts.input_file(), tasks, &mut |map| {
+        let asked = BagRequest {
+            file: args.texts.input_file(),
+            layer: args.layer,
+            overrides: args.texts.overrides(),
+        };
+        bags::run(&folder, &device, asked, tasks, &mut |map| {
             lines.add(&map)?;
             if is_shown {
                 let (id, places) = (map.id.clone(), Places::Instances(map.instances));

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use nystromformer::{
-    Head, Model, NystromformerConfig, NystromformerInput, PreTrainedModel, RowsPerAnswer,
+    Head, InputTokens, Model, NystromformerConfig, NystromformerInput, PreTrainedModel,
+    RowsPerAnswer,
 };
 use nystromformer_files::git_lfs;
 use nystromformer_interop::load_model;
@@ -76,6 +77,9 @@ struct Batch {
 fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Batch> {
     let bytes = fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes).context("it is not a safetensors file")?;
+    if model.config().vectors.is_used() {
+        return Ok(Batch { input: read_vectors(&file, device)?, num_choices: 1 });
+    }
     let chooses = model.class().rows_per_answer == RowsPerAnswer::Choices;
     let ids_shape = file.tensor("input_ids").map(|view| view.shape().to_vec()).unwrap_or_default();
     let tensor = |name: &str| -> anyhow::Result<Option<(Tensor<2, Int>, usize)>> {
@@ -122,6 +126,50 @@ fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Bat
         input = input.with_token_type_ids(types);
     }
     Ok(Batch { input, num_choices })
+}
+
+/// The input of a model of feature vectors: `input_features` `[batch, n, num_features]`, and if wanted `coordinates`
+/// `[batch, n, 2]` and I64 `attention_mask` `[batch, n]`.
+fn read_vectors(file: &SafeTensors<'_>, device: &Device) -> anyhow::Result<NystromformerInput> {
+    let floats = |name: &str| -> anyhow::Result<Option<Tensor<3>>> {
+        let Ok(view) = file.tensor(name) else { return Ok(None) };
+        let ([_, _, _], Dtype::F32) = (view.shape(), view.dtype()) else {
+            bail!(
+                "`{name}` has shape `{:?}` and dtype `{:?}`: it must be F32 [batch, n, features]",
+                view.shape(),
+                view.dtype()
+            );
+        };
+        let (values, _) = view.data().as_chunks();
+        let values: Vec<f32> = values.iter().map(|&value| f32::from_le_bytes(value)).collect();
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            bail!("`{name}` holds `{value}`: its values must be finite");
+        }
+        Ok(Some(Tensor::from_data(TensorData::new(values, view.shape().to_vec()), device)))
+    };
+    let Some(features) = floats("input_features")? else {
+        bail!("it has no tensor `input_features`, which the model reads");
+    };
+    let [rows, seq_len, _] = features.dims();
+    let mut input = NystromformerInput::from_features(features);
+    if let InputTokens::Vectors { coordinates, .. } = &mut input.tokens {
+        *coordinates = floats("coordinates")?;
+    }
+    if let Ok(view) = file.tensor("attention_mask") {
+        if (view.shape(), view.dtype()) != (&[rows, seq_len][..], Dtype::I64) {
+            bail!(
+                "`attention_mask` has shape `{:?}` and dtype `{:?}`: it must be I64 [{rows}, {seq_len}]",
+                view.shape(),
+                view.dtype()
+            );
+        }
+        let (values, _) = view.data().as_chunks();
+        let values: Vec<i64> = values.iter().map(|&value| i64::from_le_bytes(value)).collect();
+        let mask = Tensor::from_data(TensorData::new(values, [rows, seq_len]), device);
+        check_ids("attention_mask", &mask, 2)?;
+        input = input.with_attention_mask(mask);
+    }
+    Ok(input)
 }
 
 /// Ids beyond the table would read outside it.

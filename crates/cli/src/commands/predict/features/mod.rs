@@ -14,7 +14,8 @@ pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// Safetensors with I64 `input_ids` `[batch, seq_len]` and, if wanted, `attention_mask` and `token_type_ids`;
-    /// for a multiple-choice model all are `[batch, choices, seq_len]`.
+    /// for a multiple-choice model all are `[batch, choices, seq_len]`. For a model of feature vectors F32 `input_features`
+    /// `[batch, n, num_features]` and, if wanted, `coordinates` `[batch, n, 2]`.
     #[arg(
         long, value_name = "FILE", requires = "output",
         conflicts_with_all = ["texts", "input_file", "jsonl", "pooling"]
