@@ -4,9 +4,9 @@ use std::{fs, num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, AnswerStream, Batching, FeatureExtraction, FeaturePooling, FillMask, Pipeline,
-    Placed, Question, QuestionAnswering, Text, TextClassification, TextPair, TokenClassification,
-    question_answering::Options,
+    Aggregation, AnswerStream, AttentionMaps, Batching, FeatureExtraction, FeaturePooling,
+    FillMask, Pipeline, Placed, Pooling, Question, QuestionAnswering, Text, TextClassification,
+    TextPair, TokenClassification, question_answering::Options,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -58,6 +58,8 @@ proptest! {
         compare(&classifier, &lines, batch_size);
         let pooled = FeatureExtraction::load(copy.path(), &device, FeaturePooling::Mean).unwrap();
         compare(&pooled, &lines, batch_size);
+        let maps = AttentionMaps::load(copy.path(), &device, None).unwrap();
+        compare(&maps, &lines, batch_size);
 
         paper("tokens", attention, copy.path());
         let tagger =
@@ -75,6 +77,24 @@ fn compare<P: Pipeline>(pipeline: &P, lines: &[Value], batch_size: usize) {
         let alone = answers(pipeline, std::slice::from_ref(line), 1);
         assert_same(answer, &alone[0], &format!("batches of {batch_size}, {line}"));
     }
+}
+
+#[test]
+fn a_map_has_a_weight_for_each_token_in_each_layer_and_head() {
+    let (folder, device) = (folder("single_label"), Device::flex());
+    let text = TextPair::from("anna saw the film");
+    let all = AttentionMaps::load(&folder, &device, None).unwrap().answer(text.clone()).unwrap();
+    let heads = all.attention[0].heads.len();
+    assert_eq!(all.tokens[0], "[CLS]");
+    for (number, layer) in all.attention.iter().enumerate() {
+        assert_eq!((layer.layer, layer.heads.len()), (number, heads));
+        assert!(layer.heads.iter().all(|head| head.len() == all.tokens.len()));
+    }
+    let last = all.attention.len() - 1;
+    let one = AttentionMaps::load(&folder, &device, Some(last)).unwrap().answer(text).unwrap();
+    assert_eq!(one.attention, all.attention[last..]);
+    let message = AttentionMaps::load(&folder, &device, Some(last + 1)).unwrap_err().to_string();
+    assert!(message.contains(&format!("layer `{}`", last + 1)), "{message}");
 }
 
 #[test]
