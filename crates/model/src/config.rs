@@ -47,12 +47,12 @@ impl NystromformerConfig {
             self.vectors.check_unused(problems);
             return;
         }
-        let (features, hidden_size) = (self.vectors.num_features, self.shared.hidden_size);
+        let hidden_size = self.shared.hidden_size;
         problems.check(
             self.shared.semantics == Semantics::Paper,
-            "num_features",
-            &features,
-            "a model of vectors has semantics = \"paper\": transformers has no such model",
+            "semantics",
+            &"hf",
+            "transformers has no model of feature vectors; leave it out, or set it to \"paper\"",
         );
         problems.check(
             self.vectors.vector_positions != VectorPositions::Grid || hidden_size.is_multiple_of(4),

@@ -11,7 +11,7 @@ use crate::fixture::{Fixture, command, finish, metrics, read_json};
 
 const MODEL: &str = "seed = 3\n\
     [model]\nhidden_size = 16\nnum_hidden_layers = 1\nnum_attention_heads = 2\nintermediate_size = 32\n\
-    num_landmarks = 4\nconv_kernel_size = 3\nhidden_dropout_prob = 0.0\n\
+    num_landmarks = 4\nconv_kernel_size = 3\nhidden_dropout_prob = 0.0\nweight_init = \"kaiming_uniform\"\n\
     [data]\nseq_len = 64\n[optimizer]\nlearning_rate = 5e-3\n\
     [trainer]\nmax_steps = 4\nbatch_size = 6\nmicro_batch_size = 1\neval_every = 2\neval_examples = 0\n";
 
@@ -260,8 +260,8 @@ fn what_cannot_be_used_is_told_with_its_place_and_exits_with_three() {
 
     // What is longer than rows may be is cut, and what no row names is left, both by number.
     npy(&fixture.path("bags/files/more.npy"), 3, &[0.0; 3]);
-    let cut = finish(train(&fixture, "bags", "cut", &["data.seq_len=5"])).succeeded();
-    for part in ["are longer than `data.seq_len` = `5`", "`1` files of vectors are in no row"] {
+    let cut = finish(train(&fixture, "bags", "cut", &["data.seq_len=8"])).succeeded();
+    for part in ["are longer than `data.seq_len` = `8`", "`1` files of vectors are in no row"] {
         assert!(cut.stderr.contains(part), "{part}: {}", cut.stderr);
     }
     let message = refused(&["model.num_features=4"], 2);

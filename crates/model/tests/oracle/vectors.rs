@@ -144,7 +144,7 @@ fn keys_that_no_model_of_vectors_can_have_are_refused() {
     let none = base().with(|config| config.encoder.num_hidden_layers = 0);
     let text = NystromformerConfig::default().with(|config| config.encoder.num_hidden_layers = 0);
     for (config, key) in [
-        (hf, "num_features"),
+        (hf, "semantics"),
         (grid, "hidden_size"),
         (none, "num_hidden_layers"),
         (text, "num_hidden_layers"),
