@@ -118,7 +118,7 @@ pub trait Task: fmt::Debug + Send + Sync {
     }
 
     /// Whether the features of vectors are to be standardised by their statistics in training. Default: false.
-    fn standardizes(&self) -> bool {
+    fn standardizes_features(&self) -> bool {
         false
     }
 

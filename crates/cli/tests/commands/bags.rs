@@ -73,7 +73,7 @@ fn lines(text: &str) -> Vec<Value> {
 #[test]
 fn bags_in_files_are_trained_on_measured_predicted_and_looked_at() {
     let fixture = Fixture::new();
-    prepare(&fixture, "standardize = true\n");
+    prepare(&fixture, "standardize_features = true\n");
     let steps = ["trainer.max_steps=60", "trainer.eval_every=20"];
     let trained = finish(train(&fixture, "bags", "run", &steps)).succeeded();
     assert!(trained.stderr.contains("float64, and are read as float32"), "{}", trained.stderr);
@@ -205,7 +205,7 @@ fn a_table_of_vectors_is_trained_on_and_pooled_by_attention() {
     let path = fixture.text("musk.data");
     let task = format!(
         "path = \"{path}\"\nheader = false\nremove_columns = [1]\nlabel = 5\nlabels = [\"0.\", \"1.\"]\n\
-         standardize = true\nvalidation_fraction = 0.2\n"
+         standardize_features = true\nvalidation_fraction = 0.2\n"
     );
     write_config(&fixture, "musk", &task);
     let settings = ["model.num_hidden_layers=0", "model.pooling=attention", "trainer.max_steps=40"];

@@ -219,7 +219,7 @@ impl TaskBatches {
     /// # Errors
     /// [`LearnerError::Data`] if vectors cannot be read.
     pub fn feature_statistics(&self) -> Result<Option<FeatureStatistics>> {
-        if !self.task.task().standardizes() {
+        if !self.task.task().standardizes_features() {
             return Ok(None);
         }
         let Splits { train, training_units, .. } = &self.splits;

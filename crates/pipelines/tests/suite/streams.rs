@@ -5,8 +5,8 @@ use std::{fs, num::NonZeroUsize, path::Path};
 use burn::tensor::Device;
 use nystromformer_pipelines::{
     Aggregation, AnswerStream, AttentionMaps, Batching, FeatureExtraction, FeaturePooling,
-    FillMask, Pipeline, Placed, Pooling, Question, QuestionAnswering, Text, TextClassification,
-    TextPair, TokenClassification, question_answering::Options,
+    FillMask, Pipeline, Placed, Question, QuestionAnswering, Text, TextClassification, TextPair,
+    TokenClassification, question_answering::Options,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -41,7 +41,7 @@ pub struct Bags {
     pub remove_columns: Vec<Column>,
     /// Subtract from each feature its mean over the training vectors, and divide it by their standard deviation; the numbers are
     /// kept with the model, as `feature_mean` and `feature_std`. Default: false.
-    pub standardize: bool,
+    pub standardize_features: bool,
     /// Whether the first line of a TSV or CSV file names the columns. Without it they are told by their place, from 0.
     /// Default: true.
     pub header: bool,
@@ -68,7 +68,7 @@ impl Default for Bags {
             tensor: None,
             coordinates: Vec::new(),
             remove_columns: Vec::new(),
-            standardize: false,
+            standardize_features: false,
             header: true,
             separator: None,
             quotes: None,
@@ -209,8 +209,8 @@ impl Task for Bags {
         true
     }
 
-    fn standardizes(&self) -> bool {
-        self.standardize
+    fn standardizes_features(&self) -> bool {
+        self.standardize_features
     }
 
     /// No ids but one: vectors stand in their place.
