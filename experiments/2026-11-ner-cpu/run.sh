@@ -44,14 +44,14 @@ tune wnut17-encoder "$runs/start-512" "${wnut[@]}"
 tune wnut17-own "$own" "${wnut[@]}" --set optimizer.learning_rate=2e-4
 
 # LitBank in five folds by document: sentences, whole documents, and documents in windows of 512 tokens. An epoch of sentences
-# has some 85 times the steps of one of documents, so these take more epochs.
+# has five times the steps of one of documents, each of which holds eight times the words: so documents take more epochs.
 [ -d "$runs/litbank-folds" ] || "$experiment/folds.sh" "$data/litbank" "$runs/litbank-folds"
 for fold in 1 2 3 4 5; do
   litbank=(--set task.path="$runs/litbank-folds/$fold" --set task.tags=1)
-  documents=(--set task.document=file --set trainer.batch_size=2 --set trainer.micro_batch_size=1 --set trainer.max_epochs=20
+  documents=(--set task.document=file --set trainer.batch_size=1 --set trainer.micro_batch_size=1 --set trainer.max_epochs=10
     --set trainer.eval_every=60)
   tune "litbank-sentences-$fold" "$runs/start-512" "${litbank[@]}" --set trainer.max_epochs=4 --set trainer.eval_every=200
   tune "litbank-windows-$fold" "$runs/start-512" "${litbank[@]}" "${documents[@]}" --set data.seq_len=512 --set task.stride=128 \
-    --set trainer.batch_size=12 --set trainer.micro_batch_size=4
+    --set trainer.batch_size=4 --set trainer.micro_batch_size=4 --set trainer.eval_every=120
   tune "litbank-documents-$fold" "$runs/start-4096" "${litbank[@]}" "${documents[@]}" --set data.seq_len=4096
 done

@@ -110,8 +110,10 @@ impl WordTokens {
             }
             windows.push(start..end);
             let shares = |next: &usize| self.starts[end] - self.starts[*next] >= stride;
-            // It goes on, however long the words are.
-            start = (start + 1..=end).rev().find(shares).unwrap_or(start + 1);
+            let next = (start + 1..=end).rev().find(shares).unwrap_or(start + 1);
+            // It goes on with a word more, however long that is.
+            let goes_on = |next: &usize| self.starts[end + 1] - self.starts[*next] <= room;
+            start = (next..end).find(goes_on).unwrap_or(end);
         }
     }
 
