@@ -321,7 +321,13 @@ impl<'a, M: Trainable> Learner<'a, M> {
             .filter(|(_, total)| **total > 0.0)
             .map(|(term, total)| term.losses.sum() / (*total / term.weight))
             .reduce(|sum, share| sum + share)
-            .expect("batches without any target are passed over");
+            .ok_or_else(|| {
+                LearnerError::Config(
+                    "a batch that has targets weighs nothing: `Batch::target_weights` must be above 0 where \
+                     `Batch::num_targets` is"
+                        .to_owned(),
+                )
+            })?;
         #[cfg(test)]
         let share = super::tests::fault::poison(share, self.state.step);
         let gradients = GradientsParams::from_grads(share.backward(), self.model());

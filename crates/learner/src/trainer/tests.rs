@@ -541,6 +541,15 @@ fn a_step_that_is_not_finite_changes_nothing_and_is_counted() {
     assert!(weights(&learner) != before);
 }
 
+#[test]
+fn targets_that_weigh_nothing_are_told() {
+    let (experiment, data) = (experiment(), Synthetic::default());
+    let learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+    let batch = data.training_step(0, 1, 1).unwrap().remove(0);
+    let error = learner.forward_backward(batch, &[0.0]).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("`Batch::target_weights`"), "{error}");
+}
+
 /// By chance a small batch has no masked token. That is no divergence, however often it happens.
 #[test]
 fn a_step_without_targets_changes_nothing_and_is_told_as_such() {
