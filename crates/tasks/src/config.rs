@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nystromformer_data::{DataError, Truncation};
 use serde::{Serialize, Serializer};
 use toml::Table;
+use toml::de::Error;
 
 use crate::example::ExampleReader;
 use crate::labelled::Targets;
@@ -26,16 +27,19 @@ pub struct TaskConfig {
     registry: TaskRegistry,
 }
 
-impl TaskConfig {
-    pub(crate) fn new(
-        options: TaskOptions,
-        keys: Table,
-        task: Arc<dyn Task>,
-        registry: TaskRegistry,
-    ) -> Self {
-        Self { options, keys, task, registry }
+impl TaskRegistry {
+    /// Reads a `[task]` table, all keys of which must be read by the task that it names.
+    ///
+    /// # Errors
+    ///
+    /// An unknown task, an unknown key (`unknown field`), or a value of another type, each with the key as `task.key`.
+    pub fn read(&self, table: &Table) -> Result<TaskConfig, Error> {
+        let (options, keys, task) = self.parts(table)?;
+        Ok(TaskConfig { options, keys, task, registry: self.clone() })
     }
+}
 
+impl TaskConfig {
     /// The value of `task.name`.
     pub fn name(&self) -> &str {
         &self.options.name

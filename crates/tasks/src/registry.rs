@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use toml::de::Error;
 use toml::{Table, Value};
 
-use crate::config::TaskConfig;
 use crate::options::TaskOptions;
 use crate::task::Task;
 
@@ -136,12 +135,15 @@ impl TaskRegistry {
         defaults.into_iter().any(|default| default == value)
     }
 
-    /// Reads a `[task]` table, all keys of which must be read by the task that it names.
+    /// What a `[task]` table says: the keys of all tasks, those of the task that it names, and that task.
     ///
     /// # Errors
     ///
-    /// An unknown task, an unknown key (`unknown field`), or a value of another type, each with the key as `task.key`.
-    pub fn read(&self, table: &Table) -> Result<TaskConfig, Error> {
+    /// As [`Self::read`].
+    pub(crate) fn parts(
+        &self,
+        table: &Table,
+    ) -> Result<(TaskOptions, Table, Arc<dyn Task>), Error> {
         let of_all: BTreeSet<String> = keys_of_all().collect();
         let (shared, own): (Vec<_>, Vec<_>) = table
             .iter()
@@ -157,7 +159,7 @@ impl TaskRegistry {
             )));
         };
         let (task, keys) = (entry.read)(own.into_iter().collect())?;
-        Ok(TaskConfig::new(options, keys, task, self.clone()))
+        Ok((options, keys, task))
     }
 }
 
