@@ -110,12 +110,17 @@ pub trait BatchSource: Send + Sync {
         None
     }
 
-    /// More about the same outputs, of a finished run. Default: nothing.
+    /// More about the same outputs, of a finished run, decided by these thresholds. Default: nothing.
     ///
     /// # Errors
     /// [`LearnerError::Data`](crate::LearnerError::Data) if the examples cannot be read once more.
-    fn analyse(&self, split: Split, outputs: &Outputs) -> Result<Option<Analysis>> {
-        let _ = (split, outputs);
+    fn analyse(
+        &self,
+        split: Split,
+        outputs: &Outputs,
+        thresholds: &Thresholds,
+    ) -> Result<Option<Analysis>> {
+        let _ = (split, outputs, thresholds);
         Ok(None)
     }
 

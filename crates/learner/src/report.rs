@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nystromformer_tasks::metrics::SeedStatistics;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::manifest::is_zero;
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::run_dir::{RunDir, RunSummary};
@@ -19,7 +20,7 @@ pub struct SeriesSummary {
     /// The seeds, in their order.
     pub seeds: Vec<u64>,
     /// Folds of the data, each of which is tested on by a run of every seed; 0 if it is not cut.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub folds: usize,
     /// How each run's model was chosen among its checkpoints.
     pub chosen_by: String,
@@ -27,7 +28,7 @@ pub struct SeriesSummary {
     /// measure of the method; the mean is.
     pub best_seed: u64,
     /// Of folds the one that this model is tested on; 0 if there are none.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub best_fold: usize,
     /// Mean and standard deviation over the runs, by split and metric.
     pub statistics: BTreeMap<String, BTreeMap<String, SeedStatistics>>,
@@ -49,10 +50,6 @@ impl SeriesSummary {
     pub fn best_member(&self) -> Member {
         Member { seed: self.best_seed, fold: self.best_fold }
     }
-}
-
-fn is_none(count: &usize) -> bool {
-    *count == 0
 }
 
 /// A run of a series.

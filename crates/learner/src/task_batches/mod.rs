@@ -365,9 +365,14 @@ impl BatchSource for TaskBatches {
         Some(self.scores_of(self.splits.get(split)?, outputs, thresholds))
     }
 
-    fn analyse(&self, split: Split, outputs: &Outputs) -> Result<Option<Analysis>> {
+    fn analyse(
+        &self,
+        split: Split,
+        outputs: &Outputs,
+        thresholds: &Thresholds,
+    ) -> Result<Option<Analysis>> {
         let Some(evaluated) = self.splits.get(split) else { return Ok(None) };
-        Ok(Some(self.analysis_of(split, evaluated, outputs)?))
+        Ok(Some(self.analysis_of(split, evaluated, outputs, thresholds)?))
     }
 
     fn prediction_files(

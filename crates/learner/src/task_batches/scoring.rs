@@ -68,11 +68,12 @@ impl TaskBatches {
         split: Split,
         evaluated: &Evaluated,
         outputs: &Outputs,
+        thresholds: &Thresholds,
     ) -> Result<Analysis> {
         let predictions = evaluated.predictions(outputs, &self.targets);
         let answered = evaluated.answered(&predictions);
         Ok(Analysis {
-            report: self.scorer.report(&answered),
+            report: self.scorer.report(&answered, thresholds),
             errors: self.errors_of(split, evaluated, &answered)?,
             constant_predictor: self
                 .scorer

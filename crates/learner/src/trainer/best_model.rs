@@ -54,7 +54,9 @@ impl<M: Trainable> Learner<'_, M> {
                     results.thresholds = evaluation.thresholds;
                 }
                 results.evaluations.insert(name.clone(), evaluation.record);
-                if let Some(analysis) = self.data.analyse(split, &evaluation.outputs)? {
+                if let Some(analysis) =
+                    self.data.analyse(split, &evaluation.outputs, &results.thresholds)?
+                {
                     results.constant_predictor.insert(name.clone(), analysis.constant_predictor);
                     if let Some(report) = analysis.report {
                         results.classes.insert(name.clone(), report);

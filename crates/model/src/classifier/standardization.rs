@@ -35,11 +35,7 @@ impl Standardization {
         let device = weight.device();
         let (mean, std) = (row(&self.mean, &device), row(&self.std, &device));
         let bias = layer.bias.val() * std.clone().squeeze_dim::<1>(0) + mean.squeeze_dim::<1>(0);
-        Linear {
-            weight: layer.weight.map(|_| weight * std),
-            bias: layer.bias.map(|_| bias),
-            ..layer
-        }
+        Linear { weight: layer.weight.map(|_| weight * std), bias: layer.bias.map(|_| bias) }
     }
 }
 

@@ -77,15 +77,12 @@ impl ClassNames {
             let mut add = |cell: &Cell| {
                 names.extend(text(cell).filter(|text| !text.is_empty()).map(whole));
             };
-            match sets {
-                Some(Sets { separator }) => {
-                    parts(row.cell(0), separator).iter().flatten().for_each(add);
-                }
-                None => {
-                    row.refuse_list(0).map_err(|error| error.with_cure(SET_CURE))?;
-                    tell_blanks(&row, 0);
-                    add(row.cell(0));
-                }
+            if let Some(Sets { separator }) = sets {
+                parts(row.cell(0), separator).iter().flatten().for_each(add);
+            } else {
+                row.refuse_list(0).map_err(|error| error.with_cure(SET_CURE))?;
+                tell_blanks(&row, 0);
+                add(row.cell(0));
             }
             if names.len() > MOST_COLLECTED {
                 return Err(row.problem(format!(

@@ -154,8 +154,8 @@ mod tests {
 
     type Read = Result<Option<Label>, String>;
 
-    fn classes(classes: &[u16]) -> Read {
-        Ok(Some(Label::Classes(classes.to_vec())))
+    fn classes(classes: &[u16]) -> Label {
+        Label::Classes(classes.to_vec())
     }
 
     #[test]
@@ -166,11 +166,11 @@ mod tests {
             .iter()
             .map(|row| of_cell(row, 0, &names(), None))
             .collect();
-        assert_eq!(read[0], classes(&[0, 2]));
-        assert_eq!(read[1], classes(&[]));
+        assert_eq!(read[0], Ok(Some(classes(&[0, 2]))));
+        assert_eq!(read[1], Ok(Some(classes(&[]))));
         assert_eq!(read[2], Ok(None));
-        assert_eq!(read[3], classes(&[1]));
-        assert_eq!(read[4], classes(&[1]));
+        assert_eq!(read[3], Ok(Some(classes(&[1]))));
+        assert_eq!(read[4], Ok(Some(classes(&[1]))));
         assert!(read[5].as_ref().unwrap_err().contains("`hope` is none of `fear`"), "{read:?}");
         assert!(read[6].as_ref().unwrap_err().contains("empty, or null"), "{read:?}");
         assert_eq!(read[7], Ok(None));
@@ -183,7 +183,13 @@ mod tests {
             .iter()
             .map(|row| of_cell(row, 0, &names(), Some(";")))
             .collect();
-        let expected = [classes(&[0, 2]), classes(&[]), classes(&[0, 2]), classes(&[1]), Ok(None)];
+        let expected = [
+            Ok(Some(classes(&[0, 2]))),
+            Ok(Some(classes(&[]))),
+            Ok(Some(classes(&[0, 2]))),
+            Ok(Some(classes(&[1]))),
+            Ok(None),
+        ];
         assert_eq!(read, expected);
     }
 
@@ -193,7 +199,10 @@ mod tests {
         let content = "a,b,c\n1,0,1\nTrue,no,0.0\n0,0,0\n,,\n-1,-1,-1\n1,,0\n0.4,0,0\n";
         let read: Vec<Read> =
             rows("a.csv", content, &columns).iter().map(|row| of_flags(row, 0)).collect();
-        assert_eq!(read[..3], [classes(&[0, 2]), classes(&[0]), classes(&[])]);
+        assert_eq!(
+            read[..3],
+            [Ok(Some(classes(&[0, 2]))), Ok(Some(classes(&[0]))), Ok(Some(classes(&[])))]
+        );
         assert_eq!(read[3..5], [Ok(None), Ok(None)]);
         assert!(read[5].as_ref().unwrap_err().contains("`b` holds no label"), "{read:?}");
         let number = read[6].as_ref().unwrap_err();

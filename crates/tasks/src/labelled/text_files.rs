@@ -170,7 +170,7 @@ mod tests {
                 .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
                 .collect()
         };
-        assert_eq!(endings_of(&[plain.clone()]).unwrap(), Endings::Any);
+        assert_eq!(endings_of(std::slice::from_ref(&plain)).unwrap(), Endings::Any);
         assert_eq!(endings_of(&[plain.clone(), mixed.clone()]).unwrap(), Endings::Txt);
         assert_eq!(names(&plain, Endings::Any), ["9", "10.article", "49960"]);
         assert_eq!(names(&mixed, Endings::Txt), ["a.txt", "b.txt.gz"]);

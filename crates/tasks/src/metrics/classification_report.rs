@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfusionMatrix;
+use super::{ConfusionMatrix, LabelCount};
 
 /// The confusion matrix with the scores of each class, or the scores of each type of entity.
 ///
@@ -22,7 +22,8 @@ use super::ConfusionMatrix;
 pub struct ClassificationReport {
     /// Names of the classes, in the order of everything below.
     pub labels: Vec<String>,
-    /// Counts: rows are references, columns predictions. `None` of named entities, each of which may be taken for many.
+    /// Counts: rows are references, columns predictions. `None` of named entities and of labels of any
+    /// number, each of which may be taken for many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion_matrix: Option<ConfusionMatrix>,
     /// Scores of each class.
@@ -53,6 +54,17 @@ impl ClassificationReport {
         let per_class =
             (0..labels.len()).map(|class| confusion_matrix.class_scores(class)).collect();
         Self { labels: labels.to_vec(), confusion_matrix: Some(confusion_matrix), per_class }
+    }
+}
+
+impl From<LabelCount> for ClassScores {
+    fn from(count: LabelCount) -> Self {
+        Self {
+            precision: count.precision(),
+            recall: count.recall(),
+            f1: count.f1(),
+            support: count.support,
+        }
     }
 }
 

@@ -37,11 +37,12 @@ impl Metric {
         };
         Some(match self {
             Self::F1 | Self::Precision | Self::Recall if !binary => return None,
-            Self::F1 | Self::Precision | Self::Recall if is_empty => f64::NAN,
+            Self::F1 | Self::Precision | Self::Recall | Self::MatthewsCorrelation if is_empty => {
+                f64::NAN
+            }
             Self::F1 => matrix.class_scores(1).f1,
             Self::Precision => matrix.class_scores(1).precision,
             Self::Recall => matrix.class_scores(1).recall,
-            Self::MatthewsCorrelation if is_empty => f64::NAN,
             Self::MatthewsCorrelation => matrix.matthews_correlation(),
             Self::Accuracy | Self::F1Micro => matrix.accuracy(),
             Self::BalancedAccuracy => matrix.balanced_accuracy(),

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn of_no_examples_nothing_is_defined() {
         let none = LabelSets::new(2);
-        assert!(none.is_empty() && none.len() == 0);
+        assert!(none.is_empty());
         assert!(none.counts(&[0.5; 2]).f1_samples().is_nan());
         assert!(none.label_ranking_average_precision().is_nan() && none.roc_auc().is_nan());
     }

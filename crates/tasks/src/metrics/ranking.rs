@@ -88,7 +88,7 @@ mod tests {
     fn order_alone_counts_and_equals_count_half() {
         let scored = [(0.9, true), (0.8, false), (0.8, true), (0.1, false)];
         assert_eq!(roc_auc(scored), Some(3.5 / 4.0));
-        assert_eq!(average_precision(scored), Some((1.0 + 2.0 / 3.0) / 2.0));
+        assert_eq!(average_precision(scored), Some(f64::midpoint(1.0, 2.0 / 3.0)));
         assert_eq!(roc_auc([(0.5, true)]), None);
         assert_eq!(average_precision([(0.5, false)]), None);
         assert_eq!(roc_auc([(f32::NAN, true), (0.0, false)]), Some(0.0));

@@ -5,7 +5,9 @@ use std::fmt;
 
 use nystromformer_files::say_once;
 
-use super::{AnswerKind, ClassificationReport, DEFAULT_THRESHOLD, Metric, Predictions};
+use super::{
+    AnswerKind, ClassScores, ClassificationReport, DEFAULT_THRESHOLD, Metric, Predictions,
+};
 use crate::example::Label;
 use crate::labelled::Targets;
 use crate::prediction::Prediction;
@@ -65,9 +67,13 @@ pub trait Scorer: fmt::Debug + Send + Sync {
         Thresholds::new()
     }
 
-    /// Confusion matrix and scores of each class. Default: none, where an example is not of one class.
-    fn report(&self, answered: &[Answered<'_>]) -> Option<ClassificationReport> {
-        let _ = answered;
+    /// Scores of each class, and the confusion matrix where an answer is one class. Default: none, where answers are no classes.
+    fn report(
+        &self,
+        answered: &[Answered<'_>],
+        thresholds: &Thresholds,
+    ) -> Option<ClassificationReport> {
+        let _ = (answered, thresholds);
         None
     }
 
@@ -115,12 +121,17 @@ impl MetricScorer {
         Some(predictions)
     }
 
-    /// The metrics, and where several numbers are predicted, also those of each: `pearson/NAME`.
-    fn compute(&self, predictions: &Predictions, thresholds: &Thresholds) -> BTreeMap<String, f64> {
+    /// The threshold of each label.
+    fn of_labels(&self, thresholds: &Thresholds) -> Vec<f64> {
         let of_label = |name: &String| {
             thresholds.get(name).copied().unwrap_or_else(|| f64::from(DEFAULT_THRESHOLD))
         };
-        let thresholds: Vec<f64> = self.names.iter().map(of_label).collect();
+        self.names.iter().map(of_label).collect()
+    }
+
+    /// The metrics, and where several numbers are predicted, also those of each: `pearson/NAME`.
+    fn compute(&self, predictions: &Predictions, thresholds: &Thresholds) -> BTreeMap<String, f64> {
+        let thresholds = self.of_labels(thresholds);
         let mut values = BTreeMap::new();
         for metric in &self.metrics {
             if let Some(value) = metric.compute(predictions, &thresholds) {
@@ -224,12 +235,22 @@ impl Scorer for MetricScorer {
         self.names.iter().cloned().zip(thresholds.map(f64::from)).collect()
     }
 
-    fn report(&self, answered: &[Answered<'_>]) -> Option<ClassificationReport> {
+    fn report(
+        &self,
+        answered: &[Answered<'_>],
+        thresholds: &Thresholds,
+    ) -> Option<ClassificationReport> {
         match self.predictions(answered)? {
             Predictions::Classes(classes) => {
                 Some(ClassificationReport::new(classes.matrix, &self.names))
             }
-            Predictions::Choices { .. } | Predictions::Labels(_) | Predictions::Values(_) => None,
+            Predictions::Labels(sets) => {
+                let counts = sets.counts(&self.of_labels(thresholds));
+                let per_class = counts.labels.into_iter().map(ClassScores::from).collect();
+                let labels = self.names.clone();
+                Some(ClassificationReport { labels, confusion_matrix: None, per_class })
+            }
+            Predictions::Choices { .. } | Predictions::Values(_) => None,
         }
     }
 
@@ -271,7 +292,7 @@ mod tests {
         assert_eq!(scorer.score(&answered, &Thresholds::new())["accuracy"], 0.75);
         let constant = scorer.constant_predictor(&mut training.iter(), &answered);
         assert_eq!(constant["accuracy"], 0.25);
-        assert_eq!(scorer.report(&answered).unwrap().per_class[0].support, 3);
+        assert_eq!(scorer.report(&answered, &Thresholds::new()).unwrap().per_class[0].support, 3);
     }
 
     #[test]
@@ -309,6 +330,9 @@ mod tests {
             assert!(name == expected_name && (value - expected).abs() < 1e-6, "{thresholds:?}");
         }
         assert_eq!(scorer.score(&answered, &thresholds)["subset_accuracy"], 1.0);
+        let report = scorer.report(&answered, &thresholds).unwrap();
+        assert!(report.confusion_matrix.is_none() && report.per_class[1].support == 1);
+        assert_eq!((report.per_class[1].f1, report.per_class[2].f1), (1.0, 0.0));
         let halves = scorer.score(&answered, &Thresholds::new());
         assert_eq!(halves["subset_accuracy"], 0.0);
         let fixed = MetricScorer::new(metrics, &targets).with_threshold(Some(0.5));

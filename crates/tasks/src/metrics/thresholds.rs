@@ -41,7 +41,7 @@ fn between(lower: f32, upper: f32) -> f32 {
     if lower < DEFAULT_THRESHOLD && DEFAULT_THRESHOLD <= upper {
         return DEFAULT_THRESHOLD;
     }
-    let middle = lower + (upper - lower) / 2.0;
+    let middle = f32::midpoint(lower, upper);
     if middle > lower && middle <= upper { middle } else { upper }
 }
 

@@ -121,7 +121,7 @@ impl Scorer for TagScorer {
     }
 
     /// Of entities the scores of each type, without a matrix: an entity is taken for another, or for none, in too many ways.
-    fn report(&self, answered: &[Answered<'_>]) -> Option<ClassificationReport> {
+    fn report(&self, answered: &[Answered<'_>], _: &Thresholds) -> Option<ClassificationReport> {
         let pairs = self.pairs(answered);
         if !self.of_entities {
             return Some(ClassificationReport::new(self.matrix(&pairs), &self.names));
@@ -196,7 +196,7 @@ mod tests {
         let names: Vec<String> = scorer.names().into_iter().map(|name| name.name).collect();
         assert_eq!(names.len(), scores.len());
         assert!(names.iter().all(|name| scores.contains_key(name)) && names[0] == "f1");
-        let report = scorer.report(&answered).unwrap();
+        let report = scorer.report(&answered, &Thresholds::new()).unwrap();
         assert_eq!(report.labels, ["A", "B"]);
         assert_eq!((report.per_class[1].support, report.per_class[1].recall), (2, 0.5));
         let constant =
@@ -213,7 +213,7 @@ mod tests {
         let scores = scorer.score(&answered, &Thresholds::new());
         assert_eq!(scores["accuracy"], 2.0 / 3.0);
         assert!((scores["f1_macro"] - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(scorer.report(&answered).unwrap().per_class[1].support, 1);
+        assert_eq!(scorer.report(&answered, &Thresholds::new()).unwrap().per_class[1].support, 1);
         let constant = scorer.constant_predictor(&mut std::iter::once(&label), &answered);
         assert_eq!(constant["accuracy"], 2.0 / 3.0);
     }

@@ -6,6 +6,7 @@
 mod choice;
 mod glue;
 mod imdb;
+mod labels;
 mod ner;
 mod own_files;
 #[expect(dead_code, reason = "the other tests write columns that these do not")]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use nystromformer::NystromformerConfig;
+use nystromformer::{NystromformerConfig, ProblemType};
 use nystromformer_data::TextTokenizer;
 use nystromformer_files::{durable, table::Format};
 use nystromformer_interop::{load_model, read_config};
@@ -118,6 +118,12 @@ impl FileRequest<'_> {
         {
             let labels = config.classifier.id2label.names();
             overrides.push(format!("task.labels={}", json!(labels)));
+            // Whether any number of them applies is told by that data too, if no key says it.
+            let is_multi_label =
+                config.classifier.problem_type == Some(ProblemType::MultiLabelClassification);
+            if is_multi_label && tasks.keys(name).contains("multi_label") {
+                overrides.push("task.multi_label=true".to_owned());
+            }
         }
         Ok(Experiment::load_for(source, &overrides, tasks, config)?.experiment)
     }

@@ -8,6 +8,7 @@
 //! | `choices` | multiple choice, from files to predictions |
 //! | `resume` | the same bits after an interruption, of one run and of a series of seeds |
 //! | `imbalance` | options for small and uneven data, and the mistakes that a summary names |
+//! | `labels` | labels of any number, several numbers, metrics by name, folds, class folders |
 //! | `questions` | question answering |
 //! | `switches` | padding, hold-out, and the keys of `[task]` |
 
@@ -15,6 +16,7 @@ mod beginnings;
 mod choices;
 mod fixture;
 mod imbalance;
+mod labels;
 mod questions;
 mod resume;
 mod switches;
