@@ -1,6 +1,6 @@
 """Bags of CIFAR-10's pictures, positive if they hold pictures of one class.
 
-    python make_cifar_bags.py CIFAR10 OUTPUT [--class cat] [--share 0.05] [--seed 0]
+    python make_cifar_bags.py CIFAR10 OUTPUT [--class cat] [--share 0.1] [--seed 0]
 
 CIFAR10 holds `train/CLASS/*.jpg` and `test/CLASS/*.jpg`. A picture is a vector of 192 numbers: the mean colour of each of its 8 by 8
 blocks of 4 by 4 pixels. A bag has 20 to 2,000 pictures, log-uniform; of a positive bag `share` (at least one) are of the class. Bags
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("cifar", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--class", dest="wanted", default="automobile")
-    parser.add_argument("--share", type=float, default=0.05)
+    parser.add_argument("--share", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     random = np.random.default_rng(options.seed)
