@@ -38,7 +38,8 @@ const VOCABULARY: [&str; 14] = [
 /// A sentence of some words, and of which sort. Neighbours of one type are one entity.
 fn sentence(number: usize, length: usize) -> String {
     let words = (0..length).map(|place| LEXICON[(number * 5 + place * place * 3 + place) % 8]);
-    words.map(|(word, tag)| format!("{word} NN {tag}\n")).collect()
+    let lines: Vec<String> = words.map(|(word, tag)| format!("{word} NN {tag}\n")).collect();
+    lines.concat()
 }
 
 /// The folder `data` with CoNLL files, and `ner.toml`.
@@ -200,9 +201,8 @@ fn documents_are_read_whole_or_in_windows_and_never_cut() {
         let sentences = |first: usize| {
             (first..first + 4).map(|number| sentence(number, 5)).collect::<Vec<_>>().join("\n")
         };
-        (0..count)
-            .map(|document| format!("-DOCSTART- -X- O\n\n{}\n", sentences(document * 4)))
-            .collect()
+        let document = |number| format!("-DOCSTART- -X- O\n\n{}\n", sentences(number * 4));
+        (0..count).map(document).collect()
     };
     for (name, count) in [("eng.train", 8), ("eng.testb", 3)] {
         fs::write(fixture.path(&format!("data/{name}")), documents(count)).unwrap();

@@ -144,12 +144,9 @@ fn entities_score_as_in_seqeval() {
 fn a_tasks_metrics_are_those_of_seqeval() {
     let folder = tempfile::tempdir().unwrap();
     for case in fixture().scores {
-        let mut content = String::new();
-        for tag in case.references.iter().chain(&case.predictions).flat_map(|tags| tags.split(' '))
-        {
-            content += &format!("x {tag}\n");
-        }
-        write(folder.path(), &[("train.txt", &content)]);
+        let tags = case.references.iter().chain(&case.predictions);
+        let lines = tags.flat_map(|tags| tags.split(' ')).map(|tag| format!("x {tag}\n"));
+        write(folder.path(), &[("train.txt", &lines.collect::<Vec<_>>().concat())]);
         let task = task(folder.path(), "");
         let targets = task.targets(128).unwrap();
         let names = targets.names();
@@ -199,7 +196,8 @@ fn every_scheme_is_read_as_seqeval_reads_it() {
             sentences.iter().filter(|sentence| sentence.scheme == scheme).collect();
         assert_eq!(of_scheme.len(), 25);
         let lines = of_scheme.iter().map(|sentence| {
-            sentence.tags.split(' ').map(|tag| format!("w x {tag}\n")).collect::<String>()
+            let lines = sentence.tags.split(' ').map(|tag| format!("w x {tag}\n"));
+            lines.collect::<Vec<_>>().concat()
         });
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &[("train.txt", &lines.collect::<Vec<_>>().join("\n"))]);
@@ -450,8 +448,8 @@ fn files_without_an_end_are_refused_in_bounded_memory() {
     );
     let endless = read_of("train.txt", &format!("a O\n\n{}", "word B-PER\n".repeat(1_000_000)));
     assert!(endless.contains("train.txt:3: no blank line ends the sentence"), "{endless}");
-    let many: String = (0..1_000_000).map(|tag| format!("a B-{tag}\n\n")).collect();
-    assert!(read_of("train.txt", &many).contains("more than `1000` different tags"));
+    let many: Vec<String> = (0..1_000_000).map(|tag| format!("a B-{tag}\n\n")).collect();
+    assert!(read_of("train.txt", &many.concat()).contains("more than `1000` different tags"));
     let row = format!("{{\"tokens\": [{}\"a\"]}}\n", "\"a\", ".repeat(1_000_000));
     let message = read_of("train.jsonl", &row);
     assert!(message.contains("train.jsonl:1: ") && message.contains("max_line_bytes"), "{message}");
