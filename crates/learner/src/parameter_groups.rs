@@ -57,6 +57,7 @@ impl ParameterGroups {
                  `Trainable::depth`"
             ))
         })?;
+        let groups = Self::by_depth(placed, decay, freeze_layers, freeze_embeddings)?;
         if freeze_layers > 0 && !freeze_embeddings {
             say_once(format!(
                 "`trainer.freeze_layers` = `{}` without `trainer.freeze_embeddings = true`: the backward pass goes through the \
@@ -64,7 +65,7 @@ impl ParameterGroups {
                 freeze_layers
             ));
         }
-        Self::by_depth(placed, decay, freeze_layers, freeze_embeddings)
+        Ok(groups)
     }
 
     fn by_depth(

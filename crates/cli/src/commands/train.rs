@@ -138,8 +138,11 @@ fn dry_run(request: &RunRequest, notes: &PreparationNotes) -> anyhow::Result<Exi
             format!("{part} of its {} micro-batches and the update", sizes.micro_batches_per_step)
         }
     };
+    let trained = sizes
+        .trained_parameters
+        .map_or_else(String::new, |trained| format!(", of which {trained} are trained"));
     output::note(&format!(
-        "{} parameters; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s; measured: {measured}, after a \
+        "{} parameters{trained}; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s; measured: {measured}, after a \
          warm-up); {steps} steps \
          take about {}; about {:.1} GB of memory{available}",
         sizes.parameters,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nystromformer_data::ExampleOrder;
 use nystromformer_data::random::{below, shuffle, stream};
-use nystromformer_tasks::{Label, LabelCounts, Targets, TaskConfig};
+use nystromformer_tasks::{Label, LabelCounts, Sampling, Targets, TaskConfig, say_once};
 
 use super::splits::Splits;
 use crate::error::{LearnerError, Result};
@@ -38,6 +38,12 @@ pub(super) fn class_weights(
             )));
         }
     };
+    if task.options.sampling == Sampling::Balanced {
+        say_once(format!(
+            "`task.class_weights` = `{asked}` and `task.sampling` = `balanced` both make rare classes count more, and together \
+             they do so twice; leave one of them out"
+        ));
+    }
     if let Some(weights) = &weights {
         let named: Vec<String> =
             names.iter().zip(weights).map(|(name, weight)| format!("{name} {weight:.4}")).collect();

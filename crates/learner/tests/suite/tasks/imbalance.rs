@@ -177,3 +177,93 @@ fn the_summary_names_the_surest_mistakes() {
     // The test labels are the other way round.
     assert!(verdict.errors["test"].mistakes > 10);
 }
+
+/// Of any number of classes weights are `pos_weight`: examples without against examples with. Nothing else is known of them.
+#[test]
+fn several_labels_are_weighed_and_neither_smoothed_nor_drawn_evenly() {
+    let fixture = Fixture::new("labelled", "label_separator = \";\"");
+    fixture.write_vocabulary();
+    for split in [Split::Train, Split::Validation] {
+        // `long` of every second review, `bad` of every third, `rare` of one in twelve.
+        let rows = (0..24).map(|number| {
+            let labels = [("bad", 3), ("long", 2), ("rare", 12)];
+            let labels = labels.into_iter().filter(|(_, every)| number % every == 0);
+            let labels: Vec<&str> = labels.map(|(label, _)| label).collect();
+            format!("{},{}", review(number), labels.join(";"))
+        });
+        fixture.write_csv(split, "sentence,label", rows);
+    }
+    let batches = fixture.batches(&["task.class_weights=balanced"]).unwrap();
+    let batch = batches.training_step(0, 4, 4).unwrap().remove(0);
+    assert!(matches!(batch.targets, TargetsData::Values(_)));
+    let weights = batch.loss_options.class_weights.unwrap();
+    assert_eq!(weights.to_vec(), [2.0, 1.0, 11.0]);
+    let run = |name: &str, more: &[&str]| {
+        let overrides = [&WITHOUT_DROPOUT[..], more].concat();
+        fixture.train(name, &overrides).unwrap();
+        fixture.metrics(name)
+    };
+    let (plain, weighted) = (run("plain", &[]), run("weighted", &["task.class_weights=balanced"]));
+    assert!(weighted.0[0].loss > plain.0[0].loss);
+    let whole = run("whole", &["task.class_weights=balanced", "trainer.micro_batch_size=6"]);
+    assert!((whole.0[5].loss / weighted.0[5].loss - 1.0).abs() < 1e-4);
+    for key in ["task.sampling=balanced", "trainer.label_smoothing_factor=0.1"] {
+        assert_eq!(fixture.batches(&[key]).unwrap_err().exit_code(), 2, "{key}");
+    }
+}
+
+/// Of tags the answers are words, and so are weights and mistakes.
+#[test]
+fn words_are_weighed_and_their_mistakes_named() {
+    let fixture = Fixture::new("ner", "");
+    fixture.write_vocabulary();
+    for (split, numbers) in
+        [(Split::Train, 0..30), (Split::Validation, 30..40), (Split::Test, 40..50)]
+    {
+        let sentences: Vec<String> = numbers
+            .map(|number| {
+                let lines = review(number).split(' ').map(tagged).collect::<Vec<_>>();
+                lines.join("\n") + "\n\n"
+            })
+            .collect();
+        let path = fixture.data().join(format!("{}.conll", split.name()));
+        fs::write(path, sentences.concat()).unwrap();
+    }
+    let words: Vec<String> = (0..30)
+        .flat_map(|number| review(number).split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let named = words.iter().filter(|word| tagged(word).ends_with("B-MUSIC")).count() as f32;
+    let all = words.len() as f32;
+    let batches = fixture.batches(&["task.class_weights=balanced"]).unwrap();
+    let batch = batches.training_step(0, 4, 4).unwrap().remove(0);
+    let weights = batch.loss_options.class_weights.unwrap();
+    let names: Vec<String> = batches.targets().names();
+    for (name, weight) in names.iter().zip(weights.iter()) {
+        let expected = match name.as_str() {
+            "O" => all / (2.0 * (all - named)),
+            "B-MUSIC" => all / (2.0 * named),
+            // No word goes on with one.
+            _ => 0.0,
+        };
+        assert!((weight - expected).abs() < 1e-5, "{name}: {weight} {expected}");
+    }
+    let outcome = fixture
+        .train("run", &["task.class_weights=balanced", "trainer.label_smoothing_factor=0.1"])
+        .unwrap();
+    let verdict = outcome.summary.best_model.unwrap();
+    let errors = &verdict.errors["test"];
+    let words: usize = (40..50).map(|number| review(number).split(' ').count()).sum();
+    assert_eq!(errors.answers, words as u64);
+    assert!(errors.mistakes > 0, "six steps are too few to know all");
+    for mistake in &errors.most_confident_mistakes {
+        let review = review(40 + mistake.example);
+        let word = review.split(' ').nth(mistake.word.unwrap()).unwrap();
+        assert_eq!(mistake.text, word);
+        assert_eq!(mistake.label == "B-MUSIC", tagged(word).ends_with("B-MUSIC"));
+    }
+}
+
+/// A line of a CoNLL file: music is an entity.
+fn tagged(word: &str) -> String {
+    format!("{word} {}", if word == "music" { "B-MUSIC" } else { "O" })
+}
