@@ -33,7 +33,7 @@ tune() { # NAME START [--set key=value]...
 }
 
 # CoNLL-2003: a tenth of eng.train chooses the checkpoint, eng.testa is read once.
-conll=(--set task.path="$data/conll" --set task.train=eng.train --set 'task.validation=[]' --set task.test=eng.testa
+conll=(--set task.path="$data/conll" --set task.train_file=eng.train --set 'task.validation_file=[]' --set task.test_file=eng.testa
   --set task.validation_fraction=0.1 --set 'seeds=[1,2,3]')
 tune conll-encoder "$runs/start-512" "${conll[@]}"
 tune conll-own "$own" "${conll[@]}" --set optimizer.learning_rate=2e-4 --set trainer.max_epochs=8

@@ -19,6 +19,7 @@
 //! | `hold_out`, `folds`, `sample` | a validation set out of a training set, parts to test on in turn, and a part of a set in place of the whole |
 //! | `strata` | the classes by which all of these are drawn evenly |
 //! | `label_counts`, `class_weights` | how often each class occurs, and what rare ones count |
+//! | `split_files` | which files of a folder are a split |
 //! | [`metrics`] | how good predictions are |
 
 pub mod bags;
@@ -41,6 +42,7 @@ pub mod qa;
 mod registry;
 mod sample;
 mod split;
+mod split_files;
 mod strata;
 pub mod submission;
 mod task;
@@ -65,6 +67,7 @@ pub use prediction_files::{Predicted, PredictionFile, PredictionReader, delimite
 pub use registry::{KeyUse, TaskRegistry};
 pub use sample::sample;
 pub use split::Split;
+pub use split_files::{FileNames, SplitFiles};
 pub use strata::strata;
 pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
 pub use vectors::{VectorRows, Vectors};

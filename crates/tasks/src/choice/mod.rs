@@ -4,7 +4,6 @@
 //! | module | idea |
 //! |---|---|
 //! | `task` | [`Choice`]: the keys of `[task]` |
-//! | `files` | which files are a split |
 //! | `columns` | which columns make a question: those that the config names, or a layout that is known |
 //! | `reader` | from rows to examples |
 //! | `label` | the ways to say which choice is right |
@@ -13,7 +12,6 @@
 //! Each choice is read as a pair, as transformers' `run_swag` does: first the prompt, then the question and the choice.
 
 mod columns;
-mod files;
 mod label;
 mod reader;
 mod scorer;

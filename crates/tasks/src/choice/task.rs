@@ -8,7 +8,6 @@ use nystromformer_files::table::{Column, Format, Quotes, TableOptions};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Columns, Named};
-use super::files::SplitFiles;
 use super::label::LabelForm;
 use super::reader::{ChoiceExamples, Reading, label_form};
 use super::scorer::{ChoiceScorer, prediction_lines};
@@ -18,6 +17,7 @@ use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader};
 use crate::split::Split;
+use crate::split_files::{FileNames, SplitFiles};
 use crate::task::{Task, TaskContext};
 
 /// `choice`: questions, each with some choices of which one is right.
@@ -43,13 +43,12 @@ pub struct Choice {
     pub id: Option<Column>,
     /// Choices of a question at most. Questions may have fewer, and differ. Default: 26, as many as there are letters.
     pub max_choices: usize,
-    /// The file to train on, in the folder `task.path` or with a path of its own. Default: the one called `train`, or after it. If
-    /// any of these three keys is set, no other file is looked for.
-    pub train_file: Option<PathBuf>,
-    /// The file to validate with. Default: the one called `validation`, `dev`, `valid` or `val`, or after it.
-    pub validation_file: Option<PathBuf>,
-    /// The file to test on. Default: the one called `test`, or after it.
-    pub test_file: Option<PathBuf>,
+    /// The files to train on, of the folder `task.path`: one or a list. Default: `train/`, or the file whose name says so.
+    pub train_file: Option<FileNames>,
+    /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `dev`, `valid`, `val` or `eval`.
+    pub validation_file: Option<FileNames>,
+    /// The files to test with; `[]` for none. Default: likewise, by `test`.
+    pub test_file: Option<FileNames>,
     /// Whether the first line of a TSV or CSV file names the columns. Without it they are told by their place, from 0. Default:
     /// true.
     pub header: bool,
@@ -88,11 +87,13 @@ impl Default for Choice {
 }
 
 impl Choice {
-    fn files(&self) -> SplitFiles {
+    fn files(&self) -> SplitFiles<'_> {
         SplitFiles {
-            train: self.train_file.clone(),
-            validation: self.validation_file.clone(),
-            test: self.test_file.clone(),
+            train_file: self.train_file.as_ref(),
+            validation_file: self.validation_file.as_ref(),
+            test_file: self.test_file.as_ref(),
+            is_readable: |file| Format::of(file).is_some(),
+            expected: "a .jsonl, .json, .csv, .tsv or .parquet file, or a folder with `train.jsonl` or the like in it",
         }
     }
 
@@ -213,7 +214,7 @@ impl Task for Choice {
     ) -> Result<Option<ExampleReader>, DataError> {
         let files = match split {
             Split::Train => self.files().training(context.path)?,
-            _ => self.files().find(context.path, split)?,
+            _ => self.files().find(context.path, split)?.unwrap_or_default(),
         };
         if files.is_empty() {
             return Ok(None);

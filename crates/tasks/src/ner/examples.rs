@@ -8,7 +8,7 @@ use nystromformer_files::say_once;
 
 use super::classes::TagClasses;
 use super::columns::{ColumnSentences, Document};
-use super::files::FileForm;
+use super::file_form::FileForm;
 use super::layout::WantedColumns;
 use super::rows::RowSentences;
 use super::sentence::Sentence;

@@ -5,7 +5,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `task` | the task and its keys |
-//! | `files` | which files hold a split, as people name them |
+//! | `file_form` | how a file is read, as far as its name tells |
 //! | `layout`, `columns` | CoNLL files: a word a line with its columns |
 //! | `rows` | JSON lines and Parquet: a list of words and a list of tags in each row |
 //! | `sentence`, `examples` | what both give: words with tags, then examples |
@@ -17,7 +17,7 @@
 mod classes;
 mod columns;
 mod examples;
-mod files;
+mod file_form;
 mod layout;
 mod rows;
 mod scheme;
@@ -28,6 +28,5 @@ mod task;
 mod writer;
 
 pub use columns::Document;
-pub use files::FileNames;
 pub use scheme::Scheme;
 pub use task::Ner;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::classes::{Collected, TagClasses, are_of_entities, continuations, labels_of};
 use super::columns::Document;
 use super::examples::{NerExamples, Reading};
-use super::files::{FileForm, FileNames, find};
+use super::file_form::FileForm;
 use super::layout::WantedColumns;
 use super::rows;
 use super::scheme::{Evidence, Scheme};
@@ -24,6 +24,7 @@ use crate::options::TaskOptions;
 use crate::prediction::{Prediction, WordTag};
 use crate::prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
 use crate::split::Split;
+use crate::split_files::{FileNames, SplitFiles};
 use crate::task::{Task, TaskContext, WordOptions};
 
 /// Sentences that are looked at to know whether a file holds columns.
@@ -33,13 +34,13 @@ const LOOKED_AT: usize = 5;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ner {
-    /// The files to train on, of the folder `task.path`. Default: `train/`, or the file whose name says so.
-    pub train: Option<FileNames>,
-    /// The files to validate with; `[]` for none. Default: as `train`, by `validation`, `valid`, `val`, `dev`, `devel`,
-    /// `development` or `testa`.
-    pub validation: Option<FileNames>,
-    /// The files to test with; `[]` for none. Default: as `train`, by `test` or `testb`.
-    pub test: Option<FileNames>,
+    /// The files to train on, of the folder `task.path`: one or a list. Default: `train/`, or the file whose name says so.
+    pub train_file: Option<FileNames>,
+    /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `valid`, `val`, `dev`, `devel`,
+    /// `development`, `testa` or `eval`.
+    pub validation_file: Option<FileNames>,
+    /// The files to test with; `[]` for none. Default: likewise, by `test`, `testb` or `testing`.
+    pub test_file: Option<FileNames>,
     /// The column of the words: its name, or in a CoNLL file its place, from 0. Default: `tokens` or `words`; the first.
     pub tokens: Option<Column>,
     /// The column of the tags, likewise. Default: `ner_tags`, `tags`, `labels` or `ner`; the last.
@@ -64,9 +65,9 @@ pub struct Ner {
 impl Default for Ner {
     fn default() -> Self {
         Self {
-            train: None,
-            validation: None,
-            test: None,
+            train_file: None,
+            validation_file: None,
+            test_file: None,
             tokens: None,
             tags: None,
             scheme: None,
@@ -90,14 +91,14 @@ impl Ner {
         }
     }
 
-    fn files(&self, split: Split, path: &Path) -> Result<Option<Vec<PathBuf>>, DataError> {
-        let named = match split {
-            Split::Train => &self.train,
-            Split::Validation => &self.validation,
-            Split::Test => &self.test,
-            Split::ValidationMismatched | Split::TestMismatched => return Ok(None),
-        };
-        find(path, split, named.as_ref())
+    fn files(&self) -> SplitFiles<'_> {
+        SplitFiles {
+            train_file: self.train_file.as_ref(),
+            validation_file: self.validation_file.as_ref(),
+            test_file: self.test_file.as_ref(),
+            is_readable: FileForm::is_readable,
+            expected: "a folder with `train.txt`, `eng.train`, `train.jsonl`, `train.parquet` or the like in it",
+        }
     }
 
     /// The names that the first Parquet file has for the numbers of its tags.
@@ -198,13 +199,7 @@ impl Task for Ner {
         if !self.labels.is_empty() {
             return labels_of(&self.labels, self.scheme).map(Targets::Tags);
         }
-        let files = self.files(Split::Train, context.path)?.ok_or_else(|| {
-            DataError::dataset(
-                context.path,
-                "no training examples in it: expected `train.txt`, `eng.train`, `train.conll`, `train.jsonl` or the like; name \
-                 another in `task.train`",
-            )
-        })?;
+        let files = self.files().training(context.path)?;
         if let Some(names) = self.names_of_files(&files)? {
             return labels_of(&names, self.scheme).map(Targets::Tags);
         }
@@ -224,7 +219,7 @@ impl Task for Ner {
         targets: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        let Some(files) = self.files(split, context.path)? else { return Ok(None) };
+        let Some(files) = self.files().find(context.path, split)? else { return Ok(None) };
         self.examples_of(files, targets, !split.is_test()).map(Some)
     }
 

@@ -3,7 +3,6 @@
 //! | module | idea |
 //! |---|---|
 //! | `task` | the task `qa` |
-//! | `files` | which files of a folder hold the questions of a split |
 //! | `columns` | which columns of a table hold the parts of a question |
 //! | `reader` | from the rows of tables to questions |
 //! | `gold` | the right answers, and where they stand in the context |
@@ -13,7 +12,6 @@
 
 mod candidates;
 mod columns;
-mod files;
 mod gold;
 mod output;
 mod reader;
@@ -21,7 +19,6 @@ mod scorer;
 mod task;
 
 pub use candidates::{AnswerCandidate, AnswerCandidates, AnswerSearch, WindowLogits};
-pub use files::FileNames;
 pub use task::QuestionAnswering;
 
 /// What the threshold of "no answer" is called among thresholds.

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::AnswerSearch;
 use super::columns::QuestionColumns;
-use super::files::{FileNames, split_files};
 use super::output;
 use super::reader::{Questions, Reading};
 use super::scorer::SquadScorer;
@@ -20,6 +19,7 @@ use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader};
 use crate::split::Split;
+use crate::split_files::{FileNames, SplitFiles};
 use crate::task::{Task, TaskContext};
 
 /// `qa`: questions, each with a text that holds its answer, or does not. Keys are called as the options of transformers' example
@@ -27,12 +27,12 @@ use crate::task::{Task, TaskContext};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QuestionAnswering {
-    /// Files of `task.path` to train on, one or a list. Default: `train.…`, or the one file with the word in its name.
-    pub train_file: FileNames,
-    /// Files to validate with. Default: `validation.…` (or `dev`, `valid`, `val`, `eval`), likewise.
-    pub validation_file: FileNames,
-    /// Files to test with. Default: `test.…`, likewise.
-    pub test_file: FileNames,
+    /// The files to train on, of the folder `task.path`: one or a list. Default: `train/`, or the file whose name says so.
+    pub train_file: Option<FileNames>,
+    /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `dev`, `valid`, `val` or `eval`.
+    pub validation_file: Option<FileNames>,
+    /// The files to test with; `[]` for none. Default: likewise, by `test`.
+    pub test_file: Option<FileNames>,
     /// The column, or key, of what a question is called. Default: `"id"`.
     pub id: String,
     /// The column of the questions. Default: `"question"`.
@@ -65,9 +65,9 @@ impl Default for QuestionAnswering {
         let AnswerSearch { doc_stride, n_best_size, max_answer_length, .. } =
             AnswerSearch::default();
         Self {
-            train_file: FileNames::default(),
-            validation_file: FileNames::default(),
-            test_file: FileNames::default(),
+            train_file: None,
+            validation_file: None,
+            test_file: None,
             id: "id".to_owned(),
             question: "question".to_owned(),
             context: "context".to_owned(),
@@ -84,12 +84,14 @@ impl Default for QuestionAnswering {
 }
 
 impl QuestionAnswering {
-    fn files(&self, path: &Path, split: Split) -> Result<Vec<PathBuf>, DataError> {
-        let (train, validation, test) = (&self.train_file, &self.validation_file, &self.test_file);
-        match split {
-            Split::Train => split_files(path, split, train, &[validation, test]),
-            Split::Validation => split_files(path, split, validation, &[train, test]),
-            _ => split_files(path, split, test, &[train, validation]),
+    fn files(&self) -> SplitFiles<'_> {
+        SplitFiles {
+            train_file: self.train_file.as_ref(),
+            validation_file: self.validation_file.as_ref(),
+            test_file: self.test_file.as_ref(),
+            is_readable: |file| Format::of(file).is_some(),
+            expected: "a file of questions (.json, .jsonl, .parquet, .csv), or a folder with `train.json`, `dev-v1.1.json` or the \
+                       like in it",
         }
     }
 
@@ -123,7 +125,11 @@ impl QuestionAnswering {
             ));
             return Ok(false);
         }
-        for example in self.read(self.files(path, Split::Train)?, Split::Train, true) {
+        for example in self.read(
+            self.files().find(path, Split::Train)?.unwrap_or_default(),
+            Split::Train,
+            true,
+        ) {
             if matches!(example?.label, Some(Label::Answers(answers)) if answers.is_empty()) {
                 say_once(format!(
                     "`{}`: there are questions without an answer, so \"no answer\" may be one (`task.version_2_with_negative`)",
@@ -185,8 +191,8 @@ impl Task for QuestionAnswering {
         targets: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        let files = self.files(context.path, split)?;
-        Ok((!files.is_empty()).then(|| self.read(files, split, may_lack_answers(targets))))
+        let files = self.files().find(context.path, split)?;
+        Ok(files.map(|files| self.read(files, split, may_lack_answers(targets))))
     }
 
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {

@@ -1,0 +1,391 @@
+//! Which files of a data set are a split: those that the config names, or those that are called so.
+
+use std::path::{Path, PathBuf};
+
+use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+use nystromformer_files::table::{find_files, listed, names_in};
+use serde::{Deserialize, Serialize};
+
+use crate::split::Split;
+
+/// The value of `task.train_file` and the like: a file of the folder `task.path`, or a list of files and folders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a file name, or a list of them")]
+pub enum FileNames {
+    /// One.
+    One(PathBuf),
+    /// Several, read in this order; an empty list says that there is no such split.
+    Several(Vec<PathBuf>),
+}
+
+impl FileNames {
+    fn as_slice(&self) -> &[PathBuf] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
+}
+
+/// How the files of the splits are found.
+#[derive(Debug, Clone, Copy)]
+pub struct SplitFiles<'a> {
+    /// `task.train_file`.
+    pub train_file: Option<&'a FileNames>,
+    /// `task.validation_file`.
+    pub validation_file: Option<&'a FileNames>,
+    /// `task.test_file`.
+    pub test_file: Option<&'a FileNames>,
+    /// Whether the task reads such a file, as far as its name tells.
+    pub is_readable: fn(&Path) -> bool,
+    /// What the data set is to be, for errors: "a folder with `train.jsonl` or the like in it".
+    pub expected: &'a str,
+}
+
+/// What a split is called in the names of files and folders.
+fn words_of(split: Split) -> &'static [&'static str] {
+    match split {
+        Split::Train => &["train", "training"],
+        Split::Validation => {
+            &["validation", "valid", "val", "dev", "devel", "development", "testa", "eval"]
+        }
+        Split::Test => &["test", "testb", "testing"],
+        Split::ValidationMismatched | Split::TestMismatched => &[],
+    }
+}
+
+/// Whether an extension is the name of a split: `eng.train`.
+pub(crate) fn is_split_name(extension: &str) -> bool {
+    Split::USUAL.iter().any(|split| words_of(*split).contains(&extension))
+}
+
+/// The splits that a name speaks of, word by word: `eng.testa` of the validation split, `wnut17train.conll` of the training
+/// split.
+fn splits_in(name: &str) -> Vec<Split> {
+    let lower = name.to_ascii_lowercase();
+    let words: Vec<&str> =
+        lower.split(|character: char| !character.is_ascii_alphabetic()).collect();
+    let speaks = |split: &Split| words_of(*split).iter().any(|word| words.contains(word));
+    Split::USUAL.into_iter().filter(speaks).collect()
+}
+
+/// The key that names a split's files.
+fn key_of(split: Split) -> String {
+    format!("task.{}_file", split.name())
+}
+
+impl SplitFiles<'_> {
+    fn named(&self, split: Split) -> Option<&[PathBuf]> {
+        let names = match split {
+            Split::Train => self.train_file,
+            Split::Validation => self.validation_file,
+            Split::Test => self.test_file,
+            Split::ValidationMismatched | Split::TestMismatched => None,
+        };
+        names.map(FileNames::as_slice)
+    }
+
+    /// The files of a split of the data set at `path`, in the order in which they are read; `None` if there is no such split:
+    /// those that are named; else `path` itself, if it is a file, to train on; else the files of the folder of the split's
+    /// name, or the file that is called after the split, or its numbered parts. A file that is named for a split is of no
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Dataset`] if there is nothing at `path`, a named file is not there, or several files may be the split's;
+    /// [`DataError::Io`].
+    pub fn find(&self, path: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
+        if words_of(split).is_empty() {
+            return Ok(None);
+        }
+        if let Some(names) = self.named(split) {
+            return self.files_named(path, split, names);
+        }
+        if path.is_file() {
+            // None of a single file may validate or test as well.
+            return Ok((split == Split::Train).then(|| vec![path.to_owned()]));
+        }
+        if !path.is_dir() {
+            let problem = format!("there is no such file or folder; name {}", self.expected);
+            return Err(DataError::dataset(path, problem));
+        }
+        for word in words_of(split) {
+            let folder = path.join(word);
+            if folder.is_dir() && !self.is_of_another(&folder, path, split) {
+                return self.files_in(&folder).map(Some);
+            }
+        }
+        self.called_after(path, split)
+    }
+
+    /// The training files, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`]; [`DataError::Dataset`] if there are none.
+    pub fn training(&self, path: &Path) -> Result<Vec<PathBuf>, DataError> {
+        if let Some(files) = self.find(path, Split::Train)? {
+            return Ok(files);
+        }
+        let other = Split::USUAL
+            .into_iter()
+            .find_map(|split| self.find(path, split).ok()??.into_iter().next())
+            .and_then(|file| Some(file.file_name()?.to_str()?.to_owned()));
+        let cure = match other {
+            Some(name) => {
+                format!("to train on another file name it, e.g. `task.train_file = \"{name}\"`")
+            }
+            None => format!("expected {}, or set `task.train_file`", self.expected),
+        };
+        Err(DataError::dataset(path, format!("no training examples in it: {cure}")))
+    }
+
+    fn files_named(
+        &self,
+        path: &Path,
+        split: Split,
+        names: &[PathBuf],
+    ) -> Result<Option<Vec<PathBuf>>, DataError> {
+        let folder = if path.is_file() { path.parent().unwrap_or(path) } else { path };
+        let mut files = Vec::new();
+        for name in names {
+            let file = folder.join(name);
+            if file.is_dir() {
+                files.extend(self.files_in(&file)?);
+            } else if file.is_file() {
+                files.push(file);
+            } else {
+                let problem =
+                    format!("there is no such file or folder, which `{}` names", key_of(split));
+                return Err(DataError::dataset(&file, problem));
+            }
+        }
+        Ok((!files.is_empty()).then_some(files))
+    }
+
+    /// Whether a file or folder of the data set at `path` is named for another split.
+    fn is_of_another(&self, file: &Path, path: &Path, split: Split) -> bool {
+        let others = Split::USUAL.into_iter().filter(|other| *other != split);
+        let mut named = others.filter_map(|other| self.named(other)).flatten();
+        named.any(|name| path.join(name) == *file)
+    }
+
+    /// All files of a folder that the task reads, sorted by name.
+    fn files_in(&self, folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+        let names = files_of(folder)?;
+        let (read, unread): (Vec<_>, Vec<_>) =
+            names.iter().map(String::as_str).partition(|name| (self.is_readable)(Path::new(name)));
+        if read.is_empty() {
+            let problem = "no file in it is one that the task reads, by its extension";
+            return Err(DataError::dataset(folder, problem));
+        }
+        if !unread.is_empty() {
+            let folder = folder.display();
+            say_once(format!("`{folder}`: not read for their extensions: {}", listed(unread)));
+        }
+        Ok(read.into_iter().map(|name| folder.join(name)).collect())
+    }
+
+    /// The file of a folder that is called after the split, or its numbered parts.
+    fn called_after(&self, folder: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
+        let is_free = |name: &str| !self.is_of_another(&folder.join(name), folder, split);
+        let names: Vec<String> = files_of(folder)?
+            .into_iter()
+            .filter(|name| splits_in(name) == [split])
+            .filter(|name| (self.is_readable)(Path::new(name)) && is_free(name))
+            .collect();
+        let is_called_so =
+            |name: &str| words_of(split).iter().any(|word| stem(name).eq_ignore_ascii_case(word));
+        // A table of exactly that name, or its parts; of several formats the first that is known.
+        let tables = find_files(folder, words_of(split))?;
+        let tables = tables.iter().filter_map(|path| path.file_name()?.to_str());
+        let tables: Vec<String> = tables.filter(|name| is_free(name)).map(str::to_owned).collect();
+        let mut exact = names.iter().filter(|name| is_called_so(name));
+        let taken = match (tables.is_empty(), names.as_slice(), exact.next(), exact.next()) {
+            (false, ..) => tables,
+            (true, [], ..) => return Ok(None),
+            (true, [one], ..) | (true, _, Some(one), None) => vec![one.clone()],
+            _ => {
+                let problem = format!(
+                    "several files may be the {} split: {}; name one in `{}`, or a list of them",
+                    split.name(),
+                    listed(names.iter().map(String::as_str)),
+                    key_of(split)
+                );
+                return Err(DataError::dataset(folder, problem));
+            }
+        };
+        let others: Vec<&str> =
+            names.iter().filter(|name| !taken.contains(name)).map(String::as_str).collect();
+        if !others.is_empty() || matches!(taken.as_slice(), [one] if !is_called_so(one)) {
+            let but = if others.is_empty() {
+                String::new()
+            } else {
+                format!(", and not {}", listed(others))
+            };
+            say_once(format!(
+                "`{}`: the {} split is {}{but} (`{}` names another)",
+                folder.display(),
+                split.name(),
+                listed(taken.iter().map(String::as_str)),
+                key_of(split)
+            ));
+        }
+        Ok(Some(taken.into_iter().map(|name| folder.join(name)).collect()))
+    }
+}
+
+/// What comes before a name's first full stop.
+fn stem(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
+}
+
+/// The names of a folder's files that are not hidden, sorted.
+fn files_of(folder: &Path) -> Result<Vec<String>, DataError> {
+    let is_file = |name: &String| folder.join(name).is_file() && !name.starts_with('.');
+    Ok(names_in(folder)?.into_iter().filter(is_file).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use nystromformer_files::table::Format;
+
+    use super::*;
+
+    const NONE: SplitFiles<'_> = SplitFiles {
+        train_file: None,
+        validation_file: None,
+        test_file: None,
+        is_readable,
+        expected: "a folder",
+    };
+
+    fn is_readable(path: &Path) -> bool {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        Format::of(path).is_some()
+            || extension.is_none_or(|extension| {
+                ["conll", "txt", "gz", "annotated"].contains(&extension) || is_split_name(extension)
+            })
+    }
+
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
+    fn found(files: &SplitFiles<'_>, names: &[&str], split: Split) -> Result<String, String> {
+        let folder = folder(names);
+        let found = files.find(folder.path(), split).map_err(|error| error.to_string())?;
+        let relative =
+            |path: &PathBuf| path.strip_prefix(folder.path()).unwrap().display().to_string();
+        Ok(found.unwrap_or_default().iter().map(relative).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn files_are_found_as_people_name_them() {
+        for (names, expected) in [
+            (&["eng.testa", "eng.train", "README.md"][..], ["eng.train", "eng.testa", ""]),
+            (
+                &["wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"],
+                ["wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"],
+            ),
+            (
+                &["train.tsv", "devel.tsv", "test.tsv", "train_dev.tsv"],
+                ["train.tsv", "devel.tsv", "test.tsv"],
+            ),
+            (&["train.csv", "val.csv", "test.txt.gz"], ["train.csv", "val.csv", "test.txt.gz"]),
+            (
+                &["train-v1.1.json", "dev-v1.1.json", "a.md"],
+                ["train-v1.1.json", "dev-v1.1.json", ""],
+            ),
+            (
+                &["my_train.jsonl", "train.parquet", "xquad.validation.en.json"],
+                ["train.parquet", "xquad.validation.en.json", ""],
+            ),
+            (
+                &[
+                    "ARC-Easy-Train.jsonl",
+                    "dev_rand_split.jsonl",
+                    "test_rand_split_no_answers.jsonl",
+                ],
+                [
+                    "ARC-Easy-Train.jsonl",
+                    "dev_rand_split.jsonl",
+                    "test_rand_split_no_answers.jsonl",
+                ],
+            ),
+            (
+                &["train/b.tsv", "train/a.tsv", "train/x.pdf", "train/.y"],
+                ["train/a.tsv train/b.tsv", "", ""],
+            ),
+            (
+                &["train-00001-of-00002.parquet", "train-00000-of-00002.parquet", "latest.jsonl"],
+                ["train-00000-of-00002.parquet train-00001-of-00002.parquet", "", ""],
+            ),
+            (&["train.txt", "eng.train", "train.pdf"], ["train.txt", "", ""]),
+        ] {
+            let found = Split::USUAL.map(|split| found(&NONE, names, split).unwrap());
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn named_files_are_of_no_other_split() {
+        let names = ["dev.json", "dev-v2.0.json", "test.json"];
+        let dev = FileNames::One("dev.json".into());
+        let files = SplitFiles { test_file: Some(&dev), ..NONE };
+        assert_eq!(found(&files, &names, Split::Test).unwrap(), "dev.json");
+        assert_eq!(found(&files, &names, Split::Validation).unwrap(), "dev-v2.0.json");
+        let both = FileNames::Several(vec!["test.json".into(), "dev-v2.0.json".into()]);
+        let files = SplitFiles { train_file: Some(&both), ..files };
+        assert_eq!(found(&files, &names, Split::Train).unwrap(), "test.json dev-v2.0.json");
+        assert_eq!(found(&files, &names, Split::Validation).unwrap(), "");
+        let none = FileNames::Several(Vec::new());
+        let files = SplitFiles { validation_file: Some(&none), ..NONE };
+        assert_eq!(found(&files, &["eng.testa"], Split::Validation).unwrap(), "");
+        let missing = FileNames::One("none.json".into());
+        let files = SplitFiles { test_file: Some(&missing), ..NONE };
+        let message = found(&files, &names, Split::Test).unwrap_err();
+        assert!(message.contains("none.json") && message.contains("`task.test_file`"), "{message}");
+    }
+
+    #[test]
+    fn what_is_not_clear_is_asked_for() {
+        let message = found(&NONE, &["eng.train", "deu.train"], Split::Train).unwrap_err();
+        assert!(message.contains("`deu.train`, `eng.train`"), "{message}");
+        assert!(message.contains("`task.train_file`"), "{message}");
+        let none = folder(&["dev.jsonl"]);
+        let message = NONE.training(none.path()).unwrap_err().to_string();
+        assert!(message.contains("task.train_file = \"dev.jsonl\""), "{message}");
+        assert!(NONE.training(&none.path().join("nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_single_file_is_for_training() {
+        let folder = folder(&["all.tsv"]);
+        let file = folder.path().join("all.tsv");
+        assert_eq!(NONE.find(&file, Split::Train).unwrap(), Some(vec![file.clone()]));
+        assert_eq!(NONE.find(&file, Split::Test).unwrap(), None);
+        let beside = FileNames::One("all.tsv".into());
+        let files = SplitFiles { test_file: Some(&beside), ..NONE };
+        assert_eq!(files.find(&file, Split::Test).unwrap(), Some(vec![file]));
+    }
+
+    #[test]
+    fn names_are_one_or_a_list() {
+        let read = |text: &str| {
+            toml::from_str::<toml::Table>(text).unwrap()["f"].clone().try_into::<FileNames>()
+        };
+        assert_eq!(read("f = \"a.json\"").unwrap().as_slice(), [PathBuf::from("a.json")]);
+        assert_eq!(read("f = [\"a\", \"b\"]").unwrap().as_slice().len(), 2);
+        assert!(read("f = 3").unwrap_err().to_string().contains("expected a file name"));
+    }
+}
