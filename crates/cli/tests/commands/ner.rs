@@ -134,24 +134,22 @@ fn a_trained_run_measures_predicts_and_says_the_same() {
     let per = serde_json::to_value(scores.per_type()["PER"]).unwrap();
     assert_eq!(report["per_class"][1], per);
 
-    // A file is answered as the test split is: in its own columns.
-    let predict_file = |file: &str| {
+    // A file is answered as the test split is: in its own columns, or in JSON lines.
+    let predict_file = |file: &str, further: &[&str]| {
         let mut predict = command("predict");
-        predict.args([
-            "tokens",
-            "--model",
-            &fixture.text("run"),
-            "--input-file",
-            &fixture.text(file),
-        ]);
+        predict.args(["tokens", "--model", &fixture.text("run")]);
+        predict.args(["--input-file", &fixture.text(file)]).args(further);
         finish(predict).succeeded().stdout
     };
-    assert_eq!(predict_file("data/eng.testb"), written);
+    predict_file("data/eng.testb", &["--output", &fixture.text("out.conll")]);
+    assert_eq!(fs::read_to_string(fixture.path("out.conll")).unwrap(), written);
+    let lines = fs::read_to_string(run.join("predictions/test.jsonl")).unwrap();
+    assert_eq!(predict_file("data/eng.testb", &[]), lines);
     fs::write(fixture.path("words.jsonl"), "{\"tokens\": [\"anna\", \"sees\"]}\n").unwrap();
-    let answer: Value = serde_json::from_str(&predict_file("words.jsonl")).unwrap();
+    let answer: Value = serde_json::from_str(&predict_file("words.jsonl", &[])).unwrap();
     assert_eq!(answer["labels"], json!(["B-PER", "O"]));
     fs::write(fixture.path("texts.txt"), "anna sees rome\n").unwrap();
-    let entities: Value = serde_json::from_str(&predict_file("texts.txt")).unwrap();
+    let entities: Value = serde_json::from_str(&predict_file("texts.txt", &[])).unwrap();
     assert_eq!(entities[0]["entity"], "B-PER");
 
     // The pipeline, asked word by word, gives each word the tag that was measured.
