@@ -193,7 +193,7 @@ fn documents_are_read_whole_or_in_windows_and_never_cut() {
     let fixture = Fixture::new();
     prepare(
         &fixture,
-        "document = \"docstart\"\nvalidation_fraction = 0.5\nvalidation = []\nstride = 4",
+        "document = \"docstart\"\nvalidation_fraction = 0.5\nvalidation_file = []\nstride = 4",
     );
     let documents = |count: usize| -> String {
         let sentences = |first: usize| {

@@ -242,8 +242,10 @@ fn a_folder_of_columns_is_read_as_conll_2003_lies_there() {
     let test = read(&task, Split::Test).unwrap();
     assert_eq!(words(&test), ["EU", "is it"]);
     assert!(test.iter().all(|example| example.label.is_none()));
-    let whole =
-        self::task(folder.path(), "document = \"docstart\"\nvalidation = []\ntest = \"eng.testa\"");
+    let whole = self::task(
+        folder.path(),
+        "document = \"docstart\"\nvalidation_file = []\ntest_file = \"eng.testa\"",
+    );
     assert_eq!(words(&read(&whole, Split::Train).unwrap()), ["EU rejects Peter"]);
     assert_eq!(read(&whole, Split::Validation).unwrap(), []);
     assert_eq!(words(&read(&whole, Split::Test).unwrap()), ["EU rejects Peter"]);
