@@ -4,7 +4,7 @@ use burn::tensor::{Distribution, Int, Tensor};
 use nystromformer::{
     AttentionKind, InputTokens, ModelClass, ModelError, NystromformerConfig,
     NystromformerForMaskedLm, NystromformerForSequenceClassification, NystromformerInput, Pooling,
-    Seed, VectorPositions, heads::Head as _, heads::Targets,
+    Seed, VectorEmbeddingsConfig, VectorPositions, heads::Head as _, heads::Targets,
 };
 use nystromformer_kernels::random;
 
@@ -33,7 +33,7 @@ fn config(
 }
 
 fn model(config: &NystromformerConfig) -> NystromformerForSequenceClassification {
-    Seed::new(6).scope(|| NystromformerForSequenceClassification::init(&config, &device())).unwrap()
+    Seed::new(6).scope(|| NystromformerForSequenceClassification::init(config, &device())).unwrap()
 }
 
 fn bags(shape: [usize; 3]) -> Tensor<3> {
@@ -117,7 +117,7 @@ fn what_is_not_what_the_model_reads_is_refused_in_words() {
     assert!(free.forward(NystromformerInput::from_features(bags([1, 200, 6]))).is_ok());
 
     let of_text = NystromformerConfig {
-        vectors: Default::default(),
+        vectors: VectorEmbeddingsConfig::default(),
         ..config(VectorPositions::None, Pooling::First, AttentionKind::Nystrom, 1)
     };
     let error =
