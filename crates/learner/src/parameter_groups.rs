@@ -60,9 +60,8 @@ impl ParameterGroups {
         let groups = Self::by_depth(placed, decay, freeze_layers, freeze_embeddings)?;
         if freeze_layers > 0 && !freeze_embeddings {
             say_once(format!(
-                "`trainer.freeze_layers` = `{}` without `trainer.freeze_embeddings = true`: the backward pass goes through the \
-                 frozen layers all the same, to the embeddings",
-                freeze_layers
+                "`trainer.freeze_layers` = `{freeze_layers}` without `trainer.freeze_embeddings = true`: the backward pass goes through the \
+                 frozen layers all the same, to the embeddings"
             ));
         }
         Ok(groups)

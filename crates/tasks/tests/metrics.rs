@@ -258,7 +258,8 @@ fn calibration_errors_are_those_of_the_published_formula() {
     #[derive(Deserialize)]
     struct Confidences {
         about: String,
-        confidences: Vec<f64>,
+        #[serde(rename = "confidences")]
+        values: Vec<f64>,
         right: Vec<bool>,
         error: f64,
     }
@@ -267,7 +268,7 @@ fn calibration_errors_are_those_of_the_published_formula() {
     assert_eq!(fixture.bins, CALIBRATION_BINS);
     for case in fixture.cases {
         let mut calibration = Calibration::default();
-        for (confidence, is_right) in case.confidences.iter().zip(&case.right) {
+        for (confidence, is_right) in case.values.iter().zip(&case.right) {
             calibration.record(*confidence, *is_right);
         }
         assert_close(calibration.error(), case.error, &case.about);

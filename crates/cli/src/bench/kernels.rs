@@ -224,10 +224,10 @@ impl Bench {
         if self.trains {
             let parameters = match shape.work {
                 Work::ClassificationTraining => {
-                    NystromformerForSequenceClassification::init(&config, &Device::flex())?
+                    NystromformerForSequenceClassification::init(config, &Device::flex())?
                         .num_params()
                 }
-                _ => NystromformerForMaskedLm::init(&config, &Device::flex())?.num_params(),
+                _ => NystromformerForMaskedLm::init(config, &Device::flex())?.num_params(),
             };
             line("AdamW".to_owned(), 1, self.adam_w(parameters));
         }

@@ -240,17 +240,17 @@ impl TaskBatches {
         evaluated: &'a Evaluated,
     ) -> Result<impl Iterator<Item = std::result::Result<Example, DataError>> + 'a> {
         let seq_len = self.truncation.max_length;
-        let examples: Option<ExampleReader> = match &self.file {
-            Some(file) => Some(self.task.file_examples(file, &self.targets, seq_len)?),
-            None => {
-                let source = evaluated.source.unwrap_or(split);
-                let options = &self.task.options;
-                let limit = match source {
-                    Split::Train => options.max_train_samples,
-                    _ => options.max_eval_samples,
-                };
-                limited(&self.task, &self.targets, seq_len, source, limit)?
-            }
+        let examples: Option<ExampleReader> = if let Some(file) = &self.file {
+            Some(self.task.file_examples(file, &self.targets, seq_len)?)
+        } else {
+            let source = evaluated.source.unwrap_or(split);
+            let options = &self.task.options;
+            let limit = if source == Split::Train {
+                options.max_train_samples
+            } else {
+                options.max_eval_samples
+            };
+            limited(&self.task, &self.targets, seq_len, source, limit)?
         };
         let mut places = evaluated.places.iter().peekable();
         let examples = examples.into_iter().flatten().enumerate();

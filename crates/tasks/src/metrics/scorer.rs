@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(constant, BTreeMap::from([("mse".to_owned(), 4.0)]));
     }
 
-    fn answered<'a>(rows: &'a [(Prediction, Label)]) -> Vec<Answered<'a>> {
+    fn answered(rows: &[(Prediction, Label)]) -> Vec<Answered<'_>> {
         let rows = rows.iter().enumerate();
         rows.map(|(place, (prediction, label))| Answered { place, prediction, label }).collect()
     }

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use nystromformer::{NystromformerConfig, ProblemType};
 use nystromformer_data::TextTokenizer;
 use nystromformer_files::{durable, table::Format};
@@ -140,25 +140,22 @@ impl FileRequest<'_> {
         let contents = match wanted.unwrap_or("jsonl") {
             "csv" => delimited(&lines.contents, ',')?,
             "tsv" => delimited(&lines.contents, '\t')?,
-            wanted => match of(wanted) {
-                Some(file) => file.contents.clone(),
-                None => {
-                    let known: BTreeSet<&str> = files
-                        .iter()
-                        .map(|file| family(file.extension))
-                        .chain(["csv", "tsv"])
-                        .collect();
-                    bail!(
-                        "`--output {}`: predictions of this task are written as {}; give the file one of these extensions",
-                        output.display(),
-                        known
-                            .into_iter()
-                            .map(|name| format!("`.{name}`"))
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    )
-                }
-            },
+            wanted => {
+                let known = || files.iter().map(|file| family(file.extension));
+                of(wanted)
+                    .with_context(|| {
+                        let known: BTreeSet<&str> = known().chain(["csv", "tsv"]).collect();
+                        let known: Vec<String> =
+                            known.into_iter().map(|name| format!("`.{name}`")).collect();
+                        format!(
+                            "`--output {}`: predictions of this task are written as {}; give the file one of these extensions",
+                            output.display(),
+                            known.join(", ")
+                        )
+                    })?
+                    .contents
+                    .clone()
+            }
         };
         Ok(durable::replace(output, &contents)?)
     }

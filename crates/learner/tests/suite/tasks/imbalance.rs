@@ -69,7 +69,9 @@ fn balanced_sampling_shows_both_classes_equally_often() {
         for step in 0..20 {
             for batch in batches.training_step(step, 6, 4).unwrap() {
                 let TargetsData::Class(labels) = batch.targets else { panic!("classes") };
-                labels.iter().for_each(|label| counts[*label as usize] += 1);
+                for label in labels {
+                    counts[label as usize] += 1;
+                }
             }
         }
         assert_eq!(counts, [60, 60], "{more}");

@@ -211,7 +211,7 @@ fn a_last_batch_that_is_not_full_can_be_left_out() {
         assert_eq!(usual.evaluation_examples(split), count);
         assert_eq!(paper.evaluation_examples(split), 18);
         // It is the last of the file that are left out.
-        let mut first = paper.evaluation_order(split).to_vec();
+        let mut first = paper.evaluation_order(split);
         first.sort_unstable();
         assert_eq!(first, (0..18).collect::<Vec<_>>());
     }
