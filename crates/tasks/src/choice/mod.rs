@@ -7,17 +7,16 @@
 //! | `columns` | which columns make a question: those that the config names, or a layout that is known |
 //! | `reader` | from rows to examples |
 //! | `label` | the ways to say which choice is right |
-//! | `scorer` | accuracy beside chance; predictions as JSON lines |
+//! | `prediction_lines` | predictions as lines of JSON |
 //!
 //! Each choice is read as a pair, as transformers' `run_swag` does: first the prompt, then the question and the choice.
 
 mod columns;
 mod label;
+mod prediction_lines;
 mod reader;
-mod scorer;
 mod task;
 
 pub use columns::Columns;
 pub use label::LabelForm;
-pub use scorer::ChoiceScorer;
 pub use task::Choice;

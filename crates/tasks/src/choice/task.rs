@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::{Columns, Named};
 use super::label::LabelForm;
+use super::prediction_lines::prediction_lines;
 use super::reader::{ChoiceExamples, Reading, label_form};
-use super::scorer::{ChoiceScorer, prediction_lines};
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
-use crate::metrics::{Scorer, Thresholds};
+use crate::metrics::Thresholds;
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader};
 use crate::split::Split;
@@ -97,13 +97,8 @@ impl Choice {
         }
     }
 
-    /// How `files` are read; labels as those of the training examples, or, where there are none, as their own.
-    fn reading(
-        &self,
-        files: &[PathBuf],
-        path: &Path,
-        labels_required: bool,
-    ) -> Result<Reading, DataError> {
+    /// How files are read, where labels are what those of the files `labelled` all are.
+    fn reading(&self, labelled: &[PathBuf], labels_required: bool) -> Result<Reading, DataError> {
         let mut reading = Reading {
             named: Named {
                 prompt: self.prompt.clone(),
@@ -127,10 +122,7 @@ impl Choice {
         };
         reading.form = match self.label_form {
             Some(form) => form,
-            None => match self.files().training(path) {
-                Ok(training) => label_form(&training, &reading)?,
-                Err(_) => label_form(files, &reading)?,
-            },
+            None => label_form(labelled, &reading)?,
         };
         Ok(reading)
     }
@@ -212,14 +204,15 @@ impl Task for Choice {
         _: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
+        let training = self.files().training(context.path)?;
         let files = match split {
-            Split::Train => self.files().training(context.path)?,
+            Split::Train => training.clone(),
             _ => self.files().find(context.path, split)?.unwrap_or_default(),
         };
         if files.is_empty() {
             return Ok(None);
         }
-        let reading = self.reading(&files, context.path, !split.is_test())?;
+        let reading = self.reading(&training, !split.is_test())?;
         Ok(Some(Box::new(ChoiceExamples::new(&files, reading))))
     }
 
@@ -234,12 +227,12 @@ impl Task for Choice {
         context: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
         let files = [file.to_owned()];
-        let reading = self.reading(&files, context.path, false)?;
+        // Of a model that has moved the training data may be gone, or another.
+        let training = self.files().training(context.path);
+        let reading = training
+            .and_then(|training| self.reading(&training, false))
+            .or_else(|_| self.reading(&files, false))?;
         Ok(Box::new(ChoiceExamples::new(&files, reading)))
-    }
-
-    fn scorer(&self, _: &Targets) -> Box<dyn Scorer> {
-        Box::new(ChoiceScorer)
     }
 
     /// The place of the choice, as labels write it; without the data the form is known by its key alone.

@@ -187,6 +187,15 @@ impl MetricScorer {
     }
 }
 
+/// The accuracy to expect of whoever draws one of the choices, which are more for one question than for another.
+fn chance(answered: &[Answered<'_>]) -> f64 {
+    let of_question = answered.iter().filter_map(|answered| match answered.prediction {
+        Prediction::Class { scores, .. } => Some(1.0 / scores.len() as f64),
+        _ => None,
+    });
+    of_question.sum::<f64>() / answered.len() as f64
+}
+
 /// What a metric of one of several numbers is called.
 fn of_column(metric: Metric, name: &str) -> String {
     format!("{metric}/{name}")
@@ -267,6 +276,9 @@ impl Scorer for MetricScorer {
             predictions.record(&constant, label);
         }
         let mut values = self.compute(&predictions, &Thresholds::new());
+        if let AnswerKind::Choices = kind {
+            values.insert("chance".to_owned(), chance(answered));
+        }
         values.retain(|_, value| value.is_finite());
         values
     }
@@ -352,5 +364,26 @@ mod tests {
         let rows = [(Prediction::Values(vec![1.0, 5.0]), Label::Values(vec![2.0, 2.0]))];
         let scores = scorer.score(&answered(&rows), &Thresholds::new());
         assert_eq!((scores["mse"], scores["mse/x"], scores["mse/y"]), (5.0, 1.0, 9.0));
+    }
+
+    /// Of always taking the place that is right most often in training, and of drawing one.
+    #[test]
+    fn choices_are_measured_beside_the_most_frequent_place_and_chance() {
+        let labels = [0, 1, 2, 1].map(Label::Class);
+        let scores: [&[f32]; 4] = [&[0.0, 1.0], &[0.0, 1.0], &[0.0, 0.0, 3.0, 0.0], &[1.0, 0.0]];
+        let predictions = scores.map(Prediction::one_class);
+        let answered: Vec<Answered<'_>> = labels
+            .iter()
+            .zip(&predictions)
+            .enumerate()
+            .map(|(place, (label, prediction))| Answered { place, prediction, label })
+            .collect();
+        let scorer = MetricScorer::new(vec![Metric::Accuracy], &Targets::Choices);
+        let scores = scorer.score(&answered, &Thresholds::new());
+        assert_eq!(scores, BTreeMap::from([("accuracy".to_owned(), 0.5)]));
+        let training = [2, 1, 1, 2].map(Label::Class);
+        let constant = scorer.constant_predictor(&mut training.iter(), &answered);
+        // Place 1, the first of two that are equally frequent; (1/2 + 1/2 + 1/4 + 1/2) / 4.
+        assert_eq!((constant["accuracy"], constant["chance"]), (0.5, 0.4375));
     }
 }
