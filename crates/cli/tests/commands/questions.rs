@@ -57,7 +57,7 @@ fn questions_are_trained_on_answered_and_measured_alike() {
     let fixture = Fixture::new();
     prepare(&fixture);
     let said = train(&fixture).succeeded();
-    let told = "`train-v1.1.json` is read as the train split (`task.train_file` names another)";
+    let told = "the train split is `train-v1.1.json` (`task.train_file` names another)";
     assert!(said.stderr.contains(told), "{}", said.stderr);
     let verdict = &read_json(&fixture.path("run/summary.json"))["verdict"];
     assert_eq!(verdict["best_by"], "f1");

@@ -157,7 +157,15 @@ impl FileRequest<'_> {
                     .clone()
             }
         };
-        Ok(durable::replace(output, &contents)?)
+        durable::replace(output, &contents)?;
+        // What the task writes besides in the same family lies beside it: `answers.nbest_predictions.json`.
+        let of_family = files.iter().filter(|file| Some(family(file.extension)) == wanted);
+        for file in of_family.skip(1) {
+            let stem = output.file_stem().unwrap_or_default().to_string_lossy();
+            let beside = output.with_file_name(format!("{stem}.{}", file.extension));
+            durable::replace(&beside, &file.contents)?;
+        }
+        Ok(())
     }
 }
 
