@@ -96,7 +96,7 @@ fn questions_are_trained_on_answered_and_measured_alike() {
     let alone = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
     // To the bit in batches of the same size.
     assert_eq!(alone, predict(&["--batch-size", "3"]).stdout);
-    predict(&["--output", &fixture.text("out.json")]);
+    predict(&["--batch-size", "3", "--output", &fixture.text("out.json")]);
     assert_eq!(read_json(&fixture.path("out.json")), answers);
     assert_eq!(read_json(&fixture.path("out.nbest_predictions.json")), lists);
     // With an option of transformers' pipeline the answers are the pipeline's.
