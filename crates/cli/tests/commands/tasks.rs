@@ -287,8 +287,8 @@ fn settings_of_a_task_that_cannot_be_exit_with_two() {
         ("task.sentence1=3", &["`task.sentence1`", "`3`", "task.header = true"]),
         ("task.lables=[\"a\"]", &["`task.lables`", "`task.labels`"]),
         (
-            "trainer.metric_for_best_model=f1",
-            &["`trainer.metric_for_best_model`", "`f1`", "f1_macro"],
+            "trainer.metric_for_best_model=mse",
+            &["`trainer.metric_for_best_model`", "`mse`", "f1_macro"],
         ),
         ("seeds=[1, 1]", &["`seeds`", "twice"]),
         ("model.id2label=[\"a\", \"b\", \"c\"]", &["`model.id2label`", "`3`", "`2`", "glad, sad"]),

@@ -177,7 +177,9 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             Experiment::load(&path, &[], &tasks).unwrap_err().to_string()
         };
-        assert!(refused(&older).contains("`task.regression` = `true` is read by `labelled`"));
+        assert!(
+            refused(&older).contains("`task.regression` = `true` is read by `bags`, `labelled`")
+        );
         let error = refused(&older.replace("regression = true\n", ""));
         for part in ["`data.validation_fraction`", "`tokenizer.vocab_size`"] {
             assert!(error.contains(part), "{error}");

@@ -69,7 +69,7 @@ fn any_number_of_labels_is_learnt_with_thresholds_that_validation_chose() {
     for name in ["f1_micro", "f1_macro", "f1_samples", "subset_accuracy", "hamming_loss"] {
         assert!(test.metric(name).is_some(), "{name}");
     }
-    assert!(test.metric("f1_micro").unwrap() > 0.9, "{test:?}");
+    assert!(test.metric("f1_micro").unwrap() > 0.8, "{test:?}");
     assert!(results.constant_predictor["test"]["f1_micro"] < 0.5);
     // The file of predictions says the same, row by row.
     let predicted = json_lines(&fixture, "run/predictions/test.jsonl");
