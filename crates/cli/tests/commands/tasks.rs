@@ -89,7 +89,7 @@ fn train_on_a_table_reports_and_evaluate_repeats_it() {
 fn a_file_is_predicted_as_the_run_measured_it() {
     let fixture = Fixture::new();
     prepare_tone(&fixture);
-    finish(train(&fixture, "tone", "run", &["data.seq_len=6"])).succeeded();
+    finish(train(&fixture, "tone", "run", &["data.seq_len=8"])).succeeded();
     let written = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
     let summary = read_json(&fixture.path("run/summary.json"));
     fs::rename(fixture.path("data/test.csv"), fixture.path("kept.csv")).unwrap();
