@@ -219,12 +219,18 @@ fn lists_of_parquet_are_labels_too() {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../files/tests/fixtures/class_label.parquet");
     let keys = "sentence1 = \"text\"\nlabel = \"tokens\"";
-    let (targets, train) = read(&file, keys, Split::Train).unwrap();
+    let config = task(&file, keys);
+    let targets = config.targets(64).unwrap();
     assert!(matches!(targets, Targets::Labels(_)));
-    assert_eq!(train.len(), 3);
-    let of_first = match &train[0].label {
-        Some(Label::Classes(classes)) => classes.len(),
-        other => panic!("{other:?}"),
-    };
-    assert!(of_first >= 1 && targets.names().len() >= of_first);
+    let examples = config.file_examples(&file, &targets, 64).unwrap();
+    let found: Vec<Example> = examples.collect::<Result<_, _>>().unwrap();
+    // The first is `a` and `b`, the last null.
+    let found = labels(&found);
+    assert_eq!(
+        (&targets.names()[..2], &found[0]),
+        (&["a".to_owned(), "b".to_owned()][..], &Some(classes([0, 1])))
+    );
+    assert_eq!(found[2], None);
+    let message = read(&file, keys, Split::Train).unwrap_err();
+    assert!(message.contains("class_label.parquet:3: `tokens` holds no label"), "{message}");
 }
