@@ -91,7 +91,7 @@ def values(
         "about": about,
         "predictions": list(predictions),
         "references": list(references),
-        "expected": {"pearson": pearson, "spearmanr": spearman, "mse": error},
+        "expected": {"pearson": pearson, "spearman": spearman, "mse": error},
     }
 
 

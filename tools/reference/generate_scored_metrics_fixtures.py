@@ -145,7 +145,7 @@ def numbers(about: str, predictions: Table, references: Table) -> dict[str, Any]
     predicted, truth = np.array(predictions), np.array(references)
     measures: dict[str, Callable[[Any, Any], float]] = {
         "pearson": lambda right, left: stats.pearsonr(left, right).statistic,
-        "spearmanr": lambda right, left: stats.spearmanr(left, right).statistic,
+        "spearman": lambda right, left: stats.spearmanr(left, right).statistic,
         "mse": sklearn.mean_squared_error,
         "rmse": sklearn.root_mean_squared_error,
         "mae": sklearn.mean_absolute_error,

@@ -62,7 +62,7 @@ pub enum Metric {
     LabelRankingAveragePrecision,
     /// `pearson`: linear correlation of numbers. NaN where predictions or references are all the same.
     Pearson,
-    /// `spearmanr`: Pearson's correlation of ranks, equal numbers sharing the mean of theirs. NaN as there.
+    /// `spearman`: Pearson's correlation of ranks, equal numbers sharing the mean of theirs. NaN as there.
     Spearman,
     /// `mse`: the mean of squared differences.
     MeanSquaredError,
@@ -131,7 +131,7 @@ impl Metric {
             Self::HammingLoss => "hamming_loss",
             Self::LabelRankingAveragePrecision => "label_ranking_average_precision",
             Self::Pearson => "pearson",
-            Self::Spearman => "spearmanr",
+            Self::Spearman => "spearman",
             Self::MeanSquaredError => "mse",
             Self::RootMeanSquaredError => "rmse",
             Self::MeanAbsoluteError => "mae",
@@ -232,6 +232,10 @@ impl FromStr for Metric {
     type Err = UnknownMetric;
 
     fn from_str(name: &str) -> Result<Self, UnknownMetric> {
+        // Its name before, which is that of Hugging Face's `evaluate`.
+        if name == "spearmanr" {
+            return Ok(Self::Spearman);
+        }
         Self::ALL
             .into_iter()
             .find(|metric| metric.name() == name)
@@ -270,6 +274,7 @@ mod tests {
             assert_eq!(json, format!("\"{metric}\""));
             assert_eq!(serde_json::from_str::<Metric>(&json).unwrap(), metric);
         }
+        assert_eq!("spearmanr".parse(), Ok(Metric::Spearman));
     }
 
     #[test]
