@@ -11,6 +11,7 @@ use nystromformer::{Architecture, Model};
 use nystromformer_interop::{InteropError, load_model, read_config};
 use nystromformer_learner::{
     Experiment, LearnerError,
+    batch::TokenBatch,
     batches::Batches,
     evaluate::Evaluator,
     experiment::class_difference,
@@ -19,7 +20,7 @@ use nystromformer_learner::{
     trainer::{model_folder, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
-use nystromformer_tasks::{Targets, TaskRegistry};
+use nystromformer_tasks::{Targets, TaskRegistry, metrics::Thresholds};
 use serde_json::json;
 
 use super::predict::{chosen_thresholds, run_of};
@@ -97,6 +98,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
             folder.display()
         );
     }
+    let has_thresholds = matches!(data.targets(), Some(Targets::Labels(_) | Targets::Answers(_)));
     let data = data.source();
     let split = args.split.in_data();
     let examples = data.evaluation_examples(split);
@@ -122,9 +124,14 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     };
     let evaluation = match args.split {
         MeasuredSplit::Validation => evaluator.evaluate_validation(&model)?,
-        // Thresholds are those that the run chose on its validation split.
+        // Thresholds are those that the run chose on its validation split, and never chosen by what is tested with.
         MeasuredSplit::Test => {
-            evaluator.evaluate(&model, split, chosen_thresholds(&folder)?.as_ref())?
+            let thresholds = match chosen_thresholds(&folder)? {
+                Some(chosen) => chosen,
+                None if has_thresholds => thresholds_of_validation(&evaluator, &model)?,
+                None => Thresholds::new(),
+            };
+            evaluator.evaluate(&model, split, Some(&thresholds))?
         }
     };
     let record = &evaluation.record;
@@ -138,6 +145,24 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     }
     output::json_line(&line)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The thresholds that score best on the validation split; none, which are the usual ones, if there is no such split.
+fn thresholds_of_validation(
+    evaluator: &Evaluator<'_, TokenBatch>,
+    model: &Model,
+) -> anyhow::Result<Thresholds> {
+    let validation = nystromformer_tasks::Split::Validation;
+    if evaluator.data.evaluation_examples(validation) == 0 {
+        return Ok(Thresholds::new());
+    }
+    let thresholds = evaluator.evaluate(model, validation, None)?.thresholds;
+    if !thresholds.is_empty() {
+        output::note(
+            "note: no run has chosen thresholds for this model; those that score best on the validation split are taken",
+        );
+    }
+    Ok(thresholds)
 }
 
 /// The experiment of the run that a checkpoint is of.

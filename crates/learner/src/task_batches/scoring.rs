@@ -51,7 +51,10 @@ impl TaskBatches {
     ) -> Scores {
         let predictions = evaluated.predictions(outputs, &self.targets);
         let answered = evaluated.answered(&predictions);
-        let thresholds = thresholds.cloned().unwrap_or_else(|| self.scorer.thresholds(&answered));
+        // What a key sets holds, whatever an earlier validation chose.
+        let set = self.scorer.fixed_thresholds();
+        let given = set.or_else(|| thresholds.cloned());
+        let thresholds = given.unwrap_or_else(|| self.scorer.thresholds(&answered));
         Scores {
             examples: answered.len(),
             metrics: self.scorer.score(&answered, &thresholds),
@@ -106,6 +109,8 @@ impl TaskBatches {
                 example.map(|example| Predicted { place, example, prediction })
             });
         let task = self.task.task();
+        let set = self.scorer.fixed_thresholds();
+        let thresholds = set.as_ref().unwrap_or(thresholds);
         Ok(task.prediction_files(Box::new(predicted), &self.targets, thresholds)?)
     }
 }

@@ -73,15 +73,12 @@ impl FeatureStatistics {
                 all.join(moments);
             }
         }
-        let std = |squares: f64| {
+        let std = |(squares, mean): (&f64, &f64)| {
             let std = (squares / all.count).sqrt();
-            // What rounding leaves of a feature that never changes is none.
-            if std > 1e-12 { std } else { 1.0 }
+            // Of a feature that never changes rounding leaves something, which is no deviation.
+            if std > 1e-6 * mean.abs().max(1e-6) { std } else { 1.0 }
         };
-        Ok(Some(Self {
-            std: all.squares.iter().map(|squares| std(*squares)).collect(),
-            mean: all.mean,
-        }))
+        Ok(Some(Self { std: all.squares.iter().zip(&all.mean).map(std).collect(), mean: all.mean }))
     }
 }
 

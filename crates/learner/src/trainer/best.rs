@@ -74,7 +74,8 @@ impl BestBy {
         };
         known.ok_or_else(|| {
             LearnerError::Data(format!(
-                "a run of this series has chosen its best model by `{name}`, and its `summary.json` does not say whether more                  of that is better: add `\"greater_is_better\": true` or `false` beside `best_by` there"
+                "a run of this series has chosen its best model by `{name}`, and its `summary.json` does not say whether more \
+                 of that is better: add `\"greater_is_better\": true` or `false` beside `best_by` there"
             ))
         })
     }

@@ -269,7 +269,8 @@ impl<'a, M: Trainable> Learner<'a, M> {
         let share = self.experiment.trainer.label_smoothing_factor;
         if share > 0.0 && !batches.iter_mut().all(|batch| batch.smooth_labels(share)) {
             return Err(LearnerError::Config(format!(
-                "`trainer.label_smoothing_factor` = `{share}`, and the targets here are not one class of several, whose labels                  could be smoothed; leave it out"
+                "`trainer.label_smoothing_factor` = `{share}`, and the targets here are not one class of several, whose labels \
+                 could be smoothed; leave it out"
             )));
         }
         Ok(batches)

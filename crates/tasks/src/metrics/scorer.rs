@@ -61,6 +61,11 @@ pub trait Scorer: fmt::Debug + Send + Sync {
     /// The metrics by name. One that is undefined is NaN; one that does not apply is left out.
     fn score(&self, answered: &[Answered<'_>], thresholds: &Thresholds) -> BTreeMap<String, f64>;
 
+    /// The thresholds that the task's keys set, which no others take the place of. Default: none are set.
+    fn fixed_thresholds(&self) -> Option<Thresholds> {
+        None
+    }
+
     /// The thresholds by which these answers score best. Default: there is nothing to choose.
     fn thresholds(&self, answered: &[Answered<'_>]) -> Thresholds {
         let _ = answered;
@@ -224,12 +229,17 @@ impl Scorer for MetricScorer {
         predictions.map_or_else(BTreeMap::new, |found| self.compute(&found, thresholds))
     }
 
+    fn fixed_thresholds(&self) -> Option<Thresholds> {
+        let threshold = self.threshold?;
+        Some(self.names.iter().map(|name| (name.clone(), threshold)).collect())
+    }
+
     fn thresholds(&self, answered: &[Answered<'_>]) -> Thresholds {
         let Some(Predictions::Labels(sets)) = self.predictions(answered) else {
             return Thresholds::new();
         };
-        if let Some(threshold) = self.threshold {
-            return self.names.iter().map(|name| (name.clone(), threshold)).collect();
+        if let Some(fixed) = self.fixed_thresholds() {
+            return fixed;
         }
         let chosen = sets.best_thresholds();
         let left = chosen.iter().filter(|threshold| threshold.is_none()).count();
@@ -288,6 +298,15 @@ impl Scorer for MetricScorer {
 mod tests {
     use super::*;
     use crate::labelled::ClassNames;
+
+    #[test]
+    fn a_threshold_that_is_set_is_not_chosen() {
+        let targets = Targets::Labels(ClassNames::new(["a", "b"]).unwrap());
+        let scorer = MetricScorer::new(vec![Metric::F1Micro], &targets);
+        assert_eq!(scorer.fixed_thresholds(), None);
+        let set = scorer.with_threshold(Some(0.25)).fixed_thresholds().unwrap();
+        assert_eq!(set, Thresholds::from([("a".to_owned(), 0.25), ("b".to_owned(), 0.25)]));
+    }
 
     #[test]
     fn a_constant_predictor_is_the_most_frequent_class_of_training() {

@@ -67,6 +67,11 @@ impl Scorer for SquadScorer {
         squad_scores(&self.questions(answered), self.version, threshold)
     }
 
+    fn fixed_thresholds(&self) -> Option<Thresholds> {
+        let threshold = self.threshold.filter(|_| self.version == SquadVersion::V2)?;
+        Some(Thresholds::from([(NULL_SCORE_DIFF_THRESHOLD.to_owned(), threshold)]))
+    }
+
     fn thresholds(&self, answered: &[Answered<'_>]) -> Thresholds {
         if self.version == SquadVersion::V1 {
             return Thresholds::new();

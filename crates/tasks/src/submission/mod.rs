@@ -10,7 +10,7 @@
 //! # let folder = tempfile::tempdir()?;
 //! let submission = Submission::new(&folder.path().join("submission"))?;
 //! let wnli = SubmissionFile::of(GlueTask::Wnli, Split::Test).ok_or("WNLI is submitted")?;
-//! submission.write(wnli, &[Label::Class(1); 146])?;
+//! submission.write(wnli, &vec![Label::Class(1); 146])?;
 //! let filled = submission.fill_missing()?;
 //! assert_eq!(filled.len(), 10);
 //! submission.zip(&folder.path().join("submission.zip"))?;

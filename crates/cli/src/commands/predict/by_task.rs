@@ -174,14 +174,31 @@ fn family(extension: &str) -> &str {
     extension.rsplit('.').next().unwrap_or(extension)
 }
 
-/// The run that a checkpoint is of, by its place.
+/// The run that a checkpoint is of, by its place: `RUN/checkpoints/step-…`.
 pub(crate) fn run_of(checkpoint: &Path) -> Option<&Path> {
-    checkpoint.ancestors().nth(2)
+    let checkpoints = checkpoint.parent().filter(|parent| parent.ends_with("checkpoints"))?;
+    checkpoints.parent()
 }
 
-/// The thresholds in the summary of the run that a checkpoint is of, if there is one.
+/// The thresholds that the run of a checkpoint chose on its validation split; `None` if it has not ended, or if they were chosen
+/// for another checkpoint.
 pub(crate) fn chosen_thresholds(checkpoint: &Path) -> anyhow::Result<Option<Thresholds>> {
     let Some(run) = run_of(checkpoint) else { return Ok(None) };
-    let summary = RunSummary::read(run)?;
-    Ok(summary.and_then(|summary| summary.best_model).map(|best| best.thresholds))
+    let best = RunSummary::read(run)?.and_then(|summary| summary.best_model);
+    let is_of = |step: usize| checkpoint.ends_with(format!("step-{step:08}"));
+    Ok(best.filter(|best| is_of(best.step)).map(|best| best.thresholds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_by_the_place_of_its_checkpoints() {
+        let run = |path: &'static str| run_of(Path::new(path));
+        assert_eq!(run("runs/a/checkpoints/step-00000003"), Some(Path::new("runs/a")));
+        // A folder of a model in somebody's site, say, which has a `config.toml` too.
+        assert_eq!(run("site/models/bert"), None);
+        assert_eq!(run("bert"), None);
+    }
 }
