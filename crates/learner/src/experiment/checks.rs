@@ -13,7 +13,7 @@ impl Experiment {
     /// Checks every value and every relation between sections.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] with everything that is wrong.
+    /// [`LearnerError::Config`](crate::LearnerError::Config) with everything that is wrong.
     pub fn validate(&self) -> Result<()> {
         let problems: Vec<String> = self
             .problems()
