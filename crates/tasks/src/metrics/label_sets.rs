@@ -73,7 +73,7 @@ impl LabelSets {
         self.applies.is_empty()
     }
 
-    /// For each label the threshold of the best F1; `None` for one that never applies ([`best_threshold`]).
+    /// For each label the threshold of the best F1; `None` for one that never applies (`best_threshold`).
     pub fn best_thresholds(&self) -> Vec<Option<f32>> {
         (0..self.num_labels).map(|label| best_threshold(self.of_label(label))).collect()
     }

@@ -3,22 +3,22 @@
 //! Such a file is a container with a pickle, a program for a stack machine that builds Python objects, and the
 //! numbers of the tensors beside it. Here the program is read as data. A few functions are known by name and
 //! understood, those that torch itself uses to rebuild a tensor; everything else that the program would import,
-//! call or construct becomes a [placeholder](value::Object::Foreign) with a name and no behaviour. So a
+//! call or construct becomes a placeholder with a name and no behaviour. So a
 //! checkpoint's optimizer and scheduler are passed over, and a program that would start a shell gives an error.
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`archive`] | the container since PyTorch 1.6: a ZIP archive of uncompressed entries |
-//! | [`legacy`] | the container before it: pickles and numbers in one stream |
-//! | [`pickle`] | a pickle's result |
-//! | [`machine`] | the stack machine that makes it: one step for each opcode |
-//! | [`program`], [`stack`], [`value`] | what it reads, where it works, and what it works on |
-//! | [`rebuild`] | the functions that are understood |
-//! | [`state_dict`] | finding the parameters among everything else |
+//! | `archive` | the container since PyTorch 1.6: a ZIP archive of uncompressed entries |
+//! | `legacy` | the container before it: pickles and numbers in one stream |
+//! | `pickle` | a pickle's result |
+//! | `machine` | the stack machine that makes it: one step for each opcode |
+//! | `program`, `stack`, `value` | what it reads, where it works, and what it works on |
+//! | `rebuild` | the functions that are understood |
+//! | `state_dict` | finding the parameters among everything else |
 //!
 //! # Limits
 //! Nothing is allocated, looped over or recursed into on a file's word alone: the pickle may have
-//! [`MAX_PICKLE_BYTES`] bytes and [`machine::MAX_STEPS`] steps, objects are indices into one list and strings are
+//! `MAX_PICKLE_BYTES` bytes and `machine::MAX_STEPS` steps, objects are indices into one list and strings are
 //! places in the pickle (no copies, no nesting to unwind), and every length and offset is checked against the
 //! file. Opening reads no numbers; drawing a tensor reads its own.
 
