@@ -2,7 +2,7 @@
 
 use crate::batch::MaskedLmBatcher;
 use crate::error::DataError;
-use crate::examples::Examples;
+use crate::examples::PretrainingExamples;
 use crate::order::Visit;
 use crate::split::CorpusSplit;
 use crate::tokenizer::TextTokenizer;
@@ -30,8 +30,8 @@ pub struct UnigramBaseline {
 pub fn unigram_baseline(
     tokenizer: &TextTokenizer,
     batcher: &MaskedLmBatcher,
-    train: &Examples,
-    validation: &Examples,
+    train: &PretrainingExamples,
+    validation: &PretrainingExamples,
     num_examples: usize,
 ) -> Result<UnigramBaseline, DataError> {
     let mut counts = vec![1u64; tokenizer.vocab_size()];

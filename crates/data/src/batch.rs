@@ -2,7 +2,7 @@
 
 use crate::config::DataConfig;
 use crate::error::DataError;
-use crate::examples::Examples;
+use crate::examples::PretrainingExamples;
 use crate::masking::Masking;
 use crate::order::Visit;
 use crate::passages::PairRow;
@@ -66,7 +66,7 @@ impl MaskedLmBatcher {
     /// If a visit's index is not below the number of examples.
     pub fn rows(
         &self,
-        dataset: &Examples,
+        dataset: &PretrainingExamples,
         split: CorpusSplit,
         visits: &[Visit],
     ) -> Result<MaskedRows, DataError> {
@@ -87,7 +87,8 @@ impl MaskedLmBatcher {
             masked_positions: Vec::new(),
             masked_labels: Vec::new(),
             seq_len,
-            sentence_order: matches!(dataset, Examples::Passages(_)).then(Default::default),
+            sentence_order: matches!(dataset, PretrainingExamples::Passages(_))
+                .then(Default::default),
         };
         for visit in visits {
             let index = visit.index as u64;
@@ -96,8 +97,8 @@ impl MaskedLmBatcher {
                 CorpusSplit::Validation => (Purpose::ValidationPair, Purpose::ValidationMask, 0),
             };
             let mut input_ids = match dataset {
-                Examples::Blocks(blocks) => blocks.block(visit.index).input_ids,
-                Examples::Passages(passages) => {
+                PretrainingExamples::Blocks(blocks) => blocks.block(visit.index).input_ids,
+                PretrainingExamples::Passages(passages) => {
                     let mut random = generator(self.seed, pair, epoch, index);
                     let row = passages.row(visit.index, &mut random);
                     rows.sentence_order.get_or_insert_default().push(&row, seq_len);

@@ -12,14 +12,14 @@ use crate::tokenizer::TextTokenizer;
 
 /// What a model is trained or measured on, before it is masked. A clone shares the cache.
 #[derive(Debug, Clone)]
-pub enum Examples {
+pub enum PretrainingExamples {
     /// Of the objective `mlm`.
     Blocks(BlockDataset),
     /// Of the objective `mlm_sop`.
     Passages(PassageDataset),
 }
 
-impl Examples {
+impl PretrainingExamples {
     /// The examples in the documents that `splits` gives to `split`.
     pub(crate) fn new(
         store: Arc<TokenStore>,

@@ -10,7 +10,7 @@ use crate::cache::{self, CacheLock, Contents, TokenStore};
 use crate::config::{DataConfig, Objective, TokenizerConfig};
 use crate::corpus::Corpus;
 use crate::error::DataError;
-use crate::examples::{ExampleShape, Examples};
+use crate::examples::{ExampleShape, PretrainingExamples};
 use crate::progress::ProgressListener;
 use crate::split::{CorpusSplit, split_documents};
 use crate::tokenizer::{self, TextTokenizer};
@@ -42,9 +42,9 @@ pub struct MaskedLmData {
     /// The tokenizer, loaded or trained.
     pub tokenizer: TextTokenizer,
     /// Examples to learn from; never empty.
-    pub train: Examples,
+    pub train: PretrainingExamples,
     /// Examples to measure on; never empty.
-    pub validation: Examples,
+    pub validation: PretrainingExamples,
     /// Hash, in hexadecimal, of all that the examples depend on: corpus, tokenizer, options, seed of
     /// the split. A run may be resumed only with the same.
     pub fingerprint: String,
@@ -229,8 +229,9 @@ impl<'a> Preparation<'a> {
         let name = format!("the corpus `{}`", corpus.name().display());
         unknown.tell(&name, &unknown::cure(self.tokenizer));
         let store = Arc::new(store);
-        let examples =
-            |split| Examples::new(Arc::clone(&store), &cache.shape, &splits, split, seed);
+        let examples = |split| {
+            PretrainingExamples::new(Arc::clone(&store), &cache.shape, &splits, split, seed)
+        };
         Ok(MaskedLmData {
             tokenizer,
             train: examples(CorpusSplit::Train),

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use burn_dataset::Dataset;
 use nystromformer_data::{
-    Block, CorpusSplit, DataConfig, DataError, DocumentUnit, ErrorKind, Examples, MaskedLmBatcher,
-    MaskedLmData, TokenizerConfig, Visit, prepare, prepare_aside, sample, unigram_baseline,
+    Block, CorpusSplit, DataConfig, DataError, DocumentUnit, ErrorKind, MaskedLmBatcher,
+    MaskedLmData, PretrainingExamples, TokenizerConfig, Visit, prepare, prepare_aside, sample,
+    unigram_baseline,
 };
 use proptest::prelude::*;
 
@@ -364,7 +365,7 @@ fn the_dataset_trait_of_burn_reads_the_same_blocks() {
     let cache = tempfile::tempdir().unwrap();
     let config = DataConfig { cache_dir: cache.path().to_owned(), ..DataConfig::default() };
     let data = quiet(&config, &small_tokenizer(), 1).unwrap();
-    let Examples::Blocks(validation) = &data.validation else {
+    let PretrainingExamples::Blocks(validation) = &data.validation else {
         panic!("the objective `mlm` has blocks");
     };
     let dataset: &dyn Dataset<Block> = validation;

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use nystromformer_data::{
-    CorpusSplit, DataConfig, ErrorKind, ExampleOrder, Examples, MaskedLmBatcher, MaskedLmData,
-    MaskedRows, Objective, PassageDataset, SegmentUnit, SentenceOrderRows, TextTokenizer,
+    CorpusSplit, DataConfig, ErrorKind, ExampleOrder, MaskedLmBatcher, MaskedLmData, MaskedRows,
+    Objective, PassageDataset, PretrainingExamples, SegmentUnit, SentenceOrderRows, TextTokenizer,
     TokenizerConfig, Visit, prepare, prepare_aside, unigram_baseline,
 };
 
@@ -28,10 +28,10 @@ fn prepared(config: &DataConfig) -> MaskedLmData {
     prepare(config, &tokenizer(), 1, &|_| {}).expect("the sample can be prepared")
 }
 
-fn passages(examples: &Examples) -> &PassageDataset {
+fn passages(examples: &PretrainingExamples) -> &PassageDataset {
     match examples {
-        Examples::Passages(passages) => passages,
-        Examples::Blocks(_) => panic!("the objective `mlm_sop` has passages"),
+        PretrainingExamples::Passages(passages) => passages,
+        PretrainingExamples::Blocks(_) => panic!("the objective `mlm_sop` has passages"),
     }
 }
 
@@ -209,7 +209,7 @@ fn the_fingerprint_tells_every_option_and_the_cache_is_shared() {
     let masked_lm = prepared(&DataConfig { objective: Objective::Mlm, ..config.clone() });
     assert!(!masked_lm.facts.reused, "blocks have a cache of their own");
     assert!(fingerprints.insert(masked_lm.fingerprint));
-    assert!(matches!(masked_lm.train, Examples::Blocks(_)));
+    assert!(matches!(masked_lm.train, PretrainingExamples::Blocks(_)));
 
     let scratch = tempfile::tempdir().unwrap();
     let aside = prepare_aside(&config, &tokenizer(), 1, scratch.path(), &|_| {}).unwrap();

@@ -1,10 +1,10 @@
-//! [`Encoding`]: how the bytes of a text stand for characters.
+//! [`TextEncoding`]: how the bytes of a text stand for characters.
 
 use serde::{Deserialize, Serialize};
 
 /// How the bytes of a text stand for characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
-pub enum Encoding {
+pub enum TextEncoding {
     /// UTF-8.
     #[default]
     #[serde(rename = "utf-8")]
@@ -20,7 +20,7 @@ const MARKS: [char; 32] = [
     '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// Bytes of [`Encoding::Latin1`] as text.
+/// Bytes of [`TextEncoding::Latin1`] as text.
 pub(crate) fn latin1(bytes: &[u8]) -> String {
     let character = |byte: &u8| match byte {
         0x80..=0x9f => MARKS[usize::from(byte - 0x80)],

@@ -30,7 +30,7 @@ pub mod table;
 pub mod tensors;
 mod text;
 
-pub use encoding::Encoding;
+pub use encoding::TextEncoding;
 pub use error::{FileError, Result};
 pub use lines::{BoundedLines, Line, LineReader, Piece};
 pub use notice::say_once;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::encoding::{Encoding, latin1};
+use crate::encoding::{TextEncoding, latin1};
 use crate::error::{FileError, Result};
 use crate::input::Input;
 use crate::signature;
@@ -31,7 +31,7 @@ pub struct Line {
 /// Reads the lines of a file, decompressed; drops a byte order mark and the `\r` of `\r\n`. After an error nothing follows.
 pub struct LineReader {
     input: Input,
-    encoding: Encoding,
+    encoding: TextEncoding,
     /// The key of a config that sets the encoding, for messages to name.
     key: Option<String>,
     line: u64,
@@ -49,7 +49,7 @@ impl LineReader {
     ///
     /// [`FileError::Io`].
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_as(path, Encoding::Utf8)
+        Self::open_as(path, TextEncoding::Utf8)
     }
 
     /// Opens a file in this encoding.
@@ -57,7 +57,7 @@ impl LineReader {
     /// # Errors
     ///
     /// [`FileError::Io`].
-    pub fn open_as(path: &Path, encoding: Encoding) -> Result<Self> {
+    pub fn open_as(path: &Path, encoding: TextEncoding) -> Result<Self> {
         Ok(Self { encoding, ..Self::of(Input::open(path)?) })
     }
 
@@ -74,7 +74,7 @@ impl LineReader {
     fn of(input: Input) -> Self {
         Self {
             input,
-            encoding: Encoding::Utf8,
+            encoding: TextEncoding::Utf8,
             key: None,
             line: 1,
             carried: Vec::new(),
@@ -144,7 +144,7 @@ impl LineReader {
 
     /// Decodes `bytes`, carrying over a character that the end of the piece cut in two.
     fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String> {
-        if self.encoding == Encoding::Latin1 {
+        if self.encoding == TextEncoding::Latin1 {
             self.at_start = false;
             return Ok(latin1(&bytes));
         }

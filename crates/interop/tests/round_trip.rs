@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
     Architecture, AttentionKind, Head, HiddenAct, Labels, Model, ModelClass, NystromformerConfig,
     NystromformerForMaskedLm, NystromformerForSequenceClassification, NystromformerInput, PinvInit,
-    Pooling, PreTrainedModel, Semantics, WeightInit, heads::Targets,
+    Pooling, PreTrainedModel, Semantics, WeightInit, heads::TargetTensors,
 };
 use nystromformer_interop::{
     StorageType, load, load_model, load_weights, read_config, save, write_config,
@@ -107,7 +107,7 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
             .with_attention_mask(Tensor::from_ints(mask, &device));
         let answers: &[i32] =
             if matches!(model, Model::DualEncoder(_)) { &[0, 2] } else { &[0, 1, 2, 0] };
-        let targets = Targets::Class(Tensor::from_ints(answers, &device));
+        let targets = TargetTensors::Class(Tensor::from_ints(answers, &device));
         let logits = model.losses(input, targets).unwrap().logits.remove(0);
         logits.into_data().try_into_vec().unwrap()
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::heads::{LossOptions, Targets, TargetsData};
+use nystromformer::heads::{LossOptions, TargetTensors, TargetsData};
 use nystromformer::{NystromformerConfig, NystromformerInput};
 use nystromformer_data::MaskedRows;
 use nystromformer_tasks::metrics::{ClassificationReport, ErrorAnalysis, MetricName, Thresholds};
@@ -230,7 +230,7 @@ impl TokenBatch {
     ///
     /// # Errors
     /// [`LearnerError::Data`](crate::LearnerError::Data) if feature vectors cannot be read.
-    pub fn into_tensors(self, device: &Device) -> Result<(NystromformerInput, Targets)> {
+    pub fn into_tensors(self, device: &Device) -> Result<(NystromformerInput, TargetTensors)> {
         let shape = [self.lengths.len(), self.seq_len];
         let table =
             |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, shape), device);

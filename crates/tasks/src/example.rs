@@ -36,7 +36,7 @@ pub enum Input {
         second: Option<Vec<u16>>,
     },
     /// A sentence or a document that is split into words, each of which is answered.
-    Words(Words),
+    Words(WordSequence),
     /// A question, and the text that holds its answer.
     Question {
         /// What is asked.
@@ -52,7 +52,7 @@ pub enum Input {
 
 /// A sentence or a document that is split into words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Words {
+pub struct WordSequence {
     /// The words, in their order.
     pub words: Vec<String>,
     /// Where they stand, if their file has a word a line.

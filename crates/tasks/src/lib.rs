@@ -51,12 +51,12 @@ mod vectors;
 /// What the readers of another crate's tasks rest on.
 pub use nystromformer_data::{DataError, Keep, Truncation, random};
 pub use nystromformer_files::{
-    BoundedLines, Encoding, Line, LineReader, durable, git_lfs, say_once, table,
+    BoundedLines, Line, LineReader, TextEncoding, durable, git_lfs, say_once, table,
 };
 
 pub use class_weights::{ClassWeights, Sampling};
 pub use config::TaskConfig;
-pub use example::{ColumnLines, Example, ExampleReader, GoldAnswer, Input, Label, Words};
+pub use example::{ColumnLines, Example, ExampleReader, GoldAnswer, Input, Label, WordSequence};
 pub use folds::folds;
 pub use hold_out::{HeldOut, hold_out, hold_out_groups};
 pub use label_counts::LabelCounts;
@@ -79,7 +79,7 @@ pub fn tasks() -> TaskRegistry {
         .with::<labelled::Labelled>("labelled")
         .with::<bags::Bags>("bags")
         .with::<ner::Ner>("ner")
-        .with::<qa::QuestionAnswering>("qa")
+        .with::<qa::Qa>("qa")
         .with::<choice::Choice>("choice");
     glue::GlueTask::ALL
         .into_iter()

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::Encoding;
+use crate::encoding::TextEncoding;
 use crate::error::Result;
 use crate::lines::{BoundedLines, LineReader};
 
@@ -32,7 +32,7 @@ pub struct TableOptions {
     /// TSV file it does if every quote of the file is written so.
     pub quotes: Option<Quotes>,
     /// How the bytes of a TSV or CSV file stand for characters; JSON and Parquet are always UTF-8. Default: UTF-8.
-    pub encoding: Encoding,
+    pub encoding: TextEncoding,
     /// What stands before the names `separator`, `quotes` and `encoding` where they can be set, for messages to name: `"task."` of a
     /// config, `"--"` of a command. Default: they cannot be set.
     pub key_prefix: Option<&'static str>,
@@ -57,7 +57,7 @@ impl Default for TableOptions {
             max_line_bytes: 1 << 20,
             separator: None,
             quotes: None,
-            encoding: Encoding::Utf8,
+            encoding: TextEncoding::Utf8,
             key_prefix: None,
             may_be_empty: false,
             short_rows_allowed: 0,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{NystromformerInput, heads::Targets};
+use nystromformer::{NystromformerInput, heads::TargetTensors};
 use safetensors::{Dtype, SafeTensors};
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -68,9 +68,9 @@ impl<'file> Batch<'file> {
     }
 
     /// The answers, by their form.
-    pub(crate) fn targets(&self) -> Targets {
+    pub(crate) fn targets(&self) -> TargetTensors {
         if self.has("start_positions") {
-            return Targets::Span {
+            return TargetTensors::Span {
                 start: self.vector("start_positions"),
                 end: self.vector("end_positions"),
             };
@@ -81,14 +81,14 @@ impl<'file> Batch<'file> {
             let values = self.floats("labels");
             let rows = view.shape()[0];
             let data = TensorData::new(values.clone(), [rows, values.len() / rows]);
-            return Targets::Values(Tensor::from_data(data, &Device::flex()));
+            return TargetTensors::Values(Tensor::from_data(data, &Device::flex()));
         }
         if view.shape().len() == 1 {
-            return Targets::Class(self.vector("labels"));
+            return TargetTensors::Class(self.vector("labels"));
         }
         let (positions, labels) =
             (0..).zip(self.ints("labels")).filter(|(_, label)| *label >= 0).unzip();
-        Targets::Tokens { positions: vector(positions), labels: vector(labels) }
+        TargetTensors::Tokens { positions: vector(positions), labels: vector(labels) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::forms::Window;
+use super::forms::ContextWindow;
 
 /// The contexts of a split's questions.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Contexts {
 
 impl Contexts {
     /// Gives a window of an example the context that others have too. Examples come in their order.
-    pub(super) fn share(&mut self, window: &mut Window, example: usize) {
+    pub(super) fn share(&mut self, window: &mut ContextWindow, example: usize) {
         let next = self.numbers.len();
         if let Some((context, _)) = self.numbers.get_key_value(&window.context) {
             window.context = Arc::clone(context);

@@ -8,7 +8,7 @@ use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vec
 use rayon::prelude::*;
 
 use super::contexts::Contexts;
-use super::forms::{Anchors, EncodedExample, Form, Target, Unit, vectors};
+use super::forms::{Anchors, EncodedExample, EncodedUnit, Form, Target, vectors};
 
 /// Examples that are tokenised at a time, on all cores.
 const AT_ONCE: usize = 1024;
@@ -105,7 +105,7 @@ impl EncodedSplit {
     fn push(&mut self, label: Option<Label>, encoded: EncodedExample, unk: Option<u32>) {
         self.num_cut += usize::from(encoded.is_cut);
         let has_answer = matches!(&label, Some(Label::Answers(answers)) if !answers.is_empty());
-        let lacks_it = |unit: &Unit| {
+        let lacks_it = |unit: &EncodedUnit| {
             matches!((&unit.anchors, &unit.target), (Anchors::Window(window), Target::Span(span))
                 if window.is_no_answer(*span))
         };

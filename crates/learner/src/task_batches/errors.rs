@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use nystromformer_tasks::metrics::{Answered, ErrorAnalysis, ErrorCollector, Place};
+use nystromformer_tasks::metrics::{
+    AnswerPlace, ErrorAnalysis, ErrorCollector, LabelledPrediction,
+};
 use nystromformer_tasks::{ClassNames, Example, Input, Label, Prediction, Split};
 
 use super::TaskBatches;
@@ -18,23 +20,23 @@ impl TaskBatches {
         &self,
         split: Split,
         evaluated: &Evaluated,
-        answered: &[Answered<'_>],
+        answered: &[LabelledPrediction<'_>],
     ) -> Result<Option<ErrorAnalysis>> {
         let Some(names) = self.targets.class_names().map(ClassNames::names) else {
             return Ok(None);
         };
         let mut errors = ErrorCollector::new(names.len());
-        for Answered { place: example, prediction, label } in answered {
+        for LabelledPrediction { place: example, prediction, label } in answered {
             let example = *example;
             match (prediction, label) {
                 (Prediction::Class { class, scores }, Label::Class(right)) => {
                     let score = f64::from(scores[usize::from(*class)]);
-                    errors.record(Place { example, word: None }, *right, *class, score);
+                    errors.record(AnswerPlace { example, word: None }, *right, *class, score);
                 }
                 (Prediction::Tags(tags), Label::Tags(right)) => {
                     for (word, (tag, right)) in tags.iter().zip(right).enumerate() {
                         let (Some(tag), Some(right)) = (tag, right) else { continue };
-                        let place = Place { example, word: Some(word) };
+                        let place = AnswerPlace { example, word: Some(word) };
                         errors.record(place, *right, tag.class, f64::from(tag.score));
                     }
                 }

@@ -46,7 +46,7 @@ use encoded::EncodedSplit;
 use forms::Form;
 use imbalance::{BalancedOrder, class_weights, classes_of_units};
 use order::{StepOrder, Visits};
-use splits::{Evaluated, Reading, Splits, limited};
+use splits::{Evaluated, EvaluationOrder, Splits, limited};
 pub use statistics::FeatureStatistics;
 
 /// The batches of an experiment's task.
@@ -137,10 +137,10 @@ impl TaskBatches {
         }
         let drop_last = options.drop_last.then_some(experiment.trainer.batch_size);
         let splits = match file {
-            None => Splits::read(&task, &targets, form, Reading { sorts, drop_last })?,
+            None => Splits::read(&task, &targets, form, EvaluationOrder { sorts, drop_last })?,
             Some(file) => {
                 let examples = task.file_examples(file, &targets, seq_len)?;
-                Splits::of_file(examples, form, Reading { sorts, drop_last: None })?
+                Splits::of_file(examples, form, EvaluationOrder { sorts, drop_last: None })?
             }
         };
         if tokenizer.is_some() {

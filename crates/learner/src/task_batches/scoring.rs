@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nystromformer_tasks::metrics::{Answered, Thresholds};
+use nystromformer_tasks::metrics::{LabelledPrediction, Thresholds};
 use nystromformer_tasks::{Label, Predicted, Prediction, PredictionFile, Split, Targets};
 
 use super::TaskBatches;
@@ -32,10 +32,13 @@ impl Evaluated {
     }
 
     /// The examples that have a label.
-    fn answered<'a>(&'a self, predictions: &'a [(usize, Prediction)]) -> Vec<Answered<'a>> {
+    fn answered<'a>(
+        &'a self,
+        predictions: &'a [(usize, Prediction)],
+    ) -> Vec<LabelledPrediction<'a>> {
         let answered = predictions.iter().filter_map(|(place, prediction)| {
             let label = self.examples.labels()[*place].as_ref()?;
-            Some(Answered { place: *place, prediction, label })
+            Some(LabelledPrediction { place: *place, prediction, label })
         });
         answered.collect()
     }

@@ -41,7 +41,7 @@ pub(super) struct Evaluated {
 
 /// How the examples of a split that is evaluated are read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
+pub(super) struct EvaluationOrder {
     /// Whether by length.
     pub(super) sorts: bool,
     /// The batch size, if the last batch is left out where it is not full.
@@ -58,7 +58,7 @@ impl Splits {
         task: &TaskConfig,
         targets: &Targets,
         form: Form<'_>,
-        reading: Reading,
+        reading: EvaluationOrder,
     ) -> Result<Self> {
         let options = &task.options;
         let read = |split, limit| -> Result<Option<EncodedSplit>> {
@@ -159,7 +159,7 @@ impl Splits {
     pub(super) fn of_file(
         examples: ExampleReader,
         form: Form<'_>,
-        reading: Reading,
+        reading: EvaluationOrder,
     ) -> Result<Self> {
         let examples = EncodedSplit::read(examples, form)?;
         tell_cut(&examples, "file", form);
@@ -385,12 +385,16 @@ fn require_all_or_no_labels(
 
 impl Evaluated {
     /// Some of the training examples.
-    fn of_training(train: &Arc<EncodedSplit>, places: Vec<usize>, reading: Reading) -> Self {
+    fn of_training(
+        train: &Arc<EncodedSplit>,
+        places: Vec<usize>,
+        reading: EvaluationOrder,
+    ) -> Self {
         let source = Some(Split::Train);
         Self { source, ..Self::new(Arc::clone(train), places, reading) }
     }
 
-    fn new(examples: Arc<EncodedSplit>, mut places: Vec<usize>, reading: Reading) -> Self {
+    fn new(examples: Arc<EncodedSplit>, mut places: Vec<usize>, reading: EvaluationOrder) -> Self {
         if let Some(batch_size) = reading.drop_last {
             places.truncate(places.len() / batch_size * batch_size);
         }

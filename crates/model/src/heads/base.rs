@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 
-use super::{ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets};
+use super::{ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors};
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
@@ -32,7 +32,7 @@ impl ModelClass for Nystromformer {
 }
 
 impl Head for Nystromformer {
-    fn losses(&self, _: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+    fn losses(&self, _: NystromformerInput, targets: TargetTensors) -> Result<Losses, ModelError> {
         Err(targets.refused_by(self.class()))
     }
 

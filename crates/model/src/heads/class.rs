@@ -5,7 +5,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use super::{Losses, Targets, TermMetric};
+use super::{Losses, TargetTensors, TermMetric};
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
@@ -128,7 +128,7 @@ pub trait ModelClass: PreTrainedModel {
     }
 }
 
-/// A model whose head answers in one of the ways of [`Targets`].
+/// A model whose head answers in one of the ways of [`TargetTensors`].
 pub trait Head: PreTrainedModel {
     /// Answers a batch and says how far off each answer is, by the loss that transformers' class has.
     ///
@@ -138,7 +138,11 @@ pub trait Head: PreTrainedModel {
     ///
     /// # Panics
     /// If a label is no class, or a position no token of the batch.
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError>;
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError>;
 
     /// The answers to a batch, each by transformers' name for it. `num_choices` is the number of rows of a question,
     /// which only a head for multiple choice looks at.

@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, Targets,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, TargetTensors,
     TermMetric,
 };
 use crate::{
@@ -88,8 +88,12 @@ impl ModelClass for NystromformerDualEncoder {
 }
 
 impl Head for NystromformerDualEncoder {
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
-        let Targets::Class(labels) = targets else {
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError> {
+        let TargetTensors::Class(labels) = targets else {
             return Err(targets.refused_by(self.class()));
         };
         let ([rows, _], [pairs]) = (input.tokens.dims(), labels.dims());

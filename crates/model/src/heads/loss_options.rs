@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData, activation::log_sigmoid};
 
-use super::{LossTerm, Losses, Targets, TargetsData, targets::cross_entropy};
+use super::{LossTerm, Losses, TargetTensors, TargetsData, targets::cross_entropy};
 
 /// How answers that are classes count in the loss; by default all alike, and each label for what it is.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,7 +35,7 @@ impl LossOptions {
     }
 
     /// The same answers with the losses that these options give them. Spans, choices and numbers are left as they are.
-    pub fn apply(&self, losses: Losses, targets: Targets) -> Losses {
+    pub fn apply(&self, losses: Losses, targets: TargetTensors) -> Losses {
         if self.is_plain() {
             return losses;
         }
@@ -45,10 +45,10 @@ impl LossOptions {
             Tensor::<1>::from_data(data, &logits.device())
         });
         let labels = match targets {
-            Targets::Tokens { labels, .. } | Targets::Class(labels) => vec![labels],
+            TargetTensors::Tokens { labels, .. } | TargetTensors::Class(labels) => vec![labels],
             // Both terms are smoothed; there are no classes to weigh.
-            Targets::TokensAndOrder { labels, order, .. } => vec![labels, order],
-            Targets::Values(values) => {
+            TargetTensors::TokensAndOrder { labels, order, .. } => vec![labels, order],
+            TargetTensors::Values(values) => {
                 let (Some(weights), [scores], [term]) = (weights, &*logits, &*terms) else {
                     return Losses { terms, logits };
                 };
@@ -56,7 +56,9 @@ impl LossOptions {
                 let terms = vec![LossTerm { losses, weight: term.weight }];
                 return Losses { terms, logits };
             }
-            Targets::Span { .. } | Targets::Choice { .. } => return Losses { terms, logits },
+            TargetTensors::Span { .. } | TargetTensors::Choice { .. } => {
+                return Losses { terms, logits };
+            }
         };
         let terms = terms
             .into_iter()
@@ -170,7 +172,7 @@ mod tests {
         let plain = Losses::of_classes(logits, labels.clone());
         let losses = |losses: Losses| losses.terms[0].losses.clone().into_data();
         let before = losses(plain.clone());
-        let targets = Targets::Class(labels);
+        let targets = TargetTensors::Class(labels);
         assert_eq!(losses(LossOptions::default().apply(plain.clone(), targets.clone())), before);
         assert_eq!(losses(weighted(&[1.0, 1.0]).apply(plain, targets)), before);
     }

@@ -7,7 +7,7 @@ use burn::{
 use nystromformer_kernels::{WeightLayout, linear};
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
     targets::require_count,
 };
 use crate::{
@@ -150,8 +150,12 @@ impl ModelClass for NystromformerForMaskedLm {
 }
 
 impl Head for NystromformerForMaskedLm {
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
-        let Targets::Tokens { positions, labels } = targets else {
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError> {
+        let TargetTensors::Tokens { positions, labels } = targets else {
             return Err(targets.refused_by(self.class()));
         };
         require_count("labels", labels.dims()[0], positions.dims()[0])?;

@@ -11,7 +11,7 @@
 //! | [`token_classification`] | [`NystromformerForTokenClassification`] | a score of every class for every token |
 //! | [`question_answering`] | [`NystromformerForQuestionAnswering`] | scores of every token as an answer's first and last |
 //!
-//! A head is one file: its module, its name ([`ModelClass`]), the [`Targets`] it is trained towards, its losses, metrics
+//! A head is one file: its module, its name ([`ModelClass`]), the [`TargetTensors`] it is trained towards, its losses, metrics
 //! and outputs ([`Head`]). To add one, write the file and add it to the list at the end of this one, which makes
 //! [`Architecture`] and [`Model`]: a class by its name, and a model of any class.
 
@@ -46,7 +46,7 @@ pub use multiple_choice::NystromformerForMultipleChoice;
 pub use pre_training::NystromformerForPreTraining;
 pub use question_answering::NystromformerForQuestionAnswering;
 pub use sequence_classification::NystromformerForSequenceClassification;
-pub use targets::{LossTerm, Losses, Targets, TargetsData};
+pub use targets::{LossTerm, Losses, TargetTensors, TargetsData};
 pub use token_classification::NystromformerForTokenClassification;
 
 use crate::{

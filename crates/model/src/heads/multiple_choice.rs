@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, Targets,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, TargetTensors,
     TermMetric,
 };
 use crate::{
@@ -89,9 +89,13 @@ impl ModelClass for NystromformerForMultipleChoice {
 }
 
 impl Head for NystromformerForMultipleChoice {
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError> {
         match targets {
-            Targets::Class(labels) => {
+            TargetTensors::Class(labels) => {
                 let ([rows, _], [questions]) = (input.tokens.dims(), labels.dims());
                 let num_choices = rows / questions.max(1);
                 if num_choices * questions != rows {
@@ -99,7 +103,7 @@ impl Head for NystromformerForMultipleChoice {
                 }
                 Ok(Losses::of_classes(self.forward(input, num_choices)?, labels))
             }
-            Targets::Choice { labels, rows, absent } => {
+            TargetTensors::Choice { labels, rows, absent } => {
                 let [questions, most] = rows.dims();
                 let scores = self.scores(input)?.select(0, rows.reshape([questions * most]));
                 let scores = scores.reshape([questions, most]).mask_fill(absent, ABSENT);

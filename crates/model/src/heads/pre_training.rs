@@ -7,7 +7,7 @@ use burn::{
 use nystromformer_kernels::{cross_entropy, dropout};
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
     masked_lm::MaskedLmHead, targets::require_count,
 };
 use crate::{
@@ -124,8 +124,12 @@ impl ModelClass for NystromformerForPreTraining {
 }
 
 impl Head for NystromformerForPreTraining {
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
-        let Targets::TokensAndOrder { positions, labels, order } = targets else {
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError> {
+        let TargetTensors::TokensAndOrder { positions, labels, order } = targets else {
             return Err(targets.refused_by(self.class()));
         };
         require_count("labels", labels.dims()[0], positions.dims()[0])?;

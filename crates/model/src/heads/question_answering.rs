@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
     targets::{require_count, span_cross_entropy},
 };
 use crate::{
@@ -79,8 +79,12 @@ impl ModelClass for NystromformerForQuestionAnswering {
 
 impl Head for NystromformerForQuestionAnswering {
     /// In `paper` semantics padding is no possible answer; in transformers it is.
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
-        let Targets::Span { start, end } = targets else {
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError> {
+        let TargetTensors::Span { start, end } = targets else {
             return Err(targets.refused_by(self.class()));
         };
         let [rows, _] = input.tokens.dims();

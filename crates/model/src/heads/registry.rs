@@ -73,7 +73,7 @@ macro_rules! registry {
             fn losses(
                 &self,
                 input: NystromformerInput,
-                targets: Targets,
+                targets: TargetTensors,
             ) -> Result<Losses, ModelError> {
                 match self {
                     $(Self::$variant(model) => model.losses(input, targets)),+

@@ -6,7 +6,7 @@ use burn::{
 };
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
     targets::{binary_cross_entropy, require_count, squared_error},
 };
 use crate::{
@@ -78,16 +78,22 @@ impl ModelClass for NystromformerForSequenceClassification {
 }
 
 impl Head for NystromformerForSequenceClassification {
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError> {
         let (problem, stated) =
             (self.config().problem_type(), self.config().classifier.problem_type);
         let [rows, _] = input.tokens.dims();
         match targets {
-            Targets::Class(labels) if problem == ProblemType::SingleLabelClassification => {
+            TargetTensors::Class(labels) if problem == ProblemType::SingleLabelClassification => {
                 require_count("labels", labels.dims()[0], rows)?;
                 Ok(Losses::of_classes(self.forward(input)?, labels))
             }
-            Targets::Values(values) if stated != Some(ProblemType::SingleLabelClassification) => {
+            TargetTensors::Values(values)
+                if stated != Some(ProblemType::SingleLabelClassification) =>
+            {
                 let [found, columns] = values.dims();
                 require_count("labels", found, rows)?;
                 require_count("labels of a row", columns, self.config().num_labels())?;

@@ -8,7 +8,7 @@ use crate::error::ModelError;
 
 /// The right answers of a batch, on its device.
 #[derive(Debug, Clone)]
-pub enum Targets {
+pub enum TargetTensors {
     /// A class of some tokens: their vocabulary entry (masked language modelling) or label (token
     /// classification). Tokens without a label, transformers' `-100`, are left out.
     Tokens {
@@ -50,7 +50,7 @@ pub enum Targets {
     },
 }
 
-impl Targets {
+impl TargetTensors {
     /// In words, for messages.
     pub(super) fn describe(&self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ pub(super) fn require_count(
     if got == expected { Ok(()) } else { Err(ModelError::Answers { name, got, expected }) }
 }
 
-/// [`Targets`] in main memory.
+/// [`TargetTensors`] in main memory.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TargetsData {
     /// A class of some tokens.
@@ -151,39 +151,41 @@ impl TargetsData {
     }
 
     /// The same on `device`, for a batch of `rows` rows.
-    pub fn into_targets(self, rows: usize, device: &Device) -> Targets {
+    pub fn into_targets(self, rows: usize, device: &Device) -> TargetTensors {
         let vector = |values: Vec<i32>| {
             let count = values.len();
             Tensor::<1, Int>::from_data(TensorData::new(values, [count]), device)
         };
         match self {
             Self::Tokens { positions, labels } => {
-                Targets::Tokens { positions: vector(positions), labels: vector(labels) }
+                TargetTensors::Tokens { positions: vector(positions), labels: vector(labels) }
             }
-            Self::TokensAndOrder { positions, labels, order } => Targets::TokensAndOrder {
+            Self::TokensAndOrder { positions, labels, order } => TargetTensors::TokensAndOrder {
                 positions: vector(positions),
                 labels: vector(labels),
                 order: vector(order),
             },
-            Self::Class(labels) => Targets::Class(vector(labels)),
+            Self::Class(labels) => TargetTensors::Class(vector(labels)),
             Self::Choice { labels, num_choices } => {
                 choice_targets(vector(labels), &num_choices, device)
             }
             Self::Values(values) => {
                 let columns = values.len() / rows.max(1);
                 let data = TensorData::new(values, [rows, columns]);
-                Targets::Values(Tensor::from_data(data, device))
+                TargetTensors::Values(Tensor::from_data(data, device))
             }
-            Self::Span { start, end } => Targets::Span { start: vector(start), end: vector(end) },
+            Self::Span { start, end } => {
+                TargetTensors::Span { start: vector(start), end: vector(end) }
+            }
         }
     }
 }
 
 /// Which row holds each choice of each question. Where all questions have as many choices, rows are what they are.
-fn choice_targets(labels: Tensor<1, Int>, num_choices: &[usize], device: &Device) -> Targets {
+fn choice_targets(labels: Tensor<1, Int>, num_choices: &[usize], device: &Device) -> TargetTensors {
     let most = num_choices.iter().copied().max().unwrap_or_default();
     if num_choices.iter().all(|count| *count == most) {
-        return Targets::Class(labels);
+        return TargetTensors::Class(labels);
     }
     let (mut rows, mut absent) = (Vec::new(), Vec::new());
     let mut first = 0;
@@ -193,7 +195,7 @@ fn choice_targets(labels: Tensor<1, Int>, num_choices: &[usize], device: &Device
         first += count;
     }
     let shape = [num_choices.len(), most];
-    Targets::Choice {
+    TargetTensors::Choice {
         labels,
         rows: Tensor::from_data(TensorData::new(rows, shape), device),
         absent: Tensor::from_data(TensorData::new(absent, shape), device),

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 
 use super::{
     Architecture, Head, Losses, Model, ModelClass, NystromformerForMultipleChoice, PreTrainedModel,
-    Targets, TargetsData,
+    TargetTensors, TargetsData,
 };
 use crate::{
     classifier::{Labels, ProblemType},
@@ -34,18 +34,18 @@ fn ints<const N: usize>(values: [i64; N]) -> Tensor<1, Int> {
     Tensor::from_ints(values, &Device::flex())
 }
 
-/// Targets of every kind for four rows, in all numbers that heads take them in.
-fn targets_of_every_kind() -> Vec<Targets> {
+/// TargetTensors of every kind for four rows, in all numbers that heads take them in.
+fn targets_of_every_kind() -> Vec<TargetTensors> {
     let (positions, labels) = (ints([0, 7, 11]), ints([1, 2, 0]));
     vec![
-        Targets::Tokens { positions: positions.clone(), labels: labels.clone() },
-        Targets::TokensAndOrder { positions, labels, order: ints([0, 1, 0, 1]) },
-        Targets::Class(ints([0, 0, 0, 0])),
-        Targets::Class(ints([1, 0])),
+        TargetTensors::Tokens { positions: positions.clone(), labels: labels.clone() },
+        TargetTensors::TokensAndOrder { positions, labels, order: ints([0, 1, 0, 1]) },
+        TargetTensors::Class(ints([0, 0, 0, 0])),
+        TargetTensors::Class(ints([1, 0])),
         TargetsData::Choice { labels: vec![2, 0], num_choices: vec![3, 1] }
             .into_targets(4, &Device::flex()),
-        Targets::Values(Tensor::zeros([4, 3], &Device::flex())),
-        Targets::Span { start: ints([0, 1, 2, 3]), end: ints([8, 7, 6, 9]) },
+        TargetTensors::Values(Tensor::zeros([4, 3], &Device::flex())),
+        TargetTensors::Span { start: ints([0, 1, 2, 3]), end: ints([8, 7, 6, 9]) },
     ]
 }
 
@@ -74,7 +74,7 @@ fn what_a_class_says_of_itself_is_so() {
 #[test]
 fn heads_answer_in_their_shapes() {
     let [tokens, pairs, rows, two, ragged, _, spans] =
-        <[Targets; 7]>::try_from(targets_of_every_kind()).unwrap();
+        <[TargetTensors; 7]>::try_from(targets_of_every_kind()).unwrap();
     for (architecture, targets, shapes) in [
         (Architecture::MaskedLm, &tokens, vec![[3, 20]]),
         (Architecture::TokenClassification, &tokens, vec![[3, 3]]),
@@ -95,7 +95,7 @@ fn heads_answer_in_their_shapes() {
 #[test]
 fn answers_that_a_head_does_not_give_are_refused() {
     let model = Model::init(Architecture::MaskedLm, &tiny(), &Device::flex()).unwrap();
-    let error = model.losses(ids(1), Targets::Class(ints([0]))).unwrap_err();
+    let error = model.losses(ids(1), TargetTensors::Class(ints([0]))).unwrap_err();
     assert!(
         error
             .to_string()
@@ -107,8 +107,8 @@ fn answers_that_a_head_does_not_give_are_refused() {
 #[test]
 fn labels_must_be_of_the_problem() {
     let device = Device::flex();
-    let values = |columns| Targets::Values(Tensor::zeros([2, columns], &device));
-    let class = || Targets::Class(ints([0, 0]));
+    let values = |columns| TargetTensors::Values(Tensor::zeros([2, columns], &device));
+    let class = || TargetTensors::Class(ints([0, 0]));
     let classifier = |num_labels, problem_type| {
         let id2label = Labels::numbered(num_labels);
         let config = tiny().with(|config| {
@@ -138,7 +138,7 @@ fn pretraining_adds_the_means_of_both_heads() {
     let model = Model::init(Architecture::PreTraining, &config, &Device::flex()).unwrap();
     let (positions, labels) = (ints([2, 9, 17]), ints([4, 0, 19]));
     let order = ints([1, 0]);
-    let targets = Targets::TokensAndOrder { positions, labels, order };
+    let targets = TargetTensors::TokensAndOrder { positions, labels, order };
     let Losses { terms, logits } = model.losses(ids(2), targets).unwrap();
     for ((term, logits), answers) in terms.into_iter().zip(logits).zip([vec![4, 0, 19], vec![1, 0]])
     {
@@ -159,9 +159,10 @@ fn pretraining_adds_the_means_of_both_heads() {
 fn answers_must_be_as_many_as_rows() {
     let model = Model::init(Architecture::SequenceClassification, &tiny(), &Device::flex());
     let model = model.unwrap();
-    for targets in
-        [Targets::Class(ints([0, 1, 2])), Targets::Values(Tensor::zeros([2, 1], &Device::flex()))]
-    {
+    for targets in [
+        TargetTensors::Class(ints([0, 1, 2])),
+        TargetTensors::Values(Tensor::zeros([2, 1], &Device::flex())),
+    ] {
         let error = model.losses(ids(2), targets).unwrap_err();
         assert!(matches!(error, ModelError::Answers { .. }), "{error}");
     }
@@ -216,7 +217,7 @@ fn questions_of_any_number_of_choices_are_each_by_itself() {
 #[test]
 fn choices_must_be_whole() {
     let model = Model::init(Architecture::MultipleChoice, &tiny(), &Device::flex()).unwrap();
-    let error = model.losses(ids(3), Targets::Class(ints([0, 0]))).unwrap_err();
+    let error = model.losses(ids(3), TargetTensors::Class(ints([0, 0]))).unwrap_err();
     assert_eq!(error, ModelError::Choices { rows: 3, num_choices: 1 });
 }
 

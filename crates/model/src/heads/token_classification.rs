@@ -7,7 +7,7 @@ use burn::{
 use nystromformer_kernels::dropout;
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Targets, TermMetric,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
     targets::require_count,
 };
 use crate::{
@@ -86,8 +86,12 @@ impl ModelClass for NystromformerForTokenClassification {
 }
 
 impl Head for NystromformerForTokenClassification {
-    fn losses(&self, input: NystromformerInput, targets: Targets) -> Result<Losses, ModelError> {
-        let Targets::Tokens { positions, labels } = targets else {
+    fn losses(
+        &self,
+        input: NystromformerInput,
+        targets: TargetTensors,
+    ) -> Result<Losses, ModelError> {
+        let TargetTensors::Tokens { positions, labels } = targets else {
             return Err(targets.refused_by(self.class()));
         };
         // Tokens that are asked for and have no label come behind those that have one.

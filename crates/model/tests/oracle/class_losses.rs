@@ -2,7 +2,7 @@
 //! (`tools/reference/generate_loss_fixtures.py`).
 
 use burn::tensor::{Int, Tensor, TensorData};
-use nystromformer::heads::{LossOptions, LossTerm, Losses, Targets, TargetsData};
+use nystromformer::heads::{LossOptions, LossTerm, Losses, TargetTensors, TargetsData};
 use serde::Deserialize;
 
 /// Of the largest value: what an `f32` can say of sums of a few logarithms of far apart scores.
@@ -58,7 +58,7 @@ fn assert_close<const D: usize>(what: &str, found: Tensor<D>, expected: &[f64]) 
 fn compare(
     what: &str,
     options: &LossOptions,
-    (logits, targets, data): (Tensor<2>, Targets, TargetsData),
+    (logits, targets, data): (Tensor<2>, TargetTensors, TargetsData),
     (losses, mean, gradient): (&[f64], f64, &[Vec<f64>]),
 ) {
     let logits = logits.require_grad();

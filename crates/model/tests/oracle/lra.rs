@@ -5,7 +5,7 @@
 //! computed in float64; float32 itself costs PyTorch up to 7e-7 in them forwards and 2e-6 backwards.
 
 use burn::tensor::{Device, Tensor};
-use nystromformer::heads::Targets;
+use nystromformer::heads::TargetTensors;
 use nystromformer::{
     Architecture, AttentionKind, Head, Model, NystromformerInput, Pooling, PreTrainedModel,
 };
@@ -25,7 +25,7 @@ fn names() -> Vec<String> {
 
 /// Scores, as [`Model`]'s users call for them, and the mean loss.
 fn logits_and_loss(model: &Model, fixture: &Fixture, device: &Device) -> (Tensor<2>, Tensor<1>) {
-    let targets = Targets::Class(fixture.classes(device));
+    let targets = TargetTensors::Class(fixture.classes(device));
     let mut losses = model.losses(fixture.input(device), targets).unwrap();
     assert_eq!((losses.terms.len(), losses.logits.len()), (1, 1));
     (losses.logits.remove(0), losses.terms.remove(0).losses.mean())

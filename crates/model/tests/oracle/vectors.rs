@@ -4,7 +4,7 @@ use burn::tensor::{Distribution, Int, Tensor};
 use nystromformer::{
     AttentionKind, InputTokens, ModelClass, ModelError, NystromformerConfig,
     NystromformerForMaskedLm, NystromformerForSequenceClassification, NystromformerInput, Pooling,
-    Seed, VectorEmbeddingsConfig, VectorPositions, heads::Head as _, heads::Targets,
+    Seed, VectorEmbeddingsConfig, VectorPositions, heads::Head as _, heads::TargetTensors,
 };
 use nystromformer_kernels::random;
 
@@ -160,6 +160,6 @@ fn a_bag_has_a_loss() {
     let model = model(&config(VectorPositions::None, Pooling::First, AttentionKind::Nystrom, 1));
     let input = NystromformerInput::from_features(bags([2, 5, 6]));
     let labels = Tensor::<1, Int>::from_ints([0, 1], &device());
-    let losses = model.losses(input, Targets::Class(labels)).unwrap();
+    let losses = model.losses(input, TargetTensors::Class(labels)).unwrap();
     assert_eq!(losses.logits[0].dims(), [2, 2]);
 }

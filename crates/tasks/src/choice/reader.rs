@@ -13,7 +13,7 @@ use crate::example::{Example, Input, Label};
 
 /// How the rows of files become questions.
 #[derive(Debug, Clone)]
-pub(super) struct Reading {
+pub(super) struct ChoiceOptions {
     pub(super) named: Named,
     pub(super) options: TableOptions,
     /// Choices of a question at most.
@@ -56,7 +56,7 @@ struct OpenFile {
 }
 
 impl Questions {
-    fn new(files: &[PathBuf], reading: &Reading) -> Self {
+    fn new(files: &[PathBuf], reading: &ChoiceOptions) -> Self {
         Self {
             files: files.iter().cloned().collect(),
             named: reading.named.clone(),
@@ -230,7 +230,10 @@ fn names(cell: &Cell) -> Vec<String> {
 /// # Errors
 ///
 /// [`DataError::Line`] at the first label that is none with those before it, and for what cannot be read.
-pub(super) fn label_form(files: &[PathBuf], reading: &Reading) -> Result<LabelForm, DataError> {
+pub(super) fn label_form(
+    files: &[PathBuf],
+    reading: &ChoiceOptions,
+) -> Result<LabelForm, DataError> {
     let mut candidates = Candidates::default();
     let mut questions = Questions::new(files, reading);
     while let Some(Taken { choices, names, label, row, .. }) = questions.advance()? {
@@ -255,11 +258,11 @@ pub(super) fn label_form(files: &[PathBuf], reading: &Reading) -> Result<LabelFo
 /// The examples of some files. After an error nothing follows.
 pub(super) struct ChoiceExamples {
     questions: Option<Questions>,
-    reading: Reading,
+    reading: ChoiceOptions,
 }
 
 impl ChoiceExamples {
-    pub(super) fn new(files: &[PathBuf], reading: Reading) -> Self {
+    pub(super) fn new(files: &[PathBuf], reading: ChoiceOptions) -> Self {
         Self { questions: Some(Questions::new(files, &reading)), reading }
     }
 

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
-use nystromformer_files::Encoding;
+use nystromformer_files::TextEncoding;
 use nystromformer_files::table::{Column, Format, Quotes, TableOptions};
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Columns, Named};
 use super::label::LabelForm;
 use super::prediction_lines::prediction_lines;
-use super::reader::{ChoiceExamples, Reading, label_form};
+use super::reader::{ChoiceExamples, ChoiceOptions, label_form};
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
 use crate::metrics::Thresholds;
@@ -59,7 +59,7 @@ pub struct Choice {
     /// file, and said.
     pub quotes: Option<Quotes>,
     /// How the bytes of a TSV or CSV file stand for characters. Default: `"utf-8"`.
-    pub encoding: Encoding,
+    pub encoding: TextEncoding,
     /// Longest row that is accepted, in bytes; it bounds memory. Default: 16 MiB.
     pub max_line_bytes: usize,
 }
@@ -80,7 +80,7 @@ impl Default for Choice {
             header: true,
             separator: None,
             quotes: None,
-            encoding: Encoding::Utf8,
+            encoding: TextEncoding::Utf8,
             max_line_bytes: 16 << 20,
         }
     }
@@ -98,8 +98,12 @@ impl Choice {
     }
 
     /// How files are read, where labels are what those of the files `labelled` all are.
-    fn reading(&self, labelled: &[PathBuf], labels_required: bool) -> Result<Reading, DataError> {
-        let mut reading = Reading {
+    fn reading(
+        &self,
+        labelled: &[PathBuf],
+        labels_required: bool,
+    ) -> Result<ChoiceOptions, DataError> {
+        let mut reading = ChoiceOptions {
             named: Named {
                 prompt: self.prompt.clone(),
                 question: self.question.clone(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::table::listed;
-use nystromformer_files::{Encoding, say_once};
+use nystromformer_files::{TextEncoding, say_once};
 
 use super::ClassNames;
 use super::text_files::{Endings, endings_of, holds_text, read_text, text_files};
@@ -19,7 +19,7 @@ pub struct FolderExamples {
     files: std::vec::IntoIter<(u16, PathBuf)>,
     folder: PathBuf,
     max_text_bytes: usize,
-    encoding: Encoding,
+    encoding: TextEncoding,
     encoding_key: Option<&'static str>,
 }
 
@@ -74,14 +74,14 @@ impl FolderExamples {
             files: files.into_iter(),
             folder: folder.to_owned(),
             max_text_bytes,
-            encoding: Encoding::Utf8,
+            encoding: TextEncoding::Utf8,
             encoding_key: None,
         })
     }
 
     /// Reads the texts in this encoding, which the `key` of a config sets. Default: UTF-8, and no key.
     #[must_use]
-    pub fn with_encoding(self, encoding: Encoding, key: &'static str) -> Self {
+    pub fn with_encoding(self, encoding: TextEncoding, key: &'static str) -> Self {
         Self { encoding, encoding_key: Some(key), ..self }
     }
 }
@@ -262,8 +262,8 @@ mod tests {
             read.map(|mut examples| examples.remove(0).input).map_err(|error| error.to_string())
         };
         let expected = Input::Text { first: "fine\ncafé".to_owned(), second: None };
-        assert_eq!(read(Encoding::Latin1), Ok(expected));
-        let message = read(Encoding::Utf8).unwrap_err();
+        assert_eq!(read(TextEncoding::Latin1), Ok(expected));
+        let message = read(TextEncoding::Utf8).unwrap_err();
         assert!(
             message.contains("1.txt:2: byte `0xe9`")
                 && message.contains("set `task.encoding = \"latin-1\"`"),

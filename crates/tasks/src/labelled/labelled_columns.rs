@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nystromformer_data::DataError;
 use nystromformer_files::table::{Column, Format, Quotes, Table, TableOptions};
-use nystromformer_files::{Encoding, say_once};
+use nystromformer_files::{TextEncoding, say_once};
 
 use super::{LabelColumns, Location, Targets};
 use crate::example::ExampleReader;
@@ -33,7 +33,7 @@ pub struct LabelledColumns {
     /// What a quote at the beginning of a field of a TSV or CSV file is. Default: told by a look at the file.
     pub quotes: Option<Quotes>,
     /// How the bytes of TSV, CSV and files of text stand for characters. Default: UTF-8.
-    pub encoding: Encoding,
+    pub encoding: TextEncoding,
     /// Rows of a table whose text is null that are skipped, and counted, before one is an error. Default: 100.
     pub max_null_texts: u64,
     /// Longest line, text or file of text that is accepted, in bytes; it bounds memory. Default: 1 MiB.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
-use nystromformer_files::Encoding;
+use nystromformer_files::TextEncoding;
 use nystromformer_files::table::{Column, Quotes, listed, names_in};
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ pub struct Labelled {
     /// character like any other. Default: told by a look at the file, and said.
     pub quotes: Option<Quotes>,
     /// How the bytes of TSV, CSV and files of text stand for characters: `"utf-8"` or `"latin-1"`. Default: `"utf-8"`.
-    pub encoding: Encoding,
+    pub encoding: TextEncoding,
     /// Names of the classes in their order, or of the columns of `label`. Default: those found, sorted; or what the columns are
     /// called.
     pub labels: Vec<String>,
@@ -73,7 +73,7 @@ impl Default for Labelled {
             header: true,
             separator: None,
             quotes: None,
-            encoding: Encoding::Utf8,
+            encoding: TextEncoding::Utf8,
             labels: Vec::new(),
             regression: false,
             standardize_labels: false,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::table::{Format, extension_of_content};
-use nystromformer_files::{Encoding, LineReader, say_once};
+use nystromformer_files::{LineReader, TextEncoding, say_once};
 
 /// Endings of files beside texts that are none themselves: pictures, sounds, programs.
 const NO_TEXTS: [&str; 14] = [
@@ -114,7 +114,7 @@ fn leading_number(path: &Path) -> u64 {
 pub(super) fn read_text(
     file: &Path,
     max_bytes: usize,
-    encoding: Encoding,
+    encoding: TextEncoding,
     encoding_key: Option<&str>,
 ) -> Result<String, DataError> {
     let reader = LineReader::open_as(file, encoding)?;

@@ -62,7 +62,7 @@ pub struct ConfusionPair {
 
 /// Where an answer was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct AnswerPlace {
     /// Place of the example in its split, from 0.
     pub example: usize,
     /// Place of the word in the example, where answers are given of words.
@@ -80,7 +80,7 @@ pub struct ErrorCollector {
 
 #[derive(Debug, Clone, Copy)]
 struct Wrong {
-    place: Place,
+    place: AnswerPlace,
     label: u16,
     prediction: u16,
     score: f64,
@@ -107,7 +107,7 @@ impl ErrorCollector {
     /// # Panics
     ///
     /// If a class is not below the number of classes.
-    pub fn record(&mut self, place: Place, label: u16, prediction: u16, score: f64) {
+    pub fn record(&mut self, place: AnswerPlace, label: u16, prediction: u16, score: f64) {
         self.matrix.record(prediction, label);
         self.calibration.record(score, prediction == label);
         if prediction == label {
@@ -122,7 +122,7 @@ impl ErrorCollector {
     }
 
     /// Where the mistakes were made that are listed.
-    pub fn places(&self) -> impl Iterator<Item = Place> {
+    pub fn places(&self) -> impl Iterator<Item = AnswerPlace> {
         self.mistakes.iter().map(|wrong| wrong.place)
     }
 
@@ -135,7 +135,7 @@ impl ErrorCollector {
     pub fn report(
         &self,
         names: &[String],
-        describe: impl Fn(Place) -> (Option<String>, String),
+        describe: impl Fn(AnswerPlace) -> (Option<String>, String),
     ) -> Option<ErrorAnalysis> {
         assert_eq!(names.len(), self.matrix.num_labels(), "each class has a name");
         let answers = self.matrix.total();
@@ -197,11 +197,11 @@ mod tests {
         ["red", "green", "blue"].map(str::to_owned).to_vec()
     }
 
-    fn at(example: usize) -> Place {
-        Place { example, word: None }
+    fn at(example: usize) -> AnswerPlace {
+        AnswerPlace { example, word: None }
     }
 
-    fn described(place: Place) -> (Option<String>, String) {
+    fn described(place: AnswerPlace) -> (Option<String>, String) {
         (Some(format!("id{}", place.example)), format!("text\n {}", place.example))
     }
 
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn the_report_reads_back() {
         let mut errors = ErrorCollector::new(3);
-        errors.record(Place { example: 4, word: Some(2) }, 0, 2, 0.75);
+        errors.record(AnswerPlace { example: 4, word: Some(2) }, 0, 2, 0.75);
         let report = errors.report(&names(), |_| (None, "word".to_owned())).unwrap();
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(

@@ -56,12 +56,12 @@ pub use classification_report::{ClassScores, ClassificationReport};
 pub use confusion_matrix::ConfusionMatrix;
 pub use correlation::{mean_absolute_error, mean_squared_error, pearson, r2, spearman};
 pub use entities::{EntityMode, EntityScores, EntitySpan, EntityTag, entities};
-pub use error_analysis::{ConfusionPair, ErrorAnalysis, ErrorCollector, Mistake, Place};
+pub use error_analysis::{AnswerPlace, ConfusionPair, ErrorAnalysis, ErrorCollector, Mistake};
 pub use label_sets::{LabelCount, LabelSetCounts, LabelSets};
 pub use metric::{Metric, UnknownMetric};
 pub use predictions::{AnswerKind, ClassPredictions, Numbers, Predictions};
 pub use ranking::{average_precision, label_ranking_precision, log_loss, roc_auc};
-pub use scorer::{Answered, MetricName, MetricScorer, Scorer, Thresholds};
+pub use scorer::{LabelledPrediction, MetricName, MetricScorer, Scorer, Thresholds};
 pub use seed_statistics::SeedStatistics;
 pub use squad::{
     BestThreshold, QuestionScore, SquadVersion, best_threshold, exact_match, normalize_answer,

@@ -17,7 +17,7 @@ pub type Thresholds = BTreeMap<String, f64>;
 
 /// An example with a label and what a model said of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Answered<'a> {
+pub struct LabelledPrediction<'a> {
     /// The example's place in its split, from 0.
     pub place: usize,
     /// What the model said.
@@ -59,7 +59,11 @@ pub trait Scorer: fmt::Debug + Send + Sync {
     fn names(&self) -> Vec<MetricName>;
 
     /// The metrics by name. One that is undefined is NaN; one that does not apply is left out.
-    fn score(&self, answered: &[Answered<'_>], thresholds: &Thresholds) -> BTreeMap<String, f64>;
+    fn score(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+        thresholds: &Thresholds,
+    ) -> BTreeMap<String, f64>;
 
     /// The thresholds that the task's keys set, which no others take the place of. Default: none are set.
     fn fixed_thresholds(&self) -> Option<Thresholds> {
@@ -67,7 +71,7 @@ pub trait Scorer: fmt::Debug + Send + Sync {
     }
 
     /// The thresholds by which these answers score best. Default: there is nothing to choose.
-    fn thresholds(&self, answered: &[Answered<'_>]) -> Thresholds {
+    fn thresholds(&self, answered: &[LabelledPrediction<'_>]) -> Thresholds {
         let _ = answered;
         Thresholds::new()
     }
@@ -75,7 +79,7 @@ pub trait Scorer: fmt::Debug + Send + Sync {
     /// Scores of each class, and the confusion matrix where an answer is one class. Default: none, where answers are no classes.
     fn report(
         &self,
-        answered: &[Answered<'_>],
+        answered: &[LabelledPrediction<'_>],
         thresholds: &Thresholds,
     ) -> Option<ClassificationReport> {
         let _ = (answered, thresholds);
@@ -87,7 +91,7 @@ pub trait Scorer: fmt::Debug + Send + Sync {
     fn constant_predictor(
         &self,
         training: &mut dyn Iterator<Item = &Label>,
-        answered: &[Answered<'_>],
+        answered: &[LabelledPrediction<'_>],
     ) -> BTreeMap<String, f64> {
         let _ = (training, answered);
         BTreeMap::new()
@@ -118,9 +122,9 @@ impl MetricScorer {
         Self { threshold, ..self }
     }
 
-    fn predictions(&self, answered: &[Answered<'_>]) -> Option<Predictions> {
+    fn predictions(&self, answered: &[LabelledPrediction<'_>]) -> Option<Predictions> {
         let mut predictions = Predictions::new(self.kind?);
-        for Answered { prediction, label, .. } in answered {
+        for LabelledPrediction { prediction, label, .. } in answered {
             predictions.record(prediction, label);
         }
         Some(predictions)
@@ -193,7 +197,7 @@ impl MetricScorer {
 }
 
 /// The accuracy to expect of whoever draws one of the choices, which are more for one question than for another.
-fn chance(answered: &[Answered<'_>]) -> f64 {
+fn chance(answered: &[LabelledPrediction<'_>]) -> f64 {
     let of_question = answered.iter().filter_map(|answered| match answered.prediction {
         Prediction::Class { scores, .. } => Some(1.0 / scores.len() as f64),
         _ => None,
@@ -224,7 +228,11 @@ impl Scorer for MetricScorer {
         names
     }
 
-    fn score(&self, answered: &[Answered<'_>], thresholds: &Thresholds) -> BTreeMap<String, f64> {
+    fn score(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+        thresholds: &Thresholds,
+    ) -> BTreeMap<String, f64> {
         let predictions = self.predictions(answered);
         predictions.map_or_else(BTreeMap::new, |found| self.compute(&found, thresholds))
     }
@@ -234,7 +242,7 @@ impl Scorer for MetricScorer {
         Some(self.names.iter().map(|name| (name.clone(), threshold)).collect())
     }
 
-    fn thresholds(&self, answered: &[Answered<'_>]) -> Thresholds {
+    fn thresholds(&self, answered: &[LabelledPrediction<'_>]) -> Thresholds {
         let Some(Predictions::Labels(sets)) = self.predictions(answered) else {
             return Thresholds::new();
         };
@@ -256,7 +264,7 @@ impl Scorer for MetricScorer {
 
     fn report(
         &self,
-        answered: &[Answered<'_>],
+        answered: &[LabelledPrediction<'_>],
         thresholds: &Thresholds,
     ) -> Option<ClassificationReport> {
         match self.predictions(answered)? {
@@ -276,13 +284,13 @@ impl Scorer for MetricScorer {
     fn constant_predictor(
         &self,
         training: &mut dyn Iterator<Item = &Label>,
-        answered: &[Answered<'_>],
+        answered: &[LabelledPrediction<'_>],
     ) -> BTreeMap<String, f64> {
         let (Some(kind), Some(constant)) = (self.kind, self.constant(training)) else {
             return BTreeMap::new();
         };
         let mut predictions = Predictions::new(kind);
-        for Answered { label, .. } in answered {
+        for LabelledPrediction { label, .. } in answered {
             predictions.record(&constant, label);
         }
         let mut values = self.compute(&predictions, &Thresholds::new());
@@ -315,10 +323,10 @@ mod tests {
         let training = [Label::Class(1), Label::Class(0), Label::Class(1)];
         let labels = [Label::Class(0), Label::Class(1), Label::Class(0), Label::Class(0)];
         let prediction = Prediction::one_class(&[1.0, 0.0]);
-        let answered: Vec<Answered<'_>> = labels
+        let answered: Vec<LabelledPrediction<'_>> = labels
             .iter()
             .enumerate()
-            .map(|(place, label)| Answered { place, prediction: &prediction, label })
+            .map(|(place, label)| LabelledPrediction { place, prediction: &prediction, label })
             .collect();
         assert_eq!(scorer.score(&answered, &Thresholds::new())["accuracy"], 0.75);
         let constant = scorer.constant_predictor(&mut training.iter(), &answered);
@@ -333,15 +341,16 @@ mod tests {
         let training = [Label::Value(1.0), Label::Value(3.0)];
         let prediction = Prediction::Values(vec![5.0]);
         let label = Label::Value(4.0);
-        let answered = [Answered { place: 0, prediction: &prediction, label: &label }];
+        let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
         let constant = scorer.constant_predictor(&mut training.iter(), &answered);
         // The correlation with a constant is undefined.
         assert_eq!(constant, BTreeMap::from([("mse".to_owned(), 4.0)]));
     }
 
-    fn answered(rows: &[(Prediction, Label)]) -> Vec<Answered<'_>> {
+    fn answered(rows: &[(Prediction, Label)]) -> Vec<LabelledPrediction<'_>> {
         let rows = rows.iter().enumerate();
-        rows.map(|(place, (prediction, label))| Answered { place, prediction, label }).collect()
+        rows.map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
+            .collect()
     }
 
     #[test]
@@ -391,11 +400,11 @@ mod tests {
         let labels = [0, 1, 2, 1].map(Label::Class);
         let scores: [&[f32]; 4] = [&[0.0, 1.0], &[0.0, 1.0], &[0.0, 0.0, 3.0, 0.0], &[1.0, 0.0]];
         let predictions = scores.map(Prediction::one_class);
-        let answered: Vec<Answered<'_>> = labels
+        let answered: Vec<LabelledPrediction<'_>> = labels
             .iter()
             .zip(&predictions)
             .enumerate()
-            .map(|(place, (label, prediction))| Answered { place, prediction, label })
+            .map(|(place, (label, prediction))| LabelledPrediction { place, prediction, label })
             .collect();
         let scorer = MetricScorer::new(vec![Metric::Accuracy], &Targets::Choices);
         let scores = scorer.score(&answered, &Thresholds::new());

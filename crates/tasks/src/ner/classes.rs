@@ -8,8 +8,8 @@ use nystromformer_files::say_once;
 use nystromformer_files::table::listed;
 
 use super::scheme::{Evidence, Scheme, to_iob2};
-use super::sentence::Sentence;
-use super::tag::{Place, Tag, spelt};
+use super::sentence::TaggedWords;
+use super::tag::{EntityPosition, Tag, spelt};
 use crate::example::Label;
 use crate::labelled::ClassNames;
 use crate::metrics::EntityTag;
@@ -45,7 +45,7 @@ impl TagClasses {
     }
 
     /// The classes of a sentence's words; `None` if no word has one.
-    pub(super) fn label(&self, sentence: &Sentence) -> Result<Option<Label>, DataError> {
+    pub(super) fn label(&self, sentence: &TaggedWords) -> Result<Option<Label>, DataError> {
         let Some(tags) = &sentence.tags else { return Ok(None) };
         let classes: Vec<Option<u16>> = if self.of_entities {
             let read: Vec<Option<Tag<'_>>> = tags
@@ -69,7 +69,7 @@ impl TagClasses {
 
     fn tag<'a>(
         &self,
-        sentence: &Sentence,
+        sentence: &TaggedWords,
         word: usize,
         tag: Option<&'a str>,
     ) -> Result<Option<Tag<'a>>, DataError> {
@@ -88,7 +88,7 @@ impl TagClasses {
 
     fn class(
         &self,
-        sentence: &Sentence,
+        sentence: &TaggedWords,
         word: usize,
         tag: Option<EntityTag<'_>>,
     ) -> Result<Option<u16>, DataError> {
@@ -104,7 +104,7 @@ impl TagClasses {
 
     fn named(
         &self,
-        sentence: &Sentence,
+        sentence: &TaggedWords,
         word: usize,
         tag: Option<&str>,
     ) -> Result<Option<u16>, DataError> {
@@ -115,7 +115,7 @@ impl TagClasses {
         }
     }
 
-    fn unknown(&self, sentence: &Sentence, word: usize, tag: &str) -> DataError {
+    fn unknown(&self, sentence: &TaggedWords, word: usize, tag: &str) -> DataError {
         let names = listed(self.names.iter().map(String::as_str));
         sentence.problem(
             word,
@@ -160,13 +160,13 @@ pub(super) fn labels_of(names: &[String], told: Option<Scheme>) -> Result<ClassN
         let begins = |kind: &str| names.contains(&spelt("B", kind));
         let lacks: Vec<String> = tags
             .iter()
-            .filter(|tag| tag.place == Place::Inside && !begins(tag.kind))
+            .filter(|tag| tag.position == EntityPosition::Inside && !begins(tag.kind))
             .map(|tag| spelt("B", tag.kind))
             .collect();
         return ClassNames::new(names.iter().chain(&lacks));
     }
     let mut kinds: Vec<&str> = Vec::new();
-    for tag in tags.iter().filter(|tag| tag.place != Place::Outside) {
+    for tag in tags.iter().filter(|tag| tag.position != EntityPosition::Outside) {
         if !kinds.contains(&tag.kind) {
             kinds.push(tag.kind);
         }
@@ -193,7 +193,7 @@ impl Collected {
     /// # Errors
     ///
     /// [`DataError::Line`] at the 1,001st tag.
-    pub(super) fn add(&mut self, sentence: &Sentence) -> Result<(), DataError> {
+    pub(super) fn add(&mut self, sentence: &TaggedWords) -> Result<(), DataError> {
         let Some(tags) = &sentence.tags else { return Ok(()) };
         for part in sentence.parts() {
             self.evidence.add(&tags[part]);
@@ -253,7 +253,7 @@ impl Collected {
             .names
             .iter()
             .filter_map(|name| Tag::parse(name))
-            .filter(|tag| tag.place != Place::Outside)
+            .filter(|tag| tag.position != EntityPosition::Outside)
             .map(|tag| tag.kind)
             .collect();
         ClassNames::new(labels_of_kinds(kinds))
@@ -284,10 +284,10 @@ fn tell(path: &Path, scheme: Scheme, breaks: u64) {
 mod tests {
     use super::*;
 
-    fn sentence(tags: &str) -> Sentence {
+    fn sentence(tags: &str) -> TaggedWords {
         let tags: Vec<Option<String>> =
             tags.split(' ').map(|tag| (tag != "?").then(|| tag.to_owned())).collect();
-        Sentence {
+        TaggedWords {
             file: Path::new("a.conll").into(),
             id: None,
             words: vec![String::new(); tags.len()],

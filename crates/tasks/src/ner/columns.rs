@@ -7,13 +7,13 @@ use nystromformer_data::DataError;
 use nystromformer_files::{BoundedLines, say_once};
 use serde::{Deserialize, Serialize};
 
-use super::layout::{DOCUMENT_START, Layout, WantedColumns, lines, trimmed};
-use super::sentence::Sentence;
+use super::layout::{ColumnLayout, DOCUMENT_START, WantedColumns, lines, trimmed};
+use super::sentence::TaggedWords;
 
 /// What is read at a time from a CoNLL file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Document {
+pub enum DocumentBoundary {
     /// What stands between two blank lines.
     #[default]
     Sentence,
@@ -27,8 +27,8 @@ pub enum Document {
 pub(super) struct ColumnSentences {
     file: Arc<Path>,
     lines: BoundedLines,
-    layout: Layout,
-    document: Document,
+    layout: ColumnLayout,
+    document: DocumentBoundary,
     /// Bytes of the longest sentence.
     max_bytes: usize,
     comments: u64,
@@ -42,17 +42,17 @@ impl ColumnSentences {
     ///
     /// # Errors
     ///
-    /// As [`Layout::of`].
+    /// As [`ColumnLayout::of`].
     pub(super) fn open(
         path: &Path,
         wanted: &WantedColumns,
-        document: Document,
+        document: DocumentBoundary,
         tags_required: bool,
         max_bytes: usize,
     ) -> Result<Self, DataError> {
         Ok(Self {
             file: path.into(),
-            layout: Layout::of(path, wanted, tags_required, max_bytes)?,
+            layout: ColumnLayout::of(path, wanted, tags_required, max_bytes)?,
             lines: lines(path, max_bytes)?,
             document,
             max_bytes,
@@ -62,8 +62,8 @@ impl ColumnSentences {
         })
     }
 
-    fn advance(&mut self) -> Result<Option<Sentence>, DataError> {
-        let mut sentence = Sentence {
+    fn advance(&mut self) -> Result<Option<TaggedWords>, DataError> {
+        let mut sentence = TaggedWords {
             file: Arc::clone(&self.file),
             id: None,
             words: Vec::new(),
@@ -78,9 +78,9 @@ impl ColumnSentences {
             self.starts += u64::from(is_start);
             if is_blank || is_start {
                 let ends = match self.document {
-                    Document::Sentence => true,
-                    Document::Docstart => is_start,
-                    Document::File => false,
+                    DocumentBoundary::Sentence => true,
+                    DocumentBoundary::Docstart => is_start,
+                    DocumentBoundary::File => false,
                 };
                 if ends && !sentence.words.is_empty() {
                     return Ok(Some(sentence));
@@ -116,9 +116,9 @@ impl ColumnSentences {
 
     fn too_long(&self) -> String {
         let what = match self.document {
-            Document::Sentence => "no blank line ends the sentence that begins here",
-            Document::Docstart => "no line `-DOCSTART-` ends the document that begins here",
-            Document::File => "the file is read as one document (`task.document`)",
+            DocumentBoundary::Sentence => "no blank line ends the sentence that begins here",
+            DocumentBoundary::Docstart => "no line `-DOCSTART-` ends the document that begins here",
+            DocumentBoundary::File => "the file is read as one document (`task.document`)",
         };
         format!(
             "{what} within `task.max_line_bytes = {}`; raise it if it is as long as that",
@@ -134,7 +134,7 @@ impl ColumnSentences {
                 self.comments
             ));
         }
-        if self.document == Document::Docstart && self.starts == 0 {
+        if self.document == DocumentBoundary::Docstart && self.starts == 0 {
             say_once(format!(
                 "`{file}`: no line begins a document (`-DOCSTART-`), so the whole file is one (`task.document`)"
             ));
@@ -143,7 +143,7 @@ impl ColumnSentences {
 }
 
 impl Iterator for ColumnSentences {
-    type Item = Result<Sentence, DataError>;
+    type Item = Result<TaggedWords, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {
@@ -159,7 +159,11 @@ impl Iterator for ColumnSentences {
 mod tests {
     use super::*;
 
-    fn read(content: &str, document: Document, max_bytes: usize) -> Result<Vec<Sentence>, String> {
+    fn read(
+        content: &str,
+        document: DocumentBoundary,
+        max_bytes: usize,
+    ) -> Result<Vec<TaggedWords>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.conll");
         std::fs::write(&path, content).unwrap();
@@ -169,7 +173,7 @@ mod tests {
             .map_err(|error| error.to_string())
     }
 
-    fn words(content: &str, document: Document) -> Vec<String> {
+    fn words(content: &str, document: DocumentBoundary) -> Vec<String> {
         let sentences = read(content, document, 1 << 20).unwrap();
         sentences.into_iter().map(|sentence| sentence.words.join(" ")).collect()
     }
@@ -178,15 +182,15 @@ mod tests {
 
     #[test]
     fn blank_lines_tabs_and_starts_of_documents_end_what_they_should() {
-        assert_eq!(words(TWO, Document::Sentence), ["a b", "c", "d"]);
-        assert_eq!(words(TWO, Document::Docstart), ["a b c", "d"]);
-        assert_eq!(words(TWO, Document::File), ["a b c d"]);
-        assert_eq!(words("a O\r\n\r\nb O", Document::Sentence), ["a", "b"]);
+        assert_eq!(words(TWO, DocumentBoundary::Sentence), ["a b", "c", "d"]);
+        assert_eq!(words(TWO, DocumentBoundary::Docstart), ["a b c", "d"]);
+        assert_eq!(words(TWO, DocumentBoundary::File), ["a b c d"]);
+        assert_eq!(words("a O\r\n\r\nb O", DocumentBoundary::Sentence), ["a", "b"]);
     }
 
     #[test]
     fn words_know_their_lines() {
-        let sentences = read(TWO, Document::Docstart, 1 << 20).unwrap();
+        let sentences = read(TWO, DocumentBoundary::Docstart, 1 << 20).unwrap();
         assert_eq!(sentences[0].lines, [3, 4, 7]);
         let message = sentences[0].problem(2, "x").to_string();
         assert!(message.ends_with("a.conll:7: x"), "{message}");
@@ -195,23 +199,23 @@ mod tests {
     #[test]
     fn comments_stand_at_the_beginning_of_a_sentence() {
         let content = "# id = 1\na O\n# O\n\n# text = # O\n# O\nb O\n";
-        assert_eq!(words(content, Document::Sentence), ["a #", "# b"]);
+        assert_eq!(words(content, DocumentBoundary::Sentence), ["a #", "# b"]);
     }
 
     #[test]
     fn malformed_lines_are_told_and_memory_is_bounded() {
-        let message = read("a O\n\nb\n", Document::Sentence, 1000).unwrap_err();
+        let message = read("a O\n\nb\n", DocumentBoundary::Sentence, 1000).unwrap_err();
         assert!(message.contains("a.conll:3: `1` columns, and line 1 has `2`"), "{message}");
         let long = format!("a O\n\nb {}\n", "x".repeat(2000));
-        let message = read(&long, Document::Sentence, 1000).unwrap_err();
+        let message = read(&long, DocumentBoundary::Sentence, 1000).unwrap_err();
         assert!(
             message.contains("a.conll:3: longer than `task.max_line_bytes = 1000`"),
             "{message}"
         );
         let endless = format!("a O\n\n{}", "b O\n".repeat(100));
-        let message = read(&endless, Document::Sentence, 1000).unwrap_err();
+        let message = read(&endless, DocumentBoundary::Sentence, 1000).unwrap_err();
         assert!(message.contains("a.conll:3: no blank line ends the sentence"), "{message}");
-        let message = read("a O\nb \u{0}\n", Document::Sentence, 1000);
+        let message = read("a O\nb \u{0}\n", DocumentBoundary::Sentence, 1000);
         assert!(message.is_ok(), "{message:?}");
     }
 }

@@ -7,18 +7,18 @@ use nystromformer_data::DataError;
 use nystromformer_files::say_once;
 
 use super::classes::TagClasses;
-use super::columns::{ColumnSentences, Document};
+use super::columns::{ColumnSentences, DocumentBoundary};
 use super::file_form::FileForm;
 use super::layout::WantedColumns;
 use super::rows::RowSentences;
-use super::sentence::Sentence;
-use crate::example::{ColumnLines, Example, Input, Label, Words};
+use super::sentence::TaggedWords;
+use crate::example::{ColumnLines, Example, Input, Label, WordSequence};
 
 /// How files are read.
 #[derive(Debug, Clone)]
-pub(super) struct Reading {
+pub(super) struct SentenceOptions {
     pub(super) columns: WantedColumns,
-    pub(super) document: Document,
+    pub(super) document: DocumentBoundary,
     /// `task.labels`, which numbers stand for.
     pub(super) names: Vec<String>,
     pub(super) max_line_bytes: usize,
@@ -27,9 +27,9 @@ pub(super) struct Reading {
 }
 
 /// The sentences of a file.
-pub(super) type SentenceReader = Box<dyn Iterator<Item = Result<Sentence, DataError>> + Send>;
+pub(super) type SentenceReader = Box<dyn Iterator<Item = Result<TaggedWords, DataError>> + Send>;
 
-impl Reading {
+impl SentenceOptions {
     /// Opens a file.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Reading {
 /// The examples of some files, one file after the other. After an error nothing follows.
 pub(super) struct NerExamples {
     files: VecDeque<PathBuf>,
-    reading: Reading,
+    options: SentenceOptions,
     classes: TagClasses,
     current: Option<OpenFile>,
 }
@@ -73,15 +73,15 @@ struct OpenFile {
 
 impl NerExamples {
     /// Reads examples from these files, in this order. They are opened one by one, when their turn comes.
-    pub(super) fn new(files: Vec<PathBuf>, reading: Reading, classes: TagClasses) -> Self {
-        Self { files: files.into(), reading, classes, current: None }
+    pub(super) fn new(files: Vec<PathBuf>, options: SentenceOptions, classes: TagClasses) -> Self {
+        Self { files: files.into(), options, classes, current: None }
     }
 
     fn advance(&mut self) -> Result<Option<Example>, DataError> {
         loop {
             let Some(current) = &mut self.current else {
                 let Some(path) = self.files.pop_front() else { return Ok(None) };
-                let sentences = self.reading.open(&path)?;
+                let sentences = self.options.open(&path)?;
                 self.current =
                     Some(OpenFile { path, sentences, empty: 0, untagged: 0, words_untagged: 0 });
                 continue;
@@ -96,7 +96,7 @@ impl NerExamples {
             }
             let label = self.classes.label(&sentence)?;
             match &label {
-                None if self.reading.tags_required => {
+                None if self.options.tags_required => {
                     current.untagged += 1;
                     continue;
                 }
@@ -111,10 +111,10 @@ impl NerExamples {
     }
 }
 
-fn example(sentence: Sentence, label: Option<Label>) -> Example {
-    let Sentence { file, id, words, lines, .. } = sentence;
+fn example(sentence: TaggedWords, label: Option<Label>) -> Example {
+    let TaggedWords { file, id, words, lines, .. } = sentence;
     let lines = (FileForm::of(&file) == FileForm::Columns).then_some(ColumnLines { file, lines });
-    Example { id, input: Input::Words(Words { words, lines }), label }
+    Example { id, input: Input::Words(WordSequence { words, lines }), label }
 }
 
 impl Drop for OpenFile {

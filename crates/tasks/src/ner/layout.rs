@@ -25,7 +25,7 @@ pub(super) struct WantedColumns {
 
 /// Where in the lines of a file words and tags stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct ColumnLayout {
     /// Whether the fields of a line stand between tab characters, and not between blanks.
     by_tab: bool,
     /// The fields of the first line with a word.
@@ -57,7 +57,7 @@ pub(super) fn trimmed(line: &str) -> &str {
     line.trim_end_matches(|character: char| character.is_ascii_whitespace())
 }
 
-impl Layout {
+impl ColumnLayout {
     /// Looks at the first lines of a file.
     ///
     /// # Errors
@@ -206,11 +206,11 @@ fn fields(line: &str, by_tab: bool) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn layout(content: &str, wanted: &WantedColumns) -> Result<Layout, String> {
+    fn layout(content: &str, wanted: &WantedColumns) -> Result<ColumnLayout, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.conll");
         std::fs::write(&path, content).unwrap();
-        Layout::of(&path, wanted, true, 1000).map_err(|error| error.to_string())
+        ColumnLayout::of(&path, wanted, true, 1000).map_err(|error| error.to_string())
     }
 
     fn wanted(tokens: Option<Column>, tags: Option<Column>) -> WantedColumns {

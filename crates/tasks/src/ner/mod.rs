@@ -27,6 +27,6 @@ mod tag;
 mod task;
 mod writer;
 
-pub use columns::Document;
+pub use columns::DocumentBoundary;
 pub use scheme::Scheme;
 pub use task::Ner;

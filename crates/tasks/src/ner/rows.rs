@@ -8,7 +8,7 @@ use nystromformer_files::FileError;
 use nystromformer_files::table::{Cell, Column, Row, Rows, Table, TableOptions};
 
 use super::layout::WantedColumns;
-use super::sentence::Sentence;
+use super::sentence::TaggedWords;
 
 /// What the columns are usually called.
 const TOKENS: [&str; 2] = ["tokens", "words"];
@@ -114,7 +114,7 @@ impl RowSentences {
         })
     }
 
-    fn sentence(&self, row: &Row) -> Result<Sentence, FileError> {
+    fn sentence(&self, row: &Row) -> Result<TaggedWords, FileError> {
         let words = list(row, 0)?;
         let words: Vec<String> = words
             .iter()
@@ -132,7 +132,7 @@ impl RowSentences {
             None
         };
         let id = self.has_ids.then(|| text(row.cell(1 + usize::from(self.has_tags)))).flatten();
-        Ok(Sentence { file: Arc::clone(&self.file), id, words, tags, lines: vec![row.line()] })
+        Ok(TaggedWords { file: Arc::clone(&self.file), id, words, tags, lines: vec![row.line()] })
     }
 
     fn tags(&self, row: &Row, words: usize) -> Result<Vec<Option<String>>, FileError> {
@@ -198,7 +198,7 @@ fn text(cell: &Cell) -> Option<String> {
 }
 
 impl Iterator for RowSentences {
-    type Item = Result<Sentence, DataError>;
+    type Item = Result<TaggedWords, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let row = self.rows.next()?;
@@ -210,7 +210,7 @@ impl Iterator for RowSentences {
 mod tests {
     use super::*;
 
-    fn read(content: &str, names: &[&str]) -> Result<Vec<Sentence>, String> {
+    fn read(content: &str, names: &[&str]) -> Result<Vec<TaggedWords>, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         std::fs::write(&path, content).unwrap();

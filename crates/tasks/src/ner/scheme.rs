@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tag::{Place, Tag, spelt};
+use super::tag::{EntityPosition, Tag, spelt};
 use crate::metrics::{EntityMode, EntitySpan, EntityTag, entities};
 
 /// How tags say where entities begin and end.
@@ -35,12 +35,15 @@ impl Scheme {
 
     /// Whether the scheme has such a tag.
     pub(super) fn has(self, tag: &str) -> bool {
-        let place = Tag::parse(tag).map(|tag| tag.place);
+        let position = Tag::parse(tag).map(|tag| tag.position);
         match self {
             Self::None => true,
-            Self::Bioes => place.is_some(),
+            Self::Bioes => position.is_some(),
             Self::Iob1 | Self::Iob2 => {
-                matches!(place, Some(Place::Outside | Place::Begin | Place::Inside))
+                matches!(
+                    position,
+                    Some(EntityPosition::Outside | EntityPosition::Begin | EntityPosition::Inside)
+                )
             }
         }
     }
@@ -52,18 +55,19 @@ pub(super) fn to_iob2<'a>(tags: &[Option<Tag<'a>>]) -> Vec<Option<EntityTag<'a>>
     let mut open: Option<&str> = None;
     let mut converted = Vec::with_capacity(tags.len());
     for tag in tags {
-        let Some(Tag { place, kind }) = *tag else {
+        let Some(Tag { position, kind }) = *tag else {
             open = None;
             converted.push(None);
             continue;
         };
-        let goes_on = matches!(place, Place::Inside | Place::End) && open == Some(kind);
-        converted.push(Some(match place {
-            Place::Outside => EntityTag::Outside,
+        let goes_on =
+            matches!(position, EntityPosition::Inside | EntityPosition::End) && open == Some(kind);
+        converted.push(Some(match position {
+            EntityPosition::Outside => EntityTag::Outside,
             _ if goes_on => EntityTag::Inside(kind),
             _ => EntityTag::Begin(kind),
         }));
-        open = matches!(place, Place::Begin | Place::Inside).then_some(kind);
+        open = matches!(position, EntityPosition::Begin | EntityPosition::Inside).then_some(kind);
     }
     converted
 }
@@ -118,17 +122,18 @@ impl Evidence {
                 before = None;
                 continue;
             };
-            let follows_its_kind = before
-                .is_some_and(|before| before.place != Place::Outside && before.kind == tag.kind);
-            match tag.place {
-                Place::Outside => {}
-                Place::Begin => self.begins += u64::from(!follows_its_kind),
-                Place::Inside => self.loose += u64::from(!follows_its_kind),
-                Place::End | Place::Single => self.ends += 1,
+            let follows_its_kind = before.is_some_and(|before| {
+                before.position != EntityPosition::Outside && before.kind == tag.kind
+            });
+            match tag.position {
+                EntityPosition::Outside => {}
+                EntityPosition::Begin => self.begins += u64::from(!follows_its_kind),
+                EntityPosition::Inside => self.loose += u64::from(!follows_its_kind),
+                EntityPosition::End | EntityPosition::Single => self.ends += 1,
             }
             // `M-` is of BMES alone.
             self.ends += u64::from(text.as_deref().is_some_and(|text| text.starts_with("M-")));
-            self.of_entities += u64::from(tag.place != Place::Outside);
+            self.of_entities += u64::from(tag.position != EntityPosition::Outside);
             before = Some(tag);
         }
     }
@@ -210,9 +215,9 @@ mod tests {
         ) {
             let tags: Vec<Option<Tag<'_>>> = words
                 .iter()
-                .map(|(place, kind)| {
-                    let place = [Place::Outside, Place::Begin, Place::Inside][*place];
-                    Some(Tag { place, kind: if place == Place::Outside { "" } else { kind } })
+                .map(|(position, kind)| {
+                    let position = [EntityPosition::Outside, EntityPosition::Begin, EntityPosition::Inside][*position];
+                    Some(Tag { position, kind: if position == EntityPosition::Outside { "" } else { kind } })
                 })
                 .collect();
             let iob2: Vec<EntityTag<'_>> = to_iob2(&tags).into_iter().flatten().collect();

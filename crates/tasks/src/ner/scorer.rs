@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::example::Label;
 use crate::metrics::{
-    Answered, ClassificationReport, ConfusionMatrix, EntityMode, EntityScores, EntityTag,
+    ClassificationReport, ConfusionMatrix, EntityMode, EntityScores, EntityTag, LabelledPrediction,
     MetricName, Scorer, Thresholds,
 };
 use crate::prediction::Prediction;
@@ -29,19 +29,20 @@ impl TagScorer {
 
     /// The predicted and the right class of each word that has one, example by example. A word that the model gives nothing
     /// for is in no entity.
-    fn pairs(&self, answered: &[Answered<'_>]) -> Vec<Vec<(Option<u16>, u16)>> {
+    fn pairs(&self, answered: &[LabelledPrediction<'_>]) -> Vec<Vec<(Option<u16>, u16)>> {
         let outside = self.class("O");
-        let of_example = |answered: &Answered<'_>| match (answered.prediction, answered.label) {
-            (Prediction::Tags(tags), Label::Tags(right)) => {
-                let words = tags.iter().zip(right);
-                words
-                    .filter_map(|(tag, right)| {
-                        Some((tag.map(|tag| tag.class).or(outside), (*right)?))
-                    })
-                    .collect()
-            }
-            _ => Vec::new(),
-        };
+        let of_example =
+            |answered: &LabelledPrediction<'_>| match (answered.prediction, answered.label) {
+                (Prediction::Tags(tags), Label::Tags(right)) => {
+                    let words = tags.iter().zip(right);
+                    words
+                        .filter_map(|(tag, right)| {
+                            Some((tag.map(|tag| tag.class).or(outside), (*right)?))
+                        })
+                        .collect()
+                }
+                _ => Vec::new(),
+            };
         answered.iter().map(of_example).collect()
     }
 
@@ -116,12 +117,16 @@ impl Scorer for TagScorer {
         names.iter().copied().map(MetricName::greater_is_better).collect()
     }
 
-    fn score(&self, answered: &[Answered<'_>], _: &Thresholds) -> BTreeMap<String, f64> {
+    fn score(&self, answered: &[LabelledPrediction<'_>], _: &Thresholds) -> BTreeMap<String, f64> {
         self.measured(&self.pairs(answered))
     }
 
     /// Of entities the scores of each type, without a matrix: an entity is taken for another, or for none, in too many ways.
-    fn report(&self, answered: &[Answered<'_>], _: &Thresholds) -> Option<ClassificationReport> {
+    fn report(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+        _: &Thresholds,
+    ) -> Option<ClassificationReport> {
         let pairs = self.pairs(answered);
         if !self.of_entities {
             return Some(ClassificationReport::new(self.matrix(&pairs), &self.names));
@@ -136,7 +141,7 @@ impl Scorer for TagScorer {
     fn constant_predictor(
         &self,
         training: &mut dyn Iterator<Item = &Label>,
-        answered: &[Answered<'_>],
+        answered: &[LabelledPrediction<'_>],
     ) -> BTreeMap<String, f64> {
         let mut counts = vec![0_u64; self.names.len()];
         for label in training {
@@ -179,11 +184,11 @@ mod tests {
         let predictions = [tags(&[1, 2, 0, 4]), tags(&[3, 0])];
         // The third word of the first example has no right tag.
         let labels = [right(&[Some(1), Some(2), None, Some(3)]), right(&[Some(3), Some(4)])];
-        let answered: Vec<Answered<'_>> = predictions
+        let answered: Vec<LabelledPrediction<'_>> = predictions
             .iter()
             .zip(&labels)
             .enumerate()
-            .map(|(place, (prediction, label))| Answered { place, prediction, label })
+            .map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
             .collect();
         let scores = scorer.score(&answered, &Thresholds::new());
         // A B-A I-A is right; I-B is one only without strictness; B-B is one word too short.
@@ -209,7 +214,7 @@ mod tests {
         let scorer = scorer(&["DT", "NN"], false);
         let prediction = tags(&[0, 1, 1]);
         let label = right(&[Some(0), Some(1), Some(0)]);
-        let answered = [Answered { place: 0, prediction: &prediction, label: &label }];
+        let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
         let scores = scorer.score(&answered, &Thresholds::new());
         assert_eq!(scores["accuracy"], 2.0 / 3.0);
         assert!((scores["f1_macro"] - 2.0 / 3.0).abs() < 1e-12);
@@ -223,7 +228,7 @@ mod tests {
         let scorer = scorer(&["O", "B-A", "I-A"], true);
         let prediction = Prediction::Tags(vec![None, Some(WordTag { class: 1, score: 1.0 })]);
         let label = right(&[Some(0), Some(1)]);
-        let answered = [Answered { place: 0, prediction: &prediction, label: &label }];
+        let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
         let scores = scorer.score(&answered, &Thresholds::new());
         assert_eq!((scores["f1"], scores["accuracy"]), (1.0, 1.0));
     }

@@ -8,7 +8,7 @@ use nystromformer_data::DataError;
 
 /// Words and their tags, before the tags are classes.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sentence {
+pub(super) struct TaggedWords {
     pub(super) file: Arc<Path>,
     /// What the file calls it.
     pub(super) id: Option<String>,
@@ -19,7 +19,7 @@ pub(super) struct Sentence {
     pub(super) lines: Vec<u64>,
 }
 
-impl Sentence {
+impl TaggedWords {
     /// The sentences of a document, by the places of their words: where lines follow each other. No entity goes on beyond one.
     pub(super) fn parts(&self) -> Vec<Range<usize>> {
         if self.lines.len() != self.words.len() {

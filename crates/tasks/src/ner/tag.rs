@@ -2,7 +2,7 @@
 
 /// Where in an entity a word stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum EntityPosition {
     /// In none: `O`.
     Outside,
     /// `B-`: it begins one.
@@ -18,7 +18,7 @@ pub(super) enum Place {
 /// A tag of an entity: `B-PER`, or without a type `B`; or `O`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tag<'a> {
-    pub(super) place: Place,
+    pub(super) position: EntityPosition,
     /// What the entity is; empty of `O`, and where entities have no types.
     pub(super) kind: &'a str,
 }
@@ -27,21 +27,21 @@ impl<'a> Tag<'a> {
     /// Reads a tag; `None` if it is no tag of an entity.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         if text == "O" {
-            return Some(Self { place: Place::Outside, kind: "" });
+            return Some(Self { position: EntityPosition::Outside, kind: "" });
         }
         let (prefix, kind) = match text.split_once('-') {
             Some((_, "")) => return None,
             Some(parts) => parts,
             None => (text, ""),
         };
-        let place = match prefix {
-            "B" => Place::Begin,
-            "I" | "M" => Place::Inside,
-            "E" | "L" => Place::End,
-            "S" | "U" => Place::Single,
+        let position = match prefix {
+            "B" => EntityPosition::Begin,
+            "I" | "M" => EntityPosition::Inside,
+            "E" | "L" => EntityPosition::End,
+            "S" | "U" => EntityPosition::Single,
             _ => return None,
         };
-        Some(Self { place, kind })
+        Some(Self { position, kind })
     }
 }
 
@@ -55,14 +55,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_have_a_place_and_a_type() {
-        let tag = |place, kind| Some(Tag { place, kind });
-        assert_eq!(Tag::parse("O"), tag(Place::Outside, ""));
-        assert_eq!(Tag::parse("B-creative-work"), tag(Place::Begin, "creative-work"));
-        assert_eq!(Tag::parse("L-PER"), tag(Place::End, "PER"));
-        assert_eq!(Tag::parse("U-PER"), tag(Place::Single, "PER"));
-        assert_eq!(Tag::parse("M-PER"), tag(Place::Inside, "PER"));
-        assert_eq!(Tag::parse("I"), tag(Place::Inside, ""));
+    fn tags_have_a_position_and_a_type() {
+        let tag = |position, kind| Some(Tag { position, kind });
+        assert_eq!(Tag::parse("O"), tag(EntityPosition::Outside, ""));
+        assert_eq!(Tag::parse("B-creative-work"), tag(EntityPosition::Begin, "creative-work"));
+        assert_eq!(Tag::parse("L-PER"), tag(EntityPosition::End, "PER"));
+        assert_eq!(Tag::parse("U-PER"), tag(EntityPosition::Single, "PER"));
+        assert_eq!(Tag::parse("M-PER"), tag(EntityPosition::Inside, "PER"));
+        assert_eq!(Tag::parse("I"), tag(EntityPosition::Inside, ""));
         for other in ["", "NN", "B-", "o", "-PER", "PER", "O-PER", "BI-PER"] {
             assert_eq!(Tag::parse(other), None, "{other}");
         }

@@ -8,8 +8,8 @@ use nystromformer_files::table::{Column, listed};
 use serde::{Deserialize, Serialize};
 
 use super::classes::{Collected, TagClasses, are_of_entities, continuations, labels_of};
-use super::columns::Document;
-use super::examples::{NerExamples, Reading};
+use super::columns::DocumentBoundary;
+use super::examples::{NerExamples, SentenceOptions};
 use super::file_form::FileForm;
 use super::layout::WantedColumns;
 use super::rows;
@@ -17,7 +17,7 @@ use super::scheme::{Evidence, Scheme};
 use super::scorer::TagScorer;
 use super::tag::Tag;
 use super::writer::{ColumnWriter, TagNames};
-use crate::example::{ExampleReader, Input, Label, Words};
+use crate::example::{ExampleReader, Input, Label, WordSequence};
 use crate::labelled::Targets;
 use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
@@ -52,7 +52,7 @@ pub struct Ner {
     /// `O`, and `B-` and `I-` of each type that occurs, sorted.
     pub labels: Vec<String>,
     /// What is read at a time of a CoNLL file: `"sentence"`, `"docstart"` (a document) or `"file"`. Default: `"sentence"`.
-    pub document: Document,
+    pub document: DocumentBoundary,
     /// Whether every token of a word is trained to give the word's tag, and not the first alone. Default: false.
     pub label_all_tokens: bool,
     /// Tokens that windows over a sentence or document longer than `data.seq_len` share at least; each word is trained and
@@ -72,7 +72,7 @@ impl Default for Ner {
             tags: None,
             scheme: None,
             labels: Vec::new(),
-            document: Document::default(),
+            document: DocumentBoundary::default(),
             label_all_tokens: false,
             stride: 64,
             max_line_bytes: 16 << 20,
@@ -81,8 +81,8 @@ impl Default for Ner {
 }
 
 impl Ner {
-    fn reading(&self, tags_required: bool) -> Reading {
-        Reading {
+    fn options(&self, tags_required: bool) -> SentenceOptions {
+        SentenceOptions {
             columns: WantedColumns { tokens: self.tokens.clone(), tags: self.tags.clone() },
             document: self.document,
             names: self.labels.clone(),
@@ -106,7 +106,7 @@ impl Ner {
         let Some(file) = files.first().filter(|file| FileForm::of(file) == FileForm::Rows) else {
             return Ok(None);
         };
-        let columns = self.reading(true).columns;
+        let columns = self.options(true).columns;
         let names = rows::class_names(file, &columns, self.max_line_bytes)?;
         if let Some(names) = &names {
             say_once(format!(
@@ -132,7 +132,7 @@ impl Ner {
             ));
         };
         let classes = TagClasses::new(names, self.scheme);
-        Ok(Box::new(NerExamples::new(files, self.reading(tags_required), classes)))
+        Ok(Box::new(NerExamples::new(files, self.options(tags_required), classes)))
     }
 
     /// Whether these are labels of entities.
@@ -146,7 +146,7 @@ impl Ner {
             return Ok(scheme);
         }
         let mut evidence = Evidence::default();
-        for sentence in self.reading(false).open(file)? {
+        for sentence in self.options(false).open(file)? {
             let sentence = sentence?;
             let Some(tags) = &sentence.tags else { continue };
             for part in sentence.parts() {
@@ -171,7 +171,7 @@ impl Ner {
     }
 }
 
-fn words_and_tags(predicted: &Predicted) -> Option<(&Words, &[Option<WordTag>])> {
+fn words_and_tags(predicted: &Predicted) -> Option<(&WordSequence, &[Option<WordTag>])> {
     match (&predicted.example.input, &predicted.prediction) {
         (Input::Words(words), Prediction::Tags(tags)) => Some((words, tags)),
         _ => None,
@@ -205,7 +205,7 @@ impl Task for Ner {
         }
         let mut collected = Collected::default();
         for file in &files {
-            for sentence in self.reading(true).open(file)? {
+            for sentence in self.options(true).open(file)? {
                 collected.add(&sentence?)?;
             }
         }
@@ -229,15 +229,15 @@ impl Task for Ner {
 
     /// Tables with a column of words; files that are called as such of columns are, or whose first sentences have tags of entities.
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
-        let reading = self.reading(false);
+        let options = self.options(false);
         if FileForm::of(file) == FileForm::Rows {
-            return rows::has_words(file, &reading.columns, self.max_line_bytes);
+            return rows::has_words(file, &options.columns, self.max_line_bytes);
         }
         if FileForm::says_columns(file) {
             return Ok(true);
         }
         // Any text may be in it: what is wrong with it as a file of columns is no error.
-        let Ok(sentences) = reading.open(file) else { return Ok(false) };
+        let Ok(sentences) = options.open(file) else { return Ok(false) };
         let mut of_entities = false;
         for sentence in sentences.take(LOOKED_AT) {
             let tags = sentence.ok().and_then(|sentence| sentence.tags).unwrap_or_default();

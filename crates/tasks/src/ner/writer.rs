@@ -8,7 +8,7 @@ use nystromformer_files::BoundedLines;
 
 use super::layout::{DOCUMENT_START, lines, trimmed};
 use super::scheme::{Scheme, from_iob2};
-use crate::example::{ColumnLines, Words};
+use crate::example::{ColumnLines, WordSequence};
 use crate::metrics::EntityTag;
 use crate::prediction::WordTag;
 
@@ -63,7 +63,7 @@ impl ColumnWriter {
     /// # Errors
     ///
     /// [`DataError::Io`] and [`DataError::Line`] if its file cannot be read again.
-    pub(super) fn add(&mut self, words: &Words, tags: &[String]) -> Result<(), DataError> {
+    pub(super) fn add(&mut self, words: &WordSequence, tags: &[String]) -> Result<(), DataError> {
         let Some(ColumnLines { file, lines }) = &words.lines else {
             for (word, tag) in words.words.iter().zip(tags) {
                 self.line(word, Some(tag));
@@ -163,9 +163,9 @@ mod tests {
         classes.iter().map(|class| Some(WordTag { class: *class, score: 1.0 })).collect()
     }
 
-    fn words(file: &Path, words: &[&str], lines: &[u64]) -> Words {
+    fn words(file: &Path, words: &[&str], lines: &[u64]) -> WordSequence {
         let lines = Some(ColumnLines { file: file.into(), lines: lines.to_vec() });
-        Words { words: words.iter().map(|word| (*word).to_owned()).collect(), lines }
+        WordSequence { words: words.iter().map(|word| (*word).to_owned()).collect(), lines }
     }
 
     #[test]
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn words_of_no_file_are_written_one_a_line() {
         let mut writer = ColumnWriter::new(1000);
-        let words = Words { words: vec!["a".to_owned(), "b".to_owned()], lines: None };
+        let words = WordSequence { words: vec!["a".to_owned(), "b".to_owned()], lines: None };
         writer.add(&words, &["O".to_owned(), "B-A".to_owned()]).unwrap();
         assert_eq!(writer.finish().unwrap(), b"a O\nb B-A\n\n");
     }

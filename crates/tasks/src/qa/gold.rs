@@ -14,7 +14,7 @@ pub(super) type TextAndPlace = (String, Option<usize>);
 
 /// How an answer was found in its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum AnswerMatch {
     /// Where it is said to be.
     There,
     /// So many characters from there.
@@ -32,18 +32,20 @@ pub(super) fn find(
     characters: &Characters<'_>,
     text: &str,
     start: Option<usize>,
-) -> (GoldAnswer, Found) {
+) -> (GoldAnswer, AnswerMatch) {
     let words = text.trim();
     let blanks = text.chars().take_while(|character| character.is_whitespace()).count();
     let told = start.map(|start| start.saturating_add(blanks));
     let answer = |start| GoldAnswer { text: words.to_owned(), start };
     match told {
-        Some(told) if characters.has_at(told, words) => return (answer(told), Found::There),
+        Some(told) if characters.has_at(told, words) => return (answer(told), AnswerMatch::There),
         _ => {}
     }
     let mut places = characters.places(words);
-    let Some(first) = places.next() else { return (answer(told.unwrap_or(0)), Found::Nowhere) };
-    let Some(told) = told else { return (answer(first), Found::ByWords) };
+    let Some(first) = places.next() else {
+        return (answer(told.unwrap_or(0)), AnswerMatch::Nowhere);
+    };
+    let Some(told) = told else { return (answer(first), AnswerMatch::ByWords) };
     let mut is_only = true;
     let nearest = places.fold(first, |nearest, place| {
         is_only = false;
@@ -51,9 +53,9 @@ pub(super) fn find(
     });
     let distance = nearest.abs_diff(told);
     if is_only || distance <= NEAR {
-        (answer(nearest), Found::Moved(distance))
+        (answer(nearest), AnswerMatch::Moved(distance))
     } else {
-        (answer(told), Found::Nowhere)
+        (answer(told), AnswerMatch::Nowhere)
     }
 }
 
@@ -140,7 +142,7 @@ fn place(cell: &Cell) -> Result<Option<usize>, String> {
 mod tests {
     use super::*;
 
-    fn found(text: &str, start: Option<usize>) -> (usize, Found) {
+    fn found(text: &str, start: Option<usize>) -> (usize, AnswerMatch) {
         let context = format!("the cat é sat. {}the cat ran", "x".repeat(60));
         let (answer, found) = find(&Characters::new(&context), text, start);
         assert_eq!(answer.text, text.trim());
@@ -149,17 +151,17 @@ mod tests {
 
     #[test]
     fn answers_are_found_at_or_near_their_place() {
-        assert_eq!(found("cat", Some(4)), (4, Found::There));
-        assert_eq!(found(" cat ", Some(3)), (4, Found::There));
-        assert_eq!(found("cat", Some(5)), (4, Found::Moved(1)));
-        assert_eq!(found("cat", Some(78)), (79, Found::Moved(1)));
+        assert_eq!(found("cat", Some(4)), (4, AnswerMatch::There));
+        assert_eq!(found(" cat ", Some(3)), (4, AnswerMatch::There));
+        assert_eq!(found("cat", Some(5)), (4, AnswerMatch::Moved(1)));
+        assert_eq!(found("cat", Some(78)), (79, AnswerMatch::Moved(1)));
         // Neither place of the words is near.
-        assert_eq!(found("cat", Some(42)), (42, Found::Nowhere));
-        assert_eq!(found("é", Some(70)), (8, Found::Moved(62)));
-        assert_eq!(found("cat", None), (4, Found::ByWords));
-        assert_eq!(found("dog", Some(7)), (7, Found::Nowhere));
-        assert_eq!(found("dog", None), (0, Found::Nowhere));
-        assert_eq!(found("ran", Some(usize::MAX)).1, Found::Moved(usize::MAX - 83));
+        assert_eq!(found("cat", Some(42)), (42, AnswerMatch::Nowhere));
+        assert_eq!(found("é", Some(70)), (8, AnswerMatch::Moved(62)));
+        assert_eq!(found("cat", None), (4, AnswerMatch::ByWords));
+        assert_eq!(found("dog", Some(7)), (7, AnswerMatch::Nowhere));
+        assert_eq!(found("dog", None), (0, AnswerMatch::Nowhere));
+        assert_eq!(found("ran", Some(usize::MAX)).1, AnswerMatch::Moved(usize::MAX - 83));
     }
 
     #[test]

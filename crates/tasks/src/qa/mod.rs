@@ -19,7 +19,7 @@ mod scorer;
 mod task;
 
 pub use candidates::{AnswerCandidate, AnswerCandidates, AnswerSearch, WindowLogits};
-pub use task::QuestionAnswering;
+pub use task::Qa;
 
 /// What the threshold of "no answer" is called among thresholds.
 pub const NULL_SCORE_DIFF_THRESHOLD: &str = "null_score_diff_threshold";

@@ -25,7 +25,7 @@ impl<T: Serialize> Serialize for Ordered<T> {
 
 /// A line of an answer.
 #[derive(Serialize)]
-struct Line<'a> {
+struct AnswerLine<'a> {
     id: &'a str,
     score: f64,
     start: usize,
@@ -33,7 +33,7 @@ struct Line<'a> {
     answer: &'a str,
 }
 
-impl<'a> Line<'a> {
+impl<'a> AnswerLine<'a> {
     /// The line of the answer that is given, or of "no answer".
     fn new(id: &'a str, found: &'a AnswerCandidates, threshold: f64) -> Self {
         let nothing = || found.candidates.iter().find(|candidate| candidate.text.is_empty());
@@ -67,7 +67,7 @@ pub(super) fn files(
         if found.no_answer.is_some() {
             odds.push((id.clone(), found.score_diff()));
         }
-        let line = Line::new(&id, &found, threshold);
+        let line = AnswerLine::new(&id, &found, threshold);
         answers.push((id.clone(), line.answer.to_owned()));
         serde_json::to_writer(&mut lines, &line).map_err(|error| unwritten("jsonl", &error))?;
         lines.push(b'\n');

@@ -8,14 +8,14 @@ use nystromformer_files::say_once;
 use nystromformer_files::table::{Cell, Row, Rows, Table, TableOptions};
 
 use super::columns::{FoundColumns, QuestionColumns};
-use super::gold::{self, Found, TextAndPlace};
+use super::gold::{self, AnswerMatch, TextAndPlace};
 use crate::example::{Example, GoldAnswer, Input, Label};
 
 /// How the rows of a split become questions.
 #[derive(Debug, Clone)]
-pub(super) struct Reading {
+pub(super) struct QuestionOptions {
     pub(super) columns: QuestionColumns,
-    pub(super) options: TableOptions,
+    pub(super) table: TableOptions,
     /// Whether each row must say what its answers are.
     pub(super) answers_required: bool,
     /// Whether a question may have no answer.
@@ -26,9 +26,9 @@ pub(super) struct Reading {
 
 /// The questions of some files, one file after the other; nothing but an article, or a row, is in memory. After an error nothing
 /// follows.
-pub(super) struct Questions {
+pub(super) struct QuestionExamples {
     files: VecDeque<PathBuf>,
-    reading: Reading,
+    options: QuestionOptions,
     current: Option<OpenTable>,
 }
 
@@ -39,14 +39,14 @@ struct OpenTable {
     told: Told,
 }
 
-impl Questions {
-    pub(super) fn new(files: Vec<PathBuf>, reading: Reading) -> Self {
-        Self { files: files.into(), reading, current: None }
+impl QuestionExamples {
+    pub(super) fn new(files: Vec<PathBuf>, options: QuestionOptions) -> Self {
+        Self { files: files.into(), options, current: None }
     }
 
     fn open(&self, file: &Path) -> Result<OpenTable, DataError> {
-        let table = Table::open(file, &self.reading.options)?;
-        let columns = self.reading.columns.find(&table, self.reading.answers_required)?;
+        let table = Table::open(file, &self.options.table)?;
+        let columns = self.options.columns.find(&table, self.options.answers_required)?;
         Ok(OpenTable { rows: table.select(&columns.wanted)?, columns, told: Told::default() })
     }
 
@@ -61,14 +61,14 @@ impl Questions {
                 self.current = None;
                 continue;
             };
-            if let Some(example) = table.example(row, &self.reading)? {
+            if let Some(example) = table.example(row, &self.options)? {
                 return Ok(Some(example));
             }
         }
     }
 }
 
-impl Iterator for Questions {
+impl Iterator for QuestionExamples {
     type Item = Result<Example, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -83,7 +83,11 @@ impl Iterator for Questions {
 
 impl OpenTable {
     /// The question of a row; `None` if it is passed over.
-    fn example(&mut self, mut row: Row, reading: &Reading) -> Result<Option<Example>, DataError> {
+    fn example(
+        &mut self,
+        mut row: Row,
+        options: &QuestionOptions,
+    ) -> Result<Option<Example>, DataError> {
         let id = match self.columns.id.map(|id| row.cell(id)) {
             Some(Cell::Text(id)) => Some(id.clone()),
             Some(Cell::Integer(id)) => Some(id.to_string()),
@@ -112,16 +116,16 @@ impl OpenTable {
         let label = match answers {
             Some(answers) => {
                 let asked = !answers.is_empty();
-                if !asked && !reading.may_lack_answers {
+                if !asked && !options.may_lack_answers {
                     self.told.unanswerable.add(&name);
                 }
-                let found = self.find(&context, answers, reading.places_required, &name);
+                let found = self.find(&context, answers, options.places_required, &name);
                 if asked && found.is_empty() {
                     return Ok(None);
                 }
                 Some(Label::Answers(found))
             }
-            None if reading.answers_required => {
+            None if options.answers_required => {
                 let named = id.map_or_else(String::new, |id| format!(" (of the question `{id}`)"));
                 return Err(row
                     .problem(format!("nothing is said of the answers{named}"))
@@ -149,13 +153,13 @@ impl OpenTable {
             let (answer, found) = gold::find(&characters, &text, start);
             self.told.answers += 1;
             match found {
-                Found::There => {}
-                Found::Moved(distance) => {
+                AnswerMatch::There => {}
+                AnswerMatch::Moved(distance) => {
                     self.told.moved.add(name);
                     self.told.farthest = self.told.farthest.max(distance);
                 }
-                Found::ByWords => self.told.by_words.add(name),
-                Found::Nowhere => {
+                AnswerMatch::ByWords => self.told.by_words.add(name),
+                AnswerMatch::Nowhere => {
                     self.told.nowhere.add(name);
                     if places_required {
                         has_lost = true;

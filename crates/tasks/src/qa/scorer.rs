@@ -6,8 +6,8 @@ use super::{AnswerCandidates, NULL_SCORE_DIFF_THRESHOLD};
 use crate::example::Label;
 use crate::labelled::Targets;
 use crate::metrics::{
-    Answered, MetricName, QuestionScore, Scorer, SquadVersion, Thresholds, best_threshold,
-    squad_scores,
+    LabelledPrediction, MetricName, QuestionScore, Scorer, SquadVersion, Thresholds,
+    best_threshold, squad_scores,
 };
 use crate::prediction::Prediction;
 
@@ -34,8 +34,8 @@ impl SquadScorer {
     }
 
     /// The scores of the answers without a threshold: "no answer" is never given where there is a text.
-    fn questions(&self, answered: &[Answered<'_>]) -> Vec<QuestionScore> {
-        let score = |answered: &Answered<'_>| {
+    fn questions(&self, answered: &[LabelledPrediction<'_>]) -> Vec<QuestionScore> {
+        let score = |answered: &LabelledPrediction<'_>| {
             let (Prediction::Answers(candidates), Label::Answers(answers)) =
                 (answered.prediction, answered.label)
             else {
@@ -62,7 +62,11 @@ impl Scorer for SquadScorer {
         ["f1", "exact_match"].map(MetricName::greater_is_better).into()
     }
 
-    fn score(&self, answered: &[Answered<'_>], thresholds: &Thresholds) -> BTreeMap<String, f64> {
+    fn score(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+        thresholds: &Thresholds,
+    ) -> BTreeMap<String, f64> {
         let threshold = (self.version == SquadVersion::V2).then(|| threshold_in(thresholds));
         squad_scores(&self.questions(answered), self.version, threshold)
     }
@@ -72,7 +76,7 @@ impl Scorer for SquadScorer {
         Some(Thresholds::from([(NULL_SCORE_DIFF_THRESHOLD.to_owned(), threshold)]))
     }
 
-    fn thresholds(&self, answered: &[Answered<'_>]) -> Thresholds {
+    fn thresholds(&self, answered: &[LabelledPrediction<'_>]) -> Thresholds {
         if self.version == SquadVersion::V1 {
             return Thresholds::new();
         }
@@ -91,7 +95,7 @@ impl Scorer for SquadScorer {
     fn constant_predictor(
         &self,
         _: &mut dyn Iterator<Item = &Label>,
-        answered: &[Answered<'_>],
+        answered: &[LabelledPrediction<'_>],
     ) -> BTreeMap<String, f64> {
         let questions = self.questions(answered);
         if self.version == SquadVersion::V1 || questions.is_empty() {
@@ -139,10 +143,10 @@ mod tests {
             (prediction("dog", 1.0, Some(2.0)), label(&[])),
             (prediction("ox", 1.0, Some(4.0)), label(&[])),
         ];
-        let answered: Vec<Answered<'_>> = cases
+        let answered: Vec<LabelledPrediction<'_>> = cases
             .iter()
             .enumerate()
-            .map(|(place, (prediction, label))| Answered { place, prediction, label })
+            .map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
             .collect();
         let thresholds = scorer.thresholds(&answered);
         assert_eq!(threshold_in(&thresholds), -4.0);
@@ -165,7 +169,7 @@ mod tests {
     fn every_question_of_v1_is_answered() {
         let scorer = scorer(false, None);
         let (prediction, label) = (prediction("big cat", 1.0, None), label(&["cat", "a dog"]));
-        let answered = [Answered { place: 0, prediction: &prediction, label: &label }];
+        let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
         assert!(scorer.thresholds(&answered).is_empty());
         let scores = scorer.score(&answered, &Thresholds::new());
         assert_eq!(scores.keys().collect::<Vec<_>>(), ["exact_match", "f1"]);

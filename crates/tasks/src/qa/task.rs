@@ -1,4 +1,4 @@
-//! [`QuestionAnswering`]: questions of one's own, or of `SQuAD`, as a task.
+//! [`Qa`]: questions of one's own, or of `SQuAD`, as a task.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::AnswerSearch;
 use super::columns::QuestionColumns;
 use super::output;
-use super::reader::{Questions, Reading};
+use super::reader::{QuestionExamples, QuestionOptions};
 use super::scorer::SquadScorer;
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
@@ -26,7 +26,7 @@ use crate::task::{Task, TaskContext};
 /// `run_qa`, where it has such.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct QuestionAnswering {
+pub struct Qa {
     /// The files to train on, of the folder `task.path`: one or a list. Default: `train/`, or the file whose name says so.
     pub train_file: Option<FileNames>,
     /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `dev`, `valid`, `val` or `eval`.
@@ -60,7 +60,7 @@ pub struct QuestionAnswering {
     pub max_line_bytes: usize,
 }
 
-impl Default for QuestionAnswering {
+impl Default for Qa {
     fn default() -> Self {
         let AnswerSearch { doc_stride, n_best_size, max_answer_length, .. } =
             AnswerSearch::default();
@@ -83,7 +83,7 @@ impl Default for QuestionAnswering {
     }
 }
 
-impl QuestionAnswering {
+impl Qa {
     fn files(&self) -> SplitFiles<'_> {
         SplitFiles {
             train_file: self.train_file.as_ref(),
@@ -96,7 +96,7 @@ impl QuestionAnswering {
     }
 
     fn read(&self, files: Vec<PathBuf>, split: Split, may_lack_answers: bool) -> ExampleReader {
-        let reading = Reading {
+        let options = QuestionOptions {
             columns: QuestionColumns {
                 id: self.id.clone(),
                 question: self.question.clone(),
@@ -104,15 +104,12 @@ impl QuestionAnswering {
                 answers: self.answers.clone(),
                 answer_start: self.answer_start.clone(),
             },
-            options: TableOptions {
-                max_line_bytes: self.max_line_bytes,
-                ..TableOptions::default()
-            },
+            table: TableOptions { max_line_bytes: self.max_line_bytes, ..TableOptions::default() },
             answers_required: !split.is_test(),
             may_lack_answers,
             places_required: split == Split::Train,
         };
-        Box::new(Questions::new(files, reading))
+        Box::new(QuestionExamples::new(files, options))
     }
 
     /// Whether there is a question without an answer among those to train on.
@@ -146,7 +143,7 @@ fn may_lack_answers(targets: &Targets) -> bool {
     matches!(targets, Targets::Answers(search) if search.version_2_with_negative)
 }
 
-impl Task for QuestionAnswering {
+impl Task for Qa {
     fn default_path(&self) -> PathBuf {
         PathBuf::from("datasets/qa/data")
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nystromformer_tasks::metrics::{
-    Answered, ClassScores, EntityMode, EntityScores, EntityTag, Thresholds, entities,
+    ClassScores, EntityMode, EntityScores, EntityTag, LabelledPrediction, Thresholds, entities,
 };
 use nystromformer_tasks::{
     DataError, Example, Input, Label, Predicted, Prediction, Split, Targets, TaskConfig, WordTag,
@@ -164,11 +164,11 @@ fn a_tasks_metrics_are_those_of_seqeval() {
                 Prediction::Tags(tags.split(' ').map(tag).collect())
             })
             .collect();
-        let answered: Vec<Answered<'_>> = predictions
+        let answered: Vec<LabelledPrediction<'_>> = predictions
             .iter()
             .zip(&labels)
             .enumerate()
-            .map(|(place, (prediction, label))| Answered { place, prediction, label })
+            .map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
             .collect();
         let scores = task.task().scorer(&targets).score(&answered, &Thresholds::new());
         for (name, expected) in [

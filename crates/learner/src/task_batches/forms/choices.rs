@@ -3,7 +3,7 @@
 use nystromformer_data::DataError;
 use nystromformer_tasks::Label;
 
-use super::{Anchors, EncodedExample, Form, Target, Unit, text};
+use super::{Anchors, EncodedExample, EncodedUnit, Form, Target, text};
 
 /// A row for each choice, cut to the longest row: of a pair the longer text is cut until both are equally long, and then both.
 pub(super) fn encode(
@@ -21,6 +21,6 @@ pub(super) fn encode(
         Some(Label::Class(place)) => *place,
         _ => 0,
     };
-    let unit = Unit { rows, target: Target::Choice(place), anchors: Anchors::Whole };
+    let unit = EncodedUnit { rows, target: Target::Choice(place), anchors: Anchors::Whole };
     Ok(EncodedExample { units: vec![unit], is_cut })
 }

@@ -2,7 +2,7 @@
 
 use nystromformer_tasks::Label;
 
-use super::{Anchors, EncodedExample, Form, Row, Unit, whole};
+use super::{Anchors, EncodedExample, EncodedRow, EncodedUnit, Form, whole};
 
 /// A sequence, or a pair, each cut to the longest row.
 pub(super) fn encode(
@@ -17,10 +17,10 @@ pub(super) fn encode(
     let row = |ids: &[u16]| {
         let kept = truncation.kept(ids).map(|id| u32::from(*id));
         let ids: Vec<u32> = cls.into_iter().chain(kept).collect();
-        Row { of_first_text: ids.len(), ids }
+        EncodedRow { of_first_text: ids.len(), ids }
     };
     let rows = sequences().map(row).collect();
     let is_cut = sequences().any(|ids| ids.len() > truncation.max_length);
     let target = whole::target(label, form.targets);
-    EncodedExample { units: vec![Unit { rows, target, anchors: Anchors::Whole }], is_cut }
+    EncodedExample { units: vec![EncodedUnit { rows, target, anchors: Anchors::Whole }], is_cut }
 }

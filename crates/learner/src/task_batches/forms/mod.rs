@@ -26,7 +26,7 @@ use nystromformer_data::{DataError, TextTokenizer};
 use nystromformer_tasks::{Example, Input, Prediction, Targets, Truncation, WordOptions};
 
 use crate::experiment::Vocabulary;
-pub(super) use question::Window;
+pub(super) use question::ContextWindow;
 
 /// The place of a token that no row has: such a target does not count.
 const NOT_COUNTED: i32 = i32::MAX;
@@ -50,16 +50,16 @@ pub(super) struct Form<'a> {
 #[derive(Debug, Default)]
 pub(super) struct EncodedExample {
     /// What a step visits; at least one.
-    pub(super) units: Vec<Unit>,
+    pub(super) units: Vec<EncodedUnit>,
     /// Whether something of it was too long and is not read.
     pub(super) is_cut: bool,
 }
 
 /// What a step visits.
 #[derive(Debug)]
-pub(super) struct Unit {
+pub(super) struct EncodedUnit {
     /// At least one.
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<EncodedRow>,
     /// What the model is to say of it; anything of the right kind where the example has no label.
     pub(super) target: Target,
     /// Which parts of the example it is about.
@@ -68,7 +68,7 @@ pub(super) struct Unit {
 
 /// Token ids.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct EncodedRow {
     pub(super) ids: Vec<u32>,
     /// How many of them are of type 0; the others, of the second text of a pair, are of type 1.
     pub(super) of_first_text: usize,
@@ -101,7 +101,7 @@ pub(super) enum Anchors {
     #[default]
     Whole,
     /// A part of a context.
-    Window(Window),
+    Window(ContextWindow),
     /// Words of it.
     Words {
         /// How many there are in all of the example.

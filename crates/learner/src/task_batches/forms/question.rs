@@ -6,11 +6,13 @@ use nystromformer_data::{Characters, DataError, Encoding, TextTokenizer};
 use nystromformer_tasks::qa::{AnswerSearch, WindowLogits};
 use nystromformer_tasks::{GoldAnswer, Label, Prediction, say_once};
 
-use super::{Anchors, EncodedExample, Form, NOT_COUNTED, Row, Target, Unit, UnitOutput};
+use super::{
+    Anchors, EncodedExample, EncodedRow, EncodedUnit, Form, NOT_COUNTED, Target, UnitOutput,
+};
 
 /// A window over a context.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Window {
+pub(crate) struct ContextWindow {
     /// All of the context.
     pub(crate) context: Arc<str>,
     /// The token that stands for "no answer".
@@ -21,7 +23,7 @@ pub(crate) struct Window {
     offsets: Box<[(u32, u32)]>,
 }
 
-impl Window {
+impl ContextWindow {
     /// Whether a target of the window says that it has no answer.
     pub(crate) fn is_no_answer(&self, span: [i32; 2]) -> bool {
         span == [self.cls as i32; 2]
@@ -55,12 +57,12 @@ pub(super) fn encode(
             .collect();
         let target = answer.target(cls, first, &offsets);
         let of_first_text = encoding.token_type_ids.iter().position(|kind| *kind == 1);
-        let row = Row {
+        let row = EncodedRow {
             of_first_text: of_first_text.unwrap_or(encoding.input_ids.len()),
             ids: encoding.input_ids,
         };
-        let window = Window { context: Arc::clone(&context), cls, first, offsets };
-        Unit { rows: vec![row], target, anchors: Anchors::Window(window) }
+        let window = ContextWindow { context: Arc::clone(&context), cls, first, offsets };
+        EncodedUnit { rows: vec![row], target, anchors: Anchors::Window(window) }
     };
     Ok(EncodedExample { units: windows.into_iter().map(unit).collect(), is_cut })
 }

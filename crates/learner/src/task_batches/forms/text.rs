@@ -3,7 +3,7 @@
 use nystromformer_data::DataError;
 use nystromformer_tasks::Label;
 
-use super::{Anchors, EncodedExample, Form, Row, Unit, whole};
+use super::{Anchors, EncodedExample, EncodedRow, EncodedUnit, Form, whole};
 
 /// A text, or a pair, cut to the longest row.
 pub(super) fn encode(
@@ -14,7 +14,7 @@ pub(super) fn encode(
 ) -> Result<EncodedExample, DataError> {
     let (row, is_cut) = row(form, first, second)?;
     let target = whole::target(label, form.targets);
-    let unit = Unit { rows: vec![row], target, anchors: Anchors::Whole };
+    let unit = EncodedUnit { rows: vec![row], target, anchors: Anchors::Whole };
     Ok(EncodedExample { units: vec![unit], is_cut })
 }
 
@@ -23,7 +23,7 @@ pub(super) fn row(
     form: &Form<'_>,
     first: &str,
     second: Option<&str>,
-) -> Result<(Row, bool), DataError> {
+) -> Result<(EncodedRow, bool), DataError> {
     let tokenizer = form.tokenizer()?;
     // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
     // itself: in a batch it would be a pair there.
@@ -32,5 +32,5 @@ pub(super) fn row(
     let is_cut = encoding.num_truncated_tokens > 0;
     let types = &encoding.token_type_ids;
     let of_first_text = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
-    Ok((Row { ids: encoding.input_ids, of_first_text }, is_cut))
+    Ok((EncodedRow { ids: encoding.input_ids, of_first_text }, is_cut))
 }

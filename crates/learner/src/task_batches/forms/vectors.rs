@@ -3,12 +3,12 @@
 use nystromformer_data::DataError;
 use nystromformer_tasks::{Label, Vectors};
 
-use super::{Anchors, EncodedExample, Form, Unit, whole};
+use super::{Anchors, EncodedExample, EncodedUnit, Form, whole};
 
 /// An example as a unit; its row is the vectors themselves, which the table of token ids has no part in.
 pub(super) fn encode(form: &Form<'_>, vectors: &Vectors, label: Option<&Label>) -> EncodedExample {
     let target = whole::target(label, form.targets);
-    let unit = Unit { rows: Vec::new(), target, anchors: Anchors::Whole };
+    let unit = EncodedUnit { rows: Vec::new(), target, anchors: Anchors::Whole };
     EncodedExample { units: vec![unit], is_cut: vectors.len() > form.truncation.max_length }
 }
 

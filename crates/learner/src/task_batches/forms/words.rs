@@ -8,7 +8,7 @@ use std::ops::Range;
 use nystromformer_data::{DataError, Encoding};
 use nystromformer_tasks::{Label, Prediction, WordTag};
 
-use super::{Anchors, EncodedExample, Form, Row, Target, Unit, UnitOutput};
+use super::{Anchors, EncodedExample, EncodedRow, EncodedUnit, Form, Target, UnitOutput};
 
 /// What stands for a token that says nothing of a word by itself.
 const NO_WORD: u32 = u32::MAX;
@@ -49,7 +49,7 @@ pub(super) fn encode(
         }
         let kept = tokens.kept(window, room);
         is_cut |= kept.len() < tokens.span(window).len();
-        let row = Window { encoding: &encoding, kept };
+        let row = WordWindow { encoding: &encoding, kept };
         units.push(row.unit(form, &tokens, own, tags));
     }
     Ok(EncodedExample { units, is_cut })
@@ -137,20 +137,20 @@ impl WordTokens {
 }
 
 /// The tokens of a window.
-struct Window<'a> {
+struct WordWindow<'a> {
     encoding: &'a Encoding,
     /// Which of the tokens that belong to words.
     kept: Range<usize>,
 }
 
-impl Window<'_> {
+impl WordWindow<'_> {
     fn unit(
         &self,
         form: &Form<'_>,
         tokens: &WordTokens,
         own: impl Iterator<Item = usize>,
         tags: Option<&[Option<u16>]>,
-    ) -> Unit {
+    ) -> EncodedUnit {
         let mut ids = Vec::new();
         // The column of each token that belongs to a word.
         let mut columns = Vec::with_capacity(self.kept.len());
@@ -192,8 +192,8 @@ impl Window<'_> {
             others.push(0);
             of_others.push(NO_WORD);
         }
-        Unit {
-            rows: vec![Row { of_first_text: ids.len(), ids }],
+        EncodedUnit {
+            rows: vec![EncodedRow { of_first_text: ids.len(), ids }],
             target: Target::Tokens { labelled: labelled.into(), others: others.into() },
             anchors: Anchors::Words {
                 count: tokens.words(),
