@@ -9,39 +9,21 @@ cd "$(dirname "$0")/../.."
 data="$1" encoder="$2" own="$3" runs="${4:-runs/ner}" bin="${5:-target/release}"
 experiment=experiments/2026-11-ner-cpu
 
-finished() { grep -qs '"ended_by": "finished"\|"best_seed"' "$1/summary.json"; }
+. experiments/from_encoder.sh
 
-# The encoder with its attention swapped; for whole documents with its positions repeated up to 4,096.
-start() { # NAME [--set key=value]...
-  local name="$1"
-  shift
-  [ -e "$runs/$name/config.json" ] || "$bin/nystromformer" import --from "$encoder" --output "$runs/$name" \
-    --set num_landmarks=64 --set conv_kernel_size=33 "$@"
-}
-mkdir -p "$runs"
 start start-512
 start start-4096 --set max_position_embeddings=4096
-
-tune() { # NAME START [--set key=value]...
-  local name="$1" start="$2"
-  shift 2
-  case "$name" in "${ONLY:-}"*) ;; *) return 0 ;; esac
-  local stop=()
-  if [ -n "${STEPS:-}" ]; then stop=(--set trainer.max_epochs=0 --set trainer.max_steps="$STEPS"); fi
-  finished "$runs/$name" || "$bin/nystromformer" train configs/ner/ner.toml --set name="$name" --set model.init_from="$start" \
-    "$@" "${stop[@]}" --run-dir "$runs/$name" --resume
-}
 
 # CoNLL-2003: a tenth of eng.train chooses the checkpoint, eng.testa is read once.
 conll=(--set task.path="$data/conll" --set task.train_file=eng.train --set 'task.validation_file=[]' --set task.test_file=eng.testa
   --set task.validation_fraction=0.1 --set 'seeds=[1,2,3]')
-tune conll-encoder "$runs/start-512" "${conll[@]}"
-tune conll-own "$own" "${conll[@]}" --set optimizer.learning_rate=2e-4 --set trainer.max_epochs=8
+tune conll-encoder ner/ner "$runs/start-512" "${conll[@]}"
+tune conll-own ner/ner "$own" "${conll[@]}" --set optimizer.learning_rate=2e-4 --set trainer.max_epochs=8
 
 # WNUT-17 in its own split.
 wnut=(--set task.path="$data/wnut17" --set 'seeds=[1,2,3]' --set trainer.eval_every=100 --set trainer.max_epochs=8)
-tune wnut17-encoder "$runs/start-512" "${wnut[@]}"
-tune wnut17-own "$own" "${wnut[@]}" --set optimizer.learning_rate=2e-4
+tune wnut17-encoder ner/ner "$runs/start-512" "${wnut[@]}"
+tune wnut17-own ner/ner "$own" "${wnut[@]}" --set optimizer.learning_rate=2e-4
 
 # LitBank in five folds by document: sentences, whole documents, and documents in windows of 512 tokens. An epoch of sentences
 # has five times the steps of one of documents, each of which holds eight times the words: so documents take more epochs.
@@ -50,8 +32,8 @@ for fold in 1 2 3 4 5; do
   litbank=(--set task.path="$runs/litbank-folds/$fold" --set task.tags=1)
   documents=(--set task.document=file --set trainer.batch_size=1 --set trainer.micro_batch_size=1 --set trainer.max_epochs=10
     --set trainer.eval_every=60)
-  tune "litbank-sentences-$fold" "$runs/start-512" "${litbank[@]}" --set trainer.max_epochs=4 --set trainer.eval_every=200
-  tune "litbank-windows-$fold" "$runs/start-512" "${litbank[@]}" "${documents[@]}" --set data.seq_len=512 --set task.stride=128 \
+  tune "litbank-sentences-$fold" ner/ner "$runs/start-512" "${litbank[@]}" --set trainer.max_epochs=4 --set trainer.eval_every=200
+  tune "litbank-windows-$fold" ner/ner "$runs/start-512" "${litbank[@]}" "${documents[@]}" --set data.seq_len=512 --set task.stride=128 \
     --set trainer.batch_size=4 --set trainer.micro_batch_size=4 --set trainer.eval_every=120
-  tune "litbank-documents-$fold" "$runs/start-4096" "${litbank[@]}" "${documents[@]}" --set data.seq_len=4096
+  tune "litbank-documents-$fold" ner/ner "$runs/start-4096" "${litbank[@]}" "${documents[@]}" --set data.seq_len=4096
 done
