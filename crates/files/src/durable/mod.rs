@@ -63,11 +63,25 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Puts a file with these bytes in the place of `path`: readers see what was there before or the new file,
-/// never a part.
+/// never a part. Behind a link the file that it leads to is replaced, and what is no file, as `/dev/null` or a pipe, stays and is
+/// written to.
 ///
 /// # Errors
-/// If any step fails; what was there before is untouched then.
+/// If any step fails; a file that was there before is untouched then.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let behind;
+    let path = match fs::metadata(path) {
+        Ok(found) if found.is_file() && path.is_symlink() => {
+            behind = fs::canonicalize(path).map_err(FileError::io("read", path))?;
+            &behind
+        }
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            let written =
+                File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes));
+            return written.map_err(FileError::io("write", path));
+        }
+        _ => path,
+    };
     let scratch = scratch_sibling(path);
     if scratch.exists() {
         fs::remove_file(&scratch).map_err(FileError::io("remove", &scratch))?;
@@ -134,6 +148,34 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write_new(&path, b"4").is_err());
         assert!(replace(&folder.path().join("gone/manifest.json"), b"").is_err());
+    }
+
+    /// The program may be run by one who can remove devices.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays() {
+        use std::io::Read;
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::{FileTypeExt, symlink};
+
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(replace(&socket, b"x").is_err());
+        assert!(fs::metadata(&socket).unwrap().file_type().is_socket());
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let pipe = folder.path().join("pipe");
+        symlink(format!("/dev/fd/{}", writer.as_raw_fd()), &pipe).unwrap();
+        replace(&pipe, b"lines").unwrap();
+        drop(writer);
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert!(read == "lines" && pipe.is_symlink(), "{read}");
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert!(link.is_symlink() && fs::read(&file).unwrap() == b"new");
     }
 
     #[test]
