@@ -17,7 +17,7 @@
 //! | `json_object`, `objects`, `squad` | those objects, whatever holds them together |
 //! | `json` | objects as rows |
 //! | `nested` | fields within the values of a column |
-//! | `parquet` | Parquet's rows |
+//! | `parquet`, `parquet_writer` | Parquet's rows; a table as Parquet |
 //! | `row_reader` | what a format must give |
 //! | `reader` | from a path to rows |
 //! | `files`, `names` | the files of a split in a folder; all that a folder holds |
@@ -35,6 +35,7 @@ mod nested;
 mod objects;
 mod options;
 mod parquet;
+mod parquet_writer;
 mod reader;
 mod records;
 mod row;
@@ -48,5 +49,6 @@ pub use json_object::JsonObject;
 pub use names::names_in;
 pub use objects::JsonObjects;
 pub use options::{Quotes, TableOptions};
+pub use parquet_writer::write_parquet;
 pub use reader::{Rows, Table};
 pub use row::{BY_ROWS, Cell, Row};
