@@ -52,6 +52,14 @@ pub enum DataError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// An example cannot be measured.
+    #[error("example `{place}`, counted from 0: {problem}")]
+    Example {
+        /// Its place in its split or file, from 0.
+        place: usize,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A tokenizer cannot be loaded, trained, applied or saved.
     #[error("tokenizer {origin}: {problem}")]
     Tokenizer {

@@ -38,6 +38,18 @@ pub trait Batch {
 /// A model's scores for each of some examples, value after value.
 pub type Outputs = Vec<Vec<f32>>;
 
+/// A model's outputs for a split, and what decides on them.
+#[derive(Debug, Clone, Copy)]
+pub struct Answers<'a> {
+    /// The split.
+    pub split: Split,
+    /// For its examples, in the order of [`BatchSource::evaluation_batch`].
+    pub outputs: &'a Outputs,
+    /// Thresholds that were chosen before. Without, those are taken by which these outputs score best, but for a test split, which
+    /// chooses nothing.
+    pub thresholds: Option<&'a Thresholds>,
+}
+
 /// How good a model's outputs for a split are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
@@ -98,29 +110,21 @@ pub trait BatchSource: Send + Sync {
         Vec::new()
     }
 
-    /// The metrics of a split, from a model's outputs for its examples, in the order of [`Self::evaluation_batch`].
-    /// Without `thresholds` they are chosen by these outputs. Default: `None`, nothing is measured.
-    fn score(
-        &self,
-        split: Split,
-        outputs: &Outputs,
-        thresholds: Option<&Thresholds>,
-    ) -> Option<Scores> {
-        let _ = (split, outputs, thresholds);
-        None
-    }
-
-    /// More about the same outputs, of a finished run, decided by these thresholds. Default: nothing.
+    /// The metrics of a model's outputs for the examples of a split. Default: `None`, nothing is measured.
     ///
     /// # Errors
-    /// [`LearnerError::Data`](crate::LearnerError::Data) if the examples cannot be read once more.
-    fn analyse(
-        &self,
-        split: Split,
-        outputs: &Outputs,
-        thresholds: &Thresholds,
-    ) -> Result<Option<Analysis>> {
-        let _ = (split, outputs, thresholds);
+    /// [`LearnerError::Data`](crate::LearnerError::Data) for outputs that are no answers to the data.
+    fn score(&self, answers: Answers<'_>) -> Result<Option<Scores>> {
+        let _ = answers;
+        Ok(None)
+    }
+
+    /// More about the same outputs, of a finished run. Default: nothing.
+    ///
+    /// # Errors
+    /// As [`Self::score`], and if the examples cannot be read once more.
+    fn analyse(&self, answers: Answers<'_>) -> Result<Option<Analysis>> {
+        let _ = answers;
         Ok(None)
     }
 
@@ -132,14 +136,9 @@ pub trait BatchSource: Send + Sync {
     /// The predictions for a split as files, from a model's outputs for all of its examples. Default: none.
     ///
     /// # Errors
-    /// [`LearnerError::Data`](crate::LearnerError::Data) if the examples cannot be read once more.
-    fn prediction_files(
-        &self,
-        split: Split,
-        outputs: &Outputs,
-        thresholds: &Thresholds,
-    ) -> Result<Vec<PredictionFile>> {
-        let _ = (split, outputs, thresholds);
+    /// As [`Self::analyse`].
+    fn prediction_files(&self, answers: Answers<'_>) -> Result<Vec<PredictionFile>> {
+        let _ = answers;
         Ok(Vec::new())
     }
 

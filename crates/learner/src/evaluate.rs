@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use nystromformer_tasks::Split;
 use nystromformer_tasks::metrics::Thresholds;
 
-use crate::batch::{Batch, BatchSource, Outputs};
+use crate::batch::{Answers, Batch, BatchSource, Outputs};
 use crate::device::scalar;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
@@ -86,7 +86,8 @@ impl<B: Batch> Evaluator<'_, B> {
                 first.name
             ))
         })?;
-        let scores = self.data.score(split, &outputs, thresholds).ok_or_else(|| {
+        let answers = Answers { split, outputs: &outputs, thresholds };
+        let scores = self.data.score(answers)?.ok_or_else(|| {
             LearnerError::Config(format!(
                 "the data names the metric `{}` and does not measure it: give `BatchSource::score`",
                 first.name

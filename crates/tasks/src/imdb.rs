@@ -7,6 +7,7 @@ use nystromformer_data::DataError;
 use serde::{Deserialize, Serialize};
 
 use crate::example::{Example, ExampleReader, Input};
+use crate::label_rule::LabelRule;
 use crate::labelled::{ClassNames, FolderExamples, LabelIn, Schema, TableExamples, Targets};
 use crate::split::Split;
 use crate::task::{Task, TaskContext};
@@ -113,7 +114,8 @@ fn open(folder: &Path, split: Split) -> Result<Option<ExampleReader>, DataError>
                 label: LabelIn::FirstOf(vec!["label".into()]),
                 label_separator: None,
                 targets: Targets::Classes(classes),
-                labels_required: true,
+                label_rule: LabelRule::Required,
+                names_given: true,
                 null_texts_allowed: 0,
                 has_keys: false,
             };

@@ -1,8 +1,9 @@
 //! Predictions as files.
 
-use std::path::Path;
+use std::collections::HashSet;
 
 use nystromformer_data::DataError;
+use nystromformer_files::say_once;
 use serde_json::{Map, Value, json};
 
 use crate::example::{Example, Label};
@@ -33,66 +34,6 @@ pub struct Predicted {
 /// Examples with their predictions, in the order of the examples.
 pub type PredictionReader<'a> = Box<dyn Iterator<Item = Result<Predicted, DataError>> + 'a>;
 
-/// [`json_lines`] as a table whose first line names the columns. What has names of its own within, as `scores` has, has a column
-/// for each (`scores.NAME`); lists are written as JSON.
-///
-/// # Errors
-///
-/// [`DataError::Dataset`] if the lines are no objects.
-pub fn delimited(lines: &[u8], separator: char) -> Result<Vec<u8>, DataError> {
-    let problem =
-        |error: serde_json::Error| DataError::dataset(Path::new("predictions"), error.to_string());
-    let rows = serde_json::Deserializer::from_slice(lines)
-        .into_iter::<Map<String, Value>>()
-        .map(|row| row.map(flat))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(problem)?;
-    let mut columns: Vec<&str> = Vec::new();
-    for name in rows.iter().flat_map(|row| row.iter().map(|(name, _)| name.as_str())) {
-        if !columns.contains(&name) {
-            columns.push(name);
-        }
-    }
-    let header: Vec<String> = columns.iter().map(|name| field(name, separator)).collect();
-    let mut table = header.join(&separator.to_string()) + "\n";
-    for row in &rows {
-        let value =
-            |name: &&str| row.iter().find(|(other, _)| other == name).map(|(_, value)| value);
-        let fields: Vec<String> = columns
-            .iter()
-            .map(|name| value(name).map_or_else(String::new, |value| field(value, separator)))
-            .collect();
-        table.push_str(&fields.join(&separator.to_string()));
-        table.push('\n');
-    }
-    Ok(table.into_bytes())
-}
-
-/// The entries of a line, those within its objects by `KEY.NAME`.
-fn flat(line: Map<String, Value>) -> Vec<(String, String)> {
-    let text = |value: Value| match value {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    let entries = line.into_iter().flat_map(|(key, value)| match value {
-        Value::Object(inner) => {
-            inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)).collect()
-        }
-        value => vec![(key, value)],
-    });
-    entries.map(|(key, value)| (key, text(value))).collect()
-}
-
-/// A field of a table, in quotes where it must be.
-fn field(text: &str, separator: char) -> String {
-    if text.contains([separator, '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
-}
-
 /// A line of JSON for each example: `id` (or its `index`), the `label` that was decided on as `spell` writes it, the `score` of
 /// it, and the `scores` of all classes by name.
 ///
@@ -107,10 +48,18 @@ pub fn json_lines(
 ) -> Result<PredictionFile, DataError> {
     let names = targets.names();
     let mut contents = Vec::new();
+    let (mut known, mut again) = (HashSet::new(), 0_u64);
     for predicted in predicted {
-        let line = Value::Object(line(&predicted?, &names, thresholds, spell));
+        let predicted = predicted?;
+        let line = Value::Object(line(&predicted, &names, thresholds, spell));
         contents.extend(line.to_string().into_bytes());
         contents.push(b'\n');
+        again += u64::from(predicted.example.id.is_some_and(|id| !known.insert(id)));
+    }
+    if again > 0 {
+        say_once(format!(
+            "`{again}` examples have the `id` of another: their predictions stand in the order of the examples"
+        ));
     }
     Ok(PredictionFile { extension: "jsonl", contents })
 }
@@ -177,18 +126,6 @@ fn line(
 mod tests {
     use super::*;
     use crate::example::Input;
-
-    #[test]
-    fn lines_become_a_table() {
-        let lines = b"{\"id\":\"a,b\",\"label\":\"no\",\"scores\":{\"no\":0.75,\"yes\":0.25}}\n\
-            {\"id\":\"c\",\"label\":\"say \\\"hi\\\"\",\"labels\":[1,2]}\n";
-        let table = String::from_utf8(delimited(lines, ',').unwrap()).unwrap();
-        assert_eq!(
-            table,
-            "id,label,scores.no,scores.yes,labels\n\"a,b\",no,0.75,0.25,\nc,\"say \"\"hi\"\"\",,,\"[1,2]\"\n"
-        );
-        assert!(delimited(b"[1]\n", ',').is_err());
-    }
 
     #[test]
     fn a_line_names_label_and_scores() {

@@ -154,8 +154,11 @@ pub trait Task: fmt::Debug + Send + Sync {
         Ok(false)
     }
 
-    /// The examples of a file that is no split of the data set, in the task's format; labels may be missing. Default: the task
-    /// reads no single files.
+    /// The examples of a file that is no split of the data set, in the task's format, which are to be predicted: they need no
+    /// labels ([`LabelRule::IfReadable`](crate::LabelRule::IfReadable)). Labels that are there are read as the task's keys say, and are
+    /// none where they are no label of `targets`; a number stands for the name that the task's own key, or the file itself, lists
+    /// for it, and never for one of `targets` by its place among them, unless that is what numbers mean in this task. Default: the
+    /// task reads no single files.
     ///
     /// # Errors
     ///
@@ -203,6 +206,13 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// How a prediction is written; `None` if it is no label of the task. Default: the name of the class, or the number.
     fn prediction(&self, label: &Label, targets: &Targets) -> Option<String> {
         targets.spell(label)
+    }
+
+    /// What follows the names of the [files of predictions](Self::prediction_files) for the examples of this file; `jsonl`, an
+    /// object a line, is always one. Default: that alone.
+    fn prediction_formats(&self, file: &Path) -> Vec<&'static str> {
+        let _ = file;
+        vec!["jsonl"]
     }
 
     /// The predictions for examples as files, in the format that the examples came in. Default: [`json_lines`].

@@ -79,7 +79,7 @@ fn classes_score_as_in_scikit_learn() {
         for (&class, &reference) in case.predictions.iter().zip(&case.references) {
             matrix.record(class, reference);
             let prediction = Prediction::Class { class, scores: vec![0.0; case.num_labels] };
-            answers.record(&prediction, &Label::Class(reference));
+            answers.record(&prediction, &Label::Class(reference)).unwrap();
         }
         for (metric, expected) in &case.expected {
             let what = format!("{}: {metric}", case.about);
@@ -178,7 +178,7 @@ fn probabilities_of_classes_score_as_in_scikit_learn() {
         for ((scores, class), right) in
             case.scores.into_iter().zip(case.predictions).zip(case.references)
         {
-            answers.record(&Prediction::Class { class, scores }, &Label::Class(right));
+            answers.record(&Prediction::Class { class, scores }, &Label::Class(right)).unwrap();
         }
         assert_all(&answers, &[], &case.expected, &case.about);
     }
@@ -192,7 +192,7 @@ fn sets_of_labels_score_as_in_scikit_learn_and_no_threshold_has_a_better_f1() {
         let mut sets = LabelSets::new(num_labels);
         for (scores, right) in case.scores.into_iter().zip(case.right) {
             sets.record(&scores, &right);
-            answers.record(&Prediction::Classes(scores), &Label::Classes(right));
+            answers.record(&Prediction::Classes(scores), &Label::Classes(right)).unwrap();
         }
         assert_all(&answers, &case.thresholds, &case.expected, &case.about);
         let chosen = sets.best_thresholds();
@@ -214,7 +214,7 @@ fn several_numbers_score_as_in_scikit_learn() {
     for case in scored().numbers {
         let mut answers = Predictions::new(AnswerKind::Values(case.references[0].len()));
         for (values, right) in case.predictions.into_iter().zip(case.references) {
-            answers.record(&Prediction::Values(values), &Label::Values(right));
+            answers.record(&Prediction::Values(values), &Label::Values(right)).unwrap();
         }
         assert_all(&answers, &[], &case.expected, &case.about);
         let Predictions::Values(columns) = answers else { unreachable!("numbers are recorded") };

@@ -12,6 +12,7 @@
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
 //! | `pipelines` | `predict` for every head: texts in, JSON lines out |
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
+//! | `files_to_predict` | `predict --input-file`: what files may be, and what is written of them |
 //! | `questions` | question answering, from files to answers |
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `ner` | token classification: CoNLL files in, entity scores and CoNLL files out |
@@ -28,6 +29,7 @@ mod bags;
 mod configs;
 mod corpora;
 mod documentation;
+mod files_to_predict;
 mod fixture;
 mod glue;
 #[path = "../../../interop/tests/hostile/memory.rs"]

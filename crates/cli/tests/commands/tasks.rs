@@ -14,7 +14,7 @@ const MODEL: &str = "seed = 5\n\
     [trainer]\nmax_steps = 4\nbatch_size = 6\nmicro_batch_size = 3\neval_every = 2\neval_examples = 0\n";
 
 /// Writes `tone.toml`, whose task is to tell in the rows of the folder `data` the glad ones from the sad ones.
-fn prepare_tone(fixture: &Fixture) {
+pub(crate) fn prepare_tone(fixture: &Fixture) {
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "all", "day", "we", "sing", "weep"];
     fs::write(fixture.path("vocab.txt"), words.join("\n")).unwrap();
     fs::create_dir(fixture.path("data")).unwrap();
@@ -45,7 +45,7 @@ fn write_config(fixture: &Fixture, name: &str, task: &str, path: &str) {
     fs::write(fixture.path(&format!("{name}.toml")), config).unwrap();
 }
 
-fn train(fixture: &Fixture, config: &str, run: &str, settings: &[&str]) -> Command {
+pub(crate) fn train(fixture: &Fixture, config: &str, run: &str, settings: &[&str]) -> Command {
     let mut train = command("train");
     train.arg(fixture.text(&format!("{config}.toml"))).args(["--run-dir", &fixture.text(run)]);
     train.args(settings.iter().flat_map(|setting| ["--set", setting]));

@@ -44,16 +44,14 @@ impl TaskBatches {
                 _ => return Ok(None),
             }
         }
-        // Examples are read again: their texts are not kept in memory.
         let mut texts = HashMap::new();
         let mut wanted: Vec<usize> = errors.places().map(|place| place.example).collect();
         wanted.sort_unstable();
         if !wanted.is_empty() {
-            for (place, example) in evaluated.places.iter().zip(self.examples_of(split, evaluated)?)
-            {
-                let example = example?;
-                if wanted.binary_search(place).is_ok() {
-                    texts.insert(*place, example);
+            for read in self.examples_of(split, evaluated)? {
+                let (place, example) = read?;
+                if wanted.binary_search(&place).is_ok() {
+                    texts.insert(place, example);
                 }
             }
         }

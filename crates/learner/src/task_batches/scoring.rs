@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use nystromformer_tasks::metrics::{LabelledPrediction, Thresholds};
-use nystromformer_tasks::{Label, Predicted, Prediction, PredictionFile, Split, Targets};
+use nystromformer_tasks::{Label, Predicted, Prediction, PredictionFile, Targets};
 
 use super::TaskBatches;
 use super::forms::{UnitOutput, decode};
 use super::splits::Evaluated;
-use crate::batch::{Analysis, Outputs, Scores};
+use crate::batch::{Analysis, Answers, Outputs, Scores};
 use crate::error::Result;
 
 impl Evaluated {
@@ -45,45 +45,54 @@ impl Evaluated {
 }
 
 impl TaskBatches {
-    /// The metrics of a split, with thresholds that were chosen before, or else are chosen by it.
-    pub(super) fn scores_of(
+    /// The thresholds that decide on answers: those that a key sets hold, whatever was chosen before; else those that were chosen
+    /// before; else those by which these score best, but for a test split, which chooses nothing.
+    fn settled_thresholds(
         &self,
-        evaluated: &Evaluated,
-        outputs: &Outputs,
-        thresholds: Option<&Thresholds>,
-    ) -> Scores {
-        let predictions = evaluated.predictions(outputs, &self.targets);
+        answers: Answers<'_>,
+        answered: &[LabelledPrediction<'_>],
+    ) -> Result<Thresholds> {
+        let settled = self.scorer.fixed_thresholds().or_else(|| answers.thresholds.cloned());
+        Ok(match settled {
+            Some(thresholds) => thresholds,
+            None if answers.split.is_test() => Thresholds::new(),
+            None => self.scorer.best_thresholds(answered)?,
+        })
+    }
+
+    /// The metrics of a split.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] for answers that are none to its labels.
+    pub(super) fn scores_of(&self, evaluated: &Evaluated, answers: Answers<'_>) -> Result<Scores> {
+        let predictions = evaluated.predictions(answers.outputs, &self.targets);
         let answered = evaluated.answered(&predictions);
-        // What a key sets holds, whatever an earlier validation chose.
-        let set = self.scorer.fixed_thresholds();
-        let given = set.or_else(|| thresholds.cloned());
-        let thresholds = given.unwrap_or_else(|| self.scorer.thresholds(&answered));
-        Scores {
+        let thresholds = self.settled_thresholds(answers, &answered)?;
+        Ok(Scores {
             examples: answered.len(),
-            metrics: self.scorer.score(&answered, &thresholds),
+            metrics: self.scorer.score(&answered, &thresholds)?,
             thresholds,
-        }
+        })
     }
 
     /// More about the answers than metrics say.
     ///
     /// # Errors
-    /// If the examples cannot be read once more.
+    /// As [`Self::scores_of`], and if the examples cannot be read once more.
     pub(super) fn analysis_of(
         &self,
-        split: Split,
         evaluated: &Evaluated,
-        outputs: &Outputs,
-        thresholds: &Thresholds,
+        answers: Answers<'_>,
     ) -> Result<Analysis> {
-        let predictions = evaluated.predictions(outputs, &self.targets);
+        let predictions = evaluated.predictions(answers.outputs, &self.targets);
         let answered = evaluated.answered(&predictions);
+        let thresholds = self.settled_thresholds(answers, &answered)?;
+        let scorer = &self.scorer;
         Ok(Analysis {
-            report: self.scorer.report(&answered, thresholds),
-            errors: self.errors_of(split, evaluated, &answered)?,
-            constant_predictor: self
-                .scorer
-                .constant_predictor(&mut self.training_labels(), &answered),
+            report: scorer.report(&answered, &thresholds)?,
+            errors: self.errors_of(answers.split, evaluated, &answered)?,
+            constant_predictor: scorer
+                .constant_predictor(&mut self.training_labels(), &answered)?,
         })
     }
 
@@ -96,24 +105,24 @@ impl TaskBatches {
     /// The predictions for a split, as the files of its task.
     ///
     /// # Errors
-    /// If the examples cannot be read once more.
+    /// As [`Self::analysis_of`].
     pub(super) fn files_of(
         &self,
-        split: Split,
         evaluated: &Evaluated,
-        outputs: &Outputs,
-        thresholds: &Thresholds,
+        answers: Answers<'_>,
     ) -> Result<Vec<PredictionFile>> {
-        let predictions = evaluated.predictions(outputs, &self.targets);
-        let examples = self.examples_of(split, evaluated)?;
-        // Examples are read again: their texts are not kept in memory.
-        let predicted =
-            predictions.into_iter().zip(examples).map(|((place, prediction), example)| {
-                example.map(|example| Predicted { place, example, prediction })
-            });
+        let predictions = evaluated.predictions(answers.outputs, &self.targets);
+        let thresholds = self.settled_thresholds(answers, &evaluated.answered(&predictions))?;
+        let mut predictions = predictions.into_iter().peekable();
+        let predicted = self.examples_of(answers.split, evaluated)?.filter_map(|read| {
+            let (place, example) = match read {
+                Ok(read) => read,
+                Err(error) => return Some(Err(error)),
+            };
+            let (place, prediction) = predictions.next_if(|(next, _)| *next == place)?;
+            Some(Ok(Predicted { place, example, prediction }))
+        });
         let task = self.task.task();
-        let set = self.scorer.fixed_thresholds();
-        let thresholds = set.as_ref().unwrap_or(thresholds);
-        Ok(task.prediction_files(Box::new(predicted), &self.targets, thresholds)?)
+        Ok(task.prediction_files(Box::new(predicted), &self.targets, &thresholds)?)
     }
 }

@@ -10,6 +10,7 @@ use nystromformer_tasks::metrics::Thresholds;
 use super::best::BestBy;
 use super::best_model_results::BestModelResults;
 use super::learner::Learner;
+use crate::batch::Answers;
 use crate::checkpoint::CheckpointStore;
 use crate::error::{LearnerError, Result};
 use crate::run_dir::RunDir;
@@ -54,9 +55,12 @@ impl<M: Trainable> Learner<'_, M> {
                     results.thresholds = evaluation.thresholds;
                 }
                 results.evaluations.insert(name.clone(), evaluation.record);
-                if let Some(analysis) =
-                    self.data.analyse(split, &evaluation.outputs, &results.thresholds)?
-                {
+                let answers = Answers {
+                    split,
+                    outputs: &evaluation.outputs,
+                    thresholds: Some(&results.thresholds),
+                };
+                if let Some(analysis) = self.data.analyse(answers)? {
                     results.constant_predictor.insert(name.clone(), analysis.constant_predictor);
                     if let Some(report) = analysis.report {
                         results.classes.insert(name.clone(), report);
@@ -72,7 +76,9 @@ impl<M: Trainable> Learner<'_, M> {
                 continue;
             };
             if split.is_test() {
-                let files = self.data.prediction_files(split, &outputs, &results.thresholds)?;
+                let thresholds = Some(&results.thresholds);
+                let files =
+                    self.data.prediction_files(Answers { split, outputs: &outputs, thresholds })?;
                 let folder = run.predictions();
                 std::fs::create_dir_all(&folder).map_err(LearnerError::io("create", &folder))?;
                 for file in files {

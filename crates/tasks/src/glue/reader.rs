@@ -6,6 +6,7 @@ use nystromformer_data::DataError;
 
 use super::{GlueTask, files};
 use crate::example::ExampleReader;
+use crate::label_rule::LabelRule;
 use crate::labelled::{LabelIn, Schema, TableExamples};
 use crate::split::Split;
 use nystromformer_files::table::{Column, Format, Quotes, TableOptions};
@@ -46,7 +47,8 @@ pub fn open(task: GlueTask, folder: &Path, split: Split) -> Result<TableExamples
         label: LabelIn::FirstOf(named(row.label)),
         label_separator: None,
         targets: task.labels(),
-        labels_required: !split.is_test(),
+        label_rule: LabelRule::of_split(split),
+        names_given: true,
         null_texts_allowed: 0,
         has_keys: false,
     };

@@ -8,6 +8,7 @@ use nystromformer_files::{TextEncoding, say_once};
 
 use super::{LabelColumns, Location, Targets};
 use crate::example::ExampleReader;
+use crate::label_rule::LabelRule;
 use crate::split::Split;
 
 /// Which columns of a table make an example, and how its files are read.
@@ -25,6 +26,8 @@ pub struct LabelledColumns {
     pub label_separator: Option<String>,
     /// Whether any number of labels applies to a row. Default: told by the other keys, or the first label: a list has any number.
     pub multi_label: Option<bool>,
+    /// Whether the names of the classes are given, and not found in the data. Default: false.
+    pub names_given: bool,
     /// Whether the first line of a TSV or CSV file names the columns; without it they are given by place, from 0.
     /// Default: true.
     pub header: bool,
@@ -50,6 +53,7 @@ impl Default for LabelledColumns {
             label: "label".into(),
             label_separator: None,
             multi_label: None,
+            names_given: false,
             header: options.header,
             separator: options.separator,
             quotes: options.quotes,
@@ -125,7 +129,7 @@ impl LabelledColumns {
             return Ok(None);
         }
         let Some(found) = Location::find(path, split)? else { return Ok(None) };
-        found.read(self, targets, !split.is_test()).map(Some)
+        found.read(self, targets, LabelRule::of_split(split)).map(Some)
     }
 
     /// Whether `file` is a table with the columns of the texts; a note says if it is one without.

@@ -11,6 +11,7 @@ use super::{
     Targets, class_folders,
 };
 use crate::example::ExampleReader;
+use crate::label_rule::LabelRule;
 use crate::split::Split;
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
@@ -134,7 +135,7 @@ impl Location {
         &self,
         columns: &LabelledColumns,
         targets: &Targets,
-        labels_required: bool,
+        label_rule: LabelRule,
     ) -> Result<ExampleReader, DataError> {
         match (self, targets) {
             (Self::Tables(files), _) => {
@@ -148,7 +149,8 @@ impl Location {
                     },
                     label_separator: columns.label_separator.clone(),
                     targets: targets.clone(),
-                    labels_required,
+                    label_rule,
+                    names_given: columns.names_given,
                     null_texts_allowed: columns.max_null_texts,
                     has_keys: true,
                 };

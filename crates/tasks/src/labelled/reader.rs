@@ -7,6 +7,7 @@ use nystromformer_data::DataError;
 
 use super::{Targets, label_sets};
 use crate::example::{Example, Input, Label};
+use crate::label_rule::{LabelRule, UnreadLabels};
 use nystromformer_files::table::{BY_ROWS, Cell, Column, Format, Row, Rows, Table, TableOptions};
 use nystromformer_files::{FileError, say_once};
 
@@ -17,7 +18,7 @@ pub struct Schema {
     pub first: Vec<Column>,
     /// The second of a pair, likewise; empty if the task has single sentences.
     pub second: Vec<Column>,
-    /// What predictions name the row by, if that is in a column.
+    /// What predictions name the row by, if that is in a column; without the column in a file to be predicted, by its place.
     pub id: Option<Column>,
     /// The label.
     pub label: LabelIn,
@@ -25,9 +26,13 @@ pub struct Schema {
     pub label_separator: Option<String>,
     /// What the labels are.
     pub targets: Targets,
-    /// Whether each row must have a label, as for training. Otherwise the column may be missing.
-    pub labels_required: bool,
-    /// Rows whose text is null that are skipped, and counted, before one is an error.
+    /// What is asked of labels. Where they are not required the column may be missing.
+    pub label_rule: LabelRule,
+    /// Whether the names of the classes are given, and not found in the data: a file's own names for its numbers count for nothing
+    /// then if one of them is no class.
+    pub names_given: bool,
+    /// Rows whose text is null that are skipped, and counted, before one is an error. Of what is to be predicted none is skipped: a
+    /// text that is null is an empty one.
     pub null_texts_allowed: u64,
     /// Whether the columns and the limit are keys of `[task]`, for messages to name.
     pub has_keys: bool,
@@ -70,9 +75,14 @@ struct OpenTable {
     rows: Rows,
     /// What stands for the numbers in the label column, where the file says so.
     class_names: Option<Vec<String>>,
+    /// Whether there is a column of ids.
+    has_ids: bool,
     null_texts: u64,
+    /// Whether rows whose text is null are kept.
+    keeps_null_texts: bool,
     /// Rows whose first text is empty, which are kept.
     empty_texts: u64,
+    unread: UnreadLabels,
 }
 
 impl TableExamples {
@@ -94,17 +104,42 @@ impl TableExamples {
         if !schema.second.is_empty() {
             wanted.push(choose(&table, &schema.second, key("task.sentence2"))?);
         }
+        let is_readable = schema.label_rule == LabelRule::IfReadable;
+        let mut has_ids = false;
         if let Some(id) = &schema.id {
-            wanted.push(choose(&table, std::slice::from_ref(id), key("task.id"))?);
+            if is_readable && !table.has(id) {
+                say_once(format!(
+                    "`{}` has no column {id} (`task.id`): its rows are named by their place, from 0",
+                    file.display()
+                ));
+            } else {
+                wanted.push(choose(&table, std::slice::from_ref(id), key("task.id"))?);
+                has_ids = true;
+            }
         }
         let mut class_names = None;
         let is_there = schema.label.columns().iter().any(|column| table.has(column));
         match &schema.label {
-            _ if !(schema.labels_required || is_there) => {}
+            _ if !(schema.label_rule.requires() || is_there) => {}
+            LabelIn::Each(columns)
+                if is_readable && columns.iter().any(|column| !table.has(column)) =>
+            {
+                let missing: Vec<String> = columns
+                    .iter()
+                    .filter(|column| !table.has(column))
+                    .map(Column::to_string)
+                    .collect();
+                say_once(format!(
+                    "`{}`: labels are not read, which predictions do not need: there is no column {} (`task.label`)",
+                    file.display(),
+                    missing.join(", ")
+                ));
+            }
             LabelIn::FirstOf(columns) => {
                 let label = choose(&table, columns, key("task.label"))?;
-                class_names =
-                    table.class_names(&label).filter(|names| schema.targets.has_classes(names));
+                class_names = table
+                    .class_names(&label)
+                    .filter(|names| !schema.names_given || schema.targets.has_classes(names));
                 wanted.push(label);
             }
             LabelIn::Each(columns) => {
@@ -114,7 +149,15 @@ impl TableExamples {
             }
         }
         let class_names = class_names.map(<[String]>::to_vec);
-        Ok(OpenTable { rows: table.select(&wanted)?, class_names, null_texts: 0, empty_texts: 0 })
+        Ok(OpenTable {
+            rows: table.select(&wanted)?,
+            class_names,
+            has_ids,
+            null_texts: 0,
+            keeps_null_texts: is_readable,
+            empty_texts: 0,
+            unread: UnreadLabels::new(schema.label_rule, "task.label"),
+        })
     }
 
     fn advance(&mut self) -> Result<Option<Example>, DataError> {
@@ -133,7 +176,9 @@ impl TableExamples {
             };
             let texts = 1 + usize::from(!self.schema.second.is_empty());
             let null = (0..texts).find(|text| *row.cell(*text) == Cell::Null);
-            if let Some(text) = null.filter(|_| self.schema.null_texts_allowed > 0) {
+            if null.is_some() && table.keeps_null_texts {
+                table.null_texts += 1;
+            } else if let Some(text) = null.filter(|_| self.schema.null_texts_allowed > 0) {
                 self.null_texts += 1;
                 table.null_texts += 1;
                 if self.null_texts > self.schema.null_texts_allowed {
@@ -141,7 +186,7 @@ impl TableExamples {
                 }
                 continue;
             }
-            let label = texts + usize::from(self.schema.id.is_some());
+            let label = texts + usize::from(table.has_ids);
             if let Some(names) = &table.class_names
                 && row.width() > label
             {
@@ -150,7 +195,7 @@ impl TableExamples {
             if matches!(row.cell(0), Cell::Text(text) if text.trim().is_empty()) {
                 table.empty_texts += 1;
             }
-            return self.schema.example(row).map(Some);
+            return self.schema.example(row, table.has_ids, &mut table.unread).map(Some);
         }
     }
 }
@@ -173,11 +218,12 @@ impl Drop for OpenTable {
             ));
         }
         if self.null_texts > 0 {
-            say_once(format!(
-                "`{}`: {} skipped because a text is null (`task.max_null_texts` limits how many)",
-                self.rows.file().display(),
-                rows(self.null_texts)
-            ));
+            let done = if self.keeps_null_texts {
+                "with a text that is null, which is read as an empty one: predictions are for all rows"
+            } else {
+                "skipped because a text is null (`task.max_null_texts` limits how many)"
+            };
+            say_once(format!("`{}`: {} {done}", self.rows.file().display(), rows(self.null_texts)));
         }
         if self.empty_texts > 0 {
             say_once(format!(
@@ -216,19 +262,29 @@ pub(super) fn choose(
 }
 
 impl Schema {
-    fn example(&self, mut row: Row) -> Result<Example, DataError> {
-        let first = row.take_text(0)?;
+    fn example(
+        &self,
+        mut row: Row,
+        has_id: bool,
+        unread: &mut UnreadLabels,
+    ) -> Result<Example, DataError> {
+        let mut text = |place: usize| match row.cell(place) {
+            Cell::Null if self.label_rule == LabelRule::IfReadable => Ok(String::new()),
+            _ => row.take_text(place),
+        };
+        let first = text(0)?;
         let pair = !self.second.is_empty();
-        let second = if pair { Some(row.take_text(1)?) } else { None };
+        let second = if pair { Some(text(1)?) } else { None };
         let mut place = 1 + usize::from(pair);
-        let id = if self.id.is_some() {
+        let id = if has_id {
             place += 1;
             spelt(row.cell(place - 1))
         } else {
             None
         };
-        let label = if row.width() > place { self.label_of(&row, place)? } else { None };
-        if label.is_none() && self.labels_required {
+        let label =
+            if row.width() > place { unread.settle(self.label_of(&row, place))? } else { None };
+        if label.is_none() && self.label_rule.requires() {
             let column = row.column(place);
             let marked = match row.cell(place) {
                 Cell::Null => "",

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClassNames, LabelColumns, LabelledColumns, Location, Targets};
 use crate::example::ExampleReader;
+use crate::label_rule::LabelRule;
 use crate::metrics::Metric;
 use crate::options::TaskOptions;
 use crate::split::Split;
@@ -92,6 +93,7 @@ impl Labelled {
             label: self.label.clone(),
             label_separator: self.label_separator.clone(),
             multi_label: self.multi_label,
+            names_given: !self.labels.is_empty(),
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
@@ -201,7 +203,8 @@ impl Task for Labelled {
         targets: &Targets,
         _: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
-        Location::Tables(vec![file.to_owned()]).read(&self.columns(), targets, false)
+        let table = Location::Tables(vec![file.to_owned()]);
+        table.read(&self.columns(), targets, LabelRule::IfReadable)
     }
 
     fn standardizes_labels(&self) -> bool {

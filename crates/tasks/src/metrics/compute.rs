@@ -128,7 +128,7 @@ mod tests {
                 AnswerKind::Choices => (Prediction::one_class(&[0.0; 4]), Label::Class(3)),
             };
             let mut answers = Predictions::new(kind);
-            answers.record(&prediction, &label);
+            answers.record(&prediction, &label).unwrap();
             for metric in Metric::ALL {
                 let computed = metric.compute(&answers, &[0.5; 3]);
                 assert_eq!(computed.is_some(), metric.applies_to(kind), "{metric} {kind:?}");

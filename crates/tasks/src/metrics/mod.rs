@@ -8,7 +8,7 @@
 //!
 //! let mut predictions = Predictions::new(AnswerKind::Classes(2));
 //! for (logits, right) in [([0.0, 2.0], 1), ([1.0, 0.5], 1), ([3.0, 1.0], 0), ([0.0, 1.0], 1)] {
-//!     predictions.record(&Prediction::one_class(&logits), &Label::Class(right));
+//!     predictions.record(&Prediction::one_class(&logits), &Label::Class(right)).unwrap();
 //! }
 //! assert_eq!(Metric::Accuracy.compute(&predictions, &[]), Some(0.75));
 //! assert_eq!(Metric::Pearson.compute(&predictions, &[]), None); // for numbers, not for classes
@@ -59,7 +59,7 @@ pub use entities::{EntityMode, EntityScores, EntitySpan, EntityTag, entities};
 pub use error_analysis::{AnswerPlace, ConfusionPair, ErrorAnalysis, ErrorCollector, Mistake};
 pub use label_sets::{LabelCount, LabelSetCounts, LabelSets};
 pub use metric::{Metric, UnknownMetric};
-pub use predictions::{AnswerKind, ClassPredictions, Numbers, Predictions};
+pub use predictions::{AnswerKind, ClassPredictions, MismatchedAnswer, Numbers, Predictions};
 pub use ranking::{average_precision, label_ranking_precision, log_loss, roc_auc};
 pub use scorer::{LabelledPrediction, MetricName, MetricScorer, Scorer, Thresholds};
 pub use seed_statistics::SeedStatistics;

@@ -68,6 +68,43 @@ pub struct Numbers {
     pub references: Vec<f64>,
 }
 
+/// A prediction and a label that cannot be compared, or not by what is measured.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error(
+    "the model gives {}, and the label is {}: neither measures the other here; measure the model on data that it was trained for",
+    of_prediction(prediction),
+    of_label(label)
+)]
+pub struct MismatchedAnswer {
+    /// What the model said.
+    pub prediction: Prediction,
+    /// What is right.
+    pub label: Label,
+}
+
+/// What a model gives, in words.
+fn of_prediction(prediction: &Prediction) -> String {
+    match prediction {
+        Prediction::Class { scores, .. } => format!("one of `{}` classes", scores.len()),
+        Prediction::Classes(scores) => format!("any of `{}` classes", scores.len()),
+        Prediction::Values(values) => format!("`{}` numbers", values.len()),
+        Prediction::Tags(tags) => format!("a class to each of `{}` words", tags.len()),
+        Prediction::Answers(_) => "a part of a text".to_owned(),
+    }
+}
+
+/// What is right, in words.
+fn of_label(label: &Label) -> String {
+    match label {
+        Label::Class(class) => format!("class `{class}`, counted from 0"),
+        Label::Classes(classes) => format!("the classes `{classes:?}`, counted from 0"),
+        Label::Value(value) => format!("the number `{value}`"),
+        Label::Values(values) => format!("`{}` numbers", values.len()),
+        Label::Tags(tags) => format!("a class for each of `{}` words", tags.len()),
+        Label::Answers(_) => "a part of a text".to_owned(),
+    }
+}
+
 impl Predictions {
     /// None yet.
     pub fn new(kind: AnswerKind) -> Self {
@@ -81,11 +118,18 @@ impl Predictions {
 
     /// Takes in one more example.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If prediction and label are not of the kind that these are made of, or a class is not below their number: readers
-    /// and models give no such.
-    pub fn record(&mut self, prediction: &Prediction, label: &Label) {
+    /// [`MismatchedAnswer`] if prediction and label are not of the kind that these are made of, or a class is not below their
+    /// number; the example is left out.
+    pub fn record(
+        &mut self,
+        prediction: &Prediction,
+        label: &Label,
+    ) -> Result<(), MismatchedAnswer> {
+        if !self.fits(prediction, label) {
+            return Err(MismatchedAnswer { prediction: prediction.clone(), label: label.clone() });
+        }
         match (self, prediction, label) {
             (Self::Classes(classes), Prediction::Class { class, scores }, Label::Class(right)) => {
                 classes.record(*class, scores, *right);
@@ -107,9 +151,30 @@ impl Predictions {
             (Self::Values(columns), Prediction::Values(values), Label::Values(right)) => {
                 record_numbers(columns, values, right);
             }
-            (_, prediction, label) => {
-                panic!("{prediction:?} beside {label:?} among answers of another kind")
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a prediction and a label are of the kind that these are made of.
+    fn fits(&self, prediction: &Prediction, label: &Label) -> bool {
+        let below = |count: usize| move |class: &u16| usize::from(*class) < count;
+        match (self, prediction, label) {
+            (Self::Classes(classes), Prediction::Class { class, scores }, Label::Class(right)) => {
+                let count = classes.num_labels();
+                scores.len() == count && [class, right].into_iter().all(below(count))
             }
+            (Self::Choices { .. }, Prediction::Class { .. }, Label::Class(_)) => true,
+            (Self::Labels(sets), Prediction::Classes(scores), Label::Classes(right)) => {
+                scores.len() == sets.num_labels() && right.iter().all(below(sets.num_labels()))
+            }
+            (Self::Values(columns), Prediction::Values(values), Label::Value(_)) => {
+                [columns.len(), values.len()] == [1; 2]
+            }
+            (Self::Values(columns), Prediction::Values(values), Label::Values(right)) => {
+                [values.len(), right.len()] == [columns.len(); 2]
+            }
+            _ => false,
         }
     }
 
@@ -130,10 +195,6 @@ impl Predictions {
 }
 
 fn record_numbers(columns: &mut [Numbers], predicted: &[f32], right: &[f32]) {
-    assert!(
-        columns.len() == predicted.len() && predicted.len() == right.len(),
-        "every column has a number"
-    );
     for (column, (predicted, right)) in columns.iter_mut().zip(predicted.iter().zip(right)) {
         column.predictions.push(f64::from(*predicted));
         column.references.push(f64::from(*right));
@@ -150,7 +211,6 @@ impl ClassPredictions {
     }
 
     fn record(&mut self, class: u16, scores: &[f32], right: u16) {
-        assert_eq!(scores.len(), self.matrix.num_labels(), "each class has a probability");
         self.matrix.record(class, right);
         self.scores.extend_from_slice(scores);
         self.references.push(right);
@@ -197,8 +257,8 @@ mod tests {
         let mut answers = Predictions::new(AnswerKind::Classes(3));
         assert!(answers.is_empty());
         let prediction = Prediction::Class { class: 2, scores: vec![0.1, 0.2, 0.7] };
-        answers.record(&prediction, &Label::Class(0));
-        answers.record(&prediction, &Label::Class(2));
+        answers.record(&prediction, &Label::Class(0)).unwrap();
+        answers.record(&prediction, &Label::Class(2)).unwrap();
         assert_eq!(answers.len(), 2);
         let Predictions::Classes(classes) = answers else { panic!("classes") };
         assert_eq!(classes.matrix.right(), 1);
@@ -209,15 +269,30 @@ mod tests {
     #[test]
     fn numbers_go_by_column() {
         let mut answers = Predictions::new(AnswerKind::Values(2));
-        answers.record(&Prediction::Values(vec![2.5, 1.0]), &Label::Values(vec![3.0, 0.0]));
+        let prediction = Prediction::Values(vec![2.5, 1.0]);
+        answers.record(&prediction, &Label::Values(vec![3.0, 0.0])).unwrap();
         let Predictions::Values(columns) = answers else { panic!("numbers") };
         assert_eq!(columns[1], Numbers { predictions: vec![1.0], references: vec![0.0] });
     }
 
     #[test]
-    #[should_panic(expected = "beside Class(0)")]
-    fn kinds_do_not_mix() {
-        let mut answers = Predictions::new(AnswerKind::Values(1));
-        answers.record(&Prediction::Values(vec![1.0]), &Label::Class(0));
+    fn what_cannot_be_compared_is_refused_and_left_out() {
+        let of_two = |class| Prediction::Class { class, scores: vec![0.5, 0.5] };
+        for (kind, prediction, label) in [
+            (AnswerKind::Values(1), Prediction::Values(vec![1.0]), Label::Class(0)),
+            (AnswerKind::Values(2), Prediction::Values(vec![1.0]), Label::Values(vec![1.0, 2.0])),
+            (AnswerKind::Values(2), Prediction::Values(vec![1.0, 2.0]), Label::Value(1.0)),
+            (AnswerKind::Classes(2), of_two(0), Label::Class(2)),
+            (AnswerKind::Classes(2), of_two(2), Label::Class(0)),
+            (AnswerKind::Classes(3), of_two(0), Label::Class(0)),
+            (AnswerKind::Labels(2), Prediction::Classes(vec![0.5; 2]), Label::Classes(vec![2])),
+            (AnswerKind::Labels(2), Prediction::Classes(vec![0.5; 3]), Label::Classes(vec![0])),
+            (AnswerKind::Choices, of_two(0), Label::Value(0.0)),
+        ] {
+            let mut answers = Predictions::new(kind);
+            let error = answers.record(&prediction, &label).unwrap_err();
+            assert!(error.to_string().starts_with("the model gives "), "{error}");
+            assert!(answers.is_empty(), "{kind:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use nystromformer_data::DataError;
 use nystromformer_files::say_once;
 
 use super::{
@@ -59,42 +60,61 @@ pub trait Scorer: fmt::Debug + Send + Sync {
     fn names(&self) -> Vec<MetricName>;
 
     /// The metrics by name. One that is undefined is NaN; one that does not apply is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Example`] for a prediction and a label that cannot be compared.
     fn score(
         &self,
         answered: &[LabelledPrediction<'_>],
         thresholds: &Thresholds,
-    ) -> BTreeMap<String, f64>;
+    ) -> Result<BTreeMap<String, f64>, DataError>;
 
     /// The thresholds that the task's keys set, which no others take the place of. Default: none are set.
     fn fixed_thresholds(&self) -> Option<Thresholds> {
         None
     }
 
-    /// The thresholds by which these answers score best. Default: there is nothing to choose.
-    fn thresholds(&self, answered: &[LabelledPrediction<'_>]) -> Thresholds {
+    /// The thresholds by which these answers score best; asked where no key sets them. Default: there is nothing to choose.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::score`].
+    fn best_thresholds(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+    ) -> Result<Thresholds, DataError> {
         let _ = answered;
-        Thresholds::new()
+        Ok(Thresholds::new())
     }
 
     /// Scores of each class, and the confusion matrix where an answer is one class. Default: none, where answers are no classes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::score`].
     fn report(
         &self,
         answered: &[LabelledPrediction<'_>],
         thresholds: &Thresholds,
-    ) -> Option<ClassificationReport> {
+    ) -> Result<Option<ClassificationReport>, DataError> {
         let _ = (answered, thresholds);
-        None
+        Ok(None)
     }
 
     /// The metrics of a predictor that always says the same, which is right most often among the labels of training; one
     /// that is undefined is left out. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::score`].
     fn constant_predictor(
         &self,
         training: &mut dyn Iterator<Item = &Label>,
         answered: &[LabelledPrediction<'_>],
-    ) -> BTreeMap<String, f64> {
+    ) -> Result<BTreeMap<String, f64>, DataError> {
         let _ = (training, answered);
-        BTreeMap::new()
+        Ok(BTreeMap::new())
     }
 }
 
@@ -122,12 +142,20 @@ impl MetricScorer {
         Self { threshold, ..self }
     }
 
-    fn predictions(&self, answered: &[LabelledPrediction<'_>]) -> Option<Predictions> {
-        let mut predictions = Predictions::new(self.kind?);
-        for LabelledPrediction { prediction, label, .. } in answered {
-            predictions.record(prediction, label);
+    /// What was said of these examples, or is said by `constant` of each; `None` where answers are parts of examples.
+    fn predictions(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+        constant: Option<&Prediction>,
+    ) -> Result<Option<Predictions>, DataError> {
+        let Some(kind) = self.kind else { return Ok(None) };
+        let mut predictions = Predictions::new(kind);
+        for LabelledPrediction { place, prediction, label } in answered {
+            predictions.record(constant.unwrap_or(prediction), label).map_err(|mismatch| {
+                DataError::Example { place: *place, problem: mismatch.to_string() }
+            })?;
         }
-        Some(predictions)
+        Ok(Some(predictions))
     }
 
     /// The threshold of each label.
@@ -232,9 +260,9 @@ impl Scorer for MetricScorer {
         &self,
         answered: &[LabelledPrediction<'_>],
         thresholds: &Thresholds,
-    ) -> BTreeMap<String, f64> {
-        let predictions = self.predictions(answered);
-        predictions.map_or_else(BTreeMap::new, |found| self.compute(&found, thresholds))
+    ) -> Result<BTreeMap<String, f64>, DataError> {
+        let predictions = self.predictions(answered, None)?;
+        Ok(predictions.map_or_else(BTreeMap::new, |found| self.compute(&found, thresholds)))
     }
 
     fn fixed_thresholds(&self) -> Option<Thresholds> {
@@ -242,13 +270,13 @@ impl Scorer for MetricScorer {
         Some(self.names.iter().map(|name| (name.clone(), threshold)).collect())
     }
 
-    fn thresholds(&self, answered: &[LabelledPrediction<'_>]) -> Thresholds {
-        let Some(Predictions::Labels(sets)) = self.predictions(answered) else {
-            return Thresholds::new();
+    fn best_thresholds(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+    ) -> Result<Thresholds, DataError> {
+        let Some(Predictions::Labels(sets)) = self.predictions(answered, None)? else {
+            return Ok(Thresholds::new());
         };
-        if let Some(fixed) = self.fixed_thresholds() {
-            return fixed;
-        }
         let chosen = sets.best_thresholds();
         let left = chosen.iter().filter(|threshold| threshold.is_none()).count();
         if left > 0 && !sets.is_empty() {
@@ -259,46 +287,43 @@ impl Scorer for MetricScorer {
             ));
         }
         let thresholds = chosen.into_iter().map(|threshold| threshold.unwrap_or(DEFAULT_THRESHOLD));
-        self.names.iter().cloned().zip(thresholds.map(f64::from)).collect()
+        Ok(self.names.iter().cloned().zip(thresholds.map(f64::from)).collect())
     }
 
     fn report(
         &self,
         answered: &[LabelledPrediction<'_>],
         thresholds: &Thresholds,
-    ) -> Option<ClassificationReport> {
-        match self.predictions(answered)? {
-            Predictions::Classes(classes) => {
+    ) -> Result<Option<ClassificationReport>, DataError> {
+        Ok(match self.predictions(answered, None)? {
+            Some(Predictions::Classes(classes)) => {
                 Some(ClassificationReport::new(classes.matrix, &self.names))
             }
-            Predictions::Labels(sets) => {
+            Some(Predictions::Labels(sets)) => {
                 let counts = sets.counts(&self.of_labels(thresholds));
                 let per_class = counts.labels.into_iter().map(ClassScores::from).collect();
                 let labels = self.names.clone();
                 Some(ClassificationReport { labels, confusion_matrix: None, per_class })
             }
-            Predictions::Choices { .. } | Predictions::Values(_) => None,
-        }
+            Some(Predictions::Choices { .. } | Predictions::Values(_)) | None => None,
+        })
     }
 
     fn constant_predictor(
         &self,
         training: &mut dyn Iterator<Item = &Label>,
         answered: &[LabelledPrediction<'_>],
-    ) -> BTreeMap<String, f64> {
-        let (Some(kind), Some(constant)) = (self.kind, self.constant(training)) else {
-            return BTreeMap::new();
+    ) -> Result<BTreeMap<String, f64>, DataError> {
+        let Some(constant) = self.constant(training) else { return Ok(BTreeMap::new()) };
+        let Some(predictions) = self.predictions(answered, Some(&constant))? else {
+            return Ok(BTreeMap::new());
         };
-        let mut predictions = Predictions::new(kind);
-        for LabelledPrediction { label, .. } in answered {
-            predictions.record(&constant, label);
-        }
         let mut values = self.compute(&predictions, &Thresholds::new());
-        if let AnswerKind::Choices = kind {
+        if let Some(AnswerKind::Choices) = self.kind {
             values.insert("chance".to_owned(), chance(answered));
         }
         values.retain(|_, value| value.is_finite());
-        values
+        Ok(values)
     }
 }
 
@@ -328,10 +353,13 @@ mod tests {
             .enumerate()
             .map(|(place, label)| LabelledPrediction { place, prediction: &prediction, label })
             .collect();
-        assert_eq!(scorer.score(&answered, &Thresholds::new())["accuracy"], 0.75);
-        let constant = scorer.constant_predictor(&mut training.iter(), &answered);
+        assert_eq!(scorer.score(&answered, &Thresholds::new()).unwrap()["accuracy"], 0.75);
+        let constant = scorer.constant_predictor(&mut training.iter(), &answered).unwrap();
         assert_eq!(constant["accuracy"], 0.25);
-        assert_eq!(scorer.report(&answered, &Thresholds::new()).unwrap().per_class[0].support, 3);
+        assert_eq!(
+            scorer.report(&answered, &Thresholds::new()).unwrap().unwrap().per_class[0].support,
+            3
+        );
     }
 
     #[test]
@@ -342,7 +370,7 @@ mod tests {
         let prediction = Prediction::Values(vec![5.0]);
         let label = Label::Value(4.0);
         let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
-        let constant = scorer.constant_predictor(&mut training.iter(), &answered);
+        let constant = scorer.constant_predictor(&mut training.iter(), &answered).unwrap();
         // The correlation with a constant is undefined.
         assert_eq!(constant, BTreeMap::from([("mse".to_owned(), 4.0)]));
     }
@@ -363,23 +391,23 @@ mod tests {
             (Prediction::Classes(vec![0.2, 0.8, 0.2]), Label::Classes(vec![])),
         ];
         let answered = answered(&rows);
-        let thresholds = scorer.thresholds(&answered);
+        let thresholds = scorer.best_thresholds(&answered).unwrap();
         let expected = [("a", 0.25_f32), ("b", 0.85), ("c", 0.5)];
         let expected = expected.map(|(name, value)| (name.to_owned(), f64::from(value)));
         for ((name, value), (expected_name, expected)) in thresholds.iter().zip(&expected) {
             assert!(name == expected_name && (value - expected).abs() < 1e-6, "{thresholds:?}");
         }
-        assert_eq!(scorer.score(&answered, &thresholds)["subset_accuracy"], 1.0);
-        let report = scorer.report(&answered, &thresholds).unwrap();
+        assert_eq!(scorer.score(&answered, &thresholds).unwrap()["subset_accuracy"], 1.0);
+        let report = scorer.report(&answered, &thresholds).unwrap().unwrap();
         assert!(report.confusion_matrix.is_none() && report.per_class[1].support == 1);
         assert_eq!((report.per_class[1].f1, report.per_class[2].f1), (1.0, 0.0));
-        let halves = scorer.score(&answered, &Thresholds::new());
+        let halves = scorer.score(&answered, &Thresholds::new()).unwrap();
         assert_eq!(halves["subset_accuracy"], 0.0);
         let fixed = MetricScorer::new(metrics, &targets).with_threshold(Some(0.5));
-        assert_eq!(fixed.score(&answered, &fixed.thresholds(&answered)), halves);
+        assert_eq!(fixed.score(&answered, &fixed.fixed_thresholds().unwrap()).unwrap(), halves);
         let training = [Label::Classes(vec![1]), Label::Classes(vec![0, 1])];
         // It says `a` and `b`: 2 right of 4 predicted, 2 apply.
-        let constant = scorer.constant_predictor(&mut training.iter(), &answered);
+        let constant = scorer.constant_predictor(&mut training.iter(), &answered).unwrap();
         assert!((constant["f1_micro"] - 2.0 / 3.0).abs() < 1e-15);
     }
 
@@ -390,7 +418,7 @@ mod tests {
         let names: Vec<String> = scorer.names().into_iter().map(|metric| metric.name).collect();
         assert_eq!(names, ["mse", "mse/x", "mse/y"]);
         let rows = [(Prediction::Values(vec![1.0, 5.0]), Label::Values(vec![2.0, 2.0]))];
-        let scores = scorer.score(&answered(&rows), &Thresholds::new());
+        let scores = scorer.score(&answered(&rows), &Thresholds::new()).unwrap();
         assert_eq!((scores["mse"], scores["mse/x"], scores["mse/y"]), (5.0, 1.0, 9.0));
     }
 
@@ -407,11 +435,27 @@ mod tests {
             .map(|(place, (label, prediction))| LabelledPrediction { place, prediction, label })
             .collect();
         let scorer = MetricScorer::new(vec![Metric::Accuracy], &Targets::Choices);
-        let scores = scorer.score(&answered, &Thresholds::new());
+        let scores = scorer.score(&answered, &Thresholds::new()).unwrap();
         assert_eq!(scores, BTreeMap::from([("accuracy".to_owned(), 0.5)]));
         let training = [2, 1, 1, 2].map(Label::Class);
-        let constant = scorer.constant_predictor(&mut training.iter(), &answered);
+        let constant = scorer.constant_predictor(&mut training.iter(), &answered).unwrap();
         // Place 1, the first of two that are equally frequent; (1/2 + 1/2 + 1/4 + 1/2) / 4.
         assert_eq!((constant["accuracy"], constant["chance"]), (0.5, 0.4375));
+    }
+
+    /// A task of another crate may give a label that is none of its classes.
+    #[test]
+    fn an_example_that_cannot_be_measured_is_named() {
+        let targets = Targets::classes(["a", "b"]).unwrap();
+        let scorer = MetricScorer::new(vec![Metric::Accuracy], &targets);
+        let rows = [
+            (Prediction::one_class(&[1.0, 0.0]), Label::Class(0)),
+            (Prediction::one_class(&[1.0, 0.0]), Label::Class(7)),
+        ];
+        let error = scorer.score(&answered(&rows), &Thresholds::new()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("example `1`, counted from 0: ") && error.contains("`7`"),
+            "{error}"
+        );
     }
 }

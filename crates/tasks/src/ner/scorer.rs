@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use nystromformer_data::DataError;
+
 use crate::example::Label;
 use crate::metrics::{
     ClassificationReport, ConfusionMatrix, EntityMode, EntityScores, EntityTag, LabelledPrediction,
@@ -117,8 +119,12 @@ impl Scorer for TagScorer {
         names.iter().copied().map(MetricName::greater_is_better).collect()
     }
 
-    fn score(&self, answered: &[LabelledPrediction<'_>], _: &Thresholds) -> BTreeMap<String, f64> {
-        self.measured(&self.pairs(answered))
+    fn score(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+        _: &Thresholds,
+    ) -> Result<BTreeMap<String, f64>, DataError> {
+        Ok(self.measured(&self.pairs(answered)))
     }
 
     /// Of entities the scores of each type, without a matrix: an entity is taken for another, or for none, in too many ways.
@@ -126,15 +132,15 @@ impl Scorer for TagScorer {
         &self,
         answered: &[LabelledPrediction<'_>],
         _: &Thresholds,
-    ) -> Option<ClassificationReport> {
+    ) -> Result<Option<ClassificationReport>, DataError> {
         let pairs = self.pairs(answered);
         if !self.of_entities {
-            return Some(ClassificationReport::new(self.matrix(&pairs), &self.names));
+            return Ok(Some(ClassificationReport::new(self.matrix(&pairs), &self.names)));
         }
         let scores = self.entities(&pairs, EntityMode::Lenient);
         let (labels, per_class) =
             scores.per_type().into_iter().map(|(kind, scores)| (kind.to_owned(), scores)).unzip();
-        Some(ClassificationReport { labels, confusion_matrix: None, per_class })
+        Ok(Some(ClassificationReport { labels, confusion_matrix: None, per_class }))
     }
 
     /// The tag that most words of the training examples have, for every word.
@@ -142,7 +148,7 @@ impl Scorer for TagScorer {
         &self,
         training: &mut dyn Iterator<Item = &Label>,
         answered: &[LabelledPrediction<'_>],
-    ) -> BTreeMap<String, f64> {
+    ) -> Result<BTreeMap<String, f64>, DataError> {
         let mut counts = vec![0_u64; self.names.len()];
         for label in training {
             if let Label::Tags(tags) = label {
@@ -155,7 +161,7 @@ impl Scorer for TagScorer {
         pairs.iter_mut().flatten().for_each(|(tag, _)| *tag = Some(constant));
         let mut scores = self.measured(&pairs);
         scores.retain(|_, value| value.is_finite());
-        scores
+        Ok(scores)
     }
 }
 
@@ -190,7 +196,7 @@ mod tests {
             .enumerate()
             .map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
             .collect();
-        let scores = scorer.score(&answered, &Thresholds::new());
+        let scores = scorer.score(&answered, &Thresholds::new()).unwrap();
         // A B-A I-A is right; I-B is one only without strictness; B-B is one word too short.
         assert_eq!(
             (scores["precision"], scores["recall"], scores["f1"]),
@@ -201,11 +207,12 @@ mod tests {
         let names: Vec<String> = scorer.names().into_iter().map(|name| name.name).collect();
         assert_eq!(names.len(), scores.len());
         assert!(names.iter().all(|name| scores.contains_key(name)) && names[0] == "f1");
-        let report = scorer.report(&answered, &Thresholds::new()).unwrap();
+        let report = scorer.report(&answered, &Thresholds::new()).unwrap().unwrap();
         assert_eq!(report.labels, ["A", "B"]);
         assert_eq!((report.per_class[1].support, report.per_class[1].recall), (2, 0.5));
-        let constant =
-            scorer.constant_predictor(&mut [right(&[Some(0), Some(0), Some(1)])].iter(), &answered);
+        let constant = scorer
+            .constant_predictor(&mut [right(&[Some(0), Some(0), Some(1)])].iter(), &answered)
+            .unwrap();
         assert_eq!((constant["f1"], constant["accuracy"]), (0.0, 0.0));
     }
 
@@ -215,11 +222,14 @@ mod tests {
         let prediction = tags(&[0, 1, 1]);
         let label = right(&[Some(0), Some(1), Some(0)]);
         let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
-        let scores = scorer.score(&answered, &Thresholds::new());
+        let scores = scorer.score(&answered, &Thresholds::new()).unwrap();
         assert_eq!(scores["accuracy"], 2.0 / 3.0);
         assert!((scores["f1_macro"] - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(scorer.report(&answered, &Thresholds::new()).unwrap().per_class[1].support, 1);
-        let constant = scorer.constant_predictor(&mut std::iter::once(&label), &answered);
+        assert_eq!(
+            scorer.report(&answered, &Thresholds::new()).unwrap().unwrap().per_class[1].support,
+            1
+        );
+        let constant = scorer.constant_predictor(&mut std::iter::once(&label), &answered).unwrap();
         assert_eq!(constant["accuracy"], 2.0 / 3.0);
     }
 
@@ -229,7 +239,7 @@ mod tests {
         let prediction = Prediction::Tags(vec![None, Some(WordTag { class: 1, score: 1.0 })]);
         let label = right(&[Some(0), Some(1)]);
         let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
-        let scores = scorer.score(&answered, &Thresholds::new());
+        let scores = scorer.score(&answered, &Thresholds::new()).unwrap();
         assert_eq!((scores["f1"], scores["accuracy"]), (1.0, 1.0));
     }
 }

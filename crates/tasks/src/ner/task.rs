@@ -273,6 +273,13 @@ impl Task for Ner {
         WordOptions { stride: self.stride, continuations }
     }
 
+    fn prediction_formats(&self, file: &Path) -> Vec<&'static str> {
+        match FileForm::of(file) {
+            FileForm::Columns => vec!["conll", "jsonl"],
+            FileForm::Rows => vec!["jsonl"],
+        }
+    }
+
     fn prediction_files(
         &self,
         predicted: PredictionReader<'_>,

@@ -3,6 +3,8 @@
 use nystromformer_files::FileError;
 use nystromformer_files::table::{Column, Table};
 
+use crate::label_rule::LabelRule;
+
 /// Columns by their names; those without one are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QuestionColumns {
@@ -40,12 +42,9 @@ impl FoundColumns {
 const ANSWERS: [&str; 3] = ["answers", "answer", "answer_text"];
 
 impl QuestionColumns {
-    /// Finds the columns of a table; without `answers_required` that of the answers may be missing.
-    pub(super) fn find(
-        &self,
-        table: &Table,
-        answers_required: bool,
-    ) -> Result<FoundColumns, FileError> {
+    /// Finds the columns of a table. That of the answers may be missing where they are not required and no key names it, and in what
+    /// is to be predicted.
+    pub(super) fn find(&self, table: &Table, rule: LabelRule) -> Result<FoundColumns, FileError> {
         let mut found = FoundColumns::default();
         for (name, key) in [(&self.question, "task.question"), (&self.context, "task.context")] {
             let column = Column::Name(name.clone());
@@ -74,14 +73,16 @@ impl QuestionColumns {
             found.answer_start = starts.map(|column| found.add(column));
             break;
         }
-        if let Some(name) = &self.answer_start {
-            let column = Column::Name(name.clone());
+        let must_be = |column: &Column| rule != LabelRule::IfReadable || table.has(column);
+        let places = self.answer_start.as_ref().map(|name| Column::Name(name.clone()));
+        if let Some(column) = places.filter(must_be) {
             table.find(std::slice::from_ref(&column)).map_err(|error| {
                 error.with_cure("set `task.answer_start` to the one that is meant, or leave it out")
             })?;
             found.answer_start = Some(found.add(column));
         }
-        if found.answers.is_none() && (answers_required || self.answers.is_some()) {
+        let is_asked_for = self.answers.is_some() && rule != LabelRule::IfReadable;
+        if found.answers.is_none() && (rule.requires() || is_asked_for) {
             let columns: Vec<Column> = names.into_iter().map(Column::from).collect();
             return Err(table
                 .missing(&columns)

@@ -10,14 +10,15 @@ use nystromformer_files::table::{Cell, Row, Rows, Table, TableOptions};
 use super::columns::{FoundColumns, QuestionColumns};
 use super::gold::{self, AnswerMatch, TextAndPlace};
 use crate::example::{Example, GoldAnswer, Input, Label};
+use crate::label_rule::{LabelRule, UnreadLabels};
 
 /// How the rows of a split become questions.
 #[derive(Debug, Clone)]
 pub(super) struct QuestionOptions {
     pub(super) columns: QuestionColumns,
     pub(super) table: TableOptions,
-    /// Whether each row must say what its answers are.
-    pub(super) answers_required: bool,
+    /// What is asked of the answers.
+    pub(super) rule: LabelRule,
     /// Whether a question may have no answer.
     pub(super) may_lack_answers: bool,
     /// Whether questions are passed over whose answers are nowhere in their context: there is nothing to train them towards.
@@ -37,6 +38,7 @@ struct OpenTable {
     rows: Rows,
     columns: FoundColumns,
     told: Told,
+    unread: UnreadLabels,
 }
 
 impl QuestionExamples {
@@ -46,8 +48,13 @@ impl QuestionExamples {
 
     fn open(&self, file: &Path) -> Result<OpenTable, DataError> {
         let table = Table::open(file, &self.options.table)?;
-        let columns = self.options.columns.find(&table, self.options.answers_required)?;
-        Ok(OpenTable { rows: table.select(&columns.wanted)?, columns, told: Told::default() })
+        let columns = self.options.columns.find(&table, self.options.rule)?;
+        Ok(OpenTable {
+            rows: table.select(&columns.wanted)?,
+            columns,
+            told: Told::default(),
+            unread: UnreadLabels::new(self.options.rule, "task.answers"),
+        })
     }
 
     fn advance(&mut self) -> Result<Option<Example>, DataError> {
@@ -100,7 +107,10 @@ impl OpenTable {
             self.told.empty.add(&name);
         }
         let answers = match self.columns.answers {
-            Some(answers) => gold::of_row(&row, answers, self.columns.answer_start)?,
+            Some(answers) => {
+                let read = gold::of_row(&row, answers, self.columns.answer_start);
+                self.unread.settle(read)?
+            }
             None => None,
         };
         let is_impossible = self.columns.is_impossible.is_some_and(|at| is_true(row.cell(at)));
@@ -125,7 +135,7 @@ impl OpenTable {
                 }
                 Some(Label::Answers(found))
             }
-            None if options.answers_required => {
+            None if options.rule.requires() => {
                 let named = id.map_or_else(String::new, |id| format!(" (of the question `{id}`)"));
                 return Err(row
                     .problem(format!("nothing is said of the answers{named}"))

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use nystromformer_data::DataError;
+
 use super::{AnswerCandidates, NULL_SCORE_DIFF_THRESHOLD};
 use crate::example::Label;
 use crate::labelled::Targets;
@@ -66,9 +68,9 @@ impl Scorer for SquadScorer {
         &self,
         answered: &[LabelledPrediction<'_>],
         thresholds: &Thresholds,
-    ) -> BTreeMap<String, f64> {
+    ) -> Result<BTreeMap<String, f64>, DataError> {
         let threshold = (self.version == SquadVersion::V2).then(|| threshold_in(thresholds));
-        squad_scores(&self.questions(answered), self.version, threshold)
+        Ok(squad_scores(&self.questions(answered), self.version, threshold))
     }
 
     fn fixed_thresholds(&self) -> Option<Thresholds> {
@@ -76,19 +78,20 @@ impl Scorer for SquadScorer {
         Some(Thresholds::from([(NULL_SCORE_DIFF_THRESHOLD.to_owned(), threshold)]))
     }
 
-    fn thresholds(&self, answered: &[LabelledPrediction<'_>]) -> Thresholds {
+    fn best_thresholds(
+        &self,
+        answered: &[LabelledPrediction<'_>],
+    ) -> Result<Thresholds, DataError> {
         if self.version == SquadVersion::V1 {
-            return Thresholds::new();
+            return Ok(Thresholds::new());
         }
-        let threshold = self.threshold.unwrap_or_else(|| {
-            let questions = self.questions(answered);
-            let lowest = questions.iter().map(|question| question.no_answer);
-            let lowest = lowest.fold(f64::INFINITY, f64::min);
-            // Below all of them "no answer" is given to each question; of none, the threshold of `run_qa` stays.
-            let none = if lowest.is_finite() { lowest - 1.0 } else { 0.0 };
-            best_threshold(&questions, |question| question.f1, none).threshold
-        });
-        Thresholds::from([(NULL_SCORE_DIFF_THRESHOLD.to_owned(), threshold)])
+        let questions = self.questions(answered);
+        let lowest = questions.iter().map(|question| question.no_answer);
+        let lowest = lowest.fold(f64::INFINITY, f64::min);
+        // Below all of them "no answer" is given to each question; of none, the threshold of `run_qa` stays.
+        let none = if lowest.is_finite() { lowest - 1.0 } else { 0.0 };
+        let threshold = best_threshold(&questions, |question| question.f1, none).threshold;
+        Ok(Thresholds::from([(NULL_SCORE_DIFF_THRESHOLD.to_owned(), threshold)]))
     }
 
     /// Of questions that may have no answer: "no answer" to each.
@@ -96,14 +99,14 @@ impl Scorer for SquadScorer {
         &self,
         _: &mut dyn Iterator<Item = &Label>,
         answered: &[LabelledPrediction<'_>],
-    ) -> BTreeMap<String, f64> {
+    ) -> Result<BTreeMap<String, f64>, DataError> {
         let questions = self.questions(answered);
         if self.version == SquadVersion::V1 || questions.is_empty() {
-            return BTreeMap::new();
+            return Ok(BTreeMap::new());
         }
         let right = questions.iter().filter(|question| !question.has_answer).count();
         let percent = 100.0 * right as f64 / questions.len() as f64;
-        ["f1", "exact_match"].into_iter().map(|name| (name.to_owned(), percent)).collect()
+        Ok(["f1", "exact_match"].into_iter().map(|name| (name.to_owned(), percent)).collect())
     }
 }
 
@@ -148,20 +151,20 @@ mod tests {
             .enumerate()
             .map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
             .collect();
-        let thresholds = scorer.thresholds(&answered);
+        let thresholds = scorer.best_thresholds(&answered).unwrap();
         assert_eq!(threshold_in(&thresholds), -4.0);
-        let scores = scorer.score(&answered, &thresholds);
+        let scores = scorer.score(&answered, &thresholds).unwrap();
         assert_eq!((scores["f1"], scores["exact_match"]), (100.0, 100.0));
         assert_eq!((scores["HasAns_f1"], scores["NoAns_f1"]), (100.0, 100.0));
         assert_eq!(scores["best_f1_thresh"], -4.0);
-        let zero = scorer.score(&answered, &Thresholds::new());
+        let zero = scorer.score(&answered, &Thresholds::new()).unwrap();
         assert_eq!(zero["NoAns_exact"], 100.0);
-        let constant = scorer.constant_predictor(&mut std::iter::empty(), &answered);
+        let constant = scorer.constant_predictor(&mut std::iter::empty(), &answered).unwrap();
         assert!((constant["f1"] - 200.0 / 3.0).abs() < 1e-12);
         // Where "no answer" is right for all, it is given to all.
-        let none = scorer.thresholds(&answered[1..]);
-        assert_eq!(scorer.score(&answered[1..], &none)["f1"], 100.0);
-        let told = self::scorer(true, Some(-9.0)).thresholds(&answered);
+        let none = scorer.best_thresholds(&answered[1..]).unwrap();
+        assert_eq!(scorer.score(&answered[1..], &none).unwrap()["f1"], 100.0);
+        let told = self::scorer(true, Some(-9.0)).fixed_thresholds().unwrap();
         assert_eq!(threshold_in(&told), -9.0);
     }
 
@@ -170,8 +173,8 @@ mod tests {
         let scorer = scorer(false, None);
         let (prediction, label) = (prediction("big cat", 1.0, None), label(&["cat", "a dog"]));
         let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
-        assert!(scorer.thresholds(&answered).is_empty());
-        let scores = scorer.score(&answered, &Thresholds::new());
+        assert!(scorer.best_thresholds(&answered).unwrap().is_empty());
+        let scores = scorer.score(&answered, &Thresholds::new()).unwrap();
         assert_eq!(scores.keys().collect::<Vec<_>>(), ["exact_match", "f1"]);
         assert!((scores["f1"] - 200.0 / 3.0).abs() < 1e-12);
     }

@@ -14,6 +14,7 @@ use super::output;
 use super::reader::{QuestionExamples, QuestionOptions};
 use super::scorer::SquadScorer;
 use crate::example::{ExampleReader, Label};
+use crate::label_rule::LabelRule;
 use crate::labelled::Targets;
 use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
@@ -95,7 +96,13 @@ impl Qa {
         }
     }
 
-    fn read(&self, files: Vec<PathBuf>, split: Split, may_lack_answers: bool) -> ExampleReader {
+    /// Reads the questions of a split, or without one those of a file to be predicted.
+    fn read(
+        &self,
+        files: Vec<PathBuf>,
+        split: Option<Split>,
+        may_lack_answers: bool,
+    ) -> ExampleReader {
         let options = QuestionOptions {
             columns: QuestionColumns {
                 id: self.id.clone(),
@@ -105,9 +112,9 @@ impl Qa {
                 answer_start: self.answer_start.clone(),
             },
             table: TableOptions { max_line_bytes: self.max_line_bytes, ..TableOptions::default() },
-            answers_required: !split.is_test(),
+            rule: split.map_or(LabelRule::IfReadable, LabelRule::of_split),
             may_lack_answers,
-            places_required: split == Split::Train,
+            places_required: split == Some(Split::Train),
         };
         Box::new(QuestionExamples::new(files, options))
     }
@@ -124,7 +131,7 @@ impl Qa {
         }
         for example in self.read(
             self.files().find(path, Split::Train)?.unwrap_or_default(),
-            Split::Train,
+            Some(Split::Train),
             true,
         ) {
             if matches!(example?.label, Some(Label::Answers(answers)) if answers.is_empty()) {
@@ -189,7 +196,7 @@ impl Task for Qa {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let files = self.files().find(context.path, split)?;
-        Ok(files.map(|files| self.read(files, split, may_lack_answers(targets))))
+        Ok(files.map(|files| self.read(files, Some(split), may_lack_answers(targets))))
     }
 
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
@@ -202,11 +209,15 @@ impl Task for Qa {
         targets: &Targets,
         _: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
-        Ok(self.read(vec![file.to_owned()], Split::Test, may_lack_answers(targets)))
+        Ok(self.read(vec![file.to_owned()], None, may_lack_answers(targets)))
     }
 
     fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {
         Box::new(SquadScorer::new(targets, self.null_score_diff_threshold))
+    }
+
+    fn prediction_formats(&self, _: &Path) -> Vec<&'static str> {
+        vec!["jsonl", "predictions.json", "nbest_predictions.json", "null_odds.json"]
     }
 
     fn prediction_files(

@@ -170,7 +170,7 @@ fn a_tasks_metrics_are_those_of_seqeval() {
             .enumerate()
             .map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
             .collect();
-        let scores = task.task().scorer(&targets).score(&answered, &Thresholds::new());
+        let scores = task.task().scorer(&targets).score(&answered, &Thresholds::new()).unwrap();
         for (name, expected) in [
             ("accuracy", case.accuracy),
             ("f1", case.default.micro.f1),

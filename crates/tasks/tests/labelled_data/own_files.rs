@@ -7,7 +7,9 @@ use nystromformer_data::DataError;
 use nystromformer_files::table::Quotes;
 use nystromformer_tasks::Split;
 use nystromformer_tasks::labelled::{ClassNames, Labelled, LabelledColumns, Location, Targets};
-use nystromformer_tasks::{Example, Input, Label, LabelCounts, Task, TaskContext, Truncation};
+use nystromformer_tasks::{
+    Example, Input, Label, LabelCounts, LabelRule, Task, TaskContext, Truncation,
+};
 
 fn write(folder: &Path, name: &str, content: &str) {
     let path = folder.join(name);
@@ -33,16 +35,22 @@ fn classes_are_collected_from_the_training_set() {
     assert_eq!(names.names(), ["glad", "sad"]);
     let targets = Targets::Classes(names);
     let validation = find(folder.path(), Split::Validation);
-    let read: Vec<Example> =
-        validation.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
+    let read: Vec<Example> = validation
+        .read(&columns, &targets, LabelRule::Required)
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
     assert_eq!(labels(&read), [Some(Label::Class(1))]);
     assert_eq!(Location::find(folder.path(), Split::Test).unwrap(), None);
 
     let train = find(folder.path(), Split::Train);
-    let read: Vec<Example> =
-        train.read(&columns, &targets, false).unwrap().collect::<Result<_, _>>().unwrap();
+    let read: Vec<Example> = train
+        .read(&columns, &targets, LabelRule::Optional)
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
     assert_eq!(labels(&read)[2], None);
-    let strict = train.read(&columns, &targets, true).unwrap();
+    let strict = train.read(&columns, &targets, LabelRule::Required).unwrap();
     let message = LabelCounts::count(strict).unwrap_err().to_string();
     assert!(message.contains("train.csv:4: `label` holds no label"), "{message}");
 }
@@ -60,8 +68,11 @@ fn columns_may_be_called_anything_or_nothing() {
     };
     let targets = Targets::numbers();
     let location = find(&folder.path().join("pairs.tsv"), Split::Train);
-    let read: Vec<Example> =
-        location.read(&columns, &targets, true).unwrap().collect::<Result<_, _>>().unwrap();
+    let read: Vec<Example> = location
+        .read(&columns, &targets, LabelRule::Required)
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
     assert_eq!(labels(&read), [Some(Label::Value(3.5)), Some(Label::Value(-1.0))]);
     let expected = Input::Text { first: "third".to_owned(), second: Some("fourth".to_owned()) };
     assert_eq!(read[1].input, expected);
@@ -78,13 +89,19 @@ fn folders_of_texts_are_a_data_set_too() {
     assert_eq!(names.names(), ["angry", "happy"]);
     let test = find(folder.path(), Split::Test);
     let read: Vec<Example> = test
-        .read(&columns, &Targets::Classes(names), true)
+        .read(&columns, &Targets::Classes(names), LabelRule::Required)
         .unwrap()
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(labels(&read), [Some(Label::Class(1))]);
     let numbers = Targets::Numbers { range: 0.0..=1.0 };
-    assert!(test.read(&columns, &numbers, true).err().unwrap().to_string().contains("regression"));
+    assert!(
+        test.read(&columns, &numbers, LabelRule::Required)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("regression")
+    );
 }
 
 #[test]
@@ -107,14 +124,15 @@ fn what_cannot_be_used_is_told() {
     let train = find(folder.path(), Split::Train);
     let names = train.class_names(&columns).unwrap();
     let label_names = names.names().to_vec();
-    let examples = train.read(&columns, &Targets::Classes(names), true).unwrap();
+    let examples = train.read(&columns, &Targets::Classes(names), LabelRule::Required).unwrap();
     let counts = LabelCounts::count(examples).unwrap();
     let message = counts.check_classes(folder.path(), &label_names, 0).unwrap_err().to_string();
     assert!(message.contains("of class `1`"), "{message}");
 
     let named = Targets::Classes(ClassNames::new(["no", "yes"]).unwrap());
     write(folder.path(), "train.tsv", "sentence\tlabel\na\tmaybe\n");
-    let message = LabelCounts::count(train.read(&columns, &named, true).unwrap()).unwrap_err();
+    let message =
+        LabelCounts::count(train.read(&columns, &named, LabelRule::Required).unwrap()).unwrap_err();
     assert!(message.to_string().contains("train.tsv:2: the label `maybe`"), "{message}");
 }
 
@@ -131,7 +149,7 @@ fn a_folder_without_training_files_is_told_by_what_it_holds() {
 }
 
 fn read(path: &Path, columns: &LabelledColumns, targets: &Targets) -> Result<Vec<Example>, String> {
-    let examples = find(path, Split::Train).read(columns, targets, true);
+    let examples = find(path, Split::Train).read(columns, targets, LabelRule::Required);
     let examples = examples.and_then(Iterator::collect);
     examples.map_err(|error: DataError| error.to_string())
 }

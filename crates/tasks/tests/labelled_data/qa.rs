@@ -169,6 +169,21 @@ fn a_test_file_needs_no_answers() {
     let targets = known.targets(64).unwrap();
     let read: Result<Vec<Example>, _> = known.file_examples(&file, &targets, 64).unwrap().collect();
     assert_eq!(read.unwrap(), [question("1", "q", None)]);
+    // Nor does it need those that the keys name, or that can be read.
+    let named = config(
+        folder.path(),
+        "version_2_with_negative = false\nanswers = \"gold\"\nanswer_start = \"at\"",
+    );
+    let wrong = row.replace('}', ", \"gold\": [1.5], \"at\": [0]}");
+    for content in [&row, &wrong] {
+        fs::write(&file, content).unwrap();
+        let read: Result<Vec<Example>, _> =
+            named.file_examples(&file, &targets, 64).unwrap().collect();
+        assert_eq!(read.unwrap(), [question("1", "q", None)]);
+    }
+    let message = examples(&named, Split::Train).unwrap_err().to_string();
+    assert!(message.contains("train.jsonl:1: an answer in `gold` is no text"), "{message}");
+    fs::write(&file, &row).unwrap();
     let message = examples(&known, Split::Train).unwrap_err().to_string();
     assert!(message.contains("train.jsonl:1: no column `answers` or `answer`"), "{message}");
     assert!(message.contains("`task.answers`"), "{message}");

@@ -2,7 +2,6 @@
 //! `[task]`, cut and scored as `evaluate` does.
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::{self, Write},
     num::NonZeroUsize,
@@ -16,17 +15,20 @@ use nystromformer_files::{durable, table::Format};
 use nystromformer_interop::{load_model, read_config};
 use nystromformer_learner::{
     Experiment,
-    batch::BatchSource,
+    batch::{Answers as ModelAnswers, BatchSource},
     evaluate::Evaluator,
     run_dir::{RunDir, RunSummary},
     stop::StopFlag,
     task_batches::TaskBatches,
 };
-use nystromformer_tasks::{PredictionFile, Split, TaskRegistry, delimited, metrics::Thresholds};
+use nystromformer_tasks::{PredictionFile, Split, TaskConfig, TaskRegistry, metrics::Thresholds};
 use serde_json::json;
 
-use super::ModelArgs;
-use crate::scratch::scratch_folder;
+use super::{
+    ModelArgs,
+    answer_file::{AnswerFormat, Answers, family},
+};
+use crate::{output, scratch::scratch_folder};
 
 /// What is asked of a file.
 pub(super) struct FileRequest<'a> {
@@ -45,11 +47,15 @@ pub(super) struct FileRequest<'a> {
 }
 
 impl FileRequest<'_> {
-    /// Answers the file as the task does; `false`, and nothing is done, if the model's task does not read such a file.
+    /// Answers the file as the task does; `false`, and nothing is done, if the model's task does not read such a file, or does not
+    /// train models of the class that is asked for.
     pub(super) fn answer(&self, tasks: &TaskRegistry) -> anyhow::Result<bool> {
         let (folder, device) = self.model.open()?;
         let config = read_config(&folder)?;
         let Some(experiment) = self.experiment(&folder, &config, tasks)? else { return Ok(false) };
+        let task = experiment.task.as_ref().context("an experiment with a task")?;
+        let files = task.task().prediction_formats(self.file);
+        let format = AnswerFormat::of(self.output, Answers::Files(&files))?;
         let data = TaskBatches::prepare_file(&experiment, Some(&folder), self.file)?;
         let model = load_model(&folder, &device)?;
         let evaluator = Evaluator {
@@ -62,35 +68,42 @@ impl FileRequest<'_> {
         };
         let outputs = evaluator.predict(&model, Split::Test)?;
         let thresholds = chosen_thresholds(&folder)?.unwrap_or_default();
-        self.write(&data.prediction_files(Split::Test, &outputs, &thresholds)?)?;
+        let answers =
+            ModelAnswers { split: Split::Test, outputs: &outputs, thresholds: Some(&thresholds) };
+        self.write(&format, data.prediction_files(answers)?)?;
+        tell_scores(&data, answers)?;
         Ok(true)
     }
 
     /// The experiment of the model's run, or one of the default task with all defaults; `None` if its task does not read the
-    /// file.
+    /// file, or trains models of another class than the default task.
     fn experiment(
         &self,
         folder: &Path,
         config: &NystromformerConfig,
         tasks: &TaskRegistry,
     ) -> anyhow::Result<Option<Experiment>> {
+        if !tasks.contains(self.default_task) {
+            return Ok(None);
+        }
+        let default = format!("name = {}", json!(self.default_task));
+        let class = tasks.read(&default.parse()?)?.task().model_class();
         let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
         if let Some(source) = of_run {
             let experiment = self.load(&source, folder, config, tasks)?;
-            if let Some(task) = &experiment.task {
-                let reads = task.task().reads_file(self.file)?;
+            if let Some(task) = experiment.task.as_ref().map(TaskConfig::task) {
+                let reads = task.model_class() == class && task.reads_file(self.file)?;
                 return Ok(reads.then_some(experiment));
             }
         }
         // Tables of a model that is of no run are read by the usual names of columns.
-        if Format::of(self.file).is_some() || !tasks.contains(self.default_task) {
+        if Format::of(self.file).is_some() {
             return Ok(None);
         }
         let scratch = scratch_folder()?;
         let source = scratch.path().join("predict.toml");
         let seq_len = config.embeddings.max_position_embeddings;
-        let text =
-            format!("[task]\nname = {}\n[data]\nseq_len = {seq_len}\n", json!(self.default_task));
+        let text = format!("[task]\n{default}\n[data]\nseq_len = {seq_len}\n");
         fs::write(&source, text).with_context(|| format!("cannot write `{}`", source.display()))?;
         let experiment = self.load(&source, folder, config, tasks)?;
         let task = experiment.task.as_ref().context("the default task is one")?;
@@ -128,39 +141,22 @@ impl FileRequest<'_> {
         Ok(Experiment::load_for(source, &overrides, tasks, config)?.experiment)
     }
 
-    /// Writes the predictions where they were asked for, in the format that the name says; else as JSON lines.
-    fn write(&self, files: &[PredictionFile]) -> anyhow::Result<()> {
-        let of = |wanted: &str| files.iter().find(|file| family(file.extension) == wanted);
-        let lines = of("jsonl").context("the task writes no predictions")?;
-        let Some(output) = self.output else {
-            io::stdout().lock().write_all(&lines.contents)?;
-            return Ok(());
+    /// Writes the predictions where they were asked for.
+    fn write(&self, format: &AnswerFormat, files: Vec<PredictionFile>) -> anyhow::Result<()> {
+        let wanted = match format {
+            AnswerFormat::OfTask(wanted) => wanted.as_str(),
+            AnswerFormat::Lines | AnswerFormat::Table(_) | AnswerFormat::Parquet => "jsonl",
         };
-        let wanted = output.extension().and_then(|extension| extension.to_str());
-        let contents = match wanted.unwrap_or("jsonl") {
-            "csv" => delimited(&lines.contents, ',')?,
-            "tsv" => delimited(&lines.contents, '\t')?,
-            wanted => {
-                let known = || files.iter().map(|file| family(file.extension));
-                of(wanted)
-                    .with_context(|| {
-                        let known: BTreeSet<&str> = known().chain(["csv", "tsv"]).collect();
-                        let known: Vec<String> =
-                            known.into_iter().map(|name| format!("`.{name}`")).collect();
-                        format!(
-                            "`--output {}`: predictions of this task are written as {}; give the file one of these extensions",
-                            output.display(),
-                            known.join(", ")
-                        )
-                    })?
-                    .contents
-                    .clone()
-            }
+        let mut files = files.into_iter().filter(|file| family(file.extension) == wanted);
+        let main = files.next().with_context(|| format!("the task writes no `.{wanted}`"))?;
+        let contents = format.written(main.contents)?;
+        let Some(output) = self.output else {
+            io::stdout().lock().write_all(&contents)?;
+            return Ok(());
         };
         durable::replace(output, &contents)?;
         // What the task writes besides in the same family lies beside it: `answers.nbest_predictions.json`.
-        let of_family = files.iter().filter(|file| Some(family(file.extension)) == wanted);
-        for file in of_family.skip(1) {
+        for file in files {
             let stem = output.file_stem().unwrap_or_default().to_string_lossy();
             let beside = output.with_file_name(format!("{stem}.{}", file.extension));
             durable::replace(&beside, &file.contents)?;
@@ -169,9 +165,19 @@ impl FileRequest<'_> {
     }
 }
 
-/// The last part of an extension: `json` of `predictions.json`.
-fn family(extension: &str) -> &str {
-    extension.rsplit('.').next().unwrap_or(extension)
+/// Says how good the answers are, where the file has labels.
+fn tell_scores(data: &TaskBatches, answers: ModelAnswers<'_>) -> anyhow::Result<()> {
+    let Some(scores) = data.score(answers)?.filter(|scores| scores.examples > 0) else {
+        return Ok(());
+    };
+    let metrics = scores.metrics.iter().filter(|(_, value)| value.is_finite());
+    let metrics: Vec<String> = metrics.map(|(name, value)| format!("{name} {value:.4}")).collect();
+    output::note(&format!(
+        "note: of the examples of the file `{}` have a label: {}",
+        scores.examples,
+        metrics.join(", ")
+    ));
+    Ok(())
 }
 
 /// The run that a checkpoint is of, by its place: `RUN/checkpoints/step-…`.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use nystromformer_pipelines::TextClassification;
 use nystromformer_tasks::TaskRegistry;
 
-use super::{ModelArgs, requests::TextArgs};
+use super::{ModelArgs, answer_file::Answers, requests::TextArgs};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,7 +22,9 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     if args.texts.answer_by_task(&args.model, "labelled", tasks)? {
         return Ok(());
     }
+    let answers = if args.top_k == NonZeroUsize::MIN { Answers::Objects } else { Answers::Arrays };
+    let lines = args.texts.answer_lines(answers)?;
     let (folder, device) = args.model.open()?;
     let classifier = TextClassification::load(&folder, &device)?.with_top_k(args.top_k);
-    args.texts.answer(&classifier)
+    args.texts.answer(&classifier, lines)
 }

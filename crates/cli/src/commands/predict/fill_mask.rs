@@ -2,7 +2,7 @@
 
 use nystromformer_pipelines::FillMask;
 
-use super::{ModelArgs, requests::TextArgs};
+use super::{ModelArgs, answer_file::Answers, requests::TextArgs};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -16,7 +16,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let lines = args.texts.answer_lines(Answers::Arrays)?;
     let (folder, device) = args.model.open()?;
     let filler = FillMask::load(&folder, &device)?.with_top_k(args.top_k);
-    args.texts.answer(&filler)
+    args.texts.answer(&filler, lines)
 }

@@ -1,5 +1,6 @@
 //! Predictions of a trained model; see `nystromformer predict --help`.
 
+mod answer_file;
 mod attention;
 mod by_task;
 mod choice;

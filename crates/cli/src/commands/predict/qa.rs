@@ -7,6 +7,7 @@ use nystromformer_tasks::TaskRegistry;
 
 use super::{
     ModelArgs,
+    answer_file::Answers,
     requests::{LineArgs, answer_all},
 };
 
@@ -54,6 +55,8 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     if !args.names_options() && args.lines.answer_by_task(&args.model, "qa", tasks)? {
         return Ok(());
     }
+    let answers = if args.top_k == NonZeroUsize::MIN { Answers::Objects } else { Answers::Arrays };
+    let lines = args.lines.answer_lines(answers)?;
     let (folder, device) = args.model.open()?;
     let default = Options::default();
     let options = Options {
@@ -69,6 +72,6 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
             let question = Question { question, context, id: None };
             answer_all(&answerer, [question], NonZeroUsize::MIN)
         }
-        _ => args.lines.answer_json(&answerer),
+        _ => args.lines.answer_json(&answerer, lines),
     }
 }

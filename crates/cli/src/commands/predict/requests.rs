@@ -20,7 +20,11 @@ use nystromformer_tasks::TaskRegistry;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{ModelArgs, by_task::FileRequest};
+use super::{
+    ModelArgs,
+    answer_file::{AnswerFormat, Answers},
+    by_task::FileRequest,
+};
 use crate::output;
 
 /// Requests in a file or on stdin.
@@ -83,6 +87,7 @@ impl LineArgs {
         tasks: &TaskRegistry,
     ) -> anyhow::Result<bool> {
         let Some(file) = &self.input_file else { return Ok(false) };
+        self.require_two_files(file)?;
         let mut overrides = self.overrides.clone();
         overrides.extend(self.separator.map(|mark| format!("task.separator={}", json!(mark))));
         let quotes = self.quotes.map(Quotes::from);
@@ -98,9 +103,25 @@ impl LineArgs {
         request.answer(tasks)
     }
 
+    /// Refuses to write over what is read.
+    fn require_two_files(&self, file: &Path) -> anyhow::Result<()> {
+        let same = |output: &PathBuf| matches!((output.canonicalize(), file.canonicalize()), (Ok(output), Ok(file)) if output == file);
+        if let Some(output) = self.output.as_ref().filter(|output| same(output)) {
+            bail!(
+                "`--output {}` is the file that is read, and would be lost: name another",
+                output.display()
+            );
+        }
+        Ok(())
+    }
+
     /// Answers every line, which is a request in JSON.
-    pub(super) fn answer_json<P: Pipeline>(&self, pipeline: &P) -> anyhow::Result<()> {
-        self.answer(pipeline, LineForm::Json, &self.options())
+    pub(super) fn answer_json<P: Pipeline>(
+        &self,
+        pipeline: &P,
+        lines: AnswerLines<'_>,
+    ) -> anyhow::Result<()> {
+        self.answer(pipeline, LineForm::Json, &self.options(), lines)
     }
 
     /// What is said of the file.
@@ -117,15 +138,22 @@ impl LineArgs {
         pipeline: &P,
         form: LineForm,
         options: &RequestOptions,
+        mut lines: AnswerLines<'_>,
     ) -> anyhow::Result<()> {
-        let mut lines = self.answer_lines();
         self.answer_to(pipeline, form, options, &mut |answer| lines.add(&answer))?;
         lines.finish()
     }
 
-    /// Where lines of answers go.
-    fn answer_lines(&self) -> AnswerLines<'_> {
-        AnswerLines { output: self.output.as_deref(), contents: Vec::new() }
+    /// Where lines of answers go. To be asked for before a model is loaded.
+    ///
+    /// # Errors
+    /// If such answers are not written in the format that the file's name says.
+    pub(super) fn answer_lines(&self, answers: Answers<'_>) -> anyhow::Result<AnswerLines<'_>> {
+        if let Some(file) = &self.input_file {
+            self.require_two_files(file)?;
+        }
+        let output = self.output.as_deref();
+        Ok(AnswerLines { output, format: AnswerFormat::of(output, answers)?, contents: Vec::new() })
     }
 
     fn answer_to<P: Pipeline>(
@@ -145,9 +173,10 @@ impl LineArgs {
     }
 }
 
-/// Lines of JSON, to stdout as they come or all at once into a file.
+/// Lines of JSON, to stdout as they come or all at once into a file, in the format that its name says.
 pub(super) struct AnswerLines<'a> {
     output: Option<&'a Path>,
+    format: AnswerFormat,
     contents: Vec<u8>,
 }
 
@@ -165,7 +194,7 @@ impl AnswerLines<'_> {
     /// Writes the file, if there is to be one.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self.output {
-            Some(output) => Ok(durable::replace(output, &self.contents)?),
+            Some(output) => Ok(durable::replace(output, &self.format.written(self.contents)?)?),
             None => Ok(()),
         }
     }
@@ -215,14 +244,20 @@ impl TextArgs {
         &self.lines.overrides
     }
 
-    /// Where lines of answers go.
-    pub(super) fn answer_lines(&self) -> AnswerLines<'_> {
-        self.lines.answer_lines()
+    /// As [`LineArgs::answer_lines`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn answer_lines(&self, answers: Answers<'_>) -> anyhow::Result<AnswerLines<'_>> {
+        self.lines.answer_lines(answers)
     }
 
     /// Answers every text.
-    pub(super) fn answer<P: Pipeline>(&self, pipeline: &P) -> anyhow::Result<()> {
-        let mut lines = self.answer_lines();
+    pub(super) fn answer<P: Pipeline>(
+        &self,
+        pipeline: &P,
+        mut lines: AnswerLines<'_>,
+    ) -> anyhow::Result<()> {
         self.answer_to(pipeline, &mut |answer| lines.add(&answer))?;
         lines.finish()
     }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use nystromformer_pipelines::{Aggregation, TokenClassification};
 use nystromformer_tasks::TaskRegistry;
 
-use super::{ModelArgs, requests::TextArgs};
+use super::{ModelArgs, answer_file::Answers, requests::TextArgs};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -58,11 +58,12 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     if asks_for_tags && args.texts.answer_by_task(&args.model, "ner", tasks)? {
         return Ok(());
     }
+    let lines = args.texts.answer_lines(Answers::Arrays)?;
     let (folder, device) = args.model.open()?;
     let mut tagger = TokenClassification::load(&folder, &device, args.aggregation.into())?
         .with_ignore_labels(args.ignore_labels);
     if let Some(stride) = args.stride {
         tagger = tagger.with_stride(stride)?;
     }
-    args.texts.answer(&tagger)
+    args.texts.answer(&tagger, lines)
 }

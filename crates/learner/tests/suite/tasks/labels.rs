@@ -7,12 +7,13 @@ use burn::tensor::{Device, Int, Tensor};
 use nystromformer::heads::{Model, TargetsData};
 use nystromformer::{NystromformerInput, PreTrainedModel, ProblemType};
 use nystromformer_interop::{ExportOptions, export_model, load_model, read_config};
-use nystromformer_learner::batch::BatchSource;
+use nystromformer_learner::batch::{Answers, BatchSource};
 use nystromformer_learner::progress::Silent;
 use nystromformer_learner::report::SummaryFile;
 use nystromformer_learner::stop::StopFlag;
 use nystromformer_learner::trainer::{Series, Session, model_folder};
 use nystromformer_tasks::Split;
+use nystromformer_tasks::metrics::Thresholds;
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, is_bad, review};
@@ -276,6 +277,94 @@ fn every_fold_is_tested_on_once() {
         let message = fixture.batches(&[&folds, "task.fold=3"]).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
+}
+
+/// Nothing would be tested on in some of them.
+#[test]
+fn more_folds_than_examples_are_refused() {
+    let fixture = Fixture::of_reviews();
+    let few = ["task.folds=5", "task.fold=5", "task.max_train_samples=4"];
+    let error = fixture.batches(&few).unwrap_err();
+    assert_eq!(error.exit_code(), 3);
+    let message = error.to_string();
+    for part in ["`task.folds` is `5`", "`4` training examples", "to at most `4`"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+/// Validation chooses thresholds, unless a key sets them; a test split is decided by what was chosen, or by the usual ones.
+#[test]
+fn thresholds_are_settled_in_one_way_for_scores_and_files() {
+    let fixture = of_label_sets();
+    // The same for all: a score of 0.3 and of 0.7.
+    let outputs_of = |count: usize| vec![vec![-0.847_297_9_f32, 0.847_297_9]; count];
+    let chosen = Thresholds::from([("bad".to_owned(), 0.25), ("high".to_owned(), 0.75)]);
+    for (key, of_validation, of_test) in [
+        (None, None, Thresholds::new()),
+        (
+            Some(0.6),
+            Some(0.6),
+            Thresholds::from([("bad".to_owned(), 0.6), ("high".to_owned(), 0.6)]),
+        ),
+    ] {
+        let key = key.map(|value: f64| format!("task.threshold={value}"));
+        let batches = fixture.batches(&key.as_deref().into_iter().collect::<Vec<_>>()).unwrap();
+        let settled = |split: Split, thresholds: Option<&Thresholds>| {
+            let outputs = outputs_of(batches.evaluation_examples(split));
+            let answers = Answers { split, outputs: &outputs, thresholds };
+            let labels: Vec<Value> =
+                String::from_utf8(batches.prediction_files(answers).unwrap().remove(0).contents)
+                    .unwrap()
+                    .lines()
+                    .map(|line| serde_json::from_str::<Value>(line).unwrap()["labels"].clone())
+                    .collect();
+            assert!(labels.iter().all(|line| *line == labels[0]), "{labels:?}");
+            (batches.score(answers).unwrap().unwrap().thresholds, labels[0].clone())
+        };
+        let (validation, _) = settled(Split::Validation, None);
+        match of_validation {
+            Some(set) => assert!(validation.values().all(|threshold| *threshold == set)),
+            // Of scores that are all the same it is best to take all.
+            None => assert!(validation.len() == 2 && validation["bad"] < 0.31, "{validation:?}"),
+        }
+        let (test, labels) = settled(Split::Test, None);
+        assert_eq!((test, labels), (of_test.clone(), json!(["high"])));
+        let (test, labels) = settled(Split::Test, Some(&chosen));
+        if key.is_some() {
+            assert_eq!((test, labels), (of_test, json!(["high"])));
+        } else {
+            assert_eq!((test, labels), (chosen.clone(), json!(["bad"])));
+        }
+    }
+}
+
+/// What is written beside a prediction is the text that it is of, or nothing.
+#[test]
+fn data_that_changes_while_it_is_read_is_refused() {
+    let fixture = Fixture::of_reviews();
+    let batches = fixture.batches(&[]).unwrap();
+    let outputs = vec![vec![0.0, 1.0]; batches.evaluation_examples(Split::Test)];
+    let answers = Answers { split: Split::Test, outputs: &outputs, thresholds: None };
+    let before = batches.prediction_files(answers).unwrap();
+    assert_eq!(before[0].contents.split(|byte| *byte == b'\n').count(), 22);
+    let file = fixture.data().join("test.csv");
+    let table = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    let shorter = lines[..lines.len() - 1].join("\n");
+    let moved = table.replacen(lines[3], &format!("{}\n{}", lines[4], lines[3]), 1);
+    for (changed, place) in [(shorter, "`20`"), (moved, "`2`")] {
+        fs::write(&file, changed).unwrap();
+        let error = batches.prediction_files(answers).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        let message = error.to_string();
+        assert!(
+            message.contains(&format!("example {place}")) && message.contains("has changed"),
+            "{message}"
+        );
+        assert!(batches.analyse(answers).is_err());
+    }
+    fs::write(&file, table).unwrap();
+    assert_eq!(batches.prediction_files(answers).unwrap(), before);
 }
 
 #[test]

@@ -159,6 +159,31 @@ fn a_context_is_held_out_with_all_of_its_questions() {
     }
 }
 
+/// A fold is tested on texts that the others are not about: of fewer texts than folds there are none left for some.
+#[test]
+fn fewer_contexts_than_folds_are_refused() {
+    let fixture = Fixture::new("qa", "validation_fraction = 0.3");
+    fixture.write_vocabulary();
+    let write = |contexts: usize| {
+        let row = |number: usize| {
+            let context = review(number % contexts);
+            json!({"question": "the film", "context": context, "answer": context}).to_string()
+        };
+        let rows: Vec<String> = (0..30).map(row).collect();
+        fs::write(fixture.data().join("train.jsonl"), rows.join("\n")).unwrap();
+        fixture.batches(&["task.folds=3", "task.fold=1"])
+    };
+    for (contexts, cure) in [(1, "`task.folds = 0`"), (2, "`task.folds` to at most `2`")] {
+        let error = write(contexts).unwrap_err();
+        assert_eq!(error.exit_code(), 3);
+        let (message, found) = (error.to_string(), format!("`{contexts}` texts"));
+        for part in ["`task.folds` is `3`", &found, cure] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+    assert_eq!(write(3).unwrap().evaluation_examples(Split::Test), 10);
+}
+
 #[test]
 fn long_questions_are_cut_and_a_large_stride_is_made_to_fit() {
     let fixture = Fixture::new("qa", "version_2_with_negative = false\nvalidation_fraction = 0.3");

@@ -11,7 +11,7 @@ use nystromformer_tasks::TaskRegistry;
 
 use self::bags::BagRequest;
 use self::html::{Page, Places};
-use super::{ModelArgs, requests::TextArgs};
+use super::{ModelArgs, answer_file::Answers, requests::TextArgs};
 use crate::output;
 
 #[derive(Debug, clap::Args)]
@@ -29,9 +29,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
+    // A table of nested lists would be no table.
+    let mut lines = args.texts.answer_lines(Answers::Arrays)?;
     let (folder, device) = args.model.open()?;
     let mut page = Page::default();
-    let mut lines = args.texts.answer_lines();
     let is_shown = args.html.is_some();
     if read_config(&folder)?.vectors.is_used() {
         let asked = BagRequest {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use nystromformer_pipelines::{FeatureExtraction, FeaturePooling};
 
-use super::{ModelArgs, requests::TextArgs};
+use super::{ModelArgs, answer_file::Answers, requests::TextArgs};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -68,6 +68,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         };
         return file::run(&folder, &device, input, output, extras);
     }
+    let lines = args.texts.answer_lines(Answers::Arrays)?;
     let pooling = args.pooling.map_or(FeaturePooling::None, FeaturePooling::from);
-    args.texts.answer(&FeatureExtraction::load(&folder, &device, pooling)?)
+    args.texts.answer(&FeatureExtraction::load(&folder, &device, pooling)?, lines)
 }

@@ -1,21 +1,31 @@
 //! The examples of a split as token ids, end to end in one table.
+//!
+//! | file | |
+//! |---|---|
+//! | `targets` | what a model is to answer to some units |
+//! | `fingerprint` | a hash of all of it |
+//! | `identity` | what an example is told by when it is read once more |
+
+mod fingerprint;
+mod identity;
+mod targets;
 
 use std::ops::Range;
 
-use nystromformer::heads::TargetsData;
 use nystromformer_data::{DataError, UnknownTokens};
 use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vectors};
 use rayon::prelude::*;
 
 use super::contexts::Contexts;
 use super::forms::{Anchors, EncodedExample, EncodedUnit, Form, Target, vectors};
+pub(in crate::task_batches) use identity::identity;
 
 /// Examples that are tokenised at a time, on all cores.
 const AT_ONCE: usize = 1024;
 
 /// The examples of a split: of each its units, of each unit its rows (see [`forms`](super::forms)).
 #[derive(Debug)]
-pub(super) struct EncodedSplit {
+pub(in crate::task_batches) struct EncodedSplit {
     ids: Ids,
     /// Where each row ends in `ids`.
     ends: Vec<usize>,
@@ -27,6 +37,8 @@ pub(super) struct EncodedSplit {
     /// Where the units of each example end.
     unit_ends: Vec<usize>,
     labels: Vec<Option<Label>>,
+    /// What each example is [told by](identity()).
+    identities: Vec<u64>,
     contexts: Contexts,
     label_counts: LabelCounts,
     unknown: UnknownTokens,
@@ -66,7 +78,10 @@ impl EncodedSplit {
     ///
     /// # Errors
     /// Those of the reader, and of [`Form::encode`].
-    pub(super) fn read(examples: ExampleReader, form: Form<'_>) -> Result<Self, DataError> {
+    pub(in crate::task_batches) fn read(
+        examples: ExampleReader,
+        form: Form<'_>,
+    ) -> Result<Self, DataError> {
         let ids = if form.vocabulary.size <= 1 << 16 {
             Ids::Short(Vec::new())
         } else {
@@ -80,6 +95,7 @@ impl EncodedSplit {
             units: Vec::new(),
             unit_ends: Vec::new(),
             labels: Vec::new(),
+            identities: Vec::new(),
             contexts: Contexts::default(),
             label_counts: LabelCounts::default(),
             unknown: UnknownTokens::default(),
@@ -92,6 +108,7 @@ impl EncodedSplit {
             let some = examples.by_ref().take(AT_ONCE).collect::<Result<Vec<Example>, _>>()?;
             let encoded: Vec<EncodedExample> =
                 some.par_iter().map(|example| form.encode(example)).collect::<Result<_, _>>()?;
+            split.identities.par_extend(some.par_iter().map(identity));
             for (example, encoded) in some.into_iter().zip(encoded) {
                 if let Input::Vectors(vectors) = example.input {
                     split.push_vectors(vectors, form)?;
@@ -147,47 +164,52 @@ impl EncodedSplit {
     }
 
     /// The feature vectors of each row, if rows are such.
-    pub(super) fn vectors(&self) -> &[Vectors] {
+    pub(in crate::task_batches) fn vectors(&self) -> &[Vectors] {
         &self.vectors
     }
 
     /// The number of the context that each example is a question about; `None` of other examples.
-    pub(super) fn contexts(&self) -> Option<&[usize]> {
+    pub(in crate::task_batches) fn contexts(&self) -> Option<&[usize]> {
         self.contexts.of_examples()
     }
 
     /// How many questions have an answer that none of their windows holds.
-    pub(super) fn num_lost(&self) -> usize {
+    pub(in crate::task_batches) fn num_lost(&self) -> usize {
         self.num_lost
     }
 
     /// Number of examples.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::task_batches) fn len(&self) -> usize {
         self.labels.len()
     }
 
     /// The right answers, `None` where they are kept back.
-    pub(super) fn labels(&self) -> &[Option<Label>] {
+    pub(in crate::task_batches) fn labels(&self) -> &[Option<Label>] {
         &self.labels
     }
 
+    /// What each example is [told by](identity()).
+    pub(in crate::task_batches) fn identities(&self) -> &[u64] {
+        &self.identities
+    }
+
     /// How often each class is the label.
-    pub(super) fn label_counts(&self) -> &LabelCounts {
+    pub(in crate::task_batches) fn label_counts(&self) -> &LabelCounts {
         &self.label_counts
     }
 
     /// How many tokens of texts are unknown to the vocabulary, special tokens counted among all.
-    pub(super) fn unknown(&self) -> UnknownTokens {
+    pub(in crate::task_batches) fn unknown(&self) -> UnknownTokens {
         self.unknown
     }
 
     /// How many examples were too long.
-    pub(super) fn num_cut(&self) -> usize {
+    pub(in crate::task_batches) fn num_cut(&self) -> usize {
         self.num_cut
     }
 
     /// How many words the tokenizer makes no token of, such as a control character.
-    pub(super) fn num_words_without_tokens(&self) -> usize {
+    pub(in crate::task_batches) fn num_words_without_tokens(&self) -> usize {
         let of_example = |example: usize| {
             let (mut words, mut with_tokens) = (0, 0);
             for unit in self.units_of(example) {
@@ -203,40 +225,45 @@ impl EncodedSplit {
     }
 
     /// The units of an example, by their numbers.
-    pub(super) fn units_of(&self, example: usize) -> Range<usize> {
+    pub(in crate::task_batches) fn units_of(&self, example: usize) -> Range<usize> {
         let start = if example == 0 { 0 } else { self.unit_ends[example - 1] };
         start..self.unit_ends[example]
     }
 
     /// The example that a unit is of.
-    pub(super) fn example_of(&self, unit: usize) -> usize {
+    pub(in crate::task_batches) fn example_of(&self, unit: usize) -> usize {
         self.units[unit].example
     }
 
     /// Which parts of its example a unit is about.
-    pub(super) fn anchors(&self, unit: usize) -> &Anchors {
+    pub(in crate::task_batches) fn anchors(&self, unit: usize) -> &Anchors {
         &self.units[unit].anchors
     }
 
     /// The rows of a unit, by their numbers.
-    pub(super) fn rows_of(&self, unit: usize) -> Range<usize> {
+    pub(in crate::task_batches) fn rows_of(&self, unit: usize) -> Range<usize> {
         let start = if unit == 0 { 0 } else { self.units[unit - 1].row_end };
         start..self.units[unit].row_end
     }
 
     /// Tokens of a row.
-    pub(super) fn row_len(&self, row: usize) -> usize {
+    pub(in crate::task_batches) fn row_len(&self, row: usize) -> usize {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
         self.ends[row] - start
     }
 
     /// Tokens of a unit's longest row.
-    pub(super) fn unit_len(&self, unit: usize) -> usize {
+    pub(in crate::task_batches) fn unit_len(&self, unit: usize) -> usize {
         self.rows_of(unit).map(|row| self.row_len(row)).max().unwrap_or(0)
     }
 
     /// Appends a row's ids to `ids`, and their types to `types`.
-    pub(super) fn append(&self, row: usize, ids: &mut Vec<i32>, types: &mut Vec<i32>) {
+    pub(in crate::task_batches) fn append(
+        &self,
+        row: usize,
+        ids: &mut Vec<i32>,
+        types: &mut Vec<i32>,
+    ) {
         let end = self.ends[row];
         let span = end - self.row_len(row)..end;
         let of_first_text = self.of_first_text[row] as usize;
@@ -244,112 +271,6 @@ impl EncodedSplit {
         match &self.ids {
             Ids::Short(table) => ids.extend(table[span].iter().map(|id| i32::from(*id))),
             Ids::Long(table) => ids.extend(table[span].iter().map(|id| *id as i32)),
-        }
-    }
-
-    /// The targets of some units, which become a batch of rows of `seq_len` tokens. In evaluations tokens without a class are
-    /// asked for, behind all others.
-    pub(super) fn targets(&self, units: &[usize], seq_len: usize, evaluates: bool) -> TargetsData {
-        let targets = || units.iter().map(|unit| &self.units[*unit].target);
-        let classes = || {
-            targets().filter_map(|target| match target {
-                Target::Class(class) | Target::Choice(class) => Some(i32::from(*class)),
-                _ => None,
-            })
-        };
-        match targets().next() {
-            Some(Target::Tokens { .. }) => tokens(targets(), seq_len, evaluates),
-            Some(Target::Values(_)) => {
-                let values = targets().flat_map(|target| match target {
-                    Target::Values(values) => values.iter().copied(),
-                    _ => [].iter().copied(),
-                });
-                TargetsData::Values(values.collect())
-            }
-            Some(Target::Span(_)) => {
-                let (mut start, mut end) = (Vec::new(), Vec::new());
-                for target in targets() {
-                    if let Target::Span([first, last]) = target {
-                        start.push(*first);
-                        end.push(*last);
-                    }
-                }
-                TargetsData::Span { start, end }
-            }
-            Some(Target::Choice(_)) => TargetsData::Choice {
-                labels: classes().collect(),
-                num_choices: units.iter().map(|unit| self.rows_of(*unit).len()).collect(),
-            },
-            Some(Target::Class(_)) | None => TargetsData::Class(classes().collect()),
-        }
-    }
-
-    /// Hash of all of it.
-    pub(super) fn fingerprint(&self, hasher: &mut blake3::Hasher) {
-        let (mut ids, mut types) = (Vec::new(), Vec::new());
-        for example in 0..self.len() {
-            ids.clear();
-            types.clear();
-            for row in self.units_of(example).flat_map(|unit| self.rows_of(unit)) {
-                if let Some(vectors) = self.vectors.get(row) {
-                    vectors.fingerprint(|bytes| {
-                        hasher.update(bytes);
-                    });
-                    continue;
-                }
-                hasher.update(&(self.row_len(row) as u64).to_le_bytes());
-                self.append(row, &mut ids, &mut types);
-            }
-            for value in ids.iter().chain(&types) {
-                hasher.update(&value.to_le_bytes());
-            }
-            hash_label(self.labels[example].as_ref(), hasher);
-        }
-    }
-}
-
-/// Classes of tokens, of units of one row each.
-fn tokens<'a>(
-    targets: impl Iterator<Item = &'a Target>,
-    seq_len: usize,
-    evaluates: bool,
-) -> TargetsData {
-    let (mut positions, mut labels, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new());
-    for (row, target) in targets.enumerate() {
-        let Target::Tokens { labelled, others } = target else { continue };
-        let position = |column: u32| (row * seq_len + column as usize) as i32;
-        for (column, class) in labelled {
-            positions.push(position(*column));
-            labels.push(i32::from(*class));
-        }
-        if evaluates {
-            unlabelled.extend(others.iter().map(|column| position(*column)));
-        }
-    }
-    positions.extend(unlabelled);
-    TargetsData::Tokens { positions, labels }
-}
-
-fn hash_label(label: Option<&Label>, hasher: &mut blake3::Hasher) {
-    let mut number = |value: f64| {
-        hasher.update(&value.to_le_bytes());
-    };
-    match label {
-        None => number(-1.0),
-        Some(Label::Class(class)) => number(f64::from(*class)),
-        Some(Label::Value(value)) => number(f64::from(*value)),
-        Some(Label::Classes(classes)) => classes.iter().for_each(|class| number(f64::from(*class))),
-        Some(Label::Values(values)) => values.iter().for_each(|value| number(f64::from(*value))),
-        Some(Label::Tags(tags)) => {
-            for tag in tags {
-                number(tag.map_or(-1.0, f64::from));
-            }
-        }
-        Some(Label::Answers(answers)) => {
-            for answer in answers {
-                hasher.update(answer.text.as_bytes());
-                hasher.update(&(answer.start as u64).to_le_bytes());
-            }
         }
     }
 }

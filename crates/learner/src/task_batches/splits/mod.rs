@@ -1,51 +1,46 @@
 //! Which examples train, and which are measured on.
+//!
+//! | file | |
+//! |---|---|
+//! | `evaluated` | a split that is measured on |
+//! | `draws` | which examples are drawn, where not all are wanted |
+//! | `fold` | the part of the training examples that a run is tested on |
+//! | `cut` | what is said of examples that are not read whole |
+
+mod cut;
+mod draws;
+mod evaluated;
+mod fold;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
-use nystromformer_data::{Keep, UnknownTokens};
+use nystromformer_data::UnknownTokens;
 use nystromformer_tasks::{
-    ExampleReader, Label, LabelCounts, Split, Targets, TaskConfig, TaskOptions, folds, hold_out,
-    hold_out_groups, sample, strata,
+    ExampleReader, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, hold_out_groups,
 };
 
 use super::encoded::EncodedSplit;
 use super::forms::Form;
 use super::missing_classes;
 use crate::error::{LearnerError, Result};
+use cut::tell_cut;
+use draws::{limit_held_out, strata_of};
+use fold::{take_fold, tell_fold};
+
+pub(in crate::task_batches) use draws::limited;
+pub(in crate::task_batches) use evaluated::{Evaluated, EvaluationOrder};
 
 /// The examples of a task.
 #[derive(Debug)]
-pub(super) struct Splits {
-    pub(super) train: Arc<EncodedSplit>,
+pub(in crate::task_batches) struct Splits {
+    pub(in crate::task_batches) train: Arc<EncodedSplit>,
     /// The training examples, by their places in `train`: all of it but what is held out.
-    pub(super) training_places: Vec<usize>,
+    pub(in crate::task_batches) training_places: Vec<usize>,
     /// Their units.
-    pub(super) training_units: Vec<usize>,
+    pub(in crate::task_batches) training_units: Vec<usize>,
     /// The splits that are measured on, and those whose labels are kept back.
     others: BTreeMap<Split, Evaluated>,
-}
-
-/// A split that is evaluated.
-#[derive(Debug, Clone)]
-pub(super) struct Evaluated {
-    pub(super) examples: Arc<EncodedSplit>,
-    /// The split whose files hold them, if that is another one.
-    pub(super) source: Option<Split>,
-    /// The places of its examples, ascending.
-    pub(super) places: Vec<usize>,
-    /// Their units, in the order in which they are read.
-    pub(super) units: Vec<usize>,
-    has_labels: bool,
-}
-
-/// How the examples of a split that is evaluated are read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct EvaluationOrder {
-    /// Whether by length.
-    pub(super) sorts: bool,
-    /// The batch size, if the last batch is left out where it is not full.
-    pub(super) drop_last: Option<usize>,
 }
 
 impl Splits {
@@ -54,7 +49,7 @@ impl Splits {
     /// # Errors
     /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] if nothing is left
     /// to train on, or to validate with.
-    pub(super) fn read(
+    pub(in crate::task_batches) fn read(
         task: &TaskConfig,
         targets: &Targets,
         form: Form<'_>,
@@ -104,7 +99,7 @@ impl Splits {
         }
         let mut training_places: Vec<usize> = (0..train.len()).collect();
         if options.fold > 0 {
-            let test = take_fold(&mut training_places, &train, options);
+            let test = take_fold(&mut training_places, &train, task)?;
             tell_fold(&training_places, &test, task);
             others.insert(Split::Test, Evaluated::of_training(&train, test, reading));
         }
@@ -148,7 +143,9 @@ impl Splits {
                 task.path().display()
             )));
         }
-        splits.warn_of_missing_classes(task, &targets.names());
+        if let Some(names) = targets.class_names() {
+            splits.warn_of_missing_classes(task, names.names());
+        }
         Ok(splits)
     }
 
@@ -156,7 +153,7 @@ impl Splits {
     ///
     /// # Errors
     /// [`LearnerError::Data`] for a file that cannot be used.
-    pub(super) fn of_file(
+    pub(in crate::task_batches) fn of_file(
         examples: ExampleReader,
         form: Form<'_>,
         reading: EvaluationOrder,
@@ -175,7 +172,7 @@ impl Splits {
     }
 
     /// How many tokens of all splits are unknown to the vocabulary.
-    pub(super) fn unknown(&self) -> UnknownTokens {
+    pub(in crate::task_batches) fn unknown(&self) -> UnknownTokens {
         // Splits that share their examples are counted once.
         let mut counted = vec![&self.train];
         let mut all = self.train.unknown();
@@ -189,17 +186,17 @@ impl Splits {
     }
 
     /// A split that is evaluated; `None` if there is none.
-    pub(super) fn get(&self, split: Split) -> Option<&Evaluated> {
+    pub(in crate::task_batches) fn get(&self, split: Split) -> Option<&Evaluated> {
         self.others.get(&split)
     }
 
     /// A split that can be measured on: one whose labels are there.
-    pub(super) fn measured(&self, split: Split) -> Option<&Evaluated> {
+    pub(in crate::task_batches) fn measured(&self, split: Split) -> Option<&Evaluated> {
         self.get(split).filter(|evaluated| evaluated.has_labels)
     }
 
     /// A hash of all examples and of which are measured on.
-    pub(super) fn fingerprint(&self) -> String {
+    pub(in crate::task_batches) fn fingerprint(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         self.train.fingerprint(&mut hasher);
         for evaluated in self.others.values() {
@@ -213,9 +210,6 @@ impl Splits {
 
     /// Says which classes have no examples.
     fn warn_of_missing_classes(&self, task: &TaskConfig, names: &[String]) {
-        if names.is_empty() {
-            return;
-        }
         let places = self.training_places.iter();
         let trained: LabelCounts =
             places.map(|place| self.train.labels()[*place].as_ref()).collect();
@@ -228,140 +222,6 @@ impl Splits {
             tracing::warn!("{told}");
         }
     }
-}
-
-/// The examples of a split, drawn if there are more than `limit`, unless that is 0.
-pub(super) fn limited(
-    task: &TaskConfig,
-    targets: &Targets,
-    seq_len: usize,
-    split: Split,
-    limit: usize,
-) -> Result<Option<ExampleReader>> {
-    let read = || task.examples(split, targets, seq_len);
-    if limit == 0 {
-        return Ok(read()?);
-    }
-    // Read twice, first for the labels alone: only what is drawn is in memory.
-    let Some(examples) = read()? else { return Ok(None) };
-    // Of labels that no example is drawn by nothing is kept either.
-    let drawn_by =
-        |label: Label| matches!(label, Label::Class(_) | Label::Classes(_)).then_some(label);
-    let labels = examples
-        .map(|example| example.map(|example| example.label.and_then(drawn_by)))
-        .collect::<Result<Vec<Option<Label>>, _>>()?;
-    let strata = strata(labels.iter().map(Option::as_ref));
-    let drawn = sample(&strata, limit, task.options.split_seed, split.name());
-    let Some(examples) = read()? else { return Ok(None) };
-    let mut wanted = drawn.into_iter().peekable();
-    let drawn = examples.enumerate().filter_map(move |(place, example)| {
-        let is_drawn = wanted.next_if_eq(&place).is_some();
-        (is_drawn || example.is_err()).then_some(example)
-    });
-    Ok(Some(Box::new(drawn)))
-}
-
-/// What is kept of the held-out places.
-fn limit_held_out(train: &EncodedSplit, held_out: &[usize], task: &TaskConfig) -> Vec<usize> {
-    let strata = strata_of(train, held_out);
-    let options = &task.options;
-    let kept = sample(&strata, options.max_eval_samples, options.split_seed, "held out");
-    kept.into_iter().map(|place| held_out[place]).collect()
-}
-
-/// What the examples at these places are drawn evenly by.
-fn strata_of(examples: &EncodedSplit, places: &[usize]) -> Vec<Option<u16>> {
-    strata(places.iter().map(|place| examples.labels()[*place].as_ref()))
-}
-
-/// Takes the places of the fold that is tested on out of those that train.
-fn take_fold(places: &mut Vec<usize>, train: &EncodedSplit, options: &TaskOptions) -> Vec<usize> {
-    let fold_of: Vec<usize> = match train.contexts() {
-        // Questions about one text stay together: they teach each other's answers.
-        Some(contexts) => {
-            let count = contexts.iter().max().map_or(0, |last| last + 1);
-            let of_context = folds(&vec![None; count], options.folds, options.split_seed);
-            contexts.iter().map(|context| of_context[*context]).collect()
-        }
-        None => folds(&strata_of(train, places), options.folds, options.split_seed),
-    };
-    let mut fold_of = fold_of.into_iter();
-    // Places and their folds are in the same order.
-    let is_tested = |_: &mut usize| fold_of.next().is_some_and(|fold| fold + 1 == options.fold);
-    places.extract_if(.., is_tested).collect()
-}
-
-fn tell_fold(train: &[usize], test: &[usize], task: &TaskConfig) {
-    tracing::info!(
-        "fold {} of {}: `{}` of the training examples are the test split, and `{}` are left to train and to validate with",
-        task.options.fold,
-        task.options.folds,
-        test.len(),
-        train.len()
-    );
-}
-
-/// Says how many examples of a split or file (`source`) are too long, and what is read of them.
-fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
-    let max_length = form.truncation.max_length;
-    if examples.num_lost() > 0 {
-        tracing::warn!(
-            "`{}` of the `{}` questions of the {source} have an answer that no window of `data.seq_len` = `{max_length}` tokens \
-             holds whole: they are read as questions without an answer in it (`task.doc_stride`)",
-            examples.num_lost(),
-            examples.len(),
-        );
-    }
-    let without_tokens = examples.num_words_without_tokens();
-    if without_tokens > 0 {
-        tracing::warn!(
-            "the tokenizer makes no token of `{without_tokens}` words of the {source}, such as control characters: they are not \
-             learnt, and nothing is predicted for them"
-        );
-    }
-    if examples.num_cut() == 0 {
-        return;
-    }
-    if let Targets::Answers(_) = form.targets {
-        tracing::warn!(
-            "`{}` of the `{}` questions of the {source} are longer than half a window of `data.seq_len` = `{max_length}` tokens: \
-             that much of the beginning of each is read",
-            examples.num_cut(),
-            examples.len(),
-        );
-        return;
-    }
-    if let Targets::Tags(_) = form.targets {
-        tracing::warn!(
-            "`{}` of the `{}` examples of the {source} hold a word of more tokens than a row of `data.seq_len` = `{max_length}` \
-             has room for: the beginning of each such word is read",
-            examples.num_cut(),
-            examples.len(),
-        );
-        return;
-    }
-    let kept = match form.truncation.keep {
-        Keep::Head => "the beginning",
-        Keep::Tail => "the end",
-        Keep::HeadTail => "the beginning and the end",
-    };
-    if let Targets::Choices = form.targets {
-        tracing::warn!(
-            "`{}` of the `{}` questions of the {source} have a choice that is longer, with what is read before it, than \
-             `data.seq_len` = `{}` tokens: the longer of the two is cut until they are equally long, and then both; {kept} of \
-             each is read (`task.truncation`)",
-            examples.num_cut(),
-            examples.len(),
-            form.truncation.max_length
-        );
-        return;
-    }
-    tracing::warn!(
-        "`{}` of the `{}` examples of the {source} are longer than `data.seq_len` = `{max_length}` tokens: {kept} of each is read \
-         (`task.truncation`)",
-        examples.num_cut(),
-        examples.len(),
-    );
 }
 
 /// Refuses a split of which only a part could be measured on.
@@ -381,33 +241,4 @@ fn require_all_or_no_labels(
         split.name(),
         task.path().display()
     )))
-}
-
-impl Evaluated {
-    /// Some of the training examples.
-    fn of_training(
-        train: &Arc<EncodedSplit>,
-        places: Vec<usize>,
-        reading: EvaluationOrder,
-    ) -> Self {
-        let source = Some(Split::Train);
-        Self { source, ..Self::new(Arc::clone(train), places, reading) }
-    }
-
-    fn new(examples: Arc<EncodedSplit>, mut places: Vec<usize>, reading: EvaluationOrder) -> Self {
-        if let Some(batch_size) = reading.drop_last {
-            places.truncate(places.len() / batch_size * batch_size);
-        }
-        let mut units: Vec<usize> =
-            places.iter().flat_map(|place| examples.units_of(*place)).collect();
-        if reading.sorts {
-            units.sort_by_key(|unit| examples.unit_len(*unit));
-        }
-        let has_labels = places.iter().all(|place| examples.labels()[*place].is_some());
-        Self { examples, source: None, places, units, has_labels }
-    }
-
-    fn label_counts(&self) -> LabelCounts {
-        self.places.iter().map(|place| self.examples.labels()[*place].as_ref()).collect()
-    }
 }

@@ -1,0 +1,199 @@
+//! `predict --input-file`: what a file may be, and what is written of it.
+
+use std::fs;
+
+use crate::fixture::{Finished, Fixture, command, finish};
+use crate::tasks::{prepare_tone, train};
+
+fn predict(fixture: &Fixture, task: &str, file: &str, more: &[&str]) -> Finished {
+    let mut predict = command("predict");
+    predict.args([task, "--model", &fixture.text("run"), "--input-file", &fixture.text(file)]);
+    finish({
+        predict.args(more);
+        predict
+    })
+}
+
+/// A run that tells glad rows from sad ones.
+fn of_tone() -> Fixture {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    finish(train(&fixture, "tone", "run", &[])).succeeded();
+    fixture
+}
+
+/// Predictions need no labels, so one that nobody knows stops nothing; it is told once, and the others are scored.
+#[test]
+fn labels_that_cannot_be_read_are_none_and_the_others_are_scored() {
+    let fixture = of_tone();
+    let rows = ["we sing,glad", "we weep,angry", "we weep,", "we sing all day,9", "we weep,sad"];
+    let write = |name: &str, rows: &[&str]| {
+        fs::write(fixture.path(name), format!("sentence,label\n{}\n", rows.join("\n"))).unwrap();
+    };
+    write("new.csv", &rows);
+    let texts: Vec<String> =
+        rows.iter().map(|row| row.split(',').next().unwrap().to_owned() + ",").collect();
+    write("bare.csv", &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let found = predict(&fixture, "classify", "new.csv", &[]).succeeded();
+    assert_eq!(found.json_lines().len(), 5);
+    for part in [
+        "`2` labels cannot be read",
+        "`task.label`",
+        "new.csv:3: ",
+        "`angry`",
+        "note: of the examples of the file `2` have a label: accuracy ",
+    ] {
+        assert_eq!(found.stderr.matches(part).count(), 1, "{part}: {}", found.stderr);
+    }
+    let bare = predict(&fixture, "classify", "bare.csv", &[]).succeeded();
+    assert_eq!(bare.stdout, found.stdout);
+    assert!(!bare.stderr.contains("label"), "{}", bare.stderr);
+    // As data to measure on the same file is refused.
+    fs::copy(fixture.path("new.csv"), fixture.path("data/test.csv")).unwrap();
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &fixture.text("run"), "--split", "test"]);
+    assert!(finish(evaluate).refused(3).contains("test.csv:3: "));
+}
+
+/// A column for each class, of which the file to predict has some, or all but with words in them.
+#[test]
+fn label_columns_may_be_missing_or_hold_something_else() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    for (part, count) in [("train", 30), ("validation", 12), ("test", 9)] {
+        let row = |number: usize| {
+            let said = if number.is_multiple_of(3) { "weep,0,1" } else { "sing,1,0" };
+            format!("we {said}\n")
+        };
+        let rows: String = (0..count).map(row).collect();
+        fs::write(fixture.path(&format!("data/{part}.csv")), format!("sentence,glad,sad\n{rows}"))
+            .unwrap();
+    }
+    finish(train(&fixture, "tone", "run", &["task.label=[\"glad\",\"sad\"]"])).succeeded();
+    fs::write(fixture.path("some.csv"), "sad,sentence\n1,we weep\n0,we sing\n").unwrap();
+    let found = predict(&fixture, "classify", "some.csv", &[]).succeeded();
+    assert!(found.stderr.contains("there is no column `glad`"), "{}", found.stderr);
+    fs::write(fixture.path("words.csv"), "sentence,glad,sad\nwe weep,,1\nwe sing,yes,perhaps\n")
+        .unwrap();
+    let words = predict(&fixture, "classify", "words.csv", &[]).succeeded();
+    assert_eq!(words.stdout, found.stdout);
+    assert!(words.stderr.contains("`2` labels cannot be read"), "{}", words.stderr);
+}
+
+/// Before anything is read: the files could not be.
+#[test]
+fn an_output_of_another_format_is_refused_before_anything_is_computed() {
+    let fixture = of_tone();
+    fs::copy(fixture.path("data/test.csv"), fixture.path("new.csv")).unwrap();
+    fs::write(fixture.path("lines.txt"), "we sing\nwe weep\n").unwrap();
+    let written = |file: &str, output: &str, more: &[&str]| {
+        let output = fixture.text(output);
+        let arguments = [&["--output", &output], more].concat();
+        predict(&fixture, "classify", file, &arguments)
+    };
+    // By the task of the run, and by the pipeline, which reads lines of text and is asked for several classes.
+    let lines = predict(&fixture, "classify", "new.csv", &[]).succeeded().json_lines();
+    written("new.csv", "out.csv", &[]).succeeded();
+    let table = fs::read_to_string(fixture.path("out.csv")).unwrap();
+    let rows: Vec<&str> = table.lines().collect();
+    assert_eq!((rows.len(), rows[0]), (10, "index,label,score,scores.glad,scores.sad"));
+    assert!(rows[1].starts_with(&format!("0,{},", lines[0]["label"].as_str().unwrap())));
+    // What was written is a table as any other.
+    fs::write(fixture.path("ids.csv"), "sentence,key\nwe sing,a\nwe weep,b\n").unwrap();
+    written("ids.csv", "out.parquet", &["--set", "task.id=key"]).succeeded();
+    let again = ["--set", "task.sentence1=label", "--set", "task.id=id"];
+    let again = predict(&fixture, "classify", "out.parquet", &again).succeeded().json_lines();
+    assert_eq!(
+        again.iter().map(|line| line["id"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["a", "b"]
+    );
+    written("lines.txt", "lines.tsv", &[]).succeeded();
+    let table = fs::read_to_string(fixture.path("lines.tsv")).unwrap();
+    assert!(table.starts_with("label\tscore\n") && table.lines().count() == 3, "{table}");
+    fs::write(fixture.path("new.csv"), "sentence,label\nwe,weep,sad\n").unwrap();
+    fs::write(fixture.path("lines.txt"), b"we sing\xe9\n").unwrap();
+    for file in ["new.csv", "lines.txt"] {
+        written(file, "out.jsonl", &[]).refused(3);
+    }
+    for (file, output, more, formats) in [
+        ("new.csv", "out.xlsx", &[][..], "`.csv`, `.jsonl`, `.parquet`, `.tsv`"),
+        ("new.csv", "out.json", &[], "`.csv`, `.jsonl`, `.parquet`, `.tsv`"),
+        ("lines.txt", "out.txt", &[], "`.csv`, `.jsonl`, `.parquet`, `.tsv`"),
+        ("lines.txt", "out.csv", &["--top-k", "2"], "written as `.jsonl`;"),
+    ] {
+        let message = written(file, output, more).refused(2);
+        assert!(
+            message.contains(&format!("{output}`: ")) && message.contains(formats),
+            "{message}"
+        );
+        assert!(!fixture.path(output).exists() || output == "out.csv");
+    }
+}
+
+/// The command says what is asked for; the run's own task does not.
+#[test]
+fn a_model_of_another_head_is_refused() {
+    let fixture = of_tone();
+    fs::copy(fixture.path("data/test.csv"), fixture.path("new.csv")).unwrap();
+    for (task, class) in [
+        ("tokens", "TokenClassification"),
+        ("qa", "QuestionAnswering"),
+        ("choice", "MultipleChoice"),
+    ] {
+        let message = predict(&fixture, task, "new.csv", &[]).refused(4);
+        assert!(message.contains(class), "{message}");
+    }
+}
+
+/// A line of predictions for each row, whatever the row lacks.
+#[test]
+fn predictions_are_for_all_rows_in_their_order() {
+    let fixture = of_tone();
+    let rows = "{\"key\": \"a\", \"sentence\": \"we sing\"}\n{\"key\": \"a\", \"sentence\": null}\n{\"sentence\": \"we weep\"}\n";
+    fs::write(fixture.path("new.jsonl"), rows).unwrap();
+    let found = predict(&fixture, "classify", "new.jsonl", &[]).succeeded();
+    let places: Vec<_> = found.json_lines().iter().map(|line| line["index"].clone()).collect();
+    assert_eq!(places, [0, 1, 2]);
+    for part in ["1 row with a text that is null", "the file `"] {
+        assert!(found.stderr.contains(part), "{part}: {}", found.stderr);
+    }
+    let by_key = ["--set", "task.id=key"];
+    let found = predict(&fixture, "classify", "new.jsonl", &by_key).succeeded();
+    let ids: Vec<_> = found.json_lines().iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(ids, ["a".into(), "a".into(), serde_json::Value::Null]);
+    assert!(found.stderr.contains("`1` examples have the `id` of another"), "{}", found.stderr);
+    // Without such a column rows are named by their place.
+    fs::write(fixture.path("new.csv"), "sentence\nwe sing\n").unwrap();
+    let found = predict(&fixture, "classify", "new.csv", &by_key).succeeded();
+    assert_eq!(found.json()["index"], 0);
+    assert!(found.stderr.contains("no column `key` (`task.id`)"), "{}", found.stderr);
+}
+
+#[test]
+fn the_file_that_is_read_is_not_written_over() {
+    let fixture = of_tone();
+    let rows = "sentence,label\nwe sing,glad\n";
+    fs::write(fixture.path("new.csv"), rows).unwrap();
+    let output = ["--output", &fixture.text("./new.csv")];
+    for more in [&output[..], &["--output", output[1], "--text-column", "sentence"]] {
+        let message = predict(&fixture, "classify", "new.csv", more).refused(2);
+        assert!(message.contains("is the file that is read"), "{message}");
+    }
+    assert_eq!(fs::read_to_string(fixture.path("new.csv")).unwrap(), rows);
+}
+
+/// Numbers are no classes of which examples could be missing.
+#[test]
+fn of_numbers_no_class_is_missing() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    for (part, count) in [("train", 30), ("validation", 12), ("test", 9)] {
+        let row =
+            |number: usize| format!("we sing{},{}.5\n", " all".repeat(number % 3), number % 3);
+        let rows: String = (0..count).map(row).collect();
+        fs::write(fixture.path(&format!("data/{part}.csv")), format!("sentence,label\n{rows}"))
+            .unwrap();
+    }
+    let said = finish(train(&fixture, "tone", "run", &["task.regression=true"])).succeeded().stderr;
+    assert!(!said.contains("of the class"), "{said}");
+}

@@ -1,0 +1,156 @@
+//! From an experiment to the batches of its task.
+
+use std::path::Path;
+
+use nystromformer::Semantics;
+use nystromformer_data::{ExampleOrder, Keep, TextTokenizer};
+use nystromformer_tasks::{Sampling, Targets, TaskConfig, Truncation};
+
+use super::TaskBatches;
+use super::forms::Form;
+use super::imbalance::{BalancedOrder, class_weights, classes_of_units};
+use super::order::{StepOrder, Visits};
+use super::splits::{EvaluationOrder, Splits};
+use crate::error::{LearnerError, Result};
+use crate::experiment::{Experiment, Vocabulary};
+
+impl TaskBatches {
+    /// Reads the task's files. `tokenizer` is that of the model that goes on or is started from, if there is one;
+    /// `[tokenizer] path` is asked first.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] for settings that
+    /// do not fit it.
+    pub fn prepare(experiment: &Experiment, tokenizer: Option<&Path>) -> Result<Self> {
+        Self::read(experiment, tokenizer, None)
+    }
+
+    /// The same for a file alone, whose examples are to be predicted: they are the test split, and there is nothing to train on.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub fn prepare_file(
+        experiment: &Experiment,
+        tokenizer: Option<&Path>,
+        file: &Path,
+    ) -> Result<Self> {
+        Self::read(experiment, tokenizer, Some(file))
+    }
+
+    fn read(
+        experiment: &Experiment,
+        tokenizer: Option<&Path>,
+        file: Option<&Path>,
+    ) -> Result<Self> {
+        let task = experiment
+            .task
+            .clone()
+            .ok_or_else(|| LearnerError::Config("the experiment has no `[task]`".to_owned()))?;
+        let seq_len = experiment.data.seq_len;
+        let targets = task.targets(seq_len)?;
+        let (vocabulary, tokenizer) = if let Some(own) = task.task().vocabulary() {
+            (Vocabulary { size: own.size, pad: own.pad, cls: own.cls, sep: None }, None)
+        } else {
+            let tokenizer = load_tokenizer(experiment, tokenizer)?;
+            (Vocabulary::of(&tokenizer), Some(tokenizer))
+        };
+        let model = &experiment.model;
+        let sorts = model.shared.semantics == Semantics::Paper;
+        let row_len = model.required_seq_len();
+        let keep = match &tokenizer {
+            Some(tokenizer) if task.options.truncation == Keep::default() => tokenizer.keep(),
+            _ => task.options.truncation,
+        };
+        let truncation = Truncation { max_length: seq_len, keep };
+        let words = task.task().word_options(&targets);
+        let form = Form {
+            tokenizer: tokenizer.as_ref(),
+            vocabulary,
+            truncation,
+            targets: &targets,
+            words: &words,
+        };
+        let options = &task.options;
+        if options.group_by_length && !sorts {
+            tracing::warn!(
+                "`task.group_by_length` is not read with `model.semantics = \"hf\"`, where padding changes results"
+            );
+        }
+        let drop_last = options.drop_last.then_some(experiment.trainer.batch_size);
+        let splits = match file {
+            None => Splits::read(&task, &targets, form, EvaluationOrder { sorts, drop_last })?,
+            Some(file) => {
+                let examples = task.file_examples(file, &targets, seq_len)?;
+                Splits::of_file(examples, form, EvaluationOrder { sorts, drop_last: None })?
+            }
+        };
+        if tokenizer.is_some() {
+            let cure =
+                "set `tokenizer.path`, or `model.init_from`, to a model of this text's language";
+            let name = match file {
+                Some(file) => format!("the file `{}`", file.display()),
+                None => format!("the data set `{}`", task.path().display()),
+            };
+            splits.unknown().tell(&name, cure);
+        }
+        let units = &splits.training_units;
+        let lengths = (options.group_by_length && sorts)
+            .then(|| units.iter().map(|unit| splits.train.unit_len(*unit) as u32).collect());
+        let (seed, shuffle) = (experiment.seed, experiment.data.shuffle);
+        // Of a file alone nothing is trained.
+        let (visits, class_weights) = if file.is_some() {
+            (Visits::Natural(ExampleOrder::new(1, seed, shuffle)), None)
+        } else {
+            require_smoothable(experiment, &task, &targets)?;
+            let visits = match options.sampling {
+                Sampling::Natural => Visits::Natural(ExampleOrder::new(units.len(), seed, shuffle)),
+                Sampling::Balanced => Visits::Balanced(BalancedOrder::new(
+                    classes_of_units(&task, &targets, &splits)?,
+                    seed,
+                    shuffle,
+                )),
+            };
+            (visits, class_weights(&task, &targets, &splits)?)
+        };
+        Ok(Self {
+            scorer: task.scorer(&targets, &experiment.trainer.metric_for_best_model)?,
+            targets,
+            file: file.map(Path::to_owned),
+            order: StepOrder::new(visits, lengths, seed),
+            class_weights,
+            fingerprint: splits.fingerprint(),
+            task,
+            vocabulary,
+            tokenizer,
+            truncation,
+            splits,
+            sorts,
+            has_types: model.embeddings.type_vocab_size > 1,
+            row_len,
+        })
+    }
+}
+
+/// Refuses `trainer.label_smoothing_factor` where there is not one class of several.
+fn require_smoothable(experiment: &Experiment, task: &TaskConfig, targets: &Targets) -> Result<()> {
+    let share = experiment.trainer.label_smoothing_factor;
+    if share == 0.0 || matches!(targets, Targets::Classes(_) | Targets::Tags(_)) {
+        return Ok(());
+    }
+    Err(LearnerError::Config(format!(
+        "`trainer.label_smoothing_factor` = `{share}`, and the labels of the task `{}` are not one class of several; leave it out",
+        task.name()
+    )))
+}
+
+fn load_tokenizer(experiment: &Experiment, folder: Option<&Path>) -> Result<TextTokenizer> {
+    let stated = experiment.tokenizer.path.as_deref();
+    let Some(path) = stated.or(folder.filter(|folder| TextTokenizer::is_in(folder))) else {
+        return Err(LearnerError::Config(
+            "the texts of this task need a tokenizer: set `model.init_from` to a pretrained model, or `tokenizer.path` to \
+             a `tokenizer.json` or a folder with one"
+                .to_owned(),
+        ));
+    };
+    Ok(TextTokenizer::load(path, experiment.tokenizer.lowercase)?)
+}
