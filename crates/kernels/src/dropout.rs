@@ -2,14 +2,16 @@
 
 use burn::{
     backend::Flex,
-    tensor::{Distribution, Tensor},
+    tensor::{Distribution, Int, Tensor},
 };
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
     kernel::{self, Kernel},
-    random, simd,
+    random,
+    select_rows::row_indices,
+    simd,
 };
 
 /// Zeroes each element with probability `probability` and scales the others by `1/(1 − probability)`, while
@@ -26,7 +28,35 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     if !kernel::runs_on::<Dropout, 1, D>(&x) {
         return composed(x, probability);
     }
-    kernel::run_1(Dropout { key: random::key(&device.inner()), probability }, x)
+    kernel::run_1(Dropout { key: random::key(&device.inner()), probability, rows: None }, x)
+}
+
+/// The same for `x` that holds these rows of a larger tensor, and no others: on the CPU each element is dropped or kept as
+/// [`dropout`] of the whole tensor would. (Elsewhere the mask is drawn for `x` itself.)
+///
+/// # Shapes
+/// - `x`, output: `[…, columns]`, altogether `count` rows
+/// - `rows`: `[count]`, the place of each among the rows of the larger tensor
+///
+/// # Panics
+/// If there are not as many places as rows, or one is below 0.
+pub fn dropout_of_rows<const D: usize>(
+    x: Tensor<D>,
+    probability: f64,
+    rows: Tensor<1, Int>,
+) -> Tensor<D> {
+    let device = x.device();
+    if probability == 0.0 || !device.is_autodiff() {
+        return x;
+    }
+    if !kernel::runs_on::<Dropout, 1, D>(&x) {
+        return composed(x, probability);
+    }
+    let dims = x.dims();
+    let count: usize = dims[..D - 1].iter().product();
+    assert_eq!(rows.dims(), [count], "a place for each row");
+    let rows = Some(Rows { places: row_indices(rows, usize::MAX), columns: dims[D - 1] });
+    kernel::run_1(Dropout { key: random::key(&device.inner()), probability, rows }, x)
 }
 
 /// The same by Burn's elementary operations, with a mask of the device's numbers.
@@ -40,32 +70,61 @@ fn composed<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
 struct Dropout {
     key: [u32; 2],
     probability: f64,
+    /// Which rows of the whole tensor the elements are; `None`: they are the whole.
+    rows: Option<Rows>,
+}
+
+/// Where the rows of a tensor stand in a larger one.
+#[derive(Debug)]
+struct Rows {
+    places: Vec<usize>,
+    columns: usize,
 }
 
 impl Dropout {
     fn apply(&self, mut x: FlexTensor) -> FlexTensor {
-        let threshold = (self.probability * 4_294_967_296.0) as u32;
-        let scale = (1.0 / (1.0 - self.probability)) as f32;
-        simd::update(&mut x, |values| {
-            values.par_chunks_mut(simd::TASK).enumerate().for_each(|(task, chunk)| {
-                let first = (task * simd::TASK) as u64;
-                // Above 2³² elements the index carries into the key.
-                let [low, high] = [self.key[0], self.key[1].wrapping_add((first >> 32) as u32)];
-                let first = first as u32;
-                simd::vectorised(
-                    #[inline(always)]
-                    || {
-                        for (offset, value) in chunk.iter_mut().enumerate() {
-                            let index = first.wrapping_add(offset as u32);
-                            let keep = hash(index, low, high) >= threshold;
-                            // A product, so that what is not a number stays so.
-                            *value *= if keep { scale } else { 0.0 };
-                        }
-                    },
-                );
-            });
+        simd::update(&mut x, |values| match &self.rows {
+            None => values.par_chunks_mut(simd::TASK).enumerate().for_each(|(task, chunk)| {
+                self.drop(chunk, task * simd::TASK);
+            }),
+            Some(Rows { places, columns }) => {
+                let columns = (*columns).max(1);
+                let task_rows = (simd::TASK / columns).max(1);
+                let tasks =
+                    values.par_chunks_mut(task_rows * columns).zip(places.par_chunks(task_rows));
+                tasks.for_each(|(values, places)| {
+                    for (row, place) in values.chunks_exact_mut(columns).zip(places) {
+                        self.drop(row, place * columns);
+                    }
+                });
+            }
         });
         x
+    }
+
+    /// Drops among `values` that follow each other in the whole tensor, where the first has the index `first`.
+    fn drop(&self, values: &mut [f32], first: usize) {
+        let threshold = (self.probability * 4_294_967_296.0) as u32;
+        let scale = (1.0 / (1.0 - self.probability)) as f32;
+        let first = first as u64;
+        // Above 2³² elements the index carries into the key.
+        let until_carry = (1u64 << 32) - (first & u64::from(u32::MAX));
+        let (now, carried) = values.split_at_mut(values.len().min(until_carry as usize));
+        for (values, first) in [(now, first), (carried, first + until_carry)] {
+            let [low, high] = [self.key[0], self.key[1].wrapping_add((first >> 32) as u32)];
+            let first = first as u32;
+            simd::vectorised(
+                #[inline(always)]
+                || {
+                    for (offset, value) in values.iter_mut().enumerate() {
+                        let index = first.wrapping_add(offset as u32);
+                        let keep = hash(index, low, high) >= threshold;
+                        // A product, so that what is not a number stays so.
+                        *value *= if keep { scale } else { 0.0 };
+                    }
+                },
+            );
+        }
     }
 }
 
@@ -109,7 +168,7 @@ mod tests {
 
     fn mask(key: [u32; 2], probability: f64, length: usize) -> Vec<bool> {
         let ones = simd::tensor(vec![1.0; length], [length].into());
-        let dropped = Dropout { key, probability }.apply(ones);
+        let dropped = Dropout { key, probability, rows: None }.apply(ones);
         simd::values(&dropped).iter().map(|&value| value == 0.0).collect()
     }
 
@@ -175,6 +234,38 @@ mod tests {
             })
         });
         assert_eq!(kept, [21_733, 36_875]);
+    }
+
+    /// Value and gradient of some rows, also where an index carries into the key within a row.
+    #[test]
+    fn rows_are_dropped_as_in_the_whole_tensor() {
+        let device = Device::flex().autodiff();
+        let (rows, columns) = (70, 300);
+        let whole = random([rows, columns]).require_grad();
+        let places = Tensor::<1, Int>::from_ints([69, 0, 3, 41, 40], &device);
+        let some = whole.clone().select(0, places.clone()).detach().require_grad();
+        let all = Seed::new(8).scope(|| dropout(whole.clone(), 0.3));
+        let few = Seed::new(8)
+            .scope(|| dropout_of_rows(some.clone().reshape([1, 5, 300]), 0.3, places.clone()));
+        let gradients = [
+            whole.grad(&all.clone().sum().backward()).unwrap().select(0, places.clone().inner()),
+            some.grad(&few.clone().sum().backward()).unwrap(),
+        ];
+        gradients[0].to_data().assert_eq(&gradients[1].to_data(), true);
+        let all = all.select(0, places).into_data();
+        few.reshape([5, 300]).into_data().assert_eq(&all, true);
+
+        let dropout = Dropout { key: [5, 6], probability: 0.5, rows: None };
+        let first = (1 << 32) - 100;
+        let [mut at_once, mut in_two] = [[1.0f32; 200]; 2];
+        dropout.drop(&mut at_once, first);
+        let (before, after) = in_two.split_at_mut(100);
+        dropout.drop(before, first);
+        dropout.drop(after, 1 << 32);
+        assert_eq!(at_once, in_two);
+        let mut start = [1.0f32; 100];
+        dropout.drop(&mut start, 0);
+        assert_ne!(start, at_once[100..], "the key has changed");
     }
 
     #[test]

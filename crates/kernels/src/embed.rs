@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::{
     kernel::{self, Kernel},
+    select_rows::{add_to_rows, row_indices},
     simd,
 };
 
@@ -53,25 +54,15 @@ pub fn embed(
         tables.position_offset + seq_len <= positions,
         "`{seq_len}` tokens are more than the table of positions holds"
     );
-    let words = rows(input_ids, vocab_size);
+    let words = row_indices(input_ids, vocab_size);
     let token_types = match token_type_ids {
-        Some(token_type_ids) => rows(token_type_ids, type_vocab_size),
+        Some(token_type_ids) => row_indices(token_type_ids, type_vocab_size),
         None => vec![0; batch * seq_len],
     };
     let places = tables.position_offset..tables.position_offset + seq_len;
     let positions = (0..batch).flat_map(|_| places.clone()).collect();
     let kernel = Embed { batch, rows: [words, token_types, positions], frozen: tables.frozen };
     kernel::run_3(kernel, (tables.words, tables.token_types, tables.positions))
-}
-
-fn rows(ids: Tensor<2, Int>, count: usize) -> Vec<usize> {
-    let ids = ids.reshape([-1]).try_into_vec_as::<i64>();
-    let ids = ids.expect("ids lie in the CPU's memory");
-    let row = |id: i64| {
-        let row = usize::try_from(id).ok().filter(|&row| row < count);
-        row.unwrap_or_else(|| panic!("id `{id}` is no row of a table of {count}"))
-    };
-    ids.into_iter().map(row).collect()
 }
 
 /// The same by Burn's elementary operations.
@@ -152,59 +143,11 @@ impl Kernel<Flex, 3> for Embed {
             wanted[table].then(|| {
                 let shape = &shapes[table];
                 let frozen = self.frozen.filter(|_| table == 0);
-                let sums = scatter(gradient, &self.rows[table], shape.dims(), frozen);
+                let sums = add_to_rows(gradient, &self.rows[table], shape.dims(), frozen);
                 simd::tensor(sums, shape.clone())
             })
         })
     }
-}
-
-/// A table of `count` rows and `columns`, in which each row is the sum of the gradients of its tokens, in their order.
-fn scatter(
-    gradient: &[f32],
-    rows: &[usize],
-    [count, columns]: [usize; 2],
-    frozen: Option<usize>,
-) -> Vec<f32> {
-    /// Rows of one task.
-    const TASK_ROWS: usize = 64;
-    // Tokens by row: those of row `r` are `tokens[starts[r]..starts[r + 1]]`.
-    let mut starts = vec![0; count + 1];
-    for &row in rows {
-        starts[row + 1] += 1;
-    }
-    for row in 0..count {
-        starts[row + 1] += starts[row];
-    }
-    let mut next = starts.clone();
-    let mut tokens = vec![0; rows.len()];
-    for (token, &row) in rows.iter().enumerate() {
-        tokens[next[row]] = token;
-        next[row] += 1;
-    }
-
-    let mut table = simd::room(count * columns);
-    table.par_chunks_mut(TASK_ROWS * columns).enumerate().for_each(|(task, table)| {
-        simd::vectorised(
-            #[inline(always)]
-            || {
-                for (offset, sum) in table.chunks_exact_mut(columns).enumerate() {
-                    let row = task * TASK_ROWS + offset;
-                    sum.fill(0.0);
-                    if Some(row) == frozen {
-                        continue;
-                    }
-                    for token in &tokens[starts[row]..starts[row + 1]] {
-                        let gradient = &gradient[token * columns..][..columns];
-                        for (sum, gradient) in sum.iter_mut().zip(gradient) {
-                            *sum += gradient;
-                        }
-                    }
-                }
-            },
-        );
-    });
-    table
 }
 
 #[cfg(test)]

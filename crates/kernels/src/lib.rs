@@ -10,13 +10,14 @@
 //! | [`attention()`] | softmax attention, exact or over landmarks |
 //! | [`cross_entropy()`] | the loss of each row of scores |
 //! | [`depthwise_convolution`] | one filter per head along the sequence |
-//! | [`dropout()`] | dropout that stores no mask |
+//! | [`dropout()`], [`dropout_of_rows`] | dropout that stores no mask |
 //! | [`embed()`] | the sum of token, type and position embeddings |
 //! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
 //! | [`iterative_pinv`] | the Moore–Penrose inverse of small matrices |
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
 //! | [`segment_means()`] | means over segments of the sequence |
+//! | [`select_rows()`] | some rows of a table |
 //! | [`softmax()`] | softmax over the last axis |
 //!
 //! [`Precision`] lets [`linear()`] multiply in `bf16`; [`instruction_set()`] says what of this CPU all of them use. Dropout
@@ -42,6 +43,7 @@ mod product;
 mod random;
 mod scratch;
 mod segment_means;
+mod select_rows;
 mod shared;
 mod simd;
 mod softmax;
@@ -53,7 +55,7 @@ pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
 pub use attention::attention;
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
-pub use dropout::dropout;
+pub use dropout::{dropout, dropout_of_rows};
 pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
 pub use instruction_set::{InstructionSet, instruction_set};
@@ -64,4 +66,5 @@ pub use pinv::{PinvScale, iterative_pinv};
 pub use product::Precision;
 pub use random::{Seed, random};
 pub use segment_means::segment_means;
+pub use select_rows::select_rows;
 pub use softmax::softmax;

@@ -10,6 +10,7 @@ use crate::{
     component::{Problems, component, divides},
     layer::{Layer, LayerConfig},
     layer_norm::LayerNorm,
+    wanted_tokens::WantedTokens,
 };
 
 component! {
@@ -89,7 +90,7 @@ impl Encoder {
     }
 
     /// All `num_hidden_layers` layers in order, shared ones as often as they are used.
-    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
+    pub fn layers(&self) -> impl DoubleEndedIterator<Item = &Layer> {
         self.layer.iter().flat_map(|layer| std::iter::repeat_n(layer, self.layers_per_group))
     }
 
@@ -98,10 +99,28 @@ impl Encoder {
     /// # Shapes
     /// - `hidden_states`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
-        self.finish(
-            self.layers()
-                .fold(hidden_states, |hidden_states, layer| layer.forward(hidden_states, padding)),
-        )
+        self.forward_wanted(hidden_states, padding, &WantedTokens::All)
+    }
+
+    /// Runs all layers, the last one for the tokens that are wanted.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - output: that of [`WantedTokens::of`]
+    pub fn forward_wanted(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+        wanted: &WantedTokens,
+    ) -> Tensor<3> {
+        let mut layers = self.layers();
+        let last = layers.next_back();
+        let hidden_states = layers
+            .fold(hidden_states, |hidden_states, layer| layer.forward(hidden_states, padding));
+        self.finish(match last {
+            Some(layer) => layer.forward_wanted(hidden_states, padding, wanted),
+            None => wanted.of(hidden_states),
+        })
     }
 
     /// What follows the last layer.

@@ -5,13 +5,12 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use nystromformer_kernels::dropout;
-
 use crate::{
     activation::HiddenAct,
     component::{Problems, component},
     linear::Linear,
     shared::SharedConfig,
+    wanted_tokens::{Places, WantedTokens},
 };
 
 component! {
@@ -62,7 +61,13 @@ impl Intermediate {
     /// - `hidden_states`: `[batch, seq_len, hidden_size]`
     /// - output: `[batch, seq_len, intermediate_size]`
     pub fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
+        let places = WantedTokens::All.places(&hidden_states);
+        self.forward_at(hidden_states, &places)
+    }
+
+    /// The same for tokens that stand at `places` of their batch.
+    pub(crate) fn forward_at(&self, hidden_states: Tensor<3>, places: &Places) -> Tensor<3> {
         let widened = self.activation.forward(self.dense.forward(hidden_states));
-        dropout(widened, self.activation_dropout)
+        places.dropout(widened, self.activation_dropout)
     }
 }

@@ -5,7 +5,6 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::dropout;
 
 use crate::{
     attention::{AttentionConfig, Padding, SelfAttention},
@@ -13,6 +12,7 @@ use crate::{
     layer_norm::LayerNorm,
     linear::Linear,
     shared::SharedConfig,
+    wanted_tokens::{Places, WantedTokens},
 };
 
 /// What an encoder layer is built from.
@@ -79,7 +79,14 @@ impl Residual {
     /// - `hidden_states`: `[batch, seq_len, inputs]`
     /// - `input`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, input: Tensor<3>) -> Tensor<3> {
-        let projected = dropout(self.dense.forward(hidden_states), self.hidden_dropout_prob);
+        let places = WantedTokens::All.places(&input);
+        self.forward_at(hidden_states, input, &places)
+    }
+
+    /// The same for tokens that stand at `places` of their batch.
+    fn forward_at(&self, hidden_states: Tensor<3>, input: Tensor<3>, places: &Places) -> Tensor<3> {
+        let projected = self.dense.forward(hidden_states);
+        let projected = places.dropout(projected, self.hidden_dropout_prob);
         if self.norm_first {
             projected + input
         } else {
@@ -115,15 +122,37 @@ impl Layer {
     /// # Shapes
     /// - `hidden_states`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
+        self.forward_wanted(hidden_states, padding, &WantedTokens::All)
+    }
+
+    /// Transforms the tokens that are wanted by the whole sequence: what [`Self::forward`] gives for them, and nothing is
+    /// computed for others that these do not need.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - output: that of [`WantedTokens::of`]
+    pub fn forward_wanted(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+        wanted: &WantedTokens,
+    ) -> Tensor<3> {
+        let [_, seq_len, _] = hidden_states.dims();
+        let in_chunks = (1..seq_len).contains(&self.chunk_size_feed_forward);
+        if in_chunks && !matches!(wanted, WantedTokens::All) {
+            // A chunk draws its dropout by itself: only whole chunks draw the same numbers.
+            return wanted.of(self.forward(hidden_states, padding));
+        }
+        let places = wanted.places(&hidden_states);
         let read = self.attention.output.read(hidden_states.clone());
-        let context = self.attention.self_attention.forward(read, padding);
-        let attended = self.attention.output.forward(context, hidden_states);
-        let [_, seq_len, _] = attended.dims();
-        if self.chunk_size_feed_forward == 0 || self.chunk_size_feed_forward >= seq_len {
-            return self.feed_forward(attended);
+        let context = self.attention.self_attention.forward_wanted(read, padding, wanted);
+        let attended = self.attention.output.forward_at(context, wanted.of(hidden_states), &places);
+        if !in_chunks {
+            return self.feed_forward(attended, &places);
         }
         let chunks = attended.split(self.chunk_size_feed_forward, 1);
-        Tensor::cat(chunks.into_iter().map(|chunk| self.feed_forward(chunk)).collect(), 1)
+        let chunks = chunks.into_iter().map(|chunk| self.feed_forward(chunk, &places));
+        Tensor::cat(chunks.collect(), 1)
     }
 
     /// One row of this layer's attention matrix; see [`SelfAttention::attention_row`].
@@ -142,8 +171,8 @@ impl Layer {
     }
 
     /// The feed-forward half, which looks at each token by itself.
-    fn feed_forward(&self, attended: Tensor<3>) -> Tensor<3> {
+    fn feed_forward(&self, attended: Tensor<3>, places: &Places) -> Tensor<3> {
         let read = self.output.read(attended.clone());
-        self.output.forward(self.intermediate.forward(read), attended)
+        self.output.forward_at(self.intermediate.forward_at(read, places), attended, places)
     }
 }

@@ -78,6 +78,7 @@
 //! | [`embeddings`], [`vector_embeddings`], [`input_embeddings`] | what stands at each place: token ids or feature vectors |
 //! | [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
+//! | [`wanted_tokens`] | which tokens' last hidden states a head reads, and the last layer computes |
 //! | [`classifier`] | classes, pooling and the head of sequence classifiers |
 //! | [`heads`] | transformers' classes, each the encoder with a head and its loss; [`Model`] is any of them |
 //!
@@ -101,6 +102,7 @@ pub mod linear;
 pub mod nystromformer;
 pub mod shared;
 pub mod vector_embeddings;
+pub mod wanted_tokens;
 pub mod weights;
 
 pub use activation::HiddenAct;
@@ -124,4 +126,5 @@ pub use nystromformer::{Nystromformer, NystromformerInput};
 pub use nystromformer_kernels::Seed;
 pub use shared::{Semantics, SharedConfig};
 pub use vector_embeddings::{VectorEmbeddingsConfig, VectorPositions};
+pub use wanted_tokens::WantedTokens;
 pub use weights::{WeightInit, WeightsConfig};

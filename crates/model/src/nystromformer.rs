@@ -12,6 +12,7 @@ use crate::{
     encoder::Encoder,
     error::ModelError,
     input_embeddings::InputEmbeddings,
+    wanted_tokens::WantedTokens,
     weights::draw_weights,
 };
 
@@ -152,8 +153,41 @@ impl Nystromformer {
     /// # Errors
     /// If shapes disagree or the configuration cannot read sequences of this length.
     pub fn forward(&self, input: NystromformerInput) -> Result<Tensor<3>, ModelError> {
+        self.forward_wanted(input, &WantedTokens::All)
+    }
+
+    /// Encodes a batch of which somebody reads the last hidden states of some tokens only: the last layer computes no others.
+    /// They are what [`Self::forward`] gives for these tokens, dropout included.
+    ///
+    /// # Shapes
+    /// - output: that of [`WantedTokens::of`]
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    ///
+    /// # Panics
+    /// If a position is no token of the batch.
+    pub fn forward_wanted(
+        &self,
+        input: NystromformerInput,
+        wanted: &WantedTokens,
+    ) -> Result<Tensor<3>, ModelError> {
         let (embedded, padding) = self.embed(input)?;
-        Ok(self.encoder.forward(embedded, padding.as_ref()))
+        Ok(self.encoder.forward_wanted(embedded, padding.as_ref(), wanted))
+    }
+
+    /// The last hidden states of chosen tokens, and no others.
+    ///
+    /// # Shapes
+    /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
+    /// - output: `[positions, hidden_size]`
+    pub(crate) fn tokens_at(
+        &self,
+        input: NystromformerInput,
+        positions: Tensor<1, Int>,
+    ) -> Result<Tensor<2>, ModelError> {
+        let states = self.forward_wanted(input, &WantedTokens::At(positions))?;
+        Ok(states.squeeze_dim(0))
     }
 
     /// The embeddings' output and every layer's, `num_hidden_layers + 1` tensors.
@@ -245,15 +279,4 @@ impl Nystromformer {
         let padding = self.mask_of_states(mask).map(|mask| attention.padding(mask, shared));
         Ok((embedded, padding))
     }
-}
-
-/// The hidden states of chosen tokens.
-///
-/// # Shapes
-/// - `hidden_states`: `[batch, seq_len, hidden_size]`
-/// - `positions`: `[positions]`, flat indices `row · seq_len + column`
-/// - output: `[positions, hidden_size]`
-pub(crate) fn tokens_at(hidden_states: Tensor<3>, positions: Tensor<1, Int>) -> Tensor<2> {
-    let [batch, seq_len, hidden_size] = hidden_states.dims();
-    hidden_states.reshape([batch * seq_len, hidden_size]).select(0, positions)
 }

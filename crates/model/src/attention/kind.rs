@@ -63,16 +63,19 @@ pub struct Activations {
 
 /// What a kind computes: every head's context.
 pub trait AttentionMechanism {
-    /// Attends every token to the valid tokens.
+    /// Attends the first `attending` tokens of each row to the valid tokens. The queries of all are there: landmarks are
+    /// made of them.
     ///
     /// # Shapes
-    /// - `query`, `key`, `value`, output: `[batch, heads, seq_len, head_dim]`
+    /// - `query`, `key`, `value`: `[batch, heads, seq_len, head_dim]`
+    /// - output: `[batch, heads, attending, head_dim]`
     fn forward(
         &self,
         query: Tensor<4>,
         key: Tensor<4>,
         value: Tensor<4>,
         padding: Option<&Padding>,
+        attending: usize,
     ) -> Tensor<4>;
 
     /// One row of its matrix: what the query at `position` takes of each place. No matrix of `seq_len` squared is made.

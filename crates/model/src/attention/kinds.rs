@@ -118,8 +118,9 @@ impl AttentionMechanism for Mechanism {
         key: Tensor<4>,
         value: Tensor<4>,
         padding: Option<&Padding>,
+        attending: usize,
     ) -> Tensor<4> {
-        self.of_kind().forward(query, key, value, padding)
+        self.of_kind().forward(query, key, value, padding, attending)
     }
 
     fn row(

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     linear::Linear,
     shared::{Semantics, SharedConfig},
+    wanted_tokens::WantedTokens,
 };
 
 /// Multi-head self-attention, up to but without the output projection.
@@ -58,15 +59,35 @@ impl SelfAttention {
     /// # Shapes
     /// - `hidden_states`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
+        self.forward_wanted(hidden_states, padding, &WantedTokens::All)
+    }
+
+    /// Attends the tokens that are wanted to the sequence.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - output: that of [`WantedTokens::of`]
+    pub fn forward_wanted(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+        wanted: &WantedTokens,
+    ) -> Tensor<3> {
         let [batch, seq_len, hidden_size] = hidden_states.dims();
         let query = self.split_heads(self.query.forward(hidden_states.clone()));
         let key = self.split_heads(self.key.forward(hidden_states.clone()));
         let value = self.split_heads(self.value.forward(hidden_states));
-        self.context(query, key, value, padding).swap_dims(1, 2).reshape([
-            batch,
-            seq_len,
-            hidden_size,
-        ])
+        let attending = match wanted {
+            WantedTokens::First => self.reach().min(seq_len),
+            WantedTokens::All | WantedTokens::At(_) => seq_len,
+        };
+        let context = self.first_contexts(query, key, value, padding, attending);
+        wanted.of(context.swap_dims(1, 2).reshape([batch, attending, hidden_size]))
+    }
+
+    /// Tokens whose values the convolution brings to the first token, itself among them.
+    fn reach(&self) -> usize {
+        self.conv.as_ref().map_or(1, |conv| conv.weight.dims()[2] / 2 + 1)
     }
 
     /// Attention and convolution of every head.
@@ -80,12 +101,32 @@ impl SelfAttention {
         value: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Tensor<4> {
-        let context = self.mechanism.forward(query, key, value.clone(), padding);
+        let [_, _, seq_len, _] = query.dims();
+        self.first_contexts(query, key, value, padding, seq_len)
+    }
+
+    /// The same for the first `attending` tokens of each row, of which the convolution sees no value behind them.
+    ///
+    /// # Shapes
+    /// - `query`, `key`, `value`: `[batch, heads, seq_len, head_dim]`
+    /// - output: `[batch, heads, attending, head_dim]`
+    fn first_contexts(
+        &self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        padding: Option<&Padding>,
+        attending: usize,
+    ) -> Tensor<4> {
+        let context = self.mechanism.forward(query, key, value.clone(), padding, attending);
         let Some(conv) = &self.conv else {
             return context;
         };
+        let value = first_rows(value, attending);
         let value = match (self.semantics, padding) {
-            (Semantics::Paper, Some(padding)) => value * padding.keep.clone(),
+            (Semantics::Paper, Some(padding)) => {
+                value * first_rows(padding.keep.clone(), attending)
+            }
             // transformers convolves padded values too.
             (Semantics::Hf, Some(_)) | (_, None) => value,
         };
@@ -129,4 +170,14 @@ impl SelfAttention {
         let heads = self.num_attention_heads;
         projected.reshape([batch, seq_len, heads, hidden_size / heads]).swap_dims(1, 2)
     }
+}
+
+/// The first `count` rows of each head.
+///
+/// # Shapes
+/// - `x`: `[batch, heads, rows, width]`
+/// - output: `[batch, heads, count, width]`
+pub(super) fn first_rows(x: Tensor<4>, count: usize) -> Tensor<4> {
+    let [_, _, rows, _] = x.dims();
+    if count == rows { x } else { x.narrow(2, 0, count) }
 }

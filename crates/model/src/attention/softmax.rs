@@ -10,6 +10,7 @@ use nystromformer_kernels::{attention, dropout, softmax};
 use super::{
     kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
+    self_attention::first_rows,
 };
 use crate::{
     component::{Problems, component},
@@ -72,8 +73,15 @@ impl AttentionMechanism for SoftmaxAttention {
         key: Tensor<4>,
         value: Tensor<4>,
         padding: Option<&Padding>,
+        attending: usize,
     ) -> Tensor<4> {
-        softmax_attention(query, key, value, padding, self.attention_probs_dropout_prob)
+        let probability = self.attention_probs_dropout_prob;
+        if probability > 0.0 && query.device().is_autodiff() {
+            // A probability is dropped by its place among all of them.
+            let context = softmax_attention(query, key, value, padding, probability);
+            return first_rows(context, attending);
+        }
+        softmax_attention(first_rows(query, attending), key, value, padding, 0.0)
     }
 
     fn row(

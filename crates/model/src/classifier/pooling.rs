@@ -9,7 +9,9 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{attention::padding::bias, linear::Linear, shared::SharedConfig};
+use crate::{
+    attention::padding::bias, linear::Linear, shared::SharedConfig, wanted_tokens::WantedTokens,
+};
 
 /// What a sequence classifier reads of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,10 +48,18 @@ pub struct Pooler {
 }
 
 impl Pooler {
+    /// The tokens whose states it reads.
+    pub fn wanted_tokens(&self) -> WantedTokens {
+        match self.pooling {
+            Pooling::First => WantedTokens::First,
+            Pooling::Mean | Pooling::MeanPadded | Pooling::Attention => WantedTokens::All,
+        }
+    }
+
     /// Pools every row.
     ///
     /// # Shapes
-    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`, or of the [wanted tokens](Self::wanted_tokens) alone
     /// - `attention_mask`: `[batch, seq_len]`, 1 for a token and 0 for padding; `None`: all are tokens
     /// - output: `[batch, hidden_size]`
     pub fn forward(

@@ -46,7 +46,8 @@ impl NystromformerDualEncoder {
             return Err(ModelError::Choices { rows, num_choices: 2 });
         }
         let mask = self.nystromformer.mask_of_states(input.attention_mask.clone());
-        let pooled = self.pooling.forward(self.nystromformer.forward(input)?, mask);
+        let states = self.nystromformer.forward_wanted(input, &self.pooling.wanted_tokens())?;
+        let pooled = self.pooling.forward(states, mask);
         let [_, hidden_size] = pooled.dims();
         let pairs = pooled.reshape([rows / 2, 2, hidden_size]);
         let side = |index| pairs.clone().narrow(1, index, 1).squeeze_dim::<2>(1);

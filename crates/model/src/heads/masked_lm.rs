@@ -16,7 +16,7 @@ use crate::{
     error::ModelError,
     layer_norm::LayerNorm,
     linear::Linear,
-    nystromformer::{Nystromformer, NystromformerInput, tokens_at},
+    nystromformer::{Nystromformer, NystromformerInput},
     weights,
 };
 
@@ -110,8 +110,8 @@ impl NystromformerForMaskedLm {
         Ok(logits.reshape([batch as isize, seq_len as isize, -1]))
     }
 
-    /// Scores at chosen positions only: in training about one token in seven is masked, and the product
-    /// with the vocabulary is the largest of the model.
+    /// Scores at chosen positions only, the tokens that the head then reads: in training about one token in seven is masked, and
+    /// the product with the vocabulary is the largest of the model.
     ///
     /// # Shapes
     /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
@@ -124,8 +124,7 @@ impl NystromformerForMaskedLm {
         input: NystromformerInput,
         positions: Tensor<1, Int>,
     ) -> Result<Tensor<2>, ModelError> {
-        let hidden_states = self.nystromformer.forward(input)?;
-        self.cls.forward(tokens_at(hidden_states, positions), &self.nystromformer)
+        self.cls.forward(self.nystromformer.tokens_at(input, positions)?, &self.nystromformer)
     }
 }
 

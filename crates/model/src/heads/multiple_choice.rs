@@ -15,6 +15,7 @@ use crate::{
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
+    wanted_tokens::WantedTokens,
 };
 
 /// The score of a choice that a question does not have: its probability underflows to an exact 0, and so does its
@@ -57,7 +58,9 @@ impl NystromformerForMultipleChoice {
 
     /// The score of each row: `[rows, 1]`.
     fn scores(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
-        let first = first_tokens(self.nystromformer.forward(input)?);
+        // The head reads the first token.
+        let states = self.nystromformer.forward_wanted(input, &WantedTokens::First)?;
+        let first = first_tokens(states);
         Ok(self.classifier.forward(relu(self.pre_classifier.forward(first))))
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
-    nystromformer::{Nystromformer, NystromformerInput, tokens_at},
+    nystromformer::{Nystromformer, NystromformerInput},
 };
 
 /// `dropout(tanh(dense(first token)))`, as in BERT.
@@ -60,7 +60,8 @@ impl NystromformerForPreTraining {
         ))
     }
 
-    /// Scores of every vocabulary entry at chosen positions, and of the order.
+    /// Scores of every vocabulary entry at chosen positions, and of the order: the heads read these tokens and the first of each
+    /// row.
     ///
     /// # Shapes
     /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
@@ -73,9 +74,13 @@ impl NystromformerForPreTraining {
         input: NystromformerInput,
         positions: Tensor<1, Int>,
     ) -> Result<(Tensor<2>, Tensor<2>), ModelError> {
-        let hidden_states = self.nystromformer.forward(input)?;
-        let order = self.order(first_tokens(hidden_states.clone()));
-        let tokens = tokens_at(hidden_states, positions);
+        let ([batch, columns], [chosen]) = (input.tokens.dims(), positions.dims());
+        let seq_len = columns + self.config().vectors.tokens_before();
+        let first = Tensor::arange(0..batch as i64, &positions.device()).mul_scalar(seq_len as i64);
+        let both = Tensor::cat(vec![first, positions], 0);
+        let states = self.nystromformer.tokens_at(input, both)?;
+        let order = self.order(states.clone().narrow(0, 0, batch));
+        let tokens = states.narrow(0, batch, chosen);
         Ok((self.cls.forward(tokens, &self.nystromformer)?, order))
     }
 

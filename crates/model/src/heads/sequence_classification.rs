@@ -47,7 +47,8 @@ impl NystromformerForSequenceClassification {
     /// What the classifier itself gives: scores of every class, or numbers as it was trained towards them.
     fn scores(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
         let mask = self.nystromformer.mask_of_states(input.attention_mask.clone());
-        let pooled = self.pooling.forward(self.nystromformer.forward(input)?, mask);
+        let states = self.nystromformer.forward_wanted(input, &self.pooling.wanted_tokens())?;
+        let pooled = self.pooling.forward(states, mask);
         Ok(self.classifier.forward(pooled))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
-    nystromformer::{Nystromformer, NystromformerInput, tokens_at},
+    nystromformer::{Nystromformer, NystromformerInput},
 };
 
 /// A Nyströmformer that classifies tokens, transformers' `NystromformerForTokenClassification`:
@@ -41,7 +41,7 @@ impl NystromformerForTokenClassification {
         Ok(self.classifier.forward(dropout(hidden_states, self.hidden_dropout_prob)))
     }
 
-    /// Scores for chosen tokens only, those with a label.
+    /// Scores for chosen tokens only, those with a label, which the head then reads.
     ///
     /// # Shapes
     /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
@@ -54,7 +54,7 @@ impl NystromformerForTokenClassification {
         input: NystromformerInput,
         positions: Tensor<1, Int>,
     ) -> Result<Tensor<2>, ModelError> {
-        let tokens = tokens_at(self.nystromformer.forward(input)?, positions);
+        let tokens = self.nystromformer.tokens_at(input, positions)?;
         Ok(self.classifier.forward(dropout(tokens, self.hidden_dropout_prob)))
     }
 }

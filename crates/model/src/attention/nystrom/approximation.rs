@@ -14,6 +14,7 @@ use super::{
 use crate::attention::{
     factors::NystromFactors,
     padding::{Padding, Segments},
+    self_attention::first_rows,
 };
 
 /// How many landmarks, and how their kernel is inverted.
@@ -41,12 +42,30 @@ pub fn nystrom_attention(
     padding: Option<&Padding>,
     options: NystromOptions,
 ) -> Tensor<4> {
+    let [_, _, seq_len, _] = query.dims();
+    nystrom_attention_of_first(query, key, value, padding, options, seq_len)
+}
+
+/// The same for the first `attending` tokens of each row alone: fewer rows of kernel 1.
+///
+/// # Shapes
+/// - `query`, `key`, `value`: `[batch, heads, seq_len, head_dim]`
+/// - output: `[batch, heads, attending, head_dim]`
+pub(super) fn nystrom_attention_of_first(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    padding: Option<&Padding>,
+    options: NystromOptions,
+    attending: usize,
+) -> Tensor<4> {
     let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
     let (_, pinv) = landmarks.kernel_2_and_pinv(options);
     let scale = landmarks.scale;
     let key_bias = padding.map(|padding| padding.key_bias.clone());
     let summary = attention(landmarks.query, key, value, key_bias, scale); // K3 V
     let landmark_bias = landmarks.segments.map(|segments| segments.landmark_bias.clone());
+    let query = first_rows(query, attending);
     attention(query, landmarks.key, pinv.matmul(summary), landmark_bias, scale)
 }
 

@@ -19,6 +19,7 @@ use super::{
     factors::NystromFactors,
     kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
+    self_attention::first_rows,
     softmax::{exact_activations, exact_operations, softmax_attention, softmax_row},
 };
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     shared::{Semantics, SharedConfig},
 };
 
+use approximation::nystrom_attention_of_first;
 pub use approximation::{NystromOptions, nystrom_attention, nystrom_factors, nystrom_row};
 pub use pinv::{PinvInit, iterative_pinv};
 
@@ -150,10 +152,13 @@ impl AttentionMechanism for NystromAttention {
         key: Tensor<4>,
         value: Tensor<4>,
         padding: Option<&Padding>,
+        attending: usize,
     ) -> Tensor<4> {
         match self.approximation {
-            Some(options) => nystrom_attention(query, key, value, padding, options),
-            None => softmax_attention(query, key, value, padding, 0.0),
+            Some(options) => {
+                nystrom_attention_of_first(query, key, value, padding, options, attending)
+            }
+            None => softmax_attention(first_rows(query, attending), key, value, padding, 0.0),
         }
     }
 

@@ -1,0 +1,160 @@
+//! Some rows of a table, and the way back.
+
+use burn::{
+    backend::{Flex, TensorMetadata},
+    tensor::{Int, Shape, Tensor},
+};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::{
+    kernel::{self, Kernel},
+    simd,
+};
+
+/// These rows of `table`, one after the other. A row that is asked for twice gets both gradients.
+///
+/// # Shapes
+/// - `table`: `[rows, columns]`
+/// - `rows`: `[count]`
+/// - output: `[count, columns]`
+///
+/// # Panics
+/// If the table has no such row.
+pub fn select_rows(table: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
+    if !kernel::runs_on::<SelectRows, 1, 2>(&table) {
+        return table.select(0, rows);
+    }
+    let [count, _] = table.dims();
+    let rows = row_indices(rows, count);
+    kernel::run_1(SelectRows { rows }, table)
+}
+
+/// Indices that lie in the CPU's memory, as rows of a table of `count`.
+///
+/// # Panics
+/// If one is no such row.
+pub(crate) fn row_indices<const D: usize>(indices: Tensor<D, Int>, count: usize) -> Vec<usize> {
+    let indices = indices.reshape([-1]).try_into_vec_as::<i64>();
+    let indices = indices.expect("indices lie in the CPU's memory");
+    let row = |index: i64| {
+        let row = usize::try_from(index).ok().filter(|&row| row < count);
+        row.unwrap_or_else(|| panic!("id `{index}` is no row of a table of {count}"))
+    };
+    indices.into_iter().map(row).collect()
+}
+
+#[derive(Debug)]
+struct SelectRows {
+    rows: Vec<usize>,
+}
+
+impl Kernel<Flex, 1> for SelectRows {
+    /// The shape of the table.
+    type Saved = Shape;
+
+    fn forward(&self, [table]: [FlexTensor; 1]) -> (FlexTensor, Shape) {
+        let table = simd::contiguous(table);
+        let [_, columns] = table.shape().dims();
+        let values = simd::values(&table);
+        let mut output = simd::room(self.rows.len() * columns);
+        let task_rows = (simd::TASK / columns.max(1)).max(1);
+        output
+            .par_chunks_mut((task_rows * columns).max(1))
+            .zip(self.rows.par_chunks(task_rows))
+            .for_each(|(output, rows)| {
+                for (output, row) in output.chunks_exact_mut(columns.max(1)).zip(rows) {
+                    output.copy_from_slice(&values[row * columns..][..columns]);
+                }
+            });
+        (simd::tensor(output, Shape::new([self.rows.len(), columns])), table.shape())
+    }
+
+    fn backward(
+        &self,
+        shape: Shape,
+        gradient: FlexTensor,
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        let gradient = simd::contiguous(gradient);
+        let sums = add_to_rows(simd::values(&gradient), &self.rows, shape.dims(), None);
+        [Some(simd::tensor(sums, shape))]
+    }
+}
+
+/// A table of `count` rows and `columns`, in which each row is the sum of the gradients of its places in `rows`, in their order.
+/// The row `frozen` gets none.
+pub(crate) fn add_to_rows(
+    gradient: &[f32],
+    rows: &[usize],
+    [count, columns]: [usize; 2],
+    frozen: Option<usize>,
+) -> Vec<f32> {
+    /// Rows of one task.
+    const TASK_ROWS: usize = 64;
+    // Places by row: those of row `r` are `places[starts[r]..starts[r + 1]]`.
+    let mut starts = vec![0; count + 1];
+    for &row in rows {
+        starts[row + 1] += 1;
+    }
+    for row in 0..count {
+        starts[row + 1] += starts[row];
+    }
+    let mut next = starts.clone();
+    let mut places = vec![0; rows.len()];
+    for (place, &row) in rows.iter().enumerate() {
+        places[next[row]] = place;
+        next[row] += 1;
+    }
+
+    let mut table = simd::room(count * columns);
+    table.par_chunks_mut(TASK_ROWS * columns).enumerate().for_each(|(task, table)| {
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                for (offset, sum) in table.chunks_exact_mut(columns).enumerate() {
+                    let row = task * TASK_ROWS + offset;
+                    sum.fill(0.0);
+                    if Some(row) == frozen {
+                        continue;
+                    }
+                    for place in &places[starts[row]..starts[row + 1]] {
+                        let gradient = &gradient[place * columns..][..columns];
+                        for (sum, gradient) in sum.iter_mut().zip(gradient) {
+                            *sum += gradient;
+                        }
+                    }
+                }
+            },
+        );
+    });
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, random};
+    use burn::tensor::Device;
+
+    #[test]
+    fn equals_burns_select() {
+        let device = Device::flex().autodiff();
+        for (count, columns, rows) in
+            [(1, 1, vec![0]), (7, 33, vec![6, 0, 6, 3]), (300, 90, (0..299).rev().collect())]
+        {
+            let rows = Tensor::<1, Int>::from_ints(rows.as_slice(), &device);
+            let table = [random([count, columns])];
+            let ours = |[table]: [Tensor<2>; 1]| select_rows(table, rows.clone());
+            testing::same(table.clone(), ours, |[table]| table.select(0, rows.clone()));
+            testing::same_bits_for_any_threads(table, ours);
+        }
+    }
+
+    #[test]
+    fn no_rows_are_an_empty_table() {
+        let device = Device::flex();
+        let none = Tensor::<1, Int>::from_ints([0i64; 0].as_slice(), &device);
+        assert_eq!(select_rows(random([3, 4]).inner(), none).dims(), [0, 4]);
+    }
+}
