@@ -88,6 +88,7 @@ impl Statistics {
                 Input::Question { question, context } => question.len() + context.len(),
                 Input::Choices(choices) => choices
                     .iter()
+                    .flatten()
                     .map(|(first, second)| first.len() + second.as_ref().map_or(0, String::len))
                     .sum(),
             });

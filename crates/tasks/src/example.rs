@@ -44,8 +44,9 @@ pub enum Input {
         /// Where the answer is looked for.
         context: String,
     },
-    /// What is read of each choice: a text, or a pair of a question and an answer to it.
-    Choices(Vec<(String, Option<String>)>),
+    /// What is read of each choice, by its place: a text, or a pair of a question and an answer to it. `None` where the place is
+    /// empty, and no choice: a label or prediction counts it all the same.
+    Choices(Vec<Option<(String, Option<String>)>>),
     /// Feature vectors: a bag, or a sequence.
     Vectors(Vectors),
 }
@@ -71,7 +72,7 @@ pub struct ColumnLines {
 /// The right answer of an example.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Label {
-    /// A class, from 0; of [choices](Input::Choices) the right one.
+    /// A class, from 0; of [choices](Input::Choices) the place of the right one.
     Class(u16),
     /// A number, for regression.
     Value(f32),

@@ -11,7 +11,7 @@ pub enum Prediction {
     Class {
         /// The class of the highest score, the first of equals.
         class: u16,
-        /// Probability of each class; they sum to 1.
+        /// Probability of each class; they sum to 1. Of choices by their places, NaN where a place is empty.
         scores: Vec<f32>,
     },
     /// Probability of each class to apply, whatever the others do.

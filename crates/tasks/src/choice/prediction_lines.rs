@@ -8,7 +8,7 @@ use crate::prediction::Prediction;
 use crate::prediction_files::{Predicted, PredictionFile, PredictionReader};
 
 /// A line of JSON for each question: its `id` (or `index`), the `choice` by its place from 0, its text as it was read as `label`,
-/// its probability as `score`, and the `scores` of all choices, as `predict choice` has them.
+/// its probability as `score`, and the `scores` of all places, as `predict choice` has them; that of an empty place is null.
 ///
 /// # Errors
 ///
@@ -25,14 +25,17 @@ pub(super) fn prediction_lines(
             continue;
         };
         let choice = usize::from(class);
-        let (first, second) = &choices[choice];
+        let text = choices.get(choice).and_then(Option::as_ref);
         let mut line = Map::new();
         match example.id {
             Some(id) => line.insert("id".to_owned(), json!(id)),
             None => line.insert("index".to_owned(), json!(place)),
         };
         line.insert("choice".to_owned(), json!(choice));
-        line.insert("label".to_owned(), json!(second.as_ref().unwrap_or(first)));
+        line.insert(
+            "label".to_owned(),
+            json!(text.map(|(first, second)| second.as_ref().unwrap_or(first))),
+        );
         line.insert("score".to_owned(), json!(scores[choice]));
         line.insert("scores".to_owned(), json!(scores));
         contents.extend(serde_json::Value::Object(line).to_string().into_bytes());
@@ -51,20 +54,22 @@ mod tests {
         let example = Example {
             id: Some("q7".to_owned()),
             input: Input::Choices(vec![
-                ("p".to_owned(), Some("no".to_owned())),
-                ("p".to_owned(), Some("yes".to_owned())),
+                Some(("p".to_owned(), Some("no".to_owned()))),
+                None,
+                Some(("p".to_owned(), Some("yes".to_owned()))),
             ]),
             label: None,
         };
-        let prediction = Prediction::one_class(&[0.0, 3f32.ln()]);
+        let prediction = Prediction::Class { class: 2, scores: vec![0.25, f32::NAN, 0.75] };
         let predicted = std::iter::once(Ok(Predicted { place: 4, example, prediction }));
         let file = prediction_lines(Box::new(predicted)).unwrap();
         let line: serde_json::Value = serde_json::from_slice(&file.contents).unwrap();
         assert_eq!(
             (&line["id"], &line["choice"], &line["label"]),
-            (&json!("q7"), &json!(1), &json!("yes"))
+            (&json!("q7"), &json!(2), &json!("yes"))
         );
         assert!((line["score"].as_f64().unwrap() - 0.75).abs() < 1e-6);
-        assert_eq!(line["scores"].as_array().unwrap().len(), 2);
+        assert_eq!(line["scores"].as_array().unwrap().len(), 3);
+        assert_eq!(line["scores"][1], json!(null));
     }
 }

@@ -4,24 +4,26 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
-use nystromformer_files::say_once;
 use nystromformer_files::table::{Cell, Row, Rows, Table, TableOptions};
+use nystromformer_files::{FileError, say_once};
 
-use super::columns::{Layout, Named};
+use super::columns::ChoiceColumns;
 use super::label::{self, Asked, Candidates, LabelForm};
+use super::layout::Layout;
 use crate::example::{Example, Input, Label};
+use crate::label_rule::{LabelRule, UnreadLabels};
 
 /// How the rows of files become questions.
 #[derive(Debug, Clone)]
 pub(super) struct ChoiceOptions {
-    pub(super) named: Named,
+    pub(super) columns: ChoiceColumns,
     pub(super) options: TableOptions,
     /// Choices of a question at most.
     pub(super) max_choices: usize,
     /// What labels are.
     pub(super) form: LabelForm,
-    /// Whether each row must have a label, as for training.
-    pub(super) labels_required: bool,
+    /// What is asked of labels.
+    pub(super) rule: LabelRule,
 }
 
 /// A row taken apart.
@@ -30,47 +32,52 @@ struct Taken {
     prompt: String,
     /// What stands before each choice; may be empty.
     question: String,
-    /// The choices by their places; `None` where a cell is empty.
+    /// The choices by their places; `None` where a cell is empty. The last is none of these.
     choices: Vec<Option<String>>,
+    /// Empty cells behind the last choice.
+    empty_behind: usize,
     /// The choices' own names.
     names: Vec<String>,
-    label: Option<String>,
+    /// As it stands there.
+    label: Result<Option<String>, FileError>,
     row: Row,
 }
 
 /// The questions of some files, one file after the other; nothing but a row is in memory.
 struct Questions {
     files: VecDeque<PathBuf>,
-    named: Named,
+    columns: ChoiceColumns,
     options: TableOptions,
     max_choices: usize,
-    labels_required: bool,
+    rule: LabelRule,
     current: Option<OpenFile>,
 }
 
 struct OpenFile {
     layout: Layout,
     rows: Rows,
-    /// Questions with an empty choice, which is passed over.
+    /// Questions with an empty choice, which is passed over, and others behind it.
     with_gaps: u64,
+    /// Questions with an empty choice at the end.
+    shorter: u64,
 }
 
 impl Questions {
     fn new(files: &[PathBuf], reading: &ChoiceOptions) -> Self {
         Self {
             files: files.iter().cloned().collect(),
-            named: reading.named.clone(),
+            columns: reading.columns.clone(),
             options: reading.options.clone(),
             max_choices: reading.max_choices,
-            labels_required: reading.labels_required,
+            rule: reading.rule,
             current: None,
         }
     }
 
     fn open(&self, file: &Path) -> Result<OpenFile, DataError> {
-        let layout = self.named.layout(file, &self.options, self.labels_required)?;
+        let layout = self.columns.layout(file, &self.options, self.rule.requires())?;
         let rows = Table::open(file, &self.options)?.select(&layout.columns())?;
-        Ok(OpenFile { layout, rows, with_gaps: 0 })
+        Ok(OpenFile { layout, rows, with_gaps: 0, shorter: 0 })
     }
 
     fn advance(&mut self) -> Result<Option<Taken>, DataError> {
@@ -86,6 +93,7 @@ impl Questions {
             };
             let question = open.layout.question(row, self.max_choices)?;
             open.with_gaps += u64::from(question.choices.iter().any(Option::is_none));
+            open.shorter += u64::from(question.empty_behind > 0);
             return Ok(Some(question));
         }
     }
@@ -93,11 +101,18 @@ impl Questions {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        let file = self.rows.file().display();
         if self.with_gaps > 0 {
             say_once(format!(
-                "`{}`: `{}` questions have an empty choice with others behind it, which is passed over",
-                self.rows.file().display(),
+                "`{file}`: `{}` questions have an empty choice with others behind it, which is passed over; its place is counted in \
+                 labels and predictions",
                 self.with_gaps
+            ));
+        }
+        if self.shorter > 0 {
+            say_once(format!(
+                "`{file}`: `{}` questions have fewer choices than there are places for: the last are empty",
+                self.shorter
             ));
         }
     }
@@ -139,9 +154,11 @@ impl Layout {
                 .collect::<Result<Vec<_>, DataError>>()?,
         };
         // Questions of one table may differ in how many choices they have.
+        let given = choices.len();
         while choices.last().is_some_and(Option::is_none) {
             choices.pop();
         }
+        let empty_behind = given - choices.len();
         if choices.is_empty() {
             return Err(row
                 .problem("the question has no choices; give it some, or drop the row")
@@ -163,15 +180,15 @@ impl Layout {
             Some(column) => {
                 let place = take(1).start;
                 label::text(row.cell(place))
-                    .map_err(|problem| row.problem(format!("{problem} (column {column})")))?
+                    .map_err(|problem| row.problem(format!("{problem} (column {column})")))
             }
-            None => None,
+            None => Ok(None),
         };
         let id = match &self.id {
             Some(_) => text(row.cell(take(1).start)).ok().flatten(),
             None => None,
         };
-        Ok(Taken { id, prompt, question, choices, names, label, row })
+        Ok(Taken { id, prompt, question, choices, empty_behind, names, label, row })
     }
 }
 
@@ -237,7 +254,7 @@ pub(super) fn label_form(
     let mut candidates = Candidates::default();
     let mut questions = Questions::new(files, reading);
     while let Some(Taken { choices, names, label, row, .. }) = questions.advance()? {
-        let Some(label) = label else { continue };
+        let Some(label) = label? else { continue };
         let before = candidates.told();
         if !candidates.see(&label, Asked { choices: &choices, names: &names }) {
             return Err(row
@@ -259,43 +276,44 @@ pub(super) fn label_form(
 pub(super) struct ChoiceExamples {
     questions: Option<Questions>,
     reading: ChoiceOptions,
+    unread: UnreadLabels,
 }
 
 impl ChoiceExamples {
     pub(super) fn new(files: &[PathBuf], reading: ChoiceOptions) -> Self {
-        Self { questions: Some(Questions::new(files, &reading)), reading }
+        let unread = UnreadLabels::new(reading.rule, "task.label");
+        Self { questions: Some(Questions::new(files, &reading)), reading, unread }
     }
 
-    fn example(&self, question: Taken) -> Result<Example, DataError> {
-        let Taken { id, prompt, question, choices, names, label, row } = question;
-        let label = match &label {
+    fn example(&mut self, question: Taken) -> Result<Example, DataError> {
+        let Taken { id, prompt, question, choices, names, label, row, .. } = question;
+        let label = match self.unread.settle(label)? {
             Some(label) => {
-                Some(self.class(label, Asked { choices: &choices, names: &names }, &row)?)
+                let asked = Asked { choices: &choices, names: &names };
+                let class = self.class(&label, asked, &row).map(Some);
+                self.unread.settle(class)?
             }
-            None if self.reading.labels_required => {
+            None if self.reading.rule.requires() => {
                 let problem = "there is no label, by which training and validation learn which choice is right; give it one, \
                                or drop the row (`task.label` names the column)";
                 return Err(row.problem(problem).into());
             }
             None => None,
         };
-        let choices: Vec<(String, Option<String>)> = choices
-            .into_iter()
-            .flatten()
-            .map(|choice| {
-                let mut second = question.clone();
-                push(&mut second, &choice);
-                (prompt.clone(), Some(second))
-            })
-            .collect();
-        if choices.len() < 2 {
+        let pair = |choice: String| {
+            let mut second = question.clone();
+            push(&mut second, &choice);
+            (prompt.clone(), Some(second))
+        };
+        let choices: Vec<_> = choices.into_iter().map(|choice| choice.map(pair)).collect();
+        if choices.iter().flatten().count() < 2 {
             let problem = "a question needs at least two choices; give it another, or drop the row";
             return Err(row.problem(problem).into());
         }
         Ok(Example { id, input: Input::Choices(choices), label })
     }
 
-    /// The right choice, counted without those that are empty.
+    /// The place of the right choice; those that are empty are counted too.
     fn class(&self, label: &str, asked: Asked<'_>, row: &Row) -> Result<Label, DataError> {
         let form = self.reading.form;
         let place = asked.place(label, form).ok_or_else(|| {
@@ -305,7 +323,7 @@ impl ChoiceExamples {
                 form.key()
             ))
         })?;
-        Ok(Label::Class(asked.choices[..place].iter().flatten().count() as u16))
+        Ok(Label::Class(place as u16))
     }
 }
 

@@ -227,7 +227,11 @@ impl MetricScorer {
 /// The accuracy to expect of whoever draws one of the choices, which are more for one question than for another.
 fn chance(answered: &[LabelledPrediction<'_>]) -> f64 {
     let of_question = answered.iter().filter_map(|answered| match answered.prediction {
-        Prediction::Class { scores, .. } => Some(1.0 / scores.len() as f64),
+        Prediction::Class { scores, .. } => {
+            // An empty place is no choice.
+            let choices = scores.iter().filter(|score| !score.is_nan()).count();
+            Some(1.0 / choices as f64)
+        }
         _ => None,
     });
     of_question.sum::<f64>() / answered.len() as f64
@@ -441,6 +445,9 @@ mod tests {
         let constant = scorer.constant_predictor(&mut training.iter(), &answered).unwrap();
         // Place 1, the first of two that are equally frequent; (1/2 + 1/2 + 1/4 + 1/2) / 4.
         assert_eq!((constant["accuracy"], constant["chance"]), (0.5, 0.4375));
+        let with_gap = Prediction::Class { class: 2, scores: vec![0.25, f32::NAN, 0.75] };
+        let answered = [LabelledPrediction { place: 0, prediction: &with_gap, label: &labels[0] }];
+        assert_eq!(chance(&answered), 0.5);
     }
 
     /// A task of another crate may give a label that is none of its classes.

@@ -32,7 +32,9 @@ fn read_file(name: &str, content: &str, further: &str) -> Result<Vec<Example>, S
 }
 
 fn example(id: Option<&str>, prompt: &str, choices: &[&str], label: Option<u16>) -> Example {
-    let pair = |choice: &&str| (prompt.to_owned(), Some((*choice).to_owned()));
+    let pair = |choice: &&str| {
+        (!choice.is_empty()).then(|| (prompt.to_owned(), Some((*choice).to_owned())))
+    };
     Example {
         id: id.map(str::to_owned),
         input: Input::Choices(choices.iter().map(pair).collect()),
@@ -166,12 +168,14 @@ fn columns_are_named_by_the_config() {
 }
 
 #[test]
-fn an_empty_choice_between_others_is_passed_over_and_the_label_is_still_meant() {
+fn an_empty_choice_between_others_is_no_choice_and_keeps_its_place() {
     let content = "question,A,B,C,answer\nq,a,,c,C\n";
-    assert_eq!(
-        read_file("a.csv", content, "").unwrap(),
-        [example(None, "q", &["a", "c"], Some(1))]
-    );
+    let expected = [example(None, "q", &["a", "", "c"], Some(2))];
+    assert_eq!(read_file("a.csv", content, "").unwrap(), expected);
+    let list =
+        "{\"question\": \"q\", \"choices\": [null, \"b\", \"\", \"d\", \"\"], \"answer\": \"d\"}\n";
+    let expected = [example(None, "q", &["", "b", "", "d"], Some(3))];
+    assert_eq!(read_file("a.jsonl", list, "").unwrap(), expected);
     let message = read_file("a.csv", "question,A,B,C,answer\nq,a,,c,B\n", "").unwrap_err();
     assert!(message.contains("a.csv:2: the label `B` is none"), "{message}");
 }
@@ -273,6 +277,14 @@ fn a_file_alone_is_read_with_labels_or_without() {
     let examples = task.file_examples(&folder.path().join("new.csv"), &targets, 128).unwrap();
     let examples: Vec<Example> = examples.collect::<Result<_, _>>().unwrap();
     assert_eq!(examples, [example(None, "q", &["a", "b"], None)]);
+    // Labels that cannot be read are none, for none is needed.
+    let rows = "question,choice1,choice2,label\nq,a,b,1\nr,c,d,unknown\n";
+    write(folder.path(), "new.csv", rows);
+    let examples = task.file_examples(&folder.path().join("new.csv"), &targets, 128).unwrap();
+    let examples: Vec<Example> = examples.collect::<Result<_, _>>().unwrap();
+    let expected =
+        [example(None, "q", &["a", "b"], Some(1)), example(None, "r", &["c", "d"], None)];
+    assert_eq!(examples, expected);
 }
 
 #[test]

@@ -18,15 +18,18 @@ mod choices;
 mod ids;
 mod question;
 mod text;
-pub(super) mod vectors;
+mod vectors;
 mod whole;
 mod words;
+
+use std::path::Path;
 
 use nystromformer_data::{DataError, TextTokenizer};
 use nystromformer_tasks::{Example, Input, Prediction, Targets, Truncation, WordOptions};
 
 use crate::experiment::Vocabulary;
 pub(super) use question::ContextWindow;
+pub(super) use vectors::Width;
 
 /// The place of a token that no row has: such a target does not count.
 const NOT_COUNTED: i32 = i32::MAX;
@@ -44,6 +47,10 @@ pub(super) struct Form<'a> {
     pub(super) targets: &'a Targets,
     /// How sentences of words are read.
     pub(super) words: &'a WordOptions,
+    /// How many features vectors must have.
+    pub(super) width: Width,
+    /// The data set, or the file alone, that is read.
+    pub(super) source: &'a Path,
 }
 
 /// An example as rows.
@@ -102,6 +109,13 @@ pub(super) enum Anchors {
     Whole,
     /// A part of a context.
     Window(ContextWindow),
+    /// Some of its choices: there are empty places.
+    Choices {
+        /// How many places there are.
+        count: usize,
+        /// The place of each row.
+        places: Box<[u16]>,
+    },
     /// Words of it.
     Words {
         /// How many there are in all of the example.
@@ -158,6 +172,7 @@ pub(super) fn decode(units: &[UnitOutput<'_>], targets: &Targets) -> Prediction 
     match targets {
         Targets::Answers(search) => question::decode(units, search),
         Targets::Tags(_) => words::decode(units),
+        Targets::Choices => choices::decode(units),
         _ => whole::decode(units, targets),
     }
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 use burn::tensor::Device;
 use nystromformer::{Architecture, heads::TargetsData};
 use nystromformer_interop::load_model;
+use nystromformer_learner::Experiment;
 use nystromformer_learner::batch::BatchSource;
-use nystromformer_learner::trainer::model_folder;
+use nystromformer_learner::memory_estimate::estimate_bytes;
+use nystromformer_learner::trainer::{BestModelResults, DryRun, model_folder};
 use nystromformer_tasks::Split;
 use serde_json::{Value, json};
 
@@ -84,6 +86,58 @@ fn questions_are_trained_on_and_their_predictions_are_what_was_measured() {
     assert_eq!(model.architecture(), Architecture::MultipleChoice);
 }
 
+/// The questions to test on, with an empty place before their choices: the same rows, one place on.
+#[test]
+fn an_empty_place_is_no_choice_and_the_others_keep_theirs() {
+    let fixture = of_questions();
+    let moved = |number| {
+        let mut question = question(number);
+        question["choices"].as_array_mut().unwrap().insert(0, Value::Null);
+        question["label"] = json!(right(number) + 1);
+        question
+    };
+    let predicted = |run: &str| {
+        let outcome = fixture.train(run, &["trainer.max_steps=8"]).unwrap();
+        let verdict = outcome.summary.best_model.unwrap();
+        let lines = fs::read_to_string(fixture.path(run).join("predictions/test.jsonl")).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        (verdict, lines.collect::<Vec<_>>())
+    };
+    let (as_they_are, lines) = predicted("run");
+    let questions: Vec<String> = (80..101).map(|number| moved(number).to_string()).collect();
+    fs::write(fixture.data().join("test.jsonl"), questions.join("\n")).unwrap();
+    let (with_gaps, moved_lines) = predicted("moved");
+    for ((line, moved_line), number) in lines.iter().zip(&moved_lines).zip(80..) {
+        let choice = moved_line["choice"].as_u64().unwrap();
+        assert_eq!(Some(choice - 1), line["choice"].as_u64(), "{moved_line}");
+        assert_eq!((&moved_line["label"], &moved_line["score"]), (&line["label"], &line["score"]));
+        let text = moved(number)["choices"][choice as usize].as_str().unwrap().to_owned();
+        assert_eq!(moved_line["label"], format!("was {text}"));
+        let scores = moved_line["scores"].as_array().unwrap();
+        assert_eq!((scores.len(), &scores[0]), (count(number) + 1, &Value::Null));
+        assert_eq!(&scores[1..], line["scores"].as_array().unwrap());
+    }
+    let accuracy = |verdict: &BestModelResults| verdict.evaluations["test"].metrics["accuracy"];
+    assert_eq!(accuracy(&with_gaps), accuracy(&as_they_are));
+    let chance = |verdict: &BestModelResults| verdict.constant_predictor["test"]["chance"];
+    assert_eq!(chance(&with_gaps), chance(&as_they_are));
+}
+
+#[test]
+fn a_dry_run_counts_the_rows_of_a_question() {
+    let fixture = of_questions();
+    let scratch = tempfile::tempdir().unwrap();
+    let sizes =
+        DryRun::perform(&fixture.request("run", &[], false), scratch.path(), &|_| {}).unwrap();
+    // Six questions of four choices at most, of 32 tokens.
+    assert_eq!(sizes.tokens_per_step, 6 * 4 * 32);
+    // The activations of four questions, a micro-batch, are those of sixteen texts.
+    let tasks = crate::known_tasks();
+    let texts = ["trainer.micro_batch_size=16", "trainer.batch_size=24"].map(str::to_owned);
+    let texts = Experiment::load(&fixture.path("task.toml"), &texts, &tasks).unwrap().experiment;
+    assert_eq!(sizes.estimated_bytes, estimate_bytes(&texts, sizes.parameters.into(), 1));
+}
+
 #[test]
 fn a_unit_is_the_rows_of_a_question() {
     let fixture = of_questions();
@@ -95,7 +149,7 @@ fn a_unit_is_the_rows_of_a_question() {
     let mut found = num_choices.clone();
     found.sort_unstable();
     assert_eq!((found, labels.len()), (vec![2, 2, 3, 3, 4, 4], 6));
-    assert_eq!(batch.lengths.len(), 18);
+    assert_eq!((batch.lengths.len(), batches.rows_per_example()), (18, 4));
     // Both texts of each row: the context is of type 0, what is asked and the choice of type 1.
     let types = batch.token_type_ids.as_ref().unwrap();
     for (row, length) in types.chunks(batch.seq_len).zip(&batch.lengths) {
