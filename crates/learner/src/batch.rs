@@ -80,6 +80,12 @@ pub trait BatchSource: Send + Sync {
     /// Training examples in one epoch; at least one.
     fn training_examples(&self) -> usize;
 
+    /// Rows that the model reads for one training example at most: of a pair that is encoded one by one two, of a question one for
+    /// each choice. Default: 1.
+    fn rows_per_example(&self) -> usize {
+        1
+    }
+
     /// Examples of a split that is measured on; 0 if there is no such split, or it has no labels.
     fn evaluation_examples(&self, split: Split) -> usize;
 

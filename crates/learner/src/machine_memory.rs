@@ -91,17 +91,17 @@ impl MachineMemory {
     }
 }
 
-/// Warns if a training on the CPU needs more memory than is free.
+/// Warns if a training on the CPU, on examples of so many rows, needs more memory than is free.
 ///
 /// # Errors
 /// [`LearnerError::Device`] if it needs far more than there is.
-pub(crate) fn require_memory(experiment: &Experiment) -> Result<()> {
+pub(crate) fn require_memory(experiment: &Experiment, rows_per_example: usize) -> Result<()> {
     if experiment.device.is_accelerator() {
         return Ok(());
     }
     let parameters =
         parameter_count(experiment.architecture(), &experiment.model, &experiment.trainer);
-    let needed = estimate_bytes(experiment, parameters);
+    let needed = estimate_bytes(experiment, parameters, rows_per_example);
     if let Some(machine) = MachineMemory::now()
         && let Some(warning) = machine.judge(experiment, needed)?
     {

@@ -1,6 +1,6 @@
 //! How much memory a training will need, before it is started.
 
-use nystromformer::{NystromformerConfig, RowsPerAnswer};
+use nystromformer::NystromformerConfig;
 
 use crate::device::DeviceKind;
 use crate::experiment::Experiment;
@@ -41,16 +41,15 @@ impl From<usize> for ParameterCount {
 
 /// Estimated peak bytes of training: weights, and of those that are trained one gradient (two while accumulating), two
 /// moments and, with `trainer.ema_decay`, their average; and the activations that autodiff keeps for one micro-batch on the
-/// experiment's device.
-pub fn estimate_bytes(experiment: &Experiment, parameters: ParameterCount) -> u64 {
+/// experiment's device, whose examples have [`rows_per_example`](crate::batch::BatchSource::rows_per_example).
+pub fn estimate_bytes(
+    experiment: &Experiment,
+    parameters: ParameterCount,
+    rows_per_example: usize,
+) -> u64 {
     let trainer = &experiment.trainer;
-    // Both sequences of a pair that is encoded one by one.
-    let parts = match experiment.architecture().class().rows_per_answer {
-        RowsPerAnswer::Always(rows) => rows as u64,
-        // Data of choices says how many rows a batch has.
-        RowsPerAnswer::Choices => 1,
-    };
-    let rows = parts * trainer.micro_batch_size.min(trainer.batch_size) as u64;
+    let examples = trainer.micro_batch_size.min(trainer.batch_size);
+    let rows = examples.saturating_mul(rows_per_example) as u64;
     let accumulates = trainer.batch_size > trainer.micro_batch_size;
     let gradients_and_moments = if accumulates { 4 } else { 3 };
     let averages = u64::from(trainer.ema_decay > 0.0);
@@ -127,7 +126,7 @@ mod tests {
             experiment.model.attention.softmax.attention_probs_dropout_prob = dropout;
             let mut bytes = |seq_len| {
                 experiment.data.seq_len = seq_len;
-                estimate_bytes(&experiment, 0.into()) as f64
+                estimate_bytes(&experiment, 0.into(), 1) as f64
             };
             bytes(8192) / bytes(4096)
         };
@@ -147,7 +146,7 @@ mod tests {
             experiment.model.attention.softmax.attention_probs_dropout_prob = 0.0;
             experiment.data.seq_len = 4096;
             (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (1, 1);
-            estimate_bytes(&experiment, 0.into()) as f64
+            estimate_bytes(&experiment, 0.into(), 1) as f64
         };
         // Of each of 12 layers 12 heads' scores, 4096 · 4096 floats a head: 9.7 GB, and more than once.
         let scores = 12.0 * 12.0 * 4096.0 * 4096.0 * 4.0;
@@ -169,8 +168,8 @@ mod tests {
             let mut experiment = Experiment::default();
             (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (1, 1);
             change(&mut experiment);
-            let with = estimate_bytes(&experiment, ParameterCount { all: million, trained });
-            let without = estimate_bytes(&experiment, 0.into());
+            let with = estimate_bytes(&experiment, ParameterCount { all: million, trained }, 1);
+            let without = estimate_bytes(&experiment, 0.into(), 1);
             (with - without) as f64 / 4e6
         };
         assert_eq!(floats(|_| {}, million), 4.0);
@@ -185,7 +184,7 @@ mod tests {
             let mut experiment = Experiment::default();
             experiment.trainer.freeze_layers = freeze_layers;
             experiment.trainer.freeze_embeddings = freeze_embeddings;
-            estimate_bytes(&experiment, 0.into()) as f64
+            estimate_bytes(&experiment, 0.into(), 1) as f64
         };
         let whole = bytes(0, false);
         // Gradients of the embeddings go through every layer, frozen or not.
@@ -196,5 +195,17 @@ mod tests {
             (2.0 * half - whole - none).abs() < 1.0 && none < 0.3 * whole,
             "{whole} {half} {none}"
         );
+    }
+
+    #[test]
+    fn rows_of_one_example_count_as_examples_do() {
+        let bytes = |batch_size, rows| {
+            let mut experiment = Experiment::default();
+            (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) =
+                (batch_size, batch_size);
+            estimate_bytes(&experiment, 0.into(), rows)
+        };
+        assert_eq!(bytes(6, 4), bytes(24, 1));
+        assert!(bytes(6, 4) > 3 * bytes(6, 1));
     }
 }

@@ -95,7 +95,7 @@ impl Sizes {
         let parameters = self.model.embeddings.vocab_size * hidden
             + self.model.encoder.num_hidden_layers * of_layer;
         self.operations() <= MAX_OPERATIONS
-            && estimate_bytes(&compared, parameters.into()) <= MAX_BYTES
+            && estimate_bytes(&compared, parameters.into(), 1) <= MAX_BYTES
     }
 
     /// Multiplications and additions of all passes, forwards and backwards.

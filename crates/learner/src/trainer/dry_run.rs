@@ -33,7 +33,7 @@ pub struct DryRun {
     pub total_steps: usize,
     /// The step of the checkpoint that training would go on from; `None` if it would begin.
     pub resumes_from_step: Option<usize>,
-    /// Tokens in a step, were no sequence padded: `batch_size · seq_len`.
+    /// Tokens in a step, were no sequence padded: `batch_size · seq_len`, and of examples of several rows so many times as much.
     pub tokens_per_step: usize,
     /// Estimated memory of training: weights and their average, gradients, moments, activations of a micro-batch.
     pub estimated_bytes: u64,
@@ -104,6 +104,7 @@ impl DryRun {
         let trained_parameters = learner.trained_parameters();
         let trained = trained_parameters.unwrap_or(parameters);
         let count = ParameterCount { all: parameters, trained };
+        let rows_per_example = data.rows_per_example();
         Ok(Self {
             parameters,
             trained_parameters,
@@ -111,8 +112,8 @@ impl DryRun {
             validation_examples: data.evaluation_examples(Split::Validation),
             total_steps: learner.total_steps(),
             resumes_from_step: checkpoint.as_ref().map(|checkpoint| checkpoint.manifest.state.step),
-            tokens_per_step: trainer.batch_size * experiment.data.seq_len,
-            estimated_bytes: estimate_bytes(experiment, count),
+            tokens_per_step: trainer.batch_size * rows_per_example * experiment.data.seq_len,
+            estimated_bytes: estimate_bytes(experiment, count, rows_per_example),
             machine_memory,
             peak_rss_bytes: peak_resident_bytes(),
             seconds_per_step: step + others * pass,
