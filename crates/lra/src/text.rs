@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use nystromformer_tasks::imdb::{self, LineBreaks};
-use nystromformer_tasks::labelled::{Labelled, LabelledColumns};
+use nystromformer_tasks::labelled::{ColumnKeys, LabelledColumns};
 use nystromformer_tasks::table::{Column, Quotes};
 use nystromformer_tasks::{
-    DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext, TaskOptions,
+    DataError, ExampleReader, OwnVocabulary, Split, TableKeys, Targets, Task, TaskContext,
+    TaskOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -52,8 +53,8 @@ pub struct ByteLevelText {
 
 impl Default for ByteLevelText {
     fn default() -> Self {
-        let Labelled { sentence1, header, max_null_texts, max_line_bytes, .. } =
-            Labelled::default();
+        let ColumnKeys { sentence1, max_null_texts, .. } = ColumnKeys::default();
+        let TableKeys { header, max_line_bytes, .. } = TableKeys::default();
         Self {
             labels: Vec::new(),
             sentence1,
@@ -70,17 +71,21 @@ impl Default for ByteLevelText {
 
 impl ByteLevelText {
     fn columns(&self) -> LabelledColumns {
-        LabelledColumns {
-            first: self.sentence1.clone(),
+        let keys = ColumnKeys {
+            sentence1: self.sentence1.clone(),
             label: self.label.clone().into(),
             multi_label: Some(false),
+            max_null_texts: self.max_null_texts,
+            ..ColumnKeys::default()
+        };
+        let tables = TableKeys {
             header: self.header,
             separator: self.separator,
             quotes: self.quotes,
-            max_null_texts: self.max_null_texts,
             max_line_bytes: self.max_line_bytes,
-            ..LabelledColumns::default()
-        }
+            ..TableKeys::default()
+        };
+        LabelledColumns { keys, tables }
     }
 }
 

@@ -19,6 +19,7 @@
 //! | `hold_out`, `folds`, `sample` | a validation set out of a training set, parts to test on in turn, and a part of a set in place of the whole |
 //! | `strata` | the classes by which all of these are drawn evenly |
 //! | `label_counts`, `class_weights` | how often each class occurs, and what rare ones count |
+//! | `split_file_names`, `table_keys` | keys that several tasks share: the files of splits, and how tables are written |
 //! | `split_files` | which files of a folder are a split |
 //! | [`metrics`] | how good predictions are |
 
@@ -44,9 +45,11 @@ pub mod qa;
 mod registry;
 mod sample;
 mod split;
+mod split_file_names;
 mod split_files;
 mod strata;
 pub mod submission;
+mod table_keys;
 mod task;
 mod vectors;
 
@@ -68,11 +71,13 @@ pub use options::TaskOptions;
 pub use prediction::{Prediction, WordTag};
 pub use prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
 pub use prediction_tables::{delimited, parquet};
-pub use registry::{KeyUse, TaskRegistry};
+pub use registry::{KeyUse, SharedKeys, TaskRegistry};
 pub use sample::sample;
 pub use split::Split;
-pub use split_files::{FileNames, SplitFiles};
+pub use split_file_names::{FileNames, SplitFileNames};
+pub use split_files::SplitFiles;
 pub use strata::strata;
+pub use table_keys::TableKeys;
 pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
 pub use vectors::{VectorRows, Vectors};
 

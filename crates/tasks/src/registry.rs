@@ -19,11 +19,52 @@ pub struct TaskRegistry {
     entries: BTreeMap<&'static str, Arc<Entry>>,
 }
 
+/// Keys with their defaults; `None` where there is none.
+type Defaults = BTreeMap<String, Option<Value>>;
+
 /// A task as it is registered.
 struct Entry {
-    /// The task's own keys, with their defaults; `None` where there is none.
-    defaults: BTreeMap<String, Option<Value>>,
+    /// The keys that not every task reads.
+    defaults: Defaults,
     read: Box<ReadKeys>,
+}
+
+/// Keys of `[task]` that several tasks read: a struct of them beside a task's own, in the same table.
+pub trait SharedKeys {
+    /// Its keys, with their defaults.
+    fn default_keys(&self) -> BTreeMap<String, Option<Value>>;
+
+    /// Takes values from a table that has no others; all of them, with defaults filled in.
+    ///
+    /// # Errors
+    ///
+    /// For a value of another type, with the key as `task.key`.
+    fn read_keys(&mut self, keys: Table) -> Result<Table, Error>;
+}
+
+/// Any struct of keys with defaults.
+impl<K: Default + Serialize + DeserializeOwned> SharedKeys for K {
+    fn default_keys(&self) -> BTreeMap<String, Option<Value>> {
+        defaults_of(self)
+    }
+
+    fn read_keys(&mut self, keys: Table) -> Result<Table, Error> {
+        *self = Section::read(keys)?;
+        Table::try_from(&*self).map_err(Error::custom)
+    }
+}
+
+fn defaults_of(keys: &impl Serialize) -> Defaults {
+    // TOML has no word for nothing, so a key without a default is in JSON alone.
+    let names = serde_json::to_value(keys).expect("keys are plain values");
+    let table = Table::try_from(keys).expect("keys are plain values");
+    let names = names.as_object().expect("keys are a table");
+    names.keys().map(|key| (key.clone(), table.get(key).cloned())).collect()
+}
+
+/// Moves some keys into a table of their own.
+fn take(keys: &mut Table, names: &[String]) -> Table {
+    names.iter().filter_map(|name| Some((name.clone(), keys.remove(name)?))).collect()
 }
 
 /// From a task's own keys to the task, and all of its keys.
@@ -54,13 +95,39 @@ impl<T: DeserializeOwned> Section<T> {
 }
 
 impl TaskRegistry {
-    /// With the task `T` more, by this name; it takes the place of one that had the name.
+    /// With the task `T` more, by this name; it takes the place of one that had the name. Its keys are those of the struct, and
+    /// those that it [shares](Task::shared_keys).
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::with_keys`].
     #[must_use]
     pub fn with<T>(self, name: &'static str) -> Self
     where
-        T: Task + Clone + Default + Serialize + DeserializeOwned + 'static,
+        T: Task + Default + Serialize + DeserializeOwned + 'static,
     {
-        self.with_keys(name, T::clone)
+        let mut default = T::default();
+        let mut defaults = defaults_of(&default);
+        let names_of_shared: Vec<Vec<String>> = default
+            .shared_keys()
+            .into_iter()
+            .map(|keys| {
+                let of_keys = keys.default_keys();
+                let names = of_keys.keys().cloned().collect();
+                defaults.extend(of_keys);
+                names
+            })
+            .collect();
+        self.insert(name, defaults, move |mut keys| {
+            let shared: Vec<Table> =
+                names_of_shared.iter().map(|names| take(&mut keys, names)).collect();
+            let mut task: T = Section::read(keys)?;
+            let mut all = Table::try_from(&task).map_err(Error::custom)?;
+            for (shared, keys) in task.shared_keys().into_iter().zip(shared) {
+                all.extend(shared.read_keys(keys)?);
+            }
+            Ok((Arc::new(task) as Arc<dyn Task>, all))
+        })
     }
 
     /// The same for a task that is made from its keys. `K` holds the task's own keys of `[task]`, with their defaults, and
@@ -71,7 +138,7 @@ impl TaskRegistry {
     /// If the default keys are no table: a struct with named fields is one.
     #[must_use]
     pub fn with_keys<K, T>(
-        mut self,
+        self,
         name: &'static str,
         task: impl Fn(&K) -> T + Send + Sync + 'static,
     ) -> Self
@@ -79,16 +146,19 @@ impl TaskRegistry {
         K: Default + Serialize + DeserializeOwned,
         T: Task + 'static,
     {
-        // TOML has no word for nothing, so a key without a default is in JSON alone.
-        let keys = serde_json::to_value(K::default()).expect("keys are plain values");
-        let table = Table::try_from(K::default()).expect("keys are plain values");
-        let keys = keys.as_object().expect("keys are a table");
-        let defaults = keys.keys().map(|key| (key.clone(), table.get(key).cloned())).collect();
-        let read = move |keys: Table| {
+        self.insert(name, defaults_of(&K::default()), move |keys| {
             let keys: K = Section::read(keys)?;
             let table = Table::try_from(&keys).map_err(Error::custom)?;
             Ok((Arc::new(task(&keys)) as Arc<dyn Task>, table))
-        };
+        })
+    }
+
+    fn insert(
+        mut self,
+        name: &'static str,
+        defaults: Defaults,
+        read: impl Fn(Table) -> Result<(Arc<dyn Task>, Table), Error> + Send + Sync + 'static,
+    ) -> Self {
         self.entries.insert(name, Arc::new(Entry { defaults, read: Box::new(read) }));
         self
     }
@@ -174,5 +244,40 @@ fn keys_of_all() -> impl Iterator<Item = String> {
 impl fmt::Debug for TaskRegistry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_tasks_share_are_keys_of_each() {
+        let tasks = crate::tasks();
+        for name in ["ner", "qa", "choice"] {
+            assert!(tasks.keys(name).contains("validation_file"), "{name}");
+        }
+        let readers = ["bags", "choice", "labelled"];
+        let of_bert = tasks.key_use("imdb", "separator");
+        assert_eq!(of_bert, KeyUse::OfOthers(readers.to_vec()));
+        assert!(tasks.is_default("header", &Value::Boolean(true)));
+
+        let read = |keys: &str| tasks.read(&keys.parse().unwrap());
+        let config = read("name = \"choice\"\nseparator = \";\"\ntrain_file = \"a.csv\"").unwrap();
+        let written: Table = toml::to_string(&config).unwrap().parse().unwrap();
+        let shown = |key| written.get(key).and_then(Value::as_str);
+        assert_eq!((shown("separator"), shown("train_file")), (Some(";"), Some("a.csv")));
+        assert_eq!(written.get("header"), Some(&Value::Boolean(true)));
+        assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
+        assert_ne!(read("name = \"choice\"").unwrap(), config);
+        for (keys, parts) in [
+            ("separator = \"ab\"", ["expected a character", "in `task.separator`"]),
+            ("train_file = 3", ["expected a file name, or a list of them", "in `task.train_file`"]),
+            ("files = 3", ["unknown field `files`", "in `task`"]),
+            ("trainfile = \"a\"", ["unknown field `trainfile`", "in `task`"]),
+        ] {
+            let message = read(&format!("name = \"choice\"\n{keys}")).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        }
     }
 }

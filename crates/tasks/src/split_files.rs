@@ -5,38 +5,15 @@ use std::path::{Path, PathBuf};
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
 use nystromformer_files::table::{find_files, listed, names_in};
-use serde::{Deserialize, Serialize};
 
 use crate::split::Split;
-
-/// The value of `task.train_file` and the like: a file of the folder `task.path`, or a list of files and folders.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a file name, or a list of them")]
-pub enum FileNames {
-    /// One.
-    One(PathBuf),
-    /// Several, read in this order; an empty list says that there is no such split.
-    Several(Vec<PathBuf>),
-}
-
-impl FileNames {
-    fn as_slice(&self) -> &[PathBuf] {
-        match self {
-            Self::One(name) => std::slice::from_ref(name),
-            Self::Several(names) => names,
-        }
-    }
-}
+use crate::split_file_names::SplitFileNames;
 
 /// How the files of the splits are found.
 #[derive(Debug, Clone, Copy)]
 pub struct SplitFiles<'a> {
-    /// `task.train_file`.
-    pub train_file: Option<&'a FileNames>,
-    /// `task.validation_file`.
-    pub validation_file: Option<&'a FileNames>,
-    /// `task.test_file`.
-    pub test_file: Option<&'a FileNames>,
+    /// Those that the config names.
+    pub names: &'a SplitFileNames,
     /// Whether the task reads such a file, as far as its name tells.
     pub is_readable: fn(&Path) -> bool,
     /// What the data set is to be, for errors: "a folder with `train.jsonl` or the like in it".
@@ -76,16 +53,6 @@ fn key_of(split: Split) -> String {
 }
 
 impl SplitFiles<'_> {
-    fn named(&self, split: Split) -> Option<&[PathBuf]> {
-        let names = match split {
-            Split::Train => self.train_file,
-            Split::Validation => self.validation_file,
-            Split::Test => self.test_file,
-            Split::ValidationMismatched | Split::TestMismatched => None,
-        };
-        names.map(FileNames::as_slice)
-    }
-
     /// The files of a split of the data set at `path`, in the order in which they are read; `None` if there is no such split:
     /// those that are named; else `path` itself, if it is a file, to train on; else the files of the folder of the split's
     /// name, or the file that is called after the split, or its numbered parts. A file that is named for a split is of no
@@ -99,7 +66,7 @@ impl SplitFiles<'_> {
         if words_of(split).is_empty() {
             return Ok(None);
         }
-        if let Some(names) = self.named(split) {
+        if let Some(names) = self.names.of(split) {
             return self.files_named(path, split, names);
         }
         if path.is_file() {
@@ -167,7 +134,7 @@ impl SplitFiles<'_> {
     /// Whether a file or folder of the data set at `path` is named for another split.
     fn is_of_another(&self, file: &Path, path: &Path, split: Split) -> bool {
         let others = Split::USUAL.into_iter().filter(|other| *other != split);
-        let mut named = others.filter_map(|other| self.named(other)).flatten();
+        let mut named = others.filter_map(|other| self.names.of(other)).flatten();
         named.any(|name| path.join(name) == *file)
     }
 
@@ -254,14 +221,20 @@ mod tests {
     use nystromformer_files::table::Format;
 
     use super::*;
+    use crate::split_file_names::FileNames;
 
-    const NONE: SplitFiles<'_> = SplitFiles {
-        train_file: None,
-        validation_file: None,
-        test_file: None,
-        is_readable,
-        expected: "a folder",
-    };
+    const NO_NAMES: SplitFileNames =
+        SplitFileNames { train_file: None, validation_file: None, test_file: None };
+
+    const NONE: SplitFiles<'_> = named(&NO_NAMES);
+
+    const fn named(names: &SplitFileNames) -> SplitFiles<'_> {
+        SplitFiles { names, is_readable, expected: "a folder" }
+    }
+
+    fn test_file(name: &str) -> SplitFileNames {
+        SplitFileNames { test_file: Some(FileNames::One(name.into())), ..NO_NAMES }
+    }
 
     fn is_readable(path: &Path) -> bool {
         let extension = path.extension().and_then(|extension| extension.to_str());
@@ -340,20 +313,18 @@ mod tests {
     #[test]
     fn named_files_are_of_no_other_split() {
         let names = ["dev.json", "dev-v2.0.json", "test.json"];
-        let dev = FileNames::One("dev.json".into());
-        let files = SplitFiles { test_file: Some(&dev), ..NONE };
-        assert_eq!(found(&files, &names, Split::Test).unwrap(), "dev.json");
-        assert_eq!(found(&files, &names, Split::Validation).unwrap(), "dev-v2.0.json");
+        let dev = test_file("dev.json");
+        assert_eq!(found(&named(&dev), &names, Split::Test).unwrap(), "dev.json");
+        assert_eq!(found(&named(&dev), &names, Split::Validation).unwrap(), "dev-v2.0.json");
         let both = FileNames::Several(vec!["test.json".into(), "dev-v2.0.json".into()]);
-        let files = SplitFiles { train_file: Some(&both), ..files };
-        assert_eq!(found(&files, &names, Split::Train).unwrap(), "test.json dev-v2.0.json");
-        assert_eq!(found(&files, &names, Split::Validation).unwrap(), "");
-        let none = FileNames::Several(Vec::new());
-        let files = SplitFiles { validation_file: Some(&none), ..NONE };
-        assert_eq!(found(&files, &["eng.testa"], Split::Validation).unwrap(), "");
-        let missing = FileNames::One("none.json".into());
-        let files = SplitFiles { test_file: Some(&missing), ..NONE };
-        let message = found(&files, &names, Split::Test).unwrap_err();
+        let both = SplitFileNames { train_file: Some(both), ..dev };
+        assert_eq!(found(&named(&both), &names, Split::Train).unwrap(), "test.json dev-v2.0.json");
+        assert_eq!(found(&named(&both), &names, Split::Validation).unwrap(), "");
+        let none = Some(FileNames::Several(Vec::new()));
+        let none = SplitFileNames { validation_file: none, ..NO_NAMES };
+        assert_eq!(found(&named(&none), &["eng.testa"], Split::Validation).unwrap(), "");
+        let missing = test_file("none.json");
+        let message = found(&named(&missing), &names, Split::Test).unwrap_err();
         assert!(message.contains("none.json") && message.contains("`task.test_file`"), "{message}");
     }
 
@@ -374,18 +345,7 @@ mod tests {
         let file = folder.path().join("all.tsv");
         assert_eq!(NONE.find(&file, Split::Train).unwrap(), Some(vec![file.clone()]));
         assert_eq!(NONE.find(&file, Split::Test).unwrap(), None);
-        let beside = FileNames::One("all.tsv".into());
-        let files = SplitFiles { test_file: Some(&beside), ..NONE };
-        assert_eq!(files.find(&file, Split::Test).unwrap(), Some(vec![file]));
-    }
-
-    #[test]
-    fn names_are_one_or_a_list() {
-        let read = |text: &str| {
-            toml::from_str::<toml::Table>(text).unwrap()["f"].clone().try_into::<FileNames>()
-        };
-        assert_eq!(read("f = \"a.json\"").unwrap().as_slice(), [PathBuf::from("a.json")]);
-        assert_eq!(read("f = [\"a\", \"b\"]").unwrap().as_slice().len(), 2);
-        assert!(read("f = 3").unwrap_err().to_string().contains("expected a file name"));
+        let beside = test_file("all.tsv");
+        assert_eq!(named(&beside).find(&file, Split::Test).unwrap(), Some(vec![file]));
     }
 }

@@ -1,30 +1,13 @@
 //! The classes of a task: their names, and how a label names one.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use nystromformer_data::DataError;
+use nystromformer_files::say_once;
+use nystromformer_files::table::{Cell, Row, listed};
 
-use super::label_sets::parts;
 use crate::example::Label;
-use nystromformer_files::table::{Cell, Column, Row, listed};
-use nystromformer_files::{FileError, say_once};
-
-/// Different labels up to which a column is taken for one of classes, where nobody names them.
-const MOST_COLLECTED: usize = 1_000;
 
 /// What stands in the label column of test sets whose labels are kept back.
 pub(super) const NO_LABEL: &str = "-1";
-
-/// What helps where one label is expected and a list stands.
-const SET_CURE: &str = "name another column in `task.label`, or, if any number of labels applies to a row, set `task.multi_label = true`";
-
-/// A cell may name any number of labels.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sets<'a> {
-    /// What separates them in a text.
-    pub(super) separator: Option<&'a str>,
-}
 
 /// The classes of a task: their names, in the order of their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,94 +42,6 @@ impl ClassNames {
     /// The names, in the order of their numbers.
     pub fn names(&self) -> &[String] {
         &self.0
-    }
-
-    /// Collects the labels that occur in a column, in sorted order: one a cell, or with `sets` [any number](parts). Empty cells
-    /// are no label.
-    ///
-    /// # Errors
-    ///
-    /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label.
-    pub(super) fn collect(
-        rows: impl IntoIterator<Item = Result<Row, FileError>>,
-        sets: Option<Sets<'_>>,
-    ) -> Result<BTreeSet<String>, DataError> {
-        let mut names = BTreeSet::new();
-        for row in rows {
-            let row = row?;
-            let mut add = |cell: &Cell| {
-                names.extend(text(cell).filter(|text| !text.is_empty()).map(whole));
-            };
-            if let Some(Sets { separator }) = sets {
-                parts(row.cell(0), separator).iter().flatten().for_each(add);
-            } else {
-                row.refuse_list(0).map_err(|error| error.with_cure(SET_CURE))?;
-                tell_blanks(&row, 0);
-                add(row.cell(0));
-            }
-            if names.len() > MOST_COLLECTED {
-                return Err(row.problem(format!(
-                    "{} has more than `{MOST_COLLECTED}` different labels; name the classes in `task.labels`, or train for \
-                     numbers, `task.regression = true`",
-                    row.column(0)
-                ))
-                .into());
-            }
-        }
-        Ok(names)
-    }
-
-    /// The labels that were collected from `column` of the data at `path`, in the order in which Hugging Face's scripts number
-    /// them: by value if all are whole numbers, else as text.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Dataset`] if they are hardly classes: none at all, numbers with fractions, or −1 beside others, which may be
-    /// a class or mean that there is no label. As [`ClassNames::new`] otherwise.
-    pub(super) fn collected(
-        names: BTreeSet<String>,
-        path: &Path,
-        column: &Column,
-    ) -> Result<Self, DataError> {
-        let refused = |problem| Err(DataError::dataset(path, problem));
-        let mut names: Vec<String> = names.into_iter().collect();
-        if names.is_empty() {
-            return refused(format!("no row has a label in {column}"));
-        }
-        let numbers = names.iter().all(|name| name.parse::<f64>().is_ok_and(f64::is_finite));
-        if let Some(fraction) = names.iter().find(|name| numbers && name.parse::<i64>().is_err()) {
-            return refused(format!(
-                "the labels in {column} are numbers with fractions, such as `{fraction}`: to predict numbers set \
-                 `task.regression = true`; if they are names of classes, list them in `task.labels`"
-            ));
-        }
-        // −1 and 1 are two classes, and with 0 three (a sentiment), or more with another negative one. Otherwise −1 is as often the
-        // mark of rows that nobody labelled.
-        let is_negative = |name: &String| name.parse::<i64>().is_ok_and(|number| number < -1);
-        let signs = names == [NO_LABEL, "1"]
-            || names == [NO_LABEL, "0", "1"]
-            || names.iter().any(is_negative);
-        if signs && numbers && names.iter().any(|name| name == NO_LABEL) {
-            say_once(format!(
-                "`{}`: `{NO_LABEL}` in {column} is taken for a class; if it means that there is no label, drop these rows",
-                path.display()
-            ));
-        } else if names.iter().any(|name| name == NO_LABEL) {
-            let quoted = |with: bool| {
-                let names = names.iter().filter(|name| with || *name != NO_LABEL);
-                names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
-            };
-            return refused(format!(
-                "{column} holds `{NO_LABEL}` beside other labels: if it is a class, set `task.labels = [{}]`; if it means that \
-                 there is no label, set `task.labels = [{}]` and drop these rows",
-                quoted(true),
-                quoted(false)
-            ));
-        }
-        if names.iter().all(|name| name.parse::<i64>().is_ok()) {
-            names.sort_by_key(|name| name.parse::<i64>().ok());
-        }
-        Self::new(names)
     }
 
     /// The class that a cell means; what is wrong if it means none.
@@ -206,7 +101,7 @@ pub(super) fn tell_blanks(row: &Row, wanted: usize) {
 }
 
 /// A label as text, without the blanks around it; `None` for an empty cell.
-fn text(cell: &Cell) -> Option<String> {
+pub(super) fn text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Null => None,
         Cell::Text(text) => Some(text.trim().to_owned()),
@@ -220,7 +115,7 @@ fn text(cell: &Cell) -> Option<String> {
 }
 
 /// A whole number as it is written without point and noughts: a table with missing labels has `1.0` for `1`.
-fn whole(text: String) -> String {
+pub(super) fn whole(text: String) -> String {
     match text.split_once('.') {
         Some((number, noughts))
             if !noughts.is_empty()
@@ -239,8 +134,6 @@ fn is_no_label(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use nystromformer_files::table::{Table, TableOptions};
-
     use super::*;
 
     fn names(names: &[&str]) -> ClassNames {
@@ -287,13 +180,6 @@ mod tests {
 
     #[test]
     fn blanks_around_a_label_are_no_part_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("train.csv");
-        std::fs::write(&path, "text, label\na, good\nb, bad \nc,good\nd, \n").unwrap();
-        let table = Table::open(&path, &TableOptions::default()).unwrap();
-        let rows = table.select(&["label".into()]).unwrap();
-        let found = ClassNames::collect(rows, None).unwrap();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["bad", "good"]);
         let names = names(&["bad", "good"]);
         assert_eq!(names.class(&text(" good")), Ok(Some(Label::Class(1))));
         assert_eq!(names.class(&text(" ")), Ok(None));
@@ -301,31 +187,6 @@ mod tests {
         let own = self::names(&[" bad", " good"]);
         assert_eq!(own.class(&text(" good")), Ok(Some(Label::Class(1))));
         assert!(ClassNames::new(["a", " a"]).unwrap_err().to_string().contains("one name"));
-    }
-
-    fn collected(names: &[&str]) -> Result<Vec<String>, String> {
-        let names = names.iter().map(|name| whole((*name).to_owned())).collect();
-        let collected = ClassNames::collected(names, Path::new("train.csv"), &"label".into());
-        collected.map(|names| names.0).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn labels_that_are_hardly_classes_are_refused_with_the_key_that_helps() {
-        let scores = collected(&["0.0", "0.8", "1.0"]).unwrap_err();
-        assert!(
-            scores.contains("`0.8`") && scores.contains("`task.regression = true`"),
-            "{scores}"
-        );
-        assert_eq!(collected(&["-1", "0", "1"]).unwrap(), ["-1", "0", "1"]);
-        assert_eq!(collected(&["-2", "-1", "0", "1"]).unwrap(), ["-2", "-1", "0", "1"]);
-        let marked = collected(&["-1", "0", "1", "2"]).unwrap_err();
-        for part in [r#"task.labels = ["-1", "0", "1", "2"]"#, r#"task.labels = ["0", "1", "2"]"#] {
-            assert!(marked.contains(part), "{marked}");
-        }
-        assert_eq!(collected(&["-1", "1"]).unwrap(), ["-1", "1"]);
-        assert_eq!(collected(&["0.0", "1.0"]).unwrap(), ["0", "1"]);
-        assert_eq!(collected(&["0.5", "good"]).unwrap(), ["0.5", "good"]);
-        assert!(collected(&[]).unwrap_err().contains("no row has a label"));
     }
 
     #[test]
@@ -337,13 +198,6 @@ mod tests {
         }
         assert_eq!(names(&["0", "1"]).class(&text("1.0")), Ok(Some(Label::Class(1))));
         assert_eq!(names(&["0.0", "1.0"]).class(&text("1.0")), Ok(Some(Label::Class(1))));
-    }
-
-    #[test]
-    fn whole_numbers_are_sorted_by_value() {
-        let sorted = |names: &[&str]| collected(names).unwrap();
-        assert_eq!(sorted(&["10", "9", "0"]), ["0", "9", "10"]);
-        assert_eq!(sorted(&["b", "10", "9"]), ["10", "9", "b"]);
     }
 
     #[test]

@@ -3,112 +3,91 @@
 use std::path::Path;
 
 use nystromformer_data::DataError;
-use nystromformer_files::table::{Column, Format, Quotes, Table, TableOptions};
-use nystromformer_files::{TextEncoding, say_once};
+use nystromformer_files::say_once;
+use nystromformer_files::table::{Column, Format, Table};
+use serde::{Deserialize, Serialize};
 
 use super::{LabelColumns, Location, Targets};
 use crate::example::ExampleReader;
 use crate::label_rule::LabelRule;
 use crate::split::Split;
+use crate::table_keys::TableKeys;
 
-/// Which columns of a table make an example, and how its files are read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelledColumns {
-    /// The text, or the first of a pair. Default: `sentence`.
-    pub first: Column,
-    /// The second of a pair. Default: none.
-    pub second: Option<Column>,
-    /// What predictions name the row by. Default: none.
+/// Keys of `[task]` that say which columns of a table make an example.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ColumnKeys {
+    /// The column of the text, or of the first of a pair. Default: `"sentence"`.
+    pub sentence1: Column,
+    /// The column of the second text of a pair. Default: none.
+    pub sentence2: Option<Column>,
+    /// The column that predictions name a row by. Default: none, they name it by its place.
     pub id: Option<Column>,
-    /// The label, or a column for each class or number. Default: `label`.
+    /// The column of the label, or a list of columns: one for each class, which says whether it applies (1 or 0, true or false),
+    /// or with `regression` one for each number. Default: `"label"`.
     pub label: LabelColumns,
-    /// What separates the labels in a text that names any number of them. Default: none, a text names one.
+    /// What separates the labels in a text that names any number of them, e.g. `";"`. Default: none, a text names one.
     pub label_separator: Option<String>,
-    /// Whether any number of labels applies to a row. Default: told by the other keys, or the first label: a list has any number.
+    /// Whether any number of labels applies to a row. Default: it does if `label_separator` is set, `label` names several columns,
+    /// or the first label of the training data is a list.
     pub multi_label: Option<bool>,
-    /// Whether the names of the classes are given, and not found in the data. Default: false.
-    pub names_given: bool,
-    /// Whether the first line of a TSV or CSV file names the columns; without it they are given by place, from 0.
-    /// Default: true.
-    pub header: bool,
-    /// What separates the fields of a TSV or CSV file. Default: a tab or a comma, unless the first rows show another.
-    pub separator: Option<char>,
-    /// What a quote at the beginning of a field of a TSV or CSV file is. Default: told by a look at the file.
-    pub quotes: Option<Quotes>,
-    /// How the bytes of TSV, CSV and files of text stand for characters. Default: UTF-8.
-    pub encoding: TextEncoding,
+    /// Names of the classes in their order, or of the columns of `label`. Default: those found, sorted; or what the columns are
+    /// called.
+    pub labels: Vec<String>,
     /// Rows of a table whose text is null that are skipped, and counted, before one is an error. Default: 100.
     pub max_null_texts: u64,
-    /// Longest line, text or file of text that is accepted, in bytes; it bounds memory. Default: 1 MiB.
-    pub max_line_bytes: usize,
 }
 
-impl Default for LabelledColumns {
+impl Default for ColumnKeys {
     fn default() -> Self {
-        let options = TableOptions::default();
         Self {
-            first: "sentence".into(),
-            second: None,
+            sentence1: "sentence".into(),
+            sentence2: None,
             id: None,
             label: "label".into(),
             label_separator: None,
             multi_label: None,
-            names_given: false,
-            header: options.header,
-            separator: options.separator,
-            quotes: options.quotes,
-            encoding: options.encoding,
+            labels: Vec::new(),
             max_null_texts: 100,
-            max_line_bytes: options.max_line_bytes,
         }
     }
+}
+
+/// Which columns of a table make an example, and how its files are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelledColumns {
+    /// The columns.
+    pub keys: ColumnKeys,
+    /// How tables are written.
+    pub tables: TableKeys,
 }
 
 impl LabelledColumns {
     /// A [`DataError::Config`] for every key of `[task]` that is out of range: a column that is told by name although there is
     /// no header, or by place although there is one.
     pub fn problems(&self) -> Vec<DataError> {
-        let advice = if self.header {
-            "with `task.header = true` a column is given by its name, in quotes"
-        } else {
-            "with `task.header = false` a column is given by its place, e.g. 0"
-        };
-        let texts = [
-            ("task.sentence1", Some(&self.first)),
-            ("task.sentence2", self.second.as_ref()),
-            ("task.id", self.id.as_ref()),
-        ];
-        let labels = self.label.columns().iter().map(|column| ("task.label", Some(column)));
-        let columns = texts.into_iter().chain(labels);
-        let mut problems: Vec<DataError> = columns
-            .filter_map(|(key, column)| Some((key, column?)))
-            .filter(|(_, column)| self.header != matches!(column, Column::Name(_)))
-            .map(|(key, column)| match column {
-                Column::Name(name) => DataError::config(key, name, advice),
-                Column::Index(index) => DataError::config(key, index, advice),
-            })
-            .collect();
-        problems.extend(self.label.problem());
-        if self.label_separator.as_deref() == Some("") {
+        let ColumnKeys { id, label, label_separator, multi_label, .. } = &self.keys;
+        let id = id.iter().map(|column| ("task.id", column));
+        let texts = self.keys.texts().chain(id);
+        let labels = label.columns().iter().map(|column| ("task.label", column));
+        let mut problems = self.tables.problems(texts.chain(labels));
+        problems.extend(label.problem());
+        if label_separator.as_deref() == Some("") {
             problems.push(DataError::config("task.label_separator", "", "must not be empty"));
         }
-        if matches!(self.label, LabelColumns::Each(_)) && self.label_separator.is_some() {
-            let separator = self.label_separator.as_deref().unwrap_or_default();
+        if let (LabelColumns::Each(_), Some(separator)) = (label, label_separator) {
             problems.push(DataError::config(
                 "task.label_separator",
                 separator,
                 "is for one column that names any number of labels, and `task.label` names several columns",
             ));
         }
-        if self.multi_label == Some(false) && self.says_sets_by_form() {
+        if *multi_label == Some(false) && self.keys.says_sets_by_form() {
             problems.push(DataError::config(
                 "task.multi_label",
                 false,
                 "but `task.label_separator`, or several columns in `task.label`, say that any number of labels applies",
             ));
-        }
-        if self.max_line_bytes == 0 {
-            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
         }
         problems
     }
@@ -141,11 +120,9 @@ impl LabelledColumns {
         if Format::of(file).is_none() {
             return Ok(false);
         }
-        let table = Table::open(file, &self.options())?;
-        let columns =
-            [("task.sentence1", Some(&self.first)), ("task.sentence2", self.second.as_ref())];
-        for (key, column) in columns {
-            if let Some(column) = column.filter(|column| !table.has(column)) {
+        let table = Table::open(file, &self.tables.options())?;
+        for (key, column) in self.keys.texts() {
+            if !table.has(column) {
                 say_once(format!(
                     "`{}` has no column {column} (`{key}` of the model's run), and is read by the usual names of columns",
                     file.display()
@@ -155,6 +132,14 @@ impl LabelledColumns {
         }
         Ok(true)
     }
+}
+
+impl ColumnKeys {
+    /// The columns of texts, each with its key.
+    fn texts(&self) -> impl Iterator<Item = (&'static str, &Column)> {
+        let second = self.sentence2.iter().map(|column| ("task.sentence2", column));
+        std::iter::once(("task.sentence1", &self.sentence1)).chain(second)
+    }
 
     /// Whether any number of labels applies to a row, if the keys say.
     pub(super) fn says_sets(&self) -> Option<bool> {
@@ -163,17 +148,5 @@ impl LabelledColumns {
 
     fn says_sets_by_form(&self) -> bool {
         self.label_separator.is_some() || matches!(self.label, LabelColumns::Each(_))
-    }
-
-    pub(super) fn options(&self) -> TableOptions {
-        TableOptions {
-            header: self.header,
-            separator: self.separator,
-            quotes: self.quotes,
-            encoding: self.encoding,
-            key_prefix: Some("task."),
-            max_line_bytes: self.max_line_bytes,
-            ..TableOptions::default()
-        }
     }
 }

@@ -1,9 +1,8 @@
 //! Where a data set of one's own lies: tables, or folders of texts.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::class_names::Sets;
+use super::collected_names::{CollectedNames, Sets};
 use super::folder_names::{split_folder, whole_set};
 use super::reader::choose;
 use super::{
@@ -73,11 +72,12 @@ impl Location {
             Self::Folders(folder) => return class_folders(folder),
             Self::Tables(files) => files,
         };
-        let (wanted, separator) = (columns.label.columns(), columns.label_separator.as_deref());
+        let (wanted, separator) =
+            (columns.keys.label.columns(), columns.keys.label_separator.as_deref());
         let sets = self.holds_sets(columns)?.then_some(Sets { separator });
-        let mut names = BTreeSet::new();
+        let mut names = CollectedNames::default();
         for file in files {
-            let table = Table::open(file, &columns.options())?;
+            let table = Table::open(file, &columns.tables.options())?;
             let label = choose(&table, wanted, Some("task.label"))?;
             if let Some(named) = table.class_names(&label) {
                 say_once(format!(
@@ -87,25 +87,25 @@ impl Location {
                 ));
                 return ClassNames::new(named);
             }
-            names.extend(ClassNames::collect(table.select(&[label])?, sets)?);
+            names.add(table.select(&[label])?, sets)?;
         }
-        ClassNames::collected(names, self.path(), &wanted[0])
+        names.classes(self.path(), &wanted[0])
     }
 
-    /// Whether any number of labels applies to a row: [`LabelledColumns::multi_label`] says so, or a separator or several columns
+    /// Whether any number of labels applies to a row: [`ColumnKeys::multi_label`](super::ColumnKeys::multi_label) says so, or a separator or several columns
     /// do, or the first label that there is is a list.
     ///
     /// # Errors
     ///
     /// As [`Self::class_names`].
     pub fn holds_sets(&self, columns: &LabelledColumns) -> Result<bool, DataError> {
-        if let Some(said) = columns.says_sets() {
+        if let Some(said) = columns.keys.says_sets() {
             return Ok(said);
         }
         let Self::Tables(files) = self else { return Ok(false) };
         for file in files {
-            let table = Table::open(file, &columns.options())?;
-            let label = choose(&table, columns.label.columns(), Some("task.label"))?;
+            let table = Table::open(file, &columns.tables.options())?;
+            let label = choose(&table, columns.keys.label.columns(), Some("task.label"))?;
             for row in table.select(&[label])? {
                 let row: Row = row?;
                 match row.cell(0) {
@@ -140,23 +140,25 @@ impl Location {
         match (self, targets) {
             (Self::Tables(files), _) => {
                 let schema = Schema {
-                    first: vec![columns.first.clone()],
-                    second: columns.second.iter().cloned().collect(),
-                    id: columns.id.clone(),
-                    label: match &columns.label {
+                    first: vec![columns.keys.sentence1.clone()],
+                    second: columns.keys.sentence2.iter().cloned().collect(),
+                    id: columns.keys.id.clone(),
+                    label: match &columns.keys.label {
                         LabelColumns::One(column) => LabelIn::FirstOf(vec![column.clone()]),
                         LabelColumns::Each(columns) => LabelIn::Each(columns.clone()),
                     },
-                    label_separator: columns.label_separator.clone(),
+                    label_separator: columns.keys.label_separator.clone(),
                     targets: targets.clone(),
                     label_rule,
-                    names_given: columns.names_given,
-                    null_texts_allowed: columns.max_null_texts,
+                    names_given: !columns.keys.labels.is_empty(),
+                    null_texts_allowed: columns.keys.max_null_texts,
                     has_keys: true,
                 };
-                Ok(Box::new(TableExamples::new(files.clone(), schema, columns.options())))
+                Ok(Box::new(TableExamples::new(files.clone(), schema, columns.tables.options())))
             }
-            (Self::Folders(folder), Targets::Classes(names)) if columns.second.is_none() => {
+            (Self::Folders(folder), Targets::Classes(names))
+                if columns.keys.sentence2.is_none() =>
+            {
                 let found = class_folders(folder)?;
                 if let Some(other) = found.names().iter().find(|name| !names.names().contains(name))
                 {
@@ -166,8 +168,8 @@ impl Location {
                     );
                     return Err(DataError::dataset(folder, problem));
                 }
-                let examples = FolderExamples::open(folder, names, columns.max_line_bytes)?;
-                Ok(Box::new(examples.with_encoding(columns.encoding, "task.encoding")))
+                let examples = FolderExamples::open(folder, names, columns.tables.max_line_bytes)?;
+                Ok(Box::new(examples.with_encoding(columns.tables.encoding, "task.encoding")))
             }
             (Self::Folders(folder), _) => Err(DataError::dataset(
                 folder,

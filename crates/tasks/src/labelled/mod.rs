@@ -3,6 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | `class_names` | the classes of a task, and how a label names one |
+//! | `collected_names` | the classes where nobody names them: the labels that occur |
 //! | `targets` | what a label may be: one of some classes, a number, or several of them |
 //! | `label_columns` | in which column the label stands, or in which several |
 //! | `label_sets` | labels of any number: lists, separators, a column for each |
@@ -15,6 +16,7 @@
 //! | `text_files` | which files of a folder are texts |
 
 mod class_names;
+mod collected_names;
 mod folder_names;
 mod folders;
 mod label_columns;
@@ -29,7 +31,7 @@ mod text_files;
 pub use class_names::ClassNames;
 pub use folders::{FolderExamples, class_folders};
 pub use label_columns::LabelColumns;
-pub use labelled_columns::LabelledColumns;
+pub use labelled_columns::{ColumnKeys, LabelledColumns};
 pub use location::Location;
 pub use reader::{LabelIn, Schema, TableExamples};
 pub use targets::Targets;

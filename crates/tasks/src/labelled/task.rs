@@ -3,105 +3,33 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
-use nystromformer_files::TextEncoding;
-use nystromformer_files::table::{Column, Quotes, listed, names_in};
+use nystromformer_files::table::{listed, names_in};
 use serde::{Deserialize, Serialize};
 
-use super::{ClassNames, LabelColumns, LabelledColumns, Location, Targets};
+use super::{ClassNames, ColumnKeys, LabelColumns, LabelledColumns, Location, Targets};
 use crate::example::ExampleReader;
 use crate::label_rule::LabelRule;
 use crate::metrics::Metric;
 use crate::options::TaskOptions;
+use crate::registry::SharedKeys;
 use crate::split::Split;
 use crate::task::{Task, TaskContext};
 
 /// `labelled`: a data set of one's own, tables or folders of texts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Labelled {
-    /// The column of the text, or of the first of a pair. Default: `"sentence"`.
-    pub sentence1: Column,
-    /// The column of the second text of a pair. Default: none.
-    pub sentence2: Option<Column>,
-    /// The column that predictions name a row by. Default: none, they name it by its place.
-    pub id: Option<Column>,
-    /// The column of the label, or a list of columns: one for each class, which says whether it applies (1 or 0, true or false),
-    /// or with `regression` one for each number. Default: `"label"`.
-    pub label: LabelColumns,
-    /// What separates the labels in a text that names any number of them, e.g. `";"`. Default: none, a text names one.
-    pub label_separator: Option<String>,
-    /// Whether any number of labels applies to a row. Default: it does if `label_separator` is set, `label` names several columns,
-    /// or the first label of the training data is a list.
-    pub multi_label: Option<bool>,
     /// From which probability on a class applies, of any number: one for all, in (0, 1). Default: none, each class has the one that
     /// gives its best F1 on the validation split.
     pub threshold: Option<f64>,
-    /// Whether the first line of a TSV or CSV file names the columns. Without it they are told by their place, from 0:
-    /// `sentence1 = 0`. Default: true.
-    pub header: bool,
-    /// What separates the fields of a TSV or CSV file: one character, e.g. `";"`. Default: a tab or a comma, unless the first rows
-    /// show another, which is then said.
-    pub separator: Option<char>,
-    /// What a quote at the beginning of a field of a TSV or CSV file is: `"double"`, it holds the field together, or `"none"`, a
-    /// character like any other. Default: told by a look at the file, and said.
-    pub quotes: Option<Quotes>,
-    /// How the bytes of TSV, CSV and files of text stand for characters: `"utf-8"` or `"latin-1"`. Default: `"utf-8"`.
-    pub encoding: TextEncoding,
-    /// Names of the classes in their order, or of the columns of `label`. Default: those found, sorted; or what the columns are
-    /// called.
-    pub labels: Vec<String>,
     /// Whether labels are numbers to be predicted, and no classes. Default: false.
     pub regression: bool,
     /// With `regression`: train towards numbers less their mean, over their deviation, both of the training examples; predictions
     /// and metrics are in the data's own units. Default: false.
     pub standardize_labels: bool,
-    /// Rows of a table whose text is null that are skipped, and counted, before one is an error. Default: 100.
-    pub max_null_texts: u64,
-    /// Longest line, or file of text, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
-    pub max_line_bytes: usize,
-}
-
-impl Default for Labelled {
-    fn default() -> Self {
-        Self {
-            sentence1: "sentence".into(),
-            sentence2: None,
-            id: None,
-            label: "label".into(),
-            label_separator: None,
-            multi_label: None,
-            threshold: None,
-            header: true,
-            separator: None,
-            quotes: None,
-            encoding: TextEncoding::Utf8,
-            labels: Vec::new(),
-            regression: false,
-            standardize_labels: false,
-            max_null_texts: 100,
-            max_line_bytes: 16 << 20,
-        }
-    }
-}
-
-impl Labelled {
-    fn columns(&self) -> LabelledColumns {
-        LabelledColumns {
-            first: self.sentence1.clone(),
-            second: self.sentence2.clone(),
-            id: self.id.clone(),
-            label: self.label.clone(),
-            label_separator: self.label_separator.clone(),
-            multi_label: self.multi_label,
-            names_given: !self.labels.is_empty(),
-            header: self.header,
-            separator: self.separator,
-            quotes: self.quotes,
-            encoding: self.encoding,
-            max_null_texts: self.max_null_texts,
-            max_line_bytes: self.max_line_bytes,
-        }
-    }
+    /// Which columns of a table make an example, and how tables are written.
+    #[serde(skip)]
+    pub columns: LabelledColumns,
 }
 
 impl Task for Labelled {
@@ -109,20 +37,25 @@ impl Task for Labelled {
         PathBuf::from("datasets/labelled/data")
     }
 
+    fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
+        vec![&mut self.columns.keys, &mut self.columns.tables]
+    }
+
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        let mut problems = self.columns().problems();
+        let mut problems = self.columns.problems();
+        let ColumnKeys { label, labels, label_separator, multi_label, .. } = &self.columns.keys;
         let mut refuse = |key, value: &dyn ToString, problem: &str| {
             problems.push(DataError::config(key, value.to_string(), problem));
         };
-        if let LabelColumns::Each(columns) = &self.label
-            && !self.labels.is_empty()
-            && self.labels.len() != columns.len()
+        if let LabelColumns::Each(columns) = label
+            && !labels.is_empty()
+            && labels.len() != columns.len()
         {
             let problem =
                 format!("name each of the `{}` columns of `task.label`, or none", columns.len());
-            refuse("task.labels", &self.labels.join(", "), &problem);
+            refuse("task.labels", &labels.join(", "), &problem);
         }
-        if self.regression && (self.label_separator.is_some() || self.multi_label == Some(true)) {
+        if self.regression && (label_separator.is_some() || *multi_label == Some(true)) {
             refuse(
                 "task.regression",
                 &true,
@@ -145,23 +78,24 @@ impl Task for Labelled {
     }
 
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
-        let columns = self.columns();
-        let named = || match &self.label {
-            LabelColumns::Each(_) if self.labels.is_empty() => self.label.names(),
-            _ => self.labels.clone(),
+        let columns = &self.columns;
+        let ColumnKeys { label, labels, .. } = &columns.keys;
+        let named = || match label {
+            LabelColumns::Each(_) if labels.is_empty() => label.names(),
+            _ => labels.clone(),
         };
-        match &self.label {
+        match label {
             LabelColumns::Each(_) if self.regression => return Ok(Targets::Columns(named())),
             LabelColumns::Each(_) => return Ok(Targets::Labels(ClassNames::new(named())?)),
             LabelColumns::One(_) if self.regression => return Ok(Targets::numbers()),
             LabelColumns::One(_) => {}
         }
-        let said = columns.says_sets();
-        if !self.labels.is_empty() {
+        let said = columns.keys.says_sets();
+        if !labels.is_empty() {
             let names = ClassNames::new(named())?;
             // Only the data may tell, and there may be none but what is to be predicted.
             let holds_sets = || match Location::find(context.path, Split::Train) {
-                Ok(Some(train)) => train.holds_sets(&columns),
+                Ok(Some(train)) => train.holds_sets(columns),
                 _ => Ok(false),
             };
             let sets = match said {
@@ -171,8 +105,8 @@ impl Task for Labelled {
             return Ok(if sets { Targets::Labels(names) } else { Targets::Classes(names) });
         }
         let train = training_files(context.path)?;
-        let names = train.class_names(&columns)?;
-        Ok(if train.holds_sets(&columns)? {
+        let names = train.class_names(columns)?;
+        Ok(if train.holds_sets(columns)? {
             Targets::Labels(names)
         } else {
             Targets::Classes(names)
@@ -185,7 +119,7 @@ impl Task for Labelled {
         targets: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        self.columns().examples(split, targets, context.path)
+        self.columns.examples(split, targets, context.path)
     }
 
     fn names_classes(&self) -> bool {
@@ -194,7 +128,7 @@ impl Task for Labelled {
 
     /// A table with the columns of the texts.
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
-        self.columns().are_in(file)
+        self.columns.are_in(file)
     }
 
     fn file_examples(
@@ -204,7 +138,7 @@ impl Task for Labelled {
         _: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
         let table = Location::Tables(vec![file.to_owned()]);
-        table.read(&self.columns(), targets, LabelRule::IfReadable)
+        table.read(&self.columns, targets, LabelRule::IfReadable)
     }
 
     fn standardizes_labels(&self) -> bool {

@@ -23,8 +23,11 @@ use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction::{Prediction, WordTag};
 use crate::prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
+use crate::registry::SharedKeys;
 use crate::split::Split;
-use crate::split_files::{FileNames, SplitFiles};
+use crate::split_file_names::SplitFileNames;
+use crate::split_files::SplitFiles;
+use crate::table_keys::no_line;
 use crate::task::{Task, TaskContext, WordOptions};
 
 /// Sentences that are looked at to know whether a file holds columns.
@@ -34,13 +37,9 @@ const LOOKED_AT: usize = 5;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ner {
-    /// The files to train on, of the folder `task.path`: one or a list. Default: `train/`, or the file whose name says so.
-    pub train_file: Option<FileNames>,
-    /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `valid`, `val`, `dev`, `devel`,
-    /// `development`, `testa` or `eval`.
-    pub validation_file: Option<FileNames>,
-    /// The files to test with; `[]` for none. Default: likewise, by `test`, `testb` or `testing`.
-    pub test_file: Option<FileNames>,
+    /// Which files are a split.
+    #[serde(skip)]
+    pub files: SplitFileNames,
     /// The column of the words: its name, or in a CoNLL file its place, from 0. Default: `tokens` or `words`; the first.
     pub tokens: Option<Column>,
     /// The column of the tags, likewise. Default: `ner_tags`, `tags`, `labels` or `ner`; the last.
@@ -65,9 +64,7 @@ pub struct Ner {
 impl Default for Ner {
     fn default() -> Self {
         Self {
-            train_file: None,
-            validation_file: None,
-            test_file: None,
+            files: SplitFileNames::default(),
             tokens: None,
             tags: None,
             scheme: None,
@@ -91,11 +88,9 @@ impl Ner {
         }
     }
 
-    fn files(&self) -> SplitFiles<'_> {
+    fn split_files(&self) -> SplitFiles<'_> {
         SplitFiles {
-            train_file: self.train_file.as_ref(),
-            validation_file: self.validation_file.as_ref(),
-            test_file: self.test_file.as_ref(),
+            names: &self.files,
             is_readable: FileForm::is_readable,
             expected: "a folder with `train.txt`, `eng.train`, `train.jsonl`, `train.parquet` or the like in it",
         }
@@ -183,12 +178,12 @@ impl Task for Ner {
         PathBuf::from("datasets/ner/data")
     }
 
+    fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
+        vec![&mut self.files]
+    }
+
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        let mut problems = Vec::new();
-        if self.max_line_bytes == 0 {
-            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
-        }
-        problems
+        no_line(self.max_line_bytes).into_iter().collect()
     }
 
     fn model_class(&self) -> &'static str {
@@ -199,7 +194,7 @@ impl Task for Ner {
         if !self.labels.is_empty() {
             return labels_of(&self.labels, self.scheme).map(Targets::Tags);
         }
-        let files = self.files().training(context.path)?;
+        let files = self.split_files().training(context.path)?;
         if let Some(names) = self.names_of_files(&files)? {
             return labels_of(&names, self.scheme).map(Targets::Tags);
         }
@@ -219,7 +214,7 @@ impl Task for Ner {
         targets: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        let Some(files) = self.files().find(context.path, split)? else { return Ok(None) };
+        let Some(files) = self.split_files().find(context.path, split)? else { return Ok(None) };
         self.examples_of(files, targets, !split.is_test()).map(Some)
     }
 

@@ -19,8 +19,11 @@ use crate::labelled::Targets;
 use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader};
+use crate::registry::SharedKeys;
 use crate::split::Split;
-use crate::split_files::{FileNames, SplitFiles};
+use crate::split_file_names::SplitFileNames;
+use crate::split_files::SplitFiles;
+use crate::table_keys::no_line;
 use crate::task::{Task, TaskContext};
 
 /// `qa`: questions, each with a text that holds its answer, or does not. Keys are called as the options of transformers' example
@@ -28,12 +31,9 @@ use crate::task::{Task, TaskContext};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Qa {
-    /// The files to train on, of the folder `task.path`: one or a list. Default: `train/`, or the file whose name says so.
-    pub train_file: Option<FileNames>,
-    /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `dev`, `valid`, `val` or `eval`.
-    pub validation_file: Option<FileNames>,
-    /// The files to test with; `[]` for none. Default: likewise, by `test`.
-    pub test_file: Option<FileNames>,
+    /// Which files are a split.
+    #[serde(skip)]
+    pub files: SplitFileNames,
     /// The column, or key, of what a question is called. Default: `"id"`.
     pub id: String,
     /// The column of the questions. Default: `"question"`.
@@ -66,9 +66,7 @@ impl Default for Qa {
         let AnswerSearch { doc_stride, n_best_size, max_answer_length, .. } =
             AnswerSearch::default();
         Self {
-            train_file: None,
-            validation_file: None,
-            test_file: None,
+            files: SplitFileNames::default(),
             id: "id".to_owned(),
             question: "question".to_owned(),
             context: "context".to_owned(),
@@ -85,11 +83,9 @@ impl Default for Qa {
 }
 
 impl Qa {
-    fn files(&self) -> SplitFiles<'_> {
+    fn split_files(&self) -> SplitFiles<'_> {
         SplitFiles {
-            train_file: self.train_file.as_ref(),
-            validation_file: self.validation_file.as_ref(),
-            test_file: self.test_file.as_ref(),
+            names: &self.files,
             is_readable: |file| Format::of(file).is_some(),
             expected: "a file of questions (.json, .jsonl, .parquet, .csv), or a folder with `train.json`, `dev-v1.1.json` or the \
                        like in it",
@@ -130,7 +126,7 @@ impl Qa {
             return Ok(false);
         }
         for example in self.read(
-            self.files().find(path, Split::Train)?.unwrap_or_default(),
+            self.split_files().find(path, Split::Train)?.unwrap_or_default(),
             Some(Split::Train),
             true,
         ) {
@@ -155,11 +151,12 @@ impl Task for Qa {
         PathBuf::from("datasets/qa/data")
     }
 
+    fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
+        vec![&mut self.files]
+    }
+
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        let mut problems = Vec::new();
-        if self.max_line_bytes == 0 {
-            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
-        }
+        let mut problems: Vec<DataError> = no_line(self.max_line_bytes).into_iter().collect();
         if let Some(threshold) = self.null_score_diff_threshold
             && !threshold.is_finite()
         {
@@ -195,7 +192,7 @@ impl Task for Qa {
         targets: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        let files = self.files().find(context.path, split)?;
+        let files = self.split_files().find(context.path, split)?;
         Ok(files.map(|files| self.read(files, Some(split), may_lack_answers(targets))))
     }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::table::Quotes;
-use nystromformer_tasks::Split;
-use nystromformer_tasks::labelled::{ClassNames, Labelled, LabelledColumns, Location, Targets};
+use nystromformer_tasks::labelled::{
+    ClassNames, ColumnKeys, Labelled, LabelledColumns, Location, Targets,
+};
 use nystromformer_tasks::{
-    Example, Input, Label, LabelCounts, LabelRule, Task, TaskContext, Truncation,
+    Example, Input, Label, LabelCounts, LabelRule, Split, TableKeys, Task, TaskContext, Truncation,
 };
 
 fn write(folder: &Path, name: &str, content: &str) {
@@ -60,11 +61,13 @@ fn columns_may_be_called_anything_or_nothing() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "pairs.tsv", "3.5\tfirst\tsecond\n-1\tthird\tfourth\n");
     let columns = LabelledColumns {
-        first: 1.into(),
-        second: Some(2.into()),
-        label: 0.into(),
-        header: false,
-        ..LabelledColumns::default()
+        keys: ColumnKeys {
+            sentence1: 1.into(),
+            sentence2: Some(2.into()),
+            label: 0.into(),
+            ..ColumnKeys::default()
+        },
+        tables: TableKeys { header: false, ..TableKeys::default() },
     };
     let targets = Targets::numbers();
     let location = find(&folder.path().join("pairs.tsv"), Split::Train);
@@ -143,9 +146,14 @@ fn a_folder_without_training_files_is_told_by_what_it_holds() {
         write(folder.path(), name, "x");
     }
     let truncation = Truncation::head(8);
-    let context = TaskContext { path: folder.path(), split_seed: 0, truncation };
+    let context =
+        TaskContext { path: folder.path(), split_seed: 0, truncation, feature_names: &[] };
     let message = Labelled::default().targets(&context).unwrap_err().to_string();
     assert!(message.contains("it holds `notes.md`, `train.txt`"), "{message}");
+}
+
+fn of(keys: ColumnKeys) -> LabelledColumns {
+    LabelledColumns { keys, ..LabelledColumns::default() }
 }
 
 fn read(path: &Path, columns: &LabelledColumns, targets: &Targets) -> Result<Vec<Example>, String> {
@@ -165,15 +173,19 @@ fn class_label() -> PathBuf {
 
 #[test]
 fn classes_are_called_as_a_parquet_file_says() {
-    let columns = LabelledColumns { first: "text".into(), ..LabelledColumns::default() };
+    let columns = of(ColumnKeys { sentence1: "text".into(), ..ColumnKeys::default() });
     let names = find(&class_label(), Split::Train).class_names(&columns).unwrap();
     assert_eq!(names.names(), ["neg", "pos"]);
     let class = |class| Some(Label::Class(class));
     let found = |targets| labels(&read(&class_label(), &columns, &targets).unwrap());
     assert_eq!(found(Targets::Classes(names)), [class(1), class(0), class(1)]);
-    // The same names in another order keep their meaning; other names take their places.
+    // The same names in another order keep their meaning; other names that are given take their places.
     assert_eq!(found(classes(&["pos", "neg"])), [class(0), class(1), class(0)]);
-    assert_eq!(found(classes(&["bad", "good"])), [class(1), class(0), class(1)]);
+    let others = ["bad", "good"];
+    let labels = others.map(str::to_owned).to_vec();
+    let given = of(ColumnKeys { labels, ..columns.keys });
+    let found = read(&class_label(), &given, &classes(&others)).unwrap();
+    assert_eq!(self::labels(&found), [class(1), class(0), class(1)]);
 }
 
 #[test]
@@ -187,11 +199,11 @@ fn rows_without_a_text_are_skipped_up_to_a_limit() {
     );
     let targets = classes(&["n", "y"]);
     assert_eq!(read(&path, &LabelledColumns::default(), &targets).unwrap().len(), 2);
-    let strict = LabelledColumns { max_null_texts: 1, ..LabelledColumns::default() };
+    let strict = of(ColumnKeys { max_null_texts: 1, ..ColumnKeys::default() });
     let message = read(&path, &strict, &targets).unwrap_err();
     assert!(message.contains("train.jsonl:3: `sentence` is null"), "{message}");
     assert!(message.contains("`task.max_null_texts = 1`"), "{message}");
-    let none = LabelledColumns { max_null_texts: 0, ..LabelledColumns::default() };
+    let none = of(ColumnKeys { max_null_texts: 0, ..ColumnKeys::default() });
     assert!(
         read(&path, &none, &targets).unwrap_err().contains("train.jsonl:2: `sentence` is missing")
     );
@@ -225,7 +237,8 @@ fn quotes_of_tsv_are_told_by_the_file_or_the_key() {
     write(folder.path(), "train.tsv", "sentence\tlabel\n\"say \"\"hi\"\"\"\t1\n");
     let path = folder.path().join("train.tsv");
     let first = |quotes| {
-        let columns = LabelledColumns { quotes, ..LabelledColumns::default() };
+        let tables = TableKeys { quotes, ..TableKeys::default() };
+        let columns = LabelledColumns { tables, ..LabelledColumns::default() };
         match read(&path, &columns, &classes(&["0", "1"])).unwrap().remove(0).input {
             Input::Text { first, .. } => first,
             other => panic!("texts are read, and not {other:?}"),

@@ -1,0 +1,166 @@
+//! The names of classes, where nobody gives them: the labels that occur in the training data.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use nystromformer_data::DataError;
+use nystromformer_files::table::{Cell, Column, Row};
+use nystromformer_files::{FileError, say_once};
+
+use super::ClassNames;
+use super::class_names::{NO_LABEL, tell_blanks, text, whole};
+use super::label_sets::parts;
+
+/// Different labels up to which a column is taken for one of classes, where nobody names them.
+const MOST_COLLECTED: usize = 1_000;
+
+/// What helps where one label is expected and a list stands.
+const SET_CURE: &str = "name another column in `task.label`, or, if any number of labels applies to a row, set `task.multi_label = true`";
+
+/// What says that a cell may name any number of labels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sets<'a> {
+    /// What separates them in a text.
+    pub(super) separator: Option<&'a str>,
+}
+
+/// The labels that occur in some files.
+#[derive(Debug, Default)]
+pub(super) struct CollectedNames(BTreeSet<String>);
+
+impl CollectedNames {
+    /// Adds the labels that occur in a column: one a cell, or with `sets` [any number](parts). Empty cells are no label.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label.
+    pub(super) fn add(
+        &mut self,
+        rows: impl IntoIterator<Item = Result<Row, FileError>>,
+        sets: Option<Sets<'_>>,
+    ) -> Result<(), DataError> {
+        let mut names = BTreeSet::new();
+        for row in rows {
+            let row = row?;
+            let mut add = |cell: &Cell| {
+                names.extend(text(cell).filter(|text| !text.is_empty()).map(whole));
+            };
+            if let Some(Sets { separator }) = sets {
+                parts(row.cell(0), separator).iter().flatten().for_each(add);
+            } else {
+                row.refuse_list(0).map_err(|error| error.with_cure(SET_CURE))?;
+                tell_blanks(&row, 0);
+                add(row.cell(0));
+            }
+            if names.len() > MOST_COLLECTED {
+                return Err(row.problem(format!(
+                    "{} has more than `{MOST_COLLECTED}` different labels; name the classes in `task.labels`, or train for \
+                     numbers, `task.regression = true`",
+                    row.column(0)
+                ))
+                .into());
+            }
+        }
+        self.0.extend(names);
+        Ok(())
+    }
+
+    /// The classes of these labels, which are from `column` of the data at `path`, in the order in which Hugging Face's scripts number
+    /// them: by value if all are whole numbers, else as text.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Dataset`] if they are hardly classes: none at all, numbers with fractions, or −1 beside others, which may be
+    /// a class or mean that there is no label. As [`ClassNames::new`] otherwise.
+    pub(super) fn classes(self, path: &Path, column: &Column) -> Result<ClassNames, DataError> {
+        let refused = |problem| Err(DataError::dataset(path, problem));
+        let mut names: Vec<String> = self.0.into_iter().collect();
+        if names.is_empty() {
+            return refused(format!("no row has a label in {column}"));
+        }
+        let numbers = names.iter().all(|name| name.parse::<f64>().is_ok_and(f64::is_finite));
+        if let Some(fraction) = names.iter().find(|name| numbers && name.parse::<i64>().is_err()) {
+            return refused(format!(
+                "the labels in {column} are numbers with fractions, such as `{fraction}`: to predict numbers set \
+                 `task.regression = true`; if they are names of classes, list them in `task.labels`"
+            ));
+        }
+        // −1 and 1 are two classes, and with 0 three (a sentiment), or more with another negative one. Otherwise −1 is as often the
+        // mark of rows that nobody labelled.
+        let is_negative = |name: &String| name.parse::<i64>().is_ok_and(|number| number < -1);
+        let signs = names == [NO_LABEL, "1"]
+            || names == [NO_LABEL, "0", "1"]
+            || names.iter().any(is_negative);
+        if signs && numbers && names.iter().any(|name| name == NO_LABEL) {
+            say_once(format!(
+                "`{}`: `{NO_LABEL}` in {column} is taken for a class; if it means that there is no label, drop these rows",
+                path.display()
+            ));
+        } else if names.iter().any(|name| name == NO_LABEL) {
+            let quoted = |with: bool| {
+                let names = names.iter().filter(|name| with || *name != NO_LABEL);
+                names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+            };
+            return refused(format!(
+                "{column} holds `{NO_LABEL}` beside other labels: if it is a class, set `task.labels = [{}]`; if it means that \
+                 there is no label, set `task.labels = [{}]` and drop these rows",
+                quoted(true),
+                quoted(false)
+            ));
+        }
+        if names.iter().all(|name| name.parse::<i64>().is_ok()) {
+            names.sort_by_key(|name| name.parse::<i64>().ok());
+        }
+        ClassNames::new(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nystromformer_files::table::{Table, TableOptions};
+
+    use super::*;
+
+    #[test]
+    fn blanks_around_a_label_are_no_part_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.csv");
+        std::fs::write(&path, "text, label\na, good\nb, bad \nc,good\nd, \n").unwrap();
+        let table = Table::open(&path, &TableOptions::default()).unwrap();
+        let mut found = CollectedNames::default();
+        found.add(table.select(&["label".into()]).unwrap(), None).unwrap();
+        assert_eq!(found.0.into_iter().collect::<Vec<_>>(), ["bad", "good"]);
+    }
+
+    fn collected(names: &[&str]) -> Result<Vec<String>, String> {
+        let names = CollectedNames(names.iter().map(|name| whole((*name).to_owned())).collect());
+        let classes = names.classes(Path::new("train.csv"), &"label".into());
+        classes.map(|names| names.names().to_vec()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn labels_that_are_hardly_classes_are_refused_with_the_key_that_helps() {
+        let scores = collected(&["0.0", "0.8", "1.0"]).unwrap_err();
+        assert!(
+            scores.contains("`0.8`") && scores.contains("`task.regression = true`"),
+            "{scores}"
+        );
+        assert_eq!(collected(&["-1", "0", "1"]).unwrap(), ["-1", "0", "1"]);
+        assert_eq!(collected(&["-2", "-1", "0", "1"]).unwrap(), ["-2", "-1", "0", "1"]);
+        let marked = collected(&["-1", "0", "1", "2"]).unwrap_err();
+        for part in [r#"task.labels = ["-1", "0", "1", "2"]"#, r#"task.labels = ["0", "1", "2"]"#] {
+            assert!(marked.contains(part), "{marked}");
+        }
+        assert_eq!(collected(&["-1", "1"]).unwrap(), ["-1", "1"]);
+        assert_eq!(collected(&["0.0", "1.0"]).unwrap(), ["0", "1"]);
+        assert_eq!(collected(&["0.5", "good"]).unwrap(), ["0.5", "good"]);
+        assert!(collected(&[]).unwrap_err().contains("no row has a label"));
+    }
+
+    #[test]
+    fn whole_numbers_are_sorted_by_value() {
+        let sorted = |names: &[&str]| collected(names).unwrap();
+        assert_eq!(sorted(&["10", "9", "0"]), ["0", "9", "10"]);
+        assert_eq!(sorted(&["b", "10", "9"]), ["10", "9", "b"]);
+    }
+}
