@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer::Standardization;
 use nystromformer_data::{ProgressListener, TextTokenizer};
-use nystromformer_tasks::Targets;
+use nystromformer_tasks::{Targets, Vectors};
 
 use crate::batch::{BatchSource, TokenBatch};
 use crate::checkpoint::Checkpoint;
@@ -54,7 +54,7 @@ impl Batches {
         let batches = if experiment.task.is_none() {
             Self::prepare(experiment, None, progress)?
         } else {
-            Self::Task(TaskBatches::prepare(experiment, Some(folder))?)
+            Self::Task(TaskBatches::prepare_for(experiment, folder)?)
         };
         let rows = experiment.model.embeddings.vocab_size;
         match batches.tokenizer().and_then(|tokenizer| tokenizer.first_id_beyond(rows)) {
@@ -109,11 +109,11 @@ impl Batches {
         }
     }
 
-    /// Numbers of each feature vector; `None` if they are not made of vectors.
-    pub fn num_features(&self) -> Option<usize> {
+    /// The feature vectors of the first training example; `None` if they are not made of vectors.
+    pub fn first_vectors(&self) -> Option<&Vectors> {
         match self {
             Self::Corpus(_) => None,
-            Self::Task(batches) => batches.num_features(),
+            Self::Task(batches) => batches.first_vectors(),
         }
     }
 

@@ -10,7 +10,8 @@ use crate::{
     feed_forward::FeedForwardConfig,
     layer::LayerConfig,
     shared::{Semantics, SharedConfig},
-    vector_embeddings::{VectorEmbeddingsConfig, VectorPositions},
+    vector_embeddings::VectorEmbeddingsConfig,
+    vector_positions::VectorPositions,
 };
 
 component! {

@@ -75,7 +75,7 @@
 //! | [`config`] | [`NystromformerConfig`]: Hugging Face's keys and defaults, plus ours, by part |
 //! | [`component`], [`shared`], [`weights`] | what a part's configuration is; what all parts share; fresh weights |
 //! | [`attention`] | the kinds of attention, the Nyström method first of all; the convolution skip |
-//! | [`embeddings`], [`vector_embeddings`], [`input_embeddings`] | what stands at each place: token ids or feature vectors |
+//! | [`embeddings`], [`vector_embeddings`], [`vector_positions`], [`input_embeddings`] | what stands at each place: token ids or feature vectors |
 //! | [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
 //! | [`wanted_tokens`] | which tokens' last hidden states a head reads, and the last layer computes |
@@ -102,6 +102,7 @@ pub mod linear;
 pub mod nystromformer;
 pub mod shared;
 pub mod vector_embeddings;
+pub mod vector_positions;
 pub mod wanted_tokens;
 pub mod weights;
 
@@ -125,6 +126,7 @@ pub use nystromformer::{Nystromformer, NystromformerInput};
 /// Everything random in a model, its fresh weights and its dropout, follows from the seed in whose scope it is drawn.
 pub use nystromformer_kernels::Seed;
 pub use shared::{Semantics, SharedConfig};
-pub use vector_embeddings::{VectorEmbeddingsConfig, VectorPositions};
+pub use vector_embeddings::VectorEmbeddingsConfig;
+pub use vector_positions::VectorPositions;
 pub use wanted_tokens::WantedTokens;
 pub use weights::{WeightInit, WeightsConfig};

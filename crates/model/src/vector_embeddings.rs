@@ -9,31 +9,14 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 use nystromformer_kernels::dropout;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     component::{Problems, component},
     layer_norm::LayerNorm,
     linear::Linear,
     shared::SharedConfig,
+    vector_positions::{Places, VectorPositions},
 };
-
-/// Base of the wavelengths of [`VectorPositions::Grid`], as in "Attention is all you need".
-const WAVELENGTHS: f64 = 10_000.0;
-
-/// What says where a vector stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VectorPositions {
-    /// Nothing: vectors are a bag.
-    #[default]
-    None,
-    /// A learned vector for each place of the sequence, up to `max_position_embeddings`.
-    Learned,
-    /// Sines and cosines of a row and a column, half of the channels each, as in masked autoencoders (He et al. 2022). Rows
-    /// and columns are the vectors' coordinates; without any, vectors fill a square row by row, as `TransMIL` lays them.
-    Grid,
-}
 
 component! {
     /// Options of models that read feature vectors.
@@ -49,21 +32,26 @@ component! {
         /// Each feature is divided by this after `feature_mean` is subtracted, usually its standard deviation in training.
         /// Default: nothing.
         feature_std: Vec<f64> = Vec::new(),
+        /// What the features are called, in their order: other tables of vectors are read by these names. Of a table without a
+        /// header they are the places of its columns, from 0. Default: nothing, features are told by their order.
+        feature_names: Vec<String> = Vec::new(),
     }
 }
 
 impl VectorEmbeddingsConfig {
     fn check(&self, problems: &mut Problems) {
         problems.check_size("num_features", self.num_features, 0);
-        for (key, values) in
-            [("feature_mean", &self.feature_mean), ("feature_std", &self.feature_std)]
-        {
+        for (key, count, what) in [
+            ("feature_mean", self.feature_mean.len(), "number"),
+            ("feature_std", self.feature_std.len(), "number"),
+            ("feature_names", self.feature_names.len(), "name"),
+        ] {
             problems.check(
-                values.is_empty() || values.len() == self.num_features,
+                count == 0 || count == self.num_features,
                 key,
-                &format!("{} numbers", values.len()),
+                &format!("{count} {what}s"),
                 format!(
-                    "must have one number for each of num_features = {}, or none",
+                    "must have one {what} for each of num_features = {}, or none",
                     self.num_features
                 ),
             );
@@ -194,57 +182,6 @@ impl VectorEmbeddings {
     }
 }
 
-/// Row and column of each vector, `[batch or 1, seq_len]`.
-struct Places {
-    rows: Tensor<2>,
-    columns: Tensor<2>,
-}
-
-impl Places {
-    /// Those that the data gives.
-    fn given(coordinates: Tensor<3>) -> Self {
-        let of = |index| coordinates.clone().narrow(2, index, 1).squeeze_dim(2);
-        Self { rows: of(0), columns: of(1) }
-    }
-
-    /// Row by row in the smallest square that holds each sequence's own vectors.
-    fn in_a_square(
-        seq_len: usize,
-        attention_mask: Option<&Tensor<2, Int>>,
-        device: &Device,
-    ) -> Self {
-        let (count, index) = if let Some(mask) = attention_mask {
-            let index = mask.clone().cumsum(1).sub_scalar(1).clamp_min(0);
-            (mask.clone().sum_dim(1).clamp_min(1).float(), index.float())
-        } else {
-            let index = Tensor::<1, Int>::arange(0..seq_len as i64, device).float();
-            (Tensor::full([1, 1], seq_len as f64, device), index.unsqueeze_dim(0))
-        };
-        // Whole numbers below 2²⁴, so their quotients round to the right side of the next whole one.
-        let side = count.sqrt().ceil();
-        let rows = (index.clone() / side.clone()).floor();
-        let columns = index - rows.clone() * side;
-        Self { rows, columns }
-    }
-
-    /// `[sin, cos]` of the row, then of the column, a quarter of the channels each.
-    fn embedded(self, hidden_size: usize) -> Tensor<3> {
-        let quarter = hidden_size / 4;
-        let frequencies: Vec<f32> = (0..quarter)
-            .map(|channel| WAVELENGTHS.powf(-(channel as f64) / quarter as f64) as f32)
-            .collect();
-        let data = TensorData::new(frequencies, [1, 1, quarter]);
-        let frequencies = Tensor::<3>::from_data(data, &self.rows.device());
-        let waves = |places: Tensor<2>| {
-            let angles = places.unsqueeze_dim::<3>(2) * frequencies.clone();
-            [angles.clone().sin(), angles.cos()]
-        };
-        let [row_sin, row_cos] = waves(self.rows);
-        let [column_sin, column_cos] = waves(self.columns);
-        Tensor::cat(vec![row_sin, row_cos, column_sin, column_cos], 2)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use burn::tensor::Tolerance;
@@ -283,6 +220,7 @@ mod tests {
                     vector_positions: positions,
                     feature_mean: vec![0.5, -1.0, 2.0],
                     feature_std: vec![2.0, 0.25, 1.5],
+                    feature_names: Vec::new(),
                 };
                 let module = Seed::new(5).scope(|| {
                     let module = config.init(&shared(false), 7, &device);
@@ -385,11 +323,13 @@ mod tests {
             num_features: 2,
             feature_mean: vec![f64::NAN, 0.0],
             feature_std: vec![1.0, 0.0, 2.0],
+            feature_names: vec!["a".to_owned()],
             ..VectorEmbeddingsConfig::default()
         };
         let problems: Vec<String> =
             Problems::of(&config).into_errors().iter().map(ToString::to_string).collect();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(problems[0].starts_with("feature_std = `3 numbers`"), "{problems:?}");
+        assert!(problems[1].starts_with("feature_names = `1 names`"), "{problems:?}");
     }
 }

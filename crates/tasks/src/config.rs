@@ -24,6 +24,8 @@ pub struct TaskConfig {
     /// The task's own keys, all of them.
     keys: Table,
     task: Arc<dyn Task>,
+    /// What the model calls the features of vectors.
+    feature_names: Vec<String>,
     registry: TaskRegistry,
 }
 
@@ -35,11 +37,18 @@ impl TaskRegistry {
     /// An unknown task, an unknown key (`unknown field`), or a value of another type, each with the key as `task.key`.
     pub fn read(&self, table: &Table) -> Result<TaskConfig, Error> {
         let (options, keys, task) = self.parts(table)?;
-        Ok(TaskConfig { options, keys, task, registry: self.clone() })
+        let (feature_names, registry) = (Vec::new(), self.clone());
+        Ok(TaskConfig { options, keys, task, feature_names, registry })
     }
 }
 
 impl TaskConfig {
+    /// The same for a model that calls the features of its vectors so (`model.feature_names`); none if it does not know.
+    #[must_use]
+    pub fn with_feature_names(self, feature_names: &[String]) -> Self {
+        Self { feature_names: feature_names.to_vec(), ..self }
+    }
+
     /// The value of `task.name`.
     pub fn name(&self) -> &str {
         &self.options.name
@@ -142,7 +151,12 @@ impl TaskConfig {
 
     fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {
         let truncation = Truncation { max_length: seq_len, keep: self.options.truncation };
-        act(&TaskContext { path: &self.path(), split_seed: self.options.split_seed, truncation })
+        act(&TaskContext {
+            path: &self.path(),
+            split_seed: self.options.split_seed,
+            truncation,
+            feature_names: &self.feature_names,
+        })
     }
 
     /// A [`DataError::Config`] for every value that is out of range.

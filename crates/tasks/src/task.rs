@@ -10,6 +10,7 @@ use crate::labelled::Targets;
 use crate::metrics::{Metric, MetricScorer, Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader, json_lines};
+use crate::registry::SharedKeys;
 use crate::split::Split;
 
 /// Class of model of most tasks, by its name in `config.json`.
@@ -79,6 +80,12 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// Where its files are looked for if `task.path` is not set. Default: `datasets`.
     fn default_path(&self) -> PathBuf {
         PathBuf::from("datasets")
+    }
+
+    /// Keys of `[task]` that it shares with other tasks: fields that hold a struct of them each, and are no keys themselves
+    /// (`#[serde(skip)]`). Default: none.
+    fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
+        Vec::new()
     }
 
     /// Everything that is wrong with its own keys, beside `options`: a [`DataError::Config`] each. Default: nothing.
@@ -240,6 +247,8 @@ pub struct TaskContext<'a> {
     pub split_seed: u64,
     /// How sequences of ids are cut: to `data.seq_len`, by `task.truncation`.
     pub truncation: Truncation,
+    /// What the model calls the features of vectors, in their order; none if it does not know, as before training.
+    pub feature_names: &'a [String],
 }
 
 /// How examples of words become rows.

@@ -16,6 +16,8 @@ const USUAL_NAME: &str = "features";
 pub struct Vectors {
     len: usize,
     num_features: usize,
+    /// What the features are called; none where nothing says it.
+    feature_names: Arc<[String]>,
     source: Source,
 }
 
@@ -61,7 +63,19 @@ impl Vectors {
             pairs.is_none_or(|count| count == 2 * len),
             "a pair of coordinates for each vector"
         );
-        Self { len, num_features, source: Source::Memory(Arc::new(rows)) }
+        let source = Source::Memory(Arc::new(rows));
+        Self { len, num_features, feature_names: Arc::default(), source }
+    }
+
+    /// The same with a name for each feature.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many names as features.
+    #[must_use]
+    pub fn with_feature_names(self, feature_names: Arc<[String]>) -> Self {
+        assert_eq!(feature_names.len(), self.num_features, "a name for each feature");
+        Self { feature_names, ..self }
     }
 
     /// The vectors of a `.safetensors`, `.npy`, `.pt` or `.pth` file: the tensor of this name, or else the only one of two
@@ -142,7 +156,8 @@ impl Vectors {
         let bytes = std::fs::metadata(path).map_err(DataError::io("read", path))?.len();
         let coordinates = coordinates.map(str::to_owned);
         let file = VectorFile { path: path.to_owned(), bytes, features: name, coordinates };
-        Ok(Self { len, num_features, source: Source::File(Arc::new(file)) })
+        let source = Source::File(Arc::new(file));
+        Ok(Self { len, num_features, feature_names: Arc::default(), source })
     }
 
     /// Vectors; at least one of a file.
@@ -158,6 +173,30 @@ impl Vectors {
     /// Numbers of each vector.
     pub fn num_features(&self) -> usize {
         self.num_features
+    }
+
+    /// What the features are called, in their order; none where nothing says it.
+    pub fn feature_names(&self) -> &[String] {
+        &self.feature_names
+    }
+
+    /// Refuses vectors that have not so many features. `others` says whose number it is, as in "the model reads `3`"; `source`
+    /// is what they were read from, if they are in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Dataset`] with their file, and how many features they have.
+    pub fn require_width(
+        &self,
+        num_features: usize,
+        others: &str,
+        source: &Path,
+    ) -> Result<(), DataError> {
+        if self.num_features == num_features {
+            return Ok(());
+        }
+        let problem = format!("its vectors have `{}` features, and {others}", self.num_features);
+        Err(DataError::dataset(self.path().unwrap_or(source), problem))
     }
 
     /// The file that they are read from; `None` if they are in memory.

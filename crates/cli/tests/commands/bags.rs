@@ -169,7 +169,19 @@ fn bags_in_files_are_trained_on_measured_predicted_and_looked_at() {
     let message = attention("bags/files/4.npy", &["--layer", "1"]).refused(2);
     assert!(message.contains("`--layer 1`"), "{message}");
     npy(&fixture.path("wide.npy"), 4, &[0.0; 8]);
-    assert!(attention("wide.npy", &[]).refused(3).contains("num_features = 3"));
+    let mut classify = command("predict");
+    classify.args(["classify", "--model", &fixture.text("run")]);
+    classify.args(["--input-file", &fixture.text("wide.npy")]);
+    for message in [attention("wide.npy", &[]).refused(3), finish(classify).refused(3)] {
+        let part = "wide.npy`: its vectors have `4` features, and the model reads `3`";
+        assert!(message.contains(part), "{message}");
+    }
+    // Measured on bags of another width.
+    npy(&fixture.path("bags/files/24.npy"), 4, &[0.0; 8]);
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &fixture.text("run")]);
+    let message = finish(evaluate).refused(3);
+    assert!(message.contains("24.npy`: its vectors have `4` features"), "{message}");
 }
 
 /// One bag a micro-batch, and several that are padded: the same steps, since padding takes no part.
@@ -226,6 +238,63 @@ fn a_table_of_vectors_is_trained_on_and_pooled_by_attention() {
     assert!(message.contains("model.num_hidden_layers"), "{message}");
 }
 
+/// The same bags in a table with the columns in another order, and elsewhere than the model was trained.
+#[test]
+fn a_table_of_vectors_is_read_by_the_names_of_its_columns() {
+    let fixture = Fixture::new();
+    let write = |name: &str, order: &[&str], further: &str| {
+        let mut table = format!("{}{further}\n", order.join(","));
+        for number in 0..24 {
+            let (numbers, is_positive) = bag(number);
+            for vector in numbers.chunks(3) {
+                let value = |column: &&str| match *column {
+                    "bag" => format!("M{number}"),
+                    "label" => u8::from(is_positive).to_string(),
+                    feature => vector[usize::from(feature.as_bytes()[0] - b'a')].to_string(),
+                };
+                let cells: Vec<String> = order.iter().map(value).collect();
+                let rest = if further.is_empty() { "" } else { ",0" };
+                let _ = writeln!(table, "{}{rest}", cells.join(","));
+            }
+        }
+        fs::write(fixture.path(name), table).unwrap();
+    };
+    write("train.csv", &["bag", "a", "b", "c", "label"], "");
+    let path = fixture.text("train.csv");
+    write_config(&fixture, "table", &format!("path = \"{path}\"\nstandardize_features = true\n"));
+    finish(train(&fixture, "table", "run", &["trainer.max_steps=12"])).succeeded();
+    let predict = |name: &str, settings: &[&str]| {
+        let mut predict = command("predict");
+        predict.args(["classify", "--model", &fixture.text("run")]);
+        predict.args(["--input-file", &fixture.text(name)]);
+        predict.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        finish(predict)
+    };
+    let expected = predict("train.csv", &[]).succeeded().stdout;
+    assert_eq!(expected.lines().count(), 24);
+    write("other.csv", &["c", "bag", "label", "a", "b"], "");
+    assert_eq!(predict("other.csv", &[]).succeeded().stdout, expected);
+    let measured = |settings: &[String]| {
+        let mut evaluate = command("evaluate");
+        evaluate.args(["--model", &fixture.text("run")]);
+        evaluate.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        finish(evaluate).succeeded().json()
+    };
+    let elsewhere = format!("task.path={}", fixture.text("other.csv"));
+    assert_eq!(measured(&[elsewhere]), measured(&[]));
+
+    fs::rename(fixture.path("train.csv"), fixture.path("moved.csv")).unwrap();
+    assert_eq!(predict("other.csv", &[]).succeeded().stdout, expected);
+    write("other.csv", &["bag", "a", "c"], "");
+    let message = predict("other.csv", &[]).refused(3);
+    assert!(message.contains("other.csv:1: it lacks features of the model: `b`"), "{message}");
+    write("other.csv", &["bag", "a", "b", "c"], ",d");
+    let message = predict("other.csv", &[]).refused(3);
+    assert!(message.contains("`d`") && message.contains("`task.remove_columns`"), "{message}");
+    let removed = predict("other.csv", &["task.remove_columns=[\"d\"]"]).succeeded();
+    assert_eq!(removed.stdout, expected);
+}
+
 #[test]
 fn what_cannot_be_used_is_told_with_its_place_and_exits_with_three() {
     let fixture = Fixture::new();
@@ -262,6 +331,14 @@ fn what_cannot_be_used_is_told_with_its_place_and_exits_with_three() {
     fs::write(&file, &whole[..whole.len() - 1]).unwrap();
     assert!(refused(&[], 3).contains("7.npy`: it is damaged"), "cut");
     fs::write(&file, &whole).unwrap();
+    let of_test = fixture.path("bags/files/31.npy");
+    let whole = fs::read(&of_test).unwrap();
+    npy(&of_test, 2, &[0.0; 4]);
+    let message = refused(&[], 3);
+    for part in ["31.npy`: its vectors have `2` features", "that are trained on have `3`"] {
+        assert!(message.contains(part), "{message}");
+    }
+    fs::write(&of_test, &whole).unwrap();
 
     // What is longer than rows may be is cut, and what no row names is left, both by number.
     npy(&fixture.path("bags/files/more.npy"), 3, &[0.0; 3]);

@@ -1,7 +1,7 @@
 //! [`LoadedExperiment`]: an experiment and what its files state themselves, which the data then completes.
 
 use nystromformer::{Labels, Standardization};
-use nystromformer_tasks::Targets;
+use nystromformer_tasks::{Targets, Vectors};
 
 use super::classes::{class_difference, problem_type, problem_type_difference};
 use super::differences::differences;
@@ -11,10 +11,11 @@ use crate::error::{LearnerError, Result};
 use crate::task_batches::FeatureStatistics;
 
 /// Keys of `[model]` that the data answers where no file does.
-const FROM_DATA: [&str; 11] = [
+const FROM_DATA: [&str; 12] = [
     "model.num_features",
     "model.feature_mean",
     "model.feature_std",
+    "model.feature_names",
     "model.problem_type",
     "model.label_mean",
     "model.label_std",
@@ -39,21 +40,22 @@ pub struct LoadedExperiment {
 }
 
 impl LoadedExperiment {
-    /// The same with what its data says of feature vectors, where no file does: how many features each has, and what they are
-    /// standardised by. `num_features` is `None` of data without vectors; `statistics` is asked where it counts.
+    /// The same with what its data says of feature vectors, where no file does: how many features each has, what these
+    /// are called, and what they are standardised by. `first` are the first vectors; `None` of data without any. `statistics` is
+    /// asked where it counts.
     ///
     /// # Errors
     /// [`LearnerError::Config`] if the model's vectors are stated otherwise; those of `statistics`.
     pub fn with_vectors(
         mut self,
-        num_features: Option<usize>,
+        first: Option<&Vectors>,
         statistics: impl FnOnce() -> Result<Option<FeatureStatistics>>,
     ) -> Result<Self> {
         let settled = |key: &str| self.states(key) || self.inherits;
         let has_width = settled("model.num_features");
         let has_statistics = settled("model.feature_mean") || settled("model.feature_std");
         let vectors = &mut self.experiment.model.vectors;
-        let Some(num_features) = num_features else {
+        let Some(num_features) = first.map(Vectors::num_features) else {
             if vectors.is_used() {
                 return Err(LearnerError::Config(format!(
                     "`model.num_features` is `{}`, but the data has no feature vectors; leave it out, or choose the task \
@@ -71,6 +73,10 @@ impl LoadedExperiment {
             )));
         }
         vectors.num_features = num_features;
+        if let Some(names) = first.map(Vectors::feature_names).filter(|names| !names.is_empty()) {
+            // Where the model knows some, the data was read by them.
+            vectors.feature_names = names.to_vec();
+        }
         if (!has_statistics || (vectors.feature_mean.is_empty() && vectors.feature_std.is_empty()))
             && let Some(FeatureStatistics { mean, std }) = statistics()?
         {

@@ -37,7 +37,7 @@ use std::sync::Arc;
 use nystromformer::{NystromformerConfig, Standardization};
 use nystromformer_data::TextTokenizer;
 use nystromformer_tasks::metrics::{MetricName, Scorer};
-use nystromformer_tasks::{PredictionFile, Split, Targets, TaskConfig, Truncation};
+use nystromformer_tasks::{PredictionFile, Split, Targets, TaskConfig, Truncation, Vectors};
 
 use crate::batch::{Analysis, Answers, BatchSource, Scores, TokenBatch};
 use crate::error::Result;
@@ -94,9 +94,9 @@ impl TaskBatches {
         self.tokenizer.as_ref()
     }
 
-    /// Numbers of each feature vector; `None` if examples are no vectors.
-    pub fn num_features(&self) -> Option<usize> {
-        Some(self.splits.train.vectors().first()?.num_features())
+    /// The feature vectors of the first training example; `None` if examples are no vectors.
+    pub fn first_vectors(&self) -> Option<&Vectors> {
+        self.splits.train.vectors().first()
     }
 
     /// What the task wants feature vectors to be standardised by: their statistics over the training examples, all of which are
@@ -125,6 +125,11 @@ impl BatchSource for TaskBatches {
 
     fn training_examples(&self) -> usize {
         self.splits.training_units.len()
+    }
+
+    fn rows_per_example(&self) -> usize {
+        let Splits { train, training_units, .. } = &self.splits;
+        training_units.iter().map(|unit| train.rows_of(*unit).len()).max().unwrap_or(1)
     }
 
     fn evaluation_examples(&self, split: Split) -> usize {

@@ -7,7 +7,7 @@ use nystromformer_data::{ExampleOrder, Keep, TextTokenizer};
 use nystromformer_tasks::{Sampling, Targets, TaskConfig, Truncation};
 
 use super::TaskBatches;
-use super::forms::Form;
+use super::forms::{Form, Width};
 use super::imbalance::{BalancedOrder, class_weights, classes_of_units};
 use super::order::{StepOrder, Visits};
 use super::splits::{EvaluationOrder, Splits};
@@ -22,7 +22,15 @@ impl TaskBatches {
     /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] for settings that
     /// do not fit it.
     pub fn prepare(experiment: &Experiment, tokenizer: Option<&Path>) -> Result<Self> {
-        Self::read(experiment, tokenizer, None)
+        Self::read(experiment, tokenizer, None, Width::Others)
+    }
+
+    /// The same for a model that is there, in `folder`, to measure it.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], and [`LearnerError::Data`] for what the model cannot read.
+    pub fn prepare_for(experiment: &Experiment, folder: &Path) -> Result<Self> {
+        Self::read(experiment, Some(folder), None, width_of_model(experiment))
     }
 
     /// The same for a file alone, whose examples are to be predicted: they are the test split, and there is nothing to train on.
@@ -34,18 +42,21 @@ impl TaskBatches {
         tokenizer: Option<&Path>,
         file: &Path,
     ) -> Result<Self> {
-        Self::read(experiment, tokenizer, Some(file))
+        Self::read(experiment, tokenizer, Some(file), width_of_model(experiment))
     }
 
     fn read(
         experiment: &Experiment,
         tokenizer: Option<&Path>,
         file: Option<&Path>,
+        width: Width,
     ) -> Result<Self> {
         let task = experiment
             .task
             .clone()
-            .ok_or_else(|| LearnerError::Config("the experiment has no `[task]`".to_owned()))?;
+            .ok_or_else(|| LearnerError::Config("the experiment has no `[task]`".to_owned()))?
+            .with_feature_names(&experiment.model.vectors.feature_names);
+        let path = task.path();
         let seq_len = experiment.data.seq_len;
         let targets = task.targets(seq_len)?;
         let (vocabulary, tokenizer) = if let Some(own) = task.task().vocabulary() {
@@ -69,6 +80,8 @@ impl TaskBatches {
             truncation,
             targets: &targets,
             words: &words,
+            width,
+            source: file.unwrap_or(&path),
         };
         let options = &task.options;
         if options.group_by_length && !sorts {
@@ -129,6 +142,12 @@ impl TaskBatches {
             row_len,
         })
     }
+}
+
+/// The width of vectors that the experiment's model, which is there, reads.
+fn width_of_model(experiment: &Experiment) -> Width {
+    let vectors = &experiment.model.vectors;
+    if vectors.is_used() { Width::Model(vectors.num_features) } else { Width::Others }
 }
 
 /// Refuses `trainer.label_smoothing_factor` where there is not one class of several.

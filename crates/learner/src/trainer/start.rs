@@ -139,7 +139,7 @@ impl Start {
                 tracing::warn!("{sentence}");
             }
             let asked =
-                self.asked.with_vectors(data.num_features(), || data.feature_statistics())?;
+                self.asked.with_vectors(data.first_vectors(), || data.feature_statistics())?;
             asked.with_data(data.vocabulary(), data.targets(), data.standardization())?
         };
         if let (None, Some(source), Some(tokenizer)) =
@@ -153,7 +153,7 @@ impl Start {
             &data.source().metric_names(),
             metric_names_of(experiment.architecture().class()),
         )?;
-        require_memory(&experiment)?;
+        require_memory(&experiment, data.source().rows_per_example())?;
         Ok(Prepared { experiment, data, device, checkpoint })
     }
 }

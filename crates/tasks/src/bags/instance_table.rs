@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use nystromformer_data::DataError;
-use nystromformer_files::table::{Cell, Column, Row, Table};
+use nystromformer_files::table::{Cell, Row, Table};
 
 use super::Bags;
-use super::label_table::{split_of, text_of};
+use super::instance_columns::{Asked, FoundColumns, columns};
+use super::label_table::{rule_of, split_of, text_of};
 use crate::example::{Example, ExampleReader, Input, Label};
+use crate::label_rule::{LabelRule, UnreadLabels};
 use crate::labelled::Targets;
 use crate::split::Split;
 use crate::vectors::{VectorRows, Vectors};
@@ -23,34 +26,28 @@ struct OpenBag {
     rows: VectorRows,
 }
 
-/// Which cells of a row are what, by their places among the columns asked for.
-struct Places {
-    label: Option<usize>,
-    split: Option<usize>,
-    /// Row and column.
-    coordinates: Option<usize>,
-    /// The first feature; all behind it are features too.
-    features: usize,
-}
-
 /// The bags of a split, or all without one, in the order in which they begin; `None` if there is none of the split.
+/// `feature_names` are what the model calls its features; none if it does not know.
 pub(super) fn examples(
     task: &Bags,
     file: &Path,
     wanted: Option<Split>,
     targets: &Targets,
+    feature_names: &[String],
 ) -> Result<Option<ExampleReader>, DataError> {
-    let is_required = wanted.is_some_and(|split| !split.is_test());
-    let table = Table::open(file, &task.options())?;
-    let (columns, places) = columns(task, &table, is_required, wanted.is_some())?;
-    let num_features = columns.len() - places.features;
+    let rule = rule_of(wanted);
+    let is_required = rule.requires();
+    let mut unread = UnreadLabels::new(rule, "task.label");
+    let table = Table::open(file, &task.tables.options())?;
+    let found = columns(task, file, &table, Asked { is_required, wanted, feature_names })?;
+    let FoundColumns { columns, places, feature_names } = found;
     let mut bags: Vec<OpenBag> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
     for row in table.select(&columns)? {
         let row = row?;
         let id = text_of(&row, 0)?;
         let label = match places.label {
-            Some(place) => targets.read(&row, place)?,
+            Some(place) => unread.settle(targets.read(&row, place))?,
             None => None,
         };
         let split = match places.split {
@@ -72,7 +69,8 @@ pub(super) fn examples(
             bags.len() - 1
         });
         let bag = &mut bags[bag];
-        if (&bag.label, bag.split) != (&label, split) {
+        let may_differ = rule == LabelRule::IfReadable;
+        if bag.split != split || bag.label != label && !may_differ {
             let what = if bag.split == split { "label" } else { "split" };
             let problem = format!(
                 "the bag `{}` has another {what} here than in line {}: all rows of a bag have the same",
@@ -101,66 +99,10 @@ pub(super) fn examples(
         return Ok(None);
     }
     Ok(Some(Box::new(bags.into_iter().map(move |bag| {
-        let input = Input::Vectors(Vectors::new(num_features, bag.rows));
+        let vectors = Vectors::new(feature_names.len(), bag.rows);
+        let input = Input::Vectors(vectors.with_feature_names(Arc::clone(&feature_names)));
         Ok(Example { id: Some(bag.id), input, label: bag.label })
     }))))
-}
-
-/// The columns to read: the bag's name, label and split, coordinates, and whatever is left as features.
-fn columns(
-    task: &Bags,
-    table: &Table,
-    needs_label: bool,
-    has_splits: bool,
-) -> Result<(Vec<Column>, Places), DataError> {
-    let mut columns = vec![task.id_column(table)?];
-    let add = |columns: &mut Vec<Column>, column: Option<Column>| {
-        columns.extend(column.clone());
-        column.map(|_| columns.len() - 1)
-    };
-    let label = task.label_column(table, needs_label)?;
-    let label = add(&mut columns, label);
-    // Splits that nobody asks for are no features either.
-    let split_column = task.split_column(table)?;
-    let split = add(&mut columns, split_column).filter(|_| has_splits);
-    let coordinates = match &task.coordinates[..] {
-        [] => None,
-        [row, column] => {
-            columns.extend([row.clone(), column.clone()]);
-            Some(columns.len() - 2)
-        }
-        _ => {
-            return Err(DataError::config(
-                "task.coordinates",
-                "one name",
-                "in a table of vectors give two columns: row and column",
-            ));
-        }
-    };
-    for column in &task.remove_columns {
-        if !table.has(column) {
-            let error = table.missing(std::slice::from_ref(column));
-            return Err(error.with_cure("correct `task.remove_columns`").into());
-        }
-    }
-    let all: Vec<Column> = match table.columns() {
-        Some(names) => names.iter().map(|name| Column::from(name.as_str())).collect(),
-        None => (0..table.width().unwrap_or_default()).map(Column::from).collect(),
-    };
-    let features = columns.len();
-    let is_feature = |column: &Column| {
-        !columns[..features].contains(column) && !task.remove_columns.contains(column)
-    };
-    let of_features: Vec<Column> = all.into_iter().filter(is_feature).collect();
-    if of_features.is_empty() {
-        return Err(DataError::config(
-            "task.path",
-            "a table",
-            "it has no column of features besides the bag's name, label and split",
-        ));
-    }
-    columns.extend(of_features);
-    Ok((columns, Places { label, split, coordinates, features }))
 }
 
 /// A feature.

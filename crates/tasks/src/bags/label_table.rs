@@ -1,14 +1,15 @@
 //! A table of labels beside files of vectors, one for each bag.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::table::{Cell, Row, Table, find_files};
-use nystromformer_files::{say_once, tensors};
+use nystromformer_files::tensors;
 
 use super::Bags;
+use super::named_bags::{NamedBags, find_file};
 use crate::example::{Example, ExampleReader, Input};
+use crate::label_rule::{LabelRule, UnreadLabels};
 use crate::labelled::Targets;
 use crate::split::Split;
 use crate::vectors::Vectors;
@@ -74,7 +75,34 @@ pub(super) fn examples(
     let Some(table) = find(task, path, split)? else {
         return if split == Split::Train { Err(missing(path)) } else { Ok(None) };
     };
-    read(task, table, Some(split), targets)
+    let mut named = NamedBags::default();
+    let is_before = |other: &Split| *other < split;
+    for other in Split::USUAL.into_iter().filter(is_before) {
+        if let Some(of_other) = find(task, path, other)?.filter(|found| found.files != table.files)
+        {
+            of_other.each_row(task, Some(other), false, &mut |bag| {
+                if bag.split == other {
+                    named.add(&bag.id, &of_other.folder, bag.row)
+                } else {
+                    Ok(())
+                }
+            })?;
+        }
+    }
+    let found = read(task, &table, Some(split), targets, &mut named)?;
+    if split == Split::Train {
+        for other in [Split::Validation, Split::Test] {
+            // What is wrong with it is told when its turn comes.
+            if let Ok(Some(of_other)) = find(task, path, other) {
+                let _ = of_other.each_row(task, Some(other), false, &mut |bag| {
+                    named.note(&bag.id, &of_other.folder, bag.row);
+                    Ok(())
+                });
+            }
+        }
+        named.tell_unnamed();
+    }
+    Ok(found)
 }
 
 /// The examples of a table that is no split of the data set; their files are named from the table's folder.
@@ -83,78 +111,111 @@ pub(super) fn file_examples(
     file: &Path,
     targets: &Targets,
 ) -> Result<ExampleReader, DataError> {
-    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let table = LabelTable { files: vec![file.to_owned()], folder, is_of_all: true };
-    let all = read(task, table, None, targets)?;
+    let table =
+        LabelTable { files: vec![file.to_owned()], folder: folder_of(file), is_of_all: true };
+    let mut named = NamedBags::default();
+    let all = read(task, &table, None, targets, &mut named)?;
+    named.tell_unnamed();
     Ok(all.unwrap_or_else(|| Box::new(std::iter::empty())))
+}
+
+/// What is asked of the labels of a split, or of a file that is none.
+pub(super) fn rule_of(split: Option<Split>) -> LabelRule {
+    split.map_or(LabelRule::IfReadable, LabelRule::of_split)
+}
+
+/// Whether the bag of a row has a file, as seen from the folder of its table.
+pub(super) fn names_a_file(row: &Row, table: &Path) -> Result<bool, DataError> {
+    Ok(find_file(&folder_of(table), &text_of(row, 0)?).is_some())
+}
+
+fn folder_of(table: &Path) -> PathBuf {
+    table.parent().unwrap_or(Path::new("")).to_owned()
+}
+
+/// A row of a table of labels.
+struct BagRow<'a> {
+    id: String,
+    split: Split,
+    row: &'a Row,
+    /// Which of its cells is the label.
+    label: Option<usize>,
+}
+
+impl LabelTable {
+    /// Gives each row to `act`; `wanted` is the split that is read, if it is one.
+    fn each_row(
+        &self,
+        task: &Bags,
+        wanted: Option<Split>,
+        is_required: bool,
+        act: &mut dyn FnMut(BagRow<'_>) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        for file in &self.files {
+            let table = Table::open(file, &task.tables.options())?;
+            let mut columns = vec![task.id_column(&table)?];
+            let label = task.label_column(&table, is_required)?;
+            let has_splits = self.is_of_all && wanted.is_some();
+            let split = if has_splits { task.split_column(&table)? } else { None };
+            let label_place = label.is_some().then_some(1);
+            let split_place = split.is_some().then_some(1 + usize::from(label.is_some()));
+            columns.extend(label.into_iter().chain(split));
+            for row in table.select(&columns)? {
+                let row = row?;
+                let split = match split_place {
+                    Some(place) => split_of(&row, place)?,
+                    // A table of all splits that tells none apart trains.
+                    None if self.is_of_all => Split::Train,
+                    None => wanted.unwrap_or(Split::Train),
+                };
+                let id = text_of(&row, 0)?;
+                act(BagRow { id, split, row: &row, label: label_place })?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Opens the header of each file that is named for the split, or for any. Nothing but the table is read.
 fn read(
     task: &Bags,
-    table: LabelTable,
+    table: &LabelTable,
     wanted: Option<Split>,
     targets: &Targets,
+    named: &mut NamedBags,
 ) -> Result<Option<ExampleReader>, DataError> {
-    let LabelTable { files, folder, is_of_all } = table;
-    let is_required = wanted.is_some_and(|split| !split.is_test());
+    let rule = rule_of(wanted);
+    let mut unread = UnreadLabels::new(rule, "task.label");
     let mut examples = Vec::new();
-    let mut named = HashMap::new();
-    for file in files {
-        let table = Table::open(&file, &task.options())?;
-        let mut columns = vec![task.id_column(&table)?];
-        let label = task.label_column(&table, is_required)?;
-        let split = if is_of_all && wanted.is_some() { task.split_column(&table)? } else { None };
-        let label_place = label.is_some().then_some(1);
-        let split_place = split.is_some().then_some(1 + usize::from(label.is_some()));
-        columns.extend(label.into_iter().chain(split));
-        for row in table.select(&columns)? {
-            let row = row?;
-            let id = text_of(&row, 0)?;
-            if let Some(line) = named.insert(id.clone(), row.line()) {
-                let problem = format!(
-                    "the bag `{id}` is in line {line} too: it would be seen twice, or on both sides of a split"
-                );
-                return Err(row.problem(problem).with_cure("drop one of the rows").into());
-            }
-            let split = match split_place {
-                Some(place) => split_of(&row, place)?,
-                // A table of all splits that tells none apart trains.
-                None if is_of_all => Split::Train,
-                None => wanted.unwrap_or(Split::Train),
-            };
-            if wanted.is_some_and(|wanted| wanted != split) {
-                continue;
-            }
-            let label = match label_place {
-                Some(place) => targets.read(&row, place)?,
-                None => None,
-            };
-            if label.is_none() && is_required {
-                let problem = "the bag has no label; give it one, or drop the row";
-                return Err(row.problem(problem).into());
-            }
-            let path = find_file(&folder, &id).ok_or_else(|| {
-                row.problem(format!(
-                    "no file `{}` with one of the extensions .{} in `{}`",
-                    id,
-                    tensors::EXTENSIONS.join(", ."),
-                    folder.display()
-                ))
-                .with_cure(
-                    "correct the name (`task.id` says which column holds it), or add the file",
-                )
-            })?;
-            let vectors =
-                Vectors::in_file(&path, task.tensor.as_deref(), task.coordinate_tensor())?;
-            examples.push(Ok(Example { id: Some(id), input: Input::Vectors(vectors), label }));
+    table.each_row(task, wanted, rule.requires(), &mut |bag| {
+        let BagRow { id, split, row, label } = bag;
+        named.add(&id, &table.folder, row)?;
+        if wanted.is_some_and(|wanted| wanted != split) {
+            return Ok(());
         }
-    }
-    if is_of_all {
-        tell_unnamed(&folder, &named);
-    }
+        let label = match label {
+            Some(place) => unread.settle(targets.read(row, place))?,
+            None => None,
+        };
+        if label.is_none() && rule.requires() {
+            let problem = "the bag has no label; give it one, or drop the row";
+            return Err(row.problem(problem).into());
+        }
+        let path = find_file(&table.folder, &id).ok_or_else(|| {
+            row.problem(format!(
+                "no file `{}` with one of the extensions .{} in `{}`",
+                id,
+                tensors::EXTENSIONS.join(", ."),
+                table.folder.display()
+            ))
+            .with_cure("correct the name (`task.id` says which column holds it), or add the file")
+        })?;
+        let vectors = Vectors::in_file(&path, task.tensor.as_deref(), task.coordinate_tensor())?;
+        examples.push(Ok(Example { id: Some(id), input: Input::Vectors(vectors), label }));
+        Ok(())
+    })?;
     // A table of all splits that has none of this one has no such split.
-    if examples.is_empty() && is_of_all && wanted.is_some_and(|split| split != Split::Train) {
+    if examples.is_empty() && table.is_of_all && wanted.is_some_and(|split| split != Split::Train) {
         return Ok(None);
     }
     Ok(Some(Box::new(examples.into_iter())))
@@ -183,50 +244,4 @@ pub(super) fn text_of(row: &Row, place: usize) -> Result<String, DataError> {
         return Err(row.problem(problem).into());
     }
     Ok(text)
-}
-
-/// Says how many files of vectors lie beside those that the table names, and are named by no row.
-fn tell_unnamed(folder: &Path, named: &HashMap<String, u64>) {
-    let mut folders: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
-    for id in named.keys() {
-        let path = folder.join(id);
-        let stem = if has_known_extension(&path) { path.file_stem() } else { path.file_name() };
-        let parent = path.parent().unwrap_or(Path::new("")).to_owned();
-        folders
-            .entry(parent)
-            .or_default()
-            .extend(stem.map(|stem| stem.to_string_lossy().into_owned()));
-    }
-    for (folder, stems) in folders {
-        let files =
-            std::fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_unnamed = |path: &PathBuf| {
-            has_known_extension(path)
-                && path.file_stem().is_some_and(|stem| !stems.contains(&*stem.to_string_lossy()))
-        };
-        let count = files.filter(is_unnamed).count();
-        if count > 0 {
-            say_once(format!(
-                "`{}`: `{count}` files of vectors are in no row of the table of labels, and are not read",
-                folder.display()
-            ));
-        }
-    }
-}
-
-fn has_known_extension(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| tensors::EXTENSIONS.contains(&extension))
-}
-
-/// The file of a bag: `id` itself, or with an extension more.
-fn find_file(folder: &Path, id: &str) -> Option<PathBuf> {
-    let whole = folder.join(id);
-    if has_known_extension(&whole) && whole.is_file() {
-        return Some(whole);
-    }
-    tensors::EXTENSIONS
-        .iter()
-        .map(|extension| folder.join(format!("{id}.{extension}")))
-        .find(|path| path.is_file())
 }

@@ -7,11 +7,13 @@
 //! | module | idea |
 //! |---|---|
 //! | `task` | [`Bags`]: the task and its keys |
-//! | `label_table` | a table of labels beside files of vectors |
-//! | `instance_table` | a table of vectors, each with the name of its bag |
+//! | `label_table`, `named_bags` | a table of labels beside files of vectors |
+//! | `instance_table`, `instance_columns` | a table of vectors, each with the name of its bag |
 
+mod instance_columns;
 mod instance_table;
 mod label_table;
+mod named_bags;
 mod task;
 
 pub use task::Bags;

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
-use nystromformer_files::table::{Column, Format, Quotes, Table, TableOptions};
-use nystromformer_files::tensors;
+use nystromformer_files::table::{Column, Format, Table};
+use nystromformer_files::{say_once, tensors};
 use serde::{Deserialize, Serialize};
 
+use super::instance_columns::feature_column;
 use super::{instance_table, label_table};
 use crate::example::{Example, ExampleReader, Input};
-use crate::labelled::{LabelledColumns, Location, Targets};
+use crate::labelled::{ColumnKeys, LabelledColumns, Location, Targets};
 use crate::metrics::Metric;
 use crate::options::TaskOptions;
+use crate::registry::SharedKeys;
 use crate::split::Split;
+use crate::table_keys::TableKeys;
 use crate::task::{OwnVocabulary, Task, TaskContext};
 use crate::vectors::Vectors;
 
@@ -42,20 +45,13 @@ pub struct Bags {
     /// Subtract from each feature its mean over the training vectors, and divide it by their standard deviation; the numbers are
     /// kept with the model, as `feature_mean` and `feature_std`. Default: false.
     pub standardize_features: bool,
-    /// Whether the first line of a TSV or CSV file names the columns. Without it they are told by their place, from 0.
-    /// Default: true.
-    pub header: bool,
-    /// What separates the fields of a TSV or CSV file: one character. Default: a tab or a comma, unless the first rows show
-    /// another.
-    pub separator: Option<char>,
-    /// What a quote at the beginning of a field of a TSV or CSV file is. Default: told by a look at the file.
-    pub quotes: Option<Quotes>,
     /// Names of the classes in their order. Default: those found, sorted.
     pub labels: Vec<String>,
     /// Whether labels are numbers to be predicted, and no classes. Default: false.
     pub regression: bool,
-    /// Longest line that is accepted, in bytes; it bounds memory. Default: 16 MiB.
-    pub max_line_bytes: usize,
+    /// How tables are written.
+    #[serde(skip)]
+    pub tables: TableKeys,
 }
 
 impl Default for Bags {
@@ -69,29 +65,14 @@ impl Default for Bags {
             coordinates: Vec::new(),
             remove_columns: Vec::new(),
             standardize_features: false,
-            header: true,
-            separator: None,
-            quotes: None,
             labels: Vec::new(),
             regression: false,
-            max_line_bytes: 16 << 20,
+            tables: TableKeys::default(),
         }
     }
 }
 
 impl Bags {
-    /// How tables are read.
-    pub(super) fn options(&self) -> TableOptions {
-        TableOptions {
-            header: self.header,
-            separator: self.separator,
-            quotes: self.quotes,
-            key_prefix: Some("task."),
-            max_line_bytes: self.max_line_bytes,
-            ..TableOptions::default()
-        }
-    }
-
     /// The column that names bags.
     ///
     /// # Errors
@@ -101,7 +82,7 @@ impl Bags {
         const USUAL: [&str; 5] = ["id", "bag", "path", "file", "slide_id"];
         let wanted = match &self.id {
             Some(column) => vec![column.clone()],
-            None if self.header => USUAL.map(Column::from).to_vec(),
+            None if self.tables.header => USUAL.map(Column::from).to_vec(),
             None => vec![Column::Index(0)],
         };
         let found = table.find(&wanted).cloned();
@@ -124,7 +105,7 @@ impl Bags {
                     error.with_cure("set `task.split` to the one that is meant").into()
                 })
             }
-            None => Ok((self.header && table.has(&usual)).then_some(usual)),
+            None => Ok((self.tables.header && table.has(&usual)).then_some(usual)),
         }
     }
 
@@ -155,6 +136,35 @@ impl Bags {
         }
     }
 
+    /// Whether a table that is no split of the data set holds vectors, and not names of files of them. The model's features say it;
+    /// of one without names for them what it was trained on, or if that is gone the table itself.
+    fn holds_vectors(&self, file: &Path, context: &TaskContext<'_>) -> Result<bool, DataError> {
+        let TaskContext { path, feature_names, .. } = *context;
+        if feature_names.is_empty() && (path.is_file() || path.is_dir()) {
+            return Ok(path.is_file());
+        }
+        let table = Table::open(file, &self.tables.options())?;
+        if !feature_names.is_empty() {
+            return Ok(feature_names.iter().any(|name| table.has(&feature_column(name, &table))));
+        }
+        let id = self.id_column(&table)?;
+        let of_labels =
+            [Some(id.clone()), self.label_column(&table, false)?, self.split_column(&table)?];
+        let has_others = table.width().unwrap_or_default() > of_labels.iter().flatten().count();
+        let names_a_file = match table.select(&[id])?.next().transpose()? {
+            Some(row) => label_table::names_a_file(&row, file)?,
+            None => false,
+        };
+        let holds_vectors = has_others && !names_a_file;
+        let what = if holds_vectors { "vectors" } else { "labels of files of vectors" };
+        say_once(format!(
+            "`{}` is read as a table of {what}; what the model was trained on, `{}`, is not there to say it (`task.path`)",
+            file.display(),
+            path.display()
+        ));
+        Ok(holds_vectors)
+    }
+
     /// The tables that say which labels there are.
     fn training_tables(&self, path: &Path) -> Result<Vec<PathBuf>, DataError> {
         if path.is_file() {
@@ -170,37 +180,25 @@ impl Task for Bags {
         PathBuf::from("datasets/bags/data")
     }
 
+    fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
+        vec![&mut self.tables]
+    }
+
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        let advice = if self.header {
-            "with `task.header = true` a column is given by its name, in quotes"
-        } else {
-            "with `task.header = false` a column is given by its place, e.g. 0"
-        };
         let of_all = [
             ("task.id", self.id.as_ref()),
             ("task.label", Some(&self.label)),
             ("task.split", self.split.as_ref()),
         ];
-        let removed =
-            self.remove_columns.iter().map(|column| ("task.remove_columns", Some(column)));
-        let columns =
-            of_all.into_iter().chain(removed).filter_map(|(key, column)| Some((key, column?)));
-        let mut problems: Vec<DataError> = columns
-            .filter(|(_, column)| self.header != matches!(column, Column::Name(_)))
-            .map(|(key, column)| match column {
-                Column::Name(name) => DataError::config(key, name, advice),
-                Column::Index(index) => DataError::config(key, index, advice),
-            })
-            .collect();
+        let of_all = of_all.into_iter().filter_map(|(key, column)| Some((key, column?)));
+        let removed = self.remove_columns.iter().map(|column| ("task.remove_columns", column));
+        let mut problems = self.tables.problems(of_all.chain(removed));
         if self.coordinates.len() > 2 {
             problems.push(DataError::config(
                 "task.coordinates",
                 format!("{} columns", self.coordinates.len()),
                 "name one tensor, or two columns: row and column",
             ));
-        }
-        if self.max_line_bytes == 0 {
-            problems.push(DataError::config("task.max_line_bytes", 0, "must be at least 1"));
         }
         problems
     }
@@ -225,15 +223,12 @@ impl Task for Bags {
         if !self.labels.is_empty() {
             return Targets::classes(self.labels.iter().cloned());
         }
-        let columns = LabelledColumns {
+        let keys = ColumnKeys {
             label: self.label.clone().into(),
             multi_label: Some(false),
-            header: self.header,
-            separator: self.separator,
-            quotes: self.quotes,
-            max_line_bytes: self.max_line_bytes,
-            ..LabelledColumns::default()
+            ..ColumnKeys::default()
         };
+        let columns = LabelledColumns { keys, tables: self.tables.clone() };
         let tables = Location::Tables(self.training_tables(context.path)?);
         Ok(Targets::Classes(tables.class_names(&columns)?))
     }
@@ -245,7 +240,8 @@ impl Task for Bags {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         if context.path.is_file() {
-            return instance_table::examples(self, context.path, Some(split), targets);
+            let names = context.feature_names;
+            return instance_table::examples(self, context.path, Some(split), targets, names);
         }
         if !context.path.is_dir() {
             return Err(label_table::missing(context.path));
@@ -281,8 +277,9 @@ impl Task for Bags {
                            .jsonl, .parquet) as the task reads it";
             return Err(DataError::dataset(file, problem));
         }
-        if context.path.is_file() {
-            let all = instance_table::examples(self, file, None, targets)?;
+        if self.holds_vectors(file, context)? {
+            let names = context.feature_names;
+            let all = instance_table::examples(self, file, None, targets, names)?;
             return Ok(all.unwrap_or_else(|| Box::new(std::iter::empty())));
         }
         label_table::file_examples(self, file, targets)

@@ -17,7 +17,7 @@ use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vec
 use rayon::prelude::*;
 
 use super::contexts::Contexts;
-use super::forms::{Anchors, EncodedExample, EncodedUnit, Form, Target, vectors};
+use super::forms::{Anchors, EncodedExample, EncodedUnit, Form, Target};
 pub(in crate::task_batches) use identity::identity;
 
 /// Examples that are tokenised at a time, on all cores.
@@ -153,9 +153,7 @@ impl EncodedSplit {
 
     /// The row of an example of feature vectors.
     fn push_vectors(&mut self, vectors: Vectors, form: Form<'_>) -> Result<(), DataError> {
-        if let Some(first) = self.vectors.first() {
-            vectors::require_same_width(first, &vectors)?;
-        }
+        form.width.require(&vectors, self.vectors.first(), form.source)?;
         let kept = vectors.len().min(form.truncation.max_length);
         self.ends.push(self.ends.last().unwrap_or(&0) + kept);
         self.of_first_text.push(0);

@@ -21,7 +21,7 @@ use nystromformer_tasks::{
 };
 
 use super::encoded::EncodedSplit;
-use super::forms::Form;
+use super::forms::{Form, Width};
 use super::missing_classes;
 use crate::error::{LearnerError, Result};
 use cut::tell_cut;
@@ -56,7 +56,7 @@ impl Splits {
         reading: EvaluationOrder,
     ) -> Result<Self> {
         let options = &task.options;
-        let read = |split, limit| -> Result<Option<EncodedSplit>> {
+        let read = |split, limit, form: Form<'_>| -> Result<Option<EncodedSplit>> {
             let Some(examples) = limited(task, targets, form.truncation.max_length, split, limit)?
             else {
                 return Ok(None);
@@ -65,7 +65,7 @@ impl Splits {
             tell_cut(&examples, &format!("{} split", split.name()), form);
             Ok(Some(examples))
         };
-        let train = read(Split::Train, options.max_train_samples)?.ok_or_else(|| {
+        let train = read(Split::Train, options.max_train_samples, form)?.ok_or_else(|| {
             LearnerError::Config(format!(
                 "`task.name` is `{}`, which has no training examples in `{}`",
                 task.name(),
@@ -76,6 +76,12 @@ impl Splits {
             let (path, limit) = (task.path(), options.max_train_samples);
             train.label_counts().check_classes(&path, &targets.names(), limit)?;
         }
+        let form = match (form.width, train.vectors().first()) {
+            (Width::Others, Some(first)) => {
+                Form { width: Width::Training(first.num_features()), ..form }
+            }
+            _ => form,
+        };
         let train = Arc::new(train);
         let mut others = BTreeMap::new();
         for split in Split::EVALUATED {
@@ -87,7 +93,7 @@ impl Splits {
             if split.is_test() && options.fold > 0 {
                 continue;
             }
-            if let Some(examples) = read(split, options.max_eval_samples)? {
+            if let Some(examples) = read(split, options.max_eval_samples, form)? {
                 require_all_or_no_labels(&examples, split, task)?;
                 let places = (0..examples.len()).collect();
                 others.insert(split, Evaluated::new(Arc::new(examples), places, reading));

@@ -97,7 +97,8 @@ pub(super) fn run(
             folder.display()
         );
     }
-    let task = task_of(folder, overrides, config, tasks)?;
+    let task = task_of(folder, overrides, config, tasks)?
+        .with_feature_names(&config.vectors.feature_names);
     let targets = targets_of(config)?;
     let longest = config.longest_sequence().unwrap_or(usize::MAX);
     for (number, example) in task.file_examples(file, &targets, longest)?.enumerate() {
@@ -105,6 +106,12 @@ pub(super) fn run(
         let Input::Vectors(vectors) = example.input else {
             bail!("the task `{}` reads no feature vectors, and the model does", task.name());
         };
+        let width = config.vectors.num_features;
+        vectors.require_width(
+            width,
+            &format!("the model reads `{width}` (`num_features`)"),
+            file,
+        )?;
         let id = example.id.unwrap_or_else(|| (number + 1).to_string());
         sink(map(&model, device, layer, id, &vectors, longest)?)?;
     }
@@ -164,7 +171,6 @@ fn map(
         token_type_ids: None,
     };
     let encoder: &Nystromformer = model.nystromformer();
-    // A model whose width is another cannot read the file.
     let unreadable = |error| LearnerError::Data(format!("cannot use `{id}`: {error}"));
     let before = encoder.config().vectors.tokens_before();
     let pooling = match pooling_of(model) {

@@ -30,12 +30,16 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     git_lfs::check(input).map_err(LearnerError::from)?;
     let model = load_model(folder, device)?;
-    let batch = read_input(input, &model, device).map_err(|error| {
+    let unusable = |error: anyhow::Error| {
         LearnerError::Data(format!("cannot use `{}`: {error:#}", input.display()))
-    })?;
+    };
+    let batch = read_input(input, &model, device).map_err(unusable)?;
 
     let mut outputs = BTreeMap::new();
-    for output in model.outputs(batch.input.clone(), batch.num_choices)? {
+    for output in model
+        .outputs(batch.input.clone(), batch.num_choices)
+        .map_err(|error| unusable(error.into()))?
+    {
         let (_, values) = floats(output.values)?;
         outputs.insert(output.name.to_owned(), (output.shape, values));
     }
