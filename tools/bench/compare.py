@@ -2,11 +2,14 @@
 """Run our steps and PyTorch's in alternation, and print how they compare as a Markdown table.
 
     cargo build --release
-    python3 tools/bench/compare.py [--workload NAME ...] [--rounds 3] [--output results.json]
+    python3 tools/bench/compare.py [--workload NAME ...] [--rounds 3] [--before PROGRAM] [--output results.json]
 
 Every measurement is a process of its own. A table holds medians over the rounds, so that a machine that slows
-down for a while slows all peers down. Needs nothing but Python here; the peers need torch and transformers
-(tools/reference/requirements.txt).
+down for a while slows all peers down. `--before` adds another build of ours, to see what a change brought. Needs
+nothing but Python here; the peers need torch and transformers (tools/reference/requirements.txt).
+
+`ours` computes what the peer computes: transformers' treatment of padding where there is some. `ours-paper` measures
+the padded workloads under our own (`semantics = "paper"`), which has no peer.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import datetime
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -30,8 +34,8 @@ TORCH = {
     "eager-bf16": ["--dtype", "bf16"],
     "compile-bf16": ["--compile", "--dtype", "bf16"],
 }
-OURS = {"ours": [], "ours-bf16": ["--precision", "bf16"]}
-PEERS = ["ours", *TORCH, "ours-bf16"]
+OURS = {"ours": [], "before": [], "ours-paper": ["--semantics", "paper"], "ours-bf16": ["--precision", "bf16"]}
+PEERS = ["ours", *TORCH, "ours-paper", "ours-bf16"]
 QUIET_LOAD = 0.5
 QUIET_PATIENCE_S = 60
 
@@ -59,9 +63,10 @@ def wait_for_quiet() -> float:
     return load
 
 
-def command_of(peer: str, program: Path) -> list[str]:
+def command_of(peer: str, arguments: argparse.Namespace) -> list[str]:
     """The command that measures one peer, without workload and steps."""
     if peer in OURS:
+        program = arguments.before if peer == "before" else arguments.program
         return [str(program), "bench", "step", *OURS[peer]]
     return [sys.executable, str(HERE / "torch_step.py"), *TORCH[peer]]
 
@@ -70,7 +75,7 @@ def measure(peer: str, name: str, arguments: argparse.Namespace) -> Line | None:
     """One process, one line; `None` if it failed, which is said on stderr."""
     workload = WORKLOADS[name]
     steps = arguments.steps or workload.steps
-    command = command_of(peer, arguments.program)
+    command = command_of(peer, arguments)
     command += ["--workload", name, "--steps", str(steps), "--warmup", str(workload.warmup)]
     started = time.monotonic()
     finished = subprocess.run(command, capture_output=True, text=True)
@@ -120,15 +125,24 @@ def ratios(of_peers: dict[str, Line]) -> Line:
         return {}
     fastest = max(median["tokens_per_s"] for median in torch)
     leanest = min(median["peak_rss_mib"] for median in torch)
-    return {
+    found = {
         "tokens_per_s_ratio": round(ours["tokens_per_s"] / fastest, 3),
         "peak_rss_ratio": round(ours["peak_rss_mib"] / leanest, 3),
     }
+    if "before" in of_peers:
+        found["before_ratio"] = round(ours["tokens_per_s"] / of_peers["before"]["tokens_per_s"], 3)
+    return found
 
 
 def table(results: dict[str, dict[str, Line]], peers: list[str]) -> str:
     """Markdown; a cell holds tokens per second, seconds a step, and peak memory."""
-    columns = ["workload", *peers, "tokens/s, ours ÷ best torch", "peak RSS, ours ÷ least torch"]
+    titles = {
+        "tokens_per_s_ratio": "tokens/s, ours ÷ best torch",
+        "peak_rss_ratio": "peak RSS, ours ÷ least torch",
+    }
+    if "before" in peers:
+        titles["before_ratio"] = "tokens/s, ours ÷ before"
+    columns = ["workload", *peers, *titles.values()]
     rows = [columns, ["---"] * len(columns)]
     for name, of_peers in results.items():
         row = [name]
@@ -140,8 +154,7 @@ def table(results: dict[str, dict[str, Line]], peers: list[str]) -> str:
                 cell += f" · {median['peak_rss_mib']:,.0f} MiB"
             row.append(cell)
         ratio = ratios(of_peers)
-        for key in ("tokens_per_s_ratio", "peak_rss_ratio"):
-            row.append(f"{ratio[key]:.2f}" if ratio else "")
+        row += [f"{ratio[key]:.2f}" if key in ratio else "" for key in titles]
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -168,6 +181,15 @@ def machine(lines: list[Line]) -> Line:
     }
 
 
+def heading(facts: Line, rounds: int) -> str:
+    """What the table was measured with, as a sentence above it."""
+    command = shlex.join(["python3", "tools/bench/compare.py", *sys.argv[1:]])
+    return (
+        f"{facts['cpu']}, {facts['cores']} cores; torch {facts['torch'] or 'not measured'}; {facts['date'][:10]}, "
+        f"commit {facts['commit']}; medians of {rounds} rounds, load before {facts['load_average_before']}:\n`{command}`\n"
+    )
+
+
 def parse() -> argparse.Namespace:
     """The arguments, checked."""
     parser = argparse.ArgumentParser(
@@ -185,10 +207,15 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--program", type=Path, default=default_program(), help="nystromformer")
+    parser.add_argument("--before", type=Path, metavar="PROGRAM", help="another build of ours: a column `before`")
     parser.add_argument("--output", type=Path, help="where every measurement goes, as JSON")
     arguments = parser.parse_args()
     if arguments.no_compile:
         arguments.peers = [peer for peer in arguments.peers if not peer.startswith("compile")]
+    if arguments.before:
+        arguments.peers.insert(1, "before")
+        if not arguments.before.is_file():
+            parser.error(f"`{arguments.before}` is not there: --before takes a program")
     if OURS.keys() & set(arguments.peers) and not arguments.program.is_file():
         parser.error(f"`{arguments.program}` is not there; `cargo build --release` makes it, or pass --program")
     return arguments
@@ -204,10 +231,12 @@ def main() -> None:
         of_workload = alternate(name, arguments)
         lines += of_workload
         results[name] = medians(of_workload, arguments.peers)
+    facts = machine(lines) | {"load_average_before": round(load, 2)}
+    print(heading(facts, arguments.rounds))
     print(table(results, arguments.peers))
     if arguments.output:
         report = {
-            "machine": machine(lines) | {"load_average_before": round(load, 2)},
+            "machine": facts,
             "rounds": arguments.rounds,
             "workloads": {
                 name: {"medians": of_peers, **ratios(of_peers)} for name, of_peers in results.items()

@@ -4,8 +4,9 @@
     python3 torch_step.py --workload lra-2048 [--compile] [--dtype bf16] [--steps 8] [--warmup 2]
 
 Prints one JSON line with the keys of `bench step`, and torch's version. A step is forward, loss, backward and
-AdamW, or a forward pass without gradients; ids are random, nothing is padded, dropout is off. Masked-LM
-labels mark 15 % of the tokens; transformers computes the logits of all of them, as it always does.
+AdamW, or a forward pass without gradients; ids are random, dropout is off. Masked-LM labels mark 15 % of
+the tokens; transformers computes the logits of all of them, as it always does. Rows of `-padded` workloads end
+in padding, which `attention_mask` tells and `tokens_per_s` does not count.
 
 torch runs at its best: all cores, and glibc told to keep freed memory. By default it hands every large block
 back to the kernel, whose zeroing of the next one can take most of a step.
@@ -60,7 +61,10 @@ def make_step(workload: Workload, compiled: bool, bfloat16: bool) -> Callable[[]
 
     shape = (workload.batch, workload.seq_len)
     input_ids = torch.randint(5, config.vocab_size, shape)
-    inputs = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
+    places, lengths = torch.arange(workload.seq_len), torch.tensor(workload.lengths)
+    is_token = places[None] < lengths[:, None]
+    input_ids = input_ids.masked_fill(~is_token, config.pad_token_id)
+    inputs = {"input_ids": input_ids, "attention_mask": is_token.long()}
     mixed = torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16)
     forward = torch.compile(model) if compiled else model
 
@@ -125,7 +129,7 @@ def main() -> None:
         "seq_len": workload.seq_len,
         "step_s_median": round(median, 4),
         "step_s_min": round(min(seconds), 4),
-        "tokens_per_s": round(workload.batch * workload.seq_len / median, 1),
+        "tokens_per_s": round(workload.num_tokens / median, 1),
         "loss": round(loss, 4),
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
         "threads": torch.get_num_threads(),

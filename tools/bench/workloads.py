@@ -17,7 +17,25 @@ class Workload:
     """Measured steps."""
     warmup: int
     """Unmeasured steps before them."""
+    padded: bool = False
+    """Whether rows have padding, as those of fine-tuning do."""
 
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row that are no padding: `seq_len`, or evenly from a tenth of it upwards."""
+        if not self.padded:
+            return [self.seq_len] * self.batch
+        shares = (SHORTEST + (1 - SHORTEST) * row / (self.batch - 1) for row in range(self.batch))
+        return [round(self.seq_len * share) for share in shares]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens per step that are no padding."""
+        return sum(self.lengths)
+
+
+SHORTEST = 0.1
+"""The shortest row of a padded workload, as a share of the longest."""
 
 BASE = {
     "vocab_size": 30000,
@@ -53,4 +71,7 @@ WORKLOADS = {
     "lra-4096": Workload("classification", LONG_RANGE_ARENA, 16, 4096, steps=8, warmup=2),
     "infer-base-512": Workload("inference", BASE, 1, 512, steps=8, warmup=2),
     "infer-base-4096": Workload("inference", BASE, 1, 4096, steps=4, warmup=1),
+    "glue-128-padded": Workload("classification", BASE, 16, 128, steps=4, warmup=2, padded=True),
+    "imdb-512-padded": Workload("classification", SMALL, 16, 512, steps=8, warmup=2, padded=True),
+    "lra-2048-padded": Workload("classification", LONG_RANGE_ARENA, 32, 2048, steps=8, warmup=2, padded=True),
 }

@@ -79,7 +79,7 @@ fn median(repetitions: usize, mut work: impl FnMut()) -> f64 {
     .map_or(f64::NAN, |timings| timings.median())
 }
 
-/// Times the kernels of `workload`, each `repetitions` times, and hands each result to `report`.
+/// Times the kernels of `workload` on full rows, each `repetitions` times, and hands each result to `report`.
 ///
 /// # Errors
 /// If a model cannot be built.
@@ -89,7 +89,7 @@ pub fn bench_kernels(
     mut report: impl FnMut(KernelReport),
 ) -> anyhow::Result<()> {
     let limits = Limits::measure();
-    let shape = workload.shape();
+    let shape = workload.shape(workload.default_semantics());
     let bench = Bench { trains: shape.work != Work::MaskedLmInference, repetitions };
     let mut line = |kernel: String, calls: usize, measured: Measured| {
         report(KernelReport {

@@ -7,7 +7,7 @@ use burn::{
 };
 use nystromformer::{
     ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification,
-    NystromformerInput, heads::targets::cross_entropy,
+    NystromformerInput, Semantics, heads::targets::cross_entropy,
 };
 use nystromformer_kernels::Precision;
 use nystromformer_learner::{
@@ -41,12 +41,13 @@ pub struct StepReport {
     threads: usize,
 }
 
-/// Times `steps` steps of `workload` after `warmup` unmeasured ones.
+/// Times `steps` steps of `workload` after `warmup` unmeasured ones. Of padded rows, only tokens count.
 ///
 /// # Errors
 /// If the device cannot be opened, a model cannot be built, or this machine does not compute in `precision`.
 pub fn bench_step(
     workload: Workload,
+    semantics: Semantics,
     steps: usize,
     warmup: usize,
     precision: Precision,
@@ -58,7 +59,7 @@ pub fn bench_step(
     );
     let device = kind.open()?;
     device.seed(0);
-    let shape = workload.shape();
+    let shape = workload.shape(semantics);
     let mut loss = f64::NAN;
     let timings = match shape.work {
         Work::MaskedLmTraining => {
@@ -75,20 +76,19 @@ pub fn bench_step(
         }
         Work::ClassificationTraining => {
             let device = device.autodiff();
-            let inputs = tokens(&shape, &device);
+            let input = input(&shape, &device);
             let labels = random_ints([shape.batch], 0, shape.model.num_labels(), &device);
             let model = NystromformerForSequenceClassification::init(&shape.model, &device)?;
             train(model, steps, warmup, precision, &mut loss, |model| {
-                let logits = model.forward(NystromformerInput::new(inputs.clone()))?;
+                let logits = model.forward(input.clone())?;
                 Ok(cross_entropy(logits, labels.clone()).mean())
             })?
         }
         Work::MaskedLmInference => {
-            let inputs = tokens(&shape, &device);
+            let input = input(&shape, &device);
             let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
             Timings::of(warmup, steps, || -> anyhow::Result<()> {
-                let logits =
-                    precision.scope(|| model.forward(NystromformerInput::new(inputs.clone())))?;
+                let logits = precision.scope(|| model.forward(input.clone()))?;
                 loss = logits.mean().try_into_scalar::<f64>()?;
                 Ok(())
             })?
@@ -105,7 +105,7 @@ pub fn bench_step(
         seq_len: shape.seq_len,
         step_s_median: round4(timings.median()),
         step_s_min: round4(timings.min()),
-        tokens_per_s: (shape.batch * shape.seq_len) as f64 / timings.median(),
+        tokens_per_s: shape.num_tokens() as f64 / timings.median(),
         loss: round4(loss),
         peak_rss_mib: process_memory::peak_resident_bytes() >> 20,
         threads: rayon::current_num_threads(),
@@ -139,6 +139,19 @@ fn train<M: Module>(
         *last_loss = loss.try_into_scalar::<f64>()?;
         Ok(())
     })
+}
+
+/// Random tokens, and of padded rows the padding behind them and the mask that says so.
+fn input(shape: &Shape, device: &Device) -> NystromformerInput {
+    let tokens = tokens(shape, device);
+    let Some(lengths) = &shape.lengths else { return NystromformerInput::new(tokens) };
+    let places = Tensor::<1, Int>::arange(0..shape.seq_len as i64, device).unsqueeze::<2>();
+    let lengths: Vec<i64> = lengths.iter().map(|&length| length as i64).collect();
+    let lengths = Tensor::<1, Int>::from_ints(lengths.as_slice(), device).unsqueeze_dim::<2>(1);
+    let is_padding = places.greater_equal(lengths); // [batch, seq_len]
+    let pad_token_id = shape.model.embeddings.pad_token_id as i64;
+    NystromformerInput::new(tokens.mask_fill(is_padding.clone(), pad_token_id))
+        .with_attention_mask(is_padding.bool_not().int())
 }
 
 fn tokens(shape: &Shape, device: &Device) -> Tensor<2, Int> {

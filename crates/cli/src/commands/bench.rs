@@ -13,6 +13,7 @@ use crate::{
     output,
 };
 use clap::Subcommand;
+use nystromformer::Semantics;
 use nystromformer_kernels::Precision;
 
 /// Time a training step, its kernels, or attention; prints JSON lines.
@@ -38,6 +39,10 @@ enum Command {
         /// Precision of products with weights; bf16 on CPUs with AMX only.
         #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
         precision: PrecisionArg,
+        /// What the model computes of padding, and how its inverse starts. Default: hf (as PyTorch's peer) for padded
+        /// workloads, paper for the others.
+        #[arg(long, value_enum)]
+        semantics: Option<SemanticsArg>,
         #[command(flatten)]
         device: DeviceArg,
     },
@@ -83,17 +88,37 @@ impl From<PrecisionArg> for Precision {
     }
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum SemanticsArg {
+    Paper,
+    Hf,
+}
+
+impl From<SemanticsArg> for Semantics {
+    fn from(argument: SemanticsArg) -> Self {
+        match argument {
+            SemanticsArg::Paper => Self::Paper,
+            SemanticsArg::Hf => Self::Hf,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Step { workload, steps, warmup, precision, device } => {
-            let report = bench_step(workload, steps, warmup, precision.into(), device.kind())?;
+        Command::Step { workload, steps, warmup, precision, semantics, device } => {
+            let semantics = semantics.map_or(workload.default_semantics(), Semantics::from);
+            let precision = precision.into();
+            let report = bench_step(workload, semantics, steps, warmup, precision, device.kind())?;
             output::json_line(&report)?;
         }
         Command::Kernels { workload, steps } => {
+            if workload.is_padded() {
+                output::note("each kernel runs on full rows, as if nothing were padded");
+            }
             let mut written = Ok(());
             bench_kernels(workload, steps, |report| {
                 if written.is_ok() {

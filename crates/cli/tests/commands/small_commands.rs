@@ -61,6 +61,21 @@ fn bench_step_prints_the_keys_of_the_pytorch_peer() {
     assert!(refusal.stderr.contains("mlm-base-512"), "{}", refusal.stderr);
 }
 
+#[test]
+fn bench_step_counts_no_padding() {
+    for semantics in ["paper", "hf"] {
+        let mut bench = command("bench");
+        bench.args(["step", "--workload", "imdb-512-padded", "--steps", "1", "--warmup", "0"]);
+        bench.args(["--semantics", semantics]);
+        let line = finish(bench).succeeded().json();
+        assert_eq!((&line["batch"], &line["seq_len"]), (&16.into(), &512.into()));
+        let number = |key: &str| line[key].as_f64().unwrap();
+        let tokens = number("tokens_per_s") * number("step_s_median");
+        assert!((tokens / 4506.0 - 1.0).abs() < 0.01, "{line}");
+        assert!(number("loss").is_finite(), "{line}");
+    }
+}
+
 /// The commands, as `nystromformer --help` lists them.
 fn subcommands() -> Vec<String> {
     let mut help = at_root(NYSTROMFORMER);
