@@ -5,7 +5,8 @@
 A random model of the size is made, with a WordPiece tokenizer trained on the texts (`.txt` files
 below FOLDER). transformers' pipeline gets the texts sorted by their number of tokens, the fastest of
 `--batch-sizes` and `--threads` threads, and is timed from the first text to the last answer; ours
-gets them unsorted and is timed with the start of its process. One JSON line for each.
+gets them unsorted and is timed with the start of its process. torch's allocator is told to keep freed
+memory, as in torch_step.py. One JSON line for each.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from transformers import (
 from transformers.utils import logging
 
 from compare import default_program
+from torch_step import KEEP_FREED_MEMORY, restart_with_allocator_settings
 
 MAX_LENGTH = 510
 SIZES: dict[str, dict[str, int]] = {
@@ -90,7 +92,8 @@ def time_ours(
 ) -> float:
     """Seconds of one process from its start to its end."""
     command = [program, "predict", "classify", "--model", folder, "--batch-size", str(batch_size)]
-    environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
+    environment = {key: value for key, value in os.environ.items() if key not in KEEP_FREED_MEMORY}
+    environment["RAYON_NUM_THREADS"] = str(threads)
     start = time.perf_counter()
     done = subprocess.run(
         command, input="\n".join(texts), capture_output=True, text=True, check=True, env=environment
@@ -130,6 +133,7 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", default=["ours", "ours-paper", "transformers"])
     parser.add_argument("--keep", type=Path, help="make the model here and leave it")
     arguments = parser.parse_args()
+    restart_with_allocator_settings()
     logging.set_verbosity_error()
     torch.set_num_threads(arguments.threads)
     texts = read_texts(arguments.texts, arguments.count)
