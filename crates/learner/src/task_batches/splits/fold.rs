@@ -16,18 +16,15 @@ pub(super) fn take_fold(
     task: &TaskConfig,
 ) -> Result<Vec<usize>> {
     let options = &task.options;
-    let fold_of: Vec<usize> = match train.contexts() {
+    let fold_of: Vec<usize> = if let Some(contexts) = train.contexts() {
         // Questions about one text stay together: they teach each other's answers.
-        Some(contexts) => {
-            let count = contexts.iter().max().map_or(0, |last| last + 1);
-            require_folds(count, "texts that questions are about, which stay together", task)?;
-            let of_context = folds(&vec![None; count], options.folds, options.split_seed);
-            contexts.iter().map(|context| of_context[*context]).collect()
-        }
-        None => {
-            require_folds(places.len(), "training examples", task)?;
-            folds(&strata_of(train, places), options.folds, options.split_seed)
-        }
+        let count = contexts.iter().max().map_or(0, |last| last + 1);
+        require_folds(count, "texts that questions are about, which stay together", task)?;
+        let of_context = folds(&vec![None; count], options.folds, options.split_seed);
+        contexts.iter().map(|context| of_context[*context]).collect()
+    } else {
+        require_folds(places.len(), "training examples", task)?;
+        folds(&strata_of(train, places), options.folds, options.split_seed)
     };
     let mut fold_of = fold_of.into_iter();
     // Places and their folds are in the same order.
