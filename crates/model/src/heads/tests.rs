@@ -34,7 +34,7 @@ fn ints<const N: usize>(values: [i64; N]) -> Tensor<1, Int> {
     Tensor::from_ints(values, &Device::flex())
 }
 
-/// TargetTensors of every kind for four rows, in all numbers that heads take them in.
+/// `TargetTensors` of every kind for four rows, in all numbers that heads take them in.
 fn targets_of_every_kind() -> Vec<TargetTensors> {
     let (positions, labels) = (ints([0, 7, 11]), ints([1, 2, 0]));
     vec![
