@@ -11,7 +11,7 @@ use super::Bags;
 use super::instance_columns::{Asked, FoundColumns, columns};
 use super::label_table::{rule_of, split_of, text_of};
 use crate::example::{Example, ExampleReader, Input, Label};
-use crate::label_rule::{LabelRule, UnreadLabels};
+use crate::label_rule::UnreadLabels;
 use crate::labelled::Targets;
 use crate::split::Split;
 use crate::vectors::{VectorRows, Vectors};
@@ -69,14 +69,18 @@ pub(super) fn examples(
             bags.len() - 1
         });
         let bag = &mut bags[bag];
-        let may_differ = rule == LabelRule::IfReadable;
-        if bag.split != split || bag.label != label && !may_differ {
+        if bag.split != split || bag.label != label {
             let what = if bag.split == split { "label" } else { "split" };
             let problem = format!(
                 "the bag `{}` has another {what} here than in line {}: all rows of a bag have the same",
                 bag.id, bag.line
             );
-            return Err(row.problem(problem).with_cure("correct one of them").into());
+            let error = row.problem(problem).with_cure("correct one of them");
+            if bag.split != split {
+                return Err(error.into());
+            }
+            // Where none is needed the bag has none then.
+            bag.label = unread.settle(Err(error))?;
         }
         if label.is_none() && is_required && wanted == Some(split) {
             let problem =
