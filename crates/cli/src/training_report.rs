@@ -71,7 +71,10 @@ pub fn print(session: &Session, outcome: &TrainOutput, model: &Path) -> anyhow::
         output::note(&format!("no demonstration: {}", failure::message(&error)));
     }
     for (split, evaluation) in summary.best_model.iter().flat_map(|verdict| &verdict.evaluations) {
-        write!(out, "{split}: loss {:.4}", evaluation.loss)?;
+        match evaluation.loss {
+            loss if loss.is_nan() => write!(out, "{split}: no loss")?,
+            loss => write!(out, "{split}: loss {loss:.4}")?,
+        }
         let constant =
             summary.best_model.as_ref().and_then(|verdict| verdict.constant_predictor.get(split));
         for (name, value) in &evaluation.metrics {

@@ -40,6 +40,14 @@ impl<'a> Characters<'a> {
         })
     }
 
+    /// The character that begins at a byte; `None` if none does.
+    pub fn at_byte(&self, byte: usize) -> Option<usize> {
+        if self.starts.is_empty() {
+            return (byte <= self.text.len()).then_some(byte);
+        }
+        self.starts.binary_search(&byte).ok()
+    }
+
     fn byte(&self, character: usize) -> usize {
         if self.starts.is_empty() {
             return character.min(self.text.len());
@@ -65,6 +73,11 @@ mod tests {
     }
 
     #[test]
+    fn no_character_begins_within_another() {
+        assert_eq!(Characters::new("éa").at_byte(1), None);
+    }
+
+    #[test]
     fn parts_are_found_by_their_characters() {
         for text in ["éa éa", "ea ea"] {
             let characters = Characters::new(text);
@@ -72,6 +85,8 @@ mod tests {
             assert!(!characters.has_at(9, "a") && characters.has_at(5, ""));
             assert_eq!(characters.places("a").collect::<Vec<_>>(), [1, 4]);
             assert_eq!(characters.places("x").count(), 0);
+            assert_eq!(characters.at_byte(text.find(' ').unwrap()), Some(2));
+            assert_eq!(characters.at_byte(text.len() + 1), None);
         }
     }
 }

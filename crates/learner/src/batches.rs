@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer::Standardization;
 use nystromformer_data::{ProgressListener, TextTokenizer};
-use nystromformer_tasks::{Targets, Vectors};
+use nystromformer_tasks::{Targets, TaskConfig, Vectors};
 
 use crate::batch::{BatchSource, TokenBatch};
 use crate::checkpoint::Checkpoint;
@@ -98,6 +98,14 @@ impl Batches {
         match self {
             Self::Corpus(batches) => Vocabulary::of(&batches.data().tokenizer),
             Self::Task(batches) => batches.vocabulary(),
+        }
+    }
+
+    /// The task of a labelled data set, with the keys set that its data answers.
+    pub fn task(&self) -> Option<&TaskConfig> {
+        match self {
+            Self::Corpus(_) => None,
+            Self::Task(batches) => Some(batches.task()),
         }
     }
 

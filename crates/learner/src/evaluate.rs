@@ -1,8 +1,8 @@
 //! Evaluation: the same batches every time, without dropout.
 
 use burn::tensor::Device;
-use nystromformer_tasks::Split;
 use nystromformer_tasks::metrics::Thresholds;
+use nystromformer_tasks::{Split, say_once};
 
 use crate::batch::{Answers, Batch, BatchSource, Outputs};
 use crate::device::scalar;
@@ -44,8 +44,11 @@ impl<B: Batch> Evaluator<'_, B> {
     /// Loss and metrics of `model`, which has no autodiff (`model.valid()`), over a split. Every target weighs the same
     /// within its term of the loss. `thresholds` are those of a validation split; without, they are chosen by this one.
     ///
+    /// Data that measures outputs itself may have no target for the loss, as questions whose answers stand nowhere in their
+    /// texts: the loss is then not a number, which is said, and the metrics are measured.
+    ///
     /// # Errors
-    /// [`LearnerError::Data`] if there is nothing to answer, [`LearnerError::Config`] if the data measures outputs that the
+    /// [`LearnerError::Data`] if there is nothing to measure, [`LearnerError::Config`] if the data measures outputs that the
     /// model does not keep, [`LearnerError::Stopped`]; errors of the data, the model and the device.
     pub fn evaluate<M: Trainable<Batch = B>>(
         &self,
@@ -60,16 +63,18 @@ impl<B: Batch> Evaluator<'_, B> {
         };
         let names = self.data.metric_names();
         let (counts, sums) = self.answer(model, split, examples, !names.is_empty())?;
-        if sums.iter().all(|term| term.num_targets == 0) {
-            return Err(LearnerError::Data(format!(
-                "none of the `{examples}` {} examples has anything to answer; raise \
-                 `data.validation_fraction` (for masked tokens, or `data.mlm_probability`), or set \
-                 `trainer.eval_every = 0`",
-                split.name()
-            )));
-        }
-        let loss = sums.iter().filter_map(|term| Some(term.weight * term.mean()?)).sum();
+        let has_loss = sums.iter().any(|term| term.num_targets > 0);
+        let terms = sums.iter().filter_map(|term| Some(term.weight * term.mean()?));
+        let loss = if has_loss { terms.sum() } else { f64::NAN };
         let Some(first) = names.first() else {
+            if !has_loss {
+                return Err(LearnerError::Data(format!(
+                    "none of the `{examples}` {} examples has anything to answer; raise \
+                     `data.validation_fraction` (for masked tokens, or `data.mlm_probability`), or set \
+                     `trainer.eval_every = 0`",
+                    split.name()
+                )));
+            }
             let of_model = model.metrics(&counts, &sums).into_iter();
             let metrics = of_model.map(|(name, value)| (name.to_owned(), value)).collect();
             return Ok(EvaluationOutput {
@@ -79,6 +84,20 @@ impl<B: Batch> Evaluator<'_, B> {
                 examples,
             });
         };
+        if examples == 0 {
+            return Err(LearnerError::Data(format!(
+                "the {} split has no examples with labels to measure on",
+                split.name()
+            )));
+        }
+        if !has_loss {
+            say_once(format!(
+                "none of the `{examples}` rows of the {} split has a target, so there is no loss (`null`); `{}` and the other \
+                 metrics are measured",
+                split.name(),
+                first.name
+            ));
+        }
         let outputs = M::outputs(counts).ok_or_else(|| {
             LearnerError::Config(format!(
                 "the data measures `{}` of a model's outputs, and this model keeps none: let `BatchSource::metric_names` \

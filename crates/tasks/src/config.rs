@@ -1,5 +1,6 @@
 //! [`TaskConfig`]: the `[task]` table of a config file, read.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,6 +77,45 @@ impl TaskConfig {
     /// As [`Task::targets`].
     pub fn targets(&self, seq_len: usize) -> Result<Targets, DataError> {
         self.in_context(seq_len, |context| self.task.targets(context))
+    }
+
+    /// The same of a model with classes of these names, whose training data need not be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::targets`].
+    pub fn targets_of_model(
+        &self,
+        class_names: &[String],
+        seq_len: usize,
+    ) -> Result<Targets, DataError> {
+        self.in_context(seq_len, |context| {
+            self.task.targets(&TaskContext { class_names: Some(class_names), ..*context })
+        })
+    }
+
+    /// The same task with the keys set that its data answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Task::resolved_keys`].
+    pub fn resolved(&self, targets: &Targets, seq_len: usize) -> Result<Self, DataError> {
+        let found =
+            self.in_context(seq_len, |context| self.task.resolved_keys(targets, context))?;
+        if found.is_empty() {
+            return Ok(self.clone());
+        }
+        let unread = |error: &dyn fmt::Display| {
+            DataError::config(
+                "task.name",
+                self.name(),
+                format!("its data says what it cannot read: {error}"),
+            )
+        };
+        let mut table = Table::try_from(self).map_err(|error| unread(&error))?;
+        table.extend(found);
+        let resolved = self.registry.read(&table).map_err(|error| unread(&error))?;
+        Ok(resolved.with_feature_names(&self.feature_names))
     }
 
     /// The examples of a split, `None` if the task has none such.
@@ -156,6 +196,7 @@ impl TaskConfig {
             split_seed: self.options.split_seed,
             truncation,
             feature_names: &self.feature_names,
+            class_names: None,
         })
     }
 

@@ -1,5 +1,6 @@
 //! What every reader gives: inputs with their labels, before they are tokenised.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,13 +61,40 @@ pub struct WordSequence {
     pub lines: Option<ColumnLines>,
 }
 
+impl WordSequence {
+    /// The words of each sentence, by their places: of words without lines there is one.
+    pub fn sentences(&self) -> Vec<Range<usize>> {
+        match &self.lines {
+            Some(lines) => lines.sentences().collect(),
+            None => std::iter::once(0..self.words.len()).collect(),
+        }
+    }
+}
+
 /// Where the words of a file of columns stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnLines {
     /// The file.
     pub file: Arc<Path>,
-    /// The line of each word, from 1, ascending.
+    /// The line of each word, from 1, ascending. A sentence ends where the next word does not stand in the next line.
     pub lines: Vec<u64>,
+}
+
+impl ColumnLines {
+    /// The words of each sentence, by their places.
+    pub fn sentences(&self) -> impl Iterator<Item = Range<usize>> {
+        sentences(&self.lines)
+    }
+}
+
+/// The words of each sentence, by the lines in which they stand.
+pub(crate) fn sentences(lines: &[u64]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    lines.chunk_by(|line, next| line + 1 == *next).map(move |lines| {
+        let sentence = start..start + lines.len();
+        start = sentence.end;
+        sentence
+    })
 }
 
 /// The right answer of an example.
@@ -80,10 +108,36 @@ pub enum Label {
     Classes(Vec<u16>),
     /// Several numbers, for regression.
     Values(Vec<f32>),
-    /// The class of each [word](Input::Words); `None` where a word has none.
-    Tags(Vec<Option<u16>>),
+    /// The classes of [words](Input::Words).
+    Tags(WordLabels),
     /// Every answer to a [question](Input::Question) that counts as right; none if it has no answer.
     Answers(Vec<GoldAnswer>),
+}
+
+/// The classes of words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WordLabels {
+    /// The class of each word; `None` where a word has none.
+    pub classes: Vec<Option<u16>>,
+    /// The first word of each sentence but the first, ascending; none where all words are of one sentence. An entity ends with its
+    /// sentence.
+    pub sentence_starts: Vec<usize>,
+}
+
+impl WordLabels {
+    /// The words of each sentence, by their places.
+    pub fn sentences(&self) -> impl Iterator<Item = Range<usize>> {
+        let starts = std::iter::once(0).chain(self.sentence_starts.iter().copied());
+        let ends = self.sentence_starts.iter().copied().chain([self.classes.len()]);
+        starts.zip(ends).map(|(start, end)| start..end)
+    }
+}
+
+/// Those of one sentence.
+impl From<Vec<Option<u16>>> for WordLabels {
+    fn from(classes: Vec<Option<u16>>) -> Self {
+        Self { classes, sentence_starts: Vec::new() }
+    }
 }
 
 /// An answer that counts as right.

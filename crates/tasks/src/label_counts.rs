@@ -45,7 +45,7 @@ impl LabelCounts {
                 }
             }
             Some(Label::Tags(tags)) => {
-                for class in tags.iter().flatten() {
+                for class in tags.classes.iter().flatten() {
                     self.count_class(*class);
                 }
             }

@@ -61,7 +61,9 @@ pub use nystromformer_files::{
 
 pub use class_weights::{ClassWeights, Sampling};
 pub use config::TaskConfig;
-pub use example::{ColumnLines, Example, ExampleReader, GoldAnswer, Input, Label, WordSequence};
+pub use example::{
+    ColumnLines, Example, ExampleReader, GoldAnswer, Input, Label, WordLabels, WordSequence,
+};
 pub use folds::folds;
 pub use hold_out::{HeldOut, hold_out, hold_out_groups};
 pub use label_counts::LabelCounts;

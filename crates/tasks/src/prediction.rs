@@ -74,7 +74,8 @@ impl Prediction {
                 values => Label::Values(values.to_vec()),
             },
             Self::Tags(tags) => {
-                Label::Tags(tags.iter().map(|tag| tag.map(|tag| tag.class)).collect())
+                let classes: Vec<_> = tags.iter().map(|tag| tag.map(|tag| tag.class)).collect();
+                Label::Tags(classes.into())
             }
             Self::Answers(_) => return None,
         })

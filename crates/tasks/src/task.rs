@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::{DataError, Truncation};
+use toml::Table;
 
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
@@ -105,6 +106,26 @@ pub trait Task: fmt::Debug + Send + Sync {
     ///
     /// [`DataError`] if the data says it, and is missing or cannot be read.
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError>;
+
+    /// Those of its own keys that the data answers where nothing sets them. Default: none.
+    fn keys_from_data(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What the data answers for [those keys](Self::keys_from_data) that are not set. A run keeps the answers in its `config.toml`:
+    /// its model is then used as it was trained, also where that data is gone, or is another by then. Default: nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`] if the data is missing or cannot be read.
+    fn resolved_keys(
+        &self,
+        targets: &Targets,
+        context: &TaskContext<'_>,
+    ) -> Result<Table, DataError> {
+        let _ = (targets, context);
+        Ok(Table::new())
+    }
 
     /// The examples of a split, `None` if there is no such split. If there are examples to train on and none to validate with,
     /// some of the former are [held out](crate::hold_out). It may be asked more than once, and gives the same each time.
@@ -249,6 +270,9 @@ pub struct TaskContext<'a> {
     pub truncation: Truncation,
     /// What the model calls the features of vectors, in their order; none if it does not know, as before training.
     pub feature_names: &'a [String],
+    /// What the classes of the model are called that is to answer; `None` where the data says what there is to learn. A task that
+    /// [names classes](Task::names_classes) takes these, so that the data its model was trained on need not be there.
+    pub class_names: Option<&'a [String]>,
 }
 
 /// How examples of words become rows.

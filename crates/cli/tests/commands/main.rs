@@ -18,6 +18,7 @@
 //! | `ner` | token classification: CoNLL files in, entity scores and CoNLL files out |
 //! | `configs` | the experiments that are shipped |
 //! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
+//! | `moved_data` | a run's model where its training data is gone or lies elsewhere |
 //! | `bags` | feature vectors: trained on, measured, looked at; malformed |
 //! | `documentation` | the README and the guides: commands, experiments, links |
 //! | `small_commands` | `bench`, `completions`, `man`, `--help`, closed pipes |
@@ -34,6 +35,7 @@ mod fixture;
 mod glue;
 #[path = "../../../interop/tests/hostile/memory.rs"]
 mod memory;
+mod moved_data;
 mod mutations;
 mod ner;
 mod pipelines;

@@ -207,13 +207,17 @@ fn documents_are_read_whole_or_in_windows_and_never_cut() {
     }
     let words = columns(&documents(3)).concat().len();
     for (run, seq_len) in [("windows", "data.seq_len=12"), ("whole", "data.seq_len=64")] {
-        let trained = finish(train(&fixture, run, &[seq_len, "trainer.max_steps=4"])).succeeded();
+        let trained = finish(train(&fixture, run, &[seq_len, "trainer.max_steps=20"])).succeeded();
         assert!(!trained.stderr.contains("longer than"), "{}", trained.stderr);
         let written = fs::read_to_string(fixture.path(run).join("predictions/test.conll")).unwrap();
         let sentences = columns(&written);
         assert_eq!((sentences.len(), sentences.concat().len()), (12, words));
         assert!(sentences.concat().iter().all(|fields| fields.len() == 4));
-        assert_eq!(evaluate(&fixture, run, "test")["examples"], 3);
+        let found = evaluate(&fixture, run, "test");
+        assert_eq!(found["examples"], 3);
+        // A document is measured as the sentences that its file of predictions shows.
+        let f1 = scores(&sentences).micro().f1;
+        assert!((f1 - found["f1"].as_f64().unwrap()).abs() < 1e-12, "{f1} {found}");
     }
     let message = finish(train(&fixture, "far", &["data.seq_len=12", "task.stride=10"])).refused(2);
     assert!(message.contains("`task.stride` is `10`"), "{message}");
@@ -256,7 +260,7 @@ fn words_without_a_tag_are_answered_and_not_measured() {
     for (run, second) in [("some", "_"), ("all", "O")] {
         fs::write(fixture.path("data/eng.testb"), test(second)).unwrap();
         let trained = finish(train(&fixture, run, &["trainer.max_steps=4"])).succeeded();
-        assert_eq!(trained.stderr.contains("`1` words without a tag"), second == "_");
+        assert_eq!(trained.stderr.contains("`1` words have no tag"), second == "_");
         let written = fs::read_to_string(fixture.path(run).join("predictions/test.conll")).unwrap();
         let sentences = columns(&written);
         assert_eq!(sentences.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
@@ -290,5 +294,5 @@ fn malformed_files_end_with_their_line_and_exit_code_3() {
     let message = refused("valid.jsonl", "{\"tokens\": [\"anna\"], \"ner_tags\": [");
     assert!(message.contains("valid.jsonl:1: "), "{message}");
     let message = refused("eng.train", "anna NN NN\nsees NN I-PER\n");
-    assert!(message.contains("`NN` is no tag of an entity"), "{message}");
+    assert!(message.contains("`NN` is no entity tag"), "{message}");
 }

@@ -162,7 +162,10 @@ impl LoadedExperiment {
     pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
         let was = run.fields();
         let mut now = self.experiment.fields();
+        let of_task = self.experiment.task.iter().flat_map(|task| task.task().keys_from_data());
+        let of_task: Vec<String> = of_task.map(|key| format!("task.{key}")).collect();
         let left_open = FROM_DATA.into_iter().chain(WITH_FORMER_DEFAULTS);
+        let left_open = left_open.chain(of_task.iter().map(String::as_str));
         for key in left_open.filter(|key| !self.states(key)) {
             // Names of classes are a table, whose keys begin with its own.
             let is_of_key = |field: &String| {

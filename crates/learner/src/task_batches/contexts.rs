@@ -1,4 +1,4 @@
-//! The texts that questions are about: each is kept once, whatever the number of its questions, and held out with all of them.
+//! The texts that questions are about. Each is kept in memory once. All questions about it are held out together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(super) struct Contexts {
 }
 
 impl Contexts {
-    /// Gives a window of an example the context that others have too. Examples come in their order.
+    /// Makes a window share the context of earlier windows, if it is the same text. Examples come in their order.
     pub(super) fn share(&mut self, window: &mut ContextWindow, example: usize) {
         let next = self.numbers.len();
         if let Some((context, _)) = self.numbers.get_key_value(&window.context) {

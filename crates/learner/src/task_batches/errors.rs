@@ -34,7 +34,7 @@ impl TaskBatches {
                     errors.record(AnswerPlace { example, word: None }, *right, *class, score);
                 }
                 (Prediction::Tags(tags), Label::Tags(right)) => {
-                    for (word, (tag, right)) in tags.iter().zip(right).enumerate() {
+                    for (word, (tag, right)) in tags.iter().zip(&right.classes).enumerate() {
                         let (Some(tag), Some(right)) = (tag, right) else { continue };
                         let place = AnswerPlace { example, word: Some(word) };
                         errors.record(place, *right, tag.class, f64::from(tag.score));

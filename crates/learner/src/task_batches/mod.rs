@@ -72,6 +72,11 @@ pub struct TaskBatches {
 }
 
 impl TaskBatches {
+    /// The task, with the keys set that its data answers.
+    pub fn task(&self) -> &TaskConfig {
+        &self.task
+    }
+
     /// What is to be predicted.
     pub fn targets(&self) -> &Targets {
         &self.targets

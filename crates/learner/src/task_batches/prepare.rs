@@ -58,7 +58,13 @@ impl TaskBatches {
             .with_feature_names(&experiment.model.vectors.feature_names);
         let path = task.path();
         let seq_len = experiment.data.seq_len;
-        let targets = task.targets(seq_len)?;
+        // Of a file alone the model says what its classes are, and its run what else its data answered.
+        let targets = if file.is_some() && task.task().names_classes() {
+            task.targets_of_model(experiment.model.classifier.id2label.names(), seq_len)?
+        } else {
+            task.targets(seq_len)?
+        };
+        let task = if file.is_some() { task } else { task.resolved(&targets, seq_len)? };
         let (vocabulary, tokenizer) = if let Some(own) = task.task().vocabulary() {
             (Vocabulary { size: own.size, pad: own.pad, cls: own.cls, sep: None }, None)
         } else {

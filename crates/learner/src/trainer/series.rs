@@ -54,7 +54,11 @@ impl Series {
     /// [`LearnerError::Io`].
     pub fn begin(&self, run: &Experiment) -> Result<()> {
         let Some(overrides) = &self.overrides else { return Ok(()) };
-        let Experiment { seed, seeds, task, .. } = self.experiment.clone();
+        let Experiment { seed, seeds, task: asked, .. } = self.experiment.clone();
+        let mut task = run.task.clone();
+        if let (Some(task), Some(asked)) = (&mut task, asked) {
+            task.options = asked.options;
+        }
         let resolved = Experiment { seed, seeds, task, ..run.clone() };
         self.run.write_config(&resolved.to_toml(), overrides)
     }

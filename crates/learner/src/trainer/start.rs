@@ -140,7 +140,9 @@ impl Start {
             }
             let asked =
                 self.asked.with_vectors(data.first_vectors(), || data.feature_statistics())?;
-            asked.with_data(data.vocabulary(), data.targets(), data.standardization())?
+            let experiment =
+                asked.with_data(data.vocabulary(), data.targets(), data.standardization())?;
+            Experiment { task: data.task().cloned(), ..experiment }
         };
         if let (None, Some(source), Some(tokenizer)) =
             (&checkpoint, &experiment.init_from, data.tokenizer())

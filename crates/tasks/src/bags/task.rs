@@ -220,8 +220,9 @@ impl Task for Bags {
         if self.regression {
             return Ok(Targets::numbers());
         }
-        if !self.labels.is_empty() {
-            return Targets::classes(self.labels.iter().cloned());
+        let given = context.class_names.unwrap_or(&self.labels);
+        if !given.is_empty() {
+            return Targets::classes(given);
         }
         let keys = ColumnKeys {
             label: self.label.clone().into(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nystromformer_data::DataError;
 use nystromformer_files::table::Format;
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::columns::ChoiceColumns;
 use super::label::LabelForm;
@@ -123,6 +124,20 @@ impl Task for Choice {
 
     fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {
         Ok(Targets::Choices)
+    }
+
+    fn keys_from_data(&self) -> &'static [&'static str] {
+        &["label_form"]
+    }
+
+    fn resolved_keys(&self, _: &Targets, context: &TaskContext<'_>) -> Result<Table, DataError> {
+        let mut keys = Table::new();
+        if self.label_form.is_none() {
+            let files = self.split_files().training(context.path)?;
+            let form = self.reading(&files, LabelRule::Required)?.form;
+            keys.insert("label_form".to_owned(), form.key().into());
+        }
+        Ok(keys)
     }
 
     fn examples(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nystromformer_data::DataError;
 use nystromformer_files::table::{listed, names_in};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::{ClassNames, ColumnKeys, LabelColumns, LabelledColumns, Location, Targets};
 use crate::example::ExampleReader;
@@ -80,9 +81,10 @@ impl Task for Labelled {
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
         let columns = &self.columns;
         let ColumnKeys { label, labels, .. } = &columns.keys;
+        let given = context.class_names.unwrap_or(labels);
         let named = || match label {
-            LabelColumns::Each(_) if labels.is_empty() => label.names(),
-            _ => labels.clone(),
+            LabelColumns::Each(_) if given.is_empty() => label.names(),
+            _ => given.to_vec(),
         };
         match label {
             LabelColumns::Each(_) if self.regression => return Ok(Targets::Columns(named())),
@@ -91,7 +93,7 @@ impl Task for Labelled {
             LabelColumns::One(_) => {}
         }
         let said = columns.keys.says_sets();
-        if !labels.is_empty() {
+        if !given.is_empty() {
             let names = ClassNames::new(named())?;
             // Only the data may tell, and there may be none but what is to be predicted.
             let holds_sets = || match Location::find(context.path, Split::Train) {
@@ -111,6 +113,18 @@ impl Task for Labelled {
         } else {
             Targets::Classes(names)
         })
+    }
+
+    fn keys_from_data(&self) -> &'static [&'static str] {
+        &["multi_label"]
+    }
+
+    fn resolved_keys(&self, targets: &Targets, _: &TaskContext<'_>) -> Result<Table, DataError> {
+        let mut keys = Table::new();
+        if !self.regression && self.columns.keys.says_sets().is_none() {
+            keys.insert("multi_label".to_owned(), matches!(targets, Targets::Labels(_)).into());
+        }
+        Ok(keys)
     }
 
     fn examples(

@@ -16,7 +16,7 @@ pub enum EntityTag<'a> {
 }
 
 impl<'a> EntityTag<'a> {
-    /// Reads `O`, `B-TYPE` or `I-TYPE`, where entities have no types `B` or `I`; `None` for anything else.
+    /// Reads `O`, `B-TYPE` or `I-TYPE` (`B` or `I` of entities without types); `None` for anything else.
     pub fn parse(text: &'a str) -> Option<Self> {
         match text.split_once('-') {
             None => match text {
@@ -46,7 +46,7 @@ impl<'a> EntityTag<'a> {
 pub enum EntityMode {
     /// `B-`, and `I-` where no entity of its type goes on: the rule of `conlleval`, and of `seqeval` if nothing is said.
     Lenient,
-    /// `B-` alone: `mode="strict", scheme=IOB2` of `seqeval`. An `I-` that goes on with nothing belongs to no entity.
+    /// `B-` alone: `mode="strict", scheme=IOB2` of `seqeval`. An `I-` that continues no entity belongs to none.
     Strict,
 }
 

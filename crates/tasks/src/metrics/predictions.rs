@@ -100,7 +100,7 @@ fn of_label(label: &Label) -> String {
         Label::Classes(classes) => format!("the classes `{classes:?}`, counted from 0"),
         Label::Value(value) => format!("the number `{value}`"),
         Label::Values(values) => format!("`{}` numbers", values.len()),
-        Label::Tags(tags) => format!("a class for each of `{}` words", tags.len()),
+        Label::Tags(tags) => format!("a class for each of `{}` words", tags.classes.len()),
         Label::Answers(_) => "a part of a text".to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-/// Which of the two scripts is followed. They differ where nothing is left of an answer: in v1.1 its F1 is 0, in v2.0 an empty
+/// Which of the two scripts is followed. They differ if normalisation leaves nothing of an answer: in v1.1 its F1 is 0, in v2.0 an empty
 /// answer to a question without one is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SquadVersion {
@@ -21,7 +21,7 @@ pub fn normalize_answer(text: &str) -> String {
         lower.chars().filter(|character| !character.is_ascii_punctuation()).collect();
     let mut kept = String::with_capacity(plain.len());
     let mut rest = plain.as_str();
-    // A word is what Python's `\w` takes, but for combining vowel signs, which no article stands beside.
+    // A word is a run of what Python's `\w` matches, without combining vowel signs: those never touch an English article.
     while let Some(first) = rest.chars().next() {
         let in_word = first.is_alphanumeric();
         let end = rest.find(|next: char| next.is_alphanumeric() != in_word).unwrap_or(rest.len());
@@ -136,8 +136,8 @@ pub struct BestThreshold {
 
 /// The threshold of the best sum of `score`, as `evaluate-v2.0.py` searches it; the scores are those without any threshold.
 ///
-/// It begins with no question answered, which that script calls a threshold of 0 because its values are probabilities; `none`
-/// is what it is called here.
+/// The search starts with no question answered. That script calls this a threshold of 0, because its values are probabilities;
+/// here it is called `none`.
 pub fn best_threshold(
     questions: &[QuestionScore],
     score: impl Fn(&QuestionScore) -> f64,
@@ -162,8 +162,8 @@ pub fn best_threshold(
 
 /// The scores of all questions by their official names: `exact_match` (`exact` in v2.0) and `f1`; in v2.0 also `HasAns_…` and
 /// `NoAns_…` of the questions with and without an answer, where there are such, and `best_exact`, `best_f1` with their
-/// thresholds. With a threshold, the answers to which it says "no answer" count as that, but not in the search for the best. Of no
-/// questions everything is NaN.
+/// thresholds. With a threshold, questions above it count as answered by "no answer", but not in the search for the best. Without
+/// questions all scores are NaN.
 pub fn squad_scores(
     questions: &[QuestionScore],
     version: SquadVersion,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::{ColumnLayout, DOCUMENT_START, WantedColumns, lines, trimmed};
 use super::sentence::TaggedWords;
 
-/// What is read at a time from a CoNLL file.
+/// What an example of a CoNLL file is. Entities end with their sentence, whatever it is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DocumentBoundary {
@@ -69,6 +69,7 @@ impl ColumnSentences {
             words: Vec::new(),
             tags: self.layout.tag.map(|_| Vec::new()),
             lines: Vec::new(),
+            unread: None,
         };
         let mut bytes = 0;
         while let Some(line) = self.lines.next_line()? {

@@ -13,6 +13,7 @@ use super::layout::WantedColumns;
 use super::rows::RowSentences;
 use super::sentence::TaggedWords;
 use crate::example::{ColumnLines, Example, Input, Label, WordSequence};
+use crate::label_rule::{LabelRule, UnreadLabels};
 
 /// How files are read.
 #[derive(Debug, Clone)]
@@ -22,8 +23,8 @@ pub(super) struct SentenceOptions {
     /// `task.labels`, which numbers stand for.
     pub(super) names: Vec<String>,
     pub(super) max_line_bytes: usize,
-    /// Whether there must be a column of tags.
-    pub(super) tags_required: bool,
+    /// What is asked of the tags.
+    pub(super) rule: LabelRule,
 }
 
 /// The sentences of a file.
@@ -36,17 +37,17 @@ impl SentenceOptions {
     ///
     /// As [`ColumnSentences::open`] and [`RowSentences::open`].
     pub(super) fn open(&self, file: &Path) -> Result<SentenceReader, DataError> {
-        let Self { columns, document, names, max_line_bytes, tags_required } = self;
+        let Self { columns, document, names, max_line_bytes, rule } = self;
         Ok(match FileForm::of(file) {
             FileForm::Columns => Box::new(ColumnSentences::open(
                 file,
                 columns,
                 *document,
-                *tags_required,
+                rule.requires(),
                 *max_line_bytes,
             )?),
             FileForm::Rows => {
-                Box::new(RowSentences::open(file, columns, names, *tags_required, *max_line_bytes)?)
+                Box::new(RowSentences::open(file, columns, names, *rule, *max_line_bytes)?)
             }
         })
     }
@@ -69,6 +70,7 @@ struct OpenFile {
     untagged: u64,
     /// Words without a tag, beside others that have one.
     words_untagged: u64,
+    unread: UnreadLabels,
 }
 
 impl NerExamples {
@@ -82,27 +84,38 @@ impl NerExamples {
             let Some(current) = &mut self.current else {
                 let Some(path) = self.files.pop_front() else { return Ok(None) };
                 let sentences = self.options.open(&path)?;
-                self.current =
-                    Some(OpenFile { path, sentences, empty: 0, untagged: 0, words_untagged: 0 });
+                self.current = Some(OpenFile {
+                    path,
+                    sentences,
+                    empty: 0,
+                    untagged: 0,
+                    words_untagged: 0,
+                    unread: UnreadLabels::new(self.options.rule, "task.tags"),
+                });
                 continue;
             };
-            let Some(sentence) = current.sentences.next().transpose()? else {
+            let Some(mut sentence) = current.sentences.next().transpose()? else {
                 self.current = None;
                 continue;
             };
-            if sentence.words.is_empty() {
+            // Predictions are for all rows.
+            if sentence.words.is_empty() && self.options.rule != LabelRule::IfReadable {
                 current.empty += 1;
                 continue;
             }
-            let label = self.classes.label(&sentence)?;
+            let label = match sentence.unread.take() {
+                Some(error) => Err(error),
+                None => self.classes.label(&sentence),
+            };
+            let label = current.unread.settle(label)?;
             match &label {
-                None if self.options.tags_required => {
+                None if self.options.rule.requires() => {
                     current.untagged += 1;
                     continue;
                 }
                 Some(Label::Tags(tags)) => {
                     current.words_untagged +=
-                        tags.iter().filter(|tag| tag.is_none()).count() as u64;
+                        tags.classes.iter().filter(|class| class.is_none()).count() as u64;
                 }
                 _ => {}
             }
@@ -128,7 +141,7 @@ impl Drop for OpenFile {
         }
         if self.words_untagged > 0 {
             say_once(format!(
-                "`{file}`: `{}` words without a tag are read, and not learnt or measured",
+                "`{file}`: `{}` words have no tag: they are read as context, and neither trained on nor measured",
                 self.words_untagged
             ));
         }

@@ -1,4 +1,4 @@
-//! How a file is read, as far as its name tells.
+//! How a file is read, judged by its name.
 
 use std::path::Path;
 
@@ -15,7 +15,8 @@ pub(super) enum FileForm {
     Rows,
 }
 
-/// Extensions of files with a word a line. A file that has none is one too, and one whose extension is a split's name.
+/// Extensions of files with a word a line. Files without an extension count too, and files whose extension is a split's name, such
+/// as `eng.testa`.
 const COLUMNS: [&str; 22] = [
     "conll",
     "conll02",
@@ -42,7 +43,7 @@ const COLUMNS: [&str; 22] = [
 ];
 
 impl FileForm {
-    /// By its extension. A file that somebody names is one of columns if it is no table of rows.
+    /// By its extension. Every file that is no table of rows is read as columns.
     pub(super) fn of(path: &Path) -> Self {
         match Format::of(path) {
             Some(Format::Json | Format::Parquet) => Self::Rows,
@@ -50,7 +51,8 @@ impl FileForm {
         }
     }
 
-    /// Whether a file's name says that it has a word a line: not so text, and tables with a header.
+    /// Whether the extension alone says that a file has a word a line. `txt` and `tsv` do not: such a file may be plain text, or a
+    /// table with a header.
     pub(super) fn says_columns(path: &Path) -> bool {
         let extension = extension_of_content(path);
         let is_usual = |extension: &str| !["txt", "text", "tsv", "tab"].contains(&extension);
@@ -59,7 +61,7 @@ impl FileForm {
             && Self::is_readable(path)
     }
 
-    /// Whether a file of a folder is one that can be read, as far as its name tells.
+    /// Whether a file of a folder may be one of the data set, judged by its name.
     pub(super) fn is_readable(path: &Path) -> bool {
         match extension_of_content(path) {
             None => true,

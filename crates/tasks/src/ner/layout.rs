@@ -85,7 +85,7 @@ impl ColumnLayout {
                 break;
             }
         }
-        // Where every line begins so, `#` is a word.
+        // If all lines begin with `#`, it is a word.
         let Some((first, text)) = first.or(comment) else {
             return Err(FileError::file(path, "no line of it holds a word").into());
         };
@@ -117,7 +117,7 @@ impl ColumnLayout {
         let missing = |column: &Column, key: &str| {
             let width = fields.len();
             FileError::line(path, first, format!("no {column} (`{key}`): the line has `{width}`"))
-                .with_cure("places count from 0; fields stand between tabs if the first line has one, else between blanks")
+                .with_cure("places count from 0; tabs separate fields if the first line has one, else blanks do")
         };
         let token = match &wanted.tokens {
             None => 0,
@@ -232,7 +232,7 @@ mod tests {
         let found = layout("New York\tB-LOC\n", &WantedColumns::default()).unwrap();
         assert_eq!(found.read("San José\tB-LOC"), Ok(("San José", Some("B-LOC"))));
         assert_eq!(found.read("\tO"), Ok(("", Some("O"))));
-        // No blank of ASCII parts no fields: it may be a word itself.
+        // A no-break space separates no fields: it may be a word itself.
         let found = layout("\u{a0} O\n", &WantedColumns::default()).unwrap();
         assert_eq!(found.read("\u{a0} O"), Ok(("\u{a0}", Some("O"))));
     }

@@ -7,8 +7,10 @@ use nystromformer_data::DataError;
 use nystromformer_files::FileError;
 use nystromformer_files::table::{Cell, Column, Row, Rows, Table, TableOptions};
 
+use super::labels::are_renamed;
 use super::layout::WantedColumns;
 use super::sentence::TaggedWords;
+use crate::label_rule::LabelRule;
 
 /// What the columns are usually called.
 const TOKENS: [&str; 2] = ["tokens", "words"];
@@ -26,13 +28,14 @@ pub(super) struct RowSentences {
     has_ids: bool,
     /// What numbers stand for.
     names: Option<Vec<String>>,
+    rule: LabelRule,
 }
 
 fn options(max_bytes: usize) -> TableOptions {
     TableOptions { max_line_bytes: max_bytes, ..TableOptions::default() }
 }
 
-/// The column that is asked for, or the first that is called as usual.
+/// The column that is asked for, or else the first with a usual name.
 fn find(
     table: &Table,
     wanted: Option<&Column>,
@@ -78,17 +81,18 @@ pub(super) fn class_names(
 }
 
 impl RowSentences {
-    /// Opens a table; `names` are what numbers stand for, where `task.labels` says so.
+    /// Opens a table. Numbers stand for the names that the file has; where it has none, or `labels` gives them others, for
+    /// `labels`, which are those of `task.labels`.
     ///
     /// # Errors
     ///
-    /// Those of [`Table::open`]; [`DataError::Line`] if a column is not there. That of the tags may be missing if
-    /// `tags_required` is false.
+    /// Those of [`Table::open`]; [`DataError::Line`] if a column is not there. That of the tags may be missing unless they are
+    /// required.
     pub(super) fn open(
         path: &Path,
         wanted: &WantedColumns,
-        names: &[String],
-        tags_required: bool,
+        labels: &[String],
+        rule: LabelRule,
         max_bytes: usize,
     ) -> Result<Self, DataError> {
         let table = Table::open(path, &options(max_bytes))?;
@@ -96,7 +100,7 @@ impl RowSentences {
         let tags = find(&table, wanted.tags.as_ref(), &TAGS, "task.tags");
         let has_tags = tags.is_ok();
         let mut named = None;
-        if has_tags || tags_required {
+        if has_tags || rule.requires() {
             let tags = tags?;
             named = table.class_names(&tags).map(<[String]>::to_vec);
             columns.push(tags);
@@ -110,7 +114,14 @@ impl RowSentences {
             rows: table.select(&columns)?,
             has_tags,
             has_ids,
-            names: if names.is_empty() { named } else { Some(names.to_vec()) },
+            names: match named {
+                // A file to predict says itself what its numbers stand for.
+                Some(named) if rule == LabelRule::IfReadable || !are_renamed(&named, labels) => {
+                    Some(named)
+                }
+                _ => (!labels.is_empty()).then(|| labels.to_vec()),
+            },
+            rule,
         })
     }
 
@@ -126,13 +137,15 @@ impl RowSentences {
                 })
             })
             .collect::<Result<_, _>>()?;
-        let tags = if self.has_tags && *row.cell(1) != Cell::Null {
-            Some(self.tags(row, words.len())?)
-        } else {
-            None
+        let has_tags = self.has_tags && *row.cell(1) != Cell::Null;
+        let (tags, unread) = match has_tags.then(|| self.tags(row, words.len())) {
+            None => (None, None),
+            Some(Err(error)) if self.rule == LabelRule::IfReadable => (None, Some(error.into())),
+            Some(tags) => (Some(tags?), None),
         };
         let id = self.has_ids.then(|| text(row.cell(1 + usize::from(self.has_tags)))).flatten();
-        Ok(TaggedWords { file: Arc::clone(&self.file), id, words, tags, lines: vec![row.line()] })
+        let lines = vec![row.line()];
+        Ok(TaggedWords { file: Arc::clone(&self.file), id, words, tags, lines, unread })
     }
 
     fn tags(&self, row: &Row, words: usize) -> Result<Vec<Option<String>>, FileError> {
@@ -216,7 +229,7 @@ mod tests {
         std::fs::write(&path, content).unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let wanted = WantedColumns::default();
-        RowSentences::open(&path, &wanted, &names, true, 1 << 20)
+        RowSentences::open(&path, &wanted, &names, LabelRule::Required, 1 << 20)
             .and_then(Iterator::collect)
             .map_err(|error| error.to_string())
     }

@@ -1,4 +1,4 @@
-//! How tags say where entities begin and end, and how one way becomes another.
+//! Schemes of tags (IOB1, IOB2, BIOES), and how tags of one become tags of another.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,8 @@ impl Scheme {
     }
 }
 
-/// Tags of any scheme in IOB2: what goes on with nothing begins an entity. A word without a tag ends the entity before it.
+/// Tags of any scheme in IOB2. An `I-` or `E-` that continues no entity becomes a `B-`. A word without a tag ends the entity
+/// before it.
 pub(super) fn to_iob2<'a>(tags: &[Option<Tag<'a>>]) -> Vec<Option<EntityTag<'a>>> {
     // The type of the entity that the next word may go on with.
     let mut open: Option<&str> = None;
@@ -101,13 +102,13 @@ pub(super) fn from_iob2(tags: &[EntityTag<'_>], scheme: Scheme) -> Vec<String> {
 pub(super) struct Evidence {
     /// `B-` where IOB1 would write `I-`.
     begins: u64,
-    /// `I-` that goes on with nothing, which IOB2 does not have.
+    /// `I-` that continues no entity; IOB2 has none.
     loose: u64,
     /// Tags that only BIOES has.
     ends: u64,
     /// Tags of entities, `O` not counted.
     of_entities: u64,
-    /// Tags that are none of an entity.
+    /// Tags that are no entity tags.
     others: u64,
 }
 
@@ -138,7 +139,7 @@ impl Evidence {
         }
     }
 
-    /// The scheme whose rule the fewest tags break, and how many do; `None` if some tags are of entities and some are not.
+    /// The scheme that the fewest tags break, and how many do; `None` if some tags are of entities and some are not.
     pub(super) fn scheme(&self) -> Option<(Scheme, u64)> {
         match self {
             Self { others: 1.., of_entities: 0, .. } => Some((Scheme::None, 0)),
@@ -190,7 +191,7 @@ mod tests {
     #[test]
     fn the_scheme_shows_in_what_begins_and_ends() {
         assert_eq!(found(&["O I-A I-A", "I-B B-B"]), Some((Scheme::Iob1, 0)));
-        // Annotators err in both.
+        // In each of these one tag breaks the scheme.
         assert_eq!(found(&["O I-A", "B-B"]), Some((Scheme::Iob2, 1)));
         assert_eq!(found(&["O I-A", "B-B", "I-B"]), Some((Scheme::Iob1, 1)));
         assert_eq!(found(&["B-A I-A O", "B-A B-A"]), Some((Scheme::Iob2, 0)));

@@ -9,7 +9,7 @@ use crate::metrics::{
     ClassificationReport, ConfusionMatrix, EntityMode, EntityScores, EntityTag, LabelledPrediction,
     MetricName, Scorer, Thresholds,
 };
-use crate::prediction::Prediction;
+use crate::prediction::{Prediction, WordTag};
 
 /// Entities as `seqeval` counts them, and the share of words whose tag is right. Words without a right tag take no part.
 #[derive(Debug, Clone)]
@@ -29,23 +29,25 @@ impl TagScorer {
         Self { names, of_entities }
     }
 
-    /// The predicted and the right class of each word that has one, example by example. A word that the model gives nothing
+    /// The predicted and the right class of each word that has one, sentence by sentence. A word that the model gives nothing
     /// for is in no entity.
     fn pairs(&self, answered: &[LabelledPrediction<'_>]) -> Vec<Vec<(Option<u16>, u16)>> {
         let outside = self.class("O");
-        let of_example =
-            |answered: &LabelledPrediction<'_>| match (answered.prediction, answered.label) {
-                (Prediction::Tags(tags), Label::Tags(right)) => {
-                    let words = tags.iter().zip(right);
-                    words
-                        .filter_map(|(tag, right)| {
-                            Some((tag.map(|tag| tag.class).or(outside), (*right)?))
-                        })
-                        .collect()
-                }
-                _ => Vec::new(),
+        let of_word = |(tag, right): (&Option<WordTag>, &Option<u16>)| {
+            Some((tag.map(|tag| tag.class).or(outside), (*right)?))
+        };
+        let mut sentences = Vec::new();
+        for LabelledPrediction { prediction, label, .. } in answered {
+            let (Prediction::Tags(tags), Label::Tags(right)) = (prediction, label) else {
+                continue;
             };
-        answered.iter().map(of_example).collect()
+            for words in right.sentences() {
+                let found = tags.get(words.clone()).unwrap_or_default();
+                let pairs = found.iter().zip(&right.classes[words]);
+                sentences.push(pairs.filter_map(of_word).collect());
+            }
+        }
+        sentences
     }
 
     fn class(&self, name: &str) -> Option<u16> {
@@ -127,7 +129,8 @@ impl Scorer for TagScorer {
         Ok(self.measured(&self.pairs(answered)))
     }
 
-    /// Of entities the scores of each type, without a matrix: an entity is taken for another, or for none, in too many ways.
+    /// Of entities the scores of each type. They have no confusion matrix: a predicted entity may differ from the right one in its
+    /// type, its first word or its last.
     fn report(
         &self,
         answered: &[LabelledPrediction<'_>],
@@ -143,7 +146,7 @@ impl Scorer for TagScorer {
         Ok(Some(ClassificationReport { labels, confusion_matrix: None, per_class }))
     }
 
-    /// The tag that most words of the training examples have, for every word.
+    /// Gives every word the tag that is most frequent in training.
     fn constant_predictor(
         &self,
         training: &mut dyn Iterator<Item = &Label>,
@@ -152,7 +155,7 @@ impl Scorer for TagScorer {
         let mut counts = vec![0_u64; self.names.len()];
         for label in training {
             if let Label::Tags(tags) = label {
-                tags.iter().flatten().for_each(|tag| counts[usize::from(*tag)] += 1);
+                tags.classes.iter().flatten().for_each(|tag| counts[usize::from(*tag)] += 1);
             }
         }
         let most = counts.iter().enumerate().rev().max_by_key(|(_, count)| **count);
@@ -168,7 +171,7 @@ impl Scorer for TagScorer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prediction::WordTag;
+    use crate::example::WordLabels;
 
     fn tags(classes: &[u16]) -> Prediction {
         Prediction::Tags(
@@ -177,7 +180,7 @@ mod tests {
     }
 
     fn right(classes: &[Option<u16>]) -> Label {
-        Label::Tags(classes.to_vec())
+        Label::Tags(classes.to_vec().into())
     }
 
     fn scorer(names: &[&str], of_entities: bool) -> TagScorer {
@@ -214,6 +217,30 @@ mod tests {
             .constant_predictor(&mut [right(&[Some(0), Some(0), Some(1)])].iter(), &answered)
             .unwrap();
         assert_eq!((constant["f1"], constant["accuracy"]), (0.0, 0.0));
+    }
+
+    /// A document is measured as its sentences are, of which `conlleval` and `seqeval` see one at a time.
+    #[test]
+    fn an_entity_ends_with_its_sentence() {
+        let scorer = scorer(&["O", "B-A", "I-A"], true);
+        let prediction = tags(&[1, 2, 2, 0]);
+        let classes = [1, 2, 1, 0].map(Some).to_vec();
+        let label = Label::Tags(WordLabels { classes, sentence_starts: vec![2] });
+        let answered = [LabelledPrediction { place: 0, prediction: &prediction, label: &label }];
+        let scores = scorer.score(&answered, &Thresholds::new()).unwrap();
+        assert_eq!((scores["f1"], scores["precision"], scores["recall"]), (1.0, 1.0, 1.0));
+        // In the strict mode nothing begins the second entity.
+        assert_eq!((scores["precision_strict"], scores["recall_strict"]), (1.0, 0.5));
+        let parts = [(&[1, 2][..], &[1, 2][..]), (&[2, 0], &[1, 0])].map(|(found, right)| {
+            let right: Vec<Option<u16>> = right.iter().copied().map(Some).collect();
+            (tags(found), self::right(&right))
+        });
+        let answered: Vec<LabelledPrediction<'_>> = parts
+            .iter()
+            .enumerate()
+            .map(|(place, (prediction, label))| LabelledPrediction { place, prediction, label })
+            .collect();
+        assert_eq!(scorer.score(&answered, &Thresholds::new()).unwrap(), scores);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A sentence or document as a file has it: words, and the tags of its scheme.
+//! [`TaggedWords`]: a sentence or document as a file has it.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use nystromformer_data::DataError;
 
+use crate::example::sentences;
+
 /// Words and their tags, before the tags are classes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(super) struct TaggedWords {
     pub(super) file: Arc<Path>,
     /// What the file calls it.
@@ -15,28 +17,43 @@ pub(super) struct TaggedWords {
     pub(super) words: Vec<String>,
     /// The tag of each word, `None` for one without; `None` if the file has no tags.
     pub(super) tags: Option<Vec<Option<String>>>,
-    /// The line of each word; of a row that holds them all its line alone.
+    /// The line of each word; a single line if all stand in one row of a table.
     pub(super) lines: Vec<u64>,
+    /// Why its tags were not read, if they need not be readable.
+    pub(super) unread: Option<DataError>,
 }
 
 impl TaggedWords {
-    /// The sentences of a document, by the places of their words: where lines follow each other. No entity goes on beyond one.
-    pub(super) fn parts(&self) -> Vec<Range<usize>> {
-        if self.lines.len() != self.words.len() {
-            return std::iter::once(0..self.words.len()).collect();
+    /// The words of each sentence, by their places. A sentence ends where the next word is not in the next line; a row of a table
+    /// is one sentence.
+    pub(super) fn sentences(&self) -> Vec<Range<usize>> {
+        if self.lines.len() == self.words.len() {
+            sentences(&self.lines).collect()
+        } else {
+            std::iter::once(0..self.words.len()).collect()
         }
-        let mut parts = Vec::new();
-        let mut start = 0;
-        for lines in self.lines.chunk_by(|line, next| line + 1 == *next) {
-            parts.push(start..start + lines.len());
-            start += lines.len();
-        }
-        parts
     }
 
     /// An error about a word.
     pub(super) fn problem(&self, word: usize, problem: impl Into<String>) -> DataError {
         let line = self.lines.get(word).or(self.lines.first()).copied().unwrap_or(1);
         DataError::line(&self.file, line, problem)
+    }
+}
+
+#[cfg(test)]
+impl TaggedWords {
+    /// Words with these tags, `?` for none, in the lines from 3 on of `a.conll`.
+    pub(super) fn of_tags(tags: &str) -> Self {
+        let tags: Vec<Option<String>> =
+            tags.split(' ').map(|tag| (tag != "?").then(|| tag.to_owned())).collect();
+        Self {
+            file: Path::new("a.conll").into(),
+            id: None,
+            words: vec![String::new(); tags.len()],
+            lines: (3..3 + tags.len() as u64).collect(),
+            tags: Some(tags),
+            unread: None,
+        }
     }
 }

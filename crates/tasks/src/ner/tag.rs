@@ -1,5 +1,8 @@
 //! What a tag says of its word.
 
+/// Stands for a tag that is kept back.
+pub(super) const NO_TAG: &str = "_";
+
 /// Where in an entity a word stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntityPosition {

@@ -6,11 +6,13 @@ use nystromformer_data::DataError;
 use nystromformer_files::say_once;
 use nystromformer_files::table::{Column, listed};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
-use super::classes::{Collected, TagClasses, are_of_entities, continuations, labels_of};
+use super::classes::TagClasses;
 use super::columns::DocumentBoundary;
 use super::examples::{NerExamples, SentenceOptions};
 use super::file_form::FileForm;
+use super::labels::{Collected, are_of_entities, continuations, labels_of};
 use super::layout::WantedColumns;
 use super::rows;
 use super::scheme::{Evidence, Scheme};
@@ -18,7 +20,8 @@ use super::scorer::TagScorer;
 use super::tag::Tag;
 use super::writer::{ColumnWriter, TagNames};
 use crate::example::{ExampleReader, Input, Label, WordSequence};
-use crate::labelled::Targets;
+use crate::label_rule::LabelRule;
+use crate::labelled::{ClassNames, Targets};
 use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction::{Prediction, WordTag};
@@ -50,12 +53,13 @@ pub struct Ner {
     /// Names of the tags in their order; numbers in the files stand for them. Default: those that a Parquet file names, else
     /// `O`, and `B-` and `I-` of each type that occurs, sorted.
     pub labels: Vec<String>,
-    /// What is read at a time of a CoNLL file: `"sentence"`, `"docstart"` (a document) or `"file"`. Default: `"sentence"`.
+    /// What an example of a CoNLL file is: `"sentence"`, `"docstart"` (a document) or `"file"`. Entities end with their sentence,
+    /// whatever it is. Default: `"sentence"`.
     pub document: DocumentBoundary,
     /// Whether every token of a word is trained to give the word's tag, and not the first alone. Default: false.
     pub label_all_tokens: bool,
-    /// Tokens that windows over a sentence or document longer than `data.seq_len` share at least; each word is trained and
-    /// measured in the window where it has most on both sides. Default: 64.
+    /// Least overlap, in tokens, of the windows over a sentence or document that is longer than `data.seq_len`. Each word is trained
+    /// and measured in one window: the one where the shorter of its left and right contexts is longest. Default: 64.
     pub stride: usize,
     /// Longest line, and longest sentence or document, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
     pub max_line_bytes: usize,
@@ -78,13 +82,13 @@ impl Default for Ner {
 }
 
 impl Ner {
-    fn options(&self, tags_required: bool) -> SentenceOptions {
+    fn options(&self, rule: LabelRule) -> SentenceOptions {
         SentenceOptions {
             columns: WantedColumns { tokens: self.tokens.clone(), tags: self.tags.clone() },
             document: self.document,
             names: self.labels.clone(),
             max_line_bytes: self.max_line_bytes,
-            tags_required,
+            rule,
         }
     }
 
@@ -101,7 +105,7 @@ impl Ner {
         let Some(file) = files.first().filter(|file| FileForm::of(file) == FileForm::Rows) else {
             return Ok(None);
         };
-        let columns = self.options(true).columns;
+        let columns = self.options(LabelRule::Required).columns;
         let names = rows::class_names(file, &columns, self.max_line_bytes)?;
         if let Some(names) = &names {
             say_once(format!(
@@ -117,7 +121,7 @@ impl Ner {
         &self,
         files: Vec<PathBuf>,
         targets: &Targets,
-        tags_required: bool,
+        rule: LabelRule,
     ) -> Result<ExampleReader, DataError> {
         let Targets::Tags(names) = targets else {
             return Err(DataError::config(
@@ -127,7 +131,7 @@ impl Ner {
             ));
         };
         let classes = TagClasses::new(names, self.scheme);
-        Ok(Box::new(NerExamples::new(files, self.options(tags_required), classes)))
+        Ok(Box::new(NerExamples::new(files, self.options(rule), classes)))
     }
 
     /// Whether these are labels of entities.
@@ -141,11 +145,11 @@ impl Ner {
             return Ok(scheme);
         }
         let mut evidence = Evidence::default();
-        for sentence in self.options(false).open(file)? {
+        for sentence in self.options(LabelRule::IfReadable).open(file)? {
             let sentence = sentence?;
             let Some(tags) = &sentence.tags else { continue };
-            for part in sentence.parts() {
-                evidence.add(&tags[part]);
+            for words in sentence.sentences() {
+                evidence.add(&tags[words]);
             }
         }
         Ok(evidence.scheme().map_or(Scheme::Iob2, |(scheme, _)| scheme))
@@ -160,7 +164,7 @@ impl Ner {
             if let Some(lines) = words.lines.as_ref().filter(|lines| *lines.file != *scheme.0) {
                 scheme = (lines.file.to_path_buf(), self.scheme_of(&lines.file)?);
             }
-            writer.add(words, &names.written(tags, scheme.1))?;
+            writer.add(words, &names.written(tags, &words.sentences(), scheme.1))?;
         }
         writer.finish()
     }
@@ -191,6 +195,9 @@ impl Task for Ner {
     }
 
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
+        if let Some(names) = context.class_names {
+            return ClassNames::new(names).map(Targets::Tags);
+        }
         if !self.labels.is_empty() {
             return labels_of(&self.labels, self.scheme).map(Targets::Tags);
         }
@@ -200,12 +207,27 @@ impl Task for Ner {
         }
         let mut collected = Collected::default();
         for file in &files {
-            for sentence in self.options(true).open(file)? {
+            for sentence in self.options(LabelRule::Required).open(file)? {
                 collected.add(&sentence?)?;
             }
         }
         let path = if let [file] = files.as_slice() { file.as_path() } else { context.path };
         collected.labels(path, self.scheme).map(Targets::Tags)
+    }
+
+    fn keys_from_data(&self) -> &'static [&'static str] {
+        &["labels"]
+    }
+
+    /// What the numbers of its tags stand for, if a file says.
+    fn resolved_keys(&self, _: &Targets, context: &TaskContext<'_>) -> Result<Table, DataError> {
+        let mut keys = Table::new();
+        if self.labels.is_empty()
+            && let Some(names) = self.names_of_files(&self.split_files().training(context.path)?)?
+        {
+            keys.insert("labels".to_owned(), names.into());
+        }
+        Ok(keys)
     }
 
     fn examples(
@@ -215,23 +237,24 @@ impl Task for Ner {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let Some(files) = self.split_files().find(context.path, split)? else { return Ok(None) };
-        self.examples_of(files, targets, !split.is_test()).map(Some)
+        self.examples_of(files, targets, LabelRule::of_split(split)).map(Some)
     }
 
     fn names_classes(&self) -> bool {
         true
     }
 
-    /// Tables with a column of words; files that are called as such of columns are, or whose first sentences have tags of entities.
+    /// Yes of tables with a column of words, of files with an extension of column files, and of files whose first sentences have
+    /// entity tags.
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
-        let options = self.options(false);
+        let options = self.options(LabelRule::IfReadable);
         if FileForm::of(file) == FileForm::Rows {
             return rows::has_words(file, &options.columns, self.max_line_bytes);
         }
         if FileForm::says_columns(file) {
             return Ok(true);
         }
-        // Any text may be in it: what is wrong with it as a file of columns is no error.
+        // The file may hold any text: an error only means that it is no file of columns.
         let Ok(sentences) = options.open(file) else { return Ok(false) };
         let mut of_entities = false;
         for sentence in sentences.take(LOOKED_AT) {
@@ -252,7 +275,7 @@ impl Task for Ner {
         targets: &Targets,
         _: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
-        self.examples_of(vec![file.to_owned()], targets, false)
+        self.examples_of(vec![file.to_owned()], targets, LabelRule::IfReadable)
     }
 
     fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {

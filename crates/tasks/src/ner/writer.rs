@@ -1,5 +1,6 @@
 //! Predictions as CoNLL columns: the lines of the file as they are, with the predicted tag behind them.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,8 +25,13 @@ pub(super) struct TagNames {
 }
 
 impl TagNames {
-    /// The tag of each word, in this scheme.
-    pub(super) fn written(&self, tags: &[Option<WordTag>], scheme: Scheme) -> Vec<String> {
+    /// The tag of each word, in this scheme. No entity goes on beyond its sentence.
+    pub(super) fn written(
+        &self,
+        tags: &[Option<WordTag>],
+        sentences: &[Range<usize>],
+        scheme: Scheme,
+    ) -> Vec<String> {
         let name =
             |tag: &Option<WordTag>| tag.and_then(|tag| self.names.get(usize::from(tag.class)));
         if !self.of_entities || matches!(scheme, Scheme::Iob2 | Scheme::None) {
@@ -41,7 +47,8 @@ impl TagNames {
                 name(tag).and_then(|name| EntityTag::parse(name)).unwrap_or(EntityTag::Outside)
             })
             .collect();
-        from_iob2(&tags, scheme)
+        let of_sentence = |words: &Range<usize>| from_iob2(&tags[words.clone()], scheme);
+        sentences.iter().flat_map(of_sentence).collect()
     }
 }
 
@@ -175,8 +182,9 @@ mod tests {
         let content = "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O \n\n\nPeter NNP I-NP I-PER\n\nof IN I-PP O\n";
         std::fs::write(&path, content).unwrap();
         let mut writer = ColumnWriter::new(1000);
-        let written = names().written(&tags(&[1, 0]), Scheme::Iob1);
-        writer.add(&words(&path, &["EU", "rejects"], &[3, 4]), &written).unwrap();
+        let first = words(&path, &["EU", "rejects"], &[3, 4]);
+        let written = names().written(&tags(&[1, 0]), &first.sentences(), Scheme::Iob1);
+        writer.add(&first, &written).unwrap();
         // The sentence between them was not read.
         writer.add(&words(&path, &["of"], &[9]), &["O".to_owned()]).unwrap();
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
@@ -193,21 +201,27 @@ mod tests {
         }
         let mut writer = ColumnWriter::new(1000);
         for path in &paths {
-            let written = names().written(&tags(&[1, 2]), Scheme::Bioes);
-            assert_eq!(written, ["B-A", "E-A"]);
-            writer.add(&words(path, &["x", "y"], &[1, 3]), &written).unwrap();
+            let document = words(path, &["x", "y"], &[1, 3]);
+            let written = names().written(&tags(&[1, 2]), &document.sentences(), Scheme::Bioes);
+            // An entity ends with its sentence: no scorer joins them.
+            assert_eq!(written, ["S-A", "S-A"]);
+            writer.add(&document, &written).unwrap();
         }
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
-        assert_eq!(text, "x\tO\tB-A\n\ny\tO\tE-A\n\n".repeat(2));
+        assert_eq!(text, "x\tO\tS-A\n\ny\tO\tS-A\n\n".repeat(2));
+        let one = words(&paths[0], &["x", "y"], &[1, 2]);
+        let written = names().written(&tags(&[1, 2]), &one.sentences(), Scheme::Bioes);
+        assert_eq!(written, ["B-A", "E-A"]);
     }
 
     #[test]
     fn words_without_an_answer_are_outside() {
         let none = [None, Some(WordTag { class: 2, score: 1.0 })];
-        assert_eq!(names().written(&none, Scheme::Iob2), ["O", "I-A"]);
-        assert_eq!(names().written(&none, Scheme::Iob1), ["O", "I-A"]);
+        let one = [Range { start: 0, end: 2 }];
+        assert_eq!(names().written(&none, &one, Scheme::Iob2), ["O", "I-A"]);
+        assert_eq!(names().written(&none, &one, Scheme::Iob1), ["O", "I-A"]);
         let plain = TagNames { of_entities: false, ..names() };
-        assert_eq!(plain.written(&none, Scheme::Bioes), ["_", "I-A"]);
+        assert_eq!(plain.written(&none, &one, Scheme::Bioes), ["_", "I-A"]);
     }
 
     #[test]

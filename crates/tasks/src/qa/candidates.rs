@@ -38,7 +38,7 @@ fn as_double<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Erro
 pub struct AnswerCandidates {
     /// Likeliest first, "no answer" among them if that may be one.
     pub candidates: Vec<AnswerCandidate>,
-    /// The score of "no answer", if that may be one: the lowest of all windows, which must agree on it.
+    /// The score of "no answer", if that may be one: the lowest over all windows.
     pub no_answer: Option<f32>,
 }
 
@@ -56,7 +56,7 @@ impl AnswerCandidates {
         f64::from(no_answer - start - end)
     }
 
-    /// The answer: the likeliest, or "" where "no answer" may be one and is above it by more than `threshold`.
+    /// The answer: the likeliest; `None` if "no answer" may be one and its score is higher by more than `threshold`.
     pub fn answer(&self, threshold: f64) -> Option<&AnswerCandidate> {
         if self.no_answer.is_none() {
             return self.candidates.first();

@@ -17,6 +17,8 @@ pub(super) type TextAndPlace = (String, Option<usize>);
 pub(super) enum AnswerMatch {
     /// Where it is said to be.
     There,
+    /// Where it is said to be, counted in bytes.
+    InBytes,
     /// So many characters from there.
     Moved(usize),
     /// By its words: nothing is said of its place.
@@ -25,9 +27,9 @@ pub(super) enum AnswerMatch {
     Nowhere,
 }
 
-/// Finds an answer, without the blanks around it: at the character `start` of the context, or at the place of the same words that
-/// is nearest to it, if that is near or the only one; without a `start`, at the first place. An answer that is found nowhere keeps
-/// the place that is said.
+/// Finds an answer, without the blanks around it: at the character `start` of the context; else at the byte `start`; else at the
+/// place of the same words that is nearest to `start`, if that is near or the only one. Without a `start` it is found at the first
+/// place. An answer that is found nowhere keeps the place that is said.
 pub(super) fn find(
     characters: &Characters<'_>,
     text: &str,
@@ -37,9 +39,15 @@ pub(super) fn find(
     let blanks = text.chars().take_while(|character| character.is_whitespace()).count();
     let told = start.map(|start| start.saturating_add(blanks));
     let answer = |start| GoldAnswer { text: words.to_owned(), start };
-    match told {
-        Some(told) if characters.has_at(told, words) => return (answer(told), AnswerMatch::There),
-        _ => {}
+    if let Some(told) = told.filter(|told| characters.has_at(*told, words)) {
+        return (answer(told), AnswerMatch::There);
+    }
+    let blank_bytes = text.len() - text.trim_start().len();
+    let byte = start.map(|start| start.saturating_add(blank_bytes));
+    if let Some(place) = byte.and_then(|byte| characters.at_byte(byte))
+        && characters.has_at(place, words)
+    {
+        return (answer(place), AnswerMatch::InBytes);
     }
     let mut places = characters.places(words);
     let Some(first) = places.next() else {
@@ -158,6 +166,9 @@ mod tests {
         // Neither place of the words is near.
         assert_eq!(found("cat", Some(42)), (42, AnswerMatch::Nowhere));
         assert_eq!(found("é", Some(70)), (8, AnswerMatch::Moved(62)));
+        // `é` has two bytes. The other `cat` is far from 80, and neither is the only one.
+        assert_eq!(found("cat", Some(80)), (79, AnswerMatch::InBytes));
+        assert_eq!(found(" cat", Some(79)), (79, AnswerMatch::InBytes));
         assert_eq!(found("cat", None), (4, AnswerMatch::ByWords));
         assert_eq!(found("dog", Some(7)), (7, AnswerMatch::Nowhere));
         assert_eq!(found("dog", None), (0, AnswerMatch::Nowhere));

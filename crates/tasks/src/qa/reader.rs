@@ -21,7 +21,7 @@ pub(super) struct QuestionOptions {
     pub(super) rule: LabelRule,
     /// Whether a question may have no answer.
     pub(super) may_lack_answers: bool,
-    /// Whether questions are passed over whose answers are nowhere in their context: there is nothing to train them towards.
+    /// Whether a question is passed over if none of its answers is found in its context: there is no target to train on.
     pub(super) places_required: bool,
 }
 
@@ -115,7 +115,7 @@ impl OpenTable {
         };
         let is_impossible = self.columns.is_impossible.is_some_and(|at| is_true(row.cell(at)));
         let answers = match answers {
-            // Those of `SQuAD` v2.0 are named as plausible ones elsewhere; here they are no right ones either.
+            // `SQuAD` v2.0 keeps plausible answers under another key; answers beside `is_impossible` are not right either.
             Some(answers) if is_impossible && !answers.is_empty() => {
                 self.told.impossible.add(&name);
                 Some(Vec::new())
@@ -164,6 +164,7 @@ impl OpenTable {
             self.told.answers += 1;
             match found {
                 AnswerMatch::There => {}
+                AnswerMatch::InBytes => self.told.in_bytes.add(name),
                 AnswerMatch::Moved(distance) => {
                     self.told.moved.add(name);
                     self.told.farthest = self.told.farthest.max(distance);
@@ -215,6 +216,7 @@ impl Tally {
 #[derive(Debug, Default)]
 struct Told {
     answers: u64,
+    in_bytes: Tally,
     moved: Tally,
     farthest: usize,
     by_words: Tally,
@@ -235,6 +237,14 @@ impl Drop for OpenTable {
             }
         };
         let Told { answers, farthest, .. } = told;
+        say(
+            &told.in_bytes,
+            format!(
+                "`{}` of `{answers}` answers stand where their `answer_start` says if it counts bytes, and not characters: they \
+                 are read there",
+                told.in_bytes.count
+            ),
+        );
         say(
             &told.moved,
             format!(
@@ -262,7 +272,7 @@ impl Drop for OpenTable {
         say(
             &told.passed_over,
             format!(
-                "`{}` questions are not trained on, for none of their answers is in the context",
+                "`{}` questions are not trained on, because none of their answers is in the context",
                 told.passed_over.count
             ),
         );
@@ -276,8 +286,8 @@ impl Drop for OpenTable {
         say(
             &told.unanswerable,
             format!(
-                "`{}` questions have no answer, and \"no answer\" is never given: whatever is answered is wrong \
-                 (`task.version_2_with_negative`)",
+                "`{}` questions have no answer, but the model always gives one, which counts as wrong \
+                 (`task.version_2_with_negative = true` allows \"no answer\")",
                 told.unanswerable.count
             ),
         );

@@ -88,7 +88,7 @@ impl Scorer for SquadScorer {
         let questions = self.questions(answered);
         let lowest = questions.iter().map(|question| question.no_answer);
         let lowest = lowest.fold(f64::INFINITY, f64::min);
-        // Below all of them "no answer" is given to each question; of none, the threshold of `run_qa` stays.
+        // A threshold below all of them gives "no answer" to every question. Without questions it is 0, as in `run_qa`.
         let none = if lowest.is_finite() { lowest - 1.0 } else { 0.0 };
         let threshold = best_threshold(&questions, |question| question.f1, none).threshold;
         Ok(Thresholds::from([(NULL_SCORE_DIFF_THRESHOLD.to_owned(), threshold)]))

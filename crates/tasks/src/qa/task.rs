@@ -7,6 +7,7 @@ use nystromformer_data::DataError;
 use nystromformer_files::say_once;
 use nystromformer_files::table::{Format, TableOptions};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::AnswerSearch;
 use super::columns::QuestionColumns;
@@ -184,6 +185,19 @@ impl Task for Qa {
             max_answer_length: self.max_answer_length,
             version_2_with_negative,
         }))
+    }
+
+    fn keys_from_data(&self) -> &'static [&'static str] {
+        &["version_2_with_negative"]
+    }
+
+    fn resolved_keys(&self, targets: &Targets, _: &TaskContext<'_>) -> Result<Table, DataError> {
+        let mut keys = Table::new();
+        if self.version_2_with_negative.is_none() {
+            let found = may_lack_answers(targets).into();
+            keys.insert("version_2_with_negative".to_owned(), found);
+        }
+        Ok(keys)
     }
 
     fn examples(

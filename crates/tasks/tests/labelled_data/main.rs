@@ -8,6 +8,8 @@ mod choice;
 mod glue;
 mod imdb;
 mod labels;
+#[path = "../../../interop/tests/hostile/memory.rs"]
+mod memory;
 mod ner;
 mod own_files;
 #[expect(dead_code, reason = "the other tests write columns that these do not")]

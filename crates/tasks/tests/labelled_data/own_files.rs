@@ -146,8 +146,13 @@ fn a_folder_without_training_files_is_told_by_what_it_holds() {
         write(folder.path(), name, "x");
     }
     let truncation = Truncation::head(8);
-    let context =
-        TaskContext { path: folder.path(), split_seed: 0, truncation, feature_names: &[] };
+    let context = TaskContext {
+        path: folder.path(),
+        split_seed: 0,
+        truncation,
+        feature_names: &[],
+        class_names: None,
+    };
     let message = Labelled::default().targets(&context).unwrap_err().to_string();
     assert!(message.contains("it holds `notes.md`, `train.txt`"), "{message}");
 }

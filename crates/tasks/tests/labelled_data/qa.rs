@@ -7,7 +7,7 @@ use std::path::Path;
 use nystromformer_data::DataError;
 use nystromformer_tasks::{Example, GoldAnswer, Input, Label, Split, Targets, TaskConfig, tasks};
 
-use crate::parquet_file;
+use crate::{memory, parquet_file};
 
 const CONTEXT: &str = "The Ünder river runs for 300 km, and the other river for 20 km.";
 
@@ -157,6 +157,35 @@ fn answers_that_stand_elsewhere_are_found_and_those_nowhere_are_not_trained_on()
     assert_eq!(all[4..], [("nowhere".to_owned(), 25), ("far".to_owned(), 500)]);
 }
 
+/// Places outside the text, and places in bytes: neither ends in a panic or in another answer.
+#[test]
+fn places_that_are_no_characters_of_the_text_are_read_or_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.jsonl");
+    // Each word stands twice, far apart, so that only its place tells which is meant.
+    let context = format!("été la mer. {} été la mer.", "ô".repeat(60));
+    let (byte, character) = (context.rfind("mer").unwrap(), 12 + 60 + 1 + 7);
+    assert!(byte > character + 60);
+    let row = |id: &str, start: i64| {
+        serde_json::json!({"id": id, "question": "q", "context": context, "answer": "mer", "answer_start": start})
+            .to_string()
+    };
+    let far = i64::MAX;
+    let rows =
+        [row("characters", character as i64), row("bytes", byte as i64), row("outside", far)];
+    fs::write(&path, rows.join("\n")).unwrap();
+    let found = examples(&config(&path, ""), Split::Train).unwrap();
+    let start = |example: &Example| match &example.label {
+        Some(Label::Answers(answers)) => (example.id.clone().unwrap(), answers[0].start),
+        other => panic!("{other:?}"),
+    };
+    let expected = ["characters", "bytes"].map(|id| (id.to_owned(), character));
+    assert_eq!(found.iter().map(start).collect::<Vec<_>>(), expected);
+    fs::write(&path, row("negative", -2)).unwrap();
+    let message = examples(&config(&path, ""), Split::Train).unwrap_err().to_string();
+    assert!(message.contains("train.jsonl:1: `-2` is no place of an answer"), "{message}");
+}
+
 #[test]
 fn a_test_file_needs_no_answers() {
     let folder = tempfile::tempdir().unwrap();
@@ -247,6 +276,9 @@ fn long_lines_and_many_answers_do_not_fill_the_memory() {
     let config_of = |keys: &str| config(&path, &format!("version_2_with_negative = true\n{keys}"));
     let message = examples(&config_of(""), Split::Train).unwrap_err().to_string();
     assert!(message.contains("train.json:1: longer than `max_line_bytes = 16777216`"), "{message}");
+    let short = config_of("max_line_bytes = 1000000");
+    let (refused, growth) = memory::growth(|| examples(&short, Split::Train).is_err());
+    assert!(refused && growth < 8_000_000, "{growth}");
 
     let answers = vec!["{\"text\":\"c\",\"answer_start\":9}"; 100_000].join(",");
     let row = format!("{{\"question\": \"q\", \"context\": \"c\", \"answers\": [{answers}]}}");

@@ -111,8 +111,7 @@ impl FileRequest<'_> {
         Ok(reads.then_some(experiment))
     }
 
-    /// Loads an experiment for the model in `folder`: its tokenizer is the model's, and so are the names of its classes, so that
-    /// the data it was trained on need not be there.
+    /// Loads an experiment for the model in `folder`, whose tokenizer is the model's.
     fn load(
         &self,
         source: &Path,
@@ -125,18 +124,12 @@ impl FileRequest<'_> {
         if TextTokenizer::is_in(folder) {
             overrides.push(format!("tokenizer.path={}", json!(folder)));
         }
-        let task = plain.task.as_ref().map(|task| (task.name(), task.task().names_classes()));
-        if let Some((name, true)) = task
-            && tasks.keys(name).contains("labels")
+        // Runs of earlier versions do not say whether any number of labels applies.
+        let reads_sets = |name: &str| tasks.keys(name).contains("multi_label");
+        if config.classifier.problem_type == Some(ProblemType::MultiLabelClassification)
+            && plain.task.as_ref().is_some_and(|task| reads_sets(task.name()))
         {
-            let labels = config.classifier.id2label.names();
-            overrides.push(format!("task.labels={}", json!(labels)));
-            // Whether any number of them applies is told by that data too, if no key says it.
-            let is_multi_label =
-                config.classifier.problem_type == Some(ProblemType::MultiLabelClassification);
-            if is_multi_label && tasks.keys(name).contains("multi_label") {
-                overrides.push("task.multi_label=true".to_owned());
-            }
+            overrides.push("task.multi_label=true".to_owned());
         }
         Ok(Experiment::load_for(source, &overrides, tasks, config)?.experiment)
     }

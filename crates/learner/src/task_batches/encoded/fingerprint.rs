@@ -40,8 +40,8 @@ fn hash_label(label: Option<&Label>, hasher: &mut blake3::Hasher) {
         Some(Label::Classes(classes)) => classes.iter().for_each(|class| number(f64::from(*class))),
         Some(Label::Values(values)) => values.iter().for_each(|value| number(f64::from(*value))),
         Some(Label::Tags(tags)) => {
-            for tag in tags {
-                number(tag.map_or(-1.0, f64::from));
+            for class in &tags.classes {
+                number(class.map_or(-1.0, f64::from));
             }
         }
         Some(Label::Answers(answers)) => {

@@ -12,7 +12,7 @@
 //! | `question` | a question and its context, in windows | first and last token of the answer |
 //! | `words` | a sentence or document of words | of each word |
 //! | `choices` | a question with choices | the right choice |
-//! | `whole` | — | what an example has one of: classes, numbers |
+//! | `whole` | — | labels of a whole example: classes, numbers |
 
 mod choices;
 mod ids;
@@ -31,7 +31,7 @@ use crate::experiment::Vocabulary;
 pub(super) use question::ContextWindow;
 pub(super) use vectors::Width;
 
-/// The place of a token that no row has: such a target does not count.
+/// A position that no row has: the loss ignores such a target.
 const NOT_COUNTED: i32 = i32::MAX;
 
 /// How examples become rows.
@@ -67,7 +67,7 @@ pub(super) struct EncodedExample {
 pub(super) struct EncodedUnit {
     /// At least one.
     pub(super) rows: Vec<EncodedRow>,
-    /// What the model is to say of it; anything of the right kind where the example has no label.
+    /// What the model is to say of it; a placeholder of the right kind if the example has no label.
     pub(super) target: Target,
     /// Which parts of the example it is about.
     pub(super) anchors: Anchors,
@@ -120,7 +120,7 @@ pub(super) enum Anchors {
     Words {
         /// How many there are in all of the example.
         count: usize,
-        /// The word of each output, those of labelled tokens first; `u32::MAX` where it is of none.
+        /// The word of each output, those of labelled tokens first; `u32::MAX` for an output of no word.
         of_outputs: Box<[u32]>,
     },
 }

@@ -19,7 +19,7 @@ pub(crate) struct ContextWindow {
     cls: usize,
     /// The first token of the context that the window shows.
     first: usize,
-    /// Of each token of the context from there on its first character and the one after its last.
+    /// For each token of the context from `first` on: its first character, and the one after its last.
     offsets: Box<[(u32, u32)]>,
 }
 
@@ -30,7 +30,7 @@ impl ContextWindow {
     }
 }
 
-/// A unit for each window. A window whose target is not in it is to say so by its `[CLS]`, as in transformers' `run_qa`.
+/// A unit for each window. The target of a window without the answer is its `[CLS]` token, as in transformers' `run_qa`.
 pub(super) fn encode(
     form: &Form<'_>,
     search: &AnswerSearch,
@@ -89,13 +89,13 @@ fn windows(
         Some((after, _)) => (Characters::new(question).slice(0, *after), room / 2, true),
         None => (question, words.len(), false),
     };
-    // What a window holds of the context. It moves on by a quarter of that at least.
+    // How much of the context a window holds. The next window begins at least a quarter of that later.
     let shown = room - length.min(room);
     let most = shown * 3 / 4;
     if search.doc_stride > most && room > 0 {
         say_once(format!(
-            "windows of `data.seq_len` = `{max_length}` tokens overlap by three quarters of what they hold of a context where \
-             `task.doc_stride` = `{}` is more than that, as beside long questions",
+            "`task.doc_stride` = `{}` is too large for some windows of `data.seq_len` = `{max_length}` tokens, where the question \
+             leaves little room for the text; these windows overlap by three quarters of that room",
             search.doc_stride
         ));
     }
@@ -110,7 +110,7 @@ enum Answer {
     At(u32, u32),
     /// There is none.
     None,
-    /// It is not known, or is not where it is said to be.
+    /// It is not known, or does not stand where the data says.
     Unknown,
 }
 

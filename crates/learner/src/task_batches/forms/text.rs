@@ -25,8 +25,8 @@ pub(super) fn row(
     second: Option<&str>,
 ) -> Result<(EncodedRow, bool), DataError> {
     let tokenizer = form.tokenizer()?;
-    // An empty second text is none, as in `predict classify`, and in transformers where one text is encoded by
-    // itself: in a batch it would be a pair there.
+    // An empty second text counts as none, as in `predict classify`. transformers does the same where it encodes one text; in
+    // a batch it would make a pair of it.
     let second = second.filter(|second| !second.is_empty());
     let encoding = tokenizer.encode_text(first, second, Some(form.truncation))?;
     let is_cut = encoding.num_truncated_tokens > 0;

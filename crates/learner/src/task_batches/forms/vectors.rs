@@ -7,7 +7,7 @@ use nystromformer_tasks::{Label, Vectors};
 
 use super::{Anchors, EncodedExample, EncodedUnit, Form, whole};
 
-/// An example as a unit; its row is the vectors themselves, which the table of token ids has no part in.
+/// An example as a unit. It has no row of token ids: its vectors are its row.
 pub(super) fn encode(form: &Form<'_>, vectors: &Vectors, label: Option<&Label>) -> EncodedExample {
     let target = whole::target(label, form.targets);
     let unit = EncodedUnit { rows: Vec::new(), target, anchors: Anchors::Whole };

@@ -1,10 +1,10 @@
-//! What an example has one of: a class, classes, numbers.
+//! Labels of a whole example: a class, classes, numbers.
 
 use nystromformer_tasks::{Label, Prediction, Targets};
 
 use super::{Target, UnitOutput};
 
-/// The target of an example with this label; anything of the right kind if it has none.
+/// The target of an example with this label; a placeholder of the right kind if it has none.
 pub(super) fn target(label: Option<&Label>, targets: &Targets) -> Target {
     match label {
         Some(Label::Class(class)) => Target::Class(*class),

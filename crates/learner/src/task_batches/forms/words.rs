@@ -1,7 +1,7 @@
-//! A sentence or document of words, each of which has a target: its first token, or all of them.
+//! A sentence or document of words. Each word has a target, which its first token predicts, or all of its tokens do.
 //!
-//! What is longer than a row is read in windows that share tokens. A window holds whole words, and a word is trained and
-//! measured in one of them, that where it has most tokens on the side where it has fewer.
+//! A text that is longer than a row is read in overlapping windows of whole words. A word in several windows is trained and
+//! measured in one of them: the one where the shorter of its left and right contexts is longest.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use nystromformer_tasks::{Label, Prediction, WordTag};
 
 use super::{Anchors, EncodedExample, EncodedRow, EncodedUnit, Form, Target, UnitOutput};
 
-/// What stands for a token that says nothing of a word by itself.
+/// Marks an output that decides no word, such as that of a word's second token.
 const NO_WORD: u32 = u32::MAX;
 
 /// A row for all of it, or one for each window.
@@ -20,7 +20,7 @@ pub(super) fn encode(
     label: Option<&Label>,
 ) -> Result<EncodedExample, DataError> {
     let tags = match label {
-        Some(Label::Tags(tags)) => Some(tags.as_slice()),
+        Some(Label::Tags(tags)) => Some(tags.classes.as_slice()),
         _ => None,
     };
     let encoding = form.tokenizer()?.encode_words(words, None)?;
@@ -57,7 +57,7 @@ pub(super) fn encode(
 
 /// The tokens of each word.
 struct WordTokens {
-    /// Where the tokens of each word begin among all that belong to words, and behind the last where they end.
+    /// Where the tokens of each word begin among all tokens of words; the last entry is how many these are.
     starts: Vec<usize>,
 }
 
@@ -87,14 +87,15 @@ impl WordTokens {
         self.starts[words.start]..self.starts[words.end]
     }
 
-    /// The same, the first `room` of them: of a window of one word that is longer than a row.
+    /// The same, but no more than `room` of them: a word may be longer than a row.
     fn kept(&self, words: &Range<usize>, room: usize) -> Range<usize> {
         let Range { start, end } = self.span(words);
         start..end.min(start + room)
     }
 
-    /// Words in windows of at most `room` tokens, each of which shares at least `stride` with the one before, if it goes on with
-    /// a whole word. The last reaches as far back as it may.
+    /// Windows of whole words, each of at most `room` tokens unless it holds a single longer word. A window shares at least
+    /// `stride` tokens with the one before, unless it then had no room for the next word. The last window begins as early as its
+    /// room allows.
     fn windows(&self, room: usize, stride: usize) -> Vec<Range<usize>> {
         let mut windows = Vec::new();
         let mut start = 0;
@@ -111,7 +112,7 @@ impl WordTokens {
             windows.push(start..end);
             let shares = |next: &usize| self.starts[end] - self.starts[*next] >= stride;
             let next = (start + 1..=end).rev().find(shares).unwrap_or(start + 1);
-            // It goes on with a word more, however long that is.
+            // It must have room for the next word.
             let goes_on = |next: &usize| self.starts[end + 1] - self.starts[*next] <= room;
             start = (next..end).find(goes_on).unwrap_or(end);
         }
@@ -169,7 +170,7 @@ impl WordWindow<'_> {
         let (mut others, mut of_others) = (Vec::new(), Vec::new());
         for word in own {
             let first = tokens.starts[word] - self.kept.start;
-            // Anything of the right kind where nothing has a label.
+            // A placeholder where no word has a label.
             match tags.map_or(Some(0), |tags| tags[word]) {
                 None => {
                     others.push(columns[first]);
@@ -188,7 +189,7 @@ impl WordWindow<'_> {
             }
         }
         if labelled.is_empty() && others.is_empty() {
-            // A row without an answer is no row of a batch.
+            // Each row of a batch needs at least one output.
             others.push(0);
             of_others.push(NO_WORD);
         }

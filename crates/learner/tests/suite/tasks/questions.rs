@@ -201,3 +201,24 @@ fn long_questions_are_cut_and_a_large_stride_is_made_to_fit() {
     let batch = batches.evaluation_batch(Split::Validation, 0, windows).unwrap();
     assert!(batch.lengths.iter().all(|length| *length <= 24));
 }
+
+/// Answers that stand nowhere in their texts count by their words alone: there is no loss, and no advice about masked tokens.
+#[test]
+fn answers_that_stand_nowhere_are_measured_without_a_loss() {
+    let fixture = fixture("", false, 0);
+    let mut dev = squad(60..80, false, 0);
+    for paragraph in dev["data"][0]["paragraphs"].as_array_mut().unwrap() {
+        paragraph["qas"][0]["answers"] = json!([{"text": "quite poor", "answer_start": 0}]);
+    }
+    fs::write(fixture.data().join("dev-v1.json"), dev.to_string()).unwrap();
+    let summary = fixture.train("run", &[]).unwrap().summary;
+    let best = summary.best_model.unwrap();
+    assert_eq!(best.best_by, "f1");
+    let validation = &best.evaluations["validation"];
+    assert!(validation.loss.is_nan(), "{validation:?}");
+    assert_eq!(validation.metrics["exact_match"], 0.0);
+    assert!(validation.metrics["f1"].is_finite());
+    assert!(best.evaluations["test"].loss.is_finite());
+    let (_, evaluations) = fixture.metrics("run");
+    assert!(evaluations.iter().all(|evaluation| evaluation.loss.is_nan()));
+}
