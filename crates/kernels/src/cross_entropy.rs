@@ -179,6 +179,27 @@ mod tests {
     }
 
     #[test]
+    fn special_values_behave_as_the_composed_path() {
+        testing::same_with_special_values(
+            [random([5, 37])],
+            |[logits]| cross_entropy(logits, labels(5, 37)),
+            |[logits]| composed(logits, labels(5, 37)),
+        );
+    }
+
+    /// Where nobody else holds the scores: they are the largest tensor of masked-LM training.
+    #[test]
+    fn the_gradient_takes_the_place_of_the_scores() {
+        let place = |tensor: &FlexTensor| simd::values(tensor).as_ptr();
+        let kernel = CrossEntropy { labels: vec![3, 0] };
+        let logits = simd::tensor(vec![0.5; 8], [2, 4].into());
+        let before = place(&logits);
+        let (losses, saved) = kernel.forward([logits]);
+        let [gradient] = kernel.backward(saved, losses, [true]);
+        assert_eq!(place(&gradient.unwrap()), before);
+    }
+
+    #[test]
     #[should_panic(expected = "label `9` is not one of 3 classes")]
     fn a_label_out_of_range_is_named() {
         let device = Device::flex();

@@ -149,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn special_values_behave_as_the_composed_path() {
+        for form in [Gelu::Exact, Gelu::Tanh] {
+            testing::same_with_special_values(
+                [random([3, 37])],
+                |[x]| gelu(x, form),
+                |[x]| composed(x, form),
+            );
+        }
+    }
+
+    #[test]
     fn far_tails_and_special_values_behave_as_the_composed_path() {
         let special = [-200.0, -15.0, -9.0, -0.0, 0.0, 9.0, 15.0, 200.0, f32::NAN, f32::INFINITY];
         for form in [Gelu::Exact, Gelu::Tanh] {

@@ -4,18 +4,25 @@
 //! `f32`; everywhere else, and where a size is below 32, in the library `gemm`, on vectors.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
+#[cfg(test)]
+mod emulation;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod split;
 #[cfg(test)]
 mod tests;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 mod tiles;
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 mod unit;
 
 use std::cell::Cell;
 
 use gemm::Parallelism;
 use rayon::prelude::*;
+
+#[cfg(test)]
+use crate::testing::instructions::{self, Products};
 
 /// A row-major matrix, or its transpose.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +93,7 @@ impl Precision {
         match self {
             Self::F32 => true,
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Bf16 => unit::is_available(),
+            Self::Bf16 => <amx::Amx as unit::MatrixUnit>::is_available(),
             #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
             Self::Bf16 => false,
         }
@@ -121,7 +128,10 @@ pub(crate) fn product(
 
 /// The product on the CPU's matrix unit, if it has one and can compute it; otherwise `output` is arbitrary and the result
 /// is `false`.
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    allow(unused_variables, reason = "elsewhere there is no unit that we know of")
+)]
 fn on_the_unit(
     output: &mut [f32],
     left: Matrix<'_>,
@@ -130,23 +140,35 @@ fn on_the_unit(
     precision: Precision,
     threads: Threads,
 ) -> bool {
-    match precision {
-        Precision::F32 => tiles::product::<3>(output, left, right, bias, threads),
-        Precision::Bf16 => tiles::product::<1>(output, left, right, bias, threads),
+    #[cfg(test)]
+    match instructions::asked().map(|asked| asked.products) {
+        Some(Products::Vectors) => return false,
+        Some(Products::Emulation) => {
+            return on::<emulation::Emulated>(output, left, right, bias, precision, threads);
+        }
+        Some(Products::Unit) | None => {}
     }
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if on::<amx::Amx>(output, left, right, bias, precision, threads) {
+        return true;
+    }
+    false
 }
 
-/// There is none that we know of.
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-fn on_the_unit(
-    _output: &mut [f32],
-    _left: Matrix<'_>,
-    _right: Matrix<'_>,
-    _bias: Option<&[f32]>,
-    _precision: Precision,
-    _threads: Threads,
+/// The same for one kind of unit.
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
+fn on<U: unit::MatrixUnit>(
+    output: &mut [f32],
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
+    precision: Precision,
+    threads: Threads,
 ) -> bool {
-    false
+    match precision {
+        Precision::F32 => tiles::product::<U, 3>(output, left, right, bias, threads),
+        Precision::Bf16 => tiles::product::<U, 1>(output, left, right, bias, threads),
+    }
 }
 
 /// The product by `gemm`.

@@ -154,6 +154,11 @@ mod tests {
     }
 
     #[test]
+    fn special_values_spread_as_in_the_composed_path() {
+        testing::same_with_special_values([random([3, 37])], |[x]| softmax(x), |[x]| composed(x));
+    }
+
+    #[test]
     fn the_input_keeps_its_values() {
         let x = random([4, 9]);
         let before = x.to_data();

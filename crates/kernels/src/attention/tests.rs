@@ -1,7 +1,7 @@
 use burn::tensor::{Device, Shape};
 
 use super::*;
-use crate::testing::{self, random};
+use crate::testing::{self, instructions::Instructions, random};
 
 /// `[batch, heads, queries, keys, head_dim, value_dim]`.
 type Sizes = [usize; 6];
@@ -206,9 +206,8 @@ fn the_number_of_threads_changes_nothing() {
         simd::tensor(values.collect(), Shape::new(shape))
     };
     for [queries, keys] in [[5000, 20], [20, 5000], [300, 300]] {
-        let evaluate = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| {
+        let evaluate = |set: Instructions, threads| {
+            set.run(threads, || {
                 let attention = Attention { scale: 0.7 };
                 let inputs = [
                     tensor([1, 2, queries, 8], 0.7),
@@ -223,6 +222,8 @@ fn the_number_of_threads_changes_nothing() {
                 all
             })
         };
-        assert_eq!(evaluate(1), evaluate(3));
+        for set in Instructions::all() {
+            assert_eq!(evaluate(set, 1), evaluate(set, 3));
+        }
     }
 }

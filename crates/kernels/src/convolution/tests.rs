@@ -72,6 +72,30 @@ fn a_residual_that_somebody_holds_is_not_overwritten() {
 }
 
 #[test]
+fn special_values_reach_the_rows_that_see_them() {
+    let filter = random([1, 1, 2, 3]).reshape([2, 3]);
+    testing::same_with_special_values(
+        [random([2, 2, 21, 5])],
+        |[value]| depthwise_convolution(value, filter.clone(), None),
+        |[value]| one_by_one(value, filter.clone()),
+    );
+}
+
+/// Tap by tap. The composed path multiplies rows with the zeros beside a band, so that what is not finite spreads further.
+fn one_by_one(value: Tensor<4>, filter: Tensor<2>) -> Tensor<4> {
+    let [batch, heads, seq_len, head_dim] = value.dims();
+    let [_, taps] = filter.dims();
+    let half = taps / 2;
+    let ends = Tensor::zeros([batch, heads, half, head_dim], &value.device());
+    let padded = Tensor::cat(vec![ends.clone(), value, ends], 2);
+    let tap = |tap| {
+        let factor = filter.clone().narrow(1, tap, 1).reshape([1, heads, 1, 1]);
+        padded.clone().narrow(2, tap, seq_len) * factor
+    };
+    (1..taps).fold(tap(0), |sum, next| sum + tap(next))
+}
+
+#[test]
 fn a_nan_reaches_the_rows_that_see_it() {
     let device = Device::flex();
     let mut value = vec![1.0f32; 40];

@@ -30,11 +30,7 @@ const SQUARE: usize = 16;
 /// Sign, exponent and the bits of the upper half.
 const UPPER: i32 = 0xffff_0000_u32 as i32;
 
-/// Lays out rows `row..row + 32` and columns `columns` of a left factor: for each step of 32 columns the parts, high
-/// to low, each as two tiles of 16 rows. Rows and columns behind the last become zero.
-///
-/// Returns whether all values could be split: not infinities and NaN, which leave no rest, and not magnitudes from 2¹²⁷,
-/// so that rounding up never overflows.
+/// [`MatrixUnit::lay_out_left`].
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.
@@ -74,11 +70,7 @@ pub(super) unsafe fn left<const PARTS: usize>(
     can_be_split(largest)
 }
 
-/// Lays out one step of a right factor: 32 rows from `row` on (up to but without `end`), and 32 columns from `column` on.
-/// The parts follow each other low to high, each as two tiles of 16 columns, whose rows hold two rows of the
-/// factor in turn.
-///
-/// Returns, and asks for, the same as [`left`].
+/// [`MatrixUnit::lay_out_right`].
 ///
 /// # Safety
 /// The CPU has AVX-512 F and BW.

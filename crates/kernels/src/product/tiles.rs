@@ -1,7 +1,7 @@
 //! The product on the matrix unit.
 //!
 //! The unit multiplies `bf16`, sixteen times as fast as vectors multiply `f32`. For a product in `f32` both factors are
-//! [split](super::split) into three `bf16` parts without a rest, and six of the nine products of parts are added up in
+//! [split](MatrixUnit::lay_out_left) into three `bf16` parts without a rest, and six of the nine products of parts are added up in
 //! `f32`: what is left out is below the rounding of a term, and the result comes sooner. A product in `bf16` is one of
 //! high parts alone, added up in `f32`.
 //!
@@ -14,6 +14,7 @@
 
 use std::{
     cell::Cell,
+    marker::PhantomData,
     ops::Range,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -21,23 +22,14 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    Matrix, Threads, split,
-    unit::{self, BLOCK, DEPTH, Unit, step_length},
+    Matrix, Threads,
+    unit::{BLOCK, DEPTH, MatrixUnit, step_length},
 };
 use crate::{scratch::Scratch, shared::Shared, simd};
 
-/// The largest depth that is added up in one go. A block of both factors then leaves room in a core's cache.
-const RUN: usize = 1024;
-
-/// Values of a task's part of the right factor: 1 MiB.
-const RIGHT: usize = 512 * 1024;
-
-/// Rows of the left factor that are laid out at a time, in at most 24 MiB that the calling thread keeps.
-const ROWS: usize = 4096;
-
 /// As [`super::product`], with each value in so many parts, if the unit can; otherwise `output` is arbitrary and the
 /// result is `false`.
-pub(super) fn product<const PARTS: usize>(
+pub(super) fn product<U: MatrixUnit, const PARTS: usize>(
     output: &mut [f32],
     left: Matrix<'_>,
     right: Matrix<'_>,
@@ -45,16 +37,17 @@ pub(super) fn product<const PARTS: usize>(
     threads: Threads,
 ) -> bool {
     let is_worth_it = left.rows >= BLOCK && right.columns >= BLOCK && left.columns >= DEPTH;
-    if !is_worth_it || !unit::is_available() {
+    if !is_worth_it || !U::is_available() {
         return false;
     }
     let inner = left.columns;
-    let length = inner.div_ceil(inner.div_ceil(RUN)).next_multiple_of(DEPTH);
-    for (index, output) in output.chunks_mut(ROWS * right.columns).enumerate() {
+    let length = inner.div_ceil(inner.div_ceil(U::SIZES.depth)).next_multiple_of(DEPTH);
+    for (index, output) in output.chunks_mut(U::SIZES.rows * right.columns).enumerate() {
         for start in (0..inner).step_by(length) {
             let depth = start..(start + length).min(inner);
-            let first_row = index * ROWS;
-            let run = Run::<PARTS> { left, first_row, right, bias, depth };
+            let first_row = index * U::SIZES.rows;
+            let unit = PhantomData;
+            let run = Run::<U, PARTS> { left, first_row, right, bias, depth, unit };
             if !run.add_to(output, threads) {
                 return false;
             }
@@ -64,15 +57,16 @@ pub(super) fn product<const PARTS: usize>(
 }
 
 /// The part of a product that one run of the inner dimension makes up, for some rows.
-struct Run<'a, const PARTS: usize> {
+struct Run<'a, U, const PARTS: usize> {
     left: Matrix<'a>,
     first_row: usize,
     right: Matrix<'a>,
     bias: Option<&'a [f32]>,
     depth: Range<usize>,
+    unit: PhantomData<fn() -> U>,
 }
 
-impl<const PARTS: usize> Run<'_, PARTS> {
+impl<U: MatrixUnit, const PARTS: usize> Run<'_, U, PARTS> {
     /// Adds this run to `output`, or starts it with the first run. Returns whether all values could be split.
     fn add_to(&self, output: &mut [f32], threads: Threads) -> bool {
         let columns = self.right.columns;
@@ -82,11 +76,7 @@ impl<const PARTS: usize> Run<'_, PARTS> {
         Scratch::lend(&LEFT, rows.div_ceil(BLOCK) * length, |blocks| {
             let lay_out = |(index, block): (usize, &mut [u16])| {
                 let row = self.first_row + index * BLOCK;
-                #[expect(unsafe_code, reason = "needs the CPU's vectors")]
-                // SAFETY: the unit is available, hence AVX-512.
-                let split =
-                    unsafe { split::left::<PARTS>(block, self.left, row, self.depth.clone()) };
-                if !split {
+                if !U::lay_out_left::<PARTS>(block, self.left, row, self.depth.clone()) {
                     all_split.store(false, Ordering::Relaxed);
                 }
             };
@@ -98,7 +88,7 @@ impl<const PARTS: usize> Run<'_, PARTS> {
                 return;
             }
             let output = Output { values: Shared::new(output), rows, columns };
-            let tasks = Tasks::new(rows, columns, length, threads);
+            let tasks = Tasks::new(rows, columns, U::SIZES.right / length, threads);
             let compute = |task: usize| {
                 let (rows, columns) = tasks.part(task);
                 if !self.compute(blocks, &output, rows, columns) {
@@ -123,7 +113,7 @@ impl<const PARTS: usize> Run<'_, PARTS> {
     ) -> bool {
         let steps = self.depth.len().div_ceil(DEPTH);
         let length = steps * step_length(PARTS);
-        let unit = Unit::new();
+        let unit = U::new();
         Scratch::lend(&RIGHT_PART, columns.len().div_ceil(BLOCK) * length, |right| {
             if !self.lay_out_right(right, columns.clone()) {
                 return false;
@@ -154,11 +144,7 @@ impl<const PARTS: usize> Run<'_, PARTS> {
             let length = step_length(PARTS);
             let target = &mut target[(block * steps + step) * length..][..length];
             let (row, column) = (self.depth.start + step * DEPTH, columns.start + block * BLOCK);
-            #[expect(unsafe_code, reason = "needs the CPU's vectors")]
-            // SAFETY: the unit is available, hence AVX-512.
-            unsafe {
-                split::right::<PARTS>(target, self.right, row, self.depth.end, column)
-            }
+            U::lay_out_right::<PARTS>(target, self.right, row, self.depth.end, column)
         })
     }
 
@@ -166,7 +152,7 @@ impl<const PARTS: usize> Run<'_, PARTS> {
     #[expect(clippy::too_many_arguments, reason = "an inner loop")]
     fn block(
         &self,
-        unit: &Unit,
+        unit: &U,
         left: &[u16],
         right: &[u16],
         steps: usize,
@@ -239,9 +225,9 @@ struct Tasks {
 }
 
 impl Tasks {
-    /// `length` is that of a block of the right factor.
-    fn new(rows: usize, columns: usize, length: usize, threads: Threads) -> Self {
-        let most = (RIGHT / length).max(1) * BLOCK;
+    /// `blocks` of the right factor stay in a core's cache.
+    fn new(rows: usize, columns: usize, blocks: usize, threads: Threads) -> Self {
+        let most = blocks.max(1) * BLOCK;
         let columns_each = columns.div_ceil(columns.div_ceil(most)).next_multiple_of(BLOCK);
         let wanted = match threads {
             Threads::All => 2 * rayon::current_num_threads(),
@@ -287,7 +273,7 @@ mod tests {
         for (rows, columns, threads) in
             [(1, 1, Threads::One), (500, 70, Threads::All), (4096, 3072, Threads::All)]
         {
-            let tasks = Tasks::new(rows, columns, 32 * step_length(3), threads);
+            let tasks = Tasks::new(rows, columns, 5, threads);
             let mut seen = vec![0; rows * columns];
             for task in 0..tasks.count() {
                 let (rows, part) = tasks.part(task);

@@ -1,16 +1,12 @@
-//! The matrix unit of Intel's server CPUs (AMX): tile registers of 16 rows of 64 bytes, and an instruction that
-//! multiplies two tiles of `bf16` onto one of `f32`.
+//! What a matrix unit is: it lays factors out as it reads them, and multiplies blocks of them.
 //!
-//! Stable Rust has no functions for the instructions and knows the registers as clobbers only, so what uses them is
-//! assembly. No compiled code keeps anything in them, and the operating system saves them with the thread.
+//! Factors are laid out in steps of 32 along the inner dimension, in blocks of 32 rows of the left factor or columns of the
+//! right one. A step holds tiles of `bf16`: of three parts, a step of the left factor holds the high, middle and low ones,
+//! two tiles each, and one of the right factor the low, middle and high ones.
 
-#![expect(unsafe_code, reason = "the instructions of the matrix unit have no safe form")]
+use std::ops::Range;
 
-use std::{
-    arch::{asm, x86_64::__cpuid_count},
-    marker::PhantomData,
-    sync::LazyLock,
-};
+use super::Matrix;
 
 /// Rows and columns of a block of the output: two by two tiles.
 pub(super) const BLOCK: usize = 32;
@@ -26,170 +22,67 @@ pub(super) const fn step_length(parts: usize) -> usize {
     parts * 2 * TILE
 }
 
-/// Whether the CPU has the unit, with the vectors that [`split`](super::split) needs, and the system lets us use it.
-pub(super) fn is_available() -> bool {
-    static AVAILABLE: LazyLock<bool> = LazyLock::new(|| {
-        const BF16: u32 = 1 << 22;
-        const TILES: u32 = 1 << 24;
-        let has_tiles = __cpuid_count(7, 0).edx & (BF16 | TILES) == BF16 | TILES;
-        has_tiles
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && may_use_tiles()
-    });
-    *AVAILABLE
+/// How much is laid out at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// The largest depth that is added up in one go.
+    pub(super) depth: usize,
+    /// Rows of the left factor.
+    pub(super) rows: usize,
+    /// Values of a task's part of the right factor.
+    pub(super) right: usize,
 }
 
-/// Asks the kernel for the tile registers, whose 8 KiB it saves only for processes that ask.
-fn may_use_tiles() -> bool {
-    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
-    const XFEATURE_XTILEDATA: libc::c_long = 18;
-    // SAFETY: the call takes two numbers and changes what this process may use.
-    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
-}
+/// A matrix unit, set up on this thread for as long as it lives.
+pub(super) trait MatrixUnit {
+    /// How much of a product it works on at a time.
+    const SIZES: Sizes;
 
-/// Eight tiles of 16 × 64 bytes.
-#[repr(C, align(64))]
-struct Palette {
-    id: u8,
-    start_row: u8,
-    reserved: [u8; 14],
-    bytes_per_row: [u16; 16],
-    rows: [u8; 16],
-}
+    /// Whether this machine has one.
+    fn is_available() -> bool;
 
-static PALETTE: Palette = {
-    let mut palette =
-        Palette { id: 1, start_row: 0, reserved: [0; 14], bytes_per_row: [0; 16], rows: [0; 16] };
-    let mut tile = 0;
-    while tile < 8 {
-        palette.bytes_per_row[tile] = 64;
-        palette.rows[tile] = 16;
-        tile += 1;
-    }
-    palette
-};
-
-/// The unit, set up on this thread for as long as this lives: one at a time on a thread, and no waiting for other threads
-/// meanwhile, which could bring along another.
-pub(super) struct Unit {
-    /// Another thread's registers are not set up.
-    this_thread: PhantomData<*const ()>,
-}
-
-impl Unit {
     /// Sets up the unit.
     ///
     /// # Panics
-    /// If it is not [available](is_available).
-    pub(super) fn new() -> Self {
-        assert!(is_available(), "this CPU has no matrix unit");
-        // SAFETY: the unit is there, and `PALETTE` is 64 bytes that describe valid tiles.
-        unsafe {
-            asm!(
-                "ldtilecfg [{}]", in(reg) &raw const PALETTE,
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack, readonly),
-            );
-        }
-        Self { this_thread: PhantomData }
-    }
-}
+    /// If it is not available.
+    fn new() -> Self;
 
-impl Drop for Unit {
-    fn drop(&mut self) {
-        // SAFETY: `new` set the unit up on this thread. Released, the system need not save it any more.
-        unsafe {
-            asm!(
-                "tilerelease",
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                options(nostack),
-            );
-        }
-    }
-}
+    /// Lays out rows `row..row + 32` and columns `columns` of a left factor: for each step of 32 columns the parts, high
+    /// to low, each as two tiles of 16 rows. Rows and columns behind the last become zero.
+    ///
+    /// Returns whether all values could be split: not infinities and NaN, which leave no rest, and not magnitudes from
+    /// 2¹²⁷, so that rounding up never overflows.
+    fn lay_out_left<const PARTS: usize>(
+        target: &mut [u16],
+        matrix: Matrix<'_>,
+        row: usize,
+        columns: Range<usize>,
+    ) -> bool;
 
-/// Loads the two tiles of one part of the left factor.
-macro_rules! left {
-    ($offset:literal) => {
-        concat!(
-            "tileloadd tmm4, [{left} + {row} + ",
-            $offset,
-            "]\n",
-            "tileloadd tmm5, [{left} + {row} + ",
-            $offset,
-            " + 1024]"
-        )
-    };
-}
+    /// Lays out one step of a right factor: 32 rows from `row` on (up to but without `end`), and 32 columns from `column`
+    /// on. The parts follow each other low to high, each as two tiles of 16 columns, whose rows hold two rows of the
+    /// factor in turn.
+    ///
+    /// Returns the same.
+    fn lay_out_right<const PARTS: usize>(
+        target: &mut [u16],
+        matrix: Matrix<'_>,
+        row: usize,
+        end: usize,
+        column: usize,
+    ) -> bool;
 
-/// Loads the two tiles of one part of the right factor.
-macro_rules! right {
-    ($offset:literal) => {
-        concat!(
-            "tileloadd tmm6, [{right} + {row} + ",
-            $offset,
-            "]\n",
-            "tileloadd tmm7, [{right} + {row} + ",
-            $offset,
-            " + 1024]"
-        )
-    };
-}
-
-/// Adds the products of what is loaded to all four sums.
-macro_rules! multiply {
-    () => {
-        "tdpbf16ps tmm0, tmm4, tmm6\ntdpbf16ps tmm1, tmm4, tmm7\ntdpbf16ps tmm2, tmm5, tmm6\ntdpbf16ps tmm3, tmm5, tmm7"
-    };
-}
-
-/// Runs steps onto sums that start with a row of 32 values, and stores the sums.
-macro_rules! steps {
-    ($bytes:literal, $left:ident, $right:ident, $steps:ident, $start:ident, $target:ident, $stride:ident, $($line:expr),+) => {
-        asm!(
-            "tileloadd tmm0, [{start} + {same}]",
-            "tileloadd tmm1, [{start} + {same} + 64]",
-            "tileloadd tmm2, [{start} + {same}]",
-            "tileloadd tmm3, [{start} + {same} + 64]",
-            "2:",
-            $($line,)+
-            concat!("add {left}, ", $bytes),
-            concat!("add {right}, ", $bytes),
-            "dec {steps}",
-            "jnz 2b",
-            "tilestored [{target} + {stride}], tmm0",
-            "tilestored [{target} + {stride} + 64], tmm1",
-            "tilestored [{lower} + {stride}], tmm2",
-            "tilestored [{lower} + {stride} + 64], tmm3",
-            left = inout(reg) $left.as_ptr() => _,
-            right = inout(reg) $right.as_ptr() => _,
-            steps = inout(reg) $steps => _,
-            row = in(reg) 64usize,
-            start = in(reg) $start.as_ptr(),
-            same = in(reg) 0usize,
-            target = in(reg) $target,
-            lower = in(reg) $target.wrapping_add(16 * $stride),
-            stride = in(reg) $stride * size_of::<f32>(),
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack),
-        )
-    };
-}
-
-impl Unit {
     /// `target = start + left · right` for one block, where `start` is one row of 32 values for all rows, and those of
     /// `target` lie `stride` values apart.
     ///
-    /// Of three parts, a step of the left factor holds the high, middle and low ones, two tiles each, and one of the
-    /// right factor the low, middle and high ones, nearly in the order of their use. Of the nine products of parts the
-    /// three smallest are left out: together they are below 2⁻²⁴ of a term, half a unit in the last place of an `f32`.
+    /// Of the nine products of three parts the three smallest are left out: together they are below 2⁻²⁴ of a term, half a
+    /// unit in the last place of an `f32`.
     ///
     /// # Safety
     /// `left` and `right` hold `steps · step_length(PARTS)` values each, `steps > 0`, and at `target` lie 32 rows of 32
     /// values that nobody else accesses.
-    #[expect(clippy::unused_self, reason = "whoever has a unit has set it up")]
-    pub(super) unsafe fn block<const PARTS: usize>(
+    #[expect(unsafe_code, reason = "a unit writes through a pointer, to what tasks share")]
+    unsafe fn block<const PARTS: usize>(
         &self,
         left: &[u16],
         right: &[u16],
@@ -197,50 +90,5 @@ impl Unit {
         start: &[f32; BLOCK],
         target: *mut f32,
         stride: usize,
-    ) {
-        const { assert!(PARTS == 1 || PARTS == 3) };
-        let length = steps * step_length(PARTS);
-        debug_assert!(left.len() >= length && right.len() >= length && steps > 0);
-        // SAFETY: the unit is set up; the loads stay within `length` values of both factors and the 32 of `start` (a row
-        // stride of zero reads the same row 16 times), the stores within the target.
-        unsafe {
-            if PARTS == 1 {
-                steps!(
-                    2048,
-                    left,
-                    right,
-                    steps,
-                    start,
-                    target,
-                    stride,
-                    left!(0),
-                    right!(0),
-                    multiply!()
-                );
-            } else {
-                steps!(
-                    6144,
-                    left,
-                    right,
-                    steps,
-                    start,
-                    target,
-                    stride,
-                    left!(0),
-                    right!(0),
-                    multiply!(), // high · low
-                    right!(2048),
-                    multiply!(), // high · middle
-                    left!(2048),
-                    multiply!(), // middle · middle
-                    right!(4096),
-                    multiply!(), // middle · high
-                    left!(4096),
-                    multiply!(), // low · high
-                    left!(0),
-                    multiply!() // high · high
-                );
-            }
-        }
-    }
+    );
 }

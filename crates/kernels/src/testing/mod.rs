@@ -1,10 +1,16 @@
-//! Comparing a kernel with the composed path.
+//! Comparing a kernel with the composed path, on every instruction set of the machine.
+
+#![expect(clippy::print_stdout, reason = "where a test fails, its runner shows what it printed")]
+
+pub(crate) mod instructions;
 
 use std::cell::RefCell;
 
 use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
+
+use instructions::Instructions;
 
 thread_local! {
     // A test runs on a thread of its own, so it sees the same numbers every time. Burn's generator is one for the
@@ -23,46 +29,57 @@ pub(crate) fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 /// Asserts that both functions agree in value and in the gradient of every input, within 1e-5 of the largest value.
 pub(crate) fn same<const N: usize, const D: usize, const OUT: usize>(
     inputs: [Tensor<D>; N],
-    ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
+    ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT> + Sync,
     composed: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
 ) {
-    for (ours, composed) in evaluate(&inputs, &ours).iter().zip(&evaluate(&inputs, &composed)) {
-        close(ours, composed);
+    let composed = evaluate(&inputs, &composed);
+    for set in Instructions::all() {
+        for (ours, composed) in set.run(2, || evaluate(&inputs, &ours)).iter().zip(&composed) {
+            close(ours, composed);
+        }
     }
 }
 
-/// Asserts that a NaN or an infinity in any input reaches the same places of value and gradients of both functions
-/// (either may end as the other): what is finite in one is finite in the other, and as large.
+/// Asserts that a NaN, an infinity, a subnormal number or −0 in any input, at its start or in its last place, reaches the
+/// same places of value and gradients of both functions (what is not finite may end as another such): what is finite in
+/// one is finite in the other, and as large.
 pub(crate) fn same_with_special_values<const N: usize, const D: usize, const OUT: usize>(
     inputs: [Tensor<D>; N],
-    ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
+    ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT> + Sync,
     composed: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
 ) {
-    for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        for place in 0..N {
+    for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40, -0.0] {
+        for (input, is_last) in (0..N).flat_map(|input| [(input, false), (input, true)]) {
             let mut inputs = inputs.clone();
-            let mut data = inputs[place].to_data();
-            data.as_mut_slice::<f32>().unwrap()[3] = special;
-            inputs[place] = Tensor::from_data(data, &inputs[place].device());
-            let (ours, composed) = (evaluate(&inputs, &ours), evaluate(&inputs, &composed));
-            for (which, (ours, composed)) in ours.iter().zip(&composed).enumerate() {
-                let largest = |data: &TensorData| {
-                    data.iter::<f32>()
-                        .filter(|value| value.is_finite())
-                        .fold(1.0f32, |largest, value| largest.max(value.abs()))
-                };
-                let tolerance = 1e-4 * largest(composed);
-                for (index, (ours, composed)) in
-                    ours.iter::<f32>().zip(composed.iter::<f32>()).enumerate()
-                {
-                    assert!(
-                        !ours.is_finite() && !composed.is_finite()
-                            || (ours - composed).abs() <= tolerance,
-                        "{special} in input {place}: {ours} instead of {composed} at {index} of result {which}"
-                    );
+            let mut data = inputs[input].to_data();
+            let values = data.as_mut_slice::<f32>().unwrap();
+            let place = if is_last { values.len() - 1 } else { 3 };
+            values[place] = special;
+            inputs[input] = Tensor::from_data(data, &inputs[input].device());
+            let composed = evaluate(&inputs, &composed);
+            for set in Instructions::all() {
+                println!("{special} at {place} of input {input}");
+                let ours = set.run(2, || evaluate(&inputs, &ours));
+                for (which, (ours, composed)) in ours.iter().zip(&composed).enumerate() {
+                    println!("result {which}");
+                    as_finite(ours, composed);
                 }
             }
         }
+    }
+}
+
+/// Asserts that what is finite in one is finite in the other, within 1e-4 of the largest such value.
+fn as_finite(ours: &TensorData, composed: &TensorData) {
+    let largest = composed
+        .iter::<f32>()
+        .filter(|value| value.is_finite())
+        .fold(1.0f32, |largest, value| largest.max(value.abs()));
+    for (index, (ours, composed)) in ours.iter::<f32>().zip(composed.iter::<f32>()).enumerate() {
+        assert!(
+            !ours.is_finite() && !composed.is_finite() || (ours - composed).abs() <= 1e-4 * largest,
+            "{ours} instead of {composed} at {index}"
+        );
     }
 }
 
@@ -71,12 +88,11 @@ pub(crate) fn same_bits_for_any_threads<const N: usize, const D: usize, const OU
     inputs: [Tensor<D>; N],
     function: impl Fn([Tensor<D>; N]) -> Tensor<OUT> + Sync,
 ) {
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| evaluate(&inputs, &function))
-    };
-    for (one, three) in on(1).iter().zip(&on(3)) {
-        one.assert_eq(three, true);
+    for set in Instructions::all() {
+        let on = |threads| set.run(threads, || evaluate(&inputs, &function));
+        for (one, three) in on(1).iter().zip(&on(3)) {
+            one.assert_eq(three, true);
+        }
     }
 }
 
