@@ -14,6 +14,8 @@
 //! backends.
 
 use std::{
+    cell::RefCell,
+    collections::HashSet,
     fmt::Debug,
     sync::{
         Arc,
@@ -30,10 +32,13 @@ use burn::{
             ops::{Backward, Ops, OpsKind},
         },
         backend_extension,
+        ops::FloatTensorOps,
         tensor::FloatTensor,
     },
     tensor::{DType, Device, Tensor},
 };
+
+use crate::simd;
 
 /// An operation on `N` tensors of backend `B`, and its derivative. What is not differentiated (sizes, masks, labels) is
 /// part of the kernel itself.
@@ -61,6 +66,32 @@ pub(crate) trait Kernel<B: Backend, const N: usize>: Debug + Send + Sync + 'stat
         gradient: FloatTensor<B>,
         wanted: [bool; N],
     ) -> [Option<FloatTensor<B>>; N];
+
+    /// The same, each gradient on top of the sum of those that other operations gave for its input so far, if they did.
+    fn backward_onto(
+        &self,
+        saved: Self::Saved,
+        gradient: FloatTensor<B>,
+        wanted: [bool; N],
+        mut sums: [Option<FloatTensor<B>>; N],
+    ) -> [Option<FloatTensor<B>>; N]
+    where
+        B: AddGradients,
+    {
+        let mut found = self.backward(saved, gradient, wanted);
+        std::array::from_fn(|input| on_top_of::<B>(sums[input].take(), found[input].take()))
+    }
+}
+
+/// A gradient on top of a sum of others, as far as there are such.
+pub(crate) fn on_top_of<B: AddGradients>(
+    sum: Option<FloatTensor<B>>,
+    gradient: Option<FloatTensor<B>>,
+) -> Option<FloatTensor<B>> {
+    match (sum, gradient) {
+        (Some(sum), Some(gradient)) => Some(B::add_gradients(sum, gradient)),
+        (sum, gradient) => sum.or(gradient),
+    }
 }
 
 /// A kernel on every backend of [`KernelBackend`].
@@ -204,8 +235,26 @@ macro_rules! backend {
 
 backend!(Flex);
 
+/// A backend on which gradients meet.
+pub(crate) trait AddGradients: Backend {
+    /// The sum of two gradients of one tensor.
+    fn add_gradients(sum: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl AddGradients for Flex {
+    /// Burn's own addition runs on one core.
+    fn add_gradients(sum: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let is_single = |tensor: &FloatTensor<Self>| tensor.dtype() == DType::F32;
+        if is_single(&sum) && is_single(&gradient) {
+            simd::add(sum, gradient)
+        } else {
+            Self::float_add(gradient, sum)
+        }
+    }
+}
+
 /// Runs a kernel and records its derivative.
-fn record<B: Backend, C: CheckpointStrategy, K: Kernel<B, N>, const N: usize>(
+fn record<B: AddGradients, C: CheckpointStrategy, K: Kernel<B, N>, const N: usize>(
     inputs: [FloatTensor<Autodiff<B, C>>; N],
     kernel: K,
 ) -> FloatTensor<Autodiff<B, C>> {
@@ -225,7 +274,16 @@ fn record<B: Backend, C: CheckpointStrategy, K: Kernel<B, N>, const N: usize>(
 #[derive(Debug)]
 struct Recorded<K>(Arc<K>);
 
-impl<B: Backend, K: Kernel<B, N>, const N: usize> Backward<B, N> for Recorded<K> {
+thread_local! {
+    /// The tensors whose gradient so far came from kernels of a backward pass on this thread, by their nodes in autodiff's
+    /// graph, which no other pass has. Those that another operation took the gradient of stay here, until there are many.
+    static GIVEN: RefCell<HashSet<u64>> = RefCell::default();
+}
+
+/// Entries of [`GIVEN`] after which it is begun anew; the sums that it would have known of are then Burn's.
+const MANY: usize = 10_000;
+
+impl<B: AddGradients, K: Kernel<B, N>, const N: usize> Backward<B, N> for Recorded<K> {
     type State = K::Saved;
 
     fn backward(
@@ -235,12 +293,31 @@ impl<B: Backend, K: Kernel<B, N>, const N: usize> Backward<B, N> for Recorded<K>
         _checkpointer: &mut Checkpointer,
     ) {
         let gradient = gradients.consume::<B>(&ops.node);
+        let given = |id: u64| GIVEN.with_borrow_mut(|given| given.remove(&id));
+        given(ops.node.id.value);
         let wanted = ops.parents.each_ref().map(Option::is_some);
-        let found = self.0.backward(ops.state, gradient, wanted);
+        // A tensor that several operations read gets a gradient from each, and autodiff adds them on one core. So the sum so
+        // far is taken back, if it is there. That of a leaf (of order 0) cannot be taken.
+        let sums = ops.parents.each_ref().map(|parent| {
+            let parent = parent.as_ref().filter(|parent| parent.order > 0)?;
+            given(parent.id.value).then(|| gradients.consume::<B>(parent))
+        });
+        let found = self.0.backward_onto(ops.state, gradient, wanted, sums);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                gradients.register::<B>(parent.id, gradient);
+            let (Some(parent), Some(mut gradient)) = (parent, gradient) else { continue };
+            if parent.order > 0 {
+                // One tensor may be several inputs.
+                if given(parent.id.value) {
+                    gradient = B::add_gradients(gradients.consume::<B>(&parent), gradient);
+                }
+                GIVEN.with_borrow_mut(|given| {
+                    if given.len() > MANY {
+                        given.clear();
+                    }
+                    given.insert(parent.id.value);
+                });
             }
+            gradients.register::<B>(parent.id, gradient);
         }
     }
 }
@@ -248,19 +325,22 @@ impl<B: Backend, K: Kernel<B, N>, const N: usize> Backward<B, N> for Recorded<K>
 #[cfg(test)]
 mod tests {
     use burn::{
-        backend::{
-            AutodiffBackend, autodiff::checkpoint::strategy::NoCheckpointing, ops::FloatTensorOps,
-        },
+        backend::{AutodiffBackend, autodiff::checkpoint::strategy::NoCheckpointing},
         tensor::TensorData,
     };
     use burn_flex::FlexTensor;
 
     use super::*;
-    use crate::simd;
 
     /// `x³`.
     #[derive(Debug)]
     struct Cubed;
+
+    impl AddGradients for Second {
+        fn add_gradients(sum: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+            Self::float_add(sum, gradient)
+        }
+    }
 
     impl Kernel<Flex, 1> for Cubed {
         type Saved = FlexTensor;
@@ -331,6 +411,27 @@ mod tests {
 
         assert_eq!(on_flex, on_second);
         assert_eq!(on_flex, [[1.0f32, -8.0, 0.125], [3.0, 12.0, 0.75]].map(TensorData::from));
+    }
+
+    /// A tensor that kernels and other operations read, in any order, and one that several kernels read twice over.
+    #[test]
+    fn gradients_that_meet_are_added() {
+        let cube = |x: &Tensor<1>| run_1::<1, 1>(Cubed, x.clone());
+        let slope = |function: &dyn Fn(&Tensor<1>) -> Tensor<1>| {
+            let leaf = Tensor::<1>::from_floats(X, &Device::flex().autodiff()).require_grad();
+            let gradients = function(&leaf.clone().mul_scalar(1.0)).sum().backward();
+            leaf.grad(&gradients).unwrap().into_data()
+        };
+        let of = |slope: fn(f32) -> f32| TensorData::from(X.map(slope));
+        assert_eq!(slope(&|x| cube(x) + cube(x)), of(|x| 6.0 * x * x));
+        assert_eq!(slope(&|x| cube(x) + x.clone() + cube(x)), of(|x| 6.0 * x * x + 1.0));
+        assert_eq!(slope(&|x| x.clone() + cube(x)), of(|x| 3.0 * x * x + 1.0));
+        assert_eq!(slope(&|x| cube(x) + x.clone()), of(|x| 3.0 * x * x + 1.0));
+        assert_eq!(slope(&|x| cube(&(cube(x) + x.clone())) * 0.0 + cube(x)), of(|x| 3.0 * x * x));
+        // A leaf that kernels read.
+        let leaf = Tensor::<1>::from_floats(X, &Device::flex().autodiff()).require_grad();
+        let gradients = (cube(&leaf) + cube(&leaf)).sum().backward();
+        assert_eq!(leaf.grad(&gradients).unwrap().into_data(), of(|x| 6.0 * x * x));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | function | computes |
 //! |---|---|
 //! | [`adam_w()`], [`sum_of_squares`] | the optimizer's update, and the norm for its clipping |
+//! | [`add()`] | the sum of two tensors |
 //! | [`attention()`] | softmax attention, exact or over landmarks |
 //! | [`cross_entropy()`] | the loss of each row of scores |
 //! | [`depthwise_convolution`] | one filter per head along the sequence |
@@ -28,6 +29,7 @@
 #![allow(clippy::inline_always, reason = "a scalar function that is not inlined is not vectorised")]
 
 mod adam_w;
+mod add;
 mod attention;
 mod convolution;
 mod cross_entropy;
@@ -52,6 +54,7 @@ mod testing;
 mod view;
 
 pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
+pub use add::add;
 pub use attention::attention;
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;

@@ -1,5 +1,7 @@
 //! The linear layer: a product with a weight and a bias, over all rows of its input.
 
+use std::cell::Cell;
+
 use burn::{
     backend::Flex,
     tensor::{Shape, Tensor},
@@ -8,8 +10,9 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    kernel::{self, Kernel},
+    kernel::{self, Kernel, on_top_of},
     product::{Matrix, Precision, Threads, product},
+    scratch::Scratch,
     simd,
 };
 
@@ -139,26 +142,31 @@ fn product_over_rows(left: Matrix<'_>, right: Matrix<'_>, precision: Precision) 
 
 /// The sum over rows.
 fn column_sums(values: &[f32], columns: usize) -> Vec<f32> {
-    // At least as many rows as keep the parts small beside what they sum up.
-    let task_rows = (simd::TASK / columns.max(1)).max(256);
     let parts: Vec<_> = values
-        .par_chunks(task_rows * columns.max(1))
-        .map(|rows| {
-            let mut sums = vec![0.0; columns];
-            simd::vectorised(
-                #[inline(always)]
-                || {
-                    for row in rows.chunks_exact(columns) {
-                        for (sum, &value) in sums.iter_mut().zip(row) {
-                            *sum += value;
-                        }
-                    }
-                },
-            );
-            sums
-        })
+        .par_chunks(summed_rows(columns) * columns.max(1))
+        .map(|rows| sum_of_rows(rows, columns))
         .collect();
     simd::sum_in_order(&parts, columns)
+}
+
+/// Rows that one task sums up: at least as many as keep its result small beside them.
+fn summed_rows(columns: usize) -> usize {
+    (simd::TASK / columns.max(1)).max(256)
+}
+
+fn sum_of_rows(rows: &[f32], columns: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; columns];
+    simd::vectorised(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(columns) {
+                for (sum, &value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        },
+    );
+    sums
 }
 
 impl Linear {
@@ -212,17 +220,37 @@ impl Linear {
         (output, Saved { x, weight })
     }
 
-    /// The gradients of input and weight, as far as they are wanted.
+    /// The gradients of input, weight and bias, as far as they are wanted; that of the input on top of `sum`.
     fn gradients(
         &self,
         Saved { x, weight }: Saved,
-        gradient: Matrix<'_>,
-        wanted: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
+        gradient: FlexTensor,
+        wanted: [bool; 3],
+        sum: Option<FlexTensor>,
+    ) -> [Option<FlexTensor>; 3] {
+        let gradient = simd::contiguous(gradient);
+        let gradient = as_matrix(&gradient);
+        let back = self.weight(&weight).transpose();
+        let mut bias_gradient = None;
         let x_gradient = wanted[0].then(|| {
-            let values =
-                product_of_rows(gradient, self.weight(&weight).transpose(), None, self.precision);
-            simd::tensor(values, x.layout().shape().clone())
+            if back.values.len() > SMALL {
+                let values = product_of_rows(gradient, back, None, self.precision);
+                let values = simd::tensor(values, x.layout().shape().clone());
+                return match sum {
+                    Some(sum) => simd::add(sum, values),
+                    None => values,
+                };
+            }
+            let adds = sum.is_some();
+            let mut values = sum.unwrap_or_else(|| {
+                simd::tensor(simd::room(gradient.rows * back.columns), x.layout().shape().clone())
+            });
+            let mut sums = Vec::new();
+            simd::update(&mut values, |values| {
+                sums = self.of_small_weight(values, adds, gradient, back, wanted[2]);
+            });
+            bias_gradient = (!sums.is_empty()).then(|| simd::sum_in_order(&sums, gradient.columns));
+            values
         });
         let weight_gradient = wanted[1].then(|| {
             let x = as_matrix(&x);
@@ -232,7 +260,52 @@ impl Linear {
             };
             simd::tensor(values, weight.layout().shape().clone())
         });
-        [x_gradient, weight_gradient]
+        let bias_gradient = wanted[2].then(|| {
+            let sums =
+                bias_gradient.unwrap_or_else(|| column_sums(gradient.values, gradient.columns));
+            simd::tensor(sums, Shape::new([gradient.columns]))
+        });
+        [x_gradient, weight_gradient, bias_gradient]
+    }
+
+    /// Writes `gradient · back` to `values`, or adds it to them, where the weight is small: task by task, while its rows are
+    /// in the core's cache. Returns parts of the sum of the gradient's rows, if they are wanted and tasks are made of whole
+    /// parts.
+    fn of_small_weight(
+        &self,
+        values: &mut [f32],
+        adds: bool,
+        gradient: Matrix<'_>,
+        back: Matrix<'_>,
+        wants_sums: bool,
+    ) -> Vec<Vec<f32>> {
+        thread_local! {
+            static TERM: Cell<Scratch> = const { Cell::new(Scratch::new()) };
+        }
+        let columns = gradient.columns;
+        let summed_rows = summed_rows(columns);
+        let wants_sums = wants_sums && TASK_ROWS.is_multiple_of(summed_rows);
+        values
+            .par_chunks_mut(TASK_ROWS * back.columns)
+            .zip(gradient.values.par_chunks(TASK_ROWS * columns))
+            .map(|(values, rows)| {
+                let left = Matrix::new(rows, rows.len() / columns, columns);
+                let write = |values: &mut [f32]| {
+                    product(values, left, back, None, self.precision, Threads::One);
+                };
+                if adds {
+                    Scratch::lend(&TERM, values.len(), |term| {
+                        write(term);
+                        simd::add_on_this_thread(values, term);
+                    });
+                } else {
+                    write(values);
+                }
+                let parts = rows.chunks(summed_rows * columns).filter(|_| wants_sums);
+                parts.map(|rows| sum_of_rows(rows, columns)).collect::<Vec<_>>()
+            })
+            .collect::<Vec<_>>()
+            .concat()
     }
 }
 
@@ -248,16 +321,20 @@ impl Kernel<Flex, 3> for Linear {
         &self,
         saved: Saved,
         gradient: FlexTensor,
-        [x, weight, bias]: [bool; 3],
+        wanted: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let gradient = simd::contiguous(gradient);
-        let gradient = as_matrix(&gradient);
-        let [x, weight] = self.gradients(saved, gradient, [x, weight]);
-        let bias = bias.then(|| {
-            let sums = column_sums(gradient.values, gradient.columns);
-            simd::tensor(sums, Shape::new([gradient.columns]))
-        });
-        [x, weight, bias]
+        self.gradients(saved, gradient, wanted, None)
+    }
+
+    fn backward_onto(
+        &self,
+        saved: Saved,
+        gradient: FlexTensor,
+        wanted: [bool; 3],
+        [x, weight, bias]: [Option<FlexTensor>; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let [x, weight_gradient, bias_gradient] = self.gradients(saved, gradient, wanted, x);
+        [x, on_top_of::<Flex>(weight, weight_gradient), on_top_of::<Flex>(bias, bias_gradient)]
     }
 }
 
@@ -275,7 +352,18 @@ impl Kernel<Flex, 2> for Linear {
         gradient: FlexTensor,
         wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        self.gradients(saved, as_matrix(&simd::contiguous(gradient)), wanted)
+        self.backward_onto(saved, gradient, wanted, [None, None])
+    }
+
+    fn backward_onto(
+        &self,
+        saved: Saved,
+        gradient: FlexTensor,
+        [x, weight]: [bool; 2],
+        [x_sum, weight_sum]: [Option<FlexTensor>; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let [x, weight, _] = self.gradients(saved, gradient, [x, weight, false], x_sum);
+        [x, on_top_of::<Flex>(weight_sum, weight)]
     }
 }
 
@@ -307,6 +395,30 @@ mod tests {
                     |[x, weight]| composed(x, weight, None, layout),
                 );
             }
+        }
+    }
+
+    /// A tensor that three layers and a sum read, as in a layer of the encoder.
+    #[test]
+    fn gradients_of_layers_that_read_the_same_add_up() {
+        for (rows, inputs, outputs) in [(1300, 20, 70), (1300, 20, 5), (70, 200, 130)] {
+            let with =
+                |linear: fn(Tensor<2>, Tensor<2>, Option<Tensor<1>>, WeightLayout) -> Tensor<2>| {
+                    move |[x, one, two, bias]: [Tensor<2>; 4]| {
+                        let x = x.mul_scalar(1.0); // no leaf
+                        let layout = WeightLayout::InputsFirst;
+                        let bias = bias.squeeze_dim::<1>(0);
+                        let two = linear(x.clone(), two, Some(bias.clone()), layout)
+                            + x.clone().narrow(1, 0, 1);
+                        let three = linear(x.clone(), one.clone() * 2.0, None, layout);
+                        linear(x, one, Some(bias), layout) * two + three
+                    }
+                };
+            let weights = [random([inputs, outputs]), random([inputs, outputs])];
+            let [one, two] = weights;
+            let inputs = [random([rows, inputs]), one, two, random([1, outputs])];
+            testing::same(inputs.clone(), with(linear), with(composed));
+            testing::same_bits_for_any_threads(inputs, with(linear));
         }
     }
 

@@ -8,10 +8,23 @@ use burn::tensor::{Shape, TensorData};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+#[cfg(test)]
+use crate::testing::instructions;
+
 /// Elements of one task: small enough to stay in a core's own cache, large enough to outweigh the hand-over.
 pub(crate) const TASK: usize = 16 * 1024;
 
-/// Runs `body` in the widest vectors of the machine.
+/// Runs `operation` in the widest vectors of the machine; in a test, in those that it asks for.
+#[inline(always)]
+pub(crate) fn dispatch<O: pulp::WithSimd>(operation: O) -> O::Output {
+    #[cfg(test)]
+    if let Some(asked) = instructions::asked() {
+        return asked.vectors.dispatch(operation);
+    }
+    pulp::Arch::new().dispatch(operation)
+}
+
+/// The same for loops that are written plainly.
 ///
 /// A closure handed to [`pulp::Arch::dispatch`] itself is called as `FnOnce`, through a shim that a compiler is free
 /// not to inline; once a body is long it does not, and the loops are left without vectors. Called as `FnMut`, the
@@ -26,7 +39,7 @@ pub(crate) fn vectorised<R>(body: impl FnMut() -> R) -> R {
             (self.0)()
         }
     }
-    pulp::Arch::new().dispatch(Body(body))
+    dispatch(Body(body))
 }
 
 /// The values of a tensor in row-major order; a copy only if they do not lie so already.
@@ -131,6 +144,53 @@ pub(crate) fn zip(
         });
     });
     right
+}
+
+/// The sum of two tensors of the same shape, written over one of them if nobody else holds it.
+pub(crate) fn add(mut left: FlexTensor, mut right: FlexTensor) -> FlexTensor {
+    if !right.is_unique() {
+        std::mem::swap(&mut left, &mut right);
+    }
+    let covers = |tensor: &FlexTensor| {
+        tensor.layout().start_offset() == 0
+            && tensor.layout().num_elements() * size_of::<f32>() == tensor.bytes().len()
+    };
+    if left.layout() != right.layout() || !covers(&left) || !covers(&right) {
+        let left = contiguous(left);
+        update(&mut right, |right| add_to(right, values(&left)));
+        return right;
+    }
+    // Both lie alike, in whatever order, and are added as they lie.
+    if let Some(sum) = right.try_storage_mut() {
+        add_to(sum, left.storage());
+        return right;
+    }
+    let (left, layout) = (left.storage::<f32>(), left.layout());
+    let mut sum = room(left.len());
+    sum.par_chunks_mut(TASK).zip(left.par_chunks(TASK)).for_each(|(sum, left)| {
+        sum.copy_from_slice(left);
+    });
+    add_to(&mut sum, right.storage());
+    tensor(sum, layout.shape().clone()).with_layout(layout.clone())
+}
+
+/// Adds `term` to `sum`, value by value, on all cores.
+fn add_to(sum: &mut [f32], term: &[f32]) {
+    sum.par_chunks_mut(TASK)
+        .zip(term.par_chunks(TASK))
+        .for_each(|(sum, term)| add_on_this_thread(sum, term));
+}
+
+/// The same in one task.
+pub(crate) fn add_on_this_thread(sum: &mut [f32], term: &[f32]) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (sum, &term) in sum.iter_mut().zip(term) {
+                *sum += term;
+            }
+        },
+    );
 }
 
 /// Independent partial sums of one pass: floats do not reassociate, so the compiler needs to be told.

@@ -6,38 +6,48 @@
 //! added. The result is the big batch's gradient up to rounding, however unevenly the answers fall.
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use nystromformer_kernels::sum_of_squares;
+use nystromformer_kernels::{add, sum_of_squares};
 
 use crate::error::{LearnerError, Result};
 
-/// Adds up the gradients of a step's micro-batches.
-pub struct StepGradients<M> {
-    accumulator: GradientsAccumulator<M>,
+/// Adds up the gradients of a step's micro-batches, on all cores: Burn's `GradientsAccumulator` adds on one.
+#[derive(Debug, Default)]
+pub struct StepGradients {
+    sum: GradientsParams,
 }
 
-impl<M: Module> StepGradients<M> {
+impl StepGradients {
     /// No gradients yet.
     pub fn new() -> Self {
-        Self { accumulator: GradientsAccumulator::new() }
+        Self::default()
     }
 
     /// Adds a micro-batch's gradients, which are weighted already by its share of the step's
     /// answers.
-    pub fn add(&mut self, module: &M, gradients: GradientsParams) {
-        self.accumulator.accumulate(module, gradients);
+    pub fn add<M: Module>(&mut self, module: &M, gradients: GradientsParams) {
+        struct Visitor<'a> {
+            sum: &'a mut GradientsParams,
+            gradients: GradientsParams,
+        }
+        impl ModuleVisitor for Visitor<'_> {
+            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+                if let Some(gradient) = self.gradients.remove::<D>(parameter.id) {
+                    let sum = match self.sum.remove::<D>(parameter.id) {
+                        Some(sum) => add(sum, gradient),
+                        None => gradient,
+                    };
+                    self.sum.register(parameter.id, sum);
+                }
+            }
+        }
+        module.visit(&mut Visitor { sum: &mut self.sum, gradients });
     }
 
     /// Takes the sum, leaving none.
     pub fn take(&mut self) -> GradientsParams {
-        self.accumulator.grads()
-    }
-}
-
-impl<M: Module> Default for StepGradients<M> {
-    fn default() -> Self {
-        Self::new()
+        std::mem::take(&mut self.sum)
     }
 }
 
