@@ -133,19 +133,19 @@ impl Candidates {
         if asked.names.iter().any(|name| name == label) {
             return true;
         }
-        self.unnamed += 1;
         let fit = |form: &LabelForm| form.place(label, asked.choices).is_some();
         let left: Vec<LabelForm> = self.forms.iter().copied().filter(fit).collect();
         if !left.is_empty() {
+            self.unnamed += 1;
             self.forms = left;
             return true;
         }
         false
     }
 
-    /// The form that is taken.
+    /// The form that is taken; from 0 where no label needed one.
     pub(super) fn form(&self) -> LabelForm {
-        self.forms[0]
+        if self.unnamed == 0 { LabelForm::From0 } else { self.forms[0] }
     }
 
     /// Those that are left, in words.

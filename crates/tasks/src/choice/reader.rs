@@ -242,7 +242,8 @@ fn names(cell: &Cell) -> Vec<String> {
     cells.iter().map(|cell| text(cell).ok().flatten().unwrap_or_default()).collect()
 }
 
-/// What all labels of some files are: what is common to them, said where it is a guess. From 0 if there are none.
+/// What all labels of some files are: what is common to them, said where it is a guess. From 0 if there are none. Where labels need
+/// not be readable those are passed over that are none with those before them.
 ///
 /// # Errors
 ///
@@ -254,9 +255,16 @@ pub(super) fn label_form(
     let mut candidates = Candidates::default();
     let mut questions = Questions::new(files, reading);
     while let Some(Taken { choices, names, label, row, .. }) = questions.advance()? {
-        let Some(label) = label? else { continue };
+        let label = match label {
+            Err(_) if reading.rule == LabelRule::IfReadable => continue,
+            label => label?,
+        };
+        let Some(label) = label else { continue };
         let before = candidates.told();
         if !candidates.see(&label, Asked { choices: &choices, names: &names }) {
+            if reading.rule == LabelRule::IfReadable {
+                continue;
+            }
             return Err(row
                 .problem(format!(
                     "the label `{label}` is none of the `{}` choices, where labels are {before}; correct the row, or say what \

@@ -169,12 +169,12 @@ impl Task for Choice {
         context: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
         let rule = LabelRule::IfReadable;
-        // Of a model that has moved the training data may be gone, or another.
+        let files = [file.to_owned()];
+        // Of a model that has moved the training data may be gone, or another: the file's own labels say then what they are.
         let training = self.split_files().training(context.path);
         let reading = training
             .and_then(|training| self.reading(&training, rule))
-            .or_else(|_| self.reading(&[], rule))?;
-        let files = [file.to_owned()];
+            .or_else(|_| self.reading(&files, rule))?;
         Ok(Box::new(ChoiceExamples::new(&files, reading)))
     }
 
