@@ -115,21 +115,19 @@ fn whole(label: &str) -> Option<usize> {
 #[derive(Debug, Clone)]
 pub(super) struct Candidates {
     forms: Vec<LabelForm>,
-    seen: usize,
     /// Labels that were no name of a choice.
     unnamed: usize,
 }
 
 impl Default for Candidates {
     fn default() -> Self {
-        Self { forms: LabelForm::ALL.to_vec(), seen: 0, unnamed: 0 }
+        Self { forms: LabelForm::ALL.to_vec(), unnamed: 0 }
     }
 }
 
 impl Candidates {
     /// Strikes out what a label is not; whether any form is left.
     pub(super) fn see(&mut self, label: &str, asked: Asked<'_>) -> bool {
-        self.seen += 1;
         if asked.names.iter().any(|name| name == label) {
             return true;
         }
