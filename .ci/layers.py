@@ -17,7 +17,7 @@ MAY_USE = {
     "data": "files tokenizers burn-dataset",
     "tasks": "data files toml",
     "lra": "tasks png zune-core zune-jpeg",
-    "interop": "model files burn",
+    "interop": "model files burn prost",
     "learner": "model data tasks interop kernels files burn toml indicatif libc",
     "pipelines": "model data interop files burn",
     "cli": "kernels files model data tasks lra interop learner pipelines burn"

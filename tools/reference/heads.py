@@ -27,7 +27,7 @@ LabelMaker = Callable[[NystromformerConfig, torch.Tensor, torch.Generator], Tens
 PAD_TOKEN_ID = 0
 IGNORED = -100
 NUM_CHOICES = 3
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+INPUT_NAMES = ("input_ids", "input_features", "attention_mask", "token_type_ids")
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@
 //! | [`read_config`], [`write_config`] | `config.json` alone |
 //! | [`write_tokenizer`] | the tokenizer's files beside a model |
 //! | [`export_model`], [`import_model`] | folder to folder: tokenizer and model card too |
+//! | [`export_onnx`] | a model as ONNX graphs |
 //!
 //! Files are read as data: no code in them runs, sizes are checked against the file and the configuration
 //! before memory is asked for, and a file cut short or altered is an [`InteropError`].
@@ -45,6 +46,7 @@ pub mod error;
 pub mod foreign;
 pub mod hugging_face;
 pub mod model_card;
+pub mod onnx;
 mod stored_tensors;
 mod torch_writer;
 
@@ -56,3 +58,4 @@ pub use hugging_face::{
     require_model_folder, save, write_config, write_tokenizer,
 };
 pub use model_card::TrainingFacts;
+pub use onnx::{OnnxOptions, Quantization, SentencePooling, export_onnx};

@@ -1,15 +1,21 @@
-//! Writes a trained model as a folder that transformers loads; see `nystromformer export --help`.
+//! Writes a trained model as a folder that transformers or onnxruntime loads; see `nystromformer export --help`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::bail;
 use clap::ValueEnum;
-use nystromformer_interop::{ExportOptions, StorageType, export_for_authors, export_model};
+use nystromformer_interop::{
+    ExportOptions, Exported, OnnxOptions, Quantization, SentencePooling, StorageType,
+    export_for_authors, export_model, export_onnx,
+};
 use nystromformer_learner::trainer::{model_folder, trained_facts, trained_seq_len};
 
 use crate::output;
 
-/// Write a model as a Hugging Face folder, tokenizer and model card included.
+/// Write a model as a Hugging Face folder, tokenizer and model card included, or as ONNX graphs.
 #[derive(clap::Args)]
 pub struct Args {
     /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
@@ -22,12 +28,29 @@ pub struct Args {
     /// fixed. Default: the length that the model was trained on, or else the longest that it has positions for.
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
-    /// How the weights are stored.
+    /// How the weights are stored. With `--format onnx`, `f16` adds `onnx/model_fp16.onnx` to `onnx/model.onnx`.
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Dtype,
     /// The layout of the folder.
     #[arg(long, value_enum, default_value = "hf")]
     format: Format,
+    #[command(flatten)]
+    onnx: OnnxArgs,
+}
+
+/// What only ONNX graphs have.
+#[derive(Debug, PartialEq, Eq, clap::Args)]
+struct OnnxArgs {
+    /// With `--format onnx`: also write `onnx/model_quantized.onnx`, its weights integers.
+    #[arg(long, value_enum)]
+    quantize: Option<Quantize>,
+    /// With `--format onnx`: leave the head out; the graph answers with `last_hidden_state`.
+    #[arg(long)]
+    without_head: bool,
+    /// With `--format onnx`, of an encoder without a head: what servers of embeddings make of a text's hidden states
+    /// (`1_Pooling/config.json`). Default: `mean`.
+    #[arg(long, value_enum)]
+    pooling: Option<PoolingArg>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,6 +59,9 @@ enum Format {
     Hf,
     /// The authors': `cp-0000.model` with their names of weights, and their `config.json`.
     Original,
+    /// `onnx/model.onnx` beside `config.json` and the tokenizer, for onnxruntime, text-embeddings-inference and
+    /// transformers.js.
+    Onnx,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,33 +74,90 @@ enum Dtype {
     Bf16,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Quantize {
+    /// 8 bits: a quarter of the size.
+    Int8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PoolingArg {
+    /// Their mean.
+    Mean,
+    /// That of the first token.
+    Cls,
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if args.format == Format::Original && (args.dtype != Dtype::F32 || args.seq_len.is_some()) {
-        bail!(
-            "`--format original` with `--dtype` or `--seq-len`: the authors' scripts read 32-bit weights, and \
-             inputs as long as the model has positions; leave them out"
-        );
-    }
+    args.check()?;
     let source = model_folder(&args.model)?;
-    let seq_len = args.seq_len.or_else(|| trained_seq_len(&source));
-    let storage = match args.dtype {
-        Dtype::F32 => StorageType::F32,
-        Dtype::F16 => StorageType::F16,
-        Dtype::Bf16 => StorageType::Bf16,
-    };
-    let training = trained_facts(&source);
-    let options = ExportOptions { seq_len, storage, training, ..ExportOptions::default() };
     let exported = match args.format {
-        Format::Hf => export_model(&source, &args.output, &options)?,
+        Format::Hf => {
+            let options = ExportOptions {
+                seq_len: args.seq_len.or_else(|| trained_seq_len(&source)),
+                storage: match args.dtype {
+                    Dtype::F32 => StorageType::F32,
+                    Dtype::F16 => StorageType::F16,
+                    Dtype::Bf16 => StorageType::Bf16,
+                },
+                training: trained_facts(&source),
+                ..ExportOptions::default()
+            };
+            export_model(&source, &args.output, &options)?
+        }
         Format::Original => export_for_authors(&source, &args.output)?,
+        Format::Onnx => export_onnx(&source, &args.output, &args.onnx_options())?,
     };
+    report(&source, &args.output, exported);
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// Refuses arguments that a format does not have.
+    fn check(&self) -> anyhow::Result<()> {
+        match self.format {
+            Format::Original if self.dtype != Dtype::F32 || self.seq_len.is_some() => bail!(
+                "`--format original` with `--dtype` or `--seq-len`: the authors' scripts read 32-bit weights, and \
+                 inputs as long as the model has positions; leave them out"
+            ),
+            Format::Onnx if self.dtype == Dtype::Bf16 => bail!(
+                "`--format onnx` with `--dtype bf16`: onnxruntime computes with it on few devices; use f16 or f32"
+            ),
+            Format::Onnx if self.seq_len.is_some() => bail!(
+                "`--format onnx` with `--seq-len`: the graph reads inputs of any length that the model reads; leave it out"
+            ),
+            Format::Hf | Format::Original if self.onnx != OnnxArgs::NONE => bail!(
+                "`--quantize`, `--without-head` and `--pooling` are of ONNX graphs; add `--format onnx`, or leave them out"
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn onnx_options(&self) -> OnnxOptions {
+        OnnxOptions {
+            without_head: self.onnx.without_head,
+            f16: self.dtype == Dtype::F16,
+            quantize: self.onnx.quantize.map(|Quantize::Int8| Quantization::Int8),
+            pooling: self.onnx.pooling.map(|pooling| match pooling {
+                PoolingArg::Mean => SentencePooling::Mean,
+                PoolingArg::Cls => SentencePooling::Cls,
+            }),
+            tokenizer_dir: None,
+        }
+    }
+}
+
+impl OnnxArgs {
+    const NONE: Self = Self { quantize: None, without_head: false, pooling: None };
+}
+
+fn report(source: &Path, output: &Path, exported: Exported) {
     for note in exported.notes {
         output::note(&format!("note: {note}"));
     }
-    output::note(&format!("exported `{}` to `{}`", source.display(), args.output.display()));
-    Ok(ExitCode::SUCCESS)
+    output::note(&format!("exported `{}` to `{}`", source.display(), output.display()));
 }

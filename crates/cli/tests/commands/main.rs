@@ -10,6 +10,7 @@
 //! | `stopping` | signals, kill -9, full disks, and the same bits after a resume |
 //! | `corpora` | the three forms of text, tokenizers from files, `prepare` |
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
+//! | `onnx` | `export --format onnx` |
 //! | `pipelines` | `predict` for every head: texts in, JSON lines out |
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
 //! | `files_to_predict` | `predict --input-file`: what files may be, and what is written of them |
@@ -38,6 +39,7 @@ mod memory;
 mod moved_data;
 mod mutations;
 mod ner;
+mod onnx;
 mod pipelines;
 mod predictions;
 mod questions;

@@ -107,7 +107,7 @@ fn modeling_note(difference: &Difference) -> String {
 }
 
 /// Refuses weights that 16-bit floats cannot hold.
-fn require_range_of_f16(model: &Model) -> Result<(), InteropError> {
+pub(crate) fn require_range_of_f16(model: &Model) -> Result<(), InteropError> {
     const MAX: f32 = 65504.0;
     for tensor in model.collect(None, None, true) {
         let data = bridge::to_data(&tensor)

@@ -207,7 +207,7 @@ pub(super) fn start_of(name: &str) -> &str {
 }
 
 /// The full name of a parameter, which a file of the bare encoder stores without its start.
-pub(super) fn full_name(stored: &str) -> String {
+pub(crate) fn full_name(stored: &str) -> String {
     if stored.starts_with("embeddings.") || stored.starts_with("encoder.") {
         format!("{ENCODER}{stored}")
     } else {
