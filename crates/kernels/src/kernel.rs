@@ -5,8 +5,8 @@
 //! this crate asks [`runs_on`] whether its tensors' backend has the kernel. If so, the kernel runs, else the composed
 //! twin. Only `flex`, the CPU's backend, has kernels so far. Another one, say `Cube` for all GPUs, adds
 //!
-//! 1. here: `Cube: cfg(feature = …)` in the list over [`KernelBackend`], `backend!(Cube);` below it, `Kernel<Cube, N>`
-//!    to the bounds of [`Fused`], and its own line in [`runs_on`];
+//! 1. here: `Cube: cfg(feature = …)` in the list over [`KernelBackend`], `backend!(Cube);` and [`AddGradients`] below it,
+//!    `Kernel<Cube, N>` to the bounds of [`Fused`], and its own line in [`runs_on`];
 //! 2. a file for each kernel, say `gelu/cube.rs`, with `impl Kernel<Cube, 1> for Gelu`. What it saves for the derivative
 //!    is its own choice ([`Kernel::Saved`]). Where there is none yet, [`Kernel::supports`] answers `false`.
 //!

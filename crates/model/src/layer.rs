@@ -5,6 +5,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::add;
 
 use crate::{
     attention::{AttentionConfig, Padding, SelfAttention},
@@ -88,7 +89,7 @@ impl Residual {
         let projected = self.dense.forward(hidden_states);
         let projected = places.dropout(projected, self.hidden_dropout_prob);
         if self.norm_first {
-            projected + input
+            add(projected, input)
         } else {
             self.layer_norm.forward_sum(projected, input)
         }
