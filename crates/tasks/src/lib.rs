@@ -20,6 +20,7 @@
 //! | `strata` | the classes by which all of these are drawn evenly |
 //! | `label_counts`, `class_weights` | how often each class occurs, and what rare ones count |
 //! | `split_file_names`, `table_keys` | keys that several tasks share: the files of splits, and how tables are written |
+//! | `files_in_turn` | examples out of some files, one file after the other |
 //! | `split_files` | which files of a folder are a split |
 //! | [`metrics`] | how good predictions are |
 
@@ -28,6 +29,7 @@ pub mod choice;
 mod class_weights;
 mod config;
 mod example;
+mod files_in_turn;
 mod folds;
 pub mod glue;
 mod hold_out;

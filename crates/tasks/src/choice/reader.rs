@@ -1,6 +1,5 @@
 //! From rows to questions with their choices.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
@@ -11,6 +10,7 @@ use super::columns::ChoiceColumns;
 use super::label::{self, Asked, Candidates, LabelForm};
 use super::layout::Layout;
 use crate::example::{Example, Input, Label};
+use crate::files_in_turn::{FilesInTurn, ReadFiles};
 use crate::label_rule::{LabelRule, UnreadLabels};
 
 /// How the rows of files become questions.
@@ -43,17 +43,10 @@ struct Taken {
     row: Row,
 }
 
-/// The questions of some files, one file after the other; nothing but a row is in memory.
-struct Questions {
-    files: VecDeque<PathBuf>,
-    columns: ChoiceColumns,
-    options: TableOptions,
-    max_choices: usize,
-    rule: LabelRule,
-    current: Option<OpenFile>,
-}
+/// Reads rows as questions; nothing but a row is in memory.
+struct RowReader<'a>(&'a ChoiceOptions);
 
-struct OpenFile {
+pub(super) struct OpenFile {
     layout: Layout,
     rows: Rows,
     /// Questions with an empty choice, which is passed over, and others behind it.
@@ -62,40 +55,23 @@ struct OpenFile {
     shorter: u64,
 }
 
-impl Questions {
-    fn new(files: &[PathBuf], reading: &ChoiceOptions) -> Self {
-        Self {
-            files: files.iter().cloned().collect(),
-            columns: reading.columns.clone(),
-            options: reading.options.clone(),
-            max_choices: reading.max_choices,
-            rule: reading.rule,
-            current: None,
-        }
-    }
+impl ReadFiles for RowReader<'_> {
+    type Open = OpenFile;
+    type Item = Taken;
 
-    fn open(&self, file: &Path) -> Result<OpenFile, DataError> {
-        let layout = self.columns.layout(file, &self.options, self.rule.requires())?;
-        let rows = Table::open(file, &self.options)?.select(&layout.columns())?;
+    fn open(&mut self, file: &Path) -> Result<OpenFile, DataError> {
+        let Self(ChoiceOptions { columns, options, rule, .. }) = self;
+        let layout = columns.layout(file, options, rule.requires())?;
+        let rows = Table::open(file, options)?.select(&layout.columns())?;
         Ok(OpenFile { layout, rows, with_gaps: 0, shorter: 0 })
     }
 
-    fn advance(&mut self) -> Result<Option<Taken>, DataError> {
-        loop {
-            let Some(open) = &mut self.current else {
-                let Some(file) = self.files.pop_front() else { return Ok(None) };
-                self.current = Some(self.open(&file)?);
-                continue;
-            };
-            let Some(row) = open.rows.next().transpose()? else {
-                self.current = None;
-                continue;
-            };
-            let question = open.layout.question(row, self.max_choices)?;
-            open.with_gaps += u64::from(question.choices.iter().any(Option::is_none));
-            open.shorter += u64::from(question.empty_behind > 0);
-            return Ok(Some(question));
-        }
+    fn read(&mut self, file: &mut OpenFile) -> Result<Option<Taken>, DataError> {
+        let Some(row) = file.rows.next().transpose()? else { return Ok(None) };
+        let question = file.layout.question(row, self.0.max_choices)?;
+        file.with_gaps += u64::from(question.choices.iter().any(Option::is_none));
+        file.shorter += u64::from(question.empty_behind > 0);
+        Ok(Some(question))
     }
 }
 
@@ -253,8 +229,8 @@ pub(super) fn label_form(
     reading: &ChoiceOptions,
 ) -> Result<LabelForm, DataError> {
     let mut candidates = Candidates::default();
-    let mut questions = Questions::new(files, reading);
-    while let Some(Taken { choices, names, label, row, .. }) = questions.advance()? {
+    for question in FilesInTurn::new(files.to_vec(), RowReader(reading)) {
+        let Taken { choices, names, label, row, .. } = question?;
         let label = match label {
             Err(_) if reading.rule == LabelRule::IfReadable => continue,
             label => label?,
@@ -280,17 +256,30 @@ pub(super) fn label_form(
     Ok(candidates.form())
 }
 
-/// The examples of some files. After an error nothing follows.
-pub(super) struct ChoiceExamples {
-    questions: Option<Questions>,
+/// Reads questions as examples.
+pub(super) struct ChoiceReader {
     reading: ChoiceOptions,
     unread: UnreadLabels,
 }
 
-impl ChoiceExamples {
-    pub(super) fn new(files: &[PathBuf], reading: ChoiceOptions) -> Self {
+impl ReadFiles for ChoiceReader {
+    type Open = OpenFile;
+    type Item = Example;
+
+    fn open(&mut self, file: &Path) -> Result<OpenFile, DataError> {
+        RowReader(&self.reading).open(file)
+    }
+
+    fn read(&mut self, file: &mut OpenFile) -> Result<Option<Example>, DataError> {
+        let question = RowReader(&self.reading).read(file)?;
+        question.map(|question| self.example(question)).transpose()
+    }
+}
+
+impl ChoiceReader {
+    pub(super) fn new(reading: ChoiceOptions) -> Self {
         let unread = UnreadLabels::new(reading.rule, "task.label");
-        Self { questions: Some(Questions::new(files, &reading)), reading, unread }
+        Self { reading, unread }
     }
 
     fn example(&mut self, question: Taken) -> Result<Example, DataError> {
@@ -332,19 +321,5 @@ impl ChoiceExamples {
             ))
         })?;
         Ok(Label::Class(place as u16))
-    }
-}
-
-impl Iterator for ChoiceExamples {
-    type Item = Result<Example, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let questions = self.questions.as_mut()?;
-        let next = questions.advance().transpose();
-        let item = next.map(|question| self.example(question?));
-        if !matches!(item, Some(Ok(_))) {
-            self.questions = None;
-        }
-        item
     }
 }

@@ -10,8 +10,9 @@ use toml::Table;
 use super::columns::ChoiceColumns;
 use super::label::LabelForm;
 use super::prediction_lines::prediction_lines;
-use super::reader::{ChoiceExamples, ChoiceOptions, label_form};
+use super::reader::{ChoiceOptions, ChoiceReader, label_form};
 use crate::example::{ExampleReader, Label};
+use crate::files_in_turn::FilesInTurn;
 use crate::label_rule::LabelRule;
 use crate::labelled::Targets;
 use crate::metrics::Thresholds;
@@ -155,7 +156,7 @@ impl Task for Choice {
             return Ok(None);
         }
         let reading = self.reading(&training, LabelRule::of_split(split))?;
-        Ok(Some(Box::new(ChoiceExamples::new(&files, reading))))
+        Ok(Some(Box::new(FilesInTurn::new(files, ChoiceReader::new(reading)))))
     }
 
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
@@ -169,13 +170,13 @@ impl Task for Choice {
         context: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
         let rule = LabelRule::IfReadable;
-        let files = [file.to_owned()];
+        let files = vec![file.to_owned()];
         // Of a model that has moved the training data may be gone, or another: the file's own labels say then what they are.
         let training = self.split_files().training(context.path);
         let reading = training
             .and_then(|training| self.reading(&training, rule))
             .or_else(|_| self.reading(&files, rule))?;
-        Ok(Box::new(ChoiceExamples::new(&files, reading)))
+        Ok(Box::new(FilesInTurn::new(files, ChoiceReader::new(reading))))
     }
 
     /// The place of the choice, as labels write it; without the data the form is known by its key alone.

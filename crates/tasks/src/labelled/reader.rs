@@ -1,12 +1,12 @@
 //! From the rows of tables to examples.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 
 use super::{Targets, label_sets};
 use crate::example::{Example, Input, Label};
+use crate::files_in_turn::{FilesInTurn, ReadFiles};
 use crate::label_rule::{LabelRule, UnreadLabels};
 use nystromformer_files::table::{BY_ROWS, Cell, Column, Format, Row, Rows, Table, TableOptions};
 use nystromformer_files::{FileError, say_once};
@@ -56,11 +56,12 @@ impl LabelIn {
 }
 
 /// The examples of some files, one file after the other; nothing but a row is in memory. After an error nothing follows.
-pub struct TableExamples {
-    files: VecDeque<PathBuf>,
+pub struct TableExamples(FilesInTurn<TableReader>);
+
+struct TableReader {
     schema: Schema,
     options: TableOptions,
-    current: Option<OpenTable>,
+    /// Rows of the files that are done.
     passed_over: u64,
     null_texts: u64,
 }
@@ -88,15 +89,22 @@ struct OpenTable {
 impl TableExamples {
     /// Reads examples from these files, in this order. They are opened one by one, when their turn comes.
     pub fn new(files: Vec<PathBuf>, schema: Schema, options: TableOptions) -> Self {
-        Self { files: files.into(), schema, options, current: None, passed_over: 0, null_texts: 0 }
+        let reader = TableReader { schema, options, passed_over: 0, null_texts: 0 };
+        Self(FilesInTurn::new(files, reader))
     }
 
     /// Rows passed over so far because they were too short (see [`TableOptions::short_rows_allowed`]).
     pub fn passed_over(&self) -> u64 {
-        self.passed_over + self.current.as_ref().map_or(0, |table| table.rows.passed_over())
+        let (reader, current) = self.0.state();
+        reader.passed_over + current.map_or(0, |table| table.rows.passed_over())
     }
+}
 
-    fn open(&self, file: &Path) -> Result<OpenTable, DataError> {
+impl ReadFiles for TableReader {
+    type Open = OpenTable;
+    type Item = Example;
+
+    fn open(&mut self, file: &Path) -> Result<OpenTable, DataError> {
         let table = Table::open(file, &self.options)?;
         let schema = &self.schema;
         let key = |key| schema.has_keys.then_some(key);
@@ -160,20 +168,8 @@ impl TableExamples {
         })
     }
 
-    fn advance(&mut self) -> Result<Option<Example>, DataError> {
-        loop {
-            let Some(table) = &mut self.current else {
-                let Some(file) = self.files.pop_front() else {
-                    return Ok(None);
-                };
-                self.current = Some(self.open(&file)?);
-                continue;
-            };
-            let Some(mut row) = table.rows.next().transpose()? else {
-                self.passed_over += table.rows.passed_over();
-                self.current = None;
-                continue;
-            };
+    fn read(&mut self, table: &mut OpenTable) -> Result<Option<Example>, DataError> {
+        while let Some(mut row) = table.rows.next().transpose()? {
             let texts = 1 + usize::from(!self.schema.second.is_empty());
             let null = (0..texts).find(|text| *row.cell(*text) == Cell::Null);
             if null.is_some() && table.keeps_null_texts {
@@ -197,6 +193,8 @@ impl TableExamples {
             }
             return self.schema.example(row, table.has_ids, &mut table.unread).map(Some);
         }
+        self.passed_over += table.rows.passed_over();
+        Ok(None)
     }
 }
 
@@ -331,11 +329,6 @@ impl Iterator for TableExamples {
     type Item = Result<Example, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.advance().transpose();
-        if matches!(item, Some(Err(_))) {
-            self.files.clear();
-            self.current = None;
-        }
-        item
+        self.0.next()
     }
 }

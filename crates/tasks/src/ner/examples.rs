@@ -1,6 +1,5 @@
 //! From the sentences of some files to examples.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
@@ -13,6 +12,7 @@ use super::layout::WantedColumns;
 use super::rows::RowSentences;
 use super::sentence::TaggedWords;
 use crate::example::{ColumnLines, Example, Input, Label, WordSequence};
+use crate::files_in_turn::ReadFiles;
 use crate::label_rule::{LabelRule, UnreadLabels};
 
 /// How files are read.
@@ -53,15 +53,13 @@ impl SentenceOptions {
     }
 }
 
-/// The examples of some files, one file after the other. After an error nothing follows.
-pub(super) struct NerExamples {
-    files: VecDeque<PathBuf>,
-    options: SentenceOptions,
-    classes: TagClasses,
-    current: Option<OpenFile>,
+/// Reads sentences as examples.
+pub(super) struct NerReader {
+    pub(super) options: SentenceOptions,
+    pub(super) classes: TagClasses,
 }
 
-struct OpenFile {
+pub(super) struct OpenFile {
     path: PathBuf,
     sentences: SentenceReader,
     /// Sentences without a word, which are no examples.
@@ -73,54 +71,47 @@ struct OpenFile {
     unread: UnreadLabels,
 }
 
-impl NerExamples {
-    /// Reads examples from these files, in this order. They are opened one by one, when their turn comes.
-    pub(super) fn new(files: Vec<PathBuf>, options: SentenceOptions, classes: TagClasses) -> Self {
-        Self { files: files.into(), options, classes, current: None }
+impl ReadFiles for NerReader {
+    type Open = OpenFile;
+    type Item = Example;
+
+    fn open(&mut self, file: &Path) -> Result<OpenFile, DataError> {
+        Ok(OpenFile {
+            path: file.to_owned(),
+            sentences: self.options.open(file)?,
+            empty: 0,
+            untagged: 0,
+            words_untagged: 0,
+            unread: UnreadLabels::new(self.options.rule, "task.tags"),
+        })
     }
 
-    fn advance(&mut self) -> Result<Option<Example>, DataError> {
-        loop {
-            let Some(current) = &mut self.current else {
-                let Some(path) = self.files.pop_front() else { return Ok(None) };
-                let sentences = self.options.open(&path)?;
-                self.current = Some(OpenFile {
-                    path,
-                    sentences,
-                    empty: 0,
-                    untagged: 0,
-                    words_untagged: 0,
-                    unread: UnreadLabels::new(self.options.rule, "task.tags"),
-                });
-                continue;
-            };
-            let Some(mut sentence) = current.sentences.next().transpose()? else {
-                self.current = None;
-                continue;
-            };
+    fn read(&mut self, file: &mut OpenFile) -> Result<Option<Example>, DataError> {
+        while let Some(mut sentence) = file.sentences.next().transpose()? {
             // Predictions are for all rows.
             if sentence.words.is_empty() && self.options.rule != LabelRule::IfReadable {
-                current.empty += 1;
+                file.empty += 1;
                 continue;
             }
             let label = match sentence.unread.take() {
                 Some(error) => Err(error),
                 None => self.classes.label(&sentence),
             };
-            let label = current.unread.settle(label)?;
+            let label = file.unread.settle(label)?;
             match &label {
                 None if self.options.rule.requires() => {
-                    current.untagged += 1;
+                    file.untagged += 1;
                     continue;
                 }
                 Some(Label::Tags(tags)) => {
-                    current.words_untagged +=
+                    file.words_untagged +=
                         tags.classes.iter().filter(|class| class.is_none()).count() as u64;
                 }
                 _ => {}
             }
             return Ok(Some(example(sentence, label)));
         }
+        Ok(None)
     }
 }
 
@@ -145,18 +136,5 @@ impl Drop for OpenFile {
                 self.words_untagged
             ));
         }
-    }
-}
-
-impl Iterator for NerExamples {
-    type Item = Result<Example, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let item = self.advance().transpose();
-        if matches!(item, Some(Err(_))) {
-            self.files.clear();
-            self.current = None;
-        }
-        item
     }
 }

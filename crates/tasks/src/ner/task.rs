@@ -10,7 +10,7 @@ use toml::Table;
 
 use super::classes::TagClasses;
 use super::columns::DocumentBoundary;
-use super::examples::{NerExamples, SentenceOptions};
+use super::examples::{NerReader, SentenceOptions};
 use super::file_form::FileForm;
 use super::labels::{Collected, are_of_entities, continuations, labels_of};
 use super::layout::WantedColumns;
@@ -20,6 +20,7 @@ use super::scorer::TagScorer;
 use super::tag::Tag;
 use super::writer::{ColumnWriter, TagNames};
 use crate::example::{ExampleReader, Input, Label, WordSequence};
+use crate::files_in_turn::FilesInTurn;
 use crate::label_rule::LabelRule;
 use crate::labelled::{ClassNames, Targets};
 use crate::metrics::{Scorer, Thresholds};
@@ -131,7 +132,8 @@ impl Ner {
             ));
         };
         let classes = TagClasses::new(names, self.scheme);
-        Ok(Box::new(NerExamples::new(files, self.options(rule), classes)))
+        let reader = NerReader { options: self.options(rule), classes };
+        Ok(Box::new(FilesInTurn::new(files, reader)))
     }
 
     /// Whether these are labels of entities.

@@ -1,7 +1,6 @@
 //! From the rows of tables to questions.
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nystromformer_data::{Characters, DataError};
 use nystromformer_files::say_once;
@@ -10,6 +9,7 @@ use nystromformer_files::table::{Cell, Row, Rows, Table, TableOptions};
 use super::columns::{FoundColumns, QuestionColumns};
 use super::gold::{self, AnswerMatch, TextAndPlace};
 use crate::example::{Example, GoldAnswer, Input, Label};
+use crate::files_in_turn::ReadFiles;
 use crate::label_rule::{LabelRule, UnreadLabels};
 
 /// How the rows of a split become questions.
@@ -25,66 +25,40 @@ pub(super) struct QuestionOptions {
     pub(super) places_required: bool,
 }
 
-/// The questions of some files, one file after the other; nothing but an article, or a row, is in memory. After an error nothing
-/// follows.
-pub(super) struct QuestionExamples {
-    files: VecDeque<PathBuf>,
-    options: QuestionOptions,
-    current: Option<OpenTable>,
-}
+/// Reads questions; nothing but an article, or a row, is in memory.
+pub(super) struct QuestionReader(pub(super) QuestionOptions);
 
 /// The table that is being read.
-struct OpenTable {
+pub(super) struct OpenTable {
     rows: Rows,
     columns: FoundColumns,
     told: Told,
     unread: UnreadLabels,
 }
 
-impl QuestionExamples {
-    pub(super) fn new(files: Vec<PathBuf>, options: QuestionOptions) -> Self {
-        Self { files: files.into(), options, current: None }
-    }
+impl ReadFiles for QuestionReader {
+    type Open = OpenTable;
+    type Item = Example;
 
-    fn open(&self, file: &Path) -> Result<OpenTable, DataError> {
-        let table = Table::open(file, &self.options.table)?;
-        let columns = self.options.columns.find(&table, self.options.rule)?;
+    fn open(&mut self, file: &Path) -> Result<OpenTable, DataError> {
+        let Self(options) = self;
+        let table = Table::open(file, &options.table)?;
+        let columns = options.columns.find(&table, options.rule)?;
         Ok(OpenTable {
             rows: table.select(&columns.wanted)?,
             columns,
             told: Told::default(),
-            unread: UnreadLabels::new(self.options.rule, "task.answers"),
+            unread: UnreadLabels::new(options.rule, "task.answers"),
         })
     }
 
-    fn advance(&mut self) -> Result<Option<Example>, DataError> {
-        loop {
-            let Some(table) = &mut self.current else {
-                let Some(file) = self.files.pop_front() else { return Ok(None) };
-                self.current = Some(self.open(&file)?);
-                continue;
-            };
-            let Some(row) = table.rows.next().transpose()? else {
-                self.current = None;
-                continue;
-            };
-            if let Some(example) = table.example(row, &self.options)? {
+    fn read(&mut self, table: &mut OpenTable) -> Result<Option<Example>, DataError> {
+        while let Some(row) = table.rows.next().transpose()? {
+            if let Some(example) = table.example(row, &self.0)? {
                 return Ok(Some(example));
             }
         }
-    }
-}
-
-impl Iterator for QuestionExamples {
-    type Item = Result<Example, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let item = self.advance().transpose();
-        if matches!(item, Some(Err(_))) {
-            self.files.clear();
-            self.current = None;
-        }
-        item
+        Ok(None)
     }
 }
 

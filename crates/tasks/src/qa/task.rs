@@ -12,9 +12,10 @@ use toml::Table;
 use super::AnswerSearch;
 use super::columns::QuestionColumns;
 use super::output;
-use super::reader::{QuestionExamples, QuestionOptions};
+use super::reader::{QuestionOptions, QuestionReader};
 use super::scorer::SquadScorer;
 use crate::example::{ExampleReader, Label};
+use crate::files_in_turn::FilesInTurn;
 use crate::label_rule::LabelRule;
 use crate::labelled::Targets;
 use crate::metrics::{Scorer, Thresholds};
@@ -113,7 +114,7 @@ impl Qa {
             may_lack_answers,
             places_required: split == Some(Split::Train),
         };
-        Box::new(QuestionExamples::new(files, options))
+        Box::new(FilesInTurn::new(files, QuestionReader(options)))
     }
 
     /// Whether there is a question without an answer among those to train on.
