@@ -30,7 +30,7 @@
 //! | `thresholds` | from which score on a class applies |
 //! | `ranking` | scores: what is right before what is not |
 //! | `correlation` | numbers: correlations, errors |
-//! | `scorer` | what a task measures of predictions |
+//! | `scorer`, `metric_scorer` | what a task measures of predictions; of examples that are answered as a whole |
 //! | `squad` | answers to questions: exact match and F1 |
 //! | `seed_statistics` | one score over several seeds |
 
@@ -44,6 +44,7 @@ mod entities;
 mod error_analysis;
 mod label_sets;
 mod metric;
+mod metric_scorer;
 mod predictions;
 mod ranking;
 mod scorer;
@@ -59,9 +60,10 @@ pub use entities::{EntityMode, EntityScores, EntitySpan, EntityTag, entities};
 pub use error_analysis::{AnswerPlace, ConfusionPair, ErrorAnalysis, ErrorCollector, Mistake};
 pub use label_sets::{LabelCount, LabelSetCounts, LabelSets};
 pub use metric::{Metric, UnknownMetric};
+pub use metric_scorer::MetricScorer;
 pub use predictions::{AnswerKind, ClassPredictions, MismatchedAnswer, Numbers, Predictions};
 pub use ranking::{average_precision, label_ranking_precision, log_loss, roc_auc};
-pub use scorer::{LabelledPrediction, MetricName, MetricScorer, Scorer, Thresholds};
+pub use scorer::{LabelledPrediction, MetricName, Scorer, Thresholds};
 pub use seed_statistics::SeedStatistics;
 pub use squad::{
     BestThreshold, QuestionScore, SquadVersion, best_threshold, exact_match, normalize_answer,
