@@ -16,8 +16,8 @@ pub struct TaskOptions {
     pub name: String,
     /// The folder of its files; of `labelled` also a single file, to train on. Default: the task's own below `datasets/`.
     pub path: Option<PathBuf>,
-    /// Share of the training examples held out for validation where a data set has no validation split; in (0, 1).
-    /// Default: 0.05.
+    /// Share of the training examples held out for validation where a data set has no validation split; in [0, 1). 0: none,
+    /// all of them are trained on, and the model of the last step is the run's. Default: 0.05.
     pub validation_fraction: f64,
     /// Seed of every split and sample that is drawn here, so that runs of different `seed` can be compared. Default: 0.
     pub split_seed: u64,
@@ -85,11 +85,11 @@ impl TaskOptions {
     /// A [`DataError::Config`] for every value that is out of range.
     pub(crate) fn problems(&self) -> Vec<DataError> {
         let mut problems = Vec::new();
-        if !(self.validation_fraction > 0.0 && self.validation_fraction < 1.0) {
+        if !(0.0..1.0).contains(&self.validation_fraction) {
             problems.push(DataError::config(
                 "task.validation_fraction",
                 self.validation_fraction,
-                "must be above 0 and below 1",
+                "must be at least 0 and below 1",
             ));
         }
         if self.pad_to_multiple_of == 0 {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use burn::tensor::Device;
-use nystromformer_tasks::TaskRegistry;
+use nystromformer_tasks::{Split, TaskRegistry};
 
 use super::best::BestBy;
 use super::learner::Learner;
 use super::model_source::require_same_vocabulary;
+use crate::batch::{Batch, BatchSource};
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
 use crate::computed_with::computed_precision;
@@ -155,9 +156,25 @@ impl Start {
             &data.source().metric_names(),
             metric_names_of(experiment.architecture().class()),
         )?;
+        require_validation_to_stop_by(&experiment, data.source())?;
         require_memory(&experiment, data.source().rows_per_example())?;
         Ok(Prepared { experiment, data, device, checkpoint })
     }
+}
+
+/// Refuses to wait for an evaluation that never comes.
+fn require_validation_to_stop_by<B: Batch>(
+    experiment: &Experiment,
+    data: &dyn BatchSource<Batch = B>,
+) -> Result<()> {
+    let patience = experiment.trainer.early_stopping_patience;
+    if patience == 0 || data.evaluation_examples(Split::Validation) > 0 {
+        return Ok(());
+    }
+    Err(LearnerError::Config(format!(
+        "`trainer.early_stopping_patience` is `{patience}`, and nothing is held out for validation to stop by: set it to 0, or \
+         `validation_fraction` of `[task]` or `[data]` above 0"
+    )))
 }
 
 /// All that training needs but a directory to write to.

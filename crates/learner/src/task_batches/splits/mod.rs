@@ -118,6 +118,9 @@ impl Splits {
                     );
                 }
             }
+            // Without a validation split the last step's model is the run's.
+            Entry::Vacant(_) if options.validation_fraction == 0.0 && !options.validate_on_test => {
+            }
             Entry::Vacant(validation) => {
                 let (fraction, seed) = (options.validation_fraction, options.split_seed);
                 let parts = match train.contexts() {
@@ -142,7 +145,10 @@ impl Splits {
         let training_units =
             training_places.iter().flat_map(|place| train.units_of(*place)).collect();
         let splits = Self { train, training_places, training_units, others };
-        if splits.measured(Split::Validation).is_none_or(|validation| validation.units.is_empty()) {
+        let validates =
+            options.validation_fraction > 0.0 || splits.get(Split::Validation).is_some();
+        let nothing = |validation: &Evaluated| validation.units.is_empty();
+        if validates && splits.measured(Split::Validation).is_none_or(nothing) {
             return Err(LearnerError::Config(format!(
                 "no example of `{}` is left to validate with: with `task.validate_on_test` the test split must be there and have \
                  labels, and with `task.drop_last` it must fill a batch of `trainer.batch_size`",

@@ -279,6 +279,30 @@ fn every_fold_is_tested_on_once() {
     }
 }
 
+/// Small data is trained on whole: the last step's model is the run's, and nothing waits for an evaluation.
+#[test]
+fn without_a_validation_part_the_last_step_is_the_result() {
+    let fixture = Fixture::of_reviews();
+    fs::remove_file(fixture.data().join("validation.csv")).unwrap();
+    let whole =
+        ["task.folds=3", "task.fold=1", "task.validation_fraction=0", "trainer.eval_every=1"];
+    let batches = fixture.batches(&whole).unwrap();
+    assert_eq!(batches.training_examples(), 40);
+    assert_eq!(batches.evaluation_examples(Split::Validation), 0);
+    assert_eq!(batches.evaluation_examples(Split::Test), 20);
+    let mut steps = whole.to_vec();
+    steps.push("trainer.max_steps=3");
+    let best = fixture.train("whole", &steps).unwrap().summary.best_model.unwrap();
+    assert_eq!(best.step, 3);
+    assert!(best.chosen_by.contains("the last step"), "{}", best.chosen_by);
+    assert_eq!(best.evaluations.keys().collect::<Vec<_>>(), ["test"]);
+    steps.push("trainer.early_stopping_patience=2");
+    let message = fixture.train("patient", &steps).unwrap_err().to_string();
+    for part in ["`trainer.early_stopping_patience` is `2`", "nothing is held out for validation"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
 /// Nothing would be tested on in some of them.
 #[test]
 fn more_folds_than_examples_are_refused() {
