@@ -17,7 +17,7 @@ start start-4096 --set max_position_embeddings=4096
 # CoNLL-2003: a tenth of eng.train chooses the checkpoint, eng.testa is read once.
 conll=(--set task.path="$data/conll" --set task.train_file=eng.train --set 'task.validation_file=[]' --set task.test_file=eng.testa
   --set task.validation_fraction=0.1 --set 'seeds=[1,2,3]')
-tune conll-encoder ner/ner "$runs/start-512" "${conll[@]}"
+tune conll-encoder ner/ner "$runs/start-512" "${conll[@]}" --set trainer.max_epochs=3
 tune conll-own ner/ner "$own" "${conll[@]}" --set optimizer.learning_rate=2e-4 --set trainer.max_epochs=8
 
 # WNUT-17 in its own split.
