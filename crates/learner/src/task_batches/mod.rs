@@ -108,7 +108,7 @@ impl TaskBatches {
     /// read once for them.
     ///
     /// # Errors
-    /// [`LearnerError::Data`] if vectors cannot be read.
+    /// [`LearnerError::Data`](crate::error::LearnerError::Data) if vectors cannot be read.
     pub fn feature_statistics(&self) -> Result<Option<FeatureStatistics>> {
         if !self.task.task().standardizes_features() {
             return Ok(None);
