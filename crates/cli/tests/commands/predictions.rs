@@ -287,7 +287,7 @@ fn features_of_an_unusable_file_name_the_tensor() {
     write_ids(&input, &[("input_ids", &[1, 4], &[5, 6, -1, 7])]);
     refused(3, "`-1`");
     write_ids(&input, &[("input_ids", &[1, 40], &[5; 40])]);
-    refused(2, "`40`");
+    refused(3, "`40`");
     write_ids(&input, &[("input_ids", &[1, 4], &[5; 4]), ("attention_mask", &[1, 3], &[1; 3])]);
     refused(3, "attention_mask");
 }
