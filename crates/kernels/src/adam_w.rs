@@ -1,5 +1,7 @@
 //! The optimizer's pass over every parameter, and the sum of squares that clipping needs.
 
+mod rows;
+
 use burn::{
     backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
     tensor::{DType, Tensor},
@@ -11,6 +13,8 @@ use crate::{
     kernel::{self, Kernel},
     simd,
 };
+
+pub use rows::{adam_w_missed, adam_w_of_rows, updates_rows};
 
 /// The scalars of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, as PyTorch computes it).
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,6 +7,7 @@
 //! | function | computes |
 //! |---|---|
 //! | [`adam_w()`], [`sum_of_squares`] | the optimizer's update, and the norm for its clipping |
+//! | [`adam_w_of_rows`], [`adam_w_missed`] | the update of some rows of a table, and what the others missed |
 //! | [`add()`] | the sum of two tensors |
 //! | [`attention()`] | softmax attention, exact or over landmarks |
 //! | [`cross_entropy()`] | the loss of each row of scores |
@@ -53,7 +54,7 @@ mod softmax;
 mod testing;
 mod view;
 
-pub use adam_w::{AdamWStep, adam_w, sum_of_squares};
+pub use adam_w::{AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sum_of_squares, updates_rows};
 pub use add::add;
 pub use attention::attention;
 pub use convolution::depthwise_convolution;

@@ -14,17 +14,21 @@
 //! ```
 
 mod state;
+mod waiting_rows;
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use nystromformer_kernels::{AdamWStep, adam_w};
+use nystromformer_kernels::{AdamWStep, adam_w, updates_rows};
 use serde::{Deserialize, Serialize};
 
 use crate::parameter_groups::ParameterGroups;
 use crate::parameters::Path;
+pub use waiting_rows::RowsRead;
+use waiting_rows::WaitingRows;
+pub(crate) use waiting_rows::rows_of_all;
 
 /// `[optimizer]`: `AdamW`'s constants. Defaults: the authors' pretraining script.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -129,6 +133,15 @@ struct Moments {
     shape: Vec<usize>,
     exp_avg: Tensor<1>,
     exp_avg_sq: Tensor<1>,
+    /// Rows of the parameter that have yet to take steps.
+    waiting: WaitingRows,
+}
+
+impl Moments {
+    /// Those of a parameter of which no row waits.
+    fn new(shape: Vec<usize>, exp_avg: Tensor<1>, exp_avg_sq: Tensor<1>) -> Self {
+        Self { shape, exp_avg, exp_avg_sq, waiting: WaitingRows::default() }
+    }
 }
 
 impl AdamW {
@@ -151,9 +164,7 @@ impl AdamW {
             .map(|parameter| {
                 let zeros =
                     || Tensor::<1>::zeros([parameter.shape.iter().product::<usize>()], device);
-                let moments =
-                    Moments { exp_avg: zeros(), exp_avg_sq: zeros(), shape: parameter.shape };
-                (parameter.path, moments)
+                (parameter.path, Moments::new(parameter.shape.clone(), zeros(), zeros()))
             })
             .collect();
         Self { config, groups, completed_steps: 0, moments }
@@ -170,6 +181,18 @@ impl AdamW {
         module: M,
         gradients: GradientsParams,
         settings: StepSettings,
+    ) -> M {
+        self.step_of_rows(module, gradients, settings, &RowsRead::new())
+    }
+
+    /// The same where of some tables only these rows have a gradient: the others wait, and take the step when
+    /// [`Self::catch_up`] is asked for them.
+    pub(crate) fn step_of_rows<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientsParams,
+        settings: StepSettings,
+        rows: &RowsRead,
     ) -> M {
         self.completed_steps += 1;
         let OptimizerConfig { beta_2, weight_decay, epsilon, .. } = self.config;
@@ -194,10 +217,28 @@ impl AdamW {
             moments: &mut self.moments,
             gradients,
             update: |path: &str| update(self.groups.rate(path)),
+            rows,
             no_decay_on_bias_and_norm: self.config.no_decay_on_bias_and_norm,
         })
     }
+
+    /// Rows that wait take the steps that they have missed: those that are read, or all. Whoever reads a parameter after
+    /// [`Self::step_of_rows`] asks for it first.
+    pub(crate) fn catch_up<M: Module>(&mut self, module: M, rows: Option<&RowsRead>) -> M {
+        if self.is_settled() {
+            return module;
+        }
+        module.map(&mut CatchUpMapper { path: Path::default(), moments: &mut self.moments, rows })
+    }
+
+    /// Whether no row waits.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.moments.values().any(|moments| moments.waiting.any())
+    }
 }
+
+/// A table has so many rows to each one that is read, if the others are to wait: of few rows all are as quickly updated.
+const LEAST_ROWS_TO_ONE_READ: usize = 4;
 
 struct StepMapper<'a, U> {
     path: Path,
@@ -205,6 +246,8 @@ struct StepMapper<'a, U> {
     gradients: GradientsParams,
     /// The update of the parameter at a path.
     update: U,
+    /// Tables of which only some rows have a gradient.
+    rows: &'a RowsRead,
     no_decay_on_bias_and_norm: bool,
 }
 
@@ -231,28 +274,76 @@ impl<U: Fn(&str) -> AdamWStep> ModuleMapper for StepMapper<'_, U> {
             update.decay = 1.0;
         }
 
-        let (id, tensor, mapper) = parameter.consume();
-        let requires_grad = tensor.is_require_grad();
-        let checkpointing = tensor.gradient_checkpointing_strategy();
-        let value = tensor.inner();
-        let dims = value.dims();
-        let length = dims.iter().product::<usize>();
-        // Every operand is uniquely owned here, so the step writes over its memory.
-        let [value, exp_avg, exp_avg_sq] = adam_w(
-            update,
-            value.reshape([length]),
-            gradient.reshape([length]),
-            moments.exp_avg,
-            moments.exp_avg_sq,
-        );
-        self.moments.insert(path, Moments { exp_avg, exp_avg_sq, shape: moments.shape });
-
-        // `from_inner` starts with the default strategy; a parameter must meet its inputs under the
-        // same one.
-        let mut updated = Tensor::from_inner(value.reshape(dims));
-        if let Some(strategy) = checkpointing {
-            updated = updated.with_gradient_checkpointing_strategy(strategy);
-        }
-        Param::from_mapped_value(id, updated.set_require_grad(requires_grad), mapper)
+        let length = gradient.dims().iter().product::<usize>();
+        let gradient = gradient.reshape([length]);
+        let count = moments.shape[0];
+        let rows = self
+            .rows
+            .get(&path)
+            .filter(|rows| rows.len() * LEAST_ROWS_TO_ONE_READ <= count && updates_rows(&gradient));
+        rewrite(parameter, |value| {
+            let Moments { shape, exp_avg, exp_avg_sq, mut waiting } = moments;
+            let table = [value, exp_avg, exp_avg_sq];
+            let [value, exp_avg, exp_avg_sq] = if let Some(rows) = rows {
+                waiting.step(update, rows, count, gradient, table)
+            } else {
+                let [value, exp_avg, exp_avg_sq] = waiting.catch_up(table, None);
+                adam_w(update, value, gradient, exp_avg, exp_avg_sq)
+            };
+            self.moments.insert(path, Moments { shape, exp_avg, exp_avg_sq, waiting });
+            value
+        })
     }
+}
+
+struct CatchUpMapper<'a> {
+    path: Path,
+    moments: &'a mut BTreeMap<String, Moments>,
+    rows: Option<&'a RowsRead>,
+}
+
+impl ModuleMapper for CatchUpMapper<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.dotted();
+        if !self.moments.get(&path).is_some_and(|moments| moments.waiting.any()) {
+            return parameter;
+        }
+        let Some(moments) = self.moments.remove(&path) else { return parameter };
+        let rows = self.rows.and_then(|rows| rows.get(&path));
+        rewrite(parameter, |value| {
+            let Moments { shape, exp_avg, exp_avg_sq, mut waiting } = moments;
+            let table = [value, exp_avg, exp_avg_sq];
+            let [value, exp_avg, exp_avg_sq] = waiting.catch_up(table, rows.map(Vec::as_slice));
+            self.moments.insert(path, Moments { shape, exp_avg, exp_avg_sq, waiting });
+            value
+        })
+    }
+}
+
+/// Gives a parameter another value. `write` alone owns the value that it gets, so it can write over its memory.
+fn rewrite<const D: usize>(
+    parameter: Param<Tensor<D>>,
+    write: impl FnOnce(Tensor<1>) -> Tensor<1>,
+) -> Param<Tensor<D>> {
+    let (id, tensor, mapper) = parameter.consume();
+    let requires_grad = tensor.is_require_grad();
+    let checkpointing = tensor.gradient_checkpointing_strategy();
+    let value = tensor.inner();
+    let dims = value.dims();
+    let value = write(value.reshape([dims.iter().product::<usize>()]));
+    // `from_inner` starts with the default strategy; a parameter must meet its inputs under the
+    // same one.
+    let mut updated = Tensor::from_inner(value.reshape(dims));
+    if let Some(strategy) = checkpointing {
+        updated = updated.with_gradient_checkpointing_strategy(strategy);
+    }
+    Param::from_mapped_value(id, updated.set_require_grad(requires_grad), mapper)
 }

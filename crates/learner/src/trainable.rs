@@ -13,6 +13,7 @@ pub use nystromformer_tasks::metrics::MetricName;
 use crate::batch::{Batch, Outputs, TokenBatch};
 use crate::device::{floats, scalar};
 use crate::error::Result;
+use crate::optimizer::RowsRead;
 
 /// A model that a [`Learner`](crate::trainer::Learner) can train.
 ///
@@ -45,6 +46,14 @@ pub trait Trainable: Module {
     ) -> Result<Vec<LossTerm>> {
         let _ = counts;
         self.loss_terms(batch, device)
+    }
+
+    /// The rows that `batch` reads of large tables, by the tables' paths: the loss depends on no other row of theirs, and no
+    /// other gets a gradient. The optimizer then passes over these rows alone, and the others take the same steps later. Default:
+    /// none; every parameter is read whole.
+    fn rows_read(&self, batch: &Self::Batch) -> RowsRead {
+        let _ = batch;
+        RowsRead::new()
     }
 
     /// How far from the input the parameter at this path is, as in `encoder.layer.0.output.dense.weight`: what
@@ -164,6 +173,14 @@ impl<M: Head> Trainable for M {
             }
         }
         Ok(terms)
+    }
+
+    fn rows_read(&self, batch: &TokenBatch) -> RowsRead {
+        let Some(path) = self.class().token_table.filter(|_| batch.features.is_none()) else {
+            return RowsRead::new();
+        };
+        let rows = batch.input_ids.iter().filter_map(|id| usize::try_from(*id).ok());
+        RowsRead::from([(path.to_owned(), rows.collect())])
     }
 
     fn depth(&self, path: &str) -> Option<Depth> {

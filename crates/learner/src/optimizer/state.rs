@@ -22,7 +22,11 @@ impl AdamW {
     ///
     /// # Errors
     /// [`LearnerError::Device`](crate::LearnerError::Device) if the moments cannot be read back from the device.
+    ///
+    /// # Panics
+    /// If rows wait for [`Self::catch_up`].
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        assert!(self.is_settled(), "rows have yet to take steps");
         parameter_file::to_safetensors(self.moments.iter().flat_map(|(path, moments)| {
             [(FIRST, &moments.exp_avg), (SECOND, &moments.exp_avg_sq)]
                 .map(|(prefix, tensor)| (format!("{prefix}{path}"), &*moments.shape, tensor))
@@ -70,7 +74,7 @@ impl AdamW {
             .map(|parameter| {
                 let [exp_avg, exp_avg_sq] =
                     [FIRST, SECOND].map(|prefix| take(prefix, &parameter.path));
-                (parameter.path, Moments { shape: parameter.shape, exp_avg, exp_avg_sq })
+                (parameter.path, Moments::new(parameter.shape, exp_avg, exp_avg_sq))
             })
             .collect();
         Ok(Self { config, groups, completed_steps, moments })

@@ -14,7 +14,7 @@ use crate::evaluate::Evaluator;
 use crate::experiment::Experiment;
 use crate::gradients::{StepGradients, clip_factor, global_norm};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
-use crate::optimizer::{AdamW, StepSettings};
+use crate::optimizer::{AdamW, RowsRead, StepSettings, rows_of_all};
 use crate::parameter_groups::ParameterGroups;
 use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seeded};
@@ -165,7 +165,11 @@ impl<'a, M: Trainable> Learner<'a, M> {
 
     /// The model that is evaluated, chosen and saved, without autodiff: that in training, or with `trainer.ema_decay` the
     /// one with the average of its weights.
+    ///
+    /// # Panics
+    /// If rows of a table [wait](Self::settle).
     pub fn result(&self) -> M {
+        assert!(self.optimizer.is_settled(), "rows have yet to take steps");
         let model = self.model().valid();
         match &self.average {
             Some(average) => average.applied(model),
@@ -186,10 +190,30 @@ impl<'a, M: Trainable> Learner<'a, M> {
     /// # Errors
     /// Errors of the data, the model and the device; nothing has changed then.
     pub fn step(&mut self) -> Result<StepOutput> {
+        let output = self.step_of_rows();
+        self.settle();
+        output
+    }
+
+    /// Rows that wait take the steps that they have missed ([`Self::step_of_rows`]).
+    pub(super) fn settle(&mut self) {
+        let model = self.model.take();
+        self.model = model.map(|model| self.optimizer.catch_up(model, None));
+    }
+
+    /// A step after which rows of a large table wait that it did not read: until a later step reads them, or [`Self::settle`].
+    fn step_of_rows(&mut self) -> Result<StepOutput> {
         let step = self.state.step;
         let trainer = &self.experiment.trainer;
         let batches =
             self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
+        let rows = match self.average {
+            None => rows_of_all(batches.iter().map(|batch| self.model().rows_read(batch))),
+            // An average reads all weights at every step.
+            Some(_) => RowsRead::new(),
+        };
+        let model = self.model.take();
+        self.model = model.map(|model| self.optimizer.catch_up(model, Some(&rows)));
         let batches = self.smoothed(batches)?;
         let weights = target_weights(&batches);
         let has_targets = batches.iter().any(has_targets);
@@ -219,7 +243,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
                     beta_1: point.beta_1,
                     gradient_scale: clip_factor(grad_norm, self.experiment.trainer.max_grad_norm),
                 };
-                self.update(gradients, settings);
+                self.update(gradients, settings, &rows);
                 self.state.consecutive_skips = 0;
                 self.state.last_loss = Some(loss);
             }
@@ -232,10 +256,10 @@ impl<'a, M: Trainable> Learner<'a, M> {
         Ok(StepOutput { loss, grad_norm, learning_rate: point.learning_rate, tokens, update })
     }
 
-    /// [`Self::step`], timed, as a line of the metrics.
+    /// A step, timed, as a line of the metrics. Rows may wait after it, for [`Self::settle`].
     pub(super) fn timed_step(&mut self) -> Result<StepRecord> {
         let started = Instant::now();
-        let output = self.step()?;
+        let output = self.step_of_rows()?;
         let seconds = started.elapsed().as_secs_f64();
         self.state.step_seconds += seconds;
         self.note_time_and_memory();
@@ -335,8 +359,10 @@ impl<'a, M: Trainable> Learner<'a, M> {
         Ok((scalar(share.inner(), &self.device)?, gradients))
     }
 
-    fn update(&mut self, gradients: GradientsParams, settings: StepSettings) {
-        let model = self.model.take().map(|model| self.optimizer.step(model, gradients, settings));
+    fn update(&mut self, gradients: GradientsParams, settings: StepSettings, rows: &RowsRead) {
+        let model = self.model.take();
+        let model =
+            model.map(|model| self.optimizer.step_of_rows(model, gradients, settings, rows));
         if let (Some(average), Some(model)) = (&mut self.average, &model) {
             average.update(model, &self.groups);
         }

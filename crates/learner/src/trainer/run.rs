@@ -120,6 +120,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let name = &self.learner.experiment.name;
         self.progress.start(name, self.learner.state().step, total);
         let ended_by = self.run_steps(total);
+        self.learner.settle();
         self.progress.finish();
         let mut ended_by = ended_by?;
         self.learner.note_time_and_memory();
@@ -241,6 +242,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
 
     /// Evaluates and notes the result; says whether it is the best so far.
     fn evaluate(&mut self) -> Result<bool> {
+        self.learner.settle();
         let record = self.learner.evaluate(self.stop.clone())?;
         self.log.append(&MetricsRecord::Validation(record.clone()))?;
         self.progress.evaluation(&record);
@@ -272,6 +274,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             return Ok(());
         }
         self.log.sync()?;
+        self.learner.settle();
         self.learner.note_time_and_memory();
         let checkpoint = self.learner.save(&self.store)?;
         self.saved_step = Some(step);

@@ -3,7 +3,8 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use nystromformer::NystromformerConfig;
+use nystromformer::heads::TargetsData;
+use nystromformer::{Architecture, Model, NystromformerConfig, PreTrainedModel};
 use nystromformer_data::{MaskedRows, Objective, SentenceOrderRows};
 use nystromformer_tasks::Split;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::random::fault::omit_seeding;
 use crate::run_dir::RunDir;
 use crate::schedule::{OneCycle, Schedule};
 use crate::stop::{StopFlag, StopReason};
+use crate::trainable::Trainable;
 use crate::weight_average::weights_to_safetensors;
 
 /// Makes losses of chosen steps not a number.
@@ -59,6 +61,8 @@ struct Synthetic {
     pairs: bool,
     /// Steps of which no token is masked.
     without_targets: Range<usize>,
+    /// Whether each row has one class of two, in the place of masked tokens.
+    classes: bool,
 }
 
 impl Synthetic {
@@ -93,6 +97,15 @@ impl Synthetic {
         rows.sentence_order = self.pairs.then_some(pairs);
         rows
     }
+
+    fn batch(&self, rows: MaskedRows) -> TokenBatch {
+        let classes = rows.lengths.iter().map(|length| (length % 2) as i32).collect();
+        let mut batch = TokenBatch::from(rows);
+        if self.classes {
+            batch.targets = TargetsData::Class(classes);
+        }
+        batch
+    }
 }
 
 impl BatchSource for Synthetic {
@@ -123,13 +136,13 @@ impl BatchSource for Synthetic {
                     rows.masked_positions.clear();
                     rows.masked_labels.clear();
                 }
-                rows.into()
+                self.batch(rows)
             })
             .collect())
     }
 
     fn evaluation_batch(&self, _: Split, first: usize, count: usize) -> Result<TokenBatch> {
-        Ok(self.rows((first..first + count).map(|example| 1000 + example as u64)).into())
+        Ok(self.batch(self.rows((first..first + count).map(|example| 1000 + example as u64))))
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {
@@ -403,6 +416,101 @@ fn an_average_leaves_training_as_it_is_and_is_what_counts() {
     assert!(bytes.len() > 1000 && file.is_file());
     let restored = Learner::restore(&experiment, &data, &device, &newest).unwrap();
     assert_eq!(weights_to_safetensors(restored.model(), &restored.groups).unwrap(), bytes);
+}
+
+/// A batch reads a few of 400 rows of the table, and the others wait. An average reads all of them at every step, so none waits there:
+/// the weights in training, the moments and every loss are the same, bit for bit.
+#[test]
+fn rows_that_wait_change_nothing() {
+    fn learner<'a>(experiment: &'a Experiment, data: &'a Synthetic) -> Learner<'a> {
+        Learner::init(experiment, data, &Device::flex(), |device| {
+            Ok(Model::init(Architecture::SequenceClassification, &experiment.model, device)?)
+        })
+        .unwrap()
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut experiment = experiment();
+    experiment.model.embeddings.vocab_size = 400;
+    experiment.optimizer.layer_decay = 0.9;
+    let data = Synthetic { classes: true, ..Synthetic::default() };
+    let run = |experiment: &Experiment| {
+        let path = directory.path().join(format!("{}", experiment.trainer.ema_decay));
+        let run = RunDir::create(&path).unwrap();
+        run.write_config(&experiment.to_toml(), &[]).unwrap();
+        let (flag, mut progress) = (StopFlag::new(), StopAt::default());
+        let trainer = Trainer::new(learner(experiment, &data), &run, flag, &mut progress).unwrap();
+        assert_eq!(trainer.fit().unwrap().ended_by, EndReason::Finished);
+        result(&path)
+    };
+    let waiting = run(&experiment);
+    let mut averaged = experiment.clone();
+    averaged.trainer.ema_decay = 0.7;
+    let averaged = run(&averaged);
+    assert_eq!(waiting.moments, averaged.moments);
+    let all = |bytes: &[u8]| {
+        let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+        let tensors = file.tensors().into_iter();
+        tensors.map(|(name, view)| (name, view.data().to_vec())).collect::<BTreeMap<_, _>>()
+    };
+    let in_training = all(&averaged.weights_in_training.unwrap());
+    let table = "nystromformer.embeddings.word_embeddings.weight";
+    assert_eq!(all(&waiting.weights)[table], in_training[table]);
+    for (waiting, averaged) in waiting.metrics.iter().zip(&averaged.metrics) {
+        if let (MetricsRecord::Train(waiting), MetricsRecord::Train(averaged)) = (waiting, averaged)
+        {
+            assert_eq!(waiting, averaged);
+        }
+    }
+
+    let mut learner = learner(&experiment, &data);
+    learner.timed_step().unwrap();
+    assert!(!learner.optimizer.is_settled());
+    learner.step().unwrap();
+    assert!(learner.optimizer.is_settled());
+}
+
+/// Beyond the rows that a batch says it reads, the table has no gradient.
+#[test]
+fn no_head_that_names_its_table_reads_more_of_it_than_its_tokens() {
+    let mut experiment = experiment();
+    experiment.model.embeddings.vocab_size = 400;
+    let device = Device::flex();
+    let mut named = 0;
+    for architecture in Architecture::ALL {
+        let Some(path) = architecture.class().token_table else { continue };
+        named += 1;
+        let model =
+            Model::init(architecture, &experiment.model, &device.clone().autodiff()).unwrap();
+        assert!(ParameterGroups::default().trained(&model).iter().any(|found| found.path == path));
+        let data = Synthetic::default();
+        let mut batch = data.evaluation_batch(Split::Validation, 0, 4).unwrap();
+        batch.targets = match architecture {
+            Architecture::SequenceClassification => TargetsData::Class(vec![0, 1, 0, 1]),
+            Architecture::TokenClassification => {
+                TargetsData::Tokens { positions: vec![0, 5, 14], labels: vec![0, 1, 0] }
+            }
+            Architecture::QuestionAnswering => {
+                TargetsData::Span { start: vec![0, 1, 2, 3], end: vec![3, 2, 2, 4] }
+            }
+            Architecture::MultipleChoice | Architecture::DualEncoder => {
+                TargetsData::Class(vec![0, 1])
+            }
+            other => panic!("{other}: which targets has it?"),
+        };
+        let rows = &model.rows_read(&batch)[path];
+        let terms = model.loss_terms(batch, &device.clone().autodiff()).unwrap();
+        let loss = terms.into_iter().map(|term| term.losses.sum()).reduce(|sum, loss| sum + loss);
+        let gradients = loss.unwrap().backward();
+        let table = &model.nystromformer().embeddings.tokens().unwrap().word_embeddings.weight;
+        let gradient: Vec<f32> = table.val().grad(&gradients).unwrap().try_into_vec_as().unwrap();
+        let width = experiment.model.shared.hidden_size;
+        for (row, gradient) in gradient.chunks_exact(width).enumerate() {
+            let has_none = gradient.iter().all(|value| value.to_bits() == 0);
+            assert!(has_none || rows.contains(&row), "{architecture}: row {row}");
+        }
+        assert!(gradient.iter().any(|value| *value != 0.0), "{architecture}");
+    }
+    assert_eq!(named, 5);
 }
 
 #[test]

@@ -29,9 +29,15 @@ pub struct ClassInfo {
     pub label_layer: Option<&'static str>,
     /// Rows of a batch that belong together and get one answer. Default: one each.
     pub rows_per_answer: RowsPerAnswer,
+    /// Path in the module of the table of token embeddings, if a batch reads of it the rows of its own tokens alone, and so gives no
+    /// other row a gradient. Default: none; the table may be read whole, as by a head that predicts tokens.
+    pub token_table: Option<&'static str>,
     /// What an evaluation measures beside the loss. Default: nothing.
     pub metrics: &'static [TermMetric],
 }
+
+/// The table of token embeddings in a class that has its encoder in the field `nystromformer`.
+pub(super) const TOKEN_TABLE: &str = "nystromformer.embeddings.word_embeddings.weight";
 
 /// How many rows of a batch belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +56,7 @@ impl ClassInfo {
         pipeline_tag: "feature-extraction",
         label_layer: None,
         rows_per_answer: RowsPerAnswer::Always(1),
+        token_table: None,
         metrics: &[],
     };
 

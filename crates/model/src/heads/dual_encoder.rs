@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, TargetTensors,
-    TermMetric,
+    TermMetric, class::TOKEN_TABLE,
 };
 use crate::{
     classifier::{ClassificationHead, Pooler},
@@ -68,6 +68,7 @@ impl ModelClass for NystromformerDualEncoder {
         pipeline_tag: "text-classification",
         label_layer: Some("pair_classifier.out_proj"),
         rows_per_answer: RowsPerAnswer::Always(2),
+        token_table: Some(TOKEN_TABLE),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
     };
 

@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, TargetTensors,
-    TermMetric,
+    TermMetric, class::TOKEN_TABLE,
 };
 use crate::{
     classifier::first_tokens,
@@ -73,6 +73,7 @@ impl ModelClass for NystromformerForMultipleChoice {
         auto_class: "AutoModelForMultipleChoice",
         pipeline_tag: "multiple-choice",
         rows_per_answer: RowsPerAnswer::Choices,
+        token_table: Some(TOKEN_TABLE),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
         ..ClassInfo::DEFAULT
     };

@@ -7,6 +7,7 @@ use burn::{
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
+    class::TOKEN_TABLE,
     targets::{require_count, span_cross_entropy},
 };
 use crate::{
@@ -57,6 +58,7 @@ impl ModelClass for NystromformerForQuestionAnswering {
         name: "NystromformerForQuestionAnswering",
         auto_class: "AutoModelForQuestionAnswering",
         pipeline_tag: "question-answering",
+        token_table: Some(TOKEN_TABLE),
         metrics: &[
             TermMetric::accuracy("start_accuracy", 0),
             TermMetric::accuracy("end_accuracy", 1),

@@ -7,6 +7,7 @@ use burn::{
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
+    class::TOKEN_TABLE,
     targets::{binary_cross_entropy, require_count, squared_error},
 };
 use crate::{
@@ -61,6 +62,7 @@ impl ModelClass for NystromformerForSequenceClassification {
         auto_class: "AutoModelForSequenceClassification",
         pipeline_tag: "text-classification",
         label_layer: Some("classifier.out_proj"),
+        token_table: Some(TOKEN_TABLE),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
         ..ClassInfo::DEFAULT
     };

@@ -8,7 +8,7 @@ use nystromformer_kernels::dropout;
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
-    targets::require_count,
+    class::TOKEN_TABLE, targets::require_count,
 };
 use crate::{
     config::NystromformerConfig,
@@ -67,6 +67,7 @@ impl ModelClass for NystromformerForTokenClassification {
         auto_class: "AutoModelForTokenClassification",
         pipeline_tag: "token-classification",
         label_layer: Some("classifier"),
+        token_table: Some(TOKEN_TABLE),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
         ..ClassInfo::DEFAULT
     };
