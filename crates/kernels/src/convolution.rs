@@ -1,5 +1,6 @@
 //! Depthwise convolution along the sequence.
 
+pub(crate) mod chosen;
 mod sliding;
 #[cfg(test)]
 mod tests;
@@ -140,11 +141,7 @@ impl DepthwiseConvolution {
         let gradient = View::new(&gradient);
         let shape = filter.layout().shape();
         let (taps, filter) = (shape[1], simd::values(&filter));
-        let value_gradient = wanted[0].then(|| {
-            let mirrored: Vec<f32> =
-                filter.chunks_exact(taps).flat_map(|filter| filter.iter().rev().copied()).collect();
-            slide(gradient, &mirrored, None)
-        });
+        let value_gradient = wanted[0].then(|| slide(gradient, &mirrored(filter, taps), None));
         let filter_gradient = wanted[1].then(|| {
             let gradient = filter_gradient(View::new(&value), gradient, taps);
             simd::tensor(gradient, shape.clone())
@@ -192,70 +189,110 @@ impl Kernel<Flex, 2> for DepthwiseConvolution {
 
 /// Convolves `value` with one filter per head, and adds `residual`: in place if nobody else holds it.
 fn slide(value: View<'_>, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
-    let (width, hidden_size) = (value.width, value.hidden_size());
-    let taps = filter.len() / value.heads;
-    let run = |output: &mut [f32], residual: Option<View<'_>>, accumulate: bool| {
-        let sequences = output.par_chunks_mut(value.rows * hidden_size).enumerate();
-        sequences.for_each(|(batch, output)| {
-            output.par_chunks_mut(CHUNK * hidden_size).enumerate().for_each_init(
-                Scratch::default,
-                |scratch, (index, output)| {
-                    let (first, rows) = (index * CHUNK, output.len() / hidden_size);
-                    let [packed] = scratch.pieces([packed_length(width, taps)]);
-                    for (head, filter) in filter.chunks_exact(taps).enumerate() {
-                        let output = &mut output[head * width..];
-                        let place = HeadIndex { batch, head };
-                        if let Some(residual) = residual {
-                            let residual = residual.head(place);
-                            for row in 0..rows {
-                                output[row * hidden_size..][..width]
-                                    .copy_from_slice(residual.row(first + row));
-                            }
-                        }
-                        pulp::Arch::new().dispatch(Slide {
-                            packed,
-                            input: value.head(place),
-                            filter,
-                            first,
-                            rows,
-                            output,
-                            stride: hidden_size,
-                            accumulate,
-                        });
-                    }
-                },
-            );
-        });
+    let run = |output: &mut [f32], onto: Onto<'_>| {
+        let length = value.rows * value.hidden_size();
+        output
+            .par_chunks_mut(length.max(1))
+            .enumerate()
+            .for_each(|(batch, output)| slide_sequence(value, batch, filter, onto, output));
     };
-
     let mut residual = residual;
     if let Some(residual) = &mut residual
         && let Some(output) = view::own_rows(residual)
     {
-        run(output, None, true);
+        run(output, Onto::Output);
     } else {
         let residual = residual.take().map(view::readable);
         let residual = residual.as_ref().map(View::new);
-        let mut output = simd::room(value.batch * value.rows * hidden_size);
-        run(&mut output, residual, residual.is_some());
+        let mut output = simd::room(value.batch * value.rows * value.hidden_size());
+        run(&mut output, residual.map_or(Onto::Nothing, Onto::Rows));
         return view::from_rows(output, value.shape());
     }
     residual.expect("the output was written over it")
 }
 
+/// What a convolution is added to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Onto<'a> {
+    /// To nothing.
+    Nothing,
+    /// To what the output holds.
+    Output,
+    /// To these rows, as many as there are values.
+    Rows(View<'a>),
+}
+
+/// Convolves one batch element of `value` with one filter per head, each the first of `filter` for the first head; `output`
+/// holds its rows `[seq_len, heads, head_dim]`.
+pub(crate) fn slide_sequence(
+    value: View<'_>,
+    batch: usize,
+    filter: &[f32],
+    onto: Onto<'_>,
+    output: &mut [f32],
+) {
+    let (width, hidden_size) = (value.width, value.hidden_size());
+    let taps = filter.len() / value.heads;
+    output.par_chunks_mut(CHUNK * hidden_size).enumerate().for_each(|(index, output)| {
+        let (first, rows) = (index * CHUNK, output.len() / hidden_size);
+        Scratch::kept(|scratch| {
+            let [packed] = scratch.pieces([packed_length(width, taps)]);
+            for (head, filter) in filter.chunks_exact(taps).enumerate() {
+                let output = &mut output[head * width..];
+                let place = HeadIndex { batch, head };
+                if let Onto::Rows(residual) = onto {
+                    let residual = residual.head(place);
+                    for row in 0..rows {
+                        output[row * hidden_size..][..width]
+                            .copy_from_slice(residual.row(first + row));
+                    }
+                }
+                simd::dispatch(Slide {
+                    packed,
+                    input: value.head(place),
+                    filter,
+                    first,
+                    rows,
+                    output,
+                    stride: hidden_size,
+                    accumulate: !matches!(onto, Onto::Nothing),
+                });
+            }
+        });
+    });
+}
+
+/// The filters turned round: the gradient of the values is the gradient of the output convolved with them.
+pub(crate) fn mirrored(filter: &[f32], taps: usize) -> Vec<f32> {
+    filter.chunks_exact(taps).flat_map(|filter| filter.iter().rev().copied()).collect()
+}
+
 /// `[heads, taps]`: products of the gradient with shifted values, summed over batch, positions and channels.
 fn filter_gradient(value: View<'_>, gradient: View<'_>, taps: usize) -> Vec<f32> {
-    let chunks = value.rows.div_ceil(CHUNK);
-    let parts = (0..value.batch * chunks)
+    let parts: Vec<Vec<f32>> = (0..value.batch)
         .into_par_iter()
-        .map_init(Scratch::default, |scratch, task| {
-            let (batch, first) = (task / chunks, task % chunks * CHUNK);
+        .flat_map(|batch| filter_gradients(value, gradient, batch, taps))
+        .collect();
+    simd::sum_in_order(&parts, value.heads * taps)
+}
+
+/// The gradients of the filters, `[heads, taps]`, from each part of one batch element's rows.
+pub(crate) fn filter_gradients(
+    value: View<'_>,
+    gradient: View<'_>,
+    batch: usize,
+    taps: usize,
+) -> Vec<Vec<f32>> {
+    let chunks = value.rows.div_ceil(CHUNK);
+    let parts = (0..chunks).into_par_iter().map(|chunk| {
+        let first = chunk * CHUNK;
+        Scratch::kept(|scratch| {
             let lengths = [taps, 1].map(|taps| packed_length(value.width, taps));
             let [packed, packed_gradient] = scratch.pieces(lengths);
             let mut output = vec![0.0; value.heads * taps];
             for (head, output) in output.chunks_exact_mut(taps).enumerate() {
                 let place = HeadIndex { batch, head };
-                pulp::Arch::new().dispatch(FilterGradient {
+                simd::dispatch(FilterGradient {
                     packed,
                     input: value.head(place),
                     packed_gradient,
@@ -267,6 +304,6 @@ fn filter_gradient(value: View<'_>, gradient: View<'_>, taps: usize) -> Vec<f32>
             }
             output
         })
-        .collect::<Vec<_>>();
-    simd::sum_in_order(&parts, value.heads * taps)
+    });
+    parts.collect()
 }

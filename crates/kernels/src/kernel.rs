@@ -118,8 +118,9 @@ pub(crate) fn are_enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
 }
 
-/// Whether `device` is Burn's CPU backend `flex`, with autodiff or without.
-pub(crate) fn is_flex(device: &Device) -> bool {
+/// Whether `device` is Burn's CPU backend `flex`, with autodiff or without. Its tensors lie in this program's memory: nobody waits
+/// who reads one.
+pub fn is_flex(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 

@@ -18,8 +18,9 @@
 //! | [`iterative_pinv`] | the Moore–Penrose inverse of small matrices |
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
+//! | [`nystrom_attention`] | attention by the Nyström method, with the convolution beside it |
 //! | [`segment_means()`] | means over segments of the sequence |
-//! | [`select_rows()`] | some rows of a table |
+//! | [`select_rows()`], [`place_rows`] | some rows of a table |
 //! | [`softmax()`] | softmax over the last axis |
 //!
 //! [`Precision`] lets [`linear()`] multiply in `bf16`; [`instruction_set()`] says what of this CPU all of them use. Dropout
@@ -41,6 +42,7 @@ mod instruction_set;
 mod kernel;
 mod layer_norm;
 mod linear;
+mod nystrom;
 mod pinv;
 mod product;
 mod random;
@@ -63,12 +65,13 @@ pub use dropout::{dropout, dropout_of_rows};
 pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
 pub use instruction_set::{InstructionSet, instruction_set};
-pub use kernel::set_enabled;
+pub use kernel::{is_flex, set_enabled};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
+pub use nystrom::{NystromParameters, Sequence, Sequences, nystrom_attention};
 pub use pinv::{PinvScale, iterative_pinv};
 pub use product::Precision;
 pub use random::{Seed, random};
 pub use segment_means::segment_means;
-pub use select_rows::select_rows;
+pub use select_rows::{place_rows, select_rows};
 pub use softmax::softmax;

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::{
     kernel::{self, Kernel},
+    scratch::Scratch,
     simd,
 };
 use iteration::{Backward, Forward, Matrices, largest_column_sum};
@@ -26,7 +27,7 @@ pub enum PinvScale {
 }
 
 /// Beyond this size the matrices of one inverse leave a core's own cache, and Burn's blocked products are faster.
-const LARGEST: usize = 256;
+pub(crate) const LARGEST: usize = 256;
 
 /// The least divisor: only an all-zero matrix is near, and it must give 0, not 0/0.
 const LEAST_SCALE: f32 = 1e-12;
@@ -73,45 +74,16 @@ fn identity(size: usize, device: &Device) -> Tensor<4> {
     Tensor::<2>::eye(size, device).unsqueeze()
 }
 
-#[derive(Debug)]
-struct IterativePinv {
-    iterations: usize,
-    scale: PinvScale,
-}
-
-impl IterativePinv {
-    /// The divisor of each matrix.
-    fn scales(&self, matrices: &[f32], size: usize) -> Vec<Scale> {
-        let mut scales: Vec<Scale> = matrices
-            .par_chunks_exact(size * size)
-            .enumerate()
-            .map(|(matrix, values)| {
-                let (sum, column) = largest_column_sum(values, size);
-                Scale { sum, matrix, column }
-            })
-            .collect();
-        if self.scale == PinvScale::OfTheBatch {
-            let larger = |left: Scale, right: &Scale| {
-                if right.sum > left.sum || right.sum.is_nan() { *right } else { left }
-            };
-            if let Some(largest) = scales.iter().copied().reduce(|left, right| larger(left, &right))
-            {
-                scales.fill(largest);
-            }
-        }
-        scales
-    }
-
-    /// Values kept of each matrix: the iterates between the first, which follows from the matrix, and the last.
-    fn kept(&self, size: usize) -> usize {
-        self.iterations.saturating_sub(1) * size * size
-    }
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IterativePinv {
+    pub(crate) iterations: usize,
+    pub(crate) scale: PinvScale,
 }
 
 /// A divisor, and where it comes from.
 #[derive(Debug, Clone, Copy)]
-struct Scale {
-    sum: f32,
+pub(crate) struct Scale {
+    pub(crate) sum: f32,
     matrix: usize,
     column: usize,
 }
@@ -121,22 +93,70 @@ impl Scale {
         // A NaN stays.
         if self.sum < LEAST_SCALE { LEAST_SCALE } else { self.sum }
     }
+
+    /// Whether it is larger than `other`; a NaN is larger than all.
+    pub(crate) fn is_larger(&self, other: &Self) -> bool {
+        self.sum > other.sum || self.sum.is_nan()
+    }
+
+    /// Adds to `gradients`, of matrices of this `size`, what follows from the `gradient` of this divisor.
+    pub(crate) fn add_gradient(self, gradients: &mut [f32], size: usize, gradient: f32) {
+        if self.sum >= LEAST_SCALE {
+            let first = self.matrix * size * size + self.column;
+            let column = gradients[first..].iter_mut().step_by(size).take(size);
+            column.for_each(|value| *value += gradient);
+        }
+    }
 }
 
 /// What the derivative needs.
 #[derive(Debug, Clone)]
-struct Saved {
+pub(crate) struct Saved {
     matrices: FlexTensor,
     /// Those between the first and the last, matrix by matrix.
     iterates: FlexTensor,
 }
 
 impl IterativePinv {
-    /// The inverses of contiguous `matrices`, and their iterates if they are to be `kept`.
-    fn iterate(&self, matrices: &FlexTensor, are_kept: bool) -> (FlexTensor, Vec<f32>) {
-        let (matrices, shape) = (simd::values(matrices), matrices.layout().shape().clone());
-        let size = shape[3];
-        let scales = self.scales(matrices, size);
+    /// Each matrix's own largest column sum.
+    pub(crate) fn own_scales(matrices: &[f32], size: usize) -> Vec<Scale> {
+        matrices
+            .par_chunks_exact(size * size)
+            .enumerate()
+            .map(|(matrix, values)| {
+                let (sum, column) = largest_column_sum(values, size);
+                Scale { sum, matrix, column }
+            })
+            .collect()
+    }
+
+    /// The divisor of each matrix.
+    fn scales(self, matrices: &[f32], size: usize) -> Vec<Scale> {
+        let mut scales = Self::own_scales(matrices, size);
+        if self.scale == PinvScale::OfTheBatch
+            && let Some(largest) = scales
+                .iter()
+                .copied()
+                .reduce(|left, right| if right.is_larger(&left) { right } else { left })
+        {
+            scales.fill(largest);
+        }
+        scales
+    }
+
+    /// Values kept of each matrix: the iterates between the first, which follows from the matrix, and the last.
+    fn kept(self, size: usize) -> usize {
+        self.iterations.saturating_sub(1) * size * size
+    }
+
+    /// The inverses of `matrices`, and their iterates if they are to be `kept`.
+    pub(crate) fn invert(
+        self,
+        matrices: &[f32],
+        size: usize,
+        scales: &[Scale],
+        are_kept: bool,
+    ) -> (Vec<f32>, Vec<f32>) {
         let kept = if are_kept { self.kept(size) } else { 0 };
         let mut iterates = simd::room(scales.len() * kept);
         let mut output = simd::room(matrices.len());
@@ -144,21 +164,54 @@ impl IterativePinv {
         output
             .par_chunks_exact_mut(size * size)
             .zip(matrices.par_chunks_exact(size * size))
-            .zip(each_iterates.into_par_iter().zip(&scales))
-            .for_each_init(
-                || Matrices::new(size),
-                |scratch, ((output, matrix), (iterates, scale))| {
-                    pulp::Arch::new().dispatch(Forward {
-                        matrices: scratch,
+            .zip(each_iterates.into_par_iter().zip(scales))
+            .for_each(|((output, matrix), (iterates, scale))| {
+                Scratch::kept(|scratch| {
+                    simd::dispatch(Forward {
+                        matrices: &mut Matrices::new(size, scratch),
                         matrix,
                         scale: scale.value(),
                         iterations: self.iterations,
                         iterates,
                         output,
                     });
-                },
-            );
-        (simd::tensor(output, shape), iterates)
+                });
+            });
+        (output, iterates)
+    }
+
+    /// The gradients of `matrices` at constant divisors, and those of the divisors.
+    pub(crate) fn differentiate(
+        self,
+        matrices: &[f32],
+        size: usize,
+        scales: &[Scale],
+        iterates: &[f32],
+        gradients: &[f32],
+    ) -> (Vec<f32>, Vec<f32>) {
+        let kept = self.kept(size);
+        let mut output = simd::room(matrices.len());
+        let scale_gradients = output
+            .par_chunks_exact_mut(size * size)
+            .zip(matrices.par_chunks_exact(size * size))
+            .zip(gradients.par_chunks_exact(size * size))
+            .zip(scales)
+            .enumerate()
+            .map(|(index, (((output, matrix), gradient), scale))| {
+                Scratch::kept(|scratch| {
+                    simd::dispatch(Backward {
+                        matrices: &mut Matrices::new(size, scratch),
+                        matrix,
+                        scale: scale.value(),
+                        iterations: self.iterations,
+                        iterates: &iterates[index * kept..(index + 1) * kept],
+                        gradient,
+                        output,
+                    })
+                })
+            })
+            .collect();
+        (output, scale_gradients)
     }
 }
 
@@ -167,13 +220,19 @@ impl Kernel<Flex, 1> for IterativePinv {
 
     fn forward(&self, [matrices]: [FlexTensor; 1]) -> (FlexTensor, Saved) {
         let matrices = simd::contiguous(matrices);
-        let (output, iterates) = self.iterate(&matrices, true);
+        let (values, shape) = (simd::values(&matrices), matrices.layout().shape().clone());
+        let (output, iterates) =
+            self.invert(values, shape[3], &self.scales(values, shape[3]), true);
         let length = iterates.len();
-        (output, Saved { matrices, iterates: simd::tensor(iterates, [length].into()) })
+        let iterates = simd::tensor(iterates, [length].into());
+        (simd::tensor(output, shape), Saved { matrices, iterates })
     }
 
     fn infer(&self, [matrices]: [FlexTensor; 1]) -> FlexTensor {
-        self.iterate(&simd::contiguous(matrices), false).0
+        let matrices = simd::contiguous(matrices);
+        let (values, shape) = (simd::values(&matrices), matrices.layout().shape().clone());
+        let scales = self.scales(values, shape[3]);
+        simd::tensor(self.invert(values, shape[3], &scales, false).0, shape)
     }
 
     fn backward(
@@ -186,35 +245,10 @@ impl Kernel<Flex, 1> for IterativePinv {
         let (iterates, gradient) = (simd::values(&iterates), simd::contiguous(gradient));
         let size = shape[3];
         let scales = self.scales(matrices, size);
-        let kept = self.kept(size);
-        let mut output = simd::room(matrices.len());
-        let scale_gradients: Vec<f32> = output
-            .par_chunks_exact_mut(size * size)
-            .zip(matrices.par_chunks_exact(size * size))
-            .zip(simd::values(&gradient).par_chunks_exact(size * size))
-            .zip(&scales)
-            .enumerate()
-            .map_init(
-                || Matrices::new(size),
-                |scratch, (index, (((output, matrix), gradient), scale))| {
-                    pulp::Arch::new().dispatch(Backward {
-                        matrices: scratch,
-                        matrix,
-                        scale: scale.value(),
-                        iterations: self.iterations,
-                        iterates: &iterates[index * kept..(index + 1) * kept],
-                        gradient,
-                        output,
-                    })
-                },
-            )
-            .collect();
+        let (mut output, scale_gradients) =
+            self.differentiate(matrices, size, &scales, iterates, simd::values(&gradient));
         for (scale, gradient) in scales.into_iter().zip(scale_gradients) {
-            if scale.sum >= LEAST_SCALE {
-                let first = scale.matrix * size * size + scale.column;
-                let column = output[first..].iter_mut().step_by(size).take(size);
-                column.for_each(|value| *value += gradient);
-            }
+            scale.add_gradient(&mut output, size, gradient);
         }
         [Some(simd::tensor(output, shape))]
     }

@@ -9,6 +9,19 @@ const LINE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Scratch<T = f32>(Vec<T>);
 
+impl Scratch {
+    /// Lends what this thread keeps for good, for a task that waits for no other.
+    pub(crate) fn kept<R>(body: impl FnOnce(&mut Self) -> R) -> R {
+        thread_local! {
+            static KEPT: Cell<Scratch> = const { Cell::new(Scratch::new()) };
+        }
+        let mut scratch = KEPT.take();
+        let result = body(&mut scratch);
+        KEPT.set(scratch);
+        result
+    }
+}
+
 impl<T> Scratch<T> {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {

@@ -58,9 +58,9 @@ fn equal_means(tokens: Tensor<4>, count: usize) -> Tensor<4> {
 
 /// A sequence cut into segments.
 #[derive(Debug, Clone, Copy)]
-struct Segments {
-    seq_len: usize,
-    count: usize,
+pub(crate) struct Segments {
+    pub(crate) seq_len: usize,
+    pub(crate) count: usize,
 }
 
 impl Segments {
@@ -74,7 +74,7 @@ impl Segments {
     }
 
     /// The first token of a segment; of the segment after the last one, the sequence's length.
-    fn start(self, segment: usize) -> usize {
+    pub(crate) fn start(self, segment: usize) -> usize {
         segment * self.short() + segment.saturating_sub(self.num_short())
     }
 
@@ -99,16 +99,8 @@ impl Kernel<Flex, 1> for SegmentMeans {
         let tokens = view::readable(tokens);
         let tokens = View::new(&tokens);
         let Self(segments) = *self;
-        let hidden_size = tokens.hidden_size();
-        let group = (simd::TASK / (segments.short() * hidden_size)).max(1);
-        let output = rows(
-            [tokens.batch, segments.count, hidden_size],
-            group,
-            #[inline(always)]
-            |batch, segment, means| average(tokens, batch, segments, segment, means),
-        );
         let shape = [tokens.batch, tokens.heads, segments.count, tokens.width];
-        (view::from_rows(output, shape), ())
+        (view::from_rows(means(tokens, segments), shape), ())
     }
 
     fn backward(
@@ -131,6 +123,52 @@ impl Kernel<Flex, 1> for SegmentMeans {
         let shape = [gradient.batch, gradient.heads, segments.seq_len, gradient.width];
         [Some(view::from_rows(output, shape))]
     }
+}
+
+/// The means over all segments, `[batch, segments, heads, head_dim]`.
+pub(crate) fn means(tokens: View<'_>, segments: Segments) -> Vec<f32> {
+    let hidden_size = tokens.hidden_size();
+    let group = (simd::TASK / (segments.short() * hidden_size)).max(1);
+    rows(
+        [tokens.batch, segments.count, hidden_size],
+        group,
+        #[inline(always)]
+        |batch, segment, means| average(tokens, batch, segments, segment, means),
+    )
+}
+
+/// Adds to the gradient of one sequence's tokens, `[seq_len, heads, head_dim]`, their shares of the gradient of the means,
+/// which is the sum of two.
+pub(crate) fn add_spread(segments: Segments, gradients: [View<'_>; 2], tokens: &mut [f32]) {
+    let hidden_size = gradients[0].hidden_size();
+    let shares = rows(
+        [1, segments.count, hidden_size],
+        (simd::TASK / hidden_size).max(1),
+        #[inline(always)]
+        |batch, segment, shares| {
+            let length = (segments.start(segment + 1) - segments.start(segment)) as f32;
+            for (head, shares) in shares.chunks_exact_mut(gradients[0].width).enumerate() {
+                let [left, right] = gradients.map(|view| view.head(HeadIndex { batch, head }));
+                for ((share, left), right) in
+                    shares.iter_mut().zip(left.row(segment)).zip(right.row(segment))
+                {
+                    *share = (left + right) / length;
+                }
+            }
+        },
+    );
+    let group = (simd::TASK / hidden_size).max(1);
+    tokens.par_chunks_mut(group * hidden_size).enumerate().for_each(|(index, tokens)| {
+        simd::vectorised(
+            #[inline(always)]
+            || {
+                for (token, number) in tokens.chunks_exact_mut(hidden_size).zip(index * group..) {
+                    let share = &shares[segments.of(number) * hidden_size..][..hidden_size];
+                    token.iter_mut().zip(share).for_each(|(token, share)| *token += share);
+                }
+            },
+        );
+    });
 }
 
 /// The values `[batch, count, hidden_size]`, of which `write` writes each row, `group` rows in a task.

@@ -2,7 +2,7 @@
 
 use burn::{
     backend::{Flex, TensorMetadata},
-    tensor::{Int, Shape, Tensor},
+    tensor::{IndexingUpdateOp, Int, Shape, Tensor},
 };
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -30,6 +30,26 @@ pub fn select_rows(table: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
     kernel::run_1(SelectRows { rows }, table)
 }
 
+/// The way back: a table of `count` rows, of which these are those of `values` and the others 0. A row that is given twice is
+/// the sum.
+///
+/// # Shapes
+/// - `values`: `[rows, columns]`
+/// - `rows`: `[rows]`
+/// - output: `[count, columns]`
+///
+/// # Panics
+/// If the table has no such row.
+pub fn place_rows(values: Tensor<2>, rows: Tensor<1, Int>, count: usize) -> Tensor<2> {
+    let [_, columns] = values.dims();
+    if !kernel::runs_on::<PlaceRows, 1, 2>(&values) {
+        let table = Tensor::zeros([count, columns], (&values.device(), values.dtype()));
+        return table.select_assign(0, rows, values, IndexingUpdateOp::Add);
+    }
+    let rows = row_indices(rows, count);
+    kernel::run_1(PlaceRows { rows, count }, values)
+}
+
 /// Indices that lie in the CPU's memory, as rows of a table of `count`.
 ///
 /// # Panics
@@ -54,20 +74,8 @@ impl Kernel<Flex, 1> for SelectRows {
     type Saved = Shape;
 
     fn forward(&self, [table]: [FlexTensor; 1]) -> (FlexTensor, Shape) {
-        let table = simd::contiguous(table);
-        let [_, columns] = table.shape().dims();
-        let values = simd::values(&table);
-        let mut output = simd::room(self.rows.len() * columns);
-        let task_rows = (simd::TASK / columns.max(1)).max(1);
-        output
-            .par_chunks_mut((task_rows * columns).max(1))
-            .zip(self.rows.par_chunks(task_rows))
-            .for_each(|(output, rows)| {
-                for (output, row) in output.chunks_exact_mut(columns.max(1)).zip(rows) {
-                    output.copy_from_slice(&values[row * columns..][..columns]);
-                }
-            });
-        (simd::tensor(output, Shape::new([self.rows.len(), columns])), table.shape())
+        let shape = table.shape();
+        (gather(table, &self.rows), shape)
     }
 
     fn backward(
@@ -80,6 +88,50 @@ impl Kernel<Flex, 1> for SelectRows {
         let sums = add_to_rows(simd::values(&gradient), &self.rows, shape.dims(), None);
         [Some(simd::tensor(sums, shape))]
     }
+}
+
+#[derive(Debug)]
+struct PlaceRows {
+    rows: Vec<usize>,
+    count: usize,
+}
+
+impl Kernel<Flex, 1> for PlaceRows {
+    type Saved = ();
+
+    fn forward(&self, [values]: [FlexTensor; 1]) -> (FlexTensor, ()) {
+        let values = simd::contiguous(values);
+        let [_, columns] = values.shape().dims();
+        let shape = [self.count, columns];
+        let table = add_to_rows(simd::values(&values), &self.rows, shape, None);
+        (simd::tensor(table, Shape::new(shape)), ())
+    }
+
+    fn backward(
+        &self,
+        (): (),
+        gradient: FlexTensor,
+        _wanted: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
+        [Some(gather(gradient, &self.rows))]
+    }
+}
+
+/// These rows of a table.
+fn gather(table: FlexTensor, rows: &[usize]) -> FlexTensor {
+    let table = simd::contiguous(table);
+    let [_, columns] = table.shape().dims();
+    let values = simd::values(&table);
+    let mut output = simd::room(rows.len() * columns);
+    let task_rows = (simd::TASK / columns.max(1)).max(1);
+    output.par_chunks_mut((task_rows * columns).max(1)).zip(rows.par_chunks(task_rows)).for_each(
+        |(output, rows)| {
+            for (output, row) in output.chunks_exact_mut(columns.max(1)).zip(rows) {
+                output.copy_from_slice(&values[row * columns..][..columns]);
+            }
+        },
+    );
+    simd::tensor(output, Shape::new([rows.len(), columns]))
 }
 
 /// A table of `count` rows and `columns`, in which each row is the sum of the gradients of its places in `rows`, in their order.
@@ -149,6 +201,22 @@ mod tests {
             testing::same(table.clone(), ours, |[table]| table.select(0, rows.clone()));
             testing::same_bits_for_any_threads(table, ours);
         }
+    }
+
+    #[test]
+    fn placing_rows_is_the_way_back() {
+        let device = Device::flex().autodiff();
+        let rows = Tensor::<1, Int>::from_ints([5, 0, 3], &device);
+        let values = [random([3, 40])];
+        let ours = |[values]: [Tensor<2>; 1]| place_rows(values, rows.clone(), 7);
+        testing::same(values.clone(), ours, |[values]| {
+            let table = Tensor::zeros([7, 40], &values.device());
+            table.select_assign(0, rows.clone(), values, IndexingUpdateOp::Add)
+        });
+        testing::same_bits_for_any_threads(values.clone(), ours);
+        let [values] = values;
+        let back = select_rows(ours([values.clone()]), rows.clone());
+        back.into_data().assert_eq(&values.into_data(), true);
     }
 
     #[test]

@@ -212,6 +212,21 @@ pub(crate) fn sum(values: &[f32], function: impl Fn(f32) -> f32) -> f32 {
     add_lanes(lanes)
 }
 
+/// `Σ left · right`.
+#[inline(always)]
+pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let (left, left_rest) = left.as_chunks::<LANES>();
+    let (right, right_rest) = right.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for (left, right) in left.iter().zip(right) {
+        for lane in 0..LANES {
+            sums[lane] += left[lane] * right[lane];
+        }
+    }
+    let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
 /// The largest of `values`, or −∞. A NaN is passed over: it reaches the row's sum anyway.
 #[inline(always)]
 pub(crate) fn largest(values: &[f32]) -> f32 {

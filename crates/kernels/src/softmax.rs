@@ -78,7 +78,7 @@ fn update_rows(mut tensor: FlexTensor, function: impl Fn(usize, &mut [f32]) + Sy
 
 /// `x ← softmax(x)`.
 #[inline(always)]
-fn normalise(x: &mut [f32]) {
+pub(crate) fn normalise(x: &mut [f32]) {
     let shift = simd::largest(x);
     let (blocks, rest) = x.as_chunks_mut::<LANES>();
     let mut sums = [0.0; LANES];
@@ -100,7 +100,7 @@ fn normalise(x: &mut [f32]) {
 
 /// `gradient ← y (gradient − Σ gradient y)`.
 #[inline(always)]
-fn differentiate(y: &[f32], gradient: &mut [f32]) {
+pub(crate) fn differentiate(y: &[f32], gradient: &mut [f32]) {
     let mut sums = [0.0; LANES];
     let ((blocks, rest), (gradients, last)) =
         (y.as_chunks::<LANES>(), gradient.as_chunks::<LANES>());

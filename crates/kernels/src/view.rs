@@ -4,6 +4,8 @@
 //! `[batch, rows, heads, width]`. Kernels read it as it lies, and write what is as long as the sequence the same way:
 //! merging the heads afterwards then moves nothing.
 
+use std::ops::Range;
+
 use burn_flex::FlexTensor;
 
 use crate::simd;
@@ -40,6 +42,26 @@ impl<'a> View<'a> {
             rows: shape[2],
             width: shape[3],
         }
+    }
+
+    /// Reads `rows` rows of one sequence, `stride` values apart, in which the heads lie side by side.
+    pub(crate) fn of_tokens(
+        values: &'a [f32],
+        stride: usize,
+        [heads, rows, width]: [usize; 3],
+    ) -> Self {
+        Self { values, strides: [0, width, stride], batch: 1, heads, rows, width }
+    }
+
+    /// Reads values `[heads, rows, width]`.
+    pub(crate) fn of_heads(values: &'a [f32], [heads, rows, width]: [usize; 3]) -> Self {
+        Self { values, strides: [0, rows * width, width], batch: 1, heads, rows, width }
+    }
+
+    /// Some of the rows.
+    pub(crate) fn narrow(self, rows: Range<usize>) -> Self {
+        let first = (rows.start * self.strides[2]).min(self.values.len());
+        Self { values: &self.values[first..], rows: rows.len(), ..self }
     }
 
     /// Values of one row, all heads together.

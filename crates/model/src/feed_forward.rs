@@ -61,7 +61,7 @@ impl Intermediate {
     /// - `hidden_states`: `[batch, seq_len, hidden_size]`
     /// - output: `[batch, seq_len, intermediate_size]`
     pub fn forward(&self, hidden_states: Tensor<3>) -> Tensor<3> {
-        let places = WantedTokens::All.places(&hidden_states);
+        let places = WantedTokens::All.places(&hidden_states, None);
         self.forward_at(hidden_states, &places)
     }
 

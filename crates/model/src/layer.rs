@@ -80,7 +80,7 @@ impl Residual {
     /// - `hidden_states`: `[batch, seq_len, inputs]`
     /// - `input`, output: `[batch, seq_len, hidden_size]`
     pub fn forward(&self, hidden_states: Tensor<3>, input: Tensor<3>) -> Tensor<3> {
-        let places = WantedTokens::All.places(&input);
+        let places = WantedTokens::All.places(&input, None);
         self.forward_at(hidden_states, input, &places)
     }
 
@@ -144,7 +144,7 @@ impl Layer {
             // A chunk draws its dropout by itself: only whole chunks draw the same numbers.
             return wanted.of(self.forward(hidden_states, padding));
         }
-        let places = wanted.places(&hidden_states);
+        let places = wanted.places(&hidden_states, padding);
         let read = self.attention.output.read(hidden_states.clone());
         let context = self.attention.self_attention.forward_wanted(read, padding, wanted);
         let attended = self.attention.output.forward_at(context, wanted.of(hidden_states), &places);

@@ -148,7 +148,7 @@ impl Nystromformer {
     ///
     /// # Shapes
     /// - output, the last hidden states: `[batch, seq_len, hidden_size]`; here and below one more where vectors begin with a
-    ///   class token
+    ///   class token. Those of padding mean nothing.
     ///
     /// # Errors
     /// If shapes disagree or the configuration cannot read sequences of this length.
@@ -173,7 +173,19 @@ impl Nystromformer {
         wanted: &WantedTokens,
     ) -> Result<Tensor<3>, ModelError> {
         let (embedded, padding) = self.embed(input)?;
-        Ok(self.encoder.forward_wanted(embedded, padding.as_ref(), wanted))
+        // A chunk of the feed-forward block is one of columns, which packed tokens have none of.
+        let may_pack = self.config.feed_forward.chunk_size_feed_forward == 0;
+        let packed = padding.as_ref().filter(|_| may_pack).and_then(|all| all.packed(wanted));
+        let Some((padding, wanted_of_packed)) = packed else {
+            return Ok(self.encoder.forward_wanted(embedded, padding.as_ref(), wanted));
+        };
+        let packed = padding.pack(embedded);
+        let states = self.encoder.forward_wanted(packed, Some(&padding), &wanted_of_packed);
+        Ok(match wanted {
+            WantedTokens::All => padding.unpack(states),
+            WantedTokens::First => states.swap_dims(0, 1),
+            WantedTokens::At(_) => states,
+        })
     }
 
     /// The last hidden states of chosen tokens, and no others.
@@ -277,6 +289,6 @@ impl Nystromformer {
         let embedded =
             self.embeddings.forward(input.tokens, input.token_type_ids, mask.as_ref())?;
         let padding = self.mask_of_states(mask).map(|mask| attention.padding(mask, shared));
-        Ok((embedded, padding))
+        Ok((embedded, padding.filter(|padding| !padding.is_empty())))
     }
 }

@@ -2,7 +2,9 @@
 //! far as its attention can, and projects, widens, narrows and normalises nothing else.
 
 use burn::tensor::{Int, Tensor};
-use nystromformer_kernels::{dropout, dropout_of_rows, select_rows};
+use nystromformer_kernels::{dropout, dropout_of_rows, is_flex, select_rows};
+
+use crate::attention::Padding;
 
 /// The tokens of a batch whose last hidden states are wanted.
 #[expect(clippy::large_enum_variant, reason = "there is one in a forward pass")]
@@ -38,17 +40,67 @@ impl WantedTokens {
         }
     }
 
-    /// The flat indices of these tokens among `batch · seq_len`, or `None` for all.
-    pub(crate) fn places(&self, states: &Tensor<3>) -> Places {
+    /// The flat indices of these tokens in the batch that `states` are of, padding counted, or `None` for all.
+    pub(crate) fn places(&self, states: &Tensor<3>, padding: Option<&Padding>) -> Places {
         let [batch, seq_len, _] = states.dims();
-        Places(match self {
+        let rows = match self {
             Self::All => None,
             Self::First => {
                 let rows = Tensor::arange(0..batch as i64, &states.device());
                 Some(rows.mul_scalar(seq_len as i64))
             }
             Self::At(positions) => Some(positions.clone()),
+        };
+        Places(match (padding.and_then(Padding::places), rows) {
+            (Some(places), Some(rows)) => Some(places.clone().select(0, rows)),
+            (Some(places), None) => Some(places.clone()),
+            (None, rows) => rows,
         })
+    }
+
+    /// The flat indices of these tokens among `batch · seq_len`, where they are not all and the CPU knows them.
+    pub(crate) fn rows(&self, [batch, seq_len]: [usize; 2]) -> Option<Vec<usize>> {
+        match self {
+            Self::All => None,
+            Self::First => Some((0..batch).map(|row| row * seq_len).collect()),
+            Self::At(positions) => {
+                let positions = is_flex(&positions.device()).then(|| positions.clone())?;
+                let positions = positions.try_into_vec_as::<i64>().ok()?;
+                let of = |position| {
+                    let row = usize::try_from(position).ok().filter(|&row| row < batch * seq_len);
+                    row.unwrap_or_else(|| {
+                        panic!("`{position}` is no position of {batch} rows of {seq_len} tokens")
+                    })
+                };
+                Some(positions.into_iter().map(of).collect())
+            }
+        }
+    }
+
+    /// What [`Self::of`] gives, of states at `ascending` indices alone; `rows` are the [indices](Self::rows) wanted.
+    ///
+    /// # Shapes
+    /// - `states`: `[1, ascending, width]`
+    pub(crate) fn in_order(
+        &self,
+        states: Tensor<3>,
+        ascending: &[usize],
+        rows: &[usize],
+    ) -> Tensor<3> {
+        let [_, _, width] = states.dims();
+        match self {
+            Self::All => states,
+            Self::First => states.reshape([rows.len(), 1, width]),
+            Self::At(_) if ascending == rows => states,
+            Self::At(positions) => {
+                let index: Vec<i64> = rows
+                    .iter()
+                    .map(|row| ascending.partition_point(|at| at < row) as i64)
+                    .collect();
+                let index = Tensor::from_ints(index.as_slice(), &positions.device());
+                select_rows(states.squeeze_dim(0), index).unsqueeze_dim(0)
+            }
+        }
     }
 }
 

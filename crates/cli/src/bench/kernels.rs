@@ -9,8 +9,9 @@ use burn::{
 };
 use nystromformer::{ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification};
 use nystromformer_kernels::{
-    AdamWStep, Gelu, PinvScale, WeightLayout, adam_w, attention, cross_entropy,
-    depthwise_convolution, gelu, iterative_pinv, layer_norm, linear, segment_means, set_enabled,
+    AdamWStep, Gelu, NystromParameters, PinvScale, Sequences, WeightLayout, adam_w, attention,
+    cross_entropy, depthwise_convolution, gelu, iterative_pinv, layer_norm, linear,
+    nystrom_attention, segment_means, set_enabled,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -178,6 +179,7 @@ impl Bench {
             depthwise_convolution(value, self.leaf(filter.clone()), Some(context))
         });
         line(format!("convolution, {taps} taps"), layers, measured);
+        line("Nyström attention, whole".to_owned(), layers, self.nystrom_attention(shape));
         let measured =
             self.run([[rows, config.feed_forward.intermediate_size]], [0.0; 2], |[x]| {
                 gelu(x, Gelu::Exact)
@@ -190,6 +192,36 @@ impl Bench {
             layer_norm(x, Some(residual), weight, bias, 1e-5)
         });
         line("layer norm of a sum".to_owned(), 2 * layers, measured);
+    }
+
+    /// All of a layer's attention between its projections.
+    fn nystrom_attention(&self, shape: &Shape) -> Measured {
+        let &Shape { ref model, batch, seq_len, .. } = shape;
+        let (hidden, heads) = (model.shared.hidden_size, model.shared.num_attention_heads);
+        let nystrom = &model.attention.nystrom;
+        let (landmarks, taps) =
+            (nystrom.num_landmarks, model.attention.convolution.conv_kernel_size);
+        let parameters = NystromParameters {
+            heads,
+            num_landmarks: landmarks,
+            pinv_iterations: nystrom.pinv_iterations,
+            pinv_scale: PinvScale::OfEachMatrix,
+        };
+        let sequences = Sequences::even(batch, seq_len);
+        let filter = Tensor::<2>::ones([heads, taps], &self.device()).mul_scalar(0.1);
+        let columns = (batch * hidden) as f64;
+        let kernel = 2.0 * columns * (seq_len * landmarks) as f64;
+        let convolution = 2.0 * columns * (seq_len * taps) as f64;
+        // Kernel 2 and its inverse times the summary; four products an iteration.
+        let square = 2.0 * columns * (landmarks * landmarks) as f64;
+        let inverse = 2.0 * (batch * heads * landmarks.pow(3) * 4 * nystrom.pinv_iterations) as f64;
+        let forward = 4.0 * kernel + convolution + 2.0 * square + inverse;
+        let backward = 10.0 * kernel + 2.0 * (convolution + 2.0 * square + inverse);
+        let tokens = [batch, seq_len, hidden];
+        self.run([tokens; 3], [forward, backward], |[query, key, value]| {
+            let filter = Some(self.leaf(filter.clone()));
+            nystrom_attention(query, key, value, filter, &sequences, parameters)
+        })
     }
 
     /// What stands before and behind the layers.

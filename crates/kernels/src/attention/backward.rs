@@ -22,74 +22,77 @@ use crate::{
 
 /// What the forward pass left, and the gradient of its output.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known<'a> {
-    pub(super) output: View<'a>,
-    pub(super) statistics: View<'a>,
-    pub(super) gradient: View<'a>,
+pub(crate) struct Known<'a> {
+    pub(crate) output: View<'a>,
+    pub(crate) statistics: View<'a>,
+    pub(crate) gradient: View<'a>,
 }
 
-/// The gradients of query, key and value, as far as they are `wanted`; `[batch, rows, heads, width]` in memory.
-pub(super) fn backward(
+/// Writes the gradients of query, key and value, as far as there are targets; `[batch, rows, heads, width]` in memory.
+pub(crate) fn backward(
     problem: &Problem<'_>,
     known: Known<'_>,
-    wanted: [bool; 3],
-) -> [Option<Vec<f32>>; 3] {
+    mut targets: [Option<&mut [f32]>; 3],
+) {
     let heads = problem.query.heads;
     let places = problem.query.batch * heads;
-    let query_splits = Splits::new(places, problem.query.rows, QUERIES)
+    let tasks = problem.alongside * places;
+    let query_splits = Splits::new(tasks, problem.query.rows, QUERIES)
         .at_most(problem.query.rows.div_ceil(problem.key.rows));
-    let key_splits = Splits::new(places, problem.key.rows, KEYS)
+    let key_splits = Splits::new(tasks, problem.key.rows, KEYS)
         .at_most(problem.key.rows.div_ceil(problem.query.rows));
     // Parts of the queries give partial gradients of keys and values; parts of the keys, of queries.
     let parts = [key_splits.count, query_splits.count, query_splits.count];
     let views = [problem.query, problem.key, problem.value];
-    let mut gradients: [Option<Vec<f32>>; 3] = std::array::from_fn(|input| {
-        let length = places * views[input].rows * views[input].width * parts[input];
-        wanted[input].then(|| simd::room(length))
+    let mut partial: [Option<Vec<f32>>; 3] = std::array::from_fn(|input| {
+        let length = targets[input].as_ref().map_or(0, |target| target.len());
+        (length > 0 && parts[input] > 1).then(|| simd::room(length * parts[input]))
     });
-    let arch = pulp::Arch::new();
     {
         let mut index = 0;
-        let sinks = gradients.each_mut().map(|gradient| {
+        let mut whole = targets.iter_mut();
+        let sinks = partial.each_mut().map(|partial| {
             let (view, parts) = (views[index], parts[index]);
             index += 1;
-            gradient.as_mut().map(|gradient| {
-                if parts > 1 {
-                    Sink::heads_outside(gradient, heads * parts, view.rows, view.width)
-                } else {
-                    Sink::heads_inside(gradient, heads, view.rows, view.width)
+            match (partial, whole.next()) {
+                (Some(partial), _) => {
+                    Some(Sink::heads_outside(partial, heads * parts, view.rows, view.width))
                 }
-            })
+                (None, Some(Some(whole))) => {
+                    Some(Sink::heads_inside(whole, heads, view.rows, view.width))
+                }
+                (None, _) => None,
+            }
         });
         let splits = query_splits.count * key_splits.count;
-        (0..places * splits).into_par_iter().for_each_init(Scratch::default, |scratch, task| {
+        (0..places * splits).into_par_iter().for_each(|task| {
             let (place, split) = (task / splits, task % splits);
             let (query_split, key_split) = (split / key_splits.count, split % key_splits.count);
-            arch.dispatch(Part {
-                problem,
-                known,
-                place: HeadIndex { batch: place / heads, head: place % heads },
-                queries: query_splits.range(query_split),
-                keys: key_splits.range(key_split),
-                sinks: &sinks,
-                parts,
-                splits: [key_split, query_split, query_split],
-                scratch,
+            Scratch::kept(|scratch| {
+                simd::dispatch(Part {
+                    problem,
+                    known,
+                    place: HeadIndex { batch: place / heads, head: place % heads },
+                    queries: query_splits.range(query_split),
+                    keys: key_splits.range(key_split),
+                    sinks: &sinks,
+                    parts,
+                    splits: [key_split, query_split, query_split],
+                    scratch,
+                });
             });
         });
     }
-    let mut index = 0;
-    gradients.map(|gradient| {
-        let (view, parts) = (views[index], parts[index]);
-        index += 1;
-        gradient.map(|gradient| if parts > 1 { sum(&gradient, view, parts) } else { gradient })
-    })
+    for (input, partial) in partial.iter().enumerate() {
+        if let (Some(partial), Some(target)) = (partial, &mut targets[input]) {
+            sum(partial, views[input], parts[input], target);
+        }
+    }
 }
 
-/// The sum of the gradients that `parts` tasks computed.
-fn sum(partial: &[f32], view: View<'_>, parts: usize) -> Vec<f32> {
+/// Writes the sum of the gradients that `parts` tasks computed.
+fn sum(partial: &[f32], view: View<'_>, parts: usize, gradient: &mut [f32]) {
     let [_, heads, rows, width] = view.shape();
-    let mut gradient = simd::room(partial.len() / parts);
     gradient.par_chunks_mut(heads * width).enumerate().for_each(|(index, target)| {
         let (batch, row) = (index / rows, index % rows);
         for (head, target) in target.chunks_exact_mut(width).enumerate() {
@@ -102,7 +105,6 @@ fn sum(partial: &[f32], view: View<'_>, parts: usize) -> Vec<f32> {
             }
         }
     });
-    gradient
 }
 
 /// The task of one range of queries and one range of keys.
@@ -174,7 +176,7 @@ impl WithSimd for Part<'_> {
             for (lane, query) in queries.clone().enumerate() {
                 let statistics = statistics.row(query);
                 (largest[lane], inverse[lane]) = (statistics[0], statistics[1]);
-                delta[lane] = inverse[lane] * tile::dot(gradient.row(query), output.row(query));
+                delta[lane] = inverse[lane] * simd::dot(gradient.row(query), output.row(query));
             }
             largest[queries.len()..].fill(0.0);
             delta[queries.len()..].fill(0.0);

@@ -20,24 +20,21 @@ pub(super) const KEYS: usize = 64;
 
 /// What the backward pass wants of each query: the largest score (times log₂e) and the inverse of
 /// `Σ exp(score − largest)`.
-pub(super) const STATISTICS: usize = 2;
+pub(crate) const STATISTICS: usize = 2;
 
-/// Attention of `problem`: the output, `[batch, queries, heads, value_dim]` in memory, and the [`STATISTICS`] of
+/// Attention of `problem`: writes the output, `[batch, queries, heads, value_dim]` in memory, and the [`STATISTICS`] of
 /// each query, `[batch, heads, queries, 2]`.
-pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn forward(problem: &Problem<'_>, output: &mut [f32], statistics: &mut [f32]) {
     let [batch, heads, queries, _] = problem.query.shape();
     let width = problem.value.width;
     let places = batch * heads;
-    let mut output = simd::room(places * queries * width);
-    let mut statistics = simd::room(places * queries * STATISTICS);
     let tiles = queries.div_ceil(QUERIES);
-    let splits = Splits::new(places * tiles, problem.key.rows, KEYS);
+    let splits = Splits::new(problem.alongside * places * tiles, problem.key.rows, KEYS);
     // Parts of the keys give partial results, which have the same form.
     let mut partial_output =
         simd::room(if splits.count > 1 { splits.count * output.len() } else { 0 });
     let mut partial_statistics =
         simd::room(if splits.count > 1 { splits.count * statistics.len() } else { 0 });
-    let arch = pulp::Arch::new();
     {
         let (output, statistics) = if splits.count > 1 {
             let heads = heads * splits.count;
@@ -47,17 +44,16 @@ pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
             )
         } else {
             (
-                Sink::heads_inside(&mut output, heads, queries, width),
-                Sink::heads_outside(&mut statistics, heads, queries, STATISTICS),
+                Sink::heads_inside(output, heads, queries, width),
+                Sink::heads_outside(statistics, heads, queries, STATISTICS),
             )
         };
-        (0..places * tiles * splits.count).into_par_iter().for_each_init(
-            Scratch::default,
-            |scratch, task| {
-                let (task, split) = (task / splits.count, task % splits.count);
-                let (place, tile) = (task / tiles, task % tiles);
-                let place = HeadIndex { batch: place / heads, head: place % heads };
-                arch.dispatch(Tile {
+        (0..places * tiles * splits.count).into_par_iter().for_each(|task| {
+            let (task, split) = (task / splits.count, task % splits.count);
+            let (place, tile) = (task / tiles, task % tiles);
+            let place = HeadIndex { batch: place / heads, head: place % heads };
+            Scratch::kept(|scratch| {
+                simd::dispatch(Tile {
                     problem,
                     place,
                     queries: tile * QUERIES..queries.min((tile + 1) * QUERIES),
@@ -68,18 +64,12 @@ pub(super) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Vec<f32>) {
                     statistics: &statistics,
                     scratch,
                 });
-            },
-        );
+            });
+        });
     }
     if splits.count > 1 {
-        merge(
-            problem,
-            splits.count,
-            [&partial_output, &partial_statistics],
-            [&mut output, &mut statistics],
-        );
+        merge(problem, splits.count, [&partial_output, &partial_statistics], [output, statistics]);
     }
-    (output, statistics)
 }
 
 /// The task of one tile of queries and one range of keys.

@@ -13,13 +13,13 @@
 //! backward pass computes the tiles again. Both take memory linear in queries and keys. Tasks are cut by the sizes
 //! alone and their results joined in a fixed order, so that the number of threads changes nothing.
 
-mod backward;
-mod forward;
-mod problem;
+pub(crate) mod backward;
+pub(crate) mod forward;
+pub(crate) mod problem;
 mod sink;
 #[cfg(test)]
 mod tests;
-mod tile;
+pub(crate) mod tile;
 
 use burn::{
     backend::Flex,
@@ -130,14 +130,18 @@ impl Attention {
             value: View::new(&inputs.value),
             key_bias: inputs.key_bias.as_ref().map(View::new),
             scale: self.scale as f32,
+            alongside: 1,
         }
     }
 
     fn apply(self, inputs: Inputs) -> (FlexTensor, Saved) {
         let problem = self.problem(&inputs);
         let [batch, heads, queries, _] = problem.query.shape();
-        let (output, statistics) = forward::forward(&problem);
-        let output = from_rows(output, [batch, heads, queries, problem.value.width]);
+        let width = problem.value.width;
+        let mut output = simd::room(batch * heads * queries * width);
+        let mut statistics = simd::room(batch * heads * queries * STATISTICS);
+        forward::forward(&problem, &mut output, &mut statistics);
+        let output = from_rows(output, [batch, heads, queries, width]);
         let statistics = simd::tensor(statistics, [batch, heads, queries, STATISTICS].into());
         (output.clone(), Saved { inputs, output, statistics })
     }
@@ -156,11 +160,17 @@ impl Attention {
             statistics: View::new(&statistics),
             gradient: View::new(&gradient),
         };
-        let [query, key, value] = backward::backward(&problem, known, wanted);
-        let tensor = |values: Option<Vec<f32>>, view: View<'_>| {
-            values.map(|values| from_rows(values, view.shape()))
-        };
-        [tensor(query, problem.query), tensor(key, problem.key), tensor(value, problem.value)]
+        let views = [problem.query, problem.key, problem.value];
+        let mut gradients: [Option<Vec<f32>>; 3] = std::array::from_fn(|input| {
+            let length = views[input].shape().iter().product();
+            wanted[input].then(|| simd::room(length))
+        });
+        backward::backward(&problem, known, gradients.each_mut().map(Option::as_deref_mut));
+        let mut views = views.into_iter();
+        gradients.map(|gradient| {
+            let shape = views.next()?.shape();
+            gradient.map(|gradient| from_rows(gradient, shape))
+        })
     }
 }
 

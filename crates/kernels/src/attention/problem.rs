@@ -6,13 +6,15 @@ use crate::view::{Head, HeadIndex, View};
 
 /// `softmax(scale · query · keyᵀ + bias) · value` for every batch element and head.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Problem<'a> {
-    pub(super) query: View<'a>,
-    pub(super) key: View<'a>,
-    pub(super) value: View<'a>,
+pub(crate) struct Problem<'a> {
+    pub(crate) query: View<'a>,
+    pub(crate) key: View<'a>,
+    pub(crate) value: View<'a>,
     /// `[batch, 1, 1, keys]`.
-    pub(super) key_bias: Option<View<'a>>,
-    pub(super) scale: f32,
+    pub(crate) key_bias: Option<View<'a>>,
+    pub(crate) scale: f32,
+    /// How many such problems are computed at the same time, this one included: work is cut finer where there is little.
+    pub(crate) alongside: usize,
 }
 
 impl<'a> Problem<'a> {

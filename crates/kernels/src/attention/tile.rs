@@ -8,41 +8,41 @@ use pulp::Simd;
 use crate::view::Head;
 
 /// Rows of one register block.
-pub(super) const BLOCK: usize = 8;
+pub(crate) const BLOCK: usize = 8;
 
 /// Columns of one register block: two vectors.
 #[inline(always)]
-pub(super) const fn panel<S: Simd>() -> usize {
+pub(crate) const fn panel<S: Simd>() -> usize {
     2 * S::F32_LANES
 }
 
 /// `queries`, and room behind them for whole panels and, where these are narrow, whole register blocks.
 #[inline(always)]
-pub(super) fn lanes<S: Simd>(queries: usize) -> usize {
+pub(crate) fn lanes<S: Simd>(queries: usize) -> usize {
     queries.next_multiple_of(panel::<S>().max(BLOCK))
 }
 
 /// A register block: [`BLOCK`] rows of one panel.
-pub(super) type Block<S> = [[<S as Simd>::f32s; 2]; BLOCK];
+pub(crate) type Block<S> = [[<S as Simd>::f32s; 2]; BLOCK];
 
 /// A left factor: element `(row, depth)` lies at `row · row_stride + depth · depth_stride`.
 #[derive(Clone, Copy)]
-pub(super) struct Left<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) row_stride: usize,
-    pub(super) depth_stride: usize,
+pub(crate) struct Left<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) row_stride: usize,
+    pub(crate) depth_stride: usize,
 }
 
 /// A right factor: two vectors at every `stride` values.
 #[derive(Clone, Copy)]
-pub(super) struct Right<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) stride: usize,
+pub(crate) struct Right<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) stride: usize,
 }
 
 /// `block + left · right`, summed over `depth`.
 #[inline(always)]
-pub(super) fn product<S: Simd>(
+pub(crate) fn product<S: Simd>(
     simd: S,
     depth: usize,
     left: Left<'_>,
@@ -95,13 +95,13 @@ fn accumulate<S: Simd, const ROWS: usize>(
 
 /// A block of zeros.
 #[inline(always)]
-pub(super) fn zeros<S: Simd>(simd: S) -> Block<S> {
+pub(crate) fn zeros<S: Simd>(simd: S) -> Block<S> {
     [[simd.splat_f32s(0.0); 2]; BLOCK]
 }
 
 /// A block whose rows are constant.
 #[inline(always)]
-pub(super) fn rows<S: Simd>(simd: S, values: &[f32]) -> Block<S> {
+pub(crate) fn rows<S: Simd>(simd: S, values: &[f32]) -> Block<S> {
     let mut block = zeros(simd);
     for (row, &value) in block.iter_mut().zip(&values[..BLOCK]) {
         *row = [simd.splat_f32s(value); 2];
@@ -111,20 +111,20 @@ pub(super) fn rows<S: Simd>(simd: S, values: &[f32]) -> Block<S> {
 
 /// The two vectors at the start of `values`.
 #[inline(always)]
-pub(super) fn pair<S: Simd>(values: &[f32]) -> [S::f32s; 2] {
+pub(crate) fn pair<S: Simd>(values: &[f32]) -> [S::f32s; 2] {
     let vectors = S::as_simd_f32s(values).0;
     [vectors[0], vectors[1]]
 }
 
 /// Writes two vectors to the start of `values`.
 #[inline(always)]
-pub(super) fn store<S: Simd>(values: &mut [f32], pair: [S::f32s; 2]) {
+pub(crate) fn store<S: Simd>(values: &mut [f32], pair: [S::f32s; 2]) {
     S::as_mut_simd_f32s(values).0[..2].copy_from_slice(&pair);
 }
 
 /// Writes, or adds, `factor · pair` to the columns of `target` from `column` on, as far as it reaches.
 #[inline(always)]
-pub(super) fn add_scaled<S: Simd>(
+pub(crate) fn add_scaled<S: Simd>(
     simd: S,
     target: &mut [f32],
     column: usize,
@@ -155,7 +155,7 @@ pub(super) fn add_scaled<S: Simd>(
 /// Smaller results than 2⁻¹¹⁰ are worth nothing beside the largest, which is 1, and products with them would be
 /// subnormal, hence slow.
 #[inline(always)]
-pub(super) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+pub(crate) fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits of the sum.
     let round = simd.splat_f32s(12_582_912.0);
     let shifted = simd.add_f32s(x, round);
@@ -178,7 +178,7 @@ const POWER_OF_TWO: [f32; 6] =
 /// Copies `rows` of a head into `tile`, `stride` apart and times `factor`; what is left of each row, and of
 /// the tile, becomes 0.
 #[inline(always)]
-pub(super) fn pack(
+pub(crate) fn pack(
     tile: &mut [f32],
     stride: usize,
     head: Head<'_>,
@@ -199,7 +199,7 @@ pub(super) fn pack(
 
 /// What `bias` holds for `keys`, times log₂e; behind the last key, where there is nothing to attend to, `−∞`.
 #[inline(always)]
-pub(super) fn pack_bias(target: &mut [f32], bias: Option<&[f32]>, keys: Range<usize>) {
+pub(crate) fn pack_bias(target: &mut [f32], bias: Option<&[f32]>, keys: Range<usize>) {
     let (target, padding) = target.split_at_mut(keys.len());
     match bias {
         Some(bias) => {
@@ -214,7 +214,7 @@ pub(super) fn pack_bias(target: &mut [f32], bias: Option<&[f32]>, keys: Range<us
 
 /// Turns the first `width` columns of `rows` (`stride` apart) into panels: `[panel][column][row of the panel]`.
 #[inline(always)]
-pub(super) fn transpose(
+pub(crate) fn transpose(
     panels: &mut [f32],
     panel: usize,
     rows: &[f32],
@@ -245,20 +245,4 @@ pub(super) fn transpose(
             }
         }
     }
-}
-
-/// `Σ left · right`.
-#[inline(always)]
-pub(super) fn dot(left: &[f32], right: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let (left, left_rest) = left.as_chunks::<LANES>();
-    let (right, right_rest) = right.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
-    for (left, right) in left.iter().zip(right) {
-        for lane in 0..LANES {
-            sums[lane] += left[lane] * right[lane];
-        }
-    }
-    let rest: f32 = left_rest.iter().zip(right_rest).map(|(left, right)| left * right).sum();
-    sums.iter().sum::<f32>() + rest
 }

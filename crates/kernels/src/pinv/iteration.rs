@@ -25,29 +25,29 @@ pub(super) fn largest_column_sum(matrix: &[f32], size: usize) -> (f32, usize) {
     largest
 }
 
+/// As many matrices as the backward pass needs.
+const COUNT: usize = 10;
+
 /// Matrices to work in.
-pub(super) struct Matrices {
+pub(super) struct Matrices<'a> {
     square: Square,
-    scratch: Scratch,
+    scratch: &'a mut Scratch,
 }
 
-impl Matrices {
-    /// As many as the backward pass needs.
-    const COUNT: usize = 10;
-
+impl<'a> Matrices<'a> {
     /// Room for matrices of this size.
-    pub(super) fn new(size: usize) -> Self {
-        Self { square: Square::new(size), scratch: Scratch::new() }
+    pub(super) fn new(size: usize, scratch: &'a mut Scratch) -> Self {
+        Self { square: Square::new(size), scratch }
     }
 
-    fn get(&mut self) -> (Square, [&mut [f32]; Self::COUNT]) {
-        (self.square, self.scratch.pieces([self.square.length(); Self::COUNT]))
+    fn get(&mut self) -> (Square, [&mut [f32]; COUNT]) {
+        (self.square, self.scratch.pieces([self.square.length(); COUNT]))
     }
 }
 
 /// `Z₀ = Aᵀ/scale`, then `Z ← ¼ Z (13 I − X (15 I − X (7 I − X)))` with `X = A Z`.
 pub(super) struct Forward<'a> {
-    pub(super) matrices: &'a mut Matrices,
+    pub(super) matrices: &'a mut Matrices<'a>,
     /// `A`, row by row.
     pub(super) matrix: &'a [f32],
     pub(super) scale: f32,
@@ -83,7 +83,7 @@ impl WithSimd for Forward<'_> {
 
 /// The derivative of [`Forward`].
 pub(super) struct Backward<'a> {
-    pub(super) matrices: &'a mut Matrices,
+    pub(super) matrices: &'a mut Matrices<'a>,
     /// `A`, row by row.
     pub(super) matrix: &'a [f32],
     pub(super) scale: f32,

@@ -58,8 +58,13 @@ impl DepthwiseConvolution {
     /// # Shapes
     /// - `value`, `context`, output: `[batch, heads, seq_len, head_dim]`
     pub fn forward(&self, value: Tensor<4>, context: Tensor<4>) -> Tensor<4> {
+        depthwise_convolution(value, self.filter(), Some(context))
+    }
+
+    /// The filter of each head, `[heads, kernel_size]`.
+    pub fn filter(&self) -> Tensor<2> {
         let [heads, _, taps, _] = self.weight.dims();
-        depthwise_convolution(value, self.weight.val().reshape([heads, taps]), Some(context))
+        self.weight.val().reshape([heads, taps])
     }
 }
 

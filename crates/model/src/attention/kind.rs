@@ -6,8 +6,9 @@
 //! [`kinds`](super::kinds) is all else that a kind needs.
 
 use burn::tensor::Tensor;
+use nystromformer_kernels::Sequences;
 
-use super::{factors::NystromFactors, padding::Padding};
+use super::{convolution::DepthwiseConvolution, factors::NystromFactors, padding::Padding};
 use crate::{component::Problems, error::ModelError, shared::SharedConfig};
 
 /// What a kind's options say of it, given what all parts share.
@@ -77,6 +78,22 @@ pub trait AttentionMechanism {
         padding: Option<&Padding>,
         attending: usize,
     ) -> Tensor<4>;
+
+    /// The context of all heads, and the convolution added to it, in one operation, for a kind that has one. It is asked where
+    /// the CPU knows the sequences, which is all that it needs of a mask.
+    ///
+    /// # Shapes
+    /// - `inputs`, query, key and value: `[batch, seq_len, hidden_size]`, heads side by side
+    /// - output: the same, or `[1, attending, hidden_size]` where only some rows [attend](Sequences::with_attending)
+    fn fused(
+        &self,
+        _inputs: [Tensor<3>; 3],
+        _heads: usize,
+        _convolution: Option<&DepthwiseConvolution>,
+        _sequences: &Sequences,
+    ) -> Option<Tensor<3>> {
+        None
+    }
 
     /// One row of its matrix: what the query at `position` takes of each place. No matrix of `seq_len` squared is made.
     ///

@@ -5,10 +5,11 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor},
 };
+use nystromformer_kernels::Sequences;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    convolution::ConvolutionConfig,
+    convolution::{ConvolutionConfig, DepthwiseConvolution},
     factors::NystromFactors,
     kind::{AttentionMechanism, AttentionOptions},
     nystrom::{NystromAttention, NystromConfig},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     component::{Problems, component},
-    shared::SharedConfig,
+    shared::{Semantics, SharedConfig},
 };
 
 /// `$Kind => $options: $Config, $Mechanism` for every kind; the field `$options` is also the kind's name in a file.
@@ -107,7 +108,8 @@ impl AttentionConfig {
     /// # Shapes
     /// - `attention_mask`: `[batch, seq_len]`, 1 for a valid token and 0 for padding, anywhere in the row
     pub fn padding(&self, attention_mask: Tensor<2, Int>, shared: &SharedConfig) -> Padding {
-        Padding::new(attention_mask, self.options().num_segments(shared))
+        let is_passed_over = shared.semantics == Semantics::Paper;
+        Padding::new(attention_mask, self.options().num_segments(shared), is_passed_over)
     }
 }
 
@@ -121,6 +123,16 @@ impl AttentionMechanism for Mechanism {
         attending: usize,
     ) -> Tensor<4> {
         self.of_kind().forward(query, key, value, padding, attending)
+    }
+
+    fn fused(
+        &self,
+        inputs: [Tensor<3>; 3],
+        heads: usize,
+        convolution: Option<&DepthwiseConvolution>,
+        sequences: &Sequences,
+    ) -> Option<Tensor<3>> {
+        self.of_kind().fused(inputs, heads, convolution, sequences)
     }
 
     fn row(

@@ -4,6 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::Sequences;
 
 use super::{
     convolution::DepthwiseConvolution,
@@ -73,10 +74,62 @@ impl SelfAttention {
         padding: Option<&Padding>,
         wanted: &WantedTokens,
     ) -> Tensor<3> {
-        let [batch, seq_len, hidden_size] = hidden_states.dims();
-        let query = self.split_heads(self.query.forward(hidden_states.clone()));
-        let key = self.split_heads(self.key.forward(hidden_states.clone()));
-        let value = self.split_heads(self.value.forward(hidden_states));
+        let [batch, seq_len, _] = hidden_states.dims();
+        let query = self.query.forward(hidden_states.clone());
+        let key = self.key.forward(hidden_states.clone());
+        let value = self.value.forward(hidden_states);
+        let inputs = [query, key, value];
+        let sequences = match padding {
+            Some(padding) => padding.sequences(),
+            None => Some(Sequences::even(batch, seq_len)),
+        };
+        sequences
+            .and_then(|sequences| self.fused_context(inputs.clone(), sequences, wanted))
+            .unwrap_or_else(|| self.context_by_heads(inputs, padding, wanted))
+    }
+
+    /// Context and convolution in one operation, if the kind of attention has one.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, seq_len, hidden_size]`
+    /// - output: that of [`WantedTokens::of`]
+    fn fused_context(
+        &self,
+        inputs: [Tensor<3>; 3],
+        sequences: Sequences,
+        wanted: &WantedTokens,
+    ) -> Option<Tensor<3>> {
+        let [batch, seq_len, _] = inputs[0].dims();
+        let rows = wanted.rows([batch, seq_len]);
+        let (heads, convolution) = (self.num_attention_heads, self.conv.as_ref());
+        let fused =
+            |sequences: &Sequences| self.mechanism.fused(inputs, heads, convolution, sequences);
+        match rows {
+            Some(rows) => {
+                let mut ascending = rows.clone();
+                ascending.sort_unstable();
+                ascending.dedup();
+                let context = fused(&sequences.with_attending(ascending.clone()))?;
+                Some(wanted.in_order(context, &ascending, &rows))
+            }
+            None => fused(&sequences).map(|context| wanted.of(context)),
+        }
+    }
+
+    /// The same step by step, each head by itself.
+    fn context_by_heads(
+        &self,
+        inputs: [Tensor<3>; 3],
+        padding: Option<&Padding>,
+        wanted: &WantedTokens,
+    ) -> Tensor<3> {
+        if let Some(padding) = padding.filter(|padding| padding.places().is_some()) {
+            let inputs = inputs.map(|x| padding.unpack(x));
+            let context = self.context_by_heads(inputs, Some(&padding.dense()), &WantedTokens::All);
+            return wanted.of(padding.pack(context));
+        }
+        let [batch, seq_len, hidden_size] = inputs[0].dims();
+        let [query, key, value] = inputs.map(|x| self.split_heads(x));
         let attending = match wanted {
             WantedTokens::First => self.reach().min(seq_len),
             WantedTokens::All | WantedTokens::At(_) => seq_len,

@@ -97,7 +97,7 @@ fn stages_of_the_first_layer() {
         }
         compare("value", value.clone());
         if let Some(factors) = attention.factors(embedded.clone(), Some(&padding)) {
-            let segments = padding.segments.as_ref();
+            let segments = padding.segments();
             for (stage, tokens) in [("query_landmarks", &query), ("key_landmarks", &key)] {
                 let means =
                     segment_means(tokens.clone(), config.attention.nystrom.num_landmarks, segments);

@@ -6,7 +6,7 @@ use burn::{
 };
 use nystromformer::{
     AttentionKind, ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PinvInit, PreTrainedModel, Seed,
+    PinvInit, PreTrainedModel, Seed, WantedTokens,
     attention::{
         nystrom::{NystromOptions, nystrom_attention, nystrom_factors},
         softmax::softmax_attention,
@@ -149,6 +149,63 @@ proptest! {
         prop_assert!(distance(fused, approximate.clone()) < 1e-3);
         let error = distance(approximate, exact);
         prop_assert!(error < 5e-3, "differs by {error:e}");
+    }
+}
+
+/// The encoder runs on the tokens of a padded batch alone: the same states, gradients and dropout as with the padding.
+#[test]
+fn packed_tokens_give_what_the_padded_batch_gives() {
+    const SEQ_LEN: usize = 12;
+    let device = device().autodiff();
+    let lengths = [SEQ_LEN, 3, 9];
+    let mask =
+        lengths.map(|length| std::array::from_fn::<i64, SEQ_LEN, _>(|i| i64::from(i < length)));
+    let mask = Tensor::<2, Int>::from_ints(mask, &device);
+    let ids = Tensor::<1, Int>::arange(2..38, &device).reshape([3, SEQ_LEN]);
+    let at = Tensor::from_ints([30, 0, 3, 11, 3, 14], &device);
+    for kind in [AttentionKind::Nystrom, AttentionKind::Softmax] {
+        let model = model(kind, 4, &device).nystromformer;
+        let config = model.config();
+        assert!(config.shared.hidden_dropout_prob > 0.0);
+        for wanted in [WantedTokens::All, WantedTokens::First, WantedTokens::At(at.clone())] {
+            let run = |is_packed: bool| {
+                let states = Seed::new(5).scope(|| {
+                    let input = NystromformerInput::new(ids.clone());
+                    if is_packed {
+                        let input = input.with_attention_mask(mask.clone());
+                        return model.forward_wanted(input, &wanted).unwrap();
+                    }
+                    let embedded = model.embeddings.forward(input.tokens, None, None).unwrap();
+                    let padding = config.attention.padding(mask.clone(), &config.shared);
+                    model.encoder.forward_wanted(embedded, Some(&padding), &wanted)
+                });
+                let states = match wanted {
+                    WantedTokens::All => states * mask.clone().float().unsqueeze_dim(2),
+                    WantedTokens::First | WantedTokens::At(_) => states,
+                };
+                let probe =
+                    Tensor::<1, Int>::arange(0..states.shape().num_elements() as i64, &device)
+                        .float()
+                        .sin()
+                        .reshape(states.dims());
+                let gradients = (states.clone() * probe).sum().backward();
+                let words = model.embeddings.tokens().unwrap().word_embeddings.weight.val();
+                let attention = &model.encoder.layer[0].attention.self_attention;
+                let filter = attention.conv.as_ref().unwrap().filter();
+                let weights = [words, attention.query.weight.val(), attention.key.weight.val()];
+                let filter_gradient =
+                    attention.conv.as_ref().unwrap().weight.val().grad(&gradients).unwrap();
+                let gradients = weights.map(|weight| weight.grad(&gradients).unwrap());
+                (states.inner(), gradients, filter_gradient.reshape(filter.dims()))
+            };
+            let ((packed, packed_gradients, packed_filter), (padded, gradients, filter)) =
+                (run(true), run(false));
+            assert!(distance(packed, padded) < 1e-5);
+            assert!(distance(packed_filter, filter) < 1e-4);
+            for (packed, padded) in packed_gradients.into_iter().zip(gradients) {
+                assert!(distance(packed, padded) < 1e-4);
+            }
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl<'a> Landmarks<'a> {
         options: NystromOptions,
     ) -> Self {
         let [_, _, _, head_dim] = query.dims();
-        let segments = padding.and_then(|padding| padding.segments.as_ref());
+        let segments = padding.and_then(Padding::segments);
         Self {
             query: segment_means(query, options.num_landmarks, segments),
             key: segment_means(key, options.num_landmarks, segments),

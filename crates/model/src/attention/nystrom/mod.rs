@@ -14,8 +14,10 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::{NystromParameters, Sequences};
 
 use super::{
+    convolution::DepthwiseConvolution,
     factors::NystromFactors,
     kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
@@ -160,6 +162,22 @@ impl AttentionMechanism for NystromAttention {
             }
             None => softmax_attention(first_rows(query, attending), key, value, padding, 0.0),
         }
+    }
+
+    fn fused(
+        &self,
+        [query, key, value]: [Tensor<3>; 3],
+        heads: usize,
+        convolution: Option<&DepthwiseConvolution>,
+        sequences: &Sequences,
+    ) -> Option<Tensor<3>> {
+        let NystromOptions { num_landmarks, pinv_iterations, pinv_init } = self.approximation?;
+        let pinv_scale = pinv_init.into();
+        let parameters = NystromParameters { heads, num_landmarks, pinv_iterations, pinv_scale };
+        let filter = convolution.map(DepthwiseConvolution::filter);
+        Some(nystromformer_kernels::nystrom_attention(
+            query, key, value, filter, sequences, parameters,
+        ))
     }
 
     fn row(
