@@ -40,11 +40,14 @@ class Case:
     conv_kernel_size: int | None = 5
     pinv_iterations: int = 6
     pinv_init: str = "exact"
+    pinv_ridge: float | None = None
+    """Of `pinv = "solve"`; `None`: the iteration."""
     num_hidden_layers: int = 2
     seed: int | None = None
 
     def config(self) -> dict[str, Any]:
         """Hugging Face's keys, then ours."""
+        solves = {"pinv": "solve", "pinv_ridge": self.pinv_ridge}
         return {
             "architectures": ["NystromformerForMaskedLM"],
             "model_type": "nystromformer",
@@ -71,6 +74,7 @@ class Case:
             "attention": self.attention,
             "pinv_iterations": self.pinv_iterations,
             "pinv_init": self.pinv_init,
+            **(solves if self.pinv_ridge else {}),
         }
 
 
@@ -129,6 +133,14 @@ CASES = (
         padded(17, 17, 9, 3),
         5,
         pinv_init="original",
+        num_hidden_layers=1,
+    ),
+    Case(
+        "paper_solve",
+        "the inverse by a solve; rows longer and shorter than the landmarks",
+        padded(18, 18, 13, 5, 3),
+        5,
+        pinv_ridge=1e-2,
         num_hidden_layers=1,
     ),
 )

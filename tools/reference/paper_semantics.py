@@ -64,6 +64,12 @@ def pseudo_inverse(matrix: Array, scale: float, iterations: int) -> Array:
     return inverse
 
 
+def ridge_inverse(matrix: Array, ridge: float) -> Array:
+    """`(A^T A + l I)^-1 A^T`, with `l` as `ridge` times the largest column sum."""
+    regularised = matrix.T @ matrix + ridge * matrix.sum(axis=0).max() * np.eye(len(matrix))
+    return np.linalg.solve(regularised, matrix.T)
+
+
 def convolution(value: Array, mask_row: Mask, taps: Array) -> Array:
     """One head's depthwise convolution along positions `[n, d]`; invalid tokens count as zero."""
     n, reach = len(value), len(taps) // 2
@@ -90,13 +96,14 @@ def nystrom_attention(
     conv_weight: Array | None,
     iterations: int,
     init: str,
+    ridge: float | None = None,
 ) -> dict[str, Array]:
     """Nyström attention and each of its stages.
 
     `query`, `key`, `value` are `[batch, heads, n, d]` and unscaled, `mask` is `[batch, n]` with 1
     for a valid token, `conv_weight` is `[heads, 1, k, 1]` with odd `k`. `init` is `exact` (each
     matrix by its own largest column sum times largest row sum) or `original` (one largest column
-    sum of the whole batch). Spare landmarks are stored as zero rows and columns.
+    sum of the whole batch). With a `ridge` the inverse is solved for instead. Spare landmarks are stored as zero rows and columns.
     """
     if init not in ("exact", "original"):
         raise ValueError(f"`{init}` is no initialisation: `exact` or `original`")
@@ -130,7 +137,11 @@ def nystrom_attention(
     for b, h in np.ndindex(batch, heads):
         block = stages["kernel_2"][b, h, : used[b], : used[b]]
         own_scale = float(block.sum(axis=0).max() * block.sum(axis=1).max())
-        inverse = pseudo_inverse(block, own_scale if init == "exact" else shared_scale, iterations)
+        if ridge is None:
+            scale = own_scale if init == "exact" else shared_scale
+            inverse = pseudo_inverse(block, scale, iterations)
+        else:
+            inverse = ridge_inverse(block, ridge)
         stages["pinv"][b, h, : used[b], : used[b]] = inverse
         gathered = stages["kernel_3"][b, h, : used[b]] @ value[b, h]
         context = stages["kernel_1"][b, h, :, : used[b]] @ (inverse @ gathered)
@@ -230,6 +241,7 @@ def masked_lm(
                 taps,
                 config["pinv_iterations"],
                 config["pinv_init"],
+                config["pinv_ridge"] if config.get("pinv") == "solve" else None,
             )
         merged = np.moveaxis(stages["attention_context"], 1, 2).reshape(hidden.shape)
         output = f"{layer}.attention.output"

@@ -52,6 +52,13 @@ def pseudo_inverse(matrix: torch.Tensor, init: str, iterations: int) -> torch.Te
     return inverse
 
 
+def ridge_inverse(matrix: torch.Tensor, ridge: float) -> torch.Tensor:
+    """`A^T (A A^T + l I)^-1`, which equals `(A^T A + l I)^-1 A^T`."""
+    scale = matrix.sum(-2).amax(-1)[..., None, None]
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
+    return torch.linalg.solve(matrix @ matrix.mT + ridge * scale * identity, matrix).mT
+
+
 def attention(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -76,7 +83,10 @@ def attention(
         kernel_2 = masked_softmax(query_landmarks @ key_landmarks.mT, used[:, :, None, :])
         kernel_2 = kernel_2 * used[..., None]
         kernel_3 = masked_softmax(query_landmarks @ key.mT, keep) * used[..., None]
-        inverse = pseudo_inverse(kernel_2, config["pinv_init"], config["pinv_iterations"])
+        if config.get("pinv") == "solve":
+            inverse = ridge_inverse(kernel_2, config["pinv_ridge"])
+        else:
+            inverse = pseudo_inverse(kernel_2, config["pinv_init"], config["pinv_iterations"])
         context = kernel_1 @ (inverse @ (kernel_3 @ value))
         stages |= {
             "query_landmarks": query_landmarks,

@@ -15,7 +15,7 @@
 //! | [`dropout()`], [`dropout_of_rows`] | dropout that stores no mask |
 //! | [`embed()`] | the sum of token, type and position embeddings |
 //! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
-//! | [`iterative_pinv`] | the Moore–Penrose inverse of small matrices |
+//! | [`Pinv`], [`iterative_pinv`] | the Moore–Penrose inverse of small matrices |
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
 //! | [`nystrom_attention`] | attention by the Nyström method, with the convolution beside it |
@@ -69,7 +69,7 @@ pub use kernel::{is_flex, set_enabled};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
 pub use nystrom::{NystromParameters, Sequence, Sequences, nystrom_attention};
-pub use pinv::{PinvScale, iterative_pinv};
+pub use pinv::{Pinv, PinvScale, iterative_pinv};
 pub use product::Precision;
 pub use random::{Seed, random};
 pub use segment_means::segment_means;

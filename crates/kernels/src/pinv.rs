@@ -1,12 +1,20 @@
-//! The iterative Moore–Penrose inverse.
+//! The Moore–Penrose inverse of small matrices.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `iteration` | the paper's iteration for one matrix |
+//! | `cholesky` | a direct solve for one matrix |
+//! | `composed` | both by Burn's elementary operations |
+//! | `square` | products of small square matrices |
 
+mod cholesky;
+mod composed;
 mod iteration;
+#[cfg(test)]
+mod solve_tests;
 mod square;
 
-use burn::{
-    backend::Flex,
-    tensor::{Device, Tensor},
-};
+use burn::{backend::Flex, tensor::Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
@@ -15,7 +23,35 @@ use crate::{
     scratch::Scratch,
     simd,
 };
-use iteration::{Backward, Forward, Matrices, largest_column_sum};
+use square::Square;
+
+/// A way to invert matrices, with its options.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pinv {
+    /// A third-order iteration.
+    ///
+    /// `Z₀ = Aᵀ / s`, with `s` the largest column sum of `A`, then `Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z)))`.
+    /// It is differentiated through every iterate, and through `s`.
+    Iterative {
+        /// How many times.
+        iterations: usize,
+        /// From where.
+        scale: PinvScale,
+    },
+    /// A direct solve with Tikhonov's regularisation.
+    ///
+    /// `Z = (AᵀA + λ I)⁻¹ Aᵀ` with `λ = ridge · s`, and `s` the largest column sum of `A`. A singular value `σ` becomes
+    /// `σ / (σ² + λ)`: large ones are inverted, those below `√λ` fade away instead of blowing up. It is differentiated by
+    /// the derivative of the inverse itself, and through `s`.
+    ///
+    /// `A` is not symmetric, and may be as good as singular (landmarks that are alike have equal rows), so elimination in
+    /// `A` itself or in `A + λ I` is not sound. `AᵀA + λ I` is symmetric, and since `‖A‖² ≤ s` where rows sum to 1, its
+    /// condition number is at most `1 + 1/ridge`.
+    Solve {
+        /// Above 0, and far above what single precision rounds.
+        ridge: f64,
+    },
+}
 
 /// What the iteration divides by at its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,58 +62,53 @@ pub enum PinvScale {
     OfTheBatch,
 }
 
-/// Beyond this size the matrices of one inverse leave a core's own cache, and Burn's blocked products are faster.
+/// Beyond this size the matrices of one iteration leave a core's own cache, and Burn's blocked products are faster.
 pub(crate) const LARGEST: usize = 256;
 
 /// The least divisor: only an all-zero matrix is near, and it must give 0, not 0/0.
 const LEAST_SCALE: f32 = 1e-12;
 
-/// Moore–Penrose inverse by a third-order iteration.
-///
-/// `Z₀ = Aᵀ / s`, with `s` the largest column sum of `A`, then `Z ← ¼ Z (13 I − A Z (15 I − A Z (7 I − A Z)))`,
-/// `iterations` times. It is differentiated through every iterate, and through `s`.
+/// [`Pinv::Iterative`] of each matrix.
 ///
 /// # Shapes
 /// - `matrices`, output: `[batch, heads, size, size]`, rows sum to 1 or are zero
 pub fn iterative_pinv(matrices: Tensor<4>, iterations: usize, scale: PinvScale) -> Tensor<4> {
-    let [_, _, rows, columns] = matrices.dims();
-    assert_eq!(rows, columns, "only a square matrix of landmarks is inverted");
-    if kernel::runs_on::<IterativePinv, 1, 4>(&matrices) && rows <= LARGEST {
-        kernel::run_1(IterativePinv { iterations, scale }, matrices)
-    } else {
-        composed(matrices, iterations, scale)
+    Pinv::Iterative { iterations, scale }.invert(matrices)
+}
+
+impl Pinv {
+    /// The inverse of each matrix. Rows and columns of zeros (spare landmarks) stay zero, and the rest is inverted as if
+    /// they were not there.
+    ///
+    /// # Shapes
+    /// - `matrices`, output: `[batch, heads, size, size]`, rows sum to 1 or are zero
+    ///
+    /// # Panics
+    /// If the matrices are not square, or the ridge is not above 0.
+    pub fn invert(self, matrices: Tensor<4>) -> Tensor<4> {
+        let [_, _, rows, columns] = matrices.dims();
+        assert_eq!(rows, columns, "only a square matrix of landmarks is inverted");
+        let fits = match self {
+            Self::Iterative { .. } => rows <= LARGEST,
+            Self::Solve { ridge } => {
+                assert!(ridge > 0.0, "without a ridge a singular matrix has no such inverse");
+                true
+            }
+        };
+        if fits && kernel::runs_on::<Self, 1, 4>(&matrices) {
+            kernel::run_1(self, matrices)
+        } else {
+            composed::invert(matrices, self)
+        }
     }
-}
 
-/// The same by Burn's elementary operations.
-fn composed(matrices: Tensor<4>, iterations: usize, scale: PinvScale) -> Tensor<4> {
-    let [_, _, size, _] = matrices.dims();
-    let column_sums = matrices.clone().sum_dim(2); // [batch, heads, 1, size]
-    let scale = match scale {
-        PinvScale::OfEachMatrix => column_sums.max_dim(3),
-        PinvScale::OfTheBatch => column_sums.max().reshape([1, 1, 1, 1]),
-    };
-    let mut inverse = matrices.clone().transpose() / scale.clamp_min(LEAST_SCALE);
-
-    let identity = identity(size, &matrices.device());
-    for _ in 0..iterations {
-        let product = matrices.clone().matmul(inverse.clone());
-        let inner = identity.clone().mul_scalar(7.0) - product.clone();
-        let middle = identity.clone().mul_scalar(15.0) - product.clone().matmul(inner);
-        let outer = identity.clone().mul_scalar(13.0) - product.matmul(middle);
-        inverse = inverse.mul_scalar(0.25).matmul(outer);
+    /// What its divisors are the largest column sums of.
+    pub(crate) fn scale(self) -> PinvScale {
+        match self {
+            Self::Iterative { scale, .. } => scale,
+            Self::Solve { .. } => PinvScale::OfEachMatrix,
+        }
     }
-    inverse
-}
-
-fn identity(size: usize, device: &Device) -> Tensor<4> {
-    Tensor::<2>::eye(size, device).unsqueeze()
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct IterativePinv {
-    pub(crate) iterations: usize,
-    pub(crate) scale: PinvScale,
 }
 
 /// A divisor, and where it comes from.
@@ -109,22 +140,24 @@ impl Scale {
     }
 }
 
-/// What the derivative needs.
-#[derive(Debug, Clone)]
-pub(crate) struct Saved {
-    matrices: FlexTensor,
-    /// Those between the first and the last, matrix by matrix.
-    iterates: FlexTensor,
+/// Matrices that lie one after the other, and what is known of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// `[count, size, size]`.
+    pub(crate) matrices: &'a [f32],
+    pub(crate) size: usize,
+    /// The divisor of each.
+    pub(crate) scales: &'a [Scale],
 }
 
-impl IterativePinv {
+impl Pinv {
     /// Each matrix's own largest column sum.
     pub(crate) fn own_scales(matrices: &[f32], size: usize) -> Vec<Scale> {
         matrices
             .par_chunks_exact(size * size)
             .enumerate()
             .map(|(matrix, values)| {
-                let (sum, column) = largest_column_sum(values, size);
+                let (sum, column) = iteration::largest_column_sum(values, size);
                 Scale { sum, matrix, column }
             })
             .collect()
@@ -133,7 +166,7 @@ impl IterativePinv {
     /// The divisor of each matrix.
     fn scales(self, matrices: &[f32], size: usize) -> Vec<Scale> {
         let mut scales = Self::own_scales(matrices, size);
-        if self.scale == PinvScale::OfTheBatch
+        if self.scale() == PinvScale::OfTheBatch
             && let Some(largest) = scales
                 .iter()
                 .copied()
@@ -144,70 +177,95 @@ impl IterativePinv {
         scales
     }
 
-    /// Values kept of each matrix: the iterates between the first, which follows from the matrix, and the last.
+    /// Values kept of each matrix: the iterates between the first, which follows from the matrix, and the last; or
+    /// Cholesky's factor.
     fn kept(self, size: usize) -> usize {
-        self.iterations.saturating_sub(1) * size * size
+        let squares = match self {
+            Self::Iterative { iterations, .. } => iterations.saturating_sub(1),
+            Self::Solve { .. } => 1,
+        };
+        squares * size * size
     }
 
-    /// The inverses of `matrices`, and their iterates if they are to be `kept`.
-    pub(crate) fn invert(
-        self,
-        matrices: &[f32],
-        size: usize,
-        scales: &[Scale],
-        are_kept: bool,
-    ) -> (Vec<f32>, Vec<f32>) {
+    /// The inverses, and if they are to be `kept`, what was found on the way to them.
+    pub(crate) fn invert_each(self, known: Known<'_>, are_kept: bool) -> (Vec<f32>, Vec<f32>) {
+        let Known { matrices, size, scales } = known;
         let kept = if are_kept { self.kept(size) } else { 0 };
-        let mut iterates = simd::room(scales.len() * kept);
+        let mut found = simd::room(scales.len() * kept);
         let mut output = simd::room(matrices.len());
-        let each_iterates = split(&mut iterates, kept, scales.len());
         output
             .par_chunks_exact_mut(size * size)
             .zip(matrices.par_chunks_exact(size * size))
-            .zip(each_iterates.into_par_iter().zip(scales))
-            .for_each(|((output, matrix), (iterates, scale))| {
-                Scratch::kept(|scratch| {
-                    simd::dispatch(Forward {
-                        matrices: &mut Matrices::new(size, scratch),
+            .zip(split(&mut found, kept, scales.len()).into_par_iter().zip(scales))
+            .for_each(|((output, matrix), (found, scale))| {
+                let (square, scale) = (Square::new(size), scale.value());
+                Scratch::kept(|scratch| match self {
+                    Self::Iterative { iterations, .. } => simd::dispatch(iteration::Forward {
+                        square,
+                        scratch,
                         matrix,
-                        scale: scale.value(),
-                        iterations: self.iterations,
-                        iterates,
+                        scale,
+                        iterations,
+                        iterates: found,
                         output,
-                    });
+                    }),
+                    Self::Solve { ridge } => simd::dispatch(cholesky::Forward {
+                        square,
+                        scratch,
+                        matrix,
+                        ridge: ridge as f32 * scale,
+                        factor: found,
+                        output,
+                    }),
                 });
             });
-        (output, iterates)
+        (output, found)
     }
 
-    /// The gradients of `matrices` at constant divisors, and those of the divisors.
+    /// From the `gradients` of the `inverses` those of the matrices, at constant divisors, and those of the divisors.
     pub(crate) fn differentiate(
         self,
-        matrices: &[f32],
-        size: usize,
-        scales: &[Scale],
-        iterates: &[f32],
+        known: Known<'_>,
+        found: &[f32],
+        inverses: &[f32],
         gradients: &[f32],
     ) -> (Vec<f32>, Vec<f32>) {
+        let Known { matrices, size, scales } = known;
         let kept = self.kept(size);
         let mut output = simd::room(matrices.len());
         let scale_gradients = output
             .par_chunks_exact_mut(size * size)
             .zip(matrices.par_chunks_exact(size * size))
+            .zip(inverses.par_chunks_exact(size * size))
             .zip(gradients.par_chunks_exact(size * size))
             .zip(scales)
             .enumerate()
-            .map(|(index, (((output, matrix), gradient), scale))| {
-                Scratch::kept(|scratch| {
-                    simd::dispatch(Backward {
-                        matrices: &mut Matrices::new(size, scratch),
+            .map(|(index, ((((output, matrix), inverse), gradient), scale))| {
+                let found = &found[index * kept..(index + 1) * kept];
+                let square = Square::new(size);
+                Scratch::kept(|scratch| match self {
+                    Self::Iterative { iterations, .. } => simd::dispatch(iteration::Backward {
+                        square,
+                        scratch,
                         matrix,
                         scale: scale.value(),
-                        iterations: self.iterations,
-                        iterates: &iterates[index * kept..(index + 1) * kept],
+                        iterations,
+                        iterates: found,
                         gradient,
                         output,
-                    })
+                    }),
+                    Self::Solve { ridge } => {
+                        let of_ridge = simd::dispatch(cholesky::Backward {
+                            square,
+                            scratch,
+                            matrix,
+                            factor: found,
+                            inverse,
+                            gradient,
+                            output,
+                        });
+                        ridge as f32 * of_ridge
+                    }
                 })
             })
             .collect();
@@ -215,38 +273,52 @@ impl IterativePinv {
     }
 }
 
-impl Kernel<Flex, 1> for IterativePinv {
+/// What the derivative needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Saved {
+    matrices: FlexTensor,
+    /// What was kept of each.
+    found: FlexTensor,
+    inverses: FlexTensor,
+}
+
+impl Kernel<Flex, 1> for Pinv {
     type Saved = Saved;
 
     fn forward(&self, [matrices]: [FlexTensor; 1]) -> (FlexTensor, Saved) {
         let matrices = simd::contiguous(matrices);
-        let (values, shape) = (simd::values(&matrices), matrices.layout().shape().clone());
-        let (output, iterates) =
-            self.invert(values, shape[3], &self.scales(values, shape[3]), true);
-        let length = iterates.len();
-        let iterates = simd::tensor(iterates, [length].into());
-        (simd::tensor(output, shape), Saved { matrices, iterates })
+        let shape = matrices.layout().shape().clone();
+        let (values, size) = (simd::values(&matrices), shape[3]);
+        let scales = &self.scales(values, size);
+        let (inverses, found) = self.invert_each(Known { matrices: values, size, scales }, true);
+        let length = found.len();
+        let (inverses, found) =
+            (simd::tensor(inverses, shape), simd::tensor(found, [length].into()));
+        (inverses.clone(), Saved { matrices, found, inverses })
     }
 
     fn infer(&self, [matrices]: [FlexTensor; 1]) -> FlexTensor {
         let matrices = simd::contiguous(matrices);
-        let (values, shape) = (simd::values(&matrices), matrices.layout().shape().clone());
-        let scales = self.scales(values, shape[3]);
-        simd::tensor(self.invert(values, shape[3], &scales, false).0, shape)
+        let shape = matrices.layout().shape().clone();
+        let (values, size) = (simd::values(&matrices), shape[3]);
+        let scales = &self.scales(values, size);
+        simd::tensor(self.invert_each(Known { matrices: values, size, scales }, false).0, shape)
     }
 
     fn backward(
         &self,
-        Saved { matrices, iterates }: Saved,
+        Saved { matrices, found, inverses }: Saved,
         gradient: FlexTensor,
         _wanted: [bool; 1],
     ) -> [Option<FlexTensor>; 1] {
-        let (matrices, shape) = (simd::values(&matrices), matrices.layout().shape().clone());
-        let (iterates, gradient) = (simd::values(&iterates), simd::contiguous(gradient));
+        let shape = matrices.layout().shape().clone();
         let size = shape[3];
+        let gradient = simd::contiguous(gradient);
+        let [matrices, found, inverses, gradient] =
+            [&matrices, &found, &inverses, &gradient].map(simd::values);
         let scales = self.scales(matrices, size);
-        let (mut output, scale_gradients) =
-            self.differentiate(matrices, size, &scales, iterates, simd::values(&gradient));
+        let known = Known { matrices, size, scales: &scales };
+        let (mut output, scale_gradients) = self.differentiate(known, found, inverses, gradient);
         for (scale, gradient) in scales.into_iter().zip(scale_gradients) {
             scale.add_gradient(&mut output, size, gradient);
         }
@@ -267,9 +339,14 @@ fn split(mut values: &mut [f32], length: usize, count: usize) -> Vec<&mut [f32]>
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, activation::softmax};
+
     use super::*;
     use crate::testing::{self, random};
-    use burn::tensor::activation::softmax;
+
+    fn composed(matrices: Tensor<4>, iterations: usize, scale: PinvScale) -> Tensor<4> {
+        composed::invert(matrices, Pinv::Iterative { iterations, scale })
+    }
 
     const SCALES: [PinvScale; 2] = [PinvScale::OfEachMatrix, PinvScale::OfTheBatch];
 

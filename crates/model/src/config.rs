@@ -151,6 +151,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::attention::PinvMethod;
 
     fn config(change: impl FnOnce(&mut NystromformerConfig)) -> NystromformerConfig {
         NystromformerConfig::default().with(change)
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn refusals_name_key_and_value() {
-        let cases: [(&str, NystromformerConfig); 6] = [
+        let cases: [(&str, NystromformerConfig); 8] = [
             ("hidden_size", config(|config| config.shared.hidden_size = 770)),
             ("num_landmarks", config(|config| config.attention.nystrom.num_landmarks = 0)),
             (
@@ -210,6 +211,15 @@ mod tests {
                 config(|config| {
                     config.shared.semantics = Semantics::Hf;
                     config.attention.nystrom.segment_means_seq_len = 100;
+                }),
+            ),
+            ("pinv_ridge", config(|config| config.attention.nystrom.pinv_ridge = 0.0)),
+            (
+                "pinv",
+                config(|config| {
+                    config.shared.semantics = Semantics::Hf;
+                    config.attention.nystrom.segment_means_seq_len = 128;
+                    config.attention.nystrom.pinv = PinvMethod::Solve;
                 }),
             ),
         ];

@@ -109,7 +109,7 @@ pub mod weights;
 pub use activation::HiddenAct;
 pub use attention::{
     AttentionConfig, AttentionKind, ConvolutionConfig, NystromConfig, NystromFactors, PinvInit,
-    SoftmaxConfig,
+    PinvMethod, SoftmaxConfig,
 };
 pub use classifier::{ClassifierConfig, Labels, Pooling, ProblemType, Standardization};
 pub use config::NystromformerConfig;

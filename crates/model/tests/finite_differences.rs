@@ -14,7 +14,7 @@ use burn::{
 use nystromformer::{
     AttentionKind, Head, HiddenAct, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
     NystromformerForMultipleChoice, NystromformerForSequenceClassification, NystromformerInput,
-    PinvInit, Pooling, Seed, VectorPositions,
+    PinvInit, PinvMethod, Pooling, Seed, VectorPositions,
     heads::{TargetsData, targets::cross_entropy},
 };
 
@@ -127,6 +127,7 @@ fn gradients_equal_central_differences() {
     for config in [
         base.clone(),
         base.clone().with(|config| config.attention.nystrom.pinv_init = PinvInit::Original),
+        base.clone().with(|config| config.attention.nystrom.pinv = PinvMethod::Solve),
         base.clone().with(|config| {
             config.shared.hidden_act = HiddenAct::Gelu;
             config.attention.convolution.conv_kernel_size = 0;

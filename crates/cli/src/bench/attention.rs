@@ -3,7 +3,7 @@
 use burn::tensor::{Distribution, Tensor};
 use clap::ValueEnum;
 use nystromformer::{
-    PinvInit,
+    NystromConfig, PinvMethod,
     attention::{
         nystrom::{NystromOptions, nystrom_attention},
         softmax::softmax_attention,
@@ -65,6 +65,7 @@ pub struct AttentionReport {
 /// If a size is 0 or the device cannot be opened.
 pub fn bench_attention(
     kind: Kind,
+    pinv: PinvMethod,
     shape: AttentionShape,
     backward: bool,
     steps: usize,
@@ -89,8 +90,8 @@ pub fn bench_attention(
         if backward { tensor.require_grad() } else { tensor }
     };
     let [query, key, value] = [random(), random(), random()];
-    let options =
-        NystromOptions { num_landmarks: landmarks, pinv_iterations: 6, pinv_init: PinvInit::Exact };
+    let pinv = NystromConfig { pinv, ..NystromConfig::default() }.inverse();
+    let options = NystromOptions { num_landmarks: landmarks, pinv };
     let timings = Timings::of(2, steps, || -> anyhow::Result<()> {
         let [query, key, value] = [&query, &key, &value].map(Clone::clone);
         let context = match kind {

@@ -7,7 +7,7 @@ use burn::{
 };
 use nystromformer::{
     ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification,
-    NystromformerInput, Semantics, heads::targets::cross_entropy,
+    NystromformerInput, heads::targets::cross_entropy,
 };
 use nystromformer_kernels::Precision;
 use nystromformer_learner::{
@@ -41,13 +41,13 @@ pub struct StepReport {
     threads: usize,
 }
 
-/// Times `steps` steps of `workload` after `warmup` unmeasured ones. Of padded rows, only tokens count.
+/// Times `steps` steps of `shape`, which is that of `workload`, after `warmup` unmeasured ones. Of padded rows, only tokens count.
 ///
 /// # Errors
 /// If the device cannot be opened, a model cannot be built, or this machine does not compute in `precision`.
 pub fn bench_step(
     workload: Workload,
-    semantics: Semantics,
+    shape: &Shape,
     steps: usize,
     warmup: usize,
     precision: Precision,
@@ -59,13 +59,12 @@ pub fn bench_step(
     );
     let device = kind.open()?;
     device.seed(0);
-    let shape = workload.shape(semantics);
     let mut loss = f64::NAN;
     let timings = match shape.work {
         Work::MaskedLmTraining => {
             let device = device.autodiff();
-            let inputs = tokens(&shape, &device);
-            let positions = masked_positions(&shape, &device);
+            let inputs = tokens(shape, &device);
+            let positions = masked_positions(shape, &device);
             let labels = inputs.clone().flatten::<1>(0, 1).select(0, positions.clone());
             let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
             train(model, steps, warmup, precision, &mut loss, |model| {
@@ -76,7 +75,7 @@ pub fn bench_step(
         }
         Work::ClassificationTraining => {
             let device = device.autodiff();
-            let input = input(&shape, &device);
+            let input = input(shape, &device);
             let labels = random_ints([shape.batch], 0, shape.model.num_labels(), &device);
             let model = NystromformerForSequenceClassification::init(&shape.model, &device)?;
             train(model, steps, warmup, precision, &mut loss, |model| {
@@ -85,7 +84,7 @@ pub fn bench_step(
             })?
         }
         Work::MaskedLmInference => {
-            let input = input(&shape, &device);
+            let input = input(shape, &device);
             let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
             Timings::of(warmup, steps, || -> anyhow::Result<()> {
                 let logits = precision.scope(|| model.forward(input.clone()))?;

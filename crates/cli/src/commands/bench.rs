@@ -13,7 +13,7 @@ use crate::{
     output,
 };
 use clap::Subcommand;
-use nystromformer::Semantics;
+use nystromformer::{PinvMethod, Semantics};
 use nystromformer_kernels::Precision;
 
 /// Time a training step, its kernels, or attention; prints JSON lines.
@@ -43,6 +43,9 @@ enum Command {
         /// workloads, paper for the others.
         #[arg(long, value_enum)]
         semantics: Option<SemanticsArg>,
+        /// How the pseudo-inverse is computed.
+        #[arg(long, value_enum, default_value_t = PinvArg::Iterative)]
+        pinv: PinvArg,
         #[command(flatten)]
         device: DeviceArg,
     },
@@ -60,6 +63,9 @@ enum Command {
         /// Nyström or exact.
         #[arg(long, value_enum)]
         kind: Kind,
+        /// How the pseudo-inverse is computed.
+        #[arg(long, value_enum, default_value_t = PinvArg::Iterative)]
+        pinv: PinvArg,
         #[command(flatten)]
         shape: AttentionShape,
         /// Time the backward pass too.
@@ -103,16 +109,33 @@ impl From<SemanticsArg> for Semantics {
     }
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PinvArg {
+    Iterative,
+    Solve,
+}
+
+impl From<PinvArg> for PinvMethod {
+    fn from(argument: PinvArg) -> Self {
+        match argument {
+            PinvArg::Iterative => Self::Iterative,
+            PinvArg::Solve => Self::Solve,
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Step { workload, steps, warmup, precision, semantics, device } => {
+        Command::Step { workload, steps, warmup, precision, semantics, pinv, device } => {
             let semantics = semantics.map_or(workload.default_semantics(), Semantics::from);
+            let mut shape = workload.shape(semantics);
+            shape.model.attention.nystrom.pinv = pinv.into();
             let precision = precision.into();
-            let report = bench_step(workload, semantics, steps, warmup, precision, device.kind())?;
+            let report = bench_step(workload, &shape, steps, warmup, precision, device.kind())?;
             output::json_line(&report)?;
         }
         Command::Kernels { workload, steps } => {
@@ -127,8 +150,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             })?;
             written?;
         }
-        Command::Attention { kind, shape, backward, steps, device } => {
-            output::json_line(&bench_attention(kind, shape, backward, steps, device.kind())?)?;
+        Command::Attention { kind, pinv, shape, backward, steps, device } => {
+            let pinv = pinv.into();
+            let report = bench_attention(kind, pinv, shape, backward, steps, device.kind())?;
+            output::json_line(&report)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use burn::{
     tensor::{DType, Device},
 };
 use nystromformer::{
-    Architecture, HiddenAct, Model, NystromformerConfig, PinvInit, PreTrainedModel,
+    Architecture, HiddenAct, Model, NystromformerConfig, PinvInit, PinvMethod, PreTrainedModel,
     embeddings::POSITION_OFFSET,
 };
 use nystromformer_files::durable::ScratchFolder;
@@ -111,6 +111,10 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
                 "layer_norm_eps = {}, where it always has {LAYER_NORM_EPS}",
                 config.shared.layer_norm_eps
             ),
+        ),
+        (
+            !config.is_full_attention() && config.attention.nystrom.pinv == PinvMethod::Solve,
+            "pinv = `solve`, where it always iterates".to_owned(),
         ),
         (
             !config.is_full_attention()

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{Nystromformer, NystromformerConfig, NystromformerInput, PinvInit, Semantics};
+use nystromformer::{
+    Nystromformer, NystromformerConfig, NystromformerInput, PinvInit, PinvMethod, Semantics,
+};
 
 use super::{
     load::load_encoder_as,
@@ -35,6 +37,7 @@ pub(super) fn measure(
     let device = Device::flex();
     let theirs = config.clone().with(|config| {
         config.shared.semantics = Semantics::Hf;
+        config.attention.nystrom.pinv = PinvMethod::Iterative;
         config.attention.nystrom.pinv_init = PinvInit::Original;
         config.attention.nystrom.pinv_iterations = HF_PINV_ITERATIONS;
     });

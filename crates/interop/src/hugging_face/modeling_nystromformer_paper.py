@@ -15,8 +15,9 @@ Without `trust_remote_code=True` the same folder loads as transformers' class, w
 something else for padded rows and accepts one length only.
 
 Keys of `config.json` that are read here, beside transformers' own: `attention` (`nystrom` or
-`softmax`), `pinv_iterations`, and `pinv_init` (`exact`: each matrix by its own norm; `original`:
-one norm for the whole batch). Runs under transformers 4.56 and 5.
+`softmax`), `pinv` (`iterative` or `solve`), `pinv_iterations`, `pinv_init` (`exact`: each matrix by
+its own norm; `original`: one norm for the whole batch), and `pinv_ridge` of a solve. Runs under
+transformers 4.56 and 5.
 """
 
 import torch
@@ -66,6 +67,16 @@ def pseudo_inverse(kernel: torch.Tensor, iterations: int, init: str) -> torch.Te
     return inverse
 
 
+def ridge_inverse(kernel: torch.Tensor, ridge: float) -> torch.Tensor:
+    """`(A^T A + l I)^-1 A^T` of `[batch, heads, m, m]`; `l` is `ridge` times the largest column sum.
+
+    Zero rows and columns stay zero.
+    """
+    scale = kernel.sum(-2).amax(-1).clamp(min=1e-12)
+    diagonal = (ridge * scale)[..., None].expand(kernel.shape[:-1])
+    return torch.linalg.solve(kernel.mT @ kernel + torch.diag_embed(diagonal), kernel.mT)
+
+
 def bias_of(keep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Scores to add, `[batch, 1, 1, keys]`: zero for a key to keep, else very negative."""
     drop = ~keep[:, None, None, :]
@@ -80,6 +91,8 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         self.exact = config.attention == "softmax"
         self.pinv_iterations = config.pinv_iterations
         self.pinv_init = config.pinv_init
+        # Folders that were exported before there was a choice have none of these.
+        self.pinv_ridge = config.pinv_ridge if getattr(config, "pinv", None) == "solve" else None
 
     def attend(
         self, hidden_states: torch.Tensor, valid: torch.Tensor, output_attentions: bool
@@ -133,7 +146,7 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         landmark_bias = bias_of(used[:, 0], query.dtype)
         query_landmarks, key_landmarks = averaging @ query, averaging @ key
         kernel = self.softmax_scores(query_landmarks, key_landmarks, landmark_bias)
-        inverse = pseudo_inverse(kernel * used[..., None], self.pinv_iterations, self.pinv_init)
+        inverse = self.invert(kernel * used[..., None])
         key_bias = bias_of(valid, query.dtype)
         summary = functional.scaled_dot_product_attention(query_landmarks, key, value, key_bias)
         if not output_attentions:
@@ -144,6 +157,12 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
             return context, None
         weights = self.softmax_scores(query, key_landmarks, landmark_bias) @ inverse
         return weights @ summary, weights
+
+    def invert(self, kernel: torch.Tensor) -> torch.Tensor:
+        """The pseudo-inverse of the landmarks' kernel."""
+        if self.pinv_ridge is not None:
+            return ridge_inverse(kernel, self.pinv_ridge)
+        return pseudo_inverse(kernel, self.pinv_iterations, self.pinv_init)
 
     def softmax_scores(
         self, query: torch.Tensor, key: torch.Tensor, bias: torch.Tensor

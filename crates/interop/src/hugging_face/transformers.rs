@@ -3,7 +3,7 @@
 //! It has one switch between exact and approximated attention (`num_landmarks == segment_means_seq_len`), one input
 //! length where it approximates, and no key for the rest.
 
-use nystromformer::{AttentionKind, NystromformerConfig, PinvInit, Semantics};
+use nystromformer::{AttentionKind, NystromformerConfig, PinvInit, PinvMethod, Semantics};
 
 /// Iterations of the pseudo-inverse in transformers, which has no key for it.
 pub(crate) const HF_PINV_ITERATIONS: usize = 6;
@@ -81,17 +81,31 @@ pub(crate) fn for_transformers(
                 .into(),
         );
     }
-    if transformers_approximates(&exported)
-        && config.attention.nystrom.pinv_iterations != HF_PINV_ITERATIONS
-    {
+    if transformers_approximates(&exported) {
+        notes.extend(differences_of_the_inverse(config));
+    }
+    (exported, notes)
+}
+
+/// How transformers' pseudo-inverse differs from the model's.
+fn differences_of_the_inverse(config: &NystromformerConfig) -> Vec<String> {
+    let nystrom = &config.attention.nystrom;
+    if nystrom.pinv == PinvMethod::Solve {
+        return vec![format!(
+            "The model was trained with pinv = \"solve\" and a ridge of {}; transformers has no solve and always computes \
+             {HF_PINV_ITERATIONS} iterations, so its predictions differ. The modeling file in the folder solves.",
+            nystrom.pinv_ridge
+        )];
+    }
+    let mut notes = Vec::new();
+    if nystrom.pinv_iterations != HF_PINV_ITERATIONS {
         notes.push(format!(
             "The model was trained with {} iterations of the pseudo-inverse; transformers always computes \
              {HF_PINV_ITERATIONS}.",
-            config.attention.nystrom.pinv_iterations
+            nystrom.pinv_iterations
         ));
     }
-    if transformers_approximates(&exported) && config.attention.nystrom.pinv_init == PinvInit::Exact
-    {
+    if nystrom.pinv_init == PinvInit::Exact {
         notes.push(
             "The pseudo-inverse of each matrix starts from that matrix's own scale; transformers takes one \
              scale from the whole batch. Predictions differ where the iteration has not converged, and there \
@@ -99,7 +113,7 @@ pub(crate) fn for_transformers(
                 .into(),
         );
     }
-    (exported, notes)
+    notes
 }
 
 /// The multiple of `num_landmarks` next to `wanted` for which the model has positions, upwards first;
@@ -181,5 +195,17 @@ mod tests {
             assert!(note.contains(words), "{note}");
         }
         assert_eq!(notes.len(), 5);
+    }
+
+    #[test]
+    fn a_solve_is_named_as_what_transformers_lacks() {
+        let solves = config(64, 512).with(|config| {
+            config.attention.nystrom.pinv = PinvMethod::Solve;
+            config.attention.nystrom.pinv_iterations = 12;
+        });
+        let (exported, notes) = for_transformers(&solves, None);
+        assert_eq!(exported.attention.nystrom.pinv, PinvMethod::Solve);
+        assert_eq!(notes.len(), 4, "{notes:?}");
+        assert!(notes[3].contains("pinv = \"solve\"") && notes[3].contains("0.001"), "{notes:?}");
     }
 }

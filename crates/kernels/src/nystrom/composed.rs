@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{NystromParameters, Sequence, Sequences};
-use crate::{attention, depthwise_convolution, iterative_pinv, segment_means, softmax};
+use crate::{attention, depthwise_convolution, segment_means, softmax};
 
 /// As the kernel of the same name.
 pub(super) fn nystrom_attention(
@@ -39,8 +39,7 @@ pub(super) fn nystrom_attention(
     // Of one size, that they may share a divisor: rows and columns of zeros change nothing.
     let size = groups.iter().map(Group::num_landmarks).max().unwrap_or(1);
     let kernels = groups.iter().map(|group| group.kernel_2(size)).collect();
-    let inverses =
-        iterative_pinv(Tensor::cat(kernels, 0), parameters.pinv_iterations, parameters.pinv_scale);
+    let inverses = parameters.pinv.invert(Tensor::cat(kernels, 0));
 
     let device = inverses.device();
     let zeros =

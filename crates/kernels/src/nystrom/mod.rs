@@ -31,28 +31,26 @@ use self::{
 };
 use crate::{
     kernel::{self, Kernel},
-    pinv::{self, IterativePinv, PinvScale, Scale},
+    pinv::{self, Pinv, PinvScale, Scale},
     simd,
 };
 
 pub use sequences::{Sequence, Sequences};
 
 /// Sizes and options of attention by the Nyström method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NystromParameters {
     /// Heads, side by side in each row.
     pub heads: usize,
     /// Landmarks of a sequence; one of fewer tokens has a landmark for each.
     pub num_landmarks: usize,
-    /// Iterations of the pseudo-inverse.
-    pub pinv_iterations: usize,
-    /// Start of the pseudo-inverse.
-    pub pinv_scale: PinvScale,
+    /// The pseudo-inverse.
+    pub pinv: Pinv,
 }
 
 /// `K1 · (Z · (K3 · V)) + conv(V)` for every sequence and head, with landmarks Q̃ and K̃ that average over segments
 /// ([`segment_means`](crate::segment_means())), `K1 = softmax(Q K̃ᵀ/√d)`, `A = softmax(Q̃ K̃ᵀ/√d)`, `K3 = softmax(Q̃ Kᵀ/√d)` and
-/// `Z` the [inverse](crate::iterative_pinv) of `A` (Xiong et al. 2021, equation 13).
+/// `Z` the [inverse](Pinv) of `A` (Xiong et al. 2021, equation 13).
 ///
 /// | tensor | shape |
 /// |---|---|
@@ -131,8 +129,7 @@ struct Saved {
 impl NystromAttention {
     /// What is to be computed of each sequence.
     fn attended<'a>(&self, inputs: &'a Inputs) -> Vec<Attended<'a>> {
-        let NystromParameters { heads, num_landmarks, pinv_iterations, pinv_scale } =
-            self.parameters;
+        let NystromParameters { heads, num_landmarks, pinv } = self.parameters;
         let [query, key, value] = [&inputs.query, &inputs.key, &inputs.value].map(Rows::new);
         let list = self.sequences.list();
         let attending = |tokens: &Range<usize>, result: Range<usize>| {
@@ -147,7 +144,7 @@ impl NystromAttention {
             attending: attending(tokens, result),
             filter: inputs.filter.as_ref().map(simd::values),
             num_landmarks,
-            pinv: IterativePinv { iterations: pinv_iterations, scale: pinv_scale },
+            pinv,
             alongside: list.len(),
         };
         list.iter().zip(self.sequences.results()).map(one).collect()
@@ -155,7 +152,7 @@ impl NystromAttention {
 
     /// Of the sequences whose inverses share one divisor, the one that it comes from.
     fn owner(&self, landmarks: &[Landmarks]) -> Option<(usize, Scale)> {
-        if self.parameters.pinv_scale == PinvScale::OfEachMatrix {
+        if self.parameters.pinv.scale() == PinvScale::OfEachMatrix {
             return None;
         }
         landmarks

@@ -14,7 +14,7 @@ use crate::{
         problem::Problem,
     },
     convolution::{self, Onto, chosen},
-    pinv::{IterativePinv, Scale},
+    pinv::{Known as KnownMatrices, Pinv, Scale},
     scratch::Scratch,
     segment_means::{self, Segments},
     simd,
@@ -35,7 +35,7 @@ pub(super) struct Attended<'a> {
     pub(super) filter: Option<&'a [f32]>,
     /// At most.
     pub(super) num_landmarks: usize,
-    pub(super) pinv: IterativePinv,
+    pub(super) pinv: Pinv,
     /// How many sequences are computed at the same time.
     pub(super) alongside: usize,
 }
@@ -59,6 +59,12 @@ impl Landmarks {
     pub(super) fn num_landmarks(&self) -> usize {
         self.kernel_2.len().checked_div(self.scales.len()).unwrap_or(0).isqrt()
     }
+
+    /// What is inverted.
+    fn known(&self) -> KnownMatrices<'_> {
+        let Self { kernel_2: matrices, scales, .. } = self;
+        KnownMatrices { matrices, size: self.num_landmarks(), scales }
+    }
 }
 
 /// What the second half finds, beside the context.
@@ -66,8 +72,8 @@ impl Landmarks {
 pub(super) struct Approximation {
     /// `[heads, landmarks, landmarks]`.
     inverse: Vec<f32>,
-    /// Of the inverse.
-    iterates: Vec<f32>,
+    /// What was found on the way to it.
+    way: Vec<f32>,
     /// The inverse times the summary, `[heads, landmarks, head_dim]`.
     product: Vec<f32>,
     /// The context without the convolution, `[attending, heads, head_dim]`.
@@ -189,7 +195,7 @@ impl<'a> Attended<'a> {
                 });
             });
         });
-        let scales = IterativePinv::own_scales(&kernel_2, count);
+        let scales = Pinv::own_scales(&kernel_2, count);
 
         let mut summary = simd::room(count * heads * width);
         let mut statistics = simd::room(heads * count * STATISTICS);
@@ -205,8 +211,7 @@ impl<'a> Attended<'a> {
         output: &mut [f32],
     ) -> Option<Approximation> {
         let [heads, count, width] = self.landmark_shape();
-        let (inverse, iterates) =
-            self.pinv.invert(&landmarks.kernel_2, count, &landmarks.scales, is_kept);
+        let (inverse, way) = self.pinv.invert_each(landmarks.known(), is_kept);
         let mut product = simd::room(heads * count * width);
         let summary = self.as_tokens(&landmarks.summary);
         product
@@ -243,7 +248,7 @@ impl<'a> Attended<'a> {
             }
             (None, _) => {}
         }
-        is_kept.then_some(Approximation { inverse, iterates, product, attended, statistics })
+        is_kept.then_some(Approximation { inverse, way, product, attended, statistics })
     }
 
     /// From the `gradient` of the context to those of kernel 2 and the summary; writes kernel 1's share of the queries'
@@ -256,7 +261,7 @@ impl<'a> Attended<'a> {
         query_gradient: &mut [f32],
     ) -> Gradients {
         let [heads, count, width] = self.landmark_shape();
-        let Approximation { inverse, iterates, product, attended, statistics } = approximation;
+        let Approximation { inverse, way, product, attended, statistics } = approximation;
         let gathered = self.gathered();
         let query = self.queries(gathered.as_deref());
         let shape = [heads, query.rows, width];
@@ -312,13 +317,8 @@ impl<'a> Attended<'a> {
                     });
                 });
             });
-        let (kernel_2, scales) = self.pinv.differentiate(
-            &landmarks.kernel_2,
-            count,
-            &landmarks.scales,
-            iterates,
-            &inverse_gradient,
-        );
+        let (kernel_2, scales) =
+            self.pinv.differentiate(landmarks.known(), way, inverse, &inverse_gradient);
         Gradients { kernel_2, scales, summary: summary_gradient, key_landmarks }
     }
 

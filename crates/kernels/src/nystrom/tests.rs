@@ -3,10 +3,16 @@ use burn::tensor::Tensor;
 use super::*;
 use crate::testing::{self, random};
 
-const SCALES: [PinvScale; 2] = [PinvScale::OfEachMatrix, PinvScale::OfTheBatch];
+const ITERATIVE: Pinv = Pinv::Iterative { iterations: 6, scale: PinvScale::OfEachMatrix };
 
-fn parameters(heads: usize, num_landmarks: usize, pinv_scale: PinvScale) -> NystromParameters {
-    NystromParameters { heads, num_landmarks, pinv_iterations: 6, pinv_scale }
+const INVERSES: [Pinv; 3] = [
+    ITERATIVE,
+    Pinv::Iterative { iterations: 6, scale: PinvScale::OfTheBatch },
+    Pinv::Solve { ridge: 0.03 },
+];
+
+fn parameters(heads: usize, num_landmarks: usize, pinv: Pinv) -> NystromParameters {
+    NystromParameters { heads, num_landmarks, pinv }
 }
 
 fn sequence(tokens: Range<usize>) -> Sequence {
@@ -47,7 +53,7 @@ fn same(
 
 #[test]
 fn equals_the_composed_path() {
-    for scale in SCALES {
+    for pinv in INVERSES {
         for ([batch, seq_len, head_dim, taps], heads, landmarks) in [
             ([2, 40, 5, 7], 3, 8),
             ([1, 300, 32, 35], 2, 64),
@@ -58,7 +64,7 @@ fn equals_the_composed_path() {
             ([2, 130, 33, 9], 2, 129),
         ] {
             let sequences = Sequences::even(batch, seq_len);
-            let parameters = parameters(heads, landmarks, scale);
+            let parameters = parameters(heads, landmarks, pinv);
             same([batch, seq_len, head_dim, taps], &sequences, parameters);
         }
     }
@@ -69,12 +75,12 @@ fn equals_the_composed_path() {
 fn sequences_of_any_length_equal_the_composed_path() {
     let list = [0..37, 40..53, 60..61, 61..61, 70..120].map(sequence).to_vec();
     let sequences = Sequences::new(120, list);
-    for scale in SCALES {
+    for pinv in INVERSES {
         for taps in [0, 9] {
-            same([3, 40, 6, taps], &sequences, parameters(2, 16, scale));
+            same([3, 40, 6, taps], &sequences, parameters(2, 16, pinv));
             let packed = sequences.packed();
             assert_eq!(packed.rows(), sequences.num_tokens());
-            same([1, packed.rows(), 6, taps], &packed, parameters(2, 16, scale));
+            same([1, packed.rows(), 6, taps], &packed, parameters(2, 16, pinv));
         }
     }
 }
@@ -84,9 +90,9 @@ fn sequences_of_any_length_equal_the_composed_path() {
 fn keys_may_be_fewer_than_tokens() {
     let list = [(0..40, 0..31), (40..80, 45..80), (80..120, 80..120)];
     let list = list.map(|(tokens, keys)| Sequence { tokens, keys }).to_vec();
-    for scale in SCALES {
+    for pinv in INVERSES {
         let sequences = Sequences::new(120, list.clone());
-        same([3, 40, 6, 9], &sequences, parameters(2, 10, scale));
+        same([3, 40, 6, 9], &sequences, parameters(2, 10, pinv));
     }
 }
 
@@ -101,14 +107,14 @@ fn rows_that_attend_may_be_chosen() {
         (Sequences::even(3, 40), vec![0, 80]),
     ] {
         let chosen = sequences.clone().with_attending(some.clone());
-        for scale in SCALES {
+        for pinv in INVERSES {
             for taps in [0, 9, 65] {
-                same([3, 40, 6, taps], &chosen, parameters(2, 16, scale));
+                same([3, 40, 6, taps], &chosen, parameters(2, 16, pinv));
             }
         }
         let [query, key, value] = [(); 3].map(|()| random([3, 40, 66]));
         let filter = Some(random([2, 65]));
-        let parameters = parameters(2, 16, PinvScale::OfEachMatrix);
+        let parameters = parameters(2, 16, ITERATIVE);
         let of = |sequences| {
             let [query, key, value] = [&query, &key, &value].map(Clone::clone);
             nystrom_attention(query, key, value, filter.clone(), sequences, parameters)
@@ -126,7 +132,7 @@ fn rows_that_attend_may_be_chosen() {
 fn neighbours_change_no_bit_of_a_short_sequence() {
     let [query, key, value] = [(); 3].map(|()| random([1, 90, 12]));
     let filter = random([2, 5]);
-    let parameters = parameters(2, 8, PinvScale::OfEachMatrix);
+    let parameters = parameters(2, 8, ITERATIVE);
     let sequences = Sequences::new(90, [3..40, 40..47, 60..90].map(sequence).to_vec());
     let together = nystrom_attention(
         query.clone(),
@@ -153,7 +159,7 @@ fn neighbours_change_no_bit_of_a_short_sequence() {
 #[test]
 fn projections_side_by_side_are_read_as_they_lie() {
     let sequences = Sequences::even(2, 50);
-    let parameters = parameters(2, 8, PinvScale::OfEachMatrix);
+    let parameters = parameters(2, 8, ITERATIVE);
     let parts = |x: Tensor<3>| [0, 12, 24].map(|first| x.clone().narrow(2, first, 12));
     testing::same(
         [random([2, 50, 36])],
@@ -182,8 +188,8 @@ fn projections_side_by_side_are_read_as_they_lie() {
 #[test]
 fn special_values_behave_as_the_composed_path() {
     let sequences = Sequences::new(60, [0..25, 30..60].map(sequence).to_vec());
-    for scale in SCALES {
-        let parameters = parameters(1, 6, scale);
+    for pinv in INVERSES {
+        let parameters = parameters(1, 6, pinv);
         testing::same_with_special_values(
             [random([2, 30, 4]), random([2, 30, 4]), random([2, 30, 4])],
             |[query, key, value]| {
@@ -204,7 +210,7 @@ fn does_not_depend_on_the_number_of_threads() {
         Sequences::even(3, 1100),
         Sequences::even(3, 1100).with_attending((0..3300).step_by(7).collect()),
     ] {
-        for scale in SCALES {
+        for pinv in INVERSES {
             testing::same_bits_for_any_threads(
                 [
                     random([3, 1100, 8]),
@@ -214,7 +220,7 @@ fn does_not_depend_on_the_number_of_threads() {
                 ],
                 |[query, key, value, filter]| {
                     let filter = Some(filter.squeeze_dim(0));
-                    let parameters = parameters(2, 16, scale);
+                    let parameters = parameters(2, 16, pinv);
                     nystrom_attention(query, key, value, filter, &sequences, parameters)
                 },
             );

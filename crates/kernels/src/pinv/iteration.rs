@@ -28,26 +28,10 @@ pub(super) fn largest_column_sum(matrix: &[f32], size: usize) -> (f32, usize) {
 /// As many matrices as the backward pass needs.
 const COUNT: usize = 10;
 
-/// Matrices to work in.
-pub(super) struct Matrices<'a> {
-    square: Square,
-    scratch: &'a mut Scratch,
-}
-
-impl<'a> Matrices<'a> {
-    /// Room for matrices of this size.
-    pub(super) fn new(size: usize, scratch: &'a mut Scratch) -> Self {
-        Self { square: Square::new(size), scratch }
-    }
-
-    fn get(&mut self) -> (Square, [&mut [f32]; COUNT]) {
-        (self.square, self.scratch.pieces([self.square.length(); COUNT]))
-    }
-}
-
 /// `Z₀ = Aᵀ/scale`, then `Z ← ¼ Z (13 I − X (15 I − X (7 I − X)))` with `X = A Z`.
 pub(super) struct Forward<'a> {
-    pub(super) matrices: &'a mut Matrices<'a>,
+    pub(super) square: Square,
+    pub(super) scratch: &'a mut Scratch,
     /// `A`, row by row.
     pub(super) matrix: &'a [f32],
     pub(super) scale: f32,
@@ -63,7 +47,8 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (square, [a, mut z, mut next, x, p, q, ..]) = self.matrices.get();
+        let square = self.square;
+        let [a, mut z, mut next, x, p, q, ..] = self.scratch.pieces([square.length(); COUNT]);
         let mut iterates = self.iterates.chunks_exact_mut(self.output.len());
         square.load(a, self.matrix);
         square.transpose(z, 1.0 / self.scale, a);
@@ -83,7 +68,8 @@ impl WithSimd for Forward<'_> {
 
 /// The derivative of [`Forward`].
 pub(super) struct Backward<'a> {
-    pub(super) matrices: &'a mut Matrices<'a>,
+    pub(super) square: Square,
+    pub(super) scratch: &'a mut Scratch,
     /// `A`, row by row.
     pub(super) matrix: &'a [f32],
     pub(super) scale: f32,
@@ -103,8 +89,9 @@ impl WithSimd for Backward<'_> {
     /// Gradients are kept transposed: then no factor of any product is a transpose.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        let (square, [a, a_gradient, z, mut gradient, mut next, x, p, q, q_gradient, p_gradient]) =
-            self.matrices.get();
+        let square = self.square;
+        let [a, a_gradient, z, mut gradient, mut next, x, p, q, q_gradient, p_gradient] =
+            self.scratch.pieces([square.length(); COUNT]);
         square.load(next, self.gradient);
         square.transpose(gradient, 1.0, next);
         square.load(a, self.matrix);

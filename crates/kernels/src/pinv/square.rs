@@ -38,6 +38,16 @@ impl Square {
         Self { size, padded, stride: ((padded / BLOCK) | 1) * BLOCK }
     }
 
+    /// Rows and columns with the padding.
+    pub(super) fn padded(self) -> usize {
+        self.padded
+    }
+
+    /// Values from one row to the next.
+    pub(super) fn stride(self) -> usize {
+        self.stride
+    }
+
     /// Values that a matrix takes.
     pub(super) fn length(self) -> usize {
         self.padded * self.stride

@@ -5,7 +5,7 @@ use super::known_keys::{join, section_of};
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
 /// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes
 /// before all others.
-const SYNONYMS: [(&str, &[&str]); 78] = [
+const SYNONYMS: [(&str, &[&str]); 80] = [
     (
         "optimizer.learning_rate",
         &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta", "learn_rate"],
@@ -322,6 +322,8 @@ const SYNONYMS: [(&str, &[&str]); 78] = [
     ("model.conv_kernel_size", &["kernel_size", "conv_kernel"]),
     ("model.norm_first", &["pre_norm", "prenorm", "pre_layer_norm"]),
     ("model.initializer_range", &["init_std"]),
+    ("model.pinv", &["pinv_method", "pseudo_inverse"]),
+    ("model.pinv_ridge", &["ridge", "pinv_lambda", "tikhonov"]),
     ("model.pinv_iterations", &["inv_n_iter", "pinv_iter"]),
     ("model.pinv_init", &["inv_coeff_init_option", "inv_init_coeff_option"]),
     ("model.id2label", &["label2id"]),

@@ -93,7 +93,7 @@ macro_rules! attention_kinds {
 }
 
 attention_kinds! {
-    /// Landmarks and the iterative pseudo-inverse: O(n).
+    /// Landmarks and a pseudo-inverse: O(n).
     Nystrom => nystrom: NystromConfig, NystromAttention;
     /// Exact softmax attention: O(n²), the baseline.
     Softmax => softmax: SoftmaxConfig, SoftmaxAttention;

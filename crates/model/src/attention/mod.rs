@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`kind`], [`kinds`] | what a kind of attention is; the list of them |
-//! | [`nystrom`] | the Nyström method: landmarks, three kernels, the iterative pseudo-inverse |
+//! | [`nystrom`] | the Nyström method: landmarks, three kernels, the pseudo-inverse |
 //! | [`softmax`] | exact attention |
 //! | [`factors`] | the factors of an approximated attention matrix, for diagnosis |
 //! | [`padding`] | what an attention mask means to each part |
@@ -23,7 +23,7 @@ pub use convolution::{ConvolutionConfig, DepthwiseConvolution};
 pub use factors::NystromFactors;
 pub use kind::{Activations, AttentionMechanism, AttentionOptions};
 pub use kinds::{AttentionConfig, AttentionKind, Mechanism};
-pub use nystrom::{NystromAttention, NystromConfig, PinvInit, iterative_pinv};
+pub use nystrom::{NystromAttention, NystromConfig, Pinv, PinvInit, PinvMethod, iterative_pinv};
 pub use padding::Padding;
 pub use self_attention::SelfAttention;
 pub use softmax::{SoftmaxAttention, SoftmaxConfig};

@@ -2,14 +2,14 @@
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use nystromformer::{
-    AttentionKind, NystromformerConfig, NystromformerInput, PinvInit, Seed,
+    AttentionKind, NystromformerConfig, NystromformerInput, Seed,
     attention::{
         NystromFactors,
-        nystrom::{NystromOptions, nystrom_attention, nystrom_row},
+        nystrom::{NystromOptions, Pinv, nystrom_attention, nystrom_row},
         softmax::{softmax_attention, softmax_row},
     },
 };
-use nystromformer_kernels::random;
+use nystromformer_kernels::{PinvScale, random};
 
 use crate::device;
 
@@ -42,8 +42,10 @@ fn a_row_is_the_row_of_the_matrix() {
     let draw = || random::<4>(shape, normal, &device);
     let (query, key) = Seed::new(4).scope(|| (draw(), draw()));
     let identity = Tensor::<2>::eye(TOKENS, &device).unsqueeze::<4>().expand(shape);
-    let options =
-        NystromOptions { num_landmarks: 4, pinv_iterations: 6, pinv_init: PinvInit::Exact };
+    let options = NystromOptions {
+        num_landmarks: 4,
+        pinv: Pinv::Iterative { iterations: 6, scale: PinvScale::OfEachMatrix },
+    };
     let config = config(AttentionKind::Nystrom, false);
     let mask = [
         [1; TOKENS],

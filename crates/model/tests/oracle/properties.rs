@@ -6,13 +6,13 @@ use burn::{
 };
 use nystromformer::{
     AttentionKind, ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PinvInit, PreTrainedModel, Seed, WantedTokens,
+    PreTrainedModel, Seed, WantedTokens,
     attention::{
-        nystrom::{NystromOptions, nystrom_attention, nystrom_factors},
+        nystrom::{NystromOptions, Pinv, nystrom_attention, nystrom_factors},
         softmax::softmax_attention,
     },
 };
-use nystromformer_kernels::random;
+use nystromformer_kernels::{PinvScale, random};
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use crate::device;
@@ -89,8 +89,10 @@ fn the_fused_attention_is_the_product_of_the_factors() {
     let mask = Tensor::<2, Int>::from_ints(masks, &device);
     let padding = config.attention.padding(mask, &config.shared);
     let (query, key, value) = random_inputs(5, [6, 3, 9, 4], 1.0, &device);
-    let options =
-        NystromOptions { num_landmarks: 4, pinv_iterations: 6, pinv_init: PinvInit::Exact };
+    let options = NystromOptions {
+        num_landmarks: 4,
+        pinv: Pinv::Iterative { iterations: 6, scale: PinvScale::OfEachMatrix },
+    };
     let factors = nystrom_factors(query.clone(), key.clone(), Some(&padding), options);
     let product = factors.apply(value.clone());
     let fused = nystrom_attention(query, key, value, Some(&padding), options);
@@ -140,7 +142,7 @@ proptest! {
         let (query, key, value) = random_inputs(seed, [2, 2, seq_len, 4], 0.7, &device);
         let exact = softmax_attention(query.clone(), key.clone(), value.clone(), None, 0.0);
         let options = NystromOptions {
-            num_landmarks: seq_len, pinv_iterations: 24, pinv_init: PinvInit::Exact,
+            num_landmarks: seq_len, pinv: Pinv::Iterative { iterations: 24, scale: PinvScale::OfEachMatrix },
         };
         let factors = nystrom_factors(query.clone(), key.clone(), None, options);
         let approximate = factors.apply(value.clone());

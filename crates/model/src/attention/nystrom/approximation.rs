@@ -7,10 +7,7 @@
 use burn::tensor::Tensor;
 use nystromformer_kernels::{attention, softmax};
 
-use super::{
-    landmarks::segment_means,
-    pinv::{PinvInit, iterative_pinv},
-};
+use super::{landmarks::segment_means, pinv::Pinv};
 use crate::attention::{
     factors::NystromFactors,
     padding::{Padding, Segments},
@@ -18,14 +15,12 @@ use crate::attention::{
 };
 
 /// How many landmarks, and how their kernel is inverted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NystromOptions {
     /// Landmarks per head.
     pub num_landmarks: usize,
-    /// Iterations of the pseudo-inverse.
-    pub pinv_iterations: usize,
-    /// Start of the pseudo-inverse.
-    pub pinv_init: PinvInit,
+    /// The pseudo-inverse.
+    pub pinv: Pinv,
 }
 
 /// Attends every token to every valid token, approximately.
@@ -135,7 +130,7 @@ impl<'a> Landmarks<'a> {
         if let Some(segments) = self.segments {
             kernel_2 = kernel_2 * segments.keep.clone();
         }
-        let pinv = iterative_pinv(kernel_2.clone(), options.pinv_iterations, options.pinv_init);
+        let pinv = options.pinv.invert(kernel_2.clone());
         (kernel_2, pinv)
     }
 }

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`landmarks`] | segment means |
-//! | [`pinv`] | the iterative Moore–Penrose inverse |
+//! | [`pinv`] | the Moore–Penrose inverse |
 //! | [`approximation`] | the three kernels and their product |
 
 pub mod approximation;
@@ -32,7 +32,7 @@ use crate::{
 
 use approximation::nystrom_attention_of_first;
 pub use approximation::{NystromOptions, nystrom_attention, nystrom_factors, nystrom_row};
-pub use pinv::{PinvInit, iterative_pinv};
+pub use pinv::{Pinv, PinvInit, PinvMethod, iterative_pinv};
 
 component! {
     /// Options of attention by the Nyström method.
@@ -42,18 +42,32 @@ component! {
         /// Tokens per input under `semantics = "hf"`, where it fixes the length; not read otherwise.
         /// Default: 64.
         segment_means_seq_len: usize = 64,
-        /// Iterations of the pseudo-inverse. Default: 6.
+        /// How the pseudo-inverse is computed. Default: `iterative`, as in the paper; transformers has no other.
+        pinv: PinvMethod = PinvMethod::default(),
+        /// Iterations of the pseudo-inverse, if it is iterative. Default: 6.
         pinv_iterations: usize = 6,
-        /// Start of the pseudo-inverse. Default: `exact`; transformers computes `original`.
+        /// Start of the pseudo-inverse, if it is iterative. Default: `exact`; transformers computes `original`.
         pinv_init: PinvInit = PinvInit::default(),
+        /// Ridge of `pinv = "solve"`, as a share of the kernel's largest column sum. Default: 1e-3, which
+        /// regularises about as much as six iterations do.
+        pinv_ridge: f64 = 1e-3,
     }
 }
+
+/// The least ridge: below it, single precision does not tell `AᵀA + λ I` from a singular matrix.
+const LEAST_RIDGE: f64 = 1e-5;
 
 impl NystromConfig {
     fn check(&self, problems: &mut Problems) {
         problems.check_size("num_landmarks", self.num_landmarks, 1);
         problems.check_size("segment_means_seq_len", self.segment_means_seq_len, 0);
         problems.check_size("pinv_iterations", self.pinv_iterations, 1);
+        problems.check(
+            (LEAST_RIDGE..=1.0).contains(&self.pinv_ridge),
+            "pinv_ridge",
+            &self.pinv_ridge,
+            format!("must be from {LEAST_RIDGE} to 1"),
+        );
     }
 
     /// The attention of a layer; it has no weights.
@@ -61,9 +75,19 @@ impl NystromConfig {
         NystromAttention {
             approximation: (!self.is_exact(shared)).then_some(NystromOptions {
                 num_landmarks: self.num_landmarks,
-                pinv_iterations: self.pinv_iterations,
-                pinv_init: self.pinv_init,
+                pinv: self.inverse(),
             }),
+        }
+    }
+
+    /// The pseudo-inverse with the options that it reads.
+    pub fn inverse(&self) -> Pinv {
+        match self.pinv {
+            PinvMethod::Iterative => {
+                let scale = self.pinv_init.into();
+                Pinv::Iterative { iterations: self.pinv_iterations, scale }
+            }
+            PinvMethod::Solve => Pinv::Solve { ridge: self.pinv_ridge },
         }
     }
 }
@@ -84,19 +108,27 @@ impl AttentionOptions for NystromConfig {
     }
 
     fn mixes_rows(&self, shared: &SharedConfig) -> bool {
-        !self.is_exact(shared) && self.pinv_init == PinvInit::Original
+        let starts_by_batch =
+            self.pinv == PinvMethod::Iterative && self.pinv_init == PinvInit::Original;
+        !self.is_exact(shared) && starts_by_batch
     }
 
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
         if self.is_exact(shared) {
             return exact_activations(seq_len, shared, is_fused, false);
         }
-        let (tokens, iterations) = (seq_len.max(1) as u64, self.pinv_iterations as u64);
+        let tokens = seq_len.max(1) as u64;
         let landmarks = (self.num_landmarks as u64).min(tokens);
         let heads = shared.num_attention_heads as u64;
         // Of the landmarks: their queries, keys and summaries, and square matrices, as a share of each token. The fused
-        // inverse keeps every iterate; by Burn's operations an iteration is four products that keep both factors.
-        let squares = if is_fused { iterations + 4 } else { 8 * iterations + 4 };
+        // iteration keeps every iterate; by Burn's operations an iteration is four products that keep both factors. A solve
+        // keeps a factor and the inverse, or the factors of three products.
+        let squares = match (self.inverse(), is_fused) {
+            (Pinv::Iterative { iterations, .. }, true) => iterations as u64 + 4,
+            (Pinv::Iterative { iterations, .. }, false) => 8 * iterations as u64 + 4,
+            (Pinv::Solve { .. }, true) => 6,
+            (Pinv::Solve { .. }, false) => 10,
+        };
         let of_rows = 6 * shared.hidden_size as u64 * landmarks;
         let of_landmarks = (of_rows + squares * heads * landmarks * landmarks).div_ceil(tokens);
         // Burn's softmax keeps its exponentials and its probabilities, of kernels 1 and 3.
@@ -109,12 +141,25 @@ impl AttentionOptions for NystromConfig {
             return exact_operations(seq_len, shared);
         }
         let landmarks = self.num_landmarks as f64;
-        // Four products an iteration.
-        let squares = 8.0 * (self.pinv_iterations * shared.num_attention_heads) as f64;
+        // Four products an iteration; or one, Cholesky's factorisation, and two substitutions.
+        let squares = match self.inverse() {
+            Pinv::Iterative { iterations, .. } => 8.0 * iterations as f64,
+            Pinv::Solve { .. } => 2.0 + 1.0 / 3.0 + 2.0,
+        };
+        let squares = squares * shared.num_attention_heads as f64;
         8.0 * landmarks * shared.hidden_size as f64 + squares * landmarks.powi(3) / seq_len as f64
     }
 
     fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
+        problems.check(
+            shared.semantics == Semantics::Paper
+                || self.is_exact(shared)
+                || self.pinv == PinvMethod::Iterative,
+            "pinv",
+            &"solve",
+            "semantics = \"hf\" is what transformers computes, which has no solve: take semantics = \"paper\", or \
+             pinv = \"iterative\"",
+        );
         problems.check(
             shared.semantics == Semantics::Paper
                 || self.is_exact(shared)
@@ -171,9 +216,8 @@ impl AttentionMechanism for NystromAttention {
         convolution: Option<&DepthwiseConvolution>,
         sequences: &Sequences,
     ) -> Option<Tensor<3>> {
-        let NystromOptions { num_landmarks, pinv_iterations, pinv_init } = self.approximation?;
-        let pinv_scale = pinv_init.into();
-        let parameters = NystromParameters { heads, num_landmarks, pinv_iterations, pinv_scale };
+        let NystromOptions { num_landmarks, pinv } = self.approximation?;
+        let parameters = NystromParameters { heads, num_landmarks, pinv };
         let filter = convolution.map(DepthwiseConvolution::filter);
         Some(nystromformer_kernels::nystrom_attention(
             query, key, value, filter, sequences, parameters,
