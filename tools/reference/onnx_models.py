@@ -109,6 +109,7 @@ KINDS = (
     # Not more: roundings alone move an inverse that has converged by more than the limit, ours and onnxruntime's alike.
     Kind("masked_lm: 8 iterations", "masked_lm", {"pinv_iterations": 8}, PAPER),
     Kind("masked_lm: pinv_init original", "masked_lm", {"pinv_init": "original"}, PAPER),
+    Kind("masked_lm: pinv solve", "masked_lm", {"pinv": "solve", "pinv_ridge": 1e-2}, PAPER),
     Kind("bags", "sequence", VECTORS | STATISTICS, BOTH_PAPER),
     Kind(
         "bags: learned positions",

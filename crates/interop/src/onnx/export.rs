@@ -7,7 +7,8 @@ use std::{
 
 use burn::tensor::Device;
 use nystromformer::{
-    Architecture, Model, NystromformerConfig, PinvInit, PreTrainedModel, Semantics, VectorPositions,
+    Architecture, Model, NystromformerConfig, PinvInit, PinvMethod, PreTrainedModel, Semantics,
+    VectorPositions,
 };
 use nystromformer_files::durable::ScratchFolder;
 use serde_json::json;
@@ -193,7 +194,11 @@ fn notes(config: &NystromformerConfig, options: &OnnxOptions) -> Vec<String> {
         );
     }
     let approximates = !config.is_full_attention() && config.encoder.num_hidden_layers > 0;
-    if approximates && config.attention.nystrom.pinv_init == PinvInit::Original {
+    let nystrom = &config.attention.nystrom;
+    if approximates
+        && nystrom.pinv == PinvMethod::Iterative
+        && nystrom.pinv_init == PinvInit::Original
+    {
         notes.push(
             "The pseudo-inverse takes one scale from the whole batch (`pinv_init = \"original\"`), so an answer depends on \
              the other rows of its batch."

@@ -10,8 +10,8 @@ use std::{
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
     Architecture, AttentionKind, Head, HiddenAct, Labels, Model, NystromformerConfig,
-    NystromformerInput, PinvInit, Pooling, PreTrainedModel, ProblemType, RowsPerAnswer, Semantics,
-    VectorPositions,
+    NystromformerInput, PinvInit, PinvMethod, Pooling, PreTrainedModel, ProblemType, RowsPerAnswer,
+    Semantics, VectorPositions,
 };
 use prost::Message;
 use serde_json::Value as Json;
@@ -131,6 +131,7 @@ fn configs() -> Vec<NystromformerConfig> {
         vectors(VectorPositions::None, Pooling::First),
         vectors(VectorPositions::Learned, Pooling::Attention),
         vectors(VectorPositions::Grid, Pooling::Mean),
+        with(|config| config.attention.nystrom.pinv = PinvMethod::Solve),
     ]
 }
 

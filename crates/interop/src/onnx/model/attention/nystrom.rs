@@ -1,6 +1,6 @@
 //! Attention by the Nyström method: landmarks, three kernels, the iterative pseudo-inverse. Nothing is `n × n`.
 
-use nystromformer::{NystromformerConfig, PinvInit, Semantics};
+use nystromformer::{NystromformerConfig, PinvInit, PinvMethod, Semantics};
 
 use super::{
     padding::{Padding, Segments},
@@ -41,7 +41,10 @@ pub(super) fn context(
             Some(segments) => graph.mul(&kernel, &segments.keep),
             None => kernel,
         };
-        iterative_pinv(graph, config, &kernel)
+        match config.attention.nystrom.pinv {
+            PinvMethod::Iterative => iterative_pinv(graph, config, &kernel),
+            PinvMethod::Solve => ridge_pinv(graph, config, &kernel),
+        }
     });
 
     let summary = graph.scope("kernel_3", |graph| {
@@ -112,11 +115,8 @@ fn iterative_pinv(graph: &mut Graph, config: &NystromformerConfig, kernel: &Valu
         let transposed = graph.transpose(kernel, &[0, 1, 3, 2]);
         let mut inverse = graph.div(&transposed, &scale);
 
-        let [seven, fifteen, thirteen] = [7.0, 15.0, 13.0].map(|factor| {
-            let mut matrix = vec![0.0; landmarks * landmarks];
-            matrix.iter_mut().step_by(landmarks + 1).for_each(|number| *number = factor);
-            graph.floats(Element::F32, &[landmarks, landmarks], &matrix)
-        });
+        let [seven, fifteen, thirteen] =
+            [7.0, 15.0, 13.0].map(|factor| diagonal(graph, landmarks, factor));
         for _ in 0..options.pinv_iterations {
             let product = graph.matmul(kernel, &inverse);
             let inner = graph.sub(&seven, &product);
@@ -129,4 +129,48 @@ fn iterative_pinv(graph: &mut Graph, config: &NystromformerConfig, kernel: &Valu
         }
         inverse
     })
+}
+
+/// `(AᵀA + λ I)⁻¹ Aᵀ`. ONNX has no solve: the inverse of `M = AᵀA + λ I` is iterated to its end by `X ← X (2 I − M X)`, and the
+/// product with `Aᵀ` improved by one step of refinement.
+///
+/// # Shapes
+/// - `kernel`, output: `[batch, heads, landmarks, landmarks]`
+fn ridge_pinv(graph: &mut Graph, config: &NystromformerConfig, kernel: &Value) -> Value {
+    let ridge = config.attention.nystrom.pinv_ridge;
+    let identity = diagonal(graph, config.attention.nystrom.num_landmarks, 1.0);
+    graph.scope("pinv", |graph| {
+        let sums = graph.sum(kernel, -2); // [batch, heads, 1, landmarks]
+        let scale = graph.greatest(&sums, &[-1]);
+        let scale = graph.at_least(&scale, LEAST_SCALE);
+        let transposed = graph.transpose(kernel, &[0, 1, 3, 2]);
+        let lambda = graph.times(&scale, ridge);
+        let lambda = graph.mul(&identity, &lambda);
+        let gram = graph.matmul(&transposed, kernel);
+        let gram = graph.add(&gram, &lambda);
+
+        // Eigenvalues lie between λ and λ + scale. Begun at their middle, the residual is 1 / (1 + 2 ridge), and each
+        // iteration squares it.
+        let middle = graph.times(&scale, 0.5 + ridge);
+        let mut inverse = graph.div(&identity, &middle);
+        let iterations = (-f64::from(f32::EPSILON).ln() / (2.0 * ridge).ln_1p()).log2().ceil();
+        for _ in 0..iterations.max(1.0) as usize {
+            let product = graph.matmul(&gram, &inverse);
+            let residual = graph.sub(&identity, &product);
+            let step = graph.matmul(&inverse, &residual);
+            inverse = graph.add(&inverse, &step);
+        }
+        let solved = graph.matmul(&inverse, &transposed);
+        let product = graph.matmul(&gram, &solved);
+        let residual = graph.sub(&transposed, &product);
+        let step = graph.matmul(&inverse, &residual);
+        graph.add(&solved, &step)
+    })
+}
+
+/// `number` times the identity, `[size, size]`.
+fn diagonal(graph: &mut Graph, size: usize, number: f32) -> Value {
+    let mut matrix = vec![0.0; size * size];
+    matrix.iter_mut().step_by(size + 1).for_each(|place| *place = number);
+    graph.floats(Element::F32, &[size, size], &matrix)
 }
