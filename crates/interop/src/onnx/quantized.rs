@@ -23,21 +23,21 @@ struct Matrix {
     integers: Value,
     /// A float for each row or column.
     scale: Value,
-    /// The integer that stands for 0: 0, for each row or column.
-    zero: Value,
+    /// How many scales there are.
+    count: usize,
 }
 
 /// `x W`, of a weight `[inputs, outputs]`.
 pub(super) fn product(graph: &mut Graph, part: &Part, x: &Value) -> Value {
     let weight = matrix(graph, part, Shared::Columns);
-    product_with(graph, x, &weight.integers, &weight)
+    product_with(graph, part, x, &weight.integers, &weight)
 }
 
 /// `x Tᵀ`, of a table `[outputs, inputs]` that is also read by [`rows`].
 pub(super) fn product_with_table(graph: &mut Graph, table: &Part, x: &Value) -> Value {
     let weight = matrix(graph, table, Shared::Rows);
     let transposed = graph.transpose(&weight.integers, &[1, 0]);
-    product_with(graph, x, &transposed, &weight)
+    product_with(graph, table, x, &transposed, &weight)
 }
 
 /// The rows of a table that `indices` name.
@@ -50,13 +50,22 @@ pub(super) fn rows(graph: &mut Graph, table: &Part, indices: &Value) -> Value {
 }
 
 /// The pattern of nodes that onnxruntime joins into one.
-fn product_with(graph: &mut Graph, x: &Value, integers: &Value, weight: &Matrix) -> Value {
+fn product_with(
+    graph: &mut Graph,
+    part: &Part,
+    x: &Value,
+    integers: &Value,
+    weight: &Matrix,
+) -> Value {
     let quantised = graph.once(format!("quantised {}", x.name()), |graph| {
         let elements = [Element::U8, Element::F32, Element::U8];
         graph.nodes("DynamicQuantizeLinear", &[x], Vec::new(), elements).to_vec()
     });
     let [x, x_scale, x_zero] = &quantised[..] else { unreachable!("it has three outputs") };
-    let inputs = [x, integers, x_zero, &weight.zero];
+    // The integer that stands for 0 in every column is 0.
+    let zero = part.name_of("weight_zero_point");
+    let zero = graph.initializer(&zero, Element::I8, &[weight.count], || vec![0; weight.count]);
+    let inputs = [x, integers, x_zero, &zero];
     let product = graph.node("MatMulInteger", &inputs, Vec::new(), Element::I32);
     let product = graph.cast(&product, Element::F32);
     let scale = graph.mul(x_scale, &weight.scale);
@@ -82,8 +91,7 @@ fn matrix(graph: &mut Graph, part: &Part, shared: Shared) -> Matrix {
     });
     let scale =
         graph.initializer(&name("scale"), Element::F32, &[count], || Element::F32.bytes(&scales));
-    let zero = graph.initializer(&name("zero_point"), Element::I8, &[count], || vec![0; count]);
-    Matrix { integers, scale, zero }
+    Matrix { integers, scale, count }
 }
 
 /// The scale by which the largest number of a row or column becomes [`LARGEST`].

@@ -180,7 +180,7 @@ fn bytes(graph: &GraphProto) -> usize {
     graph.initializer.iter().map(|tensor| tensor.raw_data.len()).sum()
 }
 
-/// Each node finds its inputs before it, nothing has two names, and every operator is known.
+/// Each node finds its inputs before it, nothing has two names or no reader, and every operator is known.
 fn check_form(graph: &GraphProto) {
     let mut there: BTreeSet<&str> = names(&graph.input).into_iter().collect();
     for tensor in &graph.initializer {
@@ -207,8 +207,14 @@ fn check_form(graph: &GraphProto) {
             assert!(there.insert(output), "`{output}` twice");
         }
     }
-    for output in names(&graph.output) {
-        assert!(there.contains(output), "{output}");
+    let read: BTreeSet<&str> =
+        graph.node.iter().flat_map(|node| &node.input).map(String::as_str).collect();
+    let answers = names(&graph.output);
+    for name in there {
+        assert!(read.contains(name) || answers.contains(&name), "nothing reads `{name}`");
+    }
+    for answer in answers {
+        assert!(graph.node.iter().any(|node| node.output[0] == answer), "{answer}");
     }
 }
 

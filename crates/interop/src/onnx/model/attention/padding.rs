@@ -12,8 +12,8 @@ const MASKED: f64 = -1e9;
 pub(in crate::onnx::model) struct Padding {
     /// `[batch, 1, 1, seq_len]`: 0 for a valid key, a large negative number for a padded one.
     pub(super) key_bias: Value,
-    /// `[batch, 1, seq_len, 1]`: 1 for a valid token, 0 for a padded one.
-    pub(super) keep: Value,
+    /// `[batch, seq_len]`: 1 for a valid token, 0 for a padded one.
+    mask: Value,
     /// How landmarks are laid over the valid tokens, where the kind of attention lays them so.
     pub(super) segments: Option<Segments>,
 }
@@ -36,14 +36,18 @@ impl Padding {
         num_segments: Option<usize>,
     ) -> Self {
         graph.scope("padding", |graph| {
-            let keep = graph.cast(mask, Element::F32);
-            let key_bias = bias(graph, &keep);
-            Self {
-                key_bias: graph.unsqueeze(&key_bias, &[1, 2]),
-                keep: graph.unsqueeze(&keep, &[1, 3]),
-                segments: num_segments.map(|count| Segments::new(graph, mask, count)),
-            }
+            let segments = num_segments.map(|count| Segments::new(graph, mask, count));
+            let mask = graph.cast(mask, Element::F32);
+            let key_bias = bias(graph, &mask);
+            Self { key_bias: graph.unsqueeze(&key_bias, &[1, 2]), mask, segments }
         })
+    }
+
+    /// `[batch, 1, seq_len, 1]`: 1 for a valid token, 0 for a padded one.
+    pub(super) fn keep(&self, graph: &mut Graph) -> Value {
+        let keep = graph
+            .once("tokens to keep".to_owned(), |graph| vec![graph.unsqueeze(&self.mask, &[1, 3])]);
+        keep[0].clone()
     }
 }
 

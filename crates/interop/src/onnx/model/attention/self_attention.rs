@@ -68,7 +68,10 @@ pub(in crate::onnx::model) fn self_attention(
     if config.attention.convolution.conv_kernel_size > 0 {
         let value = projections.heads(graph, &projections.value);
         let value = match shared.semantics {
-            Semantics::Paper => graph.mul(&value, &padding.keep),
+            Semantics::Paper => {
+                let keep = padding.keep(graph);
+                graph.mul(&value, &keep)
+            }
             // transformers convolves padded values too.
             Semantics::Hf => value,
         };
