@@ -24,7 +24,7 @@ impl AdamW {
     /// [`LearnerError::Device`](crate::LearnerError::Device) if the moments cannot be read back from the device.
     ///
     /// # Panics
-    /// If rows wait for [`Self::catch_up`].
+    /// If rows wait for `catch_up`.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         assert!(self.is_settled(), "rows have yet to take steps");
         parameter_file::to_safetensors(self.moments.iter().flat_map(|(path, moments)| {

@@ -167,7 +167,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
     /// one with the average of its weights.
     ///
     /// # Panics
-    /// If rows of a table [wait](Self::settle).
+    /// If rows of a table wait (`settle`).
     pub fn result(&self) -> M {
         assert!(self.optimizer.is_settled(), "rows have yet to take steps");
         let model = self.model().valid();

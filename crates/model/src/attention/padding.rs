@@ -3,7 +3,7 @@
 //! The mask is turned into biases and weights once per forward pass and shared by all layers. They are computed on the device, so
 //! no layer waits for the host to read the mask. On the CPU, where nobody waits, it is read too: where padding stands at the ends
 //! of rows alone, as it nearly always does, kernels skip it, and under `semantics = "paper"` the encoder runs on the tokens
-//! without it ([`Padding::packed`]).
+//! without it (`Padding::packed`).
 
 use std::{ops::Range, sync::OnceLock};
 
