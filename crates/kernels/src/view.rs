@@ -78,7 +78,8 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub(crate) fn head(&self, place: HeadIndex) -> Head<'a> {
         let [batch, head, stride] = self.strides;
-        let first = place.batch * batch + place.head * head;
+        // Without rows there are no values to begin with.
+        let first = (place.batch * batch + place.head * head).min(self.values.len());
         Head { values: &self.values[first..], stride, rows: self.rows, width: self.width }
     }
 }

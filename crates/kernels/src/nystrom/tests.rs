@@ -105,6 +105,8 @@ fn rows_that_attend_may_be_chosen() {
         (Sequences::even(3, 40), some.clone()),
         (Sequences::new(120, tokens), some),
         (Sequences::even(3, 40), vec![0, 80]),
+        // None of the first sequence, and none of the last.
+        (Sequences::even(3, 40), vec![41, 60]),
     ] {
         let chosen = sequences.clone().with_attending(some.clone());
         for pinv in INVERSES {
