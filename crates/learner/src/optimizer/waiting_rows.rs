@@ -42,7 +42,8 @@ impl WaitingRows {
             Some(rows) => {
                 let mut missed = vec![0; self.taken.len()];
                 for row in rows {
-                    missed[*row] = now - std::mem::replace(&mut self.taken[*row], now);
+                    // A row that is named twice has missed nothing the second time.
+                    missed[*row] += now - std::mem::replace(&mut self.taken[*row], now);
                 }
                 missed
             }
