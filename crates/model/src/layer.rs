@@ -140,7 +140,7 @@ impl Layer {
     ) -> Tensor<3> {
         let [_, seq_len, _] = hidden_states.dims();
         let in_chunks = (1..seq_len).contains(&self.chunk_size_feed_forward);
-        if in_chunks && !matches!(wanted, WantedTokens::All) {
+        if in_chunks && !matches!(wanted, WantedTokens::All | WantedTokens::Tokens) {
             // A chunk draws its dropout by itself: only whole chunks draw the same numbers.
             return wanted.of(self.forward(hidden_states, padding));
         }

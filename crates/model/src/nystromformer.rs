@@ -182,7 +182,7 @@ impl Nystromformer {
         let packed = padding.pack(embedded);
         let states = self.encoder.forward_wanted(packed, Some(&padding), &wanted_of_packed);
         Ok(match wanted {
-            WantedTokens::All => padding.unpack(states),
+            WantedTokens::All | WantedTokens::Tokens => padding.unpack(states),
             WantedTokens::First => states.swap_dims(0, 1),
             WantedTokens::At(_) => states,
         })

@@ -10,9 +10,11 @@ use crate::attention::Padding;
 #[expect(clippy::large_enum_variant, reason = "there is one in a forward pass")]
 #[derive(Debug, Clone, Default)]
 pub enum WantedTokens {
-    /// All of them.
+    /// All of them, padding too.
     #[default]
     All,
+    /// All but padding, whose states then mean nothing.
+    Tokens,
     /// The first of each row.
     First,
     /// Those at flat indices `row · seq_len + column`: `[positions]`.
@@ -31,7 +33,7 @@ impl WantedTokens {
     pub fn of(&self, states: Tensor<3>) -> Tensor<3> {
         let [batch, seq_len, width] = states.dims();
         match self {
-            Self::All => states,
+            Self::All | Self::Tokens => states,
             Self::First => states.narrow(1, 0, 1),
             Self::At(positions) => {
                 let states = states.reshape([batch * seq_len, width]);
@@ -44,7 +46,7 @@ impl WantedTokens {
     pub(crate) fn places(&self, states: &Tensor<3>, padding: Option<&Padding>) -> Places {
         let [batch, seq_len, _] = states.dims();
         let rows = match self {
-            Self::All => None,
+            Self::All | Self::Tokens => None,
             Self::First => {
                 let rows = Tensor::arange(0..batch as i64, &states.device());
                 Some(rows.mul_scalar(seq_len as i64))
@@ -61,7 +63,7 @@ impl WantedTokens {
     /// The flat indices of these tokens among `batch · seq_len`, where they are not all and the CPU knows them.
     pub(crate) fn rows(&self, [batch, seq_len]: [usize; 2]) -> Option<Vec<usize>> {
         match self {
-            Self::All => None,
+            Self::All | Self::Tokens => None,
             Self::First => Some((0..batch).map(|row| row * seq_len).collect()),
             Self::At(positions) => {
                 let positions = is_flex(&positions.device()).then(|| positions.clone())?;
@@ -89,7 +91,7 @@ impl WantedTokens {
     ) -> Tensor<3> {
         let [_, _, width] = states.dims();
         match self {
-            Self::All => states,
+            Self::All | Self::Tokens => states,
             Self::First => states.reshape([rows.len(), 1, width]),
             Self::At(_) if ascending == rows => states,
             Self::At(positions) => {

@@ -128,7 +128,8 @@ impl Padding {
             Tensor::<1, Int>::from_ints(rows.as_slice(), &device)
         };
         let wanted = match wanted {
-            WantedTokens::All => WantedTokens::All,
+            WantedTokens::All => return None,
+            WantedTokens::Tokens => WantedTokens::All,
             WantedTokens::First => {
                 let first = (0..batch).map(|row| packed(row, 0)).collect::<Option<_>>();
                 WantedTokens::At(tensor(first?))
@@ -290,7 +291,7 @@ mod tests {
             let (padding, wanted) = padding(mask).packed(wanted)?;
             let wanted = match wanted {
                 WantedTokens::At(rows) => rows.try_into_vec_as::<i64>().unwrap(),
-                WantedTokens::All | WantedTokens::First => Vec::new(),
+                WantedTokens::All | WantedTokens::Tokens | WantedTokens::First => Vec::new(),
             };
             Some((padding.places()?.clone().try_into_vec_as::<i64>().unwrap(), wanted))
         };
@@ -304,11 +305,12 @@ mod tests {
         assert_eq!(packed(before, &WantedTokens::First), None);
         // Padding among tokens, and a row of nothing else.
         for mask in [[[1, 0, 1, 1], [1; 4]], [[0; 4], [1; 4]]] {
-            assert_eq!(packed(mask, &WantedTokens::All), None);
+            assert_eq!(packed(mask, &WantedTokens::Tokens), None);
         }
+        assert_eq!(packed(behind, &WantedTokens::All), None);
         assert!(padding([[1; 4]; 2]).is_empty() && !padding(behind).is_empty());
 
-        let (padding, _) = padding(before).packed(&WantedTokens::All).unwrap();
+        let (padding, _) = padding(before).packed(&WantedTokens::Tokens).unwrap();
         let x = Tensor::<1, Int>::arange(1..9, &device).float().reshape([2, 4, 1]);
         let back = padding.unpack(padding.pack(x));
         let back: Vec<f32> = back.try_into_vec_as().unwrap();

@@ -132,7 +132,7 @@ impl SelfAttention {
         let [query, key, value] = inputs.map(|x| self.split_heads(x));
         let attending = match wanted {
             WantedTokens::First => self.reach().min(seq_len),
-            WantedTokens::All | WantedTokens::At(_) => seq_len,
+            WantedTokens::All | WantedTokens::Tokens | WantedTokens::At(_) => seq_len,
         };
         let context = self.first_contexts(query, key, value, padding, attending);
         wanted.of(context.swap_dims(1, 2).reshape([batch, attending, hidden_size]))

@@ -52,7 +52,7 @@ impl Pooler {
     pub fn wanted_tokens(&self) -> WantedTokens {
         match self.pooling {
             Pooling::First => WantedTokens::First,
-            Pooling::Mean | Pooling::MeanPadded | Pooling::Attention => WantedTokens::All,
+            Pooling::Mean | Pooling::MeanPadded | Pooling::Attention => WantedTokens::Tokens,
         }
     }
 

@@ -169,7 +169,9 @@ fn packed_tokens_give_what_the_padded_batch_gives() {
         let model = model(kind, 4, &device).nystromformer;
         let config = model.config();
         assert!(config.shared.hidden_dropout_prob > 0.0);
-        for wanted in [WantedTokens::All, WantedTokens::First, WantedTokens::At(at.clone())] {
+        let at = WantedTokens::At(at.clone());
+        // Who asks for all reads padding too, as transformers' padding is computed.
+        for wanted in [WantedTokens::All, WantedTokens::Tokens, WantedTokens::First, at] {
             let run = |is_packed: bool| {
                 let states = Seed::new(5).scope(|| {
                     let input = NystromformerInput::new(ids.clone());
@@ -182,8 +184,8 @@ fn packed_tokens_give_what_the_padded_batch_gives() {
                     model.encoder.forward_wanted(embedded, Some(&padding), &wanted)
                 });
                 let states = match wanted {
-                    WantedTokens::All => states * mask.clone().float().unsqueeze_dim(2),
-                    WantedTokens::First | WantedTokens::At(_) => states,
+                    WantedTokens::Tokens => states * mask.clone().float().unsqueeze_dim(2),
+                    WantedTokens::All | WantedTokens::First | WantedTokens::At(_) => states,
                 };
                 let probe =
                     Tensor::<1, Int>::arange(0..states.shape().num_elements() as i64, &device)
