@@ -12,7 +12,7 @@ use nystromformer::{
         softmax::softmax_attention,
     },
 };
-use nystromformer_kernels::{PinvScale, random};
+use nystromformer_kernels::{PinvScale, is_flex, random};
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use crate::device;
@@ -158,7 +158,12 @@ proptest! {
 #[test]
 fn packed_tokens_give_what_the_padded_batch_gives() {
     const SEQ_LEN: usize = 12;
-    let device = device().autodiff();
+    let device = device();
+    if !is_flex(&device) {
+        // Nothing is packed there, and dropout draws from a generator that all tests share.
+        return;
+    }
+    let device = device.autodiff();
     let lengths = [SEQ_LEN, 3, 9];
     let mask =
         lengths.map(|length| std::array::from_fn::<i64, SEQ_LEN, _>(|i| i64::from(i < length)));
