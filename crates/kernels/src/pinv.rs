@@ -142,7 +142,7 @@ impl Scale {
 
 /// Matrices that lie one after the other, and what is known of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Known<'a> {
+pub(crate) struct KnownMatrices<'a> {
     /// `[count, size, size]`.
     pub(crate) matrices: &'a [f32],
     pub(crate) size: usize,
@@ -188,8 +188,12 @@ impl Pinv {
     }
 
     /// The inverses, and if they are to be `kept`, what was found on the way to them.
-    pub(crate) fn invert_each(self, known: Known<'_>, are_kept: bool) -> (Vec<f32>, Vec<f32>) {
-        let Known { matrices, size, scales } = known;
+    pub(crate) fn invert_each(
+        self,
+        known: KnownMatrices<'_>,
+        are_kept: bool,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let KnownMatrices { matrices, size, scales } = known;
         let kept = if are_kept { self.kept(size) } else { 0 };
         let mut found = simd::room(scales.len() * kept);
         let mut output = simd::room(matrices.len());
@@ -225,12 +229,12 @@ impl Pinv {
     /// From the `gradients` of the `inverses` those of the matrices, at constant divisors, and those of the divisors.
     pub(crate) fn differentiate(
         self,
-        known: Known<'_>,
+        known: KnownMatrices<'_>,
         found: &[f32],
         inverses: &[f32],
         gradients: &[f32],
     ) -> (Vec<f32>, Vec<f32>) {
-        let Known { matrices, size, scales } = known;
+        let KnownMatrices { matrices, size, scales } = known;
         let kept = self.kept(size);
         let mut output = simd::room(matrices.len());
         let scale_gradients = output
@@ -290,7 +294,8 @@ impl Kernel<Flex, 1> for Pinv {
         let shape = matrices.layout().shape().clone();
         let (values, size) = (simd::values(&matrices), shape[3]);
         let scales = &self.scales(values, size);
-        let (inverses, found) = self.invert_each(Known { matrices: values, size, scales }, true);
+        let (inverses, found) =
+            self.invert_each(KnownMatrices { matrices: values, size, scales }, true);
         let length = found.len();
         let (inverses, found) =
             (simd::tensor(inverses, shape), simd::tensor(found, [length].into()));
@@ -302,7 +307,10 @@ impl Kernel<Flex, 1> for Pinv {
         let shape = matrices.layout().shape().clone();
         let (values, size) = (simd::values(&matrices), shape[3]);
         let scales = &self.scales(values, size);
-        simd::tensor(self.invert_each(Known { matrices: values, size, scales }, false).0, shape)
+        simd::tensor(
+            self.invert_each(KnownMatrices { matrices: values, size, scales }, false).0,
+            shape,
+        )
     }
 
     fn backward(
@@ -317,7 +325,7 @@ impl Kernel<Flex, 1> for Pinv {
         let [matrices, found, inverses, gradient] =
             [&matrices, &found, &inverses, &gradient].map(simd::values);
         let scales = self.scales(matrices, size);
-        let known = Known { matrices, size, scales: &scales };
+        let known = KnownMatrices { matrices, size, scales: &scales };
         let (mut output, scale_gradients) = self.differentiate(known, found, inverses, gradient);
         for (scale, gradient) in scales.into_iter().zip(scale_gradients) {
             scale.add_gradient(&mut output, size, gradient);

@@ -16,7 +16,8 @@ pub(super) fn nystrom_attention(
 ) -> Tensor<3> {
     let [batch, seq_len, hidden_size] = query.dims();
     let rows = batch * seq_len;
-    let groups = if sequences.are_even(batch, seq_len) {
+    let is_even = sequences.are_even(batch, seq_len);
+    let groups = if is_even {
         let keys = 0..seq_len;
         vec![Group::new([query.clone(), key, value], keys, filter, parameters)]
     } else {
@@ -44,7 +45,6 @@ pub(super) fn nystrom_attention(
     let device = inverses.device();
     let zeros =
         |rows: usize| Tensor::<3>::zeros([1, rows, hidden_size], (&device, inverses.dtype()));
-    let is_even = sequences.are_even(batch, seq_len);
     let (mut end, mut first) = (0, 0);
     let mut parts = Vec::new();
     for (group, place) in groups.into_iter().zip(sequences.list()) {

@@ -14,7 +14,7 @@ use crate::{
         problem::Problem,
     },
     convolution::{self, Onto, chosen},
-    pinv::{Known as KnownMatrices, Pinv, Scale},
+    pinv::{KnownMatrices, Pinv, Scale},
     scratch::Scratch,
     segment_means::{self, Segments},
     simd,

@@ -17,6 +17,7 @@ use crate::{
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
     shared::Semantics,
+    wanted_tokens::WantedTokens,
 };
 
 /// A Nyströmformer that marks answers in a text, transformers' `NystromformerForQuestionAnswering`.
@@ -43,7 +44,16 @@ impl NystromformerForQuestionAnswering {
     /// # Errors
     /// As for [`Nystromformer::forward`].
     pub fn forward(&self, input: NystromformerInput) -> Result<SpanLogits, ModelError> {
-        let logits = self.qa_outputs.forward(self.nystromformer.forward(input)?);
+        self.forward_wanted(input, &WantedTokens::All)
+    }
+
+    fn forward_wanted(
+        &self,
+        input: NystromformerInput,
+        wanted: &WantedTokens,
+    ) -> Result<SpanLogits, ModelError> {
+        let states = self.nystromformer.forward_wanted(input, wanted)?;
+        let logits = self.qa_outputs.forward(states);
         Ok(SpanLogits {
             start: logits.clone().narrow(2, 0, 1).squeeze_dim(2),
             end: logits.narrow(2, 1, 1).squeeze_dim(2),
@@ -92,13 +102,15 @@ impl Head for NystromformerForQuestionAnswering {
         let [rows, _] = input.tokens.dims();
         require_count("start_positions", start.dims()[0], rows)?;
         require_count("end_positions", end.dims()[0], rows)?;
-        let mask = input.attention_mask.clone();
-        let mut logits = self.forward(input)?;
-        if let (Semantics::Paper, Some(mask)) = (self.config().shared.semantics, mask) {
-            let bias = mask_bias(mask.float());
-            logits.start = logits.start + bias.clone();
-            logits.end = logits.end + bias;
-        }
+        let logits = match (self.config().shared.semantics, input.attention_mask.clone()) {
+            (Semantics::Paper, Some(mask)) => {
+                let SpanLogits { start, end } =
+                    self.forward_wanted(input, &WantedTokens::Tokens)?;
+                let bias = mask_bias(mask.float());
+                SpanLogits { start: start + bias.clone(), end: end + bias }
+            }
+            _ => self.forward(input)?,
+        };
         let of_start = span_cross_entropy(logits.start.clone(), start);
         let of_end = span_cross_entropy(logits.end.clone(), end);
         Ok(Losses::two(0.5, (of_start, logits.start), (of_end, logits.end)))
