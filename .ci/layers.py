@@ -18,9 +18,11 @@ MAY_USE = {
     "tasks": "data files toml",
     "lra": "tasks png zune-core zune-jpeg",
     "interop": "model files burn prost",
-    "learner": "model data tasks interop kernels files burn toml indicatif libc",
+    "learner": "model data tasks interop kernels files burn toml indicatif libc prost",
     "pipelines": "model data interop files burn",
-    "cli": "kernels files model data tasks lra interop learner pipelines burn"
+    "report": "files toml",
+    "server": "model data interop pipelines burn axum hyper hyper-util http-body-util tokio tower",
+    "cli": "kernels files model data tasks lra interop learner pipelines report server burn"
     " clap clap_complete clap_mangen anyhow signal-hook tracing-subscriber libc",
 }
 
