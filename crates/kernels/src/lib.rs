@@ -23,7 +23,7 @@
 //! | [`select_rows()`], [`place_rows`] | some rows of a table |
 //! | [`softmax()`] | softmax over the last axis |
 //!
-//! [`Precision`] lets [`linear()`] multiply in `bf16`; [`instruction_set()`] says what of this CPU all of them use. Dropout
+//! [`Precision`] lets [`linear()`] multiply in `bf16`; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
 //! and [`random()`] draw from the [`Seed`] whose scope they are in.
 //!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
@@ -33,6 +33,7 @@
 mod adam_w;
 mod add;
 mod attention;
+mod batch_invariance;
 mod convolution;
 mod cross_entropy;
 mod dropout;
@@ -59,6 +60,7 @@ mod view;
 pub use adam_w::{AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sum_of_squares, updates_rows};
 pub use add::add;
 pub use attention::attention;
+pub use batch_invariance::{batch_invariant, is_batch_invariant};
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
 pub use dropout::{dropout, dropout_of_rows};

@@ -10,6 +10,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
+    batch_invariance::is_batch_invariant,
     kernel::{self, Kernel, on_top_of},
     product::{Matrix, Precision, Threads, product},
     scratch::Scratch,
@@ -89,6 +90,9 @@ fn product_of_rows(
     precision: Precision,
 ) -> Vec<f32> {
     debug_assert!(!left.is_transposed(), "tasks take rows as they lie");
+    if is_batch_invariant() {
+        return product_of_independent_rows(left, right, bias, precision);
+    }
     let mut output = simd::room(left.rows * right.columns);
     if right.values.len() > SMALL {
         product(&mut output, left, right, bias, precision, Threads::All);
@@ -104,6 +108,50 @@ fn product_of_rows(
         });
     output
 }
+
+/// The same such that how many rows there are changes no bit of any.
+///
+/// `gemm` sums up a row in an order that depends on the number of rows only below [`FEWEST_ROWS`], and where there are up to
+/// [`FEW_COLUMNS`]; the matrix unit takes no fewer rows either. So there, rows of zeros are added.
+fn product_of_independent_rows(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
+    precision: Precision,
+) -> Vec<f32> {
+    let mut output = simd::room(left.rows * right.columns);
+    let (task_rows, fewest) = if right.columns <= FEW_COLUMNS {
+        (FEW_COLUMNS, FEW_COLUMNS)
+    } else {
+        (left.rows.max(1), FEWEST_ROWS)
+    };
+    let task = |(output, values): (&mut [f32], &[f32]), threads| {
+        let rows = values.len() / left.columns;
+        if rows >= fewest {
+            let left = Matrix::new(values, rows, left.columns);
+            return product(output, left, right, bias, precision, threads);
+        }
+        let mut padded = vec![0.0; fewest * left.columns];
+        padded[..values.len()].copy_from_slice(values);
+        let mut padded_output = simd::room(fewest * right.columns);
+        let left = Matrix::new(&padded, fewest, left.columns);
+        product(&mut padded_output, left, right, bias, precision, threads);
+        output.copy_from_slice(&padded_output[..output.len()]);
+    };
+    if task_rows >= left.rows {
+        task((&mut output, left.values), Threads::All);
+        return output;
+    }
+    output
+        .par_chunks_mut(task_rows * right.columns)
+        .zip(left.values.par_chunks(task_rows * left.columns))
+        .for_each(|rows| task(rows, Threads::One));
+    output
+}
+
+/// Rows from which on their number decides nothing, and columns up to which it does; both are `gemm`'s.
+const FEWEST_ROWS: usize = 32;
+const FEW_COLUMNS: usize = 64;
 
 /// Rows of one task where the weight is small.
 const TASK_ROWS: usize = 512;

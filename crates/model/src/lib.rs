@@ -125,6 +125,9 @@ pub use linear::LinearConfig;
 pub use nystromformer::{Nystromformer, NystromformerInput};
 /// Everything random in a model, its fresh weights and its dropout, follows from the seed in whose scope it is drawn.
 pub use nystromformer_kernels::Seed;
+/// In its scope no row of a batch depends in any bit on how many others there are, on the CPU. Under `semantics = "paper"` with
+/// Nyström attention none depends on their lengths either.
+pub use nystromformer_kernels::batch_invariant;
 pub use shared::{Semantics, SharedConfig};
 pub use vector_embeddings::VectorEmbeddingsConfig;
 pub use vector_positions::VectorPositions;

@@ -4,6 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor},
 };
+use nystromformer_kernels::is_batch_invariant;
 
 use crate::{
     attention::{NystromFactors, Padding},
@@ -172,6 +173,11 @@ impl Nystromformer {
         input: NystromformerInput,
         wanted: &WantedTokens,
     ) -> Result<Tensor<3>, ModelError> {
+        // Padded places, which mean nothing, are what would make a row's tokens round otherwise.
+        let wanted = match wanted {
+            WantedTokens::All if is_batch_invariant() => &WantedTokens::Tokens,
+            wanted => wanted,
+        };
         let (embedded, padding) = self.embed(input)?;
         // A chunk of the feed-forward block is one of columns, which packed tokens have none of.
         let may_pack = self.config.feed_forward.chunk_size_feed_forward == 0;

@@ -36,7 +36,7 @@ pub(crate) fn backward(
 ) {
     let heads = problem.query.heads;
     let places = problem.query.batch * heads;
-    let tasks = problem.alongside * places;
+    let tasks = problem.alongside;
     let query_splits = Splits::new(tasks, problem.query.rows, QUERIES)
         .at_most(problem.query.rows.div_ceil(problem.key.rows));
     let key_splits = Splits::new(tasks, problem.key.rows, KEYS)

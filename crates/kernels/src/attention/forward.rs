@@ -29,7 +29,7 @@ pub(crate) fn forward(problem: &Problem<'_>, output: &mut [f32], statistics: &mu
     let width = problem.value.width;
     let places = batch * heads;
     let tiles = queries.div_ceil(QUERIES);
-    let splits = Splits::new(problem.alongside * places * tiles, problem.key.rows, KEYS);
+    let splits = Splits::new(problem.alongside * tiles, problem.key.rows, KEYS);
     // Parts of the keys give partial results, which have the same form.
     let mut partial_output =
         simd::room(if splits.count > 1 { splits.count * output.len() } else { 0 });

@@ -29,6 +29,7 @@ use burn_flex::FlexTensor;
 
 use self::{backward::Known, forward::STATISTICS, problem::Problem};
 use crate::{
+    batch_invariance::is_batch_invariant,
     kernel::{self, Kernel},
     simd,
     view::{View, from_rows, readable},
@@ -124,13 +125,15 @@ struct Saved {
 
 impl Attention {
     fn problem(self, inputs: &Inputs) -> Problem<'_> {
+        let query = View::new(&inputs.query);
+        let alone = is_batch_invariant();
         Problem {
-            query: View::new(&inputs.query),
+            query,
             key: View::new(&inputs.key),
             value: View::new(&inputs.value),
             key_bias: inputs.key_bias.as_ref().map(View::new),
             scale: self.scale as f32,
-            alongside: 1,
+            alongside: if alone { query.heads } else { query.batch * query.heads },
         }
     }
 

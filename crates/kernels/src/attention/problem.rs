@@ -13,7 +13,8 @@ pub(crate) struct Problem<'a> {
     /// `[batch, 1, 1, keys]`.
     pub(crate) key_bias: Option<View<'a>>,
     pub(crate) scale: f32,
-    /// How many such problems are computed at the same time, this one included: work is cut finer where there is little.
+    /// Heads of sequences that are computed at the same time, those of this problem included: work is cut finer where there
+    /// are few. Under [`batch_invariant`](crate::batch_invariant) those of one sequence, whatever others there are.
     pub(crate) alongside: usize,
 }
 

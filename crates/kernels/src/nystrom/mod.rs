@@ -30,6 +30,7 @@ use self::{
     sequences::{Rows, split},
 };
 use crate::{
+    batch_invariance::is_batch_invariant,
     kernel::{self, Kernel},
     pinv::{self, Pinv, PinvScale, Scale},
     simd,
@@ -132,6 +133,7 @@ impl NystromAttention {
         let NystromParameters { heads, num_landmarks, pinv } = self.parameters;
         let [query, key, value] = [&inputs.query, &inputs.key, &inputs.value].map(Rows::new);
         let list = self.sequences.list();
+        let alongside = if is_batch_invariant() { heads } else { list.len() * heads };
         let attending = |tokens: &Range<usize>, result: Range<usize>| {
             let attending = &self.sequences.attending()?[result];
             Some(attending.iter().map(|row| row - tokens.start).collect())
@@ -145,7 +147,7 @@ impl NystromAttention {
             filter: inputs.filter.as_ref().map(simd::values),
             num_landmarks,
             pinv,
-            alongside: list.len(),
+            alongside,
         };
         list.iter().zip(self.sequences.results()).map(one).collect()
     }

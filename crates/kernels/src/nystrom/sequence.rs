@@ -36,7 +36,7 @@ pub(super) struct Attended<'a> {
     /// At most.
     pub(super) num_landmarks: usize,
     pub(super) pinv: Pinv,
-    /// How many sequences are computed at the same time.
+    /// As in [`Problem`].
     pub(super) alongside: usize,
 }
 
