@@ -1,6 +1,6 @@
 //! What the first token of a text takes of each of its tokens, in every layer and head.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::{Device, Tensor};
 use nystromformer::{Nystromformer, NystromformerInput};
@@ -21,7 +21,7 @@ const FIRST: usize = 0;
 #[derive(Debug)]
 pub struct AttentionMaps {
     model: Nystromformer,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
     layer: Option<usize>,
 }
 
@@ -63,6 +63,12 @@ impl AttentionMaps {
             _ => Ok(Self { model, preprocessor, layer }),
         }
     }
+
+    /// Of all layers, with the weights and the tokenizer of another pipeline, which are not copied.
+    pub fn sharing(pipeline: &impl Pipeline) -> Self {
+        let (model, preprocessor) = (pipeline.encoder().clone(), pipeline.preprocessor().clone());
+        Self { model, preprocessor, layer: None }
+    }
 }
 
 /// The rows of one sequence of a batch, from those of all layers.
@@ -94,8 +100,17 @@ impl Pipeline for AttentionMaps {
     type Scores = Vec<LayerAttention>;
     type Answer = AttentionMap;
 
-    fn preprocessor(&self) -> &Preprocessor {
+    fn preprocessor(&self) -> &Arc<Preprocessor> {
         &self.preprocessor
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        &self.model
+    }
+
+    /// One row of the matrix is computed of all tokens and a mask, and not of the tokens alone.
+    fn is_read_alone(&self) -> bool {
+        true
     }
 
     fn preprocess(&self, request: &TextPair) -> Result<Vec<TokenRow>, PipelineError> {

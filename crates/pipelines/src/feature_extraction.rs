@@ -1,6 +1,6 @@
 //! Hidden states of texts, as transformers' `FeatureExtractionPipeline` gives them, or pooled to one vector.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use nystromformer::{Nystromformer, NystromformerInput};
@@ -30,7 +30,7 @@ pub enum FeaturePooling {
 #[derive(Debug)]
 pub struct FeatureExtraction {
     model: Nystromformer,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
     pooling: FeaturePooling,
 }
 
@@ -57,6 +57,12 @@ impl FeatureExtraction {
         let (model, preprocessor) = load_with_preprocessor(folder, device)?;
         Ok(Self { model, preprocessor, pooling })
     }
+
+    /// With the weights and the tokenizer of another pipeline, which are not copied.
+    pub fn sharing(pipeline: &impl Pipeline, pooling: FeaturePooling) -> Self {
+        let (model, preprocessor) = (pipeline.encoder().clone(), pipeline.preprocessor().clone());
+        Self { model, preprocessor, pooling }
+    }
 }
 
 impl Pipeline for FeatureExtraction {
@@ -64,8 +70,12 @@ impl Pipeline for FeatureExtraction {
     type Scores = Vec<f32>;
     type Answer = Features;
 
-    fn preprocessor(&self) -> &Preprocessor {
+    fn preprocessor(&self) -> &Arc<Preprocessor> {
         &self.preprocessor
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        &self.model
     }
 
     fn preprocess(&self, request: &Text) -> Result<Vec<TokenRow>, PipelineError> {

@@ -1,9 +1,9 @@
 //! Filling masks: the likeliest tokens in place of the mask, as transformers' `FillMaskPipeline` gives them.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::{Device, Int, Tensor};
-use nystromformer::{NystromformerForMaskedLm, NystromformerInput, PreTrainedModel};
+use nystromformer::{Nystromformer, NystromformerForMaskedLm, NystromformerInput, PreTrainedModel};
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct FillMask {
     model: NystromformerForMaskedLm,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
     top_k: usize,
     /// For each output whether the tokenizer has an entry for it: a model may have more rows than that.
     has_entry: Vec<bool>,
@@ -87,8 +87,12 @@ impl Pipeline for FillMask {
     type Scores = Vec<Vec<(u32, f64)>>;
     type Answer = Filled;
 
-    fn preprocessor(&self) -> &Preprocessor {
+    fn preprocessor(&self) -> &Arc<Preprocessor> {
         &self.preprocessor
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        self.model.nystromformer()
     }
 
     fn preprocess(&self, request: &Text) -> Result<Vec<TokenRow>, PipelineError> {

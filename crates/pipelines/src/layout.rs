@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use nystromformer::{NystromformerConfig, NystromformerInput, Semantics};
+use nystromformer::{AttentionKind, NystromformerConfig, NystromformerInput, Semantics};
 use nystromformer_data::Encoding;
 
 use crate::error::PipelineError;
@@ -36,9 +36,20 @@ pub(crate) struct RowLayout {
     /// The length of every row, if the model reads no other.
     fixed_length: Option<usize>,
     company: Company,
+    /// Whether the encoder runs on tokens alone, padding left out, so that rows of other lengths change no bit.
+    is_packed: bool,
     type_vocab_size: usize,
     pad: u32,
     device: Device,
+}
+
+/// How much is computed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Rows, at most.
+    pub rows: usize,
+    /// Rows times the longest of them, at most; a row that is longer is a batch by itself.
+    pub tokens: usize,
 }
 
 impl RowLayout {
@@ -57,6 +68,11 @@ impl RowLayout {
             max_positions: config.embeddings.max_position_embeddings,
             fixed_length: config.required_seq_len(),
             company,
+            // With more landmarks, or chunks, the encoder computes with padding.
+            is_packed: config.shared.semantics == Semantics::Paper
+                && config.attention.kind == AttentionKind::Nystrom
+                && config.attention.nystrom.num_landmarks <= 256
+                && config.feed_forward.chunk_size_feed_forward == 0,
             type_vocab_size: config.embeddings.type_vocab_size,
             pad,
             device: device.clone(),
@@ -106,6 +122,41 @@ impl RowLayout {
         groups.flat_map(|group| group.chunks(batch_size)).map(<[usize]>::to_vec).collect()
     }
 
+    /// Batches of which no row can be told, in any bit, from what else is in its batch: the same as [`Self::batches`], and where
+    /// padding is computed with, only rows of one length that are padded or not alike.
+    pub(crate) fn independent_batches(
+        &self,
+        rows: &[&TokenRow],
+        limits: BatchLimits,
+        is_read_alone: bool,
+    ) -> Vec<Vec<usize>> {
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        // Of one length, those without padding first.
+        let place = |row: &TokenRow| (row.length, row.encoding.input_ids.len());
+        order.sort_by_key(|&index| Reverse(place(rows[index])));
+        let is_padded = |row: &TokenRow| row.encoding.input_ids.len() < row.length;
+        let together = |left: &TokenRow, right: &TokenRow| match self.company {
+            Company::None => false,
+            Company::Any if self.is_packed => true,
+            _ => left.length == right.length && is_padded(left) == is_padded(right),
+        };
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        for index in order {
+            let fits = |batch: &&mut Vec<usize>| {
+                let longest = rows[batch[0]];
+                !is_read_alone
+                    && batch.len() < limits.rows
+                    && (batch.len() + 1) * longest.length <= limits.tokens
+                    && together(longest, rows[index])
+            };
+            match batches.last_mut().filter(fits) {
+                Some(batch) => batch.push(index),
+                None => batches.push(vec![index]),
+            }
+        }
+        batches
+    }
+
     /// Rows as the model reads them, padded to the longest.
     pub(crate) fn collate(&self, rows: &[&TokenRow]) -> NystromformerInput {
         let seq_len = rows.iter().map(|row| row.length).max().unwrap_or_default();
@@ -144,7 +195,7 @@ mod tests {
         RowLayout::new(config, 9, &Device::flex())
     }
 
-    fn rows(layout: &RowLayout, lengths: &[usize]) -> Vec<TokenRow> {
+    fn rows_of(layout: &RowLayout, lengths: &[usize]) -> Vec<TokenRow> {
         let of = |&length: &usize| Encoding {
             input_ids: (0..length as u32).collect(),
             token_type_ids: vec![0; length],
@@ -158,7 +209,7 @@ mod tests {
         let lengths = [3, 5, 3, 4, 3];
         let batches = |config: NystromformerConfig| {
             let layout = layout(&config);
-            layout.batches(&rows(&layout, &lengths), 2)
+            layout.batches(&rows_of(&layout, &lengths), 2)
         };
         let paper = NystromformerConfig::default();
         assert_eq!(batches(paper.clone()), [vec![1, 3], vec![0, 2], vec![4]]);
@@ -173,9 +224,42 @@ mod tests {
     }
 
     #[test]
+    fn independent_rows_meet_only_whom_they_cannot_feel() {
+        let lengths = [3, 5, 3, 4, 3];
+        let batches = |config: NystromformerConfig, rows: usize, tokens: usize| {
+            let layout = layout(&config);
+            let all = rows_of(&layout, &lengths);
+            let all: Vec<&TokenRow> = all.iter().collect();
+            layout.independent_batches(&all, BatchLimits { rows, tokens }, false)
+        };
+        let paper = NystromformerConfig::default();
+        assert_eq!(batches(paper.clone(), 9, 99), [[1, 3, 0, 2, 4]]);
+        assert_eq!(batches(paper.clone(), 2, 99), [vec![1, 3], vec![0, 2], vec![4]]);
+        assert_eq!(batches(paper.clone(), 9, 10), [vec![1, 3], vec![0, 2, 4]]);
+        assert_eq!(batches(paper.clone(), 9, 1), [[1], [3], [0], [2], [4]]);
+        let softmax = paper.clone().with(|config| config.attention.kind = AttentionKind::Softmax);
+        assert_eq!(batches(softmax, 9, 99), [vec![1], vec![3], vec![0, 2, 4]]);
+        let original =
+            paper.clone().with(|config| config.attention.nystrom.pinv_init = PinvInit::Original);
+        assert_eq!(batches(original, 9, 99), [[1], [3], [0], [2], [4]]);
+        let fixed = paper.with(|config| {
+            config.shared.semantics = Semantics::Hf;
+            config.attention.nystrom.num_landmarks = 4;
+            config.attention.nystrom.segment_means_seq_len = 8;
+            config.attention.nystrom.pinv_init = PinvInit::Exact;
+        });
+        let layout = layout(&fixed);
+        let rows = rows_of(&layout, &[8, 3, 8]);
+        let rows: Vec<&TokenRow> = rows.iter().collect();
+        let limits = BatchLimits { rows: 9, tokens: 99 };
+        assert_eq!(layout.independent_batches(&rows, limits, false), [vec![0, 2], vec![1]]);
+        assert_eq!(layout.independent_batches(&rows, limits, true), [[0], [2], [1]]);
+    }
+
+    #[test]
     fn padding_and_masks_by_hand() {
         let layout = layout(&NystromformerConfig::default());
-        let rows = rows(&layout, &[2, 3]);
+        let rows = rows_of(&layout, &[2, 3]);
         let values = |tensor: Tensor<2, Int>| tensor.try_into_vec_as::<i64>().unwrap();
         let input = layout.collate(&[&rows[0], &rows[1]]);
         assert_eq!(values(input.attention_mask.unwrap()), [1, 1, 0, 1, 1, 1]);
@@ -196,6 +280,6 @@ mod tests {
         });
         let layout = layout(&config);
         assert_eq!(layout.max_length(), (8, "segment_means_seq_len"));
-        assert_eq!(rows(&layout, &[3])[0].length, 8);
+        assert_eq!(rows_of(&layout, &[3])[0].length, 8);
     }
 }

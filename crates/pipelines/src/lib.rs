@@ -34,6 +34,7 @@
 //! | `preprocessor`, `row_limit`, `layout` | from a text to rows of a length that the model reads, and to batches of them |
 //! | [`pipeline`] | the three steps of every pipeline |
 //! | [`answers`] | a stream of requests, answered in batches and in order |
+//! | [`served`] | requests of many askers, answered in batches that none of them can tell |
 #![recursion_limit = "256"]
 
 pub mod answers;
@@ -53,6 +54,7 @@ pub mod request;
 pub mod requests;
 mod row_limit;
 mod scores;
+pub mod served;
 pub mod text_classification;
 pub mod token_classification;
 
@@ -62,7 +64,7 @@ pub use columns::RequestOptions;
 pub use error::PipelineError;
 pub use feature_extraction::{FeatureExtraction, FeaturePooling};
 pub use fill_mask::FillMask;
-pub use layout::TokenRow;
+pub use layout::{BatchLimits, TokenRow};
 pub use multiple_choice::MultipleChoice;
 pub use pipeline::Pipeline;
 pub use placed::{Place, Placed};
@@ -70,5 +72,6 @@ pub use preprocessor::tokenizer_of_model;
 pub use question_answering::QuestionAnswering;
 pub use request::{Choices, Question, Request, Sentence, Text, TextPair};
 pub use requests::{LineForm, Requests};
+pub use served::Served;
 pub use text_classification::TextClassification;
 pub use token_classification::{Aggregation, TokenClassification};

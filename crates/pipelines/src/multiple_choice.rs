@@ -1,10 +1,12 @@
 //! Which of several texts goes with another. transformers has no pipeline for its multiple-choice models; fields
 //! are named as in its others.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
-use nystromformer::{NystromformerForMultipleChoice, NystromformerInput};
+use nystromformer::{
+    Nystromformer, NystromformerForMultipleChoice, NystromformerInput, PreTrainedModel,
+};
 use serde::Serialize;
 
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct MultipleChoice {
     model: NystromformerForMultipleChoice,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
 }
 
 /// The likeliest choice.
@@ -53,8 +55,12 @@ impl Pipeline for MultipleChoice {
     type Scores = f32;
     type Answer = Chosen;
 
-    fn preprocessor(&self) -> &Preprocessor {
+    fn preprocessor(&self) -> &Arc<Preprocessor> {
         &self.preprocessor
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        self.model.nystromformer()
     }
 
     /// A row for each choice, the prompt being its first text.

@@ -2,7 +2,9 @@
 //!
 //! Many requests are answered by an [`AnswerStream`](crate::AnswerStream).
 
-use nystromformer::NystromformerInput;
+use std::sync::Arc;
+
+use nystromformer::{Nystromformer, NystromformerInput};
 use serde::Serialize;
 
 use crate::{error::PipelineError, layout::TokenRow, preprocessor::Preprocessor, request::Request};
@@ -21,7 +23,16 @@ pub trait Pipeline: Sync {
 
     /// Its tokenizer, and how its rows are laid into batches.
     #[doc(hidden)]
-    fn preprocessor(&self) -> &Preprocessor;
+    fn preprocessor(&self) -> &Arc<Preprocessor>;
+
+    /// Its encoder, whose weights other pipelines can share.
+    fn encoder(&self) -> &Nystromformer;
+
+    /// Whether a row's scores can depend on padding in their last bits, whatever the model.
+    #[doc(hidden)]
+    fn is_read_alone(&self) -> bool {
+        false
+    }
 
     /// The rows that the model must read for a request, at least one.
     ///

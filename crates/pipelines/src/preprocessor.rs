@@ -3,7 +3,10 @@
 use std::{
     ops::Range,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use burn::tensor::Device;
@@ -26,19 +29,21 @@ pub struct Preprocessor {
     limit_told: RowLimit,
     /// Texts that were cut.
     truncated: AtomicUsize,
+    /// Whether whoever asks counts them, and says so.
+    is_silent: AtomicBool,
 }
 
 /// A model of class `M` and its preprocessor from a folder.
 pub(crate) fn load_with_preprocessor<M: ModelClass + Send>(
     folder: &Path,
     device: &Device,
-) -> Result<(M, Preprocessor), PipelineError> {
+) -> Result<(M, Arc<Preprocessor>), PipelineError> {
     // A large vocabulary takes about as long to read as a small model's weights.
     let (model, tokenizer) =
         rayon::join(|| load::<M>(folder, device), || tokenizer_of_model(folder));
     let model = model?;
     let preprocessor = Preprocessor::new(tokenizer?, folder, model.config(), device)?;
-    Ok((model, preprocessor))
+    Ok((model, Arc::new(preprocessor)))
 }
 
 /// The tokenizer in a model's folder.
@@ -65,7 +70,8 @@ impl Preprocessor {
         let layout = RowLayout::new(config, tokenizer.special_ids().pad, device);
         let limit = RowLimit::of_model(&layout, &tokenizer, folder);
         let limit_told = limit.clone().or_model_max_length(&tokenizer, folder);
-        Ok(Self { tokenizer, layout, limit, limit_told, truncated: AtomicUsize::new(0) })
+        let (truncated, is_silent) = Default::default();
+        Ok(Self { tokenizer, layout, limit, limit_told, truncated, is_silent })
     }
 
     pub(crate) fn tokenizer(&self) -> &TextTokenizer {
@@ -94,7 +100,9 @@ impl Preprocessor {
     ) -> Result<TokenRow, PipelineError> {
         let encoding = encode(Some(limit.truncation()))?;
         // Said once: in a file of long texts each of them would be told otherwise.
-        if encoding.num_truncated_tokens > 0 && self.truncated.fetch_add(1, Ordering::Relaxed) == 0
+        if encoding.num_truncated_tokens > 0
+            && !self.is_silent.load(Ordering::Relaxed)
+            && self.truncated.fetch_add(1, Ordering::Relaxed) == 0
         {
             let length = encoding.input_ids.len() + encoding.num_truncated_tokens;
             tracing::warn!("{}", limit.note(length));
@@ -119,6 +127,11 @@ impl Preprocessor {
     pub(crate) fn max_stride(&self) -> usize {
         let special = self.tokenizer.prefix().len() + self.tokenizer.suffix().len();
         self.limit_told.max_length().saturating_sub(special + 1)
+    }
+
+    /// Says no more of texts that are cut: whoever asks sees it in their rows.
+    pub(crate) fn be_silent(&self) {
+        self.is_silent.store(true, Ordering::Relaxed);
     }
 
     /// Says how many texts were cut in all, if it was more than the one that was told of.

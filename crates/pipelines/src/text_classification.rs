@@ -1,10 +1,11 @@
 //! Classes of texts, as transformers' `TextClassificationPipeline` gives them.
 
-use std::{num::NonZeroUsize, path::Path};
+use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use nystromformer::{
-    NystromformerForSequenceClassification, NystromformerInput, PreTrainedModel, ProblemType,
+    Nystromformer, NystromformerForSequenceClassification, NystromformerInput, PreTrainedModel,
+    ProblemType,
 };
 use serde::Serialize;
 
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct TextClassification {
     model: NystromformerForSequenceClassification,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
     top_k: NonZeroUsize,
 }
 
@@ -71,6 +72,20 @@ impl TextClassification {
         self
     }
 
+    /// All classes by the head's outputs for a text, greatest first; `raw` gives the outputs in place of probabilities.
+    pub fn ranked(&self, logits: &[f32], raw: bool) -> Vec<LabelScore> {
+        let scores =
+            if raw { logits.iter().copied().map(f64::from).collect() } else { self.scores(logits) };
+        let names = self.labels();
+        let of = |class: usize| LabelScore { label: names[class].clone(), score: scores[class] };
+        ranking(&scores).into_iter().map(of).collect()
+    }
+
+    /// The names of the classes.
+    pub fn labels(&self) -> &[String] {
+        self.model.config().classifier.id2label.names()
+    }
+
     /// Numbers as they are for regression, each by itself for several labels or a single class, else
     /// probabilities that sum to 1: transformers' choice, which looks at `problem_type` first.
     fn scores(&self, logits: &[f32]) -> Vec<f64> {
@@ -89,8 +104,12 @@ impl Pipeline for TextClassification {
     type Scores = Vec<f32>;
     type Answer = Classified;
 
-    fn preprocessor(&self) -> &Preprocessor {
+    fn preprocessor(&self) -> &Arc<Preprocessor> {
         &self.preprocessor
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        self.model.nystromformer()
     }
 
     fn preprocess(&self, request: &TextPair) -> Result<Vec<TokenRow>, PipelineError> {
@@ -114,16 +133,11 @@ impl Pipeline for TextClassification {
         _: TextPair,
         rows: Vec<(TokenRow, Vec<f32>)>,
     ) -> Result<Classified, PipelineError> {
-        let logits = &rows[0].1;
-        let scores = self.scores(logits);
-        let names = self.model.config().classifier.id2label.names();
-        let mut ranked = ranking(&scores)
-            .into_iter()
-            .take(self.top_k.get())
-            .map(|class| LabelScore { label: names[class].clone(), score: scores[class] });
+        let mut ranked = self.ranked(&rows[0].1, false);
+        ranked.truncate(self.top_k.get());
         Ok(match self.top_k.get() {
-            1 => Classified::Best(ranked.next().expect("a classifier has at least one class")),
-            _ => Classified::Ranked(ranked.collect()),
+            1 => Classified::Best(ranked.swap_remove(0)),
+            _ => Classified::Ranked(ranked),
         })
     }
 }

@@ -6,10 +6,12 @@
 
 mod spans;
 
-use std::{num::NonZeroUsize, path::Path};
+use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use burn::tensor::Device;
-use nystromformer::{NystromformerForQuestionAnswering, NystromformerInput};
+use nystromformer::{
+    Nystromformer, NystromformerForQuestionAnswering, NystromformerInput, PreTrainedModel,
+};
 use nystromformer_data::{Characters, DataError, Encoding};
 use serde::Serialize;
 use serde_json::Value;
@@ -33,7 +35,7 @@ const DOC_STRIDE: usize = 128;
 #[derive(Debug)]
 pub struct QuestionAnswering {
     model: NystromformerForQuestionAnswering,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
     options: Options,
 }
 
@@ -80,6 +82,9 @@ pub struct AnswerSpan {
     /// Its text; empty for "no answer".
     pub answer: String,
 }
+
+/// Of every token of a row the outputs for being an answer's first and its last.
+pub type SpanScores = (Vec<f32>, Vec<f32>);
 
 /// The answers to a question, likeliest first.
 #[derive(Debug, Clone, Serialize)]
@@ -135,12 +140,15 @@ impl QuestionAnswering {
 
 impl Pipeline for QuestionAnswering {
     type Request = Question;
-    /// Of every token the outputs for being an answer's first and its last.
-    type Scores = (Vec<f32>, Vec<f32>);
+    type Scores = SpanScores;
     type Answer = Answered;
 
-    fn preprocessor(&self) -> &Preprocessor {
+    fn preprocessor(&self) -> &Arc<Preprocessor> {
         &self.preprocessor
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        self.model.nystromformer()
     }
 
     fn preprocess(&self, request: &Question) -> Result<Vec<TokenRow>, PipelineError> {
@@ -167,12 +175,30 @@ impl Pipeline for QuestionAnswering {
         request: Question,
         rows: Vec<(TokenRow, Self::Scores)>,
     ) -> Result<Answered, PipelineError> {
-        let Options { top_k, max_answer_len, handle_impossible_answer, .. } = self.options;
+        let mut answers = self.answers(request, &rows, &self.options);
+        // Like transformers, whose answer is an object wherever there is one only.
+        Ok(match answers.len() {
+            1 => Answered::Best(answers.swap_remove(0)),
+            _ => Answered::Ranked(answers),
+        })
+    }
+}
+
+impl QuestionAnswering {
+    /// The answers to a question, likeliest first, from the scores of its rows. Windows are not asked for again: of `options`
+    /// their sizes are not read.
+    pub fn answers(
+        &self,
+        request: Question,
+        rows: &[(TokenRow, SpanScores)],
+        options: &Options,
+    ) -> Vec<AnswerSpan> {
+        let Options { top_k, max_answer_len, handle_impossible_answer, .. } = *options;
         let Question { context, id, .. } = request;
         let characters = Characters::new(&context);
         let mut answers: Vec<AnswerSpan> = Vec::new();
         let mut no_answer = f64::INFINITY;
-        for (TokenRow { encoding, .. }, (start, end)) in &rows {
+        for (TokenRow { encoding, .. }, (start, end)) in rows {
             let window = Window::new(start, end, &self.allowed(encoding));
             no_answer = no_answer.min(window.no_answer());
             // Several spans can be of the same words, so more are taken than are asked for.
@@ -204,11 +230,7 @@ impl Pipeline for QuestionAnswering {
         if answers.is_empty() && top_k == NonZeroUsize::MIN {
             answers.push(nothing(0.0));
         }
-        // Like transformers, whose answer is an object wherever there is one only.
-        Ok(match answers.len() {
-            1 => Answered::Best(answers.swap_remove(0)),
-            _ => Answered::Ranked(answers),
-        })
+        answers
     }
 }
 

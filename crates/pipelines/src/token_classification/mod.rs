@@ -10,10 +10,12 @@ mod entities;
 mod tokens;
 mod words;
 
-use std::{num::NonZeroUsize, path::Path};
+use std::{num::NonZeroUsize, path::Path, sync::Arc};
 
 use burn::tensor::Device;
-use nystromformer::{NystromformerForTokenClassification, NystromformerInput, PreTrainedModel};
+use nystromformer::{
+    Nystromformer, NystromformerForTokenClassification, NystromformerInput, PreTrainedModel,
+};
 use nystromformer_data::{Characters, DataError};
 
 pub use entities::Entity;
@@ -50,7 +52,7 @@ pub enum Aggregation {
 #[derive(Debug)]
 pub struct TokenClassification {
     model: NystromformerForTokenClassification,
-    preprocessor: Preprocessor,
+    preprocessor: Arc<Preprocessor>,
     aggregation: Aggregation,
     ignore_labels: Vec<String>,
     stride: Option<usize>,
@@ -99,17 +101,45 @@ impl TokenClassification {
         Err(DataError::Config { key: "stride", value: stride.to_string(), problem }.into())
     }
 
+    /// The names of the classes.
+    pub fn labels(&self) -> &[String] {
+        self.model.config().classifier.id2label.names()
+    }
+
+    /// All entities of a text, whatever their class, from the outputs for its rows.
+    ///
+    /// # Errors
+    /// If a token cannot be spelt.
+    pub fn entities(
+        &self,
+        request: &Sentence,
+        rows: &[(TokenRow, Vec<f32>)],
+        aggregation: Aggregation,
+    ) -> Result<Vec<Entity>, PipelineError> {
+        let text = tokens::text(request);
+        let source = SourceText {
+            characters: Characters::new(&text),
+            word_starts: tokens::word_starts(request),
+        };
+        let mut entities = Vec::new();
+        for (row, logits) in rows {
+            entities.extend(self.entities_of_row(&source, row, logits, aggregation)?);
+        }
+        Ok(entities)
+    }
+
     /// The entities of one row.
-    fn entities(
+    fn entities_of_row(
         &self,
         source: &SourceText,
         row: &TokenRow,
         logits: &[f32],
+        aggregation: Aggregation,
     ) -> Result<Vec<Entity>, PipelineError> {
         let tokenizer = self.preprocessor.tokenizer();
-        let labels = self.model.config().classifier.id2label.names();
+        let labels = self.labels();
         let tokens = tokens::tokens(tokenizer, source, &row.encoding, logits, labels.len());
-        let labelled = match self.aggregation {
+        let labelled = match aggregation {
             Aggregation::None | Aggregation::Simple => tokens
                 .into_iter()
                 .map(|Token { index, word, scores, start, end, .. }| {
@@ -119,14 +149,10 @@ impl TokenClassification {
                 .collect(),
             strategy => agree(tokenizer, tokens, strategy)?,
         };
-        let entities: Vec<Entity> = if self.aggregation == Aggregation::None {
-            labelled.into_iter().map(|labelled| labelled.into_entity(labels)).collect()
-        } else {
-            group(tokenizer, labelled, labels)?
-        };
-        let is_wanted =
-            |entity: &Entity| !self.ignore_labels.iter().any(|label| label == entity.label());
-        Ok(entities.into_iter().filter(is_wanted).collect())
+        if aggregation == Aggregation::None {
+            return Ok(labelled.into_iter().map(|token| token.into_entity(labels)).collect());
+        }
+        group(tokenizer, labelled, labels)
     }
 }
 
@@ -136,8 +162,12 @@ impl Pipeline for TokenClassification {
     type Scores = Vec<f32>;
     type Answer = Vec<Entity>;
 
-    fn preprocessor(&self) -> &Preprocessor {
+    fn preprocessor(&self) -> &Arc<Preprocessor> {
         &self.preprocessor
+    }
+
+    fn encoder(&self) -> &Nystromformer {
+        self.model.nystromformer()
     }
 
     fn preprocess(&self, request: &Sentence) -> Result<Vec<TokenRow>, PipelineError> {
@@ -165,15 +195,8 @@ impl Pipeline for TokenClassification {
         request: Sentence,
         rows: Vec<(TokenRow, Vec<f32>)>,
     ) -> Result<Vec<Entity>, PipelineError> {
-        let text = tokens::text(&request);
-        let source = SourceText {
-            characters: Characters::new(&text),
-            word_starts: tokens::word_starts(&request),
-        };
-        let mut entities = Vec::new();
-        for (row, logits) in &rows {
-            entities.extend(self.entities(&source, row, logits)?);
-        }
+        let mut entities = self.entities(&request, &rows, self.aggregation)?;
+        entities.retain(|entity| !self.ignore_labels.iter().any(|label| label == entity.label()));
         Ok(if rows.len() > 1 { without_overlaps(entities) } else { entities })
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{answers, assert_same, folder, requests};
 
 /// A copy of a model of transformers' that computes the `paper` semantics, so that padding is harmless.
-fn paper(name: &str, attention: &str, copy: &Path) {
+pub(crate) fn paper(name: &str, attention: &str, copy: &Path) {
     for entry in fs::read_dir(folder(name)).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
