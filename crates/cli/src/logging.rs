@@ -9,7 +9,7 @@ pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new(
             "warn,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
-             nystromformer_learner=info,nystromformer_cli=info",
+             nystromformer_learner=info,nystromformer_server=info,nystromformer_cli=info",
         )
     });
     tracing_subscriber::fmt()

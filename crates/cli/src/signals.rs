@@ -1,4 +1,4 @@
-//! What signals do: SIGTERM, SIGHUP and SIGINT end a run in order, and a file-size limit is an error of writing.
+//! What signals do: SIGTERM, SIGHUP and SIGINT end a run or a server in order, and a file-size limit is an error of writing.
 
 use std::{
     io,
@@ -83,6 +83,53 @@ impl StopSignals {
     }
 }
 
+/// Listens for SIGTERM, SIGINT and, unless it is ignored, for SIGHUP, on behalf of a server.
+///
+/// Before the server answers any of them ends the process at once. After it the first one ends the server in order, and a second
+/// SIGINT the process.
+#[derive(Debug)]
+pub struct EndSignals {
+    is_serving: Arc<AtomicBool>,
+}
+
+impl EndSignals {
+    /// Starts listening; `end` begins the end of the server.
+    ///
+    /// # Errors
+    /// If the operating system refuses a handler.
+    pub fn listen(end: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let listener = Self { is_serving: Arc::default() };
+        let is_serving = Arc::clone(&listener.is_serving);
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        if !is_ignored(SIGHUP) {
+            signals.add_signal(SIGHUP)?;
+        }
+        thread::spawn(move || {
+            let mut is_ending = false;
+            for signal in signals.forever() {
+                if !is_serving.load(Ordering::Acquire) {
+                    let code = if signal == SIGINT { StopReason::Interrupt.exit_code() } else { 0 };
+                    exit_with(code, "stopped before anything was served");
+                } else if !is_ending {
+                    is_ending = true;
+                    output::note(
+                        "answering what is accepted, and nothing else (Ctrl-C again: exit now)",
+                    );
+                    end();
+                } else if signal == SIGINT {
+                    exit_with(StopReason::Interrupt.exit_code(), "stopped at once");
+                }
+            }
+        });
+        Ok(listener)
+    }
+
+    /// Says that the server answers from now on.
+    pub fn serving_begins(&self) {
+        self.is_serving.store(true, Ordering::Release);
+    }
+}
+
 /// Whether the process was started with this signal ignored.
 #[expect(unsafe_code, reason = "the standard library does not say what a signal does")]
 fn is_ignored(signal: i32) -> bool {
@@ -96,8 +143,12 @@ fn is_ignored(signal: i32) -> bool {
 }
 
 /// Ends the process from the listening thread.
-#[expect(clippy::exit, reason = "asked for; what is on disk is whole at any instant")]
 fn exit(reason: StopReason, message: &str) -> ! {
+    exit_with(reason.exit_code(), message);
+}
+
+#[expect(clippy::exit, reason = "asked for; what is on disk is whole at any instant")]
+fn exit_with(code: u8, message: &str) -> ! {
     output::note(message);
-    std::process::exit(i32::from(reason.exit_code()));
+    std::process::exit(i32::from(code));
 }

@@ -10,6 +10,7 @@ pub mod import;
 pub mod man;
 pub mod predict;
 pub mod prepare;
+pub mod serve;
 pub mod train;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
     Predict(predict::Args),
+    Serve(serve::Args),
     Export(export::Args),
     Import(import::Args),
     Prepare(prepare::Args),
@@ -44,6 +46,7 @@ impl Command {
             Self::Train(args) => train::run(args, tasks),
             Self::Evaluate(args) => evaluate::run(args, tasks),
             Self::Predict(args) => predict::run(args, tasks),
+            Self::Serve(args) => serve::run(args),
             Self::Export(args) => export::run(args),
             Self::Import(args) => import::run(args),
             Self::Prepare(args) => prepare::run(args, tasks),

@@ -12,6 +12,7 @@
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
 //! | `onnx` | `export --format onnx` |
 //! | `pipelines` | `predict` for every head: texts in, JSON lines out |
+//! | `serving` | `serve`: every route, batches, limits, hostile clients, the end in order |
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
 //! | `files_to_predict` | `predict --input-file`: what files may be, and what is written of them |
 //! | `questions` | question answering, from files to answers |
@@ -45,6 +46,7 @@ mod predictions;
 mod questions;
 mod refusals;
 mod run_directory;
+mod serving;
 mod small_commands;
 mod stopping;
 mod tasks;

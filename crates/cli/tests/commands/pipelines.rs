@@ -24,7 +24,7 @@ fn answers(task: &str, model: &str, arguments: &[&str]) -> Vec<Value> {
 }
 
 /// Asserts that two values differ in their fractions at most, and there by little.
-fn assert_close(found: &Value, expected: &Value) {
+pub(crate) fn assert_close(found: &Value, expected: &Value) {
     match (found, expected) {
         (Value::Object(left), Value::Object(_)) => {
             assert_eq!(keys(found), keys(expected));

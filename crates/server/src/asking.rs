@@ -1,0 +1,107 @@
+//! From the texts of a request to their scores: tokenize, check the lengths, wait for the model.
+
+use std::sync::Arc;
+
+use nystromformer_pipelines::{Pipeline, TokenRow};
+
+use crate::{
+    app::App,
+    error::ApiError,
+    lane::{Lane, ScoredRows},
+    models::ServedModel,
+};
+
+/// An input, with the scores of its rows.
+pub(crate) struct Scored<P: Pipeline> {
+    pub(crate) request: P::Request,
+    pub(crate) rows: ScoredRows<P>,
+}
+
+impl<P: Pipeline> Scored<P> {
+    /// Tokens that the model read of it.
+    pub(crate) fn tokens(&self) -> usize {
+        self.rows.iter().map(|(row, _)| row.encoding.input_ids.len()).sum()
+    }
+}
+
+/// The scores of each input. Texts that are too long are cut if `truncate` says so, and refused otherwise.
+///
+/// # Errors
+/// 413 if a text is too long or there are too many rows, 429 if too much waits already, or what the pipeline refuses.
+pub(crate) async fn scores<P>(
+    app: &App,
+    model: &Arc<ServedModel>,
+    lane: &Lane<P>,
+    inputs: Vec<P::Request>,
+    truncate: bool,
+) -> Result<Vec<Scored<P>>, ApiError>
+where
+    P: Pipeline + Send + 'static,
+    P::Request: 'static,
+    P::Scores: 'static,
+{
+    let (tokenized, most, of) = (lane.clone(), app.limits.max_client_batch_size, Arc::clone(model));
+    let (inputs, rows) = app
+        .work(move || {
+            let mut count = 0;
+            let mut all = Vec::with_capacity(inputs.len());
+            for (number, input) in inputs.iter().enumerate() {
+                let rows = tokenized.served().rows(input)?;
+                count += rows.len();
+                if count > most {
+                    return Err(ApiError::too_large(format!(
+                        "the request takes {count} rows of the model or more, and {most} are answered at once \
+                         (`--max-client-batch-size`): each input, choice and window of a long context is one"
+                    )));
+                }
+                check_lengths(number, &rows, truncate, &of)?;
+                all.push(rows);
+            }
+            Ok((inputs, all))
+        })
+        .await??;
+    let scored = lane.scores(rows).await?;
+    let with_rows = |(request, rows)| Scored { request, rows };
+    Ok(inputs.into_iter().zip(scored).map(with_rows).collect())
+}
+
+/// Refuses an input that was cut, or counts it.
+fn check_lengths(
+    number: usize,
+    rows: &[TokenRow],
+    truncate: bool,
+    model: &ServedModel,
+) -> Result<(), ApiError> {
+    let is_cut = |row: &&TokenRow| row.encoding.num_truncated_tokens > 0;
+    let Some(row) = rows.iter().find(is_cut) else { return Ok(()) };
+    let kept = row.encoding.input_ids.len();
+    if !truncate {
+        let length = kept + row.encoding.num_truncated_tokens;
+        return Err(ApiError::too_large(format!(
+            "input `{number}` has {length} tokens, and `{}` reads {kept}: shorten it, or send `\"truncate\": true`",
+            model.name
+        )));
+    }
+    if model.metrics.truncated() {
+        tracing::warn!(
+            "`{}` reads {kept} tokens: longer texts are cut where a request says `truncate`; /metrics counts them",
+            model.name
+        );
+    }
+    Ok(())
+}
+
+/// Refuses no inputs, and too many.
+///
+/// # Errors
+/// 400 and 413.
+pub(crate) fn check_count(app: &App, key: &str, count: usize) -> Result<(), ApiError> {
+    let most = app.limits.max_client_batch_size;
+    match count {
+        0 => Err(ApiError::empty(key)),
+        _ if count > most => Err(ApiError::too_large(format!(
+            "`{key}` has {count} entries, and {most} are answered at once (`--max-client-batch-size`)"
+        ))),
+        _ => Ok(()),
+    }
+}

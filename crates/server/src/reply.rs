@@ -1,0 +1,39 @@
+//! An answer.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::error::ApiError;
+
+/// What is answered with 200.
+pub(crate) struct Reply {
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// A value as JSON.
+    ///
+    /// # Errors
+    /// None for what this crate answers with.
+    pub(crate) fn json(value: &impl Serialize) -> Result<Self, ApiError> {
+        let body = serde_json::to_vec(value).map_err(|error| {
+            tracing::error!("an answer cannot be written: {error}");
+            ApiError::fault()
+        })?;
+        Ok(Self { content_type: "application/json", body })
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        let content_type = HeaderValue::from_static(self.content_type);
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        response
+    }
+}

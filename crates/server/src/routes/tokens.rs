@@ -1,0 +1,132 @@
+//! `POST /tokens`: what is named where in a text, in the form of transformers' token classification pipeline.
+
+use std::sync::Arc;
+
+use nystromformer_pipelines::{Aggregation, Sentence, TokenClassification};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    Described, Operation,
+    inputs::{Texts, object_schema, texts_schema, truncate_schema},
+};
+use crate::{
+    app::App,
+    asking::{self, Scored},
+    error::ApiError,
+    lane::Lane,
+    models::{HeadLane, ServedModel},
+    reply::Reply,
+};
+
+pub(super) struct Tokens;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Body {
+    inputs: Texts,
+    model: Option<String>,
+    #[serde(default)]
+    truncate: bool,
+    #[serde(default)]
+    aggregation_strategy: Strategy,
+    #[serde(default = "outside")]
+    ignore_labels: Vec<String>,
+}
+
+fn outside() -> Vec<String> {
+    vec!["O".to_owned()]
+}
+
+/// transformers' names.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Strategy {
+    None,
+    #[default]
+    Simple,
+    First,
+    Average,
+    Max,
+}
+
+impl From<Strategy> for Aggregation {
+    fn from(strategy: Strategy) -> Self {
+        match strategy {
+            Strategy::None => Self::None,
+            Strategy::Simple => Self::Simple,
+            Strategy::First => Self::First,
+            Strategy::Average => Self::Average,
+            Strategy::Max => Self::Max,
+        }
+    }
+}
+
+impl Operation for Tokens {
+    const PATH: &'static str = "/tokens";
+    const SUMMARY: &'static str = "What is named where in a text";
+    type Body = Body;
+
+    fn is_served_by(model: &ServedModel) -> bool {
+        lane(model).is_some()
+    }
+
+    fn described() -> Described {
+        let properties = json!({
+            "inputs": texts_schema(),
+            "truncate": truncate_schema(false),
+            "aggregation_strategy": {
+                "enum": ["none", "simple", "first", "average", "max"], "default": "simple"
+            },
+            "ignore_labels": {"type": "array", "items": {"type": "string"}, "default": ["O"]}
+        });
+        let entity = json!({"type": "object", "properties": {
+            "entity_group": {"type": "string", "description": "With `none`: `entity`, and `index`"},
+            "score": {"type": "number"},
+            "word": {"type": "string"},
+            "start": {"type": "integer", "description": "In characters (code points)"},
+            "end": {"type": "integer"}
+        }});
+        let entities = json!({"type": "array", "items": entity});
+        Described {
+            request: object_schema(&["inputs"], properties),
+            request_example: json!({"inputs": "Anna lives in Paris."}),
+            answer: json!({"oneOf": [entities, {"type": "array", "items": entities}]}),
+            answer_example: json!([
+                {"entity_group": "PER", "score": 0.99, "word": "anna", "start": 0, "end": 4}
+            ]),
+        }
+    }
+
+    async fn answer(app: Arc<App>, body: Body) -> Result<Reply, ApiError> {
+        let name = body.model.as_deref();
+        let (model, lane) = app.models.choose(Self::PATH, name, lane)?;
+        let is_one = body.inputs.is_one();
+        let texts: Vec<Sentence> =
+            body.inputs.into_list().into_iter().map(Sentence::Text).collect();
+        asking::check_count(&app, "inputs", texts.len())?;
+        let scored = asking::scores(&app, &model, &lane, texts, body.truncate).await?;
+        let (aggregation, ignored) = (body.aggregation_strategy.into(), body.ignore_labels);
+        app.work(move || {
+            let pipeline = lane.served().pipeline();
+            let entities = |scored: &Scored<TokenClassification>| {
+                let mut found = pipeline.entities(&scored.request, &scored.rows, aggregation)?;
+                found.retain(|entity| !ignored.iter().any(|label| label == entity.label()));
+                Ok::<_, ApiError>(found)
+            };
+            let mut found = scored.iter().map(entities).collect::<Result<Vec<_>, _>>()?;
+            if is_one {
+                return Reply::json(&found.swap_remove(0));
+            }
+            Reply::json(&found)
+        })
+        .await?
+    }
+}
+
+fn lane(model: &ServedModel) -> Option<Lane<TokenClassification>> {
+    match &model.head {
+        HeadLane::Tokens(lane) => Some(lane.clone()),
+        _ => None,
+    }
+}
