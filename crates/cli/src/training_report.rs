@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use nystromformer_data::{SAMPLE_CORPUS, sample, unigram_baseline};
+use nystromformer_data::{Objective, SAMPLE_CORPUS, sample, unigram_baseline};
 use nystromformer_learner::batches::Batches;
 use nystromformer_learner::corpus_batches::CorpusBatches;
 use nystromformer_learner::report::SeriesSummary;
@@ -32,7 +32,14 @@ pub fn print(session: &Session, outcome: &TrainOutput, model: &Path) -> anyhow::
         summary.tokens_per_second,
         summary.peak_rss_bytes as f64 / 1e9,
     )?;
-    if let (Some(evaluation), Batches::Corpus(batches)) =
+    let predicts_tokens = session.experiment().data.objective != Objective::Distill;
+    if let (Some(evaluation), false) = (&summary.final_evaluation, predicts_tokens) {
+        write!(out, "held-out loss {:.4}", evaluation.loss)?;
+        for (name, value) in &evaluation.metrics {
+            write!(out, ", {name} {value:.4}")?;
+        }
+        writeln!(out)?;
+    } else if let (Some(evaluation), Batches::Corpus(batches)) =
         (&summary.final_evaluation, session.data())
     {
         let data = batches.data();
@@ -64,6 +71,7 @@ pub fn print(session: &Session, outcome: &TrainOutput, model: &Path) -> anyhow::
         }
     }
     if let Batches::Corpus(batches) = session.data()
+        && predicts_tokens
         && session.experiment().data.corpus == SAMPLE_CORPUS
         && let Err(error) = demonstrate(session, batches, model, &mut out)
     {

@@ -44,6 +44,8 @@ pub enum Objective {
     /// To predict masked tokens of pairs of passages, and whether a pair is in its order: BERT's and
     /// ALBERT's form, and that of the authors' second pipeline.
     MlmSop,
+    /// To compute what a teacher computes: blocks with nothing masked.
+    Distill,
 }
 
 impl Objective {
@@ -52,6 +54,15 @@ impl Objective {
         match self {
             Self::Mlm => "mlm",
             Self::MlmSop => "mlm_sop",
+            Self::Distill => "distill",
+        }
+    }
+
+    /// Whether chosen tokens are hidden from the model.
+    pub(crate) fn hides_tokens(self) -> bool {
+        match self {
+            Self::Mlm | Self::MlmSop => true,
+            Self::Distill => false,
         }
     }
 }
@@ -85,7 +96,7 @@ pub struct DataConfig {
     /// split is made of whole documents. Default: `"file"`.
     pub document: DocumentUnit,
     /// `"mlm"` for blocks with masks, `"mlm_sop"` for pairs of passages with masks and the question
-    /// whether they are in order. Default: `"mlm"`.
+    /// whether they are in order, `"distill"` for blocks as they are and a teacher to come near to. Default: `"mlm"`.
     pub objective: Objective,
     /// `mlm_sop`: what a document is made of. Default: `"sentence"`.
     pub segment: SegmentUnit,
@@ -99,7 +110,7 @@ pub struct DataConfig {
     /// before passages are cut; the original does so above 512 tokens only. Default: true.
     pub cross_documents: bool,
     /// Chance that a token (or word) is chosen for prediction; for `mlm_sop` the share of a row's
-    /// tokens that is chosen, rounded down. Default: 0.15; in `(0, 1]`.
+    /// tokens that is chosen, rounded down; for `distill` the chance that a token's scores are compared. Default: 0.15; in `(0, 1]`.
     pub mlm_probability: f64,
     /// Choose whole words instead of single tokens; not for `mlm_sop`. Default: false.
     pub whole_word_masking: bool,
@@ -352,7 +363,7 @@ mod tests {
     fn a_config_from_before_there_were_objectives_still_means_the_same() {
         let config: DataConfig = serde_json::from_str(r#"{"seq_len": 128}"#).unwrap();
         assert_eq!(config, DataConfig::default());
-        for objective in [Objective::Mlm, Objective::MlmSop] {
+        for objective in [Objective::Mlm, Objective::MlmSop, Objective::Distill] {
             let written = serde_json::to_string(&objective).unwrap();
             assert_eq!(written, format!("\"{}\"", objective.name()));
             assert_eq!(serde_json::from_str::<Objective>(&written).unwrap(), objective);

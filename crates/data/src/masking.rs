@@ -11,6 +11,8 @@
 //! hidden in the same way, except that the random token is never that of id 0, the padding token of the
 //! original's vocabulary. A row of six tokens of text or less has none to predict.
 //!
+//! For `distill` tokens are chosen as for `mlm` with single tokens, and none is hidden.
+//!
 //! Unknown tokens count as special throughout. The original chooses them like any others.
 
 use rand_chacha::rand_core::Rng;
@@ -33,6 +35,8 @@ pub(crate) struct Masking {
     /// For each id, whether it is never chosen.
     special: Vec<bool>,
     choice: Choice,
+    /// Whether chosen tokens are hidden.
+    hides: bool,
 }
 
 /// How tokens are chosen.
@@ -63,7 +67,7 @@ impl Masking {
             Objective::Mlm if config.whole_word_masking => {
                 Choice::Chance { continues_word: tokenizer.continuation_table() }
             }
-            Objective::Mlm => Choice::Chance { continues_word: Vec::new() },
+            Objective::Mlm | Objective::Distill => Choice::Chance { continues_word: Vec::new() },
             Objective::MlmSop => Choice::Count {
                 most: if config.max_predictions == 0 { usize::MAX } else { config.max_predictions },
             },
@@ -74,10 +78,11 @@ impl Masking {
             vocab_size: tokenizer.vocab_size() as u32,
             special: tokenizer.special_table(),
             choice,
+            hides: config.objective.hides_tokens(),
         }
     }
 
-    /// Masks `input_ids` in place; the chosen tokens come in ascending order.
+    /// Masks `input_ids` in place, if tokens are hidden at all; the chosen tokens come in ascending order.
     pub(crate) fn apply(&self, input_ids: &mut [u32], random: &mut impl Rng) -> Vec<MaskedToken> {
         match &self.choice {
             Choice::Chance { continues_word } => self.by_chance(continues_word, input_ids, random),
@@ -140,6 +145,9 @@ impl Masking {
 
     /// What stands in a chosen token's place; a random one has an id of `lowest` or above.
     fn hide(&self, token: u32, lowest: u32, random: &mut impl Rng) -> u32 {
+        if !self.hides {
+            return token;
+        }
         let draw = unit(random);
         if draw < MASKED {
             self.mask
@@ -178,7 +186,19 @@ pub(crate) mod tests {
             vocab_size: 1_000,
             special: (0..1_000).map(|id| id < 5).collect(),
             choice,
+            hides: true,
         }
+    }
+
+    #[test]
+    fn tokens_that_are_compared_are_chosen_and_stay() {
+        let original: Vec<u32> = (0..20_000).map(|index| index % 1_000).collect();
+        let mut row = original.clone();
+        let rule = Masking { hides: false, ..masking(0.15, false) };
+        let chosen = rule.apply(&mut row, &mut generator(0, Purpose::TrainMask, 0, 0));
+        assert_eq!(row, original);
+        assert!((2_700..3_300).contains(&chosen.len()), "{}", chosen.len());
+        assert!(chosen.iter().all(|token| token.label > 4));
     }
 
     #[test]

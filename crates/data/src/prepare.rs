@@ -294,6 +294,15 @@ fn options(data: &DataConfig, seed: u64) -> Vec<u8> {
             data.shuffle,
             seed,
         )),
+        Objective::Distill => serde_json::to_vec(&(
+            data.objective,
+            data.seq_len,
+            data.validation_fraction.to_bits(),
+            data.cross_documents,
+            data.mlm_probability.to_bits(),
+            data.shuffle,
+            seed,
+        )),
         Objective::MlmSop => serde_json::to_vec(&(
             data.objective,
             data.seq_len,

@@ -1,8 +1,10 @@
 //! Dropout whose mask is a function of a key and the element's index: nothing is stored between the passes.
 
+use std::cell::Cell;
+
 use burn::{
     backend::Flex,
-    tensor::{Distribution, Int, Tensor},
+    tensor::{Device, Distribution, Int, Tensor},
 };
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -14,15 +16,38 @@ use crate::{
     simd,
 };
 
+thread_local! {
+    static IS_SWITCHED_OFF: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `body`, in which [`dropout`], called on this thread, drops nothing: for a model in training that is compared with one that
+/// drops nothing.
+pub fn without_dropout<R>(body: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IS_SWITCHED_OFF.set(self.0);
+        }
+    }
+    let _restore = Restore(IS_SWITCHED_OFF.replace(true));
+    body()
+}
+
+/// Whether [`dropout`] with this probability drops anything of a tensor on `device`: gradients are recorded, and it is not
+/// [switched off](without_dropout).
+pub fn drops(probability: f64, device: &Device) -> bool {
+    probability > 0.0 && device.is_autodiff() && !IS_SWITCHED_OFF.get()
+}
+
 /// Zeroes each element with probability `probability` and scales the others by `1/(1 − probability)`, while
-/// gradients are recorded (that is, in training); otherwise returns `x`.
+/// gradients are recorded (that is, in training, but for what runs [without](without_dropout)); otherwise returns `x`.
 ///
 /// The mask of a call on the CPU is a function of a key, whatever the number of threads; the key, and elsewhere the mask
 /// itself, comes from the innermost [`Seed::scope`](crate::Seed::scope) of the thread, or outside of all scopes from the
 /// device's generator.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     let device = x.device();
-    if probability == 0.0 || !device.is_autodiff() {
+    if !drops(probability, &device) {
         return x;
     }
     if !kernel::runs_on::<Dropout, 1, D>(&x) {
@@ -46,7 +71,7 @@ pub fn dropout_of_rows<const D: usize>(
     rows: Tensor<1, Int>,
 ) -> Tensor<D> {
     let device = x.device();
-    if probability == 0.0 || !device.is_autodiff() {
+    if !drops(probability, &device) {
         return x;
     }
     if !kernel::runs_on::<Dropout, 1, D>(&x) {

@@ -63,7 +63,7 @@ pub use attention::attention;
 pub use batch_invariance::{batch_invariant, is_batch_invariant};
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
-pub use dropout::{dropout, dropout_of_rows};
+pub use dropout::{dropout, dropout_of_rows, drops, without_dropout};
 pub use embed::{EmbeddingTables, embed};
 pub use gelu::{Gelu, gelu};
 pub use instruction_set::{InstructionSet, instruction_set};

@@ -44,8 +44,9 @@ impl Trainable for TwoNumbers {
         let errors = self.regressor.forward(states.squeeze_dim::<2>(1)) - numbers;
         Ok(vec![LossTerm { losses: errors.square().sum_dim(1).flatten(0, 1), weight: 1.0 }])
     }
-    fn metrics(&self, (): &(), terms: &[TermSum]) -> Vec<(&'static str, f64)> {
-        terms.iter().filter_map(|term| Some(("rmse", (term.mean()? / 2.0).sqrt()))).collect()
+    fn metrics(&self, (): &(), terms: &[TermSum]) -> Vec<(String, f64)> {
+        let rmse = |term: &TermSum| Some(("rmse".to_owned(), (term.mean()? / 2.0).sqrt()));
+        terms.iter().filter_map(rmse).collect()
     }
     fn save(&self, folder: &Path) -> Result<()> {
         Ok(nystromformer_interop::save(self, folder)?)

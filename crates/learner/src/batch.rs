@@ -12,6 +12,7 @@ use nystromformer_tasks::{PredictionFile, Split};
 
 use crate::error::Result;
 use crate::feature_rows::FeatureRows;
+use crate::objectives::criterion::BatchCriterion;
 
 /// A micro-batch in main memory.
 pub trait Batch {
@@ -116,6 +117,12 @@ pub trait BatchSource: Send + Sync {
         Vec::new()
     }
 
+    /// Names of what the [criterion](crate::objectives::criterion) of its batches measures. Default: `None`, they have none, and what
+    /// the model itself measures is used.
+    fn criterion_metrics(&self) -> Option<Vec<MetricName>> {
+        None
+    }
+
     /// The metrics of a model's outputs for the examples of a split. Default: `None`, nothing is measured.
     ///
     /// # Errors
@@ -182,18 +189,29 @@ pub struct TokenBatch {
     pub targets: TargetsData,
     /// How those targets count in the loss. Evaluations leave it plain.
     pub loss_options: LossOptions,
+    /// What judges the model in place of its head's own losses. `None`: nothing does.
+    pub criterion: Option<BatchCriterion>,
 }
 
 impl Batch for TokenBatch {
     fn num_targets(&self) -> Vec<usize> {
-        self.targets.counts(self.seq_len)
+        match &self.criterion {
+            Some(criterion) => criterion.num_targets(self),
+            None => self.targets.counts(self.seq_len),
+        }
     }
 
     fn target_weights(&self) -> Vec<f64> {
+        if self.criterion.is_some() {
+            return self.num_targets().into_iter().map(|count| count as f64).collect();
+        }
         self.loss_options.denominators(&self.targets, self.seq_len)
     }
 
     fn smooth_labels(&mut self, share: f64) -> bool {
+        if self.criterion.is_some() {
+            return false;
+        }
         self.loss_options.label_smoothing = share;
         match self.targets {
             TargetsData::Tokens { .. }
@@ -271,6 +289,7 @@ impl From<MaskedRows> for TokenBatch {
             seq_len,
             targets,
             loss_options: LossOptions::default(),
+            criterion: None,
         }
     }
 }

@@ -14,7 +14,9 @@ use nystromformer_tasks::Split;
 use crate::batch::{BatchSource, TokenBatch};
 use crate::error::Result;
 use crate::experiment::Experiment;
+use crate::objectives::{self, criterion::BatchCriterion};
 use crate::tokenizer_files::write_tokenizer;
+use crate::trainable::MetricName;
 
 /// The batches of an experiment's corpus.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct CorpusBatches {
     data: MaskedLmData,
     order: ExampleOrder,
     batcher: MaskedLmBatcher,
+    /// What judges the model in place of its head's own losses, where the objective has such.
+    criterion: Option<BatchCriterion>,
 }
 
 impl CorpusBatches {
@@ -30,10 +34,11 @@ impl CorpusBatches {
     /// # Errors
     /// [`LearnerError::Config`](crate::LearnerError::Config),
     /// [`LearnerError::Data`](crate::LearnerError::Data) and
-    /// [`LearnerError::Io`](crate::LearnerError::Io), as the data crate sorts them.
+    /// [`LearnerError::Io`](crate::LearnerError::Io), as the data crate sorts them; those of the objective, as of a teacher that
+    /// cannot be used.
     pub fn prepare(experiment: &Experiment, progress: &dyn ProgressListener) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
-        Ok(Self::of(experiment, prepare(data, tokenizer, *seed, progress)?))
+        Self::of(experiment, prepare(data, tokenizer, *seed, progress)?)
     }
 
     /// The same without writing to `data.cache_dir`: what is not there yet is made in `scratch`.
@@ -46,16 +51,27 @@ impl CorpusBatches {
         progress: &dyn ProgressListener,
     ) -> Result<Self> {
         let Experiment { data, tokenizer, seed, .. } = experiment;
-        Ok(Self::of(experiment, prepare_aside(data, tokenizer, *seed, scratch, progress)?))
+        Self::of(experiment, prepare_aside(data, tokenizer, *seed, scratch, progress)?)
     }
 
-    fn of(experiment: &Experiment, prepared: MaskedLmData) -> Self {
+    fn of(experiment: &Experiment, prepared: MaskedLmData) -> Result<Self> {
         let Experiment { data, seed, .. } = experiment;
-        Self {
+        let objective = objectives::of(data.objective);
+        Ok(Self {
+            criterion: objective.criterion(experiment, &prepared.tokenizer)?,
             order: ExampleOrder::new(prepared.train.len(), *seed, data.shuffle),
             batcher: MaskedLmBatcher::new(&prepared.tokenizer, data, *seed),
             data: prepared,
-        }
+        })
+    }
+
+    fn batch(&self, split: CorpusSplit, visits: &[Visit]) -> Result<TokenBatch> {
+        let examples = match split {
+            CorpusSplit::Train => &self.data.train,
+            CorpusSplit::Validation => &self.data.validation,
+        };
+        let rows = self.batcher.rows(examples, split, visits)?;
+        Ok(TokenBatch { criterion: self.criterion.clone(), ..rows.into() })
     }
 
     /// Tokenizer, blocks and facts.
@@ -92,23 +108,26 @@ impl BatchSource for CorpusBatches {
         self.order
             .batch(completed_steps as u64, batch_size)
             .chunks(micro_batch_size)
-            .map(|visits| {
-                Ok(self.batcher.rows(&self.data.train, CorpusSplit::Train, visits)?.into())
-            })
+            .map(|visits| self.batch(CorpusSplit::Train, visits))
             .collect()
     }
 
     fn evaluation_batch(&self, _: Split, first: usize, count: usize) -> Result<TokenBatch> {
         let visits: Vec<Visit> =
             (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
-        Ok(self.batcher.rows(&self.data.validation, CorpusSplit::Validation, &visits)?.into())
+        self.batch(CorpusSplit::Validation, &visits)
+    }
+
+    fn criterion_metrics(&self) -> Option<Vec<MetricName>> {
+        self.criterion.as_ref().map(|criterion| criterion.metric_names())
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("data".to_owned(), self.data.fingerprint.clone()),
-            ("tokenizer".to_owned(), self.data.tokenizer.hash()),
-        ])
+        let of_criterion = self.criterion.iter().flat_map(|criterion| criterion.fingerprints());
+        let mut fingerprints: BTreeMap<String, String> = of_criterion.collect();
+        fingerprints.insert("data".to_owned(), self.data.fingerprint.clone());
+        fingerprints.insert("tokenizer".to_owned(), self.data.tokenizer.hash());
+        fingerprints
     }
 
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {

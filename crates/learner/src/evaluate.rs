@@ -75,8 +75,7 @@ impl<B: Batch> Evaluator<'_, B> {
                     split.name()
                 )));
             }
-            let of_model = model.metrics(&counts, &sums).into_iter();
-            let metrics = of_model.map(|(name, value)| (name.to_owned(), value)).collect();
+            let metrics = model.metrics(&counts, &sums).into_iter().collect();
             return Ok(EvaluationOutput {
                 record: EvaluationRecord { step: self.step, loss, metrics },
                 outputs: Outputs::new(),

@@ -18,6 +18,7 @@
 //! | [`parameter_groups`], `weight_average` | what is frozen, rates by layer, the average of weights |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`], [`report`] | what a run leaves on disk |
 //! | [`batch`], [`feature_rows`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
+//! | [`objectives`] | what is learned from a corpus: masked tokens, sentence order, what a teacher computes |
 //! | [`trainable`], [`evaluate`](mod@evaluate), [`trainer`] | what is asked of a model, how good it is, the loop |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
@@ -41,6 +42,7 @@ pub mod gradients;
 pub mod machine_memory;
 pub mod memory_estimate;
 pub mod metrics_log;
+pub mod objectives;
 pub mod optimizer;
 mod parameter_file;
 pub mod parameter_groups;

@@ -174,7 +174,7 @@ mod tests {
                 },
                 ..Experiment::default()
             };
-            let groups = ParameterGroups::of(experiment.parameter_groups(), &model).unwrap();
+            let groups = ParameterGroups::of(&experiment.parameter_groups(), &model).unwrap();
             let trained = groups.num_trained(&model);
             let expected = ParameterCount { all: model.num_params(), trained };
             assert_eq!(count(&experiment.trainer), expected);

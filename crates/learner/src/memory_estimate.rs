@@ -72,7 +72,10 @@ pub fn estimate_bytes(
     let of_vectors = tokens.saturating_mul(3 * experiment.model.vectors.num_features as u64);
     let of_head = predicted.saturating_mul(head_floats_per_prediction(&experiment.model));
     let activations = of_encoder.saturating_add(of_head).saturating_add(of_vectors);
-    of_parameters.saturating_add(activations).saturating_mul(FLOAT)
+    let further = experiment
+        .objective()
+        .map_or(0, |objective| objective.further_floats(experiment, parameters.all as u64, tokens));
+    of_parameters.saturating_add(activations).saturating_add(further).saturating_mul(FLOAT)
 }
 
 /// Layers whose activations the backward pass needs: all, but for the first ones that are frozen together with what is

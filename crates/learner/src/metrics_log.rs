@@ -124,7 +124,8 @@ impl MetricsLog {
                 .filter(|line| {
                     serde_json::from_str(line).is_ok_and(|record| match record {
                         MetricsRecord::Train(record) => record.step <= step,
-                        MetricsRecord::Validation(record) => record.step <= evaluated,
+                        // Before the first checkpoint nothing is known of an evaluation at step 0.
+                        MetricsRecord::Validation(record) => record.step <= evaluated && step > 0,
                     })
                 })
                 .collect();

@@ -13,7 +13,7 @@ use crate::parameters::{ParameterInfo, Path, parameters};
 use crate::trainable::Trainable;
 
 /// What an experiment says of its parameters.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GroupOptions {
     /// `optimizer.layer_decay`.
     pub layer_decay: f64,
@@ -21,6 +21,10 @@ pub struct GroupOptions {
     pub freeze_layers: usize,
     /// `trainer.freeze_embeddings`.
     pub freeze_embeddings: bool,
+    /// Patterns of the names of the parameters that are trained; empty: all. A name has one if some words of it that follow each
+    /// other, each between two dots, are those of the pattern, whose `*` is any word: of
+    /// `encoder.layer.0.attention.self.query.weight` are `query`, `attention.self.query` and `layer.*.attention`.
+    pub trainable: Vec<String>,
 }
 
 /// The parameters that are not trained as all others are, by path.
@@ -36,9 +40,34 @@ impl ParameterGroups {
     ///
     /// # Errors
     /// [`LearnerError::Config`] if it asks for any of these and the model does not say how deep its parameters are, or has
-    /// fewer layers than are to be frozen.
-    pub fn of<M: Trainable>(options: GroupOptions, model: &M) -> Result<Self> {
-        let GroupOptions { layer_decay: decay, freeze_layers, freeze_embeddings } = options;
+    /// fewer layers than are to be frozen; if a pattern is of no parameter.
+    pub fn of<M: Trainable>(options: &GroupOptions, model: &M) -> Result<Self> {
+        let mut groups = Self::of_depths(options, model)?;
+        groups.freeze_all_but(&options.trainable, model)?;
+        Ok(groups)
+    }
+
+    /// Freezes what none of these patterns is of, if there are any.
+    fn freeze_all_but<M: Module>(&mut self, trainable: &[String], model: &M) -> Result<()> {
+        if trainable.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<String> =
+            parameters(model).into_iter().map(|parameter| parameter.path).collect();
+        let unused = trainable.iter().find(|pattern| !paths.iter().any(|path| has(path, pattern)));
+        if let Some(pattern) = unused {
+            let example = paths.first().map(|path| published(path).join(".")).unwrap_or_default();
+            return Err(LearnerError::Config(format!(
+                "no parameter is called like `{pattern}`, which is to be trained; names are as `{example}`, and a pattern is words of                  them that follow each other"
+            )));
+        }
+        let is_frozen = |path: &String| !trainable.iter().any(|pattern| has(path, pattern));
+        self.frozen.extend(paths.into_iter().filter(is_frozen));
+        Ok(())
+    }
+
+    fn of_depths<M: Trainable>(options: &GroupOptions, model: &M) -> Result<Self> {
+        let &GroupOptions { layer_decay: decay, freeze_layers, freeze_embeddings, .. } = options;
         let stated = [
             ("optimizer.layer_decay", decay != 1.0),
             ("trainer.freeze_layers", freeze_layers > 0),
@@ -137,6 +166,25 @@ impl ParameterGroups {
     }
 }
 
+/// The words of a parameter's published name, as a folder of weights has it.
+fn published(path: &str) -> Vec<&str> {
+    let word = |word| match word {
+        "self_attention" => "self",
+        "layer_norm" => "LayerNorm",
+        "gamma" => "weight",
+        "beta" => "bias",
+        word => word,
+    };
+    path.split('.').map(word).collect()
+}
+
+/// Whether the name of the parameter at this path has the pattern.
+fn has(path: &str, pattern: &str) -> bool {
+    let (name, pattern): (Vec<&str>, Vec<&str>) = (published(path), pattern.split('.').collect());
+    name.windows(pattern.len().max(1))
+        .any(|words| words.iter().zip(&pattern).all(|(word, of)| *of == "*" || word == of))
+}
+
 struct Freezer<'a> {
     path: Path,
     groups: &'a ParameterGroups,
@@ -182,6 +230,25 @@ mod tests {
         let rates = ["words", "first", "second", "head"].map(|path| groups.rate(path));
         assert_eq!(rates, [0.125, 0.25, 0.5, 1.0]);
         assert!(!groups.has_frozen());
+    }
+
+    #[test]
+    fn a_pattern_is_words_of_a_name_that_follow_each_other() {
+        let path = "nystromformer.encoder.layer.1.attention.self_attention.query.weight";
+        for (pattern, expected) in [
+            ("query", true),
+            ("self.query", true),
+            ("attention.self.query.weight", true),
+            ("layer.*.attention", true),
+            ("layer.1", true),
+            ("layer.0", false),
+            ("quer", false),
+            ("attention.query", false),
+            ("", false),
+        ] {
+            assert_eq!(has(path, pattern), expected, "{pattern}");
+        }
+        assert!(has("encoder.layer.0.output.layer_norm.gamma", "output.LayerNorm.weight"));
     }
 
     #[test]

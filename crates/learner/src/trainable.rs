@@ -13,6 +13,7 @@ pub use nystromformer_tasks::metrics::MetricName;
 use crate::batch::{Batch, Outputs, TokenBatch};
 use crate::device::{floats, scalar};
 use crate::error::Result;
+use crate::objectives::criterion::{Judged, Measured};
 use crate::optimizer::RowsRead;
 
 /// A model that a [`Learner`](crate::trainer::Learner) can train.
@@ -70,7 +71,7 @@ pub trait Trainable: Module {
 
     /// What was measured beside the loss, by name, from what was counted and the sums of each term of the loss; what is
     /// not defined is left out. Default: nothing.
-    fn metrics(&self, counts: &Self::Counts, terms: &[TermSum]) -> Vec<(&'static str, f64)> {
+    fn metrics(&self, counts: &Self::Counts, terms: &[TermSum]) -> Vec<(String, f64)> {
         let _ = (counts, terms);
         Vec::new()
     }
@@ -133,6 +134,8 @@ pub struct HeadCounts {
     correct: Vec<Option<f64>>,
     /// The scores of each answer, if the data measures them itself.
     outputs: Option<Outputs>,
+    /// What the criterion of the batches measures, if they have one.
+    measured: Measured,
 }
 
 impl<M: Head> Trainable for M {
@@ -140,6 +143,9 @@ impl<M: Head> Trainable for M {
     type Counts = HeadCounts;
 
     fn loss_terms(&self, batch: TokenBatch, device: &Device) -> Result<Vec<LossTerm>> {
+        if let Some(criterion) = batch.criterion.clone() {
+            return Judged::show(self, |judged| criterion.loss_terms(judged, batch, device));
+        }
         let options = batch.loss_options.clone();
         let (input, targets) = batch.into_tensors(device)?;
         if options.is_plain() {
@@ -154,6 +160,12 @@ impl<M: Head> Trainable for M {
         device: &Device,
         counts: &mut HeadCounts,
     ) -> Result<Vec<LossTerm>> {
+        if let Some(criterion) = batch.criterion.clone() {
+            let measured = &mut counts.measured;
+            return Judged::show(self, |judged| {
+                criterion.evaluate(judged, batch, device, measured)
+            });
+        }
         let num_targets = batch.num_targets();
         let kept = counts.outputs.is_some().then(|| (batch.targets.clone(), batch.lengths.clone()));
         let seq_len = batch.seq_len;
@@ -191,7 +203,10 @@ impl<M: Head> Trainable for M {
         metric_names_of(self.class())
     }
 
-    fn metrics(&self, counts: &HeadCounts, terms: &[TermSum]) -> Vec<(&'static str, f64)> {
+    fn metrics(&self, counts: &HeadCounts, terms: &[TermSum]) -> Vec<(String, f64)> {
+        if !counts.measured.is_empty() {
+            return counts.measured.values();
+        }
         let metrics = self.class().metrics.iter();
         let value = |metric: &TermMetric| {
             let term = terms.get(metric.term)?;
@@ -203,13 +218,13 @@ impl<M: Head> Trainable for M {
                     correct / term.num_targets as f64
                 }
             };
-            Some((metric.name, value))
+            Some((metric.name.to_owned(), value))
         };
         metrics.filter_map(value).collect()
     }
 
     fn counts_with_outputs(&self) -> HeadCounts {
-        HeadCounts { correct: Vec::new(), outputs: Some(Outputs::new()) }
+        HeadCounts { outputs: Some(Outputs::new()), ..HeadCounts::default() }
     }
 
     fn outputs(counts: HeadCounts) -> Option<Outputs> {

@@ -123,8 +123,11 @@ impl Encoder {
         })
     }
 
-    /// What follows the last layer.
-    pub(crate) fn finish(&self, hidden_states: Tensor<3>) -> Tensor<3> {
+    /// What follows the last layer: its normalisation in pre-LN, else nothing.
+    ///
+    /// # Shapes
+    /// - `hidden_states`, output: `[batch, seq_len, hidden_size]`
+    pub fn finish(&self, hidden_states: Tensor<3>) -> Tensor<3> {
         match &self.layer_norm {
             Some(layer_norm) => layer_norm.forward(hidden_states),
             None => hidden_states,

@@ -105,6 +105,29 @@ pub struct Attention {
     pub output: Residual,
 }
 
+/// What the attention half of a layer gives.
+#[derive(Debug, Clone)]
+pub struct AttentionStates {
+    /// The contexts of all heads side by side, before the output projection.
+    pub context: Tensor<3>,
+    /// The same projected, added to what the layer reads and, in post-LN, normalised.
+    pub output: Tensor<3>,
+}
+
+impl Attention {
+    /// Attends every token to the sequence.
+    ///
+    /// # Shapes
+    /// - `hidden_states`, both outputs: `[batch, seq_len, hidden_size]`
+    pub fn forward(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> AttentionStates {
+        let places = WantedTokens::All.places(&hidden_states, padding);
+        let read = self.output.read(hidden_states.clone());
+        let context = self.self_attention.forward(read, padding);
+        let output = self.output.forward_at(context.clone(), hidden_states, &places);
+        AttentionStates { context, output }
+    }
+}
+
 /// One encoder layer, transformers' `NystromformerLayer`.
 #[derive(Module, Debug)]
 pub struct Layer {
@@ -154,6 +177,15 @@ impl Layer {
         let chunks = attended.split(self.chunk_size_feed_forward, 1);
         let chunks = chunks.into_iter().map(|chunk| self.feed_forward(chunk, &places));
         Tensor::cat(chunks.collect(), 1)
+    }
+
+    /// The second half of [`Self::forward`]: what the feed-forward block makes of the attention half's output.
+    ///
+    /// # Shapes
+    /// - `attended`, output: `[batch, seq_len, hidden_size]`
+    pub fn after_attention(&self, attended: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
+        let places = WantedTokens::All.places(&attended, padding);
+        self.feed_forward(attended, &places)
     }
 
     /// One row of this layer's attention matrix; see [`SelfAttention::attention_row`].

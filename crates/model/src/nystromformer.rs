@@ -228,6 +228,25 @@ impl Nystromformer {
         Ok(states)
     }
 
+    /// What the first layer reads, and what padding means to all layers, for who runs the layers one by one. Where padding can be
+    /// left out it is ([`Padding::is_packed`]).
+    ///
+    /// # Shapes
+    /// - output: `[batch, seq_len, hidden_size]`, or `[1, tokens, hidden_size]` without padding
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub fn embed_tokens(
+        &self,
+        input: NystromformerInput,
+    ) -> Result<(Tensor<3>, Option<Padding>), ModelError> {
+        let (embedded, padding) = self.embed(input)?;
+        Ok(match padding.as_ref().and_then(|padding| padding.packed(&WantedTokens::Tokens)) {
+            Some((packed, _)) => (packed.pack(embedded), Some(packed)),
+            None => (embedded, padding),
+        })
+    }
+
     /// The Nyström factors of every layer, for diagnosis; empty if attention is exact.
     ///
     /// # Errors

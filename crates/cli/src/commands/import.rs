@@ -46,12 +46,22 @@ pub struct Args {
     seed: u64,
 }
 
+/// How a longer position table is filled.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Positions {
+pub(super) enum Positions {
     /// By repeating the trained positions, as the authors do.
     Tile,
     /// By stretching them.
     Interpolate,
+}
+
+impl Positions {
+    pub(super) fn fill(self) -> PositionFill {
+        match self {
+            Self::Tile => PositionFill::Tile,
+            Self::Interpolate => PositionFill::Interpolate,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -70,10 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = ImportOptions {
         config: args.config,
         overrides: args.overrides.iter().map(|text| assignment(text)).collect::<Result<_, _>>()?,
-        position_fill: match args.positions {
-            Positions::Tile => PositionFill::Tile,
-            Positions::Interpolate => PositionFill::Interpolate,
-        },
+        position_fill: args.positions.fill(),
         convolution: match args.convolution {
             Convolution::Zero => FreshConvolution::Zero,
             Convolution::Normal => FreshConvolution::Normal(args.seed),
@@ -89,7 +96,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The tokenizer as a `tokenizer.json`, if it is there in another form. One that is named must be there.
-fn tokenizer_json(from: &Path, named: Option<&Path>) -> anyhow::Result<Option<String>> {
+pub(super) fn tokenizer_json(from: &Path, named: Option<&Path>) -> anyhow::Result<Option<String>> {
     let beside = if from.is_dir() { Some(from) } else { from.parent() };
     let Some(folder) = named.or(beside) else {
         return Ok(None);

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod compare;
 pub mod completions;
+pub mod convert;
 pub mod evaluate;
 pub mod export;
 pub mod generate;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Export(export::Args),
     Import(import::Args),
+    Convert(convert::Args),
     Prepare(prepare::Args),
     Compare(compare::Args),
     Generate(generate::Args),
@@ -49,6 +51,7 @@ impl Command {
             Self::Serve(args) => serve::run(args),
             Self::Export(args) => export::run(args),
             Self::Import(args) => import::run(args),
+            Self::Convert(args) => convert::run(args, tasks),
             Self::Prepare(args) => prepare::run(args, tasks),
             Self::Compare(args) => compare::run(args),
             Self::Generate(args) => generate::run(args),

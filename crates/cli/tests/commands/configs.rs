@@ -40,7 +40,8 @@ fn every_config_is_valid_and_says_how_to_run_it() {
     for path in configs {
         let relative = path.strip_prefix(repository()).unwrap().display().to_string();
         let folder = relative.split('/').nth(1).unwrap();
-        let starts = ["choice", "glue", "imdb", "labelled", "ner", "qa"].contains(&folder);
+        let starts =
+            ["choice", "convert", "glue", "imdb", "labelled", "ner", "qa"].contains(&folder);
         let overrides = if starts { vec![init_from.clone()] } else { Vec::new() };
         let loaded = Experiment::load(&path, &overrides, &crate::known_tasks())
             .unwrap_or_else(|error| panic!("{error}"));

@@ -18,6 +18,7 @@
 //! | `questions` | question answering, from files to answers |
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `ner` | token classification: CoNLL files in, entity scores and CoNLL files out |
+//! | `convert` | a BERT made a Nyströmformer |
 //! | `configs` | the experiments that are shipped |
 //! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
 //! | `moved_data` | a run's model where its training data is gone or lies elsewhere |
@@ -30,6 +31,7 @@
 
 mod bags;
 mod configs;
+mod convert;
 mod corpora;
 mod documentation;
 mod files_to_predict;

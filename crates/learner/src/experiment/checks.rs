@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use nystromformer::{Architecture, ModelError};
+use nystromformer::ModelError;
 use nystromformer_data::DataError;
 use nystromformer_tasks::TaskConfig;
 
@@ -71,22 +71,7 @@ impl Experiment {
             };
             problems.push(("data.seq_len".to_owned(), format!("{error}{pretrained}")));
         }
-        if self.architecture() == Architecture::PreTraining {
-            for (key, count, of) in [
-                (
-                    "model.type_vocab_size",
-                    self.model.embeddings.type_vocab_size,
-                    "the two segments of a pair",
-                ),
-                ("model.id2label", self.model.num_labels(), "in order and swapped"),
-            ] {
-                if count < 2 {
-                    let problem =
-                        format!("`{count}`: `data.objective = \"mlm_sop\"` needs two, for {of}");
-                    problems.push((key.to_owned(), problem));
-                }
-            }
-        }
+        problems.extend(self.objective().map_or_else(Vec::new, |of| of.problems(self)));
         problems.extend(self.optimizer.problems());
         problems.extend(self.schedule.problems());
         problems.extend(self.trainer.problems());

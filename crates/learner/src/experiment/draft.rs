@@ -110,6 +110,9 @@ impl Draft {
         if let Some(inherited) = inherited {
             inherit(&mut experiment.model, inherited, &layers)?;
         }
+        if let Some(objective) = experiment.objective() {
+            objective.settle(&mut experiment);
+        }
         let vectors = &mut experiment.model.vectors;
         if experiment.task.as_ref().is_some_and(|task| task.task().reads_vectors())
             && !vectors.is_used()

@@ -11,7 +11,7 @@ use crate::error::{LearnerError, Result};
 use crate::task_batches::FeatureStatistics;
 
 /// Keys of `[model]` that the data answers where no file does.
-const FROM_DATA: [&str; 12] = [
+const FROM_DATA: [&str; 13] = [
     "model.num_features",
     "model.feature_mean",
     "model.feature_std",
@@ -24,6 +24,7 @@ const FROM_DATA: [&str; 12] = [
     "model.bos_token_id",
     "model.eos_token_id",
     "model.id2label",
+    "distill.model_class",
 ];
 
 /// Keys whose defaults have been others: a run goes on with what it has, unless a file says something else.

@@ -45,7 +45,7 @@ mod wrong_value;
 use std::path::{Path, PathBuf};
 
 use nystromformer::{Architecture, NystromformerConfig};
-use nystromformer_data::{DataConfig, Objective, TokenizerConfig};
+use nystromformer_data::{DataConfig, TokenizerConfig};
 use nystromformer_tasks::{TaskConfig, TaskRegistry};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -54,13 +54,14 @@ pub use classes::{class_difference, class_order};
 pub(crate) use differences::differences;
 pub(crate) use draft::Draft;
 pub use loaded::LoadedExperiment;
-pub(crate) use paths::absolute_assignment;
+pub(crate) use paths::{absolute_assignment, absolute_path};
 pub(crate) use spans::beyond_the_end;
 pub use trainer::{Precision, TrainerConfig};
 pub use vocabulary::Vocabulary;
 
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
+use crate::objectives::{self, CorpusObjective, distill::config::DistillConfig};
 use crate::optimizer::OptimizerConfig;
 use crate::parameter_groups::GroupOptions;
 use crate::schedule::Schedule;
@@ -94,6 +95,8 @@ pub struct Experiment {
     pub tokenizer: TokenizerConfig,
     /// `[data]`: the corpus and how it becomes batches.
     pub data: DataConfig,
+    /// `[distill]`: the teacher, and what is learned of it; of `data.objective = "distill"`.
+    pub distill: DistillConfig,
     /// `[task]`: a labelled data set to train on, in place of a corpus; of `[data]`, `seq_len` and `shuffle` apply then, and
     /// of `[tokenizer]`, `path` and `lowercase` if it is made of texts. Default: none. What its keys are, the task says
     /// that it names, so it is read by a [`TaskRegistry`].
@@ -163,16 +166,23 @@ impl Experiment {
             layer_decay: self.optimizer.layer_decay,
             freeze_layers: self.trainer.freeze_layers,
             freeze_embeddings: self.trainer.freeze_embeddings,
+            trainable: self.objective().map_or_else(Vec::new, |of| of.trainable(self)),
         }
     }
 
     /// The class of model that it trains.
     pub fn architecture(&self) -> Architecture {
-        match (&self.task, self.data.objective) {
-            (Some(task), _) => class_of(task).unwrap_or(Architecture::SequenceClassification),
-            (None, Objective::Mlm) => Architecture::MaskedLm,
-            (None, Objective::MlmSop) => Architecture::PreTraining,
+        match (&self.task, self.objective()) {
+            (None, Some(objective)) => objective.architecture(self),
+            (task, _) => {
+                task.as_ref().and_then(class_of).unwrap_or(Architecture::SequenceClassification)
+            }
         }
+    }
+
+    /// What is learned from the corpus; `None` where there is a task.
+    pub(crate) fn objective(&self) -> Option<&'static dyn CorpusObjective> {
+        self.task.is_none().then(|| objectives::of(self.data.objective))
     }
 
     /// The resolved experiment as TOML; reading it gives the identical experiment. Paths are as seen from the root of the

@@ -8,13 +8,14 @@ use toml::{Table, Value};
 use super::{Experiment, INIT_FROM};
 
 /// Keys that name files, besides those of `[task]`.
-const PATHS: [&str; 4] = [INIT_FROM, "data.corpus", "data.cache_dir", "tokenizer.path"];
+const PATHS: [&str; 5] =
+    [INIT_FROM, "data.corpus", "data.cache_dir", "tokenizer.path", "distill.teacher"];
 
 /// The key of every task that names its files.
 const TASK_PATH: &str = "task.path";
 
 /// Of these keys, those without which a run can neither go on nor be measured.
-const READ_BY_A_RUN: [&str; 3] = ["data.corpus", TASK_PATH, "tokenizer.path"];
+const READ_BY_A_RUN: [&str; 4] = ["data.corpus", TASK_PATH, "tokenizer.path", "distill.teacher"];
 
 /// Whether a key says where files lie, and nothing of what is in them.
 pub(super) fn is_path(key: &str) -> bool {
@@ -129,6 +130,11 @@ pub(super) fn absolute(path: &str) -> Option<String> {
     };
     let absolute: PathBuf = std::path::absolute(path).ok()?;
     absolute.into_os_string().into_string().ok()
+}
+
+/// The same of a path, which stays as it is where there is no such form.
+pub(crate) fn absolute_path(path: &Path) -> PathBuf {
+    path.to_str().and_then(absolute).map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
 /// The text at a dotted key.

@@ -20,6 +20,9 @@ pub struct TrainerConfig {
     /// Steps between evaluations, the last step being one in any case; 0 for none at all. Default:
     /// 1,000.
     pub eval_every: usize,
+    /// Evaluate before the first step too (transformers' word), as step 0. Such an evaluation is none to choose a checkpoint by.
+    /// Default: false.
+    pub eval_on_start: bool,
     /// Validation examples (sequences) in an evaluation, always the same ones; 0 for all. A task is measured whole, or by
     /// `task.max_eval_samples`. Default: 800, the authors' 100 batches of 8.
     pub eval_examples: usize,
@@ -96,6 +99,7 @@ impl Default for TrainerConfig {
             batch_size: 256,
             micro_batch_size: 8,
             eval_every: 1_000,
+            eval_on_start: false,
             eval_examples: 800,
             checkpoint_every: 1_000,
             keep_last: 3,

@@ -1,4 +1,4 @@
-//! Keys of `[data]` and `[tokenizer]` that nothing reads: of pretraining beside a `[task]`, or of another objective.
+//! Keys of `[data]`, `[tokenizer]` and `[distill]` that nothing reads: of pretraining beside a `[task]`, or of another objective.
 //!
 //! Stated, such a key is refused, or only told where its value changes nothing. A resolved configuration lists what is read
 //! and nothing else.
@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use super::Experiment;
 use super::explain::{self, render};
 use super::merge::Layers;
+use crate::objectives::{self, distill::config::DistillConfig};
 
 /// The keys that are read where there is a task.
 const READ_BY_TASKS: [&str; 2] = ["data.seq_len", "data.shuffle"];
@@ -27,6 +28,7 @@ pub(super) fn problems(layers: &Layers, experiment: &Experiment) -> Vec<String> 
     for (section, defaults) in [
         ("data", Table::try_from(DataConfig::default())),
         ("tokenizer", Table::try_from(TokenizerConfig::default())),
+        ("distill", Table::try_from(DistillConfig::default())),
     ] {
         let defaults = defaults.unwrap_or_default();
         let stated = layers.get(section).and_then(Value::as_table);
@@ -64,7 +66,7 @@ pub(super) fn problems(layers: &Layers, experiment: &Experiment) -> Vec<String> 
 
 /// Takes the keys that the experiment does not read out of its resolved form.
 pub(super) fn remove_unread(table: &mut Table, experiment: &Experiment) {
-    for section in ["data", "tokenizer"] {
+    for section in ["data", "tokenizer", "distill"] {
         if let Some(Value::Table(keys)) = table.get_mut(section) {
             keys.retain(|name, _| advice(&format!("{section}.{name}"), experiment).is_none());
         }
@@ -75,17 +77,11 @@ pub(super) fn remove_unread(table: &mut Table, experiment: &Experiment) {
 /// What to do instead of stating a key; `None` if it is read.
 fn advice(key: &str, experiment: &Experiment) -> Option<String> {
     let Some(task) = &experiment.task else {
-        let of_sop = ["data.segment", "data.max_predictions", "data.short_seq_prob"].contains(&key);
-        let of_mlm = key == "data.whole_word_masking";
-        return match experiment.data.objective {
-            Objective::Mlm if of_sop => {
-                Some("it goes with `data.objective = \"mlm_sop\"` only".to_owned())
-            }
-            Objective::MlmSop if of_mlm => {
-                Some("it goes with `data.objective = \"mlm\"` only".to_owned())
-            }
-            _ => None,
-        };
+        if key.starts_with("distill.") && experiment.data.objective != Objective::Distill {
+            return Some("it goes with `data.objective = \"distill\"` only".to_owned());
+        }
+        let mut unread = objectives::of(experiment.data.objective).unread().iter();
+        return unread.find(|(unread, _)| *unread == key).map(|(_, advice)| (*advice).to_owned());
     };
     let has_texts = task.task().vocabulary().is_none();
     if READ_BY_TASKS.contains(&key) || (has_texts && READ_BY_TASKS_OF_TEXTS.contains(&key)) {
@@ -139,6 +135,8 @@ mod tests {
             (&["task.name=imdb", "tokenizer.vocab_size=100"], "`tokenizer.path`"),
             (&["task.name=listops", "tokenizer.path=x"], "a vocabulary of its own"),
             (&["data.short_seq_prob=0.5"], "mlm_sop"),
+            (&["distill.kl_weight=0.5"], "`data.objective = \"distill\"`"),
+            (&["task.name=imdb", "distill.stage=network"], "it is of pretraining"),
         ] {
             let error = load(assignments).unwrap_err();
             let key = assignments[assignments.len() - 1].split('=').next().unwrap();

@@ -139,6 +139,7 @@ fn sample_rows(sizes: &Sizes, rows: usize) -> TokenBatch {
         hidden_id: None,
         targets: TargetsData::Tokens { positions, labels },
         loss_options: LossOptions::default(),
+        criterion: None,
     }
 }
 

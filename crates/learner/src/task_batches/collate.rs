@@ -39,6 +39,7 @@ impl TaskBatches {
                 seq_len,
                 targets,
                 loss_options: LossOptions::default(),
+                criterion: None,
             });
         }
         let mut rows = TokenBatch {
@@ -50,6 +51,7 @@ impl TaskBatches {
             seq_len,
             targets,
             loss_options: LossOptions::default(),
+            criterion: None,
         };
         let mut types = Vec::with_capacity(cells);
         for row in rows_of_units() {

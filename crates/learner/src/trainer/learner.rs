@@ -122,7 +122,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
         device: &Device,
         model: M,
     ) -> Result<Self> {
-        let groups = ParameterGroups::of(experiment.parameter_groups(), &model)?;
+        let groups = ParameterGroups::of(&experiment.parameter_groups(), &model)?;
         let mut learner = Self {
             experiment,
             data,

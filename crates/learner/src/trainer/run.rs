@@ -100,7 +100,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             best_by: BestBy::of(
                 &learner.experiment.trainer.metric_for_best_model,
                 &learner.data.metric_names(),
-                learner.model().metric_names(),
+                learner.data.criterion_metrics().unwrap_or_else(|| learner.model().metric_names()),
             )?,
             told_of_no_targets: false,
             learner,
@@ -183,7 +183,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let every = experiment.trainer.eval_every;
         let is_done = state.last_evaluation.as_ref().is_some_and(|last| last.step == step);
         every > 0
-            && step > 0
+            && (step > 0 || experiment.trainer.eval_on_start)
             && (step >= total || step.is_multiple_of(every))
             && !is_done
             && data.evaluation_examples(Split::Validation) > 0
@@ -249,7 +249,8 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let state = &mut self.learner.state;
         state.last_evaluation = Some(record.clone());
         let best = state.best_evaluation.as_ref();
-        let is_best = self.best_by.is_better(&record, best);
+        // Before the first step there is no checkpoint to choose.
+        let is_best = record.step > 0 && self.best_by.is_better(&record, best);
         let threshold = self.learner.experiment.trainer.early_stopping_threshold;
         if self.best_by.is_better_by(&record, best, threshold) {
             state.evaluations_without_improvement = 0;

@@ -154,7 +154,9 @@ impl Start {
         BestBy::of(
             &experiment.trainer.metric_for_best_model,
             &data.source().metric_names(),
-            metric_names_of(experiment.architecture().class()),
+            data.source()
+                .criterion_metrics()
+                .unwrap_or_else(|| metric_names_of(experiment.architecture().class())),
         )?;
         require_validation_to_stop_by(&experiment, data.source())?;
         require_memory(&experiment, data.source().rows_per_example())?;

@@ -85,6 +85,7 @@ impl Recording<'_> {
             seq_len,
             targets: self.targets(step),
             loss_options: LossOptions::default(),
+            criterion: None,
         }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod custom_model;
+mod distill;
 mod first_steps;
 mod golden_heads;
 mod golden_optimizer;

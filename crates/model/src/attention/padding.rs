@@ -171,12 +171,17 @@ impl Padding {
         select_rows(x.reshape([batch * seq_len, width]), packing.places.clone()).unsqueeze_dim(0)
     }
 
-    /// The way back; padding becomes 0.
+    /// Whether hidden states hold the tokens alone, one sequence behind the other: `[1, tokens, width]`.
+    pub fn is_packed(&self) -> bool {
+        self.packing.is_some()
+    }
+
+    /// The way back, if hidden states are packed; padding becomes 0.
     ///
     /// # Shapes
     /// - `x`: `[1, tokens, width]`
     /// - output: `[batch, seq_len, width]`
-    pub(crate) fn unpack(&self, x: Tensor<3>) -> Tensor<3> {
+    pub fn unpack(&self, x: Tensor<3>) -> Tensor<3> {
         let Some(packing) = &self.packing else {
             return x;
         };

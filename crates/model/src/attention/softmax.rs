@@ -5,7 +5,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::{attention, dropout, softmax};
+use nystromformer_kernels::{attention, dropout, drops, softmax};
 
 use super::{
     kind::{Activations, AttentionMechanism, AttentionOptions},
@@ -76,7 +76,7 @@ impl AttentionMechanism for SoftmaxAttention {
         attending: usize,
     ) -> Tensor<4> {
         let probability = self.attention_probs_dropout_prob;
-        if probability > 0.0 && query.device().is_autodiff() {
+        if drops(probability, &query.device()) {
             // A probability is dropped by its place among all of them.
             let context = softmax_attention(query, key, value, padding, probability);
             return first_rows(context, attending);
@@ -153,7 +153,7 @@ pub fn softmax_attention(
     let [_, _, _, head_dim] = query.dims();
     let scale = (head_dim as f64).powf(-0.5);
     let key_bias = padding.map(|padding| padding.key_bias.clone());
-    if attention_probs_dropout_prob == 0.0 || !query.device().is_autodiff() {
+    if !drops(attention_probs_dropout_prob, &query.device()) {
         return attention(query, key, value, key_bias, scale);
     }
     let mut scores = query.mul_scalar(scale).matmul(key.transpose());

@@ -2,7 +2,7 @@
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor},
+    tensor::{Device, Int, Tensor},
 };
 
 use super::{Losses, TargetTensors, TermMetric};
@@ -34,6 +34,17 @@ pub struct ClassInfo {
     pub token_table: Option<&'static str>,
     /// What an evaluation measures beside the loss. Default: nothing.
     pub metrics: &'static [TermMetric],
+    /// What [`Head::scores_of_states`] scores. Default: nothing.
+    pub scored: Option<Scored>,
+}
+
+/// What a head gives scores of, made of last hidden states that somebody else has computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scored {
+    /// Of tokens: a row of scores each.
+    Tokens,
+    /// Of sequences.
+    Sequences,
 }
 
 /// The table of token embeddings in a class that has its encoder in the field `nystromformer`.
@@ -58,6 +69,7 @@ impl ClassInfo {
         rows_per_answer: RowsPerAnswer::Always(1),
         token_table: None,
         metrics: &[],
+        scored: None,
     };
 
     /// Whether the configuration's `id2label` names what the head tells apart.
@@ -161,6 +173,27 @@ pub trait Head: PreTrainedModel {
         input: NystromformerInput,
         num_choices: usize,
     ) -> Result<Vec<Output>, ModelError>;
+
+    /// The scores that the head makes of last hidden states, for who compares two models; of chosen tokens or of each sequence, as
+    /// [`ClassInfo::scored`] says. Default: `None`, the head makes no scores of classes of them.
+    ///
+    /// # Shapes
+    /// - `states`: `[batch, seq_len, hidden_size]`
+    /// - `attention_mask`: `[batch, seq_len]`, 1 for a token and 0 for padding; `None`: all are tokens
+    /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
+    /// - output: `[positions, classes]` or `[batch, classes]`
+    ///
+    /// # Errors
+    /// [`ModelError::Inputs`] if the head reads a token embedding that the encoder does not have.
+    fn scores_of_states(
+        &self,
+        states: Tensor<3>,
+        attention_mask: Option<Tensor<2, Int>>,
+        positions: Tensor<1, Int>,
+    ) -> Result<Option<Tensor<2>>, ModelError> {
+        let _ = (states, attention_mask, positions);
+        Ok(None)
+    }
 
     /// The layer that [`ClassInfo::label_layer`] names.
     fn label_layer_mut(&mut self) -> Option<&mut Linear> {

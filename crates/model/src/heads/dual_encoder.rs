@@ -70,6 +70,7 @@ impl ModelClass for NystromformerDualEncoder {
         rows_per_answer: RowsPerAnswer::Always(2),
         token_table: Some(TOKEN_TABLE),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
+        scored: None,
     };
 
     fn from_encoder(

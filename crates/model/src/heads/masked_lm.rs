@@ -7,8 +7,8 @@ use burn::{
 use nystromformer_kernels::{WeightLayout, linear};
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
-    targets::require_count,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Scored, TargetTensors,
+    TermMetric, targets::require_count,
 };
 use crate::{
     activation::HiddenAct,
@@ -17,6 +17,7 @@ use crate::{
     layer_norm::LayerNorm,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
+    wanted_tokens::WantedTokens,
     weights,
 };
 
@@ -136,6 +137,7 @@ impl ModelClass for NystromformerForMaskedLm {
         auto_class: "AutoModelForMaskedLM",
         pipeline_tag: "fill-mask",
         metrics: &[TermMetric::accuracy("accuracy", 0), TermMetric::perplexity("perplexity", 0)],
+        scored: Some(Scored::Tokens),
         ..ClassInfo::DEFAULT
     };
 
@@ -163,5 +165,15 @@ impl Head for NystromformerForMaskedLm {
 
     fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
         Ok(vec![Output::new("logits", self.forward(input)?)])
+    }
+
+    fn scores_of_states(
+        &self,
+        states: Tensor<3>,
+        _: Option<Tensor<2, Int>>,
+        positions: Tensor<1, Int>,
+    ) -> Result<Option<Tensor<2>>, ModelError> {
+        let tokens = WantedTokens::At(positions).of(states).squeeze_dim(0);
+        Ok(Some(self.cls.forward(tokens, &self.nystromformer)?))
     }
 }

@@ -15,7 +15,10 @@
 //! and outputs ([`Head`]). To add one, write the file and add it to the list at the end of this one, which makes
 //! [`Architecture`] and [`Model`]: a class by its name, and a model of any class.
 
-use burn::{module::Module, tensor::Device};
+use burn::{
+    module::Module,
+    tensor::{Device, Int, Tensor},
+};
 
 mod base;
 #[macro_use]
@@ -36,7 +39,7 @@ pub mod targets;
 mod tests;
 pub mod token_classification;
 
-pub use class::{ClassInfo, Head, ModelClass, Output, PreTrainedModel, RowsPerAnswer};
+pub use class::{ClassInfo, Head, ModelClass, Output, PreTrainedModel, RowsPerAnswer, Scored};
 pub use depth::Depth;
 pub use dual_encoder::NystromformerDualEncoder;
 pub use loss_options::LossOptions;

@@ -7,8 +7,8 @@ use burn::{
 use nystromformer_kernels::{cross_entropy, dropout};
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
-    masked_lm::MaskedLmHead, targets::require_count,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Scored, TargetTensors,
+    TermMetric, masked_lm::MaskedLmHead, targets::require_count,
 };
 use crate::{
     classifier::first_tokens,
@@ -16,6 +16,7 @@ use crate::{
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
+    wanted_tokens::WantedTokens,
 };
 
 /// `dropout(tanh(dense(first token)))`, as in BERT.
@@ -106,6 +107,7 @@ impl ModelClass for NystromformerForPreTraining {
             TermMetric::loss("sop_loss", 1),
             TermMetric::accuracy("sop_accuracy", 1),
         ],
+        scored: Some(Scored::Tokens),
         ..ClassInfo::DEFAULT
     };
 
@@ -148,5 +150,16 @@ impl Head for NystromformerForPreTraining {
     fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
         let (predictions, order) = self.forward(input)?;
         Ok(vec![Output::new("prediction_logits", predictions), Output::new("sop_logits", order)])
+    }
+
+    /// Of masked tokens; the order is no part of them.
+    fn scores_of_states(
+        &self,
+        states: Tensor<3>,
+        _: Option<Tensor<2, Int>>,
+        positions: Tensor<1, Int>,
+    ) -> Result<Option<Tensor<2>>, ModelError> {
+        let tokens = WantedTokens::At(positions).of(states).squeeze_dim(0);
+        Ok(Some(self.cls.forward(tokens, &self.nystromformer)?))
     }
 }

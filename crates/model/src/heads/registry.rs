@@ -90,6 +90,19 @@ macro_rules! registry {
                 }
             }
 
+            fn scores_of_states(
+                &self,
+                states: Tensor<3>,
+                attention_mask: Option<Tensor<2, Int>>,
+                positions: Tensor<1, Int>,
+            ) -> Result<Option<Tensor<2>>, ModelError> {
+                match self {
+                    $(Self::$variant(model) => {
+                        model.scores_of_states(states, attention_mask, positions)
+                    })+
+                }
+            }
+
             fn label_layer_mut(&mut self) -> Option<&mut Linear> {
                 match self {
                     $(Self::$variant(model) => model.label_layer_mut()),+

@@ -2,11 +2,12 @@
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor},
+    tensor::{Device, Int, Tensor},
 };
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Scored, TargetTensors,
+    TermMetric,
     class::TOKEN_TABLE,
     targets::{binary_cross_entropy, require_count, squared_error},
 };
@@ -64,6 +65,7 @@ impl ModelClass for NystromformerForSequenceClassification {
         label_layer: Some("classifier.out_proj"),
         token_table: Some(TOKEN_TABLE),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
+        scored: Some(Scored::Sequences),
         ..ClassInfo::DEFAULT
     };
 
@@ -122,6 +124,19 @@ impl Head for NystromformerForSequenceClassification {
 
     fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
         Ok(vec![Output::new("logits", self.forward(input)?)])
+    }
+
+    fn scores_of_states(
+        &self,
+        states: Tensor<3>,
+        attention_mask: Option<Tensor<2, Int>>,
+        _: Tensor<1, Int>,
+    ) -> Result<Option<Tensor<2>>, ModelError> {
+        if self.config().problem_type() != ProblemType::SingleLabelClassification {
+            return Ok(None);
+        }
+        let wanted = self.pooling.wanted_tokens();
+        Ok(Some(self.classifier.forward(self.pooling.forward(wanted.of(states), attention_mask))))
     }
 
     fn label_layer_mut(&mut self) -> Option<&mut Linear> {

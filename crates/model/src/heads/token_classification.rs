@@ -7,14 +7,15 @@ use burn::{
 use nystromformer_kernels::dropout;
 
 use super::{
-    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
-    class::TOKEN_TABLE, targets::require_count,
+    ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Scored, TargetTensors,
+    TermMetric, class::TOKEN_TABLE, targets::require_count,
 };
 use crate::{
     config::NystromformerConfig,
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
+    wanted_tokens::WantedTokens,
 };
 
 /// A Nyströmformer that classifies tokens, transformers' `NystromformerForTokenClassification`:
@@ -69,6 +70,7 @@ impl ModelClass for NystromformerForTokenClassification {
         label_layer: Some("classifier"),
         token_table: Some(TOKEN_TABLE),
         metrics: &[TermMetric::accuracy("accuracy", 0)],
+        scored: Some(Scored::Tokens),
         ..ClassInfo::DEFAULT
     };
 
@@ -108,6 +110,16 @@ impl Head for NystromformerForTokenClassification {
 
     fn outputs(&self, input: NystromformerInput, _: usize) -> Result<Vec<Output>, ModelError> {
         Ok(vec![Output::new("logits", self.forward(input)?)])
+    }
+
+    fn scores_of_states(
+        &self,
+        states: Tensor<3>,
+        _: Option<Tensor<2, Int>>,
+        positions: Tensor<1, Int>,
+    ) -> Result<Option<Tensor<2>>, ModelError> {
+        let tokens: Tensor<2> = WantedTokens::At(positions).of(states).squeeze_dim(0);
+        Ok(Some(self.classifier.forward(dropout(tokens, self.hidden_dropout_prob))))
     }
 
     fn label_layer_mut(&mut self) -> Option<&mut Linear> {

@@ -1,0 +1,314 @@
+//! From a BERT to a Nyströmformer that computes nearly the same; see `nystromformer convert --help`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use nystromformer_data::{SAMPLE_CORPUS, prepare};
+use nystromformer_files::durable;
+use nystromformer_interop::{
+    ExportOptions, FreshConvolution, ImportOptions, export_model, import_model, read_config,
+};
+use nystromformer_learner::{
+    Experiment, LearnerError,
+    metrics_log::{EvaluationRecord, MetricsLog, MetricsRecord},
+    progress,
+    trainer::{
+        EndReason, RunRequest, Session, TrainOutput, model_folder, trained_facts, trained_seq_len,
+    },
+};
+use nystromformer_tasks::TaskRegistry;
+use serde_json::{Map, json};
+
+use super::import::{Positions, tokenizer_json};
+use crate::{output, preparation::PreparationNotes, signals::StopSignals};
+
+/// Make a Nyströmformer of a pretrained BERT, RoBERTa or Nyströmformer: swap its attention, and train it to compute what the
+/// exact attention computes.
+///
+/// Three steps, each left in the run directory: `import`; a run that trains convolution, query and key of every layer by itself; a
+/// run that trains everything. `configs/convert/` has the same as experiments. Prints how near the result is as one line of JSON.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The pretrained model: a folder, a weight file, or an index of shards.
+    #[arg(long, value_name = "PATH")]
+    from: PathBuf,
+    /// The folder to write; must not exist yet, or be empty.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
+    /// Landmarks per head.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    num_landmarks: usize,
+    /// Taps of the convolution beside the attention, which starts at zero; 0 for none. Default: as `import` has it.
+    #[arg(long, value_name = "N")]
+    conv_kernel_size: Option<usize>,
+    /// Longest input of the result, in tokens. Default: that of the pretrained model.
+    #[arg(long, value_name = "N")]
+    max_position_embeddings: Option<usize>,
+    /// How a longer position table is filled.
+    #[arg(long, value_enum, default_value = "tile")]
+    positions: Positions,
+    /// Text to train on, of the kind that the model will read: a file or a folder, as of `data.corpus`. Default: the built-in
+    /// sample, which is a stopgap.
+    #[arg(long, value_name = "PATH")]
+    text: Option<PathBuf>,
+    /// Tokens to train on in both stages together, e.g. 500k or 2M; half of them in each.
+    #[arg(long, value_name = "N", default_value = "2M", value_parser = count)]
+    tokens: u64,
+    /// Tokens of a text at most. Default: 512, or the longest input if that is shorter.
+    #[arg(long, value_name = "N")]
+    seq_len: Option<usize>,
+    /// Where the steps are left. Default: runs/convert-NAME, of the output folder's name.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Go on with what is in the run directory.
+    #[arg(long)]
+    resume: bool,
+    /// Override a key of both runs, e.g. data.document=line. May be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// The recipes, which are those of `configs/convert`.
+const RECIPES: [(&str, &str); 2] =
+    [("layers", include_str!("layers.toml")), ("network", include_str!("network.toml"))];
+
+/// The imported model, with which both runs begin, and whose exact attention is the teacher.
+const START: &str = "start";
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in [`crate::failure`].
+pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
+    let conversion = Conversion::begin(&args)?;
+    let signals = StopSignals::listen()?;
+    let notes = PreparationNotes::default();
+    let mut result = None;
+    for (stage, _) in RECIPES {
+        match conversion.train(stage, tasks, &signals, &notes)? {
+            Ok(outcome) => result = outcome.summary.best_evaluation,
+            Err(ended_by) => return Ok(ExitCode::from(ended_by.exit_code())),
+        }
+    }
+    conversion.publish(result)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A conversion in its run directory.
+struct Conversion<'a> {
+    args: &'a Args,
+    path: PathBuf,
+}
+
+impl<'a> Conversion<'a> {
+    /// The directory with the recipes and the imported model.
+    fn begin(args: &'a Args) -> anyhow::Result<Self> {
+        let output = &args.output;
+        let name = output
+            .file_name()
+            .with_context(|| format!("`--output {}` is no name of a folder", output.display()))?;
+        if fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
+            bail!("`--output {}` is not empty; name another folder", output.display());
+        }
+        let path = args.run_dir.clone().unwrap_or_else(|| {
+            Path::new("runs").join(format!("convert-{}", name.to_string_lossy()))
+        });
+        let start = path.join(START);
+        if start.exists() && !args.resume {
+            bail!(
+                "`{}` holds a conversion already: go on with `--resume`, or name another `--run-dir`",
+                path.display()
+            );
+        }
+        fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder `{}`", path.display()))?;
+        for (stage, recipe) in RECIPES {
+            durable::replace(&path.join(format!("{stage}.toml")), recipe.as_bytes())
+                .map_err(LearnerError::from)?;
+        }
+        if !start.exists() {
+            let mut overrides = Map::from_iter([
+                ("attention".to_owned(), json!("nystrom")),
+                ("num_landmarks".to_owned(), json!(args.num_landmarks)),
+            ]);
+            let stated = [
+                ("conv_kernel_size", args.conv_kernel_size),
+                ("max_position_embeddings", args.max_position_embeddings),
+            ];
+            for (key, value) in stated {
+                overrides.extend(value.map(|value| (key.to_owned(), json!(value))));
+            }
+            let options = ImportOptions {
+                overrides,
+                position_fill: args.positions.fill(),
+                convolution: FreshConvolution::Zero,
+                tokenizer: tokenizer_json(&args.from, None)?,
+                ..ImportOptions::default()
+            };
+            for note in import_model(&args.from, &start, &options)?.notes {
+                output::note(&format!("note: {note}"));
+            }
+        }
+        Ok(Self { args, path })
+    }
+
+    /// What the recipes leave open, of a stage.
+    fn overrides(&self, stage: &str) -> anyhow::Result<Vec<String>> {
+        let Args { text, seq_len, overrides, .. } = self.args;
+        let start = self.path.join(START);
+        let positions = read_config(&start)?.embeddings.max_position_embeddings;
+        // What the first stage has trained, the second begins with.
+        let init_from = if stage == "layers" { start.clone() } else { self.path.join("layers") };
+        let text = text
+            .as_ref()
+            .map_or_else(|| SAMPLE_CORPUS.to_owned(), |path| path.display().to_string());
+        let mut settings = vec![
+            format!("model.init_from={}", init_from.display()),
+            format!("distill.teacher={}", start.display()),
+            format!("data.corpus={text}"),
+            format!("data.seq_len={}", seq_len.unwrap_or_else(|| positions.min(512))),
+            format!("data.cache_dir={}", self.path.join("cache").display()),
+        ];
+        settings.extend(overrides.iter().cloned());
+        Ok(settings)
+    }
+
+    /// Runs a stage, or the rest of it; how it ended if it was stopped.
+    fn train(
+        &self,
+        stage: &str,
+        tasks: &TaskRegistry,
+        signals: &StopSignals,
+        notes: &PreparationNotes,
+    ) -> anyhow::Result<Result<TrainOutput, EndReason>> {
+        if let Some(reason) = signals.preparation_begins() {
+            return Ok(Err(EndReason::Stopped(reason)));
+        }
+        let config = self.path.join(format!("{stage}.toml"));
+        let mut overrides = self.overrides(stage)?;
+        let steps = self.steps(&config, &overrides, tasks, notes)?;
+        overrides.push(format!("trainer.max_steps={steps}"));
+        let request = RunRequest {
+            config,
+            overrides,
+            run_dir: Some(self.path.join(stage)),
+            resume: self.args.resume,
+            tasks: tasks.clone(),
+        };
+        let session = Session::open(&request, &|report| notes.report(report))?;
+        if let Some(checkpoint) = session.checkpoint() {
+            output::note(&format!("resuming from {}", checkpoint.path.display()));
+        }
+        let mut display = progress::for_stderr(session.experiment().trainer.log_every);
+        let outcome = session.train(signals.training_begins(), display.as_mut())?;
+        if outcome.ended_by.exit_code() == 0 {
+            return Ok(Ok(outcome));
+        }
+        output::note(&format!(
+            "stopped after step {} of `{stage}`; `--resume` goes on from there",
+            outcome.summary.steps
+        ));
+        Ok(Err(outcome.ended_by))
+    }
+
+    /// Steps of a stage: as many as half of the tokens take, by the mean length of the training texts.
+    fn steps(
+        &self,
+        config: &Path,
+        overrides: &[String],
+        tasks: &TaskRegistry,
+        notes: &PreparationNotes,
+    ) -> anyhow::Result<u64> {
+        let Experiment { data, tokenizer, seed, trainer, .. } =
+            Experiment::load(config, overrides, tasks)?.experiment;
+        let train = prepare(&data, &tokenizer, seed, &|report| notes.report(report))?.train;
+        let of_an_example = (train.num_tokens() as f64 / train.len() as f64).max(1.0);
+        let of_a_step = of_an_example * trainer.batch_size as f64;
+        Ok((self.args.tokens as f64 / 2.0 / of_a_step).ceil().max(1.0) as u64)
+    }
+
+    /// Writes the result to the output folder, and says how near it is.
+    fn publish(&self, after: Option<EvaluationRecord>) -> anyhow::Result<()> {
+        let (path, output) = (&self.path, &self.args.output);
+        let source = model_folder(&path.join("network"))?;
+        let options = ExportOptions {
+            seq_len: trained_seq_len(&source),
+            training: trained_facts(&source),
+            ..ExportOptions::default()
+        };
+        for note in export_model(&source, output, &options)?.notes {
+            output::note(&format!("note: {note}"));
+        }
+        let before = first_evaluation(&path.join("layers"))?;
+        let metric = |of: &Option<EvaluationRecord>, name: &str| {
+            of.as_ref().and_then(|record| record.metric(name)).unwrap_or(f64::NAN)
+        };
+        let pair = |name: &str| [metric(&before, name), metric(&after, name)];
+        let ([cosine, now], [error, error_now]) = (pair("cosine"), pair("relative_error"));
+        output::note(&format!(
+            "converted `{}` to `{}`: cosine to exact attention {cosine:.4} before, {now:.4} now; relative error {error:.4} \
+             before, {error_now:.4} now (held-out texts)",
+            self.args.from.display(),
+            output.display()
+        ));
+        output::json_line(&json!({
+            "output": output,
+            "num_landmarks": self.args.num_landmarks,
+            "cosine_before": cosine,
+            "cosine": now,
+            "relative_error_before": error,
+            "relative_error": error_now,
+        }))
+    }
+}
+
+/// The evaluation with which a run began.
+fn first_evaluation(run: &Path) -> anyhow::Result<Option<EvaluationRecord>> {
+    let records = MetricsLog::read(&run.join("metrics.jsonl"))?;
+    Ok(records.into_iter().find_map(|record| match record {
+        MetricsRecord::Validation(record) => Some(record),
+        MetricsRecord::Train(_) => None,
+    }))
+}
+
+/// A number as people write it: `500k`, `2M`, `1.5M` or plain.
+fn count(text: &str) -> Result<u64, String> {
+    let (number, factor) = match text.char_indices().last() {
+        Some((end, 'k' | 'K')) => (&text[..end], 1e3),
+        Some((end, 'm' | 'M')) => (&text[..end], 1e6),
+        _ => (text, 1.0),
+    };
+    match number.parse::<f64>().map(|number| number * factor) {
+        Ok(count) if (1.0..1e15).contains(&count) => Ok(count as u64),
+        _ => Err("write a number of tokens, as 500k, 2M or 300000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_tokens_as_people_write_them() {
+        for (text, expected) in
+            [("500k", 500_000), ("2M", 2_000_000), ("1.5m", 1_500_000), ("7", 7)]
+        {
+            assert_eq!(count(text), Ok(expected));
+        }
+        for text in ["", "k", "-1M", "0", "2G", "1e300M", "NaN"] {
+            assert!(count(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_recipes_are_those_that_are_shipped_as_experiments() {
+        let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/convert"));
+        for (stage, recipe) in RECIPES {
+            assert_eq!(fs::read_to_string(shipped.join(format!("{stage}.toml"))).unwrap(), recipe);
+        }
+    }
+}
