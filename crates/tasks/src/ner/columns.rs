@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nystromformer_data::DataError;
+use nystromformer_files::table::TableOptions;
 use nystromformer_files::{BoundedLines, say_once};
 use serde::{Deserialize, Serialize};
 
@@ -48,14 +49,14 @@ impl ColumnSentences {
         wanted: &WantedColumns,
         document: DocumentBoundary,
         tags_required: bool,
-        max_bytes: usize,
+        options: &TableOptions,
     ) -> Result<Self, DataError> {
         Ok(Self {
             file: path.into(),
-            layout: ColumnLayout::of(path, wanted, tags_required, max_bytes)?,
-            lines: lines(path, max_bytes)?,
+            layout: ColumnLayout::of(path, wanted, tags_required, options)?,
+            lines: lines(path, options)?,
             document,
-            max_bytes,
+            max_bytes: options.max_line_bytes,
             comments: 0,
             starts: 0,
             ended: false,

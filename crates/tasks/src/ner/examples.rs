@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
+use nystromformer_files::table::TableOptions;
 
 use super::classes::TagClasses;
 use super::columns::{ColumnSentences, DocumentBoundary};
@@ -11,6 +12,7 @@ use super::file_form::FileForm;
 use super::layout::WantedColumns;
 use super::rows::RowSentences;
 use super::sentence::TaggedWords;
+use super::word_table::WordTable;
 use crate::example::{ColumnLines, Example, Input, Label, WordSequence};
 use crate::files_in_turn::ReadFiles;
 use crate::label_rule::{LabelRule, UnreadLabels};
@@ -22,7 +24,8 @@ pub(super) struct SentenceOptions {
     pub(super) document: DocumentBoundary,
     /// `task.labels`, which numbers stand for.
     pub(super) names: Vec<String>,
-    pub(super) max_line_bytes: usize,
+    /// How tables, and the lines of other files, are written.
+    pub(super) tables: TableOptions,
     /// What is asked of the tags.
     pub(super) rule: LabelRule,
 }
@@ -35,20 +38,15 @@ impl SentenceOptions {
     ///
     /// # Errors
     ///
-    /// As [`ColumnSentences::open`] and [`RowSentences::open`].
+    /// As [`ColumnSentences::open`], [`RowSentences::open`] and [`WordTable::open`].
     pub(super) fn open(&self, file: &Path) -> Result<SentenceReader, DataError> {
-        let Self { columns, document, names, max_line_bytes, rule } = self;
+        let Self { columns, document, names, tables, rule } = self;
         Ok(match FileForm::of(file) {
-            FileForm::Columns => Box::new(ColumnSentences::open(
-                file,
-                columns,
-                *document,
-                rule.requires(),
-                *max_line_bytes,
-            )?),
-            FileForm::Rows => {
-                Box::new(RowSentences::open(file, columns, names, *rule, *max_line_bytes)?)
+            FileForm::Columns => {
+                Box::new(ColumnSentences::open(file, columns, *document, rule.requires(), tables)?)
             }
+            FileForm::Rows => Box::new(RowSentences::open(file, columns, names, *rule, tables)?),
+            FileForm::Words => Box::new(WordTable::open(file, columns, names, *rule, tables)?),
         })
     }
 }

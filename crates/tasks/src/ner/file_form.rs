@@ -13,6 +13,8 @@ pub(super) enum FileForm {
     Columns,
     /// A sentence a row, of JSON or Parquet.
     Rows,
+    /// A word a row, of CSV.
+    Words,
 }
 
 /// Extensions of files with a word a line. Files without an extension count too, and files whose extension is a split's name, such
@@ -47,6 +49,7 @@ impl FileForm {
     pub(super) fn of(path: &Path) -> Self {
         match Format::of(path) {
             Some(Format::Json | Format::Parquet) => Self::Rows,
+            Some(Format::Csv) => Self::Words,
             _ => Self::Columns,
         }
     }
@@ -66,7 +69,7 @@ impl FileForm {
         match extension_of_content(path) {
             None => true,
             Some(extension) => {
-                Self::of(path) == Self::Rows
+                Self::of(path) != Self::Columns
                     || COLUMNS.contains(&extension.as_str())
                     || is_split_name(&extension)
             }
@@ -83,7 +86,7 @@ mod tests {
         for name in ["a.conll", "b.IOB", "eng.testb", "a.bio.gz"] {
             assert!(FileForm::says_columns(Path::new(name)), "{name}");
         }
-        for name in ["a.txt", "a.tsv", "a.jsonl", "a.parquet", "a", "a.pdf"] {
+        for name in ["a.txt", "a.tsv", "a.csv", "a.jsonl", "a.parquet", "a", "a.pdf"] {
             assert!(!FileForm::says_columns(Path::new(name)), "{name}");
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nystromformer_data::DataError;
-use nystromformer_files::table::{Column, listed};
+use nystromformer_files::table::{Column, TableOptions, listed};
 use nystromformer_files::{BoundedLines, FileError, LineReader};
 
 use super::tag::Tag;
@@ -21,6 +21,8 @@ pub(super) struct WantedColumns {
     pub(super) tokens: Option<Column>,
     /// `task.tags`. Default: the last.
     pub(super) tags: Option<Column>,
+    /// `task.sentence`, in tables with a word a row.
+    pub(super) sentence: Option<Column>,
 }
 
 /// Where in the lines of a file words and tags stand.
@@ -44,12 +46,15 @@ pub(super) struct ColumnLayout {
     of_entities: bool,
 }
 
-/// The lines of a file, none longer than `max_bytes`.
-pub(super) fn lines(path: &Path, max_bytes: usize) -> Result<BoundedLines, DataError> {
+/// The lines of a file, in the encoding and of the length that the options say.
+pub(super) fn lines(path: &Path, options: &TableOptions) -> Result<BoundedLines, DataError> {
+    let max_bytes = options.max_line_bytes;
     let too_long = format!(
         "longer than `task.max_line_bytes = {max_bytes}`: is it a file of columns, a word a line? If it is, raise it"
     );
-    Ok(BoundedLines::of(LineReader::open(path)?, max_bytes, too_long))
+    let reader = LineReader::open_as(path, options.encoding)?
+        .with_encoding_key(Some("task.encoding".to_owned()));
+    Ok(BoundedLines::of(reader, max_bytes, too_long))
 }
 
 /// Without the blanks and tabs at its end.
@@ -68,12 +73,12 @@ impl ColumnLayout {
         path: &Path,
         wanted: &WantedColumns,
         tags_required: bool,
-        max_bytes: usize,
+        options: &TableOptions,
     ) -> Result<Self, DataError> {
         let mut names: Option<Vec<String>> = None;
         let mut comment = None;
         let mut first = None;
-        for line in lines(path, max_bytes)? {
+        for line in lines(path, options)? {
             let line = line?;
             let text = trimmed(&line.text);
             if let Some(columns) = text.strip_prefix(GLOBAL_COLUMNS) {
@@ -210,11 +215,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.conll");
         std::fs::write(&path, content).unwrap();
-        ColumnLayout::of(&path, wanted, true, 1000).map_err(|error| error.to_string())
+        let options = TableOptions { max_line_bytes: 1000, ..TableOptions::default() };
+        ColumnLayout::of(&path, wanted, true, &options).map_err(|error| error.to_string())
     }
 
     fn wanted(tokens: Option<Column>, tags: Option<Column>) -> WantedColumns {
-        WantedColumns { tokens, tags }
+        WantedColumns { tokens, tags, sentence: None }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod scorer;
 mod sentence;
 mod tag;
 mod task;
+mod word_table;
 mod writer;
 
 pub use columns::DocumentBoundary;

@@ -31,10 +31,6 @@ pub(super) struct RowSentences {
     rule: LabelRule,
 }
 
-fn options(max_bytes: usize) -> TableOptions {
-    TableOptions { max_line_bytes: max_bytes, ..TableOptions::default() }
-}
-
 /// The column that is asked for, or else the first with a usual name.
 fn find(
     table: &Table,
@@ -59,9 +55,9 @@ fn find(
 pub(super) fn has_words(
     path: &Path,
     wanted: &WantedColumns,
-    max_bytes: usize,
+    options: &TableOptions,
 ) -> Result<bool, DataError> {
-    let table = Table::open(path, &options(max_bytes))?;
+    let table = Table::open(path, options)?;
     Ok(find(&table, wanted.tokens.as_ref(), &TOKENS, "task.tokens").is_ok())
 }
 
@@ -73,9 +69,9 @@ pub(super) fn has_words(
 pub(super) fn class_names(
     path: &Path,
     wanted: &WantedColumns,
-    max_bytes: usize,
+    options: &TableOptions,
 ) -> Result<Option<Vec<String>>, DataError> {
-    let table = Table::open(path, &options(max_bytes))?;
+    let table = Table::open(path, options)?;
     let tags = find(&table, wanted.tags.as_ref(), &TAGS, "task.tags")?;
     Ok(table.class_names(&tags).map(<[String]>::to_vec))
 }
@@ -93,9 +89,9 @@ impl RowSentences {
         wanted: &WantedColumns,
         labels: &[String],
         rule: LabelRule,
-        max_bytes: usize,
+        options: &TableOptions,
     ) -> Result<Self, DataError> {
-        let table = Table::open(path, &options(max_bytes))?;
+        let table = Table::open(path, options)?;
         let mut columns = vec![find(&table, wanted.tokens.as_ref(), &TOKENS, "task.tokens")?];
         let tags = find(&table, wanted.tags.as_ref(), &TAGS, "task.tags");
         let has_tags = tags.is_ok();
@@ -229,7 +225,7 @@ mod tests {
         std::fs::write(&path, content).unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let wanted = WantedColumns::default();
-        RowSentences::open(&path, &wanted, &names, LabelRule::Required, 1 << 20)
+        RowSentences::open(&path, &wanted, &names, LabelRule::Required, &TableOptions::default())
             .and_then(Iterator::collect)
             .map_err(|error| error.to_string())
     }

@@ -18,6 +18,7 @@ use super::rows;
 use super::scheme::{Evidence, Scheme};
 use super::scorer::TagScorer;
 use super::tag::Tag;
+use super::word_table;
 use super::writer::{ColumnWriter, TagNames};
 use crate::example::{ExampleReader, Input, Label, WordSequence};
 use crate::files_in_turn::FilesInTurn;
@@ -31,7 +32,7 @@ use crate::registry::SharedKeys;
 use crate::split::Split;
 use crate::split_file_names::SplitFileNames;
 use crate::split_files::SplitFiles;
-use crate::table_keys::no_line;
+use crate::table_keys::{TableKeys, no_line};
 use crate::task::{Task, TaskContext, WordOptions};
 
 /// Sentences that are looked at to know whether a file holds columns.
@@ -44,10 +45,18 @@ pub struct Ner {
     /// Which files are a split.
     #[serde(skip)]
     pub files: SplitFileNames,
-    /// The column of the words: its name, or in a CoNLL file its place, from 0. Default: `tokens` or `words`; the first.
+    /// How tables are written. A sentence or document is as long as a row may be.
+    #[serde(skip)]
+    pub tables: TableKeys,
+    /// The column of the words: its name, or in a CoNLL file its place, from 0. Default: `tokens` or `words` (in CSV also `word` or
+    /// `token`); the first.
     pub tokens: Option<Column>,
-    /// The column of the tags, likewise. Default: `ner_tags`, `tags`, `labels` or `ner`; the last.
+    /// The column of the tags, likewise. Default: `ner_tags`, `tags`, `labels` or `ner` (in CSV also `tag` or `label`); the last.
     pub tags: Option<Column>,
+    /// In a CSV file, which has a word in each row, the column that tells sentences apart: a sentence is what stands in rows that
+    /// follow each other and have the same text there, or nothing behind the first. Default: `sentence`, `sentence_id`,
+    /// `Sentence #` or the like.
+    pub sentence: Option<Column>,
     /// How tags say where entities begin and end: `"iob1"`, `"iob2"`, `"bioes"`, or `"none"` where every tag is a class of
     /// its own. Default: told by the tags, and said.
     pub scheme: Option<Scheme>,
@@ -62,8 +71,6 @@ pub struct Ner {
     /// Least overlap, in tokens, of the windows over a sentence or document that is longer than `data.seq_len`. Each word is trained
     /// and measured in one window: the one where the shorter of its left and right contexts is longest. Default: 64.
     pub stride: usize,
-    /// Longest line, and longest sentence or document, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
-    pub max_line_bytes: usize,
 }
 
 impl Default for Ner {
@@ -72,12 +79,13 @@ impl Default for Ner {
             files: SplitFileNames::default(),
             tokens: None,
             tags: None,
+            sentence: None,
             scheme: None,
             labels: Vec::new(),
             document: DocumentBoundary::default(),
             label_all_tokens: false,
             stride: 64,
-            max_line_bytes: 16 << 20,
+            tables: TableKeys::default(),
         }
     }
 }
@@ -85,10 +93,14 @@ impl Default for Ner {
 impl Ner {
     fn options(&self, rule: LabelRule) -> SentenceOptions {
         SentenceOptions {
-            columns: WantedColumns { tokens: self.tokens.clone(), tags: self.tags.clone() },
+            columns: WantedColumns {
+                tokens: self.tokens.clone(),
+                tags: self.tags.clone(),
+                sentence: self.sentence.clone(),
+            },
             document: self.document,
             names: self.labels.clone(),
-            max_line_bytes: self.max_line_bytes,
+            tables: self.tables.options(),
             rule,
         }
     }
@@ -107,7 +119,7 @@ impl Ner {
             return Ok(None);
         };
         let columns = self.options(LabelRule::Required).columns;
-        let names = rows::class_names(file, &columns, self.max_line_bytes)?;
+        let names = rows::class_names(file, &columns, &self.tables.options())?;
         if let Some(names) = &names {
             say_once(format!(
                 "`{}`: the tags are called as the file says: {} (`task.labels` names others)",
@@ -159,7 +171,7 @@ impl Ner {
 
     /// Predictions as CoNLL columns, if all examples are of such files; else none.
     fn columns(&self, predicted: &[Predicted], names: &TagNames) -> Result<Vec<u8>, DataError> {
-        let mut writer = ColumnWriter::new(self.max_line_bytes);
+        let mut writer = ColumnWriter::new(self.tables.options());
         let mut scheme = (PathBuf::new(), Scheme::Iob2);
         for predicted in predicted {
             let Some((words, tags)) = words_and_tags(predicted) else { continue };
@@ -185,11 +197,11 @@ impl Task for Ner {
     }
 
     fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
-        vec![&mut self.files]
+        vec![&mut self.files, &mut self.tables]
     }
 
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        no_line(self.max_line_bytes).into_iter().collect()
+        no_line(self.tables.max_line_bytes).into_iter().collect()
     }
 
     fn model_class(&self) -> &'static str {
@@ -250,8 +262,12 @@ impl Task for Ner {
     /// entity tags.
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
         let options = self.options(LabelRule::IfReadable);
-        if FileForm::of(file) == FileForm::Rows {
-            return rows::has_words(file, &options.columns, self.max_line_bytes);
+        match FileForm::of(file) {
+            FileForm::Rows => return rows::has_words(file, &options.columns, &options.tables),
+            FileForm::Words => {
+                return word_table::has_words(file, &options.columns, &options.tables);
+            }
+            FileForm::Columns => {}
         }
         if FileForm::says_columns(file) {
             return Ok(true);
@@ -296,7 +312,7 @@ impl Task for Ner {
     fn prediction_formats(&self, file: &Path) -> Vec<&'static str> {
         match FileForm::of(file) {
             FileForm::Columns => vec!["conll", "jsonl"],
-            FileForm::Rows => vec!["jsonl"],
+            FileForm::Rows | FileForm::Words => vec!["jsonl"],
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use nystromformer_data::DataError;
 use nystromformer_files::BoundedLines;
+use nystromformer_files::table::TableOptions;
 
 use super::layout::{DOCUMENT_START, lines, trimmed};
 use super::scheme::{Scheme, from_iob2};
@@ -54,15 +55,16 @@ impl TagNames {
 
 /// Writes the lines of files with a column more. Examples come in the order of their lines.
 pub(super) struct ColumnWriter {
-    max_line_bytes: usize,
+    options: TableOptions,
     /// The file that is being copied, and the number of its line that comes next.
     open: Option<(Arc<Path>, BoundedLines, u64)>,
     contents: Vec<u8>,
 }
 
 impl ColumnWriter {
-    pub(super) fn new(max_line_bytes: usize) -> Self {
-        Self { max_line_bytes, open: None, contents: Vec::new() }
+    /// For files that are read with these options.
+    pub(super) fn new(options: TableOptions) -> Self {
+        Self { options, open: None, contents: Vec::new() }
     }
 
     /// Writes a sentence or document with its tags, and what stands between it and the one before.
@@ -84,7 +86,7 @@ impl ColumnWriter {
             .is_none_or(|(open, _, next)| open != file || lines.first() < Some(next))
         {
             self.finish_file()?;
-            self.open = Some((Arc::clone(file), self::lines(file, self.max_line_bytes)?, 1));
+            self.open = Some((Arc::clone(file), self::lines(file, &self.options)?, 1));
         }
         for (line, tag) in lines.iter().zip(tags) {
             self.copy_to(*line, tag)?;
@@ -181,7 +183,7 @@ mod tests {
         let path = folder.path().join("eng.testb");
         let content = "-DOCSTART- -X- O O\n\nEU NNP I-NP I-ORG\nrejects VBZ I-VP O \n\n\nPeter NNP I-NP I-PER\n\nof IN I-PP O\n";
         std::fs::write(&path, content).unwrap();
-        let mut writer = ColumnWriter::new(1000);
+        let mut writer = ColumnWriter::new(TableOptions::default());
         let first = words(&path, &["EU", "rejects"], &[3, 4]);
         let written = names().written(&tags(&[1, 0]), &first.sentences(), Scheme::Iob1);
         writer.add(&first, &written).unwrap();
@@ -199,7 +201,7 @@ mod tests {
         for path in &paths {
             std::fs::write(path, "x\tO\t\n\ny\tO\t\n").unwrap();
         }
-        let mut writer = ColumnWriter::new(1000);
+        let mut writer = ColumnWriter::new(TableOptions::default());
         for path in &paths {
             let document = words(path, &["x", "y"], &[1, 3]);
             let written = names().written(&tags(&[1, 2]), &document.sentences(), Scheme::Bioes);
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn words_of_no_file_are_written_one_a_line() {
-        let mut writer = ColumnWriter::new(1000);
+        let mut writer = ColumnWriter::new(TableOptions::default());
         let words = WordSequence { words: vec!["a".to_owned(), "b".to_owned()], lines: None };
         writer.add(&words, &["O".to_owned(), "B-A".to_owned()]).unwrap();
         assert_eq!(writer.finish().unwrap(), b"a O\nb B-A\n\n");

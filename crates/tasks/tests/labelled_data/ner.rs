@@ -307,6 +307,39 @@ fn json_lines_hold_lists_of_words_and_of_tags() {
     assert_eq!(read(&task, Split::Test).unwrap()[0].label, None);
 }
 
+#[test]
+fn a_spreadsheet_holds_a_word_in_each_row() {
+    let folder = tempfile::tempdir().unwrap();
+    // As Kaggle's corpus of entities is: a sentence is told in its first row, in Latin-1.
+    let train = b"Sentence #,Word,POS,Tag\nSentence: 1,Andr\xe9,NNP,B-PER\n,ran,VBD,O\nSentence: 2,Paris,NNP,B-LOC\n";
+    fs::write(folder.path().join("train.csv"), train).unwrap();
+    let message = task(folder.path(), "").targets(128).unwrap_err().to_string();
+    assert!(message.contains("train.csv:2: ") && message.contains("task.encoding"), "{message}");
+    let task = task(folder.path(), "encoding = \"latin-1\"\nvalidation_file = []");
+    let targets = task.targets(128).unwrap();
+    assert_eq!(targets.names(), ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]);
+    let examples = read(&task, Split::Train).unwrap();
+    assert_eq!(words(&examples), ["André ran", "Paris"]);
+    assert_eq!(named(&examples[0], &targets), ["B-PER", "O"]);
+    assert_eq!(examples[1].id.as_deref(), Some("Sentence: 2"));
+    let train = folder.path().join("train.csv");
+    assert!(task.task().reads_file(&train).unwrap());
+    assert_eq!(task.task().prediction_formats(&train), ["jsonl"]);
+    // A table of texts is none of words.
+    write(folder.path(), &[("texts.csv", "text,id\nAndr ran,1\n")]);
+    assert!(!task.task().reads_file(&folder.path().join("texts.csv")).unwrap());
+}
+
+#[test]
+fn columns_may_be_latin_1() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("esp.train"), b"Espa\xf1a B-LOC\n").unwrap();
+    let message = task(folder.path(), "").targets(128).unwrap_err().to_string();
+    assert!(message.contains("esp.train:1: ") && message.contains("task.encoding"), "{message}");
+    let examples = read(&task(folder.path(), "encoding = \"latin-1\""), Split::Train).unwrap();
+    assert_eq!(words(&examples), ["España"]);
+}
+
 /// Writes rows of words and of numbers of tags, whose names stand beside the schema as Hugging Face's datasets write them.
 fn write_parquet(path: &Path, rows: &[(&[&str], &[i64])], features: &str) {
     let list = |name: &str, element: &str| {
