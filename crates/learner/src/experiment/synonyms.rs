@@ -5,7 +5,7 @@ use super::known_keys::{join, section_of};
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
 /// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes
 /// before all others.
-const SYNONYMS: [(&str, &[&str]); 80] = [
+const SYNONYMS: [(&str, &[&str]); 83] = [
     (
         "optimizer.learning_rate",
         &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta", "learn_rate"],
@@ -365,6 +365,12 @@ const SYNONYMS: [(&str, &[&str]); 80] = [
     ),
     ("task.sentence2", &["task.text_pair", "task.text2", "task.pair"]),
     ("task.label", &["task.label_column", "task.target", "task.label_field", "task.labels_column"]),
+    ("task.train_file", &["task.train", "task.train_path", "task.training_file"]),
+    (
+        "task.validation_file",
+        &["task.validation", "task.dev", "task.dev_file", "task.eval_file", "task.valid_file"],
+    ),
+    ("task.test_file", &["task.test", "task.test_path"]),
     ("task.separator", &["task.delimiter", "task.sep"]),
     ("task.quotes", &["task.quoting", "task.quotechar"]),
     ("task.truncation", &["truncation_side", "truncation_strategy"]),
@@ -478,7 +484,11 @@ pub(super) fn advice(section: &str, name: &str, known: &[String]) -> Option<Stri
     let exact = ours
         .clone()
         .find(|(_, theirs)| !section.is_empty() && theirs.contains(&of_this_table.as_str()));
-    let mut named = ours.by_ref().filter(|(_, theirs)| theirs.contains(&name.as_str()));
+    // What is a table here is one there too, and no key of another table.
+    let is_table = |key: &str| known.iter().any(|own| section_of(own) == key);
+    let mut named = ours.by_ref().filter(|(key, theirs)| {
+        theirs.contains(&name.as_str()) && (section.is_empty() || !is_table(key))
+    });
     let first = named.next();
     let of_section = first.into_iter().chain(named).find(|(key, _)| section_of(key) == section);
     let instead = |name: &str| INSTEAD.iter().find(|(theirs, _)| theirs.contains(&name));
@@ -589,10 +599,14 @@ mod tests {
             ("schedule", "eta_min", "`schedule.end_learning_rate`"),
             ("", "run_name", "`name`"),
             ("trainer", "update_freq", "`trainer.batch_size`"),
+            ("", "training", "`trainer`"),
         ] {
             let found = advice(section, name, &known).unwrap_or_default();
             assert!(found.contains(expected), "{section}.{name}: {found}");
         }
+        assert_eq!(advice("task", "train", &known), None, "a table is no key of another");
+        let known: Vec<String> = known.into_iter().chain(["task.train_file".to_owned()]).collect();
+        assert!(advice("task", "train", &known).unwrap().contains("`task.train_file`"));
     }
 
     #[test]
