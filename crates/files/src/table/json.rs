@@ -60,7 +60,10 @@ impl JsonReader {
             }
         }
         if first.is_empty() {
-            return Err(FileError::file(path, "the file is empty"));
+            let is_blank = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
+            let problem =
+                if is_blank { "the file is empty" } else { "no row in it: its lists are empty" };
+            return Err(FileError::file(path, problem));
         }
         let reader = Self { objects, first, error, keys: keys.clone(), nests, wanted: Vec::new() };
         Ok((reader, keys))

@@ -301,10 +301,12 @@ fn the_first_object_may_lack_a_key() {
 }
 
 #[test]
-fn a_parquet_file_that_is_empty_or_packed_is_told() {
+fn files_without_a_row_and_packed_ones_are_told() {
     let folder = tempfile::tempdir().unwrap();
     for (name, content, part) in [
         ("a.parquet", b"".as_slice(), "the file is empty"),
+        ("a.json", b"", "the file is empty"),
+        ("a.json", b"{\"data\": [{\"paragraphs\": []}]}", "no row in it"),
         ("a.parquet.gz", b"\x1f\x8b\x08\x00", "decompress it"),
     ] {
         let path = folder.path().join(name);
