@@ -170,7 +170,8 @@ mod tests {
         let path = folder.path().join("a.conll");
         std::fs::write(&path, content).unwrap();
         let wanted = WantedColumns::default();
-        ColumnSentences::open(&path, &wanted, document, true, max_bytes)
+        let options = TableOptions { max_line_bytes: max_bytes, ..TableOptions::default() };
+        ColumnSentences::open(&path, &wanted, document, true, &options)
             .and_then(Iterator::collect)
             .map_err(|error| error.to_string())
     }
