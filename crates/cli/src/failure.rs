@@ -7,6 +7,7 @@ use nystromformer_data::{DataError, ErrorKind};
 use nystromformer_interop::InteropError;
 use nystromformer_learner::LearnerError;
 use nystromformer_pipelines::PipelineError;
+use nystromformer_report::ReportError;
 
 /// The process exit code for `error`.
 ///
@@ -38,6 +39,9 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
                 | InteropError::BeyondStorage { .. } => 2,
                 _ => 4,
             };
+        }
+        if let Some(error) = cause.downcast_ref::<ReportError>() {
+            return error.exit_code();
         }
         if cause.is::<ModelError>() {
             return 2;

@@ -11,7 +11,6 @@ pub mod device_arg;
 pub mod failure;
 pub mod logging;
 pub mod output;
-pub mod preparation;
 pub mod scratch;
 pub mod signals;
 pub mod training_report;

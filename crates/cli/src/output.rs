@@ -14,6 +14,27 @@ pub fn json_line(result: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints rows of a table, the first of which are titles, with their columns aligned: names to the left, numbers to the right.
+///
+/// # Errors
+/// If stdout is gone.
+pub fn aligned(table: &[Vec<String>]) -> anyhow::Result<()> {
+    let columns = table.first().map_or(0, Vec::len);
+    let width = |column: usize| {
+        table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut out = io::stdout().lock();
+    for row in table {
+        write!(out, "{:<1$}", row[0], widths[0])?;
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            write!(out, "  {cell:>width$}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
 /// Prints a line for the person at the terminal.
 pub fn note(message: &str) {
     // Nobody is left to tell if stderr is closed.

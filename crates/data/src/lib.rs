@@ -83,7 +83,7 @@ pub use examples::PretrainingExamples;
 pub use order::{ExampleOrder, Visit};
 pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
-pub use progress::{ProgressListener, ProgressReport, Stage};
+pub use progress::{ProgressListener, ProgressReport, Stage, Unit};
 pub use split::CorpusSplit;
 pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};
 pub use truncation::{Keep, Truncation};

@@ -292,7 +292,7 @@ fn progress_never_falls_within_a_stage_and_ends_full() {
     let last = std::sync::Mutex::new(HashMap::new());
     prepare(&config, &small_tokenizer(), 1, &|report: nystromformer_data::ProgressReport| {
         let mut last = last.lock().unwrap();
-        let earlier = last.insert(report.stage as u8, (report.done, report.total));
+        let earlier = last.insert(report.stage, (report.done, report.total));
         assert!(earlier.is_none_or(|(done, _)| done <= report.done), "{report:?}");
     })
     .unwrap();

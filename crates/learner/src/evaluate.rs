@@ -1,6 +1,7 @@
 //! Evaluation: the same batches every time, without dropout.
 
 use burn::tensor::Device;
+use nystromformer_data::{ProgressListener, ProgressReport, Stage};
 use nystromformer_tasks::metrics::Thresholds;
 use nystromformer_tasks::{Split, say_once};
 
@@ -8,6 +9,7 @@ use crate::batch::{Answers, Batch, BatchSource, Outputs};
 use crate::device::scalar;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
+use crate::progress::stage;
 use crate::stop::StopFlag;
 use crate::trainable::{TermSum, Trainable};
 
@@ -38,6 +40,8 @@ pub struct Evaluator<'a, B: Batch> {
     pub step: usize,
     /// Asked before each batch whether to give up.
     pub stop: StopFlag,
+    /// Told after each batch how many examples have gone through.
+    pub progress: &'a dyn ProgressListener,
 }
 
 impl<B: Batch> Evaluator<'_, B> {
@@ -62,7 +66,8 @@ impl<B: Batch> Evaluator<'_, B> {
             most => available.min(most),
         };
         let names = self.data.metric_names();
-        let (counts, sums) = self.answer(model, split, examples, !names.is_empty())?;
+        let (counts, sums) =
+            self.answer(model, split, examples, !names.is_empty(), stage::EVALUATE)?;
         let has_loss = sums.iter().any(|term| term.num_targets > 0);
         let terms = sums.iter().filter_map(|term| Some(term.weight * term.mean()?));
         let loss = if has_loss { terms.sum() } else { f64::NAN };
@@ -125,7 +130,7 @@ impl<B: Batch> Evaluator<'_, B> {
     /// As [`Self::evaluate`].
     pub fn predict<M: Trainable<Batch = B>>(&self, model: &M, split: Split) -> Result<Outputs> {
         let examples = self.data.predictable_examples(split);
-        let (counts, _) = self.answer(model, split, examples, true)?;
+        let (counts, _) = self.answer(model, split, examples, true, stage::PREDICT)?;
         Ok(M::outputs(counts).unwrap_or_default())
     }
 
@@ -136,7 +141,9 @@ impl<B: Batch> Evaluator<'_, B> {
         split: Split,
         examples: usize,
         keeps_outputs: bool,
+        stage: Stage,
     ) -> Result<(M::Counts, Vec<TermSum>)> {
+        let total = examples as u64;
         let mut counts =
             if keeps_outputs { model.counts_with_outputs() } else { M::Counts::default() };
         let mut sums: Vec<TermSum> = Vec::new();
@@ -147,8 +154,10 @@ impl<B: Batch> Evaluator<'_, B> {
             let count = self.batch_size.min(examples - first);
             let batch = self.data.evaluation_batch(split, first, count)?;
             let num_targets = batch.num_targets();
+            let done = (first + count) as u64;
             // Where outputs are kept there must be one for each example.
             if !keeps_outputs && num_targets.iter().all(|count| *count == 0) {
+                self.progress.report(ProgressReport { stage, done, total });
                 continue;
             }
             let terms = model.evaluate(batch, self.device, &mut counts)?;
@@ -160,6 +169,7 @@ impl<B: Batch> Evaluator<'_, B> {
                     sum.loss += scalar(term.losses.sum(), self.device)?;
                 }
             }
+            self.progress.report(ProgressReport { stage, done, total });
         }
         Ok((counts, sums))
     }

@@ -5,14 +5,12 @@
 //! that of an uninterrupted run (times aside).
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use nystromformer_files::durable;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
+use crate::line_log::LineLog;
 
 /// One line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,10 +101,7 @@ impl MetricsRecord {
 
 /// Appends to `metrics.jsonl`.
 #[derive(Debug)]
-pub struct MetricsLog {
-    path: PathBuf,
-    file: File,
-}
+pub struct MetricsLog(LineLog);
 
 impl MetricsLog {
     /// Opens the log of a run that stands at `step`, and was evaluated at step `evaluated` last (0: never): later lines, and a
@@ -115,30 +110,14 @@ impl MetricsLog {
     /// # Errors
     /// [`LearnerError::Io`].
     pub fn open(path: PathBuf, step: usize, evaluated: usize) -> Result<Self> {
-        if path.exists() {
-            let text = std::fs::read(&path).map_err(LearnerError::io("read", &path))?;
-            let text = String::from_utf8_lossy(&text);
-            let kept: String = text
-                .split_inclusive('\n')
-                .filter(|line| line.ends_with('\n'))
-                .filter(|line| {
-                    serde_json::from_str(line).is_ok_and(|record| match record {
-                        MetricsRecord::Train(record) => record.step <= step,
-                        // Before the first checkpoint nothing is known of an evaluation at step 0.
-                        MetricsRecord::Validation(record) => record.step <= evaluated && step > 0,
-                    })
-                })
-                .collect();
-            if kept.len() != text.len() {
-                durable::replace(&path, kept.as_bytes())?;
-            }
-        }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(LearnerError::io("open", &path))?;
-        Ok(Self { path, file })
+        let is_before = |line: &str| {
+            serde_json::from_str(line).is_ok_and(|record| match record {
+                MetricsRecord::Train(record) => record.step <= step,
+                // Before the first checkpoint nothing is known of an evaluation at step 0.
+                MetricsRecord::Validation(record) => record.step <= evaluated && step > 0,
+            })
+        };
+        Ok(Self(LineLog::open(path, is_before)?))
     }
 
     /// Appends one line, in one write.
@@ -146,10 +125,7 @@ impl MetricsLog {
     /// # Errors
     /// [`LearnerError::Io`].
     pub fn append(&mut self, record: &MetricsRecord) -> Result<()> {
-        let mut line = serde_json::to_string(record)
-            .expect("a record is numbers and flags, and JSON writes what is not finite as null");
-        line.push('\n');
-        self.file.write_all(line.as_bytes()).map_err(LearnerError::io("write", &self.path))
+        self.0.append(record)
     }
 
     /// Makes all lines durable; called before a checkpoint that they belong to.
@@ -157,7 +133,7 @@ impl MetricsLog {
     /// # Errors
     /// [`LearnerError::Io`].
     pub fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(LearnerError::io("sync", &self.path))
+        self.0.sync()
     }
 
     /// Reads all lines of a log.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use nystromformer_files::durable;
 use serde::de::DeserializeOwned;
@@ -12,12 +14,17 @@ use crate::checkpoint::CheckpointStore;
 use crate::checkpoint::manifest::is_zero;
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
+use crate::experiment::ConfigLayer;
 use crate::metrics_log::{EvaluationRecord, MetricsLog};
-use crate::trainer::BestModelResults;
+use crate::resource_log::ResourceLog;
+use crate::trainer::{BestModelResults, Diagnosis};
 
 const CONFIG: &str = "config.toml";
 const OVERRIDES: &str = "overrides.json";
+const LAYERS: &str = "config_layers.json";
 const METRICS: &str = "metrics.jsonl";
+const RESOURCES: &str = "resources.jsonl";
+const DIAGNOSIS: &str = "diagnosis.json";
 const SUMMARY: &str = "summary.json";
 const CHECKPOINTS: &str = "checkpoints";
 const PREDICTIONS: &str = "predictions";
@@ -58,6 +65,15 @@ impl RunDir {
         let json = serde_json::to_string(overrides).expect("strings are JSON");
         durable::replace(&self.path.join(OVERRIDES), json.as_bytes())?;
         Ok(durable::replace(&self.path.join(CONFIG), config.as_bytes())?)
+    }
+
+    /// Writes which files the configuration was made of, and what each of them states: the lowest first.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn write_config_layers(&self, layers: &[ConfigLayer]) -> Result<()> {
+        let json = serde_json::to_string_pretty(layers).expect("tables of plain values are JSON");
+        Ok(durable::replace(&self.path.join(LAYERS), json.as_bytes())?)
     }
 
     /// The overrides that the run in `path` was started with; none if the file is absent.
@@ -103,6 +119,22 @@ impl RunDir {
         path.join(CONFIG)
     }
 
+    /// The metrics of the run in `path`, which need not be open.
+    pub fn metrics_path(path: &Path) -> PathBuf {
+        path.join(METRICS)
+    }
+
+    /// Whether there is a summary in `path`.
+    pub(crate) fn has_summary(path: &Path) -> bool {
+        path.join(SUMMARY).is_file()
+    }
+
+    /// Whether a trainer is at work in `path`: it holds the lock. Nothing is changed, and no lock is left behind.
+    pub fn is_at_work(path: &Path) -> bool {
+        let Ok(lock) = File::open(path.join(LOCK)) else { return false };
+        matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     fn lock(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).map_err(LearnerError::io("create", path))?;
         let lock_path = path.join(LOCK);
@@ -112,7 +144,15 @@ impl RunDir {
             .write(true)
             .open(&lock_path)
             .map_err(LearnerError::io("open", &lock_path))?;
-        match lock.try_lock() {
+        let mut taken = lock.try_lock();
+        // Whoever asks whether a trainer is at work here (`is_at_work`) holds the lock for a moment.
+        for pause in [10, 50].map(Duration::from_millis) {
+            if matches!(taken, Err(TryLockError::WouldBlock)) {
+                thread::sleep(pause);
+                taken = lock.try_lock();
+            }
+        }
+        match taken {
             Ok(()) => {
                 durable::sweep(path)?;
                 Ok(Self { path: path.to_path_buf(), _lock: lock })
@@ -149,6 +189,24 @@ impl RunDir {
     /// [`LearnerError::Io`].
     pub fn metrics(&self, step: usize, evaluated: usize) -> Result<MetricsLog> {
         MetricsLog::open(self.path.join(METRICS), step, evaluated)
+    }
+
+    /// When it ran and what it held, cut off after `step`.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn resources(&self, step: usize) -> Result<ResourceLog> {
+        ResourceLog::open(self.path.join(RESOURCES), step)
+    }
+
+    /// Writes `diagnosis.json`: what the best model does inside.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub fn write_diagnosis(&self, diagnosis: &Diagnosis) -> Result<()> {
+        let json = serde_json::to_string(diagnosis)
+            .expect("numbers and texts are JSON, and what is not finite is null");
+        Ok(durable::replace(&self.path.join(DIAGNOSIS), json.as_bytes())?)
     }
 
     /// Where the best model's predictions for the test splits are written: `test.jsonl` and the like.
@@ -300,6 +358,18 @@ mod tests {
         let error = RunDir::open(directory.path()).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().starts_with("another trainer is at work in `"), "{error}");
+    }
+
+    #[test]
+    fn whether_a_trainer_is_at_work_is_asked_without_a_trace() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!RunDir::is_at_work(directory.path()));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        let run = RunDir::create(directory.path()).unwrap();
+        assert!(RunDir::is_at_work(directory.path()));
+        drop(run);
+        assert!(!RunDir::is_at_work(directory.path()));
+        RunDir::create(directory.path()).unwrap();
     }
 
     #[test]

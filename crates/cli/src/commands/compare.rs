@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
 };
 
 use nystromformer_learner::{report::SummaryFile, run_dir::RunSummary};
 use nystromformer_tasks::metrics::SeedStatistics;
+
+use crate::output;
 
 /// Compare finished runs: a table of scores and costs.
 ///
@@ -58,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
         table.push(row);
     }
-    print(&table)?;
+    output::aligned(&table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,21 +74,4 @@ fn scores(report: &SummaryFile) -> Scores {
             metrics.into_iter().map(move |(name, value)| ((split.clone(), name), value))
         })
         .collect()
-}
-
-/// Prints rows with their columns aligned: names to the left, numbers to the right.
-fn print(table: &[Vec<String>]) -> io::Result<()> {
-    let width = |column: usize| {
-        table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..table[0].len()).map(width).collect();
-    let mut out = io::stdout().lock();
-    for row in table {
-        write!(out, "{:<1$}", row[0], widths[0])?;
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            write!(out, "  {cell:>width$}")?;
-        }
-        writeln!(out)?;
-    }
-    Ok(())
 }

@@ -15,6 +15,7 @@ use nystromformer_learner::{
     batches::Batches,
     evaluate::Evaluator,
     experiment::class_difference,
+    progress::WorkDisplay,
     run_dir::RunDir,
     stop::StopFlag,
     trainer::{model_folder, trained_fingerprints},
@@ -24,7 +25,7 @@ use nystromformer_tasks::{Targets, TaskRegistry, metrics::Thresholds};
 use serde_json::json;
 
 use super::predict::{chosen_thresholds, run_of};
-use crate::{output, preparation::PreparationNotes};
+use crate::output;
 
 /// Measure a model on held-out data; prints one JSON object.
 #[derive(clap::Args)]
@@ -71,8 +72,9 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
     require_class(&model, experiment.architecture(), &folder)?;
-    let notes = PreparationNotes::default();
-    let data = Batches::prepare_for(&experiment, &folder, &|report| notes.report(report));
+    let work = WorkDisplay::stderr();
+    let data = Batches::prepare_for(&experiment, &folder, &work);
+    work.finish();
     let data = data.map_err(|error| {
         let moved = experiment.missing_path(&args.model).filter(|_| is_of_run);
         moved.map_or(error, LearnerError::Data)
@@ -121,6 +123,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         max_examples: 0,
         step: 0,
         stop: StopFlag::new(),
+        progress: &work,
     };
     let evaluation = match args.split {
         MeasuredSplit::Validation => evaluator.evaluate_validation(&model)?,
@@ -134,6 +137,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
             evaluator.evaluate(&model, split, Some(&thresholds))?
         }
     };
+    work.finish();
     let record = &evaluation.record;
     let mut line = json!({
         "split": split.name(),

@@ -11,7 +11,10 @@ use nystromformer_interop::{
     ExportOptions, Exported, OnnxOptions, Quantization, SentencePooling, StorageType,
     export_for_authors, export_model, export_onnx,
 };
-use nystromformer_learner::trainer::{model_folder, trained_facts, trained_seq_len};
+use nystromformer_learner::{
+    progress::{WorkDisplay, stage},
+    trainer::{model_folder, trained_facts, trained_seq_len},
+};
 
 use crate::output;
 
@@ -95,25 +98,31 @@ enum PoolingArg {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.check()?;
     let source = model_folder(&args.model)?;
-    let exported = match args.format {
+    let work = WorkDisplay::stderr();
+    let exported = work.during(stage::EXPORT, || export(&args, &source))?;
+    report(&source, &args.output, exported);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the model in `source` in the form that is asked for.
+fn export(args: &Args, source: &Path) -> anyhow::Result<Exported> {
+    Ok(match args.format {
         Format::Hf => {
             let options = ExportOptions {
-                seq_len: args.seq_len.or_else(|| trained_seq_len(&source)),
+                seq_len: args.seq_len.or_else(|| trained_seq_len(source)),
                 storage: match args.dtype {
                     Dtype::F32 => StorageType::F32,
                     Dtype::F16 => StorageType::F16,
                     Dtype::Bf16 => StorageType::Bf16,
                 },
-                training: trained_facts(&source),
+                training: trained_facts(source),
                 ..ExportOptions::default()
             };
-            export_model(&source, &args.output, &options)?
+            export_model(source, &args.output, &options)?
         }
-        Format::Original => export_for_authors(&source, &args.output)?,
-        Format::Onnx => export_onnx(&source, &args.output, &args.onnx_options())?,
-    };
-    report(&source, &args.output, exported);
-    Ok(ExitCode::SUCCESS)
+        Format::Original => export_for_authors(source, &args.output)?,
+        Format::Onnx => export_onnx(source, &args.output, &args.onnx_options())?,
+    })
 }
 
 impl Args {

@@ -11,6 +11,8 @@ pub mod import;
 pub mod man;
 pub mod predict;
 pub mod prepare;
+pub mod report;
+pub mod runs;
 pub mod serve;
 pub mod train;
 
@@ -31,6 +33,8 @@ pub(crate) enum Command {
     Convert(convert::Args),
     Prepare(prepare::Args),
     Compare(compare::Args),
+    Report(report::Args),
+    Runs(runs::Args),
     Generate(generate::Args),
     Bench(bench::Args),
     Completions(completions::Args),
@@ -54,6 +58,8 @@ impl Command {
             Self::Convert(args) => convert::run(args, tasks),
             Self::Prepare(args) => prepare::run(args, tasks),
             Self::Compare(args) => compare::run(args),
+            Self::Report(args) => report::run(args),
+            Self::Runs(args) => runs::run(args),
             Self::Generate(args) => generate::run(args),
             Self::Bench(args) => bench::run(args),
             Self::Completions(args) => completions::run(args, program()),

@@ -4,11 +4,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use nystromformer_data::prepare;
-use nystromformer_learner::{Experiment, LearnerError, tokenizer_files::write_tokenizer};
+use nystromformer_learner::{
+    Experiment, LearnerError, progress::WorkDisplay, tokenizer_files::write_tokenizer,
+};
 use nystromformer_tasks::TaskRegistry;
 use serde_json::json;
 
-use crate::{output, preparation::PreparationNotes};
+use crate::output;
 
 /// Make the tokenizer and the token cache that `train` will use.
 ///
@@ -39,10 +41,9 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         );
         return Err(LearnerError::Config(problem).into());
     }
-    let notes = PreparationNotes::default();
-    let prepared = prepare(&experiment.data, &experiment.tokenizer, experiment.seed, &|report| {
-        notes.report(report);
-    })?;
+    let work = WorkDisplay::stderr();
+    let prepared = prepare(&experiment.data, &experiment.tokenizer, experiment.seed, &work)?;
+    work.finish();
     if let Some(folder) = &args.save_tokenizer {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;

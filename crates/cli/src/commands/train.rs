@@ -1,18 +1,18 @@
 //! Trains a model as an experiment file says; see `nystromformer train --help`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use nystromformer_learner::{
-    progress::{self, Progress},
+    progress::{self, Progress, WorkDisplay},
     report::Member,
     trainer::{DryRun, EndReason, RunRequest, Series, Session, model_folder},
 };
 use nystromformer_tasks::TaskRegistry;
 
-use crate::{
-    output, preparation::PreparationNotes, scratch::scratch_folder, signals::StopSignals,
-    training_report,
-};
+use crate::{failure, output, scratch::scratch_folder, signals::StopSignals, training_report};
 
 /// Train a model as an experiment file says.
 #[derive(clap::Args)]
@@ -59,7 +59,7 @@ fn display(_: &Args, log_every: usize) -> Box<dyn Progress> {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
-    let notes = PreparationNotes::default();
+    let work = WorkDisplay::stderr();
     let request = RunRequest {
         config: args.config.clone(),
         overrides: args.overrides.clone(),
@@ -68,20 +68,22 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         tasks: tasks.clone(),
     };
     if args.dry_run {
-        return dry_run(&request, &notes);
+        return dry_run(&request, &work);
     }
     let signals = StopSignals::listen()?;
     let Some(series) = Series::open(&request)? else {
-        let ended_by = train(&args, &request, None, &notes, &signals)?;
+        let ended_by = train(&args, &request, None, &work, &signals)?;
         return Ok(ExitCode::from(ended_by.exit_code()));
     };
     for request in series.remaining()? {
-        let ended_by = train(&args, &request, Some(&series), &notes, &signals)?;
+        let ended_by = train(&args, &request, Some(&series), &work, &signals)?;
         if ended_by.exit_code() != 0 {
             return Ok(ExitCode::from(ended_by.exit_code()));
         }
     }
-    training_report::print_series(&series.finish()?)?;
+    let summary = series.finish()?;
+    write_report(series.path());
+    training_report::print_series(&summary)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,13 +92,14 @@ fn train(
     args: &Args,
     request: &RunRequest,
     series: Option<&Series>,
-    notes: &PreparationNotes,
+    work: &WorkDisplay,
     signals: &StopSignals,
 ) -> anyhow::Result<EndReason> {
     if let Some(reason) = signals.preparation_begins() {
         return Ok(EndReason::Stopped(reason));
     }
-    let session = Session::open(request, &|report| notes.report(report))?;
+    let session = Session::open(request, work)?;
+    work.finish();
     if let Some(series) = series {
         series.begin(session.experiment())?;
         output::note(&Member::of(session.experiment()).to_string());
@@ -109,6 +112,10 @@ fn train(
     drop(display);
     if outcome.ended_by.exit_code() == 0 {
         let model = model_folder(session.run().path())?;
+        if let Err(error) = session.diagnose() {
+            warn("diagnosis.json", session.run().path(), &error.into());
+        }
+        write_report(session.run().path());
         training_report::print(&session, &outcome, &model)?;
     } else {
         output::note(&format!(
@@ -119,10 +126,28 @@ fn train(
     Ok(outcome.ended_by)
 }
 
+/// Writes the report of a run or a series, which came to its end whether that succeeds or not.
+fn write_report(run: &Path) {
+    match nystromformer_report::write(&[run.to_owned()], None) {
+        Ok(path) => output::note(&format!("report: {}", path.display())),
+        Err(error) => warn(nystromformer_report::REPORT, run, &error.into()),
+    }
+}
+
+/// Says that a file of a finished run is not there, and why.
+fn warn(file: &str, run: &Path, error: &anyhow::Error) {
+    output::note(&format!(
+        "warning: there is no `{}`: {}; the run is complete without it",
+        run.join(file).display(),
+        failure::message(error)
+    ));
+}
+
 /// Sizes up the experiment, and leaves nothing behind.
-fn dry_run(request: &RunRequest, notes: &PreparationNotes) -> anyhow::Result<ExitCode> {
+fn dry_run(request: &RunRequest, work: &WorkDisplay) -> anyhow::Result<ExitCode> {
     let scratch = scratch_folder()?;
-    let sizes = DryRun::perform(request, scratch.path(), &|report| notes.report(report))?;
+    let sizes = DryRun::perform(request, scratch.path(), work)?;
+    work.finish();
     if let Some(step) = sizes.resumes_from_step {
         output::note(&format!("would go on after step {step} of {}", sizes.total_steps));
     }

@@ -23,6 +23,7 @@
 //! | `mutations` | readers of weights, tokenizers, experiments and tables, given altered files |
 //! | `moved_data` | a run's model where its training data is gone or lies elsewhere |
 //! | `bags` | feature vectors: trained on, measured, looked at; malformed |
+//! | `reports` | the page of a run, the page of several, the list of runs |
 //! | `documentation` | the README and the guides: commands, experiments, links |
 //! | `small_commands` | `bench`, `completions`, `man`, `--help`, closed pipes |
 
@@ -47,6 +48,7 @@ mod pipelines;
 mod predictions;
 mod questions;
 mod refusals;
+mod reports;
 mod run_directory;
 mod serving;
 mod small_commands;

@@ -77,7 +77,7 @@ fn build_in_shards(
         fs::remove_dir_all(folder).map_err(DataError::io("remove", folder))?;
     }
     durable::rename(&partial, folder)?;
-    progress.report(ProgressReport { stage: Stage::Tokenize, done: total, total });
+    progress.report(ProgressReport { stage: Stage::TOKENIZE, done: total, total });
     Ok(())
 }
 
@@ -188,7 +188,7 @@ impl Builder<'_> {
     fn advance(&mut self, bytes: u64) {
         self.done = (self.done + bytes).min(self.total);
         self.progress.report(ProgressReport {
-            stage: Stage::Tokenize,
+            stage: Stage::TOKENIZE,
             done: self.done,
             total: self.total,
         });

@@ -184,7 +184,7 @@ fn verify(
             return Err(DataError::cache(&path, "its length or hash is not that of the manifest"));
         }
         let done = done.fetch_add(record.bytes, Ordering::Relaxed) + record.bytes;
-        progress.report(ProgressReport { stage: Stage::VerifyCache, done, total });
+        progress.report(ProgressReport { stage: Stage::VERIFY_CACHE, done, total });
         Ok(())
     })
 }

@@ -134,7 +134,7 @@ impl Corpus {
             .map(|file| {
                 hash_file(&file.path, |bytes| {
                     let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-                    progress.report(ProgressReport { stage: Stage::ReadCorpus, done, total });
+                    progress.report(ProgressReport { stage: Stage::READ_CORPUS, done, total });
                 })
             })
             .collect::<Result<_, _>>()?;

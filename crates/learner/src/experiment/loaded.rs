@@ -5,7 +5,7 @@ use nystromformer_tasks::{Targets, Vectors};
 
 use super::classes::{class_difference, problem_type, problem_type_difference};
 use super::differences::differences;
-use super::merge::{Layers, Origin};
+use super::merge::{ConfigLayer, Layers, Origin};
 use super::{Experiment, Vocabulary};
 use crate::error::{LearnerError, Result};
 use crate::task_batches::FeatureStatistics;
@@ -185,6 +185,11 @@ impl LoadedExperiment {
         let layers = &self.layers;
         let is_free = |key: &str| layers.origin(key) != Some(&Origin::Override);
         self.experiment.take_paths(run, is_free, "leads to nothing from this folder")
+    }
+
+    /// The files that it was made of and what each states, the lowest first, then the command line.
+    pub fn stated(&self) -> &[ConfigLayer] {
+        &self.layers.stated
     }
 
     /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nystromformer_files::{FileError, read_text};
+use serde::Serialize;
 use toml::{Table, Value};
 
 use super::toml_file::parse;
@@ -31,15 +32,29 @@ impl std::fmt::Display for Origin {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
-            Self::Override => formatter.write_str("--set"),
+            Self::Override => formatter.write_str(COMMAND_LINE),
         }
     }
+}
+
+/// What the name of the command line's layer is.
+const COMMAND_LINE: &str = "--set";
+
+/// What a file of a configuration states itself, or the command line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ConfigLayer {
+    /// The path of the file as it was named, or `--set`.
+    pub source: String,
+    /// What it states.
+    pub values: Table,
 }
 
 /// Merged values with their origins, by dotted key.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Layers {
     pub(crate) table: Table,
+    /// What they were merged from, the lowest first.
+    pub(crate) stated: Vec<ConfigLayer>,
     pub(crate) origins: BTreeMap<String, Origin>,
 }
 
@@ -94,6 +109,9 @@ impl Layers {
                 )));
             }
         };
+        layers
+            .stated
+            .push(ConfigLayer { source: path.display().to_string(), values: table.clone() });
         layers.merge(table, &|key| Origin::File {
             path: path.to_path_buf(),
             line: lines.get(key).copied().unwrap_or(1),
@@ -126,6 +144,14 @@ impl Layers {
             Value::Table(Table::from_iter([((*name).to_owned(), inner)]))
         });
         let Value::Table(table) = assigned else { return Err(malformed()) };
+        if self.stated.last().is_none_or(|last| last.source != COMMAND_LINE) {
+            self.stated.push(ConfigLayer { source: COMMAND_LINE.to_owned(), values: Table::new() });
+        }
+        if let Some(last) = self.stated.last_mut() {
+            merge_tables(&mut last.values, table.clone(), "", &mut BTreeMap::new(), &|_| {
+                Origin::Override
+            });
+        }
         self.merge(table, &|_| Origin::Override);
         Ok(())
     }
@@ -243,6 +269,10 @@ mod tests {
             format!("{}:3", directory.path().join("base/b.toml").display())
         );
         assert!(base.exists());
+        let stated: Vec<(String, usize)> =
+            layers.stated.iter().map(|layer| (layer.source.clone(), layer.values.len())).collect();
+        let parent = directory.path().join("base/b.toml").display().to_string();
+        assert_eq!(stated, [(parent, 2), (child.display().to_string(), 1)]);
     }
 
     #[test]
@@ -263,6 +293,9 @@ mod tests {
                         [tokenizer]\nkind = \"unigram\"\nvocab_size = 500";
         assert_eq!(layers.table, toml::from_str::<Table>(expected).unwrap());
         assert!(!layers.origins.contains_key("schedule.pct_start"));
+        // The command line is one layer.
+        let [stated] = layers.stated.as_slice() else { panic!("{:?}", layers.stated) };
+        assert_eq!((stated.source.as_str(), &stated.values), ("--set", &layers.table));
     }
 
     #[test]

@@ -54,6 +54,7 @@ pub use classes::{class_difference, class_order};
 pub(crate) use differences::differences;
 pub(crate) use draft::Draft;
 pub use loaded::LoadedExperiment;
+pub use merge::ConfigLayer;
 pub(crate) use paths::{absolute_assignment, absolute_path};
 pub(crate) use spans::beyond_the_end;
 pub use trainer::{Precision, TrainerConfig};

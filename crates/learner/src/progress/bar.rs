@@ -1,13 +1,16 @@
 //! A bar that stays on one line of the terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nystromformer_data::{ProgressListener, ProgressReport};
 
-use super::{Progress, evaluation_line, step_figures};
+use super::{Progress, WorkDisplay, evaluation_line, step_figures};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 
 /// A progress bar on stderr: step, loss, learning rate, tokens per second, time left.
 pub struct BarProgress {
     bar: ProgressBar,
+    /// Shows what is done when the steps are taken, and the bar is gone.
+    afterwards: Option<WorkDisplay>,
 }
 
 impl BarProgress {
@@ -19,7 +22,7 @@ impl BarProgress {
         )
         .expect("the template is a constant and valid")
         .progress_chars("=> ");
-        Self { bar: bar.with_style(style) }
+        Self { bar: bar.with_style(style), afterwards: None }
     }
 }
 
@@ -45,6 +48,15 @@ impl Progress for BarProgress {
 
     fn evaluation(&mut self, record: &EvaluationRecord) {
         self.bar.println(evaluation_line(record));
+    }
+
+    fn work(&mut self, report: ProgressReport) {
+        if self.bar.is_finished() {
+            self.afterwards.get_or_insert_with(WorkDisplay::stderr).report(report);
+        } else {
+            let ProgressReport { stage, done, total } = report;
+            self.bar.set_message(format!("{} {done}/{total}", stage.words));
+        }
     }
 
     fn note(&mut self, text: &str) {

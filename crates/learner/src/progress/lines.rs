@@ -1,9 +1,12 @@
 //! Plain lines, for logs and pipes.
 
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Progress, evaluation_line, step_figures};
+use nystromformer_data::ProgressReport;
+
+use super::work::WorkLines;
+use super::{Progress, clock, evaluation_line, step_figures};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 
 /// A line every so many steps, and one for each evaluation and note.
@@ -13,6 +16,7 @@ pub struct LineProgress<W: Write + Send> {
     total: usize,
     started: Instant,
     completed_at_start: usize,
+    work: WorkLines,
 }
 
 impl LineProgress<std::io::Stderr> {
@@ -31,6 +35,7 @@ impl<W: Write + Send> LineProgress<W> {
             total: 0,
             started: Instant::now(),
             completed_at_start: 0,
+            work: WorkLines::default(),
         }
     }
 
@@ -44,9 +49,7 @@ impl<W: Write + Send> LineProgress<W> {
         let done = step.saturating_sub(self.completed_at_start).max(1);
         let per_step = self.started.elapsed().as_secs_f64() / done as f64;
         let seconds = (per_step * self.total.saturating_sub(step) as f64) as u64;
-        let (days, rest) = (seconds / 86_400, seconds % 86_400);
-        let clock = format!("{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
-        if days > 0 { format!("{days}d {clock}") } else { clock }
+        clock(Duration::from_secs(seconds))
     }
 }
 
@@ -71,6 +74,12 @@ impl<W: Write + Send> Progress for LineProgress<W> {
 
     fn evaluation(&mut self, record: &EvaluationRecord) {
         self.line(&evaluation_line(record));
+    }
+
+    fn work(&mut self, report: ProgressReport) {
+        if let Some(line) = self.work.report(report) {
+            self.line(&line);
+        }
     }
 
     fn note(&mut self, text: &str) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use nystromformer_data::ProgressListener;
 use nystromformer_files::durable;
 use nystromformer_tasks::Split;
 use nystromformer_tasks::metrics::Thresholds;
@@ -26,12 +27,13 @@ impl<M: Trainable> Learner<'_, M> {
         store: &CheckpointStore,
         by: &BestBy,
         stop: StopFlag,
+        progress: &dyn ProgressListener,
     ) -> Result<Option<BestModelResults>> {
         if self.data.metric_names().is_empty() {
             return Ok(None);
         }
         let (step, model) = self.best_model(store)?;
-        let evaluator = self.evaluator(step, stop);
+        let evaluator = self.evaluator(step, stop, progress);
         let mut results = BestModelResults {
             step,
             chosen_by: match self.state().best_evaluation {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use nystromformer::{Model, weights::draw_weights};
+use nystromformer_data::ProgressListener;
 
 use crate::batch::{Batch, BatchSource, TokenBatch};
 use crate::checkpoint::TrainingState;
@@ -369,22 +370,32 @@ impl<'a, M: Trainable> Learner<'a, M> {
         self.model = model;
     }
 
-    /// Evaluates [`Self::result`] as it is.
+    /// Evaluates [`Self::result`] as it is, and tells `progress` how far that is.
     ///
     /// # Errors
     /// See [`Evaluator::evaluate`].
-    pub fn evaluate(&self, stop: StopFlag) -> Result<EvaluationRecord> {
+    pub fn evaluate(
+        &self,
+        stop: StopFlag,
+        progress: &dyn ProgressListener,
+    ) -> Result<EvaluationRecord> {
         // A task says itself how much of it is measured.
         let max_examples = match self.experiment.task {
             Some(_) => 0,
             None => self.experiment.trainer.eval_examples,
         };
-        let evaluator = Evaluator { max_examples, ..self.evaluator(self.state.step, stop) };
+        let evaluator =
+            Evaluator { max_examples, ..self.evaluator(self.state.step, stop, progress) };
         Ok(evaluator.evaluate_validation(&self.result())?.record)
     }
 
     /// Measures whole splits, with the model of this run as it was at `step`.
-    pub(super) fn evaluator(&self, step: usize, stop: StopFlag) -> Evaluator<'_, M::Batch> {
+    pub(super) fn evaluator<'b>(
+        &'b self,
+        step: usize,
+        stop: StopFlag,
+        progress: &'b dyn ProgressListener,
+    ) -> Evaluator<'b, M::Batch> {
         Evaluator {
             data: self.data,
             device: &self.device,
@@ -392,6 +403,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
             max_examples: 0,
             step,
             stop,
+            progress,
         }
     }
 }

@@ -18,6 +18,7 @@ mod best;
 mod best_model;
 mod best_model_results;
 mod checkpointing;
+pub mod diagnosis;
 pub mod dry_run;
 pub mod fit;
 pub mod learner;
@@ -30,6 +31,7 @@ pub mod start;
 mod tests;
 
 pub use best_model_results::BestModelResults;
+pub use diagnosis::Diagnosis;
 pub use dry_run::DryRun;
 pub use fit::fit;
 pub use learner::{Learner, StepOutput, Update};

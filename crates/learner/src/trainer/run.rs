@@ -12,7 +12,9 @@ use crate::checkpoint::CheckpointStore;
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{MetricsLog, MetricsRecord, StepRecord};
-use crate::progress::Progress;
+use crate::process_memory::resident_bytes;
+use crate::progress::{Progress, Shown};
+use crate::resource_log::ResourceLog;
 use crate::run_dir::{RunDir, RunSummary};
 use crate::stop::{StopFlag, StopReason};
 use crate::trainable::Trainable;
@@ -23,6 +25,7 @@ pub struct Trainer<'a, M: Trainable = Model> {
     run: &'a RunDir,
     store: CheckpointStore,
     log: MetricsLog,
+    resources: ResourceLog,
     stop: StopFlag,
     progress: &'a mut dyn Progress,
     best_by: BestBy,
@@ -96,6 +99,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         Ok(Self {
             store: run.checkpoints()?,
             log: run.metrics(step, evaluated)?,
+            resources: run.resources(step)?,
             saved_step: (step > 0).then_some(step),
             best_by: BestBy::of(
                 &learner.experiment.trainer.metric_for_best_model,
@@ -126,11 +130,13 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         self.learner.note_time_and_memory();
         let mut best_model = None;
         if !matches!(ended_by, EndReason::Stopped(_)) {
+            let display = Shown::on(&mut *self.progress);
             match self.learner.best_model_results(
                 self.run,
                 &self.store,
                 &self.best_by,
                 self.stop.clone(),
+                &display,
             ) {
                 Err(LearnerError::Stopped(reason)) => ended_by = EndReason::Stopped(reason),
                 found => best_model = found?,
@@ -171,6 +177,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             }
             let record = self.learner.timed_step()?;
             self.log.append(&MetricsRecord::Train(record))?;
+            self.resources.step(record.step, resident_bytes().now)?;
             self.progress.step(&record);
             self.tell_of_no_targets(&record);
             self.refuse_endless_skipping()?;
@@ -243,7 +250,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
     /// Evaluates and notes the result; says whether it is the best so far.
     fn evaluate(&mut self) -> Result<bool> {
         self.learner.settle();
-        let record = self.learner.evaluate(self.stop.clone())?;
+        let record = self.learner.evaluate(self.stop.clone(), &Shown::on(&mut *self.progress))?;
         self.log.append(&MetricsRecord::Validation(record.clone()))?;
         self.progress.evaluation(&record);
         let state = &mut self.learner.state;

@@ -57,6 +57,9 @@ impl Session {
         if let Some(overrides) = &self.overrides {
             self.run.write_config(&self.experiment().to_toml(), overrides)?;
         }
+        if let Some(layers) = &self.prepared.layers {
+            self.run.write_config_layers(layers)?;
+        }
         Trainer::new(learner, &self.run, stop, progress)?.fit()
     }
 

@@ -14,7 +14,9 @@ use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
 use crate::computed_with::computed_precision;
 use crate::error::{LearnerError, Result};
-use crate::experiment::{Draft, Experiment, LoadedExperiment, absolute_assignment, beyond_the_end};
+use crate::experiment::{
+    ConfigLayer, Draft, Experiment, LoadedExperiment, absolute_assignment, beyond_the_end,
+};
 use crate::machine_memory::require_memory;
 use crate::run_dir::RunDir;
 use crate::self_check::self_check;
@@ -131,6 +133,7 @@ impl Start {
         device: Device,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Prepared> {
+        let layers = self.stored.is_none().then(|| self.asked.stated().to_vec());
         let experiment = if let Some(stored) = self.stored {
             stored
         } else {
@@ -160,7 +163,7 @@ impl Start {
         )?;
         require_validation_to_stop_by(&experiment, data.source())?;
         require_memory(&experiment, data.source().rows_per_example())?;
-        Ok(Prepared { experiment, data, device, checkpoint })
+        Ok(Prepared { experiment, layers, data, device, checkpoint })
     }
 }
 
@@ -183,6 +186,8 @@ fn require_validation_to_stop_by<B: Batch>(
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) experiment: Experiment,
+    /// What it was made of; `None` of a run that goes on.
+    pub(super) layers: Option<Vec<ConfigLayer>>,
     pub(super) data: Batches,
     pub(super) device: Device,
     /// Where training goes on, if it does.

@@ -407,7 +407,7 @@ fn an_average_leaves_training_as_it_is_and_is_what_counts() {
     let model = nystromformer_interop::load_model(&checkpoint.path, &device).unwrap();
     let data = Synthetic::default();
     let learner = Learner::new(&experiment, &data, &device).unwrap();
-    let evaluator = learner.evaluator(best.step, StopFlag::new());
+    let evaluator = learner.evaluator(best.step, StopFlag::new(), &|_| {});
     assert_eq!(evaluator.evaluate_validation(&model).unwrap().record, best);
     // Without the weights in training the checkpoint is no state to go on from.
     let newest = RunDir::checkpoints_of(&path).newest_valid().unwrap().unwrap();

@@ -1,5 +1,7 @@
 //! How well a classifier's probabilities say how often it is right.
 
+use serde::{Deserialize, Serialize};
+
 /// Bins of [`Calibration`], those of Guo et al. 2017.
 pub const CALIBRATION_BINS: usize = 15;
 
@@ -14,6 +16,17 @@ pub const CALIBRATION_BINS: usize = 15;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Calibration {
     bins: [Bin; CALIBRATION_BINS],
+}
+
+/// Answers of about the same confidence: a bar of a reliability diagram (Guo et al. 2017, fig. 1).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// How many there are.
+    pub answers: u64,
+    /// Their mean confidence; `None` without answers.
+    pub confidence: Option<f64>,
+    /// The share of them that is right; `None` without answers.
+    pub accuracy: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -33,6 +46,16 @@ impl Calibration {
         bin.answers += 1;
         bin.right += u64::from(is_right);
         bin.confidence += confidence;
+    }
+
+    /// The bins, by confidence.
+    pub fn reliability(&self) -> Vec<ReliabilityBin> {
+        let shown = |bin: &Bin| {
+            let mean = |sum: f64| (bin.answers > 0).then(|| sum / bin.answers as f64);
+            let (confidence, accuracy) = (mean(bin.confidence), mean(bin.right as f64));
+            ReliabilityBin { answers: bin.answers, confidence, accuracy }
+        };
+        self.bins.iter().map(shown).collect()
     }
 
     /// The error, between 0 and 1; NaN without answers.
@@ -66,5 +89,23 @@ mod tests {
         // Two bins of one answer each: (0.1 + 0.75) / 2.
         assert!((error(&[(0.9, true), (0.75, false)]) - 0.425).abs() < 1e-15);
         assert!(error(&[]).is_nan());
+    }
+
+    #[test]
+    fn the_error_is_the_mean_distance_of_the_bins() {
+        let answers =
+            [(0.9, true), (0.91, false), (0.75, false), (0.34, true), (0.34, true), (0.05, false)];
+        let mut calibration = Calibration::default();
+        for (confidence, is_right) in answers {
+            calibration.record(confidence, is_right);
+        }
+        let bins = calibration.reliability();
+        assert_eq!((bins.len(), bins[1].answers, bins[1].confidence), (15, 0, None));
+        assert_eq!((bins[5].answers, bins[5].accuracy), (2, Some(1.0)));
+        let distance = |bin: &ReliabilityBin| {
+            bin.answers as f64 * (bin.accuracy.unwrap_or(0.0) - bin.confidence.unwrap_or(0.0)).abs()
+        };
+        let mean = bins.iter().map(distance).sum::<f64>() / answers.len() as f64;
+        assert!((mean - calibration.error()).abs() < 1e-15);
     }
 }

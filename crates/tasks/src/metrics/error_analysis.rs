@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Calibration, ConfusionMatrix};
+use super::{Calibration, ConfusionMatrix, ReliabilityBin};
 
 /// Mistakes, and pairs of classes, that are listed at most.
 const MOST_LISTED: usize = 20;
@@ -22,6 +22,9 @@ pub struct ErrorAnalysis {
     pub mistakes: u64,
     /// See [`Calibration`].
     pub expected_calibration_error: f64,
+    /// What it is the mean distance of: bins of equal width, by confidence. Empty in older summaries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<ReliabilityBin>,
     /// The wrong answers with the highest probabilities, the surest first, of equals the first in the data; at most 20.
     pub most_confident_mistakes: Vec<Mistake>,
     /// Which classes were taken for which, the most frequent first, of equals by the order of the classes; at most 20.
@@ -156,6 +159,7 @@ impl ErrorCollector {
             answers,
             mistakes: answers - self.matrix.right(),
             expected_calibration_error: self.calibration.error(),
+            reliability: self.calibration.reliability(),
             most_confident_mistakes: self.mistakes.iter().map(mistake).collect(),
             confusion_pairs: self.pairs(names),
         })
@@ -264,12 +268,16 @@ mod tests {
         errors.record(AnswerPlace { example: 4, word: Some(2) }, 0, 2, 0.75);
         let report = errors.report(&names(), |_| (None, "word".to_owned())).unwrap();
         let json = serde_json::to_value(&report).unwrap();
+        let empty = serde_json::json!({"answers": 0, "confidence": null, "accuracy": null});
+        let mut bins = vec![empty; 15];
+        bins[11] = serde_json::json!({"answers": 1, "confidence": 0.75, "accuracy": 0.0});
         assert_eq!(
             json,
             serde_json::json!({
                 "answers": 1,
                 "mistakes": 1,
                 "expected_calibration_error": 0.75,
+                "reliability": bins,
                 "most_confident_mistakes": [{
                     "example": 4, "word": 2, "text": "word", "label": "red", "prediction": "blue", "score": 0.75
                 }],

@@ -52,7 +52,7 @@ mod seed_statistics;
 mod squad;
 mod thresholds;
 
-pub use calibration::{CALIBRATION_BINS, Calibration};
+pub use calibration::{CALIBRATION_BINS, Calibration, ReliabilityBin};
 pub use classification_report::{ClassScores, ClassificationReport};
 pub use confusion_matrix::ConfusionMatrix;
 pub use correlation::{mean_absolute_error, mean_squared_error, pearson, r2, spearman};

@@ -17,6 +17,7 @@ use nystromformer_learner::{
     Experiment,
     batch::{Answers as ModelAnswers, BatchSource},
     evaluate::Evaluator,
+    progress::WorkDisplay,
     run_dir::{RunDir, RunSummary},
     stop::StopFlag,
     task_batches::TaskBatches,
@@ -58,6 +59,7 @@ impl FileRequest<'_> {
         let format = AnswerFormat::of(self.output, Answers::Files(&files))?;
         let data = TaskBatches::prepare_file(&experiment, Some(&folder), self.file)?;
         let model = load_model(&folder, &device)?;
+        let work = WorkDisplay::stderr();
         let evaluator = Evaluator {
             data: &data,
             device: &device,
@@ -65,8 +67,10 @@ impl FileRequest<'_> {
             max_examples: 0,
             step: 0,
             stop: StopFlag::new(),
+            progress: &work,
         };
         let outputs = evaluator.predict(&model, Split::Test)?;
+        work.finish();
         let thresholds = chosen_thresholds(&folder)?.unwrap_or_default();
         let answers =
             ModelAnswers { split: Split::Test, outputs: &outputs, thresholds: Some(&thresholds) };

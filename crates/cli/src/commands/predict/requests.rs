@@ -1,17 +1,20 @@
 //! Where requests come from, and where their answers go.
 
 use std::{
-    io::{self, IsTerminal},
+    fs::File,
+    io::{self, IsTerminal, Read},
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
 use anyhow::bail;
 use clap::ValueEnum;
+use nystromformer_data::{ProgressListener, ProgressReport};
 use nystromformer_files::{
     durable,
     table::{Format, Quotes},
 };
+use nystromformer_learner::progress::{WorkDisplay, stage};
 use nystromformer_pipelines::{
     AnswerStream, Batching, LineForm, Pipeline, PipelineError, Placed, Request, RequestOptions,
     Requests,
@@ -164,12 +167,22 @@ impl LineArgs {
         sink: Sink<'_, P>,
     ) -> anyhow::Result<()> {
         if let Some(path) = &self.input_file {
-            return give(pipeline, Requests::open(path, form, options)?, self.batch_size, sink);
+            let requests = Requests::open(path, form, options)?;
+            let work = self.work(|| requests_in(path));
+            return give(pipeline, requests, self.batch_size, work, sink);
         }
         // Whoever types a line waits for its answer.
-        let is_typed = io::stdin().is_terminal();
-        let batch_size = if is_typed { NonZeroUsize::MIN } else { self.batch_size };
-        give(pipeline, Requests::stdin(form, options), batch_size, sink)
+        if io::stdin().is_terminal() {
+            return give(pipeline, Requests::stdin(form, options), NonZeroUsize::MIN, None, sink);
+        }
+        let work = self.work(|| 0);
+        give(pipeline, Requests::stdin(form, options), self.batch_size, work, sink)
+    }
+
+    /// What shows how far it is, of so many requests (0: unknown), unless the answers themselves show it.
+    fn work(&self, requests: impl FnOnce() -> u64) -> Option<(WorkDisplay, u64)> {
+        let is_seen = self.output.is_none() && io::stdout().is_terminal();
+        (!is_seen).then(|| (WorkDisplay::stderr(), requests()))
     }
 }
 
@@ -271,7 +284,8 @@ impl TextArgs {
         if !self.texts.is_empty() {
             let texts = self.texts.clone().into_iter().filter_map(P::Request::from_text);
             let requests = texts.map(|request| Ok(Placed::from(request)));
-            return give(pipeline, requests, self.lines.batch_size, sink);
+            let work = self.lines.work(|| self.texts.len() as u64);
+            return give(pipeline, requests, self.lines.batch_size, work, sink);
         }
         let form = if self.jsonl { LineForm::Json } else { LineForm::Text };
         let has_columns =
@@ -297,7 +311,25 @@ pub(super) fn answer_all<P: Pipeline>(
     batch_size: NonZeroUsize,
 ) -> anyhow::Result<()> {
     let requests = requests.into_iter().map(|request| Ok(Placed::from(request)));
-    give(pipeline, requests, batch_size, &mut |answer| output::json_line(&answer))
+    give(pipeline, requests, batch_size, None, &mut |answer| output::json_line(&answer))
+}
+
+/// The requests in a file of lines, which are its lines; 0, which is unknown, of compressed files and of tables whose rows are
+/// no lines.
+fn requests_in(path: &Path) -> u64 {
+    let is_compressed =
+        ["gz", "zst"].iter().any(|end| path.extension().is_some_and(|name| name == *end));
+    let is_of_lines =
+        Format::of(path).is_none() || path.extension().is_some_and(|name| name == "jsonl");
+    if is_compressed || !is_of_lines {
+        return 0;
+    }
+    let Ok(mut file) = File::open(path) else { return 0 };
+    let (mut buffer, mut lines) = (vec![0_u8; 1 << 16], 0);
+    while let Ok(length @ 1..) = file.read(&mut buffer) {
+        lines += buffer[..length].split(|byte| *byte == b'\n').count() as u64 - 1;
+    }
+    lines
 }
 
 /// Gives the answer to each request to `sink`.
@@ -305,10 +337,18 @@ fn give<P: Pipeline>(
     pipeline: &P,
     requests: impl Iterator<Item = Result<Placed<P::Request>, PipelineError>>,
     batch_size: NonZeroUsize,
+    work: Option<(WorkDisplay, u64)>,
     sink: Sink<'_, P>,
 ) -> anyhow::Result<()> {
+    let mut done = 0;
     for answer in AnswerStream::new(pipeline, requests, Batching::new(batch_size)) {
         sink(answer?)?;
+        done += 1;
+        if let Some((display, total)) = &work {
+            // A file may hold more requests than lines that end.
+            let total = if *total == 0 { 0 } else { done.max(*total) };
+            display.report(ProgressReport { stage: stage::PREDICT, done, total });
+        }
     }
     Ok(())
 }

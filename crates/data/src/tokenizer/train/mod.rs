@@ -66,7 +66,7 @@ pub(crate) fn train(
         };
         return Err(DataError::corpus(corpus.name(), problem));
     }
-    let stage = Stage::TrainTokenizer;
+    let stage = Stage::TRAIN_TOKENIZER;
     progress.report(ProgressReport { stage, done: 0, total: 0 });
     let single_thread =
         rayon::ThreadPoolBuilder::new().num_threads(1).build().map_err(|error| failed(&error))?;

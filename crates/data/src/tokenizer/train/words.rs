@@ -42,7 +42,7 @@ pub(super) fn count_words(
     let mut thinned = 0;
     let is_same = AtomicBool::new(other.is_some());
     let report = |done: u64| {
-        progress.report(ProgressReport { stage: Stage::CountWords, done: done.min(total), total });
+        progress.report(ProgressReport { stage: Stage::COUNT_WORDS, done: done.min(total), total });
     };
     for_each_batch(&mut corpus.chunks(), |batch: Vec<Chunk>| {
         let partial: Vec<HashMap<String, u64>> = batch

@@ -1,16 +1,16 @@
 //! `predict attention`: what the first token takes of each, as JSON lines and as a page to look at.
 
 mod bags;
-mod html;
 
 use std::path::PathBuf;
 
+use nystromformer_files::durable;
 use nystromformer_interop::read_config;
-use nystromformer_pipelines::{AttentionMap, AttentionMaps};
+use nystromformer_pipelines::{AttentionMap, AttentionMaps, LayerAttention};
+use nystromformer_report::{AttentionPage, Places};
 use nystromformer_tasks::TaskRegistry;
 
 use self::bags::BagRequest;
-use self::html::{Page, Places};
 use super::{ModelArgs, answer_file::Answers, requests::TextArgs};
 use crate::output;
 
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     // A table of nested lists would be no table.
     let mut lines = args.texts.answer_lines(Answers::Arrays)?;
     let (folder, device) = args.model.open()?;
-    let mut page = Page::default();
+    let mut page = AttentionPage::default();
     let is_shown = args.html.is_some();
     if read_config(&folder)?.vectors.is_used() {
         let asked = BagRequest {
@@ -43,8 +43,8 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
         bags::run(&folder, &device, asked, tasks, &mut |map| {
             lines.add(&map)?;
             if is_shown {
-                let (id, places) = (map.id.clone(), Places::Instances(map.instances));
-                page.add(&id, places, map.layers());
+                let (id, places) = (map.id.clone(), Places::Vectors(map.instances));
+                page.add(&id, &places, rows(map.layers()));
             }
             Ok(())
         })?;
@@ -54,15 +54,23 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
             lines.add(&map)?;
             if is_shown {
                 let title = format!("Text {}", page.len() + 1);
-                page.add(&title, Places::Tokens(map.tokens), map.attention);
+                page.add(&title, &Places::Tokens(map.tokens), rows(map.attention));
             }
             Ok(())
         })?;
     }
     lines.finish()?;
     if let Some(path) = &args.html {
-        page.write(path)?;
-        output::note(&format!("heat maps of `{}` inputs are in `{}`", page.len(), path.display()));
+        let count = page.len();
+        durable::replace(path, page.into_html().as_bytes())?;
+        output::note(&format!("heat maps of `{count}` inputs are in `{}`", path.display()));
     }
     Ok(())
+}
+
+/// The number of each layer and its heads, as a page takes them.
+fn rows(layers: Vec<LayerAttention>) -> Vec<(usize, Vec<Vec<f64>>)> {
+    let head = |head: Vec<f32>| head.into_iter().map(f64::from).collect();
+    let layer = |layer: LayerAttention| (layer.layer, layer.heads.into_iter().map(head).collect());
+    layers.into_iter().map(layer).collect()
 }
