@@ -323,7 +323,7 @@ fn several_runs_lie_over_each_other_and_seeds_are_a_band() {
         "seed-2/fold-1",
         "± 0",
         "class=\"band c1\"",
-        "series, 4 runs",
+        "series</bdi>, 4 runs",
     ] {
         assert!(page.contains(part), "{part}");
     }

@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(ticks(0.0, 1.0), [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
         assert_eq!(ticks(-0.3, 0.3), [-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3]);
         assert_eq!(ticks(3.0, 987.0), [200.0, 400.0, 600.0, 800.0]);
-        assert_eq!(ticks(1e-5, 4e-5), [1e-5, 2e-5, 3e-5, 4e-5]);
+        assert_eq!(ticks(1e-5, 4e-5), [1e-5, 1.5e-5, 2e-5, 2.5e-5, 3e-5, 3.5e-5, 4e-5]);
         assert!(ticks(1.0, 1.0).is_empty() && ticks(f64::NAN, 1.0).is_empty());
     }
 
