@@ -1,9 +1,6 @@
 //! Trains a model as an experiment file says; see `nystromformer train --help`.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use nystromformer_learner::{
     progress::{self, Progress, WorkDisplay},
@@ -12,7 +9,7 @@ use nystromformer_learner::{
 };
 use nystromformer_tasks::TaskRegistry;
 
-use crate::{failure, output, scratch::scratch_folder, signals::StopSignals, training_report};
+use crate::{output, run_report, scratch::scratch_folder, signals::StopSignals, training_report};
 
 /// Train a model as an experiment file says.
 #[derive(clap::Args)]
@@ -82,7 +79,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         }
     }
     let summary = series.finish()?;
-    write_report(series.path());
+    run_report::of_directory(series.path());
     training_report::print_series(&summary)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -112,10 +109,7 @@ fn train(
     drop(display);
     if outcome.ended_by.exit_code() == 0 {
         let model = model_folder(session.run().path())?;
-        if let Err(error) = session.diagnose() {
-            warn("diagnosis.json", session.run().path(), &error.into());
-        }
-        write_report(session.run().path());
+        run_report::of_run(&session);
         training_report::print(&session, &outcome, &model)?;
     } else {
         output::note(&format!(
@@ -124,23 +118,6 @@ fn train(
         ));
     }
     Ok(outcome.ended_by)
-}
-
-/// Writes the report of a run or a series, which came to its end whether that succeeds or not.
-fn write_report(run: &Path) {
-    match nystromformer_report::write(&[run.to_owned()], None) {
-        Ok(path) => output::note(&format!("report: {}", path.display())),
-        Err(error) => warn(nystromformer_report::REPORT, run, &error.into()),
-    }
-}
-
-/// Says that a file of a finished run is not there, and why.
-fn warn(file: &str, run: &Path, error: &anyhow::Error) {
-    output::note(&format!(
-        "warning: there is no `{}`: {}; the run is complete without it",
-        run.join(file).display(),
-        failure::message(error)
-    ));
 }
 
 /// Sizes up the experiment, and leaves nothing behind.

@@ -15,7 +15,7 @@ use nystromformer_interop::{
 use nystromformer_learner::{
     Experiment, LearnerError,
     metrics_log::{EvaluationRecord, MetricsLog, MetricsRecord},
-    progress,
+    progress::{self, WorkDisplay},
     trainer::{
         EndReason, RunRequest, Session, TrainOutput, model_folder, trained_facts, trained_seq_len,
     },
@@ -24,7 +24,7 @@ use nystromformer_tasks::TaskRegistry;
 use serde_json::{Map, json};
 
 use super::import::{Positions, tokenizer_json};
-use crate::{output, preparation::PreparationNotes, signals::StopSignals};
+use crate::{output, run_report, signals::StopSignals};
 
 /// Make a Nyströmformer of a pretrained BERT, RoBERTa or Nyströmformer: swap its attention, and train it to compute what the
 /// exact attention computes.
@@ -86,10 +86,10 @@ const START: &str = "start";
 pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let conversion = Conversion::begin(&args)?;
     let signals = StopSignals::listen()?;
-    let notes = PreparationNotes::default();
+    let work = WorkDisplay::stderr();
     let mut result = None;
     for (stage, _) in RECIPES {
-        match conversion.train(stage, tasks, &signals, &notes)? {
+        match conversion.train(stage, tasks, &signals, &work)? {
             Ok(outcome) => result = outcome.summary.best_evaluation,
             Err(ended_by) => return Ok(ExitCode::from(ended_by.exit_code())),
         }
@@ -183,14 +183,14 @@ impl<'a> Conversion<'a> {
         stage: &str,
         tasks: &TaskRegistry,
         signals: &StopSignals,
-        notes: &PreparationNotes,
+        work: &WorkDisplay,
     ) -> anyhow::Result<Result<TrainOutput, EndReason>> {
         if let Some(reason) = signals.preparation_begins() {
             return Ok(Err(EndReason::Stopped(reason)));
         }
         let config = self.path.join(format!("{stage}.toml"));
         let mut overrides = self.overrides(stage)?;
-        let steps = self.steps(&config, &overrides, tasks, notes)?;
+        let steps = self.steps(&config, &overrides, tasks, work)?;
         overrides.push(format!("trainer.max_steps={steps}"));
         let request = RunRequest {
             config,
@@ -199,13 +199,16 @@ impl<'a> Conversion<'a> {
             resume: self.args.resume,
             tasks: tasks.clone(),
         };
-        let session = Session::open(&request, &|report| notes.report(report))?;
+        let session = Session::open(&request, work)?;
+        work.finish();
         if let Some(checkpoint) = session.checkpoint() {
             output::note(&format!("resuming from {}", checkpoint.path.display()));
         }
         let mut display = progress::for_stderr(session.experiment().trainer.log_every);
         let outcome = session.train(signals.training_begins(), display.as_mut())?;
+        drop(display);
         if outcome.ended_by.exit_code() == 0 {
+            run_report::of_run(&session);
             return Ok(Ok(outcome));
         }
         output::note(&format!(
@@ -221,11 +224,11 @@ impl<'a> Conversion<'a> {
         config: &Path,
         overrides: &[String],
         tasks: &TaskRegistry,
-        notes: &PreparationNotes,
+        work: &WorkDisplay,
     ) -> anyhow::Result<u64> {
         let Experiment { data, tokenizer, seed, trainer, .. } =
             Experiment::load(config, overrides, tasks)?.experiment;
-        let train = prepare(&data, &tokenizer, seed, &|report| notes.report(report))?.train;
+        let train = prepare(&data, &tokenizer, seed, work)?.train;
         let of_an_example = (train.num_tokens() as f64 / train.len() as f64).max(1.0);
         let of_a_step = of_an_example * trainer.batch_size as f64;
         Ok((self.args.tokens as f64 / 2.0 / of_a_step).ceil().max(1.0) as u64)
