@@ -1,6 +1,6 @@
 // The page: which model, which task, what is asked; then the answer, or why there is none.
 
-import { Refused, curlCommand, fetchJson } from "./requests.js";
+import { Refused, addressOf, curlCommand, fetchJson } from "./requests.js";
 import { TASKS } from "./tasks.js";
 import { element } from "./views.js";
 
@@ -100,13 +100,14 @@ function forget() {
   underWay.abort();
   status.textContent = "";
   answer.replaceChildren();
+  answer.ariaBusy = "false";
   find("request").hidden = true;
 }
 
 /** Asks the server; where several models are served, of the one that is selected. */
 async function send(route, asked, signal) {
   const body = info.models.length > 1 ? { ...asked, model: model().name } : asked;
-  find("curl").textContent = curlCommand(location.origin, route, body);
+  find("curl").textContent = curlCommand(addressOf(route), body);
   find("request").hidden = false;
   const start = performance.now();
   const given = await fetchJson(route, body, signal);

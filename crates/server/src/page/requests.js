@@ -20,6 +20,9 @@ const TITLES = {
   504: "No answer in time",
 };
 
+/** The address of a route: beside the page, wherever that is served. */
+export const addressOf = (route) => new URL(route.slice(1), document.baseURI).href;
+
 /**
  * The answer to a request, as it was parsed.
  *
@@ -34,7 +37,7 @@ export async function fetchJson(route, body, signal) {
   let response;
   let text;
   try {
-    response = await fetch(route.slice(1), { ...options, signal });
+    response = await fetch(addressOf(route), { ...options, signal });
     text = await response.text();
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -57,7 +60,7 @@ function parse(text) {
 }
 
 /** The command that asks the same from a shell. */
-export function curlCommand(origin, route, body) {
+export function curlCommand(address, body) {
   const quoted = JSON.stringify(body).replaceAll("'", "'\\''");
-  return `curl ${origin}${route} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
+  return `curl ${address} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
 }
