@@ -1,4 +1,4 @@
-// Builds the demo of a tiny model and drives it in a real browser: node --test tools/browser
+// Builds the demo of a tiny model and drives it in a real browser: node --test tools/browser/*.test.mjs
 // DEMO=FOLDER takes a demo that is built already, of the model in MODEL; SCREENSHOTS=FOLDER writes pictures.
 
 import assert from "node:assert/strict";

@@ -22,10 +22,10 @@ const route = () => form.elements.task.value;
 /** The routes of a model that the page has a task for. */
 const tasksOf = (model) => model.routes.filter((route) => route in TASKS);
 
-function describe({ architecture, layers, heads, hidden_size, max_input_length, attention }) {
-  const head = architecture.replace(/^Nystromformer(For)?/, "").replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
+function describe({ name, architecture, layers, heads, hidden_size, max_input_length, attention }) {
+  const head = architecture.replace(/^Nystromformer(For|Model)?/, "").replace(/(?<=[a-z])(?=[A-Z])/g, " ");
   const size = `${layers} layers of ${heads} heads, width ${hidden_size}`;
-  return `${head || "encoder"}: ${size}, up to ${max_input_length} tokens, attention “${attention}”`;
+  return `${name}: ${head || "encoder without a head"}, ${size}, ${attention} attention, up to ${max_input_length} tokens`;
 }
 
 function showTasks(wanted) {
@@ -115,28 +115,30 @@ async function send(route, asked, signal) {
   return given;
 }
 
-async function ask(truncate = false) {
+/** Asks what the fields say; with `cut` texts that are too long are cut. */
+async function ask(cut = false) {
   underWay.abort();
   underWay = new AbortController();
   const { signal } = underWay;
   const of = { route: route(), task: TASKS[route()], values: valuesOfFields(), model: model() };
-  const asked = of.task.body(of.values, of.model);
-  if (truncate) asked.truncate = true;
-  status.textContent = "Asking …";
-  answer.ariaBusy = "true";
-  const askMore = (body) => send(of.route, body, signal).catch((error) => {
-    showProblem(error, () => ask(truncate));
+  const sendOne = (body) => send(of.route, cut ? { ...body, truncate: true } : body, signal);
+  const askMore = (body) => sendOne(body).catch((error) => {
+    showProblem(error, () => ask(cut));
     throw error;
   });
+  status.textContent = "Asking …";
+  answer.ariaBusy = "true";
   try {
-    const given = await send(of.route, asked, signal);
+    const given = await sendOne(of.task.body(of.values));
     const shown = of.task.show(given, { ...of, submit, ask: askMore });
-    answer.replaceChildren(element("div", { className: "card" }, element("h2", {}, of.task.title), shown));
+    const card = element("div", { className: "card" }, element("h2", {}, of.task.title), shown);
+    if (cut) card.append(element("p", { className: "note" }, "What is beyond the model's length was cut off."));
+    answer.replaceChildren(card);
   } catch (error) {
     if (signal.aborted) return;
     status.textContent = "";
-    const canCut = error.status === 413 && of.task.truncates && !truncate;
-    showProblem(error, canCut ? () => ask(true) : () => ask(truncate), canCut ? "Cut it and ask again" : "Ask again");
+    if (error.status === 413 && of.task.truncates && !cut) showProblem(error, () => ask(true), "Cut it and ask again");
+    else showProblem(error, () => ask(cut));
   }
   answer.ariaBusy = "false";
 }

@@ -10,6 +10,9 @@ const oneOrPair = ({ text, pair }) => (pair ? [text, pair] : text);
 /** The texts of a field that has one in each line. */
 const lines = (value) => value.split("\n").map((line) => line.trim()).filter((line) => line !== "");
 
+/** What the token at a place takes of the others. */
+const attentionOf = (values, query) => ({ inputs: oneOrPair(values), query, truncate: false });
+
 const SENTENCES = [
   { text: "a warm, funny and beautifully acted film." },
   { text: "the plot makes no sense and the jokes are stale." },
@@ -93,7 +96,7 @@ export const TASKS = {
         context: "The old bridge fell in a flood. The new one was opened in 1932 and is painted green.",
       },
     ],
-    body: ({ question, context, impossible }) => ({ question, context, top_k: 3, handle_impossible_answer: impossible }),
+    body: ({ question, context, impossible }) => ({ question, context, top_k: 4, handle_impossible_answer: impossible }),
     show(answer, { values }) {
       const rows = answer.map((one) => ({ label: one.answer || "(no answer)", score: one.score, one }));
       const holder = element("div");
@@ -164,9 +167,10 @@ export const TASKS = {
     title: "Attention",
     fields: [TEXT, PAIR],
     examples: [{ text: "paris is the capital of france." }, { text: "the cat that chased the mice is black." }],
-    body: (values) => ({ inputs: oneOrPair(values), query: 0 }),
+    truncates: true,
+    body: (values) => attentionOf(values, 0),
     show(answer, { values, ask }) {
-      const askFor = async (query) => (await ask({ inputs: oneOrPair(values), query })).attention;
+      const askFor = async (query) => (await ask(attentionOf(values, query))).attention;
       const about = "What the framed token takes of each token. Choose another token to see what that one takes.";
       return element("div", {}, element("p", { className: "note" }, about), attentionMap(answer.tokens, answer.attention, askFor));
     },
