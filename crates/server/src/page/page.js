@@ -121,16 +121,13 @@ async function ask(cut = false) {
   underWay = new AbortController();
   const { signal } = underWay;
   const of = { route: route(), task: TASKS[route()], values: valuesOfFields(), model: model() };
-  const sendOne = (body) => send(of.route, cut ? { ...body, truncate: true } : body, signal);
-  const askMore = (body) => sendOne(body).catch((error) => {
-    showProblem(error, () => ask(cut));
-    throw error;
-  });
+  const asked = of.task.body(of.values);
+  if (cut) asked.truncate = true;
   status.textContent = "Asking …";
   answer.ariaBusy = "true";
   try {
-    const given = await sendOne(of.task.body(of.values));
-    const shown = of.task.show(given, { ...of, submit, ask: askMore });
+    const given = await send(of.route, asked, signal);
+    const shown = of.task.show(given, { ...of, submit });
     const card = element("div", { className: "card" }, element("h2", {}, of.task.title), shown);
     if (cut) card.append(element("p", { className: "note" }, "What is beyond the model's length was cut off."));
     answer.replaceChildren(card);

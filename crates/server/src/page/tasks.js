@@ -10,18 +10,14 @@ const oneOrPair = ({ text, pair }) => (pair ? [text, pair] : text);
 /** The texts of a field that has one in each line. */
 const lines = (value) => value.split("\n").map((line) => line.trim()).filter((line) => line !== "");
 
-/** What the token at a place takes of the others. */
-const attentionOf = (values, query) => ({ inputs: oneOrPair(values), query, truncate: false });
-
 const SENTENCES = [
   { text: "a warm, funny and beautifully acted film." },
   { text: "the plot makes no sense and the jokes are stale." },
 ];
 
 /**
- * By route. `body` makes the request of the fields' values, `show` an element of the answer; it may call `ask` with another
- * request (which promises the answer) and `submit` with other values for the fields. With `truncates` the request may say
- * that texts which are too long are cut.
+ * By route. `body` makes the request of the fields' values, `show` an element of the answer; it may call `submit` with other
+ * values for the fields, which are then asked. With `truncates` the request may say that texts which are too long are cut.
  */
 export const TASKS = {
   "/fill-mask": {
@@ -168,11 +164,11 @@ export const TASKS = {
     fields: [TEXT, PAIR],
     examples: [{ text: "paris is the capital of france." }, { text: "the cat that chased the mice is black." }],
     truncates: true,
-    body: (values) => attentionOf(values, 0),
-    show(answer, { values, ask }) {
-      const askFor = async (query) => (await ask(attentionOf(values, query))).attention;
-      const about = "What the framed token takes of each token. Choose another token to see what that one takes.";
-      return element("div", {}, element("p", { className: "note" }, about), attentionMap(answer.tokens, answer.attention, askFor));
+    body: (values) => ({ inputs: oneOrPair(values), truncate: false }),
+    show({ tokens, attention }) {
+      if (attention.length === 0) return element("p", {}, "This model has no layers.");
+      const about = `What the first token, ${tokens[0]}, takes of each: the stronger the colour, the larger the weight.`;
+      return element("div", {}, element("p", { className: "note" }, about), attentionMap(tokens, attention));
     },
   },
 };

@@ -179,12 +179,8 @@ function heated(made, weight, largest) {
   return made;
 }
 
-/**
- * What one token takes of each, coloured. `layers` is `[{layer, heads: [[weight, …], …]}, …]`; layer and head are selectable.
- * With `askFor` tokens are buttons: it is called with a token's place, and promises the layers for that one.
- */
-export function attentionMap(tokens, layers, askFor) {
-  let query = 0;
+/** What the first token takes of each, coloured. `layers` is `[{layer, heads: [[weight, …], …]}, …]`; layer and head are selectable. */
+export function attentionMap(tokens, layers) {
   const layerNames = layers.map(({ layer }, place) => element("option", { value: place }, String(layer)));
   const layer = element("select", { onchange: draw }, ...layerNames);
   layer.selectedIndex = layers.length - 1;
@@ -200,32 +196,16 @@ export function attentionMap(tokens, layers, askFor) {
     return tokens.map((_, place) => heads.reduce((sum, row) => sum + row[place], 0) / heads.length);
   }
 
-  async function select(place) {
-    layers = await askFor(place);
-    query = place;
-    draw();
-    map.children[place].focus();
-  }
-
-  function tokenAt(place, weight, largest) {
-    const properties = { className: "token heat", title: `${tokens[place]}: ${number(weight)}` };
-    const made = element(askFor ? "button" : "span", properties, tokens[place]);
-    if (askFor) {
-      Object.assign(made, { type: "button", ariaPressed: String(place === query), onclick: () => select(place) });
-    } else if (place === query) {
-      made.ariaCurrent = "true";
-    }
-    return heated(made, weight, largest);
-  }
-
   function draw() {
     const row = weights();
     const largest = row.reduce((most, weight) => Math.max(most, Math.abs(weight)), Number.MIN_VALUE);
-    map.replaceChildren(...row.map((weight, place) => tokenAt(place, weight, largest)));
+    const shown = row.map((weight, place) => {
+      const properties = { className: "token heat", title: `${tokens[place]}: ${number(weight)}` };
+      return heated(element("span", properties, tokens[place]), weight, largest);
+    });
+    map.replaceChildren(...shown);
     const ranked = row.map((weight, place) => [tokens[place], place, weight]).sort((a, b) => Math.abs(b[2]) - Math.abs(a[2]));
-    const shown = ranked.slice(0, 8);
-    const title = `What “${tokens[query]}” takes most of`;
-    most.replaceChildren(element("h3", {}, title), table(["Token", "Place", "Weight"], shown));
+    most.replaceChildren(element("h3", {}, "Largest weights"), table(["Token", "Place", "Weight"], ranked.slice(0, 8)));
   }
 
   draw();
