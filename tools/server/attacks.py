@@ -90,7 +90,16 @@ def broken_json(draw: random.Random) -> Iterator[Attack]:
 
 def invalid_utf8(draw: random.Random) -> Iterator[Attack]:
     """Bytes that are no UTF-8, within strings and outside."""
-    pieces = [b"\xff", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80"]
+    pieces = [
+        b"\xff",
+        b"\xc3",
+        b"\xe2\x82",
+        b"\xf0\x9f\x98",
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\x80",
+    ]
     for number in itertools.count():
         route = draw.choice(ROUTES)
         piece = draw.choice(pieces) * draw.choice([1, 1, 1, 100, 10_000])
@@ -166,8 +175,30 @@ def hostile_texts(draw: random.Random) -> Iterator[Attack]:
 
 def numbers(draw: random.Random) -> Iterator[Attack]:
     """Counts and places far outside."""
-    values = ["0", "-1", "101", "1e5", "1.0", "1e400", "18446744073709551615", "18446744073709551616", "-0", "NaN", "Infinity", "0x10", "01", "1_000", '"5"']
-    counts = [("/fill-mask", "top_k"), ("/qa", "top_k"), ("/qa", "max_answer_len"), ("/attention", "layer"), ("/v1/embeddings", "dimensions")]
+    values = [
+        "0",
+        "-1",
+        "101",
+        "1e5",
+        "1.0",
+        "1e400",
+        "18446744073709551615",
+        "18446744073709551616",
+        "-0",
+        "NaN",
+        "Infinity",
+        "0x10",
+        "01",
+        "1_000",
+        '"5"',
+    ]
+    counts = [
+        ("/fill-mask", "top_k"),
+        ("/qa", "top_k"),
+        ("/qa", "max_answer_len"),
+        ("/attention", "layer"),
+        ("/v1/embeddings", "dimensions"),
+    ]
     while True:
         route, key = draw.choice(counts)
         value = draw.choice(values)
@@ -193,22 +224,37 @@ def methods_and_paths(draw: random.Random) -> Iterator[Attack]:
             yield attack(request(draw.choice(gets), body, "POST"), 405)
         elif kind < 0.6:
             method = draw.choice(["GET", "HEAD"])
-            yield attack(request(draw.choice(gets), draw.choice([None, b"x" * 10, b"x" * 100_000]), method), 200, method=method)
+            yield attack(
+                request(draw.choice(gets), draw.choice([None, b"x" * 10, b"x" * 100_000]), method), 200, method=method
+            )
         else:
             method = draw.choice(["GET", "POST"])
             path = draw.choice(paths)
-            yield attack(request(path, body if method == "POST" else None, method), 200, 400, 404, 405, 414, 422, 431, CLOSED)
+            yield attack(
+                request(path, body if method == "POST" else None, method), 200, 400, 404, 405, 414, 422, 431, CLOSED
+            )
 
 
 def content_types(draw: random.Random) -> Iterator[Attack]:
     """Bodies that say that they are something else, or nothing, and encodings of bodies."""
-    kinds = ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "json", "\x01", "a" * 3000]
+    kinds = [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonx",
+        "json",
+        "\x01",
+        "a" * 3000,
+    ]
     while True:
         route = draw.choice(ROUTES)
         if draw.random() < 0.7:
             yield attack(request(route, valid(route), headers={"Content-Type": draw.choice(kinds)}), 400, 415)
         elif draw.random() < 0.5:
-            same = draw.choice(["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=latin1"])
+            same = draw.choice(
+                ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=latin1"]
+            )
             yield attack(request(route, valid(route), headers={"Content-Type": same}), 200, 415)
         else:
             encoding = {"Content-Encoding": draw.choice(["gzip", "br", "deflate", "x" * 100])}
@@ -277,7 +323,9 @@ def huge(draw: random.Random) -> Iterator[Attack]:
         if kind == 0:
             yield attack(request(route, b"[" + b" " * 3_000_000 + b"]"), 413, CLOSED)
         elif kind == 1:
-            length = draw.choice(["2000001", "10000000000", "9223372036854775807", "18446744073709551615", "99999999999999999999999"])
+            length = draw.choice(
+                ["2000001", "10000000000", "9223372036854775807", "18446744073709551615", "99999999999999999999999"]
+            )
             yield attack(request(route, b"{", headers={"Content-Length": length}), 400, 413, CLOSED)
         elif kind == 2:
             chunks = b"".join(b"10000\r\n" + b" " * 65536 + b"\r\n" for _ in range(45))

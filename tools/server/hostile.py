@@ -130,11 +130,15 @@ class Check:
         self.problems: list[str] = []
         self.sent = 0
 
-    def family(self, name: str, codes: collections.Counter[int | None], sent: int, found: Iterable[str], start: float) -> None:
+    def family(
+        self, name: str, codes: collections.Counter[int | None], sent: int, found: Iterable[str], start: float
+    ) -> None:
         """Prints a family's row, and compares the answers with those before."""
         problems = list(found)
         after = good_answers(self.server.address)
-        problems += [f"{route} answers something else than before" for route in after if after[route] != self.expected[route]]
+        problems += [
+            f"{route} answers something else than before" for route in after if after[route] != self.expected[route]
+        ]
         if self.server.process.poll() is not None:
             raise SystemExit(f"the server ended during “{name}”: {self.server.said()[-3000:]}")
         self.sent += sent
@@ -197,7 +201,7 @@ def main() -> int:
         for name, (family, share) in FAMILIES.items():
             draw = random.Random(f"{args.seed} {name}")
             check.attacks(name, list(islice(family(draw), round(share * args.requests))))
-        for name, (_, share, _, each) in SESSIONS.items():
+        for name, (_, share, _, _) in SESSIONS.items():
             if name == "connection floods":
                 bystander.done.set()
                 bystander.join()
@@ -210,7 +214,9 @@ def main() -> int:
     if "panicked" in said:
         check.problems.append(f"a panic: {said[said.index('panicked') - 100 :][:500]}")
     if most - memory > args.max_growth_mb:
-        check.problems.append(f"{most:.0f} MB at most, {memory:.0f} MB before: more than {args.max_growth_mb:.0f} MB beyond")
+        check.problems.append(
+            f"{most:.0f} MB at most, {memory:.0f} MB before: more than {args.max_growth_mb:.0f} MB beyond"
+        )
     if code != 0:
         check.problems.append(f"SIGTERM: exit code {code}")
     for problem in check.problems[:SHOWN_PROBLEMS]:

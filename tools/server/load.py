@@ -149,7 +149,10 @@ def rows(name: str, address: Address, requests: Sequence[bytes], args: argparse.
     for clients in args.clients:
         measured = measure(address, requests, clients, args.seconds)
         shown = " | ".join(f"{measured.percentile(share):.1f}" for share in (0.5, 0.95, 0.99))
-        print(f"| {name} | {clients} | {measured.per_second:.0f} | {shown} | {100 * measured.client_share:.0f} % |", flush=True)
+        print(
+            f"| {name} | {clients} | {measured.per_second:.0f} | {shown} | {100 * measured.client_share:.0f} % |",
+            flush=True,
+        )
     [vector] = json.loads(answer.body)
     return vector
 
@@ -166,12 +169,16 @@ def main() -> int:
     parser.add_argument("--peer-python", default=sys.executable, help="a Python with the requirements")
     args = parser.parse_args()
     if args.peer != "none" and args.peer_python == sys.executable and not importlib.util.find_spec("fastapi"):
-        parser.error("this Python has no fastapi: name another with --peer-python, or leave the peer out with --peer none")
+        parser.error(
+            "this Python has no fastapi: name another with --peer-python, or leave the peer out with --peer none"
+        )
     requests = [json_request("/embed", {"inputs": text}) for text in texts(*args.words)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         subprocess.run([args.program, "export", "--model", args.model, "--output", folder], check=True)
-        print("| server | clients | requests a second | p50, ms | p95 | p99 | clients' share of the cores |\n|---|---|---|---|---|---|---|")
+        print(
+            "| server | clients | requests a second | p50, ms | p95 | p99 | clients' share of the cores |\n|---|---|---|---|---|---|---|"
+        )
         with Served(args.program, [f"model={folder}"]) as server:
             ours = rows("nystromformer serve", server.address, requests, args)
             print(f"{server.memory_mb('VmHWM'):.0f} MB at most", file=sys.stderr)

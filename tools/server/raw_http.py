@@ -20,9 +20,7 @@ class Response:
     body: bytes
 
 
-def request(
-    path: str, body: bytes | None = None, method: str = "POST", headers: Mapping[str, str] = {}
-) -> bytes:
+def request(path: str, body: bytes | None = None, method: str = "POST", headers: Mapping[str, str] = {}) -> bytes:
     """A whole request. A header of `headers` that is empty is left out, also if it would be there by default."""
     given = {"Host": "localhost"}
     if body is not None:
