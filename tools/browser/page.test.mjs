@@ -100,7 +100,7 @@ describe("the page of the server", { skip }, () => {
     await page.click("#answer .again");
     await page.until(`document.querySelectorAll("#answer .slot").length === 1 && document.getElementById("answer").ariaBusy === "false"`);
     const partly = await page.evaluate(`document.getElementById("field-text").value`);
-    assert.ok(partly.includes(candidates[1].label) && partly.split("[MASK]").length === 2, partly);
+    assert.ok(partly.includes(candidates[1].label.replace("##", "")) && partly.split("[MASK]").length === 2, partly);
   });
 
   test("shows classes as bars, and numbers as numbers", async () => {
@@ -236,8 +236,8 @@ describe("the page of the server", { skip }, () => {
     await open("fill_mask", "/fill-mask");
     await ask({ text: hostile });
     await open("tokens", "/tokens");
-    await ask({ text: hostile.slice(0, 60) });
-    assert.equal(await page.evaluate("document.querySelectorAll('#answer img, #answer script').length"), 0);
+    await ask({ text: "<b onclick=x>Anna</b> &amp;" });
+    assert.equal(await page.evaluate("document.querySelectorAll('#answer img, #answer script, #answer b').length"), 0);
     assert.equal(await page.evaluate("document.title"), "Nyströmformer");
     assert.deepEqual(page.problems, []);
   });
@@ -278,15 +278,25 @@ describe("the page of the server", { skip }, () => {
   });
 
   test("says that the server is busy, or gone, and goes on", async () => {
-    // Two rows do not fit into a queue of one.
-    const small = await serve({ features: fixture("features") }, "--max-queue", "1");
+    // One row may wait, and many clients want to.
+    const small = await serve({ features: fixture("features") }, "--max-queue", "1", "--max-client-batch-size", "1");
     const other = await browser.page();
     await other.open(`${small.url}/#${new URLSearchParams({ task: "/embed" })}`);
     await other.until("!document.getElementById('form').hidden");
-    await other.fill("#field-texts", "one\ntwo");
-    await other.click("form .main");
-    await other.until("document.querySelector('#answer .card') !== null");
-    assert.equal(await other.text("#answer h2"), "The server is busy");
+    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: '{"inputs": "Anna"}' };
+    let isCrowded = true;
+    const client = async () => {
+      while (isCrowded) await (await fetch(`${small.url}/embed`, options)).text();
+    };
+    const crowd = Array.from({ length: 32 }, client);
+    await other.fill("#field-texts", "one");
+    await other.until(`(() => {
+      if (document.getElementById("answer").ariaBusy === "true") return false;
+      if (document.querySelector("#answer h2")?.textContent === "The server is busy") return true;
+      document.querySelector("form .main").click();
+    })()`);
+    isCrowded = false;
+    await Promise.all(crowd);
     if (screenshots) await other.screenshot(join(screenshots, "busy.png"));
     assert.equal(await small.stop(), 0);
     await other.click("#answer button");

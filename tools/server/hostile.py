@@ -184,6 +184,7 @@ def main() -> int:
     parser.add_argument("--program", type=Path, default=Path("target/release/nystromformer"))
     parser.add_argument("--requests", type=int, default=10_000, help="in all, about")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", metavar="FAMILY", help="of " + ", ".join([*FAMILIES, *SESSIONS]))
     parser.add_argument("--max-growth-mb", type=float, default=300, help="memory beyond that of the first answers")
     args = parser.parse_args()
     start = time.monotonic()
@@ -199,13 +200,19 @@ def main() -> int:
         bystander = Bystander(server.address, check.expected)
         bystander.start()
         for name, (family, share) in FAMILIES.items():
+            if args.only and name not in args.only:
+                continue
             draw = random.Random(f"{args.seed} {name}")
             check.attacks(name, list(islice(family(draw), round(share * args.requests))))
         for name, (_, share, _, _) in SESSIONS.items():
+            if args.only and name not in args.only:
+                continue
             if name == "connection floods":
                 bystander.done.set()
                 bystander.join()
             check.sessions(name, max(1, round(share * args.requests)) if share else 2)
+        bystander.done.set()
+        bystander.join()
         check.settles(threads, files)
         most = server.memory_mb("VmHWM")
         said = server.said()

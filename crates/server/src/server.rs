@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    app::App,
+    app::{App, threads},
     connections,
     cors::Cors,
     error::ServerError,
@@ -66,6 +66,8 @@ impl Bound {
     pub fn new(host: &str, port: u16) -> Result<Self, ServerError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(CONNECTION_THREADS)
+            // No more than may work at once: the program's allocator keeps for each what its longest text took.
+            .max_blocking_threads(threads())
             .thread_name("connections")
             .enable_all()
             .build()

@@ -63,6 +63,7 @@ fn of_model(model: &ServedModel) -> Value {
         "semantics": config.shared.semantics,
         "pooling": pooling(model),
         "labels": model.labels(),
+        "problem_type": config.classifier.problem_type,
         "mask_token": model.mask_token(),
     })
 }

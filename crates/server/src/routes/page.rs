@@ -15,12 +15,17 @@ use crate::app::App;
 const FILES: &[(&str, &str, &str)] = &[
     ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
     ("/page.css", "text/css; charset=utf-8", include_str!("../page/page.css")),
-    ("/page.js", "text/javascript; charset=utf-8", include_str!("../page/page.js")),
+    ("/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
+    ("/page.js", SCRIPT, include_str!("../page/page.js")),
+    ("/requests.js", SCRIPT, include_str!("../page/requests.js")),
+    ("/tasks.js", SCRIPT, include_str!("../page/tasks.js")),
+    ("/views.js", SCRIPT, include_str!("../page/views.js")),
 ];
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// What the page may load: what comes from this server.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) fn paths() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(path, ..)| *path)
