@@ -8,7 +8,7 @@
 //! | [`criterion`] | | what an objective says of a model's answers where the head's own losses do not |
 //!
 //! To add one: a variant of [`Objective`], by which the data tells its rows apart; a file here that implements
-//! [`CorpusObjective`]; a line in [`of`].
+//! `CorpusObjective`; a line in the function `of`.
 
 pub mod criterion;
 pub mod distill;
