@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::{
     batch_invariance::is_batch_invariant,
     kernel::{self, Kernel, on_top_of},
-    product::{Matrix, Precision, Threads, product},
+    product::{Matrix, Precision, Threads, fewest_alike_rows, product},
     scratch::Scratch,
     simd,
 };
@@ -111,8 +111,8 @@ fn product_of_rows(
 
 /// The same such that how many rows there are changes no bit of any.
 ///
-/// `gemm` sums up a row in an order that depends on the number of rows only below [`FEWEST_ROWS`], and where there are up to
-/// [`FEW_COLUMNS`]; the matrix unit takes no fewer rows either. So there, rows of zeros are added.
+/// A row is summed up in another order where there are fewer than [`fewest_alike_rows`], and where there are up to
+/// [`FEW_COLUMNS`] it depends on how many rows there are. So there, rows of zeros are added.
 fn product_of_independent_rows(
     left: Matrix<'_>,
     right: Matrix<'_>,
@@ -123,7 +123,7 @@ fn product_of_independent_rows(
     let (task_rows, fewest) = if right.columns <= FEW_COLUMNS {
         (FEW_COLUMNS, FEW_COLUMNS)
     } else {
-        (left.rows.max(1), FEWEST_ROWS)
+        (left.rows.max(1), fewest_alike_rows())
     };
     let task = |(output, values): (&mut [f32], &[f32]), threads| {
         let rows = values.len() / left.columns;
@@ -149,8 +149,7 @@ fn product_of_independent_rows(
     output
 }
 
-/// Rows from which on their number decides nothing, and columns up to which it does; both are `gemm`'s.
-const FEWEST_ROWS: usize = 32;
+/// Columns up to which `gemm` looks at the number of rows.
 const FEW_COLUMNS: usize = 64;
 
 /// Rows of one task where the weight is small.

@@ -100,6 +100,16 @@ impl Precision {
     }
 }
 
+/// Rows from which on their number does not decide who computes a product, or how, if it has more than 64 columns: the matrix
+/// unit takes 32 or more, and `gemm` has paths of their own for one row and for up to 256 values.
+pub(crate) fn fewest_alike_rows() -> usize {
+    #[cfg(test)]
+    if let Some(asked) = instructions::asked() {
+        return if asked.products == Products::Vectors { 4 } else { 32 };
+    }
+    if Precision::Bf16.is_available() { 32 } else { 4 }
+}
+
 /// Who computes a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Threads {

@@ -27,12 +27,14 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(limits: Limits, models: Models, cors: Cors) -> Self {
+        // At least one body of the largest.
+        let bodies_kib = BODIES_KIB.max(limits.max_body_bytes.div_ceil(1024));
         Self {
             limits,
             models,
             cors,
             metrics: Arc::default(),
-            bodies: Arc::new(Semaphore::new(BODIES_KIB)),
+            bodies: Arc::new(Semaphore::new(bodies_kib.min(Semaphore::MAX_PERMITS))),
             threads: Arc::new(Semaphore::new(threads())),
         }
     }
