@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::{
     kernel::{self, Kernel},
     simd,
+    trace::{self, Pass},
 };
 
 pub use rows::{adam_w_missed, adam_w_of_rows, updates_rows};
@@ -57,6 +58,7 @@ pub fn adam_w(
     if !(kernel::are_enabled() && all.into_iter().all(is_plain)) {
         return composed(step, value, gradient, exp_avg, exp_avg_sq);
     }
+    let _span = trace::kernel("AdamW", Pass::Update, || vec![value.dims().to_vec()]);
     let (value, exp_avg, exp_avg_sq) = Dispatch::adam_w(
         value.into_dispatch(),
         gradient.into_dispatch(),

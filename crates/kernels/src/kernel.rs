@@ -25,7 +25,7 @@ use std::{
 
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, DispatchDevice, Flex,
+        Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -38,7 +38,10 @@ use burn::{
     tensor::{DType, Device, Tensor},
 };
 
-use crate::simd;
+use crate::{
+    simd,
+    trace::{self, Pass},
+};
 
 /// An operation on `N` tensors of backend `B`, and its derivative. What is not differentiated (sizes, masks, labels) is
 /// part of the kernel itself.
@@ -222,7 +225,9 @@ macro_rules! backend {
     ($backend:ident: $($name:ident<$n:literal>($($input:ident),+);)+) => {
         impl KernelBackend for $backend {
             $(fn $name<K: Fused<$n>>($($input: FloatTensor<Self>),+, kernel: K) -> FloatTensor<Self> {
-                Kernel::<Self, _>::infer(&kernel, [$($input),+])
+                let inputs = [$($input),+];
+                let _span = trace::kernel(name_of::<K>(), Pass::Inference, || shapes(&inputs));
+                Kernel::<Self, _>::infer(&kernel, inputs)
             })+
         }
 
@@ -262,18 +267,42 @@ fn record<B: AddGradients, C: CheckpointStrategy, K: Kernel<B, N>, const N: usiz
     let nodes = inputs.each_ref().map(FloatTensor::<Autodiff<B, C>>::node);
     let inputs = inputs.map(FloatTensor::<Autodiff<B, C>>::into_primitive);
     let kernel = Arc::new(kernel);
-    match Recorded(kernel.clone()).prepare::<C>(nodes).compute_bound().stateful() {
+    let span =
+        |pass, inputs: &[FloatTensor<B>; N]| trace::kernel(name_of::<K>(), pass, || shapes(inputs));
+    let recorded = Recorded { kernel: kernel.clone(), part: trace::current_part() };
+    match recorded.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(step) => {
+            let span = span(Pass::Forward, &inputs);
             let (output, saved) = kernel.forward(inputs);
+            drop(span);
             step.finish(saved, output)
         }
-        OpsKind::UnTracked(step) => step.finish(kernel.infer(inputs)),
+        OpsKind::UnTracked(step) => {
+            let span = span(Pass::Inference, &inputs);
+            let output = kernel.infer(inputs);
+            drop(span);
+            step.finish(output)
+        }
     }
+}
+
+/// What a kernel is called in a trace: as its type is.
+fn name_of<K>() -> &'static str {
+    let path = std::any::type_name::<K>();
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+fn shapes<T: TensorMetadata>(tensors: &[T]) -> Vec<Vec<usize>> {
+    tensors.iter().map(|tensor| tensor.shape().to_vec()).collect()
 }
 
 /// The recorded step.
 #[derive(Debug)]
-struct Recorded<K>(Arc<K>);
+struct Recorded<K> {
+    kernel: Arc<K>,
+    /// For a trace, the part of the model that it is of.
+    part: Option<Arc<str>>,
+}
 
 thread_local! {
     /// The tensors whose gradient so far came from kernels of a backward pass on this thread, by their nodes in autodiff's
@@ -303,7 +332,11 @@ impl<B: AddGradients, K: Kernel<B, N>, const N: usize> Backward<B, N> for Record
             let parent = parent.as_ref().filter(|parent| parent.order > 0)?;
             given(parent.id.value).then(|| gradients.consume::<B>(parent))
         });
-        let found = self.0.backward_onto(ops.state, gradient, wanted, sums);
+        let span = trace::derivative(name_of::<K>(), self.part.as_ref(), || {
+            shapes(std::slice::from_ref(&gradient))
+        });
+        let found = self.kernel.backward_onto(ops.state, gradient, wanted, sums);
+        drop(span);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             let (Some(parent), Some(mut gradient)) = (parent, gradient) else { continue };
             if parent.order > 0 {

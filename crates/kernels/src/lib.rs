@@ -26,6 +26,8 @@
 //! [`Precision`] lets [`linear()`] multiply in `bf16`; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
 //! and [`random()`] draw from the [`Seed`] whose scope they are in.
 //!
+//! [`trace`] notes how long each took, in which part of the model, for whoever asks.
+//!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
 #![allow(clippy::inline_always, reason = "a scalar function that is not inlined is not vectorised")]
@@ -55,6 +57,7 @@ mod simd;
 mod softmax;
 #[cfg(test)]
 mod testing;
+pub mod trace;
 mod view;
 
 pub use adam_w::{AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sum_of_squares, updates_rows};

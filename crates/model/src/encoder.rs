@@ -4,6 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::trace;
 
 use crate::{
     attention::Padding,
@@ -113,12 +114,19 @@ impl Encoder {
         padding: Option<&Padding>,
         wanted: &WantedTokens,
     ) -> Tensor<3> {
+        let _encoder = trace::part("encoder");
         let mut layers = self.layers();
         let last = layers.next_back();
-        let hidden_states = layers
-            .fold(hidden_states, |hidden_states, layer| layer.forward(hidden_states, padding));
+        let all = (hidden_states, 0);
+        let (hidden_states, number) = layers.fold(all, |(hidden_states, number), layer| {
+            let _layer = trace::numbered_part("layer", number);
+            (layer.forward(hidden_states, padding), number + 1)
+        });
         self.finish(match last {
-            Some(layer) => layer.forward_wanted(hidden_states, padding, wanted),
+            Some(layer) => {
+                let _layer = trace::numbered_part("layer", number);
+                layer.forward_wanted(hidden_states, padding, wanted)
+            }
             None => wanted.of(hidden_states),
         })
     }

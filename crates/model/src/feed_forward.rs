@@ -4,6 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::trace;
 
 use crate::{
     activation::HiddenAct,
@@ -67,6 +68,7 @@ impl Intermediate {
 
     /// The same for tokens that stand at `places` of their batch.
     pub(crate) fn forward_at(&self, hidden_states: Tensor<3>, places: &Places) -> Tensor<3> {
+        let _part = trace::part("intermediate");
         let widened = self.activation.forward(self.dense.forward(hidden_states));
         places.dropout(widened, self.activation_dropout)
     }

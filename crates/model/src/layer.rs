@@ -5,7 +5,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::add;
+use nystromformer_kernels::{add, trace};
 
 use crate::{
     attention::{AttentionConfig, Padding, SelfAttention},
@@ -86,6 +86,7 @@ impl Residual {
 
     /// The same for tokens that stand at `places` of their batch.
     fn forward_at(&self, hidden_states: Tensor<3>, input: Tensor<3>, places: &Places) -> Tensor<3> {
+        let _part = trace::part("output");
         let projected = self.dense.forward(hidden_states);
         let projected = places.dropout(projected, self.hidden_dropout_prob);
         if self.norm_first {
@@ -168,9 +169,11 @@ impl Layer {
             return wanted.of(self.forward(hidden_states, padding));
         }
         let places = wanted.places(&hidden_states, padding);
+        let attention = trace::part("attention");
         let read = self.attention.output.read(hidden_states.clone());
         let context = self.attention.self_attention.forward_wanted(read, padding, wanted);
         let attended = self.attention.output.forward_at(context, wanted.of(hidden_states), &places);
+        drop(attention);
         if !in_chunks {
             return self.feed_forward(attended, &places);
         }

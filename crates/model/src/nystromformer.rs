@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor},
 };
-use nystromformer_kernels::is_batch_invariant;
+use nystromformer_kernels::{is_batch_invariant, trace};
 
 use crate::{
     attention::{NystromFactors, Padding},
@@ -311,8 +311,10 @@ impl Nystromformer {
         input.validate(&self.config)?;
         let NystromformerConfig { attention, shared, .. } = &self.config;
         let mask = input.attention_mask;
+        let embeddings = trace::part("embeddings");
         let embedded =
             self.embeddings.forward(input.tokens, input.token_type_ids, mask.as_ref())?;
+        drop(embeddings);
         let padding = self.mask_of_states(mask).map(|mask| attention.padding(mask, shared));
         Ok((embedded, padding.filter(|padding| !padding.is_empty())))
     }

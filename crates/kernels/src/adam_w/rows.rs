@@ -12,7 +12,10 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::{AdamWStep, Scalars, is_plain};
-use crate::{kernel, simd};
+use crate::{
+    kernel, simd,
+    trace::{self, Pass},
+};
 
 /// Rows of one task.
 const TASK_ROWS: usize = 32;
@@ -60,6 +63,7 @@ pub fn adam_w_of_rows(
     gradient: Tensor<1>,
     [value, exp_avg, exp_avg_sq]: [Tensor<1>; 3],
 ) -> [Tensor<1>; 3] {
+    let _span = trace::kernel("AdamWOfRows", Pass::Update, || vec![value.dims().to_vec()]);
     let (value, exp_avg, exp_avg_sq) = Dispatch::adam_w_of_rows(
         value.into_dispatch(),
         gradient.into_dispatch(),

@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::Sequences;
+use nystromformer_kernels::{Sequences, trace};
 
 use super::{
     convolution::DepthwiseConvolution,
@@ -74,6 +74,7 @@ impl SelfAttention {
         padding: Option<&Padding>,
         wanted: &WantedTokens,
     ) -> Tensor<3> {
+        let _part = trace::part("self");
         let [batch, seq_len, _] = hidden_states.dims();
         let query = self.query.forward(hidden_states.clone());
         let key = self.key.forward(hidden_states.clone());

@@ -8,7 +8,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::dropout;
+use nystromformer_kernels::{dropout, trace};
 
 pub use labels::{Labels, ProblemType};
 pub(crate) use pooling::first_tokens;
@@ -139,6 +139,7 @@ impl ClassificationHead {
     /// - `features`: `[batch, inputs]`
     /// - output: `[batch, num_labels]`
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        let _part = trace::part("classifier");
         let dropout = |hidden| dropout(hidden, self.dropout_prob);
         let hidden = self.activation.forward(self.dense.forward(dropout(features)));
         self.out_proj.forward(dropout(hidden))

@@ -4,7 +4,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor},
 };
-use nystromformer_kernels::{WeightLayout, linear};
+use nystromformer_kernels::{WeightLayout, linear, trace};
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Scored, TargetTensors,
@@ -78,6 +78,7 @@ impl MaskedLmHead {
         hidden_states: Tensor<2>,
         encoder: &Nystromformer,
     ) -> Result<Tensor<2>, ModelError> {
+        let _part = trace::part("cls");
         let LmPredictionHead { transform, bias } = &self.predictions;
         let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
         let hidden = transform.layer_norm.forward(hidden);

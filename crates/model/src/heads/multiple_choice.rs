@@ -4,6 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor, activation::relu},
 };
+use nystromformer_kernels::trace;
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, RowsPerAnswer, TargetTensors,
@@ -61,6 +62,7 @@ impl NystromformerForMultipleChoice {
         // The head reads the first token.
         let states = self.nystromformer.forward_wanted(input, &WantedTokens::First)?;
         let first = first_tokens(states);
+        let _part = trace::part("classifier");
         Ok(self.classifier.forward(relu(self.pre_classifier.forward(first))))
     }
 }

@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor},
 };
-use nystromformer_kernels::{cross_entropy, dropout};
+use nystromformer_kernels::{cross_entropy, dropout, trace};
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Scored, TargetTensors,
@@ -86,6 +86,7 @@ impl NystromformerForPreTraining {
     }
 
     fn order(&self, first: Tensor<2>) -> Tensor<2> {
+        let _part = trace::part("sop_classifier");
         let Pooler { dense, hidden_dropout_prob } = &self.pooler;
         let pooled = dropout(dense.forward(first).tanh(), *hidden_dropout_prob);
         self.sop_classifier.forward(pooled)

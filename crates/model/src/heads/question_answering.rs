@@ -4,6 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
+use nystromformer_kernels::trace;
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, TargetTensors, TermMetric,
@@ -53,6 +54,7 @@ impl NystromformerForQuestionAnswering {
         wanted: &WantedTokens,
     ) -> Result<SpanLogits, ModelError> {
         let states = self.nystromformer.forward_wanted(input, wanted)?;
+        let _part = trace::part("qa_outputs");
         let logits = self.qa_outputs.forward(states);
         Ok(SpanLogits {
             start: logits.clone().narrow(2, 0, 1).squeeze_dim(2),

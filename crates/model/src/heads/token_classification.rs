@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Int, Tensor},
 };
-use nystromformer_kernels::dropout;
+use nystromformer_kernels::{dropout, trace};
 
 use super::{
     ClassInfo, Head, Losses, ModelClass, Output, PreTrainedModel, Scored, TargetTensors,
@@ -56,6 +56,7 @@ impl NystromformerForTokenClassification {
         positions: Tensor<1, Int>,
     ) -> Result<Tensor<2>, ModelError> {
         let tokens = self.nystromformer.tokens_at(input, positions)?;
+        let _part = trace::part("classifier");
         Ok(self.classifier.forward(dropout(tokens, self.hidden_dropout_prob)))
     }
 }
