@@ -16,7 +16,7 @@
 //! | [`device`], [`self_check`] | from a device's name to one that computes as the CPU does |
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
 //! | [`parameter_groups`], `weight_average` | what is frozen, rates by layer, the average of weights |
-//! | [`checkpoint`], [`run_dir`], [`metrics_log`], [`report`] | what a run leaves on disk |
+//! | [`checkpoint`], [`run_dir`], [`metrics_log`], `record_sinks`, `tensorboard`, [`report`], [`sweep_report`] | what a run leaves on disk |
 //! | [`batch`], [`feature_rows`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
 //! | [`objectives`] | what is learned from a corpus: masked tokens, sentence order, what a teacher computes |
 //! | [`trainable`], [`evaluate`](mod@evaluate), [`trainer`] | what is asked of a model, how good it is, the loop |
@@ -51,6 +51,7 @@ mod parameters;
 pub mod process_memory;
 pub mod progress;
 mod random;
+mod record_sinks;
 pub mod report;
 pub mod resource_log;
 pub mod run_dir;
@@ -58,8 +59,11 @@ pub mod run_list;
 pub mod schedule;
 pub mod self_check;
 pub mod stop;
+pub mod sweep_report;
 pub mod task_batches;
+mod tensorboard;
 pub mod tokenizer_files;
+mod trace_file;
 pub mod trainable;
 pub mod trainer;
 mod weight_average;

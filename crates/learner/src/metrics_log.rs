@@ -136,6 +136,26 @@ impl MetricsLog {
         self.0.sync()
     }
 
+    /// The evaluations of a log, which a process that was killed may have left with a line cut short; none if it is not there.
+    ///
+    /// # Errors
+    /// [`LearnerError::Io`].
+    pub(crate) fn evaluations(path: &Path) -> Result<Vec<EvaluationRecord>> {
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(LearnerError::io("read", path)(error)),
+        };
+        let text = String::from_utf8_lossy(&text);
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        Ok(whole
+            .filter_map(|line| match serde_json::from_str(line).ok()? {
+                MetricsRecord::Validation(record) => Some(record),
+                MetricsRecord::Train(_) => None,
+            })
+            .collect())
+    }
+
     /// Reads all lines of a log.
     ///
     /// # Errors
@@ -234,6 +254,16 @@ mod tests {
             MetricsLog::read(&path).unwrap(),
             [train(1, 3.0), train(2, 2.0), validation(2), train(3, 1.5)]
         );
+        // Also of a log that was cut short.
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        let whole = text.clone();
+        text.push_str("{\"split\":\"validation\",\"st");
+        std::fs::write(&path, text).unwrap();
+        let steps: Vec<usize> =
+            MetricsLog::evaluations(&path).unwrap().iter().map(|record| record.step).collect();
+        assert_eq!(steps, [2]);
+        std::fs::write(&path, whole).unwrap();
+        assert!(MetricsLog::evaluations(&directory.path().join("none")).unwrap().is_empty());
         // An evaluation of which the checkpoint knows nothing is done again.
         MetricsLog::open(path.clone(), 2, 0).unwrap();
         assert_eq!(MetricsLog::read(&path).unwrap(), [train(1, 3.0), train(2, 2.0)]);

@@ -11,6 +11,7 @@ use crate::checkpoint::manifest::is_zero;
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::run_dir::{RunDir, RunSummary};
+use crate::sweep_report::SweepReport;
 
 /// `summary.json` of runs that differ by their seed, or by the part of the data that they are tested on, alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,12 +104,20 @@ impl SummaryFile {
     /// # Errors
     /// [`LearnerError::Config`] if there is none, [`LearnerError::Data`] if it does not parse, [`LearnerError::Io`].
     pub fn read(path: &Path) -> Result<Self> {
-        RunDir::read_summary(path)?.ok_or_else(|| {
+        Self::read_if_there(path)?.ok_or_else(|| {
             LearnerError::Config(format!(
                 "`{}` has no summary: no run has ended there yet; finish it with `train --resume`",
                 path.display()
             ))
         })
+    }
+
+    /// The same; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`LearnerError::Data`] if it does not parse, [`LearnerError::Io`].
+    pub fn read_if_there(path: &Path) -> Result<Option<Self>> {
+        RunDir::read_summary(path)
     }
 
     /// The summaries of its runs.
@@ -125,8 +134,11 @@ impl SummaryFile {
     }
 }
 
-/// The run that a series in `path` stands for as a model; `None` if there is no finished series.
+/// The run that a sweep or a series in `path` stands for as a model; `None` if there is neither, or nothing of it is finished.
 pub(crate) fn best_run(path: &Path) -> Option<PathBuf> {
+    if let Ok(Some(sweep)) = SweepReport::read(path) {
+        return sweep.best_folder(path);
+    }
     match SummaryFile::read(path) {
         Ok(SummaryFile::Series(series)) => Some(series.best_member().folder(path)),
         _ => None,

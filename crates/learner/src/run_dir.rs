@@ -28,6 +28,11 @@ const DIAGNOSIS: &str = "diagnosis.json";
 const SUMMARY: &str = "summary.json";
 const CHECKPOINTS: &str = "checkpoints";
 const PREDICTIONS: &str = "predictions";
+const TENSORBOARD: &str = "tensorboard";
+const TRACE: &str = "trace.json";
+
+/// [`RunSummary::ended_by`] of a run that goes on if a sweep wants it to.
+pub(crate) const PAUSED: &str = "paused";
 const LOCK: &str = "run.lock";
 
 /// An open, locked run directory. The lock is held until this is dropped, or the process dies.
@@ -188,7 +193,17 @@ impl RunDir {
     /// # Errors
     /// [`LearnerError::Io`].
     pub fn metrics(&self, step: usize, evaluated: usize) -> Result<MetricsLog> {
-        MetricsLog::open(self.path.join(METRICS), step, evaluated)
+        MetricsLog::open(Self::metrics_path(&self.path), step, evaluated)
+    }
+
+    /// Where its event files for `TensorBoard` are.
+    pub(crate) fn tensorboard(&self) -> PathBuf {
+        self.path.join(TENSORBOARD)
+    }
+
+    /// Where the trace of its first steps is written.
+    pub(crate) fn trace(&self) -> PathBuf {
+        self.path.join(TRACE)
     }
 
     /// When it ran and what it held, cut off after `step`.
@@ -249,7 +264,7 @@ impl RunDir {
 pub struct RunSummary {
     /// Name of the experiment.
     pub name: String,
-    /// Why the run ended: `finished`, `early_stopping`, `interrupt` or `terminate`.
+    /// Why the run ended: `finished`, `early_stopping`, `paused`, `interrupt` or `terminate`.
     pub ended_by: String,
     /// Optimizer steps, those skipped included.
     pub steps: usize,
@@ -320,6 +335,11 @@ impl RunSummary {
     /// Whether the run came to its end, and was not stopped.
     pub fn is_complete(&self) -> bool {
         ["finished", "early_stopping"].contains(&self.ended_by.as_str())
+    }
+
+    /// Whether the run has come to `step`, where it was to pause, or to its end; without a number, to its end.
+    pub fn has_come_to(&self, step: Option<usize>) -> bool {
+        self.is_complete() || step.is_some_and(|step| self.steps >= step)
     }
 }
 

@@ -1,17 +1,29 @@
 //! Trains a model as an experiment file says; see `nystromformer train --help`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use nystromformer_learner::{
+    LearnerError,
     progress::{self, Progress, WorkDisplay},
     report::Member,
-    trainer::{DryRun, EndReason, RunRequest, Series, Session, model_folder},
+    sweep_report::{SweepReport, TrialReport},
+    trainer::{
+        DryRun, EndReason, Job, RunRequest, Series, Session, Sweep, SweepPlan, model_folder,
+    },
 };
 use nystromformer_tasks::TaskRegistry;
+use serde_json::json;
 
-use crate::{output, run_report, scratch::scratch_folder, signals::StopSignals, training_report};
+use crate::{
+    commands::compare, output, run_report, scratch::scratch_folder, signals::StopSignals,
+    training_report,
+};
 
-/// Train a model as an experiment file says.
+/// Train a model as an experiment file says; with `[sweep]` in it, one for each trial.
 #[derive(clap::Args)]
 pub struct Args {
     /// The experiment, a TOML file.
@@ -31,6 +43,10 @@ pub struct Args {
     /// whole corpus is tokenized into a scratch folder.
     #[arg(long)]
     dry_run: bool,
+    /// Write a trace of N steps, after a warm-up of three, to RUN/trace.json: what every layer and kernel takes. Open it
+    /// with Perfetto or Chrome.
+    #[arg(long, value_name = "N", conflicts_with = "dry_run", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    profile: Option<usize>,
     /// Show Burn's terminal UI instead of a progress bar.
     #[cfg(feature = "tui")]
     #[arg(long)]
@@ -68,61 +84,147 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         return dry_run(&request, &work);
     }
     let signals = StopSignals::listen()?;
-    let Some(series) = Series::open(&request)? else {
-        let ended_by = train(&args, &request, None, &work, &signals)?;
-        return Ok(ExitCode::from(ended_by.exit_code()));
-    };
-    for request in series.remaining()? {
-        let ended_by = train(&args, &request, Some(&series), &work, &signals)?;
-        if ended_by.exit_code() != 0 {
-            return Ok(ExitCode::from(ended_by.exit_code()));
-        }
+    let training = Training { args: &args, work: &work, signals: &signals };
+    if let Some(sweep) = Sweep::open(&request)? {
+        return training.sweep(sweep);
     }
-    let summary = series.finish()?;
-    run_report::of_directory(series.path());
-    training_report::print_series(&summary)?;
-    Ok(ExitCode::SUCCESS)
+    let ended_by = training.experiment(&request, None, true, &mut |_| Ok(()))?;
+    Ok(ExitCode::from(ended_by.exit_code()))
 }
 
-/// Trains one run, and reports on it if it came to its end.
-fn train(
-    args: &Args,
-    request: &RunRequest,
-    series: Option<&Series>,
-    work: &WorkDisplay,
-    signals: &StopSignals,
-) -> anyhow::Result<EndReason> {
-    if let Some(reason) = signals.preparation_begins() {
-        return Ok(EndReason::Stopped(reason));
+/// What all runs of the command have in common.
+struct Training<'a> {
+    args: &'a Args,
+    work: &'a WorkDisplay,
+    signals: &'a StopSignals,
+}
+
+/// What is to be done when a run can begin.
+type Begins<'a> = &'a mut dyn FnMut(&Session) -> Result<(), LearnerError>;
+
+impl Training<'_> {
+    /// Trains the trials of a sweep, one after the other, and prints them side by side.
+    fn sweep(&self, mut sweep: Sweep) -> anyhow::Result<ExitCode> {
+        while let Some(Job { trial, request, pause_after }) = sweep.next_job()? {
+            let trials = &sweep.report().trials;
+            let until = pause_after.map_or_else(String::new, |step| format!(", up to step {step}"));
+            output::note(&format!(
+                "trial {trial} of {}{until}: {}",
+                trials.len(),
+                trials[trial - 1].describe()
+            ));
+            let trained =
+                self.experiment(&request, pause_after, false, &mut |session| sweep.begin(session));
+            match trained {
+                Ok(EndReason::Stopped(reason)) => return Ok(ExitCode::from(reason.exit_code())),
+                Ok(_) => {}
+                Err(error) => match error.downcast_ref() {
+                    // The values are no good, which is a result.
+                    Some(LearnerError::NonFinite { .. }) => {
+                        output::note(&format!(
+                            "trial {trial} diverged: {error}; the sweep goes on"
+                        ));
+                        sweep.diverged(trial)?;
+                    }
+                    _ => return Err(error),
+                },
+            }
+        }
+        let path = sweep.path();
+        run_report::of_directory(path);
+        compare::print_runs(&[path.to_owned()])?;
+        let SweepReport { metric, best, trials, .. } = sweep.report();
+        let value = best.and_then(|best| trials[best - 1].value);
+        let line = match (sweep.report().best_folder(path), metric, value) {
+            (Some(folder), Some(metric), Some(value)) => {
+                format!("best trial: {} (validation {metric} {value:.4})", folder.display())
+            }
+            _ => "best trial: none, for none has a number to compare".to_owned(),
+        };
+        writeln!(io::stdout().lock(), "{line}")?;
+        Ok(ExitCode::SUCCESS)
     }
-    let session = Session::open(request, work)?;
-    work.finish();
-    if let Some(series) = series {
-        series.begin(session.experiment())?;
-        output::note(&Member::of(session.experiment()).to_string());
+
+    /// Trains an experiment, to its end or up to a step: one run, or one for each of its seeds and folds.
+    fn experiment(
+        &self,
+        request: &RunRequest,
+        pause_after: Option<usize>,
+        reports: bool,
+        begins: Begins<'_>,
+    ) -> anyhow::Result<EndReason> {
+        let Some(series) = Series::open(request)? else {
+            return self.run(request, pause_after, reports, begins);
+        };
+        let mut ended_by = EndReason::Finished;
+        for request in series.remaining_until(pause_after)? {
+            ended_by = self.run(&request, pause_after, reports, &mut |session| {
+                begins(session)?;
+                series.begin(session.experiment())?;
+                output::note(&Member::of(session.experiment()).to_string());
+                Ok(())
+            })?;
+            if ended_by.exit_code() != 0 {
+                return Ok(ended_by);
+            }
+        }
+        if series.remaining()?.is_empty() {
+            let summary = series.finish()?;
+            run_report::of_directory(series.path());
+            if reports {
+                training_report::print_series(&summary)?;
+            }
+        }
+        Ok(ended_by)
     }
-    if let Some(checkpoint) = session.checkpoint() {
-        output::note(&format!("resuming from {}", checkpoint.path.display()));
+
+    /// Trains one run, and reports on it if that is asked for and it came to its end.
+    fn run(
+        &self,
+        request: &RunRequest,
+        pause_after: Option<usize>,
+        reports: bool,
+        begins: Begins<'_>,
+    ) -> anyhow::Result<EndReason> {
+        if let Some(reason) = self.signals.preparation_begins() {
+            return Ok(EndReason::Stopped(reason));
+        }
+        let session = Session::open(request, self.work)?
+            .pausing_after(pause_after)
+            .profiling(self.args.profile.unwrap_or_default());
+        begins(&session)?;
+        if let Some(checkpoint) = session.checkpoint() {
+            output::note(&format!("resuming from {}", checkpoint.path.display()));
+        }
+        let mut display = display(self.args, session.experiment().trainer.log_every);
+        let outcome = session.train(self.signals.training_begins(), display.as_mut())?;
+        drop(display);
+        match outcome.ended_by {
+            EndReason::Finished | EndReason::EarlyStopping if reports => {
+                let model = model_folder(session.run().path())?;
+                run_report::of_run(&session);
+                training_report::print(&session, &outcome, &model)?;
+            }
+            EndReason::Stopped(_) => output::note(&format!(
+                "stopped after step {}; `--resume` goes on from there",
+                outcome.summary.steps
+            )),
+            _ => {}
+        }
+        Ok(outcome.ended_by)
     }
-    let mut display = display(args, session.experiment().trainer.log_every);
-    let outcome = session.train(signals.training_begins(), display.as_mut())?;
-    drop(display);
-    if outcome.ended_by.exit_code() == 0 {
-        let model = model_folder(session.run().path())?;
-        run_report::of_run(&session);
-        training_report::print(&session, &outcome, &model)?;
-    } else {
-        output::note(&format!(
-            "stopped after step {}; `--resume` goes on from there",
-            outcome.summary.steps
-        ));
-    }
-    Ok(outcome.ended_by)
 }
 
 /// Sizes up the experiment, and leaves nothing behind.
 fn dry_run(request: &RunRequest, work: &WorkDisplay) -> anyhow::Result<ExitCode> {
     let scratch = scratch_folder()?;
+    let sweep = SweepPlan::of(request)?;
+    for TrialReport { trial, values, .. } in sweep.iter().flat_map(|sweep| sweep.report().trials) {
+        output::json_line(&json!({"trial": trial, "values": values}))?;
+    }
+    // Of a sweep, its first trial is sized up.
+    let first = sweep.as_ref().and_then(|sweep| sweep.requests().next());
+    let request = first.unwrap_or(request);
     let sizes = DryRun::perform(request, scratch.path(), work)?;
     work.finish();
     if let Some(step) = sizes.resumes_from_step {

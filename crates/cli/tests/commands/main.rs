@@ -8,6 +8,8 @@
 //! | `run_directory` | what `train` leaves, and what it refuses to touch |
 //! | `refusals` | wrong input: exit code, one line, what to do |
 //! | `stopping` | signals, kill -9, full disks, and the same bits after a resume |
+//! | `sweeps` | trials of an experiment, killed and resumed |
+//! | `traces` | `--profile`, event files for TensorBoard |
 //! | `corpora` | the three forms of text, tokenizers from files, `prepare` |
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
 //! | `onnx` | `export --format onnx` |
@@ -53,7 +55,9 @@ mod run_directory;
 mod serving;
 mod small_commands;
 mod stopping;
+mod sweeps;
 mod tasks;
+mod traces;
 
 use nystromformer_tasks::TaskRegistry;
 

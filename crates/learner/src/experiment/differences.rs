@@ -8,12 +8,13 @@ use super::Experiment;
 use super::paths::is_path;
 
 /// Keys that say how a run is kept and watched, not what it computes. A resumed run may change them.
-const BOOKKEEPING: [&str; 5] = [
+const BOOKKEEPING: [&str; 6] = [
     "data.cache_dir",
     "trainer.checkpoint_every",
     "trainer.keep_last",
     "trainer.log_every",
     "trainer.self_check",
+    "trainer.tensorboard",
 ];
 
 impl Experiment {
@@ -55,6 +56,7 @@ impl Experiment {
         self.trainer.keep_last = from.trainer.keep_last;
         self.trainer.log_every = from.trainer.log_every;
         self.trainer.self_check = from.trainer.self_check;
+        self.trainer.tensorboard = from.trainer.tensorboard;
         *self != before
     }
 }
@@ -109,6 +111,7 @@ mod tests {
             *count += 1;
         }
         asked.trainer.self_check = !asked.trainer.self_check;
+        asked.trainer.tensorboard = !asked.trainer.tensorboard;
         // Every key of the list was changed, and no other.
         let whole = |experiment: &Experiment| experiment.to_toml();
         let changed =

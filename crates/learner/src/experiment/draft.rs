@@ -10,8 +10,8 @@ use toml::{Table, Value};
 
 use super::merge::{Layers, Origin};
 use super::{
-    Experiment, INIT_FROM, LoadedExperiment, explain, former_keys, paths, refuse, task_table,
-    unread,
+    Experiment, INIT_FROM, LoadedExperiment, explain, former_keys, paths, refuse, sweep,
+    task_table, unread,
 };
 use crate::error::{LearnerError, Result};
 use crate::trainer::model_folder;
@@ -33,12 +33,13 @@ impl Draft {
         Ok(Self { layers: Layers::read(path)?, file_stem, resolved: false })
     }
 
-    /// The same with `--set` assignments, in order.
+    /// The same with `--set` assignments, in order; and then, if they or the file name one trial of a sweep, as that trial.
     pub(crate) fn with_overrides(&self, overrides: &[String]) -> Result<Self> {
         let mut draft = self.clone();
         for assignment in overrides {
             draft.layers.set(assignment)?;
         }
+        sweep::settle_trial(&mut draft.layers, draft.resolved)?;
         Ok(draft)
     }
 
@@ -59,6 +60,11 @@ impl Draft {
     pub(crate) fn name(&self) -> &str {
         let stated = self.layers.get("name").and_then(Value::as_str).unwrap_or_default();
         if stated.is_empty() { &self.file_stem } else { stated }
+    }
+
+    /// Whether it has several values of some keys; not checked yet.
+    pub(crate) fn is_sweep(&self) -> bool {
+        sweep::is_sweep(&self.layers)
     }
 
     /// Whether it names seeds to run the experiment with, or folds of its data and none of them; not checked yet.

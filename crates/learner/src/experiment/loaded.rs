@@ -2,6 +2,7 @@
 
 use nystromformer::{Labels, Standardization};
 use nystromformer_tasks::{Targets, Vectors};
+use toml::Value;
 
 use super::classes::{class_difference, problem_type, problem_type_difference};
 use super::differences::differences;
@@ -158,6 +159,23 @@ impl LoadedExperiment {
         Ok(experiment)
     }
 
+    /// `experiment`, which is this one or the stored one that it goes on with, as TOML without what the data is to answer: so that others
+    /// can begin with it, each with the answers of its own data.
+    pub(crate) fn toml_without_answers(&self, experiment: &Experiment) -> String {
+        let mut table = experiment.to_table();
+        let of_task = experiment.task.iter().flat_map(|task| task.task().keys_from_data());
+        let of_task: Vec<String> = of_task.map(|key| format!("task.{key}")).collect();
+        let answered = FROM_DATA.into_iter().chain(of_task.iter().map(String::as_str));
+        for key in answered.filter(|key| !self.states(key)) {
+            if let Some((section, name)) = key.split_once('.')
+                && let Some(Value::Table(section)) = table.get_mut(section)
+            {
+                section.remove(name);
+            }
+        }
+        toml::to_string(&table).expect("a table of plain values is TOML")
+    }
+
     /// Every field that differs from the experiment of a run, `field: was X, now Y`; what the
     /// data answers is compared only where this experiment states it.
     pub fn differences_from(&self, run: &Experiment) -> Vec<String> {
@@ -190,6 +208,11 @@ impl LoadedExperiment {
     /// The files that it was made of and what each states, the lowest first, then the command line.
     pub fn stated(&self) -> &[ConfigLayer] {
         &self.layers.stated
+    }
+
+    /// Whether a `--set` states this key.
+    pub(crate) fn is_overridden(&self, key: &str) -> bool {
+        self.states(key) && self.layers.origin(key) == Some(&Origin::Override)
     }
 
     /// Whether a file or a `--set` states this key (as in `model.vocab_size`), rather than leaving

@@ -12,6 +12,7 @@ use nystromformer_files::{FileError, read_text};
 use serde::Serialize;
 use toml::{Table, Value};
 
+use super::sweep::nest_parameters;
 use super::toml_file::parse;
 use crate::error::{LearnerError, Result};
 
@@ -43,7 +44,7 @@ const COMMAND_LINE: &str = "--set";
 /// What a file of a configuration states itself, or the command line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ConfigLayer {
-    /// The path of the file as it was named, or `--set`.
+    /// The path of the file as it was named, `--set`, or the trial of a sweep.
     pub source: String,
     /// What it states.
     pub values: Table,
@@ -95,6 +96,8 @@ impl Layers {
         }
 
         let (mut table, lines) = parse(path, &text)?;
+        nest_parameters(&mut table)
+            .map_err(|problem| LearnerError::Config(format!("{}: {problem}", path.display())))?;
         let mut layers = match table.remove("extends") {
             None => Self::default(),
             Some(Value::String(parent)) => {

@@ -19,6 +19,7 @@
 //! | `differences` | what a resumed run must not change, and what it may |
 //! | `paths` | where the files of an experiment lie |
 //! | `spans` | counts of steps beside the length of the run |
+//! | [`sweep`] | `[sweep]`: several values of some keys, and what a trial is |
 //! | `task_table` | `[task]`, whose keys are those of the task that it names |
 //! | `unread` | keys that nothing reads |
 //! | [`trainer`] | `[trainer]`: how long, how much at once, how often |
@@ -34,6 +35,7 @@ mod loaded;
 mod merge;
 mod paths;
 mod spans;
+pub mod sweep;
 mod synonyms;
 mod task_table;
 mod toml_file;
@@ -57,6 +59,7 @@ pub use loaded::LoadedExperiment;
 pub use merge::ConfigLayer;
 pub(crate) use paths::{absolute_assignment, absolute_path};
 pub(crate) use spans::beyond_the_end;
+pub use sweep::SweepConfig;
 pub use trainer::{Precision, TrainerConfig};
 pub use vocabulary::Vocabulary;
 
@@ -83,6 +86,9 @@ pub struct Experiment {
     /// Seeds to run the experiment with, one after the other, in place of `seed`. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub seeds: Vec<u64>,
+    /// `[sweep]`: several values of some keys, a trial for each choice of them. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepConfig>,
     /// What computes. Default: `flex`, the CPU.
     pub device: DeviceKind,
     /// `[model] init_from`: a Hugging Face folder, a run or a checkpoint to start the weights from.

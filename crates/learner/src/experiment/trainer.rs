@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 /// `[trainer]`. A step is always an optimizer step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of a file, and a switch of its own"
+)]
 pub struct TrainerConfig {
     /// Steps to train at most; 0 for no limit. With `max_epochs` too, whichever comes first ends
     /// the run. Default: 500,000, the paper's.
@@ -64,6 +68,8 @@ pub struct TrainerConfig {
     /// Precision of products with weights, forwards and backwards. Weights, moments, evaluations and
     /// all other operations are in single precision either way. Default: `f32`.
     pub precision: Precision,
+    /// Write the run's metrics, configuration and hyperparameters for `TensorBoard` too, into `RUN/tensorboard`. Default: false.
+    pub tensorboard: bool,
     /// Compare a model of the run's own sizes on the device with the CPU before training on anything but the CPU: some
     /// seconds.
     /// Default: true.
@@ -114,6 +120,7 @@ impl Default for TrainerConfig {
             log_every: 10,
             max_skipped_steps: 10,
             precision: Precision::F32,
+            tensorboard: false,
             self_check: true,
         }
     }

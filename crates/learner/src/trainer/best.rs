@@ -14,6 +14,11 @@ const LOSS: &str = "loss";
 pub(super) struct BestBy(MetricName);
 
 impl BestBy {
+    /// By a metric that is known, or the loss.
+    pub(super) fn named(name: String, greater_is_better: bool) -> Self {
+        Self(MetricName { name, greater_is_better })
+    }
+
     /// The lowest loss.
     pub(super) fn loss() -> Self {
         Self(MetricName { name: LOSS.to_owned(), greater_is_better: false })
@@ -40,6 +45,11 @@ impl BestBy {
                 names.join(" ")
             ))
         })
+    }
+
+    /// What is compared, and which way.
+    pub(super) fn into_name(self) -> MetricName {
+        self.0
     }
 
     /// The name of what is compared.
@@ -81,7 +91,7 @@ impl BestBy {
     }
 
     /// What an evaluation is compared by; not a number if it was not measured.
-    fn value(&self, record: &EvaluationRecord) -> f64 {
+    pub(super) fn value(&self, record: &EvaluationRecord) -> f64 {
         if self.0.name == LOSS {
             return record.loss;
         }

@@ -6,6 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use nystromformer::{Model, weights::draw_weights};
 use nystromformer_data::ProgressListener;
+use nystromformer_kernels::trace;
 
 use crate::batch::{Batch, BatchSource, TokenBatch};
 use crate::checkpoint::TrainingState;
@@ -20,6 +21,7 @@ use crate::parameter_groups::ParameterGroups;
 use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seeded};
 use crate::stop::StopFlag;
+use crate::trace_file::BACKWARD;
 use crate::trainable::Trainable;
 use crate::weight_average::WeightAverage;
 
@@ -206,6 +208,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
     fn step_of_rows(&mut self) -> Result<StepOutput> {
         let step = self.state.step;
         let trainer = &self.experiment.trainer;
+        let span = trace::phase("data");
         let batches =
             self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
         let rows = match self.average {
@@ -213,8 +216,11 @@ impl<'a, M: Trainable> Learner<'a, M> {
             // An average reads all weights at every step.
             Some(_) => RowsRead::new(),
         };
+        drop(span);
+        let span = trace::phase("optimizer");
         let model = self.model.take();
         self.model = model.map(|model| self.optimizer.catch_up(model, Some(&rows)));
+        drop(span);
         let batches = self.smoothed(batches)?;
         let weights = target_weights(&batches);
         let has_targets = batches.iter().any(has_targets);
@@ -224,7 +230,9 @@ impl<'a, M: Trainable> Learner<'a, M> {
         } else {
             (f64::NAN, GradientsParams::new())
         };
+        let span = trace::phase("gradient_norm");
         let grad_norm = global_norm(self.model(), &gradients)?;
+        drop(span);
         let optimizer = &self.experiment.optimizer;
         let point = self.experiment.schedule.at(
             step,
@@ -260,7 +268,9 @@ impl<'a, M: Trainable> Learner<'a, M> {
     /// A step, timed, as a line of the metrics. Rows may wait after it, for [`Self::settle`].
     pub(super) fn timed_step(&mut self) -> Result<StepRecord> {
         let started = Instant::now();
+        let span = trace::numbered_phase("step", self.state.step + 1);
         let output = self.step_of_rows()?;
+        drop(span);
         let seconds = started.elapsed().as_secs_f64();
         self.state.step_seconds += seconds;
         self.note_time_and_memory();
@@ -317,6 +327,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
                     self.forward_backward(batch, weights)
                 })?;
                 loss += share;
+                let _span = trace::phase("accumulation");
                 gradients.add(self.model(), gradient);
             }
         }
@@ -332,6 +343,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
     ) -> Result<(f64, GradientsParams)> {
         let device = self.device.clone().autodiff();
         let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
+        let forward = trace::phase("forward");
         let terms = precision.scope(|| self.model().loss_terms(batch, &device))?;
         if terms.len() != weights.len() {
             return Err(LearnerError::Config(format!(
@@ -356,11 +368,15 @@ impl<'a, M: Trainable> Learner<'a, M> {
             })?;
         #[cfg(test)]
         let share = super::tests::fault::poison(share, self.state.step);
+        drop(forward);
+        let backward = trace::phase(BACKWARD);
         let gradients = GradientsParams::from_grads(share.backward(), self.model());
+        drop(backward);
         Ok((scalar(share.inner(), &self.device)?, gradients))
     }
 
     fn update(&mut self, gradients: GradientsParams, settings: StepSettings, rows: &RowsRead) {
+        let _span = trace::phase("optimizer");
         let model = self.model.take();
         let model =
             model.map(|model| self.optimizer.step_of_rows(model, gradients, settings, rows));

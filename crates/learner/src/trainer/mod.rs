@@ -7,11 +7,13 @@
 //! | `checkpointing` | the learner's state in a checkpoint's files, and back |
 //! | `best_model`, `best_model_results` | what the best model answers, on which split |
 //! | [`run`] | the loop: metrics, evaluations, checkpoints, early stopping, signals |
+//! | `profile` | a trace of some steps |
 //! | `model_source` | the folders that a model can come from |
 //! | [`start`] | how a run begins or goes on, decided by reading alone |
 //! | [`session`] | from an experiment's file to a finished run: what the command line calls |
 //! | [`fit`](mod@fit) | the same for a model of one's own |
-//! | [`series`] | one experiment with several seeds |
+//! | [`series`] | one experiment with several seeds or folds |
+//! | [`sweep`] | one experiment with several values of some keys |
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
 mod best;
@@ -23,10 +25,12 @@ pub mod dry_run;
 pub mod fit;
 pub mod learner;
 mod model_source;
+mod profile;
 pub mod run;
 pub mod series;
 pub mod session;
 pub mod start;
+pub mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -40,3 +44,4 @@ pub use run::{EndReason, TrainOutput, Trainer};
 pub use series::Series;
 pub use session::Session;
 pub use start::RunRequest;
+pub use sweep::{Job, Sweep, SweepPlan};

@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 
 use nystromformer::Model;
+use nystromformer_kernels::trace;
 use nystromformer_tasks::Split;
 
 use super::best::BestBy;
 use super::best_model_results::BestModelResults;
 use super::learner::Learner;
+use super::profile::Profile;
 use crate::checkpoint::CheckpointStore;
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
-use crate::metrics_log::{MetricsLog, MetricsRecord, StepRecord};
-use crate::process_memory::resident_bytes;
+use crate::metrics_log::{MetricsRecord, StepRecord};
 use crate::progress::{Progress, Shown};
-use crate::resource_log::ResourceLog;
-use crate::run_dir::{RunDir, RunSummary};
+use crate::record_sinks::{RecordSink, RecordSinks};
+use crate::run_dir::{PAUSED, RunDir, RunSummary};
 use crate::stop::{StopFlag, StopReason};
 use crate::trainable::Trainable;
 
@@ -24,8 +25,7 @@ pub struct Trainer<'a, M: Trainable = Model> {
     learner: Learner<'a, M>,
     run: &'a RunDir,
     store: CheckpointStore,
-    log: MetricsLog,
-    resources: ResourceLog,
+    sinks: RecordSinks,
     stop: StopFlag,
     progress: &'a mut dyn Progress,
     best_by: BestBy,
@@ -33,6 +33,9 @@ pub struct Trainer<'a, M: Trainable = Model> {
     told_of_no_targets: bool,
     /// The step of the newest checkpoint, so that none is written twice.
     saved_step: Option<usize>,
+    /// After which step the run pauses.
+    pause_after: Option<usize>,
+    profile: Profile,
 }
 
 /// How a run, or this session of it, came to its end.
@@ -42,6 +45,8 @@ pub enum EndReason {
     Finished,
     /// Evaluations had stopped getting better.
     EarlyStopping,
+    /// It has come to the step after which it was to pause, evaluated and saved a checkpoint.
+    Paused,
     /// It was asked to stop, and saved a checkpoint first.
     Stopped(StopReason),
 }
@@ -50,14 +55,20 @@ impl EndReason {
     /// The process exit code.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Finished | Self::EarlyStopping => 0,
+            Self::Finished | Self::EarlyStopping | Self::Paused => 0,
             Self::Stopped(reason) => reason.exit_code(),
         }
+    }
+
+    /// Whether the run is over: a later session has no step to take.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Finished | Self::EarlyStopping)
     }
 
     fn name(self) -> &'static str {
         match self {
             Self::Finished => "finished",
+            Self::Paused => PAUSED,
             Self::EarlyStopping => "early_stopping",
             Self::Stopped(StopReason::Interrupt) => "interrupt",
             Self::Stopped(StopReason::Terminate) => "terminate",
@@ -98,8 +109,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let evaluated = learner.state().last_evaluation.as_ref().map_or(0, |last| last.step);
         Ok(Self {
             store: run.checkpoints()?,
-            log: run.metrics(step, evaluated)?,
-            resources: run.resources(step)?,
+            sinks: RecordSinks::open(run, learner.experiment, step, evaluated)?,
             saved_step: (step > 0).then_some(step),
             best_by: BestBy::of(
                 &learner.experiment.trainer.metric_for_best_model,
@@ -107,11 +117,25 @@ impl<'a, M: Trainable> Trainer<'a, M> {
                 learner.data.criterion_metrics().unwrap_or_else(|| learner.model().metric_names()),
             )?,
             told_of_no_targets: false,
+            pause_after: None,
+            profile: Profile::of_steps(0),
             learner,
             run,
             stop,
             progress,
         })
+    }
+
+    /// The same, which evaluates and pauses once it has taken `step` steps in all; to the end without a number.
+    #[must_use]
+    pub fn pausing_after(self, step: Option<usize>) -> Self {
+        Self { pause_after: step, ..self }
+    }
+
+    /// The same with a trace of so many steps in `RUN/trace.json`, after a warm-up; none if 0.
+    #[must_use]
+    pub fn profiling(self, steps: usize) -> Self {
+        Self { profile: Profile::of_steps(steps), ..self }
     }
 
     /// Trains to the end, or until stopped.
@@ -127,9 +151,10 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         self.learner.settle();
         self.progress.finish();
         let mut ended_by = ended_by?;
+        self.profile.end(self.run)?;
         self.learner.note_time_and_memory();
         let mut best_model = None;
-        if !matches!(ended_by, EndReason::Stopped(_)) {
+        if ended_by.is_complete() {
             let display = Shown::on(&mut *self.progress);
             match self.learner.best_model_results(
                 self.run,
@@ -141,6 +166,10 @@ impl<'a, M: Trainable> Trainer<'a, M> {
                 Err(LearnerError::Stopped(reason)) => ended_by = EndReason::Stopped(reason),
                 found => best_model = found?,
             }
+        }
+        if let Some(results) = &best_model {
+            self.sinks.results(self.learner.state().step, results)?;
+            self.sinks.sync()?;
         }
         let summary = self.summary(ended_by, best_model);
         // A finished run whose best model was only to be measured again keeps what it had.
@@ -175,9 +204,10 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             if let Some(ended_by) = ended_by {
                 return Ok(ended_by);
             }
+            self.profile.step_begins();
             let record = self.learner.timed_step()?;
-            self.log.append(&MetricsRecord::Train(record))?;
-            self.resources.step(record.step, resident_bytes().now)?;
+            self.profile.step_ended(self.run)?;
+            self.sinks.record(&MetricsRecord::Train(record))?;
             self.progress.step(&record);
             self.tell_of_no_targets(&record);
             self.refuse_endless_skipping()?;
@@ -191,7 +221,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let is_done = state.last_evaluation.as_ref().is_some_and(|last| last.step == step);
         every > 0
             && (step > 0 || experiment.trainer.eval_on_start)
-            && (step >= total || step.is_multiple_of(every))
+            && (step >= total || step.is_multiple_of(every) || Some(step) == self.pause_after)
             && !is_done
             && data.evaluation_examples(Split::Validation) > 0
     }
@@ -204,6 +234,9 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let patience = self.learner.experiment.trainer.early_stopping_patience;
         if patience > 0 && self.learner.state().evaluations_without_improvement >= patience {
             return Some(EndReason::EarlyStopping);
+        }
+        if self.pause_after.is_some_and(|last| step >= last) {
+            return Some(EndReason::Paused);
         }
         let by_display = self.progress.stop_requested().then_some(StopReason::Interrupt);
         self.stop.requested().or(by_display).map(EndReason::Stopped)
@@ -249,9 +282,11 @@ impl<'a, M: Trainable> Trainer<'a, M> {
 
     /// Evaluates and notes the result; says whether it is the best so far.
     fn evaluate(&mut self) -> Result<bool> {
+        let span = trace::phase("evaluation");
         self.learner.settle();
         let record = self.learner.evaluate(self.stop.clone(), &Shown::on(&mut *self.progress))?;
-        self.log.append(&MetricsRecord::Validation(record.clone()))?;
+        drop(span);
+        self.sinks.record(&MetricsRecord::Validation(record.clone()))?;
         self.progress.evaluation(&record);
         let state = &mut self.learner.state;
         state.last_evaluation = Some(record.clone());
@@ -269,7 +304,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         }
         if self.saved_step == Some(self.learner.state.step) {
             // By an earlier session, which was stopped while it evaluated.
-            self.log.sync()?;
+            self.sinks.sync()?;
             self.store.restate(self.learner.state().clone())?;
         }
         Ok(is_best)
@@ -281,7 +316,8 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         if step == 0 || self.saved_step == Some(step) {
             return Ok(());
         }
-        self.log.sync()?;
+        let _span = trace::phase("checkpoint");
+        self.sinks.sync()?;
         self.learner.settle();
         self.learner.note_time_and_memory();
         let checkpoint = self.learner.save(&self.store)?;

@@ -1,7 +1,7 @@
 //! One experiment with several seeds, or with each part of its data to test on in turn, in one run directory: a run of its own for
 //! each in `seed-N` or `seed-N/fold-K`, and their mean and deviation in `summary.json`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::best::BestBy;
 use super::start::{RunRequest, Start};
@@ -78,10 +78,18 @@ impl Series {
     /// # Errors
     /// [`LearnerError::Io`] and [`LearnerError::Data`] if a summary that is there cannot be read.
     pub fn remaining(&self) -> Result<Vec<RunRequest>> {
+        self.remaining_until(None)
+    }
+
+    /// Those of them that have not come to `step` yet, where they pause; without a number all.
+    ///
+    /// # Errors
+    /// As [`Self::remaining`].
+    pub fn remaining_until(&self, step: Option<usize>) -> Result<Vec<RunRequest>> {
         let mut remaining = Vec::new();
         for member in self.members() {
             let path = member.folder(self.path());
-            if !RunSummary::read(&path)?.is_some_and(|summary| summary.is_complete()) {
+            if !RunSummary::read(&path)?.is_some_and(|summary| summary.has_come_to(step)) {
                 let mut request = self.request.clone();
                 let seed = [format!("seed={}", member.seed), "seeds=[]".to_owned()];
                 request.overrides.extend(seed);
@@ -118,8 +126,8 @@ impl Series {
                 .map_or_else(String::new, |results| results.chosen_by.clone()),
             best_seed: best.seed,
             best_fold: best.fold,
-            seeds: self.seeds(),
-            folds: self.folds(),
+            seeds: seeds(&self.experiment),
+            folds: folds(&self.experiment),
             statistics: statistics(&runs),
             runs,
         };
@@ -127,27 +135,39 @@ impl Series {
         Ok(summary)
     }
 
-    fn seeds(&self) -> Vec<u64> {
-        match self.experiment.seeds.as_slice() {
-            [] => vec![self.experiment.seed],
-            seeds => seeds.to_vec(),
-        }
-    }
-
-    /// Folds that a run each is tested on; 0 if there are none, or one alone is asked for.
-    fn folds(&self) -> usize {
-        let options = self.experiment.task.as_ref().map(|task| &task.options);
-        options.filter(|options| options.fold == 0).map_or(0, |options| options.folds)
-    }
-
     fn members(&self) -> Vec<Member> {
-        let folds = match self.folds() {
-            0 => 0..=0,
-            folds => 1..=folds,
-        };
-        let of_seed = |seed: u64| folds.clone().map(move |fold| Member { seed, fold });
-        self.seeds().into_iter().flat_map(of_seed).collect()
+        members(&self.experiment)
     }
+}
+
+/// The directories of an experiment's runs, whose own is `path`: itself, or those of its seeds and folds.
+pub(super) fn run_folders(experiment: &Experiment, path: &Path) -> Vec<PathBuf> {
+    if experiment.seeds.is_empty() && folds(experiment) == 0 {
+        return vec![path.to_owned()];
+    }
+    members(experiment).into_iter().map(|member| member.folder(path)).collect()
+}
+
+fn seeds(experiment: &Experiment) -> Vec<u64> {
+    match experiment.seeds.as_slice() {
+        [] => vec![experiment.seed],
+        seeds => seeds.to_vec(),
+    }
+}
+
+/// Folds that a run each is tested on; 0 if there are none, or one alone is asked for.
+fn folds(experiment: &Experiment) -> usize {
+    let options = experiment.task.as_ref().map(|task| &task.options);
+    options.filter(|options| options.fold == 0).map_or(0, |options| options.folds)
+}
+
+fn members(experiment: &Experiment) -> Vec<Member> {
+    let folds = match folds(experiment) {
+        0 => 0..=0,
+        folds => 1..=folds,
+    };
+    let of_seed = |seed: u64| folds.clone().map(move |fold| Member { seed, fold });
+    seeds(experiment).into_iter().flat_map(of_seed).collect()
 }
 
 /// The run whose best evaluation is the best; the first of equals.

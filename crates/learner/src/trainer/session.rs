@@ -1,9 +1,10 @@
 //! From an experiment's file to a finished run: what the command line calls.
 
 use burn::tensor::Device;
+use nystromformer_tasks::Split;
 
 use super::run::{TrainOutput, Trainer};
-use super::start::{Prepared, RunRequest, Start, open_device};
+use super::start::{Prepared, RunRequest, Start, best_by, open_device};
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
 use crate::error::Result;
@@ -11,6 +12,7 @@ use crate::experiment::Experiment;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::stop::StopFlag;
+use crate::trainable::MetricName;
 
 /// Everything a run needs, opened and checked: directory, data, device.
 #[derive(Debug)]
@@ -20,6 +22,10 @@ pub struct Session {
     /// To be written with the configuration when training begins: of a new run, or of one whose
     /// bookkeeping has changed.
     overrides: Option<Vec<String>>,
+    /// After which step it pauses; the end if there is none.
+    pause_after: Option<usize>,
+    /// Steps to trace.
+    profiled_steps: usize,
 }
 
 impl Session {
@@ -43,7 +49,20 @@ impl Session {
         let device = open_device(start.experiment())?;
         let checkpoint = if start.resumes() { run.checkpoints()?.newest_valid()? } else { None };
         let data = Batches::prepare(start.experiment(), checkpoint.as_ref(), preparation)?;
-        Ok(Self { prepared: start.with_data(data, device, checkpoint)?, run, overrides })
+        let prepared = start.with_data(data, device, checkpoint)?;
+        Ok(Self { prepared, run, overrides, pause_after: None, profiled_steps: 0 })
+    }
+
+    /// The same, which evaluates and pauses after `step`: a later session goes on from there. Without a number to the end.
+    #[must_use]
+    pub fn pausing_after(self, step: Option<usize>) -> Self {
+        Self { pause_after: step, ..self }
+    }
+
+    /// The same with a trace of so many steps in `RUN/trace.json`, after a warm-up; none if 0.
+    #[must_use]
+    pub fn profiling(self, steps: usize) -> Self {
+        Self { profiled_steps: steps, ..self }
     }
 
     /// Trains to the end, or until stopped.
@@ -60,12 +79,27 @@ impl Session {
         if let Some(layers) = &self.prepared.layers {
             self.run.write_config_layers(layers)?;
         }
-        Trainer::new(learner, &self.run, stop, progress)?.fit()
+        Trainer::new(learner, &self.run, stop, progress)?
+            .pausing_after(self.pause_after)
+            .profiling(self.profiled_steps)
+            .fit()
     }
 
     /// The resolved experiment.
     pub fn experiment(&self) -> &Experiment {
         &self.prepared.experiment
+    }
+
+    /// What the run's best evaluation is the best in; `None` if it has none, since nothing is held out.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`](crate::LearnerError::Config) if it is not measured.
+    pub fn best_by(&self) -> Result<Option<MetricName>> {
+        let (experiment, data) = (self.experiment(), self.prepared.data.source());
+        if data.evaluation_examples(Split::Validation) == 0 {
+            return Ok(None);
+        }
+        Ok(Some(best_by(experiment, data)?.into_name()))
     }
 
     /// The run directory.

@@ -84,6 +84,11 @@ impl Asked {
 }
 
 impl Start {
+    /// Whether the experiment has several values of some keys. Nothing else of it is checked yet, or warned of.
+    pub(super) fn is_sweep(request: &RunRequest) -> Result<bool> {
+        Ok(Asked::of(request)?.draft.is_sweep())
+    }
+
     /// Whether the experiment names seeds or folds to run it with. Nothing else of it is checked yet, or warned of.
     pub(super) fn is_series(request: &RunRequest) -> Result<bool> {
         Ok(Asked::of(request)?.draft.is_series())
@@ -126,6 +131,16 @@ impl Start {
         self.stored.as_ref().unwrap_or(&self.asked.experiment)
     }
 
+    /// The experiment as TOML, without what the data is to answer.
+    pub(super) fn toml_without_answers(&self) -> String {
+        self.asked.toml_without_answers(self.experiment())
+    }
+
+    /// Whether a `--set` states this key.
+    pub(super) fn is_overridden(&self, key: &str) -> bool {
+        self.asked.is_overridden(key)
+    }
+
     /// Settles the experiment, now that its data is there.
     pub(super) fn with_data(
         self,
@@ -154,17 +169,24 @@ impl Start {
             require_same_vocabulary(source, tokenizer)?;
         }
         // Refused here, and not when the run has begun.
-        BestBy::of(
-            &experiment.trainer.metric_for_best_model,
-            &data.source().metric_names(),
-            data.source()
-                .criterion_metrics()
-                .unwrap_or_else(|| metric_names_of(experiment.architecture().class())),
-        )?;
+        best_by(&experiment, data.source())?;
         require_validation_to_stop_by(&experiment, data.source())?;
         require_memory(&experiment, data.source().rows_per_example())?;
         Ok(Prepared { experiment, layers, data, device, checkpoint })
     }
+}
+
+/// What the best evaluation of an experiment on this data is the best in.
+pub(super) fn best_by<B: Batch>(
+    experiment: &Experiment,
+    data: &dyn BatchSource<Batch = B>,
+) -> Result<BestBy> {
+    BestBy::of(
+        &experiment.trainer.metric_for_best_model,
+        &data.metric_names(),
+        data.criterion_metrics()
+            .unwrap_or_else(|| metric_names_of(experiment.architecture().class())),
+    )
 }
 
 /// Refuses to wait for an evaluation that never comes.
