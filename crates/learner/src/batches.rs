@@ -39,7 +39,7 @@ impl Batches {
             return Ok(Self::Corpus(CorpusBatches::prepare(experiment, progress)?));
         }
         let folder = tokenizer_folder(experiment, checkpoint)?;
-        Ok(Self::Task(TaskBatches::prepare(experiment, folder.as_deref())?))
+        Ok(Self::Task(TaskBatches::prepare(experiment, folder.as_deref(), progress)?))
     }
 
     /// The same for a model that lies in `folder`, to measure it.
@@ -54,7 +54,7 @@ impl Batches {
         let batches = if experiment.task.is_none() {
             Self::prepare(experiment, None, progress)?
         } else {
-            Self::Task(TaskBatches::prepare_for(experiment, folder)?)
+            Self::Task(TaskBatches::prepare_for(experiment, folder, progress)?)
         };
         let rows = experiment.model.embeddings.vocab_size;
         match batches.tokenizer().and_then(|tokenizer| tokenizer.first_id_beyond(rows)) {

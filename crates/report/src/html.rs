@@ -70,6 +70,17 @@ impl Html {
         let _ = write!(Escaped(&mut self.markup), "{text}");
     }
 
+    /// Words of ours, with what stands between backticks as code.
+    pub(crate) fn prose(&mut self, words: &str) {
+        for (number, part) in words.split('`').enumerate() {
+            if number % 2 == 0 {
+                self.text(part);
+            } else {
+                self.leaf("code", &[], part);
+            }
+        }
+    }
+
     /// A text that somebody else wrote: at most [`MOST_CHARACTERS`] of it, and kept to itself, so that a text from right to left
     /// does not turn round what stands beside it.
     pub(crate) fn quote(&mut self, text: &str) {
@@ -159,6 +170,12 @@ mod tests {
             written(|html| html.element("p", &[("title", &hostile)], |html| html.quote(hostile)));
         let escaped = "&lt;/p&gt;&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;";
         assert_eq!(page, format!("<p title=\"{escaped}\"><bdi>{escaped}</bdi></p>"));
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        let page = written(|html| html.prose("see `a<b>` and `c`."));
+        assert_eq!(page, "see <code>a&lt;b&gt;</code> and <code>c</code>.");
     }
 
     #[test]

@@ -45,7 +45,9 @@ pub(crate) fn write_all<S: ?Sized>(sections: &[Section<S>], subject: &S, html: &
             for (section, reason) in left_out {
                 html.element("li", &[("id", &section.id)], |html| {
                     html.leaf("strong", &[], section.title);
-                    html.text(format_args!(": {reason}."));
+                    html.text(": ");
+                    html.prose(&reason);
+                    html.text(".");
                 });
             }
         });

@@ -21,6 +21,9 @@ const BEFORE_A_BAR: Duration = Duration::from_millis(400);
 pub mod stage {
     use super::{Stage, Unit};
 
+    /// The examples of a task are read, and cut into tokens if they are texts.
+    pub const READ_EXAMPLES: Stage =
+        Stage { words: "reading the examples", unit: Unit::Things("examples") };
     /// Examples with labels go through a model.
     pub const EVALUATE: Stage = Stage { words: "evaluating", unit: Unit::Things("examples") };
     /// Examples go through a model.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nystromformer::Semantics;
-use nystromformer_data::{ExampleOrder, Keep, TextTokenizer};
+use nystromformer_data::{ExampleOrder, Keep, ProgressListener, TextTokenizer};
 use nystromformer_tasks::{Sampling, Targets, TaskConfig, Truncation};
 
 use super::TaskBatches;
@@ -21,16 +21,24 @@ impl TaskBatches {
     /// # Errors
     /// [`LearnerError::Data`] for data that is missing or cannot be used, and [`LearnerError::Config`] for settings that
     /// do not fit it.
-    pub fn prepare(experiment: &Experiment, tokenizer: Option<&Path>) -> Result<Self> {
-        Self::read(experiment, tokenizer, None, Width::Others)
+    pub fn prepare(
+        experiment: &Experiment,
+        tokenizer: Option<&Path>,
+        progress: &dyn ProgressListener,
+    ) -> Result<Self> {
+        Self::read(experiment, tokenizer, None, Width::Others, progress)
     }
 
     /// The same for a model that is there, in `folder`, to measure it.
     ///
     /// # Errors
     /// As [`Self::prepare`], and [`LearnerError::Data`] for what the model cannot read.
-    pub fn prepare_for(experiment: &Experiment, folder: &Path) -> Result<Self> {
-        Self::read(experiment, Some(folder), None, width_of_model(experiment))
+    pub fn prepare_for(
+        experiment: &Experiment,
+        folder: &Path,
+        progress: &dyn ProgressListener,
+    ) -> Result<Self> {
+        Self::read(experiment, Some(folder), None, width_of_model(experiment), progress)
     }
 
     /// The same for a file alone, whose examples are to be predicted: they are the test split, and there is nothing to train on.
@@ -41,8 +49,9 @@ impl TaskBatches {
         experiment: &Experiment,
         tokenizer: Option<&Path>,
         file: &Path,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
-        Self::read(experiment, tokenizer, Some(file), width_of_model(experiment))
+        Self::read(experiment, tokenizer, Some(file), width_of_model(experiment), progress)
     }
 
     fn read(
@@ -50,6 +59,7 @@ impl TaskBatches {
         tokenizer: Option<&Path>,
         file: Option<&Path>,
         width: Width,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
         let task = experiment
             .task
@@ -97,10 +107,14 @@ impl TaskBatches {
         }
         let drop_last = options.drop_last.then_some(experiment.trainer.batch_size);
         let splits = match file {
-            None => Splits::read(&task, &targets, form, EvaluationOrder { sorts, drop_last })?,
+            None => {
+                let order = EvaluationOrder { sorts, drop_last };
+                Splits::read(&task, &targets, form, order, progress)?
+            }
             Some(file) => {
                 let examples = task.file_examples(file, &targets, seq_len)?;
-                Splits::of_file(examples, form, EvaluationOrder { sorts, drop_last: None })?
+                let order = EvaluationOrder { sorts, drop_last: None };
+                Splits::of_file(examples, form, order, progress)?
             }
         };
         if tokenizer.is_some() {

@@ -32,7 +32,9 @@ fn write(run: &Run, html: &mut Html) -> Outcome {
         });
         if report.labels.len() > MOST_CLASSES {
             let left = report.labels.len() - MOST_CLASSES;
-            html.leaf("p", &[], format_args!("{left} more classes are in `summary.json`."));
+            html.element("p", &[], |html| {
+                html.prose(&format!("{left} more classes are in `summary.json`."));
+            });
         }
     }
     Ok(())

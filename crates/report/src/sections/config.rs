@@ -18,11 +18,11 @@ fn write(run: &Run, html: &mut Html) -> Outcome {
     }
     match run.config.layers.as_deref() {
         Some(layers) if !layers.is_empty() => changes(html, layers),
-        _ => html.leaf(
-            "p",
-            &[],
-            "Which file states what is not recorded (`config_layers.json`): the run is of an earlier version.",
-        ),
+        _ => html.element("p", &[], |html| {
+            html.prose(
+                "Which file states what is not recorded (`config_layers.json`): the run is of an earlier version.",
+            );
+        }),
     }
     html.element("details", &[], |html| {
         html.leaf("summary", &[], "All of it, as resolved");

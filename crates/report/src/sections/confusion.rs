@@ -37,14 +37,12 @@ fn write(run: &Run, html: &mut Html) -> Outcome {
         } else if labels.len() <= MOST_DRAWN {
             drawn(html, labels, counts);
         } else {
-            html.leaf(
-                "p",
-                &[],
-                format_args!(
+            html.element("p", &[], |html| {
+                html.prose(&format!(
                     "{} classes are too many to draw; `summary.json` has the matrix.",
                     labels.len()
-                ),
-            );
+                ));
+            });
         }
     }
     for (split, errors) in &verdict.errors {

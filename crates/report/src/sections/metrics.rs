@@ -26,7 +26,9 @@ fn write(run: &Run, html: &mut Html) -> Outcome {
     });
     if names.len() > MOST_METRICS {
         let left = names.len() - MOST_METRICS;
-        html.leaf("p", &[], format_args!("{left} more metrics are in `metrics.jsonl`."));
+        html.element("p", &[], |html| {
+            html.prose(&format!("{left} more metrics are in `metrics.jsonl`."));
+        });
     }
     Ok(())
 }

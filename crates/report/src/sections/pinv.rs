@@ -19,15 +19,12 @@ fn write(run: &Run, html: &mut Html) -> Outcome {
             (kind, _) => format!("`{kind}` attention has none"),
         });
     };
-    html.leaf(
-        "p",
-        &[],
-        format_args!(
-            "‖A Z A − A‖ / ‖A‖ in the Frobenius norm, of each layer over {} examples and all heads. Large values mean that the \
-             iteration needs more steps (`model.pinv_iterations`).",
-            residual.examples
-        ),
+    let words = format!(
+        "‖A Z A − A‖ / ‖A‖ in the Frobenius norm, of each layer over {} examples and all heads. Large values mean that the \
+         iteration needs more steps (`model.pinv_iterations`).",
+        residual.examples
     );
+    html.element("p", &[], |html| html.prose(&words));
     let largest =
         residual.layers.iter().flatten().fold(f64::MIN_POSITIVE, |most, value| most.max(*value));
     table(html, &["layer"], &["mean", "largest head", "heads"], |html| {

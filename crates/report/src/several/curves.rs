@@ -48,7 +48,9 @@ fn write(entries: &[Entry], html: &mut Html) -> Outcome {
     });
     if names.len() > MOST_METRICS {
         let left = names.len() - MOST_METRICS;
-        html.leaf("p", &[], format_args!("{left} more metrics are in the runs' `metrics.jsonl`."));
+        html.element("p", &[], |html| {
+            html.prose(&format!("{left} more metrics are in the runs' `metrics.jsonl`."));
+        });
     }
     Ok(())
 }

@@ -53,11 +53,9 @@ fn write(entries: &[Entry], html: &mut Html) -> Outcome {
     });
     if differing.len() > MOST_KEYS {
         let left = differing.len() - MOST_KEYS;
-        html.leaf(
-            "p",
-            &[],
-            format_args!("{left} more keys differ; each run's `config.toml` has them."),
-        );
+        html.element("p", &[], |html| {
+            html.prose(&format!("{left} more keys differ; each run's `config.toml` has them."));
+        });
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use crate::html::Html;
 /// Width of a drawing, and the room for the names of rows.
 const WIDTH: f64 = 640.0;
 const NAMES: f64 = 84.0;
+/// Columns that are named.
+const MOST_NAMED: usize = 10;
 
 /// A matrix to draw.
 pub(crate) struct Matrix<'a> {
@@ -29,7 +31,10 @@ impl Matrix<'_> {
     pub(crate) fn draw(&self, html: &mut Html) {
         let columns = self.columns.len().max(1);
         let width = (WIDTH - NAMES) / columns as f64;
-        let height = self.row_height * self.rows.len() as f64;
+        // Where they fit, columns are named below.
+        let names_columns = self.columns.len() <= MOST_NAMED;
+        let body = self.row_height * self.rows.len() as f64;
+        let height = if names_columns { body + 18.0 } else { body };
         let view = format!("0 0 {WIDTH} {}", rounded(height));
         html.element(
             "svg",
@@ -40,6 +45,17 @@ impl Matrix<'_> {
                 ("aria-label", &self.spoken),
             ],
             |html| {
+                for (column, name) in self.columns.iter().enumerate().filter(|_| names_columns) {
+                    html.leaf(
+                        "text",
+                        &[
+                            ("x", &rounded(NAMES + width * (column as f64 + 0.5))),
+                            ("y", &rounded(body + 13.0)),
+                            ("text-anchor", &"middle"),
+                        ],
+                        beginning(name),
+                    );
+                }
                 for (row, (name, values)) in self.rows.iter().zip(self.values).enumerate() {
                     let y = self.row_height * row as f64;
                     html.leaf(

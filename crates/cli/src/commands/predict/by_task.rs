@@ -57,9 +57,9 @@ impl FileRequest<'_> {
         let task = experiment.task.as_ref().context("an experiment with a task")?;
         let files = task.task().prediction_formats(self.file);
         let format = AnswerFormat::of(self.output, Answers::Files(&files))?;
-        let data = TaskBatches::prepare_file(&experiment, Some(&folder), self.file)?;
-        let model = load_model(&folder, &device)?;
         let work = WorkDisplay::stderr();
+        let data = TaskBatches::prepare_file(&experiment, Some(&folder), self.file, &work)?;
+        let model = load_model(&folder, &device)?;
         let evaluator = Evaluator {
             data: &data,
             device: &device,

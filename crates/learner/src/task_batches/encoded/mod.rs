@@ -12,12 +12,13 @@ mod targets;
 
 use std::ops::Range;
 
-use nystromformer_data::{DataError, UnknownTokens};
+use nystromformer_data::{DataError, ProgressListener, ProgressReport, UnknownTokens};
 use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vectors};
 use rayon::prelude::*;
 
 use super::contexts::Contexts;
 use super::forms::{Anchors, EncodedExample, EncodedUnit, Form, Target};
+use crate::progress::stage;
 pub(in crate::task_batches) use identity::identity;
 
 /// Examples that are tokenised at a time, on all cores.
@@ -74,13 +75,14 @@ impl Ids {
 }
 
 impl EncodedSplit {
-    /// Reads all `examples`.
+    /// Reads all `examples`, and tells `progress` how many there are so far.
     ///
     /// # Errors
     /// Those of the reader, and of [`Form::encode`].
     pub(in crate::task_batches) fn read(
         examples: ExampleReader,
         form: Form<'_>,
+        progress: &dyn ProgressListener,
     ) -> Result<Self, DataError> {
         let ids = if form.vocabulary.size <= 1 << 16 {
             Ids::Short(Vec::new())
@@ -115,6 +117,9 @@ impl EncodedSplit {
                 }
                 split.push(example.label, encoded, unk);
             }
+            // How many there will be, no reader knows.
+            let done = split.labels.len() as u64;
+            progress.report(ProgressReport { stage: stage::READ_EXAMPLES, done, total: 0 });
         }
         Ok(split)
     }

@@ -15,7 +15,7 @@ mod fold;
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
 
-use nystromformer_data::UnknownTokens;
+use nystromformer_data::{ProgressListener, UnknownTokens};
 use nystromformer_tasks::{
     ExampleReader, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, hold_out_groups,
 };
@@ -54,6 +54,7 @@ impl Splits {
         targets: &Targets,
         form: Form<'_>,
         reading: EvaluationOrder,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
         let options = &task.options;
         let read = |split, limit, form: Form<'_>| -> Result<Option<EncodedSplit>> {
@@ -61,7 +62,7 @@ impl Splits {
             else {
                 return Ok(None);
             };
-            let examples = EncodedSplit::read(examples, form)?;
+            let examples = EncodedSplit::read(examples, form, progress)?;
             tell_cut(&examples, &format!("{} split", split.name()), form);
             Ok(Some(examples))
         };
@@ -169,8 +170,9 @@ impl Splits {
         examples: ExampleReader,
         form: Form<'_>,
         reading: EvaluationOrder,
+        progress: &dyn ProgressListener,
     ) -> Result<Self> {
-        let examples = EncodedSplit::read(examples, form)?;
+        let examples = EncodedSplit::read(examples, form, progress)?;
         tell_cut(&examples, "file", form);
         let examples = Arc::new(examples);
         let places = (0..examples.len()).collect();

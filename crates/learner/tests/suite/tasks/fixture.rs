@@ -127,7 +127,7 @@ impl Fixture {
         let experiment =
             Experiment::load(&self.path("task.toml"), &overrides, &crate::known_tasks())?
                 .experiment;
-        TaskBatches::prepare(&experiment, None)
+        TaskBatches::prepare(&experiment, None, &|_| {})
     }
 
     /// The steps and evaluations of a run, without what depends on the clock.
