@@ -177,7 +177,8 @@ mod tests {
             body.json::<Number>().map_err(|error| error.status.as_u16())
         };
         assert_eq!(parse(b" {\"n\": 2}"), Ok(Number { n: 2 }));
-        for bad in [&b""[..], b"{\"n\": 1", b"{}}", b"\xff", b"{\"\xff\"}", b"nul", b"\"\\ud800\""]
+        for bad in
+            [&b""[..], b"{\"n\": 1", b"{\"n\": 2}}", b"\xff", b"{\"\xff\"}", b"nul", b"\"\\ud800\""]
         {
             assert_eq!(parse(bad), Err(400), "{bad:?}");
         }
