@@ -38,8 +38,12 @@ def json_request(path: str, value: Any, **options: Any) -> bytes:
 class Connection:
     """A connection whose answers are read one by one."""
 
-    def __init__(self, address: Address, timeout: float = TIMEOUT_S) -> None:
-        self._socket = socket.create_connection(address, timeout)
+    def __init__(self, address: Address, timeout: float = TIMEOUT_S, receive_buffer: int | None = None) -> None:
+        self._socket = socket.socket()
+        if receive_buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.settimeout(timeout)
+        self._socket.connect(address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = b""
 
