@@ -13,6 +13,7 @@ import argparse
 import collections
 import concurrent.futures
 import json
+import os
 import random
 import sys
 import threading
@@ -185,7 +186,8 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10_000, help="in all, about")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", metavar="FAMILY", help="of " + ", ".join([*FAMILIES, *SESSIONS]))
-    parser.add_argument("--max-growth-mb", type=float, default=300, help="memory beyond that of the first answers")
+    growth = 200 + 250 * min(8, os.cpu_count() or 1)  # as many long texts are cut at once
+    parser.add_argument("--max-growth-mb", type=float, default=growth, help="memory beyond that of the first answers")
     args = parser.parse_args()
     start = time.monotonic()
     models = [f"{name}={FIXTURES / name}" for name in MODELS]
