@@ -17,7 +17,8 @@ pub struct DistillConfig {
     pub teacher_attention: AttentionKind,
     /// What is trained towards what. Default: `layers`.
     pub stage: Stage,
-    /// `stage = "layers"`: where in a layer student and teacher are compared. Default: `attention`.
+    /// `stage = "layers"`: where in a layer student and teacher are compared. Default: `layer`, which brought the whole
+    /// network nearest at the same number of tokens.
     pub layer_target: LayerTarget,
     /// The parameters that are trained: parts of their names, e.g. `conv`, `attention.self.query`, `encoder.layer.0`, where `*`
     /// stands for any one word between two dots. Default: of `stage = "layers"` convolution, query and key; of
@@ -59,9 +60,9 @@ pub enum LayerTarget {
     /// The contexts of all heads, before the output projection.
     Context,
     /// The output of the attention half: projected, added to the layer's input and normalised.
-    #[default]
     Attention,
     /// The output of the layer.
+    #[default]
     Layer,
 }
 
