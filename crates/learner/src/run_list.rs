@@ -10,6 +10,7 @@ use toml::Table;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::{EvaluationRecord, MetricsRecord};
 use crate::run_dir::{RunDir, RunSummary};
+use crate::sweep_report::SweepReport;
 
 /// Folders below the directory that are looked into for runs.
 const DEPTH: usize = 4;
@@ -25,7 +26,8 @@ pub struct ListedRun {
     pub step: Option<usize>,
     /// Steps of the whole run, where its configuration says so.
     pub max_steps: Option<usize>,
-    /// The best evaluation, or of a series that of its finished runs on average; `None` before the first.
+    /// The best evaluation, or of a series that of its finished runs on average, of a sweep that of its best trial; `None` before
+    /// the first.
     pub best: Option<BestValue>,
     /// Runs of a series that have begun; 0 of a run by itself.
     pub runs: usize,
@@ -182,8 +184,15 @@ fn series(path: &Path, members: &[PathBuf]) -> ListedRun {
     let has = |state| runs.iter().any(|run| run.state == state);
     let finished: Vec<&ListedRun> =
         runs.iter().filter(|run| run.state == RunState::Finished).collect();
+    let sweep = SweepReport::read(path).unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        None
+    });
     // Whether there are runs that have not begun yet, the series knows: it has a summary when there are none.
-    let is_complete = finished.len() == runs.len() && RunDir::has_summary(path);
+    let is_complete = match &sweep {
+        Some(sweep) => sweep.trials.iter().all(|trial| trial.state.is_over()),
+        None => finished.len() == runs.len() && RunDir::has_summary(path),
+    };
     let state = match () {
         () if RunDir::is_at_work(path) || has(RunState::Running) => RunState::Running,
         () if is_complete => RunState::Finished,
@@ -198,6 +207,10 @@ fn series(path: &Path, members: &[PathBuf]) -> ListedRun {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
         BestValue { value: Some(mean).filter(|mean| mean.is_finite()), ..first }
     });
+    let best = match &sweep {
+        Some(sweep) => best_of_sweep(sweep),
+        None => best,
+    };
     let steps: Vec<usize> = runs.iter().filter_map(|run| run.step).collect();
     let (age_seconds, bytes) = age_and_size(path);
     ListedRun {
@@ -211,6 +224,12 @@ fn series(path: &Path, members: &[PathBuf]) -> ListedRun {
         age_seconds,
         bytes,
     }
+}
+
+/// What the best trial of a sweep scored.
+fn best_of_sweep(sweep: &SweepReport) -> Option<BestValue> {
+    let best = sweep.trials.iter().find(|trial| Some(trial.trial) == sweep.best)?;
+    Some(BestValue { metric: sweep.metric.clone()?, value: best.value })
 }
 
 /// The summary of a run; one that cannot be read is none, with a warning.

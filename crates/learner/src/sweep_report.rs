@@ -67,6 +67,11 @@ pub enum TrialState {
 }
 
 impl TrialState {
+    /// Whether it takes no more steps.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Stopped | Self::Finished | Self::Diverged)
+    }
+
     /// Its name in the file.
     pub fn name(self) -> &'static str {
         match self {

@@ -192,6 +192,7 @@ impl Training<'_> {
         let session = Session::open(request, self.work)?
             .pausing_after(pause_after)
             .profiling(self.args.profile.unwrap_or_default());
+        self.work.finish();
         begins(&session)?;
         if let Some(checkpoint) = session.checkpoint() {
             output::note(&format!("resuming from {}", checkpoint.path.display()));
@@ -200,16 +201,18 @@ impl Training<'_> {
         let outcome = session.train(self.signals.training_begins(), display.as_mut())?;
         drop(display);
         match outcome.ended_by {
-            EndReason::Finished | EndReason::EarlyStopping if reports => {
-                let model = model_folder(session.run().path())?;
+            EndReason::Finished | EndReason::EarlyStopping => {
                 run_report::of_run(&session);
-                training_report::print(&session, &outcome, &model)?;
+                if reports {
+                    let model = model_folder(session.run().path())?;
+                    training_report::print(&session, &outcome, &model)?;
+                }
             }
             EndReason::Stopped(_) => output::note(&format!(
                 "stopped after step {}; `--resume` goes on from there",
                 outcome.summary.steps
             )),
-            _ => {}
+            EndReason::Paused => {}
         }
         Ok(outcome.ended_by)
     }

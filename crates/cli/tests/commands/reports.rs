@@ -306,3 +306,24 @@ fn a_run_without_evaluation_says_so() {
     assert_eq!(missing[..2], ["scores", "metrics"]);
     assert!(page.contains("nothing was evaluated"), "{page}");
 }
+
+#[test]
+fn a_sweep_has_a_report_of_its_trials_and_is_listed_by_its_best() {
+    let fixture = Fixture::new();
+    let rates = "sweep.parameters.optimizer.learning_rate=[1e-4, 1e-2]";
+    finish(fixture.train("runs/sweep", &[rates])).succeeded();
+    for trial in ["trial-1", "trial-2"] {
+        assert!(fixture.path("runs/sweep").join(trial).join("report.html").is_file(), "{trial}");
+    }
+    let page = fs::read_to_string(fixture.path("runs/sweep/report.html")).unwrap();
+    assert_eq!(sections(&page).0, ["table", "curves", "differences"]);
+    assert!(page.contains("sweep/trial-2") && page.contains("optimizer.learning_rate"), "{page}");
+    let sweep = read_json(&fixture.path("runs/sweep/sweep.json"));
+    let mut runs = command("runs");
+    runs.arg(fixture.path("runs")).arg("--json");
+    let listed = finish(runs).succeeded().json();
+    assert_eq!((&listed["state"], &listed["runs"]), (&json!("finished"), &json!(2)));
+    let best = sweep["best"].as_u64().unwrap() as usize;
+    let expected = json!({"metric": sweep["metric"], "value": sweep["trials"][best - 1]["value"]});
+    assert_eq!(listed["best"], expected);
+}
