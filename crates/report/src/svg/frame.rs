@@ -9,7 +9,7 @@ use crate::html::Html;
 pub(super) const WIDTH: f64 = 460.0;
 pub(super) const HEIGHT: f64 = 240.0;
 const LEFT: f64 = 52.0;
-const RIGHT: f64 = 12.0;
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 36.0;
 
