@@ -13,7 +13,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request, response::IntoResponse, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -161,6 +167,8 @@ async fn answer(
     let begun = app.metrics.begin(route);
     let method = request.method().clone();
     let cors = app.cors.headers(&method, request.headers());
+    // A length beside chunks is not seen here any more, and a proxy may have believed it: what follows is not answered.
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let request: Request = request.map(Body::new);
     let mut response = match caught(router.oneshot(request)).await {
         Ok(Ok(response)) => response,
@@ -171,6 +179,9 @@ async fn answer(
         }
     };
     response.headers_mut().extend(cors);
+    if is_chunked {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let code = response.status().as_u16();
     let took = begun.finish(code);
     tracing::debug!("{method} {route}: {code} after {:.1} ms", took.as_secs_f64() * 1e3);
