@@ -91,6 +91,11 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
         (Architecture::DualEncoder, paper(), "architectures = `NystromformerDualEncoder`"),
         (
             Architecture::MaskedLm,
+            paper().with(|config| config.attention.kind = AttentionKind::Performer),
+            "attention = `performer`",
+        ),
+        (
+            Architecture::MaskedLm,
             paper().with(|config| config.shared.norm_first = true),
             "norm_first = `true`",
         ),

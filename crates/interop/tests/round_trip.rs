@@ -170,6 +170,7 @@ fn loading_on_a_training_device_keeps_gradients() {
     let gradients = loss.backward();
     let embeddings = loaded.nystromformer.embeddings.tokens().unwrap();
     let query = &loaded.nystromformer.encoder.layer[0].attention.self_attention.query;
+    let query = query.as_ref().unwrap();
     for weight in [&embeddings.word_embeddings.weight, &query.weight] {
         let gradient = weight.grad(&gradients).expect("a loaded parameter is trainable");
         assert!(gradient.abs().sum().into_scalar::<f32>() > 0.0);
@@ -223,6 +224,42 @@ fn weights_into_an_existing_model() {
         assert!(report.fresh.is_empty() && report.ignored.is_empty());
         assert_eq!(logits(&model), logits(&saved));
     }
+}
+
+/// Every kind of attention, with its options and what weights it has of its own.
+#[test]
+fn every_kind_of_attention_comes_back_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex();
+    for &kind in AttentionKind::ALL {
+        let config = tiny().with(|config| {
+            config.attention.kind = kind;
+            match kind {
+                AttentionKind::Linformer => config.attention.linformer.linformer_k = 3,
+                AttentionKind::Performer => config.attention.performer.performer_seed = 7,
+                AttentionKind::Longformer => config.attention.longformer.attention_window = 4,
+                AttentionKind::Agent => config.attention.agent.num_agents = 3,
+                AttentionKind::Reformer => config.attention.reformer.hash_seed = 7,
+                _ => {}
+            }
+        });
+        let model = NystromformerForMaskedLm::init(&config, &device).unwrap();
+        let path = folder.path().join(kind.name());
+        save(&model, &path).unwrap();
+        let loaded = load::<NystromformerForMaskedLm>(&path, &device).unwrap();
+        assert_eq!(loaded.config(), model.config());
+        assert_eq!(logits(&loaded), logits(&model), "{}", kind.name());
+    }
+    let names = |kind: &str| {
+        let bytes = fs::read(folder.path().join(kind).join("model.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        file.names().into_iter().map(ToString::to_string).collect::<Vec<String>>()
+    };
+    let layer = "nystromformer.encoder.layer.1.attention.self";
+    assert!(names("linformer").contains(&format!("{layer}.mechanism.compress_k")));
+    assert!(names("nystrom").contains(&format!("{layer}.key.weight")));
+    assert!(!names("reformer").contains(&format!("{layer}.key.weight")));
+    assert!(!names("none").contains(&format!("{layer}.query.weight")));
 }
 
 #[test]

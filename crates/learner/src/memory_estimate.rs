@@ -136,6 +136,10 @@ mod tests {
         // A little less than twice: the pseudo-inverse keeps as much for any length.
         let nystrom = growth(AttentionKind::Nystrom, 0.1);
         assert!(nystrom > 1.95 && nystrom <= 2.0, "{nystrom}");
+        for &kind in AttentionKind::ALL {
+            let of_kind = growth(kind, 0.0);
+            assert!(of_kind > 1.9 && of_kind <= 2.0, "{}: {of_kind}", kind.name());
+        }
         assert_eq!(growth(AttentionKind::Softmax, 0.0), 2.0);
         assert!(growth(AttentionKind::Softmax, 0.1) > 3.0);
     }

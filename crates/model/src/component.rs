@@ -78,6 +78,7 @@ macro_rules! component {
                 &KEYS
             }
 
+            #[allow(unused_variables, reason = "a part may have no keys")]
             fn read<'de, A: serde::de::MapAccess<'de>>(
                 &mut self,
                 key: &str,
@@ -92,6 +93,7 @@ macro_rules! component {
                 )*)?)
             }
 
+            #[allow(unused_variables, reason = "a part may have no keys")]
             fn write<S: serde::ser::SerializeStruct>(&self, table: &mut S) -> Result<(), S::Error> {
                 $(table.serialize_field(
                     $crate::component::name_of_key!($key $($key_name)?),

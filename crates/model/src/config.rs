@@ -42,6 +42,7 @@ impl NystromformerConfig {
     // What holds between parts.
     fn check(&self, problems: &mut Problems) {
         self.attention.options().check_with(&self.shared, problems);
+        self.check_length_of_attention(problems);
         let layers = self.encoder.num_hidden_layers;
         if !self.vectors.is_used() {
             problems.check_size("num_hidden_layers", layers, 1);
@@ -67,6 +68,18 @@ impl NystromformerConfig {
             &layers,
             "without layers the first token knows nothing of the others: set pooling = \"mean\" or \"attention\"",
         );
+    }
+
+    /// Attention of limited length must reach as far as positions do.
+    fn check_length_of_attention(&self, problems: &mut Problems) {
+        let of_attention = self.attention.options().longest_len(&self.shared);
+        if let (Some((key, longest)), Some(positions)) = (of_attention, self.num_positions()) {
+            let needed = positions.saturating_add(self.vectors.tokens_before());
+            let reason = format!(
+                "must be at least {needed}, as max_position_embeddings = {positions}: raise this, or lower that"
+            );
+            problems.check(longest >= needed, key, &longest, reason);
+        }
     }
 
     /// The same with a change, as in `config.with(|config| config.shared.hidden_size = 256)`.
@@ -106,8 +119,17 @@ impl NystromformerConfig {
         self.attention.options().is_exact(&self.shared)
     }
 
-    /// The longest sequence that the model has positions for; `None`: any, of vectors whose positions are not learned.
+    /// The longest sequence that the model has positions for, and its attention weights; `None`: any, of vectors whose positions are
+    /// not learned.
     pub fn longest_sequence(&self) -> Option<usize> {
+        let before = self.vectors.tokens_before();
+        let of_attention = self.attention.options().longest_len(&self.shared);
+        let of_attention = of_attention.map(|(_, longest)| longest.saturating_sub(before));
+        self.num_positions().into_iter().chain(of_attention).min()
+    }
+
+    /// The places that the model has positions for; `None`: any number.
+    fn num_positions(&self) -> Option<usize> {
         let is_free =
             self.vectors.is_used() && self.vectors.vector_positions != VectorPositions::Learned;
         (!is_free).then_some(self.embeddings.max_position_embeddings)
@@ -135,14 +157,16 @@ impl NystromformerConfig {
     /// Checks that a model of this configuration can read sequences of `seq_len` tokens.
     ///
     /// # Errors
-    /// [`ModelError::SequenceTooLong`], and what the kind of attention needs: [`ModelError::SegmentMeansLength`].
+    /// [`ModelError::SequenceTooLong`], and what the kind of attention needs: [`ModelError::SegmentMeansLength`],
+    /// [`ModelError::AttentionLength`].
     pub fn validate_seq_len(&self, seq_len: usize) -> Result<(), ModelError> {
-        if let Some(max_position_embeddings) = self.longest_sequence()
+        if let Some(max_position_embeddings) = self.num_positions()
             && seq_len > max_position_embeddings
         {
             return Err(ModelError::SequenceTooLong { seq_len, max_position_embeddings });
         }
-        self.attention.options().check_len(seq_len, &self.shared)
+        let states = seq_len.saturating_add(self.vectors.tokens_before());
+        self.attention.options().check_len(states, &self.shared)
     }
 }
 
@@ -187,7 +211,10 @@ mod tests {
                 "unknown field `num_landmark`, expected one of `vocab_size`",
             ),
             (r#"{"num_landmarks": "3"}"#, "invalid type: string \"3\", expected usize"),
-            (r#"{"attention": "linear"}"#, "unknown variant `linear`, expected `nystrom` or"),
+            (
+                r#"{"attention": "sparse"}"#,
+                "unknown variant `sparse`, expected one of `nystrom`, `softmax`, `linear`",
+            ),
             ("3", "expected struct NystromformerConfig"),
         ] {
             let error = serde_json::from_str::<NystromformerConfig>(text).unwrap_err().to_string();

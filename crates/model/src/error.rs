@@ -104,6 +104,29 @@ pub enum ModelError {
         /// Tokens of the sequence.
         seq_len: usize,
     },
+    /// Occurs when a row of attention is asked for of a kind that has no attention matrix.
+    #[error(
+        "attention = `{attention}` has no attention matrix, so there is no row of it to show: choose a model of another kind"
+    )]
+    NoAttentionRow {
+        /// The kind's name.
+        attention: &'static str,
+    },
+    /// Occurs when a sequence is longer than a kind of attention has weights for.
+    #[error(
+        "sequence of `{seq_len}` tokens: attention = \"{attention}\" has weights for {key} = {longest}; truncate the input, or \
+         train with a larger {key}"
+    )]
+    AttentionLength {
+        /// Tokens per row of the input, a class token counted.
+        seq_len: usize,
+        /// The kind's name.
+        attention: &'static str,
+        /// Key of the length.
+        key: &'static str,
+        /// Its value.
+        longest: usize,
+    },
     /// Occurs when the rows of a batch cannot be grouped into questions.
     #[error(
         "a batch of `{rows}` rows cannot be groups of {num_choices}: give one row for each choice of a question, and \

@@ -201,7 +201,7 @@ impl Layer {
         hidden_states: Tensor<3>,
         padding: Option<&Padding>,
         position: usize,
-    ) -> Tensor<3> {
+    ) -> Option<Tensor<3>> {
         let read = self.attention.output.read(hidden_states);
         self.attention.self_attention.attention_row(read, padding, position)
     }

@@ -108,8 +108,9 @@ pub mod weights;
 
 pub use activation::HiddenAct;
 pub use attention::{
-    AttentionConfig, AttentionKind, ConvolutionConfig, NystromConfig, NystromFactors, PinvInit,
-    PinvMethod, SoftmaxConfig,
+    AgentConfig, AttentionConfig, AttentionKind, ConvolutionConfig, LinearAttentionConfig,
+    LinformerConfig, LongformerConfig, NoAttentionConfig, NystromConfig, NystromFactors,
+    PerformerConfig, PinvInit, PinvMethod, ReformerConfig, SoftmaxConfig,
 };
 pub use classifier::{ClassifierConfig, Labels, Pooling, ProblemType, Standardization};
 pub use config::NystromformerConfig;

@@ -274,7 +274,8 @@ impl Nystromformer {
     /// - output, for each layer: `[batch, heads, seq_len]`, places counted with a class token if the model has one
     ///
     /// # Errors
-    /// [`ModelError::Position`] if there is no such place; as for [`Self::forward`].
+    /// [`ModelError::Position`] if there is no such place; [`ModelError::NoAttentionRow`] if the kind of attention has no matrix;
+    /// as for [`Self::forward`].
     pub fn attention_rows(
         &self,
         input: NystromformerInput,
@@ -287,7 +288,10 @@ impl Nystromformer {
         }
         let mut rows = Vec::new();
         for layer in self.encoder.layers() {
-            rows.push(layer.attention_row(current.clone(), padding.as_ref(), position));
+            let row = layer.attention_row(current.clone(), padding.as_ref(), position);
+            rows.push(row.ok_or(ModelError::NoAttentionRow {
+                attention: self.config.attention.kind.name(),
+            })?);
             current = layer.forward(current, padding.as_ref());
         }
         Ok(rows)

@@ -140,7 +140,14 @@ mod tests {
 
     /// What computes the last layer differently.
     fn configs() -> Vec<(&'static str, NystromformerConfig)> {
-        let base = NystromformerConfig::default().with(|config| {
+        let kinds = AttentionKind::ALL
+            .iter()
+            .map(|&kind| (kind.name(), base().with(|config| config.attention.kind = kind)));
+        kinds.chain(variants()).collect()
+    }
+
+    fn base() -> NystromformerConfig {
+        NystromformerConfig::default().with(|config| {
             config.embeddings.vocab_size = 20;
             config.shared.hidden_size = 16;
             config.shared.num_attention_heads = 2;
@@ -152,10 +159,19 @@ mod tests {
             config.attention.nystrom.num_landmarks = 4;
             config.attention.nystrom.segment_means_seq_len = SEQ_LEN;
             config.attention.convolution.conv_kernel_size = 5;
-        });
+            config.attention.linformer.linformer_k = 3;
+            config.attention.performer.performer_features = 6;
+            config.attention.longformer.attention_window = 4;
+            config.attention.agent.num_agents = 4;
+            config.attention.reformer.num_buckets = 4;
+            config.attention.reformer.lsh_attn_chunk_length = 4;
+        })
+    }
+
+    fn variants() -> Vec<(&'static str, NystromformerConfig)> {
+        let base = base();
         let with = |change: fn(&mut NystromformerConfig)| base.clone().with(change);
         vec![
-            ("paper", base.clone()),
             ("hf", with(|config| config.shared.semantics = Semantics::Hf)),
             ("pre-LN", with(|config| config.shared.norm_first = true)),
             ("exact", with(|config| config.attention.kind = AttentionKind::Softmax)),
@@ -196,7 +212,7 @@ mod tests {
         Tensor::from_ints(mask, device)
     }
 
-    /// The same bits, dropout included, and the same gradients but for the order of sums.
+    /// The same bits, dropout included, where attention is this library's kernels, and the same gradients but for the order of sums.
     #[test]
     fn the_last_layer_gives_what_it_would_give_for_all_tokens() {
         let device = Device::flex().autodiff();
@@ -225,7 +241,7 @@ mod tests {
                         let weight = encoder.layer.first().map_or_else(
                             || encoder.layer_norm.as_ref().unwrap().gamma.val().grad(&gradients),
                             |layer| {
-                                layer.attention.self_attention.query.bias.val().grad(&gradients)
+                                layer.attention.self_attention.value.bias.val().grad(&gradients)
                             },
                         );
                         [
@@ -236,8 +252,16 @@ mod tests {
                     };
                     let ([all, input, weight], [few, input_of_few, weight_of_few]) =
                         (run(true), run(false));
-                    assert_eq!(all, few, "{name}, {wanted:?}");
                     let tolerance = Tolerance::relative(1e-4).set_absolute(2e-5);
+                    if matches!(
+                        config.attention.kind,
+                        AttentionKind::Nystrom | AttentionKind::Softmax
+                    ) {
+                        assert_eq!(all, few, "{name}, {wanted:?}");
+                    } else {
+                        // Burn's products round by how many rows they have.
+                        few.assert_approx_eq::<f32>(&all, tolerance);
+                    }
                     input_of_few.assert_approx_eq::<f32>(&input, tolerance);
                     weight_of_few.assert_approx_eq::<f32>(&weight, tolerance);
                 }
@@ -249,7 +273,7 @@ mod tests {
     #[test]
     fn a_whole_model_gives_the_states_that_are_wanted() {
         let device = Device::flex();
-        let config = configs().remove(0).1.with(|config| {
+        let config = base().with(|config| {
             config.vectors.num_features = 3;
             config.vectors.use_cls_token = true;
         });

@@ -124,7 +124,7 @@ fn gradients_equal_central_differences() {
         config.attention.convolution.conv_kernel_size = 3;
         config.shared.weights.initializer_range = 0.4;
     });
-    for config in [
+    let mut configs = vec![
         base.clone(),
         base.clone().with(|config| config.attention.nystrom.pinv_init = PinvInit::Original),
         base.clone().with(|config| config.attention.nystrom.pinv = PinvMethod::Solve),
@@ -136,12 +136,29 @@ fn gradients_equal_central_differences() {
             config.shared.hidden_act = HiddenAct::Silu;
             config.attention.nystrom.num_landmarks = 20;
         }),
-        base.with(|config| {
+        base.clone().with(|config| {
             config.attention.kind = AttentionKind::Softmax;
             config.shared.hidden_act = HiddenAct::Tanh;
             config.attention.softmax.attention_probs_dropout_prob = 0.0;
         }),
-    ] {
+    ];
+    let others = AttentionKind::ALL
+        .iter()
+        .filter(|kind| !matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax));
+    configs.extend(others.map(|&kind| {
+        base.clone().with(|config| {
+            config.attention.kind = kind;
+            config.attention.linformer.linformer_k = 4;
+            config.attention.linformer.linformer_seq_len = 10;
+            config.attention.performer.performer_features = 5;
+            config.attention.longformer.attention_window = 4;
+            config.attention.agent.num_agents = 3;
+            config.attention.reformer.num_buckets = 2;
+            config.attention.reformer.lsh_attn_chunk_length = 3;
+        })
+    }));
+    for config in configs {
+        println!("{:?}", config.attention.kind);
         let config = config.with(|config| config.shared.hidden_dropout_prob = 0.0);
         let model =
             Seed::new(3).scope(|| NystromformerForMaskedLm::init(&config, &tracked)).unwrap();

@@ -52,6 +52,34 @@ fn wrong_values_of_the_configuration_exit_with_two() {
     assert_contains(&finish(train).refused(2), &["nowhere.toml", "No such file"]);
 }
 
+/// What transformers has no model of, what has no attention matrix, and what has no graph.
+#[test]
+fn kinds_of_attention_are_refused_by_name_where_they_cannot_be() {
+    let fixture = Fixture::new();
+    let settings = ["model.attention=performer", "model.semantics=hf"];
+    let message = finish(fixture.train("run", &settings)).refused(2);
+    assert_contains(&message, &["`model.attention`: `performer`: semantics = \"hf\""]);
+    let settings = ["model.attention=linformer", "model.linformer_seq_len=8"];
+    let message = finish(fixture.train("run", &settings)).refused(2);
+    assert_contains(&message, &["`model.linformer_seq_len`: `8`: must be at least"]);
+
+    finish(fixture.train("run", &["model.attention=none"])).succeeded();
+    let mut predict = command("predict");
+    predict.args(["attention", "--model", &fixture.text("run"), "the cat sees"]);
+    let message = finish(predict).refused(2);
+    assert_contains(&message, &["attention = `none` has no attention matrix"]);
+    for format in ["hf", "onnx"] {
+        let mut export = command("export");
+        export.args(["--model", &fixture.text("run"), "--output", &fixture.text("exported")]);
+        export.args(["--format", format]);
+        assert_contains(&finish(export).refused(4), &["attention = `none`"]);
+    }
+    let mut export = command("export");
+    export.args(["--model", &fixture.text("run"), "--output", &fixture.text("exported")]);
+    export.args(["--format", "original"]);
+    assert_contains(&finish(export).refused(2), &["attention = `none`"]);
+}
+
 #[test]
 fn unusable_text_exits_with_three_and_names_its_place() {
     let fixture = Fixture::new();

@@ -14,8 +14,8 @@ use burn::{
     tensor::{DType, Device},
 };
 use nystromformer::{
-    Architecture, HiddenAct, Model, NystromformerConfig, PinvInit, PinvMethod, PreTrainedModel,
-    embeddings::POSITION_OFFSET,
+    Architecture, AttentionKind, HiddenAct, Model, NystromformerConfig, PinvInit, PinvMethod,
+    PreTrainedModel, embeddings::POSITION_OFFSET,
 };
 use nystromformer_files::durable::ScratchFolder;
 use serde_json::{Value, json};
@@ -99,7 +99,12 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
     };
     let landmarks = config.attention.nystrom.num_landmarks;
     let tokens = config.embeddings.max_position_embeddings;
+    let kind = config.attention.kind;
     let refusals = [
+        (
+            !matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax),
+            format!("attention = `{}`", kind.name()),
+        ),
         (config.encoder.num_hidden_groups > 1, "layers shared in more than one group".to_owned()),
         (
             config.encoder.num_hidden_groups == 1 && generation == Generation::First,

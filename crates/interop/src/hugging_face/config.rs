@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nystromformer::component::Component as _;
 use nystromformer::{
-    AttentionKind, ClassInfo, Labels, NystromformerConfig, PinvInit, Semantics,
+    AttentionConfig, AttentionKind, ClassInfo, Labels, NystromformerConfig, PinvInit, Semantics,
     VectorEmbeddingsConfig,
 };
 use serde_json::{Map, Value, json};
@@ -301,6 +301,13 @@ fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType
     }
     if !config.vectors.is_used() {
         keys.retain(|key, _| !VectorEmbeddingsConfig::keys().contains(&key.as_str()));
+    }
+    // Those of the Nyström method are transformers' own, and those of exact attention too.
+    let is_kept = |kind: AttentionKind| {
+        [AttentionKind::Nystrom, AttentionKind::Softmax, config.attention.kind].contains(&kind)
+    };
+    for kind in AttentionKind::ALL.iter().filter(|kind| !is_kept(**kind)) {
+        keys.retain(|key, _| !AttentionConfig::keys_of(*kind).contains(&key.as_str()));
     }
     if class.has_labels() || config.classifier.id2label != Labels::default() {
         let label2id: Map<String, Value> = config

@@ -3,7 +3,9 @@
 
 use std::{fs, path::Path};
 
-use nystromformer::{Architecture, ClassInfo, NystromformerConfig, Pooling, Semantics};
+use nystromformer::{
+    Architecture, AttentionKind, ClassInfo, NystromformerConfig, Pooling, Semantics,
+};
 use serde_json::{Value, json};
 
 use crate::error::InteropError;
@@ -25,12 +27,15 @@ pub(super) fn foreign_key(
     let is_classifier = architecture == Architecture::SequenceClassification;
     let act = config.classifier.classifier_act.filter(|act| *act != config.shared.hidden_act);
     let width = config.classifier.classifier_hidden_size;
+    let kind = config.attention.kind;
+    let is_theirs = matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax);
     own("num_features", config.vectors.is_used(), config.vectors.num_features.to_string())
         .or(own(
             "architectures",
             architecture == Architecture::DualEncoder,
             architecture.to_string(),
         ))
+        .or(own("attention", !is_theirs, kind.name().to_owned()))
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "pooling",

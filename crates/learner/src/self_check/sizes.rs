@@ -47,6 +47,10 @@ impl Sizes {
             model.encoder.num_hidden_groups = 0;
             model.embeddings.max_position_embeddings =
                 run.embeddings.max_position_embeddings.max(experiment.data.seq_len);
+            if let Some((_, longest)) = model.attention.options().longest_len(&model.shared) {
+                let positions = &mut model.embeddings.max_position_embeddings;
+                *positions = longest.min(*positions);
+            }
             model.shared.hidden_dropout_prob = 0.0;
             model.attention.softmax.attention_probs_dropout_prob = 0.0;
             // Wide enough, at any width, that attention is not uniform and every gradient far from rounding.

@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use nystromformer::heads::TargetsData;
-use nystromformer::{Architecture, Model, NystromformerConfig, PreTrainedModel};
+use nystromformer::{Architecture, AttentionKind, Model, NystromformerConfig, PreTrainedModel};
 use nystromformer_data::{MaskedRows, Objective, SentenceOrderRows};
 use nystromformer_tasks::Split;
 use std::collections::BTreeMap;
@@ -293,6 +293,29 @@ fn a_resumed_run_is_bit_for_bit_the_unbroken_one() {
     for step in [1, 2, 3, 5, 7, 8] {
         let found = interrupted(directory.path(), &experiment(), step, &Synthetic::default());
         assert!(found == expected, "stopped after step {step}");
+    }
+}
+
+/// Those that draw anew in every step among them, and one with weights of its own.
+#[test]
+fn with_every_kind_of_attention_a_resumed_run_is_bit_for_bit_the_unbroken_one() {
+    for &kind in AttentionKind::ALL {
+        let directory = tempfile::tempdir().unwrap();
+        let mut experiment = experiment();
+        experiment.trainer.max_steps = 4;
+        let attention = &mut experiment.model.attention;
+        attention.kind = kind;
+        attention.linformer.linformer_k = 3;
+        attention.performer.performer_features = 6;
+        attention.performer.performer_redraw = true;
+        attention.longformer.attention_window = 4;
+        attention.agent.num_agents = 4;
+        attention.reformer.num_buckets = 4;
+        attention.reformer.lsh_attn_chunk_length = 4;
+        attention.reformer.hash_redraw = true;
+        let expected = unbroken(directory.path(), &experiment);
+        let found = interrupted(directory.path(), &experiment, 3, &Synthetic::default());
+        assert!(found == expected, "{}", kind.name());
     }
 }
 

@@ -9,13 +9,22 @@ use burn::tensor::Tensor;
 use nystromformer_kernels::Sequences;
 
 use super::{convolution::DepthwiseConvolution, factors::NystromFactors, padding::Padding};
-use crate::{component::Problems, error::ModelError, shared::SharedConfig};
+use crate::{
+    component::Problems,
+    error::ModelError,
+    shared::{Semantics, SharedConfig},
+};
 
 /// What a kind's options say of it, given what all parts share.
 pub trait AttentionOptions {
     /// Whether it computes exact softmax attention.
     fn is_exact(&self, _shared: &SharedConfig) -> bool {
         false
+    }
+
+    /// Which projections it reads beside the values; a layer has no others.
+    fn projections(&self) -> Projections {
+        Projections::QueryAndKey
     }
 
     /// Segments that it lays over each row's valid tokens where there is padding; `None`: it needs none.
@@ -25,6 +34,11 @@ pub trait AttentionOptions {
 
     /// The only length that it reads, in tokens; `None`: any.
     fn required_len(&self, _shared: &SharedConfig) -> Option<usize> {
+        None
+    }
+
+    /// The longest sequence that it reads, in tokens, a class token counted, and the key that says so; `None`: any.
+    fn longest_len(&self, _shared: &SharedConfig) -> Option<(&'static str, usize)> {
         None
     }
 
@@ -53,6 +67,40 @@ pub trait AttentionOptions {
     }
 }
 
+/// What a kind of attention reads of the tokens, beside their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Projections {
+    /// Queries and keys.
+    QueryAndKey,
+    /// Queries, which are the keys too.
+    Query,
+    /// Neither.
+    Neither,
+}
+
+impl Projections {
+    /// Whether there are queries.
+    pub fn has_query(self) -> bool {
+        self != Self::Neither
+    }
+
+    /// Whether there are keys that are not the queries.
+    pub fn has_key(self) -> bool {
+        self == Self::QueryAndKey
+    }
+}
+
+/// Refuses `semantics = "hf"`, of a kind that transformers' Nyströmformer does not compute.
+pub(super) fn refuse_hf(kind: &'static str, shared: &SharedConfig, problems: &mut Problems) {
+    problems.check(
+        shared.semantics == Semantics::Paper,
+        "attention",
+        &kind,
+        "semantics = \"hf\" is what transformers' Nyströmformer computes, which has no such attention: take semantics = \
+         \"paper\", or attention = \"nystrom\"",
+    );
+}
+
 /// Floats that training holds for each token of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Activations {
@@ -65,7 +113,7 @@ pub struct Activations {
 /// What a kind computes: every head's context.
 pub trait AttentionMechanism {
     /// Attends the first `attending` tokens of each row to the valid tokens. The queries of all are there: landmarks are
-    /// made of them.
+    /// made of them. What is no [projection](AttentionOptions::projections) of the kind is not to be read.
     ///
     /// # Shapes
     /// - `query`, `key`, `value`: `[batch, heads, seq_len, head_dim]`
@@ -95,7 +143,8 @@ pub trait AttentionMechanism {
         None
     }
 
-    /// One row of its matrix: what the query at `position` takes of each place. No matrix of `seq_len` squared is made.
+    /// One row of its matrix, if it has one: what the query at `position` takes of each place. No matrix of `seq_len` squared is
+    /// made.
     ///
     /// # Shapes
     /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
@@ -106,7 +155,7 @@ pub trait AttentionMechanism {
         key: Tensor<4>,
         padding: Option<&Padding>,
         position: usize,
-    ) -> Tensor<3>;
+    ) -> Option<Tensor<3>>;
 
     /// The factors of its approximation by the Nyström method, if it is one.
     ///

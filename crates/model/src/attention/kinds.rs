@@ -9,15 +9,22 @@ use nystromformer_kernels::Sequences;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    agent::{AgentAttention, AgentConfig},
     convolution::{ConvolutionConfig, DepthwiseConvolution},
     factors::NystromFactors,
     kind::{AttentionMechanism, AttentionOptions},
+    linear::{LinearAttention, LinearAttentionConfig},
+    linformer::{LinformerAttention, LinformerConfig},
+    longformer::{LongformerAttention, LongformerConfig},
+    none::{NoAttention, NoAttentionConfig},
     nystrom::{NystromAttention, NystromConfig},
     padding::Padding,
+    performer::{PerformerAttention, PerformerConfig},
+    reformer::{ReformerAttention, ReformerConfig},
     softmax::{SoftmaxAttention, SoftmaxConfig},
 };
 use crate::{
-    component::{Problems, component},
+    component::{Component, Problems, component},
     shared::{Semantics, SharedConfig},
 };
 
@@ -59,6 +66,13 @@ macro_rules! attention_kinds {
         }
 
         impl AttentionConfig {
+            /// The keys that a kind alone reads.
+            pub fn keys_of(kind: AttentionKind) -> &'static [&'static str] {
+                match kind {
+                    $(AttentionKind::$kind => <$config as Component>::keys(),)*
+                }
+            }
+
             /// The options of the chosen kind.
             pub fn options(&self) -> &dyn AttentionOptions {
                 match self.kind {
@@ -97,6 +111,20 @@ attention_kinds! {
     Nystrom => nystrom: NystromConfig, NystromAttention;
     /// Exact softmax attention: O(n²), the baseline.
     Softmax => softmax: SoftmaxConfig, SoftmaxAttention;
+    /// Features `elu(x) + 1` in place of the exponential (Katharopoulos et al. 2020): O(n).
+    Linear => linear: LinearAttentionConfig, LinearAttention;
+    /// Keys and values projected to a fixed number of places (Wang et al. 2020): O(n).
+    Linformer => linformer: LinformerConfig, LinformerAttention;
+    /// Random features that estimate the exponential (Choromanski et al. 2020): O(n).
+    Performer => performer: PerformerConfig, PerformerAttention;
+    /// Tokens that hash alike (Kitaev et al. 2020): O(n), and sorting.
+    Reformer => reformer: ReformerConfig, ReformerAttention;
+    /// A window around each token, and a few tokens that see all (Beltagy et al. 2020): O(n).
+    Longformer => longformer: LongformerConfig, LongformerAttention;
+    /// Landmarks without the inverse: O(n).
+    Agent => agent: AgentConfig, AgentAttention;
+    /// No attention: the convolution alone.
+    None => none: NoAttentionConfig, NoAttention;
 }
 
 impl AttentionConfig {
@@ -141,7 +169,7 @@ impl AttentionMechanism for Mechanism {
         key: Tensor<4>,
         padding: Option<&Padding>,
         position: usize,
-    ) -> Tensor<3> {
+    ) -> Option<Tensor<3>> {
         self.of_kind().row(query, key, padding, position)
     }
 

@@ -14,7 +14,7 @@ use crate::wanted_tokens::WantedTokens;
 
 /// Added to a score that must get probability zero: exp of it underflows to an exact 0 in f32, and unlike
 /// −∞ it turns a row without any valid key into a uniform one instead of NaN.
-const MASKED: f64 = -1e9;
+pub(super) const MASKED: f64 = -1e9;
 
 /// An attention mask, prepared for every layer of one forward pass.
 #[derive(Debug, Clone)]
@@ -250,6 +250,17 @@ impl Segments {
             landmark_bias: bias(keep.clone().squeeze_dim::<2>(2)).unsqueeze_dims(&[1, 2]),
             keep: keep.unsqueeze_dim(1),
         }
+    }
+}
+
+/// The same with zeros for padding.
+///
+/// # Shapes
+/// - `x`, output: `[batch, heads, seq_len, width]`
+pub(super) fn of_tokens(x: Tensor<4>, padding: Option<&Padding>) -> Tensor<4> {
+    match padding {
+        Some(padding) => x * padding.keep.clone(),
+        None => x,
     }
 }
 

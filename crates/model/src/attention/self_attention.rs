@@ -24,10 +24,10 @@ use crate::{
 /// Named after transformers' `NystromformerSelfAttention`.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
-    /// `hidden_size → hidden_size`.
-    pub query: Linear,
-    /// `hidden_size → hidden_size`.
-    pub key: Linear,
+    /// `hidden_size → hidden_size`, of a kind that reads queries.
+    pub query: Option<Linear>,
+    /// `hidden_size → hidden_size`, of a kind whose keys are not its queries.
+    pub key: Option<Linear>,
     /// `hidden_size → hidden_size`.
     pub value: Linear,
     /// The convolution skip over the values, unless switched off.
@@ -42,9 +42,10 @@ impl AttentionConfig {
     /// Fresh projections around an attention of the chosen kind, on `device`.
     pub fn init(&self, shared: &SharedConfig, device: &Device) -> SelfAttention {
         let projection = || shared.linear(shared.hidden_size, shared.hidden_size).init(device);
+        let read = self.options().projections();
         SelfAttention {
-            query: projection(),
-            key: projection(),
+            query: read.has_query().then(projection),
+            key: read.has_key().then(projection),
             value: projection(),
             conv: self.convolution.init(shared, device),
             mechanism: self.mechanism(shared, device),
@@ -76,10 +77,7 @@ impl SelfAttention {
     ) -> Tensor<3> {
         let _part = trace::part("self");
         let [batch, seq_len, _] = hidden_states.dims();
-        let query = self.query.forward(hidden_states.clone());
-        let key = self.key.forward(hidden_states.clone());
-        let value = self.value.forward(hidden_states);
-        let inputs = [query, key, value];
+        let inputs = self.project(hidden_states);
         let sequences = match padding {
             Some(padding) => padding.sequences(),
             None => Some(Sequences::even(batch, seq_len)),
@@ -87,6 +85,24 @@ impl SelfAttention {
         sequences
             .and_then(|sequences| self.fused_context(inputs.clone(), sequences, wanted))
             .unwrap_or_else(|| self.context_by_heads(inputs, padding, wanted))
+    }
+
+    /// Queries, keys and values. Keys without a projection are the queries; queries without one are the values, and nobody reads
+    /// them.
+    fn project(&self, hidden_states: Tensor<3>) -> [Tensor<3>; 3] {
+        let of = |projection: &Linear| projection.forward(hidden_states.clone());
+        let (query, key) = (self.query.as_ref().map(of), self.key.as_ref().map(of));
+        let value = self.value.forward(hidden_states.clone());
+        let query = query.unwrap_or_else(|| value.clone());
+        let key = key.unwrap_or_else(|| query.clone());
+        [query, key, value]
+    }
+
+    /// Queries and keys of every head, of a kind that reads them.
+    fn query_and_key(&self, hidden_states: Tensor<3>) -> Option<[Tensor<4>; 2]> {
+        let query = self.query.as_ref()?.forward(hidden_states.clone());
+        let key = self.key.as_ref().map_or_else(|| query.clone(), |key| key.forward(hidden_states));
+        Some([query, key].map(|x| self.split_heads(x)))
     }
 
     /// Context and convolution in one operation, if the kind of attention has one.
@@ -196,13 +212,12 @@ impl SelfAttention {
         hidden_states: Tensor<3>,
         padding: Option<&Padding>,
     ) -> Option<NystromFactors> {
-        let query = self.split_heads(self.query.forward(hidden_states.clone()));
-        let key = self.split_heads(self.key.forward(hidden_states));
+        let [query, key] = self.query_and_key(hidden_states)?;
         self.mechanism.factors(query, key, padding)
     }
 
     /// What the query at `position` takes of each place: one row of the attention matrix of each head, exact or as it is
-    /// approximated. The convolution skip is no part of it.
+    /// approximated; `None` if it has none. The convolution skip is no part of it.
     ///
     /// # Shapes
     /// - `hidden_states`: `[batch, seq_len, hidden_size]`
@@ -212,9 +227,8 @@ impl SelfAttention {
         hidden_states: Tensor<3>,
         padding: Option<&Padding>,
         position: usize,
-    ) -> Tensor<3> {
-        let query = self.split_heads(self.query.forward(hidden_states.clone()));
-        let key = self.split_heads(self.key.forward(hidden_states));
+    ) -> Option<Tensor<3>> {
+        let [query, key] = self.query_and_key(hidden_states)?;
         self.mechanism.row(query, key, padding, position)
     }
 

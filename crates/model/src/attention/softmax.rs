@@ -90,8 +90,8 @@ impl AttentionMechanism for SoftmaxAttention {
         key: Tensor<4>,
         padding: Option<&Padding>,
         position: usize,
-    ) -> Tensor<3> {
-        softmax_row(query, key, padding, position)
+    ) -> Option<Tensor<3>> {
+        Some(softmax_row(query, key, padding, position))
     }
 }
 
@@ -106,13 +106,22 @@ pub fn softmax_row(
     padding: Option<&Padding>,
     position: usize,
 ) -> Tensor<3> {
-    let [_, _, _, head_dim] = query.dims();
-    let row = query.narrow(2, position, 1).mul_scalar((head_dim as f64).powf(-0.5));
+    let scale = score_scale(&query);
+    let row = query.narrow(2, position, 1).mul_scalar(scale);
     let mut scores = row.matmul(key.transpose());
     if let Some(padding) = padding {
         scores = scores + padding.key_bias.clone();
     }
     softmax(scores).squeeze_dim(2)
+}
+
+/// Factor of all scores, `1/√head_dim`.
+///
+/// # Shapes
+/// - `query`: `[batch, heads, seq_len, head_dim]`
+pub(super) fn score_scale(query: &Tensor<4>) -> f64 {
+    let [_, _, _, head_dim] = query.dims();
+    (head_dim as f64).powf(-0.5)
 }
 
 /// What training holds of exact attention, with or without dropout of its probabilities.
@@ -150,8 +159,7 @@ pub fn softmax_attention(
     padding: Option<&Padding>,
     attention_probs_dropout_prob: f64,
 ) -> Tensor<4> {
-    let [_, _, _, head_dim] = query.dims();
-    let scale = (head_dim as f64).powf(-0.5);
+    let scale = score_scale(&query);
     let key_bias = padding.map(|padding| padding.key_bias.clone());
     if !drops(attention_probs_dropout_prob, &query.device()) {
         return attention(query, key, value, key_bias, scale);

@@ -81,7 +81,8 @@ fn an_exact_row_equals_its_formula() {
     let numbers = |tensor: Tensor<2>| -> Vec<f64> { tensor.into_data().iter::<f64>().collect() };
     let states = numbers(model.hidden_states(input.clone()).unwrap()[0].clone().squeeze_dim(0));
     let attention = &model.encoder.layer[0].attention.self_attention;
-    let [query, key] = [&attention.query, &attention.key].map(|layer| numbers(layer.weight.val()));
+    let [query, key] = [&attention.query, &attention.key]
+        .map(|projection| numbers(projection.as_ref().unwrap().weight.val()));
     let projected = |weight: &[f64], token: usize, unit: usize| -> f64 {
         (0..12).map(|channel| states[token * 12 + channel] * weight[channel * 12 + unit]).sum()
     };

@@ -9,6 +9,7 @@ mod attention_rows;
 mod class_losses;
 mod fixture;
 mod fresh_weights;
+mod kinds;
 mod lra;
 mod parity;
 mod properties;

@@ -80,8 +80,8 @@ fn stages_of_the_first_layer() {
                 ])
                 .swap_dims(1, 2)
         };
-        let query = heads(attention.query.forward(embedded.clone()));
-        let key = heads(attention.key.forward(embedded.clone()));
+        let [query, key] = [&attention.query, &attention.key]
+            .map(|projection| heads(projection.as_ref().unwrap().forward(embedded.clone())));
         let value = heads(attention.value.forward(embedded.clone()));
         let mut errors = Vec::new();
         let mut compare = |stage: &str, got: Tensor<4>| {

@@ -230,11 +230,11 @@ impl AttentionMechanism for NystromAttention {
         key: Tensor<4>,
         padding: Option<&Padding>,
         position: usize,
-    ) -> Tensor<3> {
-        match self.approximation {
+    ) -> Option<Tensor<3>> {
+        Some(match self.approximation {
             Some(options) => nystrom_row(query, key, padding, position, options),
             None => softmax_row(query, key, padding, position),
-        }
+        })
     }
 
     fn factors(

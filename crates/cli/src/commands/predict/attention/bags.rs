@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use nystromformer::{
-    InputTokens, Model, Nystromformer, NystromformerConfig, NystromformerInput, PreTrainedModel,
+    InputTokens, Model, ModelError, Nystromformer, NystromformerConfig, NystromformerInput,
+    PreTrainedModel,
 };
 use nystromformer_interop::load_model;
 use nystromformer_learner::{Experiment, LearnerError, run_dir::RunDir};
@@ -171,7 +172,11 @@ fn map(
         token_type_ids: None,
     };
     let encoder: &Nystromformer = model.nystromformer();
-    let unreadable = |error| LearnerError::Data(format!("cannot use `{id}`: {error}"));
+    let unreadable = |error| match error {
+        // Of the model, not of the bag.
+        ModelError::NoAttentionRow { .. } => anyhow::Error::from(error),
+        error => LearnerError::Data(format!("cannot use `{id}`: {error}")).into(),
+    };
     let before = encoder.config().vectors.tokens_before();
     let pooling = match pooling_of(model) {
         None => None,

@@ -1,0 +1,143 @@
+//! Random matrices that attention multiplies with: functions of a seed of the configuration, or redrawn in every step of training.
+//!
+//! They are no weights, and no file holds them. They are drawn in the memory of the CPU, whatever device computes, so that a model
+//! that was trained on one device is the same on another.
+
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::{Device, Distribution, Tensor, TensorData};
+use nystromformer_kernels::{Seed, random};
+
+/// A random matrix `[count, width]`.
+#[derive(Debug, Clone)]
+pub(super) struct RandomRows {
+    shape: [usize; 2],
+    /// Makes rows of independent normals what they should be.
+    arrange: fn(&mut [f64], usize),
+    seed: Seed,
+    /// Whether training draws anew in each step, from the step's seed.
+    is_redrawn: bool,
+    fixed: Arc<OnceLock<Vec<f64>>>,
+}
+
+impl RandomRows {
+    /// Rows of `shape` that `arrange` makes of independent normals, given the width of a row.
+    pub(super) fn new(
+        shape: [usize; 2],
+        arrange: fn(&mut [f64], usize),
+        seed: usize,
+        is_redrawn: bool,
+    ) -> Self {
+        let seed = Seed::new(seed as u64);
+        Self { shape, arrange, seed, is_redrawn, fixed: Arc::default() }
+    }
+
+    /// Those for a forward pass on `device`, which trains if it is one of autodiff.
+    pub(super) fn for_pass(&self, device: &Device) -> Tensor<2> {
+        if self.is_redrawn && device.is_autodiff() {
+            return self.tensor(self.draw(), device);
+        }
+        self.fixed(device)
+    }
+
+    /// Those that follow from the configuration.
+    pub(super) fn fixed(&self, device: &Device) -> Tensor<2> {
+        let rows = self.fixed.get_or_init(|| self.seed.scope(|| self.draw()));
+        self.tensor(rows.clone(), device)
+    }
+
+    fn tensor(&self, rows: Vec<f64>, device: &Device) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(rows, self.shape), device)
+    }
+
+    fn draw(&self) -> Vec<f64> {
+        let normal = Distribution::Normal(0.0, 1.0);
+        let drawn = random::<2>(self.shape, normal, &Device::flex());
+        let mut rows: Vec<f64> = drawn.into_data().iter::<f64>().collect();
+        (self.arrange)(&mut rows, self.shape[1]);
+        rows
+    }
+}
+
+/// Leaves rows as they are drawn.
+pub(super) fn independent(_: &mut [f64], _: usize) {}
+
+/// Makes rows orthogonal in blocks of as many as a row has numbers, by Gram and Schmidt. Each keeps its length, so that it is by
+/// itself what was drawn: a vector of independent normals.
+pub(super) fn orthogonal(rows: &mut [f64], width: usize) {
+    let product = |left: &[f64], right: &[f64]| -> f64 {
+        left.iter().zip(right).map(|(left, right)| left * right).sum()
+    };
+    for block in rows.chunks_mut(width * width) {
+        for start in (0..block.len()).step_by(width) {
+            let (before, row) = block.split_at_mut(start);
+            let row = &mut row[..width];
+            let length = product(row, row).sqrt();
+            // Once more takes away what rounding left.
+            for _ in 0..2 {
+                for other in before.chunks(width) {
+                    let share = product(row, other) / product(other, other).max(f64::MIN_POSITIVE);
+                    row.iter_mut().zip(other).for_each(|(row, other)| *row -= share * other);
+                }
+            }
+            let factor = length / product(row, row).sqrt().max(f64::MIN_POSITIVE);
+            row.iter_mut().for_each(|number| *number *= factor);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(arrange: fn(&mut [f64], usize), is_redrawn: bool) -> RandomRows {
+        RandomRows::new([7, 3], arrange, 5, is_redrawn)
+    }
+
+    fn numbers(rows: &Tensor<2>) -> Vec<f64> {
+        rows.clone().into_data().iter::<f64>().collect()
+    }
+
+    #[test]
+    fn rows_are_orthogonal_in_blocks_and_keep_their_lengths() {
+        let device = Device::flex();
+        let [drawn, arranged] = [independent, orthogonal]
+            .map(|arrange: fn(&mut [f64], usize)| numbers(&rows(arrange, false).fixed(&device)));
+        let product = |rows: &[f64], left: usize, right: usize| -> f64 {
+            (0..3).map(|at| rows[left * 3 + at] * rows[right * 3 + at]).sum()
+        };
+        for left in 0..7 {
+            let [before, after] = [&drawn, &arranged].map(|rows| product(rows, left, left));
+            assert!((before - after).abs() < 1e-5 * before, "{before} {after}");
+            for right in (0..left).filter(|right| right / 3 == left / 3) {
+                assert!(product(&arranged, left, right).abs() < 1e-5, "{left} {right}");
+            }
+        }
+    }
+
+    /// A model holds no such rows, and computes with the ones that it was trained with as long as these are drawn.
+    #[test]
+    fn a_seed_draws_the_same_bits() {
+        let found = numbers(&rows(independent, false).fixed(&Device::flex()));
+        let again =
+            Seed::new(99).scope(|| numbers(&rows(independent, true).fixed(&Device::flex())));
+        assert_eq!(found, again);
+        let digest = found.iter().fold(0xcbf2_9ce4_8422_2325_u64, |digest, number| {
+            let bits = u64::from((*number as f32).to_bits());
+            (digest ^ bits).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        assert_eq!(digest, 0, "{digest:#x}");
+    }
+
+    #[test]
+    fn training_redraws_from_the_steps_seed() {
+        let (tracked, plain) = (Device::flex().autodiff(), Device::flex());
+        let rows = rows(orthogonal, true);
+        let of_step = |step| Seed::new(step).scope(|| numbers(&rows.for_pass(&tracked)));
+        assert_eq!(of_step(1), of_step(1));
+        assert_ne!(of_step(1), of_step(2));
+        let predicting = |step| Seed::new(step).scope(|| numbers(&rows.for_pass(&plain)));
+        assert_eq!(predicting(1), predicting(2));
+        assert_ne!(predicting(1), of_step(1));
+    }
+}
