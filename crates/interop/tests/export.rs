@@ -8,7 +8,7 @@ use burn::{
     tensor::{Device, Int, Tensor},
 };
 use nystromformer::{
-    Architecture, AttentionKind, HiddenAct, Model, ModelClass, NystromformerConfig,
+    Architecture, AttentionKind, HiddenAct, LandmarkRule, Model, ModelClass, NystromformerConfig,
     NystromformerForMaskedLm, NystromformerInput, Pooling, PreTrainedModel,
 };
 use nystromformer_interop::{
@@ -93,6 +93,11 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
             Architecture::MaskedLm,
             paper().with(|config| config.attention.kind = AttentionKind::Performer),
             "attention = `performer`",
+        ),
+        (
+            Architecture::MaskedLm,
+            paper().with(|config| config.attention.nystrom.landmarks = LandmarkRule::KMeans),
+            "landmarks = `k_means`",
         ),
         (
             Architecture::MaskedLm,

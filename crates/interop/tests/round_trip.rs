@@ -5,9 +5,10 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    Architecture, AttentionKind, Head, HiddenAct, Labels, Model, ModelClass, NystromformerConfig,
-    NystromformerForMaskedLm, NystromformerForSequenceClassification, NystromformerInput, PinvInit,
-    Pooling, PreTrainedModel, Semantics, WeightInit, heads::TargetTensors,
+    Architecture, AttentionKind, Head, HiddenAct, Labels, LandmarkRule, Model, ModelClass,
+    NystromformerConfig, NystromformerForMaskedLm, NystromformerForSequenceClassification,
+    NystromformerInput, PinvInit, Pooling, PreTrainedModel, Semantics, WeightInit,
+    heads::TargetTensors,
 };
 use nystromformer_interop::{
     StorageType, load, load_model, load_weights, read_config, save, write_config,
@@ -235,6 +236,10 @@ fn every_kind_of_attention_comes_back_with_the_same_bits() {
         let config = tiny().with(|config| {
             config.attention.kind = kind;
             match kind {
+                AttentionKind::Nystrom => {
+                    config.attention.nystrom.landmarks = LandmarkRule::Weighted;
+                    config.attention.nystrom.keep_ends = true;
+                }
                 AttentionKind::Linformer => config.attention.linformer.linformer_k = 3,
                 AttentionKind::Performer => config.attention.performer.performer_seed = 7,
                 AttentionKind::Longformer => config.attention.longformer.attention_window = 4,
@@ -258,6 +263,7 @@ fn every_kind_of_attention_comes_back_with_the_same_bits() {
     let layer = "nystromformer.encoder.layer.1.attention.self";
     assert!(names("linformer").contains(&format!("{layer}.mechanism.compress_k")));
     assert!(names("nystrom").contains(&format!("{layer}.key.weight")));
+    assert!(names("nystrom").contains(&format!("{layer}.mechanism.landmarks.key_score")));
     assert!(!names("reformer").contains(&format!("{layer}.key.weight")));
     assert!(!names("none").contains(&format!("{layer}.query.weight")));
 }

@@ -108,9 +108,9 @@ pub mod weights;
 
 pub use activation::HiddenAct;
 pub use attention::{
-    AgentConfig, AttentionConfig, AttentionKind, ConvolutionConfig, LinearAttentionConfig,
-    LinformerConfig, LongformerConfig, NoAttentionConfig, NystromConfig, NystromFactors,
-    PerformerConfig, PinvInit, PinvMethod, ReformerConfig, SoftmaxConfig,
+    AgentConfig, AttentionConfig, AttentionKind, ConvolutionConfig, LandmarkRule,
+    LinearAttentionConfig, LinformerConfig, LongformerConfig, NoAttentionConfig, NystromConfig,
+    NystromFactors, PerformerConfig, PinvInit, PinvMethod, ReformerConfig, SoftmaxConfig,
 };
 pub use classifier::{ClassifierConfig, Labels, Pooling, ProblemType, Standardization};
 pub use config::NystromformerConfig;

@@ -12,9 +12,10 @@ use burn::{
     tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData},
 };
 use nystromformer::{
-    AttentionKind, Head, HiddenAct, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
-    NystromformerForMultipleChoice, NystromformerForSequenceClassification, NystromformerInput,
-    PinvInit, PinvMethod, Pooling, Seed, VectorPositions,
+    AttentionKind, Head, HiddenAct, LandmarkRule, ModelClass, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerForMultipleChoice,
+    NystromformerForSequenceClassification, NystromformerInput, PinvInit, PinvMethod, Pooling,
+    Seed, VectorPositions,
     heads::{TargetsData, targets::cross_entropy},
 };
 
@@ -142,6 +143,13 @@ fn gradients_equal_central_differences() {
             config.attention.softmax.attention_probs_dropout_prob = 0.0;
         }),
     ];
+    for landmarks in [LandmarkRule::Weighted, LandmarkRule::Strided, LandmarkRule::KMeans] {
+        configs.push(base.clone().with(|config| {
+            config.attention.nystrom.landmarks = landmarks;
+            config.attention.nystrom.num_landmarks = 4;
+            config.attention.nystrom.keep_ends = landmarks == LandmarkRule::Weighted;
+        }));
+    }
     let others = AttentionKind::ALL
         .iter()
         .filter(|kind| !matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax));

@@ -100,10 +100,15 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
     let landmarks = config.attention.nystrom.num_landmarks;
     let tokens = config.embeddings.max_position_embeddings;
     let kind = config.attention.kind;
+    let own_landmarks = config.attention.nystrom.own_landmarks();
     let refusals = [
         (
             !matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax),
             format!("attention = `{}`", kind.name()),
+        ),
+        (
+            kind == AttentionKind::Nystrom && own_landmarks.is_some(),
+            own_landmarks.map_or_else(String::new, |(key, value)| format!("{key} = `{value}`")),
         ),
         (config.encoder.num_hidden_groups > 1, "layers shared in more than one group".to_owned()),
         (

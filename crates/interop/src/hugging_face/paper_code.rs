@@ -36,6 +36,7 @@ pub(super) fn foreign_key(
             architecture.to_string(),
         ))
         .or(own("attention", !is_theirs, kind.name().to_owned()))
+        .or(own_landmarks(config))
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "pooling",
@@ -48,6 +49,13 @@ pub(super) fn foreign_key(
             is_classifier && ![0, config.shared.hidden_size].contains(&width),
             width.to_string(),
         ))
+}
+
+/// How landmarks are chosen, if that is not as transformers has it.
+fn own_landmarks(config: &NystromformerConfig) -> Option<(&'static str, String)> {
+    let approximates = config.attention.kind == AttentionKind::Nystrom;
+    let (key, value) = config.attention.nystrom.own_landmarks().filter(|_| approximates)?;
+    Some((key, value.to_owned()))
 }
 
 /// Writes the file into a folder.

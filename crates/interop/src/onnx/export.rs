@@ -166,6 +166,7 @@ pub(super) fn message(
 pub(super) fn refusal(part: NoGraph, source: &Path) -> InteropError {
     let (key, value) = match part {
         NoGraph::Attention(kind) => ("attention", kind.name()),
+        NoGraph::Landmarks(key, value) => (key, value),
         NoGraph::Head(architecture) => ("architectures", architecture.name()),
     };
     InteropError::Config {

@@ -157,7 +157,7 @@ const SYNONYMS: [(&str, &[&str]); 83] = [
             "n_inner",
         ],
     ),
-    ("model.num_landmarks", &["landmarks", "num_landmark"]),
+    ("model.num_landmarks", &["num_landmark"]),
     ("model.max_position_embeddings", &["max_positions", "n_positions", "max_position"]),
     ("model.hidden_act", &["activation", "act", "act_fn"]),
     (

@@ -4,7 +4,9 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use nystromformer::heads::TargetsData;
-use nystromformer::{Architecture, AttentionKind, Model, NystromformerConfig, PreTrainedModel};
+use nystromformer::{
+    Architecture, AttentionKind, LandmarkRule, Model, NystromformerConfig, PreTrainedModel,
+};
 use nystromformer_data::{MaskedRows, Objective, SentenceOrderRows};
 use nystromformer_tasks::Split;
 use std::collections::BTreeMap;
@@ -305,6 +307,8 @@ fn with_every_kind_of_attention_a_resumed_run_is_bit_for_bit_the_unbroken_one() 
         experiment.trainer.max_steps = 4;
         let attention = &mut experiment.model.attention;
         attention.kind = kind;
+        attention.nystrom.landmarks = LandmarkRule::Weighted;
+        attention.nystrom.keep_ends = true;
         attention.linformer.linformer_k = 3;
         attention.performer.performer_features = 6;
         attention.performer.performer_redraw = true;

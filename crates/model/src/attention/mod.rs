@@ -43,7 +43,10 @@ pub use linear::{LinearAttention, LinearAttentionConfig};
 pub use linformer::{LinformerAttention, LinformerConfig};
 pub use longformer::{LongformerAttention, LongformerConfig};
 pub use none::{NoAttention, NoAttentionConfig};
-pub use nystrom::{NystromAttention, NystromConfig, Pinv, PinvInit, PinvMethod, iterative_pinv};
+pub use nystrom::{
+    LandmarkRule, LandmarkSelection, NystromAttention, NystromConfig, Pinv, PinvInit, PinvMethod,
+    iterative_pinv,
+};
 pub use padding::Padding;
 pub use performer::{PerformerAttention, PerformerConfig};
 pub use reformer::{ReformerAttention, ReformerConfig};

@@ -85,6 +85,11 @@ impl Padding {
         Some(self.segments.get_or_init(|| Segments::new(self.attention_mask.clone(), count)))
     }
 
+    /// `[batch, seq_len]`: 1 for a valid token, 0 for padding.
+    pub(super) fn attention_mask(&self) -> &Tensor<2, Int> {
+        &self.attention_mask
+    }
+
     /// Whether there is none, as far as the CPU can see.
     pub(crate) fn is_empty(&self) -> bool {
         let [_, seq_len] = self.attention_mask.dims();

@@ -425,6 +425,10 @@ fn transformers_semantics_are_of_the_nystrom_method() {
         });
         if matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax) {
             assert_eq!(config.validate(), Ok(()));
+            let own = config.with(|config| config.attention.nystrom.keep_ends = true);
+            let refused =
+                own.validate().is_err_and(|error| error.to_string().starts_with("keep_ends"));
+            assert_eq!(refused, kind == AttentionKind::Nystrom);
             continue;
         }
         let message = config.validate().unwrap_err().to_string();
@@ -440,6 +444,11 @@ fn options_out_of_range_are_refused_by_name() {
         let message = config.validate().unwrap_err().to_string();
         assert!(message.starts_with(words), "{message}");
     };
+    let ends = |all: &mut AttentionConfig| {
+        (all.nystrom.keep_ends, all.nystrom.num_landmarks) = (true, 2);
+    };
+    refused(ends, "num_landmarks = `2`: must be at least 3");
+    refused(|all| all.nystrom.k_means_steps = 0, "k_means_steps = `0`");
     refused(|all| all.linformer.linformer_k = 0, "linformer_k = `0`");
     refused(|all| all.performer.performer_features = 0, "performer_features = `0`");
     refused(|all| all.longformer.attention_window = 7, "attention_window = `7`: must be even");

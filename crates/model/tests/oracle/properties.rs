@@ -5,8 +5,8 @@ use burn::{
     tensor::{Device, Distribution, Int, Tensor},
 };
 use nystromformer::{
-    AttentionKind, ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
-    PreTrainedModel, Seed, WantedTokens,
+    AttentionConfig, AttentionKind, LandmarkRule, ModelClass, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerInput, PreTrainedModel, Seed, WantedTokens,
     attention::{
         nystrom::{NystromOptions, Pinv, nystrom_attention, nystrom_factors},
         softmax::softmax_attention,
@@ -22,6 +22,15 @@ fn model(
     attention: AttentionKind,
     num_landmarks: usize,
     device: &Device,
+) -> NystromformerForMaskedLm {
+    model_with(attention, num_landmarks, device, |_| {})
+}
+
+fn model_with(
+    attention: AttentionKind,
+    num_landmarks: usize,
+    device: &Device,
+    change: impl FnOnce(&mut AttentionConfig),
 ) -> NystromformerForMaskedLm {
     let config = NystromformerConfig::default().with(|config| {
         config.embeddings.vocab_size = 50;
@@ -40,6 +49,7 @@ fn model(
         config.attention.convolution.conv_kernel_size = 5;
         config.shared.weights.initializer_range = 0.3;
         config.attention.kind = attention;
+        change(&mut config.attention);
     });
     Seed::new(11).scope(|| NystromformerForMaskedLm::init(&config, device)).unwrap()
 }
@@ -121,9 +131,16 @@ proptest! {
         neighbour in prop::collection::vec(2i64..50, 1..44),
         num_landmarks in 1usize..9,
         kind in prop::sample::select(AttentionKind::ALL),
+        rule in prop::sample::select(&[
+            LandmarkRule::SegmentMeans, LandmarkRule::Weighted, LandmarkRule::Strided, LandmarkRule::KMeans,
+        ][..]),
+        keep_ends in any::<bool>(),
     ) {
         let device = device();
-        let model = model(kind, num_landmarks, &device);
+        let model = model_with(kind, num_landmarks, &device, |attention| {
+            attention.nystrom.landmarks = rule;
+            attention.nystrom.keep_ends = keep_ends && num_landmarks > 2;
+        });
         let valid = tokens.len();
         let alone = model.forward(NystromformerInput::new(ids(&tokens, &device))).unwrap();
 

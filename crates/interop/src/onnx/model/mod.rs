@@ -41,6 +41,8 @@ pub(super) struct ModelGraph<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoGraph {
     Attention(AttentionKind),
+    /// A rule for landmarks, by its key and value.
+    Landmarks(&'static str, &'static str),
     Head(Architecture),
 }
 
@@ -53,6 +55,11 @@ impl<'a> ModelGraph<'a> {
     ) -> Result<Self, NoGraph> {
         let kind = config.attention.kind;
         let context = context_of(kind).ok_or(NoGraph::Attention(kind))?;
+        if let (AttentionKind::Nystrom, Some((key, value))) =
+            (kind, config.attention.nystrom.own_landmarks())
+        {
+            return Err(NoGraph::Landmarks(key, value));
+        }
         let answers = answers_of(architecture).ok_or(NoGraph::Head(architecture))?;
         Ok(Self { architecture, config, context, answers })
     }

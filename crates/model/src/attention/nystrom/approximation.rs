@@ -7,12 +7,11 @@
 use burn::tensor::Tensor;
 use nystromformer_kernels::{attention, softmax};
 
-use super::{landmarks::segment_means, pinv::Pinv};
-use crate::attention::{
-    factors::NystromFactors,
-    padding::{Padding, Segments},
-    self_attention::first_rows,
+use super::{
+    pinv::Pinv,
+    selection::{LandmarkSelection, Spare},
 };
+use crate::attention::{factors::NystromFactors, padding::Padding, softmax::score_scale};
 
 /// How many landmarks, and how their kernel is inverted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +22,7 @@ pub struct NystromOptions {
     pub pinv: Pinv,
 }
 
-/// Attends every token to every valid token, approximately.
+/// Attends every token to every valid token, approximately, with means over segments for landmarks.
 ///
 /// As in [`NystromFactors`], but kernels 1 and 3 are never held: each is multiplied with its right side while it is
 /// computed.
@@ -37,35 +36,12 @@ pub fn nystrom_attention(
     padding: Option<&Padding>,
     options: NystromOptions,
 ) -> Tensor<4> {
-    let [_, _, seq_len, _] = query.dims();
-    nystrom_attention_of_first(query, key, value, padding, options, seq_len)
+    let of_landmarks = Landmarks::of_segments(query.clone(), key.clone(), padding, options);
+    of_landmarks.attend(query, key, value, padding)
 }
 
-/// The same for the first `attending` tokens of each row alone: fewer rows of kernel 1.
-///
-/// # Shapes
-/// - `query`, `key`, `value`: `[batch, heads, seq_len, head_dim]`
-/// - output: `[batch, heads, attending, head_dim]`
-pub(super) fn nystrom_attention_of_first(
-    query: Tensor<4>,
-    key: Tensor<4>,
-    value: Tensor<4>,
-    padding: Option<&Padding>,
-    options: NystromOptions,
-    attending: usize,
-) -> Tensor<4> {
-    let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
-    let (_, pinv) = landmarks.kernel_2_and_pinv(options);
-    let scale = landmarks.scale;
-    let key_bias = padding.map(|padding| padding.key_bias.clone());
-    let summary = attention(landmarks.query, key, value, key_bias, scale); // K3 V
-    let landmark_bias = landmarks.segments.map(|segments| segments.landmark_bias.clone());
-    let query = first_rows(query, attending);
-    attention(query, landmarks.key, pinv.matmul(summary), landmark_bias, scale)
-}
-
-/// What the query at `position` takes of each place: that row of `K1 Z K3`. Its weights can be a little below zero, and sum to
-/// about 1.
+/// What the query at `position` takes of each place, with means over segments for landmarks: that row of `K1 Z K3`. Its weights
+/// can be a little below zero, and sum to about 1.
 ///
 /// # Shapes
 /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
@@ -77,68 +53,14 @@ pub fn nystrom_row(
     position: usize,
     options: NystromOptions,
 ) -> Tensor<3> {
-    let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
-    let (_, pinv) = landmarks.kernel_2_and_pinv(options);
-    let row = query.narrow(2, position, 1).mul_scalar(landmarks.scale);
-    let mut scores_1 = row.matmul(landmarks.key.transpose()); // [batch, heads, 1, landmarks]
-    if let Some(segments) = landmarks.segments {
-        scores_1 = scores_1 + segments.landmark_bias.clone();
-    }
-    let mut scores_3 = landmarks.query.mul_scalar(landmarks.scale).matmul(key.transpose());
-    if let Some(padding) = padding {
-        scores_3 = scores_3 + padding.key_bias.clone();
-    }
-    softmax(scores_1).matmul(pinv).matmul(softmax(scores_3)).squeeze_dim(2)
+    let of_landmarks = Landmarks::of_segments(query.clone(), key.clone(), padding, options);
+    of_landmarks.row(query, key, padding, position)
 }
 
-/// The landmarks of one layer.
-struct Landmarks<'a> {
-    /// `[batch, heads, landmarks, head_dim]`.
-    query: Tensor<4>,
-    /// `[batch, heads, landmarks, head_dim]`.
-    key: Tensor<4>,
-    segments: Option<&'a Segments>,
-    /// Factor of all scores, `1/√head_dim`.
-    scale: f64,
-}
-
-impl<'a> Landmarks<'a> {
-    fn new(
-        query: Tensor<4>,
-        key: Tensor<4>,
-        padding: Option<&'a Padding>,
-        options: NystromOptions,
-    ) -> Self {
-        let [_, _, _, head_dim] = query.dims();
-        let segments = padding.and_then(Padding::segments);
-        Self {
-            query: segment_means(query, options.num_landmarks, segments),
-            key: segment_means(key, options.num_landmarks, segments),
-            segments,
-            scale: (head_dim as f64).powf(-0.5),
-        }
-    }
-
-    /// Each landmark over the landmarks, and the inverse.
-    fn kernel_2_and_pinv(&self, options: NystromOptions) -> (Tensor<4>, Tensor<4>) {
-        let query = self.query.clone().mul_scalar(self.scale);
-        let mut scores = query.matmul(self.key.clone().transpose());
-        if let Some(segments) = self.segments {
-            scores = scores + segments.landmark_bias.clone();
-        }
-        let mut kernel_2 = softmax(scores);
-        if let Some(segments) = self.segments {
-            kernel_2 = kernel_2 * segments.keep.clone();
-        }
-        let pinv = options.pinv.invert(kernel_2.clone());
-        (kernel_2, pinv)
-    }
-}
-
-/// The factors of the approximated attention matrix.
+/// The factors of the approximated attention matrix, with means over segments for landmarks.
 ///
-/// `padding` masks keys; if it also lays [segments](Segments), spare landmarks are masked as well. Without segments
-/// (transformers' semantics) landmarks average over padding too.
+/// `padding` masks keys; if it also lays [segments](crate::attention::padding::Segments), spare landmarks are masked as well.
+/// Without segments (transformers' semantics) landmarks average over padding too.
 ///
 /// # Shapes
 /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
@@ -148,18 +70,130 @@ pub fn nystrom_factors(
     padding: Option<&Padding>,
     options: NystromOptions,
 ) -> NystromFactors {
-    let landmarks = Landmarks::new(query.clone(), key.clone(), padding, options);
-    let (kernel_2, pinv) = landmarks.kernel_2_and_pinv(options);
-    // Scaling the few landmarks instead of all queries and keys saves two passes over the sequence.
-    let key_landmarks = landmarks.key.mul_scalar(landmarks.scale);
-    let query_landmarks = landmarks.query.mul_scalar(landmarks.scale);
-    let mut scores_1 = query.matmul(key_landmarks.transpose());
-    let mut scores_3 = query_landmarks.matmul(key.transpose());
-    if let Some(segments) = landmarks.segments {
-        scores_1 = scores_1 + segments.landmark_bias.clone();
+    let of_landmarks = Landmarks::of_segments(query.clone(), key.clone(), padding, options);
+    of_landmarks.factors(query, key, padding)
+}
+
+/// The landmarks of one layer, and how their kernel is inverted.
+pub(super) struct Landmarks {
+    /// `[batch, heads, landmarks, head_dim]`.
+    query: Tensor<4>,
+    /// `[batch, heads, landmarks, head_dim]`.
+    key: Tensor<4>,
+    spare: Option<Spare>,
+    /// Factor of all scores, `1/√head_dim`.
+    scale: f64,
+    pinv: Pinv,
+}
+
+impl Landmarks {
+    /// Means over segments.
+    fn of_segments(
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+        options: NystromOptions,
+    ) -> Self {
+        let selection = LandmarkSelection::segment_means(options.num_landmarks);
+        Self::new(query, key, padding, &selection, options.pinv)
     }
-    if let Some(padding) = padding {
-        scores_3 = scores_3 + padding.key_bias.clone();
+
+    /// Those that `selection` chooses.
+    pub(super) fn new(
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+        selection: &LandmarkSelection,
+        pinv: Pinv,
+    ) -> Self {
+        let scale = score_scale(&query);
+        let chosen = selection.choose(query, key, padding);
+        Self { query: chosen.query, key: chosen.key, spare: chosen.spare, scale, pinv }
     }
-    NystromFactors { kernel_1: softmax(scores_1), kernel_2, pinv, kernel_3: softmax(scores_3) }
+
+    /// The context of some tokens: fewer rows of kernel 1 than there are tokens.
+    ///
+    /// # Shapes
+    /// - `query`: `[batch, heads, attending, head_dim]`
+    /// - `key`, `value`: `[batch, heads, seq_len, head_dim]`
+    /// - output: `[batch, heads, attending, head_dim]`
+    pub(super) fn attend(
+        self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        value: Tensor<4>,
+        padding: Option<&Padding>,
+    ) -> Tensor<4> {
+        let (_, pinv) = self.kernel_2_and_pinv();
+        let scale = self.scale;
+        let key_bias = padding.map(|padding| padding.key_bias.clone());
+        let summary = attention(self.query, key, value, key_bias, scale); // K3 V
+        let landmark_bias = self.spare.map(|spare| spare.bias);
+        attention(query, self.key, pinv.matmul(summary), landmark_bias, scale)
+    }
+
+    /// One row of `K1 Z K3`.
+    ///
+    /// # Shapes
+    /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
+    /// - output: `[batch, heads, seq_len]`
+    pub(super) fn row(
+        self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+        position: usize,
+    ) -> Tensor<3> {
+        let (_, pinv) = self.kernel_2_and_pinv();
+        let row = query.narrow(2, position, 1).mul_scalar(self.scale);
+        let mut scores_1 = row.matmul(self.key.transpose()); // [batch, heads, 1, landmarks]
+        if let Some(spare) = self.spare {
+            scores_1 = scores_1 + spare.bias;
+        }
+        let mut scores_3 = self.query.mul_scalar(self.scale).matmul(key.transpose());
+        if let Some(padding) = padding {
+            scores_3 = scores_3 + padding.key_bias.clone();
+        }
+        softmax(scores_1).matmul(pinv).matmul(softmax(scores_3)).squeeze_dim(2)
+    }
+
+    /// The factors of the approximated attention matrix.
+    ///
+    /// # Shapes
+    /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
+    pub(super) fn factors(
+        self,
+        query: Tensor<4>,
+        key: Tensor<4>,
+        padding: Option<&Padding>,
+    ) -> NystromFactors {
+        let (kernel_2, pinv) = self.kernel_2_and_pinv();
+        // Scaling the few landmarks instead of all queries and keys saves two passes over the sequence.
+        let key_landmarks = self.key.mul_scalar(self.scale);
+        let query_landmarks = self.query.mul_scalar(self.scale);
+        let mut scores_1 = query.matmul(key_landmarks.transpose());
+        let mut scores_3 = query_landmarks.matmul(key.transpose());
+        if let Some(spare) = self.spare {
+            scores_1 = scores_1 + spare.bias;
+        }
+        if let Some(padding) = padding {
+            scores_3 = scores_3 + padding.key_bias.clone();
+        }
+        NystromFactors { kernel_1: softmax(scores_1), kernel_2, pinv, kernel_3: softmax(scores_3) }
+    }
+
+    /// Each landmark over the landmarks, and the inverse.
+    fn kernel_2_and_pinv(&self) -> (Tensor<4>, Tensor<4>) {
+        let query = self.query.clone().mul_scalar(self.scale);
+        let mut scores = query.matmul(self.key.clone().transpose());
+        if let Some(spare) = &self.spare {
+            scores = scores + spare.bias.clone();
+        }
+        let mut kernel_2 = softmax(scores);
+        if let Some(spare) = &self.spare {
+            kernel_2 = kernel_2 * spare.keep.clone();
+        }
+        let pinv = self.pinv.invert(kernel_2.clone());
+        (kernel_2, pinv)
+    }
 }

@@ -3,12 +3,14 @@
 //! | file | holds |
 //! |---|---|
 //! | [`landmarks`] | segment means |
+//! | [`selection`] | the rules by which landmarks are chosen |
 //! | [`pinv`] | the Moore–Penrose inverse |
 //! | [`approximation`] | the three kernels and their product |
 
 pub mod approximation;
 pub mod landmarks;
 pub mod pinv;
+pub mod selection;
 
 use burn::{
     module::Module,
@@ -30,15 +32,23 @@ use crate::{
     shared::{Semantics, SharedConfig},
 };
 
-use approximation::nystrom_attention_of_first;
+use approximation::Landmarks;
 pub use approximation::{NystromOptions, nystrom_attention, nystrom_factors, nystrom_row};
 pub use pinv::{Pinv, PinvInit, PinvMethod, iterative_pinv};
+pub use selection::{LandmarkRule, LandmarkSelection};
 
 component! {
     /// Options of attention by the Nyström method.
     pub struct NystromConfig {
         /// Landmarks per head. Default: 64.
         num_landmarks: usize = 64,
+        /// How landmarks are chosen. Default: `segment_means`, as in the paper.
+        landmarks: LandmarkRule = LandmarkRule::default(),
+        /// Steps of `landmarks = "k_means"`. Default: 2.
+        k_means_steps: usize = 2,
+        /// The first and the last token of a sequence are landmarks of their own, two of `num_landmarks`; the others are
+        /// chosen among the tokens between. Default: false.
+        keep_ends: bool = false,
         /// Tokens per input under `semantics = "hf"`, where it fixes the length; not read otherwise.
         /// Default: 64.
         segment_means_seq_len: usize = 64,
@@ -60,6 +70,13 @@ const LEAST_RIDGE: f64 = 1e-5;
 impl NystromConfig {
     fn check(&self, problems: &mut Problems) {
         problems.check_size("num_landmarks", self.num_landmarks, 1);
+        problems.check_size("k_means_steps", self.k_means_steps, 1);
+        problems.check(
+            !self.keep_ends || self.num_landmarks > 2,
+            "num_landmarks",
+            &self.num_landmarks,
+            "must be at least 3 with keep_ends = true, which takes two",
+        );
         problems.check_size("segment_means_seq_len", self.segment_means_seq_len, 0);
         problems.check_size("pinv_iterations", self.pinv_iterations, 1);
         problems.check(
@@ -70,13 +87,24 @@ impl NystromConfig {
         );
     }
 
-    /// The attention of a layer; it has no weights.
-    pub fn init(&self, shared: &SharedConfig, _: &Device) -> NystromAttention {
+    /// The attention of a layer; of its rules for landmarks `weighted` alone has weights.
+    pub fn init(&self, shared: &SharedConfig, device: &Device) -> NystromAttention {
+        let landmarks = LandmarkSelection::segment_means(self.num_landmarks);
+        if self.is_exact(shared) {
+            return NystromAttention { landmarks, pinv: None };
+        }
+        let (rule, steps) = (self.landmarks, self.k_means_steps);
         NystromAttention {
-            approximation: (!self.is_exact(shared)).then_some(NystromOptions {
-                num_landmarks: self.num_landmarks,
-                pinv: self.inverse(),
-            }),
+            landmarks: landmarks.by(rule, steps, self.keep_ends, shared, device),
+            pinv: Some(self.inverse()),
+        }
+    }
+
+    /// The key of the rule for landmarks that is not the paper's, with its value; `None`: landmarks are means over segments.
+    pub fn own_landmarks(&self) -> Option<(&'static str, &'static str)> {
+        match self.landmarks {
+            LandmarkRule::SegmentMeans => self.keep_ends.then_some(("keep_ends", "true")),
+            rule => Some(("landmarks", rule.name())),
         }
     }
 
@@ -133,7 +161,18 @@ impl AttentionOptions for NystromConfig {
         let of_landmarks = (of_rows + squares * heads * landmarks * landmarks).div_ceil(tokens);
         // Burn's softmax keeps its exponentials and its probabilities, of kernels 1 and 3.
         let scores = if is_fused { 0 } else { 2 * heads * landmarks };
-        Activations { kept_by_layer: 2 * scores + of_landmarks, at_once: 2 * scores }
+        // Of queries and of keys: weights and what they weigh; members of clusters in each step.
+        let (of_rule, of_rule_at_once) = match self.landmarks {
+            LandmarkRule::SegmentMeans | LandmarkRule::Strided => (0, 0),
+            LandmarkRule::Weighted => (6 * shared.hidden_size as u64, 0),
+            LandmarkRule::KMeans => {
+                (2 * self.k_means_steps as u64 * heads * landmarks, 2 * heads * landmarks)
+            }
+        };
+        Activations {
+            kept_by_layer: 2 * scores + of_landmarks + of_rule,
+            at_once: 2 * scores + of_rule_at_once,
+        }
     }
 
     fn operations(&self, seq_len: usize, shared: &SharedConfig) -> f64 {
@@ -147,10 +186,25 @@ impl AttentionOptions for NystromConfig {
             Pinv::Solve { .. } => 2.0 + 1.0 / 3.0 + 2.0,
         };
         let squares = squares * shared.num_attention_heads as f64;
-        8.0 * landmarks * shared.hidden_size as f64 + squares * landmarks.powi(3) / seq_len as f64
+        // Products of all tokens with landmarks: of both kernels, and in each step of both clusterings.
+        let products = match self.landmarks {
+            LandmarkRule::KMeans => 8.0 + 8.0 * self.k_means_steps as f64,
+            LandmarkRule::SegmentMeans | LandmarkRule::Weighted | LandmarkRule::Strided => 8.0,
+        };
+        products * landmarks * shared.hidden_size as f64
+            + squares * landmarks.powi(3) / seq_len as f64
     }
 
     fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
+        if let Some((key, value)) = self.own_landmarks() {
+            problems.check(
+                shared.semantics == Semantics::Paper,
+                key,
+                &value,
+                "semantics = \"hf\" is what transformers computes, whose landmarks are means over segments: take semantics = \
+                 \"paper\", or leave it out",
+            );
+        }
         problems.check(
             shared.semantics == Semantics::Paper
                 || self.is_exact(shared)
@@ -187,9 +241,23 @@ impl AttentionOptions for NystromConfig {
 /// Attention by the Nyström method.
 #[derive(Module, Debug)]
 pub struct NystromAttention {
+    /// How landmarks are chosen.
+    pub landmarks: LandmarkSelection,
     /// `None`: exact attention, by transformers' rule.
     #[module(skip)]
-    approximation: Option<NystromOptions>,
+    pinv: Option<Pinv>,
+}
+
+impl NystromAttention {
+    fn landmarks_of(
+        &self,
+        query: &Tensor<4>,
+        key: &Tensor<4>,
+        padding: Option<&Padding>,
+        pinv: Pinv,
+    ) -> Landmarks {
+        Landmarks::new(query.clone(), key.clone(), padding, &self.landmarks, pinv)
+    }
 }
 
 impl AttentionMechanism for NystromAttention {
@@ -201,12 +269,11 @@ impl AttentionMechanism for NystromAttention {
         padding: Option<&Padding>,
         attending: usize,
     ) -> Tensor<4> {
-        match self.approximation {
-            Some(options) => {
-                nystrom_attention_of_first(query, key, value, padding, options, attending)
-            }
-            None => softmax_attention(first_rows(query, attending), key, value, padding, 0.0),
-        }
+        let Some(pinv) = self.pinv else {
+            return softmax_attention(first_rows(query, attending), key, value, padding, 0.0);
+        };
+        let landmarks = self.landmarks_of(&query, &key, padding, pinv);
+        landmarks.attend(first_rows(query, attending), key, value, padding)
     }
 
     fn fused(
@@ -216,7 +283,9 @@ impl AttentionMechanism for NystromAttention {
         convolution: Option<&DepthwiseConvolution>,
         sequences: &Sequences,
     ) -> Option<Tensor<3>> {
-        let NystromOptions { num_landmarks, pinv } = self.approximation?;
+        // The kernel knows no other landmarks.
+        let pinv = self.pinv.filter(|_| self.landmarks.is_segment_means())?;
+        let num_landmarks = self.landmarks.count();
         let parameters = NystromParameters { heads, num_landmarks, pinv };
         let filter = convolution.map(DepthwiseConvolution::filter);
         Some(nystromformer_kernels::nystrom_attention(
@@ -231,10 +300,11 @@ impl AttentionMechanism for NystromAttention {
         padding: Option<&Padding>,
         position: usize,
     ) -> Option<Tensor<3>> {
-        Some(match self.approximation {
-            Some(options) => nystrom_row(query, key, padding, position, options),
-            None => softmax_row(query, key, padding, position),
-        })
+        let Some(pinv) = self.pinv else {
+            return Some(softmax_row(query, key, padding, position));
+        };
+        let landmarks = self.landmarks_of(&query, &key, padding, pinv);
+        Some(landmarks.row(query, key, padding, position))
     }
 
     fn factors(
@@ -243,6 +313,7 @@ impl AttentionMechanism for NystromAttention {
         key: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Option<NystromFactors> {
-        Some(nystrom_factors(query, key, padding, self.approximation?))
+        let landmarks = self.landmarks_of(&query, &key, padding, self.pinv?);
+        Some(landmarks.factors(query, key, padding))
     }
 }
