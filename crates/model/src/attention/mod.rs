@@ -5,12 +5,12 @@
 //! | [`kind`], [`kinds`] | what a kind of attention is; the list of them |
 //! | [`nystrom`] | the Nyström method: landmarks, three kernels, the pseudo-inverse |
 //! | [`softmax`] | exact attention |
-//! | [`linear`], [`performer`] | attention by features; [`features`] holds what both do with them |
+//! | [`linear`], [`performer`] | attention by features (`features.rs` holds what both do with them) |
 //! | [`linformer`] | keys and values projected to a fixed number of places |
 //! | [`longformer`] | a window, and tokens that see all |
 //! | [`reformer`] | tokens that hash alike |
 //! | [`agent`], [`none`] | controls: landmarks without the inverse; no attention |
-//! | [`random_rows`] | random matrices that follow from a seed |
+//! | `random_rows` | random matrices that follow from a seed |
 //! | [`factors`] | the factors of an approximated attention matrix, for diagnosis |
 //! | [`padding`] | what an attention mask means to each part |
 //! | [`convolution`] | the depthwise convolution skip over the values |

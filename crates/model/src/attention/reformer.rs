@@ -307,14 +307,11 @@ impl Order {
         let cut = |x: &Tensor<3, Int>, of_spare: i64| -> Tensor<3, Int> {
             let [_, _, seq_len] = x.dims();
             let rows = x.clone().reshape([heads, seq_len]);
-            let rows = match spare {
-                0 => rows,
-                _ => {
-                    let more =
-                        Tensor::full([heads, spare], of_spare, (&rows.device(), rows.dtype()));
-                    Tensor::cat(vec![rows, more], 1)
-                }
-            };
+            if spare == 0 {
+                return rows.reshape([heads, chunks, chunk]);
+            }
+            let more = Tensor::full([heads, spare], of_spare, (&rows.device(), rows.dtype()));
+            let rows = Tensor::cat(vec![rows, more], 1);
             rows.reshape([heads, chunks, chunk])
         };
         let pair = |own: Tensor<3, Int>| -> Tensor<3, Int> {

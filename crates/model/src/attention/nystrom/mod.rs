@@ -89,15 +89,8 @@ impl NystromConfig {
 
     /// The attention of a layer; of its rules for landmarks `weighted` alone has weights.
     pub fn init(&self, shared: &SharedConfig, device: &Device) -> NystromAttention {
-        let landmarks = LandmarkSelection::segment_means(self.num_landmarks);
-        if self.is_exact(shared) {
-            return NystromAttention { landmarks, pinv: None };
-        }
-        let (rule, steps) = (self.landmarks, self.k_means_steps);
-        NystromAttention {
-            landmarks: landmarks.by(rule, steps, self.keep_ends, shared, device),
-            pinv: Some(self.inverse()),
-        }
+        let landmarks = LandmarkSelection::of(self, shared, device);
+        NystromAttention { landmarks, pinv: (!self.is_exact(shared)).then(|| self.inverse()) }
     }
 
     /// The key of the rule for landmarks that is not the paper's, with its value; `None`: landmarks are means over segments.

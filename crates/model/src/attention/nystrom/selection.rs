@@ -6,7 +6,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::landmarks::segment_means;
+use super::{NystromConfig, landmarks::segment_means};
 use crate::{
     attention::padding::{MASKED, Padding, Segments, bias},
     shared::SharedConfig,
@@ -101,15 +101,9 @@ impl LandmarkSelection {
         }
     }
 
-    /// The same by another rule, with scores of zero on `device` if it has any, and the ends as landmarks if they are kept.
-    pub(super) fn by(
-        self,
-        rule: LandmarkRule,
-        k_means_steps: usize,
-        keeps_ends: bool,
-        shared: &SharedConfig,
-        device: &Device,
-    ) -> Self {
+    /// As the options say, with scores of zero on `device` if the rule has any.
+    pub(super) fn of(options: &NystromConfig, shared: &SharedConfig, device: &Device) -> Self {
+        let rule = options.landmarks;
         let score = || {
             let shape = [shared.num_attention_heads, shared.head_dim()];
             (rule == LandmarkRule::Weighted).then(|| zeros(shape, device))
@@ -118,9 +112,9 @@ impl LandmarkSelection {
             query_score: score(),
             key_score: score(),
             rule,
-            keeps_ends,
-            k_means_steps,
-            count: self.count,
+            keeps_ends: options.keep_ends,
+            k_means_steps: options.k_means_steps,
+            count: options.num_landmarks,
         }
     }
 
@@ -437,8 +431,14 @@ mod tests {
         keeps_ends: bool,
         shared: &SharedConfig,
     ) -> LandmarkSelection {
-        let selection = LandmarkSelection::segment_means(count);
-        selection.by(rule, STEPS, keeps_ends, shared, &Device::flex())
+        let options = NystromConfig {
+            num_landmarks: count,
+            landmarks: rule,
+            k_means_steps: STEPS,
+            keep_ends: keeps_ends,
+            ..NystromConfig::default()
+        };
+        LandmarkSelection::of(&options, shared, &Device::flex())
     }
 
     #[test]
