@@ -449,9 +449,7 @@ mod tests {
                             let itself = if token == position { ITSELF } else { 0.0 };
                             (token, dot(&query, &key) / dot(&key, &key).sqrt() + itself)
                         };
-                        let met: Vec<(usize, f64)> =
-                            sorted.iter().copied().filter(is_met).map(key).collect();
-                        met
+                        sorted.iter().copied().filter(is_met).map(key).collect::<Vec<_>>()
                     };
                     (0..num_hashes).flat_map(of_round).collect()
                 };
