@@ -6,12 +6,15 @@
 //!
 //! Blocks of queries, each as long as half a window, meet three blocks of keys: their own and both neighbours.
 
+mod global_tokens;
+
 use burn::{
     module::Module,
-    tensor::{Device, Int, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData},
 };
 use nystromformer_kernels::{attention, softmax};
 
+use self::global_tokens::GlobalTokens;
 use super::{
     kind::{Activations, AttentionMechanism, AttentionOptions, refuse_hf},
     padding::{MASKED, Padding},
@@ -205,7 +208,7 @@ impl LongformerAttention {
             return first_rows(context.reshape([batch, heads, rows, head_dim]), attending);
         };
 
-        let count = global.count;
+        let count = global.count();
         let mut of_global = query.matmul(global.of(key).transpose()); // [batch, heads, rows, globals]
         if let Some(bias) = global.key_bias() {
             of_global = of_global + bias;
@@ -262,74 +265,4 @@ fn windows(x: Tensor<4>, reach: usize, blocks: usize, number: f64) -> Tensor<5> 
         block.reshape([batch, heads, blocks, reach, width])
     };
     Tensor::cat(vec![shifted(0), shifted(1), shifted(2)], 3)
-}
-
-/// The first valid tokens of each row.
-struct GlobalTokens {
-    count: usize,
-    /// `[batch, 1, count, seq_len]`: a 1 where each of them is, in a row with fewer tokens no 1 for the spare ones; `None`:
-    /// they are the first columns.
-    places: Option<Tensor<4>>,
-}
-
-impl GlobalTokens {
-    /// `None` if there are none; a row has more columns than there are global tokens.
-    fn new(count: usize, padding: Option<&Padding>) -> Option<Self> {
-        if count == 0 {
-            return None;
-        }
-        let places = padding.map(|padding| {
-            let keep = padding.keep.clone(); // [batch, 1, seq_len, 1]
-            let rank = Tensor::<1, Int>::arange(1..count as i64 + 1, &keep.device()).float();
-            let rank = rank.reshape([1, 1, 1, count]);
-            let is_place = keep.clone().cumsum(2).equal(rank).float() * keep;
-            is_place.swap_dims(2, 3)
-        });
-        Some(Self { count, places })
-    }
-
-    /// Their rows.
-    ///
-    /// # Shapes
-    /// - `x`: `[batch, heads, seq_len, width]`
-    /// - output: `[batch, heads, count, width]`
-    fn of(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.places {
-            Some(places) => places.clone().matmul(x),
-            None => first_rows(x, self.count),
-        }
-    }
-
-    /// A 1 where each of them is: `[batch or 1, 1, count, seq_len]`.
-    fn places(&self, seq_len: usize, device: &Device) -> Tensor<4> {
-        self.places.clone().unwrap_or_else(|| {
-            let others = Tensor::<2>::zeros([self.count, seq_len - self.count], device);
-            Tensor::cat(vec![Tensor::<2>::eye(self.count, device), others], 1).unsqueeze()
-        })
-    }
-
-    /// 0, or a large negative number for a spare one: `[batch, 1, 1, count]`.
-    fn key_bias(&self) -> Option<Tensor<4>> {
-        let is_there = self.places.clone()?.sum_dim(3).swap_dims(2, 3);
-        Some(is_there.sub_scalar(1.0).mul_scalar(-MASKED))
-    }
-
-    /// `context` with their rows in place of what it has of them.
-    ///
-    /// # Shapes
-    /// - `context`, output: `[batch, heads, attending, head_dim]`
-    /// - `rows`: `[batch, heads, count, head_dim]`
-    fn put(&self, context: Tensor<4>, rows: Tensor<4>) -> Tensor<4> {
-        let [_, _, attending, _] = context.dims();
-        let Some(places) = &self.places else {
-            if attending <= self.count {
-                return first_rows(rows, attending);
-            }
-            let others = context.narrow(2, self.count, attending - self.count);
-            return Tensor::cat(vec![rows, others], 2);
-        };
-        let places = places.clone().narrow(3, 0, attending).swap_dims(2, 3); // [batch, 1, attending, count]
-        let is_other = places.clone().sum_dim(3).neg().add_scalar(1.0);
-        context * is_other + places.matmul(rows)
-    }
 }
