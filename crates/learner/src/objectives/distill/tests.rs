@@ -167,7 +167,9 @@ fn layers_are_trained_each_by_itself() {
             let of = |id| gradients.get::<2>(id).map(|gradient| gradient.into_data());
             let conv = attention.conv.as_ref().unwrap().weight.id;
             let conv = gradients.get::<4>(conv).map(|gradient| gradient.into_data());
-            [of(attention.query.weight.id), of(attention.key.weight.id), conv]
+            let [query, key] = [&attention.query, &attention.key]
+                .map(|projection| projection.as_ref().unwrap().weight.id);
+            [of(query), of(key), conv]
         };
         let all = gradients(&[0, 1]);
         for number in 0..2 {
@@ -202,8 +204,8 @@ fn the_gradient_of_either_stage_is_that_of_differences() {
         };
         let moved = |distance: f32| {
             let mut student = model(AttentionKind::Nystrom, &device);
-            let query =
-                &mut student.nystromformer_mut().encoder.layer[1].attention.self_attention.query;
+            let layer = &mut student.nystromformer_mut().encoder.layer[1];
+            let query = layer.attention.self_attention.query.as_mut().unwrap();
             let [rows, columns] = query.weight.dims();
             let mut direction = vec![0.0_f32; rows * columns];
             direction.iter_mut().step_by(7).for_each(|value| *value = 1.0);
@@ -220,7 +222,8 @@ fn the_gradient_of_either_stage_is_that_of_differences() {
         };
         let (student, direction) = moved(0.0);
         let gradients = GradientsParams::from_grads(loss(&student).backward(), &student);
-        let id = student.nystromformer().encoder.layer[1].attention.self_attention.query.weight.id;
+        let layer = &student.nystromformer().encoder.layer[1];
+        let id = layer.attention.self_attention.query.as_ref().unwrap().weight.id;
         let gradient = gradients.get::<2>(id).unwrap();
         let slope = f64::from((gradient * direction).sum().into_scalar::<f32>());
         let step = 2e-2;
