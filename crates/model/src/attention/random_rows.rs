@@ -77,11 +77,15 @@ pub(super) fn orthogonal(rows: &mut [f64], width: usize) {
             for _ in 0..2 {
                 for other in before.chunks(width) {
                     let share = product(row, other) / product(other, other).max(f64::MIN_POSITIVE);
-                    row.iter_mut().zip(other).for_each(|(row, other)| *row -= share * other);
+                    for (number, other) in row.iter_mut().zip(other) {
+                        *number -= share * other;
+                    }
                 }
             }
             let factor = length / product(row, row).sqrt().max(f64::MIN_POSITIVE);
-            row.iter_mut().for_each(|number| *number *= factor);
+            for number in row {
+                *number *= factor;
+            }
         }
     }
 }
