@@ -36,6 +36,8 @@ pub(crate) struct RowLayout {
     /// The length of every row, if the model reads no other.
     fixed_length: Option<usize>,
     company: Company,
+    /// Whether a row's bits depend on its batch unless it is computed by itself.
+    is_rounded_by_batch: bool,
     /// Whether the encoder runs on tokens alone, padding left out, so that rows of other lengths change no bit.
     is_packed: bool,
     type_vocab_size: usize,
@@ -68,6 +70,7 @@ impl RowLayout {
             max_positions: config.embeddings.max_position_embeddings,
             fixed_length: config.required_seq_len(),
             company,
+            is_rounded_by_batch: !config.attention.options().is_of_kernels(),
             // With more landmarks, or chunks, the encoder computes with padding.
             is_packed: config.shared.semantics == Semantics::Paper
                 && config.attention.kind == AttentionKind::Nystrom
@@ -123,7 +126,8 @@ impl RowLayout {
     }
 
     /// Batches of which no row can be told, in any bit, from what else is in its batch: the same as [`Self::batches`], and where
-    /// padding is computed with, only rows of one length that are padded or not alike.
+    /// padding is computed with, only rows of one length that are padded or not alike; rows by themselves where Burn computes the
+    /// attention.
     pub(crate) fn independent_batches(
         &self,
         rows: &[&TokenRow],
@@ -144,7 +148,7 @@ impl RowLayout {
         for index in order {
             let fits = |batch: &&mut Vec<usize>| {
                 let longest = rows[batch[0]];
-                !is_read_alone
+                !(is_read_alone || self.is_rounded_by_batch)
                     && batch.len() < limits.rows
                     && (batch.len() + 1) * longest.length <= limits.tokens
                     && together(longest, rows[index])
@@ -239,9 +243,15 @@ mod tests {
         assert_eq!(batches(paper.clone(), 9, 1), [[1], [3], [0], [2], [4]]);
         let softmax = paper.clone().with(|config| config.attention.kind = AttentionKind::Softmax);
         assert_eq!(batches(softmax, 9, 99), [vec![1], vec![3], vec![0, 2, 4]]);
-        let original =
-            paper.clone().with(|config| config.attention.nystrom.pinv_init = PinvInit::Original);
-        assert_eq!(batches(original, 9, 99), [[1], [3], [0], [2], [4]]);
+        let alone: [fn(&mut NystromformerConfig); 3] = [
+            |config| config.attention.nystrom.pinv_init = PinvInit::Original,
+            |config| config.attention.nystrom.keep_ends = true,
+            |config| config.attention.kind = AttentionKind::Performer,
+        ];
+        for change in alone {
+            let config = paper.clone().with(change);
+            assert_eq!(batches(config, 9, 99), [[1], [3], [0], [2], [4]]);
+        }
         let fixed = paper.with(|config| {
             config.shared.semantics = Semantics::Hf;
             config.attention.nystrom.num_landmarks = 4;

@@ -2,7 +2,7 @@
 //! pseudo-inverses are from inverses.
 
 use burn::tensor::Tensor;
-use nystromformer::{InputTokens, Nystromformer, NystromformerInput, PreTrainedModel};
+use nystromformer::{InputTokens, ModelError, Nystromformer, NystromformerInput, PreTrainedModel};
 use nystromformer_interop::load_model;
 use nystromformer_tasks::Split;
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub struct Diagnosis {
     pub step: usize,
     /// The split that the examples are of: its first ones.
     pub split: &'static str,
-    /// The attention of the first example; `None` of a model without layers.
+    /// The attention of the first example; `None` of a model without layers, or without attention.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<ExampleAttention>,
     /// `None` if no layer approximates its attention by the Nyström method.
@@ -115,7 +115,10 @@ impl Session {
         };
         let tokens = batch.input_ids.iter().take(shown).map(spelt).collect();
         let before = encoder.config().vectors.tokens_before();
-        let rows = encoder.attention_rows(self.first_row(batch)?, 0).map_err(unreadable)?;
+        let rows = match encoder.attention_rows(self.first_row(batch)?, 0) {
+            Err(ModelError::NoAttentionRow { .. }) => return Ok(None),
+            rows => rows.map_err(unreadable)?,
+        };
         let layers = rows
             .into_iter()
             .enumerate()

@@ -47,6 +47,12 @@ pub trait AttentionOptions {
         false
     }
 
+    /// Whether this library's kernels alone compute it on the CPU: no bit of a row then depends on its batch, inside of
+    /// [`batch_invariant`](nystromformer_kernels::batch_invariant). Burn's products round by how many rows they have.
+    fn is_of_kernels(&self) -> bool {
+        false
+    }
+
     /// What training holds of it for each token of a sequence of `seq_len`. Fused are this library's kernels for the
     /// CPU, which hold no scores; other devices compute by Burn's own operations.
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations;

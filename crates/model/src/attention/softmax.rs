@@ -51,6 +51,10 @@ impl AttentionOptions for SoftmaxConfig {
         true
     }
 
+    fn is_of_kernels(&self) -> bool {
+        true
+    }
+
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
         exact_activations(seq_len, shared, is_fused, self.dropped(shared) > 0.0)
     }

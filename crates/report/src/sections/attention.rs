@@ -21,7 +21,7 @@ fn write(run: &Run, html: &mut Html) -> Outcome {
         .and_then(|diagnosis| Some((diagnosis, diagnosis.attention.as_ref()?)));
     let Some((diagnosis, attention)) = attention else {
         return missing(if run.is_finished() {
-            "the model of this run was not looked at (`diagnosis.json`): it has no layers, or the run is of an earlier version"
+            "the model of this run was not looked at (`diagnosis.json`): it has no layers, its attention is `none`, or the run is of an earlier version"
         } else {
             "a run's model is looked at when it ends"
         });

@@ -134,6 +134,10 @@ impl AttentionOptions for NystromConfig {
         !self.is_exact(shared) && starts_by_batch
     }
 
+    fn is_of_kernels(&self) -> bool {
+        self.own_landmarks().is_none()
+    }
+
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
         if self.is_exact(shared) {
             return exact_activations(seq_len, shared, is_fused, false);
