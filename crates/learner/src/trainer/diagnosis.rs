@@ -185,6 +185,6 @@ fn step_of(folder: &std::path::Path) -> Option<usize> {
     folder.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok()
 }
 
-fn unreadable(error: nystromformer::ModelError) -> LearnerError {
+fn unreadable(error: ModelError) -> LearnerError {
     LearnerError::Config(format!("the model cannot be looked at: {error}"))
 }
