@@ -4,7 +4,7 @@
 //! thread are kept, and of no other: a kernel's own threads are inside its span. Nothing that is computed depends on it.
 //!
 //! A derivative runs long after the part of the model that it belongs to is left, so a kernel that is recorded for a backward pass takes
-//! the part's name with it ([`current_part`]).
+//! the part's name with it (`current_part`).
 
 use std::{
     borrow::Cow,
