@@ -13,7 +13,7 @@ thread_local! {
 /// Runs `body` such that no row of [`linear`](crate::linear()), no sequence of
 /// [`nystrom_attention`](crate::nystrom_attention) and no batch element of [`attention`](crate::attention()) depends in any bit
 /// on how many others there are, if they are called on this thread and on the CPU. Small batches cost a little more: products
-/// have at least 4 rows, with a matrix unit 32.
+/// have at least 4 rows, with a matrix unit 32, and 64 where there are up to 64 columns.
 pub fn batch_invariant<R>(body: impl FnOnce() -> R) -> R {
     struct Restore(bool);
     impl Drop for Restore {

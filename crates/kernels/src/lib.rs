@@ -74,7 +74,7 @@ pub use kernel::{is_flex, set_enabled};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
 pub use nystrom::{NystromParameters, Sequence, Sequences, nystrom_attention};
-pub use pinv::{Pinv, PinvScale, iterative_pinv};
+pub use pinv::{MOST_LANDMARKS, Pinv, PinvScale, iterative_pinv};
 pub use product::Precision;
 pub use random::{Seed, random};
 pub use segment_means::segment_means;

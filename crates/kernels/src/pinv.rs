@@ -62,8 +62,9 @@ pub enum PinvScale {
     OfTheBatch,
 }
 
-/// Beyond this size the matrices of one iteration leave a core's own cache, and Burn's blocked products are faster.
-pub(crate) const LARGEST: usize = 256;
+/// The most landmarks that kernels compute with. Beyond this size the matrices of one iteration leave a core's own cache, and Burn's
+/// blocked products are faster.
+pub const MOST_LANDMARKS: usize = 256;
 
 /// The least divisor: only an all-zero matrix is near, and it must give 0, not 0/0.
 const LEAST_SCALE: f32 = 1e-12;
@@ -89,7 +90,7 @@ impl Pinv {
         let [_, _, rows, columns] = matrices.dims();
         assert_eq!(rows, columns, "only a square matrix of landmarks is inverted");
         let fits = match self {
-            Self::Iterative { .. } => rows <= LARGEST,
+            Self::Iterative { .. } => rows <= MOST_LANDMARKS,
             Self::Solve { ridge } => {
                 assert!(ridge > 0.0, "without a ridge a singular matrix has no such inverse");
                 true

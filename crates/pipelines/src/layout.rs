@@ -74,7 +74,7 @@ impl RowLayout {
             // With more landmarks, or chunks, the encoder computes with padding.
             is_packed: config.shared.semantics == Semantics::Paper
                 && config.attention.kind == AttentionKind::Nystrom
-                && config.attention.nystrom.num_landmarks <= 256
+                && config.attention.options().is_of_kernels()
                 && config.feed_forward.chunk_size_feed_forward == 0,
             type_vocab_size: config.embeddings.type_vocab_size,
             pad,

@@ -78,7 +78,7 @@ fn check_lengths(
     if !truncate {
         let length = kept + row.encoding.num_truncated_tokens;
         return Err(ApiError::too_large(format!(
-            "input `{number}` has {length} tokens, and `{}` reads {kept}: shorten it, or send `\"truncate\": true`",
+            "input `{number}` has {length} tokens, and `{}` reads {kept}: shorten it, or send `\"truncate\": true` where the route has it",
             model.name
         )));
     }

@@ -127,6 +127,12 @@ pub struct Service {
     router: Router,
 }
 
+/// Whether it is `*`, or `scheme://host[:port]` and nothing behind it, as browsers send it.
+fn is_origin(text: &str) -> bool {
+    let host = text.split_once("://").map_or("", |(_, host)| host);
+    text == "*" || !host.is_empty() && !host.contains(['/', '?', '#', ' '])
+}
+
 impl Service {
     /// Loads `models`. Pages of `origins` may ask in a browser, beside the server's own; `*` is all of them.
     ///
@@ -139,8 +145,8 @@ impl Service {
         device: &Device,
     ) -> Result<Self, ServerError> {
         let origin = |origin: &String| {
-            HeaderValue::from_str(origin)
-                .map_err(|_| ServerError::Origin { origin: origin.clone() })
+            let value = HeaderValue::from_str(origin).ok().filter(|_| is_origin(origin));
+            value.ok_or_else(|| ServerError::Origin { origin: origin.clone() })
         };
         let cors = Cors::new(origins.iter().map(origin).collect::<Result<_, _>>()?);
         let models = Models::load(models, &limits, device)?;

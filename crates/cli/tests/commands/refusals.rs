@@ -59,7 +59,7 @@ fn kinds_of_attention_are_refused_by_name_where_they_cannot_be() {
     let settings = ["model.attention=performer", "model.semantics=hf"];
     let message = finish(fixture.train("run", &settings)).refused(2);
     assert_contains(&message, &["`model.attention`: `performer`: semantics = \"hf\""]);
-    let settings = ["model.attention=linformer", "model.linformer_seq_len=8"];
+    let settings = ["model.attention=linformer", "model.linformer_seq_len=8", "data.seq_len=8"];
     let message = finish(fixture.train("run", &settings)).refused(2);
     assert_contains(&message, &["`model.linformer_seq_len`: `8`: must be at least"]);
 

@@ -84,7 +84,7 @@ pub fn nystrom_attention(
     }
     let longest = sequences.list().iter().map(|sequence| sequence.tokens.len()).max();
     let is_small =
-        longest.is_some_and(|tokens| parameters.num_landmarks.min(tokens) <= pinv::LARGEST);
+        longest.is_some_and(|tokens| parameters.num_landmarks.min(tokens) <= pinv::MOST_LANDMARKS);
     let kernel = NystromAttention { sequences: sequences.clone(), parameters };
     match filter {
         Some(filter) if is_small && kernel::runs_on::<NystromAttention, 4, 3>(&query) => {

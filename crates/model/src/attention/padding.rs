@@ -79,7 +79,7 @@ impl Padding {
         }
     }
 
-    /// How landmarks are laid over the valid tokens; only Nyström attention under `semantics = "paper"` lays them so.
+    /// How landmarks are laid over the valid tokens, of a kind of attention that lays some so.
     pub fn segments(&self) -> Option<&Segments> {
         let count = self.num_segments?;
         Some(self.segments.get_or_init(|| Segments::new(self.attention_mask.clone(), count)))

@@ -96,6 +96,10 @@ export const TASKS = {
     show(answer, { values }) {
       const rows = answer.map((one) => ({ label: one.answer || "(no answer)", score: one.score, one }));
       const holder = element("div");
+      if (rows.length === 0) {
+        holder.append(element("p", {}, "No answer was found."));
+        return holder;
+      }
       const choose = (row, focus) => {
         const { start, end, score } = row.one;
         const spans = end > start ? [{ start, end, label: "answer", score }] : [];

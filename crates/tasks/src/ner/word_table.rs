@@ -1,6 +1,7 @@
 //! Tables with a word in each row, and a column that says which sentence the word stands in: CSV, as spreadsheets and Kaggle have it.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,8 +33,8 @@ pub(super) struct WordTable {
     next: Option<WordRow>,
     /// What tells the sentence that is read.
     sentence: String,
-    /// What told the sentences before it.
-    sentences: HashSet<String>,
+    /// Hashes of what told the sentences before it.
+    sentences: HashSet<u64>,
     /// Sentences that are told as one before them.
     again: u64,
     ended: bool,
@@ -47,6 +48,12 @@ struct WordRow {
     /// Why its tag was not read, if it need not be readable.
     unread: Option<FileError>,
     line: u64,
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The column that is asked for, or else one with a usual name.
@@ -172,7 +179,7 @@ impl WordTable {
             None
         } else {
             self.sentence.clone_from(&first.sentence);
-            self.again += u64::from(!self.sentences.insert(first.sentence.clone()));
+            self.again += u64::from(!self.sentences.insert(hash(&first.sentence)));
             Some(first.sentence.clone())
         };
         let mut sentence = TaggedWords {

@@ -94,5 +94,7 @@ fn a_server_that_cannot_start_says_why() {
     serve(&[], &[]).refused(2);
     serve(&[&good], &["--max-queue", "3"]).refused(2);
     serve(&[&good], &["--body-timeout", "0"]).refused(2);
-    serve(&[&good], &["--cors-origin", "a\u{7f}"]).refused(2);
+    for no_origin in ["a\u{7f}", "example.org", "https://example.org/"] {
+        serve(&[&good], &["--cors-origin", no_origin]).refused(2);
+    }
 }

@@ -16,7 +16,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::{NystromParameters, Sequences};
+use nystromformer_kernels::{MOST_LANDMARKS, NystromParameters, Sequences};
 
 use super::{
     convolution::DepthwiseConvolution,
@@ -135,7 +135,7 @@ impl AttentionOptions for NystromConfig {
     }
 
     fn is_of_kernels(&self) -> bool {
-        self.own_landmarks().is_none()
+        self.own_landmarks().is_none() && self.num_landmarks <= MOST_LANDMARKS
     }
 
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
