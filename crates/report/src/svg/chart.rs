@@ -338,7 +338,7 @@ mod tests {
         assert!(page.len() < 60_000, "{}", page.len());
         assert!(page.contains("curve faint c0") && page.contains("highest 500"), "{page}");
         // The spike reaches up to the room above it.
-        assert!(page.contains("L210.4 17.2"), "{page}");
+        assert!(page.contains("L207.2 17.2"), "{page}");
     }
 
     #[test]
