@@ -322,12 +322,25 @@ def garbage(draw: random.Random) -> Iterator[Attack]:
         yield attack(data, 400, 404, 405, 408, 414, 431, 505, CLOSED)
 
 
+# Bodies that are small enough, and whose work or answer would be many times as large.
+AMPLIFIED: Sequence[tuple[str, Mapping[str, Any], frozenset[int]]] = [
+    ("/fill-mask", {"inputs": ["[MASK]" * 40] * 128, "top_k": 100}, frozenset({413})),
+    ("/fill-mask", {"inputs": "[MASK]" * 250_000, "top_k": 100}, frozenset({413})),
+    ("/rerank", {"query": "a " * 900_000, "texts": ["b"] * 128, "truncate": True}, frozenset({413})),
+    ("/choice", {"prompt": "a " * 900_000, "choices": ["b"] * 128, "truncate": True}, frozenset({413})),
+    ("/qa", {"question": "who " * 8, "context": "a " * 900_000}, frozenset({413, 422})),
+    ("/qa", {"question": "who " * 400_000, "context": "a"}, frozenset({422})),
+    ("/qa", {"context": "a b " * 400, "top_k": 100, "max_answer_len": 512}, frozenset({200, 413})),
+    ("/tokens", {"ignore_labels": ["x"] * 300_000}, frozenset({413})),
+]
+
+
 def huge(draw: random.Random) -> Iterator[Attack]:
-    """More than fits: bodies, texts, lists."""
+    """More than fits: bodies, texts, lists, and what would become more than fits."""
     while True:
         route = draw.choice(ROUTES)
         text = draw.choice(sorted(TEXT_KEYS & set(BODIES[route])))
-        kind = draw.randrange(6)
+        kind = draw.randrange(8)
         if kind == 0:
             yield attack(request(route, b"[" + b" " * 3_000_000 + b"]"), 413, CLOSED)
         elif kind == 1:
@@ -344,8 +357,11 @@ def huge(draw: random.Random) -> Iterator[Attack]:
             yield Attack(json_request(route, body), frozenset({200, 413, 422}))
         elif kind == 4:
             yield attack(json_request(route, {**BODIES[route], text: [draw.choice(["a", ""])] * 200_000}), 413, 422)
-        else:
+        elif kind == 5:
             yield attack(json_request(route, {**BODIES[route], "unknown": list(range(200_000))}), 422)
+        else:
+            route, change, allowed = draw.choice(AMPLIFIED)
+            yield Attack(json_request(route, {**BODIES[route], **change}), allowed)
 
 
 FAMILIES = {

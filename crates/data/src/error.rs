@@ -52,6 +52,16 @@ pub enum DataError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A context takes more windows than are allowed.
+    #[error(
+        "the context takes `{windows}` windows, and `{most}` are allowed: shorten it, or the question"
+    )]
+    Windows {
+        /// Windows that it takes.
+        windows: usize,
+        /// The most that are allowed.
+        most: usize,
+    },
     /// An example cannot be measured.
     #[error("example `{place}`, counted from 0: {problem}")]
     Example {

@@ -199,7 +199,10 @@ impl Nystromformer {
     /// # Shapes
     /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
     /// - output: `[positions, hidden_size]`
-    pub(crate) fn tokens_at(
+    ///
+    /// # Errors
+    /// As for [`Self::forward`].
+    pub fn tokens_at(
         &self,
         input: NystromformerInput,
         positions: Tensor<1, Int>,

@@ -16,6 +16,9 @@ use crate::{
     scores::{ranking, softmax},
 };
 
+/// Masks whose scores of the whole vocabulary are held at once.
+const MASKS_AT_ONCE: usize = 512;
+
 /// A masked language model with its tokenizer.
 #[derive(Debug)]
 pub struct FillMask {
@@ -74,7 +77,7 @@ impl FillMask {
     }
 
     /// The places of a row's masks.
-    fn masks(&self, row: &TokenRow) -> Vec<usize> {
+    pub fn masks(&self, row: &TokenRow) -> Vec<usize> {
         let mask = self.preprocessor.tokenizer().special_ids().mask;
         let ids = &row.encoding.input_ids;
         (0..ids.len()).filter(|&index| ids[index] == mask).collect()
@@ -123,8 +126,14 @@ impl Pipeline for FillMask {
             .collect();
         let device = self.model.cls.predictions.bias.device();
         let positions = Tensor::<1, Int>::from_ints(positions.as_slice(), &device);
-        let logits = logits::of_rows(self.model.forward_at(input, positions)?)?;
-        let mut candidates = logits.iter().map(|logits| best(logits, &self.has_entry, self.top_k));
+        let encoder = self.encoder();
+        let mut candidates = Vec::new();
+        for states in encoder.tokens_at(input, positions)?.split(MASKS_AT_ONCE, 0) {
+            let logits = logits::of_rows(self.model.cls.forward(states, encoder)?)?;
+            candidates
+                .extend(logits.iter().map(|logits| best(logits, &self.has_entry, self.top_k)));
+        }
+        let mut candidates = candidates.into_iter();
         Ok(masks.iter().map(|masks| candidates.by_ref().take(masks.len()).collect()).collect())
     }
 

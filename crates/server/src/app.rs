@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::{
     sync::Semaphore,
@@ -39,28 +39,89 @@ impl App {
         }
     }
 
-    /// Does work that takes a while away from the threads that serve connections.
+    /// Does work that takes a while away from the threads that serve connections. It is told who asks.
     ///
     /// # Errors
     /// 500 if it panics.
     pub(crate) async fn work<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&Asker) -> T + Send + 'static,
     ) -> Result<T, ApiError> {
         let permit = Arc::clone(&self.threads).acquire_owned().await;
+        // It goes with this call, which is given up where the time is over or the client has gone.
+        let waiting = Arc::new(());
+        let asker = Asker(Arc::downgrade(&waiting));
         let task = spawn_blocking(move || {
-            let done = work();
+            let done = work(&asker);
             drop(permit);
             done
         });
-        task.await.map_err(|error: JoinError| {
+        let done = task.await;
+        drop(waiting);
+        done.map_err(|error: JoinError| {
             tracing::error!("a request could not be answered: {error}; the server goes on");
             ApiError::fault()
         })
     }
 }
 
+/// Who waits for work.
+pub(crate) struct Asker(Weak<()>);
+
+impl Asker {
+    /// Ends work between two inputs if nobody waits for it any more.
+    ///
+    /// # Errors
+    /// One that nobody reads.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.0.strong_count() == 0 { Err(ApiError::fault()) } else { Ok(()) }
+    }
+}
+
 /// How many threads do such work.
 pub(crate) fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn work_is_told_that_nobody_waits_for_it_any_more() {
+        let limits = Limits::default();
+        let models = Models::load(&[], &limits, &Device::flex()).unwrap();
+        let app = App::new(limits, models, Cors::new(Vec::new()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (begun, has_begun) = mpsc::channel();
+        let (ended, has_ended) = mpsc::channel();
+        runtime.block_on(async {
+            let work = app.work(move |asker| {
+                begun.send(asker.check().is_ok()).unwrap();
+                while asker.check().is_ok() {
+                    std::thread::yield_now();
+                }
+                ended.send(()).unwrap();
+            });
+            let beginning = async {
+                loop {
+                    match has_begun.try_recv() {
+                        Ok(is_asked) => return is_asked,
+                        Err(_) => tokio::task::yield_now().await,
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = work => panic!("it is still asked for"),
+                is_asked = beginning => assert!(is_asked),
+            }
+        });
+        runtime.shutdown_background();
+        has_ended.recv_timeout(Duration::from_mins(1)).unwrap();
+    }
 }

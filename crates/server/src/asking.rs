@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nystromformer_pipelines::{Pipeline, TokenRow};
+use nystromformer_pipelines::{Pipeline, Served, TokenRow};
 
 use crate::{
     app::App,
@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// An input, with the scores of its rows.
-pub(crate) struct Scored<P: Pipeline> {
-    pub(crate) request: P::Request,
+pub(crate) struct Scored<P: Pipeline, I = <P as Pipeline>::Request> {
+    pub(crate) request: I,
     pub(crate) rows: ScoredRows<P>,
 }
 
@@ -40,13 +40,36 @@ where
     P::Request: 'static,
     P::Scores: 'static,
 {
+    let rows = |served: &Served<P>, input: &P::Request| Ok(served.rows(input)?);
+    scores_of_rows(app, model, lane, inputs, rows, truncate).await
+}
+
+/// The scores of the rows that `rows_of` makes of each input, for a route that adds to an input or bounds its rows. It is called
+/// for one input after another, on a thread for such work.
+///
+/// # Errors
+/// As [`scores`], and those of `rows_of`.
+pub(crate) async fn scores_of_rows<P, I>(
+    app: &App,
+    model: &Arc<ServedModel>,
+    lane: &Lane<P>,
+    inputs: Vec<I>,
+    mut rows_of: impl FnMut(&Served<P>, &I) -> Result<Vec<TokenRow>, ApiError> + Send + 'static,
+    truncate: bool,
+) -> Result<Vec<Scored<P, I>>, ApiError>
+where
+    P: Pipeline + Send + 'static,
+    P::Scores: 'static,
+    I: Send + 'static,
+{
     let (tokenized, most, of) = (lane.clone(), app.limits.max_client_batch_size, Arc::clone(model));
     let (inputs, rows) = app
-        .work(move || {
+        .work(move |asker| {
             let mut count = 0;
             let mut all = Vec::with_capacity(inputs.len());
             for (number, input) in inputs.iter().enumerate() {
-                let rows = tokenized.served().rows(input)?;
+                asker.check()?;
+                let rows = rows_of(tokenized.served(), input)?;
                 count += rows.len();
                 if count > most {
                     return Err(ApiError::too_large(format!(
@@ -57,7 +80,7 @@ where
                 check_lengths(number, &rows, truncate, &of)?;
                 all.push(rows);
             }
-            Ok((inputs, all))
+            Ok::<_, ApiError>((inputs, all))
         })
         .await??;
     let scored = lane.scores(rows).await?;
@@ -89,6 +112,26 @@ fn check_lengths(
         );
     }
     Ok(())
+}
+
+/// Refuses a text that is read once with each of several others, if that is more to read than the largest body.
+///
+/// # Errors
+/// 413.
+pub(crate) fn check_shared(
+    app: &App,
+    key: &str,
+    text: &str,
+    others: usize,
+) -> Result<(), ApiError> {
+    let (bytes, most) = (text.len().saturating_mul(others), app.limits.max_body_bytes);
+    if others <= 1 || bytes <= most {
+        return Ok(());
+    }
+    Err(ApiError::too_large(format!(
+        "`{key}` is read with each of {others} texts, {bytes} bytes in all, and {most} are read at once \
+         (`--max-body-bytes`): shorten it, or send fewer texts"
+    )))
 }
 
 /// Refuses no inputs, and too many.

@@ -29,13 +29,18 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{app::App, error::ApiError, metrics::Metrics, routes, stream::TimedStream};
+use crate::{
+    app::App, error::ApiError, metrics::Metrics, routes, server::BACKLOG, stream::TimedStream,
+};
 
 /// Bytes of a connection that are read ahead, and so the longest head of a request.
 const BUFFER: usize = 64 << 10;
 
 /// How long to wait where the system gives no more connections.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a server that stops waits for the first byte of a connection: a request may lie in it that nobody has looked at yet.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// To a client whose head does not end.
 const TOO_SLOW: &[u8] =
@@ -89,11 +94,15 @@ pub(crate) async fn serve(
             }
         }
     }
-    // What the system has accepted for us is accepted.
-    while let Ok(Ok((stream, _))) = timeout(Duration::ZERO, listener.accept()).await {
-        admit(stream);
+    // What the system has accepted for us is accepted. It is asked itself: the runtime may not have heard of it yet.
+    if let Ok(listener) = listener.into_std() {
+        let waiting = listener.incoming().take(BACKLOG as usize).map_while(Result::ok);
+        for stream in waiting.filter(|stream| stream.set_nonblocking(true).is_ok()) {
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                admit(stream);
+            }
+        }
     }
-    drop(listener);
     // It is never closed.
     let _ = places.acquire_many(most as u32).await;
 }
@@ -136,11 +145,17 @@ async fn connection(
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = stopped(&mut stopping) => {
-            if !has_read.load(Ordering::Relaxed) {
+            // One that has read nothing goes on until its first request is answered.
+            Pin::new(&mut connection).graceful_shutdown();
+            if has_read.load(Ordering::Relaxed) {
+                (&mut connection).await
+            } else if let Ok(ended) = timeout(GRACE, &mut connection).await {
+                ended
+            } else if has_read.load(Ordering::Relaxed) {
+                (&mut connection).await
+            } else {
                 return;
             }
-            Pin::new(&mut connection).graceful_shutdown();
-            (&mut connection).await
         }
     };
     let Err(error) = ended else { return };

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use nystromformer_data::DataError;
 use nystromformer_pipelines::PipelineError;
 use serde::Serialize;
 
@@ -146,6 +147,10 @@ impl From<PipelineError> for ApiError {
             PipelineError::TooLongToFill { source, .. } => {
                 Self::too_large(format!("cannot fill the text: {source}"))
             }
+            PipelineError::Data(DataError::Windows { windows, most }) => Self::too_large(format!(
+                "the context takes {windows} windows, and {most} rows are answered at once (`--max-client-batch-size`): \
+                 shorten it, or a question that leaves it little room in each window"
+            )),
             PipelineError::Data(error) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorType::Tokenizer, error.to_string())
             }

@@ -11,6 +11,8 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// Inputs, choices or windows of one request: rows of the model. Default: 128.
     pub max_client_batch_size: usize,
+    /// Candidates of one request to fill masks: masks times `top_k`. Default: 4,096.
+    pub max_candidates: usize,
     /// Tokens of a batch, padding counted. Default: 16,384.
     pub max_batch_tokens: usize,
     /// Rows of a batch. Default: 64.
@@ -36,6 +38,7 @@ impl Default for Limits {
         Self {
             max_body_bytes: 2_000_000,
             max_client_batch_size: 128,
+            max_candidates: 4096,
             max_batch_tokens: 16_384,
             max_batch_requests: 64,
             batch_wait: Duration::from_millis(2),
@@ -58,11 +61,13 @@ impl Limits {
     /// All of them with the flags that change them, for the line that is told at the start.
     pub fn described(&self) -> String {
         format!(
-            "bodies of {} bytes (--max-body-bytes), {} rows a request (--max-client-batch-size), batches of {} rows \
+            "bodies of {} bytes (--max-body-bytes), {} rows a request (--max-client-batch-size), {} candidates for masks \
+             (--max-candidates), batches of {} rows \
              (--max-batch-requests) and {} tokens (--max-batch-tokens), {} rows waiting (--max-queue), {} connections \
              (--max-connections), {} s for an answer (--request-timeout)",
             self.max_body_bytes,
             self.max_client_batch_size,
+            self.max_candidates,
             self.max_batch_requests,
             self.max_batch_tokens,
             self.max_queue,

@@ -72,7 +72,7 @@ impl ServedModel {
             |error: PipelineError| ServerError::Model { name: name.clone(), source: error.into() };
         let queue = Arc::new(Queue::new(limits.max_queue, limits.batch(), limits.batch_wait));
         let mut lanes = Lanes::new(Arc::clone(&queue));
-        let loaded = Loaded::load(folder, device, &mut lanes).map_err(failed)?;
+        let loaded = Loaded::load(folder, limits, device, &mut lanes).map_err(failed)?;
         let metrics = Arc::new(ModelMetrics::new(name));
         let worker = Worker::start(
             name,
@@ -126,7 +126,12 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn load(folder: &Path, device: &Device, lanes: &mut Lanes) -> Result<Self, PipelineError> {
+    fn load(
+        folder: &Path,
+        limits: &Limits,
+        device: &Device,
+        lanes: &mut Lanes,
+    ) -> Result<Self, PipelineError> {
         let architecture = read_architecture(folder)?;
         let pooling = pooling::of_folder(folder)?;
         let mut sharing = Sharing { architecture, pooling, lanes };
@@ -144,7 +149,10 @@ impl Loaded {
                 Ok(sharing.with(pipeline, HeadLane::Tokens))
             }
             Architecture::QuestionAnswering => {
-                let options = question_answering::Options::default();
+                let options = question_answering::Options {
+                    max_windows: Some(limits.max_client_batch_size),
+                    ..question_answering::Options::default()
+                };
                 let pipeline = QuestionAnswering::load(folder, device, options)?;
                 Ok(sharing.with(pipeline, HeadLane::QuestionAnswering))
             }

@@ -24,7 +24,7 @@ use crate::{
 const CONNECTION_THREADS: usize = 2;
 
 /// Connections that the system holds until they are accepted.
-const BACKLOG: u32 = 1024;
+pub(crate) const BACKLOG: u32 = 1024;
 
 /// For what is left of requests whose clients have gone.
 const LAST_WORK: Duration = Duration::from_secs(5);

@@ -50,6 +50,9 @@ struct LimitArgs {
     /// Inputs, choices, or windows of a long context, of one request; 413 beyond it.
     #[arg(long, value_name = "ROWS", default_value = "128")]
     max_client_batch_size: NonZeroUsize,
+    /// Candidates of one request to fill masks, masks times `top_k`; 413 beyond it.
+    #[arg(long, value_name = "N", default_value = "4096")]
+    max_candidates: NonZeroUsize,
     /// Tokens that are computed together, padding counted.
     #[arg(long, value_name = "TOKENS", default_value = "16384")]
     max_batch_tokens: NonZeroUsize,
@@ -57,7 +60,8 @@ struct LimitArgs {
     #[arg(long, value_name = "ROWS", default_value = "64")]
     max_batch_requests: NonZeroUsize,
     /// How long a batch waits for as many requests as the one before had, in milliseconds. A single client never waits.
-    #[arg(long, value_name = "MS", default_value_t = 2)]
+    #[arg(long, value_name = "MS", default_value_t = 2,
+        value_parser = clap::value_parser!(u64).range(..=LONGEST_TIME_S * 1000))]
     batch_wait_ms: u64,
     /// Rows that wait for a model; 429 beyond it.
     #[arg(long, value_name = "ROWS", default_value = "1024")]
@@ -79,10 +83,15 @@ struct LimitArgs {
     request_timeout: Duration,
 }
 
+/// A year, in seconds. Clocks overflow somewhere beyond.
+const LONGEST_TIME_S: u64 = 365 * 24 * 60 * 60;
+
 /// A time above 0, as it is typed.
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|seconds| !seconds.is_zero()).ok_or("it is a number of seconds above 0")
+    let possible =
+        |time: &Duration| !time.is_zero() && *time <= Duration::from_secs(LONGEST_TIME_S);
+    seconds.filter(possible).ok_or("it is a number of seconds above 0, a year (31536000) at most")
 }
 
 impl From<LimitArgs> for Limits {
@@ -90,6 +99,7 @@ impl From<LimitArgs> for Limits {
         Self {
             max_body_bytes: args.max_body_bytes.get(),
             max_client_batch_size: args.max_client_batch_size.get(),
+            max_candidates: args.max_candidates.get(),
             max_batch_tokens: args.max_batch_tokens.get(),
             max_batch_requests: args.max_batch_requests.get(),
             batch_wait: Duration::from_millis(args.batch_wait_ms),
@@ -188,7 +198,8 @@ mod tests {
     #[test]
     fn times_are_above_zero() {
         assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
-        for bad in ["0", "-1", "inf", "NaN", "1e30", "s", ""] {
+        assert_eq!(seconds("31536000"), Ok(Duration::from_secs(LONGEST_TIME_S)));
+        for bad in ["0", "-1", "inf", "NaN", "31536001", "1e19", "1e30", "s", ""] {
             assert!(seconds(bad).is_err(), "{bad}");
         }
     }

@@ -89,6 +89,22 @@ impl TextTokenizer {
         max_length: usize,
         stride: usize,
     ) -> Result<Vec<Encoding>, DataError> {
+        self.encode_windows_up_to(question, context, max_length, stride, usize::MAX)
+    }
+
+    /// The same, if there are `most` windows at most; they are counted before they are made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::encode_windows`], and [`DataError::Windows`] if there are more.
+    pub fn encode_windows_up_to(
+        &self,
+        question: &str,
+        context: &str,
+        max_length: usize,
+        stride: usize,
+        most: usize,
+    ) -> Result<Vec<Encoding>, DataError> {
         let question = self.tokens_of(question, 0, OffsetType::Char)?;
         let context = self.tokens_of(context, 1, OffsetType::Char)?;
         let added = self.post_processor().added_tokens(true);
@@ -100,6 +116,15 @@ impl TextTokenizer {
                  shorten the question, take fewer tokens of overlap or a greater length",
                 question.len(),
             )));
+        }
+        let room = max_length.saturating_sub(length);
+        let windows = match context.len().saturating_sub(room) {
+            0 => 1,
+            // Each window after the first goes on by what it does not repeat.
+            beyond => 1 + beyond.div_ceil(room - stride),
+        };
+        if windows > most {
+            return Err(DataError::Windows { windows, most });
         }
         let direction = match self.keep() {
             Keep::Tail => TruncationDirection::Left,

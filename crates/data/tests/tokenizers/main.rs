@@ -209,6 +209,21 @@ fn what_leaves_no_room_is_refused() {
     let refused = message(tokenizer.encode_windows("paris", &context, 14, 10));
     assert!(refused.contains("overlap by `10`") && refused.contains("`14`"), "{refused}");
     assert_eq!(tokenizer.encode_windows("paris", &context, 15, 10).unwrap().len(), 30);
+    // As many are counted as are made, and none is made where that is too many.
+    for (words, max_length, stride) in
+        [(1, 9, 2), (4, 9, 2), (5, 9, 2), (6, 9, 2), (40, 15, 10), (40, 20, 3), (41, 9, 4)]
+    {
+        let context = "paris ".repeat(words);
+        let made = tokenizer.encode_windows("paris", &context, max_length, stride).unwrap().len();
+        let up_to =
+            |most| tokenizer.encode_windows_up_to("paris", &context, max_length, stride, most);
+        assert_eq!(up_to(made).unwrap().len(), made);
+        let refused = message(up_to(made - 1));
+        assert!(refused.contains(&format!("`{made}` windows")), "{refused}");
+    }
+    let long =
+        tokenizer.encode_windows_up_to(&"a ".repeat(380), &"b ".repeat(900_000), 384, 0, 128);
+    assert!(message(long).contains("`900000` windows"));
     let refused = message(tokenizer.encode_windows(&context, "paris", 20, 0));
     assert!(refused.contains("shorten the question"), "{refused}");
 }

@@ -6,7 +6,12 @@
 
 mod spans;
 
-use std::{num::NonZeroUsize, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    num::NonZeroUsize,
+    path::Path,
+    sync::Arc,
+};
 
 use burn::tensor::Device;
 use nystromformer::{
@@ -53,6 +58,8 @@ pub struct Options {
     pub max_seq_len: Option<usize>,
     /// Tokens that windows over a long context overlap by. Default: 128, or half a window.
     pub doc_stride: Option<usize>,
+    /// The most windows of a context; one that takes more is refused. Default: no limit.
+    pub max_windows: Option<usize>,
 }
 
 impl Default for Options {
@@ -63,6 +70,7 @@ impl Default for Options {
             handle_impossible_answer: false,
             max_seq_len: None,
             doc_stride: None,
+            max_windows: None,
         }
     }
 }
@@ -155,7 +163,9 @@ impl Pipeline for QuestionAnswering {
         let (max_seq_len, doc_stride) = self.window_size();
         let Question { question, context, .. } = request;
         let tokenizer = self.preprocessor.tokenizer();
-        let windows = tokenizer.encode_windows(question, context, max_seq_len, doc_stride)?;
+        let most = self.options.max_windows.unwrap_or(usize::MAX);
+        let windows =
+            tokenizer.encode_windows_up_to(question, context, max_seq_len, doc_stride, most)?;
         windows.into_iter().map(|window| self.preprocessor.layout().row(window, 0)).collect()
     }
 
@@ -197,6 +207,8 @@ impl QuestionAnswering {
         let Question { context, id, .. } = request;
         let characters = Characters::new(&context);
         let mut answers: Vec<AnswerSpan> = Vec::new();
+        // The place in `answers` of each text, whatever its case.
+        let mut places: HashMap<String, usize> = HashMap::new();
         let mut no_answer = f64::INFINITY;
         for (TokenRow { encoding, .. }, (start, end)) in rows {
             let window = Window::new(start, end, &self.allowed(encoding));
@@ -206,17 +218,13 @@ impl QuestionAnswering {
             for span in window.best_spans(most, max_answer_len.get()) {
                 let (start, end) = words(encoding, &span);
                 let answer = characters.slice(start, end).to_owned();
-                let text = answer.to_lowercase();
-                let same = |found: &&mut AnswerSpan| found.answer.to_lowercase() == text;
-                match answers.iter_mut().find(same) {
-                    Some(found) => found.score += span.score,
-                    None => answers.push(AnswerSpan {
-                        id: id.clone(),
-                        score: span.score,
-                        start,
-                        end,
-                        answer,
-                    }),
+                match places.entry(answer.to_lowercase()) {
+                    Entry::Occupied(place) => answers[*place.get()].score += span.score,
+                    Entry::Vacant(place) => {
+                        place.insert(answers.len());
+                        let (id, score) = (id.clone(), span.score);
+                        answers.push(AnswerSpan { id, score, start, end, answer });
+                    }
                 }
             }
         }

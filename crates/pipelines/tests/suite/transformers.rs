@@ -81,6 +81,7 @@ fn question_answering() {
                 handle_impossible_answer: case.options.get("handle_impossible_answer").is_some(),
                 max_seq_len: number(&case.options, "max_seq_len"),
                 doc_stride: number(&case.options, "doc_stride"),
+                max_windows: None,
             };
             let answerer =
                 QuestionAnswering::load(&folder(name), &Device::flex(), options).unwrap();

@@ -19,13 +19,8 @@ pub(super) struct Attention;
 pub(crate) struct Body {
     inputs: Input,
     model: Option<String>,
-    #[serde(default = "yes")]
-    truncate: bool,
+    truncate: Option<bool>,
     layer: Option<usize>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,9 +78,10 @@ impl Operation for Attention {
             Input::Text(text) => TextPair { text, text_pair: None },
             Input::Pair([text, pair]) => TextPair { text, text_pair: Some(pair) },
         };
-        let mut scored = asking::scores(&app, &model, &lane, vec![input], body.truncate).await?;
+        let truncate = body.truncate.unwrap_or(true);
+        let mut scored = asking::scores(&app, &model, &lane, vec![input], truncate).await?;
         let Some(mut scored) = scored.pop() else { return Err(ApiError::fault()) };
-        app.work(move || {
+        app.work(move |_| {
             if let Some(wanted) = body.layer {
                 for layers in scored.rows.iter_mut().map(|(_, layers)| layers) {
                     layers.retain(|found| found.layer == wanted);

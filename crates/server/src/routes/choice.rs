@@ -27,8 +27,7 @@ pub(crate) struct Body {
     prompt: String,
     choices: Vec<String>,
     model: Option<String>,
-    #[serde(default)]
-    truncate: bool,
+    truncate: Option<bool>,
 }
 
 impl Operation for Choose {
@@ -67,7 +66,8 @@ impl Operation for Choose {
         let (model, lane) = app.models.choose(Self::PATH, name, lane)?;
         let Body { prompt, choices, truncate, .. } = body;
         asking::check_count(&app, "choices", choices.len())?;
-        let asked = vec![Choices { prompt, choices }];
+        asking::check_shared(&app, "prompt", &prompt, choices.len())?;
+        let (asked, truncate) = (vec![Choices { prompt, choices }], truncate.unwrap_or_default());
         let mut scored = asking::scores(&app, &model, &lane, asked, truncate).await?;
         let Some(scored) = scored.pop() else { return Err(ApiError::fault()) };
         Reply::json(&lane.served().pipeline().postprocess(scored.request, scored.rows)?)

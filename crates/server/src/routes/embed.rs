@@ -26,18 +26,12 @@ pub(super) struct Embed;
 pub(crate) struct Body {
     inputs: Texts,
     model: Option<String>,
-    #[serde(default)]
-    truncate: bool,
+    truncate: Option<bool>,
     truncation_direction: Option<Direction>,
-    #[serde(default = "yes")]
-    normalize: bool,
+    normalize: Option<bool>,
     /// Only to be refused: no model here has prompts.
     prompt_name: Option<String>,
     dimensions: Option<usize>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Operation for Embed {
@@ -54,7 +48,7 @@ impl Operation for Embed {
             "inputs": texts_schema(),
             "truncate": truncate_schema(false),
             "truncation_direction": {"enum": ["Left", "Right", null]},
-            "normalize": {"type": "boolean", "default": true, "description": "To length 1"},
+            "normalize": {"type": ["boolean", "null"], "default": true, "description": "To length 1"},
             "prompt_name": {"type": "null", "description": "No model here has prompts"},
             "dimensions": {"type": ["integer", "null"], "description": "The model's own, or none"}
         });
@@ -78,8 +72,10 @@ impl Operation for Embed {
         check_dimensions(body.dimensions, &model)?;
         let texts = body.inputs.into_list();
         asking::check_count(&app, "inputs", texts.len())?;
-        let scored = scores(&app, &model, &lane, texts, body.truncate).await?;
-        app.work(move || Reply::json(&vectors(&lane, scored, body.normalize)?)).await?
+        let (truncate, normalize) =
+            (body.truncate.unwrap_or_default(), body.normalize.unwrap_or(true));
+        let scored = scores(&app, &model, &lane, texts, truncate).await?;
+        app.work(move |_| Reply::json(&vectors(&lane, scored, normalize)?)).await?
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nystromformer_pipelines::{FillMask, Pipeline, Text};
+use nystromformer_pipelines::{FillMask, Pipeline, Served, Text};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -26,12 +26,7 @@ pub(super) struct FillMasks;
 pub(crate) struct Body {
     inputs: Texts,
     model: Option<String>,
-    #[serde(default = "five")]
-    top_k: usize,
-}
-
-fn five() -> usize {
-    5
+    top_k: Option<usize>,
 }
 
 impl Operation for FillMasks {
@@ -46,7 +41,7 @@ impl Operation for FillMasks {
     fn described() -> Described {
         let properties = json!({
             "inputs": texts_schema(),
-            "top_k": {"type": "integer", "default": 5, "minimum": 1, "maximum": MOST_CANDIDATES}
+            "top_k": {"type": ["integer", "null"], "default": 5, "minimum": 1, "maximum": MOST_CANDIDATES}
         });
         let candidates = json!({"type": "array", "items": {"type": "object", "properties": {
             "score": {"type": "number"},
@@ -72,7 +67,7 @@ impl Operation for FillMasks {
     async fn answer(app: Arc<App>, body: Body) -> Result<Reply, ApiError> {
         let name = body.model.as_deref();
         let (model, lane) = app.models.choose(Self::PATH, name, lane)?;
-        let top_k = body.top_k;
+        let top_k = body.top_k.unwrap_or(5);
         if !(1..=MOST_CANDIDATES).contains(&top_k) {
             let message = format!("`top_k` is `{top_k}`; it can be 1 to {MOST_CANDIDATES}");
             return Err(ApiError::invalid(message));
@@ -81,14 +76,30 @@ impl Operation for FillMasks {
         let texts: Vec<Text> =
             body.inputs.into_list().into_iter().map(|text| Text { text }).collect();
         asking::check_count(&app, "inputs", texts.len())?;
+        let (most, mut candidates) = (app.limits.max_candidates, 0);
+        let rows_of = move |served: &Served<FillMask>, text: &Text| {
+            let rows = served.rows(text)?;
+            let masks: usize = rows.iter().map(|row| served.pipeline().masks(row).len()).sum();
+            candidates += masks * top_k;
+            if candidates > most {
+                return Err(ApiError::too_large(format!(
+                    "the masks of the request take {candidates} candidates or more (masks × `top_k`), and {most} are given at \
+                     once (`--max-candidates`): send fewer masks, or a lower `top_k`"
+                )));
+            }
+            Ok(rows)
+        };
         // A text that is too long is refused: its mask could be cut off.
-        let scored = asking::scores(&app, &model, &lane, texts, false).await?;
-        app.work(move || {
+        let scored = asking::scores_of_rows(&app, &model, &lane, texts, rows_of, false).await?;
+        app.work(move |asker| {
             let filled = |mut scored: Scored<FillMask>| {
+                asker.check()?;
                 for candidates in scored.rows.iter_mut().flat_map(|(_, masks)| masks) {
                     candidates.truncate(top_k);
                 }
-                lane.served().pipeline().postprocess(scored.request, scored.rows)
+                Ok::<_, ApiError>(
+                    lane.served().pipeline().postprocess(scored.request, scored.rows)?,
+                )
             };
             let mut filled = scored.into_iter().map(filled).collect::<Result<Vec<_>, _>>()?;
             if is_one {

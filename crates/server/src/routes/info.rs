@@ -26,6 +26,7 @@ fn described(app: &App) -> Value {
         "limits": {
             "max_body_bytes": limits.max_body_bytes,
             "max_client_batch_size": limits.max_client_batch_size,
+            "max_candidates": limits.max_candidates,
             "max_batch_tokens": limits.max_batch_tokens,
             "max_batch_requests": limits.max_batch_requests,
             "max_queue": limits.max_queue,

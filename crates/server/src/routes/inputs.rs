@@ -84,7 +84,7 @@ pub(super) fn object_schema(required: &[&str], mut properties: Value) -> Value {
 /// The schema of `truncate`.
 pub(super) fn truncate_schema(default: bool) -> Value {
     json!({
-        "type": "boolean",
+        "type": ["boolean", "null"],
         "default": default,
         "description": "Cut texts that are too long, in place of 413"
     })

@@ -24,8 +24,7 @@ pub(super) struct Embeddings;
 pub(crate) struct Body {
     input: Texts,
     model: Option<String>,
-    #[serde(default)]
-    encoding_format: Format,
+    encoding_format: Option<Format>,
     dimensions: Option<usize>,
     /// Who asks, for `OpenAI`'s own records; nothing is made of it here.
     #[serde(rename = "user")]
@@ -82,7 +81,7 @@ impl Operation for Embeddings {
     fn described() -> Described {
         let properties = json!({
             "input": texts_schema(),
-            "encoding_format": {"enum": ["float", "base64"], "default": "float"},
+            "encoding_format": {"enum": ["float", "base64", null], "default": "float"},
             "dimensions": {"type": ["integer", "null"], "description": "The model's own, or none"},
             "user": {"type": ["string", "null"], "description": "Not read"}
         });
@@ -119,10 +118,10 @@ impl Operation for Embeddings {
         let texts = body.input.into_list();
         asking::check_count(&app, "input", texts.len())?;
         let scored = embed::scores(&app, &model, &lane, texts, false).await?;
-        app.work(move || {
+        app.work(move |_| {
             let tokens = scored.iter().map(Scored::tokens).sum();
             let entry = |(index, values): (usize, Vec<f32>)| {
-                let vector = match body.encoding_format {
+                let vector = match body.encoding_format.unwrap_or_default() {
                     Format::Float => Vector::Float(values),
                     Format::Base64 => Vector::Base64(base64(&values)),
                 };

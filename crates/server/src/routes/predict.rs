@@ -26,11 +26,9 @@ pub(super) struct Predict;
 pub(crate) struct Body {
     inputs: Inputs,
     model: Option<String>,
-    #[serde(default)]
-    truncate: bool,
+    truncate: Option<bool>,
     truncation_direction: Option<Direction>,
-    #[serde(default)]
-    raw_scores: bool,
+    raw_scores: Option<bool>,
 }
 
 /// One text or pair, or a list of such, each in a list of its own.
@@ -102,7 +100,7 @@ impl Operation for Predict {
             "truncate": truncate_schema(false),
             "truncation_direction": {"enum": ["Left", "Right", null]},
             "raw_scores": {
-                "type": "boolean", "default": false,
+                "type": ["boolean", "null"], "default": false,
                 "description": "The head's outputs in place of probabilities"
             }
         });
@@ -126,11 +124,13 @@ impl Operation for Predict {
         Direction::check(body.truncation_direction, lane.served().keep())?;
         let (pairs, is_batch) = body.inputs.into_pairs()?;
         asking::check_count(&app, "inputs", pairs.len())?;
-        let scored = asking::scores(&app, &model, &lane, pairs, body.truncate).await?;
-        app.work(move || {
+        let [truncate, raw_scores] =
+            [body.truncate, body.raw_scores].map(Option::unwrap_or_default);
+        let scored = asking::scores(&app, &model, &lane, pairs, truncate).await?;
+        app.work(move |_| {
             let pipeline = lane.served().pipeline();
             let mut answers = scored.iter().map(|scored| {
-                let ranked = pipeline.ranked(&scored.rows[0].1, body.raw_scores).into_iter();
+                let ranked = pipeline.ranked(&scored.rows[0].1, raw_scores).into_iter();
                 ranked.map(Prediction::from).collect::<Vec<_>>()
             });
             if is_batch {

@@ -30,8 +30,7 @@ pub(crate) struct Body {
     model: Option<String>,
     top_k: Option<NonZeroUsize>,
     max_answer_len: Option<NonZeroUsize>,
-    #[serde(default)]
-    handle_impossible_answer: bool,
+    handle_impossible_answer: Option<bool>,
 }
 
 impl Body {
@@ -48,7 +47,7 @@ impl Body {
         Ok(Options {
             top_k: of("top_k", self.top_k, default.top_k, MOST_ANSWERS)?,
             max_answer_len: of("max_answer_len", longest, default.max_answer_len, LONGEST_ANSWER)?,
-            handle_impossible_answer: self.handle_impossible_answer,
+            handle_impossible_answer: self.handle_impossible_answer.unwrap_or_default(),
             ..default
         })
     }
@@ -73,7 +72,7 @@ impl Operation for Answers {
                 "description": "In tokens"
             },
             "handle_impossible_answer": {
-                "type": "boolean", "default": false, "description": "Let \"no answer\" be an answer: an empty one"
+                "type": ["boolean", "null"], "default": false, "description": "Let \"no answer\" be an answer: an empty one"
             }
         });
         let answer = json!({"type": "object", "properties": {
@@ -96,7 +95,7 @@ impl Operation for Answers {
         let asked = vec![Question { question: body.question, context: body.context, id: None }];
         let mut scored = asking::scores(&app, &model, &lane, asked, false).await?;
         let Some(scored) = scored.pop() else { return Err(ApiError::fault()) };
-        app.work(move || {
+        app.work(move |_| {
             let pipeline = lane.served().pipeline();
             let mut answers = pipeline.answers(scored.request, &scored.rows, &options);
             if options.top_k == NonZeroUsize::MIN && answers.len() == 1 {

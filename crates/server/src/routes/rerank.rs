@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use nystromformer_pipelines::{Choices, MultipleChoice, Pipeline, TextClassification, TextPair};
+use nystromformer_pipelines::{
+    Choices, MultipleChoice, Pipeline, Served, TextClassification, TextPair,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -29,13 +31,10 @@ pub(crate) struct Body {
     query: String,
     texts: Vec<String>,
     model: Option<String>,
-    #[serde(default)]
-    truncate: bool,
+    truncate: Option<bool>,
     truncation_direction: Option<Direction>,
-    #[serde(default)]
-    raw_scores: bool,
-    #[serde(default)]
-    return_text: bool,
+    raw_scores: Option<bool>,
+    return_text: Option<bool>,
 }
 
 /// A text's place among those asked, and its score.
@@ -63,8 +62,7 @@ impl Operation for Rerank {
     }
 
     fn described() -> Described {
-        let flag =
-            |description| json!({"type": "boolean", "default": false, "description": description});
+        let flag = |description| json!({"type": ["boolean", "null"], "default": false, "description": description});
         let properties = json!({
             "query": {"type": "string"},
             "texts": {"type": "array", "items": {"type": "string"}},
@@ -96,13 +94,20 @@ impl Operation for Rerank {
         };
         Direction::check(body.truncation_direction, keep)?;
         asking::check_count(&app, "texts", body.texts.len())?;
-        let Body { query, texts, truncate, raw_scores, return_text, .. } = body;
+        asking::check_shared(&app, "query", &body.query, body.texts.len())?;
+        let Body { query, texts, .. } = body;
+        let [truncate, raw_scores, return_text] =
+            [body.truncate, body.raw_scores, body.return_text].map(Option::unwrap_or_default);
         let kept = return_text.then(|| texts.clone());
         let scores: Vec<f64> = match ranker {
             Ranker::Classifier(lane) => {
-                let pair = |text| TextPair { text: query.clone(), text_pair: Some(text) };
-                let pairs = texts.into_iter().map(pair).collect();
-                let scored = asking::scores(&app, &model, &lane, pairs, truncate).await?;
+                let mut pair = TextPair { text: query, text_pair: None };
+                let rows_of = move |served: &Served<TextClassification>, text: &String| {
+                    pair.text_pair = Some(text.clone());
+                    Ok(served.rows(&pair)?)
+                };
+                let scored =
+                    asking::scores_of_rows(&app, &model, &lane, texts, rows_of, truncate).await?;
                 let pipeline = lane.served().pipeline();
                 let score = |logits: &[f32]| pipeline.ranked(logits, raw_scores)[0].score;
                 scored.iter().map(|scored| score(&scored.rows[0].1)).collect()
@@ -118,7 +123,7 @@ impl Operation for Rerank {
                 }
             }
         };
-        app.work(move || Reply::json(&ranks(&scores, kept))).await?
+        app.work(move |_| Reply::json(&ranks(&scores, kept))).await?
     }
 }
 

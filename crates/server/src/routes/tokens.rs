@@ -1,6 +1,6 @@
 //! `POST /tokens`: what is named where in a text, in the form of transformers' token classification pipeline.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use nystromformer_pipelines::{Aggregation, Sentence, TokenClassification};
 use serde::Deserialize;
@@ -26,17 +26,13 @@ pub(super) struct Tokens;
 pub(crate) struct Body {
     inputs: Texts,
     model: Option<String>,
-    #[serde(default)]
-    truncate: bool,
-    #[serde(default)]
-    aggregation_strategy: Strategy,
-    #[serde(default = "outside")]
-    ignore_labels: Vec<String>,
+    truncate: Option<bool>,
+    aggregation_strategy: Option<Strategy>,
+    ignore_labels: Option<Vec<String>>,
 }
 
-fn outside() -> Vec<String> {
-    vec!["O".to_owned()]
-}
+/// The most labels that are left out.
+const MOST_IGNORED: usize = 1000;
 
 /// transformers' names.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -76,9 +72,11 @@ impl Operation for Tokens {
             "inputs": texts_schema(),
             "truncate": truncate_schema(false),
             "aggregation_strategy": {
-                "enum": ["none", "simple", "first", "average", "max"], "default": "simple"
+                "enum": ["none", "simple", "first", "average", "max", null], "default": "simple"
             },
-            "ignore_labels": {"type": "array", "items": {"type": "string"}, "default": ["O"]}
+            "ignore_labels": {
+                "type": ["array", "null"], "items": {"type": "string"}, "maxItems": MOST_IGNORED, "default": ["O"]
+            }
         });
         let entity = json!({"type": "object", "properties": {
             "entity_group": {"type": "string", "description": "With `none`: `entity`, and `index`"},
@@ -105,13 +103,23 @@ impl Operation for Tokens {
         let texts: Vec<Sentence> =
             body.inputs.into_list().into_iter().map(Sentence::Text).collect();
         asking::check_count(&app, "inputs", texts.len())?;
-        let scored = asking::scores(&app, &model, &lane, texts, body.truncate).await?;
-        let (aggregation, ignored) = (body.aggregation_strategy.into(), body.ignore_labels);
-        app.work(move || {
+        let ignored = body.ignore_labels.unwrap_or_else(|| vec!["O".to_owned()]);
+        if ignored.len() > MOST_IGNORED {
+            return Err(ApiError::too_large(format!(
+                "`ignore_labels` has {} entries; it can have {MOST_IGNORED}",
+                ignored.len()
+            )));
+        }
+        let ignored: HashSet<String> = ignored.into_iter().collect();
+        let truncate = body.truncate.unwrap_or_default();
+        let scored = asking::scores(&app, &model, &lane, texts, truncate).await?;
+        let aggregation = body.aggregation_strategy.unwrap_or_default().into();
+        app.work(move |asker| {
             let pipeline = lane.served().pipeline();
             let entities = |scored: &Scored<TokenClassification>| {
+                asker.check()?;
                 let mut found = pipeline.entities(&scored.request, &scored.rows, aggregation)?;
-                found.retain(|entity| !ignored.iter().any(|label| label == entity.label()));
+                found.retain(|entity| !ignored.contains(entity.label()));
                 Ok::<_, ApiError>(found)
             };
             let mut found = scored.iter().map(entities).collect::<Result<Vec<_>, _>>()?;

@@ -65,6 +65,7 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
         handle_impossible_answer: args.handle_impossible_answer,
         max_seq_len: args.max_seq_len,
         doc_stride: args.doc_stride,
+        max_windows: None,
     };
     let answerer = QuestionAnswering::load(&folder, &device, options)?;
     match (args.question, args.context) {

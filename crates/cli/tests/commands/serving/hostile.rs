@@ -5,6 +5,37 @@ use serde_json::json;
 use super::client::{Server, head, model};
 
 #[test]
+fn null_is_a_key_left_out() {
+    let names = ["fill_mask", "single_label", "choice", "tokens", "qa"];
+    let folders = names.map(model);
+    let folders: Vec<_> = folders.iter().map(std::path::PathBuf::as_path).collect();
+    let server = Server::start(&folders, &[]);
+    let one = json!({"inputs": "anna lives in [MASK]"});
+    let ranked = json!({"query": "anna", "texts": ["a", "b"]});
+    let chosen = json!({"prompt": "anna", "choices": ["a", "b"]});
+    let asked = json!({"question": "who?", "context": "anna works."});
+    for (path, model, body, keys) in [
+        ("/embed", "tokens", &one, &["truncate", "normalize", "dimensions"][..]),
+        ("/predict", "single_label", &one, &["truncate", "raw_scores"]),
+        ("/rerank", "choice", &ranked, &["truncate", "raw_scores", "return_text"]),
+        ("/choice", "choice", &chosen, &["truncate"]),
+        ("/fill-mask", "fill_mask", &one, &["top_k"]),
+        ("/tokens", "tokens", &one, &["truncate", "aggregation_strategy", "ignore_labels"]),
+        ("/qa", "qa", &asked, &["top_k", "max_answer_len", "handle_impossible_answer"]),
+        ("/attention", "qa", &one, &["truncate", "layer"]),
+        ("/v1/embeddings", "qa", &json!({"input": "anna"}), &["encoding_format", "user"]),
+    ] {
+        let mut body = body.clone();
+        body["model"] = model.into();
+        let expected = server.post(path, &body).ok();
+        for key in keys {
+            body[key] = serde_json::Value::Null;
+        }
+        assert_eq!(server.post(path, &body).ok(), expected, "{path}");
+    }
+}
+
+#[test]
 fn whatever_comes_is_refused_with_its_code_and_the_server_lives_on() {
     let server =
         Server::start(&[&model("single_label")], &["--header-timeout", "2", "--body-timeout", "2"]);

@@ -37,6 +37,29 @@ fn sigterm_ends_it_when_what_is_accepted_is_answered() {
     assert!(server.log().contains("answering what is accepted"), "{}", server.log());
 }
 
+/// A stopped process sees neither the connections that the system accepts for it nor what comes on those that it has, until it sees
+/// the signal too.
+#[test]
+fn what_lies_in_sockets_when_sigterm_comes_is_answered() {
+    let mut server = Server::start(&[&model("single_label")], &[]);
+    let mut connected: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+    wait_until("all connections", || server.metric("nystromformer_connections") >= 9.0);
+    signal(&server.child, "STOP");
+    connected.extend((0..8).map(|_| server.connect()));
+    let body = "{\"inputs\": \"anna\"}";
+    let head = head("POST", "/predict", "Content-Type: application/json\r\n", body.len());
+    for stream in &mut connected {
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    }
+    signal(&server.child, "TERM");
+    signal(&server.child, "CONT");
+    for (number, stream) in connected.iter_mut().enumerate() {
+        let answer = Answer::read(stream);
+        assert_eq!(answer.map(|answer| answer.status), Some(200), "connection {number}");
+    }
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn a_second_sigint_does_not_wait() {
     let mut server = Server::start(&[&model("single_label")], &[]);
@@ -93,7 +116,12 @@ fn a_server_that_cannot_start_says_why() {
     assert!(twice.contains("two models are called `single_label`"), "{twice}");
     serve(&[], &[]).refused(2);
     serve(&[&good], &["--max-queue", "3"]).refused(2);
-    serve(&[&good], &["--body-timeout", "0"]).refused(2);
+    for flag in ["--header-timeout", "--body-timeout", "--write-timeout", "--request-timeout"] {
+        for time in ["0", "1e19"] {
+            serve(&[&good], &[flag, time]).refused(2);
+        }
+    }
+    serve(&[&good], &["--batch-wait-ms", "18446744073709551615"]).refused(2);
     for no_origin in ["a\u{7f}", "example.org", "https://example.org/"] {
         serve(&[&good], &["--cors-origin", no_origin]).refused(2);
     }

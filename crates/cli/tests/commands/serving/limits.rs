@@ -63,6 +63,40 @@ fn too_much_is_413_with_the_limit_and_its_flag() {
     assert!(server.post("/qa", &asked).refused(422, "tokenizer").contains("shorten the question"));
 }
 
+/// Requests that are small, and whose work or answer would not be.
+#[test]
+fn what_a_request_makes_of_its_bytes_is_bounded() {
+    let folders = ["fill_mask", "one_label", "choice", "tokens", "qa"].map(model);
+    let folders: Vec<_> = folders.iter().map(std::path::PathBuf::as_path).collect();
+    let limits = ["--max-body-bytes", "20000", "--max-candidates", "10"];
+    let server = Server::start(&folders, &limits);
+    let refused = |path: &str, body: Value, parts: &[&str]| {
+        let message = server.post(path, &body).refused(413, "validation");
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    };
+    let two = "[MASK] and [MASK]";
+    server.post("/fill-mask", &json!({"inputs": two, "top_k": 5})).ok();
+    let parts = ["12 candidates", "10 are", "--max-candidates"];
+    refused("/fill-mask", json!({"inputs": two, "top_k": 6}), &parts);
+    refused("/fill-mask", json!({"inputs": [two, "[MASK]"], "top_k": 4}), &parts);
+
+    let (long, five) = ("anna ".repeat(1000), ["a"; 5]);
+    let parts = ["25000 bytes", "20000 are", "--max-body-bytes"];
+    for (model, truncate) in [("one_label", true), ("choice", true), ("choice", false)] {
+        let body = json!({"query": long, "texts": five, "model": model, "truncate": truncate});
+        refused("/rerank", body, &[&parts[..], &["`query`"]].concat());
+    }
+    let body = json!({"prompt": long, "choices": five, "truncate": true});
+    refused("/choice", body, &[&parts[..], &["`prompt`"]].concat());
+    let body = json!({"prompt": long, "choices": five[..2], "truncate": true});
+    server.post("/choice", &body).ok();
+
+    let labels = vec!["O"; 1001];
+    refused("/tokens", json!({"inputs": "a", "ignore_labels": labels}), &["1001", "1000"]);
+    let body = json!({"question": "who works?", "context": "a ".repeat(8000)});
+    refused("/qa", body, &["windows", "128 rows", "--max-client-batch-size"]);
+}
+
 #[test]
 fn texts_that_are_too_long_are_cut_only_if_asked() {
     let server = serve(&[]);
