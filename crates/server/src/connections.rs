@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     io::{Read, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -145,16 +146,18 @@ async fn connection(
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = stopped(&mut stopping) => {
-            // One that has read nothing goes on until its first request is answered.
-            Pin::new(&mut connection).graceful_shutdown();
-            if has_read.load(Ordering::Relaxed) {
-                (&mut connection).await
-            } else if let Ok(ended) = timeout(GRACE, &mut connection).await {
-                ended
-            } else if has_read.load(Ordering::Relaxed) {
-                (&mut connection).await
-            } else {
-                return;
+            let first = poll_fn(|context| match Pin::new(&mut connection).poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if has_read.load(Ordering::Relaxed) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            });
+            match timeout(GRACE, first).await {
+                Ok(Some(ended)) => ended,
+                Ok(None) => {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    (&mut connection).await
+                }
+                Err(_) => return,
             }
         }
     };
@@ -210,12 +213,10 @@ struct Panicked;
 /// The output of `future`, or that it panicked.
 async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = Box::pin(future);
-    std::future::poll_fn(move |context| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(Err(Panicked)),
-        }
+    poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(Err(Panicked)),
     })
     .await
 }
