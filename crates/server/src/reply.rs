@@ -27,6 +27,20 @@ impl Reply {
         })?;
         Ok(Self { content_type: "application/json", body })
     }
+
+    /// The answers as JSON: the only one by itself if one was asked for, else a list.
+    ///
+    /// # Errors
+    /// As [`Self::json`].
+    pub(crate) fn one_or_list<T: Serialize>(
+        is_one: bool,
+        answers: Vec<T>,
+    ) -> Result<Self, ApiError> {
+        match &answers[..] {
+            [answer] if is_one => Self::json(answer),
+            answers => Self::json(&answers),
+        }
+    }
 }
 
 impl IntoResponse for Reply {

@@ -17,6 +17,7 @@ use nystromformer::{
     Nystromformer, NystromformerForTokenClassification, NystromformerInput, PreTrainedModel,
 };
 use nystromformer_data::{Characters, DataError};
+use serde::Deserialize;
 
 pub use entities::Entity;
 
@@ -33,8 +34,9 @@ use entities::{LabelledToken, group, without_overlaps};
 use tokens::{SourceText, Token};
 use words::agree;
 
-/// How tokens become entities; transformers' `aggregation_strategy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How tokens become entities; transformers' `aggregation_strategy`, by its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Aggregation {
     /// Every token is one.
     None,

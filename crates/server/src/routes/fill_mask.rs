@@ -101,11 +101,7 @@ impl Operation for FillMasks {
                     lane.served().pipeline().postprocess(scored.request, scored.rows)?,
                 )
             };
-            let mut filled = scored.into_iter().map(filled).collect::<Result<Vec<_>, _>>()?;
-            if is_one {
-                return Reply::json(&filled.swap_remove(0));
-            }
-            Reply::json(&filled)
+            Reply::one_or_list(is_one, scored.into_iter().map(filled).collect::<Result<_, _>>()?)
         })
         .await?
     }

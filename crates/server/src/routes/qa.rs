@@ -97,11 +97,8 @@ impl Operation for Answers {
         let Some(scored) = scored.pop() else { return Err(ApiError::fault()) };
         app.work(move |_| {
             let pipeline = lane.served().pipeline();
-            let mut answers = pipeline.answers(scored.request, &scored.rows, &options);
-            if options.top_k == NonZeroUsize::MIN && answers.len() == 1 {
-                return Reply::json(&answers.swap_remove(0));
-            }
-            Reply::json(&answers)
+            let answers = pipeline.answers(scored.request, &scored.rows, &options);
+            Reply::one_or_list(options.top_k == NonZeroUsize::MIN, answers)
         })
         .await?
     }

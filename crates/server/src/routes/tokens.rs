@@ -27,36 +27,12 @@ pub(crate) struct Body {
     inputs: Texts,
     model: Option<String>,
     truncate: Option<bool>,
-    aggregation_strategy: Option<Strategy>,
+    aggregation_strategy: Option<Aggregation>,
     ignore_labels: Option<Vec<String>>,
 }
 
 /// The most labels that are left out.
 const MOST_IGNORED: usize = 1000;
-
-/// transformers' names.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Strategy {
-    None,
-    #[default]
-    Simple,
-    First,
-    Average,
-    Max,
-}
-
-impl From<Strategy> for Aggregation {
-    fn from(strategy: Strategy) -> Self {
-        match strategy {
-            Strategy::None => Self::None,
-            Strategy::Simple => Self::Simple,
-            Strategy::First => Self::First,
-            Strategy::Average => Self::Average,
-            Strategy::Max => Self::Max,
-        }
-    }
-}
 
 impl Operation for Tokens {
     const PATH: &'static str = "/tokens";
@@ -113,7 +89,7 @@ impl Operation for Tokens {
         let ignored: HashSet<String> = ignored.into_iter().collect();
         let truncate = body.truncate.unwrap_or_default();
         let scored = asking::scores(&app, &model, &lane, texts, truncate).await?;
-        let aggregation = body.aggregation_strategy.unwrap_or_default().into();
+        let aggregation = body.aggregation_strategy.unwrap_or(Aggregation::Simple);
         app.work(move |asker| {
             let pipeline = lane.served().pipeline();
             let entities = |scored: &Scored<TokenClassification>| {
@@ -122,11 +98,7 @@ impl Operation for Tokens {
                 found.retain(|entity| !ignored.contains(entity.label()));
                 Ok::<_, ApiError>(found)
             };
-            let mut found = scored.iter().map(entities).collect::<Result<Vec<_>, _>>()?;
-            if is_one {
-                return Reply::json(&found.swap_remove(0));
-            }
-            Reply::json(&found)
+            Reply::one_or_list(is_one, scored.iter().map(entities).collect::<Result<_, _>>()?)
         })
         .await?
     }
