@@ -41,7 +41,15 @@ component! {
 impl NystromformerConfig {
     // What holds between parts.
     fn check(&self, problems: &mut Problems) {
-        self.attention.options().check_with(&self.shared, problems);
+        let attention = self.attention.options();
+        problems.check(
+            self.shared.semantics == Semantics::Paper || attention.is_of_transformers(),
+            "attention",
+            &self.attention.kind.name(),
+            "semantics = \"hf\" is what transformers' Nyströmformer computes, which has no such attention: take semantics = \
+             \"paper\", or attention = \"nystrom\"",
+        );
+        attention.check_with(&self.shared, problems);
         self.check_length_of_attention(problems);
         let layers = self.encoder.num_hidden_layers;
         if !self.vectors.is_used() {

@@ -12,7 +12,7 @@ use burn::{
 use nystromformer_kernels::{attention, softmax};
 
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions, refuse_hf},
+    kind::{Activations, AttentionMechanism, AttentionOptions},
     nystrom::landmarks::segment_means,
     padding::Padding,
     self_attention::first_rows,
@@ -59,10 +59,6 @@ impl AttentionOptions for AgentConfig {
 
     fn operations(&self, _: usize, shared: &SharedConfig) -> f64 {
         8.0 * self.num_agents as f64 * shared.hidden_size as f64
-    }
-
-    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        refuse_hf("agent", shared, problems);
     }
 }
 

@@ -9,16 +9,17 @@ use burn::tensor::Tensor;
 use nystromformer_kernels::Sequences;
 
 use super::{convolution::DepthwiseConvolution, factors::NystromFactors, padding::Padding};
-use crate::{
-    component::Problems,
-    error::ModelError,
-    shared::{Semantics, SharedConfig},
-};
+use crate::{component::Problems, error::ModelError, shared::SharedConfig};
 
 /// What a kind's options say of it, given what all parts share.
 pub trait AttentionOptions {
     /// Whether it computes exact softmax attention.
     fn is_exact(&self, _shared: &SharedConfig) -> bool {
+        false
+    }
+
+    /// Whether transformers' Nyströmformer computes it, so that `semantics = "hf"` says how. Others are refused with it.
+    fn is_of_transformers(&self) -> bool {
         false
     }
 
@@ -94,17 +95,6 @@ impl Projections {
     pub fn has_key(self) -> bool {
         self == Self::QueryAndKey
     }
-}
-
-/// Refuses `semantics = "hf"`, of a kind that transformers' Nyströmformer does not compute.
-pub(super) fn refuse_hf(kind: &'static str, shared: &SharedConfig, problems: &mut Problems) {
-    problems.check(
-        shared.semantics == Semantics::Paper,
-        "attention",
-        &kind,
-        "semantics = \"hf\" is what transformers' Nyströmformer computes, which has no such attention: take semantics = \
-         \"paper\", or attention = \"nystrom\"",
-    );
 }
 
 /// Floats that training holds for each token of a sequence.

@@ -10,7 +10,7 @@ use burn::{
 
 use super::{
     features::{feature_attention, feature_row},
-    kind::{Activations, AttentionMechanism, AttentionOptions, refuse_hf},
+    kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
     self_attention::first_rows,
 };
@@ -48,10 +48,6 @@ impl AttentionOptions for LinearAttentionConfig {
     fn operations(&self, _: usize, shared: &SharedConfig) -> f64 {
         // The summary, and its product with the queries.
         4.0 * shared.hidden_size as f64 * shared.head_dim() as f64
-    }
-
-    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        refuse_hf("linear", shared, problems);
     }
 }
 

@@ -13,7 +13,7 @@ use burn::{
 use nystromformer_kernels::{attention, softmax};
 
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions, refuse_hf},
+    kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::{Padding, of_tokens},
     self_attention::first_rows,
     softmax::score_scale,
@@ -68,10 +68,6 @@ impl AttentionOptions for LinformerConfig {
 
     fn operations(&self, _: usize, shared: &SharedConfig) -> f64 {
         8.0 * self.linformer_k as f64 * shared.hidden_size as f64
-    }
-
-    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        refuse_hf("linformer", shared, problems);
     }
 
     fn check_len(&self, seq_len: usize, _: &SharedConfig) -> Result<(), ModelError> {

@@ -9,7 +9,7 @@ use burn::{
 };
 
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions, Projections, refuse_hf},
+    kind::{Activations, AttentionMechanism, AttentionOptions, Projections},
     padding::Padding,
     self_attention::first_rows,
 };
@@ -44,10 +44,6 @@ impl AttentionOptions for NoAttentionConfig {
 
     fn operations(&self, _: usize, _: &SharedConfig) -> f64 {
         0.0
-    }
-
-    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        refuse_hf("none", shared, problems);
     }
 }
 

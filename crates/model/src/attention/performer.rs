@@ -12,7 +12,7 @@ use burn::{
 
 use super::{
     features::{feature_attention, feature_row},
-    kind::{Activations, AttentionMechanism, AttentionOptions, refuse_hf},
+    kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::Padding,
     random_rows::{RandomRows, orthogonal},
     self_attention::first_rows,
@@ -71,10 +71,6 @@ impl AttentionOptions for PerformerConfig {
     fn operations(&self, _: usize, shared: &SharedConfig) -> f64 {
         // Features of queries and keys, the summary, and its product with the queries.
         8.0 * self.performer_features as f64 * shared.hidden_size as f64
-    }
-
-    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        refuse_hf("performer", shared, problems);
     }
 }
 

@@ -51,6 +51,10 @@ impl AttentionOptions for SoftmaxConfig {
         true
     }
 
+    fn is_of_transformers(&self) -> bool {
+        true
+    }
+
     fn is_of_kernels(&self) -> bool {
         true
     }

@@ -16,7 +16,7 @@ use nystromformer_kernels::{attention, softmax};
 
 use self::global_tokens::GlobalTokens;
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions, refuse_hf},
+    kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::{MASKED, Padding},
     self_attention::first_rows,
     softmax::{exact_activations, exact_operations, score_scale, softmax_attention, softmax_row},
@@ -91,10 +91,6 @@ impl AttentionOptions for LongformerConfig {
         }
         // Its own rows, and those of the global tokens over all.
         4.0 * (self.keys() + self.num_global_tokens) as f64 * shared.hidden_size as f64
-    }
-
-    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        refuse_hf("longformer", shared, problems);
     }
 }
 

@@ -134,6 +134,10 @@ impl AttentionOptions for NystromConfig {
         !self.is_exact(shared) && starts_by_batch
     }
 
+    fn is_of_transformers(&self) -> bool {
+        true
+    }
+
     fn is_of_kernels(&self) -> bool {
         self.own_landmarks().is_none() && self.num_landmarks <= MOST_LANDMARKS
     }

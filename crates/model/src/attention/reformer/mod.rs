@@ -21,7 +21,7 @@ use nystromformer_kernels::softmax;
 
 use self::order::Order;
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions, Projections, refuse_hf},
+    kind::{Activations, AttentionMechanism, AttentionOptions, Projections},
     padding::{MASKED, Padding},
     random_rows::{RandomRows, independent},
     self_attention::first_rows,
@@ -109,10 +109,6 @@ impl AttentionOptions for ReformerConfig {
         let chunk = self.lsh_attn_chunk_length.min(seq_len);
         let of_round = 2.0 * self.rotations() as f64 + 8.0 * chunk as f64;
         self.num_hashes as f64 * of_round * shared.hidden_size as f64
-    }
-
-    fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        refuse_hf("reformer", shared, problems);
     }
 }
 
