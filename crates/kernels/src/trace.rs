@@ -2,6 +2,7 @@
 //!
 //! Unless [`start`] was called a span costs one relaxed load of a number. From [`start`] to [`stop`] the spans of the calling
 //! thread are kept, and of no other: a kernel's own threads are inside its span. Nothing that is computed depends on it.
+//! Once so many are kept as [`start`] was told, further parts and kernels are counted alone; phases are few, and kept.
 //!
 //! A derivative runs long after the part of the model that it belongs to is left, so a kernel that is recorded for a backward pass takes
 //! the part's name with it (`current_part`).
@@ -83,13 +84,17 @@ impl Pass {
 struct Recorder {
     began: Instant,
     events: Vec<Event>,
+    /// How many spans are kept before parts and kernels are left out.
+    most: usize,
+    left_out: usize,
     /// The names of the parts that are open, joined by points.
     path: String,
 }
 
-/// Begins to keep the spans of this thread. What was kept before is forgotten.
-pub fn start() {
-    let fresh = Recorder { began: Instant::now(), events: Vec::new(), path: String::new() };
+/// Begins to keep the spans of this thread, parts and kernels until there are `most`. What was kept before is forgotten.
+pub fn start(most: usize) {
+    let (events, path) = (Vec::new(), String::new());
+    let fresh = Recorder { began: Instant::now(), events, most, left_out: 0, path };
     if RECORDER.replace(Some(fresh)).is_none() {
         TRACING.fetch_add(1, Ordering::Relaxed);
     }
@@ -102,9 +107,9 @@ pub fn stop() -> Vec<Event> {
     recorder.events
 }
 
-/// How many spans are kept so far.
-pub fn len() -> usize {
-    RECORDER.with_borrow(|recorder| recorder.as_ref().map_or(0, |recorder| recorder.events.len()))
+/// How many parts and kernels ended since [`start`] and were not kept; above 0 the trace is full.
+pub fn left_out() -> usize {
+    RECORDER.with_borrow(|recorder| recorder.as_ref().map_or(0, |recorder| recorder.left_out))
 }
 
 /// A span: from where it was made to where it is dropped.
@@ -219,6 +224,10 @@ impl Drop for Span {
             let Some(since) = start.checked_duration_since(recorder.began) else { return };
             let duration = start.elapsed().as_nanos() as u64;
             recorder.path.truncate(path_length);
+            if recorder.events.len() >= recorder.most && !matches!(kind, EventKind::Phase(_)) {
+                recorder.left_out += 1;
+                return;
+            }
             recorder.events.push(Event { name, kind, start: since.as_nanos() as u64, duration });
         });
     }
@@ -231,7 +240,7 @@ mod tests {
     #[test]
     fn spans_lie_in_each_other_and_kernels_know_their_part() {
         assert!(phase("before").open.is_none());
-        start();
+        start(usize::MAX);
         {
             let _step = numbered_phase("step", 7);
             let label = {
@@ -243,7 +252,6 @@ mod tests {
             assert_eq!(current_part(), None);
             drop(derivative("Linear", label.as_ref(), Vec::new));
         }
-        assert_eq!(len(), 5);
         // Another thread keeps nothing.
         std::thread::spawn(|| {
             drop(phase("elsewhere"));
@@ -272,21 +280,41 @@ mod tests {
 
     #[test]
     fn a_span_that_outlives_its_trace_is_in_no_other() {
-        start();
+        start(usize::MAX);
         let old = part("old");
-        start();
+        start(usize::MAX);
         drop(old);
         drop(part("new"));
         let names: Vec<Event> = stop();
         assert_eq!(names.len(), 1);
         assert_eq!(names[0].name, "new");
         let unfinished = {
-            start();
+            start(usize::MAX);
             let unfinished = phase("unfinished");
             assert!(stop().is_empty());
             unfinished
         };
         drop(unfinished);
-        assert_eq!(len(), 0);
+        assert!(stop().is_empty());
+    }
+
+    #[test]
+    fn a_full_trace_keeps_phases_and_counts_what_it_leaves_out() {
+        start(2);
+        {
+            let _evaluation = phase("evaluation");
+            let _encoder = part("encoder");
+            for number in 0..5 {
+                let _layer = numbered_part("layer", number);
+                assert_eq!(left_out(), number.saturating_sub(2));
+            }
+            assert_eq!(current_part().as_deref(), Some("encoder"));
+        }
+        // Three layers and the encoder.
+        assert_eq!(left_out(), 4);
+        let events = stop();
+        let names: Vec<&str> = events.iter().map(|event| &*event.name).collect();
+        assert_eq!(names, ["encoder.layer.0", "encoder.layer.1", "evaluation"]);
+        assert_eq!(left_out(), 0);
     }
 }

@@ -21,10 +21,38 @@ pub struct GroupOptions {
     pub freeze_layers: usize,
     /// `trainer.freeze_embeddings`.
     pub freeze_embeddings: bool,
-    /// Patterns of the names of the parameters that are trained; empty: all. A name has one if some words of it that follow each
-    /// other, each between two dots, are those of the pattern, whose `*` is any word: of
-    /// `encoder.layer.0.attention.self.query.weight` are `query`, `attention.self.query` and `layer.*.attention`.
-    pub trainable: Vec<String>,
+    /// Which parameters are trained, by their names.
+    pub trainable: TrainedNames,
+}
+
+/// Which parameters are trained, by patterns of their names. A name has one if some words of it that follow each other, each
+/// between two dots, are those of the pattern, whose `*` is any word: of `encoder.layer.0.attention.self.query.weight` are
+/// `query`, `attention.self.query` and `layer.*.attention`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum TrainedNames {
+    /// All.
+    #[default]
+    All,
+    /// Those that have one of these patterns, as a user stated them: one that is of no parameter is refused.
+    Stated(Vec<String>),
+    /// Those that have the first pattern and not the second: what is trained where nothing is stated, of any model.
+    AllBut {
+        /// They have this one.
+        of: &'static str,
+        /// And not this one.
+        but: &'static str,
+    },
+}
+
+impl TrainedNames {
+    /// Whether the parameter at this path is trained.
+    fn includes(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Stated(patterns) => patterns.iter().any(|pattern| has(path, pattern)),
+            Self::AllBut { of, but } => has(path, of) && !has(path, but),
+        }
+    }
 }
 
 /// The parameters that are not trained as all others are, by path.
@@ -40,29 +68,42 @@ impl ParameterGroups {
     ///
     /// # Errors
     /// [`LearnerError::Config`] if it asks for any of these and the model does not say how deep its parameters are, or has
-    /// fewer layers than are to be frozen; if a pattern is of no parameter.
+    /// fewer layers than are to be frozen; if a pattern that was stated is of no parameter, or what is trained where none is
+    /// stated is nothing of this model.
     pub fn of<M: Trainable>(options: &GroupOptions, model: &M) -> Result<Self> {
         let mut groups = Self::of_depths(options, model)?;
         groups.freeze_all_but(&options.trainable, model)?;
         Ok(groups)
     }
 
-    /// Freezes what none of these patterns is of, if there are any.
-    fn freeze_all_but<M: Module>(&mut self, trainable: &[String], model: &M) -> Result<()> {
-        if trainable.is_empty() {
-            return Ok(());
-        }
+    /// Freezes all that is not trained by its name.
+    fn freeze_all_but<M: Module>(&mut self, trainable: &TrainedNames, model: &M) -> Result<()> {
         let paths: Vec<String> =
             parameters(model).into_iter().map(|parameter| parameter.path).collect();
-        let unused = trainable.iter().find(|pattern| !paths.iter().any(|path| has(path, pattern)));
-        if let Some(pattern) = unused {
-            let example = paths.first().map(|path| published(path).join(".")).unwrap_or_default();
-            return Err(LearnerError::Config(format!(
-                "no parameter is called like `{pattern}`, which is to be trained; names are as `{example}`, and a pattern is words of                  them that follow each other"
-            )));
+        let example = || paths.first().map(|path| published(path).join(".")).unwrap_or_default();
+        let is_of_none = |pattern: &&String| !paths.iter().any(|path| has(path, pattern));
+        match trainable {
+            TrainedNames::All => return Ok(()),
+            TrainedNames::Stated(patterns) => {
+                if let Some(pattern) = patterns.iter().find(is_of_none) {
+                    return Err(LearnerError::Config(format!(
+                        "no parameter is called like `{pattern}`, which is to be trained; names are as `{}`, and a pattern is words \
+                         of them that follow each other",
+                        example()
+                    )));
+                }
+            }
+            TrainedNames::AllBut { of, but } => {
+                if !paths.iter().any(|path| trainable.includes(path)) {
+                    return Err(LearnerError::Config(format!(
+                        "what is trained where nothing is stated, all of `{of}` but `{but}`, is no parameter of this model: say \
+                         yourself which are trained, by words of their names, which are as `{}`",
+                        example()
+                    )));
+                }
+            }
         }
-        let is_frozen = |path: &String| !trainable.iter().any(|pattern| has(path, pattern));
-        self.frozen.extend(paths.into_iter().filter(is_frozen));
+        self.frozen.extend(paths.into_iter().filter(|path| !trainable.includes(path)));
         Ok(())
     }
 

@@ -337,14 +337,23 @@ impl RunSummary {
         ["finished", "early_stopping"].contains(&self.ended_by.as_str())
     }
 
-    /// Whether the run has come to `step`, where it was to pause, or to its end; without a number, to its end.
+    /// Whether the run has come to `step`, where it was to pause, or to its end; without a number, to its end. A run that was
+    /// stopped while it evaluated at `step` has not: that evaluation is still to be done.
     pub fn has_come_to(&self, step: Option<usize>) -> bool {
-        self.is_complete() || step.is_some_and(|step| self.steps >= step)
+        let has_come = |step| {
+            let evaluated = self.final_evaluation.as_ref().is_some_and(|last| last.step >= step);
+            // Which it does after an evaluation, where one is due.
+            let has_paused = self.ended_by == "paused" && self.steps >= step;
+            evaluated || has_paused
+        };
+        self.is_complete() || step.is_some_and(has_come)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -390,6 +399,34 @@ mod tests {
         drop(run);
         assert!(!RunDir::is_at_work(directory.path()));
         RunDir::create(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_run_has_come_to_a_step_once_it_is_evaluated_there() {
+        let summary = |ended_by: &str, steps: usize, evaluated: Option<usize>| -> RunSummary {
+            let evaluation = evaluated.map(|step| json!({"step": step, "loss": 1.0}));
+            let summary = json!({
+                "name": "tiny", "ended_by": ended_by, "steps": steps, "skipped_steps": 0, "final_train_loss": 1.0,
+                "final_evaluation": evaluation, "best_evaluation": evaluation, "wall_seconds": 1.0, "tokens_per_second": 1.0,
+                "tokens": 1, "peak_rss_bytes": 0, "parameters": 1, "device": "flex", "dtype": "float32", "seed": 0,
+                "versions": {}, "fingerprints": {},
+            });
+            serde_json::from_value(summary).unwrap()
+        };
+        for (ended_by, steps, evaluated, expected) in [
+            ("paused", 12, Some(12), [true, true, false, false]),
+            // Stopped while it evaluated at step 12.
+            ("terminate", 12, Some(8), [true, false, false, false]),
+            ("interrupt", 12, None, [false; 4]),
+            // Stopped on the way to the next rung.
+            ("interrupt", 15, Some(12), [true, true, false, false]),
+            ("early_stopping", 8, Some(8), [true; 4]),
+            ("finished", 36, Some(36), [true; 4]),
+        ] {
+            let summary = summary(ended_by, steps, evaluated);
+            let steps = [Some(8), Some(12), Some(36), None];
+            assert_eq!(steps.map(|step| summary.has_come_to(step)), expected, "{summary:?}");
+        }
     }
 
     #[test]

@@ -58,16 +58,17 @@ pub enum TrialState {
     Pending,
     /// Under successive halving: it has come to its rung, and others have not.
     Paused,
-    /// Under successive halving: others were better, and it takes no more steps.
+    /// Under successive halving: others were better, and it takes no more steps. A trial that diverges later is left out of the
+    /// ranking of every rung, of those too that it had come to: the best of those that were stopped there then goes on.
     Stopped,
     /// It has all of its steps.
     Finished,
-    /// Its loss or gradient was not finite any more.
+    /// Its loss or gradient was not finite any more. It is not tried again, and is left out of the ranking of every rung.
     Diverged,
 }
 
 impl TrialState {
-    /// Whether it takes no more steps.
+    /// Whether it takes no more steps, as far as is known.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Stopped | Self::Finished | Self::Diverged)
     }

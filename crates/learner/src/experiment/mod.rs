@@ -67,7 +67,7 @@ use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
 use crate::objectives::{self, CorpusObjective, distill::config::DistillConfig};
 use crate::optimizer::OptimizerConfig;
-use crate::parameter_groups::GroupOptions;
+use crate::parameter_groups::{GroupOptions, TrainedNames};
 use crate::schedule::Schedule;
 
 /// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
@@ -173,7 +173,7 @@ impl Experiment {
             layer_decay: self.optimizer.layer_decay,
             freeze_layers: self.trainer.freeze_layers,
             freeze_embeddings: self.trainer.freeze_embeddings,
-            trainable: self.objective().map_or_else(Vec::new, |of| of.trainable(self)),
+            trainable: self.objective().map_or(TrainedNames::All, |of| of.trainable(self)),
         }
     }
 

@@ -21,6 +21,7 @@ use nystromformer_data::{Objective, TextTokenizer};
 use self::criterion::BatchCriterion;
 use crate::error::Result;
 use crate::experiment::Experiment;
+use crate::parameter_groups::TrainedNames;
 
 /// The objective that `data.objective` names.
 pub(crate) fn of(objective: Objective) -> &'static dyn CorpusObjective {
@@ -50,11 +51,10 @@ pub(crate) trait CorpusObjective: Sync {
         let _ = experiment;
     }
 
-    /// The parameters that are trained, by [patterns](crate::parameter_groups::GroupOptions::trainable) of their names. Default:
-    /// empty, all of them.
-    fn trainable(&self, experiment: &Experiment) -> Vec<String> {
+    /// The parameters that are trained. Default: all of them.
+    fn trainable(&self, experiment: &Experiment) -> TrainedNames {
         let _ = experiment;
-        Vec::new()
+        TrainedNames::All
     }
 
     /// What judges the model in place of its head's own losses. Default: nothing does.

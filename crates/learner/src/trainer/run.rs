@@ -204,7 +204,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             if let Some(ended_by) = ended_by {
                 return Ok(ended_by);
             }
-            self.profile.step_begins();
+            self.profile.step_begins(self.run)?;
             let record = self.learner.timed_step()?;
             self.profile.step_ended(self.run)?;
             self.sinks.record(&MetricsRecord::Train(record))?;

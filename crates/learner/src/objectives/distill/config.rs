@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use nystromformer::AttentionKind;
 use serde::{Deserialize, Serialize};
 
+use crate::parameter_groups::TrainedNames;
+
 /// `[distill]`, read with `data.objective = "distill"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,8 +23,8 @@ pub struct DistillConfig {
     /// network nearest at the same number of tokens.
     pub layer_target: LayerTarget,
     /// The parameters that are trained: parts of their names, e.g. `conv`, `attention.self.query`, `encoder.layer.0`, where `*`
-    /// stands for any one word between two dots. Default: of `stage = "layers"` convolution, query and key; of
-    /// `stage = "network"` all.
+    /// stands for any one word between two dots. Default: of `stage = "layers"` all of `attention.self` but `value`: query, key,
+    /// convolution and what the kind of attention brings itself; of `stage = "network"` all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trainable: Vec<String>,
     /// `stage = "network"`: weight of the hidden states, the mean over all layers of the squared error over the teacher's
@@ -82,16 +84,18 @@ impl Default for DistillConfig {
     }
 }
 
-/// What `stage = "layers"` trains if nothing else is said.
-const APPROXIMATION: [&str; 3] =
-    ["attention.self.conv", "attention.self.query", "attention.self.key"];
+/// What `stage = "layers"` trains if nothing else is said: all that says how tokens attend to each other, whatever the kind of
+/// attention brings for it.
+const APPROXIMATION: TrainedNames =
+    TrainedNames::AllBut { of: "attention.self", but: "attention.self.value" };
 
 impl DistillConfig {
-    /// The parameters that are trained, by patterns of their names; empty: all.
-    pub(super) fn trainable(&self) -> Vec<String> {
+    /// The parameters that are trained.
+    pub(super) fn trainable(&self) -> TrainedNames {
         match self.stage {
-            Stage::Layers if self.trainable.is_empty() => APPROXIMATION.map(str::to_owned).to_vec(),
-            Stage::Layers | Stage::Network => self.trainable.clone(),
+            _ if !self.trainable.is_empty() => TrainedNames::Stated(self.trainable.clone()),
+            Stage::Layers => APPROXIMATION,
+            Stage::Network => TrainedNames::All,
         }
     }
 

@@ -29,6 +29,7 @@ use super::CorpusObjective;
 use super::criterion::BatchCriterion;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, absolute_path};
+use crate::parameter_groups::TrainedNames;
 use crate::trainer::model_folder;
 
 const OF_SENTENCE_ORDER: &str = "it goes with `data.objective = \"mlm_sop\"` only";
@@ -97,7 +98,7 @@ impl CorpusObjective for Distill {
         }
     }
 
-    fn trainable(&self, experiment: &Experiment) -> Vec<String> {
+    fn trainable(&self, experiment: &Experiment) -> TrainedNames {
         experiment.distill.trainable()
     }
 

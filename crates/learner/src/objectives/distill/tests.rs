@@ -1,12 +1,14 @@
 //! The losses against PyTorch's, and what they are of: the same in any parts of a batch, of each layer by itself, nothing where
 //! the student is its teacher.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use nystromformer::heads::{LossOptions, LossTerm, TargetsData};
 use nystromformer::{
-    Architecture, AttentionKind, Model, NystromformerConfig, PreTrainedModel, Seed,
+    Architecture, AttentionKind, LandmarkRule, Model, NystromformerConfig, PreTrainedModel, Seed,
 };
 use nystromformer_data::Objective;
 use serde::Deserialize;
@@ -18,6 +20,7 @@ use super::teacher::Teacher;
 use crate::batch::{Batch, TokenBatch};
 use crate::experiment::Experiment;
 use crate::objectives::criterion::BatchCriterion;
+use crate::parameter_groups::ParameterGroups;
 use crate::parameters::parameters;
 use crate::trainable::{HeadCounts, TermSum, Trainable};
 
@@ -40,7 +43,11 @@ fn config(attention: AttentionKind) -> NystromformerConfig {
 }
 
 fn model(attention: AttentionKind, device: &Device) -> Model {
-    let init = || Model::init(Architecture::MaskedLm, &config(attention), device);
+    model_of(&config(attention), device)
+}
+
+fn model_of(config: &NystromformerConfig, device: &Device) -> Model {
+    let init = || Model::init(Architecture::MaskedLm, config, device);
     Seed::new(7).scope(init).unwrap()
 }
 
@@ -299,14 +306,14 @@ fn compare(name: &str, found: Tensor<1>, expected: &[f64]) {
 
 /// Names as files have them lead to the parameters that the first stage trains.
 #[test]
-fn the_first_stage_trains_convolution_query_and_key() {
+fn the_first_stage_trains_convolution_query_and_key_of_nystrom() {
     let student = model(AttentionKind::Nystrom, &Device::flex().autodiff());
     let mut experiment =
         Experiment { model: config(AttentionKind::Nystrom), ..Experiment::default() };
     experiment.data.objective = Objective::Distill;
     let trained = |experiment: &Experiment| {
         let options = experiment.parameter_groups();
-        let groups = crate::parameter_groups::ParameterGroups::of(&options, &student).unwrap();
+        let groups = ParameterGroups::of(&options, &student).unwrap();
         let found = parameters(&student).into_iter().map(|parameter| parameter.path);
         found.filter(|path| !groups.is_frozen(path)).collect::<Vec<String>>()
     };
@@ -318,9 +325,48 @@ fn the_first_stage_trains_convolution_query_and_key() {
     experiment.distill.trainable = vec!["layer.0.*.self.value".to_owned()];
     assert_eq!(trained(&experiment).len(), 2);
     experiment.distill.trainable = vec!["queries".to_owned()];
-    let error =
-        crate::parameter_groups::ParameterGroups::of(&experiment.parameter_groups(), &student);
-    let error = error.unwrap_err();
+    let error = ParameterGroups::of(&experiment.parameter_groups(), &student).unwrap_err();
     assert_eq!(error.exit_code(), 2);
-    assert!(error.to_string().contains("`queries`"), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("`queries`") && !error.contains("  "), "{error}");
+}
+
+/// What a kind of attention brings is fitted without being asked for, and what it lacks is not missed.
+#[test]
+fn the_first_stage_trains_what_the_kind_of_attention_brings() {
+    let weighted = config(AttentionKind::Nystrom)
+        .with(|config| config.attention.nystrom.landmarks = LandmarkRule::Weighted);
+    let without_convolution =
+        |kind| config(kind).with(|config| config.attention.convolution.conv_kernel_size = 0);
+    for (config, expected) in [
+        (weighted, &["conv", "key", "key_score", "query", "query_score"][..]),
+        (
+            without_convolution(AttentionKind::Linformer),
+            &["compress_k", "compress_v", "key", "query"],
+        ),
+        (without_convolution(AttentionKind::Softmax), &["key", "query"]),
+    ] {
+        let student = model_of(&config, &Device::flex().autodiff());
+        let mut experiment = Experiment { model: config, ..Experiment::default() };
+        experiment.data.objective = Objective::Distill;
+        let groups = ParameterGroups::of(&experiment.parameter_groups(), &student).unwrap();
+        let paths = parameters(&student).into_iter().map(|parameter| parameter.path);
+        let trained: BTreeSet<String> = paths
+            .filter(|path| !groups.is_frozen(path))
+            .map(|path| {
+                let words: Vec<&str> = path.split('.').collect();
+                assert!(path.contains(".attention.self_attention."), "{path}");
+                let name = words.iter().rev().find(|word| !["weight", "bias"].contains(word));
+                (*name.unwrap()).to_owned()
+            })
+            .collect();
+        assert!(trained.iter().eq(expected), "{trained:?}");
+    }
+    // Nothing is left to train: it is said, and not with a pattern that nobody wrote.
+    let config = without_convolution(AttentionKind::None);
+    let student = model_of(&config, &Device::flex().autodiff());
+    let mut experiment = Experiment { model: config, ..Experiment::default() };
+    experiment.data.objective = Objective::Distill;
+    let error = ParameterGroups::of(&experiment.parameter_groups(), &student).unwrap_err();
+    assert!(error.to_string().contains("is no parameter of this model"), "{error}");
 }
