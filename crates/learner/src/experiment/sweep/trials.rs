@@ -81,7 +81,7 @@ impl SweepConfig {
     /// `count` of so many points, in the grid's order.
     fn drawn_points(&self, points: usize, count: usize) -> Rc<[usize]> {
         let of = (self.seed, points, count);
-        let before = LAST_DRAWN.with_borrow(|last| last.clone());
+        let before = LAST_DRAWN.with_borrow(Option::clone);
         if let Some((_, drawn)) = before.filter(|(before, _)| *before == of) {
             return drawn;
         }
