@@ -1,8 +1,5 @@
 //! Which values a trial has: a function of the sweep and the trial's number.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
 use toml::Value;
 
 use super::parameter::{Values, leaves};
@@ -10,14 +7,6 @@ use super::{SweepConfig, SweepMethod};
 
 /// Points of the largest grid that some are drawn of.
 pub(super) const MOST_POINTS: usize = 100_000;
-
-/// Points that were drawn of a grid, with the seed, the grid's points and the trials that they are a function of.
-type Drawn = ((u64, usize, usize), Rc<[usize]>);
-
-thread_local! {
-    /// Each trial's configuration is read by itself, thousands one after the other, and the points are the same for all.
-    static LAST_DRAWN: RefCell<Option<Drawn>> = const { RefCell::new(None) };
-}
 
 impl SweepConfig {
     /// The keys that have several values, sorted, each with them; what is wrong is left out.
@@ -75,22 +64,9 @@ impl SweepConfig {
     fn point(&self, trial: usize) -> usize {
         let points = self.grid_points().unwrap_or_default();
         let count = self.num_trials();
-        if count >= points { trial - 1 } else { self.drawn_points(points, count)[trial - 1] }
-    }
-
-    /// `count` of so many points, in the grid's order.
-    fn drawn_points(&self, points: usize, count: usize) -> Rc<[usize]> {
-        let of = (self.seed, points, count);
-        let before = LAST_DRAWN.with_borrow(Option::clone);
-        if let Some((_, drawn)) = before.filter(|(before, _)| *before == of) {
-            return drawn;
+        if count >= points {
+            return trial - 1;
         }
-        let drawn: Rc<[usize]> = self.draw_points(points, count).into();
-        LAST_DRAWN.set(Some((of, Rc::clone(&drawn))));
-        drawn
-    }
-
-    fn draw_points(&self, points: usize, count: usize) -> Vec<usize> {
         let mut drawn: Vec<(f64, usize)> = (0..points.min(MOST_POINTS))
             .map(|point| (self.draw(point as u64, ""), point))
             .collect();
@@ -98,7 +74,7 @@ impl SweepConfig {
         drawn.truncate(count);
         let mut chosen: Vec<usize> = drawn.into_iter().map(|(_, point)| point).collect();
         chosen.sort_unstable();
-        chosen
+        chosen[trial - 1]
     }
 
     /// A number in `[0, 1)`.
@@ -167,20 +143,6 @@ mod tests {
             assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), 4);
         }
         assert_eq!(of_seed(3), of_seed(3));
-    }
-
-    #[test]
-    fn the_points_of_a_grid_are_drawn_once_for_all_trials() {
-        let of_seed = |seed: u64| sweep(&format!("trials = 4\nseed = {seed}\n{GRID}"));
-        let drawn = of_seed(3).drawn_points(6, 4);
-        assert!(Rc::ptr_eq(&drawn, &of_seed(3).drawn_points(6, 4)));
-        // What is kept is never taken for that of another sweep.
-        for (seed, points, count) in [(4, 6, 4), (3, 7, 4), (3, 6, 3), (3, 6, 4)] {
-            let sweep = of_seed(seed);
-            let found = sweep.drawn_points(points, count);
-            assert_eq!(*found, sweep.draw_points(points, count)[..]);
-            assert!(!Rc::ptr_eq(&drawn, &found));
-        }
     }
 
     #[test]
