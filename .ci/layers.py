@@ -18,7 +18,7 @@ MAY_USE = {
     "tasks": "data files toml",
     "lra": "tasks png zune-core zune-jpeg",
     "interop": "model files burn prost",
-    "learner": "model data tasks interop kernels files burn toml indicatif libc prost",
+    "learner": "model data tasks interop kernels files burn toml indicatif libc prost mpi",
     "pipelines": "model data interop files burn",
     "report": "files toml",
     "server": "model data interop pipelines burn axum hyper hyper-util http-body-util tokio tower",

@@ -11,6 +11,7 @@ pub mod device_arg;
 pub mod failure;
 pub mod logging;
 pub mod output;
+pub mod ranks;
 pub mod run_report;
 pub mod scratch;
 pub mod signals;

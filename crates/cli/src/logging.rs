@@ -2,15 +2,22 @@
 
 use std::io::IsTerminal;
 
+use nystromformer_learner::ranks::launched_rank;
 use tracing_subscriber::EnvFilter;
+
+/// Of several processes that train together, what the others than rank 0 say: the rest would be said once by each.
+const FOLLOWERS: &str = "error";
 
 /// Installs the subscriber. Metrics are not logs: they go to `metrics.jsonl`.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new(
+        let is_follower = launched_rank().is_some_and(|rank| rank > 0);
+        EnvFilter::new(if is_follower {
+            FOLLOWERS
+        } else {
             "warn,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
-             nystromformer_learner=info,nystromformer_server=info,nystromformer_cli=info",
-        )
+             nystromformer_learner=info,nystromformer_server=info,nystromformer_cli=info"
+        })
     });
     tracing_subscriber::fmt()
         .with_env_filter(filter)

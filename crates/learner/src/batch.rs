@@ -1,6 +1,7 @@
 //! Batches: where they come from, what they hold, and how they reach a device.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -103,6 +104,24 @@ pub trait BatchSource: Send + Sync {
         batch_size: usize,
         micro_batch_size: usize,
     ) -> Result<Vec<Self::Batch>>;
+
+    /// Those of them whose numbers are in `range`: the share of one of several processes. Default: all are made, and the others
+    /// thrown away.
+    ///
+    /// # Errors
+    /// As [`Self::training_step`].
+    fn micro_batches(
+        &self,
+        completed_steps: usize,
+        batch_size: usize,
+        micro_batch_size: usize,
+        range: Range<usize>,
+    ) -> Result<Vec<Self::Batch>> {
+        let mut batches = self.training_step(completed_steps, batch_size, micro_batch_size)?;
+        batches.truncate(range.end);
+        batches.drain(..range.start.min(batches.len()));
+        Ok(batches)
+    }
 
     /// The examples `first..first + count` of such a split, the same every time.
     ///

@@ -23,6 +23,18 @@ pub struct ComputedWith {
     pub precision_asked: String,
     /// Threads of the CPU's kernels. They change no bit.
     pub threads: usize,
+    /// Processes that trained together. Powers of two change no bit.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 impl ComputedWith {
@@ -41,6 +53,7 @@ impl ComputedWith {
             precision: name(computed_precision(experiment)),
             precision_asked: name(experiment.trainer.precision),
             threads: rayon::current_num_threads(),
+            ranks: 1,
         }
     }
 
@@ -55,9 +68,12 @@ impl ComputedWith {
                 ("precision of products", of.precision.clone()),
             ]
         };
-        fields(self)
-            .into_iter()
-            .zip(fields(now))
+        let fields = fields(self).into_iter().zip(fields(now));
+        let round_alike = self.ranks.is_power_of_two() && now.ranks.is_power_of_two();
+        let ranks = [self, now].map(|of| ("ranks", of.ranks.to_string()));
+        let [was, now] = ranks;
+        fields
+            .chain((!round_alike).then_some((was, now)))
             .filter(|((_, was), (_, now))| was != now)
             .map(|((name, was), (_, now))| format!("{name}: was `{was}`, now `{now}`"))
             .collect()
@@ -104,6 +120,20 @@ mod tests {
                 "matrix products: was `avx2`, now `amx`".to_owned()
             ]
         );
+    }
+
+    #[test]
+    fn numbers_of_ranks_are_told_unless_they_round_alike_and_one_is_not_written() {
+        let one = ComputedWith::now(&Experiment::default());
+        let of = |ranks| ComputedWith { ranks, ..one.clone() };
+        assert_eq!(one.differences(&of(8)), Vec::<String>::new());
+        assert_eq!(of(3).differences(&of(3)), Vec::<String>::new());
+        assert_eq!(of(4).differences(&of(3)), ["ranks: was `4`, now `3`"]);
+        let json = serde_json::to_string(&one).unwrap();
+        assert!(!json.contains("ranks"), "{json}");
+        assert_eq!(serde_json::from_str::<ComputedWith>(&json).unwrap(), one);
+        let json = serde_json::to_string(&of(3)).unwrap();
+        assert_eq!(serde_json::from_str::<ComputedWith>(&json).unwrap(), of(3));
     }
 
     #[test]

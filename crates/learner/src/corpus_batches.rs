@@ -1,6 +1,7 @@
 //! The batches of pretraining: an experiment's corpus, tokenised, masked.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use nystromformer::NystromformerConfig;
@@ -105,9 +106,21 @@ impl BatchSource for CorpusBatches {
         batch_size: usize,
         micro_batch_size: usize,
     ) -> Result<Vec<TokenBatch>> {
+        self.micro_batches(completed_steps, batch_size, micro_batch_size, 0..usize::MAX)
+    }
+
+    fn micro_batches(
+        &self,
+        completed_steps: usize,
+        batch_size: usize,
+        micro_batch_size: usize,
+        range: Range<usize>,
+    ) -> Result<Vec<TokenBatch>> {
         self.order
             .batch(completed_steps as u64, batch_size)
             .chunks(micro_batch_size)
+            .take(range.end)
+            .skip(range.start)
             .map(|visits| self.batch(CorpusSplit::Train, visits))
             .collect()
     }

@@ -62,8 +62,16 @@ impl DeviceKind {
     /// [`LearnerError::Device`] if the device is not compiled into this binary, if no adapter is
     /// found, or if the driver fails at its first operation.
     pub fn open(self) -> Result<Device> {
+        self.open_at(0)
+    }
+
+    /// The same for one of several devices of this kind, counted from 0. Of the CPU there is one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_at(self, index: usize) -> Result<Device> {
         if !self.is_accelerator() {
-            return self.construct();
+            return self.construct(index);
         }
         // Burn reports a missing adapter or driver by a panic deep in the runtime; here it becomes
         // an error. The hook is silenced meanwhile: its message would be a backtrace's, not the
@@ -71,14 +79,15 @@ impl DeviceKind {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let device = self.construct()?;
+            let device = self.construct(index)?;
             let sum = Tensor::<1>::from_data([1.0, 2.0], &device).sum().try_into_scalar::<f32>();
             Ok((device, sum))
         }));
         std::panic::set_hook(hook);
 
+        let number = if index > 0 { format!(":{index}") } else { String::new() };
         let failed = |message: String| LearnerError::Device {
-            device: self.name().to_owned(),
+            device: format!("{}{number}", self.name()),
             message: format!(
                 "{message}; check that its driver is installed, or set `device = \"flex\"` to \
                  train on the CPU"
@@ -101,22 +110,24 @@ impl DeviceKind {
         }
     }
 
-    fn construct(self) -> Result<Device> {
+    fn construct(self, index: usize) -> Result<Device> {
+        // There is one CPU.
+        let _ = index;
         match self {
             Self::Flex => Ok(Device::flex()),
             #[cfg(feature = "ndarray")]
             #[expect(deprecated, reason = "kept selectable; the default is `flex`")]
             Self::Ndarray => Ok(Device::ndarray()),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::default())),
+            Self::Wgpu => Ok(Device::wgpu(gpu(index))),
             #[cfg(feature = "vulkan")]
-            Self::Vulkan => Ok(Device::vulkan(burn::tensor::DeviceKind::default())),
+            Self::Vulkan => Ok(Device::vulkan(gpu(index))),
             #[cfg(feature = "cuda")]
-            Self::Cuda => Ok(Device::cuda(0)),
+            Self::Cuda => Ok(Device::cuda(index)),
             #[cfg(feature = "metal")]
-            Self::Metal => Ok(Device::metal(burn::tensor::DeviceKind::default())),
+            Self::Metal => Ok(Device::metal(gpu(index))),
             #[cfg(feature = "rocm")]
-            Self::Rocm => Ok(Device::rocm(0)),
+            Self::Rocm => Ok(Device::rocm(index)),
             #[allow(unreachable_patterns, reason = "with every device compiled in, none is left")]
             _ => Err(self.not_compiled_in()),
         }
@@ -131,6 +142,15 @@ impl DeviceKind {
                  or set `device = \"flex\"` to train on the CPU"
             ),
         }
+    }
+}
+
+/// Of several GPUs the one of this number; the first one is the one that the system thinks best.
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+fn gpu(index: usize) -> burn::tensor::DeviceKind {
+    match index {
+        0 => burn::tensor::DeviceKind::default(),
+        index => burn::tensor::DeviceKind::DiscreteGpu(index),
     }
 }
 

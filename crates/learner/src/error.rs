@@ -77,6 +77,21 @@ pub enum LearnerError {
         source: std::io::Error,
     },
 
+    /// A process that trains with this one does not answer. Exit code 7.
+    #[error("rank `{rank}` waits for rank `{peer}` in vain at step `{step}` ({what}): {message}")]
+    Rank {
+        /// The rank that says so.
+        rank: usize,
+        /// The rank that does not answer.
+        peer: usize,
+        /// Optimizer steps completed.
+        step: usize,
+        /// What was to be exchanged.
+        what: &'static str,
+        /// What is known of it, and what to do.
+        message: String,
+    },
+
     /// The device computes something else than the CPU. Exit code 8.
     #[error(
         "device `{device}` failed its self-check: `{quantity}` differs from the CPU by \
@@ -105,7 +120,7 @@ impl LearnerError {
             Self::Checkpoint { .. } | Self::Weights(_) => 4,
             Self::NonFinite { .. } => 5,
             Self::Device { .. } => 6,
-            Self::Io { .. } => 7,
+            Self::Io { .. } | Self::Rank { .. } => 7,
             Self::SelfCheck { .. } => 8,
             Self::Stopped(reason) => reason.exit_code(),
         }
@@ -115,6 +130,13 @@ impl LearnerError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// A message of a rank that was not understood.
+    pub(crate) fn unreadable_rank(rank: usize) -> Self {
+        Self::Config(format!(
+            "what rank `{rank}` says is not understood: all ranks must run the same program"
+        ))
     }
 
     /// A checkpoint error about `path`.

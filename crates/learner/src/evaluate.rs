@@ -1,5 +1,7 @@
 //! Evaluation: the same batches every time, without dropout.
 
+use std::ops::Range;
+
 use burn::tensor::Device;
 use nystromformer_data::{ProgressListener, ProgressReport, Stage};
 use nystromformer_tasks::metrics::Thresholds;
@@ -10,6 +12,8 @@ use crate::device::scalar;
 use crate::error::{LearnerError, Result};
 use crate::metrics_log::EvaluationRecord;
 use crate::progress::stage;
+use crate::ranks::Ranks;
+use crate::ranks::words::{WordReader, Words};
 use crate::stop::StopFlag;
 use crate::trainable::{TermSum, Trainable};
 
@@ -40,6 +44,8 @@ pub struct Evaluator<'a, B: Batch> {
     pub step: usize,
     /// Asked before each batch whether to give up.
     pub stop: StopFlag,
+    /// Those that measure together: each takes some of the batches, and all get the same answer as one alone.
+    pub ranks: &'a Ranks,
     /// Told after each batch how many examples have gone through.
     pub progress: &'a dyn ProgressListener,
 }
@@ -134,7 +140,8 @@ impl<B: Batch> Evaluator<'_, B> {
         Ok(M::outputs(counts).unwrap_or_default())
     }
 
-    /// Runs the first `examples` of a split through the model.
+    /// Runs the first `examples` of a split through the model: of several ranks each takes one batch in turn, and what they found is put together
+    /// in the order of the batches.
     fn answer<M: Trainable<Batch = B>>(
         &self,
         model: &M,
@@ -143,35 +150,70 @@ impl<B: Batch> Evaluator<'_, B> {
         keeps_outputs: bool,
         stage: Stage,
     ) -> Result<(M::Counts, Vec<TermSum>)> {
-        let total = examples as u64;
-        let mut counts =
-            if keeps_outputs { model.counts_with_outputs() } else { M::Counts::default() };
-        let mut sums: Vec<TermSum> = Vec::new();
-        for first in (0..examples).step_by(self.batch_size) {
-            if let Some(reason) = self.stop.requested() {
+        let no_counts =
+            || if keeps_outputs { model.counts_with_outputs() } else { M::Counts::default() };
+        let mut answers = (no_counts(), Vec::new());
+        let batches = examples.div_ceil(self.batch_size);
+        let is_shared =
+            !self.ranks.is_alone() && M::counts_to_words(no_counts(), &mut Words::default());
+        let at_a_time = if is_shared { self.ranks.world_size() } else { 1 };
+        let mut own = Words::default();
+        for first_batch in (0..batches).step_by(at_a_time) {
+            if let Some(reason) = self.ranks.agree_on_stop(self.stop.requested())? {
                 return Err(LearnerError::Stopped(reason));
             }
-            let count = self.batch_size.min(examples - first);
-            let batch = self.data.evaluation_batch(split, first, count)?;
-            let num_targets = batch.num_targets();
-            let done = (first + count) as u64;
-            // Where outputs are kept there must be one for each example.
-            if !keeps_outputs && num_targets.iter().all(|count| *count == 0) {
-                self.progress.report(ProgressReport { stage, done, total });
-                continue;
+            let batch = first_batch + if is_shared { self.ranks.rank() } else { 0 };
+            let first = batch * self.batch_size;
+            let examples_of_batch = first..examples.min(first + self.batch_size);
+            if !is_shared {
+                self.answer_batch(model, split, examples_of_batch, keeps_outputs, &mut answers)?;
+            } else if batch < batches {
+                let mut found = (no_counts(), Vec::new());
+                self.answer_batch(model, split, examples_of_batch, keeps_outputs, &mut found)?;
+                M::counts_to_words(found.0, &mut own);
+                terms_to_words(&found.1, &mut own);
             }
-            let terms = model.evaluate(batch, self.device, &mut counts)?;
-            sums.resize(num_targets.len().max(sums.len()), TermSum::default());
-            for ((sum, term), num_targets) in sums.iter_mut().zip(terms).zip(num_targets) {
-                if num_targets > 0 {
-                    sum.weight = term.weight;
-                    sum.num_targets += num_targets;
-                    sum.loss += scalar(term.losses.sum(), self.device)?;
-                }
-            }
-            self.progress.report(ProgressReport { stage, done, total });
+            let done = examples.min((first_batch + at_a_time) * self.batch_size) as u64;
+            self.progress.report(ProgressReport { stage, done, total: examples as u64 });
         }
-        Ok((counts, sums))
+        if is_shared {
+            let all = self.ranks.gather("answers", own.into_vec())?;
+            let mut readers: Vec<_> = all.iter().map(|words| WordReader::new(words)).collect();
+            for batch in 0..batches {
+                let rank = batch % at_a_time;
+                let reader = &mut readers[rank];
+                M::add_counts(&mut answers.0, reader)
+                    .and_then(|()| add_terms(&mut answers.1, reader))
+                    .ok_or_else(|| LearnerError::unreadable_rank(rank))?;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Adds what the model answers to some examples.
+    fn answer_batch<M: Trainable<Batch = B>>(
+        &self,
+        model: &M,
+        split: Split,
+        examples: Range<usize>,
+        keeps_outputs: bool,
+        (counts, sums): &mut (M::Counts, Vec<TermSum>),
+    ) -> Result<()> {
+        let batch = self.data.evaluation_batch(split, examples.start, examples.len())?;
+        let num_targets = batch.num_targets();
+        // Where outputs are kept there must be one for each example.
+        if !keeps_outputs && num_targets.iter().all(|count| *count == 0) {
+            return Ok(());
+        }
+        let terms = model.evaluate(batch, self.device, counts)?;
+        sums.resize(num_targets.len().max(sums.len()), TermSum::default());
+        for ((sum, term), num_targets) in sums.iter_mut().zip(terms).zip(num_targets) {
+            if num_targets > 0 {
+                let loss = scalar(term.losses.sum(), self.device)?;
+                sum.add(TermSum { weight: term.weight, num_targets, loss });
+            }
+        }
+        Ok(())
     }
 
     /// The same over the validation split, with the loss and metrics of MNLI's examples of other genres if the data has such.
@@ -189,4 +231,27 @@ impl<B: Batch> Evaluator<'_, B> {
         }
         Ok(evaluation)
     }
+}
+
+/// The sums of a batch as words.
+fn terms_to_words(terms: &[TermSum], words: &mut Words) {
+    words.count(terms.len());
+    for term in terms {
+        words.number(term.weight);
+        words.count(term.num_targets);
+        words.number(term.loss);
+    }
+}
+
+/// Adds the sums of the batch that comes next; `None` if that is not what the words are.
+fn add_terms(sums: &mut Vec<TermSum>, words: &mut WordReader<'_>) -> Option<()> {
+    let terms = words.count()?;
+    sums.resize(terms.max(sums.len()), TermSum::default());
+    for sum in &mut sums[..terms] {
+        let (weight, num_targets, loss) = (words.number()?, words.count()?, words.number()?);
+        if num_targets > 0 {
+            sum.add(TermSum { weight, num_targets, loss });
+        }
+    }
+    Some(())
 }

@@ -3,7 +3,8 @@
 //! A batch's loss is the mean over all of its answers (predicted tokens, say). Split into micro-batches, it is the
 //! sum of their mean losses, each weighted by its share of those answers: the trainer scales each
 //! micro-batch's loss by that share before the backward pass, and the gradients only need to be
-//! added. The result is the big batch's gradient up to rounding, however unevenly the answers fall.
+//! added. The result is the big batch's gradient up to rounding, however unevenly the answers fall. In which order they are
+//! added, `ranks/share.rs` says.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -12,43 +13,31 @@ use nystromformer_kernels::{add, sum_of_squares};
 
 use crate::error::{LearnerError, Result};
 
-/// Adds up the gradients of a step's micro-batches, on all cores: Burn's `GradientsAccumulator` adds on one.
-#[derive(Debug, Default)]
-pub struct StepGradients {
-    sum: GradientsParams,
-}
-
-impl StepGradients {
-    /// No gradients yet.
-    pub fn new() -> Self {
-        Self::default()
+/// Adds gradients of a module, on all cores: Burn's `GradientsAccumulator` adds on one. Each is weighted already by its
+/// share of the step's answers.
+pub fn sum_of<M: Module>(
+    module: &M,
+    left: GradientsParams,
+    right: GradientsParams,
+) -> GradientsParams {
+    struct Visitor {
+        sum: GradientsParams,
+        gradients: GradientsParams,
     }
-
-    /// Adds a micro-batch's gradients, which are weighted already by its share of the step's
-    /// answers.
-    pub fn add<M: Module>(&mut self, module: &M, gradients: GradientsParams) {
-        struct Visitor<'a> {
-            sum: &'a mut GradientsParams,
-            gradients: GradientsParams,
-        }
-        impl ModuleVisitor for Visitor<'_> {
-            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-                if let Some(gradient) = self.gradients.remove::<D>(parameter.id) {
-                    let sum = match self.sum.remove::<D>(parameter.id) {
-                        Some(sum) => add(sum, gradient),
-                        None => gradient,
-                    };
-                    self.sum.register(parameter.id, sum);
-                }
+    impl ModuleVisitor for Visitor {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.gradients.remove::<D>(parameter.id) {
+                let sum = match self.sum.remove::<D>(parameter.id) {
+                    Some(sum) => add(sum, gradient),
+                    None => gradient,
+                };
+                self.sum.register(parameter.id, sum);
             }
         }
-        module.visit(&mut Visitor { sum: &mut self.sum, gradients });
     }
-
-    /// Takes the sum, leaving none.
-    pub fn take(&mut self) -> GradientsParams {
-        std::mem::take(&mut self.sum)
-    }
+    let mut visitor = Visitor { sum: left, gradients: right };
+    module.visit(&mut visitor);
+    visitor.sum
 }
 
 /// The L2 norm over all gradients as if they were one vector.
@@ -129,11 +118,12 @@ mod tests {
     #[test]
     fn sums_of_two_micro_batches_are_added() {
         let linear = LinearConfig::new(2, 2).init(&Device::flex().autodiff());
-        let mut step = StepGradients::new();
-        step.add(&linear, gradients(&linear, [[1.0, 0.0], [0.0, 0.0]]));
-        step.add(&linear, gradients(&linear, [[2.0, 4.0], [0.0, 0.0]]));
-        assert_eq!(global_norm(&linear, &step.take()).unwrap(), 5.0);
-        assert_eq!(global_norm(&linear, &step.take()).unwrap(), 0.0);
+        let first = gradients(&linear, [[1.0, 0.0], [0.0, 0.0]]);
+        let second = gradients(&linear, [[2.0, 4.0], [0.0, 0.0]]);
+        let sum = sum_of(&linear, first, second);
+        assert_eq!(global_norm(&linear, &sum).unwrap(), 5.0);
+        let none = sum_of(&linear, GradientsParams::new(), GradientsParams::new());
+        assert_eq!(global_norm(&linear, &none).unwrap(), 0.0);
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! | [`batch`], [`feature_rows`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
 //! | [`objectives`] | what is learned from a corpus: masked tokens, sentence order, what a teacher computes |
 //! | [`trainable`], [`evaluate`](mod@evaluate), [`trainer`] | what is asked of a model, how good it is, the loop |
+//! | [`ranks`] | processes that train one model together |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
 //! | [`memory_estimate`], [`machine_memory`], [`process_memory`] | memory needed, there, used |
@@ -39,6 +40,7 @@ pub mod examples;
 pub mod experiment;
 pub mod feature_rows;
 pub mod gradients;
+mod head_counts;
 mod line_log;
 pub mod machine_memory;
 pub mod memory_estimate;
@@ -51,6 +53,7 @@ mod parameters;
 pub mod process_memory;
 pub mod progress;
 mod random;
+pub mod ranks;
 mod record_sinks;
 pub mod report;
 pub mod resource_log;

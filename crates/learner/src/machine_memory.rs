@@ -91,17 +91,23 @@ impl MachineMemory {
     }
 }
 
-/// Warns if a training on the CPU, on examples of so many rows, needs more memory than is free.
+/// Warns if a training on the CPU, on examples of so many rows and in so many processes on this machine, needs more memory than is
+/// free.
 ///
 /// # Errors
 /// [`LearnerError::Device`] if it needs far more than there is.
-pub(crate) fn require_memory(experiment: &Experiment, rows_per_example: usize) -> Result<()> {
+pub(crate) fn require_memory(
+    experiment: &Experiment,
+    rows_per_example: usize,
+    processes: usize,
+) -> Result<()> {
     if experiment.device.is_accelerator() {
         return Ok(());
     }
     let parameters =
         parameter_count(experiment.architecture(), &experiment.model, &experiment.trainer);
-    let needed = estimate_bytes(experiment, parameters, rows_per_example);
+    let needed =
+        estimate_bytes(experiment, parameters, rows_per_example).saturating_mul(processes as u64);
     if let Some(machine) = MachineMemory::now()
         && let Some(warning) = machine.judge(experiment, needed)?
     {

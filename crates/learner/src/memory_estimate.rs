@@ -4,6 +4,7 @@ use nystromformer::NystromformerConfig;
 
 use crate::device::DeviceKind;
 use crate::experiment::Experiment;
+use crate::ranks::share::held_at_most;
 
 /// What the activations are computed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,8 @@ impl From<usize> for ParameterCount {
     }
 }
 
-/// Estimated peak bytes of training: weights, and of those that are trained one gradient (two while accumulating), two
-/// moments and, with `trainer.ema_decay`, their average; and the activations that autodiff keeps for one micro-batch on the
+/// Estimated peak bytes of training: weights, and of those that are trained one gradient (while accumulating one more for each doubling of the
+/// micro-batches), two moments and, with `trainer.ema_decay`, their average; and the activations that autodiff keeps for one micro-batch on the
 /// experiment's device, whose examples have [`rows_per_example`](crate::batch::BatchSource::rows_per_example).
 pub fn estimate_bytes(
     experiment: &Experiment,
@@ -50,8 +51,8 @@ pub fn estimate_bytes(
     let trainer = &experiment.trainer;
     let examples = trainer.micro_batch_size.min(trainer.batch_size);
     let rows = examples.saturating_mul(rows_per_example) as u64;
-    let accumulates = trainer.batch_size > trainer.micro_batch_size;
-    let gradients_and_moments = if accumulates { 4 } else { 3 };
+    let micro_batches = trainer.batch_size.div_ceil(trainer.micro_batch_size.max(1));
+    let gradients_and_moments = held_at_most(micro_batches.max(1)) as u64 + 2;
     let averages = u64::from(trainer.ema_decay > 0.0);
     let of_parameters = (parameters.trained as u64)
         .saturating_mul(gradients_and_moments + averages)
@@ -183,6 +184,8 @@ mod tests {
         assert_eq!(floats(|experiment| experiment.trainer.ema_decay = 0.9, million), 5.0);
         assert_eq!(floats(|experiment| experiment.trainer.ema_decay = 0.9, million / 2), 3.0);
         assert_eq!(floats(|_| {}, 0), 1.0);
+        // Of eight micro-batches, the sums of four, of two and of one, and the gradient of the last.
+        assert_eq!(floats(|experiment| experiment.trainer.batch_size = 8, million), 7.0);
     }
 
     #[test]

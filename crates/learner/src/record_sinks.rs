@@ -35,7 +35,7 @@ pub(crate) struct RecordSinks(Vec<Box<dyn RecordSink>>);
 
 impl RecordSinks {
     /// Opens those of a run that stands at `step` and was evaluated at step `evaluated` last (0: never). What they hold of later steps
-    /// is taken back.
+    /// is taken back. There are none if another process holds the run's directory.
     ///
     /// # Errors
     /// [`LearnerError::Io`](crate::LearnerError::Io).
@@ -45,6 +45,9 @@ impl RecordSinks {
         step: usize,
         evaluated: usize,
     ) -> Result<Self> {
+        if !run.is_held() {
+            return Ok(Self(Vec::new()));
+        }
         // The others may read it.
         let log: Box<dyn RecordSink> = Box::new(run.metrics(step, evaluated)?);
         let mut sinks = vec![log, Box::new(run.resources(step)?)];

@@ -39,8 +39,8 @@ const LOCK: &str = "run.lock";
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// Held open for its lock; the file itself stays behind, empty.
-    _lock: File,
+    /// Held open for its lock; the file itself stays behind, empty. `None`: another process of the same training holds it.
+    lock: Option<File>,
 }
 
 impl RunDir {
@@ -160,7 +160,7 @@ impl RunDir {
         match taken {
             Ok(()) => {
                 durable::sweep(path)?;
-                Ok(Self { path: path.to_path_buf(), _lock: lock })
+                Ok(Self { path: path.to_path_buf(), lock: Some(lock) })
             }
             Err(TryLockError::WouldBlock) => Err(LearnerError::Config(format!(
                 "another trainer is at work in `{}`; wait for it, or choose another `--run-dir`",
@@ -170,16 +170,29 @@ impl RunDir {
         }
     }
 
+    /// The directory that another process of the same training holds: it is only read here.
+    pub fn of_leader(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), lock: None }
+    }
+
+    /// Whether this process holds the directory, and so writes into it.
+    pub fn is_held(&self) -> bool {
+        self.lock.is_some()
+    }
+
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its checkpoints, with unfinished ones swept away.
+    /// Its checkpoints, with unfinished ones swept away if it is held.
     ///
     /// # Errors
     /// [`LearnerError::Io`].
     pub fn checkpoints(&self) -> Result<CheckpointStore> {
+        if !self.is_held() {
+            return Ok(Self::checkpoints_of(&self.path));
+        }
         CheckpointStore::open(self.path.join(CHECKPOINTS))
     }
 

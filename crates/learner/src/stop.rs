@@ -5,7 +5,7 @@
 //! before every batch of an evaluation. The command line installs the handlers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a run was asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,19 @@ impl StopReason {
             Self::Interrupt => 130,
         }
     }
+
+    /// A number for it, from 1: the larger one is the stronger where several ranks are asked to stop for different reasons.
+    pub(crate) fn code(self) -> u64 {
+        match self {
+            Self::Interrupt => 1,
+            Self::Terminate => 2,
+        }
+    }
+
+    /// The reason of this number, if it is one.
+    pub(crate) fn of_code(code: u64) -> Option<Self> {
+        [Self::Interrupt, Self::Terminate].into_iter().find(|reason| reason.code() == code)
+    }
 }
 
 /// A flag shared between signal handlers and the training loop. Cloning shares it.
@@ -33,7 +46,7 @@ impl StopReason {
 /// The first request wins: `SIGTERM` after `SIGINT` does not change the exit code.
 #[derive(Debug, Clone, Default)]
 pub struct StopFlag {
-    state: Arc<AtomicU8>,
+    state: Arc<AtomicU64>,
 }
 
 impl StopFlag {
@@ -47,20 +60,12 @@ impl StopFlag {
     /// Returns `false` if a stop had been requested before: the second `SIGINT`, on which the
     /// command line exits at once.
     pub fn request(&self, reason: StopReason) -> bool {
-        let value = match reason {
-            StopReason::Interrupt => 1,
-            StopReason::Terminate => 2,
-        };
-        self.state.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.state.compare_exchange(0, reason.code(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// The reason, if a stop has been requested.
     pub fn requested(&self) -> Option<StopReason> {
-        match self.state.load(Ordering::Relaxed) {
-            0 => None,
-            1 => Some(StopReason::Interrupt),
-            _ => Some(StopReason::Terminate),
-        }
+        StopReason::of_code(self.state.load(Ordering::Relaxed))
     }
 }
 

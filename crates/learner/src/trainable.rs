@@ -4,17 +4,20 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use nystromformer::Head;
-use nystromformer::heads::{ClassInfo, Depth, LossTerm, Losses, Measure, TargetsData, TermMetric};
+use nystromformer::heads::{ClassInfo, Depth, LossTerm, Losses, Measure, TermMetric};
 use nystromformer_interop::{load_all_weights, save};
 pub use nystromformer_tasks::metrics::MetricName;
 
 use crate::batch::{Batch, Outputs, TokenBatch};
-use crate::device::{floats, scalar};
+use crate::device::scalar;
 use crate::error::Result;
-use crate::objectives::criterion::{Judged, Measured};
+pub use crate::head_counts::HeadCounts;
+use crate::head_counts::split_logits;
+use crate::objectives::criterion::Judged;
 use crate::optimizer::RowsRead;
+use crate::ranks::words::{WordReader, Words};
 
 /// A model that a [`Learner`](crate::trainer::Learner) can train.
 ///
@@ -81,6 +84,19 @@ pub trait Trainable: Module {
         Self::Counts::default()
     }
 
+    /// Writes what was counted of a batch as words, which [`Self::add_counts`] reads; says whether it can. Default: it cannot, and
+    /// each of several processes measures every batch.
+    fn counts_to_words(counts: Self::Counts, words: &mut Words) -> bool {
+        let _ = (counts, words);
+        false
+    }
+
+    /// Adds what was counted of the batch that comes next, from such words; `None` if they are none. Default: nothing is added.
+    fn add_counts(counts: &mut Self::Counts, words: &mut WordReader<'_>) -> Option<()> {
+        let _ = (counts, words);
+        Some(())
+    }
+
     /// What the model said of each example, for data that measures it. Default: the model does not keep it.
     fn outputs(counts: Self::Counts) -> Option<Outputs> {
         let _ = counts;
@@ -125,17 +141,13 @@ impl TermSum {
     pub fn mean(&self) -> Option<f64> {
         (self.num_targets > 0).then(|| self.loss / self.num_targets as f64)
     }
-}
 
-/// What is counted of the answers of one of our heads.
-#[derive(Debug, Clone, Default)]
-pub struct HeadCounts {
-    /// Of each term of the loss the answers that are right, where answers are classes.
-    correct: Vec<Option<f64>>,
-    /// The scores of each answer, if the data measures them itself.
-    outputs: Option<Outputs>,
-    /// What the criterion of the batches measures, if they have one.
-    measured: Measured,
+    /// Adds the sum of further batches, which have targets.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.weight = more.weight;
+        self.num_targets += more.num_targets;
+        self.loss += more.loss;
+    }
 }
 
 impl<M: Head> Trainable for M {
@@ -227,6 +239,16 @@ impl<M: Head> Trainable for M {
         HeadCounts { outputs: Some(Outputs::new()), ..HeadCounts::default() }
     }
 
+    fn counts_to_words(counts: HeadCounts, words: &mut Words) -> bool {
+        counts.write(words);
+        true
+    }
+
+    fn add_counts(counts: &mut HeadCounts, words: &mut WordReader<'_>) -> Option<()> {
+        counts.add(HeadCounts::read(words)?);
+        Some(())
+    }
+
     fn outputs(counts: HeadCounts) -> Option<Outputs> {
         counts.outputs
     }
@@ -238,46 +260,4 @@ impl<M: Head> Trainable for M {
     fn load(&mut self, folder: &Path) -> Result<()> {
         Ok(load_all_weights(self, folder)?)
     }
-}
-
-/// The scores of each answer: of a row's classes or numbers; of a question's choices; of each labelled token of a row its classes, token after token;
-/// of each token of a row as an answer's first, then of each as its last.
-fn split_logits(
-    logits: &[Tensor<2>],
-    targets: &TargetsData,
-    lengths: &[usize],
-    seq_len: usize,
-    device: &Device,
-) -> Result<Outputs> {
-    let mut tables = Vec::with_capacity(logits.len());
-    for logits in logits {
-        let [rows, columns] = logits.dims();
-        tables.push((columns, floats(logits.clone().reshape([rows * columns]), device)?));
-    }
-    let Some((columns, first)) = tables.first() else { return Ok(Outputs::new()) };
-    Ok(match targets {
-        TargetsData::Class(_) | TargetsData::Values(_) => {
-            first.chunks(*columns).map(<[f32]>::to_vec).collect()
-        }
-        TargetsData::Choice { num_choices, .. } => {
-            let questions = first.chunks(*columns).zip(num_choices);
-            questions.map(|(scores, count)| scores[..*count].to_vec()).collect()
-        }
-        TargetsData::Tokens { positions, .. } | TargetsData::TokensAndOrder { positions, .. } => {
-            let mut outputs = vec![Vec::new(); lengths.len()];
-            for (position, scores) in positions.iter().zip(first.chunks(*columns)) {
-                outputs[*position as usize / seq_len].extend(scores);
-            }
-            outputs
-        }
-        TargetsData::Span { .. } => {
-            let row = |(row, length): (usize, &usize)| {
-                let of = |(columns, scores): &(usize, Vec<f32>)| {
-                    scores[row * columns..row * columns + length].to_vec()
-                };
-                tables.iter().flat_map(of).collect()
-            };
-            lengths.iter().enumerate().map(row).collect()
-        }
-    })
 }

@@ -1,4 +1,4 @@
-//! Times a training step, its kernels, or attention by itself; see `nystromformer bench --help`.
+//! Times a training step, its kernels, attention by itself, or sums over ranks; see `nystromformer bench --help`.
 
 use std::process::ExitCode;
 
@@ -6,17 +6,20 @@ use crate::{
     bench::{
         attention::{AttentionShape, Kind, bench_attention},
         kernels::bench_kernels,
+        scale::bench_scale,
         step::bench_step,
         workload::Workload,
     },
     device_arg::DeviceArg,
     output,
+    ranks::end_all,
 };
 use clap::Subcommand;
 use nystromformer::{PinvMethod, Semantics};
 use nystromformer_kernels::Precision;
+use nystromformer_learner::ranks::{Ranks, wire::Wire};
 
-/// Time a training step, its kernels, or attention; prints JSON lines.
+/// Time a training step, its kernels, attention, or sums over ranks; prints JSON lines.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -58,6 +61,18 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         steps: usize,
     },
+    /// The sum of a gradient over several ranks: bytes, latency, bandwidth. Start it as a training is, by `mpirun`.
+    Scale {
+        /// Numbers of the gradient. Default: BERT-base's.
+        #[arg(long, default_value_t = 124_700_000)]
+        parameters: usize,
+        /// Measured repetitions.
+        #[arg(long, default_value_t = 5)]
+        steps: usize,
+        /// In which form gradients travel.
+        #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
+        wire: PrecisionArg,
+    },
     /// Attention on random queries, keys and values.
     Attention {
         /// Nyström or exact.
@@ -83,6 +98,15 @@ enum Command {
 enum PrecisionArg {
     F32,
     Bf16,
+}
+
+impl From<PrecisionArg> for Wire {
+    fn from(argument: PrecisionArg) -> Self {
+        match argument {
+            PrecisionArg::F32 => Self::F32,
+            PrecisionArg::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 impl From<PrecisionArg> for Precision {
@@ -149,6 +173,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 }
             })?;
             written?;
+        }
+        Command::Scale { parameters, steps, wire } => {
+            let ranks = Ranks::join()?;
+            match bench_scale(&ranks, parameters, steps, wire.into()) {
+                Ok(report) if ranks.is_leader() => output::json_line(&report)?,
+                Ok(_) => {}
+                Err(error) => {
+                    let error = error.into();
+                    end_all(&ranks, &error);
+                    return Err(error);
+                }
+            }
         }
         Command::Attention { kind, pinv, shape, backward, steps, device } => {
             let pinv = pinv.into();

@@ -16,6 +16,7 @@ use nystromformer_learner::{
     evaluate::Evaluator,
     experiment::class_difference,
     progress::WorkDisplay,
+    ranks::Ranks,
     run_dir::RunDir,
     stop::StopFlag,
     trainer::{model_folder, trained_fingerprints},
@@ -123,6 +124,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         max_examples: 0,
         step: 0,
         stop: StopFlag::new(),
+        ranks: &Ranks::alone(),
         progress: &work,
     };
     let evaluation = match args.split {

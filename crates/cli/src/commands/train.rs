@@ -6,9 +6,11 @@ use std::{
     process::ExitCode,
 };
 
+use nystromformer_data::ProgressListener;
 use nystromformer_learner::{
     LearnerError,
     progress::{self, Progress, WorkDisplay},
+    ranks::Ranks,
     report::Member,
     sweep_report::{SweepReport, TrialReport},
     trainer::{
@@ -19,7 +21,12 @@ use nystromformer_tasks::TaskRegistry;
 use serde_json::json;
 
 use crate::{
-    commands::compare, output, run_report, scratch::scratch_folder, signals::StopSignals,
+    commands::compare,
+    output,
+    ranks::{Order, end_all},
+    run_report,
+    scratch::scratch_folder,
+    signals::StopSignals,
     training_report,
 };
 
@@ -72,6 +79,16 @@ fn display(_: &Args, log_every: usize) -> Box<dyn Progress> {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
+    let ranks = Ranks::join()?;
+    let ended = run_on(&ranks, &args, tasks);
+    if let Err(error) = &ended {
+        end_all(&ranks, error);
+    }
+    ended
+}
+
+/// Runs the command as one of several processes, or alone.
+fn run_on(ranks: &Ranks, args: &Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let work = WorkDisplay::stderr();
     let request = RunRequest {
         config: args.config.clone(),
@@ -81,15 +98,22 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         tasks: tasks.clone(),
     };
     if args.dry_run {
-        return dry_run(&request, &work);
+        return if ranks.is_leader() { dry_run(&request, &work) } else { Ok(ExitCode::SUCCESS) };
     }
     let signals = StopSignals::listen()?;
-    let training = Training { args: &args, work: &work, signals: &signals };
-    if let Some(sweep) = Sweep::open(&request)? {
-        return training.sweep(sweep);
+    let training = Training { args, work: &work, signals: &signals, ranks };
+    if !ranks.is_leader() {
+        return training.follow(&request);
     }
-    let ended_by = training.experiment(&request, None, true, &mut |_| Ok(()))?;
-    Ok(ExitCode::from(ended_by.exit_code()))
+    if !ranks.is_alone() {
+        output::note(&format!("training on {} ranks", ranks.world_size()));
+    }
+    let exit_code = match Sweep::open(&request)? {
+        Some(sweep) => training.sweep(sweep)?,
+        None => training.experiment(&request, None, true, &mut |_| Ok(()))?.exit_code(),
+    };
+    Order::End(exit_code).announce(ranks)?;
+    Ok(ExitCode::from(exit_code))
 }
 
 /// What all runs of the command have in common.
@@ -97,14 +121,34 @@ struct Training<'a> {
     args: &'a Args,
     work: &'a WorkDisplay,
     signals: &'a StopSignals,
+    ranks: &'a Ranks,
 }
 
 /// What is to be done when a run can begin.
 type Begins<'a> = &'a mut dyn FnMut(&Session) -> Result<(), LearnerError>;
 
 impl Training<'_> {
-    /// Trains the trials of a sweep, one after the other, and prints them side by side.
-    fn sweep(&self, mut sweep: Sweep) -> anyhow::Result<ExitCode> {
+    /// Does its share of whatever rank 0 trains.
+    fn follow(&self, request: &RunRequest) -> anyhow::Result<ExitCode> {
+        loop {
+            let (request, pause_after) = match Order::next(self.ranks)? {
+                Order::End(exit_code) => return Ok(ExitCode::from(exit_code)),
+                Order::Run { overrides, run_dir, resume, pause_after } => {
+                    (RunRequest { overrides, run_dir, resume, ..request.clone() }, pause_after)
+                }
+            };
+            if let Err(error) = self.run(&request, pause_after, false, &mut |_| Ok(())) {
+                match error.downcast_ref() {
+                    // Rank 0 finds the same, and says what becomes of it.
+                    Some(LearnerError::NonFinite { .. }) => {}
+                    _ => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// Trains the trials of a sweep, one after the other, and prints them side by side. Returns the exit code.
+    fn sweep(&self, mut sweep: Sweep) -> anyhow::Result<u8> {
         while let Some(Job { trial, request, pause_after }) = sweep.next_job()? {
             let trials = &sweep.report().trials;
             let until = pause_after.map_or_else(String::new, |step| format!(", up to step {step}"));
@@ -116,7 +160,7 @@ impl Training<'_> {
             let trained =
                 self.experiment(&request, pause_after, false, &mut |session| sweep.begin(session));
             match trained {
-                Ok(EndReason::Stopped(reason)) => return Ok(ExitCode::from(reason.exit_code())),
+                Ok(EndReason::Stopped(reason)) => return Ok(reason.exit_code()),
                 Ok(_) => {}
                 Err(error) => match error.downcast_ref() {
                     // The values are no good, which is a result.
@@ -142,7 +186,7 @@ impl Training<'_> {
             _ => "best trial: none, for none has a number to compare".to_owned(),
         };
         writeln!(io::stdout().lock(), "{line}")?;
-        Ok(ExitCode::SUCCESS)
+        Ok(0)
     }
 
     /// Trains an experiment, to its end or up to a step: one run, or one for each of its seeds and folds.
@@ -186,21 +230,35 @@ impl Training<'_> {
         reports: bool,
         begins: Begins<'_>,
     ) -> anyhow::Result<EndReason> {
+        let is_leader = self.ranks.is_leader();
         if let Some(reason) = self.signals.preparation_begins() {
+            if !is_leader {
+                // Rank 0 prepares already.
+                self.ranks.abort(reason.exit_code());
+            }
             return Ok(EndReason::Stopped(reason));
         }
-        let session = Session::open(request, self.work)?
+        if is_leader {
+            Order::to_run(request, pause_after).announce(self.ranks)?;
+        }
+        let preparation: &dyn ProgressListener = if is_leader { self.work } else { &|_| {} };
+        let session = Session::open_on(self.ranks, request, preparation)?
             .pausing_after(pause_after)
             .profiling(self.args.profile.unwrap_or_default());
         self.work.finish();
         begins(&session)?;
-        if let Some(checkpoint) = session.checkpoint() {
+        if let Some(checkpoint) = session.checkpoint().filter(|_| is_leader) {
             output::note(&format!("resuming from {}", checkpoint.path.display()));
         }
-        let mut display = display(self.args, session.experiment().trainer.log_every);
+        let mut display = if is_leader {
+            display(self.args, session.experiment().trainer.log_every)
+        } else {
+            Box::new(progress::Silent)
+        };
         let outcome = session.train(self.signals.training_begins(), display.as_mut())?;
         drop(display);
         match outcome.ended_by {
+            _ if !is_leader => {}
             EndReason::Finished | EndReason::EarlyStopping => {
                 run_report::of_run(&session);
                 if reports {

@@ -27,6 +27,21 @@ fn a_misspelt_key_is_named_with_file_line_and_nearest_key() {
     assert!(!fixture.path("run").exists());
 }
 
+/// As `mpirun -n 2` starts it. By itself it is no rank at all.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn one_of_several_processes_is_refused_by_a_program_without_mpi() {
+    let fixture = Fixture::new();
+    let mut train = fixture.train("run", &[]);
+    train.env("OMPI_COMM_WORLD_SIZE", "2").env("OMPI_COMM_WORLD_RANK", "0");
+    let message = finish(train).refused(2);
+    assert_contains(&message, &["one of `2` processes", "`--features mpi`"]);
+    assert!(!fixture.path("run").exists());
+    let mut train = fixture.train("run", &["ranks.timeout_seconds=0"]);
+    train.env("OMPI_COMM_WORLD_SIZE", "1");
+    assert_contains(&finish(train).refused(2), &["`ranks.timeout_seconds`", "`0`"]);
+}
+
 #[test]
 fn wrong_values_of_the_configuration_exit_with_two() {
     let fixture = Fixture::new();

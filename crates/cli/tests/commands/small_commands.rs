@@ -4,6 +4,20 @@ use std::{fs, process::Stdio};
 
 use crate::fixture::{Fixture, NYSTROMFORMER, STEPS, at_root, checkpoint, command, finish, keys};
 
+/// Of one process: nothing to send.
+#[test]
+fn bench_scale_prints_one_line_with_the_promised_keys() {
+    let mut bench = command("bench");
+    bench.args(["scale", "--parameters", "1000", "--steps", "1", "--wire", "bf16"]);
+    let line = finish(bench).succeeded().json();
+    for (key, value) in [("ranks", 1), ("gradient_bytes", 4000), ("bytes_sent", 0), ("messages", 0)]
+    {
+        assert_eq!(line[key], value, "{line}");
+    }
+    assert_eq!(line["wire"], "bf16");
+    assert!(line["sum_s"].is_number() && line["latency_s"].is_number(), "{line}");
+}
+
 #[test]
 fn bench_attention_prints_one_line_with_the_promised_keys() {
     for kind in ["nystrom", "softmax"] {

@@ -75,6 +75,7 @@ impl Experiment {
         problems.extend(self.optimizer.problems());
         problems.extend(self.schedule.problems());
         problems.extend(self.trainer.problems());
+        problems.extend(self.ranks.problems());
         problems.extend(self.sweep.iter().flat_map(|sweep| sweep.problems(&self.trainer)));
         problems
     }

@@ -8,8 +8,9 @@ use super::Experiment;
 use super::paths::is_path;
 
 /// Keys that say how a run is kept and watched, not what it computes. A resumed run may change them.
-const BOOKKEEPING: [&str; 6] = [
+const BOOKKEEPING: [&str; 7] = [
     "data.cache_dir",
+    "ranks.timeout_seconds",
     "trainer.checkpoint_every",
     "trainer.keep_last",
     "trainer.log_every",
@@ -52,6 +53,7 @@ impl Experiment {
     pub(crate) fn take_bookkeeping(&mut self, from: &Self) -> bool {
         let before = self.clone();
         self.data.cache_dir.clone_from(&from.data.cache_dir);
+        self.ranks.timeout_seconds = from.ranks.timeout_seconds;
         self.trainer.checkpoint_every = from.trainer.checkpoint_every;
         self.trainer.keep_last = from.trainer.keep_last;
         self.trainer.log_every = from.trainer.log_every;
@@ -80,6 +82,7 @@ pub(crate) fn differences(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ranks::RanksConfig;
 
     #[test]
     fn differences_name_field_and_both_values() {
@@ -100,8 +103,11 @@ mod tests {
 
     #[test]
     fn bookkeeping_is_taken_over_whole_and_nothing_else_is() {
-        let run = Experiment::default();
+        // A table of defaults is not written.
+        let ranks = RanksConfig { timeout_seconds: 5, ..RanksConfig::default() };
+        let run = Experiment { ranks, ..Experiment::default() };
         let mut asked = run.clone();
+        asked.ranks.timeout_seconds += 1;
         asked.data.cache_dir = "elsewhere".into();
         for count in [
             &mut asked.trainer.checkpoint_every,

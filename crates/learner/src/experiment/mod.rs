@@ -68,6 +68,7 @@ use crate::error::{LearnerError, Result};
 use crate::objectives::{self, CorpusObjective, distill::config::DistillConfig};
 use crate::optimizer::OptimizerConfig;
 use crate::parameter_groups::{GroupOptions, TrainedNames};
+use crate::ranks::RanksConfig;
 use crate::schedule::Schedule;
 
 /// The key under which `init_from` travels between `[model]` and [`Experiment::init_from`]: the
@@ -115,6 +116,9 @@ pub struct Experiment {
     pub schedule: Schedule,
     /// `[trainer]`: how long, how much at once, how often.
     pub trainer: TrainerConfig,
+    /// `[ranks]`: how processes that train together wait for each other.
+    #[serde(skip_serializing_if = "RanksConfig::is_default")]
+    pub ranks: RanksConfig,
 }
 
 impl Experiment {

@@ -10,6 +10,7 @@ use nystromformer::{Head, ModelError, Nystromformer};
 
 use crate::batch::TokenBatch;
 use crate::error::Result;
+use crate::ranks::words::{WordReader, Words};
 use crate::trainable::MetricName;
 
 /// What judges a model's answers to a batch in place of its head's own losses.
@@ -106,10 +107,10 @@ impl Judged<'_> {
 }
 
 /// What an evaluation has summed up over its batches, by the metric's name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measured(BTreeMap<String, Quotient>);
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Quotient {
     sum: f64,
     of: f64,
@@ -132,6 +133,35 @@ impl Measured {
         quotient.sum += more.sum;
         quotient.of += more.of;
         quotient.is_root = more.is_root;
+    }
+
+    /// Adds what was measured of further batches.
+    pub(crate) fn merge(&mut self, more: Self) {
+        for (name, quotient) in more.0 {
+            self.add(&name, quotient);
+        }
+    }
+
+    /// As words, for other processes.
+    pub(crate) fn write(&self, words: &mut Words) {
+        words.count(self.0.len());
+        for (name, Quotient { sum, of, is_root }) in &self.0 {
+            words.text(name);
+            words.number(*sum);
+            words.number(*of);
+            words.count(usize::from(*is_root));
+        }
+    }
+
+    /// From such words; `None` if they are none.
+    pub(crate) fn read(words: &mut WordReader<'_>) -> Option<Self> {
+        let mut measured = Self::default();
+        for _ in 0..words.count()? {
+            let name = words.text()?;
+            let (sum, of) = (words.number()?, words.number()?);
+            measured.0.insert(name, Quotient { sum, of, is_root: words.count()? > 0 });
+        }
+        Some(measured)
     }
 
     /// Whether nothing was measured.

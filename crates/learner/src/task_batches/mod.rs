@@ -31,6 +31,7 @@ mod standardization;
 mod statistics;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -151,6 +152,16 @@ impl BatchSource for TaskBatches {
         batch_size: usize,
         micro_batch_size: usize,
     ) -> Result<Vec<TokenBatch>> {
+        self.micro_batches(completed_steps, batch_size, micro_batch_size, 0..usize::MAX)
+    }
+
+    fn micro_batches(
+        &self,
+        completed_steps: usize,
+        batch_size: usize,
+        micro_batch_size: usize,
+        range: Range<usize>,
+    ) -> Result<Vec<TokenBatch>> {
         let order = self.order.batch(completed_steps, batch_size);
         let Splits { train, training_units, .. } = &self.splits;
         let mut units: Vec<usize> = order.into_iter().map(|unit| training_units[unit]).collect();
@@ -162,7 +173,7 @@ impl BatchSource for TaskBatches {
             batch.loss_options.class_weights.clone_from(&self.class_weights);
             Ok(batch)
         };
-        units.chunks(micro_batch_size).map(weighted).collect()
+        units.chunks(micro_batch_size).take(range.end).skip(range.start).map(weighted).collect()
     }
 
     fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<TokenBatch> {

@@ -32,6 +32,8 @@ impl<M: Trainable> Learner<'_, M> {
         if self.data.metric_names().is_empty() {
             return Ok(None);
         }
+        // It may be in a checkpoint that rank 0 has yet to finish.
+        self.ranks.meet("the last checkpoint")?;
         let (step, model) = self.best_model(store)?;
         let evaluator = self.evaluator(step, stop, progress);
         let mut results = BestModelResults {
@@ -62,7 +64,9 @@ impl<M: Trainable> Learner<'_, M> {
                     outputs: &evaluation.outputs,
                     thresholds: Some(&results.thresholds),
                 };
-                if let Some(analysis) = self.data.analyse(answers)? {
+                if run.is_held()
+                    && let Some(analysis) = self.data.analyse(answers)?
+                {
                     results.constant_predictor.insert(name.clone(), analysis.constant_predictor);
                     if let Some(report) = analysis.report {
                         results.classes.insert(name.clone(), report);
@@ -77,7 +81,7 @@ impl<M: Trainable> Learner<'_, M> {
             } else {
                 continue;
             };
-            if split.is_test() {
+            if split.is_test() && run.is_held() {
                 let thresholds = Some(&results.thresholds);
                 let files =
                     self.data.prediction_files(Answers { split, outputs: &outputs, thresholds })?;

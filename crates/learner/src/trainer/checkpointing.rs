@@ -64,6 +64,18 @@ impl<'a, M: Trainable> Learner<'a, M> {
         })
     }
 
+    /// Refuses weights that are not those of all ranks: they would drift apart unseen.
+    ///
+    /// # Errors
+    /// [`LearnerError::Config`], and those of the device.
+    pub(super) fn require_same_weights(&self) -> Result<()> {
+        if self.ranks.is_alone() {
+            return Ok(());
+        }
+        let weights = weights_to_safetensors(self.model(), &self.groups)?;
+        self.ranks.require_same("their weights", &weights)
+    }
+
     /// The learner as it was when `checkpoint` was written. `model` has the shape of the one in it, whatever its weights,
     /// and lives on the autodiff counterpart of `device`.
     ///

@@ -8,13 +8,15 @@ use burn::module::Module;
 use nystromformer_tasks::Split;
 use serde::Serialize;
 
-use super::learner::{Learner, has_targets, target_weights};
+use super::learner::Learner;
 use super::start::{Prepared, RunRequest, Start, open_device};
+use crate::batch::Batch;
 use crate::batches::Batches;
 use crate::error::{LearnerError, Result};
 use crate::machine_memory::MachineMemory;
 use crate::memory_estimate::{ParameterCount, estimate_bytes};
 use crate::process_memory::peak_resident_bytes;
+use crate::ranks::step_facts::has_targets;
 use crate::run_dir::RunDir;
 
 /// What `--dry-run` reports.
@@ -66,7 +68,7 @@ impl DryRun {
         preparation: &dyn nystromformer_data::ProgressListener,
     ) -> Result<Self> {
         let start = Start::of(request)?;
-        let device = open_device(start.experiment())?;
+        let device = open_device(start.experiment(), 0)?;
         let checkpoint = if start.resumes() {
             RunDir::checkpoints_of(&start.path).newest_valid()?
         } else {
@@ -75,7 +77,7 @@ impl DryRun {
         let data =
             Batches::prepare_aside(start.experiment(), checkpoint.as_ref(), scratch, preparation)?;
         let machine_memory = MachineMemory::now();
-        Self::measure(&start.with_data(data, device, checkpoint)?, machine_memory)
+        Self::measure(&start.with_data(data, device, checkpoint, 1)?, machine_memory)
     }
 
     fn measure(prepared: &Prepared, machine_memory: Option<MachineMemory>) -> Result<Self> {
@@ -132,7 +134,7 @@ fn one_pass(learner: &Learner<'_>, micro_batch_size: usize) -> Result<f64> {
     let mut loss = f64::NAN;
     let batches = learner.data.training_step(0, micro_batch_size, micro_batch_size)?;
     for rows in learner.smoothed(batches)?.into_iter().filter(has_targets) {
-        let weights = target_weights(std::slice::from_ref(&rows));
+        let weights = rows.target_weights();
         loss = learner.forward_backward(rows, &weights)?.0;
     }
     Ok(loss)

@@ -8,20 +8,20 @@ use nystromformer::{Model, weights::draw_weights};
 use nystromformer_data::ProgressListener;
 use nystromformer_kernels::trace;
 
-use crate::batch::{Batch, BatchSource, TokenBatch};
+use crate::batch::{BatchSource, TokenBatch};
 use crate::checkpoint::TrainingState;
-use crate::device::scalar;
 use crate::error::{LearnerError, Result};
 use crate::evaluate::Evaluator;
 use crate::experiment::Experiment;
-use crate::gradients::{StepGradients, clip_factor, global_norm};
+use crate::gradients::{clip_factor, global_norm};
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, RowsRead, StepSettings, rows_of_all};
 use crate::parameter_groups::ParameterGroups;
 use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seeded};
+use crate::ranks::Ranks;
+use crate::ranks::step_facts::StepFacts;
 use crate::stop::StopFlag;
-use crate::trace_file::BACKWARD;
 use crate::trainable::Trainable;
 use crate::weight_average::WeightAverage;
 
@@ -31,6 +31,8 @@ pub struct Learner<'a, M: Trainable = Model> {
     pub(super) data: &'a dyn BatchSource<Batch = M::Batch>,
     /// Without autodiff; the model lives on its autodiff counterpart.
     pub(super) device: Device,
+    /// Those that this process trains with.
+    pub(super) ranks: Ranks,
     pub(super) total_steps: usize,
     /// Absent only while the optimizer has it: moved and not cloned, its parameters are updated in
     /// place.
@@ -130,6 +132,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
             experiment,
             data,
             device: device.clone(),
+            ranks: Ranks::alone(),
             total_steps: experiment.trainer.total_steps(data.training_examples()),
             optimizer: AdamW::with_groups(experiment.optimizer, &model, device, groups.clone()),
             groups,
@@ -141,6 +144,12 @@ impl<'a, M: Trainable> Learner<'a, M> {
         };
         learner.settle_weights();
         Ok(learner)
+    }
+
+    /// The same as one of several processes, each of which takes its share of every step and evaluation.
+    #[must_use]
+    pub fn on_ranks(self, ranks: Ranks) -> Self {
+        Self { ranks, ..self }
     }
 
     /// Freezes what is to be frozen, and begins the average with the weights as they are: they are those that training
@@ -207,14 +216,21 @@ impl<'a, M: Trainable> Learner<'a, M> {
     /// A step after which rows of a large table wait that it did not read: until a later step reads them, or [`Self::settle`].
     fn step_of_rows(&mut self) -> Result<StepOutput> {
         let step = self.state.step;
+        self.ranks.at_step(step);
         let trainer = &self.experiment.trainer;
         let span = trace::phase("data");
-        let batches =
-            self.data.training_step(step, trainer.batch_size, trainer.micro_batch_size)?;
-        let rows = match self.average {
-            None => rows_of_all(batches.iter().map(|batch| self.model().rows_read(batch))),
-            // An average reads all weights at every step.
-            Some(_) => RowsRead::new(),
+        let share = self.ranks.share(trainer);
+        let batches = self.data.micro_batches(
+            step,
+            trainer.batch_size,
+            trainer.micro_batch_size,
+            share.clone(),
+        )?;
+        let rows = if self.average.is_none() && self.ranks.is_alone() {
+            rows_of_all(batches.iter().map(|batch| self.model().rows_read(batch)))
+        } else {
+            // An average reads all weights at every step, and of many ranks each reads rows of its own.
+            RowsRead::new()
         };
         drop(span);
         let span = trace::phase("optimizer");
@@ -222,11 +238,10 @@ impl<'a, M: Trainable> Learner<'a, M> {
         self.model = model.map(|model| self.optimizer.catch_up(model, Some(&rows)));
         drop(span);
         let batches = self.smoothed(batches)?;
-        let weights = target_weights(&batches);
-        let has_targets = batches.iter().any(has_targets);
-        let tokens = batches.iter().map(Batch::num_tokens).sum();
+        let facts = StepFacts::gather(&self.ranks, &batches)?;
+        let StepFacts { has_targets, tokens, .. } = facts;
         let (loss, gradients) = if has_targets {
-            self.accumulate(step, batches, &weights)?
+            self.accumulate(step, share.start, batches, &facts.target_weights)?
         } else {
             (f64::NAN, GradientsParams::new())
         };
@@ -299,82 +314,6 @@ impl<'a, M: Trainable> Learner<'a, M> {
         self.state.peak_rss_bytes = self.state.peak_rss_bytes.max(peak_resident_bytes());
     }
 
-    /// The micro-batches of a step with their labels smoothed, where that is asked for.
-    pub(super) fn smoothed(&self, mut batches: Vec<M::Batch>) -> Result<Vec<M::Batch>> {
-        let share = self.experiment.trainer.label_smoothing_factor;
-        if share > 0.0 && !batches.iter_mut().all(|batch| batch.smooth_labels(share)) {
-            return Err(LearnerError::Config(format!(
-                "`trainer.label_smoothing_factor` = `{share}`, and the targets here are not one class of several, whose labels \
-                 could be smoothed; leave it out"
-            )));
-        }
-        Ok(batches)
-    }
-
-    /// Mean loss and gradient over all targets of the step, which weigh `weights` in each term.
-    fn accumulate(
-        &self,
-        step: usize,
-        batches: Vec<M::Batch>,
-        weights: &[f64],
-    ) -> Result<(f64, GradientsParams)> {
-        let mut gradients = StepGradients::new();
-        let mut loss = 0.0;
-        for (micro_batch, batch) in batches.into_iter().enumerate() {
-            if has_targets(&batch) {
-                let dropout = Purpose::Dropout { step, micro_batch };
-                let (share, gradient) = seeded(self.state.seed, dropout, &self.device, || {
-                    self.forward_backward(batch, weights)
-                })?;
-                loss += share;
-                let _span = trace::phase("accumulation");
-                gradients.add(self.model(), gradient);
-            }
-        }
-        Ok((loss, gradients.take()))
-    }
-
-    /// A micro-batch's share in the mean loss over targets that weigh `weights` in each term, and in its gradient. It has
-    /// a target itself.
-    pub(super) fn forward_backward(
-        &self,
-        batch: M::Batch,
-        weights: &[f64],
-    ) -> Result<(f64, GradientsParams)> {
-        let device = self.device.clone().autodiff();
-        let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
-        let forward = trace::phase("forward");
-        let terms = precision.scope(|| self.model().loss_terms(batch, &device))?;
-        if terms.len() != weights.len() {
-            return Err(LearnerError::Config(format!(
-                "the model's loss has `{}` terms, and its batches count the targets of `{}`: `Batch::num_targets` must give \
-                 a number for each term of `Trainable::loss_terms`",
-                terms.len(),
-                weights.len()
-            )));
-        }
-        let share = terms
-            .into_iter()
-            .zip(weights)
-            .filter(|(_, total)| **total > 0.0)
-            .map(|(term, total)| term.losses.sum() / (*total / term.weight))
-            .reduce(|sum, share| sum + share)
-            .ok_or_else(|| {
-                LearnerError::Config(
-                    "a batch that has targets weighs nothing: `Batch::target_weights` must be above 0 where \
-                     `Batch::num_targets` is"
-                        .to_owned(),
-                )
-            })?;
-        #[cfg(test)]
-        let share = super::tests::fault::poison(share, self.state.step);
-        drop(forward);
-        let backward = trace::phase(BACKWARD);
-        let gradients = GradientsParams::from_grads(share.backward(), self.model());
-        drop(backward);
-        Ok((scalar(share.inner(), &self.device)?, gradients))
-    }
-
     fn update(&mut self, gradients: GradientsParams, settings: StepSettings, rows: &RowsRead) {
         let _span = trace::phase("optimizer");
         let model = self.model.take();
@@ -419,24 +358,8 @@ impl<'a, M: Trainable> Learner<'a, M> {
             max_examples: 0,
             step,
             stop,
+            ranks: &self.ranks,
             progress,
         }
     }
-}
-
-/// Whether a batch has anything to answer.
-pub(super) fn has_targets<B: Batch>(batch: &B) -> bool {
-    batch.num_targets().iter().any(|count| *count > 0)
-}
-
-/// What the targets that count weigh in each term of the loss, of all micro-batches together.
-pub(super) fn target_weights<B: Batch>(batches: &[B]) -> Vec<f64> {
-    let mut totals = Vec::new();
-    for weights in batches.iter().map(Batch::target_weights) {
-        totals.resize(weights.len().max(totals.len()), 0.0);
-        for (total, weight) in totals.iter_mut().zip(weights) {
-            *total += weight;
-        }
-    }
-    totals
 }

@@ -3,6 +3,7 @@
 //! | file | |
 //! |---|---|
 //! | [`learner`] | model, optimizer and state: one step, one evaluation; knows no disk |
+//! | `backward` | loss and gradient of a step |
 //! | `best` | which of two evaluations is the better one |
 //! | `checkpointing` | the learner's state in a checkpoint's files, and back |
 //! | `best_model`, `best_model_results` | what the best model answers, on which split |
@@ -16,6 +17,7 @@
 //! | [`sweep`] | one experiment with several values of some keys |
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
+mod backward;
 mod best;
 mod best_model;
 mod best_model_results;

@@ -97,7 +97,9 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         stop: StopFlag,
         progress: &'a mut dyn Progress,
     ) -> Result<Self> {
-        let changes = learner.state.note_computed_with(ComputedWith::now(learner.experiment));
+        let ranks = learner.ranks.world_size();
+        let now = ComputedWith { ranks, ..ComputedWith::now(learner.experiment) };
+        let changes = learner.state.note_computed_with(now);
         if !changes.is_empty() {
             tracing::warn!(
                 "this run goes on with something else than it was computed with, so that last bits may differ from those of \
@@ -132,9 +134,11 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         Self { pause_after: step, ..self }
     }
 
-    /// The same with a trace of so many steps in `RUN/trace.json`, after a warm-up; none if 0.
+    /// The same with a trace of so many steps in `RUN/trace.json`, after a warm-up; none if 0, or if another process holds the
+    /// run's directory.
     #[must_use]
     pub fn profiling(self, steps: usize) -> Self {
+        let steps = if self.run.is_held() { steps } else { 0 };
         Self { profile: Profile::of_steps(steps), ..self }
     }
 
@@ -177,7 +181,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             && RunSummary::read(self.run.path()).is_ok_and(|before| {
                 before.is_some_and(|before| before.is_complete() && before.steps == summary.steps)
             });
-        if !was_complete {
+        if self.run.is_held() && !was_complete {
             self.run.write_summary(&summary)?;
         }
         Ok(TrainOutput { ended_by, summary })
@@ -197,7 +201,9 @@ impl<'a, M: Trainable> Trainer<'a, M> {
                     found => saves |= found?,
                 }
             }
-            let ended_by = self.end(step, total);
+            let by_display = self.progress.stop_requested().then_some(StopReason::Interrupt);
+            let asked = self.learner.ranks.agree_on_stop(self.stop.requested().or(by_display))?;
+            let ended_by = self.end(step, total, asked);
             if saves || ended_by.is_some() {
                 self.save()?;
             }
@@ -226,8 +232,8 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             && data.evaluation_examples(Split::Validation) > 0
     }
 
-    /// Whether, and why, no further step is to be taken.
-    fn end(&self, step: usize, total: usize) -> Option<EndReason> {
+    /// Whether, and why, no further step is to be taken, if it is `asked` to stop for that reason.
+    fn end(&self, step: usize, total: usize, asked: Option<StopReason>) -> Option<EndReason> {
         if step >= total {
             return Some(EndReason::Finished);
         }
@@ -238,8 +244,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         if self.pause_after.is_some_and(|last| step >= last) {
             return Some(EndReason::Paused);
         }
-        let by_display = self.progress.stop_requested().then_some(StopReason::Interrupt);
-        self.stop.requested().or(by_display).map(EndReason::Stopped)
+        asked.map(EndReason::Stopped)
     }
 
     /// Says of the first step without targets that it is no divergence; all are in the log, and counted.
@@ -305,12 +310,15 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         if self.saved_step == Some(self.learner.state.step) {
             // By an earlier session, which was stopped while it evaluated.
             self.sinks.sync()?;
-            self.store.restate(self.learner.state().clone())?;
+            if self.run.is_held() {
+                self.store.restate(self.learner.state().clone())?;
+            }
         }
         Ok(is_best)
     }
 
-    /// Saves the state, unless it is saved already, and retires old checkpoints.
+    /// Saves the state, unless it is saved already, and retires old checkpoints. Of several ranks the one that holds the
+    /// directory does.
     fn save(&mut self) -> Result<()> {
         let step = self.learner.state().step;
         if step == 0 || self.saved_step == Some(step) {
@@ -320,8 +328,12 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         self.sinks.sync()?;
         self.learner.settle();
         self.learner.note_time_and_memory();
-        let checkpoint = self.learner.save(&self.store)?;
+        self.learner.require_same_weights()?;
         self.saved_step = Some(step);
+        if !self.run.is_held() {
+            return Ok(());
+        }
+        let checkpoint = self.learner.save(&self.store)?;
         self.progress.note(&format!("saved {}", checkpoint.path.display()));
         let best = self.learner.state().best_evaluation.as_ref().map(|best| best.step);
         self.store.retire(step, self.learner.experiment.trainer.keep_last, best)

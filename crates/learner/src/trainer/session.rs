@@ -10,6 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Result;
 use crate::experiment::Experiment;
 use crate::progress::Progress;
+use crate::ranks::Ranks;
 use crate::run_dir::RunDir;
 use crate::stop::StopFlag;
 use crate::trainable::MetricName;
@@ -19,6 +20,8 @@ use crate::trainable::MetricName;
 pub struct Session {
     prepared: Prepared,
     run: RunDir,
+    /// Those that this process trains with.
+    ranks: Ranks,
     /// To be written with the configuration when training begins: of a new run, or of one whose
     /// bookkeeping has changed.
     overrides: Option<Vec<String>>,
@@ -41,16 +44,61 @@ impl Session {
         request: &RunRequest,
         preparation: &dyn nystromformer_data::ProgressListener,
     ) -> Result<Self> {
+        Self::open_on(&Ranks::alone(), request, preparation)
+    }
+
+    /// The same on several ranks, each of which calls this. Rank 0 holds the directory and makes what is not there yet, a token cache say, before the others
+    /// read it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`LearnerError::Config`](crate::LearnerError::Config) if there are more ranks than a step has micro-batches, or if they do not see
+    /// the same.
+    pub fn open_on(
+        ranks: &Ranks,
+        request: &RunRequest,
+        preparation: &dyn nystromformer_data::ProgressListener,
+    ) -> Result<Self> {
+        let session = ranks.leader_first(|| Self::open_here(ranks, request, preparation))?;
+        session.require_same()?;
+        Ok(session)
+    }
+
+    fn open_here(
+        ranks: &Ranks,
+        request: &RunRequest,
+        preparation: &dyn nystromformer_data::ProgressListener,
+    ) -> Result<Self> {
         let mut start = Start::of(request)?;
-        let run =
-            if start.resumes() { RunDir::open(&start.path)? } else { RunDir::create(&start.path)? };
+        let ranks = ranks.clone().configured(start.experiment().ranks);
+        ranks.require_work(&start.experiment().trainer)?;
+        let run = match (ranks.is_leader(), start.resumes()) {
+            (false, _) => RunDir::of_leader(&start.path),
+            (true, true) => RunDir::open(&start.path)?,
+            (true, false) => RunDir::create(&start.path)?,
+        };
         let overrides = start.overrides.take();
         // Before the corpus is tokenised, which may take hours.
-        let device = open_device(start.experiment())?;
+        let placement = ranks.placement();
+        let device = open_device(start.experiment(), placement.local_rank)?;
         let checkpoint = if start.resumes() { run.checkpoints()?.newest_valid()? } else { None };
         let data = Batches::prepare(start.experiment(), checkpoint.as_ref(), preparation)?;
-        let prepared = start.with_data(data, device, checkpoint)?;
-        Ok(Self { prepared, run, overrides, pause_after: None, profiled_steps: 0 })
+        let prepared = start.with_data(data, device, checkpoint, placement.local_size)?;
+        Ok(Self { prepared, run, ranks, overrides, pause_after: None, profiled_steps: 0 })
+    }
+
+    /// Refuses ranks that read another configuration, other data or another checkpoint than rank 0.
+    fn require_same(&self) -> Result<()> {
+        let Prepared { experiment, data, checkpoint, .. } = &self.prepared;
+        let step = checkpoint.as_ref().map(|checkpoint| checkpoint.manifest.state.step);
+        for (what, seen) in [
+            ("their version of this program", env!("CARGO_PKG_VERSION").to_owned()),
+            ("their configuration", format!("{:?}", experiment.fields_without_paths())),
+            ("their data", format!("{:?}", data.source().fingerprints())),
+            ("the newest checkpoint that they see", format!("{step:?}")),
+        ] {
+            self.ranks.require_same(what, seen.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The same, which evaluates and pauses after `step`: a later session goes on from there. Without a number to the end.
@@ -71,13 +119,15 @@ impl Session {
     /// See [`Learner::new`](super::Learner::new), [`Learner::restore`](super::Learner::restore) and
     /// [`Trainer::fit`].
     pub fn train(&self, stop: StopFlag, progress: &mut dyn Progress) -> Result<TrainOutput> {
-        let learner = self.prepared.learner()?;
+        let learner = self.prepared.learner()?.on_ranks(self.ranks.clone());
         // Only now is there a run: a start that failed before leaves the directory free.
-        if let Some(overrides) = &self.overrides {
-            self.run.write_config(&self.experiment().to_toml(), overrides)?;
-        }
-        if let Some(layers) = &self.prepared.layers {
-            self.run.write_config_layers(layers)?;
+        if self.run.is_held() {
+            if let Some(overrides) = &self.overrides {
+                self.run.write_config(&self.experiment().to_toml(), overrides)?;
+            }
+            if let Some(layers) = &self.prepared.layers {
+                self.run.write_config_layers(layers)?;
+            }
         }
         Trainer::new(learner, &self.run, stop, progress)?
             .pausing_after(self.pause_after)

@@ -141,12 +141,13 @@ impl Start {
         self.asked.is_overridden(key)
     }
 
-    /// Settles the experiment, now that its data is there.
+    /// Settles the experiment, now that its data is there, for so many processes on this machine.
     pub(super) fn with_data(
         self,
         data: Batches,
         device: Device,
         checkpoint: Option<Checkpoint>,
+        processes: usize,
     ) -> Result<Prepared> {
         let layers = self.stored.is_none().then(|| self.asked.stated().to_vec());
         let experiment = if let Some(stored) = self.stored {
@@ -171,7 +172,7 @@ impl Start {
         // Refused here, and not when the run has begun.
         best_by(&experiment, data.source())?;
         require_validation_to_stop_by(&experiment, data.source())?;
-        require_memory(&experiment, data.source().rows_per_example())?;
+        require_memory(&experiment, data.source().rows_per_example(), processes)?;
         Ok(Prepared { experiment, layers, data, device, checkpoint })
     }
 }
@@ -228,9 +229,9 @@ impl Prepared {
     }
 }
 
-/// The device of an experiment, checked against the CPU if it is not the CPU.
-pub(super) fn open_device(experiment: &Experiment) -> Result<Device> {
-    let device = experiment.device.open()?;
+/// The device of an experiment, the one of this number, checked against the CPU if it is not the CPU.
+pub(super) fn open_device(experiment: &Experiment, index: usize) -> Result<Device> {
+    let device = experiment.device.open_at(index)?;
     if computed_precision(experiment) != experiment.trainer.precision {
         // Once, and not for each of several seeds.
         static TOLD: Once = Once::new();

@@ -28,9 +28,11 @@ use crate::stop::{StopFlag, StopReason};
 use crate::trainable::Trainable;
 use crate::weight_average::weights_to_safetensors;
 
-/// Makes losses of chosen steps not a number.
+mod ranks;
+
+/// Makes losses of chosen steps not a number, and dropout what it would be by another rule.
 pub(super) mod fault {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::ops::Range;
 
     use burn::tensor::Tensor;
@@ -42,6 +44,20 @@ pub(super) mod fault {
     /// Poisons the steps after these numbers of completed steps.
     pub(super) fn poison_steps(steps: Range<usize>) {
         POISONED.set(steps);
+    }
+
+    thread_local! {
+        static COUNTS_FROM_OWN: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Draws dropout by the number of a micro-batch among those of its rank.
+    pub(super) fn count_dropout_from_own(from_own: bool) {
+        COUNTS_FROM_OWN.set(from_own);
+    }
+
+    /// The number by which dropout is drawn for a micro-batch of a rank whose first one is `first`.
+    pub(in crate::trainer) fn number(micro_batch: usize, first: usize) -> usize {
+        if COUNTS_FROM_OWN.get() { micro_batch - first } else { micro_batch }
     }
 
     pub(in crate::trainer) fn poison(loss: Tensor<1>, step: usize) -> Tensor<1> {
@@ -65,6 +81,8 @@ struct Synthetic {
     without_targets: Range<usize>,
     /// Whether each row has one class of two, in the place of masked tokens.
     classes: bool,
+    /// Whether every other example has no masked token.
+    sparse: bool,
 }
 
 impl Synthetic {
@@ -87,7 +105,9 @@ impl Synthetic {
                 let token = 3 + i32::from(byte % 37);
                 rows.input_ids.push(if column < length { token } else { 1 });
             }
-            for column in 0..=usize::from(bytes[30] % 5) {
+            let masked =
+                if self.sparse && example % 2 == 0 { 0 } else { 1 + usize::from(bytes[30] % 5) };
+            for column in 0..masked {
                 rows.masked_positions.push((start + column) as i32);
                 rows.masked_labels.push(rows.input_ids[start + column]);
                 rows.input_ids[start + column] = 4;

@@ -18,6 +18,7 @@ use nystromformer_learner::{
     batch::{Answers as ModelAnswers, BatchSource},
     evaluate::Evaluator,
     progress::WorkDisplay,
+    ranks::Ranks,
     run_dir::{RunDir, RunSummary},
     stop::StopFlag,
     task_batches::TaskBatches,
@@ -67,6 +68,7 @@ impl FileRequest<'_> {
             max_examples: 0,
             step: 0,
             stop: StopFlag::new(),
+            ranks: &Ranks::alone(),
             progress: &work,
         };
         let outputs = evaluator.predict(&model, Split::Test)?;

@@ -10,6 +10,7 @@
 //! | `imbalance` | options for small and uneven data, and the mistakes that a summary names |
 //! | `labels` | labels of any number, several numbers, metrics by name, folds, class folders |
 //! | `questions` | question answering |
+//! | `ranks` | the same files from several processes |
 //! | `switches` | padding, hold-out, and the keys of `[task]` |
 
 mod beginnings;
@@ -18,6 +19,7 @@ mod fixture;
 mod imbalance;
 mod labels;
 mod questions;
+mod ranks;
 mod resume;
 mod switches;
 mod verdicts;

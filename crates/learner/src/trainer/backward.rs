@@ -1,0 +1,110 @@
+//! Loss and gradient of a step: its micro-batches one after the other, and those of all ranks together.
+
+use burn::optim::GradientsParams;
+use nystromformer_kernels::trace;
+
+use super::learner::Learner;
+use crate::batch::Batch;
+use crate::device::scalar;
+use crate::error::{LearnerError, Result};
+use crate::gradients::sum_of;
+use crate::random::{Purpose, seeded};
+use crate::ranks::gradient_sum::sum_gradients;
+use crate::ranks::share::sum_in_pairs;
+use crate::ranks::step_facts::has_targets;
+use crate::trace_file::BACKWARD;
+use crate::trainable::Trainable;
+
+impl<M: Trainable> Learner<'_, M> {
+    /// The micro-batches of a step with their labels smoothed, where that is asked for.
+    pub(super) fn smoothed(&self, mut batches: Vec<M::Batch>) -> Result<Vec<M::Batch>> {
+        let share = self.experiment.trainer.label_smoothing_factor;
+        if share > 0.0 && !batches.iter_mut().all(|batch| batch.smooth_labels(share)) {
+            return Err(LearnerError::Config(format!(
+                "`trainer.label_smoothing_factor` = `{share}`, and the targets here are not one class of several, whose labels \
+                 could be smoothed; leave it out"
+            )));
+        }
+        Ok(batches)
+    }
+
+    /// Mean loss and gradient over all targets of the step, which weigh `weights` in each term. The micro-batches of this rank
+    /// are those from number `first` on.
+    pub(super) fn accumulate(
+        &self,
+        step: usize,
+        first: usize,
+        batches: Vec<M::Batch>,
+        weights: &[f64],
+    ) -> Result<(f64, GradientsParams)> {
+        let mut losses = Vec::with_capacity(batches.len());
+        let count = batches.len();
+        let mut batches = (first..).zip(batches);
+        let mut next = || -> Result<Option<GradientsParams>> {
+            let Some((micro_batch, batch)) = batches.next().filter(|(_, batch)| has_targets(batch))
+            else {
+                return Ok(None);
+            };
+            #[cfg(test)]
+            let micro_batch = super::tests::fault::number(micro_batch, first);
+            let dropout = Purpose::Dropout { step, micro_batch };
+            let (share, gradients) = seeded(self.state.seed, dropout, &self.device, || {
+                self.forward_backward(batch, weights)
+            })?;
+            losses.push(share.to_bits());
+            Ok(Some(gradients))
+        };
+        let mut add = |left, right| {
+            let _span = trace::phase("accumulation");
+            sum_of(self.model(), left, right)
+        };
+        let own = sum_in_pairs(count, &mut next, &mut add)?;
+        let _span = (!self.ranks.is_alone()).then(|| trace::phase("ranks"));
+        let mut loss = 0.0;
+        for share in self.ranks.gather("losses", losses)?.into_iter().flatten() {
+            loss += f64::from_bits(share);
+        }
+        Ok((loss, sum_gradients(&self.ranks, self.model(), own, &self.device)?))
+    }
+
+    /// A micro-batch's share in the mean loss over targets that weigh `weights` in each term, and in its gradient. It has
+    /// a target itself.
+    pub(super) fn forward_backward(
+        &self,
+        batch: M::Batch,
+        weights: &[f64],
+    ) -> Result<(f64, GradientsParams)> {
+        let device = self.device.clone().autodiff();
+        let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
+        let forward = trace::phase("forward");
+        let terms = precision.scope(|| self.model().loss_terms(batch, &device))?;
+        if terms.len() != weights.len() {
+            return Err(LearnerError::Config(format!(
+                "the model's loss has `{}` terms, and its batches count the targets of `{}`: `Batch::num_targets` must give \
+                 a number for each term of `Trainable::loss_terms`",
+                terms.len(),
+                weights.len()
+            )));
+        }
+        let share = terms
+            .into_iter()
+            .zip(weights)
+            .filter(|(_, total)| **total > 0.0)
+            .map(|(term, total)| term.losses.sum() / (*total / term.weight))
+            .reduce(|sum, share| sum + share)
+            .ok_or_else(|| {
+                LearnerError::Config(
+                    "a batch that has targets weighs nothing: `Batch::target_weights` must be above 0 where \
+                     `Batch::num_targets` is"
+                        .to_owned(),
+                )
+            })?;
+        #[cfg(test)]
+        let share = super::tests::fault::poison(share, self.state.step);
+        drop(forward);
+        let backward = trace::phase(BACKWARD);
+        let gradients = GradientsParams::from_grads(share.backward(), self.model());
+        drop(backward);
+        Ok((scalar(share.inner(), &self.device)?, gradients))
+    }
+}
