@@ -33,6 +33,11 @@ pub fn without_dropout<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
+/// Whether the innermost call on this thread is inside of [`without_dropout`].
+pub(crate) fn is_without_dropout() -> bool {
+    IS_SWITCHED_OFF.get()
+}
+
 /// Whether [`dropout`] with this probability drops anything of a tensor on `device`: gradients are recorded, and it is not
 /// [switched off](without_dropout).
 pub fn drops(probability: f64, device: &Device) -> bool {

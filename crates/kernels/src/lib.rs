@@ -26,6 +26,8 @@
 //! [`Precision`] lets [`linear()`] multiply in `bf16`; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
 //! and [`random()`] draw from the [`Seed`] whose scope they are in.
 //!
+//! [`gradient_checkpointing`] lets the backward pass compute once more what was not kept for it.
+//!
 //! [`trace`] notes how long each took, in which part of the model, for whoever asks.
 //!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
@@ -49,6 +51,7 @@ mod nystrom;
 mod pinv;
 mod product;
 mod random;
+mod recompute;
 mod scratch;
 mod segment_means;
 mod select_rows;
@@ -77,6 +80,7 @@ pub use nystrom::{NystromParameters, Sequence, Sequences, nystrom_attention};
 pub use pinv::{MOST_LANDMARKS, Pinv, PinvScale, iterative_pinv};
 pub use product::Precision;
 pub use random::{Seed, random};
+pub use recompute::{gradient_checkpointing, is_recomputed, recomputed};
 pub use segment_means::segment_means;
 pub use select_rows::{place_rows, select_rows};
 pub use softmax::softmax;

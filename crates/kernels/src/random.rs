@@ -23,6 +23,7 @@ use crate::kernel;
 pub struct Seed(u64);
 
 /// Where a scope stands.
+#[derive(Debug, Clone)]
 struct Generator {
     seed: u64,
     /// That of Burn's CPU device, so that both draw the same numbers from the same seed.
@@ -62,15 +63,48 @@ impl Seed {
     }
 
     fn enter<R>(self, seeded: Vec<Device>, body: impl FnOnce() -> R) -> R {
+        self.generator(seeded).run(body)
+    }
+
+    fn generator(self, seeded: Vec<Device>) -> Generator {
+        Generator { seed: self.0, numbers: StdRng::seed_from_u64(self.0), seeded }
+    }
+}
+
+impl Generator {
+    /// Runs `body` as a scope.
+    fn run<R>(self, body: impl FnOnce() -> R) -> R {
         struct Restore(Option<Generator>);
         impl Drop for Restore {
             fn drop(&mut self) {
                 GENERATOR.set(self.0.take());
             }
         }
-        let generator = Generator { seed: self.0, numbers: StdRng::seed_from_u64(self.0), seeded };
-        let _restore = Restore(GENERATOR.replace(Some(generator)));
+        let _restore = Restore(GENERATOR.replace(Some(self)));
         body()
+    }
+}
+
+/// Where the innermost scope of a thread stood, to draw the same once more.
+#[derive(Debug, Clone)]
+pub(crate) struct Draws(Generator);
+
+impl Draws {
+    /// Runs `body`, and says where the innermost scope stood before. Outside of all scopes `body` has one of its own, whose seed is
+    /// drawn from `device`: the generator of a device cannot be set back.
+    pub(crate) fn of<R>(device: &Device, body: impl FnOnce() -> R) -> (Self, R) {
+        if let Some(here) = GENERATOR.with_borrow(Clone::clone) {
+            return (Self(here), body());
+        }
+        let [low, high] = key(device).map(u64::from);
+        let generator = Seed((high << 32) | low).generator(Vec::new());
+        let found = generator.clone().run(body);
+        (Self(generator), found)
+    }
+
+    /// Runs `body`, which draws the same. The innermost scope stays where it is.
+    pub(crate) fn again<R>(self, body: impl FnOnce() -> R) -> R {
+        self.0.run(body)
     }
 }
 
@@ -166,6 +200,23 @@ mod tests {
         let [first, second] = [0, 1].map(|_| Seed::new(3).scope(draw).into_data());
         assert_eq!(first.dtype(), DType::F64);
         first.assert_eq(&second, true);
+    }
+
+    #[test]
+    fn what_was_drawn_is_drawn_once_more_and_the_scope_stays_where_it_is() {
+        let device = Device::flex();
+        let draw = || key(&device);
+        Seed::new(4).scope(|| {
+            let (draws, first) = Draws::of(&device, || [draw(), draw()]);
+            let second = draw();
+            assert_eq!(draws.clone().again(|| [draw(), draw()]), first);
+            assert_eq!(draws.again(|| [draw(), draw(), draw()])[2], second);
+            let third = draw();
+            let all = Seed::new(4).scope(|| [draw(), draw(), draw(), draw()]);
+            assert_eq!(all[2..], [second, third]);
+        });
+        let (draws, first) = Draws::of(&device, draw);
+        assert_eq!(draws.again(draw), first);
     }
 
     #[test]

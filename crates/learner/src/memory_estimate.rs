@@ -68,6 +68,7 @@ pub fn estimate_bytes(
         recorded_layers(experiment),
         seq_len,
         Computes::on(experiment.device),
+        if trainer.gradient_checkpointing { Keeps::Inputs } else { Keeps::All },
     ));
     // Feature vectors as they are read, standardised, and as the projection keeps them.
     let of_vectors = tokens.saturating_mul(3 * experiment.model.vectors.num_features as u64);
@@ -77,6 +78,15 @@ pub fn estimate_bytes(
         .objective()
         .map_or(0, |objective| objective.further_floats(experiment, parameters.all as u64, tokens));
     of_parameters.saturating_add(activations).saturating_add(further).saturating_mul(FLOAT)
+}
+
+/// What of a layer stays in memory until its backward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    /// All that the derivative reads.
+    All,
+    /// What the layer reads: under `trainer.gradient_checkpointing`.
+    Inputs,
 }
 
 /// Layers whose activations the backward pass needs: all, but for the first ones that are frozen together with what is
@@ -93,6 +103,7 @@ fn floats_per_token(
     layers: usize,
     seq_len: u64,
     computes: Computes,
+    keeps: Keeps,
 ) -> u64 {
     let is_fused = computes == Computes::Fused;
     let attention =
@@ -107,7 +118,13 @@ fn floats_per_token(
     };
     let per_layer = rows * hidden + activations * intermediate + attention.kept_by_layer;
     let at_once = 12 * hidden + 2 * intermediate + attention.at_once;
-    (layers as u64).saturating_mul(per_layer).saturating_add(at_once)
+    match keeps {
+        Keeps::All => (layers as u64).saturating_mul(per_layer).saturating_add(at_once),
+        // One layer at a time is computed once more, and what it gives is weighed by its gradient.
+        Keeps::Inputs => {
+            (layers as u64 + 3).saturating_mul(hidden).saturating_add(per_layer + at_once)
+        }
+    }
 }
 
 /// Floats kept for each predicted token: its scores and their gradient.
@@ -205,6 +222,23 @@ mod tests {
             (2.0 * half - whole - none).abs() < 1.0 && none < 0.3 * whole,
             "{whole} {half} {none}"
         );
+    }
+
+    #[test]
+    fn a_layer_that_is_computed_once_more_keeps_what_it_reads() {
+        let of_layers = |num_hidden_layers, gradient_checkpointing| {
+            let mut experiment = Experiment::default();
+            experiment.model.encoder.num_hidden_layers = num_hidden_layers;
+            experiment.trainer.gradient_checkpointing = gradient_checkpointing;
+            estimate_bytes(&experiment, 0.into(), 1)
+        };
+        let growth = |is_on| of_layers(12, is_on) - of_layers(6, is_on);
+        let experiment = Experiment::default();
+        let tokens = experiment.trainer.micro_batch_size * experiment.data.seq_len;
+        let inputs = 6 * tokens * experiment.model.shared.hidden_size * 4;
+        assert_eq!(growth(true), inputs as u64);
+        assert!(growth(false) > 10 * growth(true));
+        assert!(of_layers(1, true) < of_layers(2, false));
     }
 
     #[test]

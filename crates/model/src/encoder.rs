@@ -61,8 +61,13 @@ impl EncoderConfig {
     /// A stack of layers, each of `layer`, with fresh weights on `device`.
     pub fn init(&self, layer: &LayerConfig, device: &Device) -> Encoder {
         let shared = &layer.shared;
+        let own_layer = |number| {
+            let mut own = layer.init(device);
+            own.attention.self_attention.set_layer(number);
+            own
+        };
         Encoder {
-            layer: (0..self.num_own_layers()).map(|_| layer.init(device)).collect(),
+            layer: (0..self.num_own_layers()).map(own_layer).collect(),
             layer_norm: shared.norm_first.then(|| shared.layer_norm().init(device)),
             layers_per_group: self.layers_per_group(),
         }
@@ -120,12 +125,12 @@ impl Encoder {
         let all = (hidden_states, 0);
         let (hidden_states, number) = layers.fold(all, |(hidden_states, number), layer| {
             let _layer = trace::numbered_part("layer", number);
-            (layer.forward(hidden_states, padding), number + 1)
+            (layer.forward_in_stack(hidden_states, padding, &WantedTokens::All), number + 1)
         });
         self.finish(match last {
             Some(layer) => {
                 let _layer = trace::numbered_part("layer", number);
-                layer.forward_wanted(hidden_states, padding, wanted)
+                layer.forward_in_stack(hidden_states, padding, wanted)
             }
             None => wanted.of(hidden_states),
         })

@@ -5,7 +5,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::{add, trace};
+use nystromformer_kernels::{add, is_recomputed, recomputed, trace};
 
 use crate::{
     attention::{AttentionConfig, Padding, SelfAttention},
@@ -180,6 +180,22 @@ impl Layer {
         let chunks = attended.split(self.chunk_size_feed_forward, 1);
         let chunks = chunks.into_iter().map(|chunk| self.feed_forward(chunk, &places));
         Tensor::cat(chunks.collect(), 1)
+    }
+
+    /// [`Self::forward_wanted`] in a stack, which may [recompute](nystromformer_kernels::gradient_checkpointing) its layers in the backward pass.
+    pub(crate) fn forward_in_stack(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+        wanted: &WantedTokens,
+    ) -> Tensor<3> {
+        if !is_recomputed(&hidden_states.device()) {
+            return self.forward_wanted(hidden_states, padding, wanted);
+        }
+        let (padding, wanted) = (padding.cloned(), wanted.clone());
+        recomputed(self, hidden_states, move |layer: &Self, hidden_states| {
+            layer.forward_wanted(hidden_states, padding.as_ref(), &wanted)
+        })
     }
 
     /// The second half of [`Self::forward`]: what the feed-forward block makes of the attention half's output.

@@ -223,7 +223,7 @@ impl Nystromformer {
         let mut states = vec![embedded.clone()];
         let mut current = embedded;
         for layer in self.encoder.layers() {
-            current = layer.forward(current, padding.as_ref());
+            current = layer.forward_in_stack(current, padding.as_ref(), &WantedTokens::All);
             states.push(current.clone());
         }
         states.pop();

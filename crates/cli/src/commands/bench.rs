@@ -16,7 +16,7 @@ use crate::{
 };
 use clap::Subcommand;
 use nystromformer::{PinvMethod, Semantics};
-use nystromformer_kernels::Precision;
+use nystromformer_kernels::{Precision, gradient_checkpointing};
 use nystromformer_learner::ranks::{Ranks, wire::Wire};
 
 /// Time a training step, its kernels, attention, or sums over ranks; prints JSON lines.
@@ -42,6 +42,9 @@ enum Command {
         /// Precision of products with weights; bf16 on CPUs with AMX only.
         #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
         precision: PrecisionArg,
+        /// Keep of each layer what it reads alone, and compute the layer once more in the backward pass.
+        #[arg(long)]
+        gradient_checkpointing: bool,
         /// What the model computes of padding, and how its inverse starts. Default: hf (as PyTorch's peer) for padded
         /// workloads, paper for the others.
         #[arg(long, value_enum)]
@@ -154,12 +157,22 @@ impl From<PinvArg> for PinvMethod {
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
-        Command::Step { workload, steps, warmup, precision, semantics, pinv, device } => {
+        Command::Step {
+            workload,
+            steps,
+            warmup,
+            precision,
+            gradient_checkpointing: recomputes,
+            semantics,
+            pinv,
+            device,
+        } => {
             let semantics = semantics.map_or(workload.default_semantics(), Semantics::from);
             let mut shape = workload.shape(semantics);
             shape.model.attention.nystrom.pinv = pinv.into();
             let precision = precision.into();
-            let report = bench_step(workload, &shape, steps, warmup, precision, device.kind())?;
+            let work = || bench_step(workload, &shape, steps, warmup, precision, device.kind());
+            let report = gradient_checkpointing(recomputes, work)?;
             output::json_line(&report)?;
         }
         Command::Kernels { workload, steps } => {

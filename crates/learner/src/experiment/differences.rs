@@ -7,11 +7,12 @@ use toml::{Table, Value};
 use super::Experiment;
 use super::paths::is_path;
 
-/// Keys that say how a run is kept and watched, not what it computes. A resumed run may change them.
-const BOOKKEEPING: [&str; 7] = [
+/// Keys that say how a run is kept, watched and fitted into memory, not what it computes. A resumed run may change them.
+const BOOKKEEPING: [&str; 8] = [
     "data.cache_dir",
     "ranks.timeout_seconds",
     "trainer.checkpoint_every",
+    "trainer.gradient_checkpointing",
     "trainer.keep_last",
     "trainer.log_every",
     "trainer.self_check",
@@ -55,6 +56,7 @@ impl Experiment {
         self.data.cache_dir.clone_from(&from.data.cache_dir);
         self.ranks.timeout_seconds = from.ranks.timeout_seconds;
         self.trainer.checkpoint_every = from.trainer.checkpoint_every;
+        self.trainer.gradient_checkpointing = from.trainer.gradient_checkpointing;
         self.trainer.keep_last = from.trainer.keep_last;
         self.trainer.log_every = from.trainer.log_every;
         self.trainer.self_check = from.trainer.self_check;
@@ -116,6 +118,7 @@ mod tests {
         ] {
             *count += 1;
         }
+        asked.trainer.gradient_checkpointing = !asked.trainer.gradient_checkpointing;
         asked.trainer.self_check = !asked.trainer.self_check;
         asked.trainer.tensorboard = !asked.trainer.tensorboard;
         // Every key of the list was changed, and no other.

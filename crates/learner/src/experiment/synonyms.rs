@@ -307,6 +307,10 @@ const SYNONYMS: [(&str, &[&str]); 83] = [
     ("trainer.freeze_layers", &["num_frozen_layers", "frozen_layers"]),
     ("trainer.freeze_embeddings", &["freeze_embedding", "freeze_embed"]),
     (
+        "trainer.gradient_checkpointing",
+        &["activation_checkpointing", "checkpoint_activations", "use_gradient_checkpointing", "recompute"],
+    ),
+    (
         "optimizer.layer_decay",
         &["layerwise_lr_decay", "layer_wise_lr_decay", "llrd", "lr_layer_decay"],
     ),

@@ -68,6 +68,10 @@ pub struct TrainerConfig {
     /// Precision of products with weights, forwards and backwards. Weights, moments, evaluations and
     /// all other operations are in single precision either way. Default: `f32`.
     pub precision: Precision,
+    /// Keep of each layer what it reads alone, and compute the layer once more in the backward pass (transformers' word). Losses
+    /// and weights are the same bits; a step takes about a third longer and far less memory where texts are long. On the CPU
+    /// (`flex`) so far. Default: false.
+    pub gradient_checkpointing: bool,
     /// Write the run's metrics, configuration and hyperparameters for `TensorBoard` too, into `RUN/tensorboard`. Default: false.
     pub tensorboard: bool,
     /// Compare a model of the run's own sizes on the device with the CPU before training on anything but the CPU: some
@@ -120,6 +124,7 @@ impl Default for TrainerConfig {
             log_every: 10,
             max_skipped_steps: 10,
             precision: Precision::F32,
+            gradient_checkpointing: false,
             tensorboard: false,
             self_check: true,
         }

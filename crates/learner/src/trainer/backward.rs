@@ -1,7 +1,7 @@
 //! Loss and gradient of a step: its micro-batches one after the other, and those of all ranks together.
 
 use burn::optim::GradientsParams;
-use nystromformer_kernels::trace;
+use nystromformer_kernels::{gradient_checkpointing, trace};
 
 use super::learner::Learner;
 use crate::batch::Batch;
@@ -77,7 +77,9 @@ impl<M: Trainable> Learner<'_, M> {
         let device = self.device.clone().autodiff();
         let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
         let forward = trace::phase("forward");
-        let terms = precision.scope(|| self.model().loss_terms(batch, &device))?;
+        let terms = gradient_checkpointing(self.experiment.trainer.gradient_checkpointing, || {
+            precision.scope(|| self.model().loss_terms(batch, &device))
+        })?;
         if terms.len() != weights.len() {
             return Err(LearnerError::Config(format!(
                 "the model's loss has `{}` terms, and its batches count the targets of `{}`: `Batch::num_targets` must give \

@@ -385,6 +385,34 @@ fn half_precision_follows_single_precision_and_resumes_bit_for_bit() {
     assert!(found == half, "stopped after step 3");
 }
 
+/// With layers of their own and with shared ones, with the first of them frozen, and in the middle of a run.
+#[test]
+fn layers_that_are_computed_once_more_change_no_bit() {
+    let changes: [fn(&mut Experiment); 3] = [
+        |_| {},
+        |experiment| experiment.model.encoder.num_hidden_groups = 1,
+        |experiment| {
+            experiment.trainer.freeze_embeddings = true;
+            experiment.trainer.freeze_layers = 1;
+            experiment.model.shared.norm_first = true;
+        },
+    ];
+    for change in changes {
+        let mut experiment = experiment();
+        change(&mut experiment);
+        let directory = tempfile::tempdir().unwrap();
+        let kept = unbroken(&directory.path().join("kept"), &experiment);
+        let mut recomputed = experiment.clone();
+        recomputed.trainer.gradient_checkpointing = true;
+        let found = unbroken(&directory.path().join("recomputed"), &recomputed);
+        assert!(found == kept, "{:?}", experiment.model.encoder);
+        let path = directory.path().join("half");
+        session(&path, &experiment, &Synthetic::default(), Some(3)).unwrap();
+        session(&path, &recomputed, &Synthetic::default(), None).unwrap();
+        assert!(result(&path) == kept, "switched on after step 3");
+    }
+}
+
 /// What an option changes, and whether there are averaged weights then.
 type Change = (fn(&mut Experiment), bool);
 

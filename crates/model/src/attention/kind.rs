@@ -139,6 +139,9 @@ pub trait AttentionMechanism {
         None
     }
 
+    /// Tells it which layer it is of, from 0: what is drawn and not learned is not the same in all layers.
+    fn set_layer(&mut self, _layer: usize) {}
+
     /// One row of its matrix, if it has one: what the query at `position` takes of each place. No matrix of `seq_len` squared is
     /// made.
     ///

@@ -102,6 +102,12 @@ macro_rules! attention_kinds {
                     $(Self::$kind(mechanism) => mechanism,)*
                 }
             }
+
+            fn of_kind_mut(&mut self) -> &mut dyn AttentionMechanism {
+                match self {
+                    $(Self::$kind(mechanism) => mechanism,)*
+                }
+            }
         }
     };
 }
@@ -161,6 +167,10 @@ impl AttentionMechanism for Mechanism {
         sequences: &Sequences,
     ) -> Option<Tensor<3>> {
         self.of_kind().fused(inputs, heads, convolution, sequences)
+    }
+
+    fn set_layer(&mut self, layer: usize) {
+        self.of_kind_mut().set_layer(layer);
     }
 
     fn row(

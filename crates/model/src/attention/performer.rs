@@ -36,7 +36,7 @@ component! {
         /// Draw the features anew in every step of training; all else computes with those of `performer_seed`.
         /// Default: false, these everywhere.
         performer_redraw: bool = false,
-        /// Seed of the features, which no file holds. Default: 0.
+        /// Seed of the features, which no file holds; every layer draws others from it. Default: 0.
         performer_seed: usize = 0,
     }
 }
@@ -95,6 +95,10 @@ impl AttentionMechanism for PerformerAttention {
         let query = query_features(first_rows(query, attending), projection.clone());
         let key = key_features(key, projection, padding);
         feature_attention(query, key, value, padding, EPSILON)
+    }
+
+    fn set_layer(&mut self, layer: usize) {
+        self.projection.set_layer(layer);
     }
 
     fn row(

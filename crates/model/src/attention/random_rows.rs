@@ -8,13 +8,18 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 use nystromformer_kernels::{Seed, random};
 
+/// From the seed of a layer to that of the next. Seeds that people choose are small numbers; these are not.
+const BETWEEN_LAYERS: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A random matrix `[count, width]`.
 #[derive(Debug, Clone)]
 pub(super) struct RandomRows {
     shape: [usize; 2],
     /// Makes rows of independent normals what they should be.
     arrange: fn(&mut [f64], usize),
-    seed: Seed,
+    seed: u64,
+    /// Every layer has others.
+    layer: usize,
     /// Whether training draws anew in each step, from the step's seed.
     is_redrawn: bool,
     fixed: Arc<OnceLock<Vec<f64>>>,
@@ -28,8 +33,13 @@ impl RandomRows {
         seed: usize,
         is_redrawn: bool,
     ) -> Self {
-        let seed = Seed::new(seed as u64);
-        Self { shape, arrange, seed, is_redrawn, fixed: Arc::default() }
+        Self { shape, arrange, seed: seed as u64, layer: 0, is_redrawn, fixed: Arc::default() }
+    }
+
+    /// Makes them those of a layer, by its number from 0: the first has those of the seed itself.
+    pub(super) fn set_layer(&mut self, layer: usize) {
+        self.layer = layer;
+        self.fixed = Arc::default();
     }
 
     /// Those for a forward pass on `device`, which trains if it is one of autodiff.
@@ -42,7 +52,9 @@ impl RandomRows {
 
     /// Those that follow from the configuration.
     pub(super) fn fixed(&self, device: &Device) -> Tensor<2> {
-        let rows = self.fixed.get_or_init(|| self.seed.scope(|| self.draw()));
+        let of_layer = (self.layer as u64).wrapping_mul(BETWEEN_LAYERS);
+        let seed = Seed::new(self.seed.wrapping_add(of_layer));
+        let rows = self.fixed.get_or_init(|| seed.scope(|| self.draw()));
         self.tensor(rows.clone(), device)
     }
 
@@ -129,6 +141,19 @@ mod tests {
         assert_eq!(found, again);
         let other = RandomRows::new([7, 3], independent, 6, false);
         assert_ne!(found, numbers(&other.fixed(&Device::flex())));
+    }
+
+    #[test]
+    fn every_layer_has_rows_of_its_own() {
+        let of_layer = |layer| {
+            let mut rows = rows(independent, false);
+            let first = numbers(&rows.fixed(&Device::flex()));
+            rows.set_layer(layer);
+            (first, numbers(&rows.fixed(&Device::flex())))
+        };
+        let [(first, zeroth), (_, next), (_, third)] = [0, 1, 2].map(of_layer);
+        assert_eq!(first, zeroth);
+        assert!(first != next && next != third && first != third);
     }
 
     #[test]

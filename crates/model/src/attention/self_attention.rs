@@ -56,6 +56,11 @@ impl AttentionConfig {
 }
 
 impl SelfAttention {
+    /// Tells it which layer it is of, from 0.
+    pub(crate) fn set_layer(&mut self, layer: usize) {
+        self.mechanism.set_layer(layer);
+    }
+
     /// Attends every token to the sequence.
     ///
     /// # Shapes

@@ -69,6 +69,10 @@ impl CorpusObjective for Distill {
             let problem = format!("`{class}` is no class of model here; one of `{known}`");
             problems.push(("distill.model_class".to_owned(), problem));
         }
+        if experiment.trainer.gradient_checkpointing {
+            let problem = "what a layer computes is compared with the teacher's, and is kept for it; leave it out";
+            problems.push(("trainer.gradient_checkpointing".to_owned(), problem.to_owned()));
+        }
         if experiment.model.vectors.is_used() {
             let problem = "a corpus is text, and this model reads feature vectors; leave it out";
             problems.push(("model.num_features".to_owned(), problem.to_owned()));

@@ -52,7 +52,7 @@ component! {
         /// Draw the rotations anew in every step of training; all else computes with those of `hash_seed`.
         /// Default: false, these everywhere.
         hash_redraw: bool = false,
-        /// Seed of the rotations, which no file holds. Default: 0.
+        /// Seed of the rotations, which no file holds; every layer draws others from it. Default: 0.
         hash_seed: usize = 0,
     }
 }
@@ -153,6 +153,10 @@ impl AttentionMechanism for ReformerAttention {
             .map(|(round, context)| context * shares.clone().narrow(3, round, 1));
         let context = weighted.reduce(|sum, context| sum + context);
         first_rows(context.expect("there is a round at least"), attending)
+    }
+
+    fn set_layer(&mut self, layer: usize) {
+        self.rotations.set_layer(layer);
     }
 
     fn row(
