@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
-use rand::{SeedableRng, rngs::StdRng};
+use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
 
 use crate::kernel;
 
@@ -26,8 +26,8 @@ pub struct Seed(u64);
 #[derive(Debug, Clone)]
 struct Generator {
     seed: u64,
-    /// That of Burn's CPU device, so that both draw the same numbers from the same seed.
-    numbers: StdRng,
+    /// The algorithm of Burn's CPU device, so that both draw the same numbers from the same seed.
+    numbers: ChaCha12Rng,
     /// Other devices that this scope has drawn on.
     seeded: Vec<Device>,
 }
@@ -67,7 +67,7 @@ impl Seed {
     }
 
     fn generator(self, seeded: Vec<Device>) -> Generator {
-        Generator { seed: self.0, numbers: StdRng::seed_from_u64(self.0), seeded }
+        Generator { seed: self.0, numbers: ChaCha12Rng::seed_from_u64(self.0), seeded }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{cell::Cell, fmt};
 
 use burn::{
     backend::{
-        Autodiff, Backend, Flex,
+        Autodiff, Flex,
         autodiff::{
             NodeId,
             checkpoint::{base::Checkpointer, strategy::NoCheckpointing},

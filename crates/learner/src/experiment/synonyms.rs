@@ -5,7 +5,7 @@ use super::known_keys::{join, section_of};
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
 /// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes
 /// before all others.
-const SYNONYMS: [(&str, &[&str]); 83] = [
+const SYNONYMS: [(&str, &[&str]); 84] = [
     (
         "optimizer.learning_rate",
         &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta", "learn_rate"],
