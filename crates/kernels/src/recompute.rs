@@ -225,49 +225,60 @@ impl ModuleVisitor for Registration<'_> {
 #[cfg(test)]
 mod tests {
     use burn::{
-        module::Module,
-        nn::{Linear, LinearConfig},
         optim::GradientsParams,
-        tensor::TensorData,
+        tensor::{Distribution, TensorData},
     };
 
     use super::*;
-    use crate::{Seed, WeightLayout, dropout, gelu, linear};
+    use crate::{Gelu, Seed, WeightLayout, dropout, gelu, linear, random};
 
-    /// Two layers that drop; the first reads its input twice.
+    /// Two layers that drop, around which the input is added.
     #[derive(Module, Debug)]
     struct Block {
-        wide: Linear,
-        narrow: Linear,
+        wide: Weight,
+        narrow: Weight,
     }
 
-    impl Block {
-        fn new(device: &Device) -> Self {
+    #[derive(Module, Debug)]
+    struct Weight {
+        weight: Param<Tensor<2>>,
+        bias: Param<Tensor<1>>,
+    }
+
+    impl Weight {
+        fn new(inputs: usize, outputs: usize, device: &Device) -> Self {
+            let normal = Distribution::Normal(0.0, 0.5);
             Self {
-                wide: LinearConfig::new(6, 20).init(device),
-                narrow: LinearConfig::new(20, 6).init(device),
+                weight: Param::from_tensor(random([inputs, outputs], normal, device)),
+                bias: Param::from_tensor(random([outputs], normal, device)),
             }
         }
 
         fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-            let of = |layer: &Linear, x| {
-                let bias = layer.bias.as_ref().map(Param::val);
-                linear(x, layer.weight.val(), bias, WeightLayout::InputsFirst)
-            };
-            let wide = dropout(gelu(of(&self.wide, x.clone()), crate::Gelu::Exact), 0.3);
-            dropout(of(&self.narrow, wide), 0.2) + x
+            linear(x, self.weight.val(), Some(self.bias.val()), WeightLayout::InputsFirst)
+        }
+    }
+
+    impl Block {
+        fn new(device: &Device) -> Self {
+            Self { wide: Weight::new(6, 20, device), narrow: Weight::new(20, 6, device) }
+        }
+
+        fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+            let wide = dropout(gelu(self.wide.forward(x.clone()), Gelu::Exact), 0.3);
+            dropout(self.narrow.forward(wide), 0.2) + x
         }
     }
 
     /// Loss, gradients of the input and of both blocks' weights, and the next draw of the scope.
     fn found(is_on: bool, frozen: bool, is_input_tracked: bool) -> Vec<TensorData> {
         let device = Device::flex().autodiff();
-        let mut blocks = Seed::new(3).scope_on(&device, || [0, 1].map(|_| Block::new(&device)));
+        let mut blocks = Seed::new(3).scope(|| [0, 1].map(|_| Block::new(&device)));
         if frozen {
             blocks[0].wide = blocks[0].wide.clone().no_grad();
         }
         Seed::new(5).scope(|| {
-            let x = crate::random([40, 6], burn::tensor::Distribution::Normal(0.0, 1.0), &device);
+            let x = random([40, 6], Distribution::Normal(0.0, 1.0), &device);
             let x = if is_input_tracked { x.require_grad() } else { x };
             let output = gradient_checkpointing(is_on, || {
                 blocks.iter().fold(x.clone(), |x, block| recomputed(block, x, Block::forward))
@@ -281,11 +292,8 @@ mod tests {
             all.extend(of_input);
             for block in &blocks {
                 let of_block = GradientsParams::from_module(&mut gradients, block);
-                for (weight, bias) in
-                    [(&block.wide.weight, &block.wide.bias), (&block.narrow.weight, &block.narrow.bias)]
-                {
+                for Weight { weight, bias } in [&block.wide, &block.narrow] {
                     all.extend(of_block.get::<2>(weight.id).map(Tensor::into_data));
-                    let bias = bias.as_ref().unwrap();
                     all.extend(of_block.get::<1>(bias.id).map(Tensor::into_data));
                 }
             }
@@ -330,13 +338,11 @@ mod tests {
         let device = Device::flex().autodiff();
         let block = Block::new(&device);
         let x = Tensor::<2>::ones([30, 6], &device).require_grad();
-        let output =
-            gradient_checkpointing(true, || recomputed(&block, x.clone(), Block::forward));
+        let output = gradient_checkpointing(true, || recomputed(&block, x.clone(), Block::forward));
         let gradients = output.clone().sum().backward();
         // What is dropped after the last layer has a gradient of 0 at its bias, and the output is the input there.
         let kept = (output - x.clone()).not_equal_elem(0.0).float().sum_dim(0).mul_scalar(1.25);
-        let bias = block.narrow.bias.as_ref().unwrap().grad(&gradients).unwrap();
-        let bias = bias.unsqueeze::<2>();
+        let bias = block.narrow.bias.grad(&gradients).unwrap().unsqueeze::<2>();
         assert!((kept.inner() - bias).abs().max().into_scalar::<f32>() < 1e-4);
     }
 }

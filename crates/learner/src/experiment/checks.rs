@@ -78,7 +78,10 @@ impl Experiment {
         problems.extend(self.trainer.problems());
         problems.extend(self.ranks.problems());
         if self.trainer.gradient_checkpointing && self.device != DeviceKind::Flex {
-            let problem = format!("layers are computed once more on `device = \"flex\"` alone, not on `{}`", self.device);
+            let problem = format!(
+                "layers are computed once more on `device = \"flex\"` alone, not on `{}`",
+                self.device
+            );
             problems.push(("trainer.gradient_checkpointing".to_owned(), problem));
         }
         problems.extend(self.sweep.iter().flat_map(|sweep| sweep.problems(&self.trainer)));

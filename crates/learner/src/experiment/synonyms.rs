@@ -308,7 +308,12 @@ const SYNONYMS: [(&str, &[&str]); 84] = [
     ("trainer.freeze_embeddings", &["freeze_embedding", "freeze_embed"]),
     (
         "trainer.gradient_checkpointing",
-        &["activation_checkpointing", "checkpoint_activations", "use_gradient_checkpointing", "recompute"],
+        &[
+            "activation_checkpointing",
+            "checkpoint_activations",
+            "use_gradient_checkpointing",
+            "recompute",
+        ],
     ),
     (
         "optimizer.layer_decay",
