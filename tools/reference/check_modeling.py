@@ -5,8 +5,9 @@
 For every `crates/model/tests/fixtures/paper_*.safetensors`: a folder with the fixture's parameters,
 its configuration and the file must load with `trust_remote_code=True` (no missing, unexpected or
 mismatched key) and compute the fixture's hidden states, logits, loss and gradients; without it, it
-must load as transformers' own class. For every head: rows alone, without padding, must give what
-they give padded within a batch, and a saved copy must load again. Prints one Markdown table of
+must load as transformers' own class, but where the file alone computes it. For every head, and for
+classifiers that read two states: rows alone, without padding, must give what they give padded within
+a batch, and a saved copy must load again. Prints one Markdown table of
 differences, relative to each tensor's largest value. Exit status 1 if one exceeds 2e-5.
 """
 
@@ -23,9 +24,11 @@ import transformers
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
+from transformers.activations import ACT2FN
 from transformers.utils import logging
 
 from check_export import ARCHITECTURES, load_model
+import lra_model
 from fixture_file import MODEL_FIXTURES, REPOSITORY
 from heads import HEADS, Head, Tensors
 
@@ -45,6 +48,9 @@ SIZES = {
     "segment_means_seq_len": 20,
     "conv_kernel_size": 5,
 }
+# With one of these the file alone computes a model.
+KEYS_OF_THE_FILE = ("conv_per_channel", "position_embedding_type", "stem_layers", "pooling")
+POOLINGS = ("first_last", "mean_max")
 OUR_KEYS = {
     "semantics": "paper",
     "attention": "nystrom",
@@ -102,7 +108,8 @@ def check_fixture(path: Path, scratch: Path) -> float:
         give_zero_convolutions(config, parameters)
     write_folder(folder, config, parameters)
     (architecture,) = config["architectures"]
-    load_model(folder, architecture, trust_remote_code=False)
+    if not any(key in config for key in KEYS_OF_THE_FILE):
+        load_model(folder, architecture, trust_remote_code=False)
     model = load_model(folder, architecture, trust_remote_code=True)
     names = ("input_ids", "attention_mask", "token_type_ids", "labels")
     batch = {name: stored[name] for name in names}
@@ -166,6 +173,34 @@ def check_head(head: Head, scratch: Path) -> float:
     return worst
 
 
+def check_pooling(head: Head, pooling: str, scratch: Path) -> float:
+    """Worst difference of a classifier of two states from what they are, row by row."""
+    generator = torch.Generator().manual_seed(2)
+    source = head.build(generator, **SIZES)
+    folder = scratch / f"{head.name}-{pooling}"
+    source.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text()) | OUR_KEYS | {"pooling": pooling}
+    state = dict(source.state_dict())
+    wide = torch.randn(SIZES["hidden_size"], 2 * SIZES["hidden_size"], generator=generator)
+    state["classifier.dense.weight"] = 0.3 * wide
+    (folder / "model.safetensors").unlink()
+    write_folder(folder, config, {name: tensor.contiguous() for name, tensor in state.items()})
+    model = load_model(folder, head.model.__name__, trust_remote_code=True)
+    batch = head.inputs(model.config, LENGTHS, SEQ_LEN, generator)
+    output = compute(model, batch, output_hidden_states=True)
+    worst = 0.0
+    for place, length in enumerate(LENGTHS):
+        states = output.hidden_states[-1][place, :length]
+        pooled = lra_model.pool(states, pooling, SEQ_LEN)
+        with torch.no_grad():
+            activation = ACT2FN[model.config.hidden_act]
+            hidden = activation(model.classifier.dense(pooled))
+            wanted = model.classifier.out_proj(hidden)
+        worst = max(worst, relative(output.logits[place], wanted))
+        worst = max(worst, relative(compute(model, row(batch, place, length)).logits[0], wanted))
+    return worst
+
+
 def main() -> int:
     """Check everything, print the table."""
     parser = argparse.ArgumentParser(
@@ -183,6 +218,11 @@ def main() -> int:
         rows = {path.stem: check_fixture(path, Path(scratch)) for path in paths}
         if arguments.fixture is None:
             rows |= {head.name: check_head(head, Path(scratch)) for head in HEADS}
+            (classifier,) = [head for head in HEADS if head.name == "sequence_single_label"]
+            for pooling in POOLINGS:
+                rows[f"{classifier.name}, {pooling}"] = check_pooling(
+                    classifier, pooling, Path(scratch)
+                )
     print(f"| Case | transformers {transformers.__version__} |\n|---|---|")
     for name, difference in rows.items():
         print(f"| `{name}` | {difference:.1e} |")

@@ -5,8 +5,8 @@ attention against `paper_torch.py`, which says the same with masks over whole ba
 is exact and without convolution the whole encoder against `torch.nn.TransformerEncoder`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -34,6 +34,8 @@ class Case:
     attention: str = "nystrom"
     conv_kernel_size: int | None = 3
     dual: bool = False
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of ours."""
 
     def config(self) -> dict[str, Any]:
         """Hugging Face's keys, then ours."""
@@ -66,6 +68,7 @@ class Case:
             "pooling": self.pooling,
             "classifier_hidden_size": 10,
             "classifier_act": "relu",
+            **self.keys,
         }
 
 
@@ -101,6 +104,32 @@ CASES = (
     Case("softmax", "exact attention", (FULL, FULL, FULL), "mean", **SOFTMAX),
     Case("softmax_padded", "exact attention", padded(12, 7, 3), "mean_padded", **SOFTMAX),
     Case("softmax_dual", "exact attention", padded(12, 8, 5, 12), "mean", dual=True, **SOFTMAX),
+    Case(
+        "nystrom_both_ends",
+        "positions from both ends, a filter for each channel, the first and the last token",
+        (FULL, "111111100000", "001101101100", "100000000000"),
+        "first_last",
+        keys={"position_embedding_type": "both_ends", "conv_per_channel": True},
+    ),
+    Case(
+        "nystrom_rotary",
+        "a stem of two convolutions, rotary positions, the mean and the largest",
+        (FULL, "111111100000", "001101101100", "111000000000"),
+        "mean_max",
+        keys={
+            "position_embedding_type": "rotary",
+            "stem_layers": 2,
+            "stem_kernel_size": 5,
+        },
+    ),
+    Case(
+        "nystrom_dual_ends",
+        "pairs of which the first and the last tokens are read",
+        padded(12, 9, 5, 12),
+        "first_last",
+        dual=True,
+        keys={"position_embedding_type": "both_ends", "stem_layers": 1, "stem_kernel_size": 3},
+    ),
 )
 
 
@@ -119,22 +148,35 @@ def parameter_shapes(case: Case) -> dict[str, tuple[int, ...]]:
         shapes[f"{name}.LayerNorm.bias"] = (hidden,)
 
     positions = config["max_position_embeddings"] + lra_model.POSITION_OFFSET
+    kind = config.get("position_embedding_type")
     tables = {"word": config["vocab_size"], "position": positions, "token_type": 1}
+    if kind == "rotary":
+        del tables["position"]
+    if kind == "both_ends":
+        tables["end_position"] = config["max_position_embeddings"]
     for table, rows in tables.items():
         shapes[f"{lra_model.EMBEDDINGS}.{table}_embeddings.weight"] = (rows, hidden)
+    for index in range(config.get("stem_layers", 0)):
+        stem = f"{lra_model.EMBEDDINGS}.stem.{index}"
+        shapes[f"{stem}.conv.weight"] = (hidden, hidden, config["stem_kernel_size"])
+        shapes[f"{stem}.conv.bias"] = (hidden,)
+        norm(stem)
     for index in range(config["num_hidden_layers"]):
         layer = f"{lra_model.ENCODER}.layer.{index}"
         for part in ("self.query", "self.key", "self.value", "output.dense"):
             linear(f"{layer}.attention.{part}", hidden, hidden)
         if case.conv_kernel_size is not None:
-            taps = (config["num_attention_heads"], 1, case.conv_kernel_size, 1)
+            per_channel = config.get("conv_per_channel", False)
+            filters = hidden if per_channel else config["num_attention_heads"]
+            taps = (filters, 1, case.conv_kernel_size, 1)
             shapes[f"{layer}.attention.self.conv.weight"] = taps
         norm(f"{layer}.attention.output")
         linear(f"{layer}.intermediate.dense", inner, hidden)
         linear(f"{layer}.output.dense", hidden, inner)
         norm(f"{layer}.output")
     norm(lra_model.ENCODER)
-    head, features = ("pair_classifier", 4 * hidden) if case.dual else ("classifier", hidden)
+    pooled = 2 * hidden if case.pooling in ("first_last", "mean_max") else hidden
+    head, features = ("pair_classifier", 4 * pooled) if case.dual else ("classifier", pooled)
     linear(f"{head}.dense", config["classifier_hidden_size"], features)
     linear(f"{head}.out_proj", len(config["id2label"]), config["classifier_hidden_size"])
     return shapes
@@ -178,6 +220,9 @@ def check_attention(case: Case, generator: torch.Generator) -> None:
         .transpose(1, 2)
         for part in ("query", "key", "value")
     )
+    if config.get("position_embedding_type") == "rotary":
+        turns = paper_torch.rotations(N, query.shape[-1], query.dtype)
+        query, key = (torch.einsum("nij,bhnj->bhni", turns, x) for x in (query, key))
     taps = parameters.get(f"{layer}.conv.weight")
     batched = paper_torch.attention(query, key, value, mask, taps, config)["attention_context"]
     merged = batched.transpose(1, 2).flatten(2)

@@ -4,8 +4,8 @@ Forward values come from `paper_semantics.py`, gradients from `paper_torch.py`; 
 apart and every case asserts that they agree to 1e-10 on everything.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ class Case:
     pinv_ridge: float | None = None
     """Of `pinv = "solve"`; `None`: the iteration."""
     num_hidden_layers: int = 2
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of ours."""
     seed: int | None = None
 
     def config(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class Case:
             "pinv_iterations": self.pinv_iterations,
             "pinv_init": self.pinv_init,
             **(solves if self.pinv_ridge else {}),
+            **self.keys,
         }
 
 
@@ -143,6 +146,44 @@ CASES = (
         pinv_ridge=1e-2,
         num_hidden_layers=1,
     ),
+    Case(
+        "paper_both_ends",
+        "positions from both ends, and a filter for each channel; padding at the ends and holes",
+        ("1" * 18, "111111111110000000", "000111001111111011", "010000000000000000"),
+        4,
+        num_hidden_layers=1,
+        keys={"position_embedding_type": "both_ends", "conv_per_channel": True},
+    ),
+    Case(
+        "paper_rotary",
+        "queries and keys turned by their columns before landmarks are made; padding and holes",
+        ("1" * 18, "111111111110000000", "000111001111111011"),
+        4,
+        keys={"position_embedding_type": "rotary"},
+    ),
+    Case(
+        "paper_stem",
+        "two residual convolutions behind the embeddings, and positions of a picture's pixels",
+        ("1" * 18, "111111111110000000", "000111001111111011"),
+        4,
+        num_hidden_layers=1,
+        keys={
+            "position_embedding_type": "axial",
+            "image_width": 5,
+            "stem_layers": 2,
+            "stem_kernel_size": 3,
+        },
+        seed=100,
+    ),
+    Case(
+        "paper_rotary_softmax",
+        "exact attention with rotary positions and a filter for each channel",
+        padded(13, 13, 6),
+        4,
+        attention="softmax",
+        num_hidden_layers=1,
+        keys={"position_embedding_type": "rotary", "conv_per_channel": True},
+    ),
 )
 
 
@@ -163,16 +204,31 @@ def parameter_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
     embeddings = "nystromformer.embeddings"
     shapes[f"{embeddings}.word_embeddings.weight"] = (vocab, hidden)
-    positions = config["max_position_embeddings"] + paper_semantics.POSITION_OFFSET
-    shapes[f"{embeddings}.position_embeddings.weight"] = (positions, hidden)
+    kind, longest = config.get("position_embedding_type", "absolute"), config["max_position_embeddings"]
+    if kind in ("absolute", "both_ends"):
+        positions = longest + paper_semantics.POSITION_OFFSET
+        shapes[f"{embeddings}.position_embeddings.weight"] = (positions, hidden)
+    if kind == "both_ends":
+        shapes[f"{embeddings}.end_position_embeddings.weight"] = (longest, hidden)
+    if kind == "axial":
+        width = config["image_width"]
+        shapes[f"{embeddings}.row_position_embeddings.weight"] = (-(-longest // width), hidden)
+        shapes[f"{embeddings}.column_position_embeddings.weight"] = (width, hidden)
     shapes[f"{embeddings}.token_type_embeddings.weight"] = (config["type_vocab_size"], hidden)
     norm(embeddings)
+    for index in range(config.get("stem_layers", 0)):
+        stem = f"{embeddings}.stem.{index}"
+        shapes[f"{stem}.conv.weight"] = (hidden, hidden, config["stem_kernel_size"])
+        shapes[f"{stem}.conv.bias"] = (hidden,)
+        norm(stem)
     for index in range(config["num_hidden_layers"]):
         layer = f"nystromformer.encoder.layer.{index}"
         for part in ("self.query", "self.key", "self.value", "output.dense"):
             linear(f"{layer}.attention.{part}", hidden, hidden)
         if config["conv_kernel_size"] is not None:
-            taps = (config["num_attention_heads"], 1, config["conv_kernel_size"], 1)
+            per_channel = config.get("conv_per_channel", False)
+            filters = hidden if per_channel else config["num_attention_heads"]
+            taps = (filters, 1, config["conv_kernel_size"], 1)
             shapes[f"{layer}.attention.self.conv.weight"] = taps
         norm(f"{layer}.attention.output")
         linear(f"{layer}.intermediate.dense", inner, hidden)

@@ -10,6 +10,10 @@ neighbours or on its padding. Columns matter to position embeddings and to the c
     states = norm(hidden)                                      once, after the last layer
     logits = out_proj(relu(dense(pooled states)))
 
+Of this project's own there are, each off where `config` does not name it: a convolution filter for
+each channel, positions from both ends or rotary, and a stem of residual convolutions behind the
+embeddings.
+
 For a pair of sequences `a` and `b` the classifier reads `[a, b, a * b, a - b]` of the two pooled
 states. Parameters have the names of a checkpoint of this project.
 """
@@ -88,8 +92,41 @@ def softmax(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return (query @ key.T / query.shape[-1] ** 0.5).softmax(-1) @ value
 
 
+def turn(hidden: Tensor, columns: Sequence[int]) -> Tensor:
+    """Rotary positions of one head over `[tokens, head_dim]`: pairs of channels turned token by token."""
+    half = hidden.shape[-1] // 2
+    rows = []
+    for row, column in zip(hidden, columns, strict=True):
+        turned = [row[0]] * (2 * half)
+        for pair in range(half):
+            angle = torch.tensor(column * 10000.0 ** (-pair / half), dtype=torch.float64)
+            cosine, sine = angle.cos().to(row.dtype), angle.sin().to(row.dtype)
+            turned[pair] = row[pair] * cosine - row[pair + half] * sine
+            turned[pair + half] = row[pair] * sine + row[pair + half] * cosine
+        rows.append(torch.stack(turned))
+    return torch.stack(rows)
+
+
+def convolve_all(hidden: Tensor, weight: Tensor, bias: Tensor, columns: Sequence[int]) -> Tensor:
+    """All channels along the columns, by a weight `[out, in, k]`."""
+    reach = weight.shape[2] // 2
+    place = {column: index for index, column in enumerate(columns)}
+    rows = []
+    for column in columns:
+        row = bias
+        for tap in range(weight.shape[2]):
+            source = column + tap - reach
+            if source in place:
+                row = row + weight[:, :, tap] @ hidden[place[source]]
+        rows.append(row)
+    return torch.stack(rows)
+
+
 def convolve(value: Tensor, taps: Tensor, columns: Sequence[int]) -> Tensor:
-    """One head's filter along the columns; where no token stands, the value is zero."""
+    """One head's filter along the columns; where no token stands, the value is zero.
+
+    `taps` is `[k]`, or `[k, head_dim]` with a filter for each channel.
+    """
     reach = len(taps) // 2
     place = {column: index for index, column in enumerate(columns)}
     rows = []
@@ -115,12 +152,16 @@ def attention(
     taps = parameters.get(f"{name}.conv.weight")
     contexts = []
     for head, (query, key, value) in enumerate(zip(*split, strict=True)):
+        if config.get("position_embedding_type") == "rotary":
+            query, key = turn(query, columns), turn(key, columns)
         if config["attention"] == "softmax":
             context = softmax(query, key, value)
         else:
             context = nystrom(query, key, value, config)
         if taps is not None:
-            context = context + convolve(value, taps[head, 0, :, 0], columns)
+            filters = taps[:, 0, :, 0]
+            own = filters[head] if len(filters) == heads else filters.chunk(heads)[head].T
+            context = context + convolve(value, own, columns)
         contexts.append(context)
     return torch.cat(contexts, dim=-1)
 
@@ -132,12 +173,20 @@ def encode(
 
     The last one is normalised.
     """
-    positions = torch.tensor(columns) + POSITION_OFFSET
-    hidden = (
-        parameters[f"{EMBEDDINGS}.word_embeddings.weight"][tokens]
-        + parameters[f"{EMBEDDINGS}.position_embeddings.weight"][positions]
-        + parameters[f"{EMBEDDINGS}.token_type_embeddings.weight"][0]
-    )
+    kind = config.get("position_embedding_type", "absolute")
+    hidden = parameters[f"{EMBEDDINGS}.word_embeddings.weight"][tokens]
+    if kind != "rotary":
+        positions = torch.tensor(columns) + POSITION_OFFSET
+        hidden = hidden + parameters[f"{EMBEDDINGS}.position_embeddings.weight"][positions]
+    hidden = hidden + parameters[f"{EMBEDDINGS}.token_type_embeddings.weight"][0]
+    if kind == "both_ends":
+        from_end = columns[-1] - torch.tensor(columns)
+        hidden = hidden + parameters[f"{EMBEDDINGS}.end_position_embeddings.weight"][from_end]
+    for index in range(config.get("stem_layers", 0)):
+        stem = f"{EMBEDDINGS}.stem.{index}"
+        weight, bias = parameters[f"{stem}.conv.weight"], parameters[f"{stem}.conv.bias"]
+        read = norm(parameters, config, stem, hidden)
+        hidden = hidden + gelu(convolve_all(read, weight, bias, columns))
     states = [hidden]
     for index in range(config["num_hidden_layers"]):
         layer = f"{ENCODER}.layer.{index}"
@@ -164,7 +213,11 @@ def pool(states: Tensor, pooling: str, padded_length: int) -> Tensor:
             return states.mean(0)
         case "mean_padded":
             return states.sum(0) / padded_length
-    raise ValueError(f"`{pooling}` is no pooling: `first`, `mean` or `mean_padded`")
+        case "first_last":
+            return torch.cat([states[0], states[-1]])
+        case "mean_max":
+            return torch.cat([states.mean(0), states.amax(0)])
+    raise ValueError(f"`{pooling}` is no pooling")
 
 
 def classify(parameters: Parameters, head: str, features: Tensor) -> Tensor:

@@ -110,6 +110,31 @@ KINDS = (
     Kind("masked_lm: 8 iterations", "masked_lm", {"pinv_iterations": 8}, PAPER),
     Kind("masked_lm: pinv_init original", "masked_lm", {"pinv_init": "original"}, PAPER),
     Kind("masked_lm: pinv solve", "masked_lm", {"pinv": "solve", "pinv_ridge": 1e-2}, PAPER),
+    Kind(
+        "masked_lm: positions from both ends, filters per channel",
+        "masked_lm",
+        {"position_embedding_type": "both_ends", "conv_per_channel": True},
+        BOTH_PAPER,
+    ),
+    Kind(
+        "sequence: rotary positions, pooling first_last",
+        "sequence",
+        {"position_embedding_type": "rotary", "pooling": "first_last"},
+        BOTH_PAPER,
+    ),
+    Kind(
+        "sequence: stem, positions of a picture, pooling mean_max",
+        "sequence",
+        {
+            "position_embedding_type": "axial",
+            "image_width": 5,
+            "stem_layers": 2,
+            "stem_kernel_size": 3,
+            "pooling": "mean_max",
+        },
+        PAPER,
+    ),
+    Kind("dual_encoder: pooling first_last", "dual", {"pooling": "first_last"}, PAPER),
     Kind("bags", "sequence", VECTORS | STATISTICS, BOTH_PAPER),
     Kind(
         "bags: learned positions",
@@ -153,8 +178,21 @@ def shapes(kind: Kind, config: Mapping[str, Any]) -> Shapes:
             found[f"{embeddings}.position_embeddings.weight"] = (MAX_LENGTH, width)
     else:
         found[f"{embeddings}.word_embeddings.weight"] = (VOCABULARY, width)
-        found[f"{embeddings}.position_embeddings.weight"] = (MAX_LENGTH + 2, width)
+        positions = config.get("position_embedding_type", "absolute")
+        if positions in ("absolute", "both_ends"):
+            found[f"{embeddings}.position_embeddings.weight"] = (MAX_LENGTH + 2, width)
+        if positions == "both_ends":
+            found[f"{embeddings}.end_position_embeddings.weight"] = (MAX_LENGTH, width)
+        if positions == "axial":
+            columns = config["image_width"]
+            found[f"{embeddings}.row_position_embeddings.weight"] = (-(-MAX_LENGTH // columns), width)
+            found[f"{embeddings}.column_position_embeddings.weight"] = (columns, width)
         found[f"{embeddings}.token_type_embeddings.weight"] = (2, width)
+        for index in range(config.get("stem_layers", 0)):
+            stem = f"{embeddings}.stem.{index}"
+            norm(stem)
+            found[f"{stem}.conv.weight"] = (width, width, config["stem_kernel_size"])
+            found[f"{stem}.conv.bias"] = (width,)
     norm("nystromformer.encoder" if config.get("norm_first") else embeddings)
     layers = range(config["num_hidden_layers"])
     for index in list(layers)[: config.get("num_hidden_groups") or None]:
@@ -162,7 +200,9 @@ def shapes(kind: Kind, config: Mapping[str, Any]) -> Shapes:
         for part in ("query", "key", "value"):
             linear(f"{layer}.attention.self.{part}", width)
         if config["conv_kernel_size"]:
-            taps = (config["num_attention_heads"], 1, config["conv_kernel_size"], 1)
+            per_channel = config.get("conv_per_channel", False)
+            filters = width if per_channel else config["num_attention_heads"]
+            taps = (filters, 1, config["conv_kernel_size"], 1)
             found[f"{layer}.attention.self.conv.weight"] = taps
         linear(f"{layer}.attention.output.dense", width)
         linear(f"{layer}.intermediate.dense", inner)
@@ -179,7 +219,8 @@ def shapes(kind: Kind, config: Mapping[str, Any]) -> Shapes:
         linear("pooler.dense", width)
         linear("sop_classifier", labels)
     if kind.head in ("sequence", "dual"):
-        name, inputs = ("pair_classifier", 4 * width) if kind.head == "dual" else ("classifier", width)
+        pooled = 2 * width if config.get("pooling") in ("first_last", "mean_max") else width
+        name, inputs = ("pair_classifier", 4 * pooled) if kind.head == "dual" else ("classifier", pooled)
         linear(f"{name}.dense", width, inputs)
         linear(f"{name}.out_proj", labels)
         if config.get("pooling") == "attention":

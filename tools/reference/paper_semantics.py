@@ -70,6 +70,14 @@ def ridge_inverse(matrix: Array, ridge: float) -> Array:
     return np.linalg.solve(regularised, matrix.T)
 
 
+def taps_of_head(conv_weight: Array, head: int, heads: int) -> Array:
+    """Taps `[k]` that all channels of a head share, or `[k, d]` with a filter for each channel."""
+    filters = conv_weight[:, 0, :, 0]
+    if len(filters) == heads:
+        return filters[head]
+    return np.split(filters, heads)[head].T
+
+
 def convolution(value: Array, mask_row: Mask, taps: Array) -> Array:
     """One head's depthwise convolution along positions `[n, d]`; invalid tokens count as zero."""
     n, reach = len(value), len(taps) // 2
@@ -80,6 +88,19 @@ def convolution(value: Array, mask_row: Mask, taps: Array) -> Array:
             if 0 <= source < n and mask_row[source]:
                 result[position] += weight * value[source]
     return result
+
+
+def turned(projected: Array) -> Array:
+    """Rotary positions of `[batch, heads, n, d]`.
+
+    Channels `i` and `i + d / 2` are the two parts of a complex number, which is turned by the
+    token's column times `10000 ** (-2 i / d)`.
+    """
+    n, half = projected.shape[2], projected.shape[3] // 2
+    numbers = projected[..., :half] + 1j * projected[..., half:]
+    frequencies = 10000.0 ** (-np.arange(half) / half)
+    numbers = numbers * np.exp(1j * np.outer(np.arange(n), frequencies))
+    return np.concatenate([numbers.real, numbers.imag], axis=-1)
 
 
 def scaled(projected: Array) -> Array:
@@ -101,7 +122,7 @@ def nystrom_attention(
     """Nyström attention and each of its stages.
 
     `query`, `key`, `value` are `[batch, heads, n, d]` and unscaled, `mask` is `[batch, n]` with 1
-    for a valid token, `conv_weight` is `[heads, 1, k, 1]` with odd `k`. `init` is `exact` (each
+    for a valid token, `conv_weight` is `[heads, 1, k, 1]` or `[heads * d, 1, k, 1]` with odd `k`. `init` is `exact` (each
     matrix by its own largest column sum times largest row sum) or `original` (one largest column
     sum of the whole batch). With a `ridge` the inverse is solved for instead. Spare landmarks are stored as zero rows and columns.
     """
@@ -146,7 +167,8 @@ def nystrom_attention(
         gathered = stages["kernel_3"][b, h, : used[b]] @ value[b, h]
         context = stages["kernel_1"][b, h, :, : used[b]] @ (inverse @ gathered)
         if conv_weight is not None:
-            context = context + convolution(value[b, h], mask[b], conv_weight[h, 0, :, 0])
+            taps = taps_of_head(conv_weight, h, heads)
+            context = context + convolution(value[b, h], mask[b], taps)
         stages["attention_context"][b, h] = context
     return stages
 
@@ -165,7 +187,8 @@ def softmax_attention(
         probabilities[b, h][:, valid] = weights
         context[b, h] = weights @ value[b, h, valid]
         if conv_weight is not None:
-            context[b, h] += convolution(value[b, h], mask[b], conv_weight[h, 0, :, 0])
+            taps = taps_of_head(conv_weight, h, heads)
+            context[b, h] += convolution(value[b, h], mask[b], taps)
     return {
         "query": query,
         "key": key,
@@ -185,6 +208,43 @@ def layer_norm(hidden: Array, weight: Array, bias: Array, epsilon: float) -> Arr
 def gelu_new(hidden: Array) -> Array:
     """The tanh approximation of GELU."""
     return 0.5 * hidden * (1 + np.tanh(np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)))
+
+
+def placed(
+    parameters: Mapping[str, Array],
+    embeddings: str,
+    kind: str,
+    config: Mapping[str, Any],
+    mask: Mask,
+) -> Array:
+    """What is added to each token for where it stands, `[batch, n, hidden]`."""
+    sums = np.zeros((*mask.shape, config["hidden_size"]))
+
+    def table(name: str) -> Array:
+        return parameters[f"{embeddings}.{name}_embeddings.weight"]
+
+    for b, column in np.ndindex(mask.shape):
+        if kind in ("absolute", "both_ends"):
+            sums[b, column] += table("position")[column + POSITION_OFFSET]
+        if kind == "both_ends":
+            last = int(np.flatnonzero(mask[b]).max())
+            sums[b, column] += table("end_position")[max(last - column, 0)]
+        if kind == "axial":
+            row, place = divmod(column, config["image_width"])
+            sums[b, column] += table("row_position")[row] + table("column_position")[place]
+    return sums
+
+
+def stem_convolution(hidden: Array, mask_row: Mask, weight: Array, bias: Array) -> Array:
+    """All channels along positions `[n, hidden]`, by a weight `[out, in, k]`."""
+    n, reach = len(hidden), weight.shape[2] // 2
+    result = np.tile(bias, (n, 1))
+    for position in range(n):
+        for tap in range(weight.shape[2]):
+            source = position + tap - reach
+            if 0 <= source < n and mask_row[source]:
+                result[position] += weight[:, :, tap] @ hidden[source]
+    return result
 
 
 def masked_lm(
@@ -218,9 +278,17 @@ def masked_lm(
     n = input_ids.shape[1]
     hidden = words[input_ids]
     hidden = hidden + parameters[f"{embeddings}.token_type_embeddings.weight"][token_type_ids]
-    positions = np.arange(n) + POSITION_OFFSET
-    hidden = hidden + parameters[f"{embeddings}.position_embeddings.weight"][positions]
+    kind = config.get("position_embedding_type", "absolute")
+    hidden = hidden + placed(parameters, embeddings, kind, config, attention_mask)
     hidden = norm(hidden, embeddings)
+    for index in range(config.get("stem_layers", 0)):
+        stem = f"{embeddings}.stem.{index}"
+        weight, bias = parameters[f"{stem}.conv.weight"], parameters[f"{stem}.conv.bias"]
+        read = norm(hidden, stem)
+        convolved = [
+            stem_convolution(*row, weight, bias) for row in zip(read, attention_mask, strict=True)
+        ]
+        hidden = hidden + gelu_new(np.stack(convolved))
     results = {"hidden_states.0": hidden}
     for index in range(config["num_hidden_layers"]):
         layer = f"nystromformer.encoder.layer.{index}"
@@ -228,6 +296,8 @@ def masked_lm(
         query, key, value = (
             heads_of(linear(hidden, f"{attention}.{part}")) for part in ("query", "key", "value")
         )
+        if kind == "rotary":
+            query, key = turned(query), turned(key)
         taps = parameters.get(f"{attention}.conv.weight")
         if config["attention"] == "softmax":
             stages = softmax_attention(query, key, value, attention_mask, taps)

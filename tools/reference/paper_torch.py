@@ -59,6 +59,32 @@ def ridge_inverse(matrix: torch.Tensor, ridge: float) -> torch.Tensor:
     return torch.linalg.solve(matrix @ matrix.mT + ridge * scale * identity, matrix).mT
 
 
+def rotations(n: int, width: int, dtype: torch.dtype) -> torch.Tensor:
+    """`[n, width, width]`: the matrix that turns a head's channels at each column."""
+    half = width // 2
+    matrices = torch.zeros(n, width, width, dtype=torch.float64)
+    for pair in range(half):
+        angles = torch.arange(n).double() * 10000.0 ** (-pair / half)
+        matrices[:, pair, pair] = matrices[:, pair + half, pair + half] = angles.cos()
+        matrices[:, pair + half, pair] = angles.sin()
+        matrices[:, pair, pair + half] = -angles.sin()
+    return matrices.to(dtype)
+
+
+def convolve(value: torch.Tensor, conv_weight: torch.Tensor) -> torch.Tensor:
+    """The depthwise convolution of `[batch, heads, n, d]`, a filter a head or a channel."""
+    reach = conv_weight.shape[2] // 2
+    if len(conv_weight) == value.shape[1]:
+        return functional.conv2d(
+            value, conv_weight, padding=(reach, 0), groups=conv_weight.shape[0]
+        )
+    channels = value.mT.flatten(1, 2)
+    convolved = functional.conv1d(
+        channels, conv_weight[..., 0], padding=reach, groups=conv_weight.shape[0]
+    )
+    return convolved.unflatten(1, (value.shape[1], -1)).mT
+
+
 def attention(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -97,11 +123,7 @@ def attention(
             "pinv": inverse,
         }
     if conv_weight is not None:
-        valid_value = value * mask[:, None, :, None]
-        reach = conv_weight.shape[2] // 2
-        context = context + functional.conv2d(
-            valid_value, conv_weight, padding=(reach, 0), groups=conv_weight.shape[0]
-        )
+        context = context + convolve(value * mask[:, None, :, None], conv_weight)
     stages["attention_context"] = context
     return stages
 
@@ -124,11 +146,29 @@ def masked_lm(parameters: Tensors, config: Mapping[str, Any], inputs: Tensors) -
 
     prefix = "nystromformer.embeddings"
     word = parameters[f"{prefix}.word_embeddings.weight"]
-    position = parameters[f"{prefix}.position_embeddings.weight"]
     token_type = parameters[f"{prefix}.token_type_embeddings.weight"]
     n = inputs["input_ids"].shape[1]
-    summed = word[inputs["input_ids"]] + token_type[inputs["token_type_ids"]] + position[2 : n + 2]
+    kind = config.get("position_embedding_type", "absolute")
+    summed = word[inputs["input_ids"]] + token_type[inputs["token_type_ids"]]
+    columns = torch.arange(n)
+    if kind in ("absolute", "both_ends"):
+        summed = summed + parameters[f"{prefix}.position_embeddings.weight"][2 : n + 2]
+    if kind == "both_ends":
+        last = (inputs["attention_mask"] * columns).amax(-1, keepdim=True)
+        from_end = (last - columns).clamp(min=0)
+        summed = summed + parameters[f"{prefix}.end_position_embeddings.weight"][from_end]
+    if kind == "axial":
+        width = config["image_width"]
+        rows = parameters[f"{prefix}.row_position_embeddings.weight"].repeat_interleave(width, 0)
+        pixels = parameters[f"{prefix}.column_position_embeddings.weight"].repeat(-(-n // width), 1)
+        summed = summed + rows[:n] + pixels[:n]
     hidden = norm(summed, prefix)
+    for index in range(config.get("stem_layers", 0)):
+        stem = f"{prefix}.stem.{index}"
+        weight, bias = parameters[f"{stem}.conv.weight"], parameters[f"{stem}.conv.bias"]
+        read = norm(hidden, stem) * inputs["attention_mask"][..., None]
+        convolved = functional.conv1d(read.mT, weight, bias, padding=weight.shape[2] // 2).mT
+        hidden = hidden + activate(convolved)
     results = {"hidden_states.0": hidden}
     for index in range(config["num_hidden_layers"]):
         prefix = f"nystromformer.encoder.layer.{index}"
@@ -136,6 +176,9 @@ def masked_lm(parameters: Tensors, config: Mapping[str, Any], inputs: Tensors) -
             split(linear(hidden, f"{prefix}.attention.self.{part}"))
             for part in ("query", "key", "value")
         )
+        if kind == "rotary":
+            turns = rotations(n, query.shape[-1], query.dtype)
+            query, key = (torch.einsum("nij,bhnj->bhni", turns, x) for x in (query, key))
         conv_weight = parameters.get(f"{prefix}.attention.self.conv.weight")
         mask = inputs["attention_mask"]
         stages = attention(query, key, value, mask, conv_weight, config)

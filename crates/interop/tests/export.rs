@@ -9,7 +9,7 @@ use burn::{
 };
 use nystromformer::{
     Architecture, AttentionKind, HiddenAct, LandmarkRule, Model, ModelClass, NystromformerConfig,
-    NystromformerForMaskedLm, NystromformerInput, Pooling, PreTrainedModel,
+    NystromformerForMaskedLm, NystromformerInput, Pooling, PositionEmbeddingType, PreTrainedModel,
 };
 use nystromformer_interop::{
     ExportOptions, ImportOptions, InteropError, StorageType, export_model, import_model, load,
@@ -216,6 +216,52 @@ fn paper_models_carry_their_modeling_file() {
     export_model(&fixture("safetensors"), &output, &ExportOptions::default()).unwrap();
     assert!(!output.join("modeling_nystromformer_paper.py").exists());
     assert_eq!(json(&output.join("config.json")).get("auto_map"), None);
+}
+
+/// What transformers' own class is not, the modeling file computes, and the notes say that nothing else does.
+#[test]
+fn models_that_the_modeling_file_alone_computes_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let paper = |change: fn(&mut NystromformerConfig)| paper().with(change);
+    for (name, config) in [
+        (
+            "conv_per_channel = true",
+            paper(|config| config.attention.convolution.conv_per_channel = true),
+        ),
+        (
+            "position_embedding_type = \"rotary\"",
+            paper(|config| {
+                config.shared.position_embedding_type = PositionEmbeddingType::Rotary;
+            }),
+        ),
+        ("stem_layers = 2", paper(|config| config.embeddings.stem.stem_layers = 2)),
+        (
+            "pooling = \"first_last\"",
+            paper(|config| config.classifier.pooling = Pooling::FirstLast),
+        ),
+    ] {
+        let (source, output) = (folder.path().join("checkpoint"), folder.path().join(name));
+        let model =
+            Model::init(Architecture::SequenceClassification, &config, &Device::flex()).unwrap();
+        save(&model, &source).unwrap();
+        let exported = export_model(&source, &output, &ExportOptions::default()).unwrap();
+        let [note] = &exported.notes[..] else { panic!("{name}: {:?}", exported.notes) };
+        assert!(note.contains(name) && note.contains("trust_remote_code=True"), "{note}");
+        assert!(output.join("modeling_nystromformer_paper.py").is_file());
+        let read = read_config(&output).unwrap();
+        let (key, _) = name.split_once(' ').unwrap();
+        let value =
+            |config: &NystromformerConfig| serde_json::to_value(config).unwrap()[key].clone();
+        assert_eq!(value(&read), value(&config));
+        // Where they are not chosen, these keys are not written.
+        let written = json(&output.join("config.json"));
+        let others = ["conv_per_channel", "position_embedding_type", "stem_layers", "image_width"];
+        assert_eq!(
+            others.iter().filter(|key| written.get(**key).is_some()).count(),
+            usize::from(others.contains(&key)),
+            "{written}"
+        );
+    }
 }
 
 #[test]

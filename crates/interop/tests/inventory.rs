@@ -4,7 +4,7 @@ use burn::{
     store::{BurnToPyTorchAdapter, ModuleSnapshot},
     tensor::Device,
 };
-use nystromformer::{Architecture, Model, NystromformerConfig};
+use nystromformer::{Architecture, Model, NystromformerConfig, PositionEmbeddingType};
 use nystromformer_interop::{hugging_face::names::parameters, save};
 use safetensors::SafeTensors;
 
@@ -39,6 +39,11 @@ fn modules_and_files_have_that_inventory() {
             config.embeddings.max_position_embeddings = 9;
             config.attention.nystrom.num_landmarks = 4;
             config.attention.convolution.conv_kernel_size = conv_kernel_size;
+            if conv_kernel_size > 0 {
+                config.attention.convolution.conv_per_channel = true;
+                config.shared.position_embedding_type = PositionEmbeddingType::BothEnds;
+                config.embeddings.stem.stem_layers = 2;
+            }
         });
         for architecture in Architecture::ALL {
             let mut expected = parameters(architecture, &config);

@@ -7,8 +7,8 @@ use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
     Architecture, AttentionKind, Head, HiddenAct, Labels, LandmarkRule, Model, ModelClass,
     NystromformerConfig, NystromformerForMaskedLm, NystromformerForSequenceClassification,
-    NystromformerInput, PinvInit, Pooling, PreTrainedModel, Semantics, WeightInit,
-    heads::TargetTensors,
+    NystromformerInput, PinvInit, Pooling, PositionEmbeddingType, PreTrainedModel, Semantics,
+    WeightInit, heads::TargetTensors,
 };
 use nystromformer_interop::{
     StorageType, load, load_model, load_weights, read_config, save, write_config,
@@ -113,8 +113,21 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
         logits.into_data().try_into_vec().unwrap()
     };
     for architecture in [Architecture::SequenceClassification, Architecture::DualEncoder] {
-        for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
-            let config = long_range_arena().with(|config| config.classifier.pooling = pooling);
+        for (pooling, positions, stem_layers) in [
+            (Pooling::First, PositionEmbeddingType::Absolute, 0),
+            (Pooling::Mean, PositionEmbeddingType::Axial, 1),
+            (Pooling::MeanPadded, PositionEmbeddingType::Absolute, 0),
+            (Pooling::FirstLast, PositionEmbeddingType::BothEnds, 0),
+            (Pooling::MeanMax, PositionEmbeddingType::Rotary, 2),
+        ] {
+            let config = long_range_arena().with(|config| {
+                config.classifier.pooling = pooling;
+                config.shared.position_embedding_type = positions;
+                let is_axial = positions == PositionEmbeddingType::Axial;
+                config.embeddings.image_width = if is_axial { 3 } else { 0 };
+                config.embeddings.stem.stem_layers = stem_layers;
+                config.attention.convolution.conv_per_channel = stem_layers > 0;
+            });
             let model = Model::init(architecture, &config, &device).unwrap();
             save(&model, folder.path()).unwrap();
             let loaded = load_model(folder.path(), &device).unwrap();

@@ -1,4 +1,4 @@
-//! Depthwise convolution along the sequence.
+//! Depthwise convolution along the sequence, with a filter for each head or for each channel.
 
 pub(crate) mod chosen;
 mod sliding;
@@ -18,25 +18,24 @@ use crate::{
     simd,
     view::{self, HeadIndex, View},
 };
-use sliding::{CHUNK, FilterGradient, Slide, packed_length};
+use sliding::{CHUNK, FilterGradient, Slide, packed_filters_length, packed_length};
 
-/// Slides one filter per head along the sequence, the same for all channels of the head, and adds `residual`.
+/// Slides filters along the sequence, and adds `residual`: one filter for each head, the same for all of its channels, or one
+/// for each channel.
 ///
-/// The ends are padded with zeros, and the filter is not mirrored: with `r = taps / 2`,
+/// The ends are padded with zeros, and filters are not mirrored: with `r = taps / 2`,
 /// `outputᵢ = Σₜ filterₜ · valueᵢ₊ₜ₋ᵣ`.
 ///
 /// # Shapes
 /// - `value`, `residual`, output: `[batch, heads, seq_len, head_dim]`
-/// - `filter`: `[heads, taps]`, an odd number of taps
+/// - `filter`: `[heads, taps]` or `[heads · head_dim, taps]`, an odd number of taps
 pub fn depthwise_convolution(
     value: Tensor<4>,
     filter: Tensor<2>,
     residual: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    let [_, heads, _, _] = value.dims();
-    let [filters, taps] = filter.dims();
-    assert_eq!(filters, heads, "one filter per head");
-    assert_eq!(taps % 2, 1, "a filter has a middle");
+    let [_, heads, _, head_dim] = value.dims();
+    require_filters(filter.dims(), heads, head_dim);
     if let Some(residual) = &residual {
         assert_eq!(residual.dims(), value.dims(), "the residual is added value by value");
     }
@@ -51,12 +50,39 @@ pub fn depthwise_convolution(
     }
 }
 
+/// Asserts that these are filters of `heads` heads of `head_dim` channels.
+pub(crate) fn require_filters([filters, taps]: [usize; 2], heads: usize, head_dim: usize) {
+    assert!(
+        filters == heads || filters == heads * head_dim,
+        "one filter per head, or one per channel"
+    );
+    assert_eq!(taps % 2, 1, "a filter has a middle");
+}
+
 /// The same by Burn's elementary operations.
+fn composed(value: Tensor<4>, filter: Tensor<2>, residual: Option<Tensor<4>>) -> Tensor<4> {
+    let [batch, heads, seq_len, head_dim] = value.dims();
+    let [filters, _] = filter.dims();
+    let output = if filters == heads {
+        banded(value, filter)
+    } else {
+        // As if each channel were a head, and the rows of the batch its channels.
+        let channels = value.permute([1, 3, 2, 0]).reshape([1, filters, seq_len, batch]);
+        let output = banded(channels, filter).reshape([heads, head_dim, seq_len, batch]);
+        output.permute([3, 0, 2, 1])
+    };
+    match residual {
+        Some(residual) => residual + output,
+        None => output,
+    }
+}
+
+/// One filter for each head, as products.
 ///
 /// A sliding filter is a banded matrix. Cut into blocks of rows, the same small matrix applies to every
 /// block, so the convolution becomes two batched matrix products: on every backend these run near the
 /// machine's peak, forward and backward, where grouped convolutions do not.
-fn composed(value: Tensor<4>, filter: Tensor<2>, residual: Option<Tensor<4>>) -> Tensor<4> {
+fn banded(value: Tensor<4>, filter: Tensor<2>) -> Tensor<4> {
     let [batch, heads, seq_len, head_dim] = value.dims();
     let [_, taps] = filter.dims();
     let device = value.device();
@@ -85,11 +111,7 @@ fn composed(value: Tensor<4>, filter: Tensor<2>, residual: Option<Tensor<4>>) ->
         let next = padded.narrow(2, 1, blocks).narrow(3, 0, taps - 1);
         output = output + band.narrow(4, rows, taps - 1).matmul(next);
     }
-    let output = output.reshape([batch, heads, blocks * rows, head_dim]).narrow(2, 0, seq_len);
-    match residual {
-        Some(residual) => residual + output,
-        None => output,
-    }
+    output.reshape([batch, heads, blocks * rows, head_dim]).narrow(2, 0, seq_len)
 }
 
 /// The banded matrix of one block: entry `(i, j)` is tap `j − i`, or zero outside the filter.
@@ -110,6 +132,48 @@ fn band(filter: Tensor<2>, rows: usize) -> Tensor<5> {
     filter.select(1, tap.reshape([rows * columns])).reshape([1, heads, 1, rows, columns])
 }
 
+/// The filters of all heads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Filters<'a> {
+    /// `[heads, of_head, taps]`.
+    values: &'a [f32],
+    pub(crate) taps: usize,
+    /// Filters of a head: one, or one for each channel.
+    pub(crate) of_head: usize,
+}
+
+impl<'a> Filters<'a> {
+    /// Reads a contiguous tensor `[filters, taps]`.
+    pub(crate) fn new(filters: &'a FlexTensor, heads: usize) -> Self {
+        let [count, taps] = filters.layout().shape().dims();
+        Self { values: simd::values(filters), taps, of_head: count / heads }
+    }
+
+    /// Values of all filters.
+    pub(crate) fn len(self) -> usize {
+        self.values.len()
+    }
+
+    /// The filters of one head, `[of_head, taps]`.
+    #[inline(always)]
+    pub(crate) fn head(self, head: usize) -> &'a [f32] {
+        let length = self.of_head * self.taps;
+        &self.values[head * length..][..length]
+    }
+
+    /// The filters turned round: the gradient of the values is the gradient of the output convolved with them.
+    pub(crate) fn mirrored(self) -> Vec<f32> {
+        let filters = self.values.chunks_exact(self.taps);
+        filters.flat_map(|filter| filter.iter().rev().copied()).collect()
+    }
+
+    /// Other filters of the same sizes.
+    pub(crate) fn with(self, values: &[f32]) -> Filters<'_> {
+        assert_eq!(values.len(), self.values.len(), "as many filters");
+        Filters { values, taps: self.taps, of_head: self.of_head }
+    }
+}
+
 #[derive(Debug)]
 struct DepthwiseConvolution;
 
@@ -127,7 +191,8 @@ impl DepthwiseConvolution {
         residual: Option<FlexTensor>,
     ) -> (FlexTensor, Saved) {
         let (value, filter) = (view::readable(value), simd::contiguous(filter));
-        let output = slide(View::new(&value), simd::values(&filter), residual);
+        let view = View::new(&value);
+        let output = slide(view, Filters::new(&filter, view.heads), residual);
         (output, Saved { value, filter })
     }
 
@@ -139,12 +204,12 @@ impl DepthwiseConvolution {
     ) -> [Option<FlexTensor>; 2] {
         let gradient = view::readable(gradient);
         let gradient = View::new(&gradient);
-        let shape = filter.layout().shape();
-        let (taps, filter) = (shape[1], simd::values(&filter));
-        let value_gradient = wanted[0].then(|| slide(gradient, &mirrored(filter, taps), None));
+        let filters = Filters::new(&filter, gradient.heads);
+        let value_gradient =
+            wanted[0].then(|| slide(gradient, filters.with(&filters.mirrored()), None));
         let filter_gradient = wanted[1].then(|| {
-            let gradient = filter_gradient(View::new(&value), gradient, taps);
-            simd::tensor(gradient, shape.clone())
+            let gradient = filter_gradient(View::new(&value), gradient, filters);
+            simd::tensor(gradient, filter.layout().shape().clone())
         });
         [value_gradient, filter_gradient]
     }
@@ -187,14 +252,14 @@ impl Kernel<Flex, 2> for DepthwiseConvolution {
     }
 }
 
-/// Convolves `value` with one filter per head, and adds `residual`: in place if nobody else holds it.
-fn slide(value: View<'_>, filter: &[f32], residual: Option<FlexTensor>) -> FlexTensor {
+/// Convolves `value`, and adds `residual`: in place if nobody else holds it.
+fn slide(value: View<'_>, filters: Filters<'_>, residual: Option<FlexTensor>) -> FlexTensor {
     let run = |output: &mut [f32], onto: Onto<'_>| {
         let length = value.rows * value.hidden_size();
         output
             .par_chunks_mut(length.max(1))
             .enumerate()
-            .for_each(|(batch, output)| slide_sequence(value, batch, filter, onto, output));
+            .for_each(|(batch, output)| slide_sequence(value, batch, filters, onto, output));
     };
     let mut residual = residual;
     if let Some(residual) = &mut residual
@@ -222,22 +287,23 @@ pub(crate) enum Onto<'a> {
     Rows(View<'a>),
 }
 
-/// Convolves one batch element of `value` with one filter per head, each the first of `filter` for the first head; `output`
-/// holds its rows `[seq_len, heads, head_dim]`.
+/// Convolves one batch element of `value`; `output` holds its rows `[seq_len, heads, head_dim]`.
 pub(crate) fn slide_sequence(
     value: View<'_>,
     batch: usize,
-    filter: &[f32],
+    filters: Filters<'_>,
     onto: Onto<'_>,
     output: &mut [f32],
 ) {
     let (width, hidden_size) = (value.width, value.hidden_size());
-    let taps = filter.len() / value.heads;
+    let taps = filters.taps;
+    let filters_length = if filters.of_head == 1 { 0 } else { packed_filters_length(width, taps) };
     output.par_chunks_mut(CHUNK * hidden_size).enumerate().for_each(|(index, output)| {
         let (first, rows) = (index * CHUNK, output.len() / hidden_size);
         Scratch::kept(|scratch| {
-            let [packed] = scratch.pieces([packed_length(width, taps)]);
-            for (head, filter) in filter.chunks_exact(taps).enumerate() {
+            let lengths = [packed_length(width, taps), filters_length];
+            let [packed, packed_filters] = scratch.pieces(lengths);
+            for head in 0..value.heads {
                 let output = &mut output[head * width..];
                 let place = HeadIndex { batch, head };
                 if let Onto::Rows(residual) = onto {
@@ -249,8 +315,10 @@ pub(crate) fn slide_sequence(
                 }
                 simd::dispatch(Slide {
                     packed,
+                    packed_filters,
                     input: value.head(place),
-                    filter,
+                    filter: filters.head(head),
+                    taps,
                     first,
                     rows,
                     output,
@@ -262,35 +330,32 @@ pub(crate) fn slide_sequence(
     });
 }
 
-/// The filters turned round: the gradient of the values is the gradient of the output convolved with them.
-pub(crate) fn mirrored(filter: &[f32], taps: usize) -> Vec<f32> {
-    filter.chunks_exact(taps).flat_map(|filter| filter.iter().rev().copied()).collect()
-}
-
-/// `[heads, taps]`: products of the gradient with shifted values, summed over batch, positions and channels.
-fn filter_gradient(value: View<'_>, gradient: View<'_>, taps: usize) -> Vec<f32> {
+/// The gradient of `filters`: products of the gradient with shifted values, summed over batch, positions and the channels of a
+/// filter.
+fn filter_gradient(value: View<'_>, gradient: View<'_>, filters: Filters<'_>) -> Vec<f32> {
     let parts: Vec<Vec<f32>> = (0..value.batch)
         .into_par_iter()
-        .flat_map(|batch| filter_gradients(value, gradient, batch, taps))
+        .flat_map(|batch| filter_gradients(value, gradient, batch, filters))
         .collect();
-    simd::sum_in_order(&parts, value.heads * taps)
+    simd::sum_in_order(&parts, filters.len())
 }
 
-/// The gradients of the filters, `[heads, taps]`, from each part of one batch element's rows.
+/// The gradient of `filters` from each part of one batch element's rows.
 pub(crate) fn filter_gradients(
     value: View<'_>,
     gradient: View<'_>,
     batch: usize,
-    taps: usize,
+    filters: Filters<'_>,
 ) -> Vec<Vec<f32>> {
-    let chunks = value.rows.div_ceil(CHUNK);
+    let (chunks, taps) = (value.rows.div_ceil(CHUNK), filters.taps);
     let parts = (0..chunks).into_par_iter().map(|chunk| {
         let first = chunk * CHUNK;
         Scratch::kept(|scratch| {
             let lengths = [taps, 1].map(|taps| packed_length(value.width, taps));
             let [packed, packed_gradient] = scratch.pieces(lengths);
-            let mut output = vec![0.0; value.heads * taps];
-            for (head, output) in output.chunks_exact_mut(taps).enumerate() {
+            let mut output = vec![0.0; filters.len()];
+            let of_head = filters.of_head * taps;
+            for (head, output) in output.chunks_exact_mut(of_head).enumerate() {
                 let place = HeadIndex { batch, head };
                 simd::dispatch(FilterGradient {
                     packed,
@@ -299,6 +364,7 @@ pub(crate) fn filter_gradients(
                     gradient: gradient.head(place),
                     first,
                     rows: CHUNK.min(value.rows - first),
+                    taps,
                     output,
                 });
             }

@@ -11,7 +11,7 @@
 //! | [`add()`] | the sum of two tensors |
 //! | [`attention()`] | softmax attention, exact or over landmarks |
 //! | [`cross_entropy()`] | the loss of each row of scores |
-//! | [`depthwise_convolution`] | one filter per head along the sequence |
+//! | [`depthwise_convolution`] | filters along the sequence, one per head or per channel |
 //! | [`dropout()`], [`dropout_of_rows`] | dropout that stores no mask |
 //! | [`embed()`] | the sum of token, type and position embeddings |
 //! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
@@ -19,8 +19,10 @@
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
 //! | [`nystrom_attention`] | attention by the Nyström method, with the convolution beside it |
+//! | [`rotary()`] | queries and keys turned by their places |
 //! | [`segment_means()`] | means over segments of the sequence |
 //! | [`select_rows()`], [`place_rows`] | some rows of a table |
+//! | [`sequence_convolution()`] | filters along the sequence that read all channels |
 //! | [`softmax()`] | softmax over the last axis |
 //!
 //! [`Precision`] lets [`linear()`] multiply in `bf16`; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
@@ -52,9 +54,11 @@ mod pinv;
 mod product;
 mod random;
 mod recompute;
+mod rotary;
 mod scratch;
 mod segment_means;
 mod select_rows;
+mod sequence_convolution;
 mod shared;
 mod simd;
 mod softmax;
@@ -81,6 +85,8 @@ pub use pinv::{MOST_LANDMARKS, Pinv, PinvScale, iterative_pinv};
 pub use product::Precision;
 pub use random::{Seed, random};
 pub use recompute::{gradient_checkpointing, is_recomputed, recomputed};
+pub use rotary::rotary;
 pub use segment_means::segment_means;
 pub use select_rows::{place_rows, select_rows};
+pub use sequence_convolution::sequence_convolution;
 pub use softmax::softmax;

@@ -2,13 +2,14 @@
 
 use crate::{
     attention::AttentionConfig,
-    classifier::{ClassifierConfig, Pooling, ProblemType},
+    classifier::{ClassifierConfig, ProblemType},
     component::{Component, Problems, component},
     embeddings::EmbeddingsConfig,
     encoder::EncoderConfig,
     error::ModelError,
     feed_forward::FeedForwardConfig,
     layer::LayerConfig,
+    positions::PositionEmbeddingType,
     shared::{Semantics, SharedConfig},
     vector_embeddings::VectorEmbeddingsConfig,
     vector_positions::VectorPositions,
@@ -50,6 +51,10 @@ impl NystromformerConfig {
              \"paper\", or attention = \"nystrom\"",
         );
         attention.check_with(&self.shared, problems);
+        self.embeddings.check_with(&self.shared, problems);
+        self.check_positions(problems);
+        self.attention.convolution.check_with(&self.shared, problems);
+        self.classifier.pooling.check_with(&self.shared, problems);
         self.check_length_of_attention(problems);
         let layers = self.encoder.num_hidden_layers;
         if !self.vectors.is_used() {
@@ -71,11 +76,43 @@ impl NystromformerConfig {
             "must be a multiple of 4 with vector_positions = \"grid\"",
         );
         problems.check(
-            layers > 0 || self.classifier.pooling != Pooling::First,
+            layers > 0 || !self.classifier.pooling.reads_few_tokens(),
             "num_hidden_layers",
             &layers,
             "without layers the first token knows nothing of the others: set pooling = \"mean\" or \"attention\"",
         );
+    }
+
+    /// Rotary positions are of queries and keys, and positions of tokens not of vectors.
+    fn check_positions(&self, problems: &mut Problems) {
+        let kind = self.shared.position_embedding_type;
+        let is_rotary = kind == PositionEmbeddingType::Rotary;
+        let (hidden_size, heads) = (self.shared.hidden_size, self.shared.num_attention_heads);
+        problems.check(
+            !is_rotary || self.attention.options().has_inner_products(),
+            "position_embedding_type",
+            &kind.name(),
+            format!(
+                "attention = \"{}\" scores by no inner products of queries and keys, which is what the turns are for",
+                self.attention.kind.name()
+            ),
+        );
+        problems.check(
+            !is_rotary || hidden_size.is_multiple_of((2 * heads).max(1)),
+            "hidden_size",
+            &hidden_size,
+            format!(
+                "position_embedding_type = \"rotary\" turns pairs of channels: it must be a multiple of twice num_attention_heads = {heads}",
+            ),
+        );
+        if self.vectors.is_used() {
+            const REASON: &str =
+                "it is of models that read token ids (num_features = 0); leave it out";
+            let is_default = kind == PositionEmbeddingType::Absolute;
+            problems.check(is_default, "position_embedding_type", &kind.name(), REASON);
+            let layers = self.embeddings.stem.stem_layers;
+            problems.check(layers == 0, "stem_layers", &layers, REASON);
+        }
     }
 
     /// Attention of limited length must reach as far as positions do.
@@ -183,7 +220,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::attention::PinvMethod;
+    use crate::{
+        attention::{AttentionKind, PinvMethod},
+        classifier::Pooling,
+    };
 
     fn config(change: impl FnOnce(&mut NystromformerConfig)) -> NystromformerConfig {
         NystromformerConfig::default().with(change)
@@ -232,7 +272,59 @@ mod tests {
 
     #[test]
     fn refusals_name_key_and_value() {
-        let cases: [(&str, NystromformerConfig); 8] = [
+        let hf = |change: fn(&mut NystromformerConfig)| {
+            config(|config| {
+                config.shared.semantics = Semantics::Hf;
+                change(config);
+            })
+        };
+        let cases = [
+            ("conv_per_channel", hf(|config| config.attention.convolution.conv_per_channel = true)),
+            (
+                "conv_per_channel",
+                config(|config| {
+                    config.attention.convolution.conv_kernel_size = 0;
+                    config.attention.convolution.conv_per_channel = true;
+                }),
+            ),
+            ("pooling", hf(|config| config.classifier.pooling = Pooling::FirstLast)),
+            ("pooling", hf(|config| config.classifier.pooling = Pooling::MeanMax)),
+            (
+                "position_embedding_type",
+                hf(|config| {
+                    config.shared.position_embedding_type = PositionEmbeddingType::BothEnds;
+                }),
+            ),
+            (
+                "position_embedding_type",
+                config(|config| {
+                    config.shared.position_embedding_type = PositionEmbeddingType::Rotary;
+                    config.attention.kind = AttentionKind::Linear;
+                }),
+            ),
+            (
+                "hidden_size",
+                config(|config| {
+                    config.shared.position_embedding_type = PositionEmbeddingType::Rotary;
+                    config.shared.hidden_size = 12 * 5;
+                }),
+            ),
+            ("image_width", config(|config| config.embeddings.image_width = 32)),
+            (
+                "image_width",
+                config(|config| {
+                    config.shared.position_embedding_type = PositionEmbeddingType::Axial;
+                }),
+            ),
+            ("stem_layers", hf(|config| config.embeddings.stem.stem_layers = 1)),
+            ("stem_kernel_size", config(|config| config.embeddings.stem.stem_kernel_size = 4)),
+            (
+                "stem_layers",
+                config(|config| {
+                    config.vectors.num_features = 3;
+                    config.embeddings.stem.stem_layers = 1;
+                }),
+            ),
             ("hidden_size", config(|config| config.shared.hidden_size = 770)),
             ("num_landmarks", config(|config| config.attention.nystrom.num_landmarks = 0)),
             (

@@ -1,16 +1,18 @@
-//! Token, position and type embeddings.
+//! Token, position and type embeddings, and the convolutions behind them.
 
 use burn::{
     module::Module,
     nn::Embedding,
     tensor::{Device, Int, Tensor},
 };
-use nystromformer_kernels::{EmbeddingTables, dropout, embed};
+use nystromformer_kernels::{EmbeddingTables, add, dropout, embed, select_rows};
 
 use crate::{
     component::{Problems, component},
     layer_norm::LayerNorm,
+    positions::PositionEmbeddingType,
     shared::{Semantics, SharedConfig},
+    stem::{StemConfig, StemLayer},
 };
 
 /// Position ids start here, as in RoBERTa: the table's first two rows are never read.
@@ -36,6 +38,14 @@ pub enum InputTokens {
 }
 
 impl InputTokens {
+    /// Where they lie.
+    pub(crate) fn device(&self) -> Device {
+        match self {
+            Self::Ids(ids) => ids.device(),
+            Self::Embeds(vectors) | Self::Vectors { features: vectors, .. } => vectors.device(),
+        }
+    }
+
     /// `[batch, seq_len]`.
     pub fn dims(&self) -> [usize; 2] {
         match self {
@@ -63,6 +73,12 @@ component! {
         bos_token_id: usize = 0,
         /// Id of the last token of a sequence. Default: 2.
         eos_token_id: usize = 2,
+        /// Columns of a picture whose pixels are the tokens, of `position_embedding_type = "axial"`; not read otherwise.
+        /// Default: 0.
+        image_width: usize = 0,
+    } with {
+        /// Convolutions behind the embeddings.
+        stem: StemConfig,
     }
 }
 
@@ -73,6 +89,7 @@ impl EmbeddingsConfig {
         problems.check_size("type_vocab_size", self.type_vocab_size, 1);
         problems.check_size("bos_token_id", self.bos_token_id, 0);
         problems.check_size("eos_token_id", self.eos_token_id, 0);
+        problems.check_size("image_width", self.image_width, 0);
         problems.check(
             self.pad_token_id < self.vocab_size.max(1),
             "pad_token_id",
@@ -81,9 +98,34 @@ impl EmbeddingsConfig {
         );
     }
 
+    /// Adds what is wrong between its options and what all parts share.
+    pub(crate) fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
+        let kind = shared.position_embedding_type;
+        problems.check(
+            kind == PositionEmbeddingType::Absolute || shared.semantics == Semantics::Paper,
+            "position_embedding_type",
+            &kind.name(),
+            "semantics = \"hf\" is what transformers computes, whose positions are `absolute`: take semantics = \"paper\", or leave it out",
+        );
+        let is_axial = kind == PositionEmbeddingType::Axial;
+        problems.check(
+            is_axial == (self.image_width > 0),
+            "image_width",
+            &self.image_width,
+            if is_axial {
+                "position_embedding_type = \"axial\" needs the columns of a picture"
+            } else {
+                "nothing reads it without position_embedding_type = \"axial\": leave it out"
+            },
+        );
+        self.stem.check_with(shared, problems);
+    }
+
     /// Tables of fresh weights on `device`.
     pub fn init(&self, shared: &SharedConfig, device: &Device) -> Embeddings {
         let table = |rows| shared.weights.embedding(rows, shared.hidden_size, device);
+        let (kind, longest) = (shared.position_embedding_type, self.max_position_embeddings);
+        let is_axial = kind == PositionEmbeddingType::Axial;
         Embeddings {
             word_embeddings: shared.weights.padded_embedding(
                 self.vocab_size,
@@ -91,9 +133,17 @@ impl EmbeddingsConfig {
                 self.pad_token_id,
                 device,
             ),
-            position_embeddings: table(self.max_position_embeddings + POSITION_OFFSET),
+            position_embeddings: kind
+                .counts_from_the_start()
+                .then(|| table(longest + POSITION_OFFSET)),
+            end_position_embeddings: (kind == PositionEmbeddingType::BothEnds)
+                .then(|| table(longest)),
+            row_position_embeddings: is_axial
+                .then(|| table(longest.div_ceil(self.image_width.max(1)))),
+            column_position_embeddings: is_axial.then(|| table(self.image_width)),
             token_type_embeddings: table(self.type_vocab_size),
             layer_norm: (!shared.norm_first).then(|| shared.layer_norm().init(device)),
+            stem: self.stem.init(shared, device),
             hidden_dropout_prob: shared.hidden_dropout_prob,
             // PyTorch's `padding_idx` gives the padding row no gradient. In `paper` semantics masked
             // padding never reaches the loss, so there is nothing to stop.
@@ -102,19 +152,28 @@ impl EmbeddingsConfig {
     }
 }
 
-/// `LayerNorm((word + type) + position)`, then dropout; in pre-LN without the normalisation.
+/// `LayerNorm((word + type) + position)`, then dropout; in pre-LN without the normalisation. Then the convolutions of the
+/// [stem](crate::stem), if there are any.
 ///
 /// Named after transformers' `NystromformerEmbeddings`.
 #[derive(Module, Debug)]
 pub struct Embeddings {
     /// `[vocab_size, hidden_size]`.
     pub word_embeddings: Embedding,
-    /// `[max_position_embeddings + 2, hidden_size]`.
-    pub position_embeddings: Embedding,
+    /// `[max_position_embeddings + 2, hidden_size]`, of positions counted from the start.
+    pub position_embeddings: Option<Embedding>,
+    /// `[max_position_embeddings, hidden_size]`, of positions counted from the last token.
+    pub end_position_embeddings: Option<Embedding>,
+    /// `[rows, hidden_size]`, of a picture's rows.
+    pub row_position_embeddings: Option<Embedding>,
+    /// `[image_width, hidden_size]`, of a picture's columns.
+    pub column_position_embeddings: Option<Embedding>,
     /// `[type_vocab_size, hidden_size]`.
     pub token_type_embeddings: Embedding,
     /// Over `hidden_size`; in post-LN only.
     pub layer_norm: Option<LayerNorm>,
+    /// Convolutions, the first first.
+    pub stem: Vec<StemLayer>,
     hidden_dropout_prob: f64,
     #[module(skip)]
     frozen_padding: Option<usize>,
@@ -125,31 +184,68 @@ impl Embeddings {
     ///
     /// # Shapes
     /// - `tokens`, `token_type_ids`: `[batch, seq_len]`; types default to 0
+    /// - `attention_mask`: `[batch, seq_len]`; `None`: all are tokens
     /// - output: `[batch, seq_len, hidden_size]`
     pub fn forward(
         &self,
         tokens: InputTokens,
         token_type_ids: Option<Tensor<2, Int>>,
+        attention_mask: Option<&Tensor<2, Int>>,
     ) -> Tensor<3> {
+        let (dims, device) = (tokens.dims(), tokens.device());
         let summed = match tokens {
             InputTokens::Ids(input_ids) => self.sum(input_ids, token_type_ids),
             InputTokens::Embeds(embeds) | InputTokens::Vectors { features: embeds, .. } => {
                 self.add_types_and_positions(embeds, token_type_ids)
             }
         };
+        let summed = match &self.end_position_embeddings {
+            Some(table) => {
+                let [rows, width] = [dims[0] * dims[1], summed.dims()[2]];
+                let columns = columns_from_the_end(dims, attention_mask, &device);
+                let from_the_end = select_rows(table.weight.val(), columns.reshape([rows]));
+                add(summed, from_the_end.reshape([dims[0], dims[1], width]))
+            }
+            None => summed,
+        };
         let normalised = match &self.layer_norm {
             Some(layer_norm) => layer_norm.forward(summed),
             None => summed,
         };
-        dropout(normalised, self.hidden_dropout_prob)
+        let embedded = dropout(normalised, self.hidden_dropout_prob);
+        self.stem.iter().fold(embedded, |states, block| block.forward(states, attention_mask))
+    }
+
+    /// The vectors of positions counted from the start, `[positions, hidden_size]`, and which of them is the first column's.
+    fn positions(&self, seq_len: usize) -> (Tensor<2>, usize) {
+        if let Some(table) = &self.position_embeddings {
+            return (table.weight.val(), POSITION_OFFSET);
+        }
+        let words = self.word_embeddings.weight.val();
+        let ([_, hidden_size], device) = (words.dims(), words.device());
+        let (Some(rows), Some(columns)) =
+            (&self.row_position_embeddings, &self.column_position_embeddings)
+        else {
+            return (Tensor::zeros([seq_len, hidden_size], (&device, words.dtype())), 0);
+        };
+        let [image_width, _] = columns.weight.dims();
+        let pixels = 0..seq_len as i64;
+        let of = |table: &Embedding, place: fn(i64, i64) -> i64| {
+            let places: Vec<i64> =
+                pixels.clone().map(|pixel| place(pixel, image_width as i64)).collect();
+            select_rows(table.weight.val(), Tensor::from_ints(places.as_slice(), &device))
+        };
+        (of(rows, |pixel, width| pixel / width) + of(columns, |pixel, width| pixel % width), 0)
     }
 
     fn sum(&self, input_ids: Tensor<2, Int>, token_type_ids: Option<Tensor<2, Int>>) -> Tensor<3> {
+        let [_, seq_len] = input_ids.dims();
+        let (positions, position_offset) = self.positions(seq_len);
         let tables = EmbeddingTables {
             words: self.word_embeddings.weight.val(),
             token_types: self.token_type_embeddings.weight.val(),
-            positions: self.position_embeddings.weight.val(),
-            position_offset: POSITION_OFFSET,
+            positions,
+            position_offset,
             frozen: self.frozen_padding,
         };
         embed(tables, input_ids, token_type_ids)
@@ -165,7 +261,23 @@ impl Embeddings {
             Some(token_type_ids) => self.token_type_embeddings.forward(token_type_ids),
             None => self.token_type_embeddings.weight.val().narrow(0, 0, 1).unsqueeze_dim(0),
         };
-        let positions = self.position_embeddings.weight.val().narrow(0, POSITION_OFFSET, seq_len);
-        embeds + token_types + positions.unsqueeze_dim(0)
+        let (positions, first) = self.positions(seq_len);
+        embeds + token_types + positions.narrow(0, first, seq_len).unsqueeze_dim(0)
+    }
+}
+
+/// How many columns a token stands before its row's last one; 0 behind it: `[batch, seq_len]`.
+fn columns_from_the_end(
+    [batch, seq_len]: [usize; 2],
+    attention_mask: Option<&Tensor<2, Int>>,
+    device: &Device,
+) -> Tensor<2, Int> {
+    let column = Tensor::<1, Int>::arange(0..seq_len as i64, device).unsqueeze_dim::<2>(0);
+    match attention_mask {
+        Some(mask) => {
+            let last = (mask.clone() * column.clone().add_scalar(1)).max_dim(1).sub_scalar(1);
+            (last - column).clamp_min(0)
+        }
+        None => column.neg().add_scalar(seq_len as i64 - 1).expand([batch, seq_len]),
     }
 }

@@ -68,7 +68,9 @@ impl InputEmbeddings {
             (Self::Tokens(_), InputTokens::Vectors { .. }) => {
                 Err(ModelError::Inputs { reads: TOKENS, got: VECTORS })
             }
-            (Self::Tokens(embeddings), tokens) => Ok(embeddings.forward(tokens, token_type_ids)),
+            (Self::Tokens(embeddings), tokens) => {
+                Ok(embeddings.forward(tokens, token_type_ids, attention_mask))
+            }
         }
     }
 }

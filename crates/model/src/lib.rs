@@ -76,6 +76,7 @@
 //! | [`component`], [`shared`], [`weights`] | what a part's configuration is; what all parts share; fresh weights |
 //! | [`attention`] | the kinds of attention, the Nyström method first of all; the convolution skip |
 //! | [`embeddings`], [`vector_embeddings`], [`vector_positions`], [`input_embeddings`] | what stands at each place: token ids or feature vectors |
+//! | [`positions`], [`stem`] | what says where a token stands; convolutions between embeddings and layers |
 //! | [`linear`], [`layer_norm`], [`feed_forward`], [`layer`], [`encoder`] | the encoder's other parts |
 //! | [`nystromformer`](mod@nystromformer) | embeddings and encoder together |
 //! | [`wanted_tokens`] | which tokens' last hidden states a head reads, and the last layer computes |
@@ -100,7 +101,9 @@ pub mod layer;
 pub mod layer_norm;
 pub mod linear;
 pub mod nystromformer;
+pub mod positions;
 pub mod shared;
+pub mod stem;
 pub mod vector_embeddings;
 pub mod vector_positions;
 pub mod wanted_tokens;
@@ -129,7 +132,9 @@ pub use nystromformer_kernels::Seed;
 /// In its scope no row of a batch depends in any bit on how many others there are, on the CPU. Under `semantics = "paper"` with
 /// Nyström attention none depends on their lengths either.
 pub use nystromformer_kernels::batch_invariant;
+pub use positions::PositionEmbeddingType;
 pub use shared::{Semantics, SharedConfig};
+pub use stem::StemConfig;
 pub use vector_embeddings::VectorEmbeddingsConfig;
 pub use vector_positions::VectorPositions;
 pub use wanted_tokens::WantedTokens;

@@ -300,6 +300,12 @@ impl Nystromformer {
         Ok(rows)
     }
 
+    /// Rows and columns of the hidden states: those of the input, with one more column where vectors begin with a class token.
+    pub(crate) fn dims_of_states(&self, input: &NystromformerInput) -> [usize; 2] {
+        let [batch, seq_len] = input.tokens.dims();
+        [batch, seq_len + self.config.vectors.tokens_before()]
+    }
+
     /// The mask of the hidden states: that of the input, with a 1 before it where vectors begin with a class token.
     ///
     /// # Shapes

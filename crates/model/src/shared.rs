@@ -7,6 +7,7 @@ use crate::{
     component::{Problems, component, divides},
     layer_norm::LayerNormConfig,
     linear::LinearConfig,
+    positions::PositionEmbeddingType,
     weights::WeightsConfig,
 };
 
@@ -44,6 +45,8 @@ component! {
         norm_first: bool = false,
         /// Treatment of padding and lengths. Default: `paper`.
         semantics: Semantics = Semantics::default(),
+        /// What says where a token stands. Default: `absolute`, as in the paper.
+        position_embedding_type: PositionEmbeddingType = PositionEmbeddingType::default(),
     } with {
         /// How fresh weights are drawn.
         weights: WeightsConfig,

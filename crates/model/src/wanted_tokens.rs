@@ -131,8 +131,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        Nystromformer, NystromformerConfig, attention::AttentionKind, encoder::Encoder,
-        nystromformer::NystromformerInput, shared::Semantics, weights::draw_weights,
+        Nystromformer, NystromformerConfig, PositionEmbeddingType, attention::AttentionKind,
+        encoder::Encoder, nystromformer::NystromformerInput, shared::Semantics,
+        weights::draw_weights,
     };
 
     const ROWS: usize = 3;
@@ -186,6 +187,16 @@ mod tests {
             (
                 "a convolution longer than a row",
                 with(|config| config.attention.convolution.conv_kernel_size = 65),
+            ),
+            (
+                "a filter for each channel",
+                with(|config| config.attention.convolution.conv_per_channel = true),
+            ),
+            (
+                "rotary positions",
+                with(|config| {
+                    config.shared.position_embedding_type = PositionEmbeddingType::Rotary;
+                }),
             ),
             ("chunks", with(|config| config.feed_forward.chunk_size_feed_forward = 5)),
             ("shared layers", with(|config| config.encoder.num_hidden_groups = 1)),

@@ -15,7 +15,7 @@ use nystromformer::{
     AttentionKind, Head, HiddenAct, LandmarkRule, ModelClass, NystromformerConfig,
     NystromformerForMaskedLm, NystromformerForMultipleChoice,
     NystromformerForSequenceClassification, NystromformerInput, PinvInit, PinvMethod, Pooling,
-    Seed, VectorPositions,
+    PositionEmbeddingType, Seed, VectorPositions,
     heads::{TargetsData, targets::cross_entropy},
 };
 
@@ -165,6 +165,27 @@ fn gradients_equal_central_differences() {
             config.attention.reformer.lsh_attn_chunk_length = 3;
         })
     }));
+    let local = |kind, change: fn(&mut NystromformerConfig)| {
+        base.clone().with(|config| {
+            config.shared.hidden_size = 8;
+            config.shared.position_embedding_type = kind;
+            config.attention.convolution.conv_per_channel = true;
+            change(config);
+        })
+    };
+    configs.extend([
+        local(PositionEmbeddingType::BothEnds, |_| {}),
+        local(PositionEmbeddingType::Rotary, |config| config.shared.norm_first = true),
+        local(PositionEmbeddingType::Rotary, |config| {
+            config.attention.kind = AttentionKind::Softmax;
+            config.attention.softmax.attention_probs_dropout_prob = 0.0;
+        }),
+        local(PositionEmbeddingType::Axial, |config| {
+            config.embeddings.image_width = 3;
+            config.embeddings.stem.stem_layers = 2;
+            config.embeddings.stem.stem_kernel_size = 3;
+        }),
+    ]);
     for config in configs {
         println!("{:?}", config.attention.kind);
         let config = config.with(|config| config.shared.hidden_dropout_prob = 0.0);
@@ -182,6 +203,8 @@ fn gradients_of_vectors_equal_central_differences() {
         (VectorPositions::Learned, Pooling::First, 1),
         (VectorPositions::Grid, Pooling::Attention, 1),
         (VectorPositions::None, Pooling::Attention, 0),
+        (VectorPositions::None, Pooling::FirstLast, 1),
+        (VectorPositions::None, Pooling::MeanMax, 1),
     ] {
         let config = NystromformerConfig::default().with(|config| {
             config.vectors.num_features = 3;

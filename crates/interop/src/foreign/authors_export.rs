@@ -15,7 +15,7 @@ use burn::{
 };
 use nystromformer::{
     Architecture, AttentionKind, HiddenAct, Model, NystromformerConfig, PinvInit, PinvMethod,
-    PreTrainedModel, embeddings::POSITION_OFFSET,
+    PositionEmbeddingType, PreTrainedModel, embeddings::POSITION_OFFSET,
 };
 use nystromformer_files::durable::ScratchFolder;
 use serde_json::{Value, json};
@@ -101,6 +101,8 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
     let tokens = config.embeddings.max_position_embeddings;
     let kind = config.attention.kind;
     let own_landmarks = config.attention.nystrom.own_landmarks();
+    let positions = config.shared.position_embedding_type;
+    let stem_layers = config.embeddings.stem.stem_layers;
     let refusals = [
         (
             !matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax),
@@ -110,6 +112,12 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
             kind == AttentionKind::Nystrom && own_landmarks.is_some(),
             own_landmarks.map_or_else(String::new, |(key, value)| format!("{key} = `{value}`")),
         ),
+        (config.attention.convolution.conv_per_channel, "conv_per_channel = `true`".to_owned()),
+        (
+            positions != PositionEmbeddingType::Absolute,
+            format!("position_embedding_type = `{}`", positions.name()),
+        ),
+        (stem_layers > 0, format!("stem_layers = `{stem_layers}`")),
         (config.encoder.num_hidden_groups > 1, "layers shared in more than one group".to_owned()),
         (
             config.encoder.num_hidden_groups == 1 && generation == Generation::First,

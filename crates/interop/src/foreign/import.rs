@@ -159,7 +159,8 @@ fn read_model(
     let folder = config_path.parent().unwrap_or(Path::new(""));
     let mut notes = source.notes;
     let taps = source.config.attention.convolution.conv_kernel_size;
-    let model = if source.has_convolution && taps == config.attention.convolution.conv_kernel_size {
+    let is_the_same = source.config.attention.convolution == config.attention.convolution;
+    let model = if source.has_convolution && is_the_same {
         load_files(files, &config, folder, &Device::flex())?
     } else {
         if source.has_convolution && taps > 0 {

@@ -1,4 +1,4 @@
-//! `config.json`: Hugging Face's keys, and the five that it does not have.
+//! `config.json`: Hugging Face's keys, and those that it does not have.
 //!
 //! Their values mean what they mean to transformers. A file without the key `semantics` was written by
 //! transformers, so its model computes the `hf` semantics. Keys that change nothing here are accepted and
@@ -37,7 +37,7 @@ const FIXED: [(&str, Value, &str); 6] = [
 
 /// Keys that describe the file, the run, a tokenizer, text generation or another head, but not the encoder's
 /// or the masked-language-modelling head's computation.
-const IGNORED: [&str; 67] = [
+const IGNORED: [&str; 66] = [
     "_attn_implementation_autoset",
     "_commit_hash",
     "_name_or_path",
@@ -75,7 +75,6 @@ const IGNORED: [&str; 67] = [
     "output_hidden_states",
     "output_past",
     "output_scores",
-    "position_embedding_type",
     "prefix",
     "remove_invalid_values",
     "repetition_penalty",
@@ -106,6 +105,15 @@ const IGNORED: [&str; 67] = [
     "use_return_dict",
     "xla_device",
     "language",
+];
+
+/// Keys of ours that are not written where they have their defaults.
+const UNWRITTEN_DEFAULTS: [&str; 5] = [
+    "conv_per_channel",
+    "image_width",
+    "position_embedding_type",
+    "stem_kernel_size",
+    "stem_layers",
 ];
 
 /// Keys that a Nyströmformer has and no BERT: the first three are transformers', which writes them always.
@@ -170,15 +178,6 @@ pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, Inter
             return Err(refuse("model_type", other, reason));
         }
     }
-    match found.get("position_embedding_type") {
-        None => {}
-        Some(Value::String(name)) if name == "absolute" => {}
-        Some(other) => {
-            let reason = "only `absolute` position embeddings are supported".into();
-            return Err(refuse("position_embedding_type", other, reason));
-        }
-    }
-
     let labels = stated_labels(&path, &found)?;
     let mut ours = Map::new();
     for (key, value) in found {
@@ -297,6 +296,12 @@ fn to_json(config: &NystromformerConfig, class: &ClassInfo, storage: StorageType
     for optional in ["problem_type", "label_mean", "label_std"] {
         if keys.get(optional).is_some_and(Value::is_null) {
             keys.remove(optional);
+        }
+    }
+    let defaults = keys_of(&NystromformerConfig::default());
+    for key in UNWRITTEN_DEFAULTS {
+        if keys.get(key) == defaults.get(key) {
+            keys.remove(key);
         }
     }
     if !config.vectors.is_used() {

@@ -73,6 +73,15 @@ pub fn export_model(
     }
     let (model, folded) = in_units_of_the_data(model);
     let (config, mut notes) = for_transformers(model.config(), options.seq_len);
+    let key_of_the_file = paper_code::key_of_the_file(model.architecture(), model.config());
+    if let Some((key, value)) = &key_of_the_file {
+        // What transformers would compute without the file is no neighbour of the model.
+        notes = vec![format!(
+            "The model has {key} = {value}, which transformers itself has not: load the folder with `trust_remote_code=True`, and \
+             the modeling file in it computes what the training computed, for any length and padding. Without it, loading fails or \
+             gives another model."
+        )];
+    }
     let config = config.with(|config| {
         (config.classifier.label_mean, config.classifier.label_std) = (None, None);
     });
@@ -88,7 +97,7 @@ pub fn export_model(
         tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(source),
     };
     let has_tokenizer = folder.write(scratch.path())?;
-    if folder.has_modeling_file() {
+    if folder.has_modeling_file() && key_of_the_file.is_none() {
         notes.push(modeling_note(&difference::measure(scratch.path(), &config)?));
     }
     let origin = options.training.as_ref().map_or(Origin::Unknown, Origin::Trained);

@@ -16,13 +16,18 @@ something else for padded rows and accepts one length only.
 
 Keys of `config.json` that are read here, beside transformers' own: `attention` (`nystrom` or
 `softmax`), `pinv` (`iterative` or `solve`), `pinv_iterations`, `pinv_init` (`exact`: each matrix by
-its own norm; `original`: one norm for the whole batch), and `pinv_ridge` of a solve. Runs under
-transformers 4.56 and 5.
+its own norm; `original`: one norm for the whole batch), and `pinv_ridge` of a solve;
+`conv_per_channel` (a filter for each channel); `position_embedding_type` (`absolute`, `both_ends`,
+`rotary`, or `axial` with `image_width`); `stem_layers` and `stem_kernel_size` (residual convolutions
+behind the embeddings); and of a sequence classifier `pooling` (`first`, `first_last`, `mean_max`).
+A folder with one of these loads with this file alone. Runs under transformers 4.56 and 5.
 """
 
 import torch
+from torch import nn
 from torch.nn import functional
 from transformers import NystromformerConfig
+from transformers.activations import ACT2FN
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.nystromformer import modeling_nystromformer as theirs
 
@@ -83,6 +88,105 @@ def bias_of(keep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return drop.to(dtype) * torch.finfo(dtype).min
 
 
+def turned(x: torch.Tensor) -> torch.Tensor:
+    """Rotary positions: pairs of channels of `[batch, heads, n, d]`, turned by their column."""
+    length, width = x.shape[-2:]
+    places = torch.arange(length, device=x.device, dtype=torch.float64)
+    pairs = torch.arange(width // 2, device=x.device, dtype=torch.float64)
+    angles = places[:, None] * 10000.0 ** (-pairs / (width // 2))
+    cosines, sines = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cosines - second * sines, second * cosines + first * sines], -1)
+
+
+def pooled(states: torch.Tensor, valid: torch.Tensor, pooling: str) -> torch.Tensor:
+    """What a classifier reads of states `[batch, n, hidden]`: `[batch, 2 * hidden]`."""
+    columns = torch.arange(valid.shape[1], device=valid.device)
+    if pooling == "first_last":
+        rows = torch.arange(len(valid), device=valid.device)
+        first = torch.where(valid, columns, len(columns)).amin(-1).clamp(max=len(columns) - 1)
+        last = torch.where(valid, columns, 0).amax(-1)
+        return torch.cat([states[rows, first], states[rows, last]], -1)
+    if pooling != "mean_max":
+        raise ValueError(f"`pooling` is `{pooling}`, which this file does not compute")
+    keep = valid[..., None]
+    mean = (states * keep).sum(1) / keep.sum(1).clamp(min=1)
+    largest = states.masked_fill(~keep, torch.finfo(states.dtype).min).amax(1) * keep.any(1)
+    return torch.cat([mean, largest], -1)
+
+
+class StemLayer(nn.Module):
+    """A residual convolution along the sequence; padding is read as zeros."""
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        super().__init__()
+        width, taps = config.hidden_size, getattr(config, "stem_kernel_size", 7)
+        self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.conv = nn.Conv1d(width, width, taps, padding=taps // 2)
+        self.activation = ACT2FN[config.hidden_act]
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """`hidden` is `[batch, n, hidden]`."""
+        read = self.LayerNorm(hidden) * valid[..., None]
+        convolved = self.conv(read.mT).mT
+        return hidden + self.dropout(self.activation(convolved))
+
+
+class PaperEmbeddings(theirs.NystromformerEmbeddings):
+    """Embeddings with positions of every kind, and the stem behind them."""
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        super().__init__(config)
+        self.positions = getattr(config, "position_embedding_type", "absolute")
+        width, longest = config.hidden_size, config.max_position_embeddings
+        if self.positions in ("rotary", "axial"):
+            del self.position_embeddings
+        if self.positions == "both_ends":
+            self.end_position_embeddings = nn.Embedding(longest, width)
+        if self.positions == "axial":
+            self.image_width = config.image_width
+            self.row_position_embeddings = nn.Embedding(-(-longest // self.image_width), width)
+            self.column_position_embeddings = nn.Embedding(self.image_width, width)
+        self.stem = nn.ModuleList(
+            StemLayer(config) for _ in range(getattr(config, "stem_layers", 0))
+        )
+
+    @staticmethod
+    def are_needed(config: NystromformerConfig) -> bool:
+        """Whether transformers' own embeddings compute something else."""
+        positions = getattr(config, "position_embedding_type", "absolute")
+        return positions != "absolute" or getattr(config, "stem_layers", 0) > 0
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None,
+        token_type_ids: torch.Tensor | None,
+        position_ids: torch.Tensor | None,
+        inputs_embeds: torch.Tensor | None,
+        valid: torch.Tensor,
+    ) -> torch.Tensor:
+        """Hidden states `[batch, n, hidden]`; `valid` is `[batch, n]`."""
+        words = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        if token_type_ids is None:
+            token_type_ids = torch.zeros_like(valid, dtype=torch.long)
+        hidden = words + self.token_type_embeddings(token_type_ids)
+        columns = torch.arange(valid.shape[1], device=valid.device)
+        if self.positions in ("absolute", "both_ends"):
+            places = columns + 2 if position_ids is None else position_ids
+            hidden = hidden + self.position_embeddings(places)
+        if self.positions == "both_ends":
+            last = torch.where(valid, columns, 0).amax(-1, keepdim=True)
+            hidden = hidden + self.end_position_embeddings((last - columns).clamp(min=0))
+        if self.positions == "axial":
+            hidden = hidden + self.row_position_embeddings(columns // self.image_width)
+            hidden = hidden + self.column_position_embeddings(columns % self.image_width)
+        hidden = self.dropout(self.LayerNorm(hidden))
+        for layer in self.stem:
+            hidden = layer(hidden, valid)
+        return hidden
+
+
 class PaperSelfAttention(theirs.NystromformerSelfAttention):
     """Self-attention over valid tokens; its parameters are those of the class it replaces."""
 
@@ -93,6 +197,13 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         self.pinv_init = config.pinv_init
         # Folders that were exported before there was a choice have none of these.
         self.pinv_ridge = config.pinv_ridge if getattr(config, "pinv", None) == "solve" else None
+        self.rotary = getattr(config, "position_embedding_type", None) == "rotary"
+        self.conv_per_channel = getattr(config, "conv_per_channel", False)
+        if self.conv_per_channel:
+            width, taps = config.hidden_size, config.conv_kernel_size
+            self.conv = nn.Conv2d(
+                width, width, (taps, 1), padding=(taps // 2, 0), bias=False, groups=width
+            )
 
     def attend(
         self, hidden_states: torch.Tensor, valid: torch.Tensor, output_attentions: bool
@@ -106,6 +217,8 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
             projection(hidden_states).unflatten(-1, (self.num_attention_heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
         )
+        if self.rotary:
+            query, key = turned(query), turned(key)
         dtype = value.dtype
         if dtype in (torch.float16, torch.bfloat16):  # the iteration needs more digits
             query, key, value = query.float(), key.float(), value.float()
@@ -113,8 +226,15 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         context, weights = attend(query, key, value, valid, output_attentions)
         if self.conv_kernel_size is not None:
             visible = value * valid[:, None, :, None]
-            context = context + self.conv(visible.to(dtype)).to(context.dtype)
+            context = context + self.convolve(visible.to(dtype)).to(context.dtype)
         return context.to(dtype).transpose(1, 2).flatten(2), weights
+
+    def convolve(self, value: torch.Tensor) -> torch.Tensor:
+        """The convolution of `[batch, heads, n, d]`, a filter for each head or for each channel."""
+        if not self.conv_per_channel:
+            return self.conv(value)
+        channels = value.mT.flatten(1, 2)[..., None]  # [batch, hidden, n, 1]
+        return self.conv(channels)[..., 0].unflatten(1, (self.num_attention_heads, -1)).mT
 
     def attend_exactly(
         self,
@@ -185,6 +305,8 @@ class NystromformerModel(theirs.NystromformerModel):
                 "load the folder without trust_remote_code"
             )
         super().__init__(config)
+        if PaperEmbeddings.are_needed(config):
+            self.embeddings = PaperEmbeddings(config)
         for layer in self.encoder.layer:
             layer.attention.self = PaperSelfAttention(config)
         self.post_init()
@@ -218,11 +340,13 @@ class NystromformerModel(theirs.NystromformerModel):
             )
         valid = attention_mask > 0
 
+        is_ours = isinstance(self.embeddings, PaperEmbeddings)
         hidden = self.embeddings(
             input_ids=input_ids,
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            **({"valid": valid} if is_ours else {}),
         )
         if output_attentions is None:
             output_attentions = self.config.output_attentions
@@ -262,12 +386,46 @@ class NystromformerForMaskedLM(OnThisEncoder, theirs.NystromformerForMaskedLM):
     _auto_class = "AutoModelForMaskedLM"
 
 
+class PooledHead(theirs.NystromformerClassificationHead):
+    """transformers' head over what is pooled of the sequence, twice as wide as a state."""
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        super().__init__(config)
+        self.pooling = config.pooling
+        self.dense = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.valid: torch.Tensor | None = None  # of the batch at hand, `[batch, n]`
+
+    def forward(self, features: torch.Tensor, **unused: object) -> torch.Tensor:
+        """transformers' head reads the first of `[batch, n, hidden]`: it is given one."""
+        valid = self.valid
+        if valid is None:
+            valid = torch.ones(features.shape[:2], dtype=torch.bool, device=features.device)
+        return super().forward(pooled(features, valid, self.pooling)[:, None])
+
+
 class NystromformerForSequenceClassification(
     OnThisEncoder, theirs.NystromformerForSequenceClassification
 ):
     """Classifies, scores or labels a text."""
 
     _auto_class = "AutoModelForSequenceClassification"
+
+    def __init__(self, config: NystromformerConfig) -> None:
+        super().__init__(config)
+        if getattr(config, "pooling", "first") != "first":
+            self.classifier = PooledHead(config)
+            self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        **others: object,
+    ) -> object:
+        """As in transformers."""
+        if isinstance(self.classifier, PooledHead):
+            self.classifier.valid = None if attention_mask is None else attention_mask > 0
+        return super().forward(input_ids, attention_mask, **others)
 
 
 class NystromformerForMultipleChoice(OnThisEncoder, theirs.NystromformerForMultipleChoice):

@@ -4,7 +4,8 @@
 use std::{fs, path::Path};
 
 use nystromformer::{
-    Architecture, AttentionKind, ClassInfo, NystromformerConfig, Pooling, Semantics,
+    Architecture, AttentionKind, ClassInfo, NystromformerConfig, Pooling, PositionEmbeddingType,
+    Semantics,
 };
 use serde_json::{Value, json};
 
@@ -40,7 +41,11 @@ pub(super) fn foreign_key(
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "pooling",
-            is_classifier && config.classifier.pooling != Pooling::First,
+            is_classifier
+                && !matches!(
+                    config.classifier.pooling,
+                    Pooling::First | Pooling::FirstLast | Pooling::MeanMax
+                ),
             json!(config.classifier.pooling).to_string(),
         ))
         .or(own("classifier_act", is_classifier && act.is_some(), json!(act).to_string()))
@@ -48,6 +53,29 @@ pub(super) fn foreign_key(
             "classifier_hidden_size",
             is_classifier && ![0, config.shared.hidden_size].contains(&width),
             width.to_string(),
+        ))
+}
+
+/// The first key, with its value, by which a model is none that transformers' class computes, while the modeling file does.
+pub(super) fn key_of_the_file(
+    architecture: Architecture,
+    config: &NystromformerConfig,
+) -> Option<(&'static str, String)> {
+    let own = |key, differs: bool, value: String| differs.then_some((key, value));
+    let is_classifier = architecture == Architecture::SequenceClassification;
+    let (positions, stem) = (config.shared.position_embedding_type, &config.embeddings.stem);
+    let per_channel = config.attention.convolution.conv_per_channel;
+    own("conv_per_channel", per_channel, per_channel.to_string())
+        .or(own(
+            "position_embedding_type",
+            positions != PositionEmbeddingType::Absolute,
+            json!(positions).to_string(),
+        ))
+        .or(own("stem_layers", stem.stem_layers > 0, stem.stem_layers.to_string()))
+        .or(own(
+            "pooling",
+            is_classifier && config.classifier.pooling != Pooling::First,
+            json!(config.classifier.pooling).to_string(),
         ))
 }
 

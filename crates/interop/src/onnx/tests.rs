@@ -10,8 +10,8 @@ use std::{
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
     Architecture, AttentionKind, Head, HiddenAct, Labels, Model, NystromformerConfig,
-    NystromformerInput, PinvInit, PinvMethod, Pooling, PreTrainedModel, ProblemType, RowsPerAnswer,
-    Semantics, VectorPositions,
+    NystromformerInput, PinvInit, PinvMethod, Pooling, PositionEmbeddingType, PreTrainedModel,
+    ProblemType, RowsPerAnswer, Semantics, VectorPositions,
 };
 use prost::Message;
 use serde_json::Value as Json;
@@ -132,6 +132,23 @@ fn configs() -> Vec<NystromformerConfig> {
         vectors(VectorPositions::Learned, Pooling::Attention),
         vectors(VectorPositions::Grid, Pooling::Mean),
         with(|config| config.attention.nystrom.pinv = PinvMethod::Solve),
+        with(|config| {
+            config.attention.convolution.conv_per_channel = true;
+            config.shared.position_embedding_type = PositionEmbeddingType::BothEnds;
+            config.classifier.pooling = Pooling::FirstLast;
+        }),
+        with(|config| {
+            config.shared.norm_first = true;
+            config.shared.position_embedding_type = PositionEmbeddingType::Rotary;
+            config.embeddings.stem.stem_layers = 2;
+            config.embeddings.stem.stem_kernel_size = 3;
+            config.classifier.pooling = Pooling::MeanMax;
+        }),
+        with(|config| {
+            config.attention.kind = AttentionKind::Softmax;
+            config.shared.position_embedding_type = PositionEmbeddingType::Axial;
+            config.embeddings.image_width = 4;
+        }),
     ]
 }
 

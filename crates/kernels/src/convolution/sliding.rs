@@ -1,7 +1,8 @@
-//! A filter sliding over rows, and its derivative, on plain slices.
+//! Filters sliding over rows, and their derivative, on plain slices.
 //!
 //! Rows are first packed: one vector's width of columns after the other, each with the zeros around its ends. Then a
-//! block of output rows stays in registers while the input rows that it sees pass by once.
+//! block of output rows stays in registers while the input rows that it sees pass by once. A head has one filter, or each of
+//! its columns has one; these are packed too, so that a tap of neighbouring columns is a vector.
 
 use pulp::{Simd, WithSimd};
 
@@ -50,12 +51,80 @@ fn pack<S: Simd>(simd: S, head: Head<'_>, first: usize, taps: usize, packed: &mu
     }
 }
 
+/// Values that the packed filters of all columns take.
+pub(super) fn packed_filters_length(width: usize, taps: usize) -> usize {
+    width.next_multiple_of(WIDEST) * taps
+}
+
+/// Packs a filter for each column, `[columns, taps]`: the taps of one vector of columns after the other.
+#[inline(always)]
+fn pack_filters<S: Simd>(filters: &[f32], taps: usize, packed: &mut [f32]) {
+    for (index, lanes) in packed.chunks_exact_mut(S::F32_LANES).enumerate() {
+        let (column, tap) = (index / taps * S::F32_LANES, index % taps);
+        let values = filters.chunks_exact(taps).skip(column).map(|filter| filter[tap]);
+        let values = values.chain(std::iter::repeat(0.0));
+        lanes.iter_mut().zip(values).for_each(|(lane, value)| *lane = value);
+    }
+}
+
+/// Taps as vectors, for `VECTORS` neighbouring vectors of columns.
+trait Taps<S: Simd, const VECTORS: usize>: Copy {
+    /// Some taps, one after the other.
+    fn some(self, first: usize, count: usize) -> Self;
+
+    /// One tap in each vector.
+    fn at(self, simd: S, tap: usize) -> [S::f32s; VECTORS];
+}
+
+/// One filter for all columns.
+impl<S: Simd, const VECTORS: usize> Taps<S, VECTORS> for &[f32] {
+    #[inline(always)]
+    fn some(self, first: usize, count: usize) -> Self {
+        &self[first..first + count]
+    }
+
+    #[inline(always)]
+    fn at(self, simd: S, tap: usize) -> [S::f32s; VECTORS] {
+        [simd.splat_f32s(self[tap]); VECTORS]
+    }
+}
+
+/// One filter for each column.
+impl<S: Simd, const VECTORS: usize> Taps<S, VECTORS> for [&[S::f32s]; VECTORS] {
+    #[inline(always)]
+    fn some(self, first: usize, count: usize) -> Self {
+        self.map(|taps| &taps[first..first + count])
+    }
+
+    #[inline(always)]
+    fn at(self, _: S, tap: usize) -> [S::f32s; VECTORS] {
+        self.map(|taps| taps[tap])
+    }
+}
+
+/// Adds the products of taps and inputs.
+#[inline(always)]
+fn add_products<S: Simd, const VECTORS: usize>(
+    simd: S,
+    sums: &mut [S::f32s; VECTORS],
+    taps: [S::f32s; VECTORS],
+    inputs: [S::f32s; VECTORS],
+) {
+    for ((sum, tap), input) in sums.iter_mut().zip(taps).zip(inputs) {
+        *sum = simd.mul_add_f32s(tap, input, *sum);
+    }
+}
+
 /// `output ← filter ⋆ input` for some rows, or added to them.
 pub(super) struct Slide<'a> {
     pub(super) packed: &'a mut [f32],
+    /// Nothing, if there is one filter.
+    pub(super) packed_filters: &'a mut [f32],
     pub(super) input: Head<'a>,
-    /// An odd number of taps, the first for the row farthest before the output's.
+    /// `[taps]`, or `[columns, taps]`; the first tap is for the row farthest before the output's.
     pub(super) filter: &'a [f32],
+    /// An odd number.
+    pub(super) taps: usize,
     /// Which row of the sequence the output starts with.
     pub(super) first: usize,
     /// Number of output rows, [`CHUNK`] at most.
@@ -73,13 +142,16 @@ impl WithSimd for Slide<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        pack(simd, self.input, self.first, self.filter.len(), self.packed);
+        pack(simd, self.input, self.first, self.taps, self.packed);
+        let packed_filters = std::mem::take(&mut self.packed_filters);
+        pack_filters::<S>(self.filter, self.taps, packed_filters);
+        let filters = S::as_simd_f32s(packed_filters).0;
         let columns = self.input.width.div_ceil(S::F32_LANES);
         for column in (0..columns).step_by(2) {
             if column + 1 < columns {
-                self.columns::<S, 2>(simd, column);
+                self.columns::<S, 2>(simd, filters, column);
             } else {
-                self.columns::<S, 1>(simd, column);
+                self.columns::<S, 1>(simd, filters, column);
             }
         }
     }
@@ -87,21 +159,47 @@ impl WithSimd for Slide<'_> {
 
 impl Slide<'_> {
     #[inline(always)]
-    fn columns<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize) {
+    fn columns<S: Simd, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        filters: &[S::f32s],
+        column: usize,
+    ) {
+        if filters.is_empty() {
+            return self.rows::<S, _, VECTORS>(simd, self.filter, column);
+        }
+        let taps = self.taps;
+        let of: [&[S::f32s]; VECTORS] =
+            std::array::from_fn(|index| &filters[(column + index) * taps..][..taps]);
+        self.rows::<S, _, VECTORS>(simd, of, column);
+    }
+
+    #[inline(always)]
+    fn rows<S: Simd, T: Taps<S, VECTORS>, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        taps: T,
+        column: usize,
+    ) {
         // As many rows as the filter and the registers allow.
-        if self.filter.len() >= 8 && S::REGISTER_COUNT >= 32 {
-            self.blocks::<S, 8, VECTORS>(simd, column);
-        } else if self.filter.len() >= 4 {
-            self.blocks::<S, 4, VECTORS>(simd, column);
+        if self.taps >= 8 && S::REGISTER_COUNT >= 32 {
+            self.blocks::<S, T, 8, VECTORS>(simd, taps, column);
+        } else if self.taps >= 4 {
+            self.blocks::<S, T, 4, VECTORS>(simd, taps, column);
         } else {
-            self.blocks::<S, 1, VECTORS>(simd, column);
+            self.blocks::<S, T, 1, VECTORS>(simd, taps, column);
         }
     }
 
     #[inline(always)]
-    fn blocks<S: Simd, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S, column: usize) {
+    fn blocks<S: Simd, T: Taps<S, VECTORS>, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        taps: T,
+        column: usize,
+    ) {
         for row in (0..self.rows).step_by(ROWS) {
-            let sums = self.block::<S, ROWS, VECTORS>(simd, column, row);
+            let sums = self.block::<S, T, ROWS, VECTORS>(simd, taps, column, row);
             for (row, sums) in (row..self.rows).zip(sums) {
                 let output = &mut self.output[row * self.stride..][..self.input.width];
                 for (index, sum) in sums.into_iter().enumerate() {
@@ -120,15 +218,15 @@ impl Slide<'_> {
 
     /// `ROWS` rows by `VECTORS` vectors of the convolution.
     #[inline(always)]
-    fn block<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    fn block<S: Simd, T: Taps<S, VECTORS>, const ROWS: usize, const VECTORS: usize>(
         &self,
         simd: S,
+        taps: T,
         column: usize,
         row: usize,
     ) -> [[S::f32s; VECTORS]; ROWS] {
-        let (filter, taps) = (self.filter, self.filter.len());
-        let seen = taps + ROWS - 1;
-        let height = packed_rows(taps);
+        let seen = self.taps + ROWS - 1;
+        let height = packed_rows(self.taps);
         let packed = S::as_simd_f32s(self.packed).0;
         let packed: [&[S::f32s]; VECTORS] =
             std::array::from_fn(|index| &packed[(column + index) * height + row..][..seen]);
@@ -137,29 +235,23 @@ impl Slide<'_> {
         for input in 0..ROWS - 1 {
             for (row, sums) in sums.iter_mut().enumerate() {
                 if row <= input {
-                    let tap = simd.splat_f32s(filter[input - row]);
-                    for (sum, packed) in sums.iter_mut().zip(packed) {
-                        *sum = simd.mul_add_f32s(tap, packed[input], *sum);
-                    }
+                    let inputs = packed.map(|packed| packed[input]);
+                    add_products(simd, sums, taps.at(simd, input - row), inputs);
                 }
             }
         }
-        for (first, window) in filter.windows(ROWS).enumerate() {
-            let vectors = packed.map(|packed| packed[first + ROWS - 1]);
-            for (sums, tap) in sums.iter_mut().zip(window.iter().rev()) {
-                let tap = simd.splat_f32s(*tap);
-                for (sum, vector) in sums.iter_mut().zip(vectors) {
-                    *sum = simd.mul_add_f32s(tap, vector, *sum);
-                }
-            }
-        }
-        for input in taps..seen {
+        for first in 0..(self.taps + 1).saturating_sub(ROWS) {
+            let window = taps.some(first, ROWS);
+            let inputs = packed.map(|packed| packed[first + ROWS - 1]);
             for (row, sums) in sums.iter_mut().enumerate() {
-                if input - row < taps {
-                    let tap = simd.splat_f32s(filter[input - row]);
-                    for (sum, packed) in sums.iter_mut().zip(packed) {
-                        *sum = simd.mul_add_f32s(tap, packed[input], *sum);
-                    }
+                add_products(simd, sums, window.at(simd, ROWS - 1 - row), inputs);
+            }
+        }
+        for input in self.taps..seen {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                if input - row < self.taps {
+                    let inputs = packed.map(|packed| packed[input]);
+                    add_products(simd, sums, taps.at(simd, input - row), inputs);
                 }
             }
         }
@@ -176,7 +268,8 @@ pub(super) struct FilterGradient<'a> {
     /// The first of the rows, and their number, [`CHUNK`] at most.
     pub(super) first: usize,
     pub(super) rows: usize,
-    /// As long as the filter.
+    pub(super) taps: usize,
+    /// `[taps]`, or `[columns, taps]`.
     pub(super) output: &'a mut [f32],
 }
 
@@ -185,40 +278,68 @@ impl WithSimd for FilterGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let taps = self.output.len();
+        let taps = self.taps;
         pack(simd, self.input, self.first, taps, self.packed);
         pack(simd, self.gradient, self.first, 1, self.packed_gradient);
         let input = S::as_simd_f32s(self.packed).0.chunks_exact(packed_rows(taps));
         let gradient = S::as_simd_f32s(self.packed_gradient).0.chunks_exact(packed_rows(1));
         let columns = self.input.width.div_ceil(S::F32_LANES);
         self.output.fill(0.0);
-        for (input, gradient) in input.zip(gradient).take(columns) {
+        for (index, (input, gradient)) in input.zip(gradient).take(columns).enumerate() {
             let gradient = &gradient[..self.rows];
-            let mut output = &mut *self.output;
+            let mut output = if self.output.len() == taps {
+                Sums::OfHead(&mut *self.output)
+            } else {
+                let first = index * S::F32_LANES * taps;
+                Sums::OfColumns { output: &mut self.output[first..], taps }
+            };
             let mut tap = 0;
-            while !output.is_empty() {
+            while tap < taps {
                 let input = &input[tap..];
-                let count = if output.len() > 8 && S::REGISTER_COUNT >= 32 {
-                    products::<S, TAPS>(simd, input, gradient, output)
-                } else if output.len() > 4 {
-                    products::<S, 8>(simd, input, gradient, output)
+                tap += if taps - tap > 8 && S::REGISTER_COUNT >= 32 {
+                    products::<S, TAPS>(simd, input, gradient, &mut output, [tap, taps - tap])
+                } else if taps - tap > 4 {
+                    products::<S, 8>(simd, input, gradient, &mut output, [tap, taps - tap])
                 } else {
-                    products::<S, 4>(simd, input, gradient, output)
+                    products::<S, 4>(simd, input, gradient, &mut output, [tap, taps - tap])
                 };
-                output = &mut output[count..];
-                tap += count;
             }
         }
     }
 }
 
-/// Adds the gradients of the first `COUNT` taps to the output, which may be shorter; returns how many were added.
+/// Where the gradients of a vector of columns are summed up.
+enum Sums<'a> {
+    /// `[taps]`, over the columns.
+    OfHead(&'a mut [f32]),
+    /// `[columns, taps]`, from the vector's first column on.
+    OfColumns { output: &'a mut [f32], taps: usize },
+}
+
+impl Sums<'_> {
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, simd: S, tap: usize, sum: S::f32s) {
+        match self {
+            Self::OfHead(output) => output[tap] += simd.reduce_sum_f32s(sum),
+            Self::OfColumns { output, taps } => {
+                let mut lanes = [0.0; WIDEST];
+                simd.partial_store_f32s(&mut lanes[..S::F32_LANES], sum);
+                for (filter, lane) in output.chunks_exact_mut(*taps).zip(&lanes[..S::F32_LANES]) {
+                    filter[tap] += lane;
+                }
+            }
+        }
+    }
+}
+
+/// Adds the gradients of `COUNT` taps from `tap` on, or of as many as are left; returns how many were added.
 #[inline(always)]
 fn products<S: Simd, const COUNT: usize>(
     simd: S,
     input: &[S::f32s],
     gradient: &[S::f32s],
-    output: &mut [f32],
+    output: &mut Sums<'_>,
+    [tap, left]: [usize; 2],
 ) -> usize {
     let mut sums = [simd.splat_f32s(0.0); COUNT];
     for (gradient, window) in gradient.iter().zip(input.windows(COUNT)) {
@@ -226,8 +347,8 @@ fn products<S: Simd, const COUNT: usize>(
             *sum = simd.mul_add_f32s(*gradient, *input, *sum);
         }
     }
-    for (output, sum) in output.iter_mut().zip(sums) {
-        *output += simd.reduce_sum_f32s(sum);
+    for (tap, sum) in (tap..tap + left).zip(sums) {
+        output.add(simd, tap, sum);
     }
-    output.len().min(COUNT)
+    left.min(COUNT)
 }

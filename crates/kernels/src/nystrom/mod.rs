@@ -31,6 +31,7 @@ use self::{
 };
 use crate::{
     batch_invariance::is_batch_invariant,
+    convolution::{Filters, require_filters},
     kernel::{self, Kernel},
     pinv::{self, Pinv, PinvScale, Scale},
     simd,
@@ -57,7 +58,7 @@ pub struct NystromParameters {
 /// |---|---|
 /// | `query`, `key`, `value`, output | `[batch, seq_len, hidden_size]`, heads side by side |
 /// | output where only some rows [attend](Sequences::with_attending) | `[1, attending, hidden_size]` |
-/// | `filter` | `[heads, taps]`, an odd number; `None`: no convolution |
+/// | `filter` | `[heads, taps]` or `[hidden_size, taps]`, an odd number; `None`: no convolution |
 ///
 /// # Panics
 /// If shapes disagree, or `sequences` are of another number of rows than `batch · seq_len`.
@@ -75,12 +76,7 @@ pub fn nystrom_attention(
     assert_eq!(sequences.rows(), batch * seq_len, "sequences of these rows");
     assert_eq!(hidden_size % parameters.heads, 0, "heads of equal size");
     if let Some(filter) = &filter {
-        let [filters, taps] = filter.dims();
-        assert_eq!(
-            (filters, taps % 2),
-            (parameters.heads, 1),
-            "one filter per head, with a middle"
-        );
+        require_filters(filter.dims(), parameters.heads, hidden_size / parameters.heads);
     }
     let longest = sequences.list().iter().map(|sequence| sequence.tokens.len()).max();
     let is_small =
@@ -144,7 +140,7 @@ impl NystromAttention {
             value: value.view(tokens, heads),
             keys: keys.start - tokens.start..keys.end - tokens.start,
             attending: attending(tokens, result),
-            filter: inputs.filter.as_ref().map(simd::values),
+            filters: inputs.filter.as_ref().map(|filters| Filters::new(filters, heads)),
             num_landmarks,
             pinv,
             alongside,

@@ -13,7 +13,7 @@ use crate::{
         forward::{self, STATISTICS},
         problem::Problem,
     },
-    convolution::{self, Onto, chosen},
+    convolution::{self, Filters, Onto, chosen},
     pinv::{KnownMatrices, Pinv, Scale},
     scratch::Scratch,
     segment_means::{self, Segments},
@@ -31,8 +31,8 @@ pub(super) struct Attended<'a> {
     pub(super) keys: Range<usize>,
     /// The rows that attend, ascending; `None`: all.
     pub(super) attending: Option<Vec<usize>>,
-    /// `[heads, taps]`.
-    pub(super) filter: Option<&'a [f32]>,
+    /// Of the convolution.
+    pub(super) filters: Option<Filters<'a>>,
     /// At most.
     pub(super) num_landmarks: usize,
     pub(super) pinv: Pinv,
@@ -230,7 +230,7 @@ impl<'a> Attended<'a> {
         let problem = self.tokens_over_landmarks(query, landmarks, &product);
         let mut statistics = simd::room(heads * query.rows * STATISTICS);
         let mut attended = Vec::new();
-        if self.filter.is_some() && self.attending.is_none() && is_kept {
+        if self.filters.is_some() && self.attending.is_none() && is_kept {
             attended = simd::room(output.len());
             forward::forward(&problem, &mut attended, &mut statistics);
         } else {
@@ -240,11 +240,11 @@ impl<'a> Attended<'a> {
             }
         }
         let attended_rows = View::of_tokens(&attended, heads * width, [heads, query.rows, width]);
-        match (self.filter, &self.attending) {
-            (Some(filter), Some(rows)) => chosen::add_at(self.value, rows, filter, output),
-            (Some(filter), None) => {
+        match (self.filters, &self.attending) {
+            (Some(filters), Some(rows)) => chosen::add_at(self.value, rows, filters, output),
+            (Some(filters), None) => {
                 let onto = if is_kept { Onto::Rows(attended_rows) } else { Onto::Output };
-                convolution::slide_sequence(self.value, 0, filter, onto, output);
+                convolution::slide_sequence(self.value, 0, filters, onto, output);
             }
             (None, _) => {}
         }
@@ -323,7 +323,7 @@ impl<'a> Attended<'a> {
     }
 
     /// Adds the landmarks' share to the queries' gradient and writes those of keys and values, `[tokens, heads, head_dim]`;
-    /// returns that of the filter in parts.
+    /// returns that of the filters in parts.
     pub(super) fn finish_gradients(
         &self,
         landmarks: &Landmarks,
@@ -393,17 +393,17 @@ impl<'a> Attended<'a> {
             [self.as_tokens(&key_landmarks), View::of_heads(&keys, shape)],
             key_gradient,
         );
-        let Some(filter) = self.filter else {
+        let Some(filters) = self.filters else {
             return Vec::new();
         };
-        let taps = filter.len() / heads;
         if let Some(rows) = &self.attending {
-            chosen::add_value_gradient(gradient, rows, filter, value_gradient);
-            return chosen::filter_gradients(self.value, gradient, rows, taps);
+            chosen::add_value_gradient(gradient, rows, filters, value_gradient);
+            return chosen::filter_gradients(self.value, gradient, rows, filters);
         }
-        let mirrored = convolution::mirrored(filter, taps);
-        convolution::slide_sequence(gradient, 0, &mirrored, Onto::Output, value_gradient);
-        convolution::filter_gradients(self.value, gradient, 0, taps)
+        let mirrored = filters.mirrored();
+        let back = filters.with(&mirrored);
+        convolution::slide_sequence(gradient, 0, back, Onto::Output, value_gradient);
+        convolution::filter_gradients(self.value, gradient, 0, filters)
     }
 }
 

@@ -19,7 +19,7 @@ fn sequence(tokens: Range<usize>) -> Sequence {
     Sequence { keys: tokens.clone(), tokens }
 }
 
-/// Compares both paths; the filter has `taps` taps, or there is none.
+/// Compares both paths; filters have `taps` taps, for each head and then for each channel, or there are none.
 fn same(
     [batch, seq_len, head_dim, taps]: [usize; 4],
     sequences: &Sequences,
@@ -37,18 +37,20 @@ fn same(
         );
         return;
     }
-    let filter = random([1, parameters.heads, taps]);
-    testing::same(
-        [query, key, value, filter],
-        |[query, key, value, filter]| {
-            let filter = Some(filter.squeeze_dim(0));
-            nystrom_attention(query, key, value, filter, sequences, parameters)
-        },
-        |[query, key, value, filter]| {
-            let filter = Some(filter.squeeze_dim(0));
-            composed::nystrom_attention(query, key, value, filter, sequences, parameters)
-        },
-    );
+    for filters in [parameters.heads, parameters.heads * head_dim] {
+        let filter = random([1, filters, taps]);
+        testing::same(
+            [query.clone(), key.clone(), value.clone(), filter],
+            |[query, key, value, filter]| {
+                let filter = Some(filter.squeeze_dim(0));
+                nystrom_attention(query, key, value, filter, sequences, parameters)
+            },
+            |[query, key, value, filter]| {
+                let filter = Some(filter.squeeze_dim(0));
+                composed::nystrom_attention(query, key, value, filter, sequences, parameters)
+            },
+        );
+    }
 }
 
 #[test]
@@ -115,16 +117,18 @@ fn rows_that_attend_may_be_chosen() {
             }
         }
         let [query, key, value] = [(); 3].map(|()| random([3, 40, 66]));
-        let filter = Some(random([2, 65]));
         let parameters = parameters(2, 16, ITERATIVE);
-        let of = |sequences| {
-            let [query, key, value] = [&query, &key, &value].map(Clone::clone);
-            nystrom_attention(query, key, value, filter.clone(), sequences, parameters)
-        };
-        let all = of(&sequences).reshape([1, 120, 66]);
-        for (place, row) in some.into_iter().enumerate() {
-            let alone = of(&chosen).narrow(1, place, 1);
-            alone.into_data().assert_eq(&all.clone().narrow(1, row, 1).into_data(), true);
+        for filters in [2, 66] {
+            let filter = Some(random([filters, 65]));
+            let of = |sequences| {
+                let [query, key, value] = [&query, &key, &value].map(Clone::clone);
+                nystrom_attention(query, key, value, filter.clone(), sequences, parameters)
+            };
+            let all = of(&sequences).reshape([1, 120, 66]);
+            for (place, row) in some.iter().enumerate() {
+                let alone = of(&chosen).narrow(1, place, 1);
+                alone.into_data().assert_eq(&all.clone().narrow(1, *row, 1).into_data(), true);
+            }
         }
     }
 }

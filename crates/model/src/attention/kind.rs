@@ -23,6 +23,11 @@ pub trait AttentionOptions {
         false
     }
 
+    /// Whether inner products of queries and keys are what it weighs values by, exactly or not: rotary positions change these.
+    fn has_inner_products(&self) -> bool {
+        true
+    }
+
     /// Which projections it reads beside the values; a layer has no others.
     fn projections(&self) -> Projections {
         Projections::QueryAndKey

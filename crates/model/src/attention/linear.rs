@@ -38,6 +38,11 @@ impl LinearAttentionConfig {
 }
 
 impl AttentionOptions for LinearAttentionConfig {
+    /// Features are compared, which a turn of what they are made of changes otherwise.
+    fn has_inner_products(&self) -> bool {
+        false
+    }
+
     fn activations(&self, seq_len: usize, shared: &SharedConfig, _: bool) -> Activations {
         let (hidden, head_dim) = (shared.hidden_size as u64, shared.head_dim() as u64);
         // Features of queries and keys with what they are made of; the summary and its gradient are of each head, not each token.

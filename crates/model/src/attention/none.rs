@@ -34,6 +34,10 @@ impl NoAttentionConfig {
 }
 
 impl AttentionOptions for NoAttentionConfig {
+    fn has_inner_products(&self) -> bool {
+        false
+    }
+
     fn projections(&self) -> Projections {
         Projections::Neither
     }

@@ -163,6 +163,12 @@ impl Padding {
         self.packing.as_ref().map(|packing| &packing.places)
     }
 
+    /// The column of each row of hidden states in the padded batch, if these are packed.
+    pub(crate) fn columns(&self) -> Option<Tensor<1, Int>> {
+        let [_, seq_len] = self.attention_mask.dims();
+        Some(self.places()?.clone().remainder_scalar(seq_len as i64))
+    }
+
     /// Leaves out the padding, if hidden states are packed.
     ///
     /// # Shapes

@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::{Sequences, trace};
+use nystromformer_kernels::{Sequences, rotary, trace};
 
 use super::{
     convolution::DepthwiseConvolution,
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     linear::Linear,
+    positions::PositionEmbeddingType,
     shared::{Semantics, SharedConfig},
     wanted_tokens::WantedTokens,
 };
@@ -34,6 +35,8 @@ pub struct SelfAttention {
     pub conv: Option<DepthwiseConvolution>,
     mechanism: Mechanism,
     num_attention_heads: usize,
+    /// Whether queries and keys are turned by their positions.
+    is_rotary: bool,
     #[module(skip)]
     semantics: Semantics,
 }
@@ -50,6 +53,7 @@ impl AttentionConfig {
             conv: self.convolution.init(shared, device),
             mechanism: self.mechanism(shared, device),
             num_attention_heads: shared.num_attention_heads,
+            is_rotary: shared.position_embedding_type == PositionEmbeddingType::Rotary,
             semantics: shared.semantics,
         }
     }
@@ -82,7 +86,7 @@ impl SelfAttention {
     ) -> Tensor<3> {
         let _part = trace::part("self");
         let [batch, seq_len, _] = hidden_states.dims();
-        let inputs = self.project(hidden_states);
+        let inputs = self.project(hidden_states, padding);
         let sequences = match padding {
             Some(padding) => padding.sequences(),
             None => Some(Sequences::even(batch, seq_len)),
@@ -94,8 +98,9 @@ impl SelfAttention {
 
     /// Queries, keys and values. Keys without a projection are the queries; queries without one are the values, and nobody reads
     /// them.
-    fn project(&self, hidden_states: Tensor<3>) -> [Tensor<3>; 3] {
-        let of = |projection: &Linear| projection.forward(hidden_states.clone());
+    fn project(&self, hidden_states: Tensor<3>, padding: Option<&Padding>) -> [Tensor<3>; 3] {
+        let of =
+            |projection: &Linear| self.placed(projection.forward(hidden_states.clone()), padding);
         let (query, key) = (self.query.as_ref().map(of), self.key.as_ref().map(of));
         let value = self.value.forward(hidden_states.clone());
         let query = query.unwrap_or_else(|| value.clone());
@@ -103,10 +108,28 @@ impl SelfAttention {
         [query, key, value]
     }
 
-    /// Queries and keys of every head, of a kind that reads them.
-    fn query_and_key(&self, hidden_states: Tensor<3>) -> Option<[Tensor<4>; 2]> {
-        let query = self.query.as_ref()?.forward(hidden_states.clone());
-        let key = self.key.as_ref().map_or_else(|| query.clone(), |key| key.forward(hidden_states));
+    /// Queries or keys as rotary positions turn them.
+    fn placed(&self, projected: Tensor<3>, padding: Option<&Padding>) -> Tensor<3> {
+        if !self.is_rotary {
+            return projected;
+        }
+        rotary(projected, self.num_attention_heads, padding.and_then(Padding::columns))
+    }
+
+    /// Queries and keys of every head, turned by their positions if these are rotary; `None` of a kind that reads none.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - output: `[batch, heads, seq_len, head_dim]`
+    pub fn query_and_key(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+    ) -> Option<[Tensor<4>; 2]> {
+        let of =
+            |projection: &Linear| self.placed(projection.forward(hidden_states.clone()), padding);
+        let query = self.query.as_ref().map(of)?;
+        let key = self.key.as_ref().map_or_else(|| query.clone(), of);
         Some([query, key].map(|x| self.split_heads(x)))
     }
 
@@ -217,7 +240,7 @@ impl SelfAttention {
         hidden_states: Tensor<3>,
         padding: Option<&Padding>,
     ) -> Option<NystromFactors> {
-        let [query, key] = self.query_and_key(hidden_states)?;
+        let [query, key] = self.query_and_key(hidden_states, padding)?;
         self.mechanism.factors(query, key, padding)
     }
 
@@ -233,7 +256,7 @@ impl SelfAttention {
         padding: Option<&Padding>,
         position: usize,
     ) -> Option<Tensor<3>> {
-        let [query, key] = self.query_and_key(hidden_states)?;
+        let [query, key] = self.query_and_key(hidden_states, padding)?;
         self.mechanism.row(query, key, padding, position)
     }
 

@@ -10,7 +10,11 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    attention::padding::bias, linear::Linear, shared::SharedConfig, wanted_tokens::WantedTokens,
+    attention::padding::bias,
+    component::Problems,
+    linear::Linear,
+    shared::{Semantics, SharedConfig},
+    wanted_tokens::WantedTokens,
 };
 
 /// What a sequence classifier reads of a sequence.
@@ -28,9 +32,42 @@ pub enum Pooling {
     /// A weighted mean over the sequence's tokens, the weights learned by gated attention (Ilse, Tomczak and Welling 2018):
     /// the classifier of bags that Nyström attention is compared with.
     Attention,
+    /// The hidden states of the sequence's first and last token side by side, twice as wide as one.
+    FirstLast,
+    /// The mean over the sequence's tokens, and beside it the largest value of each channel among them: twice as wide as one.
+    MeanMax,
 }
 
 impl Pooling {
+    /// Features of what it makes of hidden states of `hidden_size`.
+    pub fn width(self, hidden_size: usize) -> usize {
+        match self {
+            Self::First | Self::Mean | Self::MeanPadded | Self::Attention => hidden_size,
+            Self::FirstLast | Self::MeanMax => 2 * hidden_size,
+        }
+    }
+
+    /// Whether it reads some tokens alone, and not what all hold.
+    pub(crate) fn reads_few_tokens(self) -> bool {
+        matches!(self, Self::First | Self::FirstLast)
+    }
+
+    /// Adds what is wrong between it and what all parts share.
+    pub(crate) fn check_with(self, shared: &SharedConfig, problems: &mut Problems) {
+        let name = match self {
+            Self::FirstLast => "first_last",
+            Self::MeanMax => "mean_max",
+            Self::First | Self::Mean | Self::MeanPadded | Self::Attention => return,
+        };
+        problems.check(
+            shared.semantics == Semantics::Paper,
+            "pooling",
+            &name,
+            "semantics = \"hf\" is what transformers computes, whose classifiers read the first token: take semantics = \
+             \"paper\", or leave it out",
+        );
+    }
+
     /// Fresh weights on `device`, of the one kind that has some.
     pub fn init(self, shared: &SharedConfig, device: &Device) -> Pooler {
         let attention = (self == Self::Attention).then(|| GatedAttention::new(shared, device));
@@ -48,20 +85,32 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// The tokens whose states it reads.
-    pub fn wanted_tokens(&self) -> WantedTokens {
+    /// The tokens whose states it reads, of a batch of so many rows and columns.
+    ///
+    /// # Shapes
+    /// - `attention_mask`: `[batch, seq_len]`, 1 for a token and 0 for padding; `None`: all are tokens
+    pub fn wanted_tokens(
+        &self,
+        shape: [usize; 2],
+        attention_mask: Option<&Tensor<2, Int>>,
+        device: &Device,
+    ) -> WantedTokens {
         match self.pooling {
             Pooling::First => WantedTokens::First,
-            Pooling::Mean | Pooling::MeanPadded | Pooling::Attention => WantedTokens::Tokens,
+            Pooling::Mean | Pooling::MeanPadded | Pooling::Attention | Pooling::MeanMax => {
+                WantedTokens::Tokens
+            }
+            Pooling::FirstLast => WantedTokens::At(ends(shape, attention_mask, device)),
         }
     }
 
     /// Pools every row.
     ///
     /// # Shapes
-    /// - `hidden_states`: `[batch, seq_len, hidden_size]`, or of the [wanted tokens](Self::wanted_tokens) alone
+    /// - `hidden_states`: those of the [wanted tokens](Self::wanted_tokens); where these are not at chosen places,
+    ///   `[batch, seq_len, hidden_size]` will do
     /// - `attention_mask`: `[batch, seq_len]`, 1 for a token and 0 for padding; `None`: all are tokens
-    /// - output: `[batch, hidden_size]`
+    /// - output: `[batch, hidden_size]`, or [wider](Pooling::width)
     pub fn forward(
         &self,
         hidden_states: Tensor<3>,
@@ -73,6 +122,15 @@ impl Pooler {
         }
         match (self.pooling, attention_mask) {
             (Pooling::First, _) => first_tokens(hidden_states),
+            (Pooling::FirstLast, _) => {
+                let [_, ends, hidden_size] = hidden_states.dims();
+                hidden_states.reshape([ends / 2, 2 * hidden_size])
+            }
+            (Pooling::MeanMax, mask) => {
+                let mean = Self { attention: None, pooling: Pooling::Mean };
+                let mean = mean.forward(hidden_states.clone(), mask.clone());
+                Tensor::cat(vec![mean, largest(hidden_states, mask)], 1)
+            }
             (_, None) => hidden_states.mean_dim(1).squeeze_dim(1),
             (_, Some(mask)) => {
                 let [_, seq_len, _] = hidden_states.dims();
@@ -133,6 +191,43 @@ impl GatedAttention {
     }
 }
 
+/// The places of each row's first and last token, `row · seq_len + column`: `[2 · batch]`. A row without any has its ends
+/// somewhere.
+fn ends(
+    [batch, seq_len]: [usize; 2],
+    attention_mask: Option<&Tensor<2, Int>>,
+    device: &Device,
+) -> Tensor<1, Int> {
+    let end = seq_len as i64;
+    let row = Tensor::<1, Int>::arange(0..batch as i64, device).mul_scalar(end);
+    let row = row.unsqueeze_dim::<2>(1);
+    let (first, last) = match attention_mask {
+        None => (row.zeros_like(), row.zeros_like().add_scalar(end - 1)),
+        Some(mask) => {
+            let column = Tensor::<1, Int>::arange(0..end, device).unsqueeze_dim::<2>(0);
+            // From the end, and from before the beginning, that padding is 0 and the outermost token the largest.
+            let from_end = mask.clone() * column.clone().neg().add_scalar(end);
+            let from_start = mask.clone() * column.add_scalar(1);
+            (
+                from_end.max_dim(1).neg().add_scalar(end).clamp_max(end - 1),
+                from_start.max_dim(1).sub_scalar(1).clamp_min(0),
+            )
+        }
+    };
+    Tensor::cat(vec![row.clone() + first, row + last], 1).reshape([2 * batch])
+}
+
+/// The largest value of each channel among a row's tokens, 0 in a row without any: `[batch, hidden_size]`.
+fn largest(hidden_states: Tensor<3>, attention_mask: Option<Tensor<2, Int>>) -> Tensor<2> {
+    let Some(mask) = attention_mask else {
+        return hidden_states.max_dim(1).squeeze_dim(1);
+    };
+    let keep = mask.float();
+    let has_tokens = keep.clone().max_dim(1);
+    let masked = hidden_states + bias(keep).unsqueeze_dim::<3>(2);
+    masked.max_dim(1).squeeze_dim::<2>(1) * has_tokens
+}
+
 /// The hidden state of every row's first token, which classifiers read.
 ///
 /// # Shapes
@@ -166,6 +261,43 @@ mod tests {
             let pooler = pooling.init(&SharedConfig::default(), &device);
             let pooled = pooler.forward(states.clone(), mask);
             pooled.to_data().assert_eq(&TensorData::from(expected), true);
+        }
+    }
+
+    /// Rows with padding behind, before, among their tokens, with a single token and without any.
+    #[test]
+    fn two_states_side_by_side_by_hand() {
+        let device = Device::flex();
+        let numbers: Vec<f32> = (0..40u8).map(|i| f32::from(i * 7 % 40) - 20.0).collect();
+        let states = Tensor::<1>::from_floats(numbers.as_slice(), &device).reshape([5, 4, 2]);
+        let masks = [[1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 1], [0, 0, 1, 0], [0; 4]];
+        let at = |row: usize, column: usize| [0, 1].map(|i| numbers[(row * 4 + column) * 2 + i]);
+        for masked in [true, false] {
+            let mask = masked.then(|| Tensor::<2, Int>::from_ints(masks, &device));
+            let pool = |pooling: Pooling| -> Vec<f32> {
+                let pooler = pooling.init(&SharedConfig::default(), &device);
+                let wanted = pooler.wanted_tokens([5, 4], mask.as_ref(), &device);
+                let pooled = pooler.forward(wanted.of(states.clone()), mask.clone());
+                assert_eq!(pooled.dims(), [5, pooling.width(2)]);
+                pooled.try_into_vec_as().unwrap()
+            };
+            let (ends, means) = (pool(Pooling::FirstLast), pool(Pooling::MeanMax));
+            for (row, mask) in masks.iter().enumerate() {
+                let columns: Vec<usize> =
+                    (0..4).filter(|&column| !masked || mask[column] == 1).collect();
+                let Some((&first, &last)) = columns.first().zip(columns.last()) else {
+                    assert_eq!(means[4 * row..4 * row + 4], [0.0; 4]);
+                    continue;
+                };
+                assert_eq!(ends[4 * row..4 * row + 4], [at(row, first), at(row, last)].concat());
+                for channel in 0..2 {
+                    let values = columns.iter().map(|&column| at(row, column)[channel]);
+                    let mean = values.clone().sum::<f32>() / columns.len() as f32;
+                    assert!((means[4 * row + channel] - mean).abs() < 1e-5);
+                    let largest = values.fold(f32::NEG_INFINITY, f32::max);
+                    assert_eq!(means[4 * row + 2 + channel], largest);
+                }
+            }
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
 pub struct NystromformerDualEncoder {
     /// The encoder of both.
     pub nystromformer: Nystromformer,
-    /// The head, over `4 · hidden_size` features.
+    /// The head, over four times the features of a pooled sequence.
     pub pair_classifier: ClassificationHead,
     /// From a sequence's states to the one that the head reads.
     pub pooling: Pooler,
@@ -46,10 +46,12 @@ impl NystromformerDualEncoder {
             return Err(ModelError::Choices { rows, num_choices: 2 });
         }
         let mask = self.nystromformer.mask_of_states(input.attention_mask.clone());
-        let states = self.nystromformer.forward_wanted(input, &self.pooling.wanted_tokens())?;
+        let (shape, device) = (self.nystromformer.dims_of_states(&input), input.tokens.device());
+        let wanted = self.pooling.wanted_tokens(shape, mask.as_ref(), &device);
+        let states = self.nystromformer.forward_wanted(input, &wanted)?;
         let pooled = self.pooling.forward(states, mask);
-        let [_, hidden_size] = pooled.dims();
-        let pairs = pooled.reshape([rows / 2, 2, hidden_size]);
+        let [_, width] = pooled.dims();
+        let pairs = pooled.reshape([rows / 2, 2, width]);
         let side = |index| pairs.clone().narrow(1, index, 1).squeeze_dim::<2>(1);
         let (first, second) = (side(0), side(1));
         let (product, difference) =
@@ -82,7 +84,7 @@ impl ModelClass for NystromformerDualEncoder {
             nystromformer,
             pair_classifier: config.classifier.init(
                 &config.shared,
-                4 * config.shared.hidden_size,
+                4 * config.classifier.pooling.width(config.shared.hidden_size),
                 device,
             ),
             pooling: config.classifier.pooling.init(&config.shared, device),

@@ -49,7 +49,9 @@ impl NystromformerForSequenceClassification {
     /// What the classifier itself gives: scores of every class, or numbers as it was trained towards them.
     fn scores(&self, input: NystromformerInput) -> Result<Tensor<2>, ModelError> {
         let mask = self.nystromformer.mask_of_states(input.attention_mask.clone());
-        let states = self.nystromformer.forward_wanted(input, &self.pooling.wanted_tokens())?;
+        let (shape, device) = (self.nystromformer.dims_of_states(&input), input.tokens.device());
+        let wanted = self.pooling.wanted_tokens(shape, mask.as_ref(), &device);
+        let states = self.nystromformer.forward_wanted(input, &wanted)?;
         let pooled = self.pooling.forward(states, mask);
         Ok(self.classifier.forward(pooled))
     }
@@ -76,7 +78,11 @@ impl ModelClass for NystromformerForSequenceClassification {
     ) -> Self {
         Self {
             nystromformer,
-            classifier: config.classifier.init(&config.shared, config.shared.hidden_size, device),
+            classifier: config.classifier.init(
+                &config.shared,
+                config.classifier.pooling.width(config.shared.hidden_size),
+                device,
+            ),
             pooling: config.classifier.pooling.init(&config.shared, device),
         }
     }
@@ -135,7 +141,8 @@ impl Head for NystromformerForSequenceClassification {
         if self.config().problem_type() != ProblemType::SingleLabelClassification {
             return Ok(None);
         }
-        let wanted = self.pooling.wanted_tokens();
+        let ([batch, seq_len, _], device) = (states.dims(), states.device());
+        let wanted = self.pooling.wanted_tokens([batch, seq_len], attention_mask.as_ref(), &device);
         Ok(Some(self.classifier.forward(self.pooling.forward(wanted.of(states), attention_mask))))
     }
 

@@ -1,5 +1,5 @@
 //! The authors' Long Range Arena classifiers: pre-LN layers, means over tokens, a head of its own width, pairs of
-//! sequences. Hidden states, pooled states, logits, loss and every gradient against the fixtures in `lra/`.
+//! sequences; and what goes beyond them: other positions, filters for each channel, a stem, two states side by side. Hidden states, pooled states, logits, loss and every gradient against the fixtures in `lra/`.
 //!
 //! Tolerances are relative to the largest value of the tensor: forward 1e-5, gradients 1e-4. The fixtures were
 //! computed in float64; float32 itself costs PyTorch up to 7e-7 in them forwards and 2e-6 backwards.
@@ -7,7 +7,8 @@
 use burn::tensor::{Device, Tensor};
 use nystromformer::heads::TargetTensors;
 use nystromformer::{
-    Architecture, AttentionKind, Head, Model, NystromformerInput, Pooling, PreTrainedModel,
+    Architecture, AttentionKind, Head, Model, NystromformerInput, Pooling, PositionEmbeddingType,
+    PreTrainedModel, WantedTokens,
 };
 
 use crate::{
@@ -48,7 +49,12 @@ fn hidden_states_pooled_states_logits_and_loss() {
         }
         let mask = fixture.integer("attention_mask", &device);
         let pooler = fixture.config.classifier.pooling.init(&fixture.config.shared, &device);
-        let pooled = pooler.forward(last, Some(mask));
+        let [rows, columns, _] = last.dims();
+        let wanted = match pooler.wanted_tokens([rows, columns], Some(&mask), &device) {
+            at @ WantedTokens::At(_) => at,
+            _ => WantedTokens::All,
+        };
+        let pooled = pooler.forward(wanted.of(last), Some(mask));
         errors.push(("pooled".into(), fixture.error("pooled", pooled)));
         let (logits, loss) = logits_and_loss(&model, &fixture, &device);
         errors.push(("logits".into(), fixture.error("logits", logits)));
@@ -101,7 +107,7 @@ fn only_the_mean_over_the_padded_length_sees_padding() {
 #[test]
 fn fixtures_cover_both_classes_both_attentions_and_every_pooling() {
     let fixtures: Vec<_> = names().iter().map(|name| Fixture::read(name)).collect();
-    assert_eq!(fixtures.len(), 9);
+    assert_eq!(fixtures.len(), 12);
     for architecture in [Architecture::SequenceClassification, Architecture::DualEncoder] {
         for attention in [AttentionKind::Nystrom, AttentionKind::Softmax] {
             assert!(fixtures.iter().any(|fixture| {
@@ -109,8 +115,21 @@ fn fixtures_cover_both_classes_both_attentions_and_every_pooling() {
             }));
         }
     }
-    for pooling in [Pooling::First, Pooling::Mean, Pooling::MeanPadded] {
+    for pooling in
+        [Pooling::First, Pooling::Mean, Pooling::MeanPadded, Pooling::FirstLast, Pooling::MeanMax]
+    {
         assert!(fixtures.iter().any(|fixture| fixture.config.classifier.pooling == pooling));
     }
+    for kind in [
+        PositionEmbeddingType::Absolute,
+        PositionEmbeddingType::BothEnds,
+        PositionEmbeddingType::Rotary,
+    ] {
+        assert!(
+            fixtures.iter().any(|fixture| fixture.config.shared.position_embedding_type == kind)
+        );
+    }
+    assert!(fixtures.iter().any(|fixture| fixture.config.attention.convolution.conv_per_channel));
+    assert!(fixtures.iter().any(|fixture| fixture.config.embeddings.stem.stem_layers > 0));
     assert!(fixtures.iter().all(|fixture| fixture.config.shared.norm_first));
 }

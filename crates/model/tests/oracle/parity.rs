@@ -80,8 +80,7 @@ fn stages_of_the_first_layer() {
                 ])
                 .swap_dims(1, 2)
         };
-        let [query, key] = [&attention.query, &attention.key]
-            .map(|projection| heads(projection.as_ref().unwrap().forward(embedded.clone())));
+        let [query, key] = attention.query_and_key(embedded.clone(), Some(&padding)).unwrap();
         let value = heads(attention.value.forward(embedded.clone()));
         let mut errors = Vec::new();
         let mut compare = |stage: &str, got: Tensor<4>| {

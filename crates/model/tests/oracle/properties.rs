@@ -5,8 +5,8 @@ use burn::{
     tensor::{Device, Distribution, Int, Tensor},
 };
 use nystromformer::{
-    AttentionConfig, AttentionKind, LandmarkRule, ModelClass, NystromformerConfig,
-    NystromformerForMaskedLm, NystromformerInput, PreTrainedModel, Seed, WantedTokens,
+    AttentionKind, LandmarkRule, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerInput, PositionEmbeddingType, PreTrainedModel, Seed, WantedTokens,
     attention::{
         nystrom::{NystromOptions, Pinv, nystrom_attention, nystrom_factors},
         softmax::softmax_attention,
@@ -30,7 +30,7 @@ fn model_with(
     attention: AttentionKind,
     num_landmarks: usize,
     device: &Device,
-    change: impl FnOnce(&mut AttentionConfig),
+    change: impl FnOnce(&mut NystromformerConfig),
 ) -> NystromformerForMaskedLm {
     let config = NystromformerConfig::default().with(|config| {
         config.embeddings.vocab_size = 50;
@@ -49,9 +49,47 @@ fn model_with(
         config.attention.convolution.conv_kernel_size = 5;
         config.shared.weights.initializer_range = 0.3;
         config.attention.kind = attention;
-        change(&mut config.attention);
+        change(config);
     });
     Seed::new(11).scope(|| NystromformerForMaskedLm::init(&config, device)).unwrap()
+}
+
+/// What tokens know of their neighbours and places beyond the paper's model.
+#[derive(Debug, Clone, Copy)]
+enum Locality {
+    Paper,
+    Rotary,
+    BothEnds,
+    Axial,
+    Stem,
+}
+
+impl Locality {
+    const ALL: [Self; 5] = [Self::Paper, Self::Rotary, Self::BothEnds, Self::Axial, Self::Stem];
+
+    fn set(self, config: &mut NystromformerConfig) {
+        let kind = &mut config.shared.position_embedding_type;
+        match self {
+            Self::Paper => return,
+            // These compare no queries with keys.
+            Self::Rotary
+                if matches!(config.attention.kind, AttentionKind::Linear | AttentionKind::None) =>
+            {
+                return;
+            }
+            Self::Rotary => *kind = PositionEmbeddingType::Rotary,
+            Self::BothEnds => *kind = PositionEmbeddingType::BothEnds,
+            Self::Axial => {
+                *kind = PositionEmbeddingType::Axial;
+                config.embeddings.image_width = 5;
+            }
+            Self::Stem => {
+                config.embeddings.stem.stem_layers = 2;
+                config.embeddings.stem.stem_kernel_size = 5;
+            }
+        }
+        config.attention.convolution.conv_per_channel = true;
+    }
 }
 
 /// Query, key and value of `shape`.
@@ -135,11 +173,13 @@ proptest! {
             LandmarkRule::SegmentMeans, LandmarkRule::Weighted, LandmarkRule::Strided, LandmarkRule::KMeans,
         ][..]),
         keep_ends in any::<bool>(),
+        locality in prop::sample::select(&Locality::ALL[..]),
     ) {
         let device = device();
-        let model = model_with(kind, num_landmarks, &device, |attention| {
-            attention.nystrom.landmarks = rule;
-            attention.nystrom.keep_ends = keep_ends && num_landmarks > 2;
+        let model = model_with(kind, num_landmarks, &device, |config| {
+            config.attention.nystrom.landmarks = rule;
+            config.attention.nystrom.keep_ends = keep_ends && num_landmarks > 2;
+            locality.set(config);
         });
         let valid = tokens.len();
         let alone = model.forward(NystromformerInput::new(ids(&tokens, &device))).unwrap();
@@ -192,8 +232,11 @@ fn packed_tokens_give_what_the_padded_batch_gives() {
     let mask = Tensor::<2, Int>::from_ints(mask, &device);
     let ids = Tensor::<1, Int>::arange(2..38, &device).reshape([3, SEQ_LEN]);
     let at = Tensor::from_ints([30, 0, 3, 11, 3, 14], &device);
-    for &kind in AttentionKind::ALL {
-        let model = model(kind, 4, &device).nystromformer;
+    let of_paper = AttentionKind::ALL.iter().map(|&kind| (kind, Locality::Paper));
+    let beyond = [AttentionKind::Nystrom, AttentionKind::Softmax].into_iter();
+    let beyond = beyond.flat_map(|kind| Locality::ALL[1..].iter().map(move |&more| (kind, more)));
+    for (kind, locality) in of_paper.chain(beyond) {
+        let model = model_with(kind, 4, &device, |config| locality.set(config)).nystromformer;
         let config = model.config();
         assert!(config.shared.hidden_dropout_prob > 0.0);
         let at = WantedTokens::At(at.clone());
@@ -206,7 +249,8 @@ fn packed_tokens_give_what_the_padded_batch_gives() {
                         let input = input.with_attention_mask(mask.clone());
                         return model.forward_wanted(input, &wanted).unwrap();
                     }
-                    let embedded = model.embeddings.forward(input.tokens, None, None).unwrap();
+                    let embedded =
+                        model.embeddings.forward(input.tokens, None, Some(&mask)).unwrap();
                     let padding = config.attention.padding(mask.clone(), &config.shared);
                     model.encoder.forward_wanted(embedded, Some(&padding), &wanted)
                 });

@@ -8,6 +8,7 @@ mod encoder;
 mod heads;
 mod inputs;
 mod linear;
+mod stem;
 mod vector_embeddings;
 
 use nystromformer::{Architecture, AttentionKind, NystromformerConfig};
@@ -75,7 +76,8 @@ impl<'a> ModelGraph<'a> {
             let part = part.child("embeddings");
             match &inputs.tokens {
                 Tokens::Ids { input_ids, token_type_ids } => {
-                    let states = embeddings(graph, config, &part, input_ids, token_type_ids);
+                    let given = [input_ids, token_type_ids, &inputs.mask];
+                    let states = embeddings(graph, config, &part, given);
                     (states, inputs.mask.clone())
                 }
                 Tokens::Vectors(vectors) => {

@@ -1,8 +1,8 @@
 //! Multi-head self-attention, up to but without the output projection. Between the projections all is in 32 bits.
 
-use nystromformer::{NystromformerConfig, Semantics};
+use nystromformer::{NystromformerConfig, PositionEmbeddingType, Semantics};
 
-use super::{kinds::Context, padding::Padding};
+use super::{kinds::Context, padding::Padding, rotary::rotary};
 use crate::onnx::{
     element::Element,
     graph::{Graph, Value, int, ints},
@@ -57,10 +57,15 @@ pub(in crate::onnx::model) fn self_attention(
         let projected = linear(graph, &part.child(name), states);
         graph.cast(&projected, Element::F32)
     };
+    let [mut query, mut key, value] = ["query", "key", "value"].map(&mut project);
+    if shared.position_embedding_type == PositionEmbeddingType::Rotary {
+        query = rotary(graph, config, &query);
+        key = rotary(graph, config, &key);
+    }
     let projections = Projections {
-        query: project("query"),
-        key: project("key"),
-        value: project("value"),
+        query,
+        key,
+        value,
         heads: shared.num_attention_heads as i64,
         head_dim: shared.head_dim() as i64,
     };
@@ -83,7 +88,7 @@ pub(in crate::onnx::model) fn self_attention(
     graph.cast(&joined, float)
 }
 
-/// The depthwise convolution along the sequence, one filter for each head.
+/// The depthwise convolution along the sequence, one filter for each head or for each channel.
 ///
 /// # Shapes
 /// - `value`, output: `[batch, heads, seq_len, head_dim]`
@@ -96,10 +101,20 @@ fn convolution(
     let taps = config.attention.convolution.conv_kernel_size as i64;
     let weight = graph.weight_as(part, "weight", Element::F32);
     let around = taps / 2;
+    let (heads, head_dim) = (config.shared.num_attention_heads, config.shared.head_dim());
+    let of_channels = config.attention.convolution.conv_per_channel;
+    let filters = if of_channels { heads * head_dim } else { heads };
     let attributes = vec![
-        int("group", config.shared.num_attention_heads as i32),
+        int("group", filters as i32),
         ints("kernel_shape", &[taps, 1]),
         ints("pads", &[around, 0, around, 0]),
     ];
-    graph.node("Conv", &[value, &weight], attributes, Element::F32)
+    if !of_channels {
+        return graph.node("Conv", &[value, &weight], attributes, Element::F32);
+    }
+    let channels = graph.transpose(value, &[0, 1, 3, 2]);
+    let channels = graph.reshape(&channels, &[0, filters as i64, -1, 1]);
+    let convolved = graph.node("Conv", &[&channels, &weight], attributes, Element::F32);
+    let convolved = graph.reshape(&convolved, &[0, heads as i64, head_dim as i64, -1]);
+    graph.transpose(&convolved, &[0, 1, 3, 2])
 }

@@ -10,7 +10,8 @@ pub(super) fn answers(graph: &mut Graph, encoded: &Encoded) -> Vec<Answer> {
     let (config, root) = (encoded.config, &encoded.root);
     let pooling = root.child("pooling");
     let pooled = pooled(graph, config, &pooling, &encoded.states, &encoded.mask);
-    let pairs = graph.reshape(&pooled, &[-1, 2, config.shared.hidden_size as i64]);
+    let width = config.classifier.pooling.width(config.shared.hidden_size);
+    let pairs = graph.reshape(&pooled, &[-1, 2, width as i64]);
     let (first, second) = (graph.place(&pairs, 1, 0), graph.place(&pairs, 1, 1));
     let (product, difference) = (graph.mul(&first, &second), graph.sub(&first, &second));
     let features = graph.concat(&[&first, &second, &product, &difference], 1);
