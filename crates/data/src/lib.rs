@@ -80,6 +80,7 @@ pub use config::{
 pub use corpus::settle_corpus;
 pub use error::{DataError, ErrorKind};
 pub use examples::PretrainingExamples;
+pub use masking::{MaskedToken, Masking};
 pub use order::{ExampleOrder, Visit};
 pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};

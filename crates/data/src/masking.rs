@@ -11,7 +11,8 @@
 //! hidden in the same way, except that the random token is never that of id 0, the padding token of the
 //! original's vocabulary. A row of six tokens of text or less has none to predict.
 //!
-//! For `distill` tokens are chosen as for `mlm` with single tokens, and none is hidden.
+//! For `distill` tokens are chosen as for `mlm` with single tokens, and none is hidden. Ids that no tokenizer makes
+//! ([`Masking::of_ids`]) are chosen and hidden as for `mlm`.
 //!
 //! Unknown tokens count as special throughout. The original chooses them like any others.
 
@@ -28,7 +29,7 @@ const REPLACED: f64 = 0.1;
 
 /// The rule of masking, with the tables it needs.
 #[derive(Debug, Clone)]
-pub(crate) struct Masking {
+pub struct Masking {
     probability: f64,
     mask: u32,
     vocab_size: u32,
@@ -56,9 +57,11 @@ enum Choice {
 
 /// A token to predict: its place in the row and what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MaskedToken {
-    pub(crate) position: usize,
-    pub(crate) label: u32,
+pub struct MaskedToken {
+    /// Its place in the row.
+    pub position: usize,
+    /// What it was.
+    pub label: u32,
 }
 
 impl Masking {
@@ -82,8 +85,24 @@ impl Masking {
         }
     }
 
+    /// The rule for ids of a vocabulary without a tokenizer: each one but those that are `special` is chosen with `probability`. A
+    /// random token is one of those of which `special` says something.
+    pub fn of_ids(probability: f64, mask: u32, special: Vec<bool>) -> Self {
+        Self {
+            probability,
+            mask,
+            vocab_size: special.len() as u32,
+            special,
+            choice: Choice::Chance { continues_word: Vec::new() },
+            hides: true,
+        }
+    }
+
     /// Masks `input_ids` in place, if tokens are hidden at all; the chosen tokens come in ascending order.
-    pub(crate) fn apply(&self, input_ids: &mut [u32], random: &mut impl Rng) -> Vec<MaskedToken> {
+    ///
+    /// # Panics
+    /// If an id is none of the vocabulary.
+    pub fn apply(&self, input_ids: &mut [u32], random: &mut impl Rng) -> Vec<MaskedToken> {
         match &self.choice {
             Choice::Chance { continues_word } => self.by_chance(continues_word, input_ids, random),
             Choice::Count { most } => self.by_count(*most, input_ids, random),

@@ -109,11 +109,11 @@ impl Batches {
         }
     }
 
-    /// What is to be predicted of a labelled data set.
+    /// What is to be predicted of a labelled data set; `None` if its inputs are learned, and no labels.
     pub fn targets(&self) -> Option<&Targets> {
         match self {
             Self::Corpus(_) => None,
-            Self::Task(batches) => Some(batches.targets()),
+            Self::Task(batches) => (!batches.predicts_inputs()).then(|| batches.targets()),
         }
     }
 

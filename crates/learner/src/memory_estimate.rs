@@ -59,10 +59,11 @@ pub fn estimate_bytes(
         .saturating_add(parameters.all as u64);
     let seq_len = experiment.data.seq_len as u64;
     let tokens = rows.saturating_mul(seq_len);
-    let predicted = match experiment.task {
-        Some(_) => 0,
-        None => (tokens as f64 * experiment.data.mlm_probability) as u64,
+    let predicted = match &experiment.task {
+        Some(task) => task.masked_share().unwrap_or_default(),
+        None => experiment.data.mlm_probability,
     };
+    let predicted = (tokens as f64 * predicted) as u64;
     let of_encoder = tokens.saturating_mul(floats_per_token(
         &experiment.model,
         recorded_layers(experiment),
@@ -73,7 +74,12 @@ pub fn estimate_bytes(
     // Feature vectors as they are read, standardised, and as the projection keeps them.
     let of_vectors = tokens.saturating_mul(3 * experiment.model.vectors.num_features as u64);
     let of_head = predicted.saturating_mul(head_floats_per_prediction(&experiment.model));
-    let activations = of_encoder.saturating_add(of_head).saturating_add(of_vectors);
+    // Of each convolution behind the embeddings: what is normalised, convolved and activated, and their sum.
+    let stem = &experiment.model.embeddings.stem;
+    let of_stem =
+        tokens.saturating_mul((4 * stem.stem_layers * experiment.model.shared.hidden_size) as u64);
+    let activations =
+        of_encoder.saturating_add(of_head).saturating_add(of_vectors).saturating_add(of_stem);
     let further = experiment
         .objective()
         .map_or(0, |objective| objective.further_floats(experiment, parameters.all as u64, tokens));

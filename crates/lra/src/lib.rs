@@ -30,7 +30,7 @@ mod sizes;
 mod text;
 mod writing;
 
-pub use keys::{MaskBlackPixels, PrependCls};
+pub use keys::{ByteDropout, HorizontalFlip, MaskBlackPixels, PrependCls};
 pub use sizes::SplitSizes;
 pub use text::ByteLevelText;
 

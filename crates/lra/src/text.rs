@@ -6,14 +6,14 @@ use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::labelled::{ColumnKeys, LabelledColumns};
 use nystromformer_tasks::table::{Column, Quotes};
 use nystromformer_tasks::{
-    DataError, ExampleReader, OwnVocabulary, Split, TableKeys, Targets, Task, TaskContext,
-    TaskOptions,
+    Augmentation, DataError, ExampleReader, OwnVocabulary, Split, TableKeys, Targets, Task,
+    TaskContext, TaskOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::bytes;
-use crate::keys::PrependCls;
+use crate::keys::{ByteDropout, PrependCls};
 
 /// Keys that only files of one's own have.
 const OF_OWN_FILES: [&str; 7] = [
@@ -49,6 +49,8 @@ pub struct ByteLevelText {
     pub max_line_bytes: usize,
     /// Begin each sequence with a token that stands for all of it.
     pub prepend_cls: PrependCls,
+    /// Share of the bytes of a training text that are dropped.
+    pub byte_dropout: ByteDropout,
 }
 
 impl Default for ByteLevelText {
@@ -65,6 +67,7 @@ impl Default for ByteLevelText {
             max_null_texts,
             max_line_bytes,
             prepend_cls: PrependCls::default(),
+            byte_dropout: ByteDropout::default(),
         }
     }
 }
@@ -94,19 +97,26 @@ impl Task for ByteLevelText {
         PathBuf::from(imdb::DEFAULT_PATH)
     }
 
-    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
+    fn problems(&self, options: &TaskOptions) -> Vec<DataError> {
+        let mut problems = self.byte_dropout.problems(options);
         if !self.labels.is_empty() {
-            return self.columns().problems();
+            problems.extend(self.columns().problems());
+            return problems;
         }
         let values = |task: &Self| json!(task);
         let (stated, default) = (values(self), values(&Self::default()));
         let advice = "goes with files of one's own, whose classes `task.labels` names: set it too";
-        OF_OWN_FILES
+        let of_own_files = OF_OWN_FILES
             .into_iter()
             .map(|key| (key, key.trim_start_matches("task.")))
             .filter(|(_, name)| stated[name] != default[name])
-            .map(|(key, name)| DataError::config(key, &stated[name], advice))
-            .collect()
+            .map(|(key, name)| DataError::config(key, &stated[name], advice));
+        problems.extend(of_own_files);
+        problems
+    }
+
+    fn augmentation(&self) -> Augmentation {
+        Augmentation { dropout: self.byte_dropout.0, ..Augmentation::default() }
     }
 
     fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {

@@ -12,6 +12,7 @@ use toml::de::Error;
 use crate::example::ExampleReader;
 use crate::labelled::Targets;
 use crate::metrics::{AnswerKind, Metric, MetricScorer, Scorer};
+use crate::objective::TaskObjective;
 use crate::options::TaskOptions;
 use crate::registry::TaskRegistry;
 use crate::split::Split;
@@ -63,6 +64,16 @@ impl TaskConfig {
     /// The tasks among which this one was found.
     pub fn registry(&self) -> &TaskRegistry {
         &self.registry
+    }
+
+    /// The share of the inputs that are hidden and to be predicted; `None` if labels are.
+    pub fn masked_share(&self) -> Option<f64> {
+        match self.options.objective {
+            TaskObjective::Labels => None,
+            TaskObjective::MaskedInputs => {
+                self.options.mlm_probability.or_else(|| self.task.masked_share())
+            }
+        }
     }
 
     /// Where the task's files are.
@@ -203,6 +214,7 @@ impl TaskConfig {
     /// A [`DataError::Config`] for every value that is out of range.
     pub fn problems(&self) -> Vec<DataError> {
         let mut problems = self.options.problems();
+        problems.extend(self.options.objective.problems(&self.options, &*self.task));
         problems.extend(self.task.problems(&self.options));
         problems
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `task` | [`Task`]: what a data set must say of itself to be trained on |
 //! | `options`, `config` | the `[task]` table: the keys of all tasks, and those of one |
+//! | `objective` | what is learned of a task, and what is done to its examples in training |
 //! | `registry` | which tasks there are, by name |
 //! | `example`, `split` | what every reader gives, and of which part |
 //! | `prediction`, `prediction_files` | what a model says of an example, and how it is written |
@@ -39,6 +40,7 @@ mod label_rule;
 pub mod labelled;
 pub mod metrics;
 pub mod ner;
+mod objective;
 mod options;
 mod prediction;
 mod prediction_files;
@@ -71,6 +73,7 @@ pub use hold_out::{HeldOut, hold_out, hold_out_groups};
 pub use label_counts::LabelCounts;
 pub use label_rule::LabelRule;
 pub use labelled::{ClassNames, Targets};
+pub use objective::{Augmentation, TaskObjective};
 pub use options::TaskOptions;
 pub use prediction::{Prediction, WordTag};
 pub use prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::class_weights::{ClassWeights, Sampling};
 use crate::metrics::Metric;
+use crate::objective::TaskObjective;
 
 /// The keys of `[task]` that every task reads: which data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,12 @@ pub struct TaskOptions {
     pub name: String,
     /// The folder of its files; of `labelled` also a single file, to train on. Default: the task's own below `datasets/`.
     pub path: Option<PathBuf>,
+    /// What is learned: `"labels"`, or `"masked_inputs"`, with which a task of symbols, bytes or pixels learns its own training inputs
+    /// without labels, for another run to start from by `model.init_from`. Default: `"labels"`.
+    pub objective: TaskObjective,
+    /// With `objective = "masked_inputs"`: share of the inputs that are hidden, of which 80 % become the mask, 10 % a random input, and
+    /// 10 % stay. Default: the task's, 0.1 of symbols, 0.15 of bytes, 0.5 of pixels.
+    pub mlm_probability: Option<f64>,
     /// Share of the training examples held out for validation where a data set has no validation split; in [0, 1). 0: none,
     /// all of them are trained on, and the model of the last step is the run's. Default: 0.05.
     pub validation_fraction: f64,
@@ -63,6 +70,8 @@ impl Default for TaskOptions {
         Self {
             name: "labelled".to_owned(),
             path: None,
+            objective: TaskObjective::Labels,
+            mlm_probability: None,
             validation_fraction: 0.05,
             split_seed: 0,
             pad_to_multiple_of: 1,

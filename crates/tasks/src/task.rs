@@ -9,6 +9,7 @@ use toml::Table;
 use crate::example::{ExampleReader, Label};
 use crate::labelled::Targets;
 use crate::metrics::{Metric, MetricScorer, Scorer, Thresholds};
+use crate::objective::Augmentation;
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader, json_lines};
 use crate::registry::SharedKeys;
@@ -153,6 +154,17 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// The vocabulary of a task whose examples are [ids](crate::Input::Ids). Default: `None`, its examples are texts.
     fn vocabulary(&self) -> Option<OwnVocabulary> {
         None
+    }
+
+    /// The share of its ids that `task.objective = "masked_inputs"` hides if no key says another. Default: 0.15 of a task with a
+    /// [vocabulary](Self::vocabulary) of its own; `None` of others, whose inputs are not learned so.
+    fn masked_share(&self) -> Option<f64> {
+        self.vocabulary().map(|_| 0.15)
+    }
+
+    /// What is done to the ids of training examples each time that they are visited. Default: nothing.
+    fn augmentation(&self) -> Augmentation {
+        Augmentation::default()
     }
 
     /// How examples of [words](crate::Input::Words) become rows. Default: [`WordOptions::default`].

@@ -185,6 +185,7 @@ impl Experiment {
     pub fn architecture(&self) -> Architecture {
         match (&self.task, self.objective()) {
             (None, Some(objective)) => objective.architecture(self),
+            (Some(task), _) if task.masked_share().is_some() => Architecture::MaskedLm,
             (task, _) => {
                 task.as_ref().and_then(class_of).unwrap_or(Architecture::SequenceClassification)
             }

@@ -5,7 +5,7 @@ use super::known_keys::{join, section_of};
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
 /// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes
 /// before all others.
-const SYNONYMS: [(&str, &[&str]); 84] = [
+const SYNONYMS: [(&str, &[&str]); 89] = [
     (
         "optimizer.learning_rate",
         &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta", "learn_rate"],
@@ -329,6 +329,14 @@ const SYNONYMS: [(&str, &[&str]); 84] = [
     ("model.attention", &["attn", "attn_type", "attention_type", "attn_implementation"]),
     ("model.activation_dropout", &["relu_dropout", "act_dropout"]),
     ("model.conv_kernel_size", &["kernel_size", "conv_kernel"]),
+    ("model.conv_per_channel", &["per_channel", "depthwise"]),
+    (
+        "model.position_embedding_type",
+        &["positions", "position_encoding", "pos_emb", "pos_embed", "rope", "rotary"],
+    ),
+    ("model.stem_layers", &["stem", "conv_stem", "num_conv_layers"]),
+    ("task.byte_dropout", &["word_dropout", "token_dropout", "input_dropout"]),
+    ("task.horizontal_flip", &["flip", "hflip", "random_flip", "mirror"]),
     ("model.norm_first", &["pre_norm", "prenorm", "pre_layer_norm"]),
     ("model.initializer_range", &["init_std"]),
     ("model.pinv", &["pinv_method", "pseudo_inverse"]),

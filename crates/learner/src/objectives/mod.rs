@@ -7,6 +7,9 @@
 //! | [`distill`] | `distill` | to compute what a teacher computes |
 //! | [`criterion`] | | what an objective says of a model's answers where the head's own losses do not |
 //!
+//! A task's own inputs are learned by `task.objective = "masked_inputs"`, which is of its batches (`task_batches/noise.rs`): the
+//! model is that of `mlm`.
+//!
 //! To add one: a variant of [`Objective`], by which the data tells its rows apart; a file here that implements
 //! `CorpusObjective`; a line in the function `of`.
 

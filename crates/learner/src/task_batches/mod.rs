@@ -10,6 +10,7 @@
 //! | `collate` | from some of the examples to a batch |
 //! | `missing_classes` | which classes have no examples |
 //! | `order`, `imbalance` | which examples a step visits, and what rare classes count |
+//! | `noise` | ids mirrored, dropped, or hidden to be predicted |
 //! | `statistics` | mean and standard deviation of features |
 //! | `standardization` | mean and deviation of the numbers to predict |
 //! | `reread` | the texts of examples that were evaluated |
@@ -22,6 +23,7 @@ mod errors;
 mod forms;
 mod imbalance;
 mod missing_classes;
+mod noise;
 mod order;
 mod prepare;
 mod reread;
@@ -44,6 +46,7 @@ use crate::batch::{Analysis, Answers, BatchSource, Scores, TokenBatch};
 use crate::error::Result;
 use crate::experiment::Vocabulary;
 use crate::tokenizer_files::write_tokenizer;
+use noise::InputNoise;
 use order::StepOrder;
 use splits::Splits;
 pub use statistics::FeatureStatistics;
@@ -63,6 +66,8 @@ pub struct TaskBatches {
     splits: Splits,
     order: StepOrder,
     class_weights: Option<Arc<[f32]>>,
+    /// What is done to ids before a model reads them.
+    noise: Option<InputNoise>,
     /// Whether rows of like length may be put together: padding then changes no result.
     sorts: bool,
     /// Whether the model tells the two texts of a pair apart by a type of token.
@@ -78,15 +83,21 @@ impl TaskBatches {
         &self.task
     }
 
-    /// What is to be predicted.
+    /// What is to be predicted, whether the model learns it or its own inputs ([`Self::predicts_inputs`]).
     pub fn targets(&self) -> &Targets {
         &self.targets
     }
 
+    /// Whether the model learns the inputs, and no labels.
+    pub fn predicts_inputs(&self) -> bool {
+        self.noise.as_ref().is_some_and(InputNoise::hides)
+    }
+
     /// Mean and deviation of each number over the training examples, if the task wants them taken off.
     pub fn standardization(&self) -> Option<Standardization> {
-        let wanted =
-            self.task.task().standardizes_labels() && !self.splits.training_places.is_empty();
+        let wanted = self.task.task().standardizes_labels()
+            && !self.predicts_inputs()
+            && !self.splits.training_places.is_empty();
         wanted.then(|| standardization::of(self.training_labels(), &self.targets.names()))
     }
 
@@ -119,6 +130,11 @@ impl TaskBatches {
         FeatureStatistics::of(&bags, self.truncation)
     }
 
+    /// A split whose labels the model answers.
+    fn answered(&self, split: Split) -> Option<&splits::Evaluated> {
+        self.splits.get(split).filter(|_| !self.predicts_inputs())
+    }
+
     /// The places in the file of a split's examples, in the order of [`BatchSource::evaluation_batch`].
     pub fn evaluation_order(&self, split: Split) -> Vec<usize> {
         let Some(evaluated) = self.splits.get(split) else { return Vec::new() };
@@ -139,10 +155,19 @@ impl BatchSource for TaskBatches {
     }
 
     fn evaluation_examples(&self, split: Split) -> usize {
-        self.splits.measured(split).map_or(0, |evaluated| evaluated.units.len())
+        let evaluated = match self.predicts_inputs() {
+            // The test split is for who starts from this model.
+            true if split.is_test() => None,
+            true => self.splits.get(split),
+            false => self.splits.measured(split),
+        };
+        evaluated.map_or(0, |evaluated| evaluated.units.len())
     }
 
     fn predictable_examples(&self, split: Split) -> usize {
+        if self.predicts_inputs() {
+            return self.evaluation_examples(split);
+        }
         self.splits.get(split).map_or(0, |evaluated| evaluated.units.len())
     }
 
@@ -168,10 +193,16 @@ impl BatchSource for TaskBatches {
         if self.sorts {
             units.sort_by_key(|unit| train.unit_len(*unit));
         }
+        let mut rows = 0;
         let weighted = |units: &[usize]| {
             let mut batch = self.batch(train, units, false)?;
             batch.loss_options.class_weights.clone_from(&self.class_weights);
-            Ok(batch)
+            let before = rows;
+            rows += batch.lengths.len();
+            Ok(match &self.noise {
+                Some(noise) => noise.in_training(batch, completed_steps, before),
+                None => batch,
+            })
         };
         units.chunks(micro_batch_size).take(range.end).skip(range.start).map(weighted).collect()
     }
@@ -179,25 +210,31 @@ impl BatchSource for TaskBatches {
     fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<TokenBatch> {
         let evaluated =
             self.splits.get(split).expect("rows are asked for of a split that has some");
-        self.batch(&evaluated.examples, &evaluated.units[first..first + count], true)
+        let batch =
+            self.batch(&evaluated.examples, &evaluated.units[first..first + count], true)?;
+        let noise = self.noise.as_ref().filter(|noise| noise.hides());
+        let Some(noise) = noise else { return Ok(batch) };
+        let before = &evaluated.units[..first];
+        let before = before.iter().map(|unit| evaluated.examples.rows_of(*unit).len()).sum();
+        Ok(noise.in_evaluation(batch, before))
     }
 
     fn metric_names(&self) -> Vec<MetricName> {
-        self.scorer.names()
+        if self.predicts_inputs() { Vec::new() } else { self.scorer.names() }
     }
 
     fn score(&self, answers: Answers<'_>) -> Result<Option<Scores>> {
-        let Some(evaluated) = self.splits.get(answers.split) else { return Ok(None) };
+        let Some(evaluated) = self.answered(answers.split) else { return Ok(None) };
         Ok(Some(self.scores_of(evaluated, answers)?))
     }
 
     fn analyse(&self, answers: Answers<'_>) -> Result<Option<Analysis>> {
-        let Some(evaluated) = self.splits.get(answers.split) else { return Ok(None) };
+        let Some(evaluated) = self.answered(answers.split) else { return Ok(None) };
         Ok(Some(self.analysis_of(evaluated, answers)?))
     }
 
     fn prediction_files(&self, answers: Answers<'_>) -> Result<Vec<PredictionFile>> {
-        match self.splits.get(answers.split) {
+        match self.answered(answers.split) {
             Some(evaluated) => self.files_of(evaluated, answers),
             None => Ok(Vec::new()),
         }

@@ -9,6 +9,7 @@ use nystromformer_tasks::{Sampling, Targets, TaskConfig, Truncation};
 use super::TaskBatches;
 use super::forms::{Form, Width};
 use super::imbalance::{BalancedOrder, class_weights, classes_of_units};
+use super::noise::InputNoise;
 use super::order::{StepOrder, Visits};
 use super::splits::{EvaluationOrder, Splits};
 use crate::error::{LearnerError, Result};
@@ -134,7 +135,9 @@ impl TaskBatches {
         let (visits, class_weights) = if file.is_some() {
             (Visits::Natural(ExampleOrder::new(1, seed, shuffle)), None)
         } else {
-            require_smoothable(experiment, &task, &targets)?;
+            if task.masked_share().is_none() {
+                require_smoothable(experiment, &task, &targets)?;
+            }
             let visits = match options.sampling {
                 Sampling::Natural => Visits::Natural(ExampleOrder::new(units.len(), seed, shuffle)),
                 Sampling::Balanced => Visits::Balanced(BalancedOrder::new(
@@ -145,7 +148,10 @@ impl TaskBatches {
             };
             (visits, class_weights(&task, &targets, &splits)?)
         };
+        let noise = InputNoise::of(&task, vocabulary, seed);
+        let vocabulary = noise.as_ref().map_or(vocabulary, |noise| noise.vocabulary(vocabulary));
         Ok(Self {
+            noise,
             scorer: task.scorer(&targets, &experiment.trainer.metric_for_best_model)?,
             targets,
             file: file.map(Path::to_owned),

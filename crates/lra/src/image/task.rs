@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use nystromformer_tasks::{
-    DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext,
+    Augmentation, DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{class_names, open};
-use crate::keys::{MaskBlackPixels, PrependCls};
+use super::{SIDE, class_names, open};
+use crate::keys::{HorizontalFlip, MaskBlackPixels, PrependCls};
 use crate::picture;
 
 /// `image`: CIFAR-10 in grey, pixel by pixel.
@@ -19,6 +19,8 @@ pub struct Image {
     pub mask_black_pixels: MaskBlackPixels,
     /// Begin each sequence with a token that stands for all of it.
     pub prepend_cls: PrependCls,
+    /// Mirror every other training picture.
+    pub horizontal_flip: HorizontalFlip,
 }
 
 impl Task for Image {
@@ -32,6 +34,18 @@ impl Task for Image {
 
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
         Targets::classes(class_names(context.path)?)
+    }
+
+    /// As Amos, Berant and Gupta (2023) hide them.
+    fn masked_share(&self) -> Option<f64> {
+        Some(0.5)
+    }
+
+    fn augmentation(&self) -> Augmentation {
+        Augmentation {
+            flipped_width: self.horizontal_flip.of_width(SIDE),
+            ..Augmentation::default()
+        }
     }
 
     fn vocabulary(&self) -> Option<OwnVocabulary> {

@@ -31,6 +31,11 @@ impl Task for Listops {
         Some(self.prepend_cls.added_to(OwnVocabulary::new(VOCAB_SIZE, 0)))
     }
 
+    /// As Amos, Berant and Gupta (2023) hide them.
+    fn masked_share(&self) -> Option<f64> {
+        Some(0.1)
+    }
+
     fn examples(
         &self,
         split: Split,

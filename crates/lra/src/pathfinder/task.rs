@@ -36,6 +36,11 @@ impl Task for Pathfinder {
         Targets::classes(["apart", "joined"])
     }
 
+    /// As Amos, Berant and Gupta (2023) hide them.
+    fn masked_share(&self) -> Option<f64> {
+        Some(0.5)
+    }
+
     fn vocabulary(&self) -> Option<OwnVocabulary> {
         Some(self.prepend_cls.added_to(picture::VOCABULARY))
     }

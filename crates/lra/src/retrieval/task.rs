@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use nystromformer_tasks::{
-    DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext,
+    Augmentation, DataError, ExampleReader, OwnVocabulary, Split, Targets, Task, TaskContext,
+    TaskOptions,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{file_name, open};
 use crate::bytes;
-use crate::keys::PrependCls;
+use crate::keys::{ByteDropout, PrependCls};
 
 /// `retrieval`: does one paper cite another, byte by byte?
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,11 +18,21 @@ use crate::keys::PrependCls;
 pub struct Retrieval {
     /// Begin each sequence with a token that stands for all of it.
     pub prepend_cls: PrependCls,
+    /// Share of the bytes of a training document that are dropped.
+    pub byte_dropout: ByteDropout,
 }
 
 impl Task for Retrieval {
     fn default_path(&self) -> PathBuf {
         PathBuf::from("datasets/lra/retrieval/data")
+    }
+
+    fn problems(&self, options: &TaskOptions) -> Vec<DataError> {
+        self.byte_dropout.problems(options)
+    }
+
+    fn augmentation(&self) -> Augmentation {
+        Augmentation { dropout: self.byte_dropout.0, ..Augmentation::default() }
     }
 
     /// Both documents are encoded one by one.

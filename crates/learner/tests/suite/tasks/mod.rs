@@ -8,6 +8,7 @@
 //! | `choices` | multiple choice, from files to predictions |
 //! | `resume` | the same bits after an interruption, of one run and of a series of seeds |
 //! | `imbalance` | options for small and uneven data, and the mistakes that a summary names |
+//! | `inputs` | a task that learns its own inputs |
 //! | `labels` | labels of any number, several numbers, metrics by name, folds, class folders |
 //! | `questions` | question answering |
 //! | `ranks` | the same files from several processes |
@@ -17,6 +18,7 @@ mod beginnings;
 mod choices;
 mod fixture;
 mod imbalance;
+mod inputs;
 mod labels;
 mod questions;
 mod ranks;
