@@ -91,6 +91,8 @@ fn advice(key: &str, experiment: &Experiment) -> Option<String> {
     let own = match name {
         "corpus" | "sample_if_missing" => "path",
         "text_field" => "sentence1",
+        // These mean something to a task that learns its inputs only.
+        "objective" | "mlm_probability" if task.masked_share().is_none() => "",
         other => other,
     };
     Some(if section == "data" && task.registry().keys(task.name()).contains(own) {

@@ -102,7 +102,8 @@ impl InputNoise {
         {
             ids.chunks_exact_mut(width.max(1)).for_each(<[i32]>::reverse);
         }
-        if augmentation.dropout > 0.0 {
+        // What is dropped could not be predicted.
+        if augmentation.dropout > 0.0 && self.masking.is_none() {
             for id in ids {
                 if draw() < augmentation.dropout {
                     *id = self.mask as i32;
