@@ -105,6 +105,7 @@ KINDS = (
         {"norm_first": True, "conv_kernel_size": None, "classifier_act": "relu"},
         BOTH_PAPER,
     ),
+    Kind("masked_lm: feed_forward gated", "masked_lm", {"feed_forward": "gated"}, BOTH_PAPER),
     Kind("masked_lm: shared layers", "masked_lm", {"num_hidden_groups": 1}, PAPER),
     # Not more: roundings alone move an inverse that has converged by more than the limit, ours and onnxruntime's alike.
     Kind("masked_lm: 8 iterations", "masked_lm", {"pinv_iterations": 8}, PAPER),
@@ -206,6 +207,8 @@ def shapes(kind: Kind, config: Mapping[str, Any]) -> Shapes:
             found[f"{layer}.attention.self.conv.weight"] = taps
         linear(f"{layer}.attention.output.dense", width)
         linear(f"{layer}.intermediate.dense", inner)
+        if config.get("feed_forward") == "gated":
+            linear(f"{layer}.intermediate.gate", inner)
         linear(f"{layer}.output.dense", width, inner)
         norm(f"{layer}.attention.output")
         norm(f"{layer}.output")

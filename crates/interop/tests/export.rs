@@ -8,8 +8,9 @@ use burn::{
     tensor::{Device, Int, Tensor},
 };
 use nystromformer::{
-    Architecture, AttentionKind, HiddenAct, LandmarkRule, Model, ModelClass, NystromformerConfig,
-    NystromformerForMaskedLm, NystromformerInput, Pooling, PositionEmbeddingType, PreTrainedModel,
+    Architecture, AttentionKind, FeedForwardKind, HiddenAct, LandmarkRule, Model, ModelClass,
+    NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, Pooling,
+    PositionEmbeddingType, PreTrainedModel,
 };
 use nystromformer_interop::{
     ExportOptions, ImportOptions, InteropError, StorageType, export_model, import_model, load,
@@ -103,6 +104,11 @@ fn what_transformers_has_no_class_for_is_refused_by_its_key() {
             Architecture::MaskedLm,
             paper().with(|config| config.shared.norm_first = true),
             "norm_first = `true`",
+        ),
+        (
+            Architecture::MaskedLm,
+            paper().with(|config| config.feed_forward.kind = FeedForwardKind::Gated),
+            "feed_forward = `gated`",
         ),
         (
             classifier,

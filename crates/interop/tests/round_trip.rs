@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    Architecture, AttentionKind, Head, HiddenAct, Labels, LandmarkRule, Model, ModelClass,
-    NystromformerConfig, NystromformerForMaskedLm, NystromformerForSequenceClassification,
-    NystromformerInput, PinvInit, Pooling, PositionEmbeddingType, PreTrainedModel, Semantics,
-    WeightInit, heads::TargetTensors,
+    Architecture, AttentionKind, FeedForwardKind, Head, HiddenAct, Labels, LandmarkRule, Model,
+    ModelClass, NystromformerConfig, NystromformerForMaskedLm,
+    NystromformerForSequenceClassification, NystromformerInput, PinvInit, Pooling,
+    PositionEmbeddingType, PreTrainedModel, Semantics, WeightInit, heads::TargetTensors,
 };
 use nystromformer_interop::{
     StorageType, load, load_model, load_weights, read_config, save, write_config,
@@ -88,6 +88,7 @@ fn long_range_arena() -> NystromformerConfig {
         config.shared.norm_first = true;
         config.shared.weights.weight_init = WeightInit::KaimingUniform;
         config.feed_forward.activation_dropout = 0.25;
+        config.feed_forward.kind = FeedForwardKind::Gated;
         config.classifier.pooling = Pooling::MeanPadded;
         config.classifier.classifier_hidden_size = 10;
         config.classifier.classifier_act = Some(HiddenAct::Relu);

@@ -29,7 +29,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>, form: Gelu) -> Tensor<D> {
 }
 
 /// The same by Burn's elementary operations.
-fn composed<const D: usize>(x: Tensor<D>, form: Gelu) -> Tensor<D> {
+pub(crate) fn composed<const D: usize>(x: Tensor<D>, form: Gelu) -> Tensor<D> {
     match form {
         Gelu::Exact => {
             let half = x.clone().mul_scalar(0.5);
@@ -104,7 +104,7 @@ impl Kernel<Flex, 1> for Gelu {
 /// For `y ≥ 0`, `Φ(−y) = exp(−y²/2)·t·p(t)` with `t = 1/(1 + 0.35y)`; `p` was fitted at Chebyshev nodes for
 /// `y ≤ 14` (relative error 3.7e-8), beyond which `Φ(−y)` is 0 in `f32`.
 #[inline(always)]
-fn normal(x: f32) -> (f32, f32) {
+pub(crate) fn normal(x: f32) -> (f32, f32) {
     const ROOT_TWO_PI: f32 = 0.398_942_3; // 1/√(2π)
     let bell = simd::exp(-0.5 * x * x);
     let t = 1.0 / x.abs().mul_add(0.35, 1.0);
@@ -123,7 +123,7 @@ fn normal(x: f32) -> (f32, f32) {
 
 /// `σ(u)` and `du/dx` with `u = 2√(2/π)(x + 0.044715x³)`.
 #[inline(always)]
-fn logistic(x: f32) -> (f32, f32) {
+pub(crate) fn logistic(x: f32) -> (f32, f32) {
     const SCALE: f32 = 1.595_769_2; // 2√(2/π)
     const CUBIC: f32 = SCALE * 0.044_715;
     let square = x * x;

@@ -14,7 +14,7 @@
 //! | [`depthwise_convolution`] | filters along the sequence, one per head or per channel |
 //! | [`dropout()`], [`dropout_of_rows`] | dropout that stores no mask |
 //! | [`embed()`] | the sum of token, type and position embeddings |
-//! | [`gelu()`] | the Gaussian error linear unit, exact and by tanh |
+//! | [`gelu()`], [`geglu()`] | the Gaussian error linear unit, exact and by tanh; the same times a gate |
 //! | [`Pinv`], [`iterative_pinv`] | the Moore–Penrose inverse of small matrices |
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
@@ -44,6 +44,7 @@ mod convolution;
 mod cross_entropy;
 mod dropout;
 mod embed;
+mod geglu;
 mod gelu;
 mod instruction_set;
 mod kernel;
@@ -75,6 +76,7 @@ pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
 pub use dropout::{dropout, dropout_of_rows, drops, without_dropout};
 pub use embed::{EmbeddingTables, embed};
+pub use geglu::geglu;
 pub use gelu::{Gelu, gelu};
 pub use instruction_set::{InstructionSet, instruction_set};
 pub use kernel::{is_flex, set_enabled};

@@ -1,7 +1,7 @@
 //! Activation functions by the names that Hugging Face's configurations use.
 
 use burn::tensor::{Tensor, activation};
-use nystromformer_kernels::{Gelu, gelu};
+use nystromformer_kernels::{Gelu, geglu, gelu};
 use serde::{Deserialize, Serialize};
 
 /// Activation of the feed-forward block and of the prediction head (`hidden_act`).
@@ -32,6 +32,15 @@ impl HiddenAct {
             Self::Relu => activation::relu(x),
             Self::Silu => x.clone() * activation::sigmoid(x),
             Self::Tanh => x.tanh(),
+        }
+    }
+
+    /// The function of `x` times `gate`, elementwise: of GELU it is GEGLU, of `SiLU` it is `SwiGLU`.
+    pub fn gated<const D: usize>(self, x: Tensor<D>, gate: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::GeluNew => geglu(x, gate, Gelu::Tanh),
+            Self::Gelu => geglu(x, gate, Gelu::Exact),
+            Self::Relu | Self::Silu | Self::Tanh => self.forward(x) * gate,
         }
     }
 }

@@ -120,7 +120,7 @@ pub use config::NystromformerConfig;
 pub use embeddings::{EmbeddingsConfig, InputTokens};
 pub use encoder::EncoderConfig;
 pub use error::ModelError;
-pub use feed_forward::FeedForwardConfig;
+pub use feed_forward::{FeedForwardConfig, FeedForwardKind};
 pub use heads::*;
 pub use input_embeddings::InputEmbeddings;
 pub use layer::LayerConfig;

@@ -12,7 +12,7 @@ use burn::{
     tensor::{Device, DeviceConfig, FloatDType, Int, Tensor, TensorData},
 };
 use nystromformer::{
-    AttentionKind, Head, HiddenAct, LandmarkRule, ModelClass, NystromformerConfig,
+    AttentionKind, FeedForwardKind, Head, HiddenAct, LandmarkRule, ModelClass, NystromformerConfig,
     NystromformerForMaskedLm, NystromformerForMultipleChoice,
     NystromformerForSequenceClassification, NystromformerInput, PinvInit, PinvMethod, Pooling,
     PositionEmbeddingType, Seed, VectorPositions,
@@ -143,6 +143,13 @@ fn gradients_equal_central_differences() {
             config.attention.softmax.attention_probs_dropout_prob = 0.0;
         }),
     ];
+    for hidden_act in [HiddenAct::GeluNew, HiddenAct::Gelu, HiddenAct::Silu] {
+        configs.push(base.clone().with(|config| {
+            config.feed_forward.kind = FeedForwardKind::Gated;
+            config.shared.hidden_act = hidden_act;
+            config.shared.norm_first = true;
+        }));
+    }
     for landmarks in [LandmarkRule::Weighted, LandmarkRule::Strided, LandmarkRule::KMeans] {
         configs.push(base.clone().with(|config| {
             config.attention.nystrom.landmarks = landmarks;

@@ -14,8 +14,8 @@ use burn::{
     tensor::{DType, Device},
 };
 use nystromformer::{
-    Architecture, AttentionKind, HiddenAct, Model, NystromformerConfig, PinvInit, PinvMethod,
-    PositionEmbeddingType, PreTrainedModel, embeddings::POSITION_OFFSET,
+    Architecture, AttentionKind, FeedForwardKind, HiddenAct, Model, NystromformerConfig, PinvInit,
+    PinvMethod, PositionEmbeddingType, PreTrainedModel, embeddings::POSITION_OFFSET,
 };
 use nystromformer_files::durable::ScratchFolder;
 use serde_json::{Value, json};
@@ -118,6 +118,7 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
             format!("position_embedding_type = `{}`", positions.name()),
         ),
         (stem_layers > 0, format!("stem_layers = `{stem_layers}`")),
+        (config.feed_forward.kind == FeedForwardKind::Gated, "feed_forward = `gated`".to_owned()),
         (config.encoder.num_hidden_groups > 1, "layers shared in more than one group".to_owned()),
         (
             config.encoder.num_hidden_groups == 1 && generation == Generation::First,

@@ -4,8 +4,8 @@
 use std::{fs, path::Path};
 
 use nystromformer::{
-    Architecture, AttentionKind, ClassInfo, NystromformerConfig, Pooling, PositionEmbeddingType,
-    Semantics,
+    Architecture, AttentionKind, ClassInfo, FeedForwardKind, NystromformerConfig, Pooling,
+    PositionEmbeddingType, Semantics,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +39,11 @@ pub(super) fn foreign_key(
         .or(own("attention", !is_theirs, kind.name().to_owned()))
         .or(own_landmarks(config))
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
+        .or(own(
+            "feed_forward",
+            config.feed_forward.kind == FeedForwardKind::Gated,
+            "gated".to_owned(),
+        ))
         .or(own(
             "pooling",
             is_classifier

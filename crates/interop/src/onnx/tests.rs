@@ -9,9 +9,9 @@ use std::{
 
 use burn::tensor::{Device, Int, Tensor};
 use nystromformer::{
-    Architecture, AttentionKind, Head, HiddenAct, Labels, Model, NystromformerConfig,
-    NystromformerInput, PinvInit, PinvMethod, Pooling, PositionEmbeddingType, PreTrainedModel,
-    ProblemType, RowsPerAnswer, Semantics, VectorPositions,
+    Architecture, AttentionKind, FeedForwardKind, Head, HiddenAct, Labels, Model,
+    NystromformerConfig, NystromformerInput, PinvInit, PinvMethod, Pooling, PositionEmbeddingType,
+    PreTrainedModel, ProblemType, RowsPerAnswer, Semantics, VectorPositions,
 };
 use prost::Message;
 use serde_json::Value as Json;
@@ -149,6 +149,7 @@ fn configs() -> Vec<NystromformerConfig> {
             config.shared.position_embedding_type = PositionEmbeddingType::Axial;
             config.embeddings.image_width = 4;
         }),
+        with(|config| config.feed_forward.kind = FeedForwardKind::Gated),
     ]
 }
 

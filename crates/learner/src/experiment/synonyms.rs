@@ -5,7 +5,7 @@ use super::known_keys::{join, section_of};
 /// Names that other programs have for a key of ours, the key first. Where two keys have a name, the one of the table that
 /// the name was found in is meant, or else the first. A name with a table (`optimizer.name`) is of that table only, and goes
 /// before all others.
-const SYNONYMS: [(&str, &[&str]); 89] = [
+const SYNONYMS: [(&str, &[&str]); 90] = [
     (
         "optimizer.learning_rate",
         &["lr", "max_lr", "peak_lr", "base_lr", "init_lr", "eta", "learn_rate"],
@@ -327,6 +327,7 @@ const SYNONYMS: [(&str, &[&str]); 89] = [
     ("trainer.eval_examples", &["limit_val_batches", "eval_iters", "max_eval_batches"]),
     ("model.vocab_size", &["model.vocab", "model.n_vocab"]),
     ("model.attention", &["attn", "attn_type", "attention_type", "attn_implementation"]),
+    ("model.feed_forward", &["feed_forward_proj", "mlp_type", "glu", "geglu", "ffn_type"]),
     ("model.activation_dropout", &["relu_dropout", "act_dropout"]),
     ("model.conv_kernel_size", &["kernel_size", "conv_kernel"]),
     ("model.conv_per_channel", &["per_channel", "depthwise"]),

@@ -9,6 +9,7 @@ mod attention_rows;
 mod class_losses;
 mod fixture;
 mod fresh_weights;
+mod gated_feed_forward;
 mod kinds;
 mod lra;
 mod parity;

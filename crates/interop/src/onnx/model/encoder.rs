@@ -1,6 +1,6 @@
 //! The stack of layers: attention, then feed-forward, each added to its input.
 
-use nystromformer::NystromformerConfig;
+use nystromformer::{FeedForwardKind, NystromformerConfig};
 
 use super::{
     attention::{kinds::Context, padding::Padding, self_attention::self_attention},
@@ -59,6 +59,13 @@ fn layer(
         let read = read(graph, config, &output, &attended);
         let widened = linear(graph, &part.child("intermediate.dense"), &read);
         let widened = activation(graph, config.shared.hidden_act, &widened);
+        let widened = match config.feed_forward.kind {
+            FeedForwardKind::Dense => widened,
+            FeedForwardKind::Gated => {
+                let gate = linear(graph, &part.child("intermediate.gate"), &read);
+                graph.mul(&widened, &gate)
+            }
+        };
         residual(graph, config, &output, &widened, &attended)
     })
 }
