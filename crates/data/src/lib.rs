@@ -36,6 +36,7 @@
 //! | `tokenizer` | loading, training, encoding, saving |
 //! | `characters` | parts of a text by characters |
 //! | `truncation` | what is kept of a sequence that is too long |
+//! | `windows` | or how all of it is read, in windows |
 //! | `unknown` | how much of a text a vocabulary cannot spell |
 //! | `cache` | the corpus as memory-mapped tokens |
 //! | `split` | which documents train, which validate |
@@ -69,6 +70,7 @@ mod split;
 mod tokenizer;
 mod truncation;
 mod unknown;
+mod windows;
 
 pub use baseline::{UnigramBaseline, unigram_baseline};
 pub use batch::{MaskedLmBatcher, MaskedRows, SentenceOrderRows};
@@ -89,3 +91,4 @@ pub use split::CorpusSplit;
 pub use tokenizer::{Encoding, SpecialTokens, TextTokenizer};
 pub use truncation::{Keep, Truncation};
 pub use unknown::UnknownTokens;
+pub use windows::{WindowPooling, Windows};

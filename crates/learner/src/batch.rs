@@ -206,7 +206,7 @@ pub struct TokenBatch {
     pub seq_len: usize,
     /// What a model is to answer.
     pub targets: TargetsData,
-    /// How those targets count in the loss. Evaluations leave it plain.
+    /// How those targets count in the loss. Evaluations leave it plain, but for windows of a text, which weigh less than a text.
     pub loss_options: LossOptions,
     /// What judges the model in place of its head's own losses. `None`: nothing does.
     pub criterion: Option<BatchCriterion>,

@@ -145,6 +145,6 @@ impl BatchSource for CorpusBatches {
 
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         // Blocks are cut from a stream: no text was too long.
-        write_tokenizer(&self.data.tokenizer, None, model, directory)
+        write_tokenizer(&self.data.tokenizer, None, None, model, directory)
     }
 }

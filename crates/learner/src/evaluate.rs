@@ -52,7 +52,7 @@ pub struct Evaluator<'a, B: Batch> {
 
 impl<B: Batch> Evaluator<'_, B> {
     /// Loss and metrics of `model`, which has no autodiff (`model.valid()`), over a split. Every target weighs the same
-    /// within its term of the loss. `thresholds` are those of a validation split; without, they are chosen by this one.
+    /// within its term of the loss, unless its batch says otherwise ([`Batch::target_weights`]). `thresholds` are those of a validation split; without, they are chosen by this one.
     ///
     /// Data that measures outputs itself may have no target for the loss, as questions whose answers stand nowhere in their
     /// texts: the loss is then not a number, which is said, and the metrics are measured.
@@ -201,16 +201,18 @@ impl<B: Batch> Evaluator<'_, B> {
     ) -> Result<()> {
         let batch = self.data.evaluation_batch(split, examples.start, examples.len())?;
         let num_targets = batch.num_targets();
+        let target_weights = batch.target_weights();
         // Where outputs are kept there must be one for each example.
         if !keeps_outputs && num_targets.iter().all(|count| *count == 0) {
             return Ok(());
         }
         let terms = model.evaluate(batch, self.device, counts)?;
         sums.resize(num_targets.len().max(sums.len()), TermSum::default());
-        for ((sum, term), num_targets) in sums.iter_mut().zip(terms).zip(num_targets) {
+        let counted = num_targets.into_iter().zip(target_weights);
+        for ((sum, term), (num_targets, target_weight)) in sums.iter_mut().zip(terms).zip(counted) {
             if num_targets > 0 {
                 let loss = scalar(term.losses.sum(), self.device)?;
-                sum.add(TermSum { weight: term.weight, num_targets, loss });
+                sum.add(TermSum { weight: term.weight, num_targets, target_weight, loss });
             }
         }
         Ok(())
@@ -239,6 +241,7 @@ fn terms_to_words(terms: &[TermSum], words: &mut Words) {
     for term in terms {
         words.number(term.weight);
         words.count(term.num_targets);
+        words.number(term.target_weight);
         words.number(term.loss);
     }
 }
@@ -248,9 +251,10 @@ fn add_terms(sums: &mut Vec<TermSum>, words: &mut WordReader<'_>) -> Option<()> 
     let terms = words.count()?;
     sums.resize(terms.max(sums.len()), TermSum::default());
     for sum in &mut sums[..terms] {
-        let (weight, num_targets, loss) = (words.number()?, words.count()?, words.number()?);
+        let (weight, num_targets) = (words.number()?, words.count()?);
+        let (target_weight, loss) = (words.number()?, words.number()?);
         if num_targets > 0 {
-            sum.add(TermSum { weight, num_targets, loss });
+            sum.add(TermSum { weight, num_targets, target_weight, loss });
         }
     }
     Some(())

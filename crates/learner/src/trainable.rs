@@ -132,20 +132,23 @@ pub struct TermSum {
     pub weight: f64,
     /// Targets that count.
     pub num_targets: usize,
-    /// Sum of their losses.
+    /// The sum of their weights; as many where each weighs 1.
+    pub target_weight: f64,
+    /// Sum of their losses, by their weights.
     pub loss: f64,
 }
 
 impl TermSum {
-    /// The mean loss of a target; `None` if there is none.
+    /// The mean loss of a target, by the targets' weights; `None` if there is none.
     pub fn mean(&self) -> Option<f64> {
-        (self.num_targets > 0).then(|| self.loss / self.num_targets as f64)
+        (self.num_targets > 0).then(|| self.loss / self.target_weight)
     }
 
     /// Adds the sum of further batches, which have targets.
     pub(crate) fn add(&mut self, more: Self) {
         self.weight = more.weight;
         self.num_targets += more.num_targets;
+        self.target_weight += more.target_weight;
         self.loss += more.loss;
     }
 }
@@ -181,9 +184,14 @@ impl<M: Head> Trainable for M {
         let num_targets = batch.num_targets();
         let kept = counts.outputs.is_some().then(|| (batch.targets.clone(), batch.lengths.clone()));
         let seq_len = batch.seq_len;
+        let options = batch.loss_options.clone();
         let (input, targets) = batch.into_tensors(device)?;
         let classes = targets.classes();
-        let Losses { terms, logits } = self.losses(input, targets)?;
+        let Losses { terms, logits } = if options.is_plain() {
+            self.losses(input, targets)?
+        } else {
+            options.apply(self.losses(input, targets.clone())?, targets)
+        };
         if let (Some(outputs), Some((targets, lengths))) = (&mut counts.outputs, kept) {
             outputs.extend(split_logits(&logits, &targets, &lengths, seq_len, device)?);
             return Ok(terms);

@@ -1,7 +1,6 @@
 //! From texts to rows that a model reads.
 
 use std::{
-    ops::Range,
     path::Path,
     sync::{
         Arc,
@@ -11,7 +10,7 @@ use std::{
 
 use burn::tensor::Device;
 use nystromformer::{ModelClass, NystromformerConfig};
-use nystromformer_data::{DataError, Encoding, Keep, TextTokenizer, Truncation};
+use nystromformer_data::{DataError, Encoding, Keep, TextTokenizer, Truncation, Windows};
 use nystromformer_interop::load;
 
 use crate::{
@@ -99,15 +98,48 @@ impl Preprocessor {
         encode: impl FnOnce(Option<Truncation>) -> Result<Encoding, DataError>,
     ) -> Result<TokenRow, PipelineError> {
         let encoding = encode(Some(limit.truncation()))?;
-        // Said once: in a file of long texts each of them would be told otherwise.
-        if encoding.num_truncated_tokens > 0
-            && !self.is_silent.load(Ordering::Relaxed)
-            && self.truncated.fetch_add(1, Ordering::Relaxed) == 0
-        {
+        if encoding.num_truncated_tokens > 0 {
             let length = encoding.input_ids.len() + encoding.num_truncated_tokens;
-            tracing::warn!("{}", limit.note(length));
+            self.note_cut(|| limit.note(length));
         }
         self.layout.row(encoding, 0)
+    }
+
+    /// Counts a text that is cut, and says so of the first: in a file of long texts each of them would be told otherwise.
+    fn note_cut(&self, note: impl FnOnce() -> String) {
+        if !self.is_silent.load(Ordering::Relaxed)
+            && self.truncated.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            tracing::warn!("{}", note());
+        }
+    }
+
+    /// In which windows the model was trained to read texts that are too long, if it was.
+    pub(crate) fn trained_windows(&self) -> Option<Windows> {
+        self.tokenizer.trained_windows()
+    }
+
+    /// The rows of a text as the model was trained on them: one, or its windows.
+    pub(crate) fn trained_rows(
+        &self,
+        windows: Windows,
+        text: &str,
+    ) -> Result<Vec<TokenRow>, PipelineError> {
+        let encoding = self.tokenizer.encode_text(text, None, None)?;
+        let length = encoding.num_own_tokens();
+        let rows = windows.rows(encoding, self.limit.max_length());
+        let cut: usize = rows.iter().map(|row| row.num_truncated_tokens).sum();
+        if cut > 0 {
+            self.note_cut(|| {
+                format!(
+                    "the last `{cut}` tokens of a text of `{length}` are not read, and so it is with every longer one: a text has at most \
+                     `{}` windows of {} tokens (`max_windows` of `trained_windows` in the model's `tokenizer_config.json`)",
+                    windows.max_windows,
+                    self.limit.max_length()
+                )
+            });
+        }
+        rows.into_iter().map(|row| self.layout.row(row, 0)).collect()
     }
 
     /// Rows over all of an encoding, each of which repeats the last `stride` tokens of the one before.
@@ -146,7 +178,7 @@ impl Preprocessor {
 /// The windows over an encoding of one text: special tokens around at most `max_length` less of its own, each
 /// window from `stride` tokens before the end of the last. Where the ends of texts are kept they are counted from the end.
 fn windows(encoding: &Encoding, truncation: Truncation, stride: usize) -> Vec<Encoding> {
-    let own = encoding.sequence_ids.iter().flatten().count();
+    let own = encoding.num_own_tokens();
     let special = encoding.sequence_ids.len() - own;
     let room = truncation.max_length.saturating_sub(special).max(1);
     let step = room.saturating_sub(stride).max(1);
@@ -161,25 +193,7 @@ fn windows(encoding: &Encoding, truncation: Truncation, stride: usize) -> Vec<En
         Keep::Tail => own - range.end..own - range.start,
         Keep::Head | Keep::HeadTail => range,
     });
-    ranges.map(|range| window(encoding, &range)).collect()
-}
-
-/// The special tokens of a text's encoding around those of its own in the range.
-fn window(encoding: &Encoding, range: &Range<usize>) -> Encoding {
-    let mut window = Encoding::default();
-    let mut own = 0;
-    for (index, sequence) in encoding.sequence_ids.iter().enumerate() {
-        let is_kept = sequence.is_none() || range.contains(&own);
-        own += usize::from(sequence.is_some());
-        if is_kept {
-            window.input_ids.push(encoding.input_ids[index]);
-            window.token_type_ids.push(encoding.token_type_ids[index]);
-            window.offsets.push(encoding.offsets[index]);
-            window.word_ids.push(encoding.word_ids[index]);
-            window.sequence_ids.push(*sequence);
-        }
-    }
-    window
+    ranges.map(|range| encoding.window(&range)).collect()
 }
 
 #[cfg(test)]

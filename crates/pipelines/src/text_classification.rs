@@ -72,6 +72,13 @@ impl TextClassification {
         self
     }
 
+    /// The head's outputs for a text, from those of its rows: a text that was read in windows has several, whose outputs are pooled
+    /// as the model was trained to be measured.
+    pub fn outputs(&self, rows: &[(TokenRow, Vec<f32>)]) -> Vec<f32> {
+        let pooling = self.preprocessor.trained_windows().map(|windows| windows.pooling);
+        pooling.unwrap_or_default().pool(rows.iter().map(|(_, outputs)| outputs.as_slice()))
+    }
+
     /// All classes by the head's outputs for a text, greatest first; `raw` gives the outputs in place of probabilities.
     pub fn ranked(&self, logits: &[f32], raw: bool) -> Vec<LabelScore> {
         let scores =
@@ -115,6 +122,9 @@ impl Pipeline for TextClassification {
     fn preprocess(&self, request: &TextPair) -> Result<Vec<TokenRow>, PipelineError> {
         // To transformers an empty second text is none.
         let pair = request.text_pair.as_deref().filter(|pair| !pair.is_empty());
+        if let (Some(windows), None) = (self.preprocessor.trained_windows(), pair) {
+            return self.preprocessor.trained_rows(windows, &request.text);
+        }
         let tokenizer = self.preprocessor.tokenizer();
         let encode = |cut| tokenizer.encode_text(&request.text, pair, cut);
         Ok(vec![self.preprocessor.row(self.preprocessor.limit(), encode)?])
@@ -133,7 +143,7 @@ impl Pipeline for TextClassification {
         _: TextPair,
         rows: Vec<(TokenRow, Vec<f32>)>,
     ) -> Result<Classified, PipelineError> {
-        let mut ranked = self.ranked(&rows[0].1, false);
+        let mut ranked = self.ranked(&self.outputs(&rows), false);
         ranked.truncate(self.top_k.get());
         Ok(match self.top_k.get() {
             1 => Classified::Best(ranked.swap_remove(0)),

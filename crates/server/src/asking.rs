@@ -97,9 +97,17 @@ fn check_lengths(
 ) -> Result<(), ApiError> {
     let is_cut = |row: &&TokenRow| row.encoding.num_truncated_tokens > 0;
     let Some(row) = rows.iter().find(is_cut) else { return Ok(()) };
-    let kept = row.encoding.input_ids.len();
+    let (kept, cut) = (row.encoding.input_ids.len(), row.encoding.num_truncated_tokens);
+    if !truncate && rows.len() > 1 {
+        return Err(ApiError::too_large(format!(
+            "input `{number}` has `{cut}` tokens more than `{}` reads in {} rows: shorten it, or send `\"truncate\": true` where the \
+             route has it",
+            model.name,
+            rows.len()
+        )));
+    }
     if !truncate {
-        let length = kept + row.encoding.num_truncated_tokens;
+        let length = kept + cut;
         return Err(ApiError::too_large(format!(
             "input `{number}` has {length} tokens, and `{}` reads {kept}: shorten it, or send `\"truncate\": true` where the route has it",
             model.name

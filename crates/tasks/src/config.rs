@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_data::{DataError, Truncation};
+use nystromformer_data::{DataError, Truncation, Windows};
 use serde::{Serialize, Serializer};
 use toml::Table;
 use toml::de::Error;
@@ -17,6 +17,7 @@ use crate::options::TaskOptions;
 use crate::registry::TaskRegistry;
 use crate::split::Split;
 use crate::task::{Task, TaskContext};
+use crate::too_long::TooLong;
 
 /// The `[task]` table: the options that all tasks have, and a task made from its own keys.
 #[derive(Debug, Clone)]
@@ -201,7 +202,7 @@ impl TaskConfig {
     }
 
     fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {
-        let truncation = Truncation { max_length: seq_len, keep: self.options.truncation };
+        let truncation = Truncation { max_length: seq_len, keep: self.options.truncation.keep() };
         act(&TaskContext {
             path: &self.path(),
             split_seed: self.options.split_seed,
@@ -211,10 +212,23 @@ impl TaskConfig {
         })
     }
 
+    /// How texts longer than a row are read in windows, if they are to be.
+    pub fn windows(&self) -> Option<Windows> {
+        self.task.windows().filter(|_| self.options.truncation == TooLong::Windows)
+    }
+
     /// A [`DataError::Config`] for every value that is out of range.
     pub fn problems(&self) -> Vec<DataError> {
         let mut problems = self.options.problems();
         problems.extend(self.options.objective.problems(&self.options, &*self.task));
+        if self.options.truncation == TooLong::Windows && self.task.windows().is_none() {
+            let problem = format!(
+                "the task `{}` does not read long texts so: it is for a label of a whole text, as in `labelled` and `imdb`; leave the \
+                 key out (`ner` and `qa` read all of a long text without it)",
+                self.name()
+            );
+            problems.push(DataError::config("task.truncation", "windows", problem));
+        }
         problems.extend(self.task.problems(&self.options));
         problems
     }

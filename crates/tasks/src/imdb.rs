@@ -3,20 +3,27 @@
 
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::DataError;
+use nystromformer_data::{DataError, Windows};
 use serde::{Deserialize, Serialize};
 
 use crate::example::{Example, ExampleReader, Input};
 use crate::label_rule::LabelRule;
 use crate::labelled::{ClassNames, FolderExamples, LabelIn, Schema, TableExamples, Targets};
+use crate::options::TaskOptions;
+use crate::registry::SharedKeys;
 use crate::split::Split;
 use crate::task::{Task, TaskContext};
+use crate::too_long::WindowKeys;
 use nystromformer_files::table::{TableOptions, find_files};
 
-/// `imdb`: is a film review positive? It has no keys of its own.
+/// `imdb`: is a film review positive?
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Imdb {}
+pub struct Imdb {
+    /// How long reviews are read in windows.
+    #[serde(skip)]
+    pub windows: WindowKeys,
+}
 
 /// Where the reviews are looked for if nothing else is said.
 pub const DEFAULT_PATH: &str = "datasets/imdb/data";
@@ -24,6 +31,18 @@ pub const DEFAULT_PATH: &str = "datasets/imdb/data";
 impl Task for Imdb {
     fn default_path(&self) -> PathBuf {
         PathBuf::from(DEFAULT_PATH)
+    }
+
+    fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
+        vec![&mut self.windows]
+    }
+
+    fn problems(&self, options: &TaskOptions) -> Vec<DataError> {
+        self.windows.problems(options, false)
+    }
+
+    fn windows(&self) -> Option<Windows> {
+        Some(self.windows.windows())
     }
 
     fn targets(&self, _: &TaskContext<'_>) -> Result<Targets, DataError> {

@@ -20,7 +20,7 @@
 //! | `hold_out`, `folds`, `sample` | a validation set out of a training set, parts to test on in turn, and a part of a set in place of the whole |
 //! | `strata` | the classes by which all of these are drawn evenly |
 //! | `label_counts`, `class_weights` | how often each class occurs, and what rare ones count |
-//! | `split_file_names`, `table_keys` | keys that several tasks share: the files of splits, and how tables are written |
+//! | `split_file_names`, `table_keys`, `too_long` | keys that several tasks share: the files of splits, how tables are written, what becomes of long texts |
 //! | `files_in_turn` | examples out of some files, one file after the other |
 //! | `split_files` | which files of a folder are a split |
 //! | [`metrics`] | how good predictions are |
@@ -55,10 +55,11 @@ mod strata;
 pub mod submission;
 mod table_keys;
 mod task;
+mod too_long;
 mod vectors;
 
 /// What the readers of another crate's tasks rest on.
-pub use nystromformer_data::{DataError, Keep, Truncation, random};
+pub use nystromformer_data::{DataError, Keep, Truncation, WindowPooling, Windows, random};
 pub use nystromformer_files::{
     BoundedLines, Line, LineReader, TextEncoding, durable, git_lfs, say_once, table,
 };
@@ -86,6 +87,7 @@ pub use split_files::SplitFiles;
 pub use strata::strata;
 pub use table_keys::TableKeys;
 pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
+pub use too_long::{TooLong, WindowKeys};
 pub use vectors::{VectorRows, Vectors};
 
 /// The tasks of this crate: GLUE's, `imdb`, `labelled`, `ner`, `qa`, `choice` and `bags`.

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use nystromformer_data::{DataError, Keep};
+use nystromformer_data::DataError;
 use serde::{Deserialize, Serialize};
 
 use crate::class_weights::{ClassWeights, Sampling};
 use crate::metrics::Metric;
 use crate::objective::TaskObjective;
+use crate::too_long::TooLong;
 
 /// The keys of `[task]` that every task reads: which data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,9 +35,10 @@ pub struct TaskOptions {
     /// it is not read, and a warning says so). Which examples share a step, and so the training, is another one then.
     /// Default: false.
     pub group_by_length: bool,
-    /// Which end of a sequence longer than `data.seq_len` is kept, or both: `"head"`, `"tail"` or `"head_tail"`. Default:
-    /// `"head"`, as the Long Range Arena does; of texts with a tokenizer whose `truncation_side` is `"left"`, their tail.
-    pub truncation: Keep,
+    /// Which end of a sequence longer than `data.seq_len` is kept, or both: `"head"`, `"tail"` or `"head_tail"`; or `"windows"`, all
+    /// of a text is read, in overlapping windows (of `labelled` and `imdb`, but for pairs). Default: `"head"`, as the Long Range
+    /// Arena does; of texts with a tokenizer whose `truncation_side` is `"left"`, their tail.
+    pub truncation: TooLong,
     /// Most training examples, [drawn](crate::sample) by `split_seed`; 0 for all. Default: 0.
     pub max_train_samples: usize,
     /// Most examples of each split that is evaluated, drawn likewise; 0 for all. Default: 0.
@@ -76,7 +78,7 @@ impl Default for TaskOptions {
             split_seed: 0,
             pad_to_multiple_of: 1,
             group_by_length: false,
-            truncation: Keep::Head,
+            truncation: TooLong::Head,
             max_train_samples: 0,
             max_eval_samples: 0,
             validate_on_test: false,

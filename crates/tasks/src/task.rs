@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{DataError, Truncation};
+use nystromformer_data::{DataError, Truncation, Windows};
 use toml::Table;
 
 use crate::example::{ExampleReader, Label};
@@ -165,6 +165,12 @@ pub trait Task: fmt::Debug + Send + Sync {
     /// What is done to the ids of training examples each time that they are visited. Default: nothing.
     fn augmentation(&self) -> Augmentation {
         Augmentation::default()
+    }
+
+    /// How a [text](crate::Input::Text) that is longer than a row is read with `task.truncation = "windows"`, each window with the
+    /// label of the text. Default: `None`, it has no such texts.
+    fn windows(&self) -> Option<Windows> {
+        None
     }
 
     /// How examples of [words](crate::Input::Words) become rows. Default: [`WordOptions::default`].

@@ -47,7 +47,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.save_tokenizer {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
-        write_tokenizer(&prepared.tokenizer, None, &experiment.model, folder)?;
+        write_tokenizer(&prepared.tokenizer, None, None, &experiment.model, folder)?;
     }
     output::json_line(&json!({
         "documents": prepared.facts.documents,

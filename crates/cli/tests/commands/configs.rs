@@ -33,15 +33,15 @@ fn every_config_is_valid_and_says_how_to_run_it() {
     // Fine-tuning starts from a model, which has sizes of its own.
     let pretrained = tempfile::tempdir().unwrap();
     let sizes = NystromformerConfig::default()
-        .with(|config| config.embeddings.max_position_embeddings = 1024);
+        .with(|config| config.embeddings.max_position_embeddings = 4096);
     write_config(&sizes, Architecture::MaskedLm.class(), StorageType::F32, pretrained.path())
         .unwrap();
     let init_from = format!("model.init_from={}", pretrained.path().display());
     for path in configs {
         let relative = path.strip_prefix(repository()).unwrap().display().to_string();
         let folder = relative.split('/').nth(1).unwrap();
-        let starts =
-            ["choice", "convert", "glue", "imdb", "labelled", "ner", "qa"].contains(&folder);
+        let starts = ["choice", "convert", "glue", "imdb", "labelled", "long", "ner", "qa"]
+            .contains(&folder);
         let overrides = if starts { vec![init_from.clone()] } else { Vec::new() };
         let loaded = Experiment::load(&path, &overrides, &crate::known_tasks())
             .unwrap_or_else(|error| panic!("{error}"));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, command, finish, finish_with_stdin, keys, metrics, read_json};
 
@@ -186,6 +186,88 @@ fn a_model_reads_what_it_was_trained_on_wherever_it_goes() {
             expected.iter().zip(&rows).filter(|(found, (_, label))| found["label"] == *label);
         assert!((accuracy - right.count() as f64 / 12.0).abs() < 1e-9, "{keep}");
     }
+}
+
+/// Trained on windows of 10 tokens, a run is asked for texts of 4 to 24 words: its own predictions, `predict` with the run and with its
+/// export, and `evaluate` with both give one answer a text, the same.
+#[test]
+fn windows_are_read_wherever_a_model_goes() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    // What decides stands anywhere.
+    let row = |number: usize| {
+        let mut words: Vec<&str> =
+            ["we", "all", "day"].into_iter().cycle().take(3 + number * 7 % 21).collect();
+        let (tone, label) =
+            if number.is_multiple_of(3) { ("weep", "sad") } else { ("sing", "glad") };
+        words.insert(number * 5 % words.len(), tone);
+        (words.join(" "), label)
+    };
+    for (part, numbers) in [("train", 0..60), ("validation", 60..80), ("test", 80..100)] {
+        let lines = numbers.map(row).map(|(text, label)| format!("{text},{label}\n"));
+        let table = format!("sentence,label\n{}", lines.collect::<String>());
+        fs::write(fixture.path(&format!("data/{part}.csv")), table).unwrap();
+    }
+    let settings = [
+        "data.seq_len=10",
+        "model.pooling=first",
+        "task.truncation=windows",
+        "task.stride=3",
+        "trainer.max_steps=30",
+        "optimizer.learning_rate=0.01",
+    ];
+    let trained = finish(train(&fixture, "tone", "run", &settings)).succeeded();
+    assert!(
+        trained.stderr.contains("are read in windows (`task.truncation`)"),
+        "{}",
+        trained.stderr
+    );
+    let mut export = command("export");
+    export.args(["--model", &fixture.text("run"), "--output", &fixture.text("exported")]);
+    finish(export).succeeded();
+    let card = fs::read_to_string(fixture.path("exported/README.md")).unwrap();
+    assert!(card.contains("of more than 10 tokens in overlapping windows"), "{card}");
+    let written = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
+    let written: Vec<Value> =
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<(String, &str)> = (80..100).map(row).collect();
+    assert!(rows.iter().filter(|(text, _)| text.split(' ').count() > 8).count() > 9);
+    let right = written.iter().zip(&rows).filter(|(line, (_, label))| line["label"] == *label);
+    let accuracy = right.count() as f64 / 20.0;
+    for model in ["run", "exported"] {
+        let mut predict = command("predict");
+        predict.args(["classify", "--model", &fixture.text(model)]);
+        let found = finish(predict_texts(predict, &rows)).succeeded();
+        assert!(!found.stderr.contains("cut"), "{}", found.stderr);
+        for (found, expected) in found.json_lines().iter().zip(&written) {
+            assert_eq!(found["label"], expected["label"]);
+            let [found, expected] = [found, expected].map(|line| line["score"].as_f64().unwrap());
+            assert!((found - expected).abs() < 1e-5, "{model}: {found} {expected}");
+        }
+        // The export's configuration file says nothing of windows, and its tokenizer does.
+        let mut evaluate = command("evaluate");
+        evaluate.args(["--model", &fixture.text(model), "--split", "test"]);
+        if model == "exported" {
+            evaluate.args(["--config", &fixture.text("tone.toml"), "--set", "data.seq_len=10"]);
+            evaluate.args(["--set", &format!("tokenizer.path={}", fixture.text("exported"))]);
+            evaluate.args(["--set", "model.pooling=first"]);
+        }
+        let found = finish(evaluate).succeeded().json();
+        assert!((found["accuracy"].as_f64().unwrap() - accuracy).abs() < 1e-9, "{model}: {found}");
+        assert_eq!(found["examples"], 20);
+    }
+    let bounded = [&settings[..], &["task.max_windows=2", "trainer.max_steps=2"]].concat();
+    let told = finish(train(&fixture, "tone", "bounded", &bounded)).succeeded().stderr;
+    assert!(told.contains("more than `task.max_windows` = `2` windows"), "{told}");
+    let refused = finish(train(&fixture, "tone", "none", &["task.stride=3"])).refused(2);
+    for part in ["task.stride", "`3`", "is read with `task.truncation = \"windows\"` alone"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
+fn predict_texts(mut predict: Command, rows: &[(String, &str)]) -> Command {
+    predict.args(rows.iter().map(|(text, _)| text));
+    predict
 }
 
 #[test]
@@ -537,8 +619,7 @@ fn questions_are_predicted_as_they_are_evaluated() {
     predict.args(["choice", "--model", &run, "--input-file", &fixture.text("questions/test.csv")]);
     let answers = finish(predict).succeeded().json_lines();
     let written = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
-    let written =
-        written.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let written = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut correct = 0;
     for ((answer, written), number) in answers.iter().zip(written).zip(42..) {
         assert_eq!((&answer["choice"], &answer["label"]), (&written["choice"], &written["label"]));

@@ -1,5 +1,7 @@
 //! Texts, pairs of texts and words as the rows of a model, cut to a length as Hugging Face does.
 
+use std::ops::Range;
+
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::utils::truncation::{
@@ -31,6 +33,33 @@ pub struct Encoding {
     pub sequence_ids: Vec<Option<usize>>,
     /// Tokens that were cut off; 0 if all of the text is here.
     pub num_truncated_tokens: usize,
+}
+
+impl Encoding {
+    /// Tokens of the text itself, special ones that were added not counted.
+    pub fn num_own_tokens(&self) -> usize {
+        self.sequence_ids.iter().flatten().count()
+    }
+
+    /// A window over the encoding of one text: its special tokens, and those of its own tokens that are in `range`, counted from
+    /// 0 without special ones.
+    #[must_use]
+    pub fn window(&self, range: &Range<usize>) -> Self {
+        let mut window = Self::default();
+        let mut own = 0;
+        for (index, sequence) in self.sequence_ids.iter().enumerate() {
+            let is_kept = sequence.is_none() || range.contains(&own);
+            own += usize::from(sequence.is_some());
+            if is_kept {
+                window.input_ids.push(self.input_ids[index]);
+                window.token_type_ids.push(self.token_type_ids[index]);
+                window.offsets.push(self.offsets[index]);
+                window.word_ids.push(self.word_ids[index]);
+                window.sequence_ids.push(*sequence);
+            }
+        }
+        window
+    }
 }
 
 impl From<&LibraryEncoding> for Encoding {

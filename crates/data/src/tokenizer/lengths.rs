@@ -5,10 +5,15 @@ use tokenizers::PreTokenizerWrapper;
 
 use super::TextTokenizer;
 use crate::truncation::{Keep, Truncation};
+use crate::windows::Windows;
 
 /// The key that our own runs write: how the texts were cut that the model trained on,
 /// `{"max_length": 128, "keep": "head"}`. transformers passes over it.
 pub(super) const TRAINED_TRUNCATION: &str = "trained_truncation";
+
+/// The key that our own runs write: how the model read texts that are longer, if it read them in windows,
+/// `{"stride": 64, "max_windows": 64, "pooling": "mean"}`. transformers passes over it.
+pub(super) const TRAINED_WINDOWS: &str = "trained_windows";
 
 /// What the settings say of lengths.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +21,7 @@ pub(super) struct LengthRule {
     pub(super) model_max_length: Option<usize>,
     pub(super) keep: Keep,
     pub(super) trained: Option<Truncation>,
+    pub(super) windows: Option<Windows>,
 }
 
 impl TextTokenizer {
@@ -31,14 +37,25 @@ impl TextTokenizer {
         self.lengths.trained
     }
 
+    /// How the model read single texts that are longer than [that](Self::trained_truncation), if it read them in windows
+    /// (`trained_windows` of `tokenizer_config.json`).
+    pub fn trained_windows(&self) -> Option<Windows> {
+        self.lengths.windows
+    }
+
     /// What is kept of a text that is too long: as the model was trained, else as `truncation_side` says.
     pub fn keep(&self) -> Keep {
         self.lengths.trained.map_or(self.lengths.keep, |trained| trained.keep)
     }
 
     /// What `tokenizer_config.json` must say of this tokenizer beside a `tokenizer.json` for transformers,
-    /// and [`Self::load`], to read texts as it does; of a model that trained on texts cut by `trained`.
-    pub fn settings(&self, trained: Option<Truncation>) -> Map<String, Value> {
+    /// and [`Self::load`], to read texts as it does; of a model that trained on texts cut by `trained`, or read in these
+    /// `windows` where they were longer.
+    pub fn settings(
+        &self,
+        trained: Option<Truncation>,
+        windows: Option<Windows>,
+    ) -> Map<String, Value> {
         let mut keys = Map::new();
         keys.insert("clean_up_tokenization_spaces".to_owned(), json!(self.cleans_up));
         // Every class of transformers takes false for it if it is not said.
@@ -50,6 +67,9 @@ impl TextTokenizer {
         if let Some(truncation) = trained {
             keys.insert("model_max_length".to_owned(), json!(truncation.max_length));
             keys.insert(TRAINED_TRUNCATION.to_owned(), json!(truncation));
+        }
+        if let Some(windows) = windows {
+            keys.insert(TRAINED_WINDOWS.to_owned(), json!(windows));
         }
         // transformers knows no third side; of both ends it then keeps the beginning.
         let keep = trained.map_or(self.lengths.keep, |truncation| truncation.keep);

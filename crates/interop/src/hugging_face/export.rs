@@ -21,6 +21,7 @@ use super::{
     load::load_model,
     paper_code,
     storage::StorageType,
+    tokenizer_files,
     transformers::for_transformers,
     weights::WeightFiles,
 };
@@ -97,6 +98,7 @@ pub fn export_model(
         tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(source),
     };
     let has_tokenizer = folder.write(scratch.path())?;
+    notes.extend(tokenizer_files::windows_note(scratch.path()));
     if folder.has_modeling_file() && key_of_the_file.is_none() {
         notes.push(modeling_note(&difference::measure(scratch.path(), &config)?));
     }

@@ -58,6 +58,9 @@ const ROLES: [(&str, [&str; 2]); 5] = [
 /// writes it: an object with the `max_length`.
 const TRAINED_TRUNCATION: &str = "trained_truncation";
 
+/// The key of `tokenizer_config.json` that says in which windows the model read texts that are longer, as the data crate writes it.
+const TRAINED_WINDOWS: &str = "trained_windows";
+
 /// Writes a tokenizer into `dir`, which must exist, so that transformers' `AutoTokenizer` reads it:
 /// `tokenizer.json` with the content `tokenizer`, `tokenizer_config.json` and `special_tokens_map.json`.
 ///
@@ -139,6 +142,18 @@ pub(crate) fn copy(
 pub(crate) fn trained_length_in(dir: &Path) -> Option<usize> {
     let path = dir.join(TOKENIZER_CONFIG_NAME);
     trained_length(&read_json(&path, "the settings of a tokenizer").ok()?)
+}
+
+/// What is to be said of a model that read long texts in windows, if the tokenizer in `dir` says so: other programs do not.
+pub(crate) fn windows_note(dir: &Path) -> Option<String> {
+    let keys = read_json(&dir.join(TOKENIZER_CONFIG_NAME), "the settings of a tokenizer").ok()?;
+    let windows = keys.get(TRAINED_WINDOWS)?;
+    let length = trained_length(&keys)?;
+    Some(format!(
+        "The model read a text of more than {length} tokens in overlapping windows and pooled their logits; `{TRAINED_WINDOWS}` of \
+         `tokenizer_config.json` says how ({windows}). Other programs read the beginning of such a text alone, unless they are told to \
+         do the same."
+    ))
 }
 
 fn trained_length(keys: &Map<String, Value>) -> Option<usize> {
@@ -245,6 +260,14 @@ mod tests {
         let trained = json!({ TRAINED_TRUNCATION: { "max_length": 16, "keep": "head" } });
         assert_eq!(copied(trained.clone(), &exact), (16, Some(16)));
         assert_eq!(copied(json!({ "model_max_length": 16 }), &exact), (512, None));
+        assert_eq!(windows_note(output.path()), None);
+        let windows = json!({
+            TRAINED_TRUNCATION: { "max_length": 16, "keep": "head" },
+            TRAINED_WINDOWS: { "stride": 4, "max_windows": 9, "pooling": "mean" }
+        });
+        assert_eq!(copied(windows, &exact), (16, Some(16)));
+        let note = windows_note(output.path()).unwrap();
+        assert!(note.contains("more than 16 tokens") && note.contains("\"stride\":4"), "{note}");
         let longer = json!({ TRAINED_TRUNCATION: { "max_length": 600, "keep": "head" } });
         assert_eq!(copied(longer, &exact), (512, Some(600)));
         // transformers' approximation reads one length only.

@@ -25,7 +25,7 @@ use crate::{
     error::InteropError,
     hugging_face::{
         Exported, config::CONFIG_NAME, export::require_range_of_f16, folder::finish,
-        load::load_model,
+        load::load_model, tokenizer_files,
     },
 };
 
@@ -106,7 +106,11 @@ pub fn export_onnx(
         let message = message(source, architecture, &config, &weights, precision)?;
         file::write(message, &graphs.join(name), LARGEST_MESSAGE)?;
     }
-    finish(scratch, notes(&config, options))
+    let mut notes = notes(&config, options);
+    if !options.without_head {
+        notes.extend(tokenizer_files::windows_note(scratch.path()));
+    }
+    finish(scratch, notes)
 }
 
 /// Refuses a pooling that nobody would read.

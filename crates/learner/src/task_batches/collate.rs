@@ -28,6 +28,8 @@ impl TaskBatches {
             )));
         }
         let targets = split.targets(units, seq_len, evaluates);
+        let loss_options =
+            LossOptions { row_weights: split.row_weights(units), ..LossOptions::default() };
         if !split.vectors().is_empty() {
             let vectors = rows_of_units().map(|row| split.vectors()[row].clone()).collect();
             return Ok(TokenBatch {
@@ -38,7 +40,7 @@ impl TaskBatches {
                 hidden_id: None,
                 seq_len,
                 targets,
-                loss_options: LossOptions::default(),
+                loss_options,
                 criterion: None,
             });
         }
@@ -50,7 +52,7 @@ impl TaskBatches {
             hidden_id: self.task.task().masked_id().map(i32::from),
             seq_len,
             targets,
-            loss_options: LossOptions::default(),
+            loss_options,
             criterion: None,
         };
         let mut types = Vec::with_capacity(cells);

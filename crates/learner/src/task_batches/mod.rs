@@ -40,7 +40,9 @@ use std::sync::Arc;
 use nystromformer::{NystromformerConfig, Standardization};
 use nystromformer_data::TextTokenizer;
 use nystromformer_tasks::metrics::{MetricName, Scorer};
-use nystromformer_tasks::{PredictionFile, Split, Targets, TaskConfig, Truncation, Vectors};
+use nystromformer_tasks::{
+    PredictionFile, Split, Targets, TaskConfig, Truncation, Vectors, Windows,
+};
 
 use crate::batch::{Analysis, Answers, BatchSource, Scores, TokenBatch};
 use crate::error::Result;
@@ -63,6 +65,8 @@ pub struct TaskBatches {
     tokenizer: Option<TextTokenizer>,
     /// How sequences that are too long are cut.
     truncation: Truncation,
+    /// In which windows single texts that are too long are read, if nothing of them is cut.
+    windows: Option<Windows>,
     splits: Splits,
     order: StepOrder,
     class_weights: Option<Arc<[f32]>>,
@@ -250,7 +254,10 @@ impl BatchSource for TaskBatches {
 
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         match &self.tokenizer {
-            Some(tokenizer) => write_tokenizer(tokenizer, Some(self.truncation), model, directory),
+            Some(tokenizer) => {
+                let trained = Some(self.truncation);
+                write_tokenizer(tokenizer, trained, self.windows, model, directory)
+            }
             None => Ok(()),
         }
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use nystromformer::Semantics;
-use nystromformer_data::{ExampleOrder, Keep, ProgressListener, TextTokenizer};
-use nystromformer_tasks::{Sampling, Targets, TaskConfig, Truncation};
+use nystromformer_data::{ExampleOrder, ProgressListener, TextTokenizer};
+use nystromformer_tasks::{Sampling, Targets, TaskConfig, TooLong, Truncation, Windows, say_once};
 
 use super::TaskBatches;
 use super::forms::{Form, Width};
@@ -86,15 +86,17 @@ impl TaskBatches {
         let sorts = model.shared.semantics == Semantics::Paper;
         let row_len = model.required_seq_len();
         let keep = match &tokenizer {
-            Some(tokenizer) if task.options.truncation == Keep::default() => tokenizer.keep(),
-            _ => task.options.truncation,
+            Some(tokenizer) if task.options.truncation == TooLong::default() => tokenizer.keep(),
+            _ => task.options.truncation.keep(),
         };
+        let windows = windows_of(&task, tokenizer.as_ref());
         let truncation = Truncation { max_length: seq_len, keep };
         let words = task.task().word_options(&targets);
         let form = Form {
             tokenizer: tokenizer.as_ref(),
             vocabulary,
             truncation,
+            windows,
             targets: &targets,
             words: &words,
             width,
@@ -162,12 +164,37 @@ impl TaskBatches {
             vocabulary,
             tokenizer,
             truncation,
+            windows,
             splits,
             sorts,
             has_types: model.embeddings.type_vocab_size > 1,
             row_len,
         })
     }
+}
+
+/// In which windows texts that are too long are read: as the task says, or, where it says nothing, as the model was trained whose
+/// tokenizer it is.
+fn windows_of(task: &TaskConfig, tokenizer: Option<&TextTokenizer>) -> Option<Windows> {
+    let says_nothing = task.options.truncation == TooLong::default();
+    if !says_nothing || task.task().windows().is_none() {
+        return task.windows();
+    }
+    let trained = tokenizer?.trained_windows()?;
+    if task.options.sampling == Sampling::Balanced {
+        say_once(
+            "the model was trained on texts in windows (`trained_windows` in its `tokenizer_config.json`); here their beginning is \
+             read, for `task.sampling` = `balanced` draws texts, and not windows"
+                .to_owned(),
+        );
+        return None;
+    }
+    say_once(format!(
+        "texts longer than `data.seq_len` are read in windows that overlap by `{}` tokens, at most `{}` of a text, as the model was \
+         trained whose tokenizer is read (`trained_windows` in its `tokenizer_config.json`); `task.truncation` says otherwise",
+        trained.stride, trained.max_windows
+    ));
+    Some(trained)
 }
 
 /// The width of vectors that the experiment's model, which is there, reads.

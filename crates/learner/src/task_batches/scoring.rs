@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use nystromformer_tasks::metrics::{LabelledPrediction, Thresholds};
-use nystromformer_tasks::{Label, Predicted, Prediction, PredictionFile, Targets};
+use nystromformer_tasks::{Label, Predicted, Prediction, PredictionFile};
 
 use super::TaskBatches;
 use super::forms::{UnitOutput, decode};
@@ -12,25 +12,6 @@ use crate::batch::{Analysis, Answers, Outputs, Scores};
 use crate::error::Result;
 
 impl Evaluated {
-    /// What the model said of each example, with the example's place; `outputs` are in the order of the units.
-    fn predictions(&self, outputs: &Outputs, targets: &Targets) -> Vec<(usize, Prediction)> {
-        let found: HashMap<usize, &[f32]> =
-            self.units.iter().copied().zip(outputs.iter().map(Vec::as_slice)).collect();
-        // An example is measured if all of it was read (`trainer.eval_examples`).
-        let of_example = |place: &usize| {
-            let units: Vec<UnitOutput<'_>> = self
-                .examples
-                .units_of(*place)
-                .map(|unit| {
-                    let scores = found.get(&unit).copied()?;
-                    Some(UnitOutput { anchors: self.examples.anchors(unit), scores })
-                })
-                .collect::<Option<_>>()?;
-            Some((*place, decode(&units, targets)))
-        };
-        self.places.iter().filter_map(of_example).collect()
-    }
-
     /// The examples that have a label.
     fn answered<'a>(
         &'a self,
@@ -45,6 +26,26 @@ impl Evaluated {
 }
 
 impl TaskBatches {
+    /// What the model said of each example of a split, with the example's place; `outputs` are in the order of its units.
+    fn predictions(&self, evaluated: &Evaluated, outputs: &Outputs) -> Vec<(usize, Prediction)> {
+        let Evaluated { examples, units, places, .. } = evaluated;
+        let found: HashMap<usize, &[f32]> =
+            units.iter().copied().zip(outputs.iter().map(Vec::as_slice)).collect();
+        let pooling = self.windows.map(|windows| windows.pooling).unwrap_or_default();
+        // An example is measured if all of it was read (`trainer.eval_examples`).
+        let of_example = |place: &usize| {
+            let units: Vec<UnitOutput<'_>> = examples
+                .units_of(*place)
+                .map(|unit| {
+                    let scores = found.get(&unit).copied()?;
+                    Some(UnitOutput { anchors: examples.anchors(unit), scores })
+                })
+                .collect::<Option<_>>()?;
+            Some((*place, decode(&units, &self.targets, pooling)))
+        };
+        places.iter().filter_map(of_example).collect()
+    }
+
     /// The thresholds that decide on answers: those that a key sets hold, whatever was chosen before; else those that were chosen
     /// before; else those by which these score best, but for a test split, which chooses nothing.
     fn settled_thresholds(
@@ -65,7 +66,7 @@ impl TaskBatches {
     /// # Errors
     /// [`LearnerError::Data`] for answers that are none to its labels.
     pub(super) fn scores_of(&self, evaluated: &Evaluated, answers: Answers<'_>) -> Result<Scores> {
-        let predictions = evaluated.predictions(answers.outputs, &self.targets);
+        let predictions = self.predictions(evaluated, answers.outputs);
         let answered = evaluated.answered(&predictions);
         let thresholds = self.settled_thresholds(answers, &answered)?;
         Ok(Scores {
@@ -84,7 +85,7 @@ impl TaskBatches {
         evaluated: &Evaluated,
         answers: Answers<'_>,
     ) -> Result<Analysis> {
-        let predictions = evaluated.predictions(answers.outputs, &self.targets);
+        let predictions = self.predictions(evaluated, answers.outputs);
         let answered = evaluated.answered(&predictions);
         let thresholds = self.settled_thresholds(answers, &answered)?;
         let scorer = &self.scorer;
@@ -111,7 +112,7 @@ impl TaskBatches {
         evaluated: &Evaluated,
         answers: Answers<'_>,
     ) -> Result<Vec<PredictionFile>> {
-        let predictions = evaluated.predictions(answers.outputs, &self.targets);
+        let predictions = self.predictions(evaluated, answers.outputs);
         let thresholds = self.settled_thresholds(answers, &evaluated.answered(&predictions))?;
         let mut predictions = predictions.into_iter().peekable();
         let predicted = self.examples_of(answers.split, evaluated)?.filter_map(|read| {

@@ -1,4 +1,4 @@
-//! What training may make of the losses of answers that are classes: weights of the classes, and smoothed labels.
+//! What training may make of the losses of answers: weights of the classes, smoothed labels, weights of the rows.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation::log_sigmoid};
 
 use super::{LossTerm, Losses, TargetTensors, TargetsData, targets::cross_entropy};
 
-/// How answers that are classes count in the loss; by default all alike, and each label for what it is.
+/// How answers count in the loss; by default all alike, and each label for what it is.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LossOptions {
     /// Weight of each class, positive. Of one class of several it is PyTorch's `weight` of `cross_entropy`: the mean is
@@ -15,20 +15,42 @@ pub struct LossOptions {
     pub class_weights: Option<Arc<[f32]>>,
     /// Share ε of a label that is spread evenly over all classes, in `[0, 1)`; of one class of several only.
     pub label_smoothing: f64,
+    /// Weight of each row, positive, of answers that are about whole rows: one class, numbers, or of each class whether it applies.
+    /// It is a factor of the row's losses and of what the mean divides by, `Σ weight · loss / Σ weight`. `None`: all are 1.
+    pub row_weights: Option<Arc<[f32]>>,
 }
 
 impl LossOptions {
     /// Whether they change nothing.
     pub fn is_plain(&self) -> bool {
+        self.leaves_classes() && self.row_weights.is_none()
+    }
+
+    /// Whether answers that are classes have the losses of their head.
+    fn leaves_classes(&self) -> bool {
         self.class_weights.is_none() && self.label_smoothing == 0.0
     }
 
     /// What the sum of the losses of such targets is to be divided by, for each term: the sum of the weights of those
     /// that count in rows of `seq_len` tokens, or their number.
     pub fn denominators(&self, targets: &TargetsData, seq_len: usize) -> Vec<f64> {
-        match (targets, &self.class_weights) {
-            (TargetsData::Tokens { labels, .. } | TargetsData::Class(labels), Some(weights)) => {
-                vec![labels.iter().map(|label| f64::from(weights[*label as usize])).sum()]
+        let of_class = |label: &i32| match &self.class_weights {
+            Some(weights) => f64::from(weights[*label as usize]),
+            None => 1.0,
+        };
+        match (targets, &self.row_weights) {
+            (TargetsData::Class(labels), Some(rows)) => {
+                let weighed = labels.iter().zip(rows.iter());
+                vec![weighed.map(|(label, weight)| of_class(label) * f64::from(*weight)).sum()]
+            }
+            (TargetsData::Values(values), Some(rows)) => {
+                let of_rows: f64 = rows.iter().copied().map(f64::from).sum();
+                vec![of_rows * (values.len() / rows.len().max(1)) as f64]
+            }
+            (TargetsData::Tokens { labels, .. } | TargetsData::Class(labels), None)
+                if self.class_weights.is_some() =>
+            {
+                vec![labels.iter().map(of_class).sum()]
             }
             _ => targets.counts(seq_len).into_iter().map(|count| count as f64).collect(),
         }
@@ -36,9 +58,15 @@ impl LossOptions {
 
     /// The same answers with the losses that these options give them. Spans, choices and numbers are left as they are.
     pub fn apply(&self, losses: Losses, targets: TargetTensors) -> Losses {
-        if self.is_plain() {
-            return losses;
+        let losses = if self.leaves_classes() { losses } else { self.of_classes(losses, targets) };
+        match &self.row_weights {
+            Some(weights) => weighted_rows(losses, weights),
+            None => losses,
         }
+    }
+
+    /// The losses that weights of classes and smoothed labels give.
+    fn of_classes(&self, losses: Losses, targets: TargetTensors) -> Losses {
         let Losses { terms, logits } = losses;
         let weights = self.class_weights.as_ref().zip(logits.first()).map(|(weights, logits)| {
             let data = TensorData::new(weights.to_vec(), [weights.len()]);
@@ -86,6 +114,24 @@ impl LossOptions {
             None => losses,
         }
     }
+}
+
+/// The losses of each row times its weight; a row has one loss, or as many as any other.
+fn weighted_rows(losses: Losses, weights: &[f32]) -> Losses {
+    let Losses { terms, logits } = losses;
+    let terms = terms
+        .into_iter()
+        .map(|LossTerm { losses, weight }| {
+            let [count] = losses.dims();
+            let of_row = count / weights.len().max(1);
+            let of_losses: Vec<f32> =
+                weights.iter().flat_map(|weight| std::iter::repeat_n(*weight, of_row)).collect();
+            let of_losses =
+                Tensor::<1>::from_data(TensorData::new(of_losses, [count]), &losses.device());
+            LossTerm { losses: losses * of_losses, weight }
+        })
+        .collect();
+    Losses { terms, logits }
 }
 
 /// PyTorch's `cross_entropy` with `label_smoothing` and, where there are any, `weight`, before its mean: with the
@@ -146,7 +192,7 @@ mod tests {
     use super::*;
 
     fn weighted(weights: &[f32]) -> LossOptions {
-        LossOptions { class_weights: Some(weights.into()), label_smoothing: 0.0 }
+        LossOptions { class_weights: Some(weights.into()), ..LossOptions::default() }
     }
 
     #[test]
@@ -161,6 +207,41 @@ mod tests {
         assert_eq!(LossOptions::default().denominators(&class, 8), [3.0]);
         let span = TargetsData::Span { start: vec![1, 8], end: vec![2, 3] };
         assert_eq!(options.denominators(&span, 8), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn rows_weigh_what_their_weights_say_whatever_their_classes_do() {
+        let device = Device::flex();
+        let rows: Arc<[f32]> = [1.0, 0.25, 0.5].into();
+        let options = LossOptions { row_weights: Some(rows.clone()), ..LossOptions::default() };
+        let both = LossOptions { row_weights: Some(rows), ..weighted(&[0.5, 2.0]) };
+        let logits = Tensor::<2>::from_floats([[0.3, -1.0], [2.0, 0.1], [0.0, 0.4]], &device);
+        let values = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
+        let weighed = |options: &LossOptions, losses: &Losses, targets: &TargetTensors| {
+            let found = options.apply(losses.clone(), targets.clone());
+            values(found.terms[0].losses.clone())
+        };
+        let data = TargetsData::Class(vec![1, 0, 1]);
+        let labels = data.clone().into_targets(3, &device);
+        let TargetTensors::Class(classes) = &labels else { panic!("classes") };
+        let losses = Losses::of_classes(logits.clone(), classes.clone());
+        let plain = values(losses.terms[0].losses.clone());
+        assert_eq!(weighed(&options, &losses, &labels), [plain[0], plain[1] / 4.0, plain[2] / 2.0]);
+        assert_eq!(options.denominators(&data, 8), [1.75]);
+        let expected = [plain[0] * 2.0, plain[1] / 8.0, plain[2]];
+        assert_eq!(weighed(&both, &losses, &labels), expected);
+        assert_eq!(both.denominators(&data, 8), [2.0 + 0.125 + 1.0]);
+        // Two numbers a row: each of them weighs what its row does.
+        let data = TargetsData::Values(vec![1.0, 2.0, 0.0, 1.0, 3.0, 0.0]);
+        let targets = data.clone().into_targets(3, &device);
+        let TargetTensors::Values(numbers) = &targets else { panic!("numbers") };
+        let distance = (logits.clone() - numbers.clone()).flatten::<1>(0, 1);
+        let losses = Losses::one(distance.clone(), logits);
+        let plain = values(distance);
+        let factors = [1.0, 1.0, 0.25, 0.25, 0.5, 0.5];
+        let expected: Vec<f32> = plain.iter().zip(factors).map(|(loss, w)| loss * w).collect();
+        assert_eq!(weighed(&options, &losses, &targets), expected);
+        assert_eq!(options.denominators(&data, 8), [3.5]);
     }
 
     /// Without options not a bit changes.

@@ -79,6 +79,7 @@ fn weights_and_smoothing_are_those_of_cross_entropy() {
         let options = LossOptions {
             class_weights: case.weight.map(Into::into),
             label_smoothing: case.label_smoothing,
+            row_weights: None,
         };
         let logits = table(&case.logits);
         let data = TargetsData::Class(case.labels.clone());
@@ -97,7 +98,8 @@ fn weights_and_smoothing_are_those_of_cross_entropy() {
 #[test]
 fn weights_of_several_labels_are_pos_weight() {
     for (number, case) in fixture().labels.into_iter().enumerate() {
-        let options = LossOptions { class_weights: Some(case.weight.into()), label_smoothing: 0.0 };
+        let options =
+            LossOptions { class_weights: Some(case.weight.into()), ..LossOptions::default() };
         let logits = table(&case.logits);
         let data = TargetsData::Values(case.values.concat());
         let targets = data.clone().into_targets(case.values.len(), &logits.device());

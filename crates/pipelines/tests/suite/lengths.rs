@@ -1,11 +1,11 @@
 //! How long a row may be, and which ids there are: what the files of a folder say holds for every pipeline.
 
-use std::{fs, path::Path};
+use std::{fs, num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, FeatureExtraction, FeaturePooling, FillMask, Pipeline, PipelineError,
-    TextClassification, TokenClassification,
+    Aggregation, FeatureExtraction, FeaturePooling, FillMask, Pipeline, PipelineError, Served,
+    TextClassification, TextPair, TokenClassification,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -56,6 +56,65 @@ fn a_model_reads_what_it_was_trained_on_and_no_more() {
         reads(&TextClassification::load(copy.path(), &device).unwrap(), some, keep);
         let pooled = FeatureExtraction::load(copy.path(), &device, FeaturePooling::Mean).unwrap();
         reads(&pooled, some, keep);
+    }
+}
+
+/// A model that was trained to read long texts in windows gives one answer, from the outputs of single windows. What is computed
+/// beside a window changes no bit of them.
+#[test]
+fn a_long_text_is_answered_by_all_of_its_windows() {
+    let device = Device::flex();
+    let plain = TextClassification::load(&folder("single_label"), &device).unwrap();
+    let all = NonZeroUsize::new(99).unwrap();
+    let plain = Served::new(plain.with_top_k(all));
+    let alone = |words: &[&str]| {
+        let rows = plain.rows(&words.join(" ").as_str().into()).unwrap();
+        (rows[0].encoding.input_ids.clone(), plain.scores(&[&rows[0]]).unwrap().remove(0))
+    };
+    // Rows of six tokens, two of them special ones; the last window reaches back.
+    let by_hand = [alone(&WORDS[..4]), alone(&WORDS[3..7]), alone(&WORDS[6..])];
+    for (pooling, max_windows) in [("mean", 9), ("max", 9), ("mean", 2)] {
+        let settings = json!({
+            "trained_truncation": { "max_length": 6, "keep": "head" },
+            "trained_windows": { "stride": 1, "max_windows": max_windows, "pooling": pooling }
+        });
+        let copy = with_settings("single_label", &settings);
+        let served = TextClassification::load(copy.path(), &device).unwrap();
+        let served = Served::new(served.with_top_k(all));
+        let expected = &by_hand[..max_windows.min(3)];
+        let request = TextPair::from(WORDS.join(" ").as_str());
+        let rows = served.rows(&request).unwrap();
+        let ids = rows.iter().map(|row| &row.encoding.input_ids);
+        assert!(ids.eq(expected.iter().map(|(ids, _)| ids)));
+        let cut: usize = rows.iter().map(|row| row.encoding.num_truncated_tokens).sum();
+        assert_eq!(cut, if max_windows == 2 { 3 } else { 0 });
+        let scores = served.scores(&rows.iter().collect::<Vec<_>>()).unwrap();
+        assert!(scores.iter().eq(expected.iter().map(|(_, scores)| scores)));
+        let classes = scores[0].len();
+        let pooled: Vec<f32> = (0..classes)
+            .map(|class| {
+                let scores = scores.iter().map(|scores| f64::from(scores[class]));
+                let pooled = match pooling {
+                    "mean" => scores.sum::<f64>() / expected.len() as f64,
+                    _ => scores.fold(f64::NEG_INFINITY, f64::max),
+                };
+                pooled as f32
+            })
+            .collect();
+        let answer = |classified| serde_json::to_value(classified).unwrap();
+        let rows: Vec<_> = rows.into_iter().zip(scores).collect();
+        let found = answer(served.pipeline().postprocess(request.clone(), rows).unwrap());
+        let of_row = served.rows(&"anna".into()).unwrap().remove(0);
+        let expected = plain.pipeline().postprocess(request, vec![(of_row, pooled)]).unwrap();
+        assert_eq!(found, answer(expected), "{pooling}");
+        // In a stream beside other texts it has the same answer.
+        let stream = [json!({ "text": "anna" }), json!({ "text": WORDS.join(" ") })];
+        assert_same(&answers(served.pipeline(), &stream, 4)[1], &found, pooling);
+        // A short text, and a pair, are read as ever.
+        let short = answers(served.pipeline(), &[json!({ "text": WORDS[..4].join(" ") })], 1);
+        assert_eq!(short, answers(plain.pipeline(), &[json!({ "text": WORDS[..4].join(" ") })], 1));
+        let pair = TextPair { text: WORDS.join(" "), text_pair: Some("bob".to_owned()) };
+        assert_eq!(served.rows(&pair).unwrap().len(), 1);
     }
 }
 

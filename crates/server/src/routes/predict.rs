@@ -130,7 +130,8 @@ impl Operation for Predict {
         app.work(move |_| {
             let pipeline = lane.served().pipeline();
             let mut answers = scored.iter().map(|scored| {
-                let ranked = pipeline.ranked(&scored.rows[0].1, raw_scores).into_iter();
+                let outputs = pipeline.outputs(&scored.rows);
+                let ranked = pipeline.ranked(&outputs, raw_scores).into_iter();
                 ranked.map(Prediction::from).collect::<Vec<_>>()
             });
             if is_batch {

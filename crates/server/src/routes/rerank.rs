@@ -109,8 +109,8 @@ impl Operation for Rerank {
                 let scored =
                     asking::scores_of_rows(&app, &model, &lane, texts, rows_of, truncate).await?;
                 let pipeline = lane.served().pipeline();
-                let score = |logits: &[f32]| pipeline.ranked(logits, raw_scores)[0].score;
-                scored.iter().map(|scored| score(&scored.rows[0].1)).collect()
+                let score = |outputs: Vec<f32>| pipeline.ranked(&outputs, raw_scores)[0].score;
+                scored.iter().map(|scored| score(pipeline.outputs(&scored.rows))).collect()
             }
             Ranker::Choice(lane) => {
                 let choices = vec![Choices { prompt: query, choices: texts }];

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::DataError;
+use nystromformer_data::{DataError, Windows};
 use nystromformer_files::table::{listed, names_in};
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -15,6 +15,7 @@ use crate::options::TaskOptions;
 use crate::registry::SharedKeys;
 use crate::split::Split;
 use crate::task::{Task, TaskContext};
+use crate::too_long::WindowKeys;
 
 /// `labelled`: a data set of one's own, tables or folders of texts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Labelled {
     /// Which columns of a table make an example, and how tables are written.
     #[serde(skip)]
     pub columns: LabelledColumns,
+    /// How long texts are read in windows.
+    #[serde(skip)]
+    pub windows: WindowKeys,
 }
 
 impl Task for Labelled {
@@ -39,11 +43,12 @@ impl Task for Labelled {
     }
 
     fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
-        vec![&mut self.columns.keys, &mut self.columns.tables]
+        vec![&mut self.columns.keys, &mut self.columns.tables, &mut self.windows]
     }
 
-    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
+    fn problems(&self, options: &TaskOptions) -> Vec<DataError> {
         let mut problems = self.columns.problems();
+        problems.extend(self.windows.problems(options, self.regression));
         let ColumnKeys { label, labels, label_separator, multi_label, .. } = &self.columns.keys;
         let mut refuse = |key, value: &dyn ToString, problem: &str| {
             problems.push(DataError::config(key, value.to_string(), problem));
@@ -134,6 +139,10 @@ impl Task for Labelled {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         self.columns.examples(split, targets, context.path)
+    }
+
+    fn windows(&self) -> Option<Windows> {
+        Some(self.windows.windows())
     }
 
     fn names_classes(&self) -> bool {

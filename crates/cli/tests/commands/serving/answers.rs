@@ -1,11 +1,14 @@
 //! Every route beside transformers; which model; the same bytes in every batch.
 
-use std::{path::PathBuf, sync::Barrier, thread};
+use std::{fs, path::PathBuf, sync::Barrier, thread};
 
 use serde_json::{Value, json};
 
 use super::client::{Server, model, paper_model};
-use crate::{fixture::read_json, pipelines::assert_close};
+use crate::{
+    fixture::{command, finish, read_json},
+    pipelines::assert_close,
+};
 
 /// The texts of a case, and what transformers answers to each.
 fn case(name: &str, number: usize) -> (Vec<Value>, Vec<Value>) {
@@ -70,6 +73,33 @@ fn classes_are_transformers_alone_and_in_batches() {
         let body = json!({"inputs": ["Where?", text], "model": "one_label"});
         assert_eq!(server.post("/predict", &body).ok()[0]["score"], rank["score"]);
     }
+}
+
+/// A model that was trained to read long texts in windows cuts none, and its answer is that of `predict classify`.
+#[test]
+fn a_text_in_windows_has_one_answer() {
+    let scratch = tempfile::tempdir().unwrap();
+    let copy = paper_model("single_label", scratch.path());
+    let path = copy.join("tokenizer_config.json");
+    let mut config = read_json(&path);
+    config["trained_truncation"] = json!({"max_length": 8, "keep": "head"});
+    config["trained_windows"] = json!({"stride": 2, "max_windows": 4, "pooling": "mean"});
+    fs::write(path, config.to_string()).unwrap();
+    let server = Server::start(&[&copy], &[]);
+    let long = "anna lives in paris . bob works not the film";
+    let found = server.post("/predict", &json!({"inputs": [["anna"], [long]]})).ok();
+    let mut predict = command("predict");
+    predict.args(["classify", "--top-k", "4", "--model"]).arg(&copy).args(["anna", long]);
+    for (found, expected) in
+        found.as_array().unwrap().iter().zip(finish(predict).succeeded().json_lines())
+    {
+        assert_close(found, &expected);
+    }
+    // What is beyond the last window is cut only if asked.
+    let longer = format!("{long} {long} {long}");
+    let refused = server.post("/predict", &json!({"inputs": longer})).refused(413, "validation");
+    assert!(refused.contains("tokens more than"), "{refused}");
+    server.post("/predict", &json!({"inputs": longer, "truncate": true})).ok();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::lengths::TRAINED_TRUNCATION;
+use super::super::lengths::{TRAINED_TRUNCATION, TRAINED_WINDOWS};
 use super::settings::Settings;
 
 /// What becomes of a key.
@@ -18,11 +18,12 @@ pub(super) enum Treatment {
 }
 
 /// The keys and what becomes of each.
-pub(super) const KEYS: [(&str, Treatment); 58] = {
+pub(super) const KEYS: [(&str, Treatment); 59] = {
     use Treatment::{Followed, FollowedAtDefault, OfNoEffect};
     [
         // Lengths and sides.
         (TRAINED_TRUNCATION, Followed),
+        (TRAINED_WINDOWS, Followed),
         ("model_max_length", Followed),
         ("max_len", Followed),
         ("truncation_side", Followed),

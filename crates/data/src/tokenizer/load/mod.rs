@@ -69,6 +69,7 @@ pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataEr
         model_max_length: settings.model_max_length(),
         keep: settings.keep()?,
         trained: settings.trained_truncation()?,
+        windows: settings.trained_windows()?,
     };
     Ok(tokenizer)
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::super::SpecialTokens;
-use super::super::lengths::TRAINED_TRUNCATION;
+use super::super::lengths::{TRAINED_TRUNCATION, TRAINED_WINDOWS};
 use super::file;
 use super::named_token::{NamedToken, read_token};
 use crate::error::DataError;
 use crate::truncation::{Keep, Truncation};
+use crate::windows::Windows;
 
 /// The file of a tokenizer's settings.
 pub(super) const CONFIG: &str = "tokenizer_config.json";
@@ -217,9 +219,18 @@ impl Settings {
 
     /// How a run of ours cut the texts that it trained on.
     pub(super) fn trained_truncation(&self) -> Result<Option<Truncation>, DataError> {
-        let Some(value) = self.keys.get(TRAINED_TRUNCATION) else { return Ok(None) };
+        self.of_training(TRAINED_TRUNCATION)
+    }
+
+    /// In which windows a run of ours read texts that are longer.
+    pub(super) fn trained_windows(&self) -> Result<Option<Windows>, DataError> {
+        self.of_training(TRAINED_WINDOWS)
+    }
+
+    fn of_training<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DataError> {
+        let Some(value) = self.keys.get(key) else { return Ok(None) };
         serde_json::from_value(value.clone()).map(Some).map_err(|error| {
-            DataError::tokenizer_at(&self.config_path(), format!("`{TRAINED_TRUNCATION}`: {error}"))
+            DataError::tokenizer_at(&self.config_path(), format!("`{key}`: {error}"))
         })
     }
 }

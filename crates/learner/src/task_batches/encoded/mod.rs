@@ -211,6 +211,16 @@ impl EncodedSplit {
         self.num_cut
     }
 
+    /// How many units there are of all examples.
+    pub(in crate::task_batches) fn num_units(&self) -> usize {
+        self.units.len()
+    }
+
+    /// How many examples have more units than one.
+    pub(in crate::task_batches) fn num_in_windows(&self) -> usize {
+        (0..self.len()).filter(|example| self.units_of(*example).len() > 1).count()
+    }
+
     /// How many words the tokenizer makes no token of, such as a control character.
     pub(in crate::task_batches) fn num_words_without_tokens(&self) -> usize {
         let of_example = |example: usize| {

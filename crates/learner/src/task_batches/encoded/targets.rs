@@ -1,11 +1,26 @@
 //! What a model is to answer to some units.
 
+use std::sync::Arc;
+
 use nystromformer::heads::TargetsData;
 
 use super::EncodedSplit;
 use crate::task_batches::forms::Target;
 
 impl EncodedSplit {
+    /// What each of some units weighs, of which a text in windows has several with one label: together as much as a text of one.
+    /// `None` if each weighs 1.
+    pub(in crate::task_batches) fn row_weights(&self, units: &[usize]) -> Option<Arc<[f32]>> {
+        let weight = |unit: &usize| match self.units[*unit].target {
+            Target::Class(_) | Target::Values(_) => {
+                1.0 / self.units_of(self.example_of(*unit)).len() as f32
+            }
+            Target::Span(_) | Target::Tokens { .. } | Target::Choice(_) => 1.0,
+        };
+        let weights: Arc<[f32]> = units.iter().map(weight).collect();
+        weights.iter().any(|weight| *weight < 1.0).then_some(weights)
+    }
+
     /// The targets of some units, which become a batch of rows of `seq_len` tokens. In evaluations tokens without a class are
     /// asked for, behind all others.
     pub(in crate::task_batches) fn targets(

@@ -2,11 +2,12 @@
 //!
 //! An example is made of units, and a unit of rows. A unit is what a step visits: it has one target, and the model gives one
 //! output for it. A text is one unit of one row, a pair of sequences that are encoded one by one is one unit of two rows, a
-//! question with choices is one unit with a row for each choice, and a long document is several units, a window each.
+//! question with choices is one unit with a row for each choice, and a long document is several units, a window each. Units of a
+//! text that has one label weigh as much together as a text of one unit.
 //!
 //! | file | input | target |
 //! |---|---|---|
-//! | `text` | a text, or a pair | of the whole |
+//! | `text` | a text, in windows if it is to be, or a pair | of the whole |
 //! | `ids` | sequences of a task's own ids | of the whole |
 //! | [`vectors`] | feature vectors, which stay where they are until a batch is made of them | of the whole |
 //! | `question` | a question and its context, in windows | first and last token of the answer |
@@ -25,7 +26,9 @@ mod words;
 use std::path::Path;
 
 use nystromformer_data::{DataError, TextTokenizer};
-use nystromformer_tasks::{Example, Input, Prediction, Targets, Truncation, WordOptions};
+use nystromformer_tasks::{
+    Example, Input, Prediction, Targets, Truncation, WindowPooling, Windows, WordOptions,
+};
 
 use crate::experiment::Vocabulary;
 pub(super) use question::ContextWindow;
@@ -43,6 +46,8 @@ pub(super) struct Form<'a> {
     pub(super) vocabulary: Vocabulary,
     /// Longest row, and what is kept of a longer one.
     pub(super) truncation: Truncation,
+    /// In which windows single texts that are too long are read, if nothing of them is cut.
+    pub(super) windows: Option<Windows>,
     /// What is to be predicted.
     pub(super) targets: &'a Targets,
     /// How sentences of words are read.
@@ -167,12 +172,17 @@ impl Form<'_> {
     }
 }
 
-/// What the model says of an example, from its outputs for the example's units.
-pub(super) fn decode(units: &[UnitOutput<'_>], targets: &Targets) -> Prediction {
+/// What the model says of an example, from its outputs for the example's units; `pooling` says what they come to of a text in
+/// windows.
+pub(super) fn decode(
+    units: &[UnitOutput<'_>],
+    targets: &Targets,
+    pooling: WindowPooling,
+) -> Prediction {
     match targets {
         Targets::Answers(search) => question::decode(units, search),
         Targets::Tags(_) => words::decode(units),
         Targets::Choices => choices::decode(units),
-        _ => whole::decode(units, targets),
+        _ => whole::decode(units, targets, pooling),
     }
 }

@@ -1,6 +1,6 @@
 //! Labels of a whole example: a class, classes, numbers.
 
-use nystromformer_tasks::{Label, Prediction, Targets};
+use nystromformer_tasks::{Label, Prediction, Targets, WindowPooling};
 
 use super::{Target, UnitOutput};
 
@@ -28,14 +28,18 @@ pub(super) fn target(label: Option<&Label>, targets: &Targets) -> Target {
     }
 }
 
-/// What the model says of an example of one unit.
-pub(super) fn decode(units: &[UnitOutput<'_>], targets: &Targets) -> Prediction {
-    let scores = units.first().map_or(&[][..], |unit| unit.scores);
+/// What the model says of an example, from all of its units.
+pub(super) fn decode(
+    units: &[UnitOutput<'_>],
+    targets: &Targets,
+    pooling: WindowPooling,
+) -> Prediction {
+    let scores = pooling.pool(units.iter().map(|unit| unit.scores));
     match targets {
-        Targets::Numbers { .. } | Targets::Columns(_) => Prediction::Values(scores.to_vec()),
-        Targets::Labels(_) => Prediction::any_classes(scores),
+        Targets::Numbers { .. } | Targets::Columns(_) => Prediction::Values(scores),
+        Targets::Labels(_) => Prediction::any_classes(&scores),
         Targets::Classes(_) | Targets::Tags(_) | Targets::Choices | Targets::Answers(_) => {
-            Prediction::one_class(scores)
+            Prediction::one_class(&scores)
         }
     }
 }

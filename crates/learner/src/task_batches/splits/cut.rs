@@ -24,6 +24,28 @@ pub(super) fn tell_cut(examples: &EncodedSplit, source: &str, form: Form<'_>) {
              learnt, and nothing is predicted for them"
         );
     }
+    if let Some(windows) = form.windows {
+        let in_windows = examples.num_in_windows();
+        if in_windows > 0 {
+            tracing::info!(
+                "`{in_windows}` of the `{}` examples of the {source} are longer than `data.seq_len` = `{max_length}` tokens and are read \
+                 in windows (`task.truncation`): `{}` rows in all",
+                examples.len(),
+                examples.num_units()
+            );
+        }
+        if examples.num_cut() > 0 {
+            tracing::warn!(
+                "`{}` of the `{}` examples of the {source} are not read whole: a text has more than `task.max_windows` = `{}` windows of \
+                 `data.seq_len` = `{max_length}` tokens, of which the first are read, or a pair is longer than that, whose longer \
+                 text is cut",
+                examples.num_cut(),
+                examples.len(),
+                windows.max_windows
+            );
+        }
+        return;
+    }
     if examples.num_cut() == 0 {
         return;
     }

@@ -13,6 +13,7 @@
 //! | `questions` | question answering |
 //! | `ranks` | the same files from several processes |
 //! | `switches` | padding, hold-out, and the keys of `[task]` |
+//! | `windows` | long texts in windows, whose outputs are pooled |
 
 mod beginnings;
 mod choices;
@@ -25,3 +26,4 @@ mod ranks;
 mod resume;
 mod switches;
 mod verdicts;
+mod windows;
