@@ -36,14 +36,22 @@ pub struct SentenceOrderRows {
     pub order_labels: Vec<i32>,
 }
 
+/// The share of tokens that evaluations mask where training begins and ends with shares of its own: BERT's, so that their losses
+/// can be compared with those of other runs.
+pub const EVALUATED_SHARE: f64 = 0.15;
+
 /// Turns blocks, or passages, into masked batches.
 ///
-/// A row is a pure function of `(seed, split, epoch, example)`: whatever batch, thread or run asks
+/// A row is a pure function of `(seed, split, epoch, example)`, and in training of the share of tokens that is chosen: whatever batch, thread or run asks
 /// for it, the same tokens are masked and the same passage is split and swapped in the same way.
 /// Validation rows are the same in every epoch, so that evaluations can be compared.
 #[derive(Debug, Clone)]
 pub struct MaskedLmBatcher {
     masking: Masking,
+    /// That of evaluations.
+    evaluated: Masking,
+    /// The share of tokens that is chosen in the first step of a run, and in its last.
+    shares: [f64; 2],
     pad: u32,
     seed: u64,
 }
@@ -51,11 +59,40 @@ pub struct MaskedLmBatcher {
 impl MaskedLmBatcher {
     /// A batcher with the objective and masking options of `config`.
     pub fn new(tokenizer: &TextTokenizer, config: &DataConfig, seed: u64) -> Self {
-        Self { masking: Masking::new(tokenizer, config), pad: tokenizer.special_ids().pad, seed }
+        let masking = Masking::new(tokenizer, config);
+        let first = config.mlm_probability;
+        let (evaluated, last) = match config.mlm_probability_end {
+            None => (masking.clone(), first),
+            Some(last) => (masking.with_probability(EVALUATED_SHARE), last),
+        };
+        let pad = tokenizer.special_ids().pad;
+        Self { masking, evaluated, shares: [first, last], pad, seed }
+    }
+
+    /// The rows of `visits` in a step of training: with `data.mlm_probability_end` the share of tokens that is chosen is
+    /// `progress` of the way from `data.mlm_probability` to it, 0 in a run's first step and 1 in its last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rows`].
+    pub fn training_rows(
+        &self,
+        dataset: &PretrainingExamples,
+        visits: &[Visit],
+        progress: f64,
+    ) -> Result<MaskedRows, DataError> {
+        let [first, last] = self.shares;
+        if first == last {
+            return self.rows(dataset, CorpusSplit::Train, visits);
+        }
+        let share = first + (last - first) * progress.clamp(0.0, 1.0);
+        let masking = self.masking.with_probability(share);
+        self.masked_rows(dataset, CorpusSplit::Train, visits, &masking)
     }
 
     /// The rows of `visits`, which may belong to different epochs, as
-    /// [`ExampleOrder::batch`](crate::ExampleOrder::batch) gives them.
+    /// [`ExampleOrder::batch`](crate::ExampleOrder::batch) gives them; of training as in a run's first step, and of validation as in
+    /// every evaluation.
     ///
     /// # Errors
     ///
@@ -69,6 +106,20 @@ impl MaskedLmBatcher {
         dataset: &PretrainingExamples,
         split: CorpusSplit,
         visits: &[Visit],
+    ) -> Result<MaskedRows, DataError> {
+        let masking = match split {
+            CorpusSplit::Train => &self.masking,
+            CorpusSplit::Validation => &self.evaluated,
+        };
+        self.masked_rows(dataset, split, visits, masking)
+    }
+
+    fn masked_rows(
+        &self,
+        dataset: &PretrainingExamples,
+        split: CorpusSplit,
+        visits: &[Visit],
+        masking: &Masking,
     ) -> Result<MaskedRows, DataError> {
         let seq_len = dataset.seq_len();
         let cells = visits.len() * seq_len;
@@ -107,7 +158,7 @@ impl MaskedLmBatcher {
             };
             let start = rows.input_ids.len();
             let mut random = generator(self.seed, mask, epoch, index);
-            for token in self.masking.apply(&mut input_ids, &mut random) {
+            for token in masking.apply(&mut input_ids, &mut random) {
                 rows.masked_positions.push((start + token.position) as i32);
                 rows.masked_labels.push(token.label as i32);
             }

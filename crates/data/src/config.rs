@@ -67,6 +67,18 @@ impl Objective {
     }
 }
 
+/// A stage of a run on a corpus, before the one that `data.seq_len` and `trainer.batch_size` are of.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataStage {
+    /// The share of the run's steps after which it ends; above that of the stage before, and below 1.
+    pub until: f64,
+    /// Tokens in a block, special tokens included: at least 8, at most `data.seq_len`.
+    pub seq_len: usize,
+    /// Sequences in a step.
+    pub batch_size: usize,
+}
+
 /// The `[data]` table: which text, and how it becomes training examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -102,6 +114,10 @@ pub struct DataConfig {
     pub segment: SegmentUnit,
     /// Tokens in a block, special tokens included. Default: 128; at least 8.
     pub seq_len: usize,
+    /// Stages with shorter blocks or other batches (`[[data.stages]]`), one after the other; after the last of them `seq_len` and
+    /// `trainer.batch_size` hold, as they do in every evaluation. A step has as many micro-batches in each stage. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<DataStage>,
     /// Share of the documents held out for validation; at least one is, and at least one is not.
     /// Default: 0.01; in `[0, 1)`.
     pub validation_fraction: f64,
@@ -112,6 +128,11 @@ pub struct DataConfig {
     /// Chance that a token (or word) is chosen for prediction; for `mlm_sop` the share of a row's
     /// tokens that is chosen, rounded down; for `distill` the chance that a token's scores are compared. Default: 0.15; in `(0, 1]`.
     pub mlm_probability: f64,
+    /// The same in the last step of a run: from `mlm_probability` in the first step the chance goes to it in a straight line.
+    /// Evaluations then choose 15 % whatever the step, so that their losses can be compared. Not for `distill`. Default: none, the
+    /// chance stays as it is; in `(0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlm_probability_end: Option<f64>,
     /// Choose whole words instead of single tokens; not for `mlm_sop`. Default: false.
     pub whole_word_masking: bool,
     /// `mlm_sop`: most tokens chosen in a row; 0 for no limit. Default: 80.
@@ -143,9 +164,11 @@ impl Default for DataConfig {
             objective: Objective::Mlm,
             segment: SegmentUnit::Sentence,
             seq_len: 128,
+            stages: Vec::new(),
             validation_fraction: 0.01,
             cross_documents: true,
             mlm_probability: 0.15,
+            mlm_probability_end: None,
             whole_word_masking: false,
             max_predictions: 80,
             short_seq_prob: 0.1,
@@ -177,6 +200,7 @@ impl DataConfig {
         if self.seq_len < 8 {
             problems.push(DataError::config("data.seq_len", self.seq_len, "must be at least 8"));
         }
+        self.find_problems_of_stages(&mut problems);
         if !(0.0..1.0).contains(&self.validation_fraction) {
             problems.push(DataError::config(
                 "data.validation_fraction",
@@ -184,12 +208,13 @@ impl DataConfig {
                 "must be at least 0 and below 1",
             ));
         }
-        if !(self.mlm_probability > 0.0 && self.mlm_probability <= 1.0) {
-            problems.push(DataError::config(
-                "data.mlm_probability",
-                self.mlm_probability,
-                "must be above 0 and at most 1; BERT uses 0.15",
-            ));
+        let end = self.mlm_probability_end.map(|end| ("data.mlm_probability_end", end));
+        for (key, share) in [("data.mlm_probability", self.mlm_probability)].into_iter().chain(end)
+        {
+            if !(share > 0.0 && share <= 1.0) {
+                let advice = "must be above 0 and at most 1; BERT uses 0.15";
+                problems.push(DataError::config(key, share, advice));
+            }
         }
         if !(0.0..=1.0).contains(&self.short_seq_prob) {
             problems.push(DataError::config(
@@ -210,6 +235,29 @@ impl DataConfig {
             problems.push(DataError::config("data.max_line_bytes", 0, "must be at least 1"));
         }
         problems
+    }
+
+    fn find_problems_of_stages(&self, problems: &mut Vec<DataError>) {
+        let mut refuse = |value: String, problem: String| {
+            problems.push(DataError::config("data.stages", value, problem));
+        };
+        let mut begin = 0.0;
+        for DataStage { until, seq_len, batch_size } in self.stages.iter().copied() {
+            if !(until > begin && until < 1.0) {
+                let problem =
+                    format!("must be above `{begin}`, where the stage begins, and below 1");
+                refuse(format!("until = {until}"), problem);
+            }
+            begin = until;
+            if !(8..=self.seq_len).contains(&seq_len) {
+                let problem =
+                    format!("must be at least 8, and at most `data.seq_len` = `{}`", self.seq_len);
+                refuse(format!("seq_len = {seq_len}"), problem);
+            }
+            if batch_size == 0 {
+                refuse("batch_size = 0".to_owned(), "must be at least 1".to_owned());
+            }
+        }
     }
 }
 
@@ -321,12 +369,36 @@ mod tests {
     #[test]
     fn every_value_out_of_range_is_told() {
         let config = DataConfig { seq_len: 7, mlm_probability: f64::NAN, ..DataConfig::default() };
+        let end = DataConfig { mlm_probability_end: Some(0.0), ..DataConfig::default() };
+        let told = end.validate().unwrap_err().to_string();
+        assert!(told.starts_with("`data.mlm_probability_end` is `0`"), "{told}");
         let problems: Vec<String> = config.problems().iter().map(ToString::to_string).collect();
         assert!(problems[0].starts_with("`data.seq_len` is `7`"), "{problems:?}");
         assert!(problems[1].starts_with("`data.mlm_probability` is `NaN`"), "{problems:?}");
         assert_eq!(problems.len(), 2);
         assert_eq!(config.validate().unwrap_err().to_string(), problems[0]);
         assert!(DataConfig::default().validate().is_ok());
+    }
+
+    #[test]
+    fn stages_come_one_after_the_other_and_are_no_longer_than_the_run() {
+        let told = |stages: &[(f64, usize, usize)]| {
+            let stage = |&(until, seq_len, batch_size)| DataStage { until, seq_len, batch_size };
+            let stages = stages.iter().map(stage).collect();
+            let problems = DataConfig { stages, ..DataConfig::default() }.problems();
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(told(&[(0.2, 64, 4), (0.5, 128, 8)]), "");
+        for (stages, problem) in [
+            ([(0.5, 64, 4), (0.5, 64, 8)], "`data.stages` is `until = 0.5`: must be above `0.5`"),
+            ([(0.5, 64, 4), (1.0, 64, 8)], "`until = 1`"),
+            ([(0.5, 4, 4), (0.6, 64, 8)], "`seq_len = 4`"),
+            ([(0.5, 64, 4), (0.6, 256, 8)], "at most `data.seq_len` = `128`"),
+            ([(0.5, 64, 0), (0.6, 64, 8)], "`batch_size = 0`"),
+        ] {
+            let told = told(&stages);
+            assert!(told.contains(problem), "{told}");
+        }
     }
 
     #[test]

@@ -73,11 +73,12 @@ mod unknown;
 mod windows;
 
 pub use baseline::{UnigramBaseline, unigram_baseline};
-pub use batch::{MaskedLmBatcher, MaskedRows, SentenceOrderRows};
+pub use batch::{EVALUATED_SHARE, MaskedLmBatcher, MaskedRows, SentenceOrderRows};
 pub use blocks::{Block, BlockDataset};
 pub use characters::Characters;
 pub use config::{
-    DataConfig, DocumentUnit, Objective, SAMPLE_CORPUS, SegmentUnit, TokenizerConfig, TokenizerKind,
+    DataConfig, DataStage, DocumentUnit, Objective, SAMPLE_CORPUS, SegmentUnit, TokenizerConfig,
+    TokenizerKind,
 };
 pub use corpus::settle_corpus;
 pub use error::{DataError, ErrorKind};

@@ -15,6 +15,11 @@
 //! ([`Masking::of_ids`]) are chosen and hidden as for `mlm`.
 //!
 //! Unknown tokens count as special throughout. The original chooses them like any others.
+//!
+//! With `mlm_probability_end` the share goes from one value to another over a run, in a straight line: many hidden tokens teach
+//! more at first, fewer later on (Yang et al. 2023, "Learning Better Masking for Better Language Model Pre-training").
+
+use std::sync::Arc;
 
 use rand_chacha::rand_core::Rng;
 
@@ -34,7 +39,7 @@ pub struct Masking {
     mask: u32,
     vocab_size: u32,
     /// For each id, whether it is never chosen.
-    special: Vec<bool>,
+    special: Arc<[bool]>,
     choice: Choice,
     /// Whether chosen tokens are hidden.
     hides: bool,
@@ -46,7 +51,7 @@ enum Choice {
     /// Each token or word by itself.
     Chance {
         /// For each id, whether it belongs to the word of the token before it; empty for single tokens.
-        continues_word: Vec<bool>,
+        continues_word: Arc<[bool]>,
     },
     /// A share of all tokens.
     Count {
@@ -68,9 +73,11 @@ impl Masking {
     pub(crate) fn new(tokenizer: &TextTokenizer, config: &DataConfig) -> Self {
         let choice = match config.objective {
             Objective::Mlm if config.whole_word_masking => {
-                Choice::Chance { continues_word: tokenizer.continuation_table() }
+                Choice::Chance { continues_word: tokenizer.continuation_table().into() }
             }
-            Objective::Mlm | Objective::Distill => Choice::Chance { continues_word: Vec::new() },
+            Objective::Mlm | Objective::Distill => {
+                Choice::Chance { continues_word: Arc::default() }
+            }
             Objective::MlmSop => Choice::Count {
                 most: if config.max_predictions == 0 { usize::MAX } else { config.max_predictions },
             },
@@ -79,7 +86,7 @@ impl Masking {
             probability: config.mlm_probability,
             mask: tokenizer.special_ids().mask,
             vocab_size: tokenizer.vocab_size() as u32,
-            special: tokenizer.special_table(),
+            special: tokenizer.special_table().into(),
             choice,
             hides: config.objective.hides_tokens(),
         }
@@ -92,10 +99,15 @@ impl Masking {
             probability,
             mask,
             vocab_size: special.len() as u32,
-            special,
-            choice: Choice::Chance { continues_word: Vec::new() },
+            special: special.into(),
+            choice: Choice::Chance { continues_word: Arc::default() },
             hides: true,
         }
+    }
+
+    /// The same rule, by which another share is chosen.
+    pub(crate) fn with_probability(&self, probability: f64) -> Self {
+        Self { probability, ..self.clone() }
     }
 
     /// Masks `input_ids` in place, if tokens are hidden at all; the chosen tokens come in ascending order.
@@ -188,7 +200,7 @@ pub(crate) mod tests {
         let continues_word = if whole_words {
             (0..1_000).map(|id| id > 5 && id % 2 == 1).collect()
         } else {
-            Vec::new()
+            Arc::default()
         };
         of_choice(probability, Choice::Chance { continues_word })
     }

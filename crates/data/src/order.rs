@@ -71,8 +71,12 @@ impl ExampleOrder {
     ///
     /// Batches run on over the end of an epoch, so that no example is left out and all are full.
     pub fn batch(&self, step: u64, batch_size: usize) -> Vec<Visit> {
-        let first = step * batch_size as u64;
-        (first..first + batch_size as u64)
+        self.visits(step * batch_size as u64, batch_size)
+    }
+
+    /// So many visits from number `first` (from 0) on.
+    pub fn visits(&self, first: u64, count: usize) -> Vec<Visit> {
+        (first..first + count as u64)
             .map(|position| {
                 let epoch = position / self.len as u64;
                 let index = self.epoch(epoch)[(position % self.len as u64) as usize] as usize;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nystromformer_files::durable;
 
 use crate::cache::{self, CacheLock, Contents, TokenStore};
-use crate::config::{DataConfig, Objective, TokenizerConfig};
+use crate::config::{DataConfig, DataStage, Objective, TokenizerConfig};
 use crate::corpus::Corpus;
 use crate::error::DataError;
 use crate::examples::{ExampleShape, PretrainingExamples};
@@ -43,6 +43,8 @@ pub struct MaskedLmData {
     pub tokenizer: TextTokenizer,
     /// Examples to learn from; never empty.
     pub train: PretrainingExamples,
+    /// The same text as the examples of each of `data.stages`; never empty.
+    pub train_of_stages: Vec<PretrainingExamples>,
     /// Examples to measure on; never empty.
     pub validation: PretrainingExamples,
     /// Hash, in hexadecimal, of all that the examples depend on: corpus, tokenizer, options, seed of
@@ -232,7 +234,14 @@ impl<'a> Preparation<'a> {
         let examples = |split| {
             PretrainingExamples::new(Arc::clone(&store), &cache.shape, &splits, split, seed)
         };
+        let of_stage = |stage: &DataStage| {
+            let config = DataConfig { seq_len: stage.seq_len, ..data.clone() };
+            let shape = ExampleShape::new(&config, &tokenizer)?;
+            let store = Arc::clone(&store);
+            Ok(PretrainingExamples::new(store, &shape, &splits, CorpusSplit::Train, seed))
+        };
         Ok(MaskedLmData {
+            train_of_stages: data.stages.iter().map(of_stage).collect::<Result<_, DataError>>()?,
             tokenizer,
             train: examples(CorpusSplit::Train),
             validation: examples(CorpusSplit::Validation),
@@ -315,7 +324,15 @@ fn options(data: &DataConfig, seed: u64) -> Vec<u8> {
             seed,
         )),
     };
-    bytes.expect("numbers, flags and names can be written as JSON")
+    let mut bytes = bytes.expect("numbers, flags and names can be written as JSON");
+    if let Some(end) = data.mlm_probability_end {
+        bytes.extend(end.to_bits().to_le_bytes());
+    }
+    for DataStage { until, seq_len, batch_size } in &data.stages {
+        let numbers = [until.to_bits(), *seq_len as u64, *batch_size as u64];
+        bytes.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
+    }
+    bytes
 }
 
 fn too_few_documents(corpus: &Corpus, count: usize) -> DataError {

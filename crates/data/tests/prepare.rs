@@ -218,6 +218,38 @@ fn masks_depend_on_seed_split_epoch_and_example_only() {
     assert_eq!(validation, rows(&batcher, CorpusSplit::Validation, &[visit(8, 5)]));
 }
 
+/// The share goes in a straight line from the first step to the last, and evaluations keep theirs.
+#[test]
+fn the_share_of_masked_tokens_follows_the_step_alone() {
+    let cache = tempfile::tempdir().unwrap();
+    let constant =
+        DataConfig { seq_len: 64, cache_dir: cache.path().to_owned(), ..DataConfig::default() };
+    let ramp =
+        DataConfig { mlm_probability: 0.4, mlm_probability_end: Some(0.1), ..constant.clone() };
+    let data = quiet(&constant, &small_tokenizer(), 1).unwrap();
+    let batcher = MaskedLmBatcher::new(&data.tokenizer, &ramp, 1);
+    let visits: Vec<Visit> = (0..data.train.len()).map(|index| Visit { epoch: 0, index }).collect();
+    let rows = |progress| batcher.training_rows(&data.train, &visits, progress).unwrap();
+    let at_share = |mlm_probability| {
+        let config = DataConfig { mlm_probability, ..constant.clone() };
+        let fixed = MaskedLmBatcher::new(&data.tokenizer, &config, 1);
+        fixed.rows(&data.train, CorpusSplit::Train, &visits).unwrap()
+    };
+    for (progress, share) in [(0.0, 0.4), (0.5, 0.25), (1.0, 0.1)] {
+        assert_eq!(rows(progress), at_share(share), "{progress}");
+        let found = rows(progress).masked_labels.len() as f64;
+        let tokens: usize = rows(progress).lengths.iter().map(|length| length - 2).sum();
+        assert!((found / tokens as f64 - share).abs() < 0.03, "{progress}: {found} of {tokens}");
+    }
+    let fixed = MaskedLmBatcher::new(&data.tokenizer, &constant, 1);
+    let evaluated = |batcher: &MaskedLmBatcher| {
+        let visits = &visits[..data.validation.len().min(visits.len())];
+        batcher.rows(&data.validation, CorpusSplit::Validation, visits).unwrap()
+    };
+    assert_eq!(evaluated(&batcher), evaluated(&fixed));
+    assert_eq!(fixed.training_rows(&data.train, &visits, 0.7).unwrap(), at_share(0.15));
+}
+
 #[test]
 fn the_unigram_baseline_of_a_known_corpus() {
     let folder = tempfile::tempdir().unwrap();

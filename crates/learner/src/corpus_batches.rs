@@ -6,13 +6,14 @@ use std::path::Path;
 
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{
-    CorpusSplit, ExampleOrder, MaskedLmBatcher, MaskedLmData, ProgressListener, Visit, prepare,
+    CorpusSplit, MaskedLmBatcher, MaskedLmData, MaskedRows, ProgressListener, Visit, prepare,
     prepare_aside,
 };
 
 use nystromformer_tasks::Split;
 
 use crate::batch::{BatchSource, TokenBatch};
+use crate::corpus_stages::{CorpusStages, StepVisits};
 use crate::error::Result;
 use crate::experiment::Experiment;
 use crate::objectives::{self, criterion::BatchCriterion};
@@ -23,8 +24,10 @@ use crate::trainable::MetricName;
 #[derive(Debug)]
 pub struct CorpusBatches {
     data: MaskedLmData,
-    order: ExampleOrder,
+    stages: CorpusStages,
     batcher: MaskedLmBatcher,
+    /// Steps of the whole run: how much is masked may depend on how far it is.
+    total_steps: usize,
     /// What judges the model in place of its head's own losses, where the objective has such.
     criterion: Option<BatchCriterion>,
 }
@@ -60,19 +63,20 @@ impl CorpusBatches {
         let objective = objectives::of(data.objective);
         Ok(Self {
             criterion: objective.criterion(experiment, &prepared.tokenizer)?,
-            order: ExampleOrder::new(prepared.train.len(), *seed, data.shuffle),
+            stages: CorpusStages::new(experiment, &prepared),
             batcher: MaskedLmBatcher::new(&prepared.tokenizer, data, *seed),
+            total_steps: experiment.trainer.total_steps(prepared.train.len()),
             data: prepared,
         })
     }
 
-    fn batch(&self, split: CorpusSplit, visits: &[Visit]) -> Result<TokenBatch> {
-        let examples = match split {
-            CorpusSplit::Train => &self.data.train,
-            CorpusSplit::Validation => &self.data.validation,
-        };
-        let rows = self.batcher.rows(examples, split, visits)?;
-        Ok(TokenBatch { criterion: self.criterion.clone(), ..rows.into() })
+    fn batch(&self, rows: MaskedRows) -> TokenBatch {
+        TokenBatch { criterion: self.criterion.clone(), ..rows.into() }
+    }
+
+    /// How far the step after `completed_steps` is on the way from a run's first step, 0, to its last, 1.
+    fn progress(&self, completed_steps: usize) -> f64 {
+        completed_steps as f64 / self.total_steps.saturating_sub(1).max(1) as f64
     }
 
     /// Tokenizer, blocks and facts.
@@ -116,19 +120,22 @@ impl BatchSource for CorpusBatches {
         micro_batch_size: usize,
         range: Range<usize>,
     ) -> Result<Vec<TokenBatch>> {
-        self.order
-            .batch(completed_steps as u64, batch_size)
+        let progress = self.progress(completed_steps);
+        let StepVisits { examples, visits, micro_batch_size } =
+            self.stages.visits(completed_steps, batch_size, micro_batch_size);
+        visits
             .chunks(micro_batch_size)
             .take(range.end)
             .skip(range.start)
-            .map(|visits| self.batch(CorpusSplit::Train, visits))
+            .map(|visits| Ok(self.batch(self.batcher.training_rows(examples, visits, progress)?)))
             .collect()
     }
 
     fn evaluation_batch(&self, _: Split, first: usize, count: usize) -> Result<TokenBatch> {
         let visits: Vec<Visit> =
             (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
-        self.batch(CorpusSplit::Validation, &visits)
+        let rows = self.batcher.rows(&self.data.validation, CorpusSplit::Validation, &visits)?;
+        Ok(self.batch(rows))
     }
 
     fn criterion_metrics(&self) -> Option<Vec<MetricName>> {

@@ -17,7 +17,7 @@
 //! | [`schedule`], [`optimizer`], [`gradients`] | learning rate, `AdamW`, accumulation and clipping |
 //! | [`parameter_groups`], `weight_average` | what is frozen, rates by layer, the average of weights |
 //! | [`checkpoint`], [`run_dir`], [`metrics_log`], `record_sinks`, `tensorboard`, [`report`], [`sweep_report`] | what a run leaves on disk |
-//! | [`batch`], [`feature_rows`], [`batches`], [`corpus_batches`], [`task_batches`], [`examples`] | what a step reads, and where it comes from |
+//! | [`batch`], [`feature_rows`], [`batches`], [`corpus_batches`], `corpus_stages`, [`task_batches`], [`examples`] | what a step reads, and where it comes from |
 //! | [`objectives`] | what is learned from a corpus: masked tokens, sentence order, what a teacher computes |
 //! | [`trainable`], [`evaluate`](mod@evaluate), [`trainer`] | what is asked of a model, how good it is, the loop |
 //! | [`ranks`] | processes that train one model together |
@@ -33,6 +33,7 @@ mod cgroup_memory;
 pub mod checkpoint;
 pub mod computed_with;
 pub mod corpus_batches;
+mod corpus_stages;
 pub mod device;
 pub mod error;
 pub mod evaluate;

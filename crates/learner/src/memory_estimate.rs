@@ -1,7 +1,9 @@
 //! How much memory a training will need, before it is started.
 
-use nystromformer::NystromformerConfig;
+use nystromformer::{FeedForwardKind, NystromformerConfig};
+use nystromformer_data::DataConfig;
 
+use crate::corpus_stages::tokens_of_micro_batch;
 use crate::device::DeviceKind;
 use crate::experiment::Experiment;
 use crate::ranks::share::held_at_most;
@@ -58,10 +60,11 @@ pub fn estimate_bytes(
         .saturating_mul(gradients_and_moments + averages)
         .saturating_add(parameters.all as u64);
     let seq_len = experiment.data.seq_len as u64;
-    let tokens = rows.saturating_mul(seq_len);
+    let tokens = rows.saturating_mul(seq_len).max(tokens_of_micro_batch(experiment));
+    let DataConfig { mlm_probability: first, mlm_probability_end: last, .. } = experiment.data;
     let predicted = match &experiment.task {
         Some(task) => task.masked_share().unwrap_or_default(),
-        None => experiment.data.mlm_probability,
+        None => first.max(last.unwrap_or(first)),
     };
     let predicted = (tokens as f64 * predicted) as u64;
     let of_encoder = tokens.saturating_mul(floats_per_token(
@@ -116,14 +119,20 @@ fn floats_per_token(
         model.attention.options().activations(seq_len as usize, &model.shared, is_fused);
     let hidden = model.shared.hidden_size as u64;
     let intermediate = model.feed_forward.intermediate_size as u64;
+    // A gate, and without a kernel of it the activated values too.
+    let gates = match (model.feed_forward.kind, computes) {
+        (FeedForwardKind::Dense, _) => 0,
+        (FeedForwardKind::Gated, Computes::Fused) => 1,
+        (FeedForwardKind::Gated, Computes::Composed) => 2,
+    };
     let (rows, activations) = match computes {
         // Inputs of the linear layers, query, key and value, normalised rows; the activation's input and output.
         Computes::Fused => (9, 2),
         // Beside them, each step of two normalisations and two dropouts, and of the activation.
         Computes::Composed => (21, 6),
     };
-    let per_layer = rows * hidden + activations * intermediate + attention.kept_by_layer;
-    let at_once = 12 * hidden + 2 * intermediate + attention.at_once;
+    let per_layer = rows * hidden + (activations + gates) * intermediate + attention.kept_by_layer;
+    let at_once = 12 * hidden + (2 + gates) * intermediate + attention.at_once;
     match keeps {
         Keeps::All => (layers as u64).saturating_mul(per_layer).saturating_add(at_once),
         // One layer at a time is computed once more, and what it gives is weighed by its gradient.

@@ -7,6 +7,7 @@ use nystromformer_data::DataError;
 use nystromformer_tasks::TaskConfig;
 
 use super::{Experiment, class_of, refuse};
+use crate::corpus_stages::stage_problems;
 use crate::device::DeviceKind;
 use crate::error::Result;
 
@@ -71,6 +72,9 @@ impl Experiment {
                 Some(_) => "",
             };
             problems.push(("data.seq_len".to_owned(), format!("{error}{pretrained}")));
+        }
+        if self.task.is_none() {
+            problems.extend(stage_problems(&self.data, &self.trainer));
         }
         problems.extend(self.objective().map_or_else(Vec::new, |of| of.problems(self)));
         problems.extend(self.optimizer.problems());

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer::PreTrainedModel;
 use nystromformer_learner::metrics_log::{MetricsLog, MetricsRecord};
-use nystromformer_learner::progress::Silent;
+use nystromformer_learner::progress::{Silent, StopAfter};
 use nystromformer_learner::stop::{StopFlag, StopReason};
 use nystromformer_learner::trainer::{DryRun, EndReason, RunRequest, Session, TrainOutput};
 use nystromformer_learner::{Experiment, LearnerError};
@@ -78,6 +78,12 @@ impl Fixture {
         resume: bool,
     ) -> Result<TrainOutput, LearnerError> {
         self.train_until(run, overrides, resume, &StopFlag::new())
+    }
+
+    /// A new run that is stopped after a step.
+    fn stopped(&self, run: &str, overrides: &[&str], step: usize) -> TrainOutput {
+        let session = Session::open(&self.request(run, overrides, false), &|_| {}).unwrap();
+        session.train(StopFlag::new(), &mut StopAfter::step(step)).unwrap()
     }
 
     fn train_until(
@@ -179,6 +185,93 @@ fn a_stopped_run_is_resumed_to_the_same_weights() {
     }
     fixture.train("stopped", &[], true).unwrap();
     assert!(weights("unbroken") == weights("stopped"));
+}
+
+/// How much is masked is a function of the step: a run that goes on in the middle of the ramp masks what an unbroken one does.
+#[test]
+fn a_ramp_of_masking_is_resumed_to_the_same_weights() {
+    let fixture = Fixture::new();
+    let ramp = ["data.mlm_probability=0.6", "data.mlm_probability_end=0.1"];
+    fixture.train("unbroken", &ramp, false).unwrap();
+    assert_eq!(fixture.stopped("stopped", &ramp, 3).summary.steps, 3);
+    fixture.train("stopped", &ramp, true).unwrap();
+    let state = |run: &str| {
+        let checkpoint = newest_checkpoint(&fixture.path(run));
+        ["model.safetensors", "optimizer.safetensors"]
+            .map(|name| std::fs::read(checkpoint.join(name)).unwrap())
+    };
+    assert!(state("unbroken") == state("stopped"));
+    let losses = |run: &str| -> Vec<f64> {
+        let metrics = MetricsLog::read(&fixture.path(run).join("metrics.jsonl")).unwrap();
+        let losses = metrics.into_iter().map(|record| match record {
+            MetricsRecord::Train(step) => step.loss,
+            MetricsRecord::Validation(evaluation) => evaluation.loss,
+        });
+        losses.collect()
+    };
+    assert_eq!(losses("unbroken"), losses("stopped"));
+    // The first step masks as without a ramp, a later one does not; evaluations mask as ever.
+    fixture.train("constant", &ramp[..1], false).unwrap();
+    assert_eq!(losses("unbroken")[0], losses("constant")[0]);
+    assert_ne!(losses("unbroken")[1], losses("constant")[1]);
+    let at_start = |run: &str, settings: &[&str]| {
+        fixture.train(run, &[settings, &["trainer.eval_on_start=true"]].concat(), false).unwrap();
+        losses(run)[0]
+    };
+    assert_eq!(at_start("ramp-start", &ramp), at_start("start", &[]));
+    let error = fixture.train("other", &["data.mlm_probability_end=1.5"], false).unwrap_err();
+    assert!(error.to_string().contains("`data.mlm_probability_end`"), "{error}");
+}
+
+/// Shorter blocks and other batches at first: steps count their tokens, evaluations read what they always read, and a run that
+/// goes on within a stage, or where one ends, ends as an unbroken one.
+#[test]
+fn stages_are_resumed_to_the_same_weights() {
+    let fixture = Fixture::new();
+    let stages = [
+        "data.stages=[{until=0.34, seq_len=8, batch_size=6}, {until=0.67, seq_len=8, batch_size=10}]",
+        "trainer.eval_on_start=true",
+    ];
+    let unbroken = fixture.train("unbroken", &stages, false).unwrap().summary;
+    // Two steps of each; a block is as long as its stage says, but for the last one of the text.
+    let most = 2 * (6 * 8 + 10 * 8 + 4 * 16);
+    assert!((most - 30..=most).contains(&(unbroken.tokens as usize)), "{}", unbroken.tokens);
+    let records = |run: &str| {
+        let metrics = MetricsLog::read(&fixture.path(run).join("metrics.jsonl")).unwrap();
+        let losses = metrics.into_iter().map(|record| match record {
+            MetricsRecord::Train(step) => ("train", step.step, step.loss),
+            MetricsRecord::Validation(evaluation) => {
+                ("validation", evaluation.step, evaluation.loss)
+            }
+        });
+        losses.collect::<Vec<_>>()
+    };
+    let weights = |run: &str| {
+        std::fs::read(newest_checkpoint(&fixture.path(run)).join("model.safetensors")).unwrap()
+    };
+    for step in [1, 2, 5] {
+        let run = format!("stopped-{step}");
+        fixture.stopped(&run, &stages, step);
+        let resumed = fixture.train(&run, &stages, true).unwrap().summary;
+        assert_eq!(resumed.tokens, unbroken.tokens);
+        assert!(weights("unbroken") == weights(&run), "{step}");
+        assert_eq!(records("unbroken"), records(&run));
+    }
+    fixture.train("plain", &["trainer.eval_on_start=true"], false).unwrap();
+    assert_eq!(records("unbroken")[0], records("plain")[0]);
+    assert_ne!(records("unbroken")[1], records("plain")[1]);
+    for (setting, problem) in [
+        ("data.stages=[{until=0.5, seq_len=8}]", "missing field `batch_size`"),
+        ("data.stages=[{until=0.5, seq_len=32, batch_size=4}]", "at most `data.seq_len` = `16`"),
+        ("data.stages=[{until=0.5, seq_len=8, batch_size=5}]", "a step has `2` micro-batches"),
+    ] {
+        let error = fixture.train("refused", &[setting], false).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+    let epochs = [stages[0], "trainer.max_epochs=2"];
+    let error = fixture.train("refused", &epochs, false).unwrap_err();
+    assert!(error.to_string().contains("`data.stages`: its stages are shares"), "{error}");
 }
 
 #[test]

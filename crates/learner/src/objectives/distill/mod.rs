@@ -34,6 +34,9 @@ use crate::trainer::model_folder;
 
 const OF_SENTENCE_ORDER: &str = "it goes with `data.objective = \"mlm_sop\"` only";
 
+const NOTHING_IS_MASKED: &str =
+    "nothing is masked with `data.objective = \"distill\"`; leave it out";
+
 pub(super) struct Distill;
 
 impl CorpusObjective for Distill {
@@ -47,10 +50,8 @@ impl CorpusObjective for Distill {
             ("data.segment", OF_SENTENCE_ORDER),
             ("data.max_predictions", OF_SENTENCE_ORDER),
             ("data.short_seq_prob", OF_SENTENCE_ORDER),
-            (
-                "data.whole_word_masking",
-                "nothing is masked with `data.objective = \"distill\"`; leave it out",
-            ),
+            ("data.whole_word_masking", NOTHING_IS_MASKED),
+            ("data.mlm_probability_end", NOTHING_IS_MASKED),
         ]
     }
 
