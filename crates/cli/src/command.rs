@@ -8,7 +8,7 @@ use nystromformer_tasks::TaskRegistry;
 use crate::{
     allocator,
     commands::{Command, train},
-    failure, logging, output, signals,
+    failure, hub, logging, output, signals,
 };
 
 /// Train, measure and use Nyströmformers.
@@ -58,6 +58,7 @@ fn framed<Line: Parser>(command: impl FnOnce(Line) -> anyhow::Result<ExitCode>) 
     report_panics_in_one_line();
     let line = Line::parse(); // prints usage errors and exits with 2 itself
     logging::init();
+    hub::connect();
     let result = signals::fail_writes_over_the_size_limit()
         .map_err(anyhow::Error::from)
         .and_then(|()| command(line));

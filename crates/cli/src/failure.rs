@@ -32,6 +32,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         }
         if let Some(error) = cause.downcast_ref::<InteropError>() {
             return match error {
+                InteropError::Hub { failure, .. } => failure.exit_code(),
                 InteropError::Write { .. } => 7,
                 InteropError::OutputExists { .. }
                 | InteropError::Override { .. }

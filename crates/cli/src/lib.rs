@@ -9,6 +9,7 @@ mod command;
 pub mod commands;
 pub mod device_arg;
 pub mod failure;
+mod hub;
 pub mod logging;
 pub mod output;
 pub mod ranks;

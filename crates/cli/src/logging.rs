@@ -8,15 +8,20 @@ use tracing_subscriber::EnvFilter;
 /// Of several processes that train together, what the others than rank 0 say: the rest would be said once by each.
 const FOLLOWERS: &str = "error";
 
+/// What the targets of the library begin with that makes requests.
+const REQUESTS: &str = "ureq";
+
 /// Installs the subscriber. Metrics are not logs: they go to `metrics.jsonl`.
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+    let stated = std::env::var("RUST_LOG").ok();
+    let stated = stated.and_then(|stated| EnvFilter::try_new(without_requests(&stated)).ok());
+    let filter = stated.unwrap_or_else(|| {
         let is_follower = launched_rank().is_some_and(|rank| rank > 0);
         EnvFilter::new(if is_follower {
             FOLLOWERS
         } else {
-            "warn,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
-             nystromformer_learner=info,nystromformer_server=info,nystromformer_cli=info"
+            "warn,ureq=off,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
+             nystromformer_learner=info,nystromformer_server=info,nystromformer_hub=info,nystromformer_cli=info"
         })
     });
     tracing_subscriber::fmt()
@@ -28,4 +33,31 @@ pub fn init() {
         .log_internal_errors(false)
         .without_time()
         .init();
+}
+
+/// The same directives without those of the library that makes requests: it logs their bytes, and an access token is among them.
+fn without_requests(directives: &str) -> String {
+    let off = format!("{REQUESTS}=off");
+    // As without the directive below.
+    let directives = if directives.trim().is_empty() { "error" } else { directives };
+    let others = directives.split(',').filter(|one| !one.trim_start().starts_with(REQUESTS));
+    others.chain([off.as_str()]).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_directive_shows_requests() {
+        for (stated, left) in [
+            ("trace", "trace,ureq=off"),
+            ("debug, ureq::run=trace,ureq_proto=debug", "debug,ureq=off"),
+            ("ureq", "ureq=off"),
+            ("", "error,ureq=off"),
+        ] {
+            assert_eq!(without_requests(stated), left);
+            assert!(EnvFilter::try_new(left).is_ok());
+        }
+    }
 }

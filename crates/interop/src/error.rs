@@ -9,6 +9,8 @@ use nystromformer::ModelError;
 use nystromformer_files::FileError;
 use nystromformer_files::tensors::{Flaw, brief};
 
+use crate::hugging_face::HubFailure;
+
 /// Names listed in full before a message says "and n more".
 const LISTED: usize = 8;
 
@@ -27,6 +29,14 @@ pub enum InteropError {
         path: PathBuf,
         /// What should be there.
         expected: String,
+    },
+    /// Occurs when a name on the Hugging Face Hub leads to no folder.
+    #[error("`hub:{name}`: {failure}")]
+    Hub {
+        /// The name, as it was written.
+        name: String,
+        /// Why there is none, and what to do.
+        failure: HubFailure,
     },
     /// Occurs when the operating system cannot read a path.
     #[error("cannot read `{}`: {source}; check that it is a readable file", path.display())]

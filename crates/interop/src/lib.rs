@@ -37,6 +37,7 @@
 //! | [`write_tokenizer`] | the tokenizer's files beside a model |
 //! | [`export_model`], [`import_model`] | folder to folder: tokenizer and model card too |
 //! | [`export_onnx`] | a model as ONNX graphs |
+//! | [`local_folder`], [`use_hub`] | a name on the Hugging Face Hub as a folder, and how it is downloaded |
 //!
 //! Files are read as data: no code in them runs, sizes are checked against the file and the configuration
 //! before memory is asked for, and a file cut short or altered is an [`InteropError`].
@@ -53,9 +54,10 @@ mod torch_writer;
 pub use error::InteropError;
 pub use foreign::{ImportOptions, PositionFill, export_for_authors, import_model};
 pub use hugging_face::{
-    ExportOptions, Exported, FreshConvolution, LoadReport, SpecialToken, StorageType, export_model,
-    load, load_all_weights, load_model, load_weights, read_architecture, read_config,
-    require_model_folder, save, write_config, write_tokenizer,
+    Download, ExportOptions, Exported, FreshConvolution, HubFailure, HubFiles, LoadReport,
+    SpecialToken, StorageType, export_model, is_hub_name, load, load_all_weights, load_model,
+    load_weights, local_folder, read_architecture, read_config, require_model_folder, save,
+    use_hub, write_config, write_tokenizer,
 };
 pub use model_card::TrainingFacts;
 pub use onnx::{OnnxOptions, Quantization, SentencePooling, export_onnx};

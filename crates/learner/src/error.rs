@@ -35,7 +35,7 @@ pub enum LearnerError {
         message: String,
     },
 
-    /// A folder of weights cannot be used. Exit code 4.
+    /// A folder of weights cannot be used. Exit code 4, or that of [`HubFailure`](nystromformer_interop::HubFailure).
     #[error(transparent)]
     Weights(InteropError),
 
@@ -116,6 +116,7 @@ impl LearnerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => 2,
+            Self::Weights(InteropError::Hub { failure, .. }) => failure.exit_code(),
             Self::Data(_) => 3,
             Self::Checkpoint { .. } | Self::Weights(_) => 4,
             Self::NonFinite { .. } => 5,

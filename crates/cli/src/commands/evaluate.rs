@@ -31,7 +31,7 @@ use crate::output;
 /// Measure a model on held-out data; prints one JSON object.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
+    /// A run directory (its best checkpoint, else the newest), a checkpoint, a Hugging Face folder, or `hub:owner/name`.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// The experiment whose data is used. Default: that of the run.

@@ -21,7 +21,7 @@ use crate::output;
 /// Write a model as a Hugging Face folder, tokenizer and model card included, or as ONNX graphs.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
+    /// A run directory (its best checkpoint, else the newest), a checkpoint, a Hugging Face folder, or `hub:owner/name`.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// The folder to write; must not exist yet, or be empty.

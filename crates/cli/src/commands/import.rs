@@ -8,7 +8,9 @@ use std::{
 use anyhow::bail;
 use clap::ValueEnum;
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::{FreshConvolution, ImportOptions, PositionFill, import_model};
+use nystromformer_interop::{
+    FreshConvolution, HubFiles, ImportOptions, PositionFill, import_model, local_folder,
+};
 use serde_json::Value;
 
 use crate::output;
@@ -19,7 +21,7 @@ use crate::output;
 /// and BERT and RoBERTa as a start: their attention is swapped, everything else is theirs.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A folder, a weight file (safetensors or PyTorch's), or an index of shards.
+    /// A folder, a weight file (safetensors or PyTorch's), an index of shards, or `hub:owner/name`.
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     /// The folder to write; must not exist yet, or be empty.
@@ -77,6 +79,9 @@ enum Convolution {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let from = local_folder(&args.from, HubFiles::Model)?;
+    let tokenizer = args.tokenizer.map(|path| local_folder(&path, HubFiles::Tokenizer));
+    let tokenizer = tokenizer.transpose()?;
     let options = ImportOptions {
         config: args.config,
         overrides: args.overrides.iter().map(|text| assignment(text)).collect::<Result<_, _>>()?,
@@ -85,10 +90,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Convolution::Zero => FreshConvolution::Zero,
             Convolution::Normal => FreshConvolution::Normal(args.seed),
         },
-        tokenizer: tokenizer_json(&args.from, args.tokenizer.as_deref())?,
-        tokenizer_dir: args.tokenizer,
+        tokenizer: tokenizer_json(&from, tokenizer.as_deref())?,
+        tokenizer_dir: tokenizer,
     };
-    for note in import_model(&args.from, &args.output, &options)?.notes {
+    for note in import_model(&from, &args.output, &options)?.notes {
         output::note(&format!("note: {note}"));
     }
     output::note(&format!("imported `{}` to `{}`", args.from.display(), args.output.display()));

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod evaluate;
 pub mod export;
 pub mod generate;
+pub mod hub;
 pub mod import;
 pub mod man;
 pub mod predict;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Export(export::Args),
     Import(import::Args),
     Convert(convert::Args),
+    Hub(hub::Args),
     Prepare(prepare::Args),
     Compare(compare::Args),
     Report(report::Args),
@@ -56,6 +58,7 @@ impl Command {
             Self::Export(args) => export::run(args),
             Self::Import(args) => import::run(args),
             Self::Convert(args) => convert::run(args, tasks),
+            Self::Hub(args) => hub::run(args),
             Self::Prepare(args) => prepare::run(args, tasks),
             Self::Compare(args) => compare::run(args),
             Self::Report(args) => report::run(args),

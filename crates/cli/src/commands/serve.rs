@@ -21,8 +21,8 @@ use crate::{device_arg::DeviceArg, output, signals};
 /// SIGTERM, or Ctrl-C once, ends the server when what it has accepted is answered.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder. Several may be served;
-    /// requests choose one by its name, which is the folder's unless one stands before it.
+    /// A run directory (its best checkpoint, else the newest), a checkpoint, a Hugging Face folder, or `hub:owner/name`. Several may
+    /// be served; requests choose one by its name, which is the folder's unless one stands before it.
     #[arg(long = "model", value_name = "[NAME=]DIR", required = true)]
     models: Vec<String>,
     /// The port; 0 is any that is free.
@@ -191,6 +191,7 @@ mod tests {
             |text: &str| named_path(text).map(|(name, path)| (name, path.display().to_string()));
         assert_eq!(of("sst2=runs/a").unwrap(), ("sst2".to_owned(), "runs/a".to_owned()));
         assert_eq!(of("nowhere/sst2").unwrap().0, "sst2");
+        assert_eq!(of("hub:owner/sst2").unwrap(), ("sst2".to_owned(), "hub:owner/sst2".to_owned()));
         assert_eq!(of(odd.to_str().unwrap()).unwrap().0, "a=b");
         assert!(of("=runs/a").is_err() && of("sst2=").is_err());
     }

@@ -226,6 +226,38 @@ fn a_name_on_the_hub_and_a_file_of_weights_are_no_models_and_the_message_says_wh
     }
 }
 
+#[cfg(not(feature = "hub"))]
+#[test]
+fn names_on_the_hub_need_the_feature_wherever_a_model_is_read() {
+    let fixture = Fixture::new();
+    let [output, run, zip] = ["output", "conversion", "glue.zip"].map(|name| fixture.text(name));
+    let model = "hub:owner/name";
+    for arguments in [
+        &["evaluate", "--model", model][..],
+        &["predict", "fill-mask", "--model", model, "a [MASK]"],
+        &["predict", "glue", "--model", "sst2=hub:owner/name", "--output", &zip],
+        &["export", "--model", model, "--output", &output],
+        &["import", "--from", model, "--output", &output],
+        &["import", "--from", "a", "--tokenizer", model, "--output", &output],
+        &["convert", "--from", model, "--output", &output, "--run-dir", &run],
+        &["serve", "--port", "0", "--model", model],
+    ] {
+        let mut refused = command(arguments[0]);
+        refused.args(&arguments[1..]);
+        let message = finish(refused).refused(2);
+        assert_contains(&message, &["`hub:owner/name`", "`--features hub`", "`hf download "]);
+    }
+    for setting in ["model.init_from=hub:owner/name", "tokenizer.path=hub:owner/name"] {
+        let message = finish(fixture.train("run", &[setting])).refused(2);
+        assert_contains(&message, &["`hub:owner/name`", "`--features hub`"]);
+    }
+    for arguments in [["push", ".", "owner/name"].as_slice(), &["download", "owner/name"]] {
+        let mut hub = command("hub");
+        hub.args(arguments);
+        assert_contains(&finish(hub).refused(2), &["`owner/name`", "`--features hub`"]);
+    }
+}
+
 #[test]
 fn a_folder_for_scratch_files_that_is_not_there_is_named() {
     let fixture = Fixture::new();

@@ -7,6 +7,7 @@
 //! | `weights` | opening weight files: safetensors or pickle, whole or in shards |
 //! | `wrappers` | names as a model has them, from files of wrapped models |
 //! | `json_file`, `storage` | JSON files, bounded; how numbers are stored |
+//! | [`hub_names`] | names on the Hub in the place of folders |
 //! | `model_path` | what a path that should be a model's folder is instead |
 //! | [`mod@load`] | matching what a file holds with what a model needs |
 //! | [`mod@save`] | the other way |
@@ -23,6 +24,7 @@ pub(crate) mod convolution;
 mod difference;
 pub mod export;
 pub(crate) mod folder;
+pub mod hub_names;
 pub(crate) mod json_file;
 pub mod load;
 mod model_path;
@@ -39,6 +41,7 @@ pub use config::{read_config, write_config};
 pub use convolution::FreshConvolution;
 pub use export::{ExportOptions, export_model};
 pub use folder::Exported;
+pub use hub_names::{Download, HubFailure, HubFiles, is_hub_name, local_folder, use_hub};
 pub use load::{LoadReport, load, load_all_weights, load_model, load_weights, read_architecture};
 pub use model_path::require_model_folder;
 pub use save::save;

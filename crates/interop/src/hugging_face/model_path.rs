@@ -2,10 +2,11 @@
 
 use std::path::{Component, Path};
 
+use super::hub_names::downloads;
 use crate::error::InteropError;
 
-/// Refuses a path that is no folder, with what was probably meant: a name on the Hugging Face Hub, from which nothing is
-/// loaded, or a file of the folder.
+/// Refuses a path that is no folder, with what was probably meant: a name on the Hugging Face Hub without `hub:`, or a file of
+/// the folder.
 ///
 /// # Errors
 /// [`InteropError::Missing`] if there is nothing, [`InteropError::Unsupported`] if there is a file.
@@ -34,9 +35,14 @@ pub(super) fn missing(path: &Path, expected: &str) -> InteropError {
     let expected = match hub_name(path) {
         Some(name) => {
             let folder = name.rsplit('/').next().unwrap_or(name);
+            let prefixed = if downloads() {
+                format!("write `hub:{name}`, or ")
+            } else {
+                "from which this program was built to load nothing (feature `hub`), ".to_owned()
+            };
             format!(
-                "{expected}, and there is no such folder; if it is a name on the Hugging Face Hub, from which nothing is \
-                 loaded here, get it first (`hf download {name} --local-dir {folder}`) and name that folder"
+                "{expected}, and there is no such folder; if it is a name on the Hugging Face Hub, {prefixed}get it first \
+                 (`hf download {name} --local-dir {folder}`) and name that folder"
             )
         }
         None => expected.to_owned(),

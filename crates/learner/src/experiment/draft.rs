@@ -87,7 +87,7 @@ impl Draft {
 
     /// Gives the values their types, checks them, and settles [`DataConfig::sample_if_missing`]. What no file
     /// says of the model is that of `inherited`, or else the default. Relative paths count from the folder of the process,
-    /// and become absolute.
+    /// and become absolute; names on the Hub become folders, but those of a run, which stay as they are.
     pub(crate) fn resolve(
         self,
         inherited: Option<&NystromformerConfig>,
@@ -140,6 +140,10 @@ impl Draft {
             return Err(refuse(&problems));
         }
         settle_corpus(&mut experiment.data, &layers)?;
+        // A run that goes on takes the folders that it has.
+        if !resolved {
+            experiment = experiment.with_local_models(None)?;
+        }
         let experiment = experiment.with_absolute_paths();
         Ok(LoadedExperiment { experiment, layers, inherits: inherited.is_some() })
     }

@@ -205,6 +205,12 @@ impl LoadedExperiment {
         self.experiment.take_paths(run, is_free, "leads to nothing from this folder")
     }
 
+    /// Takes folders for names on the Hub: those of the run that it goes on with where they are there; others are downloaded.
+    pub(crate) fn take_local_models(&mut self, run: &Experiment) -> Result<()> {
+        self.experiment = self.experiment.with_local_models(Some(run))?;
+        Ok(())
+    }
+
     /// The files that it was made of and what each states, the lowest first, then the command line.
     pub fn stated(&self) -> &[ConfigLayer] {
         &self.layers.stated

@@ -3,13 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::SAMPLE_CORPUS;
+use nystromformer_interop::{HubFiles, is_hub_name, local_folder};
 use toml::{Table, Value};
 
 use super::{Experiment, INIT_FROM};
+use crate::error::Result;
 
 /// Keys that name files, besides those of `[task]`.
 const PATHS: [&str; 5] =
     [INIT_FROM, "data.corpus", "data.cache_dir", "tokenizer.path", "distill.teacher"];
+
+/// Of these keys, those that may name a model on the Hub, with what is read of it.
+const MODELS: [(&str, HubFiles); 3] = [
+    (INIT_FROM, HubFiles::Model),
+    ("tokenizer.path", HubFiles::Tokenizer),
+    ("distill.teacher", HubFiles::Model),
+];
 
 /// The key of every task that names its files.
 const TASK_PATH: &str = "task.path";
@@ -26,6 +35,34 @@ impl Experiment {
     /// The same with every path as seen from the root of the file system, so that it can be read from another folder.
     pub(crate) fn with_absolute_paths(&self) -> Self {
         self.with_paths(|_, path| absolute(path))
+    }
+
+    /// The same with folders in the place of names on the Hub, which are downloaded; where `run` has a folder that is there, with
+    /// that, so that a run goes on with what it began with.
+    ///
+    /// # Errors
+    /// [`LearnerError::Weights`](crate::LearnerError::Weights) if a name leads to no folder.
+    pub(super) fn with_local_models(&self, run: Option<&Self>) -> Result<Self> {
+        let of_run = run.map(Self::to_table);
+        let mut failed = None;
+        let local = self.with_paths(|key, path| {
+            let (_, files) = MODELS.into_iter().find(|(model, _)| *model == key)?;
+            if !is_hub_name(path) {
+                return None;
+            }
+            let known = of_run.as_ref().and_then(|table| text(table, key));
+            if let Some(known) = known.filter(|known| Path::new(known).exists()) {
+                return Some(known.to_owned());
+            }
+            match local_folder(Path::new(path), files) {
+                Ok(folder) => folder.into_os_string().into_string().ok(),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    None
+                }
+            }
+        });
+        failed.map_or(Ok(local), |error| Err(error.into()))
     }
 
     /// Takes the places of files from an experiment that knows newer ones: where a file is not at its place any more, and
@@ -116,11 +153,14 @@ pub(crate) fn absolute_assignment(assignment: &str) -> String {
     assignment.split_once('=').and_then(path_of).unwrap_or_else(|| assignment.to_owned())
 }
 
-/// The path as seen from the root; `None` where that has no text form, or where the system cannot say.
+/// The path as seen from the root; `None` where that has no text form, where the system cannot say, and for a name on the Hub.
 ///
 /// `~` is the user's own folder, as in a shell, which replaces it only where it stands at the start of a word and not in a
 /// file or in `--set KEY=~/…`.
 pub(super) fn absolute(path: &str) -> Option<String> {
+    if is_hub_name(path) {
+        return None;
+    }
     let home = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let path = match (home, std::env::home_dir()) {
         (Some(rest), Some(home)) if !Path::new("~").exists() => {
@@ -179,11 +219,29 @@ mod tests {
             ("data.corpus=~/books", format!("data.corpus={home}/books")),
             ("data.corpus=~user/books", format!("data.corpus={here}/~user/books")),
             ("data.corpus=sample", "data.corpus=sample".to_owned()),
+            ("model.init_from=hub:a/b", "model.init_from=hub:a/b".to_owned()),
             ("data.text_field=path", "data.text_field=path".to_owned()),
             ("name", "name".to_owned()),
         ] {
             assert_eq!(absolute_assignment(assignment), kept);
         }
+    }
+
+    #[test]
+    fn names_on_the_hub_become_the_folders_of_the_run_or_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let named =
+            Experiment { init_from: Some("hub:owner/name".into()), ..Experiment::default() };
+        assert_eq!(named.with_absolute_paths().init_from, named.init_from);
+        // Nothing is downloaded in tests.
+        let error = named.with_local_models(None).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().starts_with("`hub:owner/name`: "), "{error}");
+        let run = Experiment { init_from: Some(folder.path().into()), ..Experiment::default() };
+        assert_eq!(named.with_local_models(Some(&run)).unwrap(), run);
+        let moved = Experiment { init_from: Some(folder.path().join("gone")), ..run.clone() };
+        assert!(named.with_local_models(Some(&moved)).is_err());
+        assert_eq!(run.with_local_models(None).unwrap(), run);
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub mod stage {
     pub const EVALUATE: Stage = Stage { words: "evaluating", unit: Unit::Things("examples") };
     /// Examples go through a model.
     pub const PREDICT: Stage = Stage { words: "predicting", unit: Unit::Things("examples") };
+    /// Files come from the Hugging Face Hub.
+    pub const DOWNLOAD: Stage = Stage { words: "downloading", unit: Unit::Bytes };
+    /// Large files go there.
+    pub const UPLOAD: Stage = Stage { words: "uploading", unit: Unit::Bytes };
     /// A model is written in another form.
     pub const EXPORT: Stage = Stage { words: "exporting the model", unit: Unit::Bytes };
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Int, Tensor};
 use nystromformer::{Head, PreTrainedModel, linear::Linear};
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::{TrainingFacts, load_weights, read_config, require_model_folder};
+use nystromformer_interop::{
+    HubFiles, TrainingFacts, load_weights, local_folder, read_config, require_model_folder,
+};
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
@@ -74,14 +76,16 @@ fn put_in_order(answers: &mut Linear, order: &[usize]) {
     answers.bias = answers.bias.clone().map(|_| Tensor::from_inner(bias).require_grad());
 }
 
-/// The folder with `config.json` and weights that `path` stands for: of runs with several seeds the best run; the best checkpoint of a run
+/// The folder with `config.json` and weights that `path` stands for: of a name on the Hub (`hub:owner/name`) what was downloaded; of runs with several seeds the best run; the best checkpoint of a run
 /// (the newest valid one if the best is gone or none was evaluated), or `path` itself, whose files
 /// are verified if it is a checkpoint.
 ///
 /// # Errors
-/// [`LearnerError::Weights`] if `path` is no folder, [`LearnerError::Checkpoint`] if it is a run without a usable checkpoint, or a damaged
+/// [`LearnerError::Weights`] if `path` is no folder, or a name that leads to none, [`LearnerError::Checkpoint`] if it is a run without a usable checkpoint, or a damaged
 /// checkpoint.
 pub fn model_folder(path: &Path) -> Result<PathBuf> {
+    let path = local_folder(path, HubFiles::Model)?;
+    let path = path.as_path();
     require_model_folder(path)?;
     if let Some(run) = best_run(path) {
         return model_folder(&run);

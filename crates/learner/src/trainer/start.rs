@@ -106,6 +106,7 @@ impl Start {
         // What the run took from the model it started from, it has itself.
         let inherited = stored.init_from.is_some().then(|| stored.model.clone());
         let mut asked = asked.resolve(inherited.as_ref(), &request.tasks)?;
+        asked.take_local_models(&stored)?;
         for sentence in asked.keep_paths_of(&stored) {
             tracing::info!("{sentence}");
         }

@@ -10,7 +10,8 @@ use anyhow::{Context, bail};
 use nystromformer_data::{SAMPLE_CORPUS, prepare};
 use nystromformer_files::durable;
 use nystromformer_interop::{
-    ExportOptions, FreshConvolution, ImportOptions, export_model, import_model, read_config,
+    ExportOptions, FreshConvolution, HubFiles, ImportOptions, export_model, import_model,
+    local_folder, read_config,
 };
 use nystromformer_learner::{
     Experiment, LearnerError,
@@ -33,7 +34,7 @@ use crate::{output, run_report, signals::StopSignals};
 /// run that trains everything. `configs/convert/` has the same as experiments. Prints how near the result is as one line of JSON.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The pretrained model: a folder, a weight file, or an index of shards.
+    /// The pretrained model: a folder, a weight file, an index of shards, or `hub:owner/name`.
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
     /// The folder to write; must not exist yet, or be empty.
@@ -131,6 +132,7 @@ impl<'a> Conversion<'a> {
                 .map_err(LearnerError::from)?;
         }
         if !start.exists() {
+            let from = local_folder(&args.from, HubFiles::Model)?;
             let mut overrides = Map::from_iter([
                 ("attention".to_owned(), json!("nystrom")),
                 ("num_landmarks".to_owned(), json!(args.num_landmarks)),
@@ -146,10 +148,10 @@ impl<'a> Conversion<'a> {
                 overrides,
                 position_fill: args.positions.fill(),
                 convolution: FreshConvolution::Zero,
-                tokenizer: tokenizer_json(&args.from, None)?,
+                tokenizer: tokenizer_json(&from, None)?,
                 ..ImportOptions::default()
             };
-            for note in import_model(&args.from, &start, &options)?.notes {
+            for note in import_model(&from, &start, &options)?.notes {
                 output::note(&format!("note: {note}"));
             }
         }

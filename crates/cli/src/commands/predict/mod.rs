@@ -70,7 +70,7 @@ enum Command {
 /// What all predictions need to know.
 #[derive(Debug, clap::Args)]
 struct ModelArgs {
-    /// A run directory (its best checkpoint, else the newest), a checkpoint, or a Hugging Face folder.
+    /// A run directory (its best checkpoint, else the newest), a checkpoint, a Hugging Face folder, or `hub:owner/name`.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     #[command(flatten)]
