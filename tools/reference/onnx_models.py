@@ -112,19 +112,19 @@ KINDS = (
     Kind("masked_lm: pinv_init original", "masked_lm", {"pinv_init": "original"}, PAPER),
     Kind("masked_lm: pinv solve", "masked_lm", {"pinv": "solve", "pinv_ridge": 1e-2}, PAPER),
     Kind(
-        "masked_lm: positions from both ends, filters per channel",
+        "masked_lm: both ends and filters per channel",
         "masked_lm",
         {"position_embedding_type": "both_ends", "conv_per_channel": True},
         BOTH_PAPER,
     ),
     Kind(
-        "sequence: rotary positions, pooling first_last",
+        "sequence: rotary and pooling first_last",
         "sequence",
         {"position_embedding_type": "rotary", "pooling": "first_last"},
         BOTH_PAPER,
     ),
     Kind(
-        "sequence: stem, positions of a picture, pooling mean_max",
+        "sequence: stem of pictures and pooling mean_max",
         "sequence",
         {
             "position_embedding_type": "axial",
