@@ -105,11 +105,13 @@ fn two_four_and_eight_ranks_are_one_process_to_the_bit() {
     let mut with_average = experiment.clone();
     with_average.trainer.ema_decay = 0.7;
     with_average.trainer.freeze_layers = 1;
+    let mut of_pairs = experiment.clone();
+    of_pairs.data.objective = Objective::MlmSop;
     for (experiment, data) in [
         (&experiment, Synthetic::default()),
         // Ranks without an answer, and steps without any.
         (&experiment, Synthetic { sparse: true, without_targets: 2..4, ..Synthetic::default() }),
-        (&experiment, Synthetic { pairs: true, ..Synthetic::default() }),
+        (&of_pairs, Synthetic { pairs: true, ..Synthetic::default() }),
         (&with_average, Synthetic::default()),
     ] {
         let expected = alone(experiment, &data);
