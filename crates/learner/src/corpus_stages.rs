@@ -63,7 +63,7 @@ pub(crate) fn tokens_of_micro_batch(experiment: &Experiment) -> u64 {
     let Experiment { data, trainer, .. } = experiment;
     let micro_batch_size = trainer.micro_batch_size.min(trainer.batch_size);
     let of_run = micro_batch_size.saturating_mul(data.seq_len);
-    let micro_batches = trainer.batch_size.div_ceil(micro_batch_size.max(1)).max(1);
+    let micro_batches = trainer.num_micro_batches();
     let of_stage =
         |stage: &DataStage| stage.batch_size.div_ceil(micro_batches).saturating_mul(stage.seq_len);
     data.stages.iter().map(of_stage).fold(of_run, usize::max) as u64
@@ -80,7 +80,7 @@ pub(crate) fn stage_problems(data: &DataConfig, trainer: &TrainerConfig) -> Vec<
                 .to_owned(),
         );
     }
-    let micro_batches = trainer.batch_size.div_ceil(trainer.micro_batch_size.max(1)).max(1);
+    let micro_batches = trainer.num_micro_batches();
     for DataStage { batch_size, .. } in &data.stages {
         if !batch_size.is_multiple_of(micro_batches) {
             refuse(format!(

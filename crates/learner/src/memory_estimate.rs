@@ -53,8 +53,7 @@ pub fn estimate_bytes(
     let trainer = &experiment.trainer;
     let examples = trainer.micro_batch_size.min(trainer.batch_size);
     let rows = examples.saturating_mul(rows_per_example) as u64;
-    let micro_batches = trainer.batch_size.div_ceil(trainer.micro_batch_size.max(1));
-    let gradients_and_moments = held_at_most(micro_batches.max(1)) as u64 + 2;
+    let gradients_and_moments = held_at_most(trainer.num_micro_batches()) as u64 + 2;
     let averages = u64::from(trainer.ema_decay > 0.0);
     let of_parameters = (parameters.trained as u64)
         .saturating_mul(gradients_and_moments + averages)

@@ -143,8 +143,7 @@ impl Ranks {
         if self.is_alone() {
             return 0..usize::MAX;
         }
-        let micro_batches = trainer.batch_size.div_ceil(trainer.micro_batch_size);
-        share(self.rank(), self.world_size(), micro_batches)
+        share(self.rank(), self.world_size(), trainer.num_micro_batches())
     }
 
     /// Refuses ranks that would have nothing to do.
@@ -152,7 +151,7 @@ impl Ranks {
     /// # Errors
     /// [`LearnerError::Config`].
     pub(crate) fn require_work(&self, trainer: &TrainerConfig) -> Result<()> {
-        let micro_batches = trainer.batch_size.div_ceil(trainer.micro_batch_size);
+        let micro_batches = trainer.num_micro_batches();
         if self.world_size() <= micro_batches {
             return Ok(());
         }

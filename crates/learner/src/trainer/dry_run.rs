@@ -86,7 +86,7 @@ impl DryRun {
         let mut learner = prepared.learner()?;
         let trainer = &experiment.trainer;
         let micro_batch_size = trainer.micro_batch_size.min(trainer.batch_size);
-        let micro_batches_per_step = trainer.batch_size.div_ceil(micro_batch_size);
+        let micro_batches_per_step = trainer.num_micro_batches();
         let parameters = learner.model().num_params();
 
         let (warm_up, loss) = timed(|| one_pass(&learner, micro_batch_size))?;
