@@ -21,9 +21,10 @@ MAY_USE = {
     "learner": "model data tasks interop kernels files burn toml indicatif libc prost mpi",
     "pipelines": "model data interop files burn",
     "report": "files toml",
+    "tables": "model report files burn",
     "hub": "ureq",
     "server": "model data interop pipelines burn axum hyper hyper-util http-body-util tokio tower",
-    "cli": "kernels files model data tasks lra interop learner pipelines report server hub burn"
+    "cli": "kernels files model data tasks lra interop learner pipelines report server tables hub burn"
     " clap clap_complete clap_mangen anyhow signal-hook tracing-subscriber libc",
 }
 

@@ -19,6 +19,7 @@ LEARNER_FIXTURES = REPOSITORY / "crates/learner/tests/fixtures"
 INTEROP_FIXTURES = REPOSITORY / "crates/interop/tests/fixtures"
 DATA_FIXTURES = REPOSITORY / "crates/data/tests/fixtures"
 TASKS_FIXTURES = REPOSITORY / "crates/tasks/tests/fixtures"
+TABLES_FIXTURES = REPOSITORY / "crates/tables/tests/fixtures"
 
 FLOAT32_LIMIT = 4e-6
 DTYPE_NAMES = {"float32": "F32", "float64": "F64", "int64": "I64"}

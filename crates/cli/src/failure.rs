@@ -8,6 +8,7 @@ use nystromformer_interop::InteropError;
 use nystromformer_learner::LearnerError;
 use nystromformer_pipelines::PipelineError;
 use nystromformer_report::ReportError;
+use nystromformer_tables::TableError;
 
 /// The process exit code for `error`.
 ///
@@ -42,6 +43,9 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
             };
         }
         if let Some(error) = cause.downcast_ref::<ReportError>() {
+            return error.exit_code();
+        }
+        if let Some(error) = cause.downcast_ref::<TableError>() {
             return error.exit_code();
         }
         if cause.is::<ModelError>() {

@@ -14,6 +14,15 @@ pub fn json_line(result: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints a text of several lines, as it is.
+///
+/// # Errors
+/// If stdout is gone.
+pub fn text(text: &str) -> anyhow::Result<()> {
+    write!(io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
 /// Prints rows of a table, the first of which are titles, with their columns aligned: names to the left, numbers to the right.
 ///
 /// # Errors

@@ -269,6 +269,31 @@ impl Nystromformer {
         Ok(factors)
     }
 
+    /// What the attention of every layer reads, its queries, keys and values, for who studies attention by itself. Empty for a model
+    /// without layers.
+    ///
+    /// # Shapes
+    /// - output, for each layer: `[batch, heads, seq_len, head_dim]` each
+    ///
+    /// # Errors
+    /// [`ModelError::NoAttentionRow`] if the kind of attention reads no queries; as for [`Self::forward`].
+    pub fn attention_inputs(
+        &self,
+        input: NystromformerInput,
+    ) -> Result<Vec<[Tensor<4>; 3]>, ModelError> {
+        let (mut current, padding) = self.embed(input)?;
+        let mut inputs = Vec::new();
+        for layer in self.encoder.layers() {
+            let read = layer.attention.output.read(current.clone());
+            let of_layer = layer.attention.self_attention.inputs(read, padding.as_ref());
+            inputs.push(of_layer.ok_or(ModelError::NoAttentionRow {
+                attention: self.config.attention.kind.name(),
+            })?);
+            current = layer.forward(current, padding.as_ref());
+        }
+        Ok(inputs)
+    }
+
     /// One row of every layer's attention matrix, as the layer's kind has it: what the query at `position` takes of each
     /// place. Under Nyström attention it is a row of `K1 Z K3`, which can have small negative weights and sums to about 1; no
     /// matrix of `seq_len` squared is made. The convolution skip beside it is no part of it. Empty for a model without layers.

@@ -8,6 +8,7 @@
 //! | `html` | markup that no text from data can become a part of |
 //! | `page` | the frame: style, script, navigation |
 //! | [`AttentionPage`] | heat maps of attention |
+//! | [`Plot`] | curves, as a file of their own |
 //!
 //! The crate reads files alone, and knows no model: what is shown of a model, the run has recorded.
 
@@ -32,6 +33,7 @@ use nystromformer_files::durable;
 
 pub use attention_page::{AttentionPage, Places};
 pub use error::{ReportError, Result};
+pub use svg::Plot;
 
 use crate::run::{Entry, entries};
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     bench::{
-        attention::{AttentionShape, Kind, bench_attention},
+        attention::{AttentionShape, AttentionWork, bench_attention},
         kernels::bench_kernels,
         scale::bench_scale,
         step::bench_step,
@@ -14,10 +14,15 @@ use crate::{
     output,
     ranks::end_all,
 };
-use clap::Subcommand;
-use nystromformer::{PinvMethod, Semantics};
+use anyhow::anyhow;
+use clap::{
+    Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use nystromformer::{AttentionKind, PinvMethod, Semantics};
 use nystromformer_kernels::{Precision, gradient_checkpointing};
 use nystromformer_learner::ranks::{Ranks, wire::Wire};
+use nystromformer_tables::Variant;
 
 /// Time a training step, its kernels, attention, or sums over ranks; prints JSON lines.
 #[derive(clap::Args)]
@@ -76,16 +81,22 @@ enum Command {
         #[arg(long, value_enum, default_value_t = PrecisionArg::F32)]
         wire: PrecisionArg,
     },
-    /// Attention on random queries, keys and values.
+    /// Attention of any kind on random queries, keys and values.
     Attention {
-        /// Nyström or exact.
-        #[arg(long, value_enum)]
-        kind: Kind,
-        /// How the pseudo-inverse is computed.
+        /// Which kind.
+        #[arg(long, value_parser = kind_parser())]
+        kind: AttentionKind,
+        /// Another option of the kind, e.g. `linformer_k=128`, or `conv_kernel_size=65` for a convolution beside it. May be repeated.
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        options: Vec<String>,
+        /// How the pseudo-inverse of nystrom is computed.
         #[arg(long, value_enum, default_value_t = PinvArg::Iterative)]
         pinv: PinvArg,
         #[command(flatten)]
         shape: AttentionShape,
+        /// Make queries, keys and values of hidden states, as a layer does.
+        #[arg(long)]
+        projections: bool,
         /// Time the backward pass too.
         #[arg(long)]
         backward: bool,
@@ -151,6 +162,15 @@ impl From<PinvArg> for PinvMethod {
     }
 }
 
+/// Accepts the names of the kinds of attention.
+fn kind_parser() -> impl TypedValueParser<Value = AttentionKind> {
+    let names = AttentionKind::ALL.iter().map(|kind| kind.name());
+    PossibleValuesParser::new(names).map(|name| {
+        let mut kinds = AttentionKind::ALL.iter().copied();
+        kinds.find(|kind| kind.name() == name).expect("the parser accepts only these names")
+    })
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -199,10 +219,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 }
             }
         }
-        Command::Attention { kind, pinv, shape, backward, steps, device } => {
-            let pinv = pinv.into();
-            let report = bench_attention(kind, pinv, shape, backward, steps, device.kind())?;
-            output::json_line(&report)?;
+        Command::Attention { kind, options, pinv, shape, projections, backward, steps, device } => {
+            let mut variant = Variant::of(kind);
+            let pinv = matches!((kind, pinv), (AttentionKind::Nystrom, PinvArg::Solve))
+                .then(|| "pinv=solve".to_owned());
+            for option in pinv.iter().chain(&options) {
+                variant.set(option).map_err(|problem| anyhow!("--set {problem}"))?;
+            }
+            let work = AttentionWork { variant, projections, backward, steps };
+            output::json_line(&bench_attention(work, shape, device.kind())?)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -15,6 +15,7 @@ pub mod prepare;
 pub mod report;
 pub mod runs;
 pub mod serve;
+pub mod table;
 pub mod train;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Runs(runs::Args),
     Generate(generate::Args),
     Bench(bench::Args),
+    Table(table::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -65,6 +67,7 @@ impl Command {
             Self::Runs(args) => runs::run(args),
             Self::Generate(args) => generate::run(args),
             Self::Bench(args) => bench::run(args),
+            Self::Table(args) => table::run(args, tasks),
             Self::Completions(args) => completions::run(args, program()),
             Self::Man(args) => man::run(args, program()),
         }

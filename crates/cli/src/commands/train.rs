@@ -116,6 +116,30 @@ fn run_on(ranks: &Ranks, args: &Args, tasks: &TaskRegistry) -> anyhow::Result<Ex
     Ok(ExitCode::from(exit_code))
 }
 
+/// Trains a run, or a series, to its end, for another command that reports on it.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn train_quietly(
+    request: &RunRequest,
+    signals: &StopSignals,
+) -> anyhow::Result<EndReason> {
+    let args = Args {
+        config: request.config.clone(),
+        overrides: request.overrides.clone(),
+        run_dir: request.run_dir.clone(),
+        resume: request.resume,
+        dry_run: false,
+        profile: None,
+        #[cfg(feature = "tui")]
+        tui: false,
+    };
+    let work = WorkDisplay::stderr();
+    let ranks = Ranks::alone();
+    let training = Training { args: &args, work: &work, signals, ranks: &ranks };
+    training.experiment(request, None, false, &mut |_| Ok(()))
+}
+
 /// What all runs of the command have in common.
 struct Training<'a> {
     args: &'a Args,

@@ -9,6 +9,7 @@
 //! | `refusals` | wrong input: exit code, one line, what to do |
 //! | `stopping` | signals, kill -9, full disks, and the same bits after a resume |
 //! | `sweeps` | trials of an experiment, killed and resumed |
+//! | `tables` | `table`: efficiency, approximation, the Long Range Arena in small |
 //! | `traces` | `--profile`, event files for TensorBoard |
 //! | `corpora` | the three forms of text, tokenizers from files, `prepare` |
 //! | `predictions` | `evaluate`, `predict fill-mask` and `features` of a run, `export`, `import` |
@@ -56,6 +57,7 @@ mod serving;
 mod small_commands;
 mod stopping;
 mod sweeps;
+mod tables;
 mod tasks;
 mod traces;
 

@@ -20,7 +20,7 @@ fn bench_scale_prints_one_line_with_the_promised_keys() {
 
 #[test]
 fn bench_attention_prints_one_line_with_the_promised_keys() {
-    for kind in ["nystrom", "softmax"] {
+    for kind in ["nystrom", "softmax", "linformer"] {
         let mut bench = command("bench");
         bench.args([
             "attention",
@@ -44,6 +44,21 @@ fn bench_attention_prints_one_line_with_the_promised_keys() {
     let mut bench = command("bench");
     bench.args(["attention", "--kind", "nystrom", "--seq-len", "0"]);
     assert!(finish(bench).refused(2).contains("--seq-len is `0`"));
+    for (further, part) in [
+        (["--kind", "none"], "give `--set conv_kernel_size=65`"),
+        (["--kind=linformer", "--set=linformer_seq_len=8"], "linformer_seq_len"),
+        (
+            ["--kind=softmax", "--set=num_landmarks=8"],
+            "`num_landmarks` is no key of attention `softmax`",
+        ),
+    ] {
+        let mut bench = command("bench");
+        bench
+            .args(["attention", "--seq-len", "16", "--heads", "2", "--head-dim", "4"])
+            .args(further);
+        let told = finish(bench).refused(2);
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 #[test]

@@ -85,8 +85,21 @@ impl SelfAttention {
         wanted: &WantedTokens,
     ) -> Tensor<3> {
         let _part = trace::part("self");
-        let [batch, seq_len, _] = hidden_states.dims();
-        let inputs = self.project(hidden_states, padding);
+        self.attend(self.project(hidden_states, padding), padding, wanted)
+    }
+
+    /// The same from queries, keys and values, heads side by side: what is left without the projections.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, seq_len, hidden_size]`
+    /// - output: that of [`WantedTokens::of`]
+    pub fn attend(
+        &self,
+        inputs: [Tensor<3>; 3],
+        padding: Option<&Padding>,
+        wanted: &WantedTokens,
+    ) -> Tensor<3> {
+        let [batch, seq_len, _] = inputs[0].dims();
         let sequences = match padding {
             Some(padding) => padding.sequences(),
             None => Some(Sequences::even(batch, seq_len)),
@@ -106,6 +119,20 @@ impl SelfAttention {
         let query = query.unwrap_or_else(|| value.clone());
         let key = key.unwrap_or_else(|| query.clone());
         [query, key, value]
+    }
+
+    /// Queries, keys and values of every head, of a kind that reads queries; turned by their positions if these are rotary.
+    ///
+    /// # Shapes
+    /// - `hidden_states`: `[batch, seq_len, hidden_size]`
+    /// - output: `[batch, heads, seq_len, head_dim]` each
+    pub fn inputs(
+        &self,
+        hidden_states: Tensor<3>,
+        padding: Option<&Padding>,
+    ) -> Option<[Tensor<4>; 3]> {
+        self.query.as_ref()?;
+        Some(self.project(hidden_states, padding).map(|x| self.split_heads(x)))
     }
 
     /// Queries or keys as rotary positions turn them.

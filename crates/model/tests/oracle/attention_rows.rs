@@ -130,3 +130,25 @@ fn rows_of_a_model_are_those_of_its_factors_and_leave_out_padding() {
         assert!(message.contains("position `9` of a sequence of `9`"), "{message}");
     }
 }
+
+/// Of every layer, post-LN and pre-LN.
+#[test]
+fn what_attention_reads_gives_its_rows() {
+    let device = device();
+    for norm_first in [false, true] {
+        let config = config(AttentionKind::Softmax, norm_first);
+        let model = Seed::new(8).scope(|| config.init(&device)).unwrap();
+        let input_ids = Tensor::<2, Int>::from_ints([[5, 9, 44, 3, 17]], &device);
+        let input = NystromformerInput::new(input_ids);
+        let rows = model.attention_rows(input.clone(), 2).unwrap();
+        let inputs = model.attention_inputs(input).unwrap();
+        assert_eq!(inputs.len(), 2);
+        for ([query, key, value], row) in inputs.into_iter().zip(rows) {
+            assert_eq!(value.dims(), [1, 3, 5, 4]);
+            assert!(worst(softmax_row(query, key, None, 2), row) < 1e-6);
+        }
+    }
+    let none = config(AttentionKind::None, false).init(&device).unwrap();
+    let input = NystromformerInput::new(Tensor::<2, Int>::from_ints([[5, 9]], &device));
+    assert!(none.attention_inputs(input).is_err());
+}
