@@ -12,7 +12,7 @@ mod with_feature {
     use std::path::PathBuf;
 
     use nystromformer_data::{ProgressListener, ProgressReport, Stage};
-    use nystromformer_hub::{Files, Hub, HubError, ModelName, Settings, Snapshot};
+    use nystromformer_hub::{Hub, HubError, ModelName, Settings, Snapshot, Wanted};
     use nystromformer_interop::{HubFailure, HubFiles, InteropError, use_hub};
     use nystromformer_learner::progress::{WorkDisplay, stage};
 
@@ -27,9 +27,10 @@ mod with_feature {
     }
 
     /// A model with its files in the cache.
-    pub(crate) fn downloaded(name: &ModelName, files: Files) -> Result<Snapshot, HubError> {
+    pub(crate) fn downloaded(name: &ModelName, files: HubFiles) -> Result<Snapshot, HubError> {
+        let wanted = Wanted { files: &files.names(), weights: files.weights() };
         let work = WorkDisplay::stderr();
-        open()?.download(name, files, &shown(&work, stage::DOWNLOAD))
+        open()?.download(name, wanted, &shown(&work, stage::DOWNLOAD))
     }
 
     /// Shows how many bytes are through.
@@ -44,10 +45,6 @@ mod with_feature {
     }
 
     fn folder(name: &str, files: HubFiles) -> Result<PathBuf, HubFailure> {
-        let files = match files {
-            HubFiles::Model => Files::Model,
-            HubFiles::Tokenizer => Files::Tokenizer,
-        };
         let model = ModelName::parse(name).and_then(|name| downloaded(&name, files));
         model.map(|model| model.folder).map_err(|error| failure(&error))
     }

@@ -17,7 +17,7 @@ use crate::{
     error::{HubError, Result, brief},
     fetch::RemoteFile,
     name::{ModelName, is_commit},
-    wanted::{Files, is_index, shards},
+    wanted::{Wanted, is_index, shards},
 };
 
 /// Largest index of weights that is read. That of a model with a million tensors has some 100 MB, and no model here has so many.
@@ -48,18 +48,18 @@ struct Sibling {
 }
 
 impl Hub {
-    /// Brings the files of a model that are read here into the cache, those that are not there yet, and gives their folder.
+    /// Brings the wanted files of a model into the cache, those that are not there yet, and gives their folder.
     ///
     /// `progress` is told of the bytes of all files together. Where the Hub cannot be reached, the commit that is in the cache
     /// is taken, with a warning.
     ///
     /// # Errors
-    /// [`HubError::Refused`] if there is no such model, revision or permission, or none in the cache when offline;
+    /// [`HubError::Refused`] if there is no such model, revision or permission, none of the files, or none in the cache when offline;
     /// [`HubError::Damaged`] if a file is not what the Hub announced; [`HubError::Unreachable`] and [`HubError::Disk`].
     pub fn download(
         &self,
         model: &ModelName,
-        files: Files,
+        wanted: Wanted<'_>,
         progress: Progress<'_>,
     ) -> Result<Snapshot> {
         let repository = self.cache.repository(model);
@@ -90,7 +90,7 @@ impl Hub {
         }
         let listed: BTreeSet<String> =
             listing.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-        let downloaded = self.complete(model, &repository, commit, &listed, files, progress)?;
+        let downloaded = self.complete(model, &repository, commit, &listed, wanted, progress)?;
         if !is_commit(model.revision()) {
             repository.keep_commit(model.revision(), commit)?;
         }
@@ -111,14 +111,14 @@ impl Hub {
         repository: &Repository,
         commit: &str,
         listed: &BTreeSet<String>,
-        files: Files,
+        wanted: Wanted<'_>,
         progress: Progress<'_>,
     ) -> Result<u64> {
         let snapshot = repository.snapshot(commit);
         let lacking = |name: &str| !snapshot.join(name).exists();
-        let mut wanted: Vec<String> = Vec::new();
+        let mut names: Vec<String> = Vec::new();
         let mut downloaded = 0;
-        if let Some(weights) = files.weights(listed) {
+        if let Some(weights) = wanted.listed_weights(listed) {
             if is_index(weights) {
                 if lacking(weights) {
                     let index = self.remote_file(model, commit, weights)?;
@@ -127,30 +127,17 @@ impl Hub {
                 let shards = read_index(&snapshot.join(weights), listed).map_err(|problem| {
                     HubError::Damaged(format!("its `{weights}` cannot be used: {problem}"))
                 })?;
-                wanted.extend(shards);
+                names.extend(shards);
             }
-            wanted.push(weights.to_owned());
+            names.push(weights.to_owned());
         }
-        wanted.extend(files.small(listed).into_iter().map(str::to_owned));
-        if wanted.is_empty() {
-            let what = match files {
-                Files::Model => "no model that is read here (`config.json`, `model.safetensors` …)",
-                Files::Tokenizer => {
-                    "no tokenizer (`tokenizer.json`, `spiece.model`, `vocab.txt` …)"
-                }
-            };
-            let some: Vec<String> =
-                listed.iter().take(8).map(|name| format!("`{}`", brief(name))).collect();
-            let problem = format!("there is {what} among its `{}` files", listed.len());
-            return Err(HubError::Refused(if some.is_empty() {
-                problem
-            } else {
-                format!("{problem}: {}", some.join(", "))
-            }));
+        names.extend(wanted.listed_files(listed).into_iter().map(str::to_owned));
+        if names.is_empty() {
+            return Err(HubError::Refused(nothing_wanted(wanted, listed)));
         }
-        let read = wanted.len();
-        wanted.retain(|name| lacking(name));
-        let missing = wanted
+        let read = names.len();
+        names.retain(|name| lacking(name));
+        let missing = names
             .iter()
             .map(|name| self.remote_file(model, commit, name))
             .collect::<Result<Vec<RemoteFile>>>()?;
@@ -161,7 +148,7 @@ impl Hub {
             "downloading {} of the {read} files of `{model}` that are read ({:.1} MB): {}; {} others stay where they are",
             missing.len(),
             total(&missing) as f64 / 1e6,
-            wanted.join(", "),
+            names.join(", "),
             listed.len().saturating_sub(read)
         );
         Ok(downloaded + self.bring(model, repository, commit, &missing, progress)?)
@@ -195,6 +182,20 @@ impl Hub {
         }
         Ok(downloaded)
     }
+}
+
+/// What to say where a repository has no file that is read.
+fn nothing_wanted(wanted: Wanted<'_>, listed: &BTreeSet<String>) -> String {
+    let quoted = |names: &mut dyn Iterator<Item = &str>| {
+        names.map(|name| format!("`{}`", brief(name))).collect::<Vec<_>>().join(", ")
+    };
+    let looked_for = quoted(&mut wanted.weights.iter().chain(wanted.files).copied());
+    let there = quoted(&mut listed.iter().take(8).map(String::as_str));
+    let problem = format!(
+        "none of the files that are read ({looked_for}) is among its `{}` files",
+        listed.len()
+    );
+    if there.is_empty() { problem } else { format!("{problem}: {there}") }
 }
 
 /// What is in the cache of a revision, if anything is.

@@ -1,6 +1,6 @@
 //! Models on the [Hugging Face Hub](https://huggingface.co), or on a server that answers as it does.
 //!
-//! [`Hub::download`] brings the files of a model that are read here into the cache that Hugging Face's own tools use, so that
+//! [`Hub::download`] brings the files of a model that the caller reads into the cache that Hugging Face's own tools use, so that
 //! neither downloads what the other has. Downloads go on where they broke off, and are checked by size and checksum.
 //! [`Hub::push`] commits a folder: small files inside the commit, large ones by Git LFS.
 //!
@@ -15,7 +15,7 @@
 //! | `client` | one request: redirects, the token, tries |
 //! | `answers` | what an answer means, in words |
 //! | `cache` | where files lie, and who is writing them |
-//! | `wanted` | which files of a repository are read |
+//! | `wanted` | which files of a repository are downloaded |
 //! | `checksum` | what the bytes of a file are to be |
 //! | `download`, `fetch` | from a name to a folder; one file of it |
 //! | [`push`] | from a folder to a commit |
@@ -43,7 +43,7 @@ pub use name::ModelName;
 pub use push::{Folder, PushOptions, Pushed};
 pub use settings::Settings;
 pub use token::Token;
-pub use wanted::Files;
+pub use wanted::Wanted;
 
 use cache::Cache;
 use client::Client;
@@ -54,12 +54,13 @@ pub type Progress<'a> = &'a dyn Fn(u64, u64);
 /// The Hub, as the [`Settings`] say where it is and who asks.
 ///
 /// ```no_run
-/// use nystromformer_hub::{Files, Hub, ModelName, Settings};
+/// use nystromformer_hub::{Hub, ModelName, Settings, Wanted};
 ///
 /// # fn main() -> Result<(), nystromformer_hub::HubError> {
 /// let hub = Hub::new(Settings::from_environment()?)?;
 /// let name = ModelName::parse("uw-madison/nystromformer-512")?;
-/// let model = hub.download(&name, Files::Model, &|done, total| eprintln!("{done} of {total} bytes"))?;
+/// let wanted = Wanted { files: &["tokenizer.json", "config.json"], weights: &["model.safetensors"] };
+/// let model = hub.download(&name, wanted, &|done, total| eprintln!("{done} of {total} bytes"))?;
 /// println!("{}", model.folder.display());
 /// # Ok(())
 /// # }

@@ -1,4 +1,4 @@
-//! Which files of a repository are read here; no others are downloaded.
+//! Which files of a repository are downloaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,38 +6,14 @@ use serde::Deserialize;
 
 use crate::error::brief;
 
-/// What is read of a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Files {
-    /// Configuration, weights and tokenizer.
-    Model,
-    /// The tokenizer alone.
-    Tokenizer,
+/// Names of the files that the caller reads, as they stand at the top of a repository; no others are downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Those that are read where they are there, in the order in which they come. Put last what says that all are there.
+    pub files: &'a [&'a str],
+    /// Those with the weights, or the indexes (`….index.json`) that name several. The first that is there comes, and before all others.
+    pub weights: &'a [&'a str],
 }
-
-/// Every file that a tokenizer can be made of.
-const TOKENIZER: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-];
-
-/// What says which model it is. It is downloaded last: where it is, everything is.
-pub(crate) const CONFIG: &str = "config.json";
-
-/// Weights, in the order in which they are looked for.
-const WEIGHTS: [&str; 4] = [
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-];
 
 /// The end of a name of a file that names others, with the weights in them.
 const INDEX: &str = ".index.json";
@@ -45,19 +21,15 @@ const INDEX: &str = ".index.json";
 /// Files that an index may name.
 const MAX_SHARDS: usize = 1 << 10;
 
-impl Files {
-    /// Those that are there of the small files; the configuration last.
-    pub(crate) fn small(self, listed: &BTreeSet<String>) -> Vec<&'static str> {
-        let config = (self == Self::Model).then_some(CONFIG);
-        TOKENIZER.into_iter().chain(config).filter(|&file| listed.contains(file)).collect()
+impl<'a> Wanted<'a> {
+    /// The files that are there, without weights.
+    pub(crate) fn listed_files(self, listed: &BTreeSet<String>) -> Vec<&'a str> {
+        self.files.iter().copied().filter(|&file| listed.contains(file)).collect()
     }
 
     /// The file with the weights, or the index of several.
-    pub(crate) fn weights(self, listed: &BTreeSet<String>) -> Option<&'static str> {
-        if self == Self::Tokenizer {
-            return None;
-        }
-        WEIGHTS.into_iter().find(|&file| listed.contains(file))
+    pub(crate) fn listed_weights(self, listed: &BTreeSet<String>) -> Option<&'a str> {
+        self.weights.iter().copied().find(|&file| listed.contains(file))
     }
 }
 
@@ -103,25 +75,26 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_taken_once_and_the_configuration_comes_last() {
+    fn weights_are_taken_once_and_files_in_their_order() {
+        let model = Wanted {
+            files: &["tokenizer.json", "spiece.model", "vocab.txt", "config.json"],
+            weights: &["model.safetensors", "pytorch_model.bin", "pytorch_model.bin.index.json"],
+        };
         let all = listed(&[
             ".gitattributes",
-            "README.md",
             "config.json",
             "model.safetensors",
             "onnx/model.onnx",
             "pytorch_model.bin",
             "spiece.model",
-            "tf_model.h5",
             "tokenizer.json",
         ]);
-        assert_eq!(Files::Model.small(&all), ["tokenizer.json", "spiece.model", "config.json"]);
-        assert_eq!(Files::Model.weights(&all), Some("model.safetensors"));
-        assert_eq!(Files::Tokenizer.small(&all), ["tokenizer.json", "spiece.model"]);
-        assert_eq!(Files::Tokenizer.weights(&all), None);
+        assert_eq!(model.listed_files(&all), ["tokenizer.json", "spiece.model", "config.json"]);
+        assert_eq!(model.listed_weights(&all), Some("model.safetensors"));
+        assert_eq!(Wanted { weights: &[], ..model }.listed_weights(&all), None);
         let old = listed(&["pytorch_model.bin", "pytorch_model.bin.index.json"]);
-        assert_eq!(Files::Model.weights(&old), Some("pytorch_model.bin"));
-        assert_eq!(Files::Model.weights(&listed(&["flax_model.msgpack"])), None);
+        assert_eq!(model.listed_weights(&old), Some("pytorch_model.bin"));
+        assert_eq!(model.listed_weights(&listed(&["flax_model.msgpack"])), None);
     }
 
     #[test]

@@ -87,7 +87,8 @@ mod with_feature {
     use std::{fs, path::Path};
 
     use anyhow::bail;
-    use nystromformer_hub::{Files, Folder, HubError, ModelName, PushOptions, Pushed, Snapshot};
+    use nystromformer_hub::{Folder, HubError, ModelName, PushOptions, Pushed, Snapshot};
+    use nystromformer_interop::HubFiles;
     use nystromformer_learner::{
         checkpoint::manifest::MANIFEST,
         progress::{WorkDisplay, stage},
@@ -151,7 +152,7 @@ mod with_feature {
         }
         let name = ModelName::parse(&args.name).map_err(failed)?;
         let Snapshot { folder, commit, downloaded } =
-            hub::downloaded(&name, Files::Model).map_err(failed)?;
+            hub::downloaded(&name, HubFiles::Model).map_err(failed)?;
         if let Some(output) = &args.output {
             copy(&folder, output).map_err(failed)?;
         }

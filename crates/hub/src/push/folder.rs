@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
-    error::{HubError, Result},
-    wanted::CONFIG,
-};
+use crate::error::{HubError, Result};
+
+/// What says which model it is.
+const CONFIG: &str = "config.json";
 
 /// Files of one push. A model has some tens.
 const MAX_FILES: usize = 10_000;

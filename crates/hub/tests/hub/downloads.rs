@@ -8,9 +8,20 @@ use std::{
     thread,
 };
 
-use nystromformer_hub::{Files, Hub, HubError, ModelName, Settings, Snapshot};
+use nystromformer_hub::{Hub, HubError, ModelName, Settings, Snapshot, Wanted};
 
 use crate::local_hub::{Answer, COMMIT, LocalHub, TOKEN, sha256};
+
+/// The files of a model that the tests read.
+pub(crate) const MODEL: Wanted<'static> = Wanted {
+    files: &["tokenizer.json", "vocab.txt", "config.json"],
+    weights: &[
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+    ],
+};
 
 /// Weights, so large that they lie on the second server.
 pub(crate) fn weights() -> Vec<u8> {
@@ -34,7 +45,7 @@ pub(crate) fn name(text: &str) -> ModelName {
 }
 
 pub(crate) fn download(hub: &Hub) -> Result<Snapshot, HubError> {
-    hub.download(&name("owner/model"), Files::Model, &|_, _| {})
+    hub.download(&name("owner/model"), MODEL, &|_, _| {})
 }
 
 /// The folder that the cache has for the model.
@@ -56,7 +67,7 @@ fn the_files_that_are_read_come_into_the_layout_of_hugging_faces_cache() {
     let told = RefCell::new(Vec::new());
     let client = hub.client(cache.path());
     let progress = |done, total| told.borrow_mut().push((done, total));
-    let model = client.download(&name("hub:owner/model"), Files::Model, &progress).unwrap();
+    let model = client.download(&name("hub:owner/model"), MODEL, &progress).unwrap();
 
     let repository = in_cache(cache.path());
     assert_eq!(model.folder, repository.join("snapshots").join(COMMIT));
@@ -95,7 +106,7 @@ fn what_is_there_is_not_asked_for_again() {
     assert_eq!(hub.asked().len(), asked + 1);
 
     // Of another revision with the same files everything is there by its checksum.
-    let commit = client.download(&name(&format!("owner/model@{COMMIT}")), Files::Model, &|_, _| {});
+    let commit = client.download(&name(&format!("owner/model@{COMMIT}")), MODEL, &|_, _| {});
     assert_eq!(commit.unwrap().downloaded, 0);
     fs::remove_dir_all(&first.folder).unwrap();
     assert_eq!(download(&client).unwrap().downloaded, 0);
@@ -107,7 +118,11 @@ fn a_tokenizer_comes_without_weights() {
     let (hub, cache) = (model(), tempfile::tempdir().unwrap());
     let tokenizer = hub
         .client(cache.path())
-        .download(&name("owner/model@v1"), Files::Tokenizer, &|_, _| {})
+        .download(
+            &name("owner/model@v1"),
+            Wanted { weights: &[], files: &MODEL.files[..2] },
+            &|_, _| {},
+        )
         .unwrap();
     assert_eq!(names_in(&tokenizer.folder), ["tokenizer.json"]);
     assert_eq!(fs::read_to_string(in_cache(cache.path()).join("refs/v1")).unwrap(), COMMIT);
@@ -217,7 +232,7 @@ fn without_the_hub_the_cache_answers() {
     let offline = Settings { offline: true, ..hub.settings(cache.path()) };
     assert_eq!(download(&Hub::new(offline.clone()).unwrap()).unwrap().folder, first.folder);
     assert_eq!(hub.asked().len(), asked);
-    let other = Hub::new(offline).unwrap().download(&name("owner/other"), Files::Model, &|_, _| {});
+    let other = Hub::new(offline).unwrap().download(&name("owner/other"), MODEL, &|_, _| {});
     let error = other.unwrap_err();
     assert!(matches!(error, HubError::Refused(_)), "{error}");
     assert!(error.to_string().contains("`HF_HUB_OFFLINE` is set"), "{error}");
@@ -228,7 +243,7 @@ fn without_the_hub_the_cache_answers() {
     drop(listener);
     let gone = Hub::new(Settings { endpoint, ..hub.settings(cache.path()) }).unwrap();
     assert_eq!(download(&gone).unwrap().folder, first.folder);
-    let error = gone.download(&name("owner/other"), Files::Model, &|_, _| {}).unwrap_err();
+    let error = gone.download(&name("owner/other"), MODEL, &|_, _| {}).unwrap_err();
     assert!(matches!(error, HubError::Unreachable(_)), "{error}");
     assert!(error.to_string().contains("cannot reach `127.0.0.1`"), "{error}");
 }

@@ -2,11 +2,11 @@
 
 use std::{cell::RefCell, fs, path::Path};
 
-use nystromformer_hub::{Files, Folder, Hub, HubError, ModelName, PushOptions, Pushed, Settings};
+use nystromformer_hub::{Folder, Hub, HubError, ModelName, PushOptions, Pushed, Settings};
 use serde_json::{Value, json};
 
 use crate::{
-    downloads::{name, weights},
+    downloads::{MODEL, name, weights},
     local_hub::{Answer, Asked, COMMIT, LocalHub, TOKEN, sha256},
 };
 
@@ -96,7 +96,7 @@ fn a_push_makes_the_repository_sends_large_files_and_commits() {
     assert_eq!(of_storage[0].content, weights());
 
     // What was pushed comes back.
-    let back = client.download(&name("owner/model"), Files::Model, &|_, _| {}).unwrap();
+    let back = client.download(&name("owner/model"), MODEL, &|_, _| {}).unwrap();
     assert_eq!(fs::read(back.folder.join("model.safetensors")).unwrap(), weights());
 }
 

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use nystromformer_hub::{Files, Hub, HubError, Settings};
+use nystromformer_hub::{Hub, HubError, Settings};
 use serde_json::json;
 
 use crate::{
-    downloads::{download, in_cache, model, name, weights},
+    downloads::{MODEL, download, in_cache, model, name, weights},
     local_hub::{Answer, COMMIT, LocalHub, TOKEN, sha256},
 };
 
@@ -53,7 +53,7 @@ fn what_is_not_there_or_not_allowed_says_what_to_do() {
 
     let (hub, cache) = (model(), tempfile::tempdir().unwrap());
     let client = hub.client(cache.path());
-    let error = client.download(&name("owner/model@v2"), Files::Model, &|_, _| {}).unwrap_err();
+    let error = client.download(&name("owner/model@v2"), MODEL, &|_, _| {}).unwrap_err();
     assert!(error.to_string().contains("no revision `v2`"), "{error}");
     assert!(!in_cache(cache.path()).exists());
 }
@@ -154,7 +154,7 @@ fn the_token_stays_with_the_hub() {
         (new != asked.path).then(|| Answer::of(307).with("location", new))
     });
     let client = hub.client(cache.path());
-    client.download(&name("owner/old"), Files::Model, &|_, _| {}).unwrap();
+    client.download(&name("owner/old"), MODEL, &|_, _| {}).unwrap();
     assert!(hub.asked().iter().all(|asked| asked.header("authorization") == Some(&bearer)));
 
     // One that leads to the same name on another port gets nothing.
@@ -185,7 +185,7 @@ fn answers_of_something_else_are_told_from_those_of_a_hub() {
         (html, "not one of a Hub"),
         (Answer::json(&json!([])), "not one of a Hub"),
         (commit("../../../stolen"), "is no commit"),
-        (commit(COMMIT), "no model that is read here"),
+        (commit(COMMIT), "none of the files that are read (`model.safetensors`"),
         (Answer { breaks_after: Some(3), ..commit(COMMIT) }, "breaks off"),
     ] {
         let (hub, cache) = (model(), tempfile::tempdir().unwrap());

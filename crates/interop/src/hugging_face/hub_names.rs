@@ -9,6 +9,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
+use super::{config::CONFIG_NAME, tokenizer_files, weights};
 use crate::error::InteropError;
 
 /// What stands before a name.
@@ -21,6 +22,22 @@ pub enum HubFiles {
     Model,
     /// The tokenizer alone.
     Tokenizer,
+}
+
+impl HubFiles {
+    /// Names of the files that are read where they are there, without weights. `config.json` comes last: where it is, everything is.
+    pub fn names(self) -> Vec<&'static str> {
+        let config = (self == Self::Model).then_some(CONFIG_NAME);
+        tokenizer_files::FILES.into_iter().chain(config).collect()
+    }
+
+    /// Names of files with weights, and of indexes that name such files. The first that is there is read.
+    pub fn weights(self) -> &'static [&'static str] {
+        match self {
+            Self::Model => &weights::CANDIDATES,
+            Self::Tokenizer => &[],
+        }
+    }
 }
 
 /// Why there is no folder for a name, by what the caller can do about it.

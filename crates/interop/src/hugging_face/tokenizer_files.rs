@@ -30,7 +30,7 @@ const TOKENIZER_CONFIG_NAME: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS_NAME: &str = "special_tokens_map.json";
 
 /// Every file that a tokenizer of transformers can be made of.
-const FILES: [&str; 9] = [
+pub(super) const FILES: [&str; 9] = [
     TOKENIZER_NAME,
     TOKENIZER_CONFIG_NAME,
     SPECIAL_TOKENS_NAME,

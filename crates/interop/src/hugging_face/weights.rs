@@ -28,7 +28,7 @@ use crate::{
 pub(super) const WEIGHTS_NAME: &str = "model.safetensors";
 
 /// Names to look for in a folder, in transformers' order of preference.
-const CANDIDATES: [&str; 4] = [
+pub(super) const CANDIDATES: [&str; 4] = [
     WEIGHTS_NAME,
     "model.safetensors.index.json",
     "pytorch_model.bin",
