@@ -253,6 +253,7 @@ fn every_kind_of_attention_comes_back_with_the_same_bits() {
                 AttentionKind::Nystrom => {
                     config.attention.nystrom.landmarks = LandmarkRule::Weighted;
                     config.attention.nystrom.keep_ends = true;
+                    config.attention.nystrom.local_window = 4;
                 }
                 AttentionKind::Linformer => config.attention.linformer.linformer_k = 3,
                 AttentionKind::Performer => config.attention.performer.performer_seed = 7,

@@ -157,6 +157,10 @@ fn gradients_equal_central_differences() {
             config.attention.nystrom.keep_ends = landmarks == LandmarkRule::Weighted;
         }));
     }
+    configs.push(base.clone().with(|config| {
+        config.attention.nystrom.num_landmarks = 3;
+        config.attention.nystrom.local_window = 4;
+    }));
     let others = AttentionKind::ALL
         .iter()
         .filter(|kind| !matches!(kind, AttentionKind::Nystrom | AttentionKind::Softmax));

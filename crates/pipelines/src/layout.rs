@@ -243,9 +243,10 @@ mod tests {
         assert_eq!(batches(paper.clone(), 9, 1), [[1], [3], [0], [2], [4]]);
         let softmax = paper.clone().with(|config| config.attention.kind = AttentionKind::Softmax);
         assert_eq!(batches(softmax, 9, 99), [vec![1], vec![3], vec![0, 2, 4]]);
-        let alone: [fn(&mut NystromformerConfig); 3] = [
+        let alone: [fn(&mut NystromformerConfig); 4] = [
             |config| config.attention.nystrom.pinv_init = PinvInit::Original,
             |config| config.attention.nystrom.keep_ends = true,
+            |config| config.attention.nystrom.local_window = 4,
             |config| config.attention.kind = AttentionKind::Performer,
         ];
         for change in alone {

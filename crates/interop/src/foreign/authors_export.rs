@@ -100,7 +100,7 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
     let landmarks = config.attention.nystrom.num_landmarks;
     let tokens = config.embeddings.max_position_embeddings;
     let kind = config.attention.kind;
-    let own_landmarks = config.attention.nystrom.own_landmarks();
+    let own_option = config.attention.nystrom.own_option();
     let positions = config.shared.position_embedding_type;
     let stem_layers = config.embeddings.stem.stem_layers;
     let refusals = [
@@ -109,8 +109,8 @@ fn generation(model: &Model) -> Result<Generation, InteropError> {
             format!("attention = `{}`", kind.name()),
         ),
         (
-            kind == AttentionKind::Nystrom && own_landmarks.is_some(),
-            own_landmarks.map_or_else(String::new, |(key, value)| format!("{key} = `{value}`")),
+            kind == AttentionKind::Nystrom && own_option.is_some(),
+            own_option.map_or_else(String::new, |(key, value)| format!("{key} = `{value}`")),
         ),
         (config.attention.convolution.conv_per_channel, "conv_per_channel = `true`".to_owned()),
         (

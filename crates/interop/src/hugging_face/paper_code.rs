@@ -37,7 +37,7 @@ pub(super) fn foreign_key(
             architecture.to_string(),
         ))
         .or(own("attention", !is_theirs, kind.name().to_owned()))
-        .or(own_landmarks(config))
+        .or(own_option(config))
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "feed_forward",
@@ -84,11 +84,10 @@ pub(super) fn key_of_the_file(
         ))
 }
 
-/// How landmarks are chosen, if that is not as transformers has it.
-fn own_landmarks(config: &NystromformerConfig) -> Option<(&'static str, String)> {
+/// The first option of attention by the Nyström method that transformers does not have.
+fn own_option(config: &NystromformerConfig) -> Option<(&'static str, String)> {
     let approximates = config.attention.kind == AttentionKind::Nystrom;
-    let (key, value) = config.attention.nystrom.own_landmarks().filter(|_| approximates)?;
-    Some((key, value.to_owned()))
+    config.attention.nystrom.own_option().filter(|_| approximates)
 }
 
 /// Writes the file into a folder.

@@ -169,14 +169,14 @@ pub(super) fn message(
 /// The error for a part that has no graph, by the key that names it.
 pub(super) fn refusal(part: NoGraph, source: &Path) -> InteropError {
     let (key, value) = match part {
-        NoGraph::Attention(kind) => ("attention", kind.name()),
-        NoGraph::Landmarks(key, value) => (key, value),
-        NoGraph::Head(architecture) => ("architectures", architecture.name()),
+        NoGraph::Attention(kind) => ("attention", kind.name().to_owned()),
+        NoGraph::Option(key, value) => (key, value),
+        NoGraph::Head(architecture) => ("architectures", architecture.name().to_owned()),
     };
     InteropError::Config {
         path: source.join(CONFIG_NAME),
         key: key.to_owned(),
-        value: value.to_owned(),
+        value,
         reason: "it has no ONNX graph; `predict` and `evaluate` read the folder as it is"
             .to_owned(),
     }

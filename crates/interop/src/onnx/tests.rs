@@ -364,7 +364,7 @@ fn precisions_store_what_they_say() {
 fn a_part_without_a_graph_is_refused_by_its_name() {
     for (part, key, value) in [
         (NoGraph::Attention(AttentionKind::Softmax), "attention", "softmax"),
-        (NoGraph::Landmarks("landmarks", "k_means"), "landmarks", "k_means"),
+        (NoGraph::Option("landmarks", "k_means".to_owned()), "landmarks", "k_means"),
         (NoGraph::Head(Architecture::DualEncoder), "architectures", "NystromformerDualEncoder"),
     ] {
         let error = refusal(part, Path::new("checkpoint"));

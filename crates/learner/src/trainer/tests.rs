@@ -329,6 +329,7 @@ fn with_every_kind_of_attention_a_resumed_run_is_bit_for_bit_the_unbroken_one() 
         attention.kind = kind;
         attention.nystrom.landmarks = LandmarkRule::Weighted;
         attention.nystrom.keep_ends = true;
+        attention.nystrom.local_window = 4;
         attention.linformer.linformer_k = 3;
         attention.performer.performer_features = 6;
         attention.performer.performer_redraw = true;

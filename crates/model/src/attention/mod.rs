@@ -12,6 +12,7 @@
 //! | [`agent`], [`none`] | controls: landmarks without the inverse; no attention |
 //! | `random_rows` | random matrices that follow from a seed |
 //! | [`factors`] | the factors of an approximated attention matrix, for diagnosis |
+//! | `window` | a window around each token, beside keys that all see |
 //! | [`padding`] | what an attention mask means to each part |
 //! | [`convolution`] | the depthwise convolution skip over the values |
 //! | [`self_attention`] | projections and heads around an attention of any kind |
@@ -33,6 +34,7 @@ mod random_rows;
 pub mod reformer;
 pub mod self_attention;
 pub mod softmax;
+mod window;
 
 pub use agent::{AgentAttention, AgentConfig};
 pub use convolution::{ConvolutionConfig, DepthwiseConvolution};

@@ -7,8 +7,8 @@ use burn::{
 };
 use nystromformer::{
     AgentConfig, AttentionConfig, AttentionKind, LinearAttentionConfig, LinformerConfig,
-    LongformerConfig, ModelError, NystromformerConfig, NystromformerInput, PerformerConfig,
-    ReformerConfig, Seed, Semantics, SharedConfig,
+    LongformerConfig, ModelError, NystromConfig, NystromformerConfig, NystromformerInput,
+    PerformerConfig, ReformerConfig, Seed, Semantics, SharedConfig,
     attention::{AttentionMechanism, LinformerAttention, Padding, softmax::softmax_attention},
 };
 use nystromformer_kernels::random;
@@ -275,20 +275,7 @@ fn agent_attention_is_its_formula() {
         compare(&name, &mechanism, &config, |query, key, valid| {
             let tokens: Vec<usize> = (0..TOKENS).filter(|token| valid[*token]).collect();
             let segments = segments(&tokens, num_agents);
-            let means = |rows: &Matrix| -> Matrix {
-                let mean = |segment: &Vec<usize>| -> Vec<f64> {
-                    let channel = |channel: usize| -> f64 {
-                        let sum: f64 = segment.iter().map(|token| rows[*token][channel]).sum();
-                        sum / segment.len() as f64
-                    };
-                    (0..HEAD_DIM).map(channel).collect()
-                };
-                segments.iter().map(mean).collect()
-            };
-            let scores = |query: &[f64], keys: &Matrix| -> Vec<f64> {
-                keys.iter().map(|key| dot(query, key) / 2.0).collect()
-            };
-            let (asking, answering) = (means(query), means(key));
+            let (asking, answering) = (means(query, &segments), means(key, &segments));
             let gathering: Matrix = asking
                 .iter()
                 .map(|agent| softmax_of(&scores(agent, key), |token| valid[token]))
@@ -303,6 +290,99 @@ fn agent_attention_is_its_formula() {
             query.iter().map(of_query).collect()
         });
     }
+}
+
+/// Landmarks, and a window beside them under the same softmax; the window of one block, of several, and of all tokens.
+#[test]
+fn nystrom_with_a_window_is_its_formula() {
+    for (num_landmarks, local_window) in [(3, 2), (3, 4), (1, 8), (20, 4), (4, 40)] {
+        let options = NystromConfig { num_landmarks, local_window, ..NystromConfig::default() };
+        let mechanism = options.init(&shared(), &device());
+        let mut config = config(AttentionKind::Nystrom);
+        config.nystrom = options;
+        let name = format!("{num_landmarks} landmarks, window {local_window}");
+        compare(&name, &mechanism, &config, |query, key, valid| {
+            let tokens: Vec<usize> = (0..TOKENS).filter(|token| valid[*token]).collect();
+            let segments = segments(&tokens, num_landmarks);
+            let (asking, answering) = (means(query, &segments), means(key, &segments));
+            let kernel_2: Matrix = asking
+                .iter()
+                .map(|landmark| softmax_of(&scores(landmark, &answering), |_| true))
+                .collect();
+            let kernel_3: Matrix = asking
+                .iter()
+                .map(|landmark| softmax_of(&scores(landmark, key), |token| valid[token]))
+                .collect();
+            let by_landmarks = product(&pinv(&kernel_2), &kernel_3);
+            let of_query = |(position, query): (usize, &Vec<f64>)| -> Vec<f64> {
+                let mut both = scores(query, &answering);
+                let landmarks = both.len();
+                both.extend(scores(query, key));
+                let weights = softmax_of(&both, |place| match place.checked_sub(landmarks) {
+                    None => true,
+                    Some(token) => valid[token] && token.abs_diff(position) <= local_window / 2,
+                });
+                let (of_landmarks, of_window) = weights.split_at(landmarks);
+                let far = product(&vec![of_landmarks.to_vec()], &by_landmarks);
+                far[0].iter().zip(of_window).map(|(far, near)| far + near).collect()
+            };
+            query.iter().enumerate().map(of_query).collect()
+        });
+    }
+}
+
+/// The paper's iteration (equation 14), six times from the largest row sum and column sum.
+fn pinv(kernel: &Matrix) -> Matrix {
+    let size = kernel.len();
+    let largest = |sums: Vec<f64>| sums.into_iter().fold(0.0, f64::max);
+    let rows = largest(kernel.iter().map(|row| row.iter().map(|x| x.abs()).sum()).collect());
+    let columns = (0..size).map(|column| kernel.iter().map(|row| row[column].abs()).sum());
+    let scale = 1.0 / (rows * largest(columns.collect()));
+    let mut inverse: Matrix = (0..size)
+        .map(|row| (0..size).map(|column| scale * kernel[column][row]).collect())
+        .collect();
+    // `number` on the diagonal, less the matrix.
+    let less = |number: f64, matrix: Matrix| -> Matrix {
+        let one = |(row, numbers): (usize, Vec<f64>)| -> Vec<f64> {
+            let diagonal = |column: usize| if row == column { number } else { 0.0 };
+            numbers.into_iter().enumerate().map(|(at, x)| diagonal(at) - x).collect()
+        };
+        matrix.into_iter().enumerate().map(one).collect()
+    };
+    for _ in 0..6 {
+        let both = product(kernel, &inverse);
+        let inner = less(7.0, both.clone());
+        let middle = less(15.0, product(&both, &inner));
+        let outer = less(13.0, product(&both, &middle));
+        inverse = product(&inverse, &outer);
+        inverse.iter_mut().flatten().for_each(|x| *x /= 4.0);
+    }
+    inverse
+}
+
+fn product(left: &Matrix, right: &Matrix) -> Matrix {
+    let width = right[0].len();
+    let one = |row: &Vec<f64>, column: usize| -> f64 {
+        row.iter().zip(right).map(|(x, right)| x * right[column]).sum()
+    };
+    left.iter().map(|row| (0..width).map(|column| one(row, column)).collect()).collect()
+}
+
+/// Scores of a query over keys of four channels.
+fn scores(query: &[f64], keys: &Matrix) -> Vec<f64> {
+    keys.iter().map(|key| dot(query, key) / 2.0).collect()
+}
+
+/// Rows that are means over segments.
+fn means(rows: &Matrix, segments: &[Vec<usize>]) -> Matrix {
+    let mean = |segment: &Vec<usize>| -> Vec<f64> {
+        let channel = |channel: usize| -> f64 {
+            let sum: f64 = segment.iter().map(|token| rows[*token][channel]).sum();
+            sum / segment.len() as f64
+        };
+        (0..HEAD_DIM).map(channel).collect()
+    };
+    segments.iter().map(mean).collect()
 }
 
 /// Tokens over segments, shorter ones first.
@@ -451,6 +531,7 @@ fn options_out_of_range_are_refused_by_name() {
     };
     refused(ends, "num_landmarks = `2`: must be at least 3");
     refused(|all| all.nystrom.k_means_steps = 0, "k_means_steps = `0`");
+    refused(|all| all.nystrom.local_window = 3, "local_window = `3`: must be even");
     refused(|all| all.linformer.linformer_k = 0, "linformer_k = `0`");
     refused(|all| all.performer.performer_features = 0, "performer_features = `0`");
     refused(|all| all.longformer.attention_window = 7, "attention_window = `7`: must be even");

@@ -173,12 +173,14 @@ proptest! {
             LandmarkRule::SegmentMeans, LandmarkRule::Weighted, LandmarkRule::Strided, LandmarkRule::KMeans,
         ][..]),
         keep_ends in any::<bool>(),
+        reach in 0usize..4,
         locality in prop::sample::select(&Locality::ALL[..]),
     ) {
         let device = device();
         let model = model_with(kind, num_landmarks, &device, |config| {
             config.attention.nystrom.landmarks = rule;
             config.attention.nystrom.keep_ends = keep_ends && num_landmarks > 2;
+            config.attention.nystrom.local_window = 2 * reach;
             locality.set(config);
         });
         let valid = tokens.len();

@@ -39,11 +39,11 @@ pub(super) struct ModelGraph<'a> {
 }
 
 /// A part that has no graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoGraph {
     Attention(AttentionKind),
-    /// A rule for landmarks, by its key and value.
-    Landmarks(&'static str, &'static str),
+    /// An option of attention, by its key and value.
+    Option(&'static str, String),
     Head(Architecture),
 }
 
@@ -57,9 +57,9 @@ impl<'a> ModelGraph<'a> {
         let kind = config.attention.kind;
         let context = context_of(kind).ok_or(NoGraph::Attention(kind))?;
         if let (AttentionKind::Nystrom, Some((key, value))) =
-            (kind, config.attention.nystrom.own_landmarks())
+            (kind, config.attention.nystrom.own_option())
         {
-            return Err(NoGraph::Landmarks(key, value));
+            return Err(NoGraph::Option(key, value));
         }
         let answers = answers_of(architecture).ok_or(NoGraph::Head(architecture))?;
         Ok(Self { architecture, config, context, answers })

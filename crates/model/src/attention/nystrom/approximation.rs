@@ -3,6 +3,10 @@
 //! `softmax(Q Kᵀ/√d) V ≈ K1 · (Z · (K3 · V))` with `K1 = softmax(Q K̃ᵀ/√d)`, `A = softmax(Q̃ K̃ᵀ/√d)`,
 //! `K3 = softmax(Q̃ Kᵀ/√d)` and `Z ≈ A⁺`, where Q̃ and K̃ are landmarks. Associating from the right keeps every
 //! intermediate at `landmarks × head_dim` but kernels 1 and 3 themselves, which only the diagnosis holds.
+//!
+//! With a window beside the landmarks, a token's scores over both go through one softmax: kernel 1 is the part over landmarks, and
+//! the part over near tokens takes their values as they are (two branches under one normalisation, as in Long-Short
+//! Transformer, Zhu et al. 2021, whose landmarks are projections).
 
 use burn::tensor::Tensor;
 use nystromformer_kernels::{attention, softmax};
@@ -11,7 +15,12 @@ use super::{
     pinv::Pinv,
     selection::{LandmarkSelection, Spare},
 };
-use crate::attention::{factors::NystromFactors, padding::Padding, softmax::score_scale};
+use crate::attention::{
+    factors::NystromFactors,
+    padding::Padding,
+    softmax::score_scale,
+    window::{FurtherKeys, Window, bias_of},
+};
 
 /// How many landmarks, and how their kernel is inverted.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +46,7 @@ pub fn nystrom_attention(
     options: NystromOptions,
 ) -> Tensor<4> {
     let of_landmarks = Landmarks::of_segments(query.clone(), key.clone(), padding, options);
-    of_landmarks.attend(query, key, value, padding)
+    of_landmarks.attend(query, key, value, padding, None)
 }
 
 /// What the query at `position` takes of each place, with means over segments for landmarks: that row of `K1 Z K3`. Its weights
@@ -54,7 +63,7 @@ pub fn nystrom_row(
     options: NystromOptions,
 ) -> Tensor<3> {
     let of_landmarks = Landmarks::of_segments(query.clone(), key.clone(), padding, options);
-    of_landmarks.row(query, key, padding, position)
+    of_landmarks.row(query, key, padding, position, None)
 }
 
 /// The factors of the approximated attention matrix, with means over segments for landmarks.
@@ -123,16 +132,24 @@ impl Landmarks {
         key: Tensor<4>,
         value: Tensor<4>,
         padding: Option<&Padding>,
+        window: Option<Window>,
     ) -> Tensor<4> {
         let (_, pinv) = self.kernel_2_and_pinv();
         let scale = self.scale;
         let key_bias = padding.map(|padding| padding.key_bias.clone());
-        let summary = attention(self.query, key, value, key_bias, scale); // K3 V
         let landmark_bias = self.spare.map(|spare| spare.bias);
-        attention(query, self.key, pinv.matmul(summary), landmark_bias, scale)
+        let Some(window) = window else {
+            let summary = attention(self.query, key, value, key_bias, scale); // K3 V
+            return attention(query, self.key, pinv.matmul(summary), landmark_bias, scale);
+        };
+        let (keys, values) = (key.clone(), value.clone());
+        let summary = attention(self.query, keys, values, key_bias.clone(), scale);
+        let of_landmarks =
+            FurtherKeys { key: self.key, value: pinv.matmul(summary), bias: landmark_bias };
+        window.attend(query, key, value, key_bias, Some(of_landmarks))
     }
 
-    /// One row of `K1 Z K3`.
+    /// One row of `K1 Z K3`, and of the window.
     ///
     /// # Shapes
     /// - `query`, `key`: `[batch, heads, seq_len, head_dim]`
@@ -143,18 +160,34 @@ impl Landmarks {
         key: Tensor<4>,
         padding: Option<&Padding>,
         position: usize,
+        window: Option<Window>,
     ) -> Tensor<3> {
         let (_, pinv) = self.kernel_2_and_pinv();
+        let device = query.device();
         let row = query.narrow(2, position, 1).mul_scalar(self.scale);
-        let mut scores_1 = row.matmul(self.key.transpose()); // [batch, heads, 1, landmarks]
+        let mut scores_1 = row.clone().matmul(self.key.transpose()); // [batch, heads, 1, landmarks]
         if let Some(spare) = self.spare {
             scores_1 = scores_1 + spare.bias;
         }
-        let mut scores_3 = self.query.mul_scalar(self.scale).matmul(key.transpose());
+        let mut scores_3 = self.query.mul_scalar(self.scale).matmul(key.clone().transpose());
         if let Some(padding) = padding {
             scores_3 = scores_3 + padding.key_bias.clone();
         }
-        softmax(scores_1).matmul(pinv).matmul(softmax(scores_3)).squeeze_dim(2)
+        let of_landmarks =
+            |kernel_1: Tensor<4>| kernel_1.matmul(pinv).matmul(softmax(scores_3)).squeeze_dim(2);
+        let Some(window) = window else {
+            return of_landmarks(softmax(scores_1));
+        };
+        let [_, _, seq_len, _] = key.dims();
+        let places = window.places(position, seq_len, &device);
+        let mut of_window = row.matmul(key.transpose()) + bias_of(places);
+        if let Some(padding) = padding {
+            of_window = of_window + padding.key_bias.clone();
+        }
+        let [_, _, _, landmarks] = scores_1.dims();
+        let both = softmax(Tensor::cat(vec![scores_1, of_window], 3));
+        of_landmarks(both.clone().narrow(3, 0, landmarks))
+            + both.narrow(3, landmarks, seq_len).squeeze_dim(2)
     }
 
     /// The factors of the approximated attention matrix.

@@ -25,6 +25,7 @@ use super::{
     padding::Padding,
     self_attention::first_rows,
     softmax::{exact_activations, exact_operations, softmax_attention, softmax_row},
+    window::Window,
 };
 use crate::{
     component::{Problems, component, divides},
@@ -49,6 +50,9 @@ component! {
         /// The first and the last token of a sequence are landmarks of their own, two of `num_landmarks`; the others are
         /// chosen among the tokens between. Default: false.
         keep_ends: bool = false,
+        /// Tokens near by that a token sees exactly, beside the landmarks and in one softmax with them; half of them on each
+        /// side of it, and itself. Even; 0: none. Default: 0.
+        local_window: usize = 0,
         /// Tokens per input under `semantics = "hf"`, where it fixes the length; not read otherwise.
         /// Default: 64.
         segment_means_seq_len: usize = 64,
@@ -77,6 +81,13 @@ impl NystromConfig {
             &self.num_landmarks,
             "must be at least 3 with keep_ends = true, which takes two",
         );
+        problems.check_size("local_window", self.local_window, 0);
+        problems.check(
+            self.local_window.is_multiple_of(2),
+            "local_window",
+            &self.local_window,
+            "must be even: half of it lies on each side of a token",
+        );
         problems.check_size("segment_means_seq_len", self.segment_means_seq_len, 0);
         problems.check_size("pinv_iterations", self.pinv_iterations, 1);
         problems.check(
@@ -90,15 +101,21 @@ impl NystromConfig {
     /// The attention of a layer; of its rules for landmarks `weighted` alone has weights.
     pub fn init(&self, shared: &SharedConfig, device: &Device) -> NystromAttention {
         let landmarks = LandmarkSelection::of(self, shared, device);
-        NystromAttention { landmarks, pinv: (!self.is_exact(shared)).then(|| self.inverse()) }
+        let pinv = (!self.is_exact(shared)).then(|| self.inverse());
+        NystromAttention { landmarks, pinv, window: self.window() }
     }
 
-    /// The key of the rule for landmarks that is not the paper's, with its value; `None`: landmarks are means over segments.
-    pub fn own_landmarks(&self) -> Option<(&'static str, &'static str)> {
-        match self.landmarks {
-            LandmarkRule::SegmentMeans => self.keep_ends.then_some(("keep_ends", "true")),
-            rule => Some(("landmarks", rule.name())),
-        }
+    /// The first option by which it is not the paper's, with its value: another rule for landmarks, a window beside them.
+    pub fn own_option(&self) -> Option<(&'static str, String)> {
+        let own = |key, is_own: bool, value: String| is_own.then_some((key, value));
+        let (rule, window) = (self.landmarks, self.local_window);
+        own("landmarks", rule != LandmarkRule::SegmentMeans, rule.name().to_owned())
+            .or(own("keep_ends", self.keep_ends, "true".to_owned()))
+            .or(own("local_window", window > 0, window.to_string()))
+    }
+
+    fn window(&self) -> Option<Window> {
+        (self.local_window > 0).then(|| Window::of(self.local_window))
     }
 
     /// The pseudo-inverse with the options that it reads.
@@ -139,7 +156,7 @@ impl AttentionOptions for NystromConfig {
     }
 
     fn is_of_kernels(&self) -> bool {
-        self.own_landmarks().is_none() && self.num_landmarks <= MOST_LANDMARKS
+        self.own_option().is_none() && self.num_landmarks <= MOST_LANDMARKS
     }
 
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
@@ -170,9 +187,15 @@ impl AttentionOptions for NystromConfig {
                 (2 * self.k_means_steps as u64 * heads * landmarks, 2 * heads * landmarks)
             }
         };
+        // Of landmarks and window in one softmax, whose probabilities are cut in two, and keys and values of three blocks.
+        let (of_window, of_window_at_once) = self.window().map_or((0, 0), |window| {
+            let scores = heads * (landmarks + window.keys() as u64);
+            let copies = if is_fused { 2 } else { 3 };
+            (copies * scores + 6 * shared.hidden_size as u64, 2 * scores)
+        });
         Activations {
-            kept_by_layer: 2 * scores + of_landmarks + of_rule,
-            at_once: 2 * scores + of_rule_at_once,
+            kept_by_layer: 2 * scores + of_landmarks + of_rule + of_window,
+            at_once: 2 * scores + of_rule_at_once + of_window_at_once,
         }
     }
 
@@ -192,18 +215,19 @@ impl AttentionOptions for NystromConfig {
             LandmarkRule::KMeans => 8.0 + 8.0 * self.k_means_steps as f64,
             LandmarkRule::SegmentMeans | LandmarkRule::Weighted | LandmarkRule::Strided => 8.0,
         };
-        products * landmarks * shared.hidden_size as f64
+        let of_window = self.window().map_or(0.0, |window| 4.0 * window.keys() as f64);
+        (products * landmarks + of_window) * shared.hidden_size as f64
             + squares * landmarks.powi(3) / seq_len as f64
     }
 
     fn check_with(&self, shared: &SharedConfig, problems: &mut Problems) {
-        if let Some((key, value)) = self.own_landmarks() {
+        if let Some((key, value)) = self.own_option() {
             problems.check(
                 shared.semantics == Semantics::Paper,
                 key,
                 &value,
-                "semantics = \"hf\" is what transformers computes, whose landmarks are means over segments: take semantics = \
-                 \"paper\", or leave it out",
+                "semantics = \"hf\" is what transformers computes, with means over segments for landmarks and nothing beside them: \
+                 take semantics = \"paper\", or leave it out",
             );
         }
         problems.check(
@@ -247,6 +271,8 @@ pub struct NystromAttention {
     /// `None`: exact attention, by transformers' rule.
     #[module(skip)]
     pinv: Option<Pinv>,
+    #[module(skip)]
+    window: Option<Window>,
 }
 
 impl NystromAttention {
@@ -274,7 +300,7 @@ impl AttentionMechanism for NystromAttention {
             return softmax_attention(first_rows(query, attending), key, value, padding, 0.0);
         };
         let landmarks = self.landmarks_of(&query, &key, padding, pinv);
-        landmarks.attend(first_rows(query, attending), key, value, padding)
+        landmarks.attend(first_rows(query, attending), key, value, padding, self.window)
     }
 
     fn fused(
@@ -284,8 +310,9 @@ impl AttentionMechanism for NystromAttention {
         convolution: Option<&DepthwiseConvolution>,
         sequences: &Sequences,
     ) -> Option<Tensor<3>> {
-        // The kernel knows no other landmarks.
-        let pinv = self.pinv.filter(|_| self.landmarks.is_segment_means())?;
+        // The kernel knows no other landmarks, and no window.
+        let is_papers = self.landmarks.is_segment_means() && self.window.is_none();
+        let pinv = self.pinv.filter(|_| is_papers)?;
         let num_landmarks = self.landmarks.count();
         let parameters = NystromParameters { heads, num_landmarks, pinv };
         let filter = convolution.map(DepthwiseConvolution::filter);
@@ -305,7 +332,7 @@ impl AttentionMechanism for NystromAttention {
             return Some(softmax_row(query, key, padding, position));
         };
         let landmarks = self.landmarks_of(&query, &key, padding, pinv);
-        Some(landmarks.row(query, key, padding, position))
+        Some(landmarks.row(query, key, padding, position, self.window))
     }
 
     fn factors(
@@ -314,7 +341,9 @@ impl AttentionMechanism for NystromAttention {
         key: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Option<NystromFactors> {
-        let landmarks = self.landmarks_of(&query, &key, padding, self.pinv?);
+        // With a window the product of the factors is not all of the matrix.
+        let pinv = self.pinv.filter(|_| self.window.is_none())?;
+        let landmarks = self.landmarks_of(&query, &key, padding, pinv);
         Some(landmarks.factors(query, key, padding))
     }
 }
