@@ -1,5 +1,5 @@
-//! Somebody else's head on our encoder, and somebody else's data: two numbers about a row of ids. Ten steps are the same
-//! bits as five, a stop, and five more. `cargo run --release --example custom_head`
+//! Somebody else's head on our encoder, and somebody else's data: of a row of ids, the share of odd ones and the mean. Ten
+//! steps are the same bits as five, a stop, and five more. `cargo run --release --example custom_head`
 #![expect(clippy::print_stdout, reason = "a program of the command line")]
 
 use std::path::{Path, PathBuf};
@@ -34,7 +34,6 @@ impl PreTrainedModel for TwoNumbers {
 impl Trainable for TwoNumbers {
     type Batch = Vec<[i32; 24]>;
     type Counts = ();
-    /// The squared errors of the share of even ids and the mean id, from the mean hidden state.
     fn loss_terms(&self, rows: Self::Batch, device: &Device) -> Result<Vec<LossTerm>> {
         let data = TensorData::new(rows.concat(), [rows.len(), 24]);
         let ids = Tensor::<2, Int>::from_data(data, device);
