@@ -31,11 +31,6 @@ impl GlobalTokens {
         Some(Self { count, places })
     }
 
-    /// How many they are.
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
     /// Their rows.
     ///
     /// # Shapes
