@@ -79,7 +79,12 @@ mlm=(configs/tiny/mlm.toml --set trainer.micro_batch_size=2)
 for ranks in 1 2 4; do
   train_on "$ranks" "$scratch/mlm-$ranks" "${mlm[@]}"
   same "$scratch/mlm-$ranks" "$scratch/mlm" "masked tokens on $ranks ranks"
+  # From two ranks on, gradients travel while the backward pass goes on.
+  [ "$ranks" = 1 ] || grep -qE '`[1-9][0-9]*` of `[0-9]+` buckets' "$scratch/log" || fail "nothing was sent before the backward pass ended"
 done
+train_on 2 "$scratch/mlm-after" "${mlm[@]}" --set ranks.overlap=false
+same "$scratch/mlm-after" "$scratch/mlm" "masked tokens without overlap"
+! grep -q 'buckets' "$scratch/log" || fail "gradients were sent early without overlap"
 
 # A task whose best model is measured on a test split, with class weights, and two seeds.
 mkdir "$scratch/data"

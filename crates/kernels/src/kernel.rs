@@ -39,7 +39,7 @@ use burn::{
 };
 
 use crate::{
-    simd,
+    gradient_watch, simd,
     trace::{self, Pass},
 };
 
@@ -352,6 +352,9 @@ impl<B: AddGradients, K: Kernel<B, N>, const N: usize> Backward<B, N> for Record
                 });
             }
             gradients.register::<B>(parent.id, gradient);
+            if parent.order == 0 {
+                gradient_watch::came(parent.id, gradients);
+            }
         }
     }
 }

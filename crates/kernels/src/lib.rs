@@ -28,7 +28,7 @@
 //! [`Precision`] lets [`linear()`] multiply in `bf16`; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
 //! and [`random()`] draw from the [`Seed`] whose scope they are in.
 //!
-//! [`gradient_checkpointing`] lets the backward pass compute once more what was not kept for it.
+//! [`gradient_checkpointing`] lets the backward pass compute once more what was not kept for it; [`watch_gradients`] tells of gradients while it goes on.
 //!
 //! [`trace`] notes how long each took, in which part of the model, for whoever asks.
 //!
@@ -46,6 +46,7 @@ mod dropout;
 mod embed;
 mod geglu;
 mod gelu;
+mod gradient_watch;
 mod instruction_set;
 mod kernel;
 mod layer_norm;
@@ -78,6 +79,7 @@ pub use dropout::{dropout, dropout_of_rows, drops, without_dropout};
 pub use embed::{EmbeddingTables, embed};
 pub use geglu::geglu;
 pub use gelu::{Gelu, gelu};
+pub use gradient_watch::{GradientListener, is_same, watch_gradients};
 pub use instruction_set::{InstructionSet, instruction_set};
 pub use kernel::{is_flex, set_enabled};
 pub use layer_norm::layer_norm;

@@ -24,6 +24,7 @@ use burn_flex::FlexTensor;
 use crate::{
     batch_invariance::{batch_invariant, is_batch_invariant},
     dropout::{is_without_dropout, without_dropout},
+    gradient_watch,
     kernel::is_flex,
     product::Precision,
     random::Draws,
@@ -218,6 +219,7 @@ impl ModuleVisitor for Registration<'_> {
         let gradient = weight.val().grad_remove(&mut self.found);
         if let (Some(node), Some(gradient)) = (node, gradient) {
             self.gradients.register::<Flex>(node, primitive(gradient));
+            gradient_watch::came(node, self.gradients);
         }
     }
 }

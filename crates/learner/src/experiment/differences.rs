@@ -8,8 +8,9 @@ use super::Experiment;
 use super::paths::is_path;
 
 /// Keys that say how a run is kept, watched and fitted into memory, not what it computes. A resumed run may change them.
-const BOOKKEEPING: [&str; 8] = [
+const BOOKKEEPING: [&str; 9] = [
     "data.cache_dir",
+    "ranks.overlap",
     "ranks.timeout_seconds",
     "trainer.checkpoint_every",
     "trainer.gradient_checkpointing",
@@ -37,8 +38,11 @@ impl Experiment {
                 }
             }
         }
+        // Whether a table of defaults is written must not depend on what is left out below.
+        let mut same = self.clone();
+        same.take_bookkeeping(&Self::default());
         let mut fields = BTreeMap::new();
-        collect(&self.to_table(), "", &mut fields);
+        collect(&same.to_table(), "", &mut fields);
         fields.retain(|key, _| !BOOKKEEPING.contains(&key.as_str()));
         fields
     }
@@ -54,6 +58,7 @@ impl Experiment {
     pub(crate) fn take_bookkeeping(&mut self, from: &Self) -> bool {
         let before = self.clone();
         self.data.cache_dir.clone_from(&from.data.cache_dir);
+        self.ranks.overlap = from.ranks.overlap;
         self.ranks.timeout_seconds = from.ranks.timeout_seconds;
         self.trainer.checkpoint_every = from.trainer.checkpoint_every;
         self.trainer.gradient_checkpointing = from.trainer.gradient_checkpointing;
@@ -110,6 +115,7 @@ mod tests {
         let run = Experiment { ranks, ..Experiment::default() };
         let mut asked = run.clone();
         asked.ranks.timeout_seconds += 1;
+        asked.ranks.overlap = !asked.ranks.overlap;
         asked.data.cache_dir = "elsewhere".into();
         for count in [
             &mut asked.trainer.checkpoint_every,
@@ -127,6 +133,7 @@ mod tests {
             whole(&run).lines().zip(whole(&asked).lines()).filter(|(a, b)| a != b).count();
         assert_eq!(changed, BOOKKEEPING.len());
         assert_eq!(run.fields(), asked.fields());
+        assert_eq!(run.fields(), Experiment::default().fields());
 
         let mut resumed = run.clone();
         assert!(resumed.take_bookkeeping(&asked));

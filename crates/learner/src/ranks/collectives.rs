@@ -81,7 +81,8 @@ impl Collectives<'_> {
         Ok(())
     }
 
-    /// Each stage halves the part that this rank sums: a partner gets the other half, and gives its share of this one. Then the same way back.
+    /// Each stage halves the part that this rank sums: a partner gets the other half, and gives its share of this one. Then the same way back. The wire rounds both
+    /// halves, so that where a number stands among `values`, and so who sums it, changes no bit.
     fn sum_by_halves(&self, values: &mut [f32]) -> Result<(), Lost> {
         let (rank, size) = (self.transport.rank(), self.transport.world_size());
         let stages = size.trailing_zeros() as usize;
@@ -95,6 +96,7 @@ impl Collectives<'_> {
             } else {
                 (middle..part.end, part.start..middle)
             };
+            self.wire.round(&mut values[part.clone()]);
             let share = self.swap(stage, rank ^ distance, &values[theirs], mine.len())?;
             add(&mut values[mine.clone()], &share);
             wholes.push(std::mem::replace(&mut part, mine));
@@ -311,6 +313,26 @@ mod tests {
                 let off = (f64::from(*sum) - exact).abs();
                 assert!(off <= 5.0 * scale / 512.0, "{size}: {sum} {exact}");
             }
+        }
+    }
+
+    /// So gradients may travel in any order, in buckets of any size.
+    #[test]
+    fn in_half_precision_a_sum_does_not_depend_on_its_place() {
+        for size in [2, 3, 4] {
+            let sums = on_ranks(size, |ranks| {
+                let ranks = Collectives { wire: Wire::Bf16, ..*ranks };
+                let mut whole = values(ranks.transport.rank(), 101);
+                let mut parts = whole.clone();
+                parts.reverse();
+                ranks.sum(&mut whole).unwrap();
+                for part in parts.chunks_mut(7) {
+                    ranks.sum(part).unwrap();
+                }
+                parts.reverse();
+                (whole, parts)
+            });
+            assert!(sums.iter().all(|(whole, parts)| whole == parts), "{size}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `[ranks]`: how processes that train together wait for each other.
+//! `[ranks]`: how processes that train together talk.
 
 use std::time::Duration;
 
@@ -13,13 +13,16 @@ pub struct RanksConfig {
     /// Seconds for which a rank waits for another before the training ends with an error that names it: longer than the slowest rank may be late, and than rank 0
     /// takes to write a checkpoint. Default: 600.
     pub timeout_seconds: u64,
+    /// Whether gradients are sent while the backward pass goes on, as far as they are complete by then; otherwise after it. The result is the same. On the CPU
+    /// (`flex`). Default: true.
+    pub overlap: bool,
     /// In which form gradients travel: `f32`, or `bf16` for half the bytes, with which the result depends on the number of ranks. Default: `f32`.
     pub wire: Wire,
 }
 
 impl Default for RanksConfig {
     fn default() -> Self {
-        Self { timeout_seconds: 600, wire: Wire::F32 }
+        Self { timeout_seconds: 600, overlap: true, wire: Wire::F32 }
     }
 }
 

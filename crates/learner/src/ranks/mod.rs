@@ -9,6 +9,7 @@
 //! | `share` | which micro-batches are whose, and in which order their gradients are summed |
 //! | `step_facts` | what the ranks tell each other of a step before its backward pass |
 //! | `gradient_sum`, [`wire`] | the sum of their gradients, and in which form they travel |
+//! | `overlap`, `arrivals` | the same while a backward pass goes on: the plan of what is sent when, and what has come of a pass so far |
 //! | [`words`] | small things as messages |
 //! | [`measure`](mod@measure) | how long an exchange takes |
 //! | `placement` | which ranks run on one machine, and what each has of it |
@@ -18,6 +19,7 @@
 //! Rank 0 is the leader: it alone holds the run directory, writes and is heard. The number of ranks is no part of a configuration, and a run may go on
 //! with another number of them.
 
+mod arrivals;
 mod collectives;
 pub(crate) mod config;
 pub(crate) mod gradient_sum;
@@ -26,6 +28,7 @@ mod launcher;
 pub mod measure;
 #[cfg(feature = "mpi")]
 mod mpi;
+pub(crate) mod overlap;
 mod placement;
 pub(crate) mod share;
 pub(crate) mod step_facts;
@@ -44,6 +47,7 @@ pub use launcher::launched_rank;
 pub use placement::Placement;
 
 use self::collectives::{Collectives, Lost};
+use self::gradient_sum::BUCKET;
 use self::share::share;
 use self::transport::{Alone, Silence, Transport};
 use self::wire::Wire;
@@ -59,6 +63,10 @@ pub struct Ranks {
     /// How long one waits for another; as long as it takes without.
     limit: Option<Duration>,
     wire: Wire,
+    /// Whether gradients are sent while a backward pass goes on.
+    overlaps: bool,
+    /// Numbers of gradients that are sent at a time.
+    bucket: usize,
     /// The step that is taken, for messages.
     step: Arc<AtomicUsize>,
 }
@@ -88,6 +96,8 @@ impl Ranks {
             placement: Placement::default(),
             limit: None,
             wire: Wire::default(),
+            overlaps: RanksConfig::default().overlap,
+            bucket: BUCKET,
             step: Arc::default(),
         }
     }
@@ -110,7 +120,13 @@ impl Ranks {
     /// The same as `[ranks]` has it.
     #[must_use]
     pub fn configured(self, config: RanksConfig) -> Self {
-        Self { wire: config.wire, ..self }.with_limit(config.limit())
+        Self { wire: config.wire, overlaps: config.overlap, ..self }.with_limit(config.limit())
+    }
+
+    /// The same where so many numbers of gradients are sent at a time.
+    #[cfg(test)]
+    pub(crate) fn with_buckets_of(self, bucket: usize) -> Self {
+        Self { bucket, ..self }
     }
 
     /// The number of this process, from 0.
@@ -176,6 +192,20 @@ impl Ranks {
     /// [`LearnerError::Rank`] if one does not answer in time, here and below. `what` names what is exchanged.
     pub(crate) fn gather(&self, what: &'static str, words: Vec<u64>) -> Result<Vec<Vec<u64>>> {
         self.timed().gather(words).map_err(|lost| self.lost(what, lost))
+    }
+
+    /// Which of as many flags are set on any rank.
+    pub(crate) fn any(&self, what: &'static str, own: &[bool]) -> Result<Vec<bool>> {
+        let bits = |flags: &[bool]| {
+            flags.iter().enumerate().fold(0, |bits, (place, flag)| bits | u64::from(*flag) << place)
+        };
+        let all = self.gather(what, own.chunks(64).map(bits).collect())?;
+        let is_set = |place: usize| {
+            all.iter().any(|words| {
+                words.get(place / 64).is_some_and(|bits| bits >> (place % 64) & 1 == 1)
+            })
+        };
+        Ok((0..own.len()).map(is_set).collect())
     }
 
     /// Makes of `values` their sum over all ranks, by a balanced tree.

@@ -48,6 +48,31 @@ pub(crate) fn sum_in_pairs<T>(
     }
 }
 
+/// The sums of those of `count` things that come before number `last`, as [`sum_in_pairs`] holds them when it has come there: the sum of all is the first of
+/// them and (the second and (… and thing `last`)), if none comes after it.
+///
+/// # Errors
+/// Those of `next`.
+pub(crate) fn sums_before<T>(
+    mut count: usize,
+    mut last: usize,
+    next: &mut impl FnMut() -> Result<Option<T>>,
+    add: &mut impl FnMut(T, T) -> T,
+) -> Result<Vec<T>> {
+    let mut waiting = Vec::new();
+    while count > 1 {
+        let left = count.div_ceil(2);
+        if last < left {
+            count = left;
+        } else {
+            waiting.extend(sum_in_pairs(left, next, add)?);
+            count -= left;
+            last -= left;
+        }
+    }
+    Ok(waiting)
+}
+
 /// How many things [`sum_in_pairs`] holds at most, of `count`.
 pub(crate) fn held_at_most(count: usize) -> usize {
     count.checked_ilog2().map_or(0, |depth| depth as usize + 1)
@@ -106,6 +131,30 @@ mod tests {
         assert_eq!(tree(0..3), "((0 1) 2)");
         assert_eq!(tree(0..5), "(((0 1) 2) (3 4))");
         assert_eq!(tree(0..0), "");
+    }
+
+    #[test]
+    fn what_waits_for_the_last_thing_is_the_rest_of_the_tree() {
+        for count in 1..40 {
+            for last in 0..count {
+                // Some are not there, and none after the last one.
+                let is_there = |thing: usize| thing <= last && (thing == last || thing % 3 != 1);
+                let mut all = 0..count;
+                let mut next = || {
+                    Ok(all.next().filter(|thing| is_there(*thing)).map(|thing| thing.to_string()))
+                };
+                let mut add = |left: String, right: String| format!("({left} {right})");
+                let expected = sum_in_pairs(count, &mut next, &mut add).unwrap().unwrap();
+                let mut some = 0..count;
+                let mut next = || {
+                    Ok(some.next().filter(|thing| is_there(*thing)).map(|thing| thing.to_string()))
+                };
+                let waiting = sums_before(count, last, &mut next, &mut add).unwrap();
+                assert_eq!(some.next(), Some(last));
+                let sum = waiting.into_iter().rfold(last.to_string(), |sum, left| add(left, sum));
+                assert_eq!(sum, expected, "{last} of {count}");
+            }
+        }
     }
 
     #[test]

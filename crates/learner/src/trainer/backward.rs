@@ -1,7 +1,7 @@
 //! Loss and gradient of a step: its micro-batches one after the other, and those of all ranks together.
 
 use burn::optim::GradientsParams;
-use nystromformer_kernels::{gradient_checkpointing, trace};
+use nystromformer_kernels::{GradientListener, gradient_checkpointing, trace, watch_gradients};
 
 use super::learner::Learner;
 use crate::batch::Batch;
@@ -10,7 +10,8 @@ use crate::error::{LearnerError, Result};
 use crate::gradients::sum_of;
 use crate::random::{Purpose, seeded};
 use crate::ranks::gradient_sum::sum_gradients;
-use crate::ranks::share::sum_in_pairs;
+use crate::ranks::overlap::Overlap;
+use crate::ranks::share::{sum_in_pairs, sums_before};
 use crate::ranks::step_facts::has_targets;
 use crate::trace_file::BACKWARD;
 use crate::trainable::Trainable;
@@ -29,9 +30,10 @@ impl<M: Trainable> Learner<'_, M> {
     }
 
     /// Mean loss and gradient over all targets of the step, which weigh `weights` in each term. The micro-batches of this rank
-    /// are those from number `first` on.
+    /// are those from number `first` on. With other ranks, gradients of the last one may travel while its backward pass goes on.
     pub(super) fn accumulate(
         &self,
+        overlap: &mut Overlap,
         step: usize,
         first: usize,
         batches: Vec<M::Batch>,
@@ -39,8 +41,10 @@ impl<M: Trainable> Learner<'_, M> {
     ) -> Result<(f64, GradientsParams)> {
         let mut losses = Vec::with_capacity(batches.len());
         let count = batches.len();
+        // Of those that have a backward pass.
+        let last = batches.iter().rposition(has_targets);
         let mut batches = (first..).zip(batches);
-        let mut next = || -> Result<Option<GradientsParams>> {
+        let mut next = |listener: Option<GradientListener>| -> Result<Option<GradientsParams>> {
             let Some((micro_batch, batch)) = batches.next().filter(|(_, batch)| has_targets(batch))
             else {
                 return Ok(None);
@@ -49,7 +53,7 @@ impl<M: Trainable> Learner<'_, M> {
             let micro_batch = super::tests::fault::number(micro_batch, first);
             let dropout = Purpose::Dropout { step, micro_batch };
             let (share, gradients) = seeded(self.state.seed, dropout, &self.device, || {
-                self.forward_backward(batch, weights)
+                self.forward_backward_watched(batch, weights, listener)
             })?;
             losses.push(share.to_bits());
             Ok(Some(gradients))
@@ -58,13 +62,26 @@ impl<M: Trainable> Learner<'_, M> {
             let _span = trace::phase("accumulation");
             sum_of(self.model(), left, right)
         };
-        let own = sum_in_pairs(count, &mut next, &mut add)?;
+        let gradients = if overlap.is_on(&self.ranks, &self.device) {
+            let waiting = match last {
+                Some(last) => sums_before(count, last, &mut || next(None), &mut add)?,
+                None => Vec::new(),
+            };
+            let pass = last.is_some().then_some(|listener: GradientListener| {
+                next(Some(listener)).map(Option::unwrap_or_default)
+            });
+            overlap.sum(&self.ranks, self.model(), &self.device, waiting, pass)?
+        } else {
+            let own = sum_in_pairs(count, &mut || next(None), &mut add)?;
+            let _span = (!self.ranks.is_alone()).then(|| trace::phase("ranks"));
+            sum_gradients(&self.ranks, self.model(), own, &self.device)?
+        };
         let _span = (!self.ranks.is_alone()).then(|| trace::phase("ranks"));
         let mut loss = 0.0;
         for share in self.ranks.gather("losses", losses)?.into_iter().flatten() {
             loss += f64::from_bits(share);
         }
-        Ok((loss, sum_gradients(&self.ranks, self.model(), own, &self.device)?))
+        Ok((loss, gradients))
     }
 
     /// A micro-batch's share in the mean loss over targets that weigh `weights` in each term, and in its gradient. It has
@@ -73,6 +90,16 @@ impl<M: Trainable> Learner<'_, M> {
         &self,
         batch: M::Batch,
         weights: &[f64],
+    ) -> Result<(f64, GradientsParams)> {
+        self.forward_backward_watched(batch, weights, None)
+    }
+
+    /// The same, where `listener` is told of gradients while the backward pass goes on.
+    fn forward_backward_watched(
+        &self,
+        batch: M::Batch,
+        weights: &[f64],
+        listener: Option<GradientListener>,
     ) -> Result<(f64, GradientsParams)> {
         let device = self.device.clone().autodiff();
         let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
@@ -105,7 +132,11 @@ impl<M: Trainable> Learner<'_, M> {
         let share = super::tests::fault::poison(share, self.state.step);
         drop(forward);
         let backward = trace::phase(BACKWARD);
-        let gradients = GradientsParams::from_grads(share.backward(), self.model());
+        let gradients = match listener {
+            None => share.backward(),
+            Some(listener) => watch_gradients(self.model(), listener, || share.backward()),
+        };
+        let gradients = GradientsParams::from_grads(gradients, self.model());
         drop(backward);
         Ok((scalar(share.inner(), &self.device)?, gradients))
     }

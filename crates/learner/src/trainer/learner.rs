@@ -20,6 +20,7 @@ use crate::parameter_groups::ParameterGroups;
 use crate::process_memory::peak_resident_bytes;
 use crate::random::{Purpose, seeded};
 use crate::ranks::Ranks;
+use crate::ranks::overlap::Overlap;
 use crate::ranks::step_facts::StepFacts;
 use crate::stop::StopFlag;
 use crate::trainable::Trainable;
@@ -33,6 +34,8 @@ pub struct Learner<'a, M: Trainable = Model> {
     pub(super) device: Device,
     /// Those that this process trains with.
     pub(super) ranks: Ranks,
+    /// What of their sums of gradients travels while a backward pass goes on.
+    pub(super) overlap: Overlap,
     pub(super) total_steps: usize,
     /// Absent only while the optimizer has it: moved and not cloned, its parameters are updated in
     /// place.
@@ -133,6 +136,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
             data,
             device: device.clone(),
             ranks: Ranks::alone(),
+            overlap: Overlap::default(),
             total_steps: experiment.trainer.total_steps(data.training_examples()),
             optimizer: AdamW::with_groups(experiment.optimizer, &model, device, groups.clone()),
             groups,
@@ -149,7 +153,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
     /// The same as one of several processes, each of which takes its share of every step and evaluation.
     #[must_use]
     pub fn on_ranks(self, ranks: Ranks) -> Self {
-        Self { ranks, ..self }
+        Self { ranks, overlap: Overlap::default(), ..self }
     }
 
     /// Freezes what is to be frozen, and begins the average with the weights as they are: they are those that training
@@ -241,7 +245,11 @@ impl<'a, M: Trainable> Learner<'a, M> {
         let facts = StepFacts::gather(&self.ranks, &batches)?;
         let StepFacts { has_targets, tokens, .. } = facts;
         let (loss, gradients) = if has_targets {
-            self.accumulate(step, share.start, batches, &facts.target_weights)?
+            let mut overlap = std::mem::take(&mut self.overlap);
+            let found =
+                self.accumulate(&mut overlap, step, share.start, batches, &facts.target_weights);
+            self.overlap = overlap;
+            found?
         } else {
             (f64::NAN, GradientsParams::new())
         };

@@ -154,6 +154,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let ended_by = self.run_steps(total);
         self.learner.settle();
         self.progress.finish();
+        self.learner.overlap.tell();
         let mut ended_by = ended_by?;
         self.profile.end(self.run)?;
         self.learner.note_time_and_memory();

@@ -93,6 +93,7 @@ impl Session {
         for (what, seen) in [
             ("their version of this program", env!("CARGO_PKG_VERSION").to_owned()),
             ("their configuration", format!("{:?}", experiment.fields_without_paths())),
+            ("`ranks.overlap`", experiment.ranks.overlap.to_string()),
             ("their data", format!("{:?}", data.source().fingerprints())),
             ("the newest checkpoint that they see", format!("{step:?}")),
         ] {

@@ -10,15 +10,20 @@ use crate::ranks::in_process::InProcess;
 use crate::ranks::wire::Wire;
 use crate::ranks::{Ranks, RanksConfig};
 
-/// What each of `size` ranks makes of `work`, in their order.
+mod overlap;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What each of `size` ranks makes of `work`, in their order. Gradients travel in small buckets.
 fn on_ranks<T: Send>(size: usize, work: impl Fn(&Ranks) -> T + Sync) -> Vec<T> {
     let work = &work;
     thread::scope(|scope| {
         let ranks: Vec<_> = InProcess::world(size)
             .into_iter()
             .map(|transport| {
-                scope
-                    .spawn(move || work(&Ranks::over(transport).with_limit(Duration::from_mins(1))))
+                scope.spawn(move || {
+                    work(&Ranks::over(transport).with_limit(LIMIT).with_buckets_of(400))
+                })
             })
             .collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
@@ -69,7 +74,10 @@ fn eight_micro_batches() -> Experiment {
 fn trained_on(size: usize, experiment: &Experiment, data: &Synthetic) -> RunResult {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("run");
-    let ended = on_ranks(size, |ranks| session_on(ranks, &path, experiment, data, None).unwrap());
+    let ended = on_ranks(size, |ranks| {
+        let ranks = ranks.clone().configured(experiment.ranks).with_limit(LIMIT);
+        session_on(&ranks, &path, experiment, data, None).unwrap()
+    });
     for output in &ended {
         assert_eq!(output.ended_by, EndReason::Finished);
         // Every rank finds the same, and rank 0 writes it.
@@ -99,25 +107,40 @@ fn alone(experiment: &Experiment, data: &Synthetic) -> RunResult {
     comparable(result(directory.path()))
 }
 
-#[test]
-fn two_four_and_eight_ranks_are_one_process_to_the_bit() {
+/// Runs whose result is to be the same however many ranks there are.
+fn all_kinds_of_runs() -> Vec<(Experiment, Synthetic)> {
     let experiment = eight_micro_batches();
     let mut with_average = experiment.clone();
     with_average.trainer.ema_decay = 0.7;
     with_average.trainer.freeze_layers = 1;
     let mut of_pairs = experiment.clone();
     of_pairs.data.objective = Objective::MlmSop;
-    for (experiment, data) in [
-        (&experiment, Synthetic::default()),
+    let mut recomputed = experiment.clone();
+    recomputed.trainer.gradient_checkpointing = true;
+    // The last micro-batch of a rank has an answer in every other step.
+    let mut of_nine = experiment.clone();
+    of_nine.trainer.batch_size = 9;
+    let sparse = || Synthetic { sparse: true, without_targets: 2..4, ..Synthetic::default() };
+    vec![
+        (experiment.clone(), Synthetic::default()),
         // Ranks without an answer, and steps without any.
-        (&experiment, Synthetic { sparse: true, without_targets: 2..4, ..Synthetic::default() }),
-        (&of_pairs, Synthetic { pairs: true, ..Synthetic::default() }),
-        (&with_average, Synthetic::default()),
-    ] {
-        let expected = alone(experiment, &data);
+        (experiment, sparse()),
+        (of_nine, sparse()),
+        (of_pairs, Synthetic { pairs: true, ..Synthetic::default() }),
+        (with_average, Synthetic::default()),
+        (recomputed, Synthetic::default()),
+    ]
+}
+
+#[test]
+fn two_four_and_eight_ranks_are_one_process_to_the_bit() {
+    for (mut experiment, data) in all_kinds_of_runs() {
+        let expected = alone(&experiment, &data);
         assert_eq!(expected.metrics.len(), 20 + 3);
-        for size in [1, 2, 4, 8] {
-            assert!(trained_on(size, experiment, &data) == expected, "{size} ranks: {data:?}");
+        for (size, overlap) in [(1, true), (2, true), (4, true), (8, true), (4, false)] {
+            experiment.ranks.overlap = overlap;
+            let found = trained_on(size, &experiment, &data);
+            assert!(found == expected, "{size} ranks, overlap {overlap}: {data:?}");
         }
     }
 }
