@@ -15,8 +15,8 @@ use crate::error::Result;
 use crate::feature_rows::FeatureRows;
 use crate::objectives::criterion::BatchCriterion;
 
-/// A micro-batch in main memory.
-pub trait Batch {
+/// A micro-batch in main memory. Beside a GPU it is made on another thread than it is read on.
+pub trait Batch: Send {
     /// How many targets count in each term of the loss. A step's loss is the mean over those of all its micro-batches,
     /// term by term; every batch of a source gives as many terms.
     fn num_targets(&self) -> Vec<usize>;

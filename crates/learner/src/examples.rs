@@ -20,7 +20,7 @@ pub struct Examples<T> {
 }
 
 /// Examples with a target each, all in one term of the loss. Each counts as one token.
-impl<T> Batch for Vec<T> {
+impl<T: Send> Batch for Vec<T> {
     fn num_targets(&self) -> Vec<usize> {
         vec![self.len()]
     }

@@ -11,7 +11,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use nystromformer_kernels::{add, sum_of_squares};
 
-use crate::error::{LearnerError, Result};
+use crate::device::floats;
+use crate::error::Result;
 
 /// Adds gradients of a module, on all cores: Burn's `GradientsAccumulator` adds on one. Each is weighted already by its
 /// share of the step's answers.
@@ -40,38 +41,53 @@ pub fn sum_of<M: Module>(
     visitor.sum
 }
 
-/// The L2 norm over all gradients as if they were one vector.
-///
-/// Each tensor's squares are summed on the device; the sums come back in one transfer, in the order
-/// of the module's fields, and are added in `f64`. Not finite if any gradient is not (or if
-/// one exceeds 1.8e19, whose square is no longer an `f32`).
-///
-/// # Errors
-/// [`LearnerError::Device`] if the device fails to answer.
-pub fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Result<f64> {
-    struct Visitor<'a> {
-        gradients: &'a GradientsParams,
-        sums: Vec<Tensor<1>>,
-    }
-    impl ModuleVisitor for Visitor<'_> {
-        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
-                self.sums.push(sum_of_squares(gradient));
+/// What a step has to know of the device before it updates weights: its losses, and how large its gradient is. They come back in one transfer, the only one of
+/// a step, for a device has done all that it was asked for when it answers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StepNumbers {
+    /// The losses given, in their order.
+    pub losses: Vec<f64>,
+    /// The L2 norm over all gradients as if they were one vector; 0 of none.
+    ///
+    /// Each tensor's squares are summed on the device, and the sums are added in `f64`, in the order of the module's fields. Not finite if any gradient is not
+    /// (or if one exceeds 1.8e19, whose square is no longer an `f32`).
+    pub grad_norm: f64,
+}
+
+impl StepNumbers {
+    /// Reads `losses`, `[1]` each and without autodiff, and the norm of the gradients of `module`.
+    ///
+    /// # Errors
+    /// [`LearnerError::Device`](crate::LearnerError::Device) if the device fails to answer.
+    pub fn read<M: Module>(
+        module: &M,
+        gradients: &GradientsParams,
+        losses: Vec<Tensor<1>>,
+    ) -> Result<Self> {
+        struct Visitor<'a> {
+            gradients: &'a GradientsParams,
+            numbers: Vec<Tensor<1>>,
+        }
+        impl ModuleVisitor for Visitor<'_> {
+            fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+                if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
+                    self.numbers.push(sum_of_squares(gradient));
+                }
             }
         }
+        let num_losses = losses.len();
+        let mut visitor = Visitor { gradients, numbers: losses };
+        module.visit(&mut visitor);
+        let Some(device) = visitor.numbers.first().map(Tensor::device) else {
+            return Ok(Self::default());
+        };
+        let numbers = floats(Tensor::cat(visitor.numbers, 0), &device)?;
+        let (losses, squares) = numbers.split_at(num_losses.min(numbers.len()));
+        Ok(Self {
+            losses: losses.iter().copied().map(f64::from).collect(),
+            grad_norm: squares.iter().fold(0.0, |sum, squares| sum + f64::from(*squares)).sqrt(),
+        })
     }
-    let mut visitor = Visitor { gradients, sums: Vec::new() };
-    module.visit(&mut visitor);
-    if visitor.sums.is_empty() {
-        return Ok(0.0);
-    }
-    let sums = Tensor::cat(visitor.sums, 0);
-    let device = sums.device();
-    let sums = sums.try_into_vec_as::<f32>().map_err(|error| LearnerError::Device {
-        device: format!("{device:?}"),
-        message: format!("reading back the gradient norm failed: {error}"),
-    })?;
-    Ok(sums.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
 /// The factor that brings a gradient of this norm down to `max_norm`, or 1 if it is no larger (or
@@ -96,23 +112,39 @@ mod tests {
         gradients
     }
 
+    fn norm(linear: &Linear, gradients: &GradientsParams) -> f64 {
+        StepNumbers::read(linear, gradients, Vec::new()).unwrap().grad_norm
+    }
+
     #[test]
     fn the_norm_is_that_of_one_long_vector() {
         let linear = LinearConfig::new(2, 2).init(&Device::flex().autodiff());
         let mut gradients = gradients(&linear, [[1.0, 2.0], [2.0, 0.0]]);
         let bias = linear.bias.as_ref().unwrap();
         gradients.register(bias.id, Tensor::<1>::from_data([4.0, 0.0], &Device::flex()));
-        assert_eq!(global_norm(&linear, &gradients).unwrap(), 5.0);
+        assert_eq!(norm(&linear, &gradients), 5.0);
+    }
+
+    #[test]
+    fn losses_come_back_beside_the_norm_and_alone() {
+        let linear = LinearConfig::new(2, 2).init(&Device::flex().autodiff());
+        let losses =
+            || [0.25, f32::NAN].map(|loss| Tensor::<1>::from_floats([loss], &Device::flex()));
+        for (gradients, norm) in
+            [(gradients(&linear, [[3.0, 4.0], [0.0, 0.0]]), 5.0), (GradientsParams::new(), 0.0)]
+        {
+            let found = StepNumbers::read(&linear, &gradients, losses().to_vec()).unwrap();
+            assert_eq!((found.losses[0], found.grad_norm), (0.25, norm));
+            assert!(found.losses.len() == 2 && found.losses[1].is_nan());
+        }
     }
 
     #[test]
     fn one_nan_makes_the_norm_nan_and_one_infinity_infinite() {
         let linear = LinearConfig::new(2, 2).init(&Device::flex().autodiff());
-        let norm = |value: f32| {
-            global_norm(&linear, &gradients(&linear, [[1.0, value], [0.0, 0.0]])).unwrap()
-        };
-        assert!(norm(f32::NAN).is_nan());
-        assert_eq!(norm(f32::NEG_INFINITY), f64::INFINITY);
+        let with = |value: f32| norm(&linear, &gradients(&linear, [[1.0, value], [0.0, 0.0]]));
+        assert!(with(f32::NAN).is_nan());
+        assert_eq!(with(f32::NEG_INFINITY), f64::INFINITY);
     }
 
     #[test]
@@ -121,9 +153,9 @@ mod tests {
         let first = gradients(&linear, [[1.0, 0.0], [0.0, 0.0]]);
         let second = gradients(&linear, [[2.0, 4.0], [0.0, 0.0]]);
         let sum = sum_of(&linear, first, second);
-        assert_eq!(global_norm(&linear, &sum).unwrap(), 5.0);
+        assert_eq!(norm(&linear, &sum), 5.0);
         let none = sum_of(&linear, GradientsParams::new(), GradientsParams::new());
-        assert_eq!(global_norm(&linear, &none).unwrap(), 0.0);
+        assert_eq!(norm(&linear, &none), 0.0);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Loss and gradient of a step: its micro-batches one after the other, and those of all ranks together.
 
 use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
 use nystromformer_kernels::{GradientListener, gradient_checkpointing, trace, watch_gradients};
 
 use super::learner::Learner;
 use crate::batch::Batch;
-use crate::device::scalar;
 use crate::error::{LearnerError, Result};
-use crate::gradients::sum_of;
+use crate::gradients::{StepNumbers, sum_of};
 use crate::random::{Purpose, seeded};
 use crate::ranks::gradient_sum::sum_gradients;
 use crate::ranks::overlap::Overlap;
@@ -15,6 +15,22 @@ use crate::ranks::share::{sum_in_pairs, sums_before};
 use crate::ranks::step_facts::has_targets;
 use crate::trace_file::BACKWARD;
 use crate::trainable::Trainable;
+
+/// What the backward passes of a step give.
+pub(super) struct StepGradient {
+    /// Mean loss over all targets of the step.
+    pub(super) loss: f64,
+    /// L2 norm of the gradient.
+    pub(super) grad_norm: f64,
+    pub(super) gradients: GradientsParams,
+}
+
+impl StepGradient {
+    /// Of a step without targets.
+    pub(super) fn none() -> Self {
+        Self { loss: f64::NAN, grad_norm: 0.0, gradients: GradientsParams::new() }
+    }
+}
 
 impl<M: Trainable> Learner<'_, M> {
     /// The micro-batches of a step with their labels smoothed, where that is asked for.
@@ -30,7 +46,8 @@ impl<M: Trainable> Learner<'_, M> {
     }
 
     /// Mean loss and gradient over all targets of the step, which weigh `weights` in each term. The micro-batches of this rank
-    /// are those from number `first` on. With other ranks, gradients of the last one may travel while its backward pass goes on.
+    /// are those from number `first` on. Their losses stay on the device until the gradient is there: it is waited for once. With
+    /// other ranks, gradients of the last one may travel while its backward pass goes on.
     pub(super) fn accumulate(
         &self,
         overlap: &mut Overlap,
@@ -38,7 +55,7 @@ impl<M: Trainable> Learner<'_, M> {
         first: usize,
         batches: Vec<M::Batch>,
         weights: &[f64],
-    ) -> Result<(f64, GradientsParams)> {
+    ) -> Result<StepGradient> {
         let mut losses = Vec::with_capacity(batches.len());
         let count = batches.len();
         // Of those that have a backward pass.
@@ -55,13 +72,14 @@ impl<M: Trainable> Learner<'_, M> {
             let (share, gradients) = seeded(self.state.seed, dropout, &self.device, || {
                 self.forward_backward_watched(batch, weights, listener)
             })?;
-            losses.push(share.to_bits());
+            losses.push(share);
             Ok(Some(gradients))
         };
         let mut add = |left, right| {
             let _span = trace::phase("accumulation");
             sum_of(self.model(), left, right)
         };
+        let among_ranks = || (!self.ranks.is_alone()).then(|| trace::phase("ranks"));
         let gradients = if overlap.is_on(&self.ranks, &self.device) {
             let waiting = match last {
                 Some(last) => sums_before(count, last, &mut || next(None), &mut add)?,
@@ -73,24 +91,29 @@ impl<M: Trainable> Learner<'_, M> {
             overlap.sum(&self.ranks, self.model(), &self.device, waiting, pass)?
         } else {
             let own = sum_in_pairs(count, &mut || next(None), &mut add)?;
-            let _span = (!self.ranks.is_alone()).then(|| trace::phase("ranks"));
+            let _span = among_ranks();
             sum_gradients(&self.ranks, self.model(), own, &self.device)?
         };
-        let _span = (!self.ranks.is_alone()).then(|| trace::phase("ranks"));
+        let span = trace::phase("gradient_norm");
+        let StepNumbers { losses, grad_norm } =
+            StepNumbers::read(self.model(), &gradients, losses)?;
+        drop(span);
+        let _span = among_ranks();
+        let losses = losses.into_iter().map(f64::to_bits).collect();
         let mut loss = 0.0;
         for share in self.ranks.gather("losses", losses)?.into_iter().flatten() {
             loss += f64::from_bits(share);
         }
-        Ok((loss, gradients))
+        Ok(StepGradient { loss, grad_norm, gradients })
     }
 
-    /// A micro-batch's share in the mean loss over targets that weigh `weights` in each term, and in its gradient. It has
-    /// a target itself.
+    /// A micro-batch's share in the mean loss over targets that weigh `weights` in each term, `[1]` on the device, and in its
+    /// gradient. It has a target itself.
     pub(super) fn forward_backward(
         &self,
         batch: M::Batch,
         weights: &[f64],
-    ) -> Result<(f64, GradientsParams)> {
+    ) -> Result<(Tensor<1>, GradientsParams)> {
         self.forward_backward_watched(batch, weights, None)
     }
 
@@ -100,7 +123,7 @@ impl<M: Trainable> Learner<'_, M> {
         batch: M::Batch,
         weights: &[f64],
         listener: Option<GradientListener>,
-    ) -> Result<(f64, GradientsParams)> {
+    ) -> Result<(Tensor<1>, GradientsParams)> {
         let device = self.device.clone().autodiff();
         let precision = nystromformer_kernels::Precision::from(self.experiment.trainer.precision);
         let forward = trace::phase("forward");
@@ -138,6 +161,6 @@ impl<M: Trainable> Learner<'_, M> {
         };
         let gradients = GradientsParams::from_grads(gradients, self.model());
         drop(backward);
-        Ok((scalar(share.inner(), &self.device)?, gradients))
+        Ok((share.inner(), gradients))
     }
 }

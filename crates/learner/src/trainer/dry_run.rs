@@ -12,6 +12,7 @@ use super::learner::Learner;
 use super::start::{Prepared, RunRequest, Start, open_device};
 use crate::batch::Batch;
 use crate::batches::Batches;
+use crate::device::scalar;
 use crate::error::{LearnerError, Result};
 use crate::machine_memory::MachineMemory;
 use crate::memory_estimate::{ParameterCount, estimate_bytes};
@@ -135,7 +136,7 @@ fn one_pass(learner: &Learner<'_>, micro_batch_size: usize) -> Result<f64> {
     let batches = learner.data.training_step(0, micro_batch_size, micro_batch_size)?;
     for rows in learner.smoothed(batches)?.into_iter().filter(has_targets) {
         let weights = rows.target_weights();
-        loss = learner.forward_backward(rows, &weights)?.0;
+        loss = scalar(learner.forward_backward(rows, &weights)?.0, &learner.device)?;
     }
     Ok(loss)
 }

@@ -8,12 +8,14 @@ use nystromformer::{Model, weights::draw_weights};
 use nystromformer_data::ProgressListener;
 use nystromformer_kernels::trace;
 
+use super::ahead::{Ahead, Order, made_beside};
+use super::backward::StepGradient;
 use crate::batch::{BatchSource, TokenBatch};
 use crate::checkpoint::TrainingState;
 use crate::error::{LearnerError, Result};
 use crate::evaluate::Evaluator;
 use crate::experiment::Experiment;
-use crate::gradients::{clip_factor, global_norm};
+use crate::gradients::clip_factor;
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, RowsRead, StepSettings, rows_of_all};
 use crate::parameter_groups::ParameterGroups;
@@ -45,6 +47,8 @@ pub struct Learner<'a, M: Trainable = Model> {
     /// With `trainer.ema_decay`.
     pub(super) average: Option<WeightAverage>,
     pub(super) state: TrainingState,
+    /// Micro-batches of the next step.
+    pub(super) ahead: Ahead<M::Batch>,
     /// Since when this session counts, and what earlier ones had counted.
     clock: Instant,
     elapsed_before: f64,
@@ -143,6 +147,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
             model: Some(model),
             average: None,
             state: TrainingState::start(experiment.seed),
+            ahead: Ahead::beside(device),
             clock: Instant::now(),
             elapsed_before: 0.0,
         };
@@ -222,14 +227,11 @@ impl<'a, M: Trainable> Learner<'a, M> {
         let step = self.state.step;
         self.ranks.at_step(step);
         let trainer = &self.experiment.trainer;
-        let span = trace::phase("data");
+        let (batch_size, micro_batch_size) = (trainer.batch_size, trainer.micro_batch_size);
         let share = self.ranks.share(trainer);
-        let batches = self.data.micro_batches(
-            step,
-            trainer.batch_size,
-            trainer.micro_batch_size,
-            share.clone(),
-        )?;
+        let order = Order { step, batch_size, micro_batch_size, share };
+        let span = trace::phase("data");
+        let batches = self.ahead.take(&order, self.data)?;
         let rows = if self.average.is_none() && self.ranks.is_alone() {
             rows_of_all(batches.iter().map(|batch| self.model().rows_read(batch)))
         } else {
@@ -237,25 +239,39 @@ impl<'a, M: Trainable> Learner<'a, M> {
             RowsRead::new()
         };
         drop(span);
+        let first = order.share.start;
+        if !self.ahead.is_on || step + 1 >= self.total_steps {
+            return self.step_on(first, batches, &rows);
+        }
+        let (data, next) = (self.data, Order { step: step + 1, ..order });
+        let (output, made) = made_beside(next, data, || self.step_on(first, batches, &rows));
+        self.ahead.keep(made);
+        output
+    }
+
+    /// The same on micro-batches from number `first` on, which read these rows.
+    fn step_on(
+        &mut self,
+        first: usize,
+        batches: Vec<M::Batch>,
+        rows: &RowsRead,
+    ) -> Result<StepOutput> {
+        let step = self.state.step;
         let span = trace::phase("optimizer");
         let model = self.model.take();
-        self.model = model.map(|model| self.optimizer.catch_up(model, Some(&rows)));
+        self.model = model.map(|model| self.optimizer.catch_up(model, Some(rows)));
         drop(span);
         let batches = self.smoothed(batches)?;
         let facts = StepFacts::gather(&self.ranks, &batches)?;
         let StepFacts { has_targets, tokens, .. } = facts;
-        let (loss, gradients) = if has_targets {
+        let StepGradient { loss, grad_norm, gradients } = if has_targets {
             let mut overlap = std::mem::take(&mut self.overlap);
-            let found =
-                self.accumulate(&mut overlap, step, share.start, batches, &facts.target_weights);
+            let found = self.accumulate(&mut overlap, step, first, batches, &facts.target_weights);
             self.overlap = overlap;
             found?
         } else {
-            (f64::NAN, GradientsParams::new())
+            StepGradient::none()
         };
-        let span = trace::phase("gradient_norm");
-        let grad_norm = global_norm(self.model(), &gradients)?;
-        drop(span);
         let optimizer = &self.experiment.optimizer;
         let point = self.experiment.schedule.at(
             step,
@@ -275,7 +291,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
                     beta_1: point.beta_1,
                     gradient_scale: clip_factor(grad_norm, self.experiment.trainer.max_grad_norm),
                 };
-                self.update(gradients, settings, &rows);
+                self.update(gradients, settings, rows);
                 self.state.consecutive_skips = 0;
                 self.state.last_loss = Some(loss);
             }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`learner`] | model, optimizer and state: one step, one evaluation; knows no disk |
 //! | `backward` | loss and gradient of a step |
+//! | `ahead` | the next step's micro-batches, made beside a GPU's work |
 //! | `best` | which of two evaluations is the better one |
 //! | `checkpointing` | the learner's state in a checkpoint's files, and back |
 //! | `best_model`, `best_model_results` | what the best model answers, on which split |
@@ -17,6 +18,7 @@
 //! | [`sweep`] | one experiment with several values of some keys |
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
 
+mod ahead;
 mod backward;
 mod best;
 mod best_model;

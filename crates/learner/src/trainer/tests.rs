@@ -83,6 +83,8 @@ struct Synthetic {
     classes: bool,
     /// Whether every other example has no masked token.
     sparse: bool,
+    /// A step that cannot be read.
+    broken_step: Option<usize>,
 }
 
 impl Synthetic {
@@ -147,6 +149,9 @@ impl BatchSource for Synthetic {
         batch_size: usize,
         micro_batch_size: usize,
     ) -> Result<Vec<TokenBatch>> {
+        if self.broken_step == Some(completed_steps) {
+            return Err(LearnerError::Data("broken".to_owned()));
+        }
         let first = (completed_steps - self.forgotten_steps) * batch_size;
         let examples: Vec<u64> =
             (first..first + batch_size).map(|example| (example % EXAMPLES) as u64).collect();
@@ -723,6 +728,36 @@ fn a_step_that_is_not_finite_changes_nothing_and_is_counted() {
     assert_eq!(learner.step().unwrap().update, Update::Applied);
     assert_eq!(learner.state().consecutive_skips, 0);
     assert!(weights(&learner) != before);
+}
+
+/// As beside a GPU.
+#[test]
+fn micro_batches_made_ahead_change_nothing_and_an_error_in_them_is_that_of_their_step() {
+    let experiment = experiment();
+    let data = Synthetic::default();
+    let trained = |is_on: bool| {
+        let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+        assert!(!learner.ahead.is_on, "the CPU has no time left");
+        learner.ahead.is_on = is_on;
+        let mut outputs = Vec::new();
+        for step in 1..=8 {
+            outputs.push(learner.step().unwrap());
+            let is_next = is_on && step < 8;
+            assert_eq!(learner.ahead.step_made(), is_next.then_some(step));
+        }
+        (outputs, learner.optimizer.to_safetensors().unwrap())
+    };
+    assert!(trained(true) == trained(false));
+
+    let data = Synthetic { broken_step: Some(3), ..Synthetic::default() };
+    let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+    learner.ahead.is_on = true;
+    for _ in 0..3 {
+        learner.step().unwrap();
+    }
+    let error = learner.step().map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("broken"), "{error}");
+    assert_eq!(learner.state().step, 3);
 }
 
 #[test]
