@@ -4,9 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use nystromformer::Model;
-use nystromformer::heads::{Head, LossOptions, Losses, TargetsData};
+use nystromformer::heads::{Head, Losses};
 
-use super::sizes::{ROWS, Sizes};
 use crate::batch::TokenBatch;
 use crate::device::DeviceKind;
 use crate::error::{LearnerError, Result};
@@ -31,11 +30,11 @@ pub(super) enum Group {
     Update,
 }
 
-/// Losses, logits and all gradients of a batch without padding and of one with it, and the update that an optimizer makes of
-/// the second one's gradients. `epsilon` is the optimizer's; by default so large that rounding is not divided by rounding.
+/// Losses, logits and all gradients of each of `batches`, which have names, and the update that an optimizer makes of the last
+/// one's gradients. `epsilon` is the optimizer's; by default so large that rounding is not divided by rounding.
 pub(super) fn quantities(
     model: &Model,
-    sizes: &Sizes,
+    batches: &[(&'static str, TokenBatch)],
     optimizer: OptimizerConfig,
     epsilon: Option<f64>,
     device: &Device,
@@ -43,9 +42,8 @@ pub(super) fn quantities(
 ) -> Result<(Vec<Quantity>, f64)> {
     let mut found = Vec::new();
     let mut last = None;
-    for (number, rows) in ROWS.into_iter().enumerate() {
-        let of_batch = if number == 0 { "rows without padding" } else { "padded rows" };
-        let (input, targets) = sample_rows(sizes, rows).into_tensors(&device.clone().autodiff())?;
+    for (number, (of_batch, batch)) in batches.iter().enumerate() {
+        let (input, targets) = batch.clone().into_tensors(&device.clone().autodiff())?;
         let Losses { mut terms, mut logits } = model.losses(input, targets)?;
         let (losses, logits) = (terms.remove(0).losses, logits.remove(0));
         let gradients = GradientsParams::from_grads(losses.clone().mean().backward(), model);
@@ -60,10 +58,10 @@ pub(super) fn quantities(
             let name = format!("gradient of {path} ({of_batch})");
             found.push(read(name, Group::Gradient(number), values, kind)?);
         }
-        last = Some(gradients);
+        last = Some((gradients, Group::Gradient(number)));
     }
-    let epsilon = epsilon.unwrap_or_else(|| 10.0 * largest_of(&found, Group::Gradient(1)));
-    let gradients = last.expect("there are two batches");
+    let (gradients, group) = last.expect("there is a batch");
+    let epsilon = epsilon.unwrap_or_else(|| 10.0 * largest_of(&found, group));
     let before = Collector::read(model, None);
     let config = OptimizerConfig { epsilon, ..optimizer };
     let settings =
@@ -102,44 +100,6 @@ fn read(
             device: kind.to_string(),
             message: format!("reading back {name} in the self-check failed"),
         }),
-    }
-}
-
-/// Rows of different tokens. Of several, the later ones are padded, each more than the one before; some tokens of each are
-/// to be predicted.
-fn sample_rows(sizes: &Sizes, rows: usize) -> TokenBatch {
-    let Sizes { model, seq_len, .. } = sizes;
-    let vocabulary = model.embeddings.vocab_size.max(4) as i32;
-    // Multiples of a prime, so that neighbours differ and all of the vocabulary is seen.
-    let token = |place: usize| 3 + (place as i32).wrapping_mul(7919).rem_euclid(vocabulary - 3);
-    let lengths: Vec<usize> = (0..rows).map(|row| (seq_len * (rows - row) / rows).max(1)).collect();
-    let predicted = |length: usize| (0..length).step_by(length.div_ceil(8));
-    let positions: Vec<i32> = lengths
-        .iter()
-        .enumerate()
-        .flat_map(|(row, length)| {
-            predicted(*length).map(move |place| (row * seq_len + place) as i32)
-        })
-        .collect();
-    let labels = positions.iter().map(|position| token(*position as usize + 1)).collect();
-    let input_ids = lengths
-        .iter()
-        .enumerate()
-        .flat_map(|(row, length)| {
-            let pad = model.embeddings.pad_token_id as i32;
-            (0..*seq_len).map(move |place| if place < *length { token(row + place) } else { pad })
-        })
-        .collect();
-    TokenBatch {
-        input_ids,
-        lengths,
-        token_type_ids: None,
-        seq_len: *seq_len,
-        features: None,
-        hidden_id: None,
-        targets: TargetsData::Tokens { positions, labels },
-        loss_options: LossOptions::default(),
-        criterion: None,
     }
 }
 
