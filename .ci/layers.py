@@ -11,7 +11,7 @@ import sys
 # Our crates (without `nystromformer-`; `model` is `nystromformer`), and the libraries that only some may know: one that is
 # named in any line may be used where a line names it, and nowhere else. All other libraries are free.
 MAY_USE = {
-    "kernels": "burn burn-flex gemm pulp libc",
+    "kernels": "burn burn-cubecl burn-flex gemm pulp libc",
     "files": "parquet flate2 zstd csv",
     "model": "kernels burn",
     "data": "files tokenizers burn-dataset",

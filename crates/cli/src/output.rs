@@ -28,12 +28,21 @@ pub fn text(text: &str) -> anyhow::Result<()> {
 /// # Errors
 /// If stdout is gone.
 pub fn aligned(table: &[Vec<String>]) -> anyhow::Result<()> {
+    Ok(write_aligned(&mut io::stdout().lock(), table)?)
+}
+
+/// The same for the person at the terminal, where the result on stdout is for programs.
+pub fn note_aligned(table: &[Vec<String>]) {
+    // As in `note`.
+    let _ = write_aligned(&mut io::stderr().lock(), table);
+}
+
+fn write_aligned(out: &mut impl Write, table: &[Vec<String>]) -> io::Result<()> {
     let columns = table.first().map_or(0, Vec::len);
     let width = |column: usize| {
         table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut out = io::stdout().lock();
     for row in table {
         write!(out, "{:<1$}", row[0], widths[0])?;
         for (cell, width) in row.iter().zip(&widths).skip(1) {

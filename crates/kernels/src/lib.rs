@@ -30,7 +30,8 @@
 //!
 //! [`gradient_checkpointing`] lets the backward pass compute once more what was not kept for it; [`watch_gradients`] tells of gradients while it goes on.
 //!
-//! [`trace`] notes how long each took, in which part of the model, for whoever asks.
+//! [`trace`] notes how long each took, in which part of the model, for whoever asks; with the feature `launches`, the module of that name counts what a GPU is
+//! asked to do.
 //!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
@@ -49,6 +50,8 @@ mod gelu;
 mod gradient_watch;
 mod instruction_set;
 mod kernel;
+#[cfg(feature = "launches")]
+pub mod launches;
 mod layer_norm;
 mod linear;
 mod nystrom;

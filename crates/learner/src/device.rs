@@ -56,6 +56,19 @@ impl DeviceKind {
         !matches!(self, Self::Flex | Self::Ndarray)
     }
 
+    /// Whether this program was built for it.
+    pub fn is_compiled_in(self) -> bool {
+        match self {
+            Self::Flex => true,
+            Self::Ndarray => cfg!(feature = "ndarray"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::Rocm => cfg!(feature = "rocm"),
+        }
+    }
+
     /// Opens the device, without autodiff, and proves that it computes.
     ///
     /// # Errors
@@ -183,12 +196,13 @@ mod tests {
 
     #[test]
     fn the_cpu_is_always_there() {
-        assert!(DeviceKind::Flex.open().is_ok());
+        assert!(DeviceKind::Flex.is_compiled_in() && DeviceKind::Flex.open().is_ok());
     }
 
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_device_that_is_not_compiled_in_names_its_feature() {
+        assert!(!DeviceKind::Cuda.is_compiled_in());
         let error = DeviceKind::Cuda.open().unwrap_err();
         assert_eq!(error.exit_code(), 6);
         assert!(error.to_string().contains("`--features cuda`"), "{error}");

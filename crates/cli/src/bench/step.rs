@@ -57,42 +57,7 @@ pub fn bench_step(
         precision == Precision::F32 || kind == DeviceKind::Flex && precision.is_available(),
         "bf16 needs device `flex` on a CPU with AMX"
     );
-    let device = kind.open()?;
-    device.seed(0);
-    let mut loss = f64::NAN;
-    let timings = match shape.work {
-        Work::MaskedLmTraining => {
-            let device = device.autodiff();
-            let inputs = tokens(shape, &device);
-            let positions = masked_positions(shape, &device);
-            let labels = inputs.clone().flatten::<1>(0, 1).select(0, positions.clone());
-            let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
-            train(model, steps, warmup, precision, &mut loss, |model| {
-                let input = NystromformerInput::new(inputs.clone());
-                let logits = model.forward_at(input, positions.clone())?;
-                Ok(cross_entropy(logits, labels.clone()).mean())
-            })?
-        }
-        Work::ClassificationTraining => {
-            let device = device.autodiff();
-            let input = input(shape, &device);
-            let labels = random_ints([shape.batch], 0, shape.model.num_labels(), &device);
-            let model = NystromformerForSequenceClassification::init(&shape.model, &device)?;
-            train(model, steps, warmup, precision, &mut loss, |model| {
-                let logits = model.forward(input.clone())?;
-                Ok(cross_entropy(logits, labels.clone()).mean())
-            })?
-        }
-        Work::MaskedLmInference => {
-            let input = input(shape, &device);
-            let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
-            Timings::of(warmup, steps, || -> anyhow::Result<()> {
-                let logits = precision.scope(|| model.forward(input.clone()))?;
-                loss = logits.mean().try_into_scalar::<f64>()?;
-                Ok(())
-            })?
-        }
-    };
+    let (timings, loss) = with_workload(shape, kind, Timer { steps, warmup, precision })?;
     Ok(StepReport {
         peer: format!("nystromformer-{kind}"),
         dtype: match precision {
@@ -111,33 +76,121 @@ pub fn bench_step(
     })
 }
 
-/// Forward, backward and AdamW; reading the loss back ends a step, as it does in the peer.
-fn train<M: Module>(
-    model: M,
+/// What is done with a workload's step.
+pub(super) trait StepUser {
+    /// What comes of it.
+    type Output;
+
+    /// With a step of training: `forward` gives the loss `[1]` of the model, which lives on an autodiff device.
+    fn train<M: Module>(
+        self,
+        model: M,
+        forward: impl FnMut(&M) -> anyhow::Result<Tensor<1>>,
+    ) -> anyhow::Result<Self::Output>;
+
+    /// With a forward pass: `forward` gives the mean `[1]` of what it computes.
+    fn infer(
+        self,
+        forward: impl FnMut() -> anyhow::Result<Tensor<1>>,
+    ) -> anyhow::Result<Self::Output>;
+}
+
+/// Makes model and batch of `shape` on a device, and hands the step to `user`.
+///
+/// # Errors
+/// If the device cannot be opened or a model cannot be built, and those of `user`.
+pub(super) fn with_workload<U: StepUser>(
+    shape: &Shape,
+    kind: DeviceKind,
+    user: U,
+) -> anyhow::Result<U::Output> {
+    let device = kind.open()?;
+    device.seed(0);
+    match shape.work {
+        Work::MaskedLmTraining => {
+            let device = device.autodiff();
+            let inputs = tokens(shape, &device);
+            let positions = masked_positions(shape, &device);
+            let labels = inputs.clone().flatten::<1>(0, 1).select(0, positions.clone());
+            let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
+            user.train(model, |model| {
+                let input = NystromformerInput::new(inputs.clone());
+                let logits = model.forward_at(input, positions.clone())?;
+                Ok(cross_entropy(logits, labels.clone()).mean())
+            })
+        }
+        Work::ClassificationTraining => {
+            let device = device.autodiff();
+            let input = input(shape, &device);
+            let labels = random_ints([shape.batch], 0, shape.model.num_labels(), &device);
+            let model = NystromformerForSequenceClassification::init(&shape.model, &device)?;
+            user.train(model, |model| {
+                let logits = model.forward(input.clone())?;
+                Ok(cross_entropy(logits, labels.clone()).mean())
+            })
+        }
+        Work::MaskedLmInference => {
+            let input = input(shape, &device);
+            let model = NystromformerForMaskedLm::init(&shape.model, &device)?;
+            user.infer(|| Ok(model.forward(input.clone())?.mean()))
+        }
+    }
+}
+
+/// Times steps; reading the loss back ends one, as it does in the peer.
+struct Timer {
     steps: usize,
     warmup: usize,
     precision: Precision,
-    last_loss: &mut f64,
-    mut forward: impl FnMut(&M) -> anyhow::Result<Tensor<1>>,
-) -> anyhow::Result<Timings> {
-    let config = OptimizerConfig::default();
-    let device = model.devices().into_iter().next().unwrap_or_else(Device::flex).inner();
-    let mut optimizer = AdamW::new(config, &model, &device);
-    let settings = StepSettings {
-        learning_rate: config.learning_rate,
-        beta_1: config.beta_1,
-        gradient_scale: 1.0,
-    };
-    let mut current = Some(model);
-    Timings::of(warmup, steps, || {
-        let model = current.take().expect("the step puts the model back");
-        let loss = precision.scope(|| forward(&model))?;
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        current = Some(optimizer.step(model, gradients, settings));
-        device.sync()?;
-        *last_loss = loss.try_into_scalar::<f64>()?;
-        Ok(())
-    })
+}
+
+impl StepUser for Timer {
+    /// The times, and the last loss.
+    type Output = (Timings, f64);
+
+    fn train<M: Module>(
+        self,
+        model: M,
+        mut forward: impl FnMut(&M) -> anyhow::Result<Tensor<1>>,
+    ) -> anyhow::Result<(Timings, f64)> {
+        let config = OptimizerConfig::default();
+        let device = device_of(&model);
+        let mut optimizer = AdamW::new(config, &model, &device);
+        let settings = StepSettings {
+            learning_rate: config.learning_rate,
+            beta_1: config.beta_1,
+            gradient_scale: 1.0,
+        };
+        let mut current = Some(model);
+        let mut last_loss = f64::NAN;
+        let timings = Timings::of(self.warmup, self.steps, || -> anyhow::Result<()> {
+            let model = current.take().expect("the step puts the model back");
+            let loss = self.precision.scope(|| forward(&model))?;
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            current = Some(optimizer.step(model, gradients, settings));
+            device.sync()?;
+            last_loss = loss.try_into_scalar::<f64>()?;
+            Ok(())
+        })?;
+        Ok((timings, last_loss))
+    }
+
+    fn infer(
+        self,
+        mut forward: impl FnMut() -> anyhow::Result<Tensor<1>>,
+    ) -> anyhow::Result<(Timings, f64)> {
+        let mut last = f64::NAN;
+        let timings = Timings::of(self.warmup, self.steps, || -> anyhow::Result<()> {
+            last = self.precision.scope(&mut forward)?.try_into_scalar::<f64>()?;
+            Ok(())
+        })?;
+        Ok((timings, last))
+    }
+}
+
+/// Where a model's parameters are, without autodiff.
+pub(super) fn device_of<M: Module>(model: &M) -> Device {
+    model.devices().into_iter().next().unwrap_or_else(Device::flex).inner()
 }
 
 /// Random tokens, and of padded rows the padding behind them and the mask that says so.

@@ -1,4 +1,4 @@
-//! Times a training step, its kernels, attention by itself, or sums over ranks; see `nystromformer bench --help`.
+//! Times a training step, its kernels, attention by itself, or sums over ranks, and counts what a step launches; see `nystromformer bench --help`.
 
 use std::process::ExitCode;
 
@@ -21,10 +21,13 @@ use clap::{
 };
 use nystromformer::{AttentionKind, PinvMethod, Semantics};
 use nystromformer_kernels::{Precision, gradient_checkpointing};
-use nystromformer_learner::ranks::{Ranks, wire::Wire};
+use nystromformer_learner::{
+    device::DeviceKind,
+    ranks::{Ranks, wire::Wire},
+};
 use nystromformer_tables::Variant;
 
-/// Time a training step, its kernels, attention, or sums over ranks; prints JSON lines.
+/// Time a training step, its kernels, attention, or sums over ranks, or count what a step launches on a GPU; prints JSON lines.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -68,6 +71,17 @@ enum Command {
         /// Measured repetitions.
         #[arg(long, default_value_t = 5)]
         steps: usize,
+    },
+    /// What one step launches on a GPU, by kernel and phase, and how often the program waits for it to read something back.
+    Launches {
+        /// Which model and batch.
+        #[arg(long, value_enum)]
+        workload: Workload,
+        /// Layers of the model. Default: the workload's. Launches grow evenly with layers, so that two counts of few layers tell those of many.
+        #[arg(long)]
+        layers: Option<usize>,
+        #[command(flatten)]
+        device: DeviceArg,
     },
     /// The sum of a gradient over several ranks: bytes, latency, bandwidth. Start it as a training is, by `mpirun`.
     Scale {
@@ -207,6 +221,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             })?;
             written?;
         }
+        Command::Launches { workload, layers, device } => {
+            launches(workload, layers, device.kind())?;
+        }
         Command::Scale { parameters, steps, wire } => {
             let ranks = Ranks::join()?;
             match bench_scale(&ranks, parameters, steps, wire.into()) {
@@ -231,4 +248,34 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Counts what a step launches: the result to stdout, a table of it to stderr.
+fn launches(workload: Workload, layers: Option<usize>, kind: DeviceKind) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        kind.is_accelerator(),
+        "device `{kind}` is the CPU, which launches no kernels: give `--device` a GPU that this program was built for, as in \
+         `cargo run --release --features wgpu --bin nystromformer -- bench launches --workload {} --device wgpu`",
+        workload.name()
+    );
+    anyhow::ensure!(
+        kind.is_compiled_in(),
+        "device `{kind}` is not compiled into this binary, so there are no launches to count; build it with `--features {kind}`"
+    );
+    #[cfg(feature = "launches")]
+    {
+        let mut shape = workload.shape(workload.default_semantics());
+        if let Some(layers) = layers {
+            anyhow::ensure!(layers > 0, "`--layers` is `0`: give at least 1");
+            shape.model.encoder.num_hidden_layers = layers;
+        }
+        let (report, table) = crate::bench::launches::bench_launches(workload, &shape, kind)?;
+        output::note_aligned(&table);
+        output::json_line(&report)
+    }
+    #[cfg(not(feature = "launches"))]
+    {
+        let _ = layers;
+        anyhow::bail!("this program counts no launches: build it with `--features launches` too")
+    }
 }

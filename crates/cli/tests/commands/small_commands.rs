@@ -61,6 +61,17 @@ fn bench_attention_prints_one_line_with_the_promised_keys() {
     }
 }
 
+/// With a GPU: `tests/oracle` of the model counts.
+#[test]
+fn bench_launches_says_what_to_build_where_there_is_no_gpu() {
+    for (device, built) in [("flex", "--features wgpu"), ("cuda", "--features cuda")] {
+        let mut bench = command("bench");
+        bench.args(["launches", "--workload", "mlm-small-512", "--device", device]);
+        let told = finish(bench).refused(2);
+        assert!(told.contains(&format!("device `{device}`")) && told.contains(built), "{told}");
+    }
+}
+
 #[test]
 fn bench_step_prints_the_keys_of_the_pytorch_peer() {
     let mut bench = command("bench");

@@ -11,6 +11,8 @@ mod fixture;
 mod fresh_weights;
 mod gated_feed_forward;
 mod kinds;
+#[cfg(feature = "wgpu")]
+mod launches;
 mod lra;
 mod parity;
 mod properties;
