@@ -1,5 +1,8 @@
 //! The optimizer's pass over every parameter, and the sum of squares that clipping needs.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+mod norm;
 mod rows;
 
 use burn::{
@@ -15,6 +18,7 @@ use crate::{
     trace::{self, Pass},
 };
 
+pub use norm::sums_of_squares;
 pub use rows::{adam_w_missed, adam_w_of_rows, updates_rows};
 
 /// The scalars of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, as PyTorch computes it).
@@ -55,7 +59,8 @@ pub fn adam_w(
         assert!(!tensor.device().is_autodiff(), "an optimizer's step is not recorded");
         assert_eq!(tensor.dims(), value.dims(), "moments and gradient are those of the parameter");
     }
-    if !(kernel::are_enabled() && all.into_iter().all(is_plain)) {
+    let has_kernel = |tensor: &Tensor<1>| is_plain(tensor) || is_plain_on_cube(tensor);
+    if !(kernel::are_enabled() && all.into_iter().all(has_kernel)) {
         return composed(step, value, gradient, exp_avg, exp_avg_sq);
     }
     let _span = trace::kernel("AdamW", Pass::Update, || vec![value.dims().to_vec()]);
@@ -69,9 +74,14 @@ pub fn adam_w(
     [value, exp_avg, exp_avg_sq].map(Tensor::from_dispatch)
 }
 
-/// Whether `tensor` is what [`OptimizerBackend`] takes.
+/// Whether `tensor` is what [`OptimizerBackend`] takes on the CPU.
 fn is_plain(tensor: &Tensor<1>) -> bool {
     tensor.dtype() == DType::F32 && kernel::is_flex(&tensor.device())
+}
+
+/// Whether `tensor` is what it takes on a device of CubeCL.
+fn is_plain_on_cube(tensor: &Tensor<1>) -> bool {
+    !kernel::is_flex(&tensor.device()) && kernel::runs_on::<SumOfSquares, 1, 1>(tensor)
 }
 
 /// The same by Burn's elementary operations.
@@ -96,7 +106,7 @@ fn composed(
 }
 
 /// One pass that writes three tensors does not fit the shape of a kernel, and needs no derivative.
-#[backend_extension(Flex)]
+#[backend_extension(Flex, Cube: cfg(all(feature = "cube", not(feature = "fused"))))]
 pub(crate) trait OptimizerBackend: Backend {
     /// Value, first and second moment after the step.
     fn adam_w(

@@ -1,6 +1,8 @@
 //! Depthwise convolution along the sequence, with a filter for each head or for each channel.
 
 pub(crate) mod chosen;
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+pub(crate) mod cube;
 mod sliding;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! Cross-entropy of rows of scores against labels.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use burn::{
     backend::Flex,
     tensor::{Int, Tensor},
@@ -8,6 +11,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
+    indices::Indices,
     kernel::{self, Kernel},
     simd,
 };
@@ -20,13 +24,16 @@ use crate::{
 /// - output: `[rows]`
 ///
 /// # Panics
-/// If a label is not in `0..classes`.
+/// If a label is not in `0..classes`. (Elsewhere than on the CPU nobody waits to look: its loss is then some number.)
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     if !kernel::runs_on::<CrossEntropy, 1, 2>(&logits) {
         return composed(logits, labels);
     }
     let [rows, classes] = logits.dims();
     assert_eq!(labels.dims(), [rows], "one label per row");
+    if !kernel::is_flex(&logits.device()) {
+        return kernel::run_1(CrossEntropy { labels: Indices::unread(labels) }, logits);
+    }
     let labels: Vec<usize> = labels
         .try_into_vec_as::<i64>()
         .expect("labels lie in the CPU's memory")
@@ -38,7 +45,7 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
                 .unwrap_or_else(|| panic!("label `{label}` is not one of {classes} classes"))
         })
         .collect();
-    kernel::run_1(CrossEntropy { labels }, logits)
+    kernel::run_1(CrossEntropy { labels: Indices::InMemory(labels) }, logits)
 }
 
 /// The same by Burn's elementary operations.
@@ -52,7 +59,7 @@ fn composed(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
 
 #[derive(Debug)]
 struct CrossEntropy {
-    labels: Vec<usize>,
+    labels: Indices,
 }
 
 /// What the derivative needs.
@@ -68,7 +75,8 @@ impl Kernel<Flex, 1> for CrossEntropy {
 
     fn forward(&self, [logits]: [FlexTensor; 1]) -> (FlexTensor, Saved) {
         let logits = simd::contiguous(logits);
-        let rows = self.labels.len();
+        let labels = self.labels.in_memory();
+        let rows = labels.len();
         let values = simd::values(&logits);
         let classes = values.len() / rows.max(1);
         let mut log_sums = vec![0.0; rows];
@@ -82,7 +90,7 @@ impl Kernel<Flex, 1> for CrossEntropy {
         );
         let losses = log_sums
             .iter()
-            .zip(&self.labels)
+            .zip(labels)
             .enumerate()
             .map(|(row, (log_sum, label))| log_sum - values[row * classes + label])
             .collect();
@@ -105,7 +113,7 @@ impl Kernel<Flex, 1> for CrossEntropy {
                 values
                     .par_chunks_mut(classes)
                     .zip(gradient.par_iter().zip(log_sums))
-                    .zip(&self.labels)
+                    .zip(self.labels.in_memory())
                     .for_each(|((row, (&gradient, &log_sum)), &label)| {
                         simd::vectorised(
                             #[inline(always)]
@@ -191,11 +199,11 @@ mod tests {
     #[test]
     fn the_gradient_takes_the_place_of_the_scores() {
         let place = |tensor: &FlexTensor| simd::values(tensor).as_ptr();
-        let kernel = CrossEntropy { labels: vec![3, 0] };
+        let kernel = CrossEntropy { labels: Indices::InMemory(vec![3, 0]) };
         let logits = simd::tensor(vec![0.5; 8], [2, 4].into());
         let before = place(&logits);
-        let (losses, saved) = kernel.forward([logits]);
-        let [gradient] = kernel.backward(saved, losses, [true]);
+        let (losses, saved) = Kernel::<Flex, 1>::forward(&kernel, [logits]);
+        let [gradient] = Kernel::<Flex, 1>::backward(&kernel, saved, losses, [true]);
         assert_eq!(place(&gradient.unwrap()), before);
     }
 

@@ -1,5 +1,8 @@
 //! Dropout whose mask is a function of a key and the element's index: nothing is stored between the passes.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use std::cell::Cell;
 
 use burn::{
@@ -47,9 +50,9 @@ pub fn drops(probability: f64, device: &Device) -> bool {
 /// Zeroes each element with probability `probability` and scales the others by `1/(1 − probability)`, while
 /// gradients are recorded (that is, in training, but for what runs [without](without_dropout)); otherwise returns `x`.
 ///
-/// The mask of a call on the CPU is a function of a key, whatever the number of threads; the key, and elsewhere the mask
-/// itself, comes from the innermost [`Seed::scope`](crate::Seed::scope) of the thread, or outside of all scopes from the
-/// device's generator.
+/// The mask of a call is a function of a key, on the CPU and on devices that have a kernel the same, whatever the number of threads;
+/// the key, and elsewhere the mask itself, comes from the innermost [`Seed::scope`](crate::Seed::scope) of the thread, or outside of
+/// all scopes from the device's generator.
 pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     let device = x.device();
     if !drops(probability, &device) {
@@ -78,6 +81,9 @@ pub fn dropout_of_rows<const D: usize>(
     let device = x.device();
     if !drops(probability, &device) {
         return x;
+    }
+    if !kernel::is_flex(&device) {
+        return dropout(x, probability);
     }
     if !kernel::runs_on::<Dropout, 1, D>(&x) {
         return composed(x, probability);
@@ -112,6 +118,16 @@ struct Rows {
 }
 
 impl Dropout {
+    /// A number from which on a value is kept.
+    fn threshold(&self) -> u32 {
+        (self.probability * 4_294_967_296.0) as u32
+    }
+
+    /// The factor of what is kept.
+    fn scale(&self) -> f32 {
+        (1.0 / (1.0 - self.probability)) as f32
+    }
+
     fn apply(&self, mut x: FlexTensor) -> FlexTensor {
         simd::update(&mut x, |values| match &self.rows {
             None => values.par_chunks_mut(simd::TASK).enumerate().for_each(|(task, chunk)| {
@@ -134,8 +150,7 @@ impl Dropout {
 
     /// Drops among `values` that follow each other in the whole tensor, where the first has the index `first`.
     fn drop(&self, values: &mut [f32], first: usize) {
-        let threshold = (self.probability * 4_294_967_296.0) as u32;
-        let scale = (1.0 / (1.0 - self.probability)) as f32;
+        let (threshold, scale) = (self.threshold(), self.scale());
         let first = first as u64;
         // Above 2³² elements the index carries into the key.
         let until_carry = (1u64 << 32) - (first & u64::from(u32::MAX));

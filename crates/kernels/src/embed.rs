@@ -1,5 +1,8 @@
 //! The sum of token, type and position embeddings.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use std::ops::Range;
 
 use burn::{
@@ -10,6 +13,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
+    indices::Indices,
     kernel::{self, Kernel},
     select_rows::{add_to_rows, row_indices},
     simd,
@@ -54,6 +58,15 @@ pub fn embed(
         tables.position_offset + seq_len <= positions,
         "`{seq_len}` tokens are more than the table of positions holds"
     );
+    if !kernel::is_flex(&input_ids.device()) {
+        let rows = Rows::OnDevice {
+            words: Indices::unread(input_ids),
+            token_types: token_type_ids.map(Indices::unread),
+            position_offset: tables.position_offset,
+        };
+        let kernel = Embed { batch, rows, frozen: tables.frozen };
+        return kernel::run_3(kernel, (tables.words, tables.token_types, tables.positions));
+    }
     let words = row_indices(input_ids, vocab_size);
     let token_types = match token_type_ids {
         Some(token_type_ids) => row_indices(token_type_ids, type_vocab_size),
@@ -61,7 +74,8 @@ pub fn embed(
     };
     let places = tables.position_offset..tables.position_offset + seq_len;
     let positions = (0..batch).flat_map(|_| places.clone()).collect();
-    let kernel = Embed { batch, rows: [words, token_types, positions], frozen: tables.frozen };
+    let rows = Rows::InMemory([words, token_types, positions]);
+    let kernel = Embed { batch, rows, frozen: tables.frozen };
     kernel::run_3(kernel, (tables.words, tables.token_types, tables.positions))
 }
 
@@ -89,9 +103,31 @@ fn composed(
 #[derive(Debug)]
 struct Embed {
     batch: usize,
-    /// Each token's row in each table.
-    rows: [Vec<usize>; 3],
+    rows: Rows,
     frozen: Option<usize>,
+}
+
+/// Each token's row in each table.
+#[derive(Debug)]
+enum Rows {
+    /// For the CPU's kernel.
+    InMemory([Vec<usize>; 3]),
+    /// For the kernel in CubeCL. Types are all the first without any, and positions follow each other.
+    #[cfg_attr(
+        not(all(feature = "cube", not(feature = "fused"))),
+        expect(dead_code, reason = "nobody reads it without that backend")
+    )]
+    OnDevice { words: Indices, token_types: Option<Indices>, position_offset: usize },
+}
+
+impl Embed {
+    /// The rows of the CPU's kernel.
+    fn in_memory(&self) -> &[Vec<usize>; 3] {
+        match &self.rows {
+            Rows::InMemory(rows) => rows,
+            Rows::OnDevice { .. } => unreachable!("ids are where the tables are"),
+        }
+    }
 }
 
 impl Kernel<Flex, 3> for Embed {
@@ -101,10 +137,11 @@ impl Kernel<Flex, 3> for Embed {
     fn forward(&self, tables: [FlexTensor; 3]) -> (FlexTensor, [Shape; 3]) {
         let tables = tables.map(simd::contiguous);
         let columns = tables[0].shape()[1];
-        let tokens = self.rows[0].len();
+        let rows = self.in_memory();
+        let tokens = rows[0].len();
         let [words, token_types, positions] = tables.each_ref().map(simd::values);
         let row = |table: usize, token: usize| -> Range<usize> {
-            let first = self.rows[table][token] * columns;
+            let first = rows[table][token] * columns;
             first..first + columns
         };
         let mut output = simd::room(tokens * columns);
@@ -143,7 +180,7 @@ impl Kernel<Flex, 3> for Embed {
             wanted[table].then(|| {
                 let shape = &shapes[table];
                 let frozen = self.frozen.filter(|_| table == 0);
-                let sums = add_to_rows(gradient, &self.rows[table], shape.dims(), frozen);
+                let sums = add_to_rows(gradient, &self.in_memory()[table], shape.dims(), frozen);
                 simd::tensor(sums, shape.clone())
             })
         })

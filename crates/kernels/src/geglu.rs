@@ -27,12 +27,14 @@ fn composed<const D: usize>(x: Tensor<D>, gate: Tensor<D>, form: Gelu) -> Tensor
 #[derive(Debug)]
 struct Geglu(Gelu);
 
+kernel::lacking!(Geglu: 2);
+
 impl Kernel<Flex, 2> for Geglu {
     /// Both inputs.
     type Saved = [FlexTensor; 2];
 
     fn forward(&self, [x, gate]: [FlexTensor; 2]) -> (FlexTensor, Self::Saved) {
-        (self.infer([x.clone(), gate.clone()]), [x, gate])
+        (Kernel::<Flex, 2>::infer(self, [x.clone(), gate.clone()]), [x, gate])
     }
 
     /// Over the gates, if nobody else holds them.
@@ -59,7 +61,8 @@ impl Kernel<Flex, 2> for Geglu {
         gradient: FlexTensor,
         wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        let of_gate = wanted[1].then(|| self.infer([x.clone(), gradient.clone()]));
+        let of_gate =
+            wanted[1].then(|| Kernel::<Flex, 2>::infer(self, [x.clone(), gradient.clone()]));
         let of_x = wanted[0].then(|| {
             let of_value = simd::zip(
                 gate,

@@ -1,5 +1,8 @@
 //! GELU, the Gaussian error linear unit: `x·Φ(x)`.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use burn::{
     backend::Flex,
     tensor::{Tensor, activation},
@@ -49,7 +52,7 @@ impl Kernel<Flex, 1> for Gelu {
     type Saved = FlexTensor;
 
     fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
-        (self.infer([x.clone()]), x)
+        (Kernel::<Flex, 1>::infer(self, [x.clone()]), x)
     }
 
     /// In place if nobody else holds the input.

@@ -3,15 +3,17 @@
 //!
 //! Burn 0.22's [`Tensor`] does not name its backend; [`Dispatch`] finds it when an operation runs. So each function of
 //! this crate asks [`runs_on`] whether its tensors' backend has the kernel. If so, the kernel runs, else the composed
-//! twin. Only `flex`, the CPU's backend, has kernels so far. Another one, say `Cube` for all GPUs, adds
+//! twin. Two backends have kernels: `Flex`, the CPU's, and with the cargo feature `cube` `Cube`, that of all GPUs. A kernel for
+//! `Cube` is a file, say `gelu/cube.rs`, with `impl Kernel<Cube, 1> for Gelu`, in the place of the line [`lacking!`](lacking). What it
+//! saves for the derivative is its own choice ([`Kernel::Saved`]). What it takes at all says [`Kernel::supports`], and of which sizes
+//! and on which device [`Kernel::fits`].
 //!
-//! 1. here: `Cube: cfg(feature = …)` in the list over [`KernelBackend`], `backend!(Cube);` and [`AddGradients`] below it,
-//!    `Kernel<Cube, N>` to the bounds of [`Fused`], and its own line in [`runs_on`];
-//! 2. a file for each kernel, say `gelu/cube.rs`, with `impl Kernel<Cube, 1> for Gelu`. What it saves for the derivative
-//!    is its own choice ([`Kernel::Saved`]). Where there is none yet, [`Kernel::supports`] answers `false`.
+//! With the feature `fused` Burn records operations on `Cube` to fuse them itself, and there are no kernels for it.
 //!
-//! Nothing changes in the functions, in autodiff, or in their callers. A test at the foot runs one kernel on two
-//! backends.
+//! A test at the foot runs one kernel on two backends.
+
+mod lacking;
+mod refusals;
 
 use std::{
     cell::RefCell,
@@ -38,10 +40,20 @@ use burn::{
     tensor::{DType, Device, Tensor},
 };
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+use burn::backend::Cube;
+
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+use crate::cube::OnCube;
 use crate::{
     gradient_watch, simd,
     trace::{self, Pass},
 };
+
+pub(crate) use lacking::lacking;
+pub use refusals::hear_refusals;
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+pub(crate) use refusals::refuse;
 
 /// An operation on `N` tensors of backend `B`, and its derivative. What is not differentiated (sizes, masks, labels) is
 /// part of the kernel itself.
@@ -52,6 +64,11 @@ pub(crate) trait Kernel<B: Backend, const N: usize>: Debug + Send + Sync + 'stat
     /// Whether the kernel takes tensors of this type.
     fn supports(dtype: DType) -> bool {
         dtype == DType::F32
+    }
+
+    /// Whether the kernel computes this of inputs of these shapes on this device.
+    fn fits(&self, _shapes: [&[usize]; N], _device: &B::Device) -> bool {
+        true
     }
 
     /// The output, and what the derivative will need.
@@ -98,9 +115,16 @@ pub(crate) fn on_top_of<B: AddGradients>(
 }
 
 /// A kernel on every backend of [`KernelBackend`].
-pub(crate) trait Fused<const N: usize>: Kernel<Flex, N> {}
+pub(crate) trait Fused<const N: usize>: Kernel<Flex, N> + OnCube<N> {}
 
-impl<K: Kernel<Flex, N>, const N: usize> Fused<N> for K {}
+impl<K: Kernel<Flex, N> + OnCube<N>, const N: usize> Fused<N> for K {}
+
+/// Without that backend, nothing more is asked of a kernel.
+#[cfg(not(all(feature = "cube", not(feature = "fused"))))]
+pub(crate) trait OnCube<const N: usize> {}
+
+#[cfg(not(all(feature = "cube", not(feature = "fused"))))]
+impl<K, const N: usize> OnCube<N> for K {}
 
 static ENABLED: AtomicBool = AtomicBool::new(true);
 
@@ -113,7 +137,32 @@ pub fn set_enabled(enabled: bool) {
 
 /// Whether kernel `K` runs on the backend and the type of `tensor`.
 pub(crate) fn runs_on<K: Fused<N>, const N: usize, const D: usize>(tensor: &Tensor<D>) -> bool {
-    are_enabled() && is_flex(&tensor.device()) && <K as Kernel<Flex, N>>::supports(tensor.dtype())
+    are_enabled()
+        && match tensor.device().inner().as_dispatch() {
+            DispatchDevice::Flex(_) => <K as Kernel<Flex, N>>::supports(tensor.dtype()),
+            #[cfg(all(feature = "cube", not(feature = "fused")))]
+            DispatchDevice::Cube(_) => {
+                // Places are counted in 32 bits there, and of nothing there is nothing to compute.
+                (1..=u32::MAX as usize).contains(&tensor.shape().num_elements())
+                    && <K as Kernel<Cube, N>>::supports(tensor.dtype())
+            }
+            _ => false,
+        }
+}
+
+/// Whether this `kernel` runs on inputs of these shapes where `tensor` is, which is one of them.
+pub(crate) fn runs<K: Fused<N>, const N: usize, const D: usize>(
+    kernel: &K,
+    tensor: &Tensor<D>,
+    shapes: [&[usize]; N],
+) -> bool {
+    runs_on::<K, N, D>(tensor)
+        && match tensor.device().inner().as_dispatch() {
+            DispatchDevice::Flex(device) => Kernel::<Flex, N>::fits(kernel, shapes, device),
+            #[cfg(all(feature = "cube", not(feature = "fused")))]
+            DispatchDevice::Cube(device) => Kernel::<Cube, N>::fits(kernel, shapes, device),
+            _ => false,
+        }
 }
 
 /// Whether kernels may run at all.
@@ -181,7 +230,7 @@ pub(crate) fn run_4<
 }
 
 /// One method for each number of inputs: Burn finds the backend by the tensors in a method's signature.
-#[backend_extension(Autodiff, Flex)]
+#[backend_extension(Autodiff, Flex, Cube: cfg(all(feature = "cube", not(feature = "fused"))))]
 pub(crate) trait KernelBackend: Backend {
     /// Runs a kernel of one input.
     fn run_1<K: Fused<1>>(input_1: FloatTensor<Self>, kernel: K) -> FloatTensor<Self>;
@@ -240,6 +289,8 @@ macro_rules! backend {
 }
 
 backend!(Flex);
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+backend!(Cube);
 
 /// A backend on which gradients meet.
 pub(crate) trait AddGradients: Backend {
@@ -256,6 +307,13 @@ impl AddGradients for Flex {
         } else {
             Self::float_add(gradient, sum)
         }
+    }
+}
+
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+impl AddGradients for Cube {
+    fn add_gradients(sum: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(gradient, sum)
     }
 }
 
@@ -372,6 +430,8 @@ mod tests {
     /// `x³`.
     #[derive(Debug)]
     struct Cubed;
+
+    lacking!(Cubed: 1);
 
     impl AddGradients for Second {
         fn add_gradients(sum: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -1,5 +1,8 @@
 //! Layer normalisation of a sum, which ends both halves of every layer.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use burn::{backend::Flex, tensor::Tensor};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;

@@ -2,11 +2,12 @@
 //!
 //! Every function takes and returns Burn tensors, and all but the optimizer's are differentiable. On the CPU device (`flex`) in `f32` it runs
 //! one hand-written kernel, over all cores; on any other device, and in other precisions, it is composed of Burn's
-//! own operations. A caller never knows which of the two ran, and both are tested against each other.
+//! own operations. A caller never knows which of the two ran, and both are tested against each other. With the cargo feature
+//! `cube` some have a kernel in CubeCL too, for all GPUs; nobody knows that either.
 //!
 //! | function | computes |
 //! |---|---|
-//! | [`adam_w()`], [`sum_of_squares`] | the optimizer's update, and the norm for its clipping |
+//! | [`adam_w()`], [`sum_of_squares`], [`sums_of_squares`] | the optimizer's update, and the norm for its clipping |
 //! | [`adam_w_of_rows`], [`adam_w_missed`] | the update of some rows of a table, and what the others missed |
 //! | [`add()`] | the sum of two tensors |
 //! | [`attention()`] | softmax attention, exact or over landmarks |
@@ -43,11 +44,14 @@ mod attention;
 mod batch_invariance;
 mod convolution;
 mod cross_entropy;
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
 mod dropout;
 mod embed;
 mod geglu;
 mod gelu;
 mod gradient_watch;
+mod indices;
 mod instruction_set;
 mod kernel;
 #[cfg(feature = "launches")]
@@ -72,7 +76,9 @@ mod testing;
 pub mod trace;
 mod view;
 
-pub use adam_w::{AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sum_of_squares, updates_rows};
+pub use adam_w::{
+    AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sum_of_squares, sums_of_squares, updates_rows,
+};
 pub use add::add;
 pub use attention::attention;
 pub use batch_invariance::{batch_invariant, is_batch_invariant};
@@ -84,7 +90,7 @@ pub use geglu::geglu;
 pub use gelu::{Gelu, gelu};
 pub use gradient_watch::{GradientListener, is_same, watch_gradients};
 pub use instruction_set::{InstructionSet, instruction_set};
-pub use kernel::{is_flex, set_enabled};
+pub use kernel::{hear_refusals, is_flex, set_enabled};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
 pub use nystrom::{NystromParameters, Sequence, Sequences, nystrom_attention};

@@ -78,6 +78,8 @@ struct Linear {
     precision: Precision,
 }
 
+kernel::lacking!(Linear: 2, Linear: 3);
+
 /// Rows that one task sums up in the gradient of a small weight. Fixed, so that sums do not depend on the number of
 /// threads.
 const ROWS: usize = 4096;
@@ -399,7 +401,7 @@ impl Kernel<Flex, 2> for Linear {
         gradient: FlexTensor,
         wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
-        self.backward_onto(saved, gradient, wanted, [None, None])
+        Kernel::<Flex, 2>::backward_onto(self, saved, gradient, wanted, [None, None])
     }
 
     fn backward_onto(

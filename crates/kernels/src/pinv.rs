@@ -6,9 +6,12 @@
 //! | `cholesky` | a direct solve for one matrix |
 //! | `composed` | both by Burn's elementary operations |
 //! | `square` | products of small square matrices |
+//! | `cube` | the iteration in CubeCL |
 
 mod cholesky;
 mod composed;
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+pub(crate) mod cube;
 mod iteration;
 #[cfg(test)]
 mod solve_tests;
@@ -96,7 +99,7 @@ impl Pinv {
                 true
             }
         };
-        if fits && kernel::runs_on::<Self, 1, 4>(&matrices) {
+        if fits && kernel::runs(&self, &matrices, [&matrices.dims()]) {
             kernel::run_1(self, matrices)
         } else {
             composed::invert(matrices, self)

@@ -46,9 +46,9 @@ impl Seed {
     /// Runs `body`, in which [`random()`] and [`dropout`](crate::dropout()), if they are called on this thread, give what
     /// is a function of the seed and of the order of the calls.
     ///
-    /// On the CPU device (`flex`) their numbers come from a generator of this scope, and no other thread can change them.
-    /// Any other device draws them itself, seeded before the scope's first draw on it: there, nobody else may draw
-    /// meanwhile.
+    /// On the CPU device (`flex`) their numbers come from a generator of this scope, and no other thread can change them; so do those
+    /// of dropout on devices that have a kernel for it. Any other device draws them itself, seeded before the scope's first
+    /// draw on it: there, nobody else may draw meanwhile.
     ///
     /// Outside of all scopes both draw from the device's generator, wherever it stands.
     pub fn scope<R>(self, body: impl FnOnce() -> R) -> R {
@@ -148,7 +148,7 @@ pub(crate) fn random_of_type<const D: usize>(
     }
 }
 
-/// The key of one call of a kernel on the CPU: two numbers of 31 bits.
+/// The key of one call of a kernel: two numbers of 31 bits.
 pub(crate) fn key(device: &Device) -> [u32; 2] {
     const NUMBERS: Distribution = Distribution::Uniform(0.0, 2_147_483_647.0);
     let of_scope = GENERATOR.with_borrow_mut(|generator| {

@@ -111,6 +111,8 @@ struct Rotary {
     angles: Angles<f32>,
 }
 
+kernel::lacking!(Rotary: 1);
+
 impl Rotary {
     /// Turns the rows of `x`, or turns them back: by `sign` times their angles.
     fn turn(&self, x: FlexTensor, sign: f32) -> FlexTensor {

@@ -92,6 +92,8 @@ impl Segments {
 #[derive(Debug)]
 struct SegmentMeans(Segments);
 
+kernel::lacking!(SegmentMeans: 1);
+
 impl Kernel<Flex, 1> for SegmentMeans {
     type Saved = ();
 

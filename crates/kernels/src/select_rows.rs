@@ -1,5 +1,8 @@
 //! Some rows of a table, and the way back.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+pub(crate) mod cube;
+
 use burn::{
     backend::{Flex, TensorMetadata},
     tensor::{IndexingUpdateOp, Int, Shape, Tensor},
@@ -8,6 +11,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
+    indices::Indices,
     kernel::{self, Kernel},
     simd,
 };
@@ -20,13 +24,13 @@ use crate::{
 /// - output: `[count, columns]`
 ///
 /// # Panics
-/// If the table has no such row.
+/// If the table has no such row. (Elsewhere than on the CPU nobody waits to look, and such a row is some other.)
 pub fn select_rows(table: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
     if !kernel::runs_on::<SelectRows, 1, 2>(&table) {
         return table.select(0, rows);
     }
     let [count, _] = table.dims();
-    let rows = row_indices(rows, count);
+    let rows = rows_of(rows, count);
     kernel::run_1(SelectRows { rows }, table)
 }
 
@@ -39,15 +43,24 @@ pub fn select_rows(table: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
 /// - output: `[count, columns]`
 ///
 /// # Panics
-/// If the table has no such row.
+/// If the table has no such row. (Elsewhere than on the CPU nobody waits to look, and such a row is some other.)
 pub fn place_rows(values: Tensor<2>, rows: Tensor<1, Int>, count: usize) -> Tensor<2> {
     let [_, columns] = values.dims();
     if !kernel::runs_on::<PlaceRows, 1, 2>(&values) {
         let table = Tensor::zeros([count, columns], (&values.device(), values.dtype()));
         return table.select_assign(0, rows, values, IndexingUpdateOp::Add);
     }
-    let rows = row_indices(rows, count);
+    let rows = rows_of(rows, count);
     kernel::run_1(PlaceRows { rows, count }, values)
+}
+
+/// Rows of a table of `count`.
+fn rows_of(rows: Tensor<1, Int>, count: usize) -> Indices {
+    if kernel::is_flex(&rows.device()) {
+        Indices::InMemory(row_indices(rows, count))
+    } else {
+        Indices::unread(rows)
+    }
 }
 
 /// Indices that lie in the CPU's memory, as rows of a table of `count`.
@@ -66,7 +79,7 @@ pub(crate) fn row_indices<const D: usize>(indices: Tensor<D, Int>, count: usize)
 
 #[derive(Debug)]
 struct SelectRows {
-    rows: Vec<usize>,
+    rows: Indices,
 }
 
 impl Kernel<Flex, 1> for SelectRows {
@@ -75,7 +88,7 @@ impl Kernel<Flex, 1> for SelectRows {
 
     fn forward(&self, [table]: [FlexTensor; 1]) -> (FlexTensor, Shape) {
         let shape = table.shape();
-        (gather(table, &self.rows), shape)
+        (gather(table, self.rows.in_memory()), shape)
     }
 
     fn backward(
@@ -85,14 +98,14 @@ impl Kernel<Flex, 1> for SelectRows {
         _wanted: [bool; 1],
     ) -> [Option<FlexTensor>; 1] {
         let gradient = simd::contiguous(gradient);
-        let sums = add_to_rows(simd::values(&gradient), &self.rows, shape.dims(), None);
+        let sums = add_to_rows(simd::values(&gradient), self.rows.in_memory(), shape.dims(), None);
         [Some(simd::tensor(sums, shape))]
     }
 }
 
 #[derive(Debug)]
 struct PlaceRows {
-    rows: Vec<usize>,
+    rows: Indices,
     count: usize,
 }
 
@@ -103,7 +116,7 @@ impl Kernel<Flex, 1> for PlaceRows {
         let values = simd::contiguous(values);
         let [_, columns] = values.shape().dims();
         let shape = [self.count, columns];
-        let table = add_to_rows(simd::values(&values), &self.rows, shape, None);
+        let table = add_to_rows(simd::values(&values), self.rows.in_memory(), shape, None);
         (simd::tensor(table, Shape::new(shape)), ())
     }
 
@@ -113,7 +126,7 @@ impl Kernel<Flex, 1> for PlaceRows {
         gradient: FlexTensor,
         _wanted: [bool; 1],
     ) -> [Option<FlexTensor>; 1] {
-        [Some(gather(gradient, &self.rows))]
+        [Some(gather(gradient, self.rows.in_memory()))]
     }
 }
 

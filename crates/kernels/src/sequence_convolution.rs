@@ -78,6 +78,8 @@ struct SequenceConvolution {
     precision: Precision,
 }
 
+kernel::lacking!(SequenceConvolution: 3);
+
 /// What the derivative needs.
 #[derive(Debug, Clone)]
 struct Saved {

@@ -1,5 +1,8 @@
 //! Softmax over the last axis.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use burn::{
     backend::Flex,
     tensor::{Tensor, activation},

@@ -8,6 +8,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor};
+use nystromformer_kernels::hear_refusals;
+use nystromformer_tasks::say_once;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
@@ -85,6 +87,13 @@ impl DeviceKind {
     pub fn open_at(self, index: usize) -> Result<Device> {
         if !self.is_accelerator() {
             return self.construct(index);
+        }
+        hear_refusals(say_once);
+        if cfg!(feature = "fused") {
+            say_once(
+                "built with `--features fused`: Burn fuses operations on the GPU itself, and this program's own kernels for it are                  left out"
+                    .to_owned(),
+            );
         }
         // Burn reports a missing adapter or driver by a panic deep in the runtime; here it becomes
         // an error. The hook is silenced meanwhile: its message would be a backtrace's, not the

@@ -6,6 +6,7 @@
 //! | `sink` | writing rows of strided arrays |
 //! | `tile` | products in registers, the exponential, packing |
 //! | `forward`, `backward` | the passes |
+//! | `cube` | the same in CubeCL |
 //!
 //! A task holds a tile of 128 queries, which lie along the lanes of vectors, and goes through the keys in tiles of
 //! 64: everything stays in a core's own cache. Scores are kept times log₂e, so that the softmax is a power of two.
@@ -14,6 +15,8 @@
 //! alone and their results joined in a fixed order, so that the number of threads changes nothing.
 
 pub(crate) mod backward;
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+pub(crate) mod cube;
 pub(crate) mod forward;
 pub(crate) mod problem;
 mod sink;
@@ -62,11 +65,18 @@ pub fn attention(
         assert_eq!(key_bias.dims(), [batch, 1, 1, keys], "one bias per key");
     }
     let attention = Attention { scale };
+    let [query_shape, key_shape, value_shape] = [query.dims(), key.dims(), value.dims()];
     match key_bias {
-        Some(key_bias) if kernel::runs_on::<Attention, 4, 4>(&query) => {
+        Some(key_bias)
+            if kernel::runs(
+                &attention,
+                &query,
+                [&query_shape, &key_shape, &value_shape, &key_bias.dims()],
+            ) =>
+        {
             kernel::run_4(attention, (query, key, value, key_bias.detach()))
         }
-        None if kernel::runs_on::<Attention, 3, 4>(&query) => {
+        None if kernel::runs(&attention, &query, [&query_shape, &key_shape, &value_shape]) => {
             kernel::run_3(attention, (query, key, value))
         }
         key_bias => composed(query, key, value, key_bias, scale),

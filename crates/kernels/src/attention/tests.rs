@@ -214,9 +214,9 @@ fn the_number_of_threads_changes_nothing() {
                     tensor([1, 2, keys, 8], 1.3),
                     tensor([1, 2, keys, 8], 2.1),
                 ];
-                let (output, saved) = attention.forward(inputs);
-                let gradients =
-                    attention.backward(saved, tensor([1, 2, queries, 8], 0.9), [true; 3]);
+                let (output, saved) = Kernel::<Flex, 3>::forward(&attention, inputs);
+                let gradient = tensor([1, 2, queries, 8], 0.9);
+                let gradients = Kernel::<Flex, 3>::backward(&attention, saved, gradient, [true; 3]);
                 let mut all = vec![output.into_data()];
                 all.extend(gradients.into_iter().map(|gradient| gradient.unwrap().into_data()));
                 all

@@ -6,6 +6,7 @@
 //! | `sequence` | the passes for one sequence |
 //! | `landmarks` | what one head computes of its landmarks alone |
 //! | `composed` | the same of this crate's other operations, and of Burn's |
+//! | `cube` | the same in CubeCL |
 //!
 //! Queries, keys and values come as a projection writes them, heads side by side, and so go context and gradients: nothing
 //! is permuted, and what several uses of a tensor give its gradient is added where it is written. Each sequence is computed by
@@ -13,6 +14,8 @@
 //! inverse.
 
 mod composed;
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
 mod landmarks;
 mod sequence;
 mod sequences;
@@ -78,15 +81,29 @@ pub fn nystrom_attention(
     if let Some(filter) = &filter {
         require_filters(filter.dims(), parameters.heads, hidden_size / parameters.heads);
     }
+    if let Some(attending) = sequences.attending()
+        && !kernel::is_flex(&query.device())
+    {
+        // Elsewhere than on the CPU nobody leaves out the others.
+        let (device, all) = (query.device(), sequences.with_all_attending());
+        let context = nystrom_attention(query, key, value, filter, &all, parameters);
+        let attending: Vec<i64> = attending.iter().map(|&row| row as i64).collect();
+        let attending = Tensor::from_ints(attending.as_slice(), &device);
+        return context.reshape([1, batch * seq_len, hidden_size]).select(1, attending);
+    }
     let longest = sequences.list().iter().map(|sequence| sequence.tokens.len()).max();
     let is_small =
         longest.is_some_and(|tokens| parameters.num_landmarks.min(tokens) <= pinv::MOST_LANDMARKS);
     let kernel = NystromAttention { sequences: sequences.clone(), parameters };
+    let shape = query.dims();
     match filter {
-        Some(filter) if is_small && kernel::runs_on::<NystromAttention, 4, 3>(&query) => {
+        Some(filter)
+            if is_small
+                && kernel::runs(&kernel, &query, [&shape, &shape, &shape, &filter.dims()]) =>
+        {
             kernel::run_4(kernel, (query, key, value, filter))
         }
-        None if is_small && kernel::runs_on::<NystromAttention, 3, 3>(&query) => {
+        None if is_small && kernel::runs(&kernel, &query, [&shape, &shape, &shape]) => {
             kernel::run_3(kernel, (query, key, value))
         }
         filter => composed::nystrom_attention(query, key, value, filter, sequences, parameters),

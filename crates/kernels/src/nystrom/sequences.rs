@@ -64,6 +64,11 @@ impl Sequences {
         Self { attending: Some(attending.into()), ..self }
     }
 
+    /// The same where all rows attend.
+    pub(super) fn with_all_attending(&self) -> Self {
+        Self { attending: None, ..self.clone() }
+    }
+
     /// The rows that attend, if not all.
     pub fn attending(&self) -> Option<&[usize]> {
         self.attending.as_deref()

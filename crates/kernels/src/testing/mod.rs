@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "where a test fails, its runner shows what it printed")]
 
+#[cfg(all(feature = "wgpu", not(feature = "fused")))]
+pub(crate) mod cube;
 pub(crate) mod instructions;
 
 use std::cell::RefCell;

@@ -1,0 +1,231 @@
+//! The optimizer's pass in CubeCL: one launch a parameter, and for the norm two.
+
+use burn::backend::{Cube, TensorMetadata};
+use burn_cubecl::{
+    cubecl::{self, prelude::*},
+    tensor::CubeTensor,
+};
+
+use super::{AdamWStep, OptimizerBackend, Scalars, SumOfSquares};
+use crate::{
+    cube::{
+        MOST_UNITS, contiguous, cubes, room,
+        sums::{sum_of_parts, sum_over_cube},
+        unit_for_each,
+    },
+    kernel::Kernel,
+};
+
+/// Parts that squares are summed up in, at most; and values of a part, at least.
+const PARTS: usize = 256;
+const VALUES: usize = 16 * MOST_UNITS;
+
+impl OptimizerBackend for Cube {
+    fn adam_w(
+        value: CubeTensor,
+        gradient: CubeTensor,
+        exp_avg: CubeTensor,
+        exp_avg_sq: CubeTensor,
+        step: AdamWStep,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let gradient = contiguous(gradient);
+        let [(value, new_value), (exp_avg, new_exp_avg), (exp_avg_sq, new_exp_avg_sq)] =
+            [value, exp_avg, exp_avg_sq].map(|tensor| {
+                let tensor = contiguous(tensor);
+                // Over what nobody else holds.
+                let target =
+                    if tensor.can_mut() { tensor.clone() } else { room(&tensor, tensor.shape()) };
+                (tensor, target)
+            });
+        let scalars = Scalars::from(step);
+        let (count, dim) = unit_for_each(&gradient);
+        adam_w_step::launch(
+            &gradient.client,
+            count,
+            dim,
+            value.into_buffer_arg(),
+            gradient.clone().into_buffer_arg(),
+            exp_avg.into_buffer_arg(),
+            exp_avg_sq.into_buffer_arg(),
+            new_value.clone().into_buffer_arg(),
+            new_exp_avg.clone().into_buffer_arg(),
+            new_exp_avg_sq.clone().into_buffer_arg(),
+            ScalarsOfKernelLaunch::new(
+                scalars.keep_1,
+                scalars.take_1,
+                scalars.keep_2,
+                scalars.take_2,
+                scalars.decay,
+                scalars.step_size,
+                scalars.epsilon,
+            ),
+        );
+        (new_value, new_exp_avg, new_exp_avg_sq)
+    }
+}
+
+/// [`Scalars`].
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct ScalarsOfKernel {
+    keep_1: f32,
+    take_1: f32,
+    keep_2: f32,
+    take_2: f32,
+    decay: f32,
+    step_size: f32,
+    epsilon: f32,
+}
+
+/// The arithmetic of [`Scalars::apply`].
+#[cube(launch)]
+fn adam_w_step(
+    value: &[f32],
+    gradient: &[f32],
+    exp_avg: &[f32],
+    exp_avg_sq: &[f32],
+    new_value: &mut [f32],
+    new_exp_avg: &mut [f32],
+    new_exp_avg_sq: &mut [f32],
+    scalars: &ScalarsOfKernel,
+) {
+    let place = ABSOLUTE_POS;
+    if place < new_value.len() {
+        let slope = gradient[place];
+        let square = fma(scalars.keep_2, exp_avg_sq[place], slope * slope * scalars.take_2);
+        let average = fma(scalars.keep_1, exp_avg[place], slope * scalars.take_1);
+        let change = average / (square.sqrt() + scalars.epsilon);
+        new_exp_avg_sq[place] = square;
+        new_exp_avg[place] = average;
+        new_value[place] = fma(scalars.decay, value[place], -(scalars.step_size * change));
+    }
+}
+
+impl Kernel<Cube, 1> for SumOfSquares {
+    /// The input.
+    type Saved = CubeTensor;
+
+    fn forward(&self, [x]: [CubeTensor; 1]) -> (CubeTensor, CubeTensor) {
+        let x = contiguous(x);
+        let length = x.shape().num_elements();
+        let parts = length.div_ceil(VALUES).clamp(1, PARTS);
+        let sums = room(&x, [parts]);
+        sum_of_squares_parts::launch(
+            &x.client,
+            cubes(&x.client, parts),
+            CubeDim::new_1d(MOST_UNITS as u32),
+            x.clone().into_buffer_arg(),
+            sums.clone().into_buffer_arg(),
+            length,
+            length.div_ceil(parts),
+            parts,
+        );
+        let sum = if parts == 1 { sums } else { sum_of_parts(sums, parts, [1].into()) };
+        (sum, x)
+    }
+
+    fn backward(
+        &self,
+        x: CubeTensor,
+        gradient: CubeTensor,
+        _wanted: [bool; 1],
+    ) -> [Option<CubeTensor>; 1] {
+        let output = room(&x, x.shape());
+        let (count, dim) = unit_for_each(&x);
+        sum_of_squares_gradient::launch(
+            &x.client,
+            count,
+            dim,
+            x.clone().into_buffer_arg(),
+            contiguous(gradient).into_buffer_arg(),
+            output.clone().into_buffer_arg(),
+        );
+        [Some(output)]
+    }
+}
+
+/// A cube has a part.
+#[cube(launch)]
+fn sum_of_squares_parts(
+    x: &[f32],
+    sums: &mut [f32],
+    length: usize,
+    length_of_part: usize,
+    parts: usize,
+) {
+    let part = CUBE_POS;
+    if part >= parts {
+        terminate!();
+    }
+    let mut shared = Shared::<[f32]>::new_slice(MOST_UNITS);
+    let end = min((part + 1usize) * length_of_part, length);
+    let mut sum = 0.0f32;
+    let mut place = part * length_of_part + UNIT_POS as usize;
+    while place < end {
+        let value = x[place];
+        sum = fma(value, value, sum);
+        place += MOST_UNITS;
+    }
+    let total = sum_over_cube(&mut shared, sum);
+    if UNIT_POS == 0u32 {
+        sums[part] = total;
+    }
+}
+
+#[cube(launch)]
+fn sum_of_squares_gradient(x: &[f32], gradient: &[f32], output: &mut [f32]) {
+    if ABSOLUTE_POS < output.len() {
+        output[ABSOLUTE_POS] = 2.0f32 * gradient[0] * x[ABSOLUTE_POS];
+    }
+}
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests {
+    use burn::tensor::Tensor;
+
+    use super::super::{AdamWStep, adam_w, sum_of_squares};
+    use crate::testing::{cube, random};
+
+    const STEP: AdamWStep = AdamWStep {
+        gradient_scale: 0.7,
+        beta_1: 0.9,
+        beta_2: 0.999,
+        decay: 0.9999,
+        step_size: 1e-2,
+        bias_correction_2_root: 0.1,
+        epsilon: 1e-6,
+    };
+
+    /// Beside the CPU's kernel, over memory that nobody else holds and over what somebody does.
+    #[test]
+    fn takes_the_step_that_the_cpu_takes() {
+        let Some(device) = cube::device() else { return };
+        let device = device.inner();
+        for length in [1, 40_001] {
+            let [value, gradient, exp_avg, root] =
+                std::array::from_fn(|_| random([length]).inner());
+            let all = [value, gradient, exp_avg, root.square()];
+            let step = |[value, gradient, exp_avg, exp_avg_sq]: [Tensor<1>; 4]| {
+                adam_w(STEP, value, gradient, exp_avg, exp_avg_sq).map(Tensor::into_data)
+            };
+            let data = all.clone().map(Tensor::into_data);
+            let expected = step(all);
+            let there = || data.clone().map(|data| Tensor::<1>::from_data(data, &device));
+            let held = there();
+            for found in [step(there()), step(held.clone())] {
+                for (found, expected) in found.iter().zip(&expected) {
+                    cube::close_within(found, expected, 1e-6);
+                }
+            }
+            for (held, data) in held.into_iter().zip(&data) {
+                held.into_data().assert_eq(data, true);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_squares() {
+        for shape in [[1, 1], [3, 7], [300, 71], [1200, 1000]] {
+            cube::same([random(shape)], |[x]| sum_of_squares(x), |[x]| x.square().sum());
+        }
+    }
+}
