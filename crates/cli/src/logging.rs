@@ -20,7 +20,8 @@ pub fn init() {
         EnvFilter::new(if is_follower {
             FOLLOWERS
         } else {
-            "warn,ureq=off,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
+            // Holes in a vocabulary are told by whoever reads it, with its file.
+            "warn,ureq=off,tokenizers::models=error,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
              nystromformer_learner=info,nystromformer_server=info,nystromformer_hub=info,nystromformer_cli=info"
         })
     });

@@ -1,7 +1,12 @@
 //! Results to stdout, words to stderr.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
+use anyhow::Context;
+use nystromformer_files::durable;
 use serde::Serialize;
 
 /// Prints one result as a line of JSON.
@@ -51,6 +56,17 @@ fn write_aligned(out: &mut impl Write, table: &[Vec<String>]) -> io::Result<()> 
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// Makes the folder of a file that `flag` names, and refuses a place where nothing can be written: to be asked before anything is
+/// computed that would be lost then.
+///
+/// # Errors
+/// As [`durable::make_room`].
+pub fn make_room(flag: &str, path: &Path) -> anyhow::Result<()> {
+    durable::make_room(path).with_context(|| {
+        format!("`{flag} {}`: no file can be written there, name another place", path.display())
+    })
 }
 
 /// Prints a line for the person at the terminal.

@@ -3,7 +3,7 @@
 use crate::batch::MaskedLmBatcher;
 use crate::error::DataError;
 use crate::examples::PretrainingExamples;
-use crate::order::Visit;
+use crate::order::{Visit, spread};
 use crate::split::CorpusSplit;
 use crate::tokenizer::TextTokenizer;
 
@@ -18,7 +18,7 @@ pub struct UnigramBaseline {
     pub num_masked: usize,
 }
 
-/// Measures the unigram baseline on the first `num_examples` validation examples, with the very
+/// Measures the unigram baseline on `num_examples` validation examples, spread evenly as those of an evaluation are, with the very
 /// masks that an evaluation of these examples uses.
 ///
 /// The prediction is the frequency of each token in the training examples, special tokens left out,
@@ -44,7 +44,9 @@ pub fn unigram_baseline(
     let total: u64 = counts.iter().sum();
     let most_frequent = counts.iter().copied().max().unwrap_or(1);
     let (mut loss, mut correct, mut num_masked) = (0.0, 0, 0);
-    for index in 0..validation.len().min(num_examples) {
+    let num_examples = validation.len().min(num_examples);
+    for index in 0..num_examples {
+        let index = spread(index, num_examples, validation.len());
         let rows =
             batcher.rows(validation, CorpusSplit::Validation, &[Visit { epoch: 0, index }])?;
         for label in rows.masked_labels {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nystromformer_files::table::Quotes;
+use nystromformer_files::table::{self, Quotes};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
@@ -96,9 +96,9 @@ pub struct DataConfig {
     pub sample_if_missing: bool,
     /// Column of a table (key of JSON) that holds the text. Default: `"text"`.
     pub text_field: String,
-    /// What separates the fields of a `.csv` or `.tsv` file: one character, e.g. `";"`. Default: a tab or a comma, unless the first
-    /// rows show another, which is then said.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What separates the fields of a `.csv` or `.tsv` file: one character, e.g. `";"`, or `\t` for a tab. Default: a tab or a
+    /// comma, unless the first rows show another, which is then said.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "table::typed_separator")]
     pub separator: Option<char>,
     /// What a quote at the beginning of a field of a `.csv` or `.tsv` file is: `"double"`, it holds the field together, or `"none"`,
     /// a character like any other. Default: told by a look at the file, and said.

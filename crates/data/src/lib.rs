@@ -84,7 +84,7 @@ pub use corpus::settle_corpus;
 pub use error::{DataError, ErrorKind};
 pub use examples::PretrainingExamples;
 pub use masking::{MaskedToken, Masking};
-pub use order::{ExampleOrder, Visit};
+pub use order::{ExampleOrder, Visit, spread};
 pub use passages::PassageDataset;
 pub use prepare::{DataFacts, MaskedLmData, prepare, prepare_aside};
 pub use progress::{ProgressListener, ProgressReport, Stage, Unit};

@@ -13,6 +13,18 @@ pub struct Visit {
     pub index: usize,
 }
 
+/// The example with the number `index` of `count` that are spread evenly over `len`, in their order: all of them where there are as
+/// many.
+///
+/// ```
+/// use nystromformer_data::spread;
+///
+/// assert_eq!((0..4).map(|index| spread(index, 4, 10)).collect::<Vec<_>>(), [0, 2, 5, 7]);
+/// ```
+pub fn spread(index: usize, count: usize, len: usize) -> usize {
+    (index as u128 * len as u128 / count.max(1) as u128) as usize
+}
+
 /// An epoch and its examples in order.
 type EpochOrder = (u64, Arc<[u32]>);
 

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::error::{FileError, Result};
 use crate::signature::{self, Compression};
@@ -38,7 +38,7 @@ impl Input {
         let reader: Box<dyn BufRead + Send> = match compression {
             None => Box::new(raw),
             Some(Compression::Gzip) => {
-                Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(raw)))
+                Box::new(BufReader::with_capacity(BUFFER, GzipMembers::new(raw)))
             }
             Some(Compression::Zstd) => {
                 let decoder = zstd::stream::read::Decoder::with_buffer(raw);
@@ -90,6 +90,51 @@ impl Input {
     }
 }
 
+/// The members of a gzip file, one after the other. Zeros behind a member fill a block of a tape or of a store of objects, and are
+/// passed over, as gzip and Python do.
+struct GzipMembers<R: BufRead> {
+    /// `None` after the last member.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> GzipMembers<R> {
+    fn new(raw: R) -> Self {
+        Self { member: Some(GzDecoder::new(raw)) }
+    }
+}
+
+impl<R: BufRead> Read for GzipMembers<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let length = member.read(buffer)?;
+            if length > 0 || buffer.is_empty() {
+                return Ok(length);
+            }
+            let Some(mut raw) = self.member.take().map(GzDecoder::into_inner) else { break };
+            if has_more(&mut raw)? {
+                self.member = Some(GzDecoder::new(raw));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Whether anything but zeros follows; the zeros before it are used up.
+fn has_more(raw: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let bytes = raw.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(false);
+        }
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let is_over = zeros < bytes.len();
+        raw.consume(zeros);
+        if is_over {
+            return Ok(true);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -128,6 +173,8 @@ mod tests {
             text.clone(),
             gzip(&text),
             [gzip(halves.0), gzip(halves.1)].concat(),
+            // More zeros than are read at once.
+            [gzip(halves.0), vec![0; 300_000], gzip(halves.1), vec![0; 512]].concat(),
             zstd(&text),
             [zstd(halves.0), zstd(halves.1)].concat(),
         ] {
@@ -147,5 +194,8 @@ mod tests {
             assert!(matches!(error, FileError::Content { .. }), "{error}");
             assert!(error.to_string().contains("cut short"), "{error}");
         }
+        // Behind the zeros stands something else.
+        std::fs::write(&path, [gzip(&text), b"\0\0more".to_vec()].concat()).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("gzip data is damaged"));
     }
 }

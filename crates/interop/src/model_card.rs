@@ -15,6 +15,8 @@ pub struct TrainingFacts {
     pub tokens: u64,
     /// What was measured on held-out data, by name.
     pub metrics: BTreeMap<String, f64>,
+    /// The scores from which on a label applies, or a question has no answer, by name, where they were chosen on held-out data.
+    pub thresholds: BTreeMap<String, f64>,
     /// Settings to train it again with, by their keys in the configuration.
     pub settings: BTreeMap<String, String>,
 }
@@ -211,7 +213,7 @@ const EXAMPLES: [(&str, &str, &str); 6] = [
 ];
 
 fn write_training(training: &TrainingFacts, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let TrainingFacts { data, steps, tokens, metrics, settings } = training;
+    let TrainingFacts { data, steps, tokens, metrics, thresholds, settings } = training;
     writeln!(
         formatter,
         "\n## Training\n\nTrained on `{}` for {steps} steps ({tokens} tokens).\n",
@@ -221,6 +223,17 @@ fn write_training(training: &TrainingFacts, formatter: &mut fmt::Formatter<'_>) 
         writeln!(formatter, "| held out | |\n|---|---|")?;
         for (metric, value) in metrics {
             writeln!(formatter, "| {metric} | {value:.4} |")?;
+        }
+        writeln!(formatter)?;
+    }
+    if !thresholds.is_empty() {
+        writeln!(
+            formatter,
+            "`config.json` has no place for thresholds. Those that were chosen on held-out data, and that its metrics go by:\n"
+        )?;
+        writeln!(formatter, "| threshold | |\n|---|---|")?;
+        for (name, value) in thresholds {
+            writeln!(formatter, "| {} | {value} |", one_line(name))?;
         }
         writeln!(formatter)?;
     }
@@ -256,6 +269,7 @@ mod tests {
             data: "my \"corpus\"".into(),
             steps: 7,
             metrics: BTreeMap::from([("loss".into(), 2.5), ("perplexity".into(), f64::INFINITY)]),
+            thresholds: BTreeMap::from([("toxic".into(), 0.25)]),
             settings: BTreeMap::from([("seed".into(), "3".into())]),
             ..TrainingFacts::default()
         };
@@ -277,6 +291,10 @@ mod tests {
         assert!(text.contains("padding=\"max_length\", max_length=512"));
         assert!(text.contains("| segment_means_seq_len | 512 |"));
         assert!(text.contains("| loss | 2.5000 |") && text.contains("| seed | 3 |"));
+        assert!(
+            text.contains("| threshold | |\n|---|---|\n| toxic | 0.25 |\n\n| setting |"),
+            "{text}"
+        );
         assert!(text.ends_with("What transformers computes\n\n- Padding differs.\n"));
 
         let bare = ModelCard { has_tokenizer: false, notes: &[], origin: Origin::Unknown, ..card };

@@ -129,6 +129,23 @@ pub trait BatchSource: Send + Sync {
     /// As [`Self::training_step`].
     fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<Self::Batch>;
 
+    /// The same of `sample` examples that stand for the split, where an evaluation measures no more than those
+    /// (`trainer.eval_examples`). Default: its first ones, which is right where the order of a split says nothing of what its examples
+    /// are.
+    ///
+    /// # Errors
+    /// As [`Self::evaluation_batch`].
+    fn sample_batch(
+        &self,
+        split: Split,
+        sample: usize,
+        first: usize,
+        count: usize,
+    ) -> Result<Self::Batch> {
+        let _ = sample;
+        self.evaluation_batch(split, first, count)
+    }
+
     /// Names of what [`Self::score`] measures beside the loss; the first is what a best checkpoint is chosen by if
     /// nothing else is said. Default: none, and what the model itself measures is used
     /// ([`Trainable::metrics`](crate::trainable::Trainable::metrics)).

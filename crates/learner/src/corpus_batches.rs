@@ -7,7 +7,7 @@ use std::path::Path;
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{
     CorpusSplit, MaskedLmBatcher, MaskedLmData, MaskedRows, ProgressListener, Visit, prepare,
-    prepare_aside,
+    prepare_aside, spread,
 };
 
 use nystromformer_tasks::Split;
@@ -131,9 +131,21 @@ impl BatchSource for CorpusBatches {
             .collect()
     }
 
-    fn evaluation_batch(&self, _: Split, first: usize, count: usize) -> Result<TokenBatch> {
-        let visits: Vec<Visit> =
-            (first..first + count).map(|index| Visit { epoch: 0, index }).collect();
+    fn evaluation_batch(&self, split: Split, first: usize, count: usize) -> Result<TokenBatch> {
+        self.sample_batch(split, self.data.validation.len(), first, count)
+    }
+
+    /// Spread evenly: blocks lie in the order of the files, which may be of one kind each.
+    fn sample_batch(
+        &self,
+        _: Split,
+        sample: usize,
+        first: usize,
+        count: usize,
+    ) -> Result<TokenBatch> {
+        let all = self.data.validation.len();
+        let visit = |index| Visit { epoch: 0, index: spread(index, sample, all) };
+        let visits: Vec<Visit> = (first..first + count).map(visit).collect();
         let rows = self.batcher.rows(&self.data.validation, CorpusSplit::Validation, &visits)?;
         Ok(self.batch(rows))
     }
@@ -153,5 +165,40 @@ impl BatchSource for CorpusBatches {
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         // Blocks are cut from a stream: no text was too long.
         write_tokenizer(&self.data.tokenizer, None, None, model, directory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nystromformer_data::{DataConfig, TokenizerConfig};
+
+    use super::*;
+
+    #[test]
+    fn a_sample_of_the_held_out_blocks_is_spread_over_all_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let experiment = Experiment {
+            data: DataConfig {
+                seq_len: 32,
+                validation_fraction: 0.5,
+                cache_dir: folder.path().to_owned(),
+                ..DataConfig::default()
+            },
+            tokenizer: TokenizerConfig { vocab_size: 300, ..TokenizerConfig::default() },
+            ..Experiment::default()
+        };
+        let batches = CorpusBatches::prepare(&experiment, &|_| {}).unwrap();
+        let split = Split::Validation;
+        let all = batches.evaluation_examples(split);
+        let sample = all / 3;
+        for index in [0, 1, sample / 2, sample - 1] {
+            let found = batches.sample_batch(split, sample, index, 1).unwrap();
+            let wanted = batches.evaluation_batch(split, index * all / sample, 1).unwrap();
+            assert_eq!(found, wanted, "{index}");
+        }
+        assert!((sample - 1) * all / sample > all - 6, "the last ones are of the end");
+        // A sample of all is all, in their order.
+        let every = batches.sample_batch(split, all, 2, 3).unwrap();
+        assert_eq!(every, batches.evaluation_batch(split, 2, 3).unwrap());
     }
 }

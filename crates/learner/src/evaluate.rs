@@ -1,7 +1,5 @@
 //! Evaluation: the same batches every time, without dropout.
 
-use std::ops::Range;
-
 use burn::tensor::Device;
 use nystromformer_data::{ProgressListener, ProgressReport, Stage};
 use nystromformer_tasks::metrics::Thresholds;
@@ -38,7 +36,7 @@ pub struct Evaluator<'a, B: Batch> {
     pub device: &'a Device,
     /// Examples that go through at a time.
     pub batch_size: usize,
-    /// How many examples of a split are measured, its first ones; all if 0.
+    /// How many examples of a split are measured ([`BatchSource::sample_batch`]); all if 0.
     pub max_examples: usize,
     /// The step that is noted as the models'.
     pub step: usize,
@@ -140,7 +138,7 @@ impl<B: Batch> Evaluator<'_, B> {
         Ok(M::outputs(counts).unwrap_or_default())
     }
 
-    /// Runs the first `examples` of a split through the model: of several ranks each takes one batch in turn, and what they found is put together
+    /// Runs `examples` of a split through the model: of several ranks each takes one batch in turn, and what they found is put together
     /// in the order of the batches.
     fn answer<M: Trainable<Batch = B>>(
         &self,
@@ -164,12 +162,13 @@ impl<B: Batch> Evaluator<'_, B> {
             }
             let batch = first_batch + if is_shared { self.ranks.rank() } else { 0 };
             let first = batch * self.batch_size;
-            let examples_of_batch = first..examples.min(first + self.batch_size);
+            let count = examples.min(first + self.batch_size).saturating_sub(first);
+            let read = || self.data.sample_batch(split, examples, first, count);
             if !is_shared {
-                self.answer_batch(model, split, examples_of_batch, keeps_outputs, &mut answers)?;
+                self.answer_batch(model, read()?, keeps_outputs, &mut answers)?;
             } else if batch < batches {
                 let mut found = (no_counts(), Vec::new());
-                self.answer_batch(model, split, examples_of_batch, keeps_outputs, &mut found)?;
+                self.answer_batch(model, read()?, keeps_outputs, &mut found)?;
                 M::counts_to_words(found.0, &mut own);
                 terms_to_words(&found.1, &mut own);
             }
@@ -194,12 +193,10 @@ impl<B: Batch> Evaluator<'_, B> {
     fn answer_batch<M: Trainable<Batch = B>>(
         &self,
         model: &M,
-        split: Split,
-        examples: Range<usize>,
+        batch: B,
         keeps_outputs: bool,
         (counts, sums): &mut (M::Counts, Vec<TermSum>),
     ) -> Result<()> {
-        let batch = self.data.evaluation_batch(split, examples.start, examples.len())?;
         let num_targets = batch.num_targets();
         let target_weights = batch.target_weights();
         // Where outputs are kept there must be one for each example.

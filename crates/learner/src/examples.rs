@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nystromformer_data::ExampleOrder;
+use nystromformer_data::{ExampleOrder, spread};
 use nystromformer_tasks::Split;
 use serde::Serialize;
 
@@ -74,6 +74,11 @@ impl<T: Clone + Serialize + Send + Sync> BatchSource for Examples<T> {
 
     fn evaluation_batch(&self, _: Split, first: usize, count: usize) -> Result<Vec<T>> {
         Ok(self.validation[first..first + count].to_vec())
+    }
+
+    fn sample_batch(&self, _: Split, sample: usize, first: usize, count: usize) -> Result<Vec<T>> {
+        let place = |index| spread(index, sample, self.validation.len());
+        Ok((first..first + count).map(|index| self.validation[place(index)].clone()).collect())
     }
 
     fn fingerprints(&self) -> BTreeMap<String, String> {

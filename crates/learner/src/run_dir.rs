@@ -292,6 +292,9 @@ pub struct RunSummary {
     pub final_evaluation: Option<EvaluationRecord>,
     /// The best evaluation, by `trainer.metric_for_best_model`.
     pub best_evaluation: Option<EvaluationRecord>,
+    /// What that was chosen by: `loss` or a metric. Summaries of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_by: Option<String>,
     /// Of a task: what the best model answers.
     #[serde(rename = "verdict", default, skip_serializing_if = "Option::is_none")]
     pub best_model: Option<BestModelResults>,

@@ -169,7 +169,7 @@ fn single(path: &Path) -> ListedRun {
             .filter(|_| number("max_epochs").is_none())
             .map(|most| most as usize),
         best: match &summary {
-            Some(summary) => best_of_summary(summary),
+            Some(summary) => best_of_summary(summary, &config),
             None => best_of_records(&records),
         },
         runs: 0,
@@ -262,9 +262,17 @@ fn records(path: &Path) -> Vec<MetricsRecord> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn best_of_summary(summary: &RunSummary) -> Option<BestValue> {
+/// The best evaluation. What a run of an earlier version that was stopped chose it by, its configuration says, or nothing does: without
+/// a task it is the loss.
+fn best_of_summary(summary: &RunSummary, config: &Table) -> Option<BestValue> {
     let best = summary.best_evaluation.as_ref()?;
-    let metric = summary.best_model.as_ref().map_or("loss", |results| results.best_by.as_str());
+    let stated = || config.get("trainer")?.get("metric_for_best_model")?.as_str();
+    let metric = summary
+        .best_by
+        .as_deref()
+        .or_else(|| Some(summary.best_model.as_ref()?.best_by.as_str()))
+        .or_else(|| stated().filter(|name| !name.is_empty()))
+        .or_else(|| (!config.contains_key("task")).then_some("loss"))?;
     Some(value(metric, best))
 }
 
@@ -300,4 +308,42 @@ fn age_and_size(path: &Path) -> (Option<f64>, u64) {
     visit(path, &mut newest, &mut bytes);
     let age = newest.map(|newest| newest.elapsed().unwrap_or_default().as_secs_f64());
     (age, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_best_of_a_stopped_run_is_told_by_what_it_was_chosen_by() {
+        let summary = |best_by: Option<&str>| -> RunSummary {
+            let evaluation = json!({"step": 4, "loss": 0.7, "accuracy": 0.9});
+            let mut summary = json!({
+                "name": "tiny", "ended_by": "terminate", "steps": 6, "skipped_steps": 0, "final_train_loss": 1.0,
+                "final_evaluation": evaluation, "best_evaluation": evaluation, "wall_seconds": 1.0,
+                "tokens_per_second": 1.0, "tokens": 1, "peak_rss_bytes": 0, "parameters": 1, "device": "flex",
+                "dtype": "float32", "seed": 0, "versions": {}, "fingerprints": {},
+            });
+            if let Some(name) = best_by {
+                summary["best_by"] = json!(name);
+            }
+            serde_json::from_value(summary).unwrap()
+        };
+        let best = |metric: &str, value: f64| {
+            Some(BestValue { metric: metric.to_owned(), value: Some(value) })
+        };
+        let [plain, task, stated] = [
+            "",
+            "[task]\nname = \"labelled\"\n",
+            "[task]\nname = \"labelled\"\n[trainer]\nmetric_for_best_model = \"accuracy\"\n",
+        ]
+        .map(|text| text.parse::<Table>().unwrap());
+        assert_eq!(best_of_summary(&summary(Some("accuracy")), &task), best("accuracy", 0.9));
+        assert_eq!(best_of_summary(&summary(None), &stated), best("accuracy", 0.9));
+        assert_eq!(best_of_summary(&summary(None), &plain), best("loss", 0.7));
+        // Not on record, and so not claimed.
+        assert_eq!(best_of_summary(&summary(None), &task), None);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::labelled::{ColumnKeys, LabelledColumns};
-use nystromformer_tasks::table::{Column, Quotes};
+use nystromformer_tasks::table::{self, Column, Quotes};
 use nystromformer_tasks::{
     Augmentation, DataError, ExampleReader, OwnVocabulary, Split, TableKeys, Targets, Task,
     TaskContext, TaskOptions,
@@ -40,6 +40,7 @@ pub struct ByteLevelText {
     /// from 0. Default: true.
     pub header: bool,
     /// With `labels`: what separates the fields of a TSV or CSV file, as for `labelled`. Default: told by a look at the file.
+    #[serde(deserialize_with = "table::typed_separator")]
     pub separator: Option<char>,
     /// With `labels`: what a quote at the beginning of a field is, `"double"` or `"none"`. Default: told by a look at the file.
     pub quotes: Option<Quotes>,

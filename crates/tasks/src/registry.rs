@@ -267,6 +267,12 @@ mod tests {
         let written: Table = toml::to_string(&config).unwrap().parse().unwrap();
         let shown = |key| written.get(key).and_then(Value::as_str);
         assert_eq!((shown("separator"), shown("train_file")), (Some(";"), Some("a.csv")));
+        // As a shell gives it, and as TOML does.
+        for typed in ["'\\t'", "\"\\t\""] {
+            let tabs = read(&format!("name = \"choice\"\nseparator = {typed}\n")).unwrap();
+            let written: Table = toml::to_string(&tabs).unwrap().parse().unwrap();
+            assert_eq!(written.get("separator").and_then(Value::as_str), Some("\t"));
+        }
         assert_eq!(written.get("header"), Some(&Value::Boolean(true)));
         assert_eq!(read(&toml::to_string(&config).unwrap()).unwrap(), config);
         assert_ne!(read("name = \"choice\"").unwrap(), config);

@@ -2,7 +2,7 @@
 
 use nystromformer_data::DataError;
 use nystromformer_files::TextEncoding;
-use nystromformer_files::table::{Column, Quotes, TableOptions};
+use nystromformer_files::table::{self, Column, Quotes, TableOptions};
 use serde::{Deserialize, Serialize};
 
 /// Keys of `[task]` of every task that reads tables of one's own.
@@ -12,8 +12,9 @@ pub struct TableKeys {
     /// Whether the first line of a TSV or CSV file names the columns. Without it they are told by their place, from 0:
     /// `label = 0`. Default: true.
     pub header: bool,
-    /// What separates the fields of a TSV or CSV file: one character, e.g. `";"`. Default: a tab or a comma, unless the first rows
-    /// show another, which is then said.
+    /// What separates the fields of a TSV or CSV file: one character, e.g. `";"`, or `\t` for a tab. Default: a tab or a comma, unless
+    /// the first rows show another, which is then said.
+    #[serde(deserialize_with = "table::typed_separator")]
     pub separator: Option<char>,
     /// What a quote at the beginning of a field of a TSV or CSV file is: `"double"`, it holds the field together, or `"none"`, a
     /// character like any other. Default: told by a look at the file, and said.

@@ -19,13 +19,12 @@ use nystromformer_learner::{
     ranks::Ranks,
     run_dir::RunDir,
     stop::StopFlag,
-    trainer::{model_folder, trained_fingerprints},
+    trainer::{chosen_thresholds, model_folder, run_of, trained_fingerprints},
 };
 use nystromformer_pipelines::tokenizer_of_model;
 use nystromformer_tasks::{Targets, TaskRegistry, metrics::Thresholds};
 use serde_json::json;
 
-use super::predict::{chosen_thresholds, run_of};
 use crate::output;
 
 /// Measure a model on held-out data; prints one JSON object.

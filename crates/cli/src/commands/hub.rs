@@ -151,6 +151,8 @@ mod with_feature {
             bail!("`--output {}` is not empty; name another folder", output.display());
         }
         let name = ModelName::parse(&args.name).map_err(failed)?;
+        // Before hours of a download.
+        args.output.as_deref().map(make_folder).transpose().map_err(failed)?;
         let Snapshot { folder, commit, downloaded } =
             hub::downloaded(&name, HubFiles::Model).map_err(failed)?;
         if let Some(output) = &args.output {
@@ -163,13 +165,18 @@ mod with_feature {
         }))
     }
 
-    /// Copies the files of a folder.
+    fn disk_failed(path: &Path) -> impl FnOnce(std::io::Error) -> HubError {
+        let path = path.to_owned();
+        move |source| HubError::Disk { action: "write", path, source }
+    }
+
+    fn make_folder(path: &Path) -> Result<(), HubError> {
+        fs::create_dir_all(path).map_err(disk_failed(path))
+    }
+
+    /// Copies the files of a folder into one that is there.
     fn copy(from: &Path, to: &Path) -> Result<(), HubError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| HubError::Disk { action: "write", path, source }
-        };
-        fs::create_dir_all(to).map_err(failed(to))?;
+        let failed = disk_failed;
         for entry in fs::read_dir(from).map_err(failed(from))? {
             let name = entry.map_err(failed(from))?.file_name();
             // Other tools may have brought folders, of which nothing is read here.

@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use crate::output;
+
 /// Make a page of one run, or of several side by side: curves, scores, mistakes, configuration.
 ///
 /// The page is one file that loads nothing. A directory of seeds, folds or trials stands for all of its runs: seeds and folds
@@ -25,6 +27,7 @@ pub struct Args {
 /// # Errors
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.output.as_ref().map(|page| output::make_room("--output", page)).transpose()?;
     let path = nystromformer_report::write(&args.runs, args.output.as_deref())?;
     writeln!(io::stdout().lock(), "{}", path.display())?;
     Ok(ExitCode::SUCCESS)

@@ -197,3 +197,106 @@ fn of_numbers_no_class_is_missing() {
     let said = finish(train(&fixture, "tone", "run", &["task.regression=true"])).succeeded().stderr;
     assert!(!said.contains("of the class"), "{said}");
 }
+
+/// Hours of answers would be lost where there is no such folder: it is made, or refused before a model is read.
+#[test]
+fn the_folder_of_an_output_is_made_or_refused_before_anything_is_computed() {
+    let fixture = of_tone();
+    fs::copy(fixture.path("data/test.csv"), fixture.path("new.csv")).unwrap();
+    fs::write(fixture.path("lines.txt"), "we sing\nwe weep\n").unwrap();
+    for (file, output, rows) in [("new.csv", "a/b/out.csv", 10), ("lines.txt", "c/d/out.jsonl", 2)]
+    {
+        let output = fixture.text(output);
+        predict(&fixture, "classify", file, &["--output", &output]).succeeded();
+        assert_eq!(fs::read_to_string(&output).unwrap().lines().count(), rows, "{output}");
+    }
+    // A file stands where the folder is to be.
+    let nowhere = fixture.text("new.csv/out");
+    let message = predict(&fixture, "classify", "new.csv", &["--output", &nowhere]).refused(7);
+    assert!(
+        message.contains(&format!("`--output {nowhere}`: no file can be written there")),
+        "{message}"
+    );
+    let gone = fixture.text("gone");
+    for arguments in [
+        &[
+            "predict",
+            "fill-mask",
+            "--model",
+            &gone,
+            "--input-file",
+            &fixture.text("lines.txt"),
+            "--output",
+            &nowhere,
+        ][..],
+        &["predict", "attention", "--model", &gone, "--html", &nowhere, "we sing"],
+        &["predict", "features", "--model", &gone, "--input", &gone, "--output", &nowhere],
+        &[
+            "predict",
+            "glue",
+            "--model",
+            &format!("sst2={gone}"),
+            "--output",
+            &format!("{nowhere}.zip"),
+        ],
+        &["report", &gone, "--output", &nowhere],
+    ] {
+        let mut command = command(arguments[0]);
+        command.args(&arguments[1..]);
+        let message = finish(command).refused(7);
+        assert!(message.contains("no file can be written there, name another"), "{message}");
+    }
+    let folder = predict(&fixture, "classify", "new.csv", &["--output", &fixture.text("data")]);
+    assert!(folder.refused(2).contains("it is a folder"));
+}
+
+/// An option that the task does not answer is the pipeline's to answer, and what is then not read is refused.
+#[test]
+fn no_option_is_dropped_without_a_word() {
+    let fixture = of_tone();
+    fs::copy(fixture.path("data/test.csv"), fixture.path("new.csv")).unwrap();
+    let lines =
+        predict(&fixture, "classify", "new.csv", &["--top-k", "2"]).succeeded().json_lines();
+    assert_eq!(lines.len(), 9);
+    assert!(lines.iter().all(|line| line.as_array().is_some_and(|classes| classes.len() == 2)));
+    for more in [&["--top-k", "2"][..], &["--text-column", "sentence"]] {
+        let arguments = [more, &["--set", "task.sentence1=zzz"]].concat();
+        let message = predict(&fixture, "classify", "new.csv", &arguments).refused(2);
+        assert!(message.contains("`--set task.sentence1=zzz` is not read"), "{message}");
+    }
+    let message =
+        predict(&fixture, "features", "new.csv", &["--set", "task.sentence1=zzz"]).refused(2);
+    assert!(message.contains("is not read"), "{message}");
+}
+
+/// `evaluate` would choose thresholds on the validation split; there is none here, and so it is said what is taken.
+#[test]
+fn thresholds_that_no_run_has_chosen_are_told_and_chosen_ones_are_exported() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    for (part, count) in [("train", 30), ("validation", 12), ("test", 9)] {
+        let row = |number: usize| {
+            if number.is_multiple_of(3) { "we weep,0,1\n" } else { "we sing,1,0\n" }
+        };
+        let rows: String = (0..count).map(row).collect();
+        fs::write(fixture.path(&format!("data/{part}.csv")), format!("sentence,glad,sad\n{rows}"))
+            .unwrap();
+    }
+    // A mean is nothing that transformers could export.
+    let settings = ["task.label=[\"glad\",\"sad\"]", "model.pooling=first"];
+    finish(train(&fixture, "tone", "run", &settings)).succeeded();
+    fs::write(fixture.path("new.csv"), "sentence\nwe weep\nwe sing\n").unwrap();
+    let told = |more: &[&str]| {
+        let stderr = predict(&fixture, "classify", "new.csv", more).succeeded().stderr;
+        stderr.matches("no run has chosen thresholds for this model: `0.5` is taken; `--set task.threshold=…`").count()
+    };
+    assert_eq!(told(&[]), 0);
+    let mut export = command("export");
+    export.args(["--model", &fixture.text("run"), "--output", &fixture.text("exported")]);
+    finish(export).succeeded();
+    let card = fs::read_to_string(fixture.path("exported/README.md")).unwrap();
+    assert!(card.contains("| threshold | |\n|---|---|\n| glad | 0."), "{card}");
+    // As a run that was stopped, whose model nobody has chosen thresholds for.
+    fs::remove_file(fixture.path("run/summary.json")).unwrap();
+    assert_eq!((told(&[]), told(&["--set", "task.threshold=0.3"])), (1, 0));
+}

@@ -148,6 +148,9 @@ fn a_trained_run_measures_predicts_and_says_the_same() {
     fs::write(fixture.path("words.jsonl"), "{\"tokens\": [\"anna\", \"sees\"]}\n").unwrap();
     let answer: Value = serde_json::from_str(&predict_file("words.jsonl", &[])).unwrap();
     assert_eq!(answer["labels"], json!(["B-PER", "O"]));
+    let without = predict_file("words.jsonl", &["--ignore-labels", "O"]);
+    let entities: Value = serde_json::from_str(&without).unwrap();
+    assert!(entities.as_array().unwrap().iter().all(|found| found["entity"] != "O"), "{without}");
     fs::write(fixture.path("texts.txt"), "anna sees rome\n").unwrap();
     let entities: Value = serde_json::from_str(&predict_file("texts.txt", &[])).unwrap();
     assert_eq!(entities[0]["entity"], "B-PER");

@@ -63,9 +63,7 @@ impl TextTokenizer {
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| error.to_string())?;
         let ids = tokens.try_map(|role, token| {
-            inner
-                .token_to_id(token)
-                .ok_or_else(|| format!("its {role} token `{token}` is not in the vocabulary"))
+            inner.token_to_id(token).ok_or_else(|| special_tokens::missing(role, token))
         })?;
         let processor = template::complete(inner.get_post_processor().cloned(), &tokens, &ids)?;
         let words = Words::new(&inner, &processor);
@@ -113,6 +111,16 @@ impl TextTokenizer {
     /// Whether a folder holds a tokenizer in one of the forms that [`Self::load`] reads.
     pub fn is_in(folder: &Path) -> bool {
         load::is_in(folder)
+    }
+
+    /// Whether the files of a tokenizer say themselves that text is lowercased, in which case [`Self::load`] does not read `lowercase`;
+    /// `None` if they leave it open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn own_lowercase(path: &Path) -> Result<Option<bool>, DataError> {
+        load::own_lowercase(path)
     }
 
     /// Size of the vocabulary: one more than the largest id.
@@ -221,7 +229,12 @@ fn spell_unknown(tokenizer: &Tokenizer) -> Result<(), String> {
         .get_model()
         .tokenize(NO_CHARACTER)
         .map(drop)
-        .map_err(|error| format!("its model cannot spell an unknown character: {error}"))
+        .map_err(|error| {
+            format!(
+                "its model cannot spell an unknown character: {error}; name the token of its vocabulary that stands for those in \
+                 `special_tokens_map.json` (`unk_token`), or add that token to the vocabulary, at its end"
+            )
+        })
 }
 
 #[cfg(test)]

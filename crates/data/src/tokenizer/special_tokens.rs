@@ -30,3 +30,11 @@ impl<T> SpecialTokens<T> {
         })
     }
 }
+
+/// What is said of a special token that a vocabulary has no entry for.
+pub(super) fn missing(role: &str, token: &str) -> String {
+    format!(
+        "its {role} token `{token}` is not in the vocabulary; name the one that it has in `special_tokens_map.json` (`{role}_token`), \
+         or add `{token}` to the vocabulary, at its end"
+    )
+}

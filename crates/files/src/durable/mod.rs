@@ -90,6 +90,32 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     rename(&scratch, path)
 }
 
+/// Makes the folder that `path` is to lie in, and looks whether [`replace`] could write there: to be asked before hours are spent
+/// on what is to be written. What is there already stays as it is.
+///
+/// # Errors
+/// [`FileError::Content`] if `path` is a folder; [`FileError::Io`], of the folder that cannot be made or written to.
+pub fn make_room(path: &Path) -> Result<()> {
+    let behind;
+    let path = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            let error = FileError::file(path, "it is a folder, and a file is to be written");
+            return Err(error.with_cure("name a file in it"));
+        }
+        Ok(found) if !found.is_file() => return Ok(()),
+        Ok(_) if path.is_symlink() => {
+            behind = fs::canonicalize(path).map_err(FileError::io("read", path))?;
+            &behind
+        }
+        _ => path,
+    };
+    let folder = parent(path);
+    fs::create_dir_all(folder).map_err(FileError::io("make the folder", folder))?;
+    let scratch = scratch_sibling(path);
+    let probe = File::create(&scratch).and_then(|_| fs::remove_file(&scratch));
+    probe.map_err(FileError::io("write", path))
+}
+
 /// The name of a scratch file or directory beside `path`; it carries this process's id.
 pub fn scratch_sibling(path: &Path) -> PathBuf {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -148,6 +174,24 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write_new(&path, b"4").is_err());
         assert!(replace(&folder.path().join("gone/manifest.json"), b"").is_err());
+    }
+
+    #[test]
+    fn room_is_made_for_a_file_and_what_is_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("no/such/out.csv");
+        make_room(&path).unwrap();
+        assert!(path.parent().unwrap().is_dir() && !path.exists());
+        fs::write(&path, "old").unwrap();
+        make_room(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        make_room(Path::new("/dev/null")).unwrap();
+        let of_folder = make_room(path.parent().unwrap()).unwrap_err().to_string();
+        assert!(of_folder.contains("it is a folder"), "{of_folder}");
+        // A file stands where the folder is to be.
+        let below = make_room(&path.join("out.csv")).unwrap_err();
+        assert!(matches!(below, FileError::Io { .. }), "{below}");
     }
 
     /// The program may be run by one who can remove devices.

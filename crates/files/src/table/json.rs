@@ -114,9 +114,11 @@ fn cell(value: Value) -> Option<Cell> {
     Some(match value {
         Value::Null => Cell::Null,
         Value::Bool(flag) => Cell::Boolean(flag),
-        Value::Number(number) => match number.as_i64() {
-            Some(integer) => Cell::Integer(integer),
-            None => Cell::Number(number.as_f64()?),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Cell::Integer(integer),
+            // A float would lose its last digits, and it may be an id.
+            (None, Some(large)) => Cell::Text(large.to_string()),
+            (None, None) => Cell::Number(number.as_f64()?),
         },
         Value::String(text) => Cell::Text(text),
         Value::Array(values) => Cell::List(values.into_iter().map(cell).collect::<Option<_>>()?),

@@ -48,7 +48,7 @@ pub use format::{Format, extension_of_content};
 pub use json_object::JsonObject;
 pub use names::names_in;
 pub use objects::JsonObjects;
-pub use options::{Quotes, TableOptions};
+pub use options::{Quotes, TableOptions, typed_separator};
 pub use parquet_writer::write_parquet;
 pub use reader::{Rows, Table};
 pub use row::{BY_ROWS, Cell, Row};

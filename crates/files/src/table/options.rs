@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::encoding::TextEncoding;
 use crate::error::Result;
@@ -16,6 +17,22 @@ pub enum Quotes {
     None,
     /// The beginning of a field that ends with another; quotes of its own are doubled (RFC 4180).
     Double,
+}
+
+/// Reads the separator of a table from a configuration: one character, or `\t` for a tab as it is typed, of which neither a shell nor
+/// `--set` makes one.
+///
+/// # Errors
+/// If it is no single character.
+pub fn typed_separator<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<char>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    if text == "\\t" {
+        return Ok(Some('\t'));
+    }
+    let wrong = |_| D::Error::invalid_value(Unexpected::Str(&text), &"a character");
+    text.parse().map(Some).map_err(wrong)
 }
 
 /// How a table is read.

@@ -127,7 +127,9 @@ impl ParquetReader {
             Field::UShort(number) => return Ok(Cell::Integer(number.into())),
             Field::UInt(number) => return Ok(Cell::Integer(number.into())),
             Field::ULong(number) => {
-                return Ok(i64::try_from(number).map_or(Cell::Number(number as f64), Cell::Integer));
+                // A float would lose the last digits of a larger one, and it may be an id.
+                let large = || Cell::Text(number.to_string());
+                return Ok(i64::try_from(number).map_or_else(|_| large(), Cell::Integer));
             }
             Field::Float16(number) => return Ok(Cell::Number(number.to_f64())),
             Field::Float(number) => return Ok(Cell::Number(number.into())),

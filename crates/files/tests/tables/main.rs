@@ -94,6 +94,45 @@ fn numbers_keep_their_kind() {
     assert_eq!(cells(&parquet), [Cell::Number(2.5)]);
 }
 
+/// Ids are such numbers: hashes of 64 bits.
+#[test]
+fn whole_numbers_beyond_an_i64_keep_their_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = [u64::MAX, u64::MAX - 1, (1 << 63) + 1, (1 << 63) - 1];
+    let line = |number: &u64| format!("{{\"id\": {number}, \"all\": [{number}]}}\n");
+    let lines: Vec<String> = numbers.iter().map(line).collect();
+    fs::write(folder.path().join("a.jsonl"), lines.concat()).unwrap();
+    parquet_file::write(&folder.path().join("a.parquet"), &[("id", Values::Unsigned(&numbers))]);
+    for name in ["a.jsonl", "a.parquet"] {
+        let rows = read(&folder.path().join(name), &["id"], &TableOptions::default()).unwrap();
+        let found: Vec<Cell> = rows.iter().map(|row| row.cell(0).clone()).collect();
+        let mut wanted: Vec<Cell> =
+            numbers.iter().map(|number| text(&number.to_string())).collect();
+        wanted[3] = Cell::Integer(i64::MAX);
+        assert_eq!(found, wanted, "{name}");
+    }
+    let rows = read(&folder.path().join("a.jsonl"), &["all"], &TableOptions::default()).unwrap();
+    assert_eq!(rows[0].cell(0), &Cell::List(vec![text("18446744073709551615")]));
+}
+
+/// As spreadsheets on old Macs write them: a header of all that follows would be read.
+#[test]
+fn lines_that_end_with_carriage_returns_alone_are_told() {
+    for (name, content) in [
+        ("a.csv", "text,label\rgood,1\rbad,0\r".to_owned()),
+        ("a.tsv", "text\tlabel\rgood\t1".to_owned()),
+        // Longer than a line may be.
+        ("a.csv", format!("text,label\r{}", "good,1\r".repeat(100))),
+    ] {
+        let message = refused(name, content.as_bytes(), &["label"]);
+        assert!(
+            message.contains(&format!("{name}:1: its lines end with `\\r` alone")),
+            "{message}"
+        );
+        assert!(message.contains("`tr '\\r' '\\n'`"), "{message}");
+    }
+}
+
 #[test]
 fn columns_without_names_go_by_place() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use parquet::schema::parser::parse_message_type;
 pub(crate) enum Values<'a> {
     Texts(&'a [Option<&'a [u8]>]),
     Integers(&'a [i64]),
+    Unsigned(&'a [u64]),
     Numbers(&'a [f64]),
 }
 
@@ -20,6 +21,7 @@ pub(crate) fn write(path: &Path, columns: &[(&str, Values<'_>)]) {
     let fields = columns.iter().map(|(name, values)| match values {
         Values::Texts(_) => format!("optional binary {name} (UTF8);"),
         Values::Integers(_) => format!("required int64 {name};"),
+        Values::Unsigned(_) => format!("required int64 {name} (INTEGER(64,false));"),
         Values::Numbers(_) => format!("required double {name};"),
     });
     let message = format!("message rows {{{}}}", fields.collect::<String>());
@@ -39,6 +41,10 @@ pub(crate) fn write(path: &Path, columns: &[(&str, Values<'_>)]) {
             }
             Values::Integers(numbers) => {
                 column.typed::<Int64Type>().write_batch(numbers, None, None).unwrap();
+            }
+            Values::Unsigned(numbers) => {
+                let bits: Vec<i64> = numbers.iter().map(|number| number.cast_signed()).collect();
+                column.typed::<Int64Type>().write_batch(&bits, None, None).unwrap();
             }
             Values::Numbers(numbers) => {
                 column.typed::<DoubleType>().write_batch(numbers, None, None).unwrap();

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::merge::{Layers, Origin};
 use super::{
-    Experiment, INIT_FROM, LoadedExperiment, explain, former_keys, paths, refuse, sweep,
+    Experiment, INIT_FROM, LoadedExperiment, explain, former_keys, no_effect, paths, refuse, sweep,
     task_table, unread,
 };
 use crate::error::{LearnerError, Result};
@@ -126,7 +126,12 @@ impl Draft {
             // How many, the data will say.
             vectors.num_features = 1;
         }
-        let unread = if resolved { Vec::new() } else { unread::problems(&layers, &experiment) };
+        let unread = if resolved {
+            Vec::new()
+        } else {
+            [unread::problems(&layers, &experiment), no_effect::problems(&layers, &experiment)]
+                .concat()
+        };
         let problems: Vec<String> = experiment
             .problems()
             .into_iter()
@@ -143,6 +148,7 @@ impl Draft {
         // A run that goes on takes the folders that it has.
         if !resolved {
             experiment = experiment.with_local_models(None)?;
+            no_effect::tell(&layers, &experiment);
         }
         let experiment = experiment.with_absolute_paths();
         Ok(LoadedExperiment { experiment, layers, inherits: inherited.is_some() })

@@ -22,6 +22,7 @@
 //! | [`sweep`] | `[sweep]`: several values of some keys, and what a trial is |
 //! | `task_table` | `[task]`, whose keys are those of the task that it names |
 //! | `unread` | keys that nothing reads |
+//! | `no_effect` | keys that are read elsewhere, and have no effect here |
 //! | [`trainer`] | `[trainer]`: how long, how much at once, how often |
 
 mod checks;
@@ -33,6 +34,7 @@ mod former_keys;
 mod known_keys;
 mod loaded;
 mod merge;
+mod no_effect;
 mod paths;
 mod spans;
 pub mod sweep;

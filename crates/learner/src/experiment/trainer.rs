@@ -27,7 +27,7 @@ pub struct TrainerConfig {
     /// Evaluate before the first step too (transformers' word), as step 0. Such an evaluation is none to choose a checkpoint by.
     /// Default: false.
     pub eval_on_start: bool,
-    /// Validation examples (sequences) in an evaluation, always the same ones; 0 for all. A task is measured whole, or by
+    /// Validation examples (sequences) in an evaluation, always the same ones, spread evenly over the split; 0 for all. A task is measured whole, or by
     /// `task.max_eval_samples`. Default: 800, the authors' 100 batches of 8.
     pub eval_examples: usize,
     /// Steps between checkpoints, the last step being one in any case. Default: 1,000.

@@ -61,6 +61,13 @@ impl TaskBatches {
         })
     }
 
+    /// The key that sets the thresholds by which answers are decided, and the value that decides where none were chosen; `None` if it
+    /// is set, or nothing is decided so.
+    pub fn open_threshold(&self) -> Option<(&'static str, f64)> {
+        let is_set = self.scorer.fixed_thresholds().is_some();
+        self.scorer.threshold_key().filter(|_| !is_set)
+    }
+
     /// The metrics of a split.
     ///
     /// # Errors

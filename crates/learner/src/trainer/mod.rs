@@ -43,7 +43,9 @@ pub use diagnosis::Diagnosis;
 pub use dry_run::DryRun;
 pub use fit::fit;
 pub use learner::{Learner, StepOutput, Update};
-pub use model_source::{model_folder, trained_facts, trained_fingerprints, trained_seq_len};
+pub use model_source::{
+    chosen_thresholds, model_folder, run_of, trained_facts, trained_fingerprints, trained_seq_len,
+};
 pub use run::{EndReason, TrainOutput, Trainer};
 pub use series::Series;
 pub use session::Session;

@@ -9,6 +9,7 @@ use nystromformer_data::TextTokenizer;
 use nystromformer_interop::{
     HubFiles, TrainingFacts, load_weights, local_folder, read_config, require_model_folder,
 };
+use nystromformer_tasks::metrics::Thresholds;
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
@@ -17,7 +18,7 @@ use crate::checkpoint::manifest::MANIFEST;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, class_difference, class_order};
 use crate::report::best_run;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, RunSummary};
 
 impl Learner<'_> {
     /// Takes the weights of `[model] init_from`: a run (its best or else newest checkpoint), a
@@ -114,6 +115,24 @@ pub fn model_folder(path: &Path) -> Result<PathBuf> {
     })
 }
 
+/// The run that a checkpoint is of, by its place: `RUN/checkpoints/step-…`.
+pub fn run_of(checkpoint: &Path) -> Option<&Path> {
+    let checkpoints = checkpoint.parent().filter(|parent| parent.ends_with("checkpoints"))?;
+    checkpoints.parent()
+}
+
+/// The thresholds that the run of a checkpoint chose on its validation split; `None` if it has not ended, or if they were chosen
+/// for another checkpoint.
+///
+/// # Errors
+/// As [`RunSummary::read`].
+pub fn chosen_thresholds(checkpoint: &Path) -> Result<Option<Thresholds>> {
+    let Some(run) = run_of(checkpoint) else { return Ok(None) };
+    let best = RunSummary::read(run)?.and_then(|summary| summary.best_model);
+    let is_of = |step: usize| checkpoint.ends_with(format!("step-{step:08}"));
+    Ok(best.filter(|best| is_of(best.step)).map(|best| best.thresholds))
+}
+
 /// Tokens per block that the model in a checkpoint was trained on; `None` for other folders.
 pub fn trained_seq_len(folder: &Path) -> Option<usize> {
     let path = folder.join(EXPERIMENT);
@@ -139,6 +158,7 @@ pub fn trained_facts(folder: &Path) -> Option<TrainingFacts> {
         steps: state.step,
         tokens: state.tokens,
         metrics,
+        thresholds: read_if_there(folder, chosen_thresholds).flatten().unwrap_or_default(),
         settings: settings.collect(),
     })
 }
@@ -202,4 +222,18 @@ pub(super) fn require_same_vocabulary(source: &Path, tokenizer: &TextTokenizer) 
         entry(ours),
         folder.display()
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_by_the_place_of_its_checkpoints() {
+        let run = |path: &'static str| run_of(Path::new(path));
+        assert_eq!(run("runs/a/checkpoints/step-00000003"), Some(Path::new("runs/a")));
+        // A folder of a model in somebody's site, say, which has a `config.toml` too.
+        assert_eq!(run("site/models/bert"), None);
+        assert_eq!(run("bert"), None);
+    }
 }

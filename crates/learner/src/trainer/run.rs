@@ -354,6 +354,7 @@ impl<'a, M: Trainable> Trainer<'a, M> {
             final_train_loss: state.last_loss,
             final_evaluation: state.last_evaluation.clone(),
             best_evaluation: state.best_evaluation.clone(),
+            best_by: state.best_evaluation.is_some().then(|| self.best_by.name().to_owned()),
             best_model,
             wall_seconds: state.elapsed_seconds,
             tokens_per_second: state.tokens as f64 / state.step_seconds.max(f64::MIN_POSITIVE),

@@ -169,6 +169,11 @@ impl Scorer for MetricScorer {
         Some(self.names.iter().map(|name| (name.clone(), threshold)).collect())
     }
 
+    fn threshold_key(&self) -> Option<(&'static str, f64)> {
+        let scores_sets = matches!(self.kind, Some(AnswerKind::Labels(_)));
+        scores_sets.then(|| ("task.threshold", f64::from(DEFAULT_THRESHOLD)))
+    }
+
     fn best_thresholds(
         &self,
         answered: &[LabelledPrediction<'_>],

@@ -71,6 +71,12 @@ pub trait Scorer: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The key of the task that sets thresholds, and the value that decides where none is set and none were chosen. Default: `None`,
+    /// nothing is decided by a threshold.
+    fn threshold_key(&self) -> Option<(&'static str, f64)> {
+        None
+    }
+
     /// The thresholds by which these answers score best; asked where no key sets them. Default: there is nothing to choose.
     ///
     /// # Errors

@@ -78,6 +78,11 @@ impl Scorer for SquadScorer {
         Some(Thresholds::from([(NULL_SCORE_DIFF_THRESHOLD.to_owned(), threshold)]))
     }
 
+    fn threshold_key(&self) -> Option<(&'static str, f64)> {
+        let may_be_none = self.version == SquadVersion::V2;
+        may_be_none.then(|| ("task.null_score_diff_threshold", threshold_in(&Thresholds::new())))
+    }
+
     fn best_thresholds(
         &self,
         answered: &[LabelledPrediction<'_>],

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use nystromformer_data::{SAMPLE_CORPUS, prepare};
-use nystromformer_files::durable;
+use nystromformer_files::durable::{self, ScratchFolder};
 use nystromformer_interop::{
     ExportOptions, FreshConvolution, HubFiles, ImportOptions, export_model, import_model,
     local_folder, read_config,
@@ -115,6 +115,14 @@ impl<'a> Conversion<'a> {
         if fs::read_dir(output).is_ok_and(|mut entries| entries.next().is_some()) {
             bail!("`--output {}` is not empty; name another folder", output.display());
         }
+        // A probe: two trainings come before anything is written there.
+        let probe = ScratchFolder::beside(output).map_err(LearnerError::from);
+        drop(probe.with_context(|| {
+            format!(
+                "`--output {}`: no folder can be made there, name another place",
+                output.display()
+            )
+        })?);
         let path = args.run_dir.clone().unwrap_or_else(|| {
             Path::new("runs").join(format!("convert-{}", name.to_string_lossy()))
         });

@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, path::Path};
 use anyhow::bail;
 use nystromformer_tasks::{delimited, parquet};
 
+use crate::output;
+
 /// In what format answers are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum AnswerFormat {
@@ -30,11 +32,18 @@ pub(super) enum Answers<'a> {
 }
 
 impl AnswerFormat {
-    /// What the name of `output` asks for: JSON lines if it has no extension. To be asked before anything is computed.
+    /// As [`Self::named`], and makes the folder that `output` is to lie in. To be asked before anything is computed.
     ///
     /// # Errors
-    /// If the answers are not written so.
+    /// If the answers are not written so, or nothing can be written there.
     pub(super) fn of(output: Option<&Path>, answers: Answers<'_>) -> anyhow::Result<Self> {
+        let format = Self::named(output, answers)?;
+        output.map(|output| output::make_room("--output", output)).transpose()?;
+        Ok(format)
+    }
+
+    /// What the name of `output` asks for: JSON lines if it has no extension.
+    fn named(output: Option<&Path>, answers: Answers<'_>) -> anyhow::Result<Self> {
         let extension = output.and_then(|output| Some((output, output.extension()?)));
         let Some((output, extension)) = extension else { return Ok(Self::Lines) };
         let wanted = extension.to_string_lossy().to_ascii_lowercase();
@@ -85,7 +94,7 @@ mod tests {
     use super::*;
 
     fn format(output: &str, answers: Answers<'_>) -> Result<AnswerFormat, String> {
-        AnswerFormat::of(Some(Path::new(output)), answers).map_err(|error| error.to_string())
+        AnswerFormat::named(Some(Path::new(output)), answers).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -110,7 +119,7 @@ mod tests {
         assert!(message.contains("`.csv`, `.jsonl`, `.parquet`, `.tsv`;"), "{message}");
         let message = format("a.txt", of_questions).unwrap_err();
         assert!(message.contains("`.csv`, `.json`, `.jsonl`, `.parquet`, `.tsv`;"), "{message}");
-        assert_eq!(AnswerFormat::of(None, Answers::Arrays).unwrap(), AnswerFormat::Lines);
+        assert_eq!(AnswerFormat::named(None, Answers::Arrays).unwrap(), AnswerFormat::Lines);
     }
 
     #[test]

@@ -19,9 +19,10 @@ use nystromformer_learner::{
     evaluate::Evaluator,
     progress::WorkDisplay,
     ranks::Ranks,
-    run_dir::{RunDir, RunSummary},
+    run_dir::RunDir,
     stop::StopFlag,
     task_batches::TaskBatches,
+    trainer::{chosen_thresholds, run_of},
 };
 use nystromformer_tasks::{PredictionFile, Split, TaskConfig, TaskRegistry, metrics::Thresholds};
 use serde_json::json;
@@ -73,7 +74,10 @@ impl FileRequest<'_> {
         };
         let outputs = evaluator.predict(&model, Split::Test)?;
         work.finish();
-        let thresholds = chosen_thresholds(&folder)?.unwrap_or_default();
+        let thresholds = match chosen_thresholds(&folder)? {
+            Some(chosen) => chosen,
+            None => usual_thresholds(&data),
+        };
         let answers =
             ModelAnswers { split: Split::Test, outputs: &outputs, thresholds: Some(&thresholds) };
         self.write(&format, data.prediction_files(answers)?)?;
@@ -164,6 +168,16 @@ impl FileRequest<'_> {
     }
 }
 
+/// No thresholds, which are the usual ones, and says what these are where answers are decided so.
+fn usual_thresholds(data: &TaskBatches) -> Thresholds {
+    if let Some((key, value)) = data.open_threshold() {
+        output::note(&format!(
+            "note: no run has chosen thresholds for this model: `{value}` is taken; `--set {key}=…` sets another"
+        ));
+    }
+    Thresholds::new()
+}
+
 /// Says how good the answers are, where the file has labels.
 fn tell_scores(data: &TaskBatches, answers: ModelAnswers<'_>) -> anyhow::Result<()> {
     let Some(scores) = data.score(answers)?.filter(|scores| scores.examples > 0) else {
@@ -177,33 +191,4 @@ fn tell_scores(data: &TaskBatches, answers: ModelAnswers<'_>) -> anyhow::Result<
         metrics.join(", ")
     ));
     Ok(())
-}
-
-/// The run that a checkpoint is of, by its place: `RUN/checkpoints/step-…`.
-pub(crate) fn run_of(checkpoint: &Path) -> Option<&Path> {
-    let checkpoints = checkpoint.parent().filter(|parent| parent.ends_with("checkpoints"))?;
-    checkpoints.parent()
-}
-
-/// The thresholds that the run of a checkpoint chose on its validation split; `None` if it has not ended, or if they were chosen
-/// for another checkpoint.
-pub(crate) fn chosen_thresholds(checkpoint: &Path) -> anyhow::Result<Option<Thresholds>> {
-    let Some(run) = run_of(checkpoint) else { return Ok(None) };
-    let best = RunSummary::read(run)?.and_then(|summary| summary.best_model);
-    let is_of = |step: usize| checkpoint.ends_with(format!("step-{step:08}"));
-    Ok(best.filter(|best| is_of(best.step)).map(|best| best.thresholds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_is_told_by_the_place_of_its_checkpoints() {
-        let run = |path: &'static str| run_of(Path::new(path));
-        assert_eq!(run("runs/a/checkpoints/step-00000003"), Some(Path::new("runs/a")));
-        // A folder of a model in somebody's site, say, which has a `config.toml` too.
-        assert_eq!(run("site/models/bert"), None);
-        assert_eq!(run("bert"), None);
-    }
 }

@@ -19,10 +19,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
-    if args.texts.answer_by_task(&args.model, "labelled", tasks)? {
+    // Who asks for several classes gets the pipeline's answers.
+    let asks_for_one = args.top_k == NonZeroUsize::MIN;
+    if asks_for_one && args.texts.answer_by_task(&args.model, "labelled", tasks)? {
         return Ok(());
     }
-    let answers = if args.top_k == NonZeroUsize::MIN { Answers::Objects } else { Answers::Arrays };
+    let answers = if asks_for_one { Answers::Objects } else { Answers::Arrays };
     let lines = args.texts.answer_lines(answers)?;
     let (folder, device) = args.model.open()?;
     let classifier = TextClassification::load(&folder, &device)?.with_top_k(args.top_k);

@@ -78,6 +78,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             bail!("`--model {}=…` is given twice; name one model for each task", task.name());
         }
     }
+    output::make_room("--output", &args.output)?;
     let device = args.device.kind().open()?;
     let submission = Submission::new(&args.output.with_extension(""))?;
     for file in SubmissionFile::ALL {

@@ -19,8 +19,6 @@ use clap::Subcommand;
 use nystromformer_learner::trainer::model_folder;
 use nystromformer_tasks::TaskRegistry;
 
-pub(crate) use by_task::{chosen_thresholds, run_of};
-
 use crate::device_arg::DeviceArg;
 
 /// Predict with a trained model.

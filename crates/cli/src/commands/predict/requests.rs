@@ -147,11 +147,30 @@ impl LineArgs {
         lines.finish()
     }
 
-    /// Where lines of answers go. To be asked for before a model is loaded.
+    /// Where lines of answers go that no task gives. To be asked for before a model is loaded.
+    ///
+    /// # Errors
+    /// If such answers are not written in the format that the file's name says, and as [`Self::refuse_overrides`].
+    pub(super) fn answer_lines(&self, answers: Answers<'_>) -> anyhow::Result<AnswerLines<'_>> {
+        self.refuse_overrides()?;
+        self.answer_lines_of_task(answers)
+    }
+
+    /// Refuses keys of an experiment where the file is not read as a task says.
+    fn refuse_overrides(&self) -> anyhow::Result<()> {
+        if let Some(first) = self.overrides.first() {
+            bail!(
+                "`--set {first}` is not read: the file is not answered as the task of the model's run reads it, for there is no such                  run, its task reads no such file, or an option asks for what the task does not answer; leave it out, and name                  columns with `--text-column` where there is such an option"
+            );
+        }
+        Ok(())
+    }
+
+    /// As [`Self::answer_lines`], where a task may give the answers.
     ///
     /// # Errors
     /// If such answers are not written in the format that the file's name says.
-    pub(super) fn answer_lines(&self, answers: Answers<'_>) -> anyhow::Result<AnswerLines<'_>> {
+    fn answer_lines_of_task(&self, answers: Answers<'_>) -> anyhow::Result<AnswerLines<'_>> {
         if let Some(file) = &self.input_file {
             self.require_two_files(file)?;
         }
@@ -255,6 +274,25 @@ impl TextArgs {
     /// Keys of the experiment that are to be others.
     pub(super) fn overrides(&self) -> &[String] {
         &self.lines.overrides
+    }
+
+    /// As [`LineArgs::refuse_overrides`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn refuse_overrides(&self) -> anyhow::Result<()> {
+        self.lines.refuse_overrides()
+    }
+
+    /// As [`LineArgs::answer_lines_of_task`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn answer_lines_of_task(
+        &self,
+        answers: Answers<'_>,
+    ) -> anyhow::Result<AnswerLines<'_>> {
+        self.lines.answer_lines_of_task(answers)
     }
 
     /// As [`LineArgs::answer_lines`].

@@ -15,9 +15,9 @@ pub(super) struct Args {
     /// How tokens become entities.
     #[arg(long, value_enum, default_value = "none", value_name = "STRATEGY")]
     aggregation: Strategy,
-    /// Leave out entities of these classes.
-    #[arg(long, value_name = "LABEL", value_delimiter = ',', default_value = "O")]
-    ignore_labels: Vec<String>,
+    /// Leave out entities of these classes; `O` when left out.
+    #[arg(long, value_name = "LABEL", value_delimiter = ',')]
+    ignore_labels: Option<Vec<String>>,
     /// Read long texts in windows that overlap by so many tokens, instead of cutting them; with an aggregation.
     #[arg(long, value_name = "TOKENS")]
     stride: Option<NonZeroUsize>,
@@ -54,14 +54,16 @@ impl From<Strategy> for Aggregation {
 
 pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     // What is asked of entities is the pipeline's to answer.
-    let asks_for_tags = matches!(args.aggregation, Strategy::None) && args.stride.is_none();
+    let asks_for_tags = matches!(args.aggregation, Strategy::None)
+        && args.stride.is_none()
+        && args.ignore_labels.is_none();
     if asks_for_tags && args.texts.answer_by_task(&args.model, "ner", tasks)? {
         return Ok(());
     }
     let lines = args.texts.answer_lines(Answers::Arrays)?;
     let (folder, device) = args.model.open()?;
     let mut tagger = TokenClassification::load(&folder, &device, args.aggregation.into())?
-        .with_ignore_labels(args.ignore_labels);
+        .with_ignore_labels(args.ignore_labels.unwrap_or_else(|| vec!["O".to_owned()]));
     if let Some(stride) = args.stride {
         tagger = tagger.with_stride(stride)?;
     }

@@ -1,5 +1,6 @@
 //! Words and special tokens beyond a vocabulary's own file, as transformers 4.56.2 adds them.
 
+use nystromformer_files::say_once;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::named_token::NamedToken;
@@ -65,11 +66,11 @@ fn tell_other_ids(tokenizer: &Tokenizer, settings: &Settings) {
         })
         .collect();
     if let Some((id, token, got)) = others.first() {
-        tracing::warn!(
+        say_once(format!(
             "`{}`: {} added tokens cannot have their ids, the first of them `{token}`: the file says \
              `{id}`, it gets `{got}`, the next that is free, as in transformers",
             settings.folder().display(),
             others.len()
-        );
+        ));
     }
 }

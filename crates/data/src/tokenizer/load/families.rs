@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use nystromformer_files::git_lfs;
+use nystromformer_files::{git_lfs, say_once};
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
@@ -15,7 +15,7 @@ use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::super::sentencepiece::{self, TextCleaning};
-use super::super::{SpecialTokens, json_file};
+use super::super::{SpecialTokens, json_file, special_tokens};
 use super::settings::Settings;
 use super::{added_tokens, file};
 
@@ -86,7 +86,11 @@ pub(super) fn bert(
     let names = named(settings, &BERT_TOKENS);
     // The library's own reader would cut blanks off the entries. Its map is of a type that only it names.
     let mut entries = WordPiece::read_bytes(&[])?;
-    entries.extend(lines(&file::read_text(path)?)?);
+    let (listed, doubled) = lines(path, &file::read_text(path)?)?;
+    if let Some(doubled) = doubled {
+        say_once(doubled);
+    }
+    entries.extend(listed);
     let model = WordPiece::builder().vocab(entries).unk_token(names.unk.clone()).build()?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
@@ -170,16 +174,37 @@ fn add_special_tokens(
     tokenizer.add_special_tokens(there)?;
     added_tokens::add(tokenizer, settings)?;
     names.try_map(|role, token| {
-        let missing = || format!("its {role} token `{token}` is not in the vocabulary").into();
+        let missing = || special_tokens::missing(role, token).into();
         tokenizer.token_to_id(token).ok_or_else(missing)
     })
 }
 
-/// The entries of a `vocab.txt`, numbered; as in Python a line ends with `\n`, `\r\n` or `\r`.
-fn lines(content: &[u8]) -> Result<HashMap<String, u32>, Failure> {
+/// The entries of a `vocab.txt`, numbered; as in Python a line ends with `\n`, `\r\n` or `\r`, and of two that are the same the later
+/// one counts. That is then to be told.
+fn lines(
+    path: &Path,
+    content: &[u8],
+) -> Result<(HashMap<String, u32>, Option<String>), std::str::Utf8Error> {
     let text = std::str::from_utf8(content)?.replace("\r\n", "\n").replace('\r', "\n");
     let text = text.strip_suffix('\n').unwrap_or(&text);
-    (0..).zip(text.split('\n')).map(|(id, line)| Ok((line.to_owned(), id))).collect()
+    let mut entries = HashMap::new();
+    let mut first = None;
+    let mut doubled = 0;
+    for (id, line) in (0_u32..).zip(text.split('\n')) {
+        if let Some(earlier) = entries.insert(line.to_owned(), id) {
+            doubled += 1;
+            first.get_or_insert((line, id + 1, earlier + 1));
+        }
+    }
+    let told = first.map(|(line, later, earlier)| {
+        format!(
+            "{}:{later}: `{line}` stands in line {earlier} too, and of such lines there are `{doubled}`: the later one counts, and no \
+             text has the id of the earlier; write a word of its own there, as `[unused1]`, and take no line out, which would \
+             number all that follow anew",
+            path.display()
+        )
+    });
+    Ok((entries, told))
 }
 
 /// The pairs of a `merges.txt`, one a line, in the order of their merging.
@@ -211,5 +236,22 @@ fn tell_other_class(settings: &Settings, alike: &[&str], family: &str) {
                 settings.config_path().display()
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_stands_in_two_lines_is_told_with_both() {
+        let read = |content: &str| lines(Path::new("vocab.txt"), content.as_bytes()).unwrap();
+        let (entries, told) = read("[PAD]\na\nb\na\r\nb\n");
+        assert_eq!((entries["[PAD]"], entries["a"], entries["b"]), (0, 3, 4));
+        let told = told.unwrap();
+        for part in ["vocab.txt:4: `a` stands in line 2 too", "there are `2`", "`[unused1]`"] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert_eq!(read("[PAD]\na\nb\n").1, None);
     }
 }

@@ -21,7 +21,7 @@ mod settings;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokenizers::Tokenizer;
+use tokenizers::{NormalizedString, Normalizer, Tokenizer};
 
 use super::lengths::LengthRule;
 use super::{SpecialTokens, TextTokenizer, json_file};
@@ -39,16 +39,42 @@ enum Files {
     Merges { vocabulary: PathBuf, merges: PathBuf },
 }
 
+impl Files {
+    /// Where they lie, and the settings beside them.
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Json(file)
+            | Self::Pieces(file)
+            | Self::Vocabulary(file)
+            | Self::Merges { vocabulary: file, .. } => file.parent().unwrap_or(Path::new(".")),
+        }
+    }
+}
+
+/// See [`TextTokenizer::own_lowercase`].
+pub(super) fn own_lowercase(path: &Path) -> Result<Option<bool>, DataError> {
+    let files = find(path)?;
+    let settings = Settings::read(files.folder())?;
+    match &files {
+        Files::Pieces(_) | Files::Vocabulary(_) => Ok(settings.flag("do_lower_case")),
+        Files::Merges { .. } => Ok(Some(false)),
+        Files::Json(file) => {
+            let tokenizer =
+                json(file, &settings).map_err(|error| DataError::tokenizer_at(path, error))?;
+            let mut letter = NormalizedString::from("A");
+            if let Some(normalizer) = tokenizer.get_normalizer() {
+                let failed = |error: Failure| DataError::tokenizer_at(path, error);
+                normalizer.normalize(&mut letter).map_err(failed)?;
+            }
+            Ok(Some(letter.get().contains('a')))
+        }
+    }
+}
+
 /// Loads the tokenizer at `path`; see [`TextTokenizer::load`].
 pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataError> {
     let files = find(path)?;
-    let folder = match &files {
-        Files::Json(file)
-        | Files::Pieces(file)
-        | Files::Vocabulary(file)
-        | Files::Merges { vocabulary: file, .. } => file.parent().unwrap_or(Path::new(".")),
-    };
-    let settings = Settings::read(folder)?;
+    let settings = Settings::read(files.folder())?;
     let failed = |error: Failure| DataError::tokenizer_at(path, error);
     let tokenizer = match &files {
         Files::Json(file) => json(file, &settings).map_err(failed)?,
@@ -189,6 +215,16 @@ mod tests {
             .unwrap();
         let told = TextTokenizer::load(folder.path(), false).unwrap();
         assert_eq!(told.encode("Café", false).unwrap(), [9]);
+        // Who stores a tokenizer with its settings decides; a bare vocabulary leaves it open.
+        let own = |path: &Path| TextTokenizer::own_lowercase(path).unwrap();
+        assert_eq!(own(folder.path()), Some(true));
+        fs::remove_file(folder.path().join("tokenizer_config.json")).unwrap();
+        assert_eq!(own(folder.path()), None);
+        for (tokenizer, lowercases) in [(tokenizer, true), (cased, false)] {
+            let file = folder.path().join("tokenizer.json");
+            fs::write(&file, tokenizer.to_json()).unwrap();
+            assert_eq!(own(&file), Some(lowercases));
+        }
     }
 
     #[test]
@@ -214,7 +250,18 @@ mod tests {
         let path = folder.path().join("vocab.txt");
         fs::write(&path, "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n").unwrap();
         let missing = message(&path);
-        assert!(missing.contains("mask"), "{missing}");
+        for part in
+            ["its mask token `[MASK]`", "`special_tokens_map.json` (`mask_token`)", "at its end"]
+        {
+            assert!(missing.contains(part), "{missing}");
+        }
+        fs::write(&path, "[PAD]\n[UNKNOWN]\n[CLS]\n[SEP]\n[MASK]\na\n").unwrap();
+        let missing = message(&path);
+        assert!(missing.contains("`special_tokens_map.json` (`unk_token`)"), "{missing}");
+        fs::write(folder.path().join("special_tokens_map.json"), "{\"unk_token\": \"[UNKNOWN]\"}")
+            .unwrap();
+        TextTokenizer::load(&path, true).unwrap();
+        fs::remove_file(folder.path().join("special_tokens_map.json")).unwrap();
         fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
         assert!(message(folder.path()).contains(folder.path().to_str().unwrap()));
     }

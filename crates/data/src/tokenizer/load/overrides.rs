@@ -4,6 +4,7 @@
 //! those that are not written down: `BertTokenizerFast` lowercases unless told otherwise, also beside a
 //! tokenizer.json that does not.
 
+use nystromformer_files::say_once;
 use serde_json::Value;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -158,12 +159,12 @@ fn tell_unread_switches(tokenizer: &Tokenizer, settings: &Settings) {
         if let Some(wanted) = settings.flag(key)
             && wanted != does
         {
-            tracing::warn!(
+            say_once(format!(
                 "`{key} = {wanted}` of `{}` is not followed: tokenizer.json says otherwise, and transformers' \
                  `{}` goes by that",
                 settings.config_path().display(),
                 settings.class().unwrap_or("PreTrainedTokenizer")
-            );
+            ));
         }
     }
 }

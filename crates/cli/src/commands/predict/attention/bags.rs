@@ -9,14 +9,13 @@ use nystromformer::{
     PreTrainedModel,
 };
 use nystromformer_interop::load_model;
-use nystromformer_learner::{Experiment, LearnerError, run_dir::RunDir};
+use nystromformer_learner::{Experiment, LearnerError, run_dir::RunDir, trainer::run_of};
 use nystromformer_pipelines::{LayerAttention, attention_maps::rows_of_sequence};
 use nystromformer_tasks::{
     DataError, Input, Targets, TaskConfig, TaskRegistry, Truncation, Vectors,
 };
 use serde::Serialize;
 
-use super::super::run_of;
 use crate::output;
 
 /// The attention of a bag.

@@ -30,7 +30,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     // A table of nested lists would be no table.
-    let mut lines = args.texts.answer_lines(Answers::Arrays)?;
+    let mut lines = args.texts.answer_lines_of_task(Answers::Arrays)?;
+    args.html.as_ref().map(|page| output::make_room("--html", page)).transpose()?;
     let (folder, device) = args.model.open()?;
     let mut page = AttentionPage::default();
     let is_shown = args.html.is_some();
@@ -49,6 +50,7 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
             Ok(())
         })?;
     } else {
+        args.texts.refuse_overrides()?;
         let maps = AttentionMaps::load(&folder, &device, args.layer)?;
         args.texts.answer_to(&maps, &mut |map: AttentionMap| {
             lines.add(&map)?;

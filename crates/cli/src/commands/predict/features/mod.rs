@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use nystromformer_pipelines::{FeatureExtraction, FeaturePooling};
 
 use super::{ModelArgs, answer_file::Answers, requests::TextArgs};
+use crate::output;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -60,8 +61,9 @@ impl From<PoolingArg> for FeaturePooling {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let (folder, device) = args.model.open()?;
     if let (Some(input), Some(output)) = (&args.input, &args.output) {
+        output::make_room("--output", output)?;
+        let (folder, device) = args.model.open()?;
         let extras = file::Extras {
             hidden_states: args.hidden_states,
             attention_factors: args.attention_factors,
@@ -69,6 +71,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         return file::run(&folder, &device, input, output, extras);
     }
     let lines = args.texts.answer_lines(Answers::Arrays)?;
+    let (folder, device) = args.model.open()?;
     let pooling = args.pooling.map_or(FeaturePooling::None, FeaturePooling::from);
     args.texts.answer(&FeatureExtraction::load(&folder, &device, pooling)?, lines)
 }
