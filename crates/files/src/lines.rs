@@ -6,7 +6,11 @@ use std::sync::Arc;
 use crate::encoding::{TextEncoding, latin1};
 use crate::error::{FileError, Result};
 use crate::input::Input;
+use crate::notice::say_once;
 use crate::signature;
+
+/// The byte order mark, as UTF-8 has it.
+const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A line or, if the line is longer than the limit, the next part of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,8 +149,17 @@ impl LineReader {
     /// Decodes `bytes`, carrying over a character that the end of the piece cut in two.
     fn decode(&mut self, mut bytes: Vec<u8>, ends_line: bool) -> Result<String> {
         if self.encoding == TextEncoding::Latin1 {
-            self.at_start = false;
-            return Ok(latin1(&bytes));
+            let at_start = std::mem::take(&mut self.at_start);
+            let Some(rest) = bytes.strip_prefix(UTF8_MARK).filter(|_| at_start) else {
+                return Ok(latin1(&bytes));
+            };
+            let key = self.key.as_deref().unwrap_or("encoding");
+            say_once(format!(
+                "`{}` begins with the mark of UTF-8, which is dropped, and the rest is read as `latin-1` (`{key}`); if its accents \
+                 are wrong, read it as `utf-8`",
+                self.path().display()
+            ));
+            return Ok(latin1(rest));
         }
         if let Err(error) = std::str::from_utf8(&bytes) {
             let valid = error.valid_up_to();
@@ -259,6 +272,18 @@ mod tests {
     fn carriage_returns_within_a_line_stay() {
         assert_eq!(lines("a\rb\r\nc", 8), ["a\rb", "c"]);
         assert_eq!(lines("12345678\r\nx\r", 8), ["12345678", "x"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text_in_any_encoding() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.conll");
+        let content = [UTF8_MARK, b"john caf\xe9\n", UTF8_MARK].concat();
+        std::fs::write(&path, content).unwrap();
+        let mut reader = LineReader::open_as(&path, TextEncoding::Latin1).unwrap();
+        assert_eq!(reader.next_piece(100).unwrap().unwrap().text, "john café");
+        // Elsewhere these bytes are characters.
+        assert_eq!(reader.next_piece(100).unwrap().unwrap().text, "ï»¿");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
                 |name: &&String| name.eq_ignore_ascii_case(&whole) && folder.join(name).is_file();
             let exactly = names.iter().find(|name| **name == whole && is_it(name));
             if let Some(name) = exactly.or_else(|| names.iter().find(is_it)) {
-                tell_others(folder, name, &names, stems);
+                tell_others(folder, &[name], &names, stems);
                 return Ok(vec![folder.join(name)]);
             }
             let parts: Vec<(PartFile, &str)> = names
@@ -42,6 +42,8 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
                 .collect();
             if let Some((PartFile { of, .. }, _)) = parts.first() {
                 complete(folder, stem, &extension, &parts, *of)?;
+                let read: Vec<&str> = parts.iter().map(|(_, name)| *name).collect();
+                tell_others(folder, &read, &names, stems);
                 return Ok(parts.iter().map(|(_, name)| folder.join(name)).collect());
             }
         }
@@ -50,20 +52,28 @@ pub fn find_files(folder: &Path, stems: &[&str]) -> Result<Vec<PathBuf>> {
 }
 
 /// Says which files of a split are not read because another is.
-fn tell_others(folder: &Path, read: &str, names: &[String], stems: &[&str]) {
-    let is_of_split = |name: &&str| {
-        let stem = name.split('.').next().unwrap_or_default();
-        let is_of_split = stems.iter().any(|known| known.eq_ignore_ascii_case(stem));
-        is_of_split && *name != read && Format::of(Path::new(name)).is_some()
-    };
-    let others: Vec<&str> = names.iter().map(String::as_str).filter(is_of_split).collect();
+fn tell_others(folder: &Path, read: &[&str], names: &[String], stems: &[&str]) {
+    let is_other = |name: &&str| is_called_after(name, stems) && !read.contains(name);
+    let others: Vec<&str> = names.iter().map(String::as_str).filter(is_other).collect();
     if !others.is_empty() {
+        let are = if read.len() == 1 { "is" } else { "are" };
         say_once(format!(
-            "`{}`: of the files of this split `{read}` is read, and not {}; remove those that are not meant",
+            "`{}`: of the files of this split {} {are} read, and not {}; remove those that are not meant",
             folder.display(),
+            listed(read.iter().copied()),
             listed(others)
         ));
     }
+}
+
+/// Whether a name is that of a table which is called after one of `stems`, or of a part of one: `train.csv`,
+/// `train-00000-of-00002.jsonl`.
+pub fn is_called_after(name: &str, stems: &[&str]) -> bool {
+    let stem = name.split('.').next().unwrap_or_default();
+    let of_parts = stem.split_once("-of-").and_then(|(before, _)| before.rsplit_once('-'));
+    let is_stem = |name: &str| stems.iter().any(|known| known.eq_ignore_ascii_case(name));
+    Format::of(Path::new(name)).is_some()
+        && (is_stem(stem) || of_parts.is_some_and(|(stem, _)| is_stem(stem)))
 }
 
 /// The known extensions, those of compressed files after all others.
@@ -161,6 +171,16 @@ mod tests {
         assert_eq!(found(&names, &["validation", "dev"]).unwrap(), ["validation.csv"]);
         assert!(found(&names, &["test"]).unwrap().is_empty());
         assert!(find_files(Path::new("nowhere"), &["test"]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn names_and_those_of_parts_are_called_after_a_split() {
+        for name in ["train.csv", "Train.jsonl.gz", "train-00001-of-00003-ab12.parquet"] {
+            assert!(is_called_after(name, &["test", "train"]), "{name}");
+        }
+        for name in ["train.pdf", "train2.csv", "train_b.csv", "train-of-2.csv", "dev.csv"] {
+            assert!(!is_called_after(name, &["test", "train"]), "{name}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! | `json_object`, `objects`, `squad` | those objects, whatever holds them together |
 //! | `json` | objects as rows |
 //! | `nested` | fields within the values of a column |
+//! | `written_list` | lists that are written as text |
 //! | `parquet`, `parquet_writer` | Parquet's rows; a table as Parquet |
 //! | `row_reader` | what a format must give |
 //! | `reader` | from a path to rows |
@@ -41,9 +42,10 @@ mod records;
 mod row;
 mod row_reader;
 mod squad;
+mod written_list;
 
 pub use column::{Column, listed};
-pub use files::{find_files, saved_by_datasets};
+pub use files::{find_files, is_called_after, saved_by_datasets};
 pub use format::{Format, extension_of_content};
 pub use json_object::JsonObject;
 pub use names::names_in;

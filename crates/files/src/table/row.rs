@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::{FileError, Result};
 
 use super::Column;
+use super::written_list::is_written_list;
 
 /// What helps where a file does not hold objects row by row.
 pub const BY_ROWS: &str = "write it row by row, an object each: `{\"text\": \"…\", \"label\": 1}`; pandas does with \
@@ -144,6 +145,33 @@ impl Row {
             Cell::List(_) => Err(self
                 .problem(format!("{} is a list, and must be one value", self.columns[wanted]))
                 .with_cure(format!("name another column; {BY_ROWS}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a list or an object that is written as text, as `to_csv` does: `"['a', 'b']"`.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError::Content`] if the cell holds such a text.
+    ///
+    /// # Panics
+    ///
+    /// If fewer columns were asked for.
+    pub fn refuse_written_list(&self, wanted: usize) -> Result<()> {
+        match &self.cells[wanted] {
+            Cell::Text(text) if is_written_list(text) => {
+                const SHOWN: usize = 60;
+                let mut shown: String = text.trim().chars().take(SHOWN).collect();
+                if shown.len() < text.trim().len() {
+                    shown.push('…');
+                }
+                let problem =
+                    format!("{} holds a list written as text, `{shown}`", self.columns[wanted]);
+                let cure = "write the data as JSON Lines or Parquet, which hold lists: in the place of `to_csv`, \
+                            `to_parquet` or `to_json(…, orient=\"records\", lines=True)` of pandas or datasets";
+                Err(self.problem(problem).with_cure(cure))
+            }
             _ => Ok(()),
         }
     }
