@@ -118,7 +118,8 @@ pub struct DataConfig {
     /// `trainer.batch_size` hold, as they do in every evaluation. A step has as many micro-batches in each stage. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<DataStage>,
-    /// Share of the documents held out for validation; at least one is, and at least one is not.
+    /// Share of the documents held out for validation; at least one is, with 0 too, and at least one is not. Much more of the text
+    /// than that is told.
     /// Default: 0.01; in `[0, 1)`.
     pub validation_fraction: f64,
     /// Whether a block may run on into the next document, after a separator token. If not, the last

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_files::durable;
+use nystromformer_files::{durable, say_once};
 
 use crate::cache::{self, CacheLock, Contents, TokenStore};
 use crate::config::{DataConfig, DataStage, Objective, TokenizerConfig};
@@ -12,7 +12,7 @@ use crate::corpus::Corpus;
 use crate::error::DataError;
 use crate::examples::{ExampleShape, PretrainingExamples};
 use crate::progress::ProgressListener;
-use crate::split::{CorpusSplit, split_documents};
+use crate::split::{CorpusSplit, held_out_share, more_than_asked, split_documents};
 use crate::tokenizer::{self, TextTokenizer};
 use crate::unknown::{self, UnknownTokens};
 
@@ -219,6 +219,10 @@ impl<'a> Preparation<'a> {
         let documents = store.documents();
         let splits = split_documents(documents, data.validation_fraction, seed)
             .ok_or_else(|| too_few_documents(corpus, documents.len()))?;
+        let share = held_out_share(documents, &splits);
+        if let Some(told) = more_than_asked(data.validation_fraction, share) {
+            say_once(format!("the corpus `{}`: {told}", corpus.name().display()));
+        }
         let facts = DataFacts {
             corpus_bytes: corpus.bytes(),
             documents: documents.len(),

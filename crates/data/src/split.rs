@@ -50,6 +50,40 @@ pub(crate) fn split_documents(
     Some(splits)
 }
 
+/// The share of the tokens that is held out, of documents whose split is drawn.
+pub(crate) fn held_out_share(documents: &[Document], splits: &[CorpusSplit]) -> f64 {
+    let drawn = documents.iter().zip(splits).filter(|(document, _)| !document.held_out);
+    let (mut all, mut held_out) = (0, 0);
+    for (document, split) in drawn {
+        all += document.tokens;
+        if *split == CorpusSplit::Validation {
+            held_out += document.tokens;
+        }
+    }
+    if all == 0 { 0.0 } else { held_out as f64 / all as f64 }
+}
+
+/// What is to be said where much more is held out than `data.validation_fraction` asks for: documents are whole, and one is held
+/// out at least.
+pub(crate) fn more_than_asked(fraction: f64, share: f64) -> Option<String> {
+    let percent = 100.0 * share;
+    let cure =
+        "`data.document = \"paragraph\"` or `\"line\"` makes several documents of a .txt file";
+    if fraction == 0.0 {
+        return Some(format!(
+            "`data.validation_fraction` = `0`: one document is held out all the same, `{percent:.1}` % of the text, for a run is \
+             measured on it; {cure}"
+        ));
+    }
+    (share > 2.0 * fraction && share > 0.1).then(|| {
+        format!(
+            "`{percent:.1}` % of the text is held out for validation, where `data.validation_fraction` = `{fraction}` asks for \
+             `{:.1}` %: documents are whole, and few or of different length; {cure}",
+            100.0 * fraction
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +106,25 @@ mod tests {
         let splits = split_documents(&documents, 0.1, 3).unwrap();
         assert_eq!(splits[7], CorpusSplit::Validation);
         assert_eq!(splits.iter().filter(|split| **split == CorpusSplit::Validation).count(), 3);
+    }
+
+    #[test]
+    fn a_corpus_of_few_documents_that_holds_out_far_more_than_asked_is_told() {
+        let documents = [(78, false), (61, false), (1000, true)];
+        let documents =
+            documents.map(|(tokens, held_out)| Document { tokens, held_out, continues: false });
+        let splits = split_documents(&documents, 0.01, 1).unwrap();
+        let share = held_out_share(&documents, &splits);
+        assert!([78.0 / 139.0, 61.0 / 139.0].contains(&share), "{share}");
+        let told = more_than_asked(0.01, 78.0 / 139.0).unwrap();
+        for part in ["`56.1` %", "`data.validation_fraction` = `0.01`", "`1.0` %", "data.document"]
+        {
+            assert!(told.contains(part), "{told}");
+        }
+        assert!(more_than_asked(0.0, 0.001).unwrap().contains("held out all the same"));
+        for (fraction, share) in [(0.01, 0.01), (0.01, 0.09), (0.1, 0.19), (0.5, 0.6)] {
+            assert_eq!(more_than_asked(fraction, share), None);
+        }
     }
 
     proptest! {
