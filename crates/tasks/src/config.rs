@@ -86,24 +86,37 @@ impl TaskConfig {
     ///
     /// # Errors
     ///
-    /// As [`Task::targets`].
+    /// As [`Task::targets`]; [`DataError::Config`] for `task.threshold` where each example has one class, or a number.
     pub fn targets(&self, seq_len: usize) -> Result<Targets, DataError> {
-        self.in_context(seq_len, |context| self.task.targets(context))
+        self.with_threshold_read(self.in_context(seq_len, |context| self.task.targets(context))?)
+    }
+
+    /// The same targets, if they leave something to decide by `task.threshold`, where that is set.
+    fn with_threshold_read(&self, targets: Targets) -> Result<Targets, DataError> {
+        match self.task.threshold() {
+            Some(threshold) if !matches!(targets, Targets::Labels(_)) => {
+                let problem = "goes with any number of classes an example: set `task.multi_label = true`, or leave it out; of one \
+                               class of several the likeliest is taken";
+                Err(DataError::config("task.threshold", threshold, problem))
+            }
+            _ => Ok(targets),
+        }
     }
 
     /// The same of a model with classes of these names, whose training data need not be there.
     ///
     /// # Errors
     ///
-    /// As [`Task::targets`].
+    /// As [`Self::targets`].
     pub fn targets_of_model(
         &self,
         class_names: &[String],
         seq_len: usize,
     ) -> Result<Targets, DataError> {
-        self.in_context(seq_len, |context| {
+        let targets = self.in_context(seq_len, |context| {
             self.task.targets(&TaskContext { class_names: Some(class_names), ..*context })
-        })
+        })?;
+        self.with_threshold_read(targets)
     }
 
     /// The same task with the keys set that its data answers.
@@ -202,7 +215,8 @@ impl TaskConfig {
     }
 
     fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {
-        let truncation = Truncation { max_length: seq_len, keep: self.options.truncation.keep() };
+        let keep = self.options.truncation.unwrap_or_default().keep();
+        let truncation = Truncation { max_length: seq_len, keep };
         act(&TaskContext {
             path: &self.path(),
             split_seed: self.options.split_seed,
@@ -214,14 +228,14 @@ impl TaskConfig {
 
     /// How texts longer than a row are read in windows, if they are to be.
     pub fn windows(&self) -> Option<Windows> {
-        self.task.windows().filter(|_| self.options.truncation == TooLong::Windows)
+        self.task.windows().filter(|_| self.options.truncation == Some(TooLong::Windows))
     }
 
     /// A [`DataError::Config`] for every value that is out of range.
     pub fn problems(&self) -> Vec<DataError> {
         let mut problems = self.options.problems();
         problems.extend(self.options.objective.problems(&self.options, &*self.task));
-        if self.options.truncation == TooLong::Windows && self.task.windows().is_none() {
+        if self.options.truncation == Some(TooLong::Windows) && self.task.windows().is_none() {
             let problem = format!(
                 "the task `{}` does not read long texts so: it is for a label of a whole text, as in `labelled` and `imdb`; leave the \
                  key out (`ner` and `qa` read all of a long text without it)",

@@ -39,6 +39,7 @@ mod label_counts;
 mod label_rule;
 pub mod labelled;
 pub mod metrics;
+mod missing_labels;
 pub mod ner;
 mod objective;
 mod options;
@@ -56,6 +57,7 @@ pub mod submission;
 mod table_keys;
 mod task;
 mod too_long;
+mod unread_files;
 mod vectors;
 
 /// What the readers of another crate's tasks rest on.

@@ -36,9 +36,9 @@ pub struct TaskOptions {
     /// Default: false.
     pub group_by_length: bool,
     /// Which end of a sequence longer than `data.seq_len` is kept, or both: `"head"`, `"tail"` or `"head_tail"`; or `"windows"`, all
-    /// of a text is read, in overlapping windows (of `labelled` and `imdb`, but for pairs). Default: `"head"`, as the Long Range
-    /// Arena does; of texts with a tokenizer whose `truncation_side` is `"left"`, their tail.
-    pub truncation: TooLong,
+    /// of a text is read, in overlapping windows (of `labelled` and `imdb`, but for pairs). Default: of texts as the start model
+    /// read them, or as the `truncation_side` of their tokenizer says; otherwise `"head"`, as the Long Range Arena does.
+    pub truncation: Option<TooLong>,
     /// Most training examples, [drawn](crate::sample) by `split_seed`; 0 for all. Default: 0.
     pub max_train_samples: usize,
     /// Most examples of each split that is evaluated, drawn likewise; 0 for all. Default: 0.
@@ -78,7 +78,7 @@ impl Default for TaskOptions {
             split_seed: 0,
             pad_to_multiple_of: 1,
             group_by_length: false,
-            truncation: TooLong::Head,
+            truncation: None,
             max_train_samples: 0,
             max_eval_samples: 0,
             validate_on_test: false,

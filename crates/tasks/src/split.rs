@@ -40,9 +40,19 @@ impl Split {
     /// What its files and folders may be called; the first that is there is taken.
     pub fn file_stems(self) -> &'static [&'static str] {
         match self {
-            Self::Train => &["train"],
-            Self::Validation => &["validation", "dev", "valid", "val"],
-            Self::Test => &["test"],
+            Self::Train => &["train", "training"],
+            Self::Validation => &[
+                "validation",
+                "dev",
+                "valid",
+                "val",
+                "devel",
+                "development",
+                "eval",
+                "evaluation",
+                "testa",
+            ],
+            Self::Test => &["test", "testing", "testb"],
             Self::ValidationMismatched | Self::TestMismatched => &[],
         }
     }

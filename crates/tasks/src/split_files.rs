@@ -20,21 +20,9 @@ pub struct SplitFiles<'a> {
     pub expected: &'a str,
 }
 
-/// What a split is called in the names of files and folders.
-fn words_of(split: Split) -> &'static [&'static str] {
-    match split {
-        Split::Train => &["train", "training"],
-        Split::Validation => {
-            &["validation", "valid", "val", "dev", "devel", "development", "testa", "eval"]
-        }
-        Split::Test => &["test", "testb", "testing"],
-        Split::ValidationMismatched | Split::TestMismatched => &[],
-    }
-}
-
 /// Whether an extension is the name of a split: `eng.train`.
 pub(crate) fn is_split_name(extension: &str) -> bool {
-    Split::USUAL.iter().any(|split| words_of(*split).contains(&extension))
+    Split::USUAL.iter().any(|split| split.file_stems().contains(&extension))
 }
 
 /// The splits that a name speaks of, word by word: `eng.testa` of the validation split, `wnut17train.conll` of the training
@@ -43,7 +31,7 @@ fn splits_in(name: &str) -> Vec<Split> {
     let lower = name.to_ascii_lowercase();
     let words: Vec<&str> =
         lower.split(|character: char| !character.is_ascii_alphabetic()).collect();
-    let speaks = |split: &Split| words_of(*split).iter().any(|word| words.contains(word));
+    let speaks = |split: &Split| split.file_stems().iter().any(|word| words.contains(word));
     Split::USUAL.into_iter().filter(speaks).collect()
 }
 
@@ -63,7 +51,7 @@ impl SplitFiles<'_> {
     /// [`DataError::Dataset`] if there is nothing at `path`, a named file is not there, or several files may be the split's;
     /// [`DataError::Io`].
     pub fn find(&self, path: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
-        if words_of(split).is_empty() {
+        if split.file_stems().is_empty() {
             return Ok(None);
         }
         if let Some(names) = self.names.of(split) {
@@ -77,7 +65,7 @@ impl SplitFiles<'_> {
             let problem = format!("there is no such file or folder; name {}", self.expected);
             return Err(DataError::dataset(path, problem));
         }
-        for word in words_of(split) {
+        for word in split.file_stems() {
             let folder = path.join(word);
             if folder.is_dir() && !self.is_of_another(&folder, path, split) {
                 return self.files_in(&folder).map(Some);
@@ -162,10 +150,11 @@ impl SplitFiles<'_> {
             .filter(|name| splits_in(name) == [split])
             .filter(|name| (self.is_readable)(Path::new(name)) && is_free(name))
             .collect();
-        let is_called_so =
-            |name: &str| words_of(split).iter().any(|word| stem(name).eq_ignore_ascii_case(word));
+        let is_called_so = |name: &str| {
+            split.file_stems().iter().any(|word| stem(name).eq_ignore_ascii_case(word))
+        };
         // A table of exactly that name, or its parts; of several formats the first that is known.
-        let tables = find_files(folder, words_of(split))?;
+        let tables = find_files(folder, split.file_stems())?;
         let tables = tables.iter().filter_map(|path| path.file_name()?.to_str());
         let tables: Vec<String> = tables.filter(|name| is_free(name)).map(str::to_owned).collect();
         let mut exact = names.iter().filter(|name| is_called_so(name));

@@ -66,7 +66,7 @@ impl WindowKeys {
             problems.push(DataError::config(key, value.to_string(), problem));
         };
         let Self { stride, window_pooling, max_windows } = self;
-        if options.truncation != TooLong::Windows {
+        if options.truncation != Some(TooLong::Windows) {
             let standard = Self::default();
             let unread =
                 "is read with `task.truncation = \"windows\"` alone; set that, or leave it out";

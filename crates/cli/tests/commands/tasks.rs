@@ -84,6 +84,45 @@ fn train_on_a_table_reports_and_evaluate_repeats_it() {
     }
 }
 
+/// How many examples there are of what, and what was chosen where several readings were possible.
+#[test]
+fn what_is_read_as_what_is_told_once() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    // Labels of the test split are places, one table is of no split, and one validates by a name that others test by.
+    let test = "sentence,label\nwe sing,0\nwe weep,1\n";
+    fs::write(fixture.path("data/test.csv"), test).unwrap();
+    fs::write(fixture.path("data/train_extra.csv"), test).unwrap();
+    fs::rename(fixture.path("data/validation.csv"), fixture.path("data/eval.csv")).unwrap();
+    let told = finish(train(&fixture, "tone", "run", &[])).succeeded().stderr;
+    for part in [
+        "`30` train, `12` validation, `2` test examples; `2` classes: `glad`, `sad`",
+        "no split is read from `train_extra.csv`",
+        "eval.csv` is the validation split",
+        "`label` holds numbers, which are read as the places of classes: `0` is `glad`, `1` is `sad`",
+    ] {
+        assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
+    }
+    let data = fixture.path("data/train.csv");
+    let table = fs::read_to_string(&data).unwrap();
+    fs::write(&data, table.clone() + "we sing,nan\n").unwrap();
+    let message = finish(train(&fixture, "tone", "nan", &[])).refused(3);
+    assert!(message.contains("`nan` `1` times") && message.contains("task.labels"), "{message}");
+    fs::write(&data, table + "we sing,\"['sad', 'glad']\"\n").unwrap();
+    let message = finish(train(&fixture, "tone", "list", &[])).refused(3);
+    assert!(message.contains("train.csv:32: ") && message.contains("Parquet"), "{message}");
+    let message = finish(train(&fixture, "tone", "key", &["task.sentence2=label"])).refused(2);
+    assert!(message.contains("`task.sentence2`"), "{message}");
+    let message = finish(train(
+        &fixture,
+        "tone",
+        "key",
+        &["task.labels=[\"glad\", \"sad\"]", "task.threshold=0.9"],
+    ))
+    .refused(2);
+    assert!(message.contains("`task.threshold`") && message.contains("multi_label"), "{message}");
+}
+
 /// The file is read by the run's columns, without the data that it was trained on.
 #[test]
 fn a_file_is_predicted_as_the_run_measured_it() {

@@ -1,12 +1,12 @@
 //! Whether the classes that a model names are those of the data.
 
 use nystromformer::{Labels, ProblemType};
-use nystromformer_tasks::Targets;
+use nystromformer_tasks::{Targets, say_once};
 
 /// What keeps the answers of a model with these classes from being the task's; `None` if nothing does.
 ///
 /// Names that say nothing (`LABEL_0`), and a task's classes that are mere numbers, are taken by their places, unless they
-/// are the same names in another order.
+/// are the same names in another order; of numbers it is said.
 pub fn class_difference(model: &Labels, task: &[String]) -> Option<String> {
     let listed = |names: &[String]| names.join(", ");
     let names = model.names();
@@ -26,6 +26,16 @@ pub fn class_difference(model: &Labels, task: &[String]) -> Option<String> {
         None => {
             let says_nothing = *model == Labels::numbered(names.len());
             let are_numbers = task.iter().all(|name| name.parse::<i64>().is_ok());
+            if are_numbers && !says_nothing {
+                let places = names.iter().zip(task);
+                let places: Vec<String> =
+                    places.take(12).map(|(name, class)| format!("`{class}` is `{name}`")).collect();
+                say_once(format!(
+                    "the classes of the data are numbers, and are taken for those of the model by their place: {} (`task.labels` states \
+                     another order)",
+                    places.join(", ")
+                ));
+            }
             if says_nothing || are_numbers || task.len() == 1 {
                 return None;
             }

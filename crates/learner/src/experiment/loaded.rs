@@ -29,7 +29,7 @@ const FROM_DATA: [&str; 13] = [
 ];
 
 /// Keys whose defaults have been others: a run goes on with what it has, unless a file says something else.
-const WITH_FORMER_DEFAULTS: [&str; 1] = ["trainer.eval_examples"];
+const WITH_FORMER_DEFAULTS: [&str; 2] = ["trainer.eval_examples", "task.truncation"];
 
 /// An experiment as loaded, with what its files state themselves.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nystromformer::Semantics;
-use nystromformer_data::{ExampleOrder, ProgressListener, TextTokenizer};
+use nystromformer_data::{ExampleOrder, Keep, ProgressListener, TextTokenizer};
 use nystromformer_tasks::{Sampling, Targets, TaskConfig, TooLong, Truncation, Windows, say_once};
 
 use super::TaskBatches;
@@ -85,11 +85,14 @@ impl TaskBatches {
         let model = &experiment.model;
         let sorts = model.shared.semantics == Semantics::Paper;
         let row_len = model.required_seq_len();
-        let keep = match &tokenizer {
-            Some(tokenizer) if task.options.truncation == TooLong::default() => tokenizer.keep(),
-            _ => task.options.truncation.keep(),
+        let keep = match (task.options.truncation, &tokenizer) {
+            (None, Some(tokenizer)) => tokenizer.keep(),
+            (stated, _) => stated.unwrap_or_default().keep(),
         };
         let windows = windows_of(&task, tokenizer.as_ref());
+        if let (Some(stated), Some(tokenizer)) = (task.options.truncation, &tokenizer) {
+            tell_other_reading(stated, tokenizer);
+        }
         let truncation = Truncation { max_length: seq_len, keep };
         let words = task.task().word_options(&targets);
         let form = Form {
@@ -176,8 +179,7 @@ impl TaskBatches {
 /// In which windows texts that are too long are read: as the task says, or, where it says nothing, as the model was trained whose
 /// tokenizer it is.
 fn windows_of(task: &TaskConfig, tokenizer: Option<&TextTokenizer>) -> Option<Windows> {
-    let says_nothing = task.options.truncation == TooLong::default();
-    if !says_nothing || task.task().windows().is_none() {
+    if task.options.truncation.is_some() || task.task().windows().is_none() {
         return task.windows();
     }
     let trained = tokenizer?.trained_windows()?;
@@ -195,6 +197,25 @@ fn windows_of(task: &TaskConfig, tokenizer: Option<&TextTokenizer>) -> Option<Wi
         trained.stride, trained.max_windows
     ));
     Some(trained)
+}
+
+/// Says that texts that are too long are read as is stated, and otherwise than by the model whose tokenizer it is.
+fn tell_other_reading(stated: TooLong, tokenizer: &TextTokenizer) {
+    let trained = match (tokenizer.trained_windows(), tokenizer.keep()) {
+        (Some(_), _) => TooLong::Windows,
+        (None, Keep::Tail) => TooLong::Tail,
+        (None, Keep::HeadTail) => TooLong::HeadTail,
+        // Nobody may have said so.
+        (None, Keep::Head) => return,
+    };
+    if stated != trained {
+        say_once(
+            "texts longer than `data.seq_len` are read as `task.truncation` states, and otherwise than by the model whose tokenizer \
+             is read (`trained_windows`, `trained_truncation` or `truncation_side` in its `tokenizer_config.json`); without the key \
+             they are read as by that model"
+                .to_owned(),
+        );
+    }
 }
 
 /// The width of vectors that the experiment's model, which is there, reads.

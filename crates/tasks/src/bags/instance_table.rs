@@ -47,7 +47,12 @@ pub(super) fn examples(
         let row = row?;
         let id = text_of(&row, 0)?;
         let label = match places.label {
-            Some(place) => unread.settle(targets.read(&row, place))?,
+            Some(place) => {
+                if task.labels.is_empty() {
+                    targets.tell_places(&row, place);
+                }
+                unread.settle(targets.read(&row, place))?
+            }
             None => None,
         };
         let split = match places.split {

@@ -12,6 +12,7 @@ use crate::example::{Example, ExampleReader, Input};
 use crate::label_rule::{LabelRule, UnreadLabels};
 use crate::labelled::Targets;
 use crate::split::Split;
+use crate::unread_files::tell_unread;
 use crate::vectors::Vectors;
 
 /// What a table of labels for all splits is called.
@@ -91,6 +92,15 @@ pub(super) fn examples(
     }
     let found = read(task, &table, Some(split), targets, &mut named)?;
     if split == Split::Train {
+        if task.table.is_none() {
+            let of_split = |split| find(task, path, split).ok().flatten();
+            let tables = Split::USUAL.into_iter().filter_map(of_split);
+            let mut read: Vec<PathBuf> = tables.flat_map(|table| table.files).collect();
+            // Those in folders are read of these.
+            let folders = read.iter().filter_map(|file| Some(file.parent()?.to_owned()));
+            read.extend(folders.filter(|folder| folder != path).collect::<Vec<_>>());
+            tell_unread(path, &read);
+        }
         for other in [Split::Validation, Split::Test] {
             // What is wrong with it is told when its turn comes.
             if let Ok(Some(of_other)) = find(task, path, other) {
@@ -194,7 +204,12 @@ fn read(
             return Ok(());
         }
         let label = match label {
-            Some(place) => unread.settle(targets.read(row, place))?,
+            Some(place) => {
+                if task.labels.is_empty() {
+                    targets.tell_places(row, place);
+                }
+                unread.settle(targets.read(row, place))?
+            }
             None => None,
         };
         if label.is_none() && rule.requires() {

@@ -32,7 +32,7 @@ pub struct Bags {
     pub id: Option<Column>,
     /// The column of the label. Default: `"label"`.
     pub label: Column,
-    /// The column that says which split a bag is of: `train`, `validation` (`dev`, `valid`, `val`) or `test`. Default: `split`
+    /// The column that says which split a bag is of: `train`, `validation` (`dev`, `valid`, `val`, `eval`) or `test`. Default: `split`
     /// if there is such a column; without one, all bags train, and some of them are held out.
     pub split: Option<Column>,
     /// Name of the tensor of vectors in a `.safetensors` or `.pt` file. Default: the only one of two dimensions, or `features`.

@@ -14,7 +14,7 @@ use super::reader::{ChoiceOptions, ChoiceReader, label_form};
 use crate::example::{ExampleReader, Label};
 use crate::files_in_turn::FilesInTurn;
 use crate::label_rule::LabelRule;
-use crate::labelled::Targets;
+use crate::labelled::{Targets, label_as_input};
 use crate::metrics::Thresholds;
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader};
@@ -95,7 +95,10 @@ impl Task for Choice {
 
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
         let mut problems = self.tables.problems(self.columns.named());
-        let ChoiceColumns { prompt, choices, .. } = &self.columns;
+        let ChoiceColumns { prompt, choices, label, .. } = &self.columns;
+        let inputs =
+            self.columns.named().filter(|(key, _)| !["task.label", "task.id"].contains(key));
+        problems.extend(label_as_input(inputs, label.as_slice(), "task.label"));
         for (key, columns) in [("task.prompt", prompt), ("task.choices", choices)] {
             if columns.as_ref().is_some_and(|columns| columns.as_slice().is_empty()) {
                 problems.push(DataError::config(

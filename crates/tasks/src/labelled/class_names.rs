@@ -90,6 +90,22 @@ impl ClassNames {
     }
 }
 
+impl ClassNames {
+    /// Whether a cell, or a part of a list, means a class by its place: by a number, where no class is called so.
+    pub(super) fn is_place(&self, cell: &Cell) -> bool {
+        if let Cell::List(cells) = cell {
+            return cells.iter().any(|cell| self.is_place(cell));
+        }
+        let Some(text) = text(cell) else { return false };
+        let is_name = |text: &str| self.0.iter().any(|name| name.trim() == text);
+        let number = match cell {
+            Cell::Boolean(flag) => u8::from(*flag).to_string(),
+            _ => whole(text.clone()),
+        };
+        !is_name(&text) && !is_name(&number) && matches!(self.class(cell), Ok(Some(_)))
+    }
+}
+
 /// Says that blanks around a label are taken off, once a file.
 pub(super) fn tell_blanks(row: &Row, wanted: usize) {
     if let Cell::Text(text) = row.cell(wanted)
@@ -100,10 +116,11 @@ pub(super) fn tell_blanks(row: &Row, wanted: usize) {
     }
 }
 
-/// A label as text, without the blanks around it; `None` for an empty cell.
+/// A label as text, without the blanks around it; `None` for an empty cell, and for the NaN that Parquet has in the place of one.
 pub(super) fn text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Null => None,
+        Cell::Number(number) if number.is_nan() => None,
         Cell::Text(text) => Some(text.trim().to_owned()),
         Cell::Integer(number) => Some(number.to_string()),
         Cell::Boolean(flag) => Some(flag.to_string()),
@@ -150,7 +167,7 @@ mod tests {
         for cell in [text("positive"), text("1"), Cell::Integer(1), Cell::Number(1.0)] {
             assert_eq!(names.class(&cell), Ok(Some(Label::Class(1))), "{cell:?}");
         }
-        for cell in [Cell::Null, text(""), text("-1"), Cell::Integer(-1)] {
+        for cell in [Cell::Null, Cell::Number(f64::NAN), text(""), text("-1"), Cell::Integer(-1)] {
             assert_eq!(names.class(&cell), Ok(None), "{cell:?}");
         }
         for cell in [
@@ -163,6 +180,19 @@ mod tests {
         ] {
             let problem = names.class(&cell).unwrap_err();
             assert!(problem.contains("`negative`, `positive`"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_a_number_where_no_class_is_called_so() {
+        let (words, numbers) = (names(&["neg", "pos"]), names(&["1", "0"]));
+        let list = Cell::List(vec![text("neg"), Cell::Integer(1)]);
+        for cell in [text("1"), Cell::Integer(0), Cell::Number(1.0), Cell::Boolean(true), list] {
+            assert!(words.is_place(&cell), "{cell:?}");
+            assert!(!numbers.is_place(&cell), "{cell:?}");
+        }
+        for cell in [text("neg"), text(""), Cell::Null, Cell::Integer(2), text("-1")] {
+            assert!(!words.is_place(&cell), "{cell:?}");
         }
     }
 

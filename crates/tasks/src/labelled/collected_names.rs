@@ -1,15 +1,17 @@
 //! The names of classes, where nobody gives them: the labels that occur in the training data.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use nystromformer_data::DataError;
-use nystromformer_files::table::{Cell, Column, Row};
+use nystromformer_files::table::{Cell, Column, Row, listed};
 use nystromformer_files::{FileError, say_once};
 
 use super::ClassNames;
 use super::class_names::{NO_LABEL, tell_blanks, text, whole};
+use super::joined_names::tell_joined;
 use super::label_sets::parts;
+use crate::missing_labels::check_missing;
 
 /// Different labels up to which a column is taken for one of classes, where nobody names them.
 const MOST_COLLECTED: usize = 1_000;
@@ -24,26 +26,29 @@ pub(super) struct Sets<'a> {
     pub(super) separator: Option<&'a str>,
 }
 
-/// The labels that occur in some files.
+/// The labels that occur in some files, each with how often.
 #[derive(Debug, Default)]
-pub(super) struct CollectedNames(BTreeSet<String>);
+pub(super) struct CollectedNames(BTreeMap<String, u64>);
 
 impl CollectedNames {
     /// Adds the labels that occur in a column: one a cell, or with `sets` [any number](parts). Empty cells are no label.
     ///
     /// # Errors
     ///
-    /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label.
+    /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label and for a list that is written as text.
     pub(super) fn add(
         &mut self,
         rows: impl IntoIterator<Item = Result<Row, FileError>>,
         sets: Option<Sets<'_>>,
     ) -> Result<(), DataError> {
-        let mut names = BTreeSet::new();
+        let mut names: BTreeMap<String, u64> = BTreeMap::new();
         for row in rows {
             let row = row?;
+            row.refuse_written_list(0)?;
             let mut add = |cell: &Cell| {
-                names.extend(text(cell).filter(|text| !text.is_empty()).map(whole));
+                if let Some(name) = text(cell).filter(|text| !text.is_empty()) {
+                    *names.entry(whole(name)).or_default() += 1;
+                }
             };
             if let Some(Sets { separator }) = sets {
                 parts(row.cell(0), separator).iter().flatten().for_each(add);
@@ -61,8 +66,15 @@ impl CollectedNames {
                 .into());
             }
         }
-        self.0.extend(names);
+        for (name, count) in names {
+            *self.0.entry(name).or_default() += count;
+        }
         Ok(())
+    }
+
+    /// Says that some of the names are several, joined, where nothing is told that separates them.
+    pub(super) fn tell_joined(&self, path: &Path, column: &Column) {
+        tell_joined(self.0.keys().map(String::as_str), path, column);
     }
 
     /// The classes of these labels, which are from `column` of the data at `path`, in the order in which Hugging Face's scripts number
@@ -71,12 +83,23 @@ impl CollectedNames {
     /// # Errors
     ///
     /// [`DataError::Dataset`] if they are hardly classes: none at all, numbers with fractions, or −1 beside others, which may be
-    /// a class or mean that there is no label. As [`ClassNames::new`] otherwise.
+    /// a class or mean that there is no label, as [what stands for a missing value](check_missing) may. As [`ClassNames::new`]
+    /// otherwise.
     pub(super) fn classes(self, path: &Path, column: &Column) -> Result<ClassNames, DataError> {
         let refused = |problem| Err(DataError::dataset(path, problem));
-        let mut names: Vec<String> = self.0.into_iter().collect();
-        if names.is_empty() {
+        if self.0.is_empty() {
             return refused(format!("no row has a label in {column}"));
+        }
+        check_missing(&self.0, path, column)?;
+        let mut names: Vec<String> = self.0.into_keys().collect();
+        let occurs =
+            |pair: [&str; 2]| pair.iter().any(|part| names.iter().any(|name| name == part));
+        if occurs(["false", "true"]) && occurs(["0", "1"]) {
+            say_once(format!(
+                "`{}`: {column} holds Booleans and numbers, which are different classes: {} (`task.labels` names them)",
+                path.display(),
+                listed(names.iter().map(String::as_str))
+            ));
         }
         let numbers = names.iter().all(|name| name.parse::<f64>().is_ok_and(f64::is_finite));
         if let Some(fraction) = names.iter().find(|name| numbers && name.parse::<i64>().is_err()) {
@@ -129,11 +152,15 @@ mod tests {
         let table = Table::open(&path, &TableOptions::default()).unwrap();
         let mut found = CollectedNames::default();
         found.add(table.select(&["label".into()]).unwrap(), None).unwrap();
-        assert_eq!(found.0.into_iter().collect::<Vec<_>>(), ["bad", "good"]);
+        assert_eq!(
+            found.0.into_iter().collect::<Vec<_>>(),
+            [("bad".to_owned(), 1), ("good".to_owned(), 2)]
+        );
     }
 
     fn collected(names: &[&str]) -> Result<Vec<String>, String> {
-        let names = CollectedNames(names.iter().map(|name| whole((*name).to_owned())).collect());
+        let names = names.iter().map(|name| (whole((*name).to_owned()), 3));
+        let names = CollectedNames(names.collect());
         let classes = names.classes(Path::new("train.csv"), &"label".into());
         classes.map(|names| names.names().to_vec()).map_err(|error| error.to_string())
     }
@@ -155,6 +182,44 @@ mod tests {
         assert_eq!(collected(&["0.0", "1.0"]).unwrap(), ["0", "1"]);
         assert_eq!(collected(&["0.5", "good"]).unwrap(), ["0.5", "good"]);
         assert!(collected(&[]).unwrap_err().contains("no row has a label"));
+    }
+
+    #[test]
+    fn what_stands_for_a_missing_value_is_no_class_unless_people_call_some_so() {
+        for missing in ["nan", "NaN", "<NA>", "\\N", "null", "NULL", "#N/A"] {
+            for others in [["neg", "pos"], ["0.0", "1.0"]] {
+                let message = collected(&[missing, others[0], others[1]]).unwrap_err();
+                for part in [
+                    format!("`train.csv`: `label` holds `{missing}` `3` times"),
+                    format!(
+                        "task.labels = [\"{}\", \"{}\"]",
+                        whole(others[0].into()),
+                        whole(others[1].into())
+                    ),
+                    "drop these rows".to_owned(),
+                ] {
+                    assert!(message.contains(&part), "{message}");
+                }
+            }
+        }
+        for perhaps in ["NA", "N/A", "None", "none"] {
+            assert!(collected(&[perhaps, "pos"]).unwrap().contains(&perhaps.to_owned()));
+        }
+    }
+
+    #[test]
+    fn lists_that_are_written_as_text_are_no_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.csv");
+        std::fs::write(&path, "text,label\na,fine\nb,\"['toxic', 'insult']\"\n").unwrap();
+        for sets in [None, Some(Sets { separator: None }), Some(Sets { separator: Some(",") })] {
+            let table = Table::open(&path, &TableOptions::default()).unwrap();
+            let rows = table.select(&["label".into()]).unwrap();
+            let message = CollectedNames::default().add(rows, sets).unwrap_err().to_string();
+            for part in ["train.csv:3: ", "`['toxic', 'insult']`", "JSON Lines or Parquet"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
     }
 
     #[test]

@@ -10,15 +10,28 @@ use super::class_folders;
 use super::text_files::holds_text;
 use crate::split::Split;
 
+/// What splits are called that classes are called too: such a folder is a split's only if it holds folders, as the classes' do.
+const OF_CLASSES_TOO: [&str; 8] =
+    ["training", "devel", "development", "eval", "evaluation", "testa", "testing", "testb"];
+
 /// The folder of a split: of one of its names, or the only one that ends with one (`20news-bydate-train`), which is said.
 pub(super) fn split_folder(path: &Path, split: Split) -> Result<Option<PathBuf>, DataError> {
     let names = split.file_stems();
-    if let Some(folder) = names.iter().map(|name| path.join(name)).find(|folder| folder.is_dir()) {
-        return Ok(Some(folder));
+    for name in names {
+        let folder = path.join(name);
+        if folder.is_dir() && may_be_split(&folder, name)? {
+            return Ok(Some(folder));
+        }
     }
-    let ends_so = |folder: &&String| names.iter().any(|name| is_ending(folder, name));
     let folders = folders(path)?;
-    let found: Vec<&String> = folders.iter().filter(ends_so).collect();
+    let mut found = Vec::new();
+    for folder in &folders {
+        if let Some(name) = names.iter().find(|name| is_ending(folder, name))
+            && may_be_split(&path.join(folder), name)?
+        {
+            found.push(folder);
+        }
+    }
     match found.as_slice() {
         [] => Ok(None),
         [folder] => {
@@ -44,13 +57,13 @@ pub(super) fn split_folder(path: &Path, split: Split) -> Result<Option<PathBuf>,
 /// The folder itself, if it has no folder of a split but folders of texts: these are its classes, and all of it trains.
 pub(super) fn whole_set(path: &Path) -> Result<Option<PathBuf>, DataError> {
     let folders = folders(path)?;
-    let is_of_split = |folder: &String| {
-        Split::USUAL.into_iter().any(|split| {
-            split.file_stems().iter().any(|name| folder == name || is_ending(folder, name))
-        })
-    };
-    if folders.iter().any(is_of_split) {
-        return Ok(None);
+    for folder in &folders {
+        let mut names = Split::USUAL.into_iter().flat_map(Split::file_stems);
+        if let Some(name) = names.find(|name| folder == *name || is_ending(folder, name))
+            && may_be_split(&path.join(folder), name)?
+        {
+            return Ok(None);
+        }
     }
     for folder in &folders {
         if holds_text(&path.join(folder))? {
@@ -66,6 +79,11 @@ pub(super) fn whole_set(path: &Path) -> Result<Option<PathBuf>, DataError> {
         }
     }
     Ok(None)
+}
+
+/// Whether a folder that is called after a split by this name may be one.
+fn may_be_split(folder: &Path, name: &str) -> Result<bool, DataError> {
+    Ok(!OF_CLASSES_TOO.contains(&name) || !folders(folder)?.is_empty())
 }
 
 /// Whether a folder is called as another name with `name` behind it.

@@ -72,6 +72,7 @@ impl LabelledColumns {
         let labels = label.columns().iter().map(|column| ("task.label", column));
         let mut problems = self.tables.problems(texts.chain(labels));
         problems.extend(label.problem());
+        problems.extend(label_as_input(self.keys.texts(), label.columns(), "task.label"));
         if label_separator.as_deref() == Some("") {
             problems.push(DataError::config("task.label_separator", "", "must not be empty"));
         }
@@ -107,6 +108,9 @@ impl LabelledColumns {
         if split != Split::Train && path.is_file() {
             return Ok(None);
         }
+        if split == Split::Train && path.is_dir() {
+            Location::tell_unread(path);
+        }
         let Some(found) = Location::find(path, split)? else { return Ok(None) };
         found.read(self, targets, LabelRule::of_split(split)).map(Some)
     }
@@ -132,6 +136,28 @@ impl LabelledColumns {
         }
         Ok(true)
     }
+}
+
+/// A [`DataError::Config`] for each column of an input that is a column of the label (`label_key`) too: the model would read what it
+/// is to say.
+pub(crate) fn label_as_input<'a>(
+    inputs: impl Iterator<Item = (&'static str, &'a Column)>,
+    labels: &[Column],
+    label_key: &str,
+) -> Vec<DataError> {
+    inputs
+        .filter(|(_, column)| labels.contains(column))
+        .map(|(key, column)| {
+            let value = match column {
+                Column::Name(name) => name.clone(),
+                Column::Index(index) => index.to_string(),
+            };
+            let problem = format!(
+                "is the column of the labels too (`{label_key}`), which the model is to predict and not to read"
+            );
+            DataError::config(key, value, problem)
+        })
+        .collect()
 }
 
 impl ColumnKeys {

@@ -12,6 +12,7 @@ use super::{
 use crate::example::ExampleReader;
 use crate::label_rule::LabelRule;
 use crate::split::Split;
+use crate::unread_files::tell_unread;
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
 use nystromformer_files::table::{Cell, Format, Row, Table, find_files, listed, saved_by_datasets};
@@ -48,7 +49,8 @@ impl Location {
             return Err(DataError::dataset(path, problem));
         }
         let files = find_files(path, split.file_stems())?;
-        if !files.is_empty() {
+        if let Some(first) = files.first() {
+            tell_eval(first, split);
             return Ok(Some(Self::Tables(files)));
         }
         let folder = match split_folder(path, split)? {
@@ -57,6 +59,7 @@ impl Location {
         };
         let Some(folder) = folder else { return Ok(None) };
         saved_by_datasets(&folder)?;
+        tell_eval(&folder, split);
         Ok(Some(Self::Folders(folder)))
     }
 
@@ -88,6 +91,9 @@ impl Location {
                 return ClassNames::new(named);
             }
             names.add(table.select(&[label])?, sets)?;
+        }
+        if separator.is_none() && columns.keys.multi_label != Some(false) {
+            names.tell_joined(self.path(), &wanted[0]);
         }
         names.classes(self.path(), &wanted[0])
     }
@@ -178,11 +184,36 @@ impl Location {
         }
     }
 
+    /// Says what of the data set in the folder `path` is read for no split.
+    pub(super) fn tell_unread(path: &Path) {
+        let mut read = Vec::new();
+        for split in Split::USUAL {
+            // What is wrong with a split is told when its turn comes.
+            match Self::find(path, split) {
+                Ok(Some(Self::Tables(files))) => read.extend(files),
+                Ok(Some(Self::Folders(folder))) => read.push(folder),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        tell_unread(path, &read);
+    }
+
     /// A path for errors about the whole.
     fn path(&self) -> &Path {
         match self {
             Self::Folders(folder) => folder,
             Self::Tables(files) => files.first().map_or(Path::new(""), PathBuf::as_path),
         }
+    }
+}
+
+/// Says it where what is called `eval` validates: Hugging Face's `datasets` takes it for a test split.
+fn tell_eval(found: &Path, split: Split) {
+    let name = found.file_name().unwrap_or_default().to_string_lossy();
+    if split == Split::Validation && name.to_ascii_lowercase().starts_with("eval") {
+        say_once(format!(
+            "`{}` is the validation split, which the best checkpoint is chosen by; rename it to `test…` if it is to test",
+            found.display()
+        ));
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `class_names` | the classes of a task, and how a label names one |
 //! | `collected_names` | the classes where nobody names them: the labels that occur |
+//! | `joined_names` | names that are several, joined, and nothing tells what separates them |
 //! | `targets` | what a label may be: one of some classes, a number, or several of them |
 //! | `label_columns` | in which column the label stands, or in which several |
 //! | `label_sets` | labels of any number: lists, separators, a column for each |
@@ -19,6 +20,7 @@ mod class_names;
 mod collected_names;
 mod folder_names;
 mod folders;
+mod joined_names;
 mod label_columns;
 mod label_sets;
 mod labelled_columns;
@@ -31,6 +33,7 @@ mod text_files;
 pub use class_names::ClassNames;
 pub use folders::{FolderExamples, class_folders};
 pub use label_columns::LabelColumns;
+pub(crate) use labelled_columns::label_as_input;
 pub use labelled_columns::{ColumnKeys, LabelledColumns};
 pub use location::Location;
 pub use reader::{LabelIn, Schema, TableExamples};

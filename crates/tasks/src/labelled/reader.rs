@@ -83,6 +83,8 @@ struct OpenTable {
     keeps_null_texts: bool,
     /// Rows whose first text is empty, which are kept.
     empty_texts: u64,
+    /// Whether a label that is the place of a class would be news.
+    places_untold: bool,
     unread: UnreadLabels,
 }
 
@@ -164,6 +166,9 @@ impl ReadFiles for TableReader {
             null_texts: 0,
             keeps_null_texts: is_readable,
             empty_texts: 0,
+            places_untold: schema.has_keys
+                && !schema.names_given
+                && matches!(schema.label, LabelIn::FirstOf(_)),
             unread: UnreadLabels::new(schema.label_rule, "task.label"),
         })
     }
@@ -187,6 +192,9 @@ impl ReadFiles for TableReader {
                 && row.width() > label
             {
                 row.name_class(label, names);
+            }
+            if table.places_untold && row.width() > label {
+                table.places_untold = !self.schema.targets.tell_places(&row, label);
             }
             if matches!(row.cell(0), Cell::Text(text) if text.trim().is_empty()) {
                 table.empty_texts += 1;
@@ -286,6 +294,7 @@ impl Schema {
             let column = row.column(place);
             let marked = match row.cell(place) {
                 Cell::Null => "",
+                Cell::Number(number) if number.is_nan() => "",
                 Cell::Text(text) if text.is_empty() => "",
                 _ => {
                     ": `-1` means that, unless `task.labels` of the task `labelled` names it as a class"
@@ -309,8 +318,10 @@ impl Schema {
             (Targets::Columns(_), LabelIn::Each(_)) => label_sets::of_numbers(row, place),
             _ => return self.targets.read(row, place),
         };
-        label
-            .map_err(|problem| row.problem(format!("{problem}; correct the row or drop it")).into())
+        label.map_err(|problem| {
+            let unread = || row.problem(format!("{problem}; correct the row or drop it"));
+            row.refuse_written_list(place).err().unwrap_or_else(unread).into()
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use super::ClassNames;
 use super::class_names::tell_blanks;
 use crate::example::Label;
 use crate::qa::AnswerSearch;
+use nystromformer_files::say_once;
 use nystromformer_files::table::{Cell, Row};
 
 /// What the labels of a task are.
@@ -95,6 +96,28 @@ impl Targets {
         classes.is_some_and(|classes| names.iter().all(|name| classes.names().contains(name)))
     }
 
+    /// Says it, if the label of a row means a class by its place, where nobody has stated an order of the classes; whether it did.
+    pub(crate) fn tell_places(&self, row: &Row, wanted: usize) -> bool {
+        let (Self::Classes(names) | Self::Labels(names)) = self else { return false };
+        let is_place = names.is_place(row.cell(wanted));
+        if is_place {
+            const SHOWN: usize = 12;
+            let places = names.names().iter().enumerate().take(SHOWN);
+            let mut places: Vec<String> =
+                places.map(|(place, name)| format!("`{place}` is `{name}`")).collect();
+            if names.names().len() > SHOWN {
+                places.push("…".to_owned());
+            }
+            say_once(format!(
+                "`{}`: {} holds numbers, which are read as the places of classes: {} (`task.labels` states another order)",
+                row.file().display(),
+                row.column(wanted),
+                places.join(", ")
+            ));
+        }
+        is_place
+    }
+
     /// Reads the label of a row, `None` if it has none.
     ///
     /// # Errors
@@ -114,11 +137,13 @@ impl Targets {
             }
         };
         label.map_err(|problem| {
-            row.problem(format!(
-                "{problem} (column {}); correct the row or drop it",
-                row.column(wanted)
-            ))
-            .into()
+            let unread = || {
+                row.problem(format!(
+                    "{problem} (column {}); correct the row or drop it",
+                    row.column(wanted)
+                ))
+            };
+            row.refuse_written_list(wanted).err().unwrap_or_else(unread).into()
         })
     }
 }

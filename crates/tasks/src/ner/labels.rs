@@ -1,6 +1,6 @@
 //! The labels of a model: as they are named, or as the tags of the training files are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nystromformer_data::DataError;
@@ -11,6 +11,7 @@ use super::sentence::TaggedWords;
 use super::tag::{EntityPosition, NO_TAG, Tag, spelt};
 use crate::labelled::ClassNames;
 use crate::metrics::EntityTag;
+use crate::missing_labels::check_missing;
 
 /// Most different tags of a column whose labels are not named. A column with more holds no tags.
 const MOST_COLLECTED: usize = 1_000;
@@ -79,7 +80,8 @@ fn labels_of_kinds<'a>(kinds: impl IntoIterator<Item = &'a str>) -> Vec<String> 
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     evidence: Evidence,
-    names: BTreeSet<String>,
+    /// How often each occurs.
+    names: BTreeMap<String, u64>,
 }
 
 impl Collected {
@@ -94,11 +96,12 @@ impl Collected {
             self.evidence.add(&tags[words]);
         }
         for (word, tag) in tags.iter().enumerate() {
-            let Some(tag) = tag.as_ref().filter(|tag| *tag != NO_TAG && !self.names.contains(*tag))
-            else {
+            let Some(tag) = tag.as_ref().filter(|tag| *tag != NO_TAG) else { continue };
+            if let Some(count) = self.names.get_mut(tag) {
+                *count += 1;
                 continue;
-            };
-            self.names.insert(tag.clone());
+            }
+            self.names.insert(tag.clone(), 1);
             if self.names.len() > MOST_COLLECTED {
                 return Err(sentence.problem(
                     word,
@@ -116,7 +119,8 @@ impl Collected {
     ///
     /// # Errors
     ///
-    /// [`DataError::Dataset`] if there are none, or if some are tags of entities and others are not.
+    /// [`DataError::Dataset`] if there are none, if some are tags of entities and others are not, or if one is what tables write
+    /// where a [value is missing](check_missing).
     pub(super) fn labels(
         &self,
         path: &Path,
@@ -126,6 +130,7 @@ impl Collected {
         if self.names.is_empty() {
             return refused("no word of it has a tag".to_owned());
         }
+        check_missing(&self.names, path, &"the column of tags")?;
         let scheme = match (told, self.evidence.scheme()) {
             (Some(told), _) => told,
             (None, Some((scheme, breaks))) => {
@@ -134,7 +139,7 @@ impl Collected {
             }
             (None, None) => {
                 let is_other = |name: &&String| Tag::parse(name).is_none();
-                let other = self.names.iter().find(is_other).map_or("", String::as_str);
+                let other = self.names.keys().find(is_other).map_or("", String::as_str);
                 return refused(format!(
                     "`{other}` is no entity tag such as `O`, `B-PER` or `I-PER`, but other tags are: set `task.tags` to the column \
                      that holds the tags, or `task.scheme = \"none\"` if every tag is a class of its own"
@@ -142,11 +147,11 @@ impl Collected {
             }
         };
         if scheme == Scheme::None {
-            return ClassNames::new(&self.names);
+            return ClassNames::new(self.names.keys());
         }
         let kinds: BTreeSet<&str> = self
             .names
-            .iter()
+            .keys()
             .filter_map(|name| Tag::parse(name))
             .filter(|tag| tag.position != EntityPosition::Outside)
             .map(|tag| tag.kind)
@@ -203,6 +208,11 @@ mod tests {
         let mixed = collected(&["NN B-A"], None).unwrap_err();
         assert!(mixed.contains("`NN`") && mixed.contains("task.scheme"), "{mixed}");
         assert!(collected(&["_ ?"], None).unwrap_err().contains("no word of it has a tag"));
+        let missing = collected(&["O B-A nan nan"], None).unwrap_err();
+        assert!(
+            missing.contains("`nan` `2` times") && missing.contains("task.labels"),
+            "{missing}"
+        );
         let many: Vec<String> = (0..1001).map(|tag| format!("B-{tag}")).collect();
         let message = collected(&[&many.join(" ")], None).unwrap_err();
         assert!(message.starts_with("a.conll:1003: more than `1000`"), "{message}");

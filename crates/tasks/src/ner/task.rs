@@ -23,7 +23,7 @@ use super::writer::{ColumnWriter, TagNames};
 use crate::example::{ExampleReader, Input, Label, WordSequence};
 use crate::files_in_turn::FilesInTurn;
 use crate::label_rule::LabelRule;
-use crate::labelled::{ClassNames, Targets};
+use crate::labelled::{ClassNames, Targets, label_as_input};
 use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction::{Prediction, WordTag};
@@ -201,7 +201,10 @@ impl Task for Ner {
     }
 
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        no_line(self.tables.max_line_bytes).into_iter().collect()
+        let mut problems = Vec::from_iter(no_line(self.tables.max_line_bytes));
+        let words = self.tokens.iter().map(|column| ("task.tokens", column));
+        problems.extend(label_as_input(words, self.tags.as_slice(), "task.tags"));
+        problems
     }
 
     fn model_class(&self) -> &'static str {

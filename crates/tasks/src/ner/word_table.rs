@@ -114,7 +114,18 @@ impl WordTable {
         options: &TableOptions,
     ) -> Result<Self, DataError> {
         let table = Table::open(path, options)?;
-        let mut columns = vec![word_column(&table, wanted)?, sentence_column(&table, wanted)?];
+        let words = word_column(&table, wanted)?;
+        let sentence = match sentence_column(&table, wanted) {
+            Ok(sentence) => sentence,
+            Err(missing) => {
+                // Is it a table with a sentence a row?
+                if let Some(row) = table.select(&[words])?.next().transpose()? {
+                    row.refuse_written_list(0)?;
+                }
+                return Err(missing.into());
+            }
+        };
+        let mut columns = vec![words, sentence];
         let tags = find(&table, wanted.tags.as_ref(), &TAG, "task.tags", "the tag of each word");
         let has_tags = tags.is_ok();
         if has_tags || rule.requires() {
@@ -162,6 +173,7 @@ impl WordTable {
         if !self.has_tags || matches!(row.cell(2), Cell::Text(text) if text.is_empty()) {
             return Ok(None);
         }
+        row.refuse_written_list(2)?;
         let tag = row.take_text(2)?;
         if self.names.is_empty() || self.names.contains(&tag) {
             return Ok(Some(tag));

@@ -69,11 +69,17 @@ pub(super) fn find(
 
 /// The answers that a row gives, each with its place if that is said; `None` if the row does not say. `texts` and `starts` are
 /// the cells of answers and of their places.
+///
+/// # Errors
+///
+/// [`FileError::Content`] for answers that are no texts, a list written as text among them, and places that are no numbers or of
+/// another count.
 pub(super) fn of_row(
     row: &Row,
     texts: usize,
     starts: Option<usize>,
 ) -> Result<Option<Vec<TextAndPlace>>, FileError> {
+    row.refuse_written_list(texts)?;
     let texts_of = match row.cell(texts) {
         Cell::Null => return Ok(None),
         Cell::List(cells) => cells.as_slice(),

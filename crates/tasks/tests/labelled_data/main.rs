@@ -5,6 +5,7 @@
 
 mod bags;
 mod choice;
+mod doubtful;
 mod glue;
 mod imdb;
 mod labels;

@@ -6,11 +6,13 @@
 //! | `draws` | which examples are drawn, where not all are wanted |
 //! | `fold` | the part of the training examples that a run is tested on |
 //! | `cut` | what is said of examples that are not read whole |
+//! | `told` | how many examples each split has, and of which classes, in words |
 
 mod cut;
 mod draws;
 mod evaluated;
 mod fold;
+mod told;
 
 use std::collections::{BTreeMap, btree_map::Entry};
 use std::sync::Arc;
@@ -156,6 +158,7 @@ impl Splits {
                 task.path().display()
             )));
         }
+        splits.tell(task, targets);
         if let Some(names) = targets.class_names() {
             splits.warn_of_missing_classes(task, names.names());
         }

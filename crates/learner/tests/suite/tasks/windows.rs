@@ -170,6 +170,41 @@ fn numbers_of_windows_are_averaged_too() {
     }
 }
 
+/// What is stated wins over what the model did whose tokenizer is read; where nothing is stated, that is followed.
+#[test]
+fn another_truncation_than_that_of_the_start_model_can_be_stated() {
+    let fixture = Fixture::of_reviews();
+    fixture.train("tail", &["data.seq_len=8", "task.truncation=tail"]).unwrap();
+    fixture.train("windows", &WINDOWS).unwrap();
+    let number = (0..60).find(|number| windows(*number).len() > 1).unwrap();
+    let words: Vec<String> = review(number).split(' ').map(str::to_owned).collect();
+    let read = |start: &str, stated: &[&str]| {
+        let folder = model_folder(&fixture.path(start)).unwrap();
+        let tokenizer = format!("tokenizer.path={}", folder.display());
+        let settings = [&["data.seq_len=8", "data.shuffle=false", &tokenizer][..], stated].concat();
+        let batches = fixture.batches(&settings).unwrap();
+        let batch = batches.training_step(number, 1, 1).unwrap().remove(0);
+        let ids: Vec<u32> = batch.input_ids.iter().map(|id| *id as u32).collect();
+        (batches.training_examples(), ids)
+    };
+    let tokenizer = TextTokenizer::load(&fixture.path("vocab.txt"), true).unwrap();
+    let part = |words: &[String]| {
+        (60, tokenizer.encode_text(&words.join(" "), None, None).unwrap().input_ids)
+    };
+    let (head, tail) = (part(&words[..ROOM]), part(&words[words.len() - ROOM..]));
+    assert_eq!(read("tail", &[]), tail);
+    assert!(read("windows", &[]).0 > 60);
+    for start in ["tail", "windows"] {
+        assert_eq!(read(start, &["task.truncation=head"]), head, "{start}");
+        assert_eq!(read(start, &["task.truncation=tail"]), tail, "{start}");
+    }
+    // A run that states `head` keeps it for whoever goes on from it.
+    let folder = model_folder(&fixture.path("tail")).unwrap();
+    let from = format!("model.init_from={}", folder.display());
+    fixture.train("head", &["data.seq_len=8", "task.truncation=head", &from]).unwrap();
+    assert_eq!(read("head", &[]), head);
+}
+
 /// Where no text is longer than a row, windows change nothing, to the last bit.
 #[test]
 fn short_texts_are_what_they_were() {
