@@ -44,20 +44,26 @@ pub fn run() -> ExitCode {
 /// Runs `nystromformer` with other tasks: the whole program of somebody else's task is
 /// `nystromformer_cli::run_with(&nystromformer_cli::tasks().with::<MyTask>("my_task"))`.
 pub fn run_with(tasks: &TaskRegistry) -> ExitCode {
-    framed(|line: CommandLine| line.command.run(tasks, CommandLine::command))
+    framed(
+        |line: &CommandLine| line.command.counts_by_log(),
+        |line| line.command.run(tasks, CommandLine::command),
+    )
 }
 
 /// Runs `train` with the arguments of this process: the same as `nystromformer train`.
 pub fn run_train() -> ExitCode {
-    framed(|line: TrainCommandLine| train::run(line.args, &tasks()))
+    framed(|_| false, |line: TrainCommandLine| train::run(line.args, &tasks()))
 }
 
-/// Parses the command line, runs `command`, and turns its result into an exit code.
-fn framed<Line: Parser>(command: impl FnOnce(Line) -> anyhow::Result<ExitCode>) -> ExitCode {
+/// Parses the command line, runs `command`, and turns its result into an exit code. What libraries log is told of unless the command `counts_by_log`.
+fn framed<Line: Parser>(
+    counts_by_log: impl FnOnce(&Line) -> bool,
+    command: impl FnOnce(Line) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
     allocator::keep_freed_memory();
     report_panics_in_one_line();
     let line = Line::parse(); // prints usage errors and exits with 2 itself
-    logging::init();
+    logging::init(counts_by_log(&line));
     hub::connect();
     let result = signals::fail_writes_over_the_size_limit()
         .map_err(anyhow::Error::from)

@@ -11,8 +11,9 @@ const FOLLOWERS: &str = "error";
 /// What the targets of the library begin with that makes requests.
 const REQUESTS: &str = "ureq";
 
-/// Installs the subscriber. Metrics are not logs: they go to `metrics.jsonl`.
-pub fn init() {
+/// Installs the subscriber. Metrics are not logs: they go to `metrics.jsonl`. Lines of libraries that log by the crate `log` are among its lines, unless
+/// `leaves_log_free`: that crate has one logger, and `bench launches` counts by it.
+pub fn init(leaves_log_free: bool) {
     let stated = std::env::var("RUST_LOG").ok();
     let stated = stated.and_then(|stated| EnvFilter::try_new(without_requests(&stated)).ok());
     let filter = stated.unwrap_or_else(|| {
@@ -25,15 +26,20 @@ pub fn init() {
              nystromformer_learner=info,nystromformer_server=info,nystromformer_hub=info,nystromformer_cli=info"
         })
     });
-    tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         // It would say so on stderr, and panic if that is the closed pipe it cannot write to.
         .log_internal_errors(false)
-        .without_time()
-        .init();
+        .without_time();
+    if leaves_log_free {
+        let installed = tracing::subscriber::set_global_default(subscriber.finish());
+        installed.expect("no other subscriber is installed");
+    } else {
+        subscriber.init();
+    }
 }
 
 /// The same directives without those of the library that makes requests: it logs their bytes, and an access token is among them.

@@ -34,6 +34,13 @@ pub struct Args {
     command: Command,
 }
 
+impl Args {
+    /// Whether it counts by what a library logs.
+    pub fn counts_by_log(&self) -> bool {
+        matches!(self.command, Command::Launches { .. })
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// One step of a named workload: forward, loss, backward and AdamW, or a forward pass alone.

@@ -46,6 +46,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it counts by what a library logs.
+    pub(crate) fn counts_by_log(&self) -> bool {
+        matches!(self, Self::Bench(args) if args.counts_by_log())
+    }
+
     /// Runs the command; `program` gives the whole command line. For exit codes see [`crate::failure`].
     pub(crate) fn run(
         self,
