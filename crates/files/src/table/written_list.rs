@@ -7,11 +7,12 @@ pub(super) fn is_written_list(text: &str) -> bool {
     let between = |open, close| text.strip_prefix(open)?.strip_suffix(close).map(str::trim);
     let is_quoted = |inner: &str| inner.starts_with(['\'', '"']);
     let holds_others = |inner: &str| inner.starts_with(['[', '{']) && is_written_list(inner);
-    let is_of_number = |character: char| character.is_ascii_digit() || "-+.e, ".contains(character);
-    let are_numbers = |inner: &str| {
-        inner.contains(|character: char| character.is_ascii_digit())
-            && inner.chars().all(is_of_number)
+    let is_number = |part: &str| {
+        part.contains(|character: char| character.is_ascii_digit()) && part.parse::<f64>().is_ok()
     };
+    // An interval, `[18-25]`, is none of numbers.
+    let are_numbers =
+        |inner: &str| inner.split([',', ' ']).all(|part| part.is_empty() || is_number(part));
     match (between('[', ']'), between('{', '}')) {
         (Some(inner), _) => {
             inner.is_empty() || is_quoted(inner) || holds_others(inner) || are_numbers(inner)
@@ -43,6 +44,7 @@ mod tests {
         }
         let names = [
             "", "[", "]", "[URGENT]", "{x}", "a [0]", "[0] b", "['a'", "'a'", "[e]", "[-]", "0, 2",
+            "[18-25]",
         ];
         for name in names {
             assert!(!is_written_list(name), "{name}");

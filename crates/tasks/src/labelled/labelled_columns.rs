@@ -72,7 +72,9 @@ impl LabelledColumns {
         let labels = label.columns().iter().map(|column| ("task.label", column));
         let mut problems = self.tables.problems(texts.chain(labels));
         problems.extend(label.problem());
-        problems.extend(label_as_input(self.keys.texts(), label.columns(), "task.label"));
+        if let LabelColumns::Each(_) = label {
+            problems.extend(self.labels_as_texts());
+        }
         if label_separator.as_deref() == Some("") {
             problems.push(DataError::config("task.label_separator", "", "must not be empty"));
         }
@@ -108,11 +110,21 @@ impl LabelledColumns {
         if split != Split::Train && path.is_file() {
             return Ok(None);
         }
+        // A file to predict may have its text in a column that is called as labels are elsewhere.
+        if split == Split::Train
+            && let Some(problem) = self.labels_as_texts().into_iter().next()
+        {
+            return Err(problem);
+        }
         if split == Split::Train && path.is_dir() {
             Location::tell_unread(path);
         }
         let Some(found) = Location::find(path, split)? else { return Ok(None) };
         found.read(self, targets, LabelRule::of_split(split)).map(Some)
+    }
+
+    fn labels_as_texts(&self) -> Vec<DataError> {
+        label_as_input(self.keys.texts(), self.keys.label.columns(), "task.label")
     }
 
     /// Whether `file` is a table with the columns of the texts; a note says if it is one without.
