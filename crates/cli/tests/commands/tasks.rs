@@ -108,15 +108,16 @@ fn what_is_read_as_what_is_told_once() {
     fs::write(&data, table.clone() + "we sing,nan\n").unwrap();
     let message = finish(train(&fixture, "tone", "nan", &[])).refused(3);
     assert!(message.contains("`nan` `1` times") && message.contains("task.labels"), "{message}");
-    fs::write(&data, table + "we sing,\"['sad', 'glad']\"\n").unwrap();
+    fs::write(&data, table.clone() + "we sing,\"['sad', 'glad']\"\n").unwrap();
     let message = finish(train(&fixture, "tone", "list", &[])).refused(3);
     assert!(message.contains("train.csv:32: ") && message.contains("Parquet"), "{message}");
+    fs::write(&data, table).unwrap();
     let message = finish(train(&fixture, "tone", "key", &["task.sentence2=label"])).refused(2);
     assert!(message.contains("`task.sentence2`"), "{message}");
     let message = finish(train(
         &fixture,
         "tone",
-        "key",
+        "threshold",
         &["task.labels=[\"glad\", \"sad\"]", "task.threshold=0.9"],
     ))
     .refused(2);
