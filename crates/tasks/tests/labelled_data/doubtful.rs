@@ -126,6 +126,7 @@ fn keys_that_nothing_can_follow_are_refused() {
     read(path, &format!("{LABELLED}threshold = 0.9\nmulti_label = true"), Split::Train).unwrap();
     write(path, "train.csv", "sentence,label\na,0.5\nb,1.5\n");
     refused(path, &format!("{LABELLED}threshold = 0.9\nregression = true"), &cure);
+    write(path, "train.csv", "sentence,label\na,pos\nb,neg\n");
     for (keys, key) in [
         ("name = \"labelled\"\nsentence2 = \"label\"", "`task.sentence2` is `label`"),
         (
