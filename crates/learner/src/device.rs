@@ -91,7 +91,7 @@ impl DeviceKind {
         hear_refusals(say_once);
         if cfg!(feature = "fused") {
             say_once(
-                "built with `--features fused`: Burn fuses operations on the GPU itself, and this program's own kernels for it are                  left out"
+                "built with `--features fused`: Burn fuses operations on the GPU itself, and this program's own kernels for it are left out"
                     .to_owned(),
             );
         }

@@ -38,7 +38,7 @@ impl Pinv {
         if !has_room {
             kernel::refuse(|| {
                 format!(
-                    "the inverse of `{size}` landmarks needs {needed} bytes of the memory that a workgroup of the GPU shares, and                      {units} threads; it has {there}, and {}: it is computed by many small operations, more slowly; fewer                      landmarks (`num_landmarks`) may have room",
+                    "the inverse of `{size}` landmarks needs {needed} bytes of the memory that a workgroup of the GPU shares, and {units} threads; it has {there}, and {}: it is computed by many small operations, more slowly; fewer landmarks (`num_landmarks`) may have room",
                     hardware.max_units_per_cube
                 )
             });

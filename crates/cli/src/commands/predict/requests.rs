@@ -160,7 +160,7 @@ impl LineArgs {
     fn refuse_overrides(&self) -> anyhow::Result<()> {
         if let Some(first) = self.overrides.first() {
             bail!(
-                "`--set {first}` is not read: the file is not answered as the task of the model's run reads it, for there is no such                  run, its task reads no such file, or an option asks for what the task does not answer; leave it out, and name                  columns with `--text-column` where there is such an option"
+                "`--set {first}` is not read: the file is not answered as the task of the model's run reads it, for there is no such run, its task reads no such file, or an option asks for what the task does not answer; leave it out, and name columns with `--text-column` where there is such an option"
             );
         }
         Ok(())
