@@ -49,7 +49,13 @@ SIZES = {
     "conv_kernel_size": 5,
 }
 # With one of these the file alone computes a model.
-KEYS_OF_THE_FILE = ("conv_per_channel", "position_embedding_type", "stem_layers", "pooling")
+KEYS_OF_THE_FILE = (
+    "conv_per_channel",
+    "local_window",
+    "position_embedding_type",
+    "stem_layers",
+    "pooling",
+)
 POOLINGS = ("first_last", "mean_max")
 OUR_KEYS = {
     "semantics": "paper",

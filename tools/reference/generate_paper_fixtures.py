@@ -184,6 +184,13 @@ CASES = (
         num_hidden_layers=1,
         keys={"position_embedding_type": "rotary", "conv_per_channel": True},
     ),
+    Case(
+        "paper_window",
+        "a window of 6 beside 3 landmarks; padding and holes wider than the window",
+        ("1" * 20, "11111111111110000000", "00011000000001111011", "01000000000000000000"),
+        3,
+        keys={"local_window": 6},
+    ),
 )
 
 

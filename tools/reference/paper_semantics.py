@@ -118,13 +118,16 @@ def nystrom_attention(
     iterations: int,
     init: str,
     ridge: float | None = None,
+    window: int = 0,
 ) -> dict[str, Array]:
     """Nyström attention and each of its stages.
 
     `query`, `key`, `value` are `[batch, heads, n, d]` and unscaled, `mask` is `[batch, n]` with 1
     for a valid token, `conv_weight` is `[heads, 1, k, 1]` or `[heads * d, 1, k, 1]` with odd `k`. `init` is `exact` (each
     matrix by its own largest column sum times largest row sum) or `original` (one largest column
-    sum of the whole batch). With a `ridge` the inverse is solved for instead. Spare landmarks are stored as zero rows and columns.
+    sum of the whole batch). With a `ridge` the inverse is solved for instead. With a `window`, one softmax goes over the
+    landmarks and over the valid tokens at most half a window away, and `kernel_1` is its part over
+    landmarks. Spare landmarks are stored as zero rows and columns.
     """
     if init not in ("exact", "original"):
         raise ValueError(f"`{init}` is no initialisation: `exact` or `original`")
@@ -142,6 +145,7 @@ def nystrom_attention(
         "pinv": np.zeros((batch, heads, m, m)),
         "attention_context": np.zeros((batch, heads, n, head_dim)),
     }
+    of_window = np.zeros((batch, heads, n, head_dim))
     used = [len(landmark_segments(row, m)) for row in mask]
     for b, h in np.ndindex(batch, heads):
         segments = landmark_segments(mask[b], m)
@@ -151,7 +155,12 @@ def nystrom_attention(
         count = used[b]
         stages["query_landmarks"][b, h, :count] = query_landmarks
         stages["key_landmarks"][b, h, :count] = key_landmarks
-        stages["kernel_1"][b, h, :, :count] = softmax(query[b, h] @ key_landmarks.T)
+        for position in range(n):
+            near = valid[np.abs(valid - position) <= window // 2] if window else valid[:0]
+            seen = np.concatenate([key_landmarks, key[b, h, near]])
+            weights = softmax(query[b, h, position] @ seen.T)
+            stages["kernel_1"][b, h, position, :count] = weights[:count]
+            of_window[b, h, position] = weights[count:] @ value[b, h, near]
         stages["kernel_2"][b, h, :count, :count] = softmax(query_landmarks @ key_landmarks.T)
         stages["kernel_3"][b, h, :count, valid] = softmax(query_landmarks @ key[b, h, valid].T).T
     shared_scale = float(stages["kernel_2"].sum(axis=-2).max())
@@ -165,7 +174,7 @@ def nystrom_attention(
             inverse = ridge_inverse(block, ridge)
         stages["pinv"][b, h, : used[b], : used[b]] = inverse
         gathered = stages["kernel_3"][b, h, : used[b]] @ value[b, h]
-        context = stages["kernel_1"][b, h, :, : used[b]] @ (inverse @ gathered)
+        context = stages["kernel_1"][b, h, :, : used[b]] @ (inverse @ gathered) + of_window[b, h]
         if conv_weight is not None:
             taps = taps_of_head(conv_weight, h, heads)
             context = context + convolution(value[b, h], mask[b], taps)
@@ -312,6 +321,7 @@ def masked_lm(
                 config["pinv_iterations"],
                 config["pinv_init"],
                 config["pinv_ridge"] if config.get("pinv") == "solve" else None,
+                config.get("local_window", 0),
             )
         merged = np.moveaxis(stages["attention_context"], 1, 2).reshape(hidden.shape)
         output = f"{layer}.attention.output"

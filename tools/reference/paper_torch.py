@@ -105,7 +105,14 @@ def attention(
         average = averaging_matrix(mask, config["num_landmarks"], query.dtype)[:, None]
         used = average.sum(-1) > 0
         query_landmarks, key_landmarks = average @ query, average @ key
-        kernel_1 = masked_softmax(query @ key_landmarks.mT, used[:, :, None, :])
+        columns = torch.arange(query.shape[-2])
+        near = (columns[:, None] - columns).abs() <= config.get("local_window", 0) // 2
+        near = near & keep & bool(config.get("local_window", 0))
+        both = masked_softmax(
+            torch.cat([query @ key_landmarks.mT, query @ key.mT], -1),
+            torch.cat([used[:, :, None, :].expand(-1, -1, len(columns), -1), near], -1),
+        )
+        kernel_1, of_window = both.split([config["num_landmarks"], len(columns)], -1)
         kernel_2 = masked_softmax(query_landmarks @ key_landmarks.mT, used[:, :, None, :])
         kernel_2 = kernel_2 * used[..., None]
         kernel_3 = masked_softmax(query_landmarks @ key.mT, keep) * used[..., None]
@@ -113,7 +120,7 @@ def attention(
             inverse = ridge_inverse(kernel_2, config["pinv_ridge"])
         else:
             inverse = pseudo_inverse(kernel_2, config["pinv_init"], config["pinv_iterations"])
-        context = kernel_1 @ (inverse @ (kernel_3 @ value))
+        context = kernel_1 @ (inverse @ (kernel_3 @ value)) + of_window @ value
         stages |= {
             "query_landmarks": query_landmarks,
             "key_landmarks": key_landmarks,

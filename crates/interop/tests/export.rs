@@ -234,6 +234,7 @@ fn models_that_the_modeling_file_alone_computes_say_so() {
             "conv_per_channel = true",
             paper(|config| config.attention.convolution.conv_per_channel = true),
         ),
+        ("local_window = 4", paper(|config| config.attention.nystrom.local_window = 4)),
         (
             "position_embedding_type = \"rotary\"",
             paper(|config| {

@@ -16,8 +16,8 @@ something else for padded rows and accepts one length only.
 
 Keys of `config.json` that are read here, beside transformers' own: `attention` (`nystrom` or
 `softmax`), `pinv` (`iterative` or `solve`), `pinv_iterations`, `pinv_init` (`exact`: each matrix by
-its own norm; `original`: one norm for the whole batch), and `pinv_ridge` of a solve;
-`conv_per_channel` (a filter for each channel); `position_embedding_type` (`absolute`, `both_ends`,
+its own norm; `original`: one norm for the whole batch), and `pinv_ridge` of a solve; `local_window`
+(tokens that are seen exactly beside the landmarks, in one softmax); `conv_per_channel` (a filter for each channel); `position_embedding_type` (`absolute`, `both_ends`,
 `rotary`, or `axial` with `image_width`); `stem_layers` and `stem_kernel_size` (residual convolutions
 behind the embeddings); and of a sequence classifier `pooling` (`first`, `first_last`, `mean_max`).
 A folder with one of these loads with this file alone. Runs under transformers 4.56 and 5.
@@ -86,6 +86,17 @@ def bias_of(keep: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Scores to add, `[batch, 1, 1, keys]`: zero for a key to keep, else very negative."""
     drop = ~keep[:, None, None, :]
     return drop.to(dtype) * torch.finfo(dtype).min
+
+
+def windows(x: torch.Tensor, reach: int) -> torch.Tensor:
+    """Each block of `reach` rows of `[..., n, d]` between both neighbours.
+
+    `[..., blocks, 3 * reach, d]`; the last block is filled up with zeros, as are the neighbours
+    beyond the ends.
+    """
+    blocks = -(-x.shape[-2] // reach)
+    behind = (blocks + 1) * reach - x.shape[-2]
+    return functional.pad(x, (0, 0, reach, behind)).unfold(-2, 3 * reach, reach).mT
 
 
 def turned(x: torch.Tensor) -> torch.Tensor:
@@ -197,6 +208,7 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         self.pinv_init = config.pinv_init
         # Folders that were exported before there was a choice have none of these.
         self.pinv_ridge = config.pinv_ridge if getattr(config, "pinv", None) == "solve" else None
+        self.local_window = getattr(config, "local_window", 0)
         self.rotary = getattr(config, "position_embedding_type", None) == "rotary"
         self.conv_per_channel = getattr(config, "conv_per_channel", False)
         if self.conv_per_channel:
@@ -211,7 +223,8 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         """Context `[batch, n, hidden]`, and the attention weights if asked for.
 
         `valid` is `[batch, n]`. The weights are `[batch, heads, n, n]`, or `[batch, heads, n,
-        landmarks]` for Nyström attention: those over the landmarks' summaries.
+        landmarks]` for Nyström attention: those over the landmarks' summaries, without what a token
+        takes of its window.
         """
         query, key, value = (
             projection(hidden_states).unflatten(-1, (self.num_attention_heads, -1)).transpose(1, 2)
@@ -269,14 +282,51 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         inverse = self.invert(kernel * used[..., None])
         key_bias = bias_of(valid, query.dtype)
         summary = functional.scaled_dot_product_attention(query_landmarks, key, value, key_bias)
-        if not output_attentions:
+        if not (output_attentions or self.local_window):
             summary = inverse @ summary
             context = functional.scaled_dot_product_attention(
                 query, key_landmarks, summary, landmark_bias
             )
             return context, None
-        weights = self.softmax_scores(query, key_landmarks, landmark_bias) @ inverse
-        return weights @ summary, weights
+        if self.local_window:
+            weights, near = self.attend_beside_window(
+                query, key, value, valid, key_landmarks, landmark_bias
+            )
+        else:
+            weights, near = self.softmax_scores(query, key_landmarks, landmark_bias), 0.0
+        weights = weights @ inverse
+        return weights @ summary + near, weights if output_attentions else None
+
+    def attend_beside_window(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        valid: torch.Tensor,
+        key_landmarks: torch.Tensor,
+        landmark_bias: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One softmax over landmarks and the tokens near by.
+
+        The probabilities of landmarks `[batch, heads, n, landmarks]`, and what each token takes of
+        its window, `[batch, heads, n, d]`. Distances are counted in columns.
+        """
+        reach, n = self.local_window // 2, query.shape[-2]
+        filling = (0, 0, 0, -n % reach)
+        scale = self.attention_head_size**-0.5
+        blocks = functional.pad(query * scale, filling).unflatten(-2, (-1, reach))
+        near = blocks @ windows(key, reach).mT  # [batch, heads, blocks, reach, 3 * reach]
+        columns = torch.arange(3 * reach, device=query.device)
+        distance = columns - reach - columns[:reach, None]
+        seen = windows(valid[:, None, :, None].to(query.dtype), reach).mT > 0
+        seen = seen & (distance.abs() <= reach)
+        near = near.masked_fill(~seen, torch.finfo(near.dtype).min)
+        far = query @ key_landmarks.mT * scale + landmark_bias
+        far = functional.pad(far, filling).unflatten(-2, (-1, reach))
+        probabilities = torch.cat([far, near], -1).softmax(-1)
+        weights, near = probabilities.split([far.shape[-1], 3 * reach], -1)
+        context = near @ windows(value, reach)
+        return weights.flatten(2, 3)[:, :, :n], context.flatten(2, 3)[:, :, :n]
 
     def invert(self, kernel: torch.Tensor) -> torch.Tensor:
         """The pseudo-inverse of the landmarks' kernel."""

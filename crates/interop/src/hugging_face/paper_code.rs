@@ -4,8 +4,8 @@
 use std::{fs, path::Path};
 
 use nystromformer::{
-    Architecture, AttentionKind, ClassInfo, FeedForwardKind, NystromformerConfig, Pooling,
-    PositionEmbeddingType, Semantics,
+    Architecture, AttentionKind, ClassInfo, FeedForwardKind, NystromConfig, NystromformerConfig,
+    Pooling, PositionEmbeddingType, Semantics,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ pub(super) fn foreign_key(
             architecture.to_string(),
         ))
         .or(own("attention", !is_theirs, kind.name().to_owned()))
-        .or(own_option(config))
+        .or(nystrom(config).and_then(NystromConfig::own_landmarks))
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "feed_forward",
@@ -70,7 +70,9 @@ pub(super) fn key_of_the_file(
     let is_classifier = architecture == Architecture::SequenceClassification;
     let (positions, stem) = (config.shared.position_embedding_type, &config.embeddings.stem);
     let per_channel = config.attention.convolution.conv_per_channel;
+    let window = nystrom(config).map_or(0, |nystrom| nystrom.local_window);
     own("conv_per_channel", per_channel, per_channel.to_string())
+        .or(own("local_window", window > 0, window.to_string()))
         .or(own(
             "position_embedding_type",
             positions != PositionEmbeddingType::Absolute,
@@ -84,10 +86,9 @@ pub(super) fn key_of_the_file(
         ))
 }
 
-/// The first option of attention by the Nyström method that transformers does not have.
-fn own_option(config: &NystromformerConfig) -> Option<(&'static str, String)> {
-    let approximates = config.attention.kind == AttentionKind::Nystrom;
-    config.attention.nystrom.own_option().filter(|_| approximates)
+/// The options of attention by the Nyström method, if that is what the model has.
+fn nystrom(config: &NystromformerConfig) -> Option<&NystromConfig> {
+    (config.attention.kind == AttentionKind::Nystrom).then_some(&config.attention.nystrom)
 }
 
 /// Writes the file into a folder.

@@ -107,11 +107,19 @@ impl NystromConfig {
 
     /// The first option by which it is not the paper's, with its value: another rule for landmarks, a window beside them.
     pub fn own_option(&self) -> Option<(&'static str, String)> {
+        let window = self.local_window;
+        self.own_landmarks().or((window > 0).then(|| ("local_window", window.to_string())))
+    }
+
+    /// The first option by which its landmarks are not the paper's, with its value.
+    pub fn own_landmarks(&self) -> Option<(&'static str, String)> {
         let own = |key, is_own: bool, value: String| is_own.then_some((key, value));
-        let (rule, window) = (self.landmarks, self.local_window);
-        own("landmarks", rule != LandmarkRule::SegmentMeans, rule.name().to_owned())
-            .or(own("keep_ends", self.keep_ends, "true".to_owned()))
-            .or(own("local_window", window > 0, window.to_string()))
+        let rule = self.landmarks;
+        own("landmarks", rule != LandmarkRule::SegmentMeans, rule.name().to_owned()).or(own(
+            "keep_ends",
+            self.keep_ends,
+            "true".to_owned(),
+        ))
     }
 
     fn window(&self) -> Option<Window> {
