@@ -19,17 +19,20 @@ use crate::{
 /// Cross-entropy of each row of `logits` against its label, in nats.
 ///
 /// # Shapes
-/// - `logits`: `[rows, classes]`
+/// - `logits`: `[rows, classes]`, of any number of rows, 0 too
 /// - `labels`: `[rows]`, each in `0..classes`
 /// - output: `[rows]`
 ///
 /// # Panics
 /// If a label is not in `0..classes`. (Elsewhere than on the CPU nobody waits to look: its loss is then some number.)
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let [rows, classes] = logits.dims();
+    if rows == 0 {
+        return Tensor::zeros([0], &logits.device());
+    }
     if !kernel::runs_on::<CrossEntropy, 1, 2>(&logits) {
         return composed(logits, labels);
     }
-    let [rows, classes] = logits.dims();
     assert_eq!(labels.dims(), [rows], "one label per row");
     if !kernel::is_flex(&logits.device()) {
         return kernel::run_1(CrossEntropy { labels: Indices::unread(labels) }, logits);

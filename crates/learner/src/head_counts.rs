@@ -84,7 +84,12 @@ pub(crate) fn split_logits(
     let mut tables = Vec::with_capacity(logits.len());
     for logits in logits {
         let [rows, columns] = logits.dims();
-        tables.push((columns, floats(logits.clone().reshape([rows * columns]), device)?));
+        let scores = match rows * columns {
+            // Of rows of which no token is asked for there is nothing to read.
+            0 => Vec::new(),
+            values => floats(logits.clone().reshape([values]), device)?,
+        };
+        tables.push((columns, scores));
     }
     let Some((columns, first)) = tables.first() else { return Ok(Outputs::new()) };
     Ok(match targets {
@@ -145,5 +150,14 @@ mod tests {
         assert_eq!(sum.outputs.unwrap()[2], [9.0]);
         let values = sum.measured.values();
         assert_eq!(values[0], ("cosine".to_owned(), 0.75));
+    }
+
+    #[test]
+    fn rows_of_which_no_token_is_asked_for_have_no_scores() {
+        let device = Device::flex();
+        let none = TargetsData::Tokens { positions: Vec::new(), labels: Vec::new() };
+        let logits = [Tensor::zeros([0, 3], &device)];
+        let outputs = split_logits(&logits, &none, &[4, 2], 4, &device).unwrap();
+        assert_eq!(outputs, [Vec::new(), Vec::new()] as [Vec<f32>; 2]);
     }
 }

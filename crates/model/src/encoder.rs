@@ -119,6 +119,9 @@ impl Encoder {
         padding: Option<&Padding>,
         wanted: &WantedTokens,
     ) -> Tensor<3> {
+        if wanted.are_none() {
+            return wanted.of(hidden_states);
+        }
         let _encoder = trace::part("encoder");
         let mut layers = self.layers();
         let last = layers.next_back();

@@ -162,6 +162,9 @@ impl Layer {
         padding: Option<&Padding>,
         wanted: &WantedTokens,
     ) -> Tensor<3> {
+        if wanted.are_none() {
+            return wanted.of(hidden_states);
+        }
         let [_, seq_len, _] = hidden_states.dims();
         let in_chunks = (1..seq_len).contains(&self.chunk_size_feed_forward);
         if in_chunks && !matches!(wanted, WantedTokens::All | WantedTokens::Tokens) {

@@ -194,7 +194,7 @@ impl Nystromformer {
         })
     }
 
-    /// The last hidden states of chosen tokens, and no others.
+    /// The last hidden states of chosen tokens, and no others. Of none, nothing is encoded.
     ///
     /// # Shapes
     /// - `positions`: `[positions]`, flat indices `row · seq_len + column`
@@ -208,7 +208,11 @@ impl Nystromformer {
         positions: Tensor<1, Int>,
     ) -> Result<Tensor<2>, ModelError> {
         let states = self.forward_wanted(input, &WantedTokens::At(positions))?;
-        Ok(states.squeeze_dim(0))
+        let [_, chosen, width] = states.dims();
+        Ok(match chosen {
+            0 => Tensor::zeros([0, width], &states.device()),
+            _ => states.squeeze_dim(0),
+        })
     }
 
     /// The embeddings' output and every layer's, `num_hidden_layers + 1` tensors.

@@ -31,15 +31,18 @@ impl WantedTokens {
     /// # Panics
     /// If a position is no token.
     pub fn of(&self, states: Tensor<3>) -> Tensor<3> {
-        let [batch, seq_len, width] = states.dims();
+        let [_, _, width] = states.dims();
         match self {
             Self::All | Self::Tokens => states,
             Self::First => states.narrow(1, 0, 1),
-            Self::At(positions) => {
-                let states = states.reshape([batch * seq_len, width]);
-                select_rows(states, positions.clone()).unsqueeze_dim(0)
-            }
+            Self::At(_) if self.are_none() => Tensor::zeros([1, 0, width], &states.device()),
+            Self::At(positions) => states_at(states, positions.clone()).unsqueeze_dim(0),
         }
+    }
+
+    /// Whether no token is wanted, as where nothing is masked in a batch: then nothing need be computed.
+    pub(crate) fn are_none(&self) -> bool {
+        matches!(self, Self::At(positions) if positions.dims() == [0])
     }
 
     /// The flat indices of these tokens in the batch that `states` are of, padding counted, or `None` for all.
@@ -104,6 +107,24 @@ impl WantedTokens {
             }
         }
     }
+}
+
+/// The states of chosen tokens, of which there may be none.
+///
+/// # Shapes
+/// - `states`: `[batch, seq_len, width]`
+/// - `positions`: `[positions]`, flat indices `row · seq_len + column`
+/// - output: `[positions, width]`
+///
+/// # Panics
+/// If a position is no token.
+pub(crate) fn states_at(states: Tensor<3>, positions: Tensor<1, Int>) -> Tensor<2> {
+    let [batch, seq_len, width] = states.dims();
+    // A 0 in a new shape means to Burn "as it was", and devices have no work of size 0.
+    if positions.dims() == [0] {
+        return Tensor::zeros([0, width], &states.device());
+    }
+    select_rows(states.reshape([batch * seq_len, width]), positions)
 }
 
 /// Where the tokens at hand stand in the whole batch: `[tokens]`, or `None` if they are the whole batch.

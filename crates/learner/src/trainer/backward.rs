@@ -141,7 +141,8 @@ impl<M: Trainable> Learner<'_, M> {
         let share = terms
             .into_iter()
             .zip(weights)
-            .filter(|(_, total)| **total > 0.0)
+            // Of a term with targets in other micro-batches there may be none here.
+            .filter(|(term, total)| **total > 0.0 && term.losses.dims() != [0])
             .map(|(term, total)| term.losses.sum() / (*total / term.weight))
             .reduce(|sum, share| sum + share)
             .ok_or_else(|| {

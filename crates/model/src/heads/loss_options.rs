@@ -108,8 +108,9 @@ impl LossOptions {
         if self.label_smoothing > 0.0 {
             return smoothed_cross_entropy(logits, labels, weights, self.label_smoothing);
         }
+        let is_empty = logits.dims()[0] == 0;
         let losses = cross_entropy(logits, labels.clone());
-        match weights {
+        match weights.filter(|_| !is_empty) {
             Some(weights) => losses * weights.select(0, labels),
             None => losses,
         }
@@ -144,7 +145,7 @@ fn weighted_rows(losses: Losses, weights: &[f32]) -> Losses {
 /// Without weights this is transformers' `LabelSmoother`.
 ///
 /// # Shapes
-/// - `logits`: `[rows, classes]`
+/// - `logits`: `[rows, classes]`, of any number of rows, 0 too
 /// - `labels`, output: `[rows]`
 /// - `weights`: `[classes]`
 pub fn smoothed_cross_entropy(
@@ -153,7 +154,10 @@ pub fn smoothed_cross_entropy(
     weights: Option<Tensor<1>>,
     label_smoothing: f64,
 ) -> Tensor<1> {
-    let [_, classes] = logits.dims();
+    let [rows, classes] = logits.dims();
+    if rows == 0 {
+        return cross_entropy(logits, labels);
+    }
     let of_label = cross_entropy(logits.clone(), labels.clone());
     let score = logits.clone().gather(1, labels.clone().unsqueeze_dim(1));
     let log_sum = of_label.clone().unsqueeze_dim::<2>(1) + score;

@@ -17,7 +17,7 @@ use crate::{
     layer_norm::LayerNorm,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
-    wanted_tokens::WantedTokens,
+    wanted_tokens::states_at,
     weights,
 };
 
@@ -68,7 +68,7 @@ impl MaskedLmHead {
     /// Scores of every vocabulary entry, the decoder's weight being the token embedding of `encoder`.
     ///
     /// # Shapes
-    /// - `hidden_states`: `[rows, hidden_size]`
+    /// - `hidden_states`: `[rows, hidden_size]`, of any number of rows, 0 too
     /// - output: `[rows, vocab_size]`
     ///
     /// # Errors
@@ -78,8 +78,11 @@ impl MaskedLmHead {
         hidden_states: Tensor<2>,
         encoder: &Nystromformer,
     ) -> Result<Tensor<2>, ModelError> {
-        let _part = trace::part("cls");
         let LmPredictionHead { transform, bias } = &self.predictions;
+        if hidden_states.dims()[0] == 0 {
+            return Ok(Tensor::zeros([0, bias.dims()[0]], &hidden_states.device()));
+        }
+        let _part = trace::part("cls");
         let hidden = transform.activation.forward(transform.dense.forward(hidden_states));
         let hidden = transform.layer_norm.forward(hidden);
         let decoder = encoder.embeddings.tokens()?.word_embeddings.weight.val();
@@ -174,7 +177,6 @@ impl Head for NystromformerForMaskedLm {
         _: Option<Tensor<2, Int>>,
         positions: Tensor<1, Int>,
     ) -> Result<Option<Tensor<2>>, ModelError> {
-        let tokens = WantedTokens::At(positions).of(states).squeeze_dim(0);
-        Ok(Some(self.cls.forward(tokens, &self.nystromformer)?))
+        Ok(Some(self.cls.forward(states_at(states, positions), &self.nystromformer)?))
     }
 }

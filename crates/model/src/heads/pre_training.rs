@@ -16,7 +16,7 @@ use crate::{
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
-    wanted_tokens::WantedTokens,
+    wanted_tokens::states_at,
 };
 
 /// `dropout(tanh(dense(first token)))`, as in BERT.
@@ -81,7 +81,11 @@ impl NystromformerForPreTraining {
         let both = Tensor::cat(vec![first, positions], 0);
         let states = self.nystromformer.tokens_at(input, both)?;
         let order = self.order(states.clone().narrow(0, 0, batch));
-        let tokens = states.narrow(0, batch, chosen);
+        // Where nothing is masked, the order is learned alone.
+        let tokens = match chosen {
+            0 => Tensor::zeros([0, self.config().shared.hidden_size], &states.device()),
+            _ => states.narrow(0, batch, chosen),
+        };
         Ok((self.cls.forward(tokens, &self.nystromformer)?, order))
     }
 
@@ -160,7 +164,6 @@ impl Head for NystromformerForPreTraining {
         _: Option<Tensor<2, Int>>,
         positions: Tensor<1, Int>,
     ) -> Result<Option<Tensor<2>>, ModelError> {
-        let tokens = WantedTokens::At(positions).of(states).squeeze_dim(0);
-        Ok(Some(self.cls.forward(tokens, &self.nystromformer)?))
+        Ok(Some(self.cls.forward(states_at(states, positions), &self.nystromformer)?))
     }
 }

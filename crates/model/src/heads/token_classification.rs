@@ -15,7 +15,7 @@ use crate::{
     error::ModelError,
     linear::Linear,
     nystromformer::{Nystromformer, NystromformerInput},
-    wanted_tokens::WantedTokens,
+    wanted_tokens::states_at,
 };
 
 /// A Nyströmformer that classifies tokens, transformers' `NystromformerForTokenClassification`:
@@ -55,9 +55,16 @@ impl NystromformerForTokenClassification {
         input: NystromformerInput,
         positions: Tensor<1, Int>,
     ) -> Result<Tensor<2>, ModelError> {
-        let tokens = self.nystromformer.tokens_at(input, positions)?;
+        Ok(self.scores(self.nystromformer.tokens_at(input, positions)?))
+    }
+
+    /// Scores for the states of tokens, of which there may be none.
+    fn scores(&self, tokens: Tensor<2>) -> Tensor<2> {
+        if tokens.dims()[0] == 0 {
+            return Tensor::zeros([0, self.classifier.bias.dims()[0]], &tokens.device());
+        }
         let _part = trace::part("classifier");
-        Ok(self.classifier.forward(dropout(tokens, self.hidden_dropout_prob)))
+        self.classifier.forward(dropout(tokens, self.hidden_dropout_prob))
     }
 }
 
@@ -119,8 +126,7 @@ impl Head for NystromformerForTokenClassification {
         _: Option<Tensor<2, Int>>,
         positions: Tensor<1, Int>,
     ) -> Result<Option<Tensor<2>>, ModelError> {
-        let tokens: Tensor<2> = WantedTokens::At(positions).of(states).squeeze_dim(0);
-        Ok(Some(self.classifier.forward(dropout(tokens, self.hidden_dropout_prob))))
+        Ok(Some(self.scores(states_at(states, positions))))
     }
 
     fn label_layer_mut(&mut self) -> Option<&mut Linear> {

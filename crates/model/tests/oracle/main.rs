@@ -14,6 +14,7 @@ mod kinds;
 #[cfg(feature = "wgpu")]
 mod launches;
 mod lra;
+mod no_chosen_tokens;
 mod parity;
 mod properties;
 mod vectors;

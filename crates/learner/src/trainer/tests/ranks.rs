@@ -126,7 +126,9 @@ fn all_kinds_of_runs() -> Vec<(Experiment, Synthetic)> {
         // Ranks without an answer, and steps without any.
         (experiment, sparse()),
         (of_nine, sparse()),
-        (of_pairs, Synthetic { pairs: true, ..Synthetic::default() }),
+        (of_pairs.clone(), Synthetic { pairs: true, ..Synthetic::default() }),
+        // Micro-batches without a masked token, and steps of such alone: the order of the segments is learned all the same.
+        (of_pairs, Synthetic { pairs: true, ..sparse() }),
         (with_average, Synthetic::default()),
         (recomputed, Synthetic::default()),
     ]
