@@ -220,7 +220,9 @@ impl<'a> Preparation<'a> {
         let splits = split_documents(documents, data.validation_fraction, seed)
             .ok_or_else(|| too_few_documents(corpus, documents.len()))?;
         let share = held_out_share(documents, &splits);
-        if let Some(told) = more_than_asked(data.validation_fraction, share) {
+        if let Some(told) =
+            more_than_asked(data.validation_fraction, share, corpus.cure_of_long_documents())
+        {
             say_once(format!("the corpus `{}`: {told}", corpus.name().display()));
         }
         let facts = DataFacts {
@@ -344,8 +346,8 @@ fn too_few_documents(corpus: &Corpus, count: usize) -> DataError {
     DataError::corpus(
         corpus.name(),
         format!(
-            "{found} with text in it, but training and validation need one each; add text, or set \
-             `data.document = \"paragraph\"` or `\"line\"` to split .txt files up"
+            "{found} with text in it, but training and validation need one each; add text, or {}",
+            corpus.cure_of_long_documents()
         ),
     )
 }

@@ -63,19 +63,19 @@ pub(crate) fn held_out_share(documents: &[Document], splits: &[CorpusSplit]) -> 
     if all == 0 { 0.0 } else { held_out as f64 / all as f64 }
 }
 
-/// What is to be said where much more is held out than `data.validation_fraction` asks for: documents are whole, and one is held
-/// out at least.
-pub(crate) fn more_than_asked(fraction: f64, share: f64) -> Option<String> {
+/// What is to be said where more is held out than `data.validation_fraction` asks for: documents are whole, and one is held out at
+/// least. Where it is much more, `cure` says what helps.
+pub(crate) fn more_than_asked(fraction: f64, share: f64, cure: &str) -> Option<String> {
     let percent = 100.0 * share;
-    let cure =
-        "`data.document = \"paragraph\"` or `\"line\"` makes several documents of a .txt file";
+    let is_much = share > 2.0 * fraction && share > 0.1;
     if fraction == 0.0 {
+        let cure = if is_much { format!("; {cure}") } else { String::new() };
         return Some(format!(
             "`data.validation_fraction` = `0`: one document is held out all the same, `{percent:.1}` % of the text, for a run is \
-             measured on it; {cure}"
+             measured on it{cure}"
         ));
     }
-    (share > 2.0 * fraction && share > 0.1).then(|| {
+    is_much.then(|| {
         format!(
             "`{percent:.1}` % of the text is held out for validation, where `data.validation_fraction` = `{fraction}` asks for \
              `{:.1}` %: documents are whole, and few or of different length; {cure}",
@@ -116,14 +116,19 @@ mod tests {
         let splits = split_documents(&documents, 0.01, 1).unwrap();
         let share = held_out_share(&documents, &splits);
         assert!([78.0 / 139.0, 61.0 / 139.0].contains(&share), "{share}");
-        let told = more_than_asked(0.01, 78.0 / 139.0).unwrap();
-        for part in ["`56.1` %", "`data.validation_fraction` = `0.01`", "`1.0` %", "data.document"]
-        {
+        let told = more_than_asked(0.01, 78.0 / 139.0, "cut them").unwrap();
+        for part in ["`56.1` %", "`data.validation_fraction` = `0.01`", "`1.0` %", "; cut them"] {
             assert!(told.contains(part), "{told}");
         }
-        assert!(more_than_asked(0.0, 0.001).unwrap().contains("held out all the same"));
+        // With 0 it is said always, and something is to be cured where that is much.
+        for (share, is_much) in [(0.001, false), (0.1, false), (0.2, true)] {
+            let told = more_than_asked(0.0, share, "cut them").unwrap();
+            let percent = format!("held out all the same, `{:.1}` %", 100.0 * share);
+            assert!(told.contains(&percent), "{told}");
+            assert_eq!(told.contains("; cut them"), is_much, "{told}");
+        }
         for (fraction, share) in [(0.01, 0.01), (0.01, 0.09), (0.1, 0.19), (0.5, 0.6)] {
-            assert_eq!(more_than_asked(fraction, share), None);
+            assert_eq!(more_than_asked(fraction, share, ""), None);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::notice::say_once;
 use crate::signature;
 
 /// The byte order mark, as UTF-8 has it.
-const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A line or, if the line is longer than the limit, the next part of it.
 #[derive(Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ impl Split {
         }
     }
 
-    /// What its files and folders may be called; the first that is there is taken.
+    /// What its files and folders may be called; the first that is there is taken. Its [own](Self::own_stems) names come first.
     pub fn file_stems(self) -> &'static [&'static str] {
         match self {
             Self::Train => &["train", "training"],
@@ -48,12 +48,31 @@ impl Split {
                 "val",
                 "devel",
                 "development",
+                "testa",
                 "eval",
                 "evaluation",
-                "testa",
             ],
             Self::Test => &["test", "testing", "testb"],
             Self::ValidationMismatched | Self::TestMismatched => &[],
+        }
+    }
+
+    /// Those of its names that name hardly anything but a split.
+    pub fn own_stems(self) -> &'static [&'static str] {
+        &self.file_stems()[..self.own_stem_count()]
+    }
+
+    /// Those of its names that classes, code, results and scores have too (`testing`, `eval`). Where it matters they count less: if
+    /// nothing has a name of the split's own, and what they name is of the form that the training split has.
+    pub fn shared_stems(self) -> &'static [&'static str] {
+        &self.file_stems()[self.own_stem_count()..]
+    }
+
+    fn own_stem_count(self) -> usize {
+        match self {
+            Self::Train | Self::Test => 1,
+            Self::Validation => 4,
+            Self::ValidationMismatched | Self::TestMismatched => 0,
         }
     }
 

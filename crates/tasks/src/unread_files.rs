@@ -9,13 +9,14 @@ use nystromformer_files::table::{Format, extension_of_content, is_called_after, 
 use crate::split::Split;
 
 /// Says which tables in the folder of a data set are read for no split, and which folders that hold tables or texts. `read` are the
-/// files and folders that are. A table that is called after a split is told by whoever chose another.
+/// files and folders that are. A table that is called after a split is told by whoever chose another of such a name.
 pub(crate) fn tell_unread(path: &Path, read: &[PathBuf]) {
     let unread = unread_in(path, read);
     if !unread.is_empty() {
         say_once(format!(
-            "`{}`: no split is read from {}: a split is a table or folder called `train`, `validation` (`dev`, `valid`, `val`, `eval`) or \
-             `test`; rename what is meant, and remove the rest",
+            "`{}`: no split is read from {}: a split is a table or folder called `train`, `validation` (`dev`, `valid`, `val`) or `test`; what \
+             is called otherwise (`eval`, `testing`) is one if there is none of these, and if it is as the training split is; rename \
+             what is meant, and remove the rest",
             path.display(),
             listed(unread.iter().map(String::as_str))
         ));
@@ -24,8 +25,14 @@ pub(crate) fn tell_unread(path: &Path, read: &[PathBuf]) {
 
 /// Names, sorted; those of folders with a slash behind them.
 fn unread_in(path: &Path, read: &[PathBuf]) -> Vec<String> {
+    let tables = read.iter().filter(|read| read.parent() == Some(path));
+    let tables: Vec<&str> = tables.filter_map(|read| read.file_name()?.to_str()).collect();
     let is_told = |name: &str| {
-        Split::USUAL.into_iter().any(|split| is_called_after(name, split.file_stems()))
+        let mut names = Split::USUAL
+            .into_iter()
+            .flat_map(|split| [split.own_stems(), split.shared_stems()])
+            .filter(|stems| is_called_after(name, stems));
+        names.any(|stems| tables.iter().any(|table| is_called_after(table, stems)))
     };
     let mut unread = Vec::new();
     // A folder that cannot be listed is told by whoever reads it.
@@ -87,6 +94,15 @@ mod tests {
         }
         let read = [path.join("train.csv"), path.join("test")];
         assert_eq!(unread_in(path, &read), ["extra.tsv", "train/", "train2.csv"]);
-        assert_eq!(unread_in(path, &[path.to_owned()]), ["extra.tsv", "train2.csv"]);
+        // Nothing told of `train.jsonl`, and of `train.csv` neither, where no table is read in their place.
+        let tables = ["extra.tsv", "train.csv", "train.jsonl", "train2.csv"];
+        assert_eq!(unread_in(path, &[path.to_owned()]), tables);
+        // `eval` is told by nobody who reads `dev`, and `valid` is.
+        let [dev, eval, valid] = ["dev.csv", "eval.csv", "valid.csv"].map(|name| path.join(name));
+        for file in [&dev, &eval, &valid] {
+            fs::write(file, "").unwrap();
+        }
+        let read = [path.join("train.csv"), dev, path.join("test")];
+        assert_eq!(unread_in(path, &read), ["eval.csv", "extra.tsv", "train/", "train2.csv"]);
     }
 }

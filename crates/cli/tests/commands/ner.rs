@@ -278,6 +278,41 @@ fn words_without_a_tag_are_answered_and_not_measured() {
     assert!(losses[0] < losses[1], "{losses:?}");
 }
 
+/// What lies beside the files of the splits and has their names is no split, and is named.
+#[test]
+fn what_is_read_for_a_split_and_what_is_not_is_told() {
+    let fixture = Fixture::new();
+    prepare(&fixture, "");
+    for (from, to) in [("eng.train", "train.conll"), ("eng.testa", "dev.conll")] {
+        fs::rename(fixture.path(&format!("data/{from}")), fixture.path(&format!("data/{to}")))
+            .unwrap();
+    }
+    for folder in ["evaluation", "eval"] {
+        fs::create_dir(fixture.path(&format!("data/{folder}"))).unwrap();
+    }
+    fs::write(fixture.path("data/evaluation/evaluate.py"), "pass").unwrap();
+    fs::write(fixture.path("data/eval/predictions.conll"), "anna O\n").unwrap();
+    fs::write(fixture.path("data/train_dev.conll"), "anna NN O\n").unwrap();
+    fs::write(fixture.path("data/scores.csv"), "model,f1\n").unwrap();
+    let mut dry_run = train(&fixture, "run", &[]);
+    dry_run.arg("--dry-run");
+    let told = finish(dry_run).succeeded().stderr;
+    for part in [
+        "the validation split is `dev.conll`, and not `eval/` (`task.validation_file` names another)",
+        "no split is read from `scores.csv`, `train_dev.conll`: ",
+    ] {
+        assert_eq!(told.matches(part).count(), 1, "{part}: {told}");
+    }
+    // Where nothing else validates, the folder is named.
+    fs::remove_file(fixture.path("data/dev.conll")).unwrap();
+    fs::remove_dir_all(fixture.path("data/eval")).unwrap();
+    fs::write(fixture.path("data/evaluation/predictions.conll"), "anna O\n").unwrap();
+    let mut dry_run = train(&fixture, "run", &[]);
+    dry_run.arg("--dry-run");
+    let told = finish(dry_run).succeeded().stderr;
+    assert!(told.contains("no split is read from `evaluation/`, `scores.csv`, "), "{told}");
+}
+
 #[test]
 fn malformed_files_end_with_their_line_and_exit_code_3() {
     let fixture = Fixture::new();

@@ -107,6 +107,22 @@ impl Corpus {
         Ok(true)
     }
 
+    /// What makes more and shorter documents of these files, as they are read.
+    pub(crate) fn cure_of_long_documents(&self) -> &'static str {
+        let has_text = self.files.iter().any(|file| file.form == FileKind::Text);
+        let has_table = self.files.iter().any(|file| file.form != FileKind::Text);
+        match self.options.document {
+            DocumentUnit::File if has_text => {
+                "set `data.document = \"paragraph\"` or `\"line\"` to split .txt files up"
+            }
+            DocumentUnit::Paragraph if has_text => {
+                "set `data.document = \"line\"` to split .txt files up"
+            }
+            _ if has_table => "cut the texts of rows, which are documents, into several rows",
+            _ => "cut the lines, which are documents, into shorter ones",
+        }
+    }
+
     fn is_sample(&self) -> bool {
         self.files.is_empty()
     }
@@ -367,6 +383,27 @@ mod tests {
         assert!(chunks.iter().all(|chunk| chunk.text.len() < 600_000));
         assert!(chunks.len() > 10);
         assert_eq!(documents(&config(&path)).unwrap(), [text]);
+    }
+
+    #[test]
+    fn what_makes_more_documents_is_told_by_the_form_of_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let cure = |name: &str, document| {
+            let path = folder.path().join(name);
+            fs::write(&path, "{\"text\": \"a\"}\n").unwrap();
+            let corpus = path.display().to_string();
+            let config = DataConfig { corpus, document, ..DataConfig::default() };
+            Corpus::open(&config).unwrap().cure_of_long_documents()
+        };
+        for (name, document, part) in [
+            ("a.txt", DocumentUnit::File, "`data.document = \"paragraph\"` or `\"line\"`"),
+            ("a.txt", DocumentUnit::Paragraph, "set `data.document = \"line\"`"),
+            ("a.txt", DocumentUnit::Line, "cut the lines"),
+            ("a.jsonl", DocumentUnit::File, "into several rows"),
+            ("a.jsonl", DocumentUnit::Line, "into several rows"),
+        ] {
+            assert!(cure(name, document).contains(part), "{name} {document:?}");
+        }
     }
 
     #[test]

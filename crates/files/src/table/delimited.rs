@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::bare_returns::refuse_bare_returns;
 use super::dialect::Dialect;
 use super::nested::ColumnPath;
 use super::options::{Quotes, lines};
@@ -13,7 +14,6 @@ use super::row::Cell;
 use super::row_reader::RowReader;
 use super::{Format, TableOptions};
 use crate::error::{FileError, Result};
-use crate::input::Input;
 use crate::lines::BoundedLines;
 
 /// Reads a `.tsv` or `.csv` file.
@@ -58,7 +58,7 @@ impl DelimitedReader {
         format: Format,
         options: &TableOptions,
     ) -> Result<(Self, Option<Vec<String>>)> {
-        refuse_bare_returns(path)?;
+        refuse_bare_returns(path, format, options)?;
         let dialect = Dialect::of(path, format, options)?;
         let lines = lines(path, options)?;
         let mut records = match dialect {
@@ -112,19 +112,6 @@ impl DelimitedReader {
         };
         FileError::line(&self.path, line, problem).with_cure(cure)
     }
-}
-
-/// Refuses a file whose lines end with `\r` alone: it would be read as one line.
-fn refuse_bare_returns(path: &Path) -> Result<()> {
-    let mut input = Input::open(path)?;
-    let first = input.fill()?;
-    let is_bare = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
-    if first.contains(&b'\n') || !first.windows(2).any(is_bare) {
-        return Ok(());
-    }
-    let problem = "its lines end with `\\r` alone, as on old Macs, and would be read as one";
-    Err(FileError::line(path, 1, problem)
-        .with_cure("end them with `\\n`, for example with `tr '\\r' '\\n'`"))
 }
 
 impl RowReader for DelimitedReader {

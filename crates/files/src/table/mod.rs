@@ -11,9 +11,11 @@
 //! | `row` | a row: its cells, and where it stands |
 //! | `options` | how a table is read: what those who read it say |
 //! | `dialect` | by what the fields of a line are told apart, as options say or the file shows |
+//! | `bare_returns` | files whose lines end with `\r` alone |
 //! | `records` | fields quoted as RFC 4180 says |
 //! | `delimited` | rows of TSV and CSV |
 //! | `json_text` | the text of a JSON file, taken object by object |
+//! | `large_numbers` | whole numbers that 64 bits do not hold |
 //! | `json_object`, `objects`, `squad` | those objects, whatever holds them together |
 //! | `json` | objects as rows |
 //! | `nested` | fields within the values of a column |
@@ -23,6 +25,7 @@
 //! | `reader` | from a path to rows |
 //! | `files`, `names` | the files of a split in a folder; all that a folder holds |
 
+mod bare_returns;
 mod column;
 mod delimited;
 mod dialect;
@@ -31,6 +34,7 @@ mod format;
 mod json;
 mod json_object;
 mod json_text;
+mod large_numbers;
 mod names;
 mod nested;
 mod objects;
@@ -50,7 +54,7 @@ pub use format::{Format, extension_of_content};
 pub use json_object::JsonObject;
 pub use names::names_in;
 pub use objects::JsonObjects;
-pub use options::{Quotes, TableOptions, typed_separator};
+pub use options::{Quotes, TableOptions, typed_separator, typed_text};
 pub use parquet_writer::write_parquet;
 pub use reader::{Rows, Table};
 pub use row::{BY_ROWS, Cell, Row};

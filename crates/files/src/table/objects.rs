@@ -9,6 +9,7 @@
 //! In each of them an object with `paragraphs` that have `qas` is an article of `SQuAD`, and gives an object for each question.
 //! Only one of the file's objects is in memory at a time.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::json_object::JsonObject;
 use super::json_text::{Capture, Captured, JsonText, Rules};
+use super::large_numbers::as_strings;
 use super::row::BY_ROWS;
 use super::squad::Article;
 use crate::error::{FileError, Result};
@@ -211,7 +213,14 @@ impl JsonObjects {
     }
 
     fn parse(&self, line: u64, text: &str) -> Result<Map<String, Value>> {
-        match serde_json::from_str(text) {
+        let parsed = match as_strings(text) {
+            Cow::Borrowed(text) => serde_json::from_str(text),
+            // What is wrong is told by its place in the text itself.
+            Cow::Owned(quoted) => {
+                serde_json::from_str(&quoted).or_else(|_| serde_json::from_str(text))
+            }
+        };
+        match parsed {
             Ok(Value::Object(fields)) => Ok(fields),
             Ok(_) => Err(self.rules.no_object(line)),
             Err(error) => Err(self.rules.not_json(line, text, &error)),

@@ -35,6 +35,15 @@ pub fn typed_separator<'de, D: Deserializer<'de>>(
     text.parse().map(Some).map_err(wrong)
 }
 
+/// Reads a text that separates others from a configuration: any, or `\t` for a tab as it is typed.
+///
+/// # Errors
+/// If it is no text.
+pub fn typed_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(|text| if text == "\\t" { "\t".to_owned() } else { text }))
+}
+
 /// How a table is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableOptions {

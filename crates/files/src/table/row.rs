@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use crate::error::{FileError, Result};
 
-use super::Column;
 use super::written_list::is_written_list;
+use super::{Column, Format};
 
 /// What helps where a file does not hold objects row by row.
 pub const BY_ROWS: &str = "write it row by row, an object each: `{\"text\": \"…\", \"label\": 1}`; pandas does with \
                                   `to_json(…, orient=\"records\", lines=True)`";
+
+/// Characters of a cell that a message shows at most.
+const SHOWN: usize = 60;
 
 /// What stands in a field.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,31 +152,33 @@ impl Row {
         }
     }
 
-    /// Refuses a list or an object that is written as text, as `to_csv` does: `"['a', 'b']"`.
+    /// Refuses a list or an object that is written as text, as `to_csv` does: `"['a', 'b']"`. JSON and Parquet have lists, and a text
+    /// of theirs is one. `otherwise` is what to do if the text is meant as it is.
     ///
     /// # Errors
     ///
-    /// [`FileError::Content`] if the cell holds such a text.
+    /// [`FileError::Content`] if the cell of a CSV or TSV file holds such a text.
     ///
     /// # Panics
     ///
     /// If fewer columns were asked for.
-    pub fn refuse_written_list(&self, wanted: usize) -> Result<()> {
-        match &self.cells[wanted] {
-            Cell::Text(text) if is_written_list(text) => {
-                const SHOWN: usize = 60;
-                let mut shown: String = text.trim().chars().take(SHOWN).collect();
-                if shown.len() < text.trim().len() {
-                    shown.push('…');
-                }
-                let problem =
-                    format!("{} holds a list written as text, `{shown}`", self.columns[wanted]);
-                let cure = "write the data as JSON Lines or Parquet, which hold lists: in the place of `to_csv`, \
-                            `to_parquet` or `to_json(…, orient=\"records\", lines=True)` of pandas or datasets";
-                Err(self.problem(problem).with_cure(cure))
-            }
-            _ => Ok(()),
+    pub fn refuse_written_list(&self, wanted: usize, otherwise: Option<&str>) -> Result<()> {
+        let Cell::Text(text) = &self.cells[wanted] else { return Ok(()) };
+        if !is_written_list(text)
+            || !matches!(Format::of(&self.file), Some(Format::Csv | Format::Tsv))
+        {
+            return Ok(());
         }
+        let mut shown: String = text.trim().chars().take(SHOWN).collect();
+        if shown.len() < text.trim().len() {
+            shown.push('…');
+        }
+        let problem = format!("{} holds a list written as text, `{shown}`", self.columns[wanted]);
+        let otherwise = otherwise.map_or_else(String::new, |otherwise| format!("; {otherwise}"));
+        Err(self.problem(problem).with_cure(format!(
+            "write the data as JSON Lines or Parquet, which hold lists: in the place of `to_csv`, `to_parquet` or \
+             `to_json(…, orient=\"records\", lines=True)` of pandas or datasets{otherwise}"
+        )))
     }
 
     /// An error about this row.

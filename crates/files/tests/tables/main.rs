@@ -113,6 +113,18 @@ fn whole_numbers_beyond_an_i64_keep_their_digits() {
     }
     let rows = read(&folder.path().join("a.jsonl"), &["all"], &TableOptions::default()).unwrap();
     assert_eq!(rows[0].cell(0), &Cell::List(vec![text("18446744073709551615")]));
+    // Of 128 bits, and their place where a line is no JSON.
+    let path = folder.path().join("b.jsonl");
+    let hash = "340282366920938463463374607431768211455";
+    fs::write(&path, format!("{{\"id\": {hash}, \"n\": 1e30}}\n{{\"id\": -{hash} x}}\n")).unwrap();
+    let mut rows = open(&path, &["id", "n"], &TableOptions::default()).unwrap();
+    let first = rows.next().unwrap().unwrap();
+    assert_eq!([first.cell(0), first.cell(1)], [&text(hash), &Cell::Number(1e30)]);
+    let message = rows.next().unwrap().unwrap_err().to_string();
+    assert!(
+        message.contains("b.jsonl:2: not JSON") && message.contains("(column 49)"),
+        "{message}"
+    );
 }
 
 /// As spreadsheets on old Macs write them: a header of all that follows would be read.
@@ -121,8 +133,9 @@ fn lines_that_end_with_carriage_returns_alone_are_told() {
     for (name, content) in [
         ("a.csv", "text,label\rgood,1\rbad,0\r".to_owned()),
         ("a.tsv", "text\tlabel\rgood\t1".to_owned()),
-        // Longer than a line may be.
+        // Longer than a line may be, and a first text longer than what a file is told by.
         ("a.csv", format!("text,label\r{}", "good,1\r".repeat(100))),
+        ("a.csv", format!("label,{}\r1,good\r", "x".repeat(180))),
     ] {
         let message = refused(name, content.as_bytes(), &["label"]);
         assert!(
@@ -130,6 +143,26 @@ fn lines_that_end_with_carriage_returns_alone_are_told() {
             "{message}"
         );
         assert!(message.contains("`tr '\\r' '\\n'`"), "{message}");
+    }
+}
+
+/// A `\r` in a scraped text or in a cell of a spreadsheet ends no line.
+#[test]
+fn a_carriage_return_within_a_text_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let options = TableOptions { header: false, ..TableOptions::default() };
+    let long = "word ".repeat(300);
+    for (content, first) in [
+        (format!("{long}\rmore,1\nbad,0\n"), format!("{long}\rmore")),
+        (format!("\"{long}\rmore\",1\nbad,0\n"), format!("{long}\rmore")),
+        ("\"good\rfilm\",1".to_owned(), "good\rfilm".to_owned()),
+        ("good\rfilm,1".to_owned(), "good\rfilm".to_owned()),
+    ] {
+        fs::write(&path, content).unwrap();
+        let rows = Table::open(&path, &options).unwrap().select(&[0.into()]).unwrap();
+        let texts: Vec<Cell> = rows.map(|row| row.unwrap().cell(0).clone()).collect();
+        assert_eq!(texts[0], text(&first));
     }
 }
 

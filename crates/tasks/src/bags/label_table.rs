@@ -40,20 +40,34 @@ pub(super) fn find(
         // Absolute where it is; otherwise as seen from the data set.
         return Ok(in_folder(vec![path.join(table)], true));
     }
-    if let Some(found) = in_folder(find_files(path, split.file_stems())?, false) {
+    let within = |stems: &[&str]| {
+        for stem in stems {
+            let folder = path.join(stem);
+            let files = find_files(&folder, &[LABELS])?;
+            if !files.is_empty() {
+                return Ok(Some(LabelTable { files, folder, is_of_all: false }));
+            }
+        }
+        Ok::<_, DataError>(None)
+    };
+    if let Some(found) = in_folder(find_files(path, split.own_stems())?, false) {
         return Ok(Some(found));
     }
     if let Some(found) = in_folder(find_files(path, &[LABELS])?, true) {
         return Ok(Some(found));
     }
-    for stem in split.file_stems() {
-        let folder = path.join(stem);
-        let files = find_files(&folder, &[LABELS])?;
-        if !files.is_empty() {
-            return Ok(Some(LabelTable { files, folder, is_of_all: false }));
-        }
+    if let Some(found) = within(split.own_stems())? {
+        return Ok(Some(found));
     }
-    Ok(None)
+    // What other things are called too is a split only where the training split lies in the same way.
+    let training = if split == Split::Train { None } else { find(task, path, Split::Train)? };
+    let is_beside = training.as_ref().map(|training| training.folder == path);
+    if is_beside != Some(false)
+        && let Some(found) = in_folder(find_files(path, split.shared_stems())?, false)
+    {
+        return Ok(Some(found));
+    }
+    if is_beside == Some(true) { Ok(None) } else { within(split.shared_stems()) }
 }
 
 /// What to say of a data set without labels.

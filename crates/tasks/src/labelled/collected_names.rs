@@ -11,6 +11,7 @@ use super::ClassNames;
 use super::class_names::{NO_LABEL, tell_blanks, text, whole};
 use super::joined_names::tell_joined;
 use super::label_sets::parts;
+use super::targets::IF_A_CLASS;
 use crate::missing_labels::check_missing;
 
 /// Different labels up to which a column is taken for one of classes, where nobody names them.
@@ -35,7 +36,7 @@ impl CollectedNames {
     ///
     /// # Errors
     ///
-    /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label and for a list that is written as text.
+    /// The first error of `rows`, and [`DataError::Line`] at the 1,001st label and for a list that is written as text in a CSV or TSV file.
     pub(super) fn add(
         &mut self,
         rows: impl IntoIterator<Item = Result<Row, FileError>>,
@@ -44,7 +45,7 @@ impl CollectedNames {
         let mut names: BTreeMap<String, u64> = BTreeMap::new();
         for row in rows {
             let row = row?;
-            row.refuse_written_list(0)?;
+            row.refuse_written_list(0, Some(IF_A_CLASS))?;
             let mut add = |cell: &Cell| {
                 if let Some(name) = text(cell).filter(|text| !text.is_empty()) {
                     *names.entry(whole(name)).or_default() += 1;

@@ -10,29 +10,50 @@ use super::class_folders;
 use super::text_files::holds_text;
 use crate::split::Split;
 
-/// What splits are called that classes are called too: such a folder is a split's only if it holds folders, as the classes' do.
-const OF_CLASSES_TOO: [&str; 8] =
-    ["training", "devel", "development", "eval", "evaluation", "testa", "testing", "testb"];
+/// The folder of a split by a name of its own.
+pub(super) fn own_folder(path: &Path, split: Split) -> Result<Option<PathBuf>, DataError> {
+    called(path, split, split.own_stems(), &|_| Ok(true))
+}
 
-/// The folder of a split: of one of its names, or the only one that ends with one (`20news-bydate-train`), which is said.
-pub(super) fn split_folder(path: &Path, split: Split) -> Result<Option<PathBuf>, DataError> {
-    let names = split.file_stems();
+/// The folder of a split by a name that other things have too. It is one if it holds folders of texts, as those of the classes are:
+/// called as one in the folder `training`, or where there is none, two of them.
+pub(super) fn shared_folder(
+    path: &Path,
+    split: Split,
+    training: Option<&Path>,
+) -> Result<Option<PathBuf>, DataError> {
+    called(path, split, split.shared_stems(), &|folder| {
+        let mut classes = 0;
+        for name in folders(folder)? {
+            let is_known = training.is_none_or(|training| training.join(&name).is_dir());
+            classes += usize::from(is_known && holds_text(&folder.join(name))?);
+        }
+        Ok(classes > usize::from(training.is_none()))
+    })
+}
+
+/// The folder of one of these names, or the only one that ends with one (`20news-bydate-train`), which is said.
+fn called(
+    path: &Path,
+    split: Split,
+    names: &[&str],
+    is_split: &dyn Fn(&Path) -> Result<bool, DataError>,
+) -> Result<Option<PathBuf>, DataError> {
     for name in names {
         let folder = path.join(name);
-        if folder.is_dir() && may_be_split(&folder, name)? {
+        if folder.is_dir() && is_split(&folder)? {
             return Ok(Some(folder));
         }
     }
-    let folders = folders(path)?;
-    let mut found = Vec::new();
-    for folder in &folders {
-        if let Some(name) = names.iter().find(|name| is_ending(folder, name))
-            && may_be_split(&path.join(folder), name)?
-        {
-            found.push(folder);
+    let mut found = folders(path)?;
+    found.retain(|folder| names.iter().any(|name| is_ending(folder, name)));
+    let mut splits = Vec::new();
+    for folder in &found {
+        if is_split(&path.join(folder))? {
+            splits.push(folder);
         }
     }
-    match found.as_slice() {
+    match splits.as_slice() {
         [] => Ok(None),
         [folder] => {
             say_once(format!(
@@ -47,7 +68,7 @@ pub(super) fn split_folder(path: &Path, split: Split) -> Result<Option<PathBuf>,
             let problem = format!(
                 "several folders may be the {} split: {shown}; rename one to `{}`",
                 split.name(),
-                names[0]
+                split.name()
             );
             Err(DataError::dataset(path, problem))
         }
@@ -57,13 +78,12 @@ pub(super) fn split_folder(path: &Path, split: Split) -> Result<Option<PathBuf>,
 /// The folder itself, if it has no folder of a split but folders of texts: these are its classes, and all of it trains.
 pub(super) fn whole_set(path: &Path) -> Result<Option<PathBuf>, DataError> {
     let folders = folders(path)?;
-    for folder in &folders {
-        let mut names = Split::USUAL.into_iter().flat_map(Split::file_stems);
-        if let Some(name) = names.find(|name| folder == *name || is_ending(folder, name))
-            && may_be_split(&path.join(folder), name)?
-        {
-            return Ok(None);
-        }
+    let is_of_split = |folder: &String| {
+        let mut names = Split::USUAL.into_iter().flat_map(Split::own_stems);
+        names.any(|name| folder == name || is_ending(folder, name))
+    };
+    if folders.iter().any(is_of_split) {
+        return Ok(None);
     }
     for folder in &folders {
         if holds_text(&path.join(folder))? {
@@ -79,11 +99,6 @@ pub(super) fn whole_set(path: &Path) -> Result<Option<PathBuf>, DataError> {
         }
     }
     Ok(None)
-}
-
-/// Whether a folder that is called after a split by this name may be one.
-fn may_be_split(folder: &Path, name: &str) -> Result<bool, DataError> {
-    Ok(!OF_CLASSES_TOO.contains(&name) || !folders(folder)?.is_empty())
 }
 
 /// Whether a folder is called as another name with `name` behind it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{Column, Format, Table};
+use nystromformer_files::table::{self, Column, Format, Table};
 use serde::{Deserialize, Serialize};
 
 use super::{LabelColumns, Location, Targets};
@@ -26,7 +26,9 @@ pub struct ColumnKeys {
     /// The column of the label, or a list of columns: one for each class, which says whether it applies (1 or 0, true or false),
     /// or with `regression` one for each number. Default: `"label"`.
     pub label: LabelColumns,
-    /// What separates the labels in a text that names any number of them, e.g. `";"`. Default: none, a text names one.
+    /// What separates the labels in a text that names any number of them, e.g. `";"`, or `\t` for a tab. Default: none, a text names
+    /// one.
+    #[serde(deserialize_with = "table::typed_text")]
     pub label_separator: Option<String>,
     /// Whether any number of labels applies to a row. Default: it does if `label_separator` is set, `label` names several columns,
     /// or the first label of the training data is a list.

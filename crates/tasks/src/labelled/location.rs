@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::collected_names::{CollectedNames, Sets};
-use super::folder_names::{split_folder, whole_set};
+use super::folder_names::{own_folder, shared_folder, whole_set};
 use super::reader::choose;
 use super::{
     ClassNames, FolderExamples, LabelColumns, LabelIn, LabelledColumns, Schema, TableExamples,
@@ -29,8 +29,9 @@ pub enum Location {
 impl Location {
     /// Finds a split: `path` itself if it is a table, or in the folder `path` the table of the split's name
     /// (`train.csv`, `train-00000-of-00002.parquet` …), or the folder of its name (`train/pos/1.txt`, `reviews-train/pos/1`). A
-    /// folder without any split, but with folders of texts, is all training examples (`pos/1.txt`). `None` if there is no such
-    /// split in the folder.
+    /// folder without any split, but with folders of texts, is all training examples (`pos/1.txt`). What is called by a name that
+    /// [other things have too](Split::shared_stems) is the split only if nothing else is, and if it is a table as the training split
+    /// is, or a folder of the same classes. `None` if there is no such split in the folder.
     ///
     /// # Errors
     ///
@@ -48,19 +49,50 @@ impl Location {
                            `train.csv` or the like in it, or one with a folder of .txt files for each class in `train/`";
             return Err(DataError::dataset(path, problem));
         }
-        let files = find_files(path, split.file_stems())?;
-        if let Some(first) = files.first() {
-            tell_eval(first, split);
+        let files = find_files(path, split.own_stems())?;
+        if !files.is_empty() {
             return Ok(Some(Self::Tables(files)));
         }
-        let folder = match split_folder(path, split)? {
-            None if split == Split::Train => whole_set(path)?,
-            folder => folder,
+        let folder = own_folder(path, split)?;
+        let found = match folder {
+            Some(folder) => Some(Self::Folders(folder)),
+            None => Self::find_by_shared_name(path, split)?,
         };
-        let Some(folder) = folder else { return Ok(None) };
-        saved_by_datasets(&folder)?;
-        tell_eval(&folder, split);
-        Ok(Some(Self::Folders(folder)))
+        let found = match found {
+            None if split == Split::Train => whole_set(path)?.map(Self::Folders),
+            found => found,
+        };
+        if let Some(Self::Folders(folder)) = &found {
+            saved_by_datasets(folder)?;
+        }
+        Ok(found)
+    }
+
+    /// Finds a split by what other things are called too.
+    fn find_by_shared_name(path: &Path, split: Split) -> Result<Option<Self>, DataError> {
+        // What is wrong with the training split is told when its turn comes.
+        let training = match split {
+            Split::Train => None,
+            _ => Self::find(path, Split::Train).ok().flatten(),
+        };
+        if !matches!(training, Some(Self::Folders(_))) {
+            let files = find_files(path, split.shared_stems())?;
+            if let Some(first) = files.first() {
+                tell_eval(first, split);
+                return Ok(Some(Self::Tables(files)));
+            }
+        }
+        let classes = match &training {
+            None => None,
+            Some(Self::Folders(folder)) if folder != path => Some(folder.as_path()),
+            // Tables train, or all that the folder holds.
+            Some(_) => return Ok(None),
+        };
+        let folder = shared_folder(path, split, classes)?;
+        Ok(folder.map(|folder| {
+            tell_eval(&folder, split);
+            Self::Folders(folder)
+        }))
     }
 
     /// The names of the classes: those that a Parquet file has for them (Hugging Face's `ClassLabel`), in their order; or what
@@ -212,7 +244,8 @@ fn tell_eval(found: &Path, split: Split) {
     let name = found.file_name().unwrap_or_default().to_string_lossy();
     if split == Split::Validation && name.to_ascii_lowercase().starts_with("eval") {
         say_once(format!(
-            "`{}` is the validation split, which the best checkpoint is chosen by; rename it to `test…` if it is to test",
+            "`{}` is the validation split, which the best checkpoint is chosen by; rename it to `test…` if it is to test, and \
+             otherwise if it is no split",
             found.display()
         ));
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 
+use super::targets::IF_A_CLASS;
 use super::{Targets, label_sets};
 use crate::example::{Example, Input, Label};
 use crate::files_in_turn::{FilesInTurn, ReadFiles};
@@ -320,7 +321,8 @@ impl Schema {
         };
         label.map_err(|problem| {
             let unread = || row.problem(format!("{problem}; correct the row or drop it"));
-            row.refuse_written_list(place).err().unwrap_or_else(unread).into()
+            let otherwise = matches!(self.label, LabelIn::FirstOf(_)).then_some(IF_A_CLASS);
+            row.refuse_written_list(place, otherwise).err().unwrap_or_else(unread).into()
         })
     }
 }

@@ -34,6 +34,10 @@ pub enum Targets {
     Answers(AnswerSearch),
 }
 
+/// What to do with a text that looks like a list and is none.
+pub(super) const IF_A_CLASS: &str =
+    "if it is the name of a class, list the classes in `task.labels`";
+
 /// The name of the one output of a regression.
 const VALUE: &str = "value";
 
@@ -137,13 +141,14 @@ impl Targets {
             }
         };
         label.map_err(|problem| {
+            let otherwise = matches!(self, Self::Classes(_)).then_some(IF_A_CLASS);
             let unread = || {
                 row.problem(format!(
                     "{problem} (column {}); correct the row or drop it",
                     row.column(wanted)
                 ))
             };
-            row.refuse_written_list(wanted).err().unwrap_or_else(unread).into()
+            row.refuse_written_list(wanted, otherwise).err().unwrap_or_else(unread).into()
         })
     }
 }

@@ -120,7 +120,8 @@ impl WordTable {
             Err(missing) => {
                 // Is it a table with a sentence a row?
                 if let Some(row) = table.select(&[words])?.next().transpose()? {
-                    row.refuse_written_list(0)?;
+                    let otherwise = "if it is a word, set `task.sentence` to the column that tells sentences apart";
+                    row.refuse_written_list(0, Some(otherwise))?;
                 }
                 return Err(missing.into());
             }
@@ -173,9 +174,12 @@ impl WordTable {
         if !self.has_tags || matches!(row.cell(2), Cell::Text(text) if text.is_empty()) {
             return Ok(None);
         }
-        row.refuse_written_list(2)?;
+        let is_named = matches!(row.cell(2), Cell::Text(tag) if self.names.contains(tag));
+        if !is_named {
+            row.refuse_written_list(2, Some("if it is a tag, list the tags in `task.labels`"))?;
+        }
         let tag = row.take_text(2)?;
-        if self.names.is_empty() || self.names.contains(&tag) {
+        if self.names.is_empty() || is_named {
             return Ok(Some(tag));
         }
         let Ok(number) = tag.parse::<usize>() else { return Ok(Some(tag)) };

@@ -67,19 +67,23 @@ pub(super) fn find(
     }
 }
 
-/// The answers that a row gives, each with its place if that is said; `None` if the row does not say. `texts` and `starts` are
-/// the cells of answers and of their places.
+/// The answers that a row gives to a question about `context`, each with its place if that is said; `None` if the row does not say.
+/// `texts` and `starts` are the cells of answers and of their places.
 ///
 /// # Errors
 ///
-/// [`FileError::Content`] for answers that are no texts, a list written as text among them, and places that are no numbers or of
-/// another count.
+/// [`FileError::Content`] for answers that are no texts, and places that are no numbers or of another count. In CSV and TSV a list
+/// written as text is no answer, unless it stands so in the context.
 pub(super) fn of_row(
     row: &Row,
     texts: usize,
     starts: Option<usize>,
+    context: &str,
 ) -> Result<Option<Vec<TextAndPlace>>, FileError> {
-    row.refuse_written_list(texts)?;
+    if !matches!(row.cell(texts), Cell::Text(text) if context.contains(text.trim())) {
+        let otherwise = "if it is the answer itself, it must stand so in the context";
+        row.refuse_written_list(texts, Some(otherwise))?;
+    }
     let texts_of = match row.cell(texts) {
         Cell::Null => return Ok(None),
         Cell::List(cells) => cells.as_slice(),

@@ -82,7 +82,7 @@ impl OpenTable {
         }
         let answers = match self.columns.answers {
             Some(answers) => {
-                let read = gold::of_row(&row, answers, self.columns.answer_start);
+                let read = gold::of_row(&row, answers, self.columns.answer_start, &context);
                 self.unread.settle(read)?
             }
             None => None,

@@ -83,9 +83,80 @@ fn a_list_that_is_written_as_text_is_refused_by_every_task() {
     refused(path, "name = \"qa\"", &["train.csv:2: ", "`{'text': ['paris']", "JSON Lines"]);
     write(path, "train.csv", "tokens,ner_tags\n\"['EU', 'rejects']\",\"['B-ORG', 'O']\"\n");
     refused(path, "name = \"ner\"", &["train.csv:2: ", "`['EU', 'rejects']`", "JSON Lines"]);
-    // A name in brackets is one.
-    write(path, "train.csv", "sentence,label\na,[URGENT]\nb,[later]\n");
-    assert_eq!(read(path, LABELLED, Split::Train).unwrap().0.names(), ["[URGENT]", "[later]"]);
+    // A name in brackets is one, and so is an interval or a year.
+    for names in [["[URGENT]", "[later]"], ["[18-25]", "[26-35]"], ["[2023]", "[2024]"]] {
+        write(path, "train.csv", &format!("sentence,label\na,{}\nb,{}\n", names[0], names[1]));
+        assert_eq!(read(path, LABELLED, Split::Train).unwrap().0.names(), names);
+    }
+}
+
+#[test]
+fn a_text_that_looks_like_a_list_is_a_name_or_an_answer_where_that_is_plain() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let train = |name: &str, content: &str| {
+        for file in fs::read_dir(path).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        write(path, name, content);
+    };
+    // Classes that are named, or that stand in a file that has lists.
+    let named = "labels = [\"[0, 18]\", \"[19, 99]\"]";
+    let table = "sentence,label\na,\"[0, 18]\"\nb,\"[19, 99]\"\n";
+    train("train.csv", table);
+    let cures =
+        ["`label` holds a list written as text, `[0, 18]`", "list the classes in `task.labels`"];
+    refused(path, LABELLED, &cures);
+    for keys in [named, &format!("{named}\nmulti_label = true")] {
+        let (targets, _) = read(path, &format!("{LABELLED}{keys}"), Split::Train).unwrap();
+        assert_eq!(targets.names(), ["[0, 18]", "[19, 99]"]);
+    }
+    refused(
+        path,
+        &format!("{LABELLED}labels = [\"[0, 18]\"]"),
+        &["`[19, 99]`", "in `task.labels`"],
+    );
+    train(
+        "train.jsonl",
+        "{\"sentence\": \"a\", \"label\": \"[0, 18]\"}\n{\"sentence\": \"b\", \"label\": \"[]\"}\n",
+    );
+    assert_eq!(read(path, LABELLED, Split::Train).unwrap().0.names(), ["[0, 18]", "[]"]);
+    // A tag that is named.
+    train("train.csv", "sentence,word,tag\n1,a,\"['X']\"\n1,b,O\n");
+    refused(
+        path,
+        "name = \"ner\"\nscheme = \"none\"",
+        &["`['X']`", "list the tags in `task.labels`"],
+    );
+    let tags = "name = \"ner\"\nscheme = \"none\"\nlabels = [\"O\", \"['X']\"]";
+    assert_eq!(read(path, tags, Split::Train).unwrap().1.unwrap().len(), 1);
+    // Answers of questions about code.
+    let answers = ["[1, 2]", "[]", "{}", "[\"a\"]"];
+    let text = |example: &Example| match &example.label {
+        Some(Label::Answers(answers)) => answers[0].text.clone(),
+        other => panic!("{other:?}"),
+    };
+    let questions = |rows: String, name: &str| {
+        train(name, &rows);
+        let (_, examples) = read(path, "name = \"qa\"", Split::Train).unwrap();
+        assert_eq!(examples.unwrap().iter().map(text).collect::<Vec<_>>(), answers);
+    };
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let row = |answer: &&str| {
+        format!("what?,{},{}\n", quoted(&format!("it gives {answer} here")), quoted(answer))
+    };
+    let rows: Vec<String> = answers.iter().map(row).collect();
+    questions(format!("question,context,answers\n{}", rows.concat()), "train.csv");
+    // In JSON Lines a text is one, in the context or not.
+    let row = |answer: &&str| {
+        let escaped = answer.replace('"', "\\\"");
+        format!(
+            "{{\"question\": \"what?\", \"context\": \"see {escaped}\", \"answers\": \"{escaped}\"}}\n"
+        )
+    };
+    questions(answers.iter().map(row).collect(), "train.jsonl");
+    train("train.csv", "question,context,answers\nwhat?,it gives 1 and 2,\"[1, 2]\"\n");
+    refused(path, "name = \"qa\"", &["train.csv:2: ", "`[1, 2]`", "must stand so in the context"]);
 }
 
 #[test]
@@ -114,6 +185,93 @@ fn splits_are_found_by_the_names_that_other_tasks_know() {
     assert_eq!(targets.names(), ["eval", "testing", "training"]);
     assert_eq!(examples.unwrap()[0].label, Some(Label::Class(0)));
     assert_eq!(read(&path.join("classes"), LABELLED, Split::Validation).unwrap().1, None);
+}
+
+/// Scores, code and outputs have the names of splits too: what trained before trains, on the same.
+#[test]
+fn what_is_called_after_a_split_and_is_none_takes_no_split() {
+    let of = |files: &[&str], keys: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let name = file.strip_suffix(" (scores)");
+            let content = match name {
+                Some(_) => "model,accuracy\na,1\n",
+                None if file.ends_with("csv") => "sentence,label\na,1\nb,0\n",
+                None => "a text",
+            };
+            write(folder.path(), name.unwrap_or(file), content);
+        }
+        Split::USUAL.map(|split| {
+            let (_, examples) = read(folder.path(), keys, split).unwrap();
+            examples.map(|examples| examples.len())
+        })
+    };
+    let other_things: &[&str] = &["eval/logs/1.txt", "testing/unit/a.txt", "testing/unit/b.md"];
+    for keys in ["", "regression = true", "multi_label = true", "sentence2 = \"sentence\""] {
+        let keys = format!("{LABELLED}{keys}");
+        assert_eq!(of(&[&["train.csv"], other_things].concat(), &keys), [Some(2), None, None]);
+    }
+    for (files, expected) in [
+        // Folders of classes, and others.
+        (&["train/x/1.txt", "train/y/1.txt", "eval/logs/1.txt"][..], [Some(2), None, None]),
+        (&["x/1.txt", "y/1.txt", "eval/logs/1.txt", "training/logs/1.txt"], [Some(2), None, None]),
+        (&["x/1.txt", "y/1.txt", "testing.csv (scores)"], [Some(2), None, None]),
+        (&["train/x/1.txt", "train/y/1.txt", "eval.csv (scores)"], [Some(2), None, None]),
+        (
+            &["train/x/1.txt", "train/y/1.txt", "test/x/1.txt", "testing.csv (scores)"],
+            [Some(2), None, Some(1)],
+        ),
+        (
+            &["a-train/x/1.txt", "a-train/y/1.txt", "a-testing/code/1.txt", "a-test/x/1.txt"],
+            [Some(2), None, Some(1)],
+        ),
+        (&["train/x/1.txt", "train/y/1.txt", "eval/x/1.txt"], [Some(2), Some(1), None]),
+        (&["train.csv", "dev/0/1.txt", "eval.csv (scores)"], [Some(2), Some(1), None]),
+        (&["train.csv", "eval.csv"], [Some(2), Some(2), None]),
+    ] {
+        assert_eq!(of(files, LABELLED), expected, "{files:?}");
+    }
+}
+
+#[test]
+fn a_table_of_all_bags_comes_before_tables_that_other_things_are_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for bag in ["a", "b", "c"] {
+        fs::write(path.join(format!("{bag}.npy")), npy()).unwrap();
+    }
+    let bags = |split| {
+        let keys = "name = \"bags\"\nlabels = [\"0\", \"1\"]";
+        let examples = read(path, keys, split).unwrap().1.unwrap_or_default();
+        examples.into_iter().filter_map(|example| example.id).collect::<Vec<_>>().join(" ")
+    };
+    write(path, "labels.csv", "id,label,split\na,0,train\nb,1,val\nc,1,test\n");
+    for scores in ["eval.csv", "evaluation.csv", "testing.csv", "training.csv"] {
+        write(path, scores, "model,accuracy\na,1\n");
+    }
+    assert_eq!(Split::USUAL.map(bags), ["a", "b", "c"]);
+    // Without it they are the splits.
+    fs::remove_file(path.join("labels.csv")).unwrap();
+    write(path, "training.csv", "id,label\na,0\n");
+    write(path, "eval.csv", "id,label\nb,1\n");
+    write(path, "testing.csv", "id,label\nc,1\n");
+    assert_eq!(Split::USUAL.map(bags), ["a", "b", "c"]);
+    // Where the training split lies in a folder, they are not.
+    fs::remove_file(path.join("training.csv")).unwrap();
+    write(path, "train/labels.csv", "id,label\n../a,0\n");
+    assert_eq!(Split::USUAL.map(bags), ["../a", "", ""]);
+    write(path, "eval/labels.csv", "id,label\n../b,1\n");
+    assert_eq!(Split::USUAL.map(bags), ["../a", "../b", ""]);
+}
+
+/// A file as NumPy writes one vector of two features.
+fn npy() -> Vec<u8> {
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), }\n";
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend([3, 4]);
+    bytes
 }
 
 #[test]

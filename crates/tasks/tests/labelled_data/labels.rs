@@ -123,6 +123,18 @@ fn what_is_wrong_with_labels_is_told_with_its_line_and_bounded_in_memory() {
     }
 }
 
+/// As it is typed in a shell, which makes no tab of it.
+#[test]
+fn a_tab_between_labels_may_be_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "train.csv", "sentence,label\na,x\ty\nb,y\n");
+    for separator in ["'\\t'", "\"\\t\""] {
+        let keys = format!("label_separator = {separator}");
+        let (targets, _) = read(folder.path(), &keys, Split::Train).unwrap();
+        assert_eq!(targets.names(), ["x", "y"]);
+    }
+}
+
 #[test]
 fn columns_of_classes_and_of_numbers_stand_in_any_place() {
     let folder = tempfile::tempdir().unwrap();

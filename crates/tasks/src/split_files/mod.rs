@@ -1,10 +1,16 @@
 //! Which files of a data set are a split: those that the config names, or those that are called so.
 
+mod called_after;
+mod names;
+mod unread;
+
+pub(crate) use names::is_split_name;
+
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{find_files, listed, names_in};
+use nystromformer_files::table::{listed, names_in};
 
 use crate::split::Split;
 use crate::split_file_names::SplitFileNames;
@@ -20,21 +26,6 @@ pub struct SplitFiles<'a> {
     pub expected: &'a str,
 }
 
-/// Whether an extension is the name of a split: `eng.train`.
-pub(crate) fn is_split_name(extension: &str) -> bool {
-    Split::USUAL.iter().any(|split| split.file_stems().contains(&extension))
-}
-
-/// The splits that a name speaks of, word by word: `eng.testa` of the validation split, `wnut17train.conll` of the training
-/// split.
-fn splits_in(name: &str) -> Vec<Split> {
-    let lower = name.to_ascii_lowercase();
-    let words: Vec<&str> =
-        lower.split(|character: char| !character.is_ascii_alphabetic()).collect();
-    let speaks = |split: &Split| split.file_stems().iter().any(|word| words.contains(word));
-    Split::USUAL.into_iter().filter(speaks).collect()
-}
-
 /// The key that names a split's files.
 fn key_of(split: Split) -> String {
     format!("task.{}_file", split.name())
@@ -42,15 +33,23 @@ fn key_of(split: Split) -> String {
 
 impl SplitFiles<'_> {
     /// The files of a split of the data set at `path`, in the order in which they are read; `None` if there is no such split:
-    /// those that are named; else `path` itself, if it is a file, to train on; else the files of the folder of the split's
-    /// name, or the file that is called after the split, or its numbered parts. A file that is named for a split is of no
-    /// other.
+    /// those that are named; else `path` itself, if it is a file, to train on; else what is called after the split: the files of a
+    /// folder of its name, or the file of its name, or its numbered parts. Of several names the [first](Split::file_stems) is
+    /// meant. A file that is named for a split is of no other. What was chosen, and what nothing reads, is said.
     ///
     /// # Errors
     ///
     /// [`DataError::Dataset`] if there is nothing at `path`, a named file is not there, or several files may be the split's;
     /// [`DataError::Io`].
     pub fn find(&self, path: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
+        let found = self.search(path, split)?;
+        if split == Split::Train && found.is_some() && path.is_dir() {
+            self.tell_unread(path)?;
+        }
+        Ok(found)
+    }
+
+    fn search(&self, path: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
         if split.file_stems().is_empty() {
             return Ok(None);
         }
@@ -64,12 +63,6 @@ impl SplitFiles<'_> {
         if !path.is_dir() {
             let problem = format!("there is no such file or folder; name {}", self.expected);
             return Err(DataError::dataset(path, problem));
-        }
-        for word in split.file_stems() {
-            let folder = path.join(word);
-            if folder.is_dir() && !self.is_of_another(&folder, path, split) {
-                return self.files_in(&folder).map(Some);
-            }
         }
         self.called_after(path, split)
     }
@@ -141,60 +134,6 @@ impl SplitFiles<'_> {
         }
         Ok(read.into_iter().map(|name| folder.join(name)).collect())
     }
-
-    /// The file of a folder that is called after the split, or its numbered parts.
-    fn called_after(&self, folder: &Path, split: Split) -> Result<Option<Vec<PathBuf>>, DataError> {
-        let is_free = |name: &str| !self.is_of_another(&folder.join(name), folder, split);
-        let names: Vec<String> = files_of(folder)?
-            .into_iter()
-            .filter(|name| splits_in(name) == [split])
-            .filter(|name| (self.is_readable)(Path::new(name)) && is_free(name))
-            .collect();
-        let is_called_so = |name: &str| {
-            split.file_stems().iter().any(|word| stem(name).eq_ignore_ascii_case(word))
-        };
-        // A table of exactly that name, or its parts; of several formats the first that is known.
-        let tables = find_files(folder, split.file_stems())?;
-        let tables = tables.iter().filter_map(|path| path.file_name()?.to_str());
-        let tables: Vec<String> = tables.filter(|name| is_free(name)).map(str::to_owned).collect();
-        let mut exact = names.iter().filter(|name| is_called_so(name));
-        let taken = match (tables.is_empty(), names.as_slice(), exact.next(), exact.next()) {
-            (false, ..) => tables,
-            (true, [], ..) => return Ok(None),
-            (true, [one], ..) | (true, _, Some(one), None) => vec![one.clone()],
-            _ => {
-                let problem = format!(
-                    "several files may be the {} split: {}; name one in `{}`, or a list of them",
-                    split.name(),
-                    listed(names.iter().map(String::as_str)),
-                    key_of(split)
-                );
-                return Err(DataError::dataset(folder, problem));
-            }
-        };
-        let others: Vec<&str> =
-            names.iter().filter(|name| !taken.contains(name)).map(String::as_str).collect();
-        if !others.is_empty() || matches!(taken.as_slice(), [one] if !is_called_so(one)) {
-            let but = if others.is_empty() {
-                String::new()
-            } else {
-                format!(", and not {}", listed(others))
-            };
-            say_once(format!(
-                "`{}`: the {} split is {}{but} (`{}` names another)",
-                folder.display(),
-                split.name(),
-                listed(taken.iter().map(String::as_str)),
-                key_of(split)
-            ));
-        }
-        Ok(Some(taken.into_iter().map(|name| folder.join(name)).collect()))
-    }
-}
-
-/// What comes before a name's first full stop.
-fn stem(name: &str) -> &str {
-    name.split('.').next().unwrap_or_default()
 }
 
 /// The names of a folder's files that are not hidden, sorted.
@@ -297,6 +236,68 @@ mod tests {
             let found = Split::USUAL.map(|split| found(&NONE, names, split).unwrap());
             assert_eq!(found, expected);
         }
+    }
+
+    /// Repositories of shared tasks keep scripts, predictions and scores in what is called after an evaluation.
+    #[test]
+    fn what_is_called_an_evaluation_takes_no_split_from_other_names() {
+        for (names, expected) in [
+            (
+                &["train.json", "dev.json", "evaluation/evaluate.py"][..],
+                ["train.json", "dev.json", ""],
+            ),
+            (
+                &["train.json", "dev.json", "evaluation/predictions.json"],
+                ["train.json", "dev.json", ""],
+            ),
+            (
+                &["train-v1.1.json", "dev-v1.1.json", "evaluation/predictions.json"],
+                ["train-v1.1.json", "dev-v1.1.json", ""],
+            ),
+            // Nothing else validates, but the training split is no folder.
+            (&["train.json", "evaluation/predictions.json"], ["train.json", "", ""]),
+            (&["train/a.json", "evaluation/b.json"], ["train/a.json", "evaluation/b.json", ""]),
+            (&["train/a.json", "dev.json", "evaluation/b.json"], ["train/a.json", "dev.json", ""]),
+            // As a word among others it says nothing.
+            (
+                &["train.conll", "evaluation-test.conll"],
+                ["train.conll", "", "evaluation-test.conll"],
+            ),
+            (
+                &["train.json", "dev-v2.0.json", "evaluation_results.json"],
+                ["train.json", "dev-v2.0.json", ""],
+            ),
+            (&["train.json", "evaluation_results.json"], ["train.json", "", ""]),
+            (
+                &["train.json", "dev-v2.0.json", "evaluation.json"],
+                ["train.json", "dev-v2.0.json", ""],
+            ),
+            (&["train.json", "Evaluation.json"], ["train.json", "Evaluation.json", ""]),
+            (&["train.conll", "evaluation.conll"], ["train.conll", "evaluation.conll", ""]),
+        ] {
+            let found = Split::USUAL.map(|split| found(&NONE, names, split).unwrap());
+            assert_eq!(found, expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_name_is_meant_and_of_one_name_the_folder() {
+        for (names, expected) in [
+            (&["train.json", "validation.json", "eval/a.json"][..], "validation.json"),
+            (&["train.json", "dev-v2.0.json", "eval/a.json"], "dev-v2.0.json"),
+            (&["train.json", "dev.json", "dev/a.json"], "dev/a.json"),
+            (&["train.json", "my_eval.json", "dev/a.json"], "dev/a.json"),
+            // Two files may be it, and the folder is.
+            (&["train.json", "a.dev.json", "b.dev.json", "dev/a.json"], "dev/a.json"),
+            // Only what can be read is a split.
+            (&["train.json", "dev.json", "dev/score.pdf"], "dev.json"),
+            (&["train.json", "dev/score.pdf", "val/a.json"], "val/a.json"),
+        ] {
+            assert_eq!(found(&NONE, names, Split::Validation).unwrap(), expected, "{names:?}");
+        }
+        let message =
+            found(&NONE, &["train.json", "dev/score.pdf"], Split::Validation).unwrap_err();
+        assert!(message.contains("dev`: no file in it is one that the task reads"), "{message}");
     }
 
     #[test]
