@@ -31,8 +31,8 @@ impl FileNames {
 pub struct SplitFileNames {
     /// The files to train on, of the folder `task.path`: one or a list. Default: `train/`, or the file whose name says so.
     pub train_file: Option<FileNames>,
-    /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `valid`, `val`, `dev`, `devel`,
-    /// `development`, `testa` or `eval`.
+    /// The files to validate with; `[]` for none. Default: likewise, by `validation`, `dev`, `valid`, `val`, `devel`,
+    /// `development`, `testa` or `eval`, the first of them, or else by `evaluation` alone.
     pub validation_file: Option<FileNames>,
     /// The files to test with; `[]` for none. Default: likewise, by `test`, `testb` or `testing`.
     pub test_file: Option<FileNames>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::table::{Cell, Row, Table, find_files};
-use nystromformer_files::tensors;
+use nystromformer_files::{say_once, tensors};
 
 use super::Bags;
 use super::named_bags::{NamedBags, find_file};
@@ -64,10 +64,27 @@ pub(super) fn find(
     let is_beside = training.as_ref().map(|training| training.folder == path);
     if is_beside != Some(false)
         && let Some(found) = in_folder(find_files(path, split.shared_stems())?, false)
+        && names_bags(task, &found.files[0], split)
     {
         return Ok(Some(found));
     }
     if is_beside == Some(true) { Ok(None) } else { within(split.shared_stems()) }
+}
+
+/// Whether a table that is called as a split and as other things are has a column that names bags. That of somebody's scores has none,
+/// which is said.
+fn names_bags(task: &Bags, file: &Path, split: Split) -> bool {
+    // What is wrong with it is told when it is read.
+    let Ok(table) = Table::open(file, &task.tables.options()) else { return true };
+    let has_names = task.id_column(&table).is_ok();
+    if !has_names {
+        say_once(format!(
+            "`{}` is not read as the {} split, for it has no column that names bags (`task.id`)",
+            file.display(),
+            split.name()
+        ));
+    }
+    has_names
 }
 
 /// What to say of a data set without labels.

@@ -122,6 +122,9 @@ impl LabelledColumns {
             Location::tell_unread(path);
         }
         let Some(found) = Location::find(path, split)? else { return Ok(None) };
+        if split != Split::Train && found.is_other_table(split, self) {
+            return Ok(None);
+        }
         found.read(self, targets, LabelRule::of_split(split)).map(Some)
     }
 
@@ -176,7 +179,7 @@ pub(crate) fn label_as_input<'a>(
 
 impl ColumnKeys {
     /// The columns of texts, each with its key.
-    fn texts(&self) -> impl Iterator<Item = (&'static str, &Column)> {
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&'static str, &Column)> {
         let second = self.sentence2.iter().map(|column| ("task.sentence2", column));
         std::iter::once(("task.sentence1", &self.sentence1)).chain(second)
     }

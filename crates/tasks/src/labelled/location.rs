@@ -15,7 +15,9 @@ use crate::split::Split;
 use crate::unread_files::tell_unread;
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{Cell, Format, Row, Table, find_files, listed, saved_by_datasets};
+use nystromformer_files::table::{
+    Cell, Format, Row, Table, find_files, is_called_after, listed, saved_by_datasets,
+};
 
 /// The files of a split.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +79,7 @@ impl Location {
         };
         if !matches!(training, Some(Self::Folders(_))) {
             let files = find_files(path, split.shared_stems())?;
-            if let Some(first) = files.first() {
-                tell_eval(first, split);
+            if !files.is_empty() {
                 return Ok(Some(Self::Tables(files)));
             }
         }
@@ -89,10 +90,30 @@ impl Location {
             Some(_) => return Ok(None),
         };
         let folder = shared_folder(path, split, classes)?;
-        Ok(folder.map(|folder| {
-            tell_eval(&folder, split);
-            Self::Folders(folder)
-        }))
+        Ok(folder.map(Self::Folders))
+    }
+
+    /// Whether what has a name that [other things have too](Split::shared_stems) is a table without the columns of the texts, and so
+    /// no split: somebody's scores. It is said; so is that what is called `eval` validates.
+    pub(super) fn is_other_table(&self, split: Split, columns: &LabelledColumns) -> bool {
+        let found = self.path();
+        let name = found.file_name().unwrap_or_default().to_string_lossy();
+        if let Self::Tables(_) = self
+            && is_called_after(&name, split.shared_stems())
+            // What is wrong with it is told when it is read.
+            && let Ok(table) = Table::open(found, &columns.tables.options())
+            && let Some((key, column)) =
+                columns.keys.texts().find(|(_, column)| !table.has(column))
+        {
+            say_once(format!(
+                "`{}` is not read as the {} split, for it has no column {column} (`{key}`)",
+                found.display(),
+                split.name()
+            ));
+            return true;
+        }
+        tell_eval(found, split);
+        false
     }
 
     /// The names of the classes: those that a Parquet file has for them (Hugging Face's `ClassLabel`), in their order; or what

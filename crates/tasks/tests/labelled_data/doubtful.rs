@@ -228,6 +228,7 @@ fn what_is_called_after_a_split_and_is_none_takes_no_split() {
         (&["train/x/1.txt", "train/y/1.txt", "eval/x/1.txt"], [Some(2), Some(1), None]),
         (&["train.csv", "dev/0/1.txt", "eval.csv (scores)"], [Some(2), Some(1), None]),
         (&["train.csv", "eval.csv"], [Some(2), Some(2), None]),
+        (&["train.csv", "evaluation.csv (scores)", "testing.csv (scores)"], [Some(2), None, None]),
     ] {
         assert_eq!(of(files, LABELLED), expected, "{files:?}");
     }
@@ -256,7 +257,12 @@ fn a_table_of_all_bags_comes_before_tables_that_other_things_are_called() {
     write(path, "eval.csv", "id,label\nb,1\n");
     write(path, "testing.csv", "id,label\nc,1\n");
     assert_eq!(Split::USUAL.map(bags), ["a", "b", "c"]);
+    for scores in ["eval.csv", "testing.csv"] {
+        write(path, scores, "model,accuracy\na,1\n");
+    }
+    assert_eq!(Split::USUAL.map(bags), ["a", "", ""]);
     // Where the training split lies in a folder, they are not.
+    write(path, "eval.csv", "id,label\nb,1\n");
     fs::remove_file(path.join("training.csv")).unwrap();
     write(path, "train/labels.csv", "id,label\n../a,0\n");
     assert_eq!(Split::USUAL.map(bags), ["../a", "", ""]);
