@@ -16,7 +16,7 @@ pub(super) fn as_strings(text: &str) -> Cow<'_, str> {
             b'-' | b'0'..=b'9' => {
                 let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
                 let number = &text[at..at + length];
-                if is_large(number) {
+                if is_large(number) && !is_key(&bytes[at + length..]) {
                     quoted.push_str(&text[copied..at]);
                     quoted.extend(["\"", number, "\""]);
                     copied = at + length;
@@ -31,6 +31,11 @@ pub(super) fn as_strings(text: &str) -> Cow<'_, str> {
     }
     quoted.push_str(&text[copied..]);
     Cow::Owned(quoted)
+}
+
+/// Whether what stands before these bytes is a key; with a number for a key a text is no JSON, and is to be none.
+fn is_key(behind: &[u8]) -> bool {
+    behind.trim_ascii_start().starts_with(b":")
 }
 
 /// The place behind a string that begins at a quote.
@@ -79,6 +84,7 @@ mod tests {
             "018446744073709551616",
             r#""18446744073709551616"#,
             "{\"a\": \"\\",
+            "{18446744073709551616 : 1}",
             "",
         ] {
             assert!(matches!(as_strings(same), Cow::Borrowed(_)), "{same}");
@@ -87,7 +93,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_json_stays_json_and_the_rest_does_not_become_it(text in r#"[\[\]{}",:\\ 1e.-]{0,30}|\[-?[1-9][0-9]{17,24}\]"#) {
+        fn what_is_json_stays_json_and_the_rest_does_not_become_it(text in r#"[\[\]{}",:\\ 1e.-]{0,30}|[\[{]-?[1-9][0-9]{17,24}[:1]?[\]}]"#) {
             let parse = |text: &str| serde_json::from_str::<Value>(text);
             prop_assert_eq!(parse(&text).is_ok(), parse(&as_strings(&text)).is_ok());
         }
