@@ -1,10 +1,12 @@
 //! [`TaskConfig`]: the `[task]` table of a config file, read.
 
-use std::fmt;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nystromformer_data::{DataError, Truncation, Windows};
+use nystromformer_files::say_once;
+use nystromformer_files::table::Column;
 use serde::{Serialize, Serializer};
 use toml::Table;
 use toml::de::Error;
@@ -16,7 +18,7 @@ use crate::objective::TaskObjective;
 use crate::options::TaskOptions;
 use crate::registry::TaskRegistry;
 use crate::split::Split;
-use crate::task::{Task, TaskContext};
+use crate::task::{ColumnUse, Task, TaskContext};
 use crate::too_long::TooLong;
 
 /// The `[task]` table: the options that all tasks have, and a task made from its own keys.
@@ -29,6 +31,10 @@ pub struct TaskConfig {
     task: Arc<dyn Task>,
     /// What the model calls the features of vectors.
     feature_names: Vec<String>,
+    /// What the model calls its classes.
+    class_names: Vec<String>,
+    /// Keys, as `task.key`, that are no mistake of whoever asks, although nothing can follow them.
+    passed_over: Vec<String>,
     registry: TaskRegistry,
 }
 
@@ -40,8 +46,15 @@ impl TaskRegistry {
     /// An unknown task, an unknown key (`unknown field`), or a value of another type, each with the key as `task.key`.
     pub fn read(&self, table: &Table) -> Result<TaskConfig, Error> {
         let (options, keys, task) = self.parts(table)?;
-        let (feature_names, registry) = (Vec::new(), self.clone());
-        Ok(TaskConfig { options, keys, task, feature_names, registry })
+        Ok(TaskConfig {
+            options,
+            keys,
+            task,
+            feature_names: Vec::new(),
+            class_names: Vec::new(),
+            passed_over: Vec::new(),
+            registry: self.clone(),
+        })
     }
 }
 
@@ -50,6 +63,19 @@ impl TaskConfig {
     #[must_use]
     pub fn with_feature_names(self, feature_names: &[String]) -> Self {
         Self { feature_names: feature_names.to_vec(), ..self }
+    }
+
+    /// The same for a model whose `id2label` has these names: a label that is called so is a class, whatever it looks like.
+    #[must_use]
+    pub fn with_class_names(self, class_names: &[String]) -> Self {
+        Self { class_names: class_names.to_vec(), ..self }
+    }
+
+    /// The same, with `keys` (as `task.key`) of a configuration that an earlier version may have written: if nothing can follow one of
+    /// them it is told, and not refused.
+    #[must_use]
+    pub fn passing_over(self, keys: impl Iterator<Item = String>) -> Self {
+        Self { passed_over: keys.collect(), ..self }
     }
 
     /// The value of `task.name`.
@@ -86,7 +112,8 @@ impl TaskConfig {
     ///
     /// # Errors
     ///
-    /// As [`Task::targets`]; [`DataError::Config`] for `task.threshold` where each example has one class, or a number.
+    /// As [`Task::targets`]; [`DataError::Config`] for `task.threshold` where each example has one class, or a number, unless it is
+    /// [passed over](Self::passing_over).
     pub fn targets(&self, seq_len: usize) -> Result<Targets, DataError> {
         self.with_threshold_read(self.in_context(seq_len, |context| self.task.targets(context))?)
     }
@@ -97,13 +124,52 @@ impl TaskConfig {
             Some(threshold) if !matches!(targets, Targets::Labels(_)) => {
                 let problem = "goes with any number of classes an example: set `task.multi_label = true`, or leave it out; of one \
                                class of several the likeliest is taken";
-                Err(DataError::config("task.threshold", threshold, problem))
+                self.refuse("task.threshold", &threshold, problem)?;
+                Ok(targets)
             }
             _ => Ok(targets),
         }
     }
 
-    /// The same of a model with classes of these names, whose training data need not be there.
+    /// Refuses a key that nothing can follow; says it where the key is [passed over](Self::passing_over).
+    fn refuse(
+        &self,
+        key: &'static str,
+        value: &dyn Display,
+        problem: &str,
+    ) -> Result<(), DataError> {
+        if !self.passed_over.iter().any(|passed| passed == key) {
+            return Err(DataError::config(key, value, problem));
+        }
+        say_once(format!("`{key}` = `{value}` of the run's configuration {problem}"));
+        Ok(())
+    }
+
+    /// Refuses a column of the input that is a column of the labels too: the model would read what it is to say. To be asked before
+    /// examples with labels are read, and not of a file that is to be predicted, where another column may be called so.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Config`] for the first such column, unless its key is [passed over](Self::passing_over).
+    pub fn refuse_labels_as_input(&self) -> Result<(), DataError> {
+        let Some(ColumnUse { inputs, labels, label_key }) = self.task.columns() else {
+            return Ok(());
+        };
+        let is_both = |(_, column): &&(&'static str, Column)| labels.contains(column);
+        inputs.iter().filter(is_both).try_for_each(|(key, column)| {
+            let problem = format!(
+                "is the column of the labels too (`{label_key}`), which the model is to predict and not to read"
+            );
+            let value: &dyn Display = match column {
+                Column::Name(name) => name,
+                Column::Index(index) => index,
+            };
+            self.refuse(key, value, &problem)
+        })
+    }
+
+    /// The same of a model with classes of these names, if the task [names classes](Task::names_classes): its training data need not
+    /// be there.
     ///
     /// # Errors
     ///
@@ -113,6 +179,9 @@ impl TaskConfig {
         class_names: &[String],
         seq_len: usize,
     ) -> Result<Targets, DataError> {
+        if !self.task.names_classes() {
+            return self.targets(seq_len);
+        }
         let targets = self.in_context(seq_len, |context| {
             self.task.targets(&TaskContext { class_names: Some(class_names), ..*context })
         })?;
@@ -130,7 +199,7 @@ impl TaskConfig {
         if found.is_empty() {
             return Ok(self.clone());
         }
-        let unread = |error: &dyn fmt::Display| {
+        let unread = |error: &dyn Display| {
             DataError::config(
                 "task.name",
                 self.name(),
@@ -140,7 +209,8 @@ impl TaskConfig {
         let mut table = Table::try_from(self).map_err(|error| unread(&error))?;
         table.extend(found);
         let resolved = self.registry.read(&table).map_err(|error| unread(&error))?;
-        Ok(resolved.with_feature_names(&self.feature_names))
+        let Self { feature_names, class_names, passed_over, .. } = self.clone();
+        Ok(Self { feature_names, class_names, passed_over, ..resolved })
     }
 
     /// The examples of a split, `None` if the task has none such.
@@ -223,6 +293,7 @@ impl TaskConfig {
             truncation,
             feature_names: &self.feature_names,
             class_names: None,
+            known_classes: &self.class_names,
         })
     }
 

@@ -88,7 +88,7 @@ pub use split_file_names::{FileNames, SplitFileNames};
 pub use split_files::SplitFiles;
 pub use strata::strata;
 pub use table_keys::TableKeys;
-pub use task::{OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
+pub use task::{ColumnUse, OwnVocabulary, SEQUENCE_CLASSIFICATION, Task, TaskContext, WordOptions};
 pub use too_long::{TooLong, WindowKeys};
 pub use vectors::{VectorRows, Vectors};
 

@@ -18,7 +18,7 @@ const PERHAPS_CLASSES: [&str; 5] = ["NA", "N/A", "n/a", "None", "none"];
 const SHOWN: usize = 12;
 
 /// Looks for such labels among those that occur in `column` of the data at `path`, each with how often; nobody has named them as
-/// classes. What may be a class is said once.
+/// classes, unless they are among the `known`, which a model has. What may be a class is said once.
 ///
 /// # Errors
 ///
@@ -27,11 +27,13 @@ pub(crate) fn check_missing(
     counts: &BTreeMap<String, u64>,
     path: &Path,
     column: &dyn Display,
+    known: &[String],
 ) -> Result<(), DataError> {
-    let is_in = |known: &[&str], name: &String| known.contains(&name.as_str());
-    if let Some((missing, count)) = counts.iter().find(|(name, _)| is_in(&HARDLY_CLASSES, name)) {
+    let is_in = |list: &[&str], name: &String| list.contains(&name.as_str());
+    let is_missing = |name: &String| is_in(&HARDLY_CLASSES, name) && !known.contains(name);
+    if let Some((missing, count)) = counts.iter().find(|(name, _)| is_missing(name)) {
         let named = |with: bool| {
-            let names = counts.keys().filter(|name| with || !is_in(&HARDLY_CLASSES, name));
+            let names = counts.keys().filter(|name| with || !is_missing(name));
             let shown = names.clone().take(SHOWN).map(|name| format!("{name:?}"));
             let left = (names.count() > SHOWN).then(|| "…".to_owned());
             shown.chain(left).collect::<Vec<_>>().join(", ")
@@ -47,7 +49,10 @@ pub(crate) fn check_missing(
             ),
         ));
     }
-    for (perhaps, count) in counts.iter().filter(|(name, _)| is_in(&PERHAPS_CLASSES, name)) {
+    let may_be_missing = |name: &String| {
+        is_in(&PERHAPS_CLASSES, name) || (is_in(&HARDLY_CLASSES, name) && known.contains(name))
+    };
+    for (perhaps, count) in counts.iter().filter(|(name, _)| may_be_missing(name)) {
         say_once(format!(
             "`{}`: `{perhaps}`, which stands in {column} `{count}` times, is taken for a class; if it means that there is no label, \
              drop these rows, or empty their cells (`task.labels` names the classes)",

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use nystromformer_data::{DataError, Truncation, Windows};
+use nystromformer_files::table::Column;
 use toml::Table;
 
 use crate::example::{ExampleReader, Label};
@@ -94,6 +95,11 @@ pub trait Task: fmt::Debug + Send + Sync {
     fn problems(&self, options: &TaskOptions) -> Vec<DataError> {
         let _ = options;
         Vec::new()
+    }
+
+    /// Which columns its inputs and its labels stand in, as far as its keys say. Default: `None`, no keys do.
+    fn columns(&self) -> Option<ColumnUse> {
+        None
     }
 
     /// The class of model that it trains, by its name in `config.json`. Default: [`SEQUENCE_CLASSIFICATION`].
@@ -291,6 +297,31 @@ pub struct TaskContext<'a> {
     /// What the classes of the model are called that is to answer; `None` where the data says what there is to learn. A task that
     /// [names classes](Task::names_classes) takes these, so that the data its model was trained on need not be there.
     pub class_names: Option<&'a [String]>,
+    /// What the classes of the model are called that is trained or measured (`id2label`): where the data says what there is to learn, a
+    /// label of such a name is a class, also if it looks like none.
+    pub known_classes: &'a [String],
+}
+
+/// Which columns of its tables a task reads inputs from, and which labels.
+#[derive(Debug, Clone)]
+pub struct ColumnUse {
+    /// Columns that the model reads, each with the key that names it, as `task.key`.
+    pub inputs: Vec<(&'static str, Column)>,
+    /// Columns that it is to predict.
+    pub labels: Vec<Column>,
+    /// The key that names those.
+    pub label_key: &'static str,
+}
+
+impl ColumnUse {
+    pub(crate) fn new<'a>(
+        inputs: impl IntoIterator<Item = (&'static str, &'a Column)>,
+        labels: &[Column],
+        label_key: &'static str,
+    ) -> Self {
+        let inputs = inputs.into_iter().map(|(key, column)| (key, column.clone())).collect();
+        Self { inputs, labels: labels.to_vec(), label_key }
+    }
 }
 
 /// How examples of words become rows.

@@ -68,7 +68,8 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let config = read_config(&folder)?;
     let is_of_run = args.config.is_none();
     let source = args.config.map_or_else(|| config_of_run(&folder), Ok)?;
-    let experiment = Experiment::load_for(&source, &args.overrides, tasks, &config)?.experiment;
+    let load = if is_of_run { Experiment::load_run } else { Experiment::load_for };
+    let experiment = load(&source, &args.overrides, tasks, &config)?.experiment;
     let device = experiment.device.open()?;
     let model = load_model(&folder, &device)?;
     require_class(&model, experiment.architecture(), &folder)?;

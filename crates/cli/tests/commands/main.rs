@@ -18,6 +18,7 @@
 //! | `serving` | `serve`: every route, batches, limits, hostile clients, the end in order |
 //! | `tasks` | `train` and `evaluate` on labelled data, good and malformed; `generate` |
 //! | `files_to_predict` | `predict --input-file`: what files may be, and what is written of them |
+//! | `former_runs` | runs that earlier versions wrote |
 //! | `questions` | question answering, from files to answers |
 //! | `glue` | GLUE's own: two validation sets, the submission |
 //! | `ner` | token classification: CoNLL files in, entity scores and CoNLL files out |
@@ -40,6 +41,7 @@ mod corpora;
 mod documentation;
 mod files_to_predict;
 mod fixture;
+mod former_runs;
 mod glue;
 #[path = "../../../interop/tests/hostile/memory.rs"]
 mod memory;

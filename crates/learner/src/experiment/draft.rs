@@ -10,8 +10,8 @@ use toml::{Table, Value};
 
 use super::merge::{Layers, Origin};
 use super::{
-    Experiment, INIT_FROM, LoadedExperiment, explain, former_keys, no_effect, paths, refuse, sweep,
-    task_table, unread,
+    Experiment, INIT_FROM, LoadedExperiment, config_version, explain, former_keys, no_effect,
+    paths, refuse, sweep, task_table, unread,
 };
 use crate::error::{LearnerError, Result};
 use crate::trainer::model_folder;
@@ -22,15 +22,40 @@ pub(crate) struct Draft {
     layers: Layers,
     /// The experiment's name where none is stated.
     file_stem: String,
-    /// Whether it is a run's own, which may list keys that nothing reads.
-    resolved: bool,
+    /// The [form](config_version) that its file says it has.
+    form: i64,
+    unread: UnreadKeys,
+}
+
+/// What becomes of keys that are stated and that nothing reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UnreadKeys {
+    /// They are refused, or told where they change nothing.
+    Refused,
+    /// So are those of the command line. A run's own file may list others: earlier versions listed every key.
+    RefusedIfSet,
+    /// They are passed over: what is asked for is compared with a run, which may be of a version that knew no such rule.
+    PassedOver,
+}
+
+impl UnreadKeys {
+    /// Whether a key of this origin is passed over.
+    fn passes_over(self, origin: Option<&Origin>) -> bool {
+        match self {
+            Self::Refused => false,
+            Self::RefusedIfSet => origin != Some(&Origin::Override),
+            Self::PassedOver => true,
+        }
+    }
 }
 
 impl Draft {
     /// Reads a file and what it extends.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let file_stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { layers: Layers::read(path)?, file_stem, resolved: false })
+        let mut layers = Layers::read(path)?;
+        let form = config_version::take(&mut layers)?;
+        Ok(Self { layers, file_stem, form, unread: UnreadKeys::Refused })
     }
 
     /// The same with `--set` assignments, in order; and then, if they or the file name one trial of a sweep, as that trial.
@@ -39,14 +64,31 @@ impl Draft {
         for assignment in overrides {
             draft.layers.set(assignment)?;
         }
-        sweep::settle_trial(&mut draft.layers, draft.resolved)?;
+        sweep::settle_trial(&mut draft.layers, self.is_resolved())?;
         Ok(draft)
     }
 
-    /// The same as a run keeps it: runs of earlier versions list every key, also those that nothing reads.
+    /// The same as a run keeps it: an earlier version may have written it.
     pub(crate) fn of_a_run(mut self) -> Self {
-        self.resolved = true;
+        former_keys::settle_form(&mut self.layers, self.form);
+        self.unread = UnreadKeys::RefusedIfSet;
         self
+    }
+
+    /// The same to be compared with a run that it goes on with.
+    pub(crate) fn beside_a_run(mut self) -> Self {
+        self.unread = UnreadKeys::PassedOver;
+        self
+    }
+
+    /// The same as the version meant it that wrote `run`, which it goes on with.
+    pub(crate) fn meant_as_by(mut self, run: &Self) -> Self {
+        former_keys::settle_form(&mut self.layers, run.form);
+        self
+    }
+
+    fn is_resolved(&self) -> bool {
+        self.unread != UnreadKeys::Refused
     }
 
     /// The same as a run keeps it, without its task, whose name is given.
@@ -94,14 +136,15 @@ impl Draft {
         tasks: &TaskRegistry,
     ) -> Result<LoadedExperiment> {
         let name = self.name().to_owned();
-        let Self { mut layers, resolved, .. } = self;
+        let resolved = self.is_resolved();
+        let Self { mut layers, unread, .. } = self;
         former_keys::settle(&mut layers, resolved)?;
         let mut plain = layers.clone();
         plain.remove("task");
         if let Some(value) = plain.remove(INIT_FROM) {
             plain.table.insert(INIT_FROM.to_owned(), value);
         }
-        let task = task_table::read(&layers, tasks, resolved);
+        let task = task_table::read(&layers, tasks, |key| unread.passes_over(layers.origin(key)));
         let of_tasks = tasks.all_keys().into_iter().map(|key| format!("task.{key}"));
         let elsewhere: Vec<String> =
             of_tasks.chain([INIT_FROM.to_owned(), "task".to_owned()]).collect();
@@ -126,12 +169,15 @@ impl Draft {
             // How many, the data will say.
             vectors.num_features = 1;
         }
-        let unread = if resolved {
-            Vec::new()
-        } else {
-            [unread::problems(&layers, &experiment), no_effect::problems(&layers, &experiment)]
-                .concat()
+        let stated = match unread {
+            UnreadKeys::Refused => layers.clone(),
+            UnreadKeys::RefusedIfSet => layers.of_command_line(),
+            UnreadKeys::PassedOver => Layers::default(),
         };
+        let mut not_read = unread::problems(&stated, &experiment);
+        if !resolved {
+            not_read.extend(no_effect::problems(&layers, &experiment));
+        }
         let problems: Vec<String> = experiment
             .problems()
             .into_iter()
@@ -139,17 +185,17 @@ impl Draft {
                 Some(origin) => format!("{origin}: `{key}`: {problem}"),
                 None => format!("`{key}`: {problem}"),
             })
-            .chain(unread)
+            .chain(not_read)
             .collect();
         if !problems.is_empty() {
             return Err(refuse(&problems));
         }
         settle_corpus(&mut experiment.data, &layers)?;
         // A run that goes on takes the folders that it has.
-        if !resolved {
+        if !stated.table.is_empty() {
             experiment = experiment.with_local_models(None)?;
-            no_effect::tell(&layers, &experiment);
         }
+        no_effect::tell(&stated, &experiment);
         let experiment = experiment.with_absolute_paths();
         Ok(LoadedExperiment { experiment, layers, inherits: inherited.is_some() })
     }

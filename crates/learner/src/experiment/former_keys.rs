@@ -5,11 +5,40 @@ use std::sync::Once;
 use toml::Value;
 
 use super::TrainerConfig;
+use super::config_version::WITHOUT_NUMBER;
 use super::merge::{Layers, Origin};
 use crate::error::{LearnerError, Result};
 
 const EVAL_BATCHES: &str = "trainer.eval_batches";
 const EVAL_EXAMPLES: &str = "trainer.eval_examples";
+const TRUNCATION: &str = "task.truncation";
+
+/// Keys that runs have in their files, and what these are called today.
+const RENAMED: [(&str, &str); 4] = [
+    ("task.train", "task.train_file"),
+    ("task.validation", "task.validation_file"),
+    ("task.test", "task.test_file"),
+    ("task.standardize", "task.standardize_features"),
+];
+
+/// Says as today what a run wrote in this [form](super::config_version): keys get their names of today, and what said nothing then and
+/// would be a statement today is left out.
+pub(super) fn settle_form(layers: &mut Layers, form: i64) {
+    if form != WITHOUT_NUMBER {
+        return;
+    }
+    if layers.get(TRUNCATION).and_then(Value::as_str) == Some("head") {
+        layers.remove(TRUNCATION);
+    }
+    for (former, today) in RENAMED {
+        let origin = layers.origin(former).cloned();
+        if let (Some(value), Some(origin)) = (layers.remove(former), origin)
+            && layers.get(today).is_none()
+        {
+            layers.insert(today, value, &origin);
+        }
+    }
+}
 
 /// Reads `trainer.eval_batches`, which counted batches of `trainer.micro_batch_size`, as `trainer.eval_examples`: what
 /// was measured depended on how much memory there was. A file that a run wrote itself (`resolved`) is not warned of.
@@ -65,6 +94,36 @@ pub(super) fn settle(layers: &mut Layers, resolved: bool) -> Result<()> {
 mod tests {
     use super::super::Experiment;
     use crate::error::Result;
+
+    #[test]
+    fn what_a_run_wrote_in_its_form_is_said_as_today() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        let tasks = nystromformer_tasks::tasks();
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Experiment::load_resolved(&path, &tasks).map(|read| read.to_toml())
+        };
+        let same = |of_before: &str, of_today: &str| {
+            let of_today = format!("config_version = 2\n{of_today}");
+            assert_eq!(read(of_before).unwrap(), read(&of_today).unwrap(), "{of_before}");
+        };
+        same("[task]\nname = \"imdb\"\ntruncation = \"head\"\n", "[task]\nname = \"imdb\"\n");
+        let tail = "[task]\nname = \"imdb\"\ntruncation = \"tail\"\n";
+        same(tail, tail);
+        same(
+            "[task]\nname = \"ner\"\ntrain = \"a\"\nvalidation = []\ntest = [\"b\", \"c\"]\n",
+            "[task]\nname = \"ner\"\ntrain_file = \"a\"\nvalidation_file = []\ntest_file = [\"b\", \"c\"]\n",
+        );
+        same(
+            "[task]\nname = \"bags\"\nstandardize = true\n",
+            "[task]\nname = \"bags\"\nstandardize_features = true\n",
+        );
+        // Today it is a statement, and a key of before is none.
+        let head = "config_version = 2\n[task]\nname = \"imdb\"\ntruncation = \"head\"\n";
+        assert!(read(head).unwrap().contains("truncation = \"head\""));
+        assert!(read("config_version = 2\n[task]\nname = \"ner\"\ntrain = \"a\"\n").is_err());
+    }
 
     fn eval_examples(text: &str, overrides: &[&str]) -> Result<usize> {
         let directory = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use toml::Value;
 use super::classes::{class_difference, problem_type, problem_type_difference};
 use super::differences::differences;
 use super::merge::{ConfigLayer, Layers, Origin};
-use super::{Experiment, Vocabulary};
+use super::{Experiment, Vocabulary, resolved_text};
 use crate::error::{LearnerError, Result};
 use crate::task_batches::FeatureStatistics;
 
@@ -29,7 +29,7 @@ const FROM_DATA: [&str; 13] = [
 ];
 
 /// Keys whose defaults have been others: a run goes on with what it has, unless a file says something else.
-const WITH_FORMER_DEFAULTS: [&str; 2] = ["trainer.eval_examples", "task.truncation"];
+const WITH_FORMER_DEFAULTS: [&str; 1] = ["trainer.eval_examples"];
 
 /// An experiment as loaded, with what its files state themselves.
 #[derive(Debug, Clone)]
@@ -173,7 +173,7 @@ impl LoadedExperiment {
                 section.remove(name);
             }
         }
-        toml::to_string(&table).expect("a table of plain values is TOML")
+        resolved_text(table)
     }
 
     /// Every field that differs from the experiment of a run, `field: was X, now Y`; what the

@@ -159,6 +159,17 @@ impl Layers {
         Ok(())
     }
 
+    /// What the command line states, alone.
+    pub(crate) fn of_command_line(&self) -> Self {
+        let is_of_it = |layer: &&ConfigLayer| layer.source == COMMAND_LINE;
+        let stated: Vec<ConfigLayer> = self.stated.iter().filter(is_of_it).cloned().collect();
+        let mut own = Self { stated: stated.clone(), ..Self::default() };
+        for layer in stated {
+            own.merge(layer.values, &|_| Origin::Override);
+        }
+        own
+    }
+
     fn merge(&mut self, table: Table, origin: &dyn Fn(&str) -> Origin) {
         merge_tables(&mut self.table, table, "", &mut self.origins, origin);
     }

@@ -12,6 +12,7 @@
 //! | `checks` | what is wrong with an experiment |
 //! | `toml_file` | a file as values, and the line of each |
 //! | `merge` | layers of files and overrides, and where each value came from |
+//! | `config_version` | the form in which a run wrote its configuration |
 //! | `explain`, `wrong_value` | errors that name file, line, key, value and what was probably meant |
 //! | `known_keys`, `synonyms` | the keys there are, and what other programs call them |
 //! | `former_keys` | keys of before, read as those of today |
@@ -27,6 +28,7 @@
 
 mod checks;
 mod classes;
+mod config_version;
 mod differences;
 mod draft;
 mod explain;
@@ -154,6 +156,21 @@ impl Experiment {
         Draft::read(path)?.with_overrides(overrides)?.resolve(Some(model), tasks)
     }
 
+    /// Loads the experiment of a run, whose `config.toml` this is, with `overrides`, for a model of the run. Keys that nothing reads
+    /// are passed over in the file, which a version may have written that listed them all; of the overrides they are refused.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_run(
+        path: &Path,
+        overrides: &[String],
+        tasks: &TaskRegistry,
+        model: &NystromformerConfig,
+    ) -> Result<LoadedExperiment> {
+        let draft = Draft::read(path)?.of_a_run().with_overrides(overrides)?;
+        draft.resolve(Some(model), tasks)
+    }
+
     /// Loads a resolved experiment, as a run and its checkpoints keep it. It says everything itself: the
     /// model that a run started from need not be there any more.
     ///
@@ -202,7 +219,7 @@ impl Experiment {
     /// The resolved experiment as TOML; reading it gives the identical experiment. Paths are as seen from the root of the
     /// file system, if it was loaded from a file.
     pub fn to_toml(&self) -> String {
-        toml::to_string(&self.to_table()).expect("a table of plain values is TOML")
+        resolved_text(self.to_table())
     }
 
     fn to_table(&self) -> Table {
@@ -227,10 +244,17 @@ impl Experiment {
         table.try_into().expect("what an experiment was written as reads back")
     }
 
-    /// BLAKE3 of [`Self::to_toml`], in hexadecimal.
+    /// BLAKE3 of [`Self::to_toml`], less the number of its form, in hexadecimal.
     pub fn fingerprint(&self) -> String {
-        blake3::hash(self.to_toml().as_bytes()).to_hex().to_string()
+        let text = toml::to_string(&self.to_table()).expect("a table of plain values is TOML");
+        blake3::hash(text.as_bytes()).to_hex().to_string()
     }
+}
+
+/// A resolved configuration as a run keeps it.
+fn resolved_text(mut table: Table) -> String {
+    config_version::write(&mut table);
+    toml::to_string(&table).expect("a table of plain values is TOML")
 }
 
 /// The class of model that a task trains, if there is such a class.

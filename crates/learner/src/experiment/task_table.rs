@@ -10,11 +10,12 @@ use super::merge::Layers;
 
 /// Reads the table, if there is one, or says everything that is wrong with it.
 ///
-/// With `resolved` the keys of other tasks are passed over: configurations of earlier versions list them all.
+/// The keys of other tasks that `passes_over` says are passed over, as are those that could not be followed: a configuration of an
+/// earlier version lists them all.
 pub(super) fn read(
     layers: &Layers,
     tasks: &TaskRegistry,
-    resolved: bool,
+    passes_over: impl Fn(&str) -> bool,
 ) -> Result<Option<TaskConfig>, Vec<String>> {
     let Some(Value::Table(table)) = layers.get("task") else {
         return match layers.get("task") {
@@ -40,7 +41,7 @@ pub(super) fn read(
             let dotted = format!("task.{key}");
             match tasks.key_use(name, key) {
                 KeyUse::Read => continue,
-                KeyUse::OfOthers(_) if resolved => {}
+                KeyUse::OfOthers(_) if passes_over(&dotted) => {}
                 // A value that changes nothing is told, and not refused.
                 KeyUse::OfOthers(_) if tasks.is_default(key, value) => {
                     passed_over.push(format!("`{dotted}`"));
@@ -74,7 +75,10 @@ pub(super) fn read(
         tasks.read(table.get("task").and_then(Value::as_table).unwrap_or(&Table::new()))
     });
     match read {
-        Ok(task) if problems.is_empty() => Ok(Some(task)),
+        Ok(task) if problems.is_empty() => {
+            let keys = table.keys().map(|key| format!("task.{key}"));
+            Ok(Some(task.passing_over(keys.filter(|key| passes_over(key)))))
+        }
         Ok(_) => Err(problems),
         Err(others) => {
             problems.extend(others);
@@ -102,7 +106,7 @@ mod tests {
 
     fn problems(assignments: &[&str]) -> Vec<String> {
         let tasks = nystromformer_lra::with_tasks(nystromformer_tasks::tasks());
-        read(&layers(assignments), &tasks, false).unwrap_err()
+        read(&layers(assignments), &tasks, |_| false).unwrap_err()
     }
 
     #[test]
@@ -134,13 +138,13 @@ mod tests {
     fn keys_that_change_nothing_and_those_of_resolved_files_are_passed_over() {
         let tasks = nystromformer_lra::with_tasks(nystromformer_tasks::tasks());
         let found = layers(&["task.name=sst2", "task.contour=\"14\"", "task.labels=[]"]);
-        let task = read(&found, &tasks, false).unwrap().unwrap();
+        let task = read(&found, &tasks, |_| false).unwrap().unwrap();
         assert_eq!(task.name(), "sst2");
         let written = toml::to_string(&task).unwrap();
         assert!(!written.contains("contour") && written.contains("split_seed = 0"), "{written}");
         let found = layers(&["task.name=sst2", "task.contour=\"6\""]);
-        assert!(read(&found, &tasks, false).is_err());
-        assert!(read(&found, &tasks, true).unwrap().is_some());
-        assert!(read(&Layers::default(), &tasks, false).unwrap().is_none());
+        assert!(read(&found, &tasks, |_| false).is_err());
+        assert!(read(&found, &tasks, |_| true).unwrap().is_some());
+        assert!(read(&Layers::default(), &tasks, |_| false).unwrap().is_none());
     }
 }

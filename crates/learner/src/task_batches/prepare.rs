@@ -66,14 +66,19 @@ impl TaskBatches {
             .task
             .clone()
             .ok_or_else(|| LearnerError::Config("the experiment has no `[task]`".to_owned()))?
-            .with_feature_names(&experiment.model.vectors.feature_names);
+            .with_feature_names(&experiment.model.vectors.feature_names)
+            .with_class_names(experiment.model.classifier.id2label.names());
+        if file.is_none() {
+            task.refuse_labels_as_input()?;
+        }
         let path = task.path();
         let seq_len = experiment.data.seq_len;
         // Of a file alone the model says what its classes are, and its run what else its data answered.
-        let targets = if file.is_some() && task.task().names_classes() {
-            task.targets_of_model(experiment.model.classifier.id2label.names(), seq_len)?
-        } else {
-            task.targets(seq_len)?
+        let targets = match file {
+            Some(_) => {
+                task.targets_of_model(experiment.model.classifier.id2label.names(), seq_len)?
+            }
+            None => task.targets(seq_len)?,
         };
         let task = if file.is_some() { task } else { task.resolved(&targets, seq_len)? };
         let (vocabulary, tokenizer) = if let Some(own) = task.task().vocabulary() {

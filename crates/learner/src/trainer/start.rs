@@ -74,8 +74,7 @@ impl Asked {
         if !(request.resume && RunDir::holds_run(&path)) {
             return Ok(Self { draft, path, overrides: asked, resumes: false });
         }
-        // What is asked for is compared with the run, which may be of a version that knew keys that nothing reads.
-        let file = file.of_a_run();
+        let file = file.beside_a_run();
         // The overrides that the run was started with belong to it, and need not be repeated.
         let mut overrides = RunDir::overrides(&path)?;
         overrides.extend(asked);
@@ -102,7 +101,9 @@ impl Start {
             let asked = asked.resolve(source.as_ref(), &request.tasks)?;
             return Ok(Self { path, overrides: Some(overrides), asked, stored: None });
         }
-        let mut stored = Experiment::load_resolved(&RunDir::config_path(&path), &request.tasks)?;
+        let run = Draft::read(&RunDir::config_path(&path))?.of_a_run();
+        let asked = asked.meant_as_by(&run);
+        let mut stored = run.resolve(None, &request.tasks)?.experiment;
         // What the run took from the model it started from, it has itself.
         let inherited = stored.init_from.is_some().then(|| stored.model.clone());
         let mut asked = asked.resolve(inherited.as_ref(), &request.tasks)?;

@@ -16,7 +16,7 @@ use crate::options::TaskOptions;
 use crate::registry::SharedKeys;
 use crate::split::Split;
 use crate::table_keys::TableKeys;
-use crate::task::{OwnVocabulary, Task, TaskContext};
+use crate::task::{ColumnUse, OwnVocabulary, Task, TaskContext};
 use crate::vectors::Vectors;
 
 /// `bags`: feature vectors, and one label for all vectors of an example.
@@ -203,6 +203,13 @@ impl Task for Bags {
         problems
     }
 
+    fn columns(&self) -> Option<ColumnUse> {
+        // One name is that of a tensor. Other columns of a table are features only if none of these keys names them.
+        let places = Some(&self.coordinates).filter(|places| places.len() == 2);
+        let places = places.into_iter().flatten().map(|column| ("task.coordinates", column));
+        Some(ColumnUse::new(places, std::slice::from_ref(&self.label), "task.label"))
+    }
+
     fn reads_vectors(&self) -> bool {
         true
     }
@@ -231,7 +238,7 @@ impl Task for Bags {
         };
         let columns = LabelledColumns { keys, tables: self.tables.clone() };
         let tables = Location::Tables(self.training_tables(context.path)?);
-        Ok(Targets::Classes(tables.class_names(&columns)?))
+        Ok(Targets::Classes(tables.class_names(&columns, context.known_classes)?))
     }
 
     fn examples(

@@ -14,7 +14,7 @@ use super::reader::{ChoiceOptions, ChoiceReader, label_form};
 use crate::example::{ExampleReader, Label};
 use crate::files_in_turn::FilesInTurn;
 use crate::label_rule::LabelRule;
-use crate::labelled::{Targets, label_as_input};
+use crate::labelled::Targets;
 use crate::metrics::Thresholds;
 use crate::options::TaskOptions;
 use crate::prediction_files::{PredictionFile, PredictionReader};
@@ -23,7 +23,7 @@ use crate::split::Split;
 use crate::split_file_names::SplitFileNames;
 use crate::split_files::SplitFiles;
 use crate::table_keys::TableKeys;
-use crate::task::{Task, TaskContext};
+use crate::task::{ColumnUse, Task, TaskContext};
 
 /// `choice`: questions, each with some choices of which one is right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,10 +95,7 @@ impl Task for Choice {
 
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
         let mut problems = self.tables.problems(self.columns.named());
-        let ChoiceColumns { prompt, choices, label, .. } = &self.columns;
-        let inputs =
-            self.columns.named().filter(|(key, _)| !["task.label", "task.id"].contains(key));
-        problems.extend(label_as_input(inputs, label.as_slice(), "task.label"));
+        let ChoiceColumns { prompt, choices, .. } = &self.columns;
         for (key, columns) in [("task.prompt", prompt), ("task.choices", choices)] {
             if columns.as_ref().is_some_and(|columns| columns.as_slice().is_empty()) {
                 problems.push(DataError::config(
@@ -120,6 +117,12 @@ impl Task for Choice {
             ));
         }
         problems
+    }
+
+    fn columns(&self) -> Option<ColumnUse> {
+        let inputs =
+            self.columns.named().filter(|(key, _)| !["task.label", "task.id"].contains(key));
+        Some(ColumnUse::new(inputs, self.columns.label.as_slice(), "task.label"))
     }
 
     fn model_class(&self) -> &'static str {

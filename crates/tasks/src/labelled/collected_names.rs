@@ -27,11 +27,21 @@ pub(super) struct Sets<'a> {
     pub(super) separator: Option<&'a str>,
 }
 
-/// The labels that occur in some files, each with how often.
+/// The labels that occur in some files.
 #[derive(Debug, Default)]
-pub(super) struct CollectedNames(BTreeMap<String, u64>);
+pub(super) struct CollectedNames<'a> {
+    /// Each with how often.
+    counts: BTreeMap<String, u64>,
+    /// Classes that a model has, which need not look like some.
+    known: &'a [String],
+}
 
-impl CollectedNames {
+impl<'a> CollectedNames<'a> {
+    /// None yet.
+    pub(super) fn new(known: &'a [String]) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Adds the labels that occur in a column: one a cell, or with `sets` [any number](parts). Empty cells are no label.
     ///
     /// # Errors
@@ -45,7 +55,11 @@ impl CollectedNames {
         let mut names: BTreeMap<String, u64> = BTreeMap::new();
         for row in rows {
             let row = row?;
-            row.refuse_written_list(0, Some(IF_A_CLASS))?;
+            let is_known =
+                |cell: &Cell| text(cell).is_some_and(|name| self.known.contains(&whole(name)));
+            if !is_known(row.cell(0)) {
+                row.refuse_written_list(0, Some(IF_A_CLASS))?;
+            }
             let mut add = |cell: &Cell| {
                 if let Some(name) = text(cell).filter(|text| !text.is_empty()) {
                     *names.entry(whole(name)).or_default() += 1;
@@ -68,14 +82,14 @@ impl CollectedNames {
             }
         }
         for (name, count) in names {
-            *self.0.entry(name).or_default() += count;
+            *self.counts.entry(name).or_default() += count;
         }
         Ok(())
     }
 
     /// Says that some of the names are several, joined, where nothing is told that separates them.
     pub(super) fn tell_joined(&self, path: &Path, column: &Column) {
-        tell_joined(self.0.keys().map(String::as_str), path, column);
+        tell_joined(self.counts.keys().map(String::as_str), path, column);
     }
 
     /// The classes of these labels, which are from `column` of the data at `path`, in the order in which Hugging Face's scripts number
@@ -88,11 +102,12 @@ impl CollectedNames {
     /// otherwise.
     pub(super) fn classes(self, path: &Path, column: &Column) -> Result<ClassNames, DataError> {
         let refused = |problem| Err(DataError::dataset(path, problem));
-        if self.0.is_empty() {
+        if self.counts.is_empty() {
             return refused(format!("no row has a label in {column}"));
         }
-        check_missing(&self.0, path, column)?;
-        let mut names: Vec<String> = self.0.into_keys().collect();
+        check_missing(&self.counts, path, column, self.known)?;
+        let is_doubtful = |name: &String| !self.known.contains(name);
+        let mut names: Vec<String> = self.counts.into_keys().collect();
         let occurs =
             |pair: [&str; 2]| pair.iter().any(|part| names.iter().any(|name| name == part));
         if occurs(["false", "true"]) && occurs(["0", "1"]) {
@@ -103,7 +118,8 @@ impl CollectedNames {
             ));
         }
         let numbers = names.iter().all(|name| name.parse::<f64>().is_ok_and(f64::is_finite));
-        if let Some(fraction) = names.iter().find(|name| numbers && name.parse::<i64>().is_err()) {
+        let is_fraction = |name: &&String| name.parse::<i64>().is_err() && is_doubtful(name);
+        if let Some(fraction) = names.iter().find(is_fraction).filter(|_| numbers) {
             return refused(format!(
                 "the labels in {column} are numbers with fractions, such as `{fraction}`: to predict numbers set \
                  `task.regression = true`; if they are names of classes, list them in `task.labels`"
@@ -115,12 +131,13 @@ impl CollectedNames {
         let signs = names == [NO_LABEL, "1"]
             || names == [NO_LABEL, "0", "1"]
             || names.iter().any(is_negative);
-        if signs && numbers && names.iter().any(|name| name == NO_LABEL) {
+        let marks = names.iter().any(|name| name == NO_LABEL);
+        if marks && (signs && numbers || self.known.iter().any(|name| name == NO_LABEL)) {
             say_once(format!(
                 "`{}`: `{NO_LABEL}` in {column} is taken for a class; if it means that there is no label, drop these rows",
                 path.display()
             ));
-        } else if names.iter().any(|name| name == NO_LABEL) {
+        } else if marks {
             let quoted = |with: bool| {
                 let names = names.iter().filter(|name| with || *name != NO_LABEL);
                 names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
@@ -154,14 +171,14 @@ mod tests {
         let mut found = CollectedNames::default();
         found.add(table.select(&["label".into()]).unwrap(), None).unwrap();
         assert_eq!(
-            found.0.into_iter().collect::<Vec<_>>(),
+            found.counts.into_iter().collect::<Vec<_>>(),
             [("bad".to_owned(), 1), ("good".to_owned(), 2)]
         );
     }
 
     fn collected(names: &[&str]) -> Result<Vec<String>, String> {
         let names = names.iter().map(|name| (whole((*name).to_owned()), 3));
-        let names = CollectedNames(names.collect());
+        let names = CollectedNames { counts: names.collect(), known: &[] };
         let classes = names.classes(Path::new("train.csv"), &"label".into());
         classes.map(|names| names.names().to_vec()).map_err(|error| error.to_string())
     }

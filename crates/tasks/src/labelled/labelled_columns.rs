@@ -74,9 +74,6 @@ impl LabelledColumns {
         let labels = label.columns().iter().map(|column| ("task.label", column));
         let mut problems = self.tables.problems(texts.chain(labels));
         problems.extend(label.problem());
-        if let LabelColumns::Each(_) = label {
-            problems.extend(self.labels_as_texts());
-        }
         if label_separator.as_deref() == Some("") {
             problems.push(DataError::config("task.label_separator", "", "must not be empty"));
         }
@@ -112,12 +109,6 @@ impl LabelledColumns {
         if split != Split::Train && path.is_file() {
             return Ok(None);
         }
-        // A file to predict may have its text in a column that is called as labels are elsewhere.
-        if split == Split::Train
-            && let Some(problem) = self.labels_as_texts().into_iter().next()
-        {
-            return Err(problem);
-        }
         if split == Split::Train && path.is_dir() {
             Location::tell_unread(path);
         }
@@ -126,10 +117,6 @@ impl LabelledColumns {
             return Ok(None);
         }
         found.read(self, targets, LabelRule::of_split(split)).map(Some)
-    }
-
-    fn labels_as_texts(&self) -> Vec<DataError> {
-        label_as_input(self.keys.texts(), self.keys.label.columns(), "task.label")
     }
 
     /// Whether `file` is a table with the columns of the texts; a note says if it is one without.
@@ -153,28 +140,6 @@ impl LabelledColumns {
         }
         Ok(true)
     }
-}
-
-/// A [`DataError::Config`] for each column of an input that is a column of the label (`label_key`) too: the model would read what it
-/// is to say.
-pub(crate) fn label_as_input<'a>(
-    inputs: impl Iterator<Item = (&'static str, &'a Column)>,
-    labels: &[Column],
-    label_key: &str,
-) -> Vec<DataError> {
-    inputs
-        .filter(|(_, column)| labels.contains(column))
-        .map(|(key, column)| {
-            let value = match column {
-                Column::Name(name) => name.clone(),
-                Column::Index(index) => index.to_string(),
-            };
-            let problem = format!(
-                "is the column of the labels too (`{label_key}`), which the model is to predict and not to read"
-            );
-            DataError::config(key, value, problem)
-        })
-        .collect()
 }
 
 impl ColumnKeys {

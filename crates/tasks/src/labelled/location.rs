@@ -117,13 +117,18 @@ impl Location {
     }
 
     /// The names of the classes: those that a Parquet file has for them (Hugging Face's `ClassLabel`), in their order; or what
-    /// occurs, the folders in sorted order, or the labels, read through once (whole numbers by value, anything else as text). For classes to be named so, they must all occur in the training set.
+    /// occurs, the folders in sorted order, or the labels, read through once (whole numbers by value, anything else as text). For classes to be named so, they must all occur in the training set. Labels that are among
+    /// the `known`, which a model has, are classes, whatever they look like.
     ///
     /// # Errors
     ///
     /// [`DataError::Dataset`] if there are none; [`DataError::Line`] for rows that cannot be read and for more than 1,000
     /// different labels; [`DataError::Io`].
-    pub fn class_names(&self, columns: &LabelledColumns) -> Result<ClassNames, DataError> {
+    pub fn class_names(
+        &self,
+        columns: &LabelledColumns,
+        known: &[String],
+    ) -> Result<ClassNames, DataError> {
         let files = match self {
             Self::Folders(folder) => return class_folders(folder),
             Self::Tables(files) => files,
@@ -131,7 +136,7 @@ impl Location {
         let (wanted, separator) =
             (columns.keys.label.columns(), columns.keys.label_separator.as_deref());
         let sets = self.holds_sets(columns)?.then_some(Sets { separator });
-        let mut names = CollectedNames::default();
+        let mut names = CollectedNames::new(known);
         for file in files {
             let table = Table::open(file, &columns.tables.options())?;
             let label = choose(&table, wanted, Some("task.label"))?;

@@ -33,7 +33,6 @@ mod text_files;
 pub use class_names::ClassNames;
 pub use folders::{FolderExamples, class_folders};
 pub use label_columns::LabelColumns;
-pub(crate) use labelled_columns::label_as_input;
 pub use labelled_columns::{ColumnKeys, LabelledColumns};
 pub use location::Location;
 pub use reader::{LabelIn, Schema, TableExamples};

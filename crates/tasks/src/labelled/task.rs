@@ -14,7 +14,7 @@ use crate::metrics::Metric;
 use crate::options::TaskOptions;
 use crate::registry::SharedKeys;
 use crate::split::Split;
-use crate::task::{Task, TaskContext};
+use crate::task::{ColumnUse, Task, TaskContext};
 use crate::too_long::WindowKeys;
 
 /// `labelled`: a data set of one's own, tables or folders of texts.
@@ -83,6 +83,11 @@ impl Task for Labelled {
         problems
     }
 
+    fn columns(&self) -> Option<ColumnUse> {
+        let keys = &self.columns.keys;
+        Some(ColumnUse::new(keys.texts(), keys.label.columns(), "task.label"))
+    }
+
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
         let columns = &self.columns;
         let ColumnKeys { label, labels, .. } = &columns.keys;
@@ -112,7 +117,7 @@ impl Task for Labelled {
             return Ok(if sets { Targets::Labels(names) } else { Targets::Classes(names) });
         }
         let train = training_files(context.path)?;
-        let names = train.class_names(columns)?;
+        let names = train.class_names(columns, context.known_classes)?;
         Ok(if train.holds_sets(columns)? {
             Targets::Labels(names)
         } else {

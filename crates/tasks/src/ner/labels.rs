@@ -119,18 +119,19 @@ impl Collected {
     ///
     /// # Errors
     ///
-    /// [`DataError::Dataset`] if there are none, if some are tags of entities and others are not, or if one is what tables write
-    /// where a [value is missing](check_missing).
+    /// [`DataError::Dataset`] if there are none, if some are tags of entities and others are not, or if one that is none of the
+    /// `known` is what tables write where a [value is missing](check_missing).
     pub(super) fn labels(
         &self,
         path: &Path,
         told: Option<Scheme>,
+        known: &[String],
     ) -> Result<ClassNames, DataError> {
         let refused = |problem| Err(DataError::dataset(path, problem));
         if self.names.is_empty() {
             return refused("no word of it has a tag".to_owned());
         }
-        check_missing(&self.names, path, &"the column of tags")?;
+        check_missing(&self.names, path, &"the column of tags", known)?;
         let scheme = match (told, self.evidence.scheme()) {
             (Some(told), _) => told,
             (None, Some((scheme, breaks))) => {
@@ -189,7 +190,7 @@ mod tests {
         for tags in tags {
             collected.add(&TaggedWords::of_tags(tags)).map_err(|error| error.to_string())?;
         }
-        let labels = collected.labels(Path::new("a.conll"), told);
+        let labels = collected.labels(Path::new("a.conll"), told, &[]);
         labels.map(|names| names.names().to_vec()).map_err(|error| error.to_string())
     }
 

@@ -23,7 +23,7 @@ use super::writer::{ColumnWriter, TagNames};
 use crate::example::{ExampleReader, Input, Label, WordSequence};
 use crate::files_in_turn::FilesInTurn;
 use crate::label_rule::LabelRule;
-use crate::labelled::{ClassNames, Targets, label_as_input};
+use crate::labelled::{ClassNames, Targets};
 use crate::metrics::{Scorer, Thresholds};
 use crate::options::TaskOptions;
 use crate::prediction::{Prediction, WordTag};
@@ -33,7 +33,7 @@ use crate::split::Split;
 use crate::split_file_names::SplitFileNames;
 use crate::split_files::SplitFiles;
 use crate::table_keys::{TableKeys, no_line};
-use crate::task::{Task, TaskContext, WordOptions};
+use crate::task::{ColumnUse, Task, TaskContext, WordOptions};
 
 /// Sentences that are looked at to know whether a file holds columns.
 const LOOKED_AT: usize = 5;
@@ -201,10 +201,12 @@ impl Task for Ner {
     }
 
     fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        let mut problems = Vec::from_iter(no_line(self.tables.max_line_bytes));
+        no_line(self.tables.max_line_bytes).into_iter().collect()
+    }
+
+    fn columns(&self) -> Option<ColumnUse> {
         let words = self.tokens.iter().map(|column| ("task.tokens", column));
-        problems.extend(label_as_input(words, self.tags.as_slice(), "task.tags"));
-        problems
+        Some(ColumnUse::new(words, self.tags.as_slice(), "task.tags"))
     }
 
     fn model_class(&self) -> &'static str {
@@ -229,7 +231,7 @@ impl Task for Ner {
             }
         }
         let path = if let [file] = files.as_slice() { file.as_path() } else { context.path };
-        collected.labels(path, self.scheme).map(Targets::Tags)
+        collected.labels(path, self.scheme, context.known_classes).map(Targets::Tags)
     }
 
     fn keys_from_data(&self) -> &'static [&'static str] {

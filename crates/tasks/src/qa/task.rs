@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{Format, TableOptions};
+use nystromformer_files::table::{Column, Format, TableOptions};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -26,7 +26,7 @@ use crate::split::Split;
 use crate::split_file_names::SplitFileNames;
 use crate::split_files::SplitFiles;
 use crate::table_keys::no_line;
-use crate::task::{Task, TaskContext};
+use crate::task::{ColumnUse, Task, TaskContext};
 
 /// `qa`: questions, each with a text that holds its answer, or does not. Keys are called as the options of transformers' example
 /// `run_qa`, where it has such.
@@ -169,6 +169,14 @@ impl Task for Qa {
             ));
         }
         problems
+    }
+
+    fn columns(&self) -> Option<ColumnUse> {
+        let inputs = [("task.question", &self.question), ("task.context", &self.context)];
+        let inputs = inputs.map(|(key, name)| (key, Column::from(name.as_str())));
+        let labels = self.answers.iter().chain(&self.answer_start);
+        let labels = labels.map(|name| Column::from(name.as_str())).collect();
+        Some(ColumnUse { inputs: inputs.to_vec(), labels, label_key: "task.answers" })
     }
 
     fn model_class(&self) -> &'static str {

@@ -290,16 +290,135 @@ fn keys_that_nothing_can_follow_are_refused() {
     read(path, &format!("{LABELLED}threshold = 0.9\nmulti_label = true"), Split::Train).unwrap();
     write(path, "train.csv", "sentence,label\na,0.5\nb,1.5\n");
     refused(path, &format!("{LABELLED}threshold = 0.9\nregression = true"), &cure);
-    write(path, "train.csv", "sentence,label\na,pos\nb,neg\n");
-    for (keys, key) in [
-        ("name = \"labelled\"\nsentence2 = \"label\"", "`task.sentence2` is `label`"),
+}
+
+/// A file to predict is another matter: it has no labels, and a column of it may be called as theirs are elsewhere.
+#[test]
+fn a_column_of_labels_is_no_input_of_any_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("new.jsonl");
+    for (keys, key, row) in [
+        (
+            "name = \"labelled\"\nsentence1 = \"x\"\nlabel = \"x\"",
+            "`task.sentence1` is `x`",
+            r#"{"x": "a"}"#,
+        ),
+        (
+            "name = \"labelled\"\nsentence2 = \"label\"",
+            "`task.sentence2` is `label`",
+            r#"{"sentence": "a", "label": "b"}"#,
+        ),
         (
             "name = \"labelled\"\nsentence1 = \"x\"\nlabel = [\"x\", \"y\"]",
             "`task.sentence1` is `x`",
+            r#"{"x": "a"}"#,
         ),
-        ("name = \"ner\"\ntokens = \"w\"\ntags = \"w\"", "`task.tokens` is `w`"),
-        ("name = \"choice\"\nchoices = [\"a\", \"b\"]\nlabel = \"b\"", "`task.choices` is `b`"),
+        ("name = \"ner\"\ntokens = \"w\"\ntags = \"w\"", "`task.tokens` is `w`", r#"{"w": ["a"]}"#),
+        (
+            "name = \"choice\"\nprompt = \"q\"\nchoices = [\"a\", \"b\"]\nlabel = \"b\"\nlabel_form = \"text\"",
+            "`task.choices` is `b`",
+            r#"{"q": "a", "a": "b", "b": "c"}"#,
+        ),
+        (
+            "name = \"qa\"\ncontext = \"c\"\nanswers = \"c\"\nversion_2_with_negative = false",
+            "`task.context` is `c`",
+            r#"{"question": "a", "c": "b"}"#,
+        ),
+        (
+            "name = \"bags\"\ncoordinates = [\"x\", \"y\"]\nlabel = \"y\"",
+            "`task.coordinates` is `y`",
+            r#"{"id": "a", "x": 1, "y": 2, "f": 0.5}"#,
+        ),
     ] {
-        refused(path, keys, &[key, "is the column of the labels too"]);
+        let table =
+            format!("path = {:?}\n{keys}", folder.path().join("gone").display().to_string());
+        let config = tasks().read(&table.parse().unwrap()).unwrap();
+        let message = config.refuse_labels_as_input().unwrap_err().to_string();
+        assert!(
+            message.contains(key) && message.contains("is the column of the labels too"),
+            "{message}"
+        );
+        // The configuration of a run says it of data that it has read.
+        let key = key.split('`').nth(1).unwrap().to_owned();
+        config.clone().passing_over([key].into_iter()).refuse_labels_as_input().unwrap();
+        assert!(config.problems().is_empty(), "{keys}");
+        fs::write(&file, format!("{row}\n")).unwrap();
+        let names = ["m".to_owned(), "n".to_owned()];
+        let config = config.with_feature_names(&["f".to_owned()]);
+        let targets = config.targets_of_model(&names, 64).unwrap();
+        let examples: Vec<Example> = config
+            .file_examples(&file, &targets, 64)
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap_or_else(|error| panic!("{keys}: {error}"));
+        assert_eq!(examples.len(), 1, "{keys}");
     }
+    for keys in [
+        "name = \"labelled\"",
+        "name = \"qa\"",
+        "name = \"bags\"\ncoordinates = [\"label\"]",
+        "name = \"sst2\"",
+    ] {
+        tasks().read(&keys.parse().unwrap()).unwrap().refuse_labels_as_input().unwrap();
+    }
+}
+
+/// Somebody has named it: the model that goes on or is measured has such a class.
+#[test]
+fn a_label_that_is_called_as_a_class_of_the_model_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let targets = |keys: &str, names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let table = format!("path = {:?}\n{keys}", path.display().to_string());
+        let config = tasks().read(&table.parse().unwrap()).unwrap().with_class_names(&names);
+        config.targets(64).map(|targets| targets.names()).map_err(|error| error.to_string())
+    };
+    for (file, rows, keys, names) in [
+        (
+            "train.csv",
+            "sentence,label\na,pos\nb,null\n",
+            "name = \"labelled\"",
+            &["null", "pos"][..],
+        ),
+        (
+            "train.csv",
+            "sentence,label\na,0\nb,1\nc,2\nd,-1\n",
+            "name = \"labelled\"",
+            &["-1", "0", "1", "2"],
+        ),
+        ("train.csv", "sentence,label\na,0.5\nb,1\n", "name = \"labelled\"", &["0.5", "1"]),
+        (
+            "train.csv",
+            "sentence,label\na,\"['x', 'y']\"\nb,z\n",
+            "name = \"labelled\"",
+            &["['x', 'y']", "z"],
+        ),
+        ("train.conll", "a V\nb null\n", "name = \"ner\"\nscheme = \"none\"", &["V", "null"]),
+        ("labels.csv", "id,label\na,x\nb,nan\n", "name = \"bags\"", &["nan", "x"]),
+    ] {
+        for old in fs::read_dir(path).unwrap() {
+            fs::remove_file(old.unwrap().path()).unwrap();
+        }
+        write(path, file, rows);
+        assert_eq!(targets(keys, names).unwrap(), names, "{rows}");
+        let message = targets(keys, &["LABEL_0", "LABEL_1"]).unwrap_err();
+        assert!(message.contains(file), "{message}");
+    }
+}
+
+/// What a run of before has in its configuration is told, and its model is used.
+#[test]
+fn a_threshold_that_decides_nothing_is_told_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(path, "train.csv", "sentence,label\na,pos\nb,neg\n");
+    let table = format!("path = {:?}\n{LABELLED}threshold = 0.9", path.display().to_string());
+    let config = tasks().read(&table.parse().unwrap()).unwrap();
+    let of_run = config.clone().passing_over(["task.threshold".to_owned()].into_iter());
+    let targets = of_run.targets(64).unwrap();
+    assert_eq!(targets.names(), ["neg", "pos"]);
+    // It stays so with the keys that the data answers.
+    assert!(of_run.resolved(&targets, 64).unwrap().targets(64).is_ok());
+    assert!(config.targets(64).is_err());
 }

@@ -32,7 +32,7 @@ fn classes_are_collected_from_the_training_set() {
     write(folder.path(), "train.csv", "label,sentence\nsad,a\nglad,b\n,c\nsad,d\n");
     write(folder.path(), "dev.jsonl", "{\"sentence\": \"e\", \"label\": \"sad\"}\n");
     let columns = LabelledColumns::default();
-    let names = find(folder.path(), Split::Train).class_names(&columns).unwrap();
+    let names = find(folder.path(), Split::Train).class_names(&columns, &[]).unwrap();
     assert_eq!(names.names(), ["glad", "sad"]);
     let targets = Targets::Classes(names);
     let validation = find(folder.path(), Split::Validation);
@@ -88,7 +88,7 @@ fn folders_of_texts_are_a_data_set_too() {
         write(folder.path(), name, name);
     }
     let columns = LabelledColumns::default();
-    let names = find(folder.path(), Split::Train).class_names(&columns).unwrap();
+    let names = find(folder.path(), Split::Train).class_names(&columns, &[]).unwrap();
     assert_eq!(names.names(), ["angry", "happy"]);
     let test = find(folder.path(), Split::Test);
     let read: Vec<Example> = test
@@ -119,13 +119,13 @@ fn what_cannot_be_used_is_told() {
 
     let many: Vec<String> = (0..1_001).map(|number| format!("text\t{number}.5")).collect();
     write(folder.path(), "train.tsv", &format!("sentence\tlabel\n{}\n", many.join("\n")));
-    let message = find(folder.path(), Split::Train).class_names(&columns).unwrap_err();
+    let message = find(folder.path(), Split::Train).class_names(&columns, &[]).unwrap_err();
     assert!(message.to_string().contains("train.tsv:1002: "), "{message}");
     assert!(message.to_string().contains("regression"), "{message}");
 
     write(folder.path(), "train.tsv", "sentence\tlabel\na\t1\nb\t1\n");
     let train = find(folder.path(), Split::Train);
-    let names = train.class_names(&columns).unwrap();
+    let names = train.class_names(&columns, &[]).unwrap();
     let label_names = names.names().to_vec();
     let examples = train.read(&columns, &Targets::Classes(names), LabelRule::Required).unwrap();
     let counts = LabelCounts::count(examples).unwrap();
@@ -152,6 +152,7 @@ fn a_folder_without_training_files_is_told_by_what_it_holds() {
         truncation,
         feature_names: &[],
         class_names: None,
+        known_classes: &[],
     };
     let message = Labelled::default().targets(&context).unwrap_err().to_string();
     assert!(message.contains("it holds `notes.md`, `train.txt`"), "{message}");
@@ -179,7 +180,7 @@ fn class_label() -> PathBuf {
 #[test]
 fn classes_are_called_as_a_parquet_file_says() {
     let columns = of(ColumnKeys { sentence1: "text".into(), ..ColumnKeys::default() });
-    let names = find(&class_label(), Split::Train).class_names(&columns).unwrap();
+    let names = find(&class_label(), Split::Train).class_names(&columns, &[]).unwrap();
     assert_eq!(names.names(), ["neg", "pos"]);
     let class = |class| Some(Label::Class(class));
     let found = |targets| labels(&read(&class_label(), &columns, &targets).unwrap());

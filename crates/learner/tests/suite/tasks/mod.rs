@@ -5,6 +5,7 @@
 //! | `fixture` | the folder with data, tokenizer and experiment |
 //! | `verdicts` | what a run says of its model, and which checkpoint that is |
 //! | `beginnings` | tokenizers and weights of pretrained models, and what is refused before a run begins |
+//! | `former_runs` | runs that an earlier version began |
 //! | `choices` | multiple choice, from files to predictions |
 //! | `resume` | the same bits after an interruption, of one run and of a series of seeds |
 //! | `imbalance` | options for small and uneven data, and the mistakes that a summary names |
@@ -18,6 +19,7 @@
 mod beginnings;
 mod choices;
 mod fixture;
+mod former_runs;
 mod imbalance;
 mod inputs;
 mod labels;

@@ -127,7 +127,7 @@ fn task_of(
 ) -> anyhow::Result<TaskConfig> {
     let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
     if let Some(path) = of_run
-        && let Some(task) = Experiment::load_for(&path, overrides, tasks, config)?.experiment.task
+        && let Some(task) = Experiment::load_run(&path, overrides, tasks, config)?.experiment.task
     {
         return Ok(task);
     }
