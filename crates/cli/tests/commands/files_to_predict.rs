@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::fixture::{Finished, Fixture, command, finish};
 use crate::tasks::{prepare_tone, train};
 
@@ -160,7 +162,7 @@ fn predictions_are_for_all_rows_in_their_order() {
     let by_key = ["--set", "task.id=key"];
     let found = predict(&fixture, "classify", "new.jsonl", &by_key).succeeded();
     let ids: Vec<_> = found.json_lines().iter().map(|line| line["id"].clone()).collect();
-    assert_eq!(ids, ["a".into(), "a".into(), serde_json::Value::Null]);
+    assert_eq!(ids, ["a".into(), "a".into(), Value::Null]);
     assert!(found.stderr.contains("`1` examples have the `id` of another"), "{}", found.stderr);
     // Without such a column rows are named by their place.
     fs::write(fixture.path("new.csv"), "sentence\nwe sing\n").unwrap();
@@ -267,6 +269,63 @@ fn no_option_is_dropped_without_a_word() {
     let message =
         predict(&fixture, "features", "new.csv", &["--set", "task.sentence1=zzz"]).refused(2);
     assert!(message.contains("is not read"), "{message}");
+}
+
+/// An option that the pipeline answers changes nothing of which columns are read, and how.
+#[test]
+fn the_pipeline_is_asked_what_the_task_reads() {
+    for (settings, header, of_both, of_one) in [
+        // Another column has a usual name.
+        (
+            &["task.sentence1=title"][..],
+            "title,label\n",
+            "text,title\nwe weep all day,we sing\nwe sing,we weep\n",
+            "title\nwe sing\nwe weep\n",
+        ),
+        // The run reads one text of what looks like a pair.
+        (
+            &["task.sentence1=premise"],
+            "premise,label\n",
+            "premise,hypothesis\nwe sing,we weep\nwe weep,all day\n",
+            "premise\nwe sing\nwe weep\n",
+        ),
+        // The first row is one.
+        (
+            &["task.header=false", "task.sentence1=0", "task.label=1"],
+            "",
+            "we sing\nwe weep\n",
+            "we sing\nwe weep\n",
+        ),
+    ] {
+        let fixture = Fixture::new();
+        prepare_tone(&fixture);
+        for part in ["train", "validation", "test"] {
+            let path = fixture.path(&format!("data/{part}.csv"));
+            let table = fs::read_to_string(&path).unwrap();
+            fs::write(path, table.replace("sentence,label\n", header)).unwrap();
+        }
+        let settings = [settings, &["optimizer.learning_rate=0.01"]].concat();
+        finish(train(&fixture, "tone", "run", &settings)).succeeded();
+        fs::write(fixture.path("both.csv"), of_both).unwrap();
+        fs::write(fixture.path("one.csv"), of_one).unwrap();
+        let score = |line: &Value, class: &str| {
+            let found = line.as_array().unwrap().iter().find(|found| found["label"] == class);
+            found.unwrap()["score"].as_f64().unwrap()
+        };
+        let expected = predict(&fixture, "classify", "one.csv", &[]).succeeded().json_lines();
+        let scores: Vec<f64> =
+            expected.iter().map(|line| line["scores"]["glad"].as_f64().unwrap()).collect();
+        assert!(scores.len() == 2 && (scores[0] - scores[1]).abs() > 1e-3, "{scores:?}");
+        for file in ["both.csv", "one.csv"] {
+            let found = predict(&fixture, "classify", file, &["--top-k", "2"]).succeeded();
+            let found: Vec<f64> =
+                found.json_lines().iter().map(|line| score(line, "glad")).collect();
+            assert_eq!(found.len(), 2, "{file}");
+            for (found, expected) in found.iter().zip(&scores) {
+                assert!((found - expected).abs() < 1e-4, "{file}: {found} {expected}");
+            }
+        }
+    }
 }
 
 /// `evaluate` would choose thresholds on the validation split; there is none here, and so it is said what is taken.

@@ -151,6 +151,16 @@ fn a_trained_run_measures_predicts_and_says_the_same() {
     let without = predict_file("words.jsonl", &["--ignore-labels", "O"]);
     let entities: Value = serde_json::from_str(&without).unwrap();
     assert!(entities.as_array().unwrap().iter().all(|found| found["entity"] != "O"), "{without}");
+    // The words are those that the task reads, also where an option is the pipeline's to answer.
+    let entities = |file: &str, further: &[&str]| -> Vec<Value> {
+        let answers = predict_file(file, &[&["--ignore-labels="], further].concat());
+        answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    assert_eq!(entities("data/eng.testb", &[]).len(), original.len());
+    let named = "{\"tokens\": [\"day\"], \"w\": [\"anna\", \"sees\"]}\n";
+    fs::write(fixture.path("named.jsonl"), named).unwrap();
+    let own = entities("named.jsonl", &["--set", "task.tokens=w"]);
+    assert_eq!(own, entities("words.jsonl", &[]));
     fs::write(fixture.path("texts.txt"), "anna sees rome\n").unwrap();
     let entities: Value = serde_json::from_str(&predict_file("texts.txt", &[])).unwrap();
     assert_eq!(entities[0]["entity"], "B-PER");

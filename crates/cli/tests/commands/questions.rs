@@ -102,6 +102,19 @@ fn questions_are_trained_on_answered_and_measured_alike() {
     // With an option of transformers' pipeline the answers are the pipeline's.
     let ranked = predict(&["--top-k", "2"]).json_lines();
     assert!(ranked.iter().all(|found| found.as_array().is_some_and(|found| found.len() == 2)));
+    // They are to what the task reads, by its columns.
+    let ask = |rows: &[Value], further: &[&str]| {
+        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        fs::write(fixture.path("new.jsonl"), lines.join("\n")).unwrap();
+        let mut predict = command("predict");
+        predict.args(["qa", "--model", &fixture.text("run"), "--top-k", "2"]).args(further);
+        predict.args(["--input-file", &fixture.text("new.jsonl")]);
+        finish(predict).succeeded().json_lines()
+    };
+    let question = "what do we do";
+    let usual = json!({"question": question, "context": "we sing all day"});
+    let own = json!({"question": question, "context": "all day", "body": "we sing all day"});
+    assert_eq!(ask(&[own], &["--set", "task.context=body"]), ask(&[usual], &[]));
 }
 
 #[test]

@@ -14,17 +14,20 @@ use nystromformer_data::TextTokenizer;
 use nystromformer_files::{durable, table::Format};
 use nystromformer_interop::{load_model, read_config};
 use nystromformer_learner::{
-    Experiment,
+    Experiment, LearnerError,
     batch::{Answers as ModelAnswers, BatchSource},
     evaluate::Evaluator,
+    experiment::LoadedExperiment,
     progress::WorkDisplay,
     ranks::Ranks,
     run_dir::RunDir,
     stop::StopFlag,
     task_batches::TaskBatches,
-    trainer::{chosen_thresholds, run_of},
+    trainer::{chosen_thresholds, model_folder, run_of},
 };
-use nystromformer_tasks::{PredictionFile, Split, TaskConfig, TaskRegistry, metrics::Thresholds};
+use nystromformer_tasks::{
+    ExampleReader, PredictionFile, Split, TaskConfig, TaskRegistry, metrics::Thresholds,
+};
 use serde_json::json;
 
 use super::{
@@ -48,6 +51,14 @@ pub(super) struct FileRequest<'a> {
     /// The task of a model that is of no run, for files that are no tables.
     pub(super) default_task: &'a str,
 }
+
+/// [`Experiment::load_run`] of a run's own file, or [`Experiment::load_for`] of another.
+type Load = fn(
+    &Path,
+    &[String],
+    &TaskRegistry,
+    &NystromformerConfig,
+) -> Result<LoadedExperiment, LearnerError>;
 
 impl FileRequest<'_> {
     /// Answers the file as the task does; `false`, and nothing is done, if the model's task does not read such a file, or does not
@@ -85,6 +96,17 @@ impl FileRequest<'_> {
         Ok(true)
     }
 
+    /// The examples of the file as the task reads them, for a pipeline to answer; `None` where [`Self::answer`] does nothing.
+    pub(super) fn examples(&self, tasks: &TaskRegistry) -> anyhow::Result<Option<ExampleReader>> {
+        let folder = model_folder(&self.model.model)?;
+        let config = read_config(&folder)?;
+        let Some(experiment) = self.experiment(&folder, &config, tasks)? else { return Ok(None) };
+        let task = experiment.task.as_ref().context("an experiment with a task")?;
+        let seq_len = experiment.data.seq_len;
+        let targets = task.targets_of_model(config.classifier.id2label.names(), seq_len)?;
+        Ok(Some(task.file_examples(self.file, &targets, seq_len)?))
+    }
+
     /// The experiment of the model's run, or one of the default task with all defaults; `None` if its task does not read the
     /// file, or trains models of another class than the default task.
     fn experiment(
@@ -100,7 +122,7 @@ impl FileRequest<'_> {
         let class = tasks.read(&default.parse()?)?.task().model_class();
         let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
         if let Some(source) = of_run {
-            let experiment = self.load(&source, folder, config, tasks)?;
+            let experiment = self.load(Experiment::load_run, &source, folder, config, tasks)?;
             if let Some(task) = experiment.task.as_ref().map(TaskConfig::task) {
                 let reads = task.model_class() == class && task.reads_file(self.file)?;
                 return Ok(reads.then_some(experiment));
@@ -115,7 +137,7 @@ impl FileRequest<'_> {
         let seq_len = config.embeddings.max_position_embeddings;
         let text = format!("[task]\n{default}\n[data]\nseq_len = {seq_len}\n");
         fs::write(&source, text).with_context(|| format!("cannot write `{}`", source.display()))?;
-        let experiment = self.load(&source, folder, config, tasks)?;
+        let experiment = self.load(Experiment::load_for, &source, folder, config, tasks)?;
         let task = experiment.task.as_ref().context("the default task is one")?;
         let reads = task.task().reads_file(self.file)?;
         Ok(reads.then_some(experiment))
@@ -124,12 +146,13 @@ impl FileRequest<'_> {
     /// Loads an experiment for the model in `folder`, whose tokenizer is the model's.
     fn load(
         &self,
+        load: Load,
         source: &Path,
         folder: &Path,
         config: &NystromformerConfig,
         tasks: &TaskRegistry,
     ) -> anyhow::Result<Experiment> {
-        let plain = Experiment::load_for(source, self.overrides, tasks, config)?.experiment;
+        let plain = load(source, self.overrides, tasks, config)?.experiment;
         let mut overrides = self.overrides.to_vec();
         if TextTokenizer::is_in(folder) {
             overrides.push(format!("tokenizer.path={}", json!(folder)));
@@ -141,7 +164,7 @@ impl FileRequest<'_> {
         {
             overrides.push("task.multi_label=true".to_owned());
         }
-        Ok(Experiment::load_for(source, &overrides, tasks, config)?.experiment)
+        Ok(load(source, &overrides, tasks, config)?.experiment)
     }
 
     /// Writes the predictions where they were asked for.

@@ -19,14 +19,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
-    // Who asks for several classes gets the pipeline's answers.
+    // Who asks for several classes gets the pipeline's answers, to what the task reads.
     let asks_for_one = args.top_k == NonZeroUsize::MIN;
     if asks_for_one && args.texts.answer_by_task(&args.model, "labelled", tasks)? {
         return Ok(());
     }
-    let answers = if asks_for_one { Answers::Objects } else { Answers::Arrays };
-    let lines = args.texts.answer_lines(answers)?;
+    let (answers, examples) = if asks_for_one {
+        (Answers::Objects, None)
+    } else {
+        (Answers::Arrays, args.texts.examples_of_task(&args.model, "labelled", tasks)?)
+    };
+    let lines = args.texts.lines_for(examples.as_ref(), answers)?;
     let (folder, device) = args.model.open()?;
     let classifier = TextClassification::load(&folder, &device)?.with_top_k(args.top_k);
-    args.texts.answer(&classifier, lines)
+    args.texts.answer_examples_or_texts(&classifier, examples, lines)
 }

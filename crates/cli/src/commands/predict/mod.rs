@@ -8,6 +8,7 @@ mod classify;
 mod features;
 mod fill_mask;
 mod glue;
+mod of_examples;
 mod qa;
 mod requests;
 mod tokens;

@@ -51,12 +51,15 @@ impl Args {
 }
 
 pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
-    // Who asks for the pipeline's options gets the pipeline's answers.
-    if !args.names_options() && args.lines.answer_by_task(&args.model, "qa", tasks)? {
+    // Who asks for the pipeline's options gets the pipeline's answers, to what the task reads.
+    let names_options = args.names_options();
+    if !names_options && args.lines.answer_by_task(&args.model, "qa", tasks)? {
         return Ok(());
     }
     let answers = if args.top_k == NonZeroUsize::MIN { Answers::Objects } else { Answers::Arrays };
-    let lines = args.lines.answer_lines(answers)?;
+    let examples =
+        if names_options { args.lines.examples_of_task(&args.model, "qa", tasks)? } else { None };
+    let lines = args.lines.lines_for(examples.as_ref(), answers)?;
     let (folder, device) = args.model.open()?;
     let default = Options::default();
     let options = Options {
@@ -73,6 +76,6 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
             let question = Question { question, context, id: None };
             answer_all(&answerer, [question], NonZeroUsize::MIN)
         }
-        _ => args.lines.answer_json(&answerer, lines),
+        _ => args.lines.answer_examples_or_json(&answerer, examples, lines),
     }
 }

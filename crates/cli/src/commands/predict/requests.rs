@@ -19,7 +19,7 @@ use nystromformer_pipelines::{
     AnswerStream, Batching, LineForm, Pipeline, PipelineError, Placed, Request, RequestOptions,
     Requests,
 };
-use nystromformer_tasks::TaskRegistry;
+use nystromformer_tasks::{ExampleReader, TaskRegistry};
 use serde::Serialize;
 use serde_json::json;
 
@@ -27,6 +27,7 @@ use super::{
     ModelArgs,
     answer_file::{AnswerFormat, Answers},
     by_task::FileRequest,
+    of_examples::{self, OfExample},
 };
 use crate::output;
 
@@ -89,7 +90,29 @@ impl LineArgs {
         default_task: &str,
         tasks: &TaskRegistry,
     ) -> anyhow::Result<bool> {
-        let Some(file) = &self.input_file else { return Ok(false) };
+        let answer = |request: FileRequest<'_>| request.answer(tasks);
+        Ok(self.ask_task(model, default_task, answer)?.unwrap_or(false))
+    }
+
+    /// The examples of the file, if there is one that the model's task reads, for the pipeline to answer as an option asks for.
+    pub(super) fn examples_of_task(
+        &self,
+        model: &ModelArgs,
+        default_task: &str,
+        tasks: &TaskRegistry,
+    ) -> anyhow::Result<Option<ExampleReader>> {
+        let examples = |request: FileRequest<'_>| request.examples(tasks);
+        Ok(self.ask_task(model, default_task, examples)?.flatten())
+    }
+
+    /// What `ask` gives for the file, if there is one.
+    fn ask_task<T>(
+        &self,
+        model: &ModelArgs,
+        default_task: &str,
+        ask: impl FnOnce(FileRequest<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
+        let Some(file) = &self.input_file else { return Ok(None) };
         self.require_two_files(file)?;
         let mut overrides = self.overrides.clone();
         overrides.extend(self.separator.map(|mark| format!("task.separator={}", json!(mark))));
@@ -103,7 +126,7 @@ impl LineArgs {
             batch_size: self.batch_size,
             default_task,
         };
-        request.answer(tasks)
+        ask(request).map(Some)
     }
 
     /// Refuses to write over what is read.
@@ -116,6 +139,32 @@ impl LineArgs {
             );
         }
         Ok(())
+    }
+
+    /// Answers `examples`, which are those of the file, or every line of requests in JSON where there are none.
+    pub(super) fn answer_examples_or_json<P: Pipeline<Request: OfExample>>(
+        &self,
+        pipeline: &P,
+        examples: Option<ExampleReader>,
+        lines: AnswerLines<'_>,
+    ) -> anyhow::Result<()> {
+        match (examples, &self.input_file) {
+            (Some(examples), Some(file)) => self.answer_examples(pipeline, examples, file, lines),
+            _ => self.answer_json(pipeline, lines),
+        }
+    }
+
+    fn answer_examples<P: Pipeline<Request: OfExample>>(
+        &self,
+        pipeline: &P,
+        examples: ExampleReader,
+        file: &Path,
+        mut lines: AnswerLines<'_>,
+    ) -> anyhow::Result<()> {
+        let requests = of_examples::requests(examples, file);
+        let work = self.work(|| requests_in(file));
+        give(pipeline, requests, self.batch_size, work, &mut |answer| lines.add(&answer))?;
+        lines.finish()
     }
 
     /// Answers every line, which is a request in JSON.
@@ -145,6 +194,22 @@ impl LineArgs {
     ) -> anyhow::Result<()> {
         self.answer_to(pipeline, form, options, &mut |answer| lines.add(&answer))?;
         lines.finish()
+    }
+
+    /// Where lines of answers go that the pipeline gives, for the `examples` of a task or for requests as it reads them itself. To be
+    /// asked for before a model is loaded.
+    ///
+    /// # Errors
+    /// As [`Self::answer_lines`].
+    pub(super) fn lines_for(
+        &self,
+        examples: Option<&ExampleReader>,
+        answers: Answers<'_>,
+    ) -> anyhow::Result<AnswerLines<'_>> {
+        match examples {
+            Some(_) => self.answer_lines_of_task(answers),
+            None => self.answer_lines(answers),
+        }
     }
 
     /// Where lines of answers go that no task gives. To be asked for before a model is loaded.
@@ -264,6 +329,52 @@ impl TextArgs {
         tasks: &TaskRegistry,
     ) -> anyhow::Result<bool> {
         Ok(self.text_column.is_none() && self.lines.answer_by_task(model, default_task, tasks)?)
+    }
+
+    /// As [`LineArgs::examples_of_task`], unless columns are named here.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn examples_of_task(
+        &self,
+        model: &ModelArgs,
+        default_task: &str,
+        tasks: &TaskRegistry,
+    ) -> anyhow::Result<Option<ExampleReader>> {
+        if self.text_column.is_some() {
+            return Ok(None);
+        }
+        self.lines.examples_of_task(model, default_task, tasks)
+    }
+
+    /// As [`LineArgs::lines_for`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn lines_for(
+        &self,
+        examples: Option<&ExampleReader>,
+        answers: Answers<'_>,
+    ) -> anyhow::Result<AnswerLines<'_>> {
+        self.lines.lines_for(examples, answers)
+    }
+
+    /// Answers `examples`, which are those of the file, or every text where there are none.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub(super) fn answer_examples_or_texts<P: Pipeline<Request: OfExample>>(
+        &self,
+        pipeline: &P,
+        examples: Option<ExampleReader>,
+        lines: AnswerLines<'_>,
+    ) -> anyhow::Result<()> {
+        match (examples, self.input_file()) {
+            (Some(examples), Some(file)) => {
+                self.lines.answer_examples(pipeline, examples, file, lines)
+            }
+            _ => self.answer(pipeline, lines),
+        }
     }
 
     /// The file of requests.

@@ -53,19 +53,24 @@ impl From<Strategy> for Aggregation {
 }
 
 pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
-    // What is asked of entities is the pipeline's to answer.
+    // What is asked of entities is the pipeline's to answer, of what the task reads.
     let asks_for_tags = matches!(args.aggregation, Strategy::None)
         && args.stride.is_none()
         && args.ignore_labels.is_none();
     if asks_for_tags && args.texts.answer_by_task(&args.model, "ner", tasks)? {
         return Ok(());
     }
-    let lines = args.texts.answer_lines(Answers::Arrays)?;
+    let examples = if asks_for_tags {
+        None
+    } else {
+        args.texts.examples_of_task(&args.model, "ner", tasks)?
+    };
+    let lines = args.texts.lines_for(examples.as_ref(), Answers::Arrays)?;
     let (folder, device) = args.model.open()?;
     let mut tagger = TokenClassification::load(&folder, &device, args.aggregation.into())?
         .with_ignore_labels(args.ignore_labels.unwrap_or_else(|| vec!["O".to_owned()]));
     if let Some(stride) = args.stride {
         tagger = tagger.with_stride(stride)?;
     }
-    args.texts.answer(&tagger, lines)
+    args.texts.answer_examples_or_texts(&tagger, examples, lines)
 }
