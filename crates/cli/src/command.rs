@@ -63,10 +63,10 @@ fn framed<Line: Parser>(
     allocator::keep_freed_memory();
     report_panics_in_one_line();
     let line = Line::parse(); // prints usage errors and exits with 2 itself
-    logging::init(counts_by_log(&line));
+    let log = logging::init(counts_by_log(&line));
     hub::connect();
-    let result = signals::fail_writes_over_the_size_limit()
-        .map_err(anyhow::Error::from)
+    let result = log
+        .and_then(|()| Ok(signals::fail_writes_over_the_size_limit()?))
         .and_then(|()| command(line));
     match result {
         Ok(code) => code,

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use anyhow::Context;
 use nystromformer_learner::ranks::launched_rank;
 use tracing_subscriber::EnvFilter;
 
@@ -11,9 +12,16 @@ const FOLLOWERS: &str = "error";
 /// What the targets of the library begin with that makes requests.
 const REQUESTS: &str = "ureq";
 
+/// What is said where another has taken the log.
+const INSTALLED: &str = "`nystromformer_cli::run_with` writes the log, and this process has a `tracing` subscriber or a logger of the crate `log` \
+                         already: install none before it is called";
+
 /// Installs the subscriber. Metrics are not logs: they go to `metrics.jsonl`. Lines of libraries that log by the crate `log` are among its lines, unless
 /// `leaves_log_free`: that crate has one logger, and `bench launches` counts by it.
-pub fn init(leaves_log_free: bool) {
+///
+/// # Errors
+/// If a program that this one is a part of has installed a subscriber, or a logger of the crate `log`: a process has one of each.
+pub fn init(leaves_log_free: bool) -> anyhow::Result<()> {
     let stated = std::env::var("RUST_LOG").ok();
     let stated = stated.and_then(|stated| EnvFilter::try_new(without_requests(&stated)).ok());
     let filter = stated.unwrap_or_else(|| {
@@ -35,10 +43,9 @@ pub fn init(leaves_log_free: bool) {
         .log_internal_errors(false)
         .without_time();
     if leaves_log_free {
-        let installed = tracing::subscriber::set_global_default(subscriber.finish());
-        installed.expect("no other subscriber is installed");
+        tracing::subscriber::set_global_default(subscriber.finish()).context(INSTALLED)
     } else {
-        subscriber.init();
+        subscriber.try_init().map_err(anyhow::Error::from_boxed).context(INSTALLED)
     }
 }
 
@@ -54,6 +61,16 @@ fn without_requests(directives: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_second_subscriber_is_refused_and_no_panic() {
+        // Whether the first is installed here is for the other tests of this process to say.
+        init(true).ok();
+        for leaves_log_free in [true, false] {
+            let message = format!("{:#}", init(leaves_log_free).unwrap_err());
+            assert!(message.contains("install none before it is called"), "{message}");
+        }
+    }
 
     #[test]
     fn no_directive_shows_requests() {

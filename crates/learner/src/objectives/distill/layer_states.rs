@@ -16,6 +16,8 @@ pub(super) struct LayerStates {
     pub(super) attention: Vec<AttentionStates>,
     /// What it gives; of the last layer what follows it too.
     pub(super) outputs: Vec<Tensor<3>>,
+    /// What the model gives: the last of them, or of a model without layers its embeddings.
+    pub(super) last: Tensor<3>,
     /// Which of them are padding.
     pub(super) padding: Option<Padding>,
 }
@@ -23,25 +25,24 @@ pub(super) struct LayerStates {
 impl LayerStates {
     pub(super) fn of(model: &Nystromformer, input: NystromformerInput) -> Result<Self> {
         let (mut current, padding) = model.embed_tokens(input)?;
-        let mut states =
-            Self { inputs: Vec::new(), attention: Vec::new(), outputs: Vec::new(), padding };
+        let (mut inputs, mut attention, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
         for layer in model.encoder.layers() {
-            let padding = states.padding.as_ref();
-            let attended = layer.attention.forward(current.clone(), padding);
-            let output = layer.after_attention(attended.output.clone(), padding);
-            states.inputs.push(std::mem::replace(&mut current, output.clone()));
-            states.attention.push(attended);
-            states.outputs.push(output);
+            let attended = layer.attention.forward(current.clone(), padding.as_ref());
+            let output = layer.after_attention(attended.output.clone(), padding.as_ref());
+            inputs.push(std::mem::replace(&mut current, output.clone()));
+            attention.push(attended);
+            outputs.push(output);
         }
-        if let Some(last) = states.outputs.last_mut() {
-            *last = model.encoder.finish(current);
+        let last = model.encoder.finish(current);
+        if let Some(output) = outputs.last_mut() {
+            *output = last.clone();
         }
-        Ok(states)
+        Ok(Self { inputs, attention, outputs, last, padding })
     }
 
     /// The last hidden states.
     pub(super) fn last(&self) -> Tensor<3> {
-        self.outputs.last().expect("a model of tokens has a layer").clone()
+        self.last.clone()
     }
 
     /// The same with padding, whose states mean nothing: `[batch, seq_len, hidden_size]`.
