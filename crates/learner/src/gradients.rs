@@ -9,7 +9,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use nystromformer_kernels::{add, sum_of_squares};
+use nystromformer_kernels::{add, sums_of_squares};
 
 use crate::device::floats;
 use crate::error::Result;
@@ -66,22 +66,26 @@ impl StepNumbers {
     ) -> Result<Self> {
         struct Visitor<'a> {
             gradients: &'a GradientsParams,
-            numbers: Vec<Tensor<1>>,
+            found: Vec<Tensor<1>>,
         }
         impl ModuleVisitor for Visitor<'_> {
             fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
                 if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
-                    self.numbers.push(sum_of_squares(gradient));
+                    self.found.push(gradient.reshape([-1]));
                 }
             }
         }
         let num_losses = losses.len();
-        let mut visitor = Visitor { gradients, numbers: losses };
+        let mut visitor = Visitor { gradients, found: Vec::new() };
         module.visit(&mut visitor);
-        let Some(device) = visitor.numbers.first().map(Tensor::device) else {
+        let mut numbers = losses;
+        if !visitor.found.is_empty() {
+            numbers.push(sums_of_squares(visitor.found));
+        }
+        let Some(device) = numbers.first().map(Tensor::device) else {
             return Ok(Self::default());
         };
-        let numbers = floats(Tensor::cat(visitor.numbers, 0), &device)?;
+        let numbers = floats(Tensor::cat(numbers, 0), &device)?;
         let (losses, squares) = numbers.split_at(num_losses.min(numbers.len()));
         Ok(Self {
             losses: losses.iter().copied().map(f64::from).collect(),
