@@ -1,4 +1,4 @@
-//! The optimizer's pass over every parameter, and the sum of squares that clipping needs.
+//! The optimizer's pass over every parameter, and the sums of squares that clipping needs.
 
 #[cfg(all(feature = "cube", not(feature = "fused")))]
 mod cube;
@@ -7,14 +7,13 @@ mod rows;
 
 use burn::{
     backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
-    tensor::{DType, Tensor},
+    tensor::Tensor,
 };
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    kernel::{self, Kernel},
-    simd,
+    kernel, simd,
     trace::{self, Pass},
 };
 
@@ -59,8 +58,7 @@ pub fn adam_w(
         assert!(!tensor.device().is_autodiff(), "an optimizer's step is not recorded");
         assert_eq!(tensor.dims(), value.dims(), "moments and gradient are those of the parameter");
     }
-    let has_kernel = |tensor: &Tensor<1>| is_plain(tensor) || is_plain_on_cube(tensor);
-    if !(kernel::are_enabled() && all.into_iter().all(has_kernel)) {
+    if !all.into_iter().all(kernel::takes) {
         return composed(step, value, gradient, exp_avg, exp_avg_sq);
     }
     let _span = trace::kernel("AdamW", Pass::Update, || vec![value.dims().to_vec()]);
@@ -72,16 +70,6 @@ pub fn adam_w(
         step,
     );
     [value, exp_avg, exp_avg_sq].map(Tensor::from_dispatch)
-}
-
-/// Whether `tensor` is what [`OptimizerBackend`] takes on the CPU.
-fn is_plain(tensor: &Tensor<1>) -> bool {
-    tensor.dtype() == DType::F32 && kernel::is_flex(&tensor.device())
-}
-
-/// Whether `tensor` is what it takes on a device of CubeCL.
-fn is_plain_on_cube(tensor: &Tensor<1>) -> bool {
-    !kernel::is_flex(&tensor.device()) && kernel::runs_on::<SumOfSquares, 1, 1>(tensor)
 }
 
 /// The same by Burn's elementary operations.
@@ -199,65 +187,12 @@ impl Scalars {
     }
 }
 
-/// The sum of the squares of all elements, as a tensor of one.
-pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
-    // Composed, along the last axis first, so that rounding grows with the length of the axes and not of the tensor.
-    if kernel::runs_on::<SumOfSquares, 1, D>(&x) {
-        kernel::run_1(SumOfSquares, x)
-    } else {
-        x.square().sum_dim(D - 1).sum()
-    }
-}
-
-#[derive(Debug)]
-struct SumOfSquares;
-
-impl Kernel<Flex, 1> for SumOfSquares {
-    /// The input.
-    type Saved = FlexTensor;
-
-    fn forward(&self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
-        let x = simd::contiguous(x);
-        let parts: Vec<f64> = simd::values(&x)
-            .par_chunks(simd::TASK)
-            .map(|chunk| {
-                let sum = simd::vectorised(
-                    #[inline(always)]
-                    || {
-                        simd::sum(
-                            chunk,
-                            #[inline(always)]
-                            |value| value * value,
-                        )
-                    },
-                );
-                f64::from(sum)
-            })
-            .collect();
-        (simd::tensor(vec![parts.into_iter().sum::<f64>() as f32], [1].into()), x)
-    }
-
-    fn backward(
-        &self,
-        x: FlexTensor,
-        gradient: FlexTensor,
-        _wanted: [bool; 1],
-    ) -> [Option<FlexTensor>; 1] {
-        let twice = 2.0 * simd::values(&simd::contiguous(gradient))[0];
-        [Some(simd::map(
-            x,
-            #[inline(always)]
-            |value| twice * value,
-        ))]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{self, random};
 
-    const STEP: AdamWStep = AdamWStep {
+    pub(super) const STEP: AdamWStep = AdamWStep {
         gradient_scale: 0.7,
         beta_1: 0.9,
         beta_2: 0.999,
@@ -280,12 +215,5 @@ mod tests {
         }
         // A tensor that somebody else holds is not written to.
         value.into_data().assert_eq(&before, true);
-    }
-
-    #[test]
-    fn sums_squares() {
-        testing::same([random([300, 71])], |[x]| sum_of_squares(x), |[x]| x.square().sum());
-        let nan = Tensor::<1>::from_floats([1.0, f32::NAN], &burn::tensor::Device::flex());
-        assert!(sum_of_squares(nan).into_scalar::<f32>().is_nan());
     }
 }

@@ -142,12 +142,28 @@ pub(crate) fn runs_on<K: Fused<N>, const N: usize, const D: usize>(tensor: &Tens
             DispatchDevice::Flex(_) => <K as Kernel<Flex, N>>::supports(tensor.dtype()),
             #[cfg(all(feature = "cube", not(feature = "fused")))]
             DispatchDevice::Cube(_) => {
-                // Places are counted in 32 bits there, and of nothing there is nothing to compute.
-                (1..=u32::MAX as usize).contains(&tensor.shape().num_elements())
-                    && <K as Kernel<Cube, N>>::supports(tensor.dtype())
+                is_countable(tensor) && <K as Kernel<Cube, N>>::supports(tensor.dtype())
             }
             _ => false,
         }
+}
+
+/// Whether the optimizer's operations run on the backend and the type of `tensor`: they record no derivative, and so are no [`Kernel`].
+pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
+    are_enabled()
+        && tensor.dtype() == DType::F32
+        && match tensor.device().inner().as_dispatch() {
+            DispatchDevice::Flex(_) => true,
+            #[cfg(all(feature = "cube", not(feature = "fused")))]
+            DispatchDevice::Cube(_) => is_countable(tensor),
+            _ => false,
+        }
+}
+
+/// Places are counted in 32 bits on such devices, and of nothing there is nothing to compute.
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+fn is_countable<const D: usize>(tensor: &Tensor<D>) -> bool {
+    (1..=u32::MAX as usize).contains(&tensor.shape().num_elements())
 }
 
 /// Whether this `kernel` runs on inputs of these shapes where `tensor` is, which is one of them.

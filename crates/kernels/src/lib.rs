@@ -7,7 +7,7 @@
 //!
 //! | function | computes |
 //! |---|---|
-//! | [`adam_w()`], [`sum_of_squares`], [`sums_of_squares`] | the optimizer's update, and the norm for its clipping |
+//! | [`adam_w()`], [`sums_of_squares`] | the optimizer's update, and the norm for its clipping |
 //! | [`adam_w_of_rows`], [`adam_w_missed`] | the update of some rows of a table, and what the others missed |
 //! | [`add()`] | the sum of two tensors |
 //! | [`attention()`] | softmax attention, exact or over landmarks |
@@ -76,9 +76,7 @@ mod testing;
 pub mod trace;
 mod view;
 
-pub use adam_w::{
-    AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sum_of_squares, sums_of_squares, updates_rows,
-};
+pub use adam_w::{AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sums_of_squares, updates_rows};
 pub use add::add;
 pub use attention::attention;
 pub use batch_invariance::{batch_invariant, is_batch_invariant};

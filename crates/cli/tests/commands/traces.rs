@@ -139,14 +139,14 @@ fn a_trace_has_every_phase_layer_and_kernel_of_its_steps_and_changes_nothing() {
         let missing: Vec<_> = model.difference(&passes[pass]).collect();
         assert!(missing.is_empty(), "{pass}: {missing:?} of {:?}", passes[pass]);
     }
-    let known = BTreeSet::from(["Add", "PlaceRows", "SelectRows", "SumOfSquares"]);
+    let known = BTreeSet::from(["Add", "PlaceRows", "SelectRows"]);
     let with_others: BTreeSet<&str> = model.union(&known).copied().collect();
     for pass in ["forward", "backward", "inference"] {
         let unknown: Vec<_> = passes[pass].difference(&with_others).collect();
         assert!(unknown.is_empty(), "{pass}: {unknown:?}");
     }
     assert!(
-        passes["update"].iter().all(|name| name.starts_with("AdamW")),
+        passes["update"].iter().all(|name| name.starts_with("AdamW") || *name == "SumsOfSquares"),
         "{:?}",
         passes["update"]
     );

@@ -1,4 +1,4 @@
-//! The optimizer's pass in CubeCL: one launch a parameter, and for the norm two.
+//! The optimizer's pass in CubeCL: one launch a parameter.
 
 use burn::backend::{Cube, TensorMetadata};
 use burn_cubecl::{
@@ -6,19 +6,8 @@ use burn_cubecl::{
     tensor::CubeTensor,
 };
 
-use super::{AdamWStep, OptimizerBackend, Scalars, SumOfSquares};
-use crate::{
-    cube::{
-        MOST_UNITS, contiguous, cubes, room,
-        sums::{sum_of_parts, sum_over_cube},
-        unit_for_each,
-    },
-    kernel::Kernel,
-};
-
-/// Parts that squares are summed up in, at most; and values of a part, at least.
-const PARTS: usize = 256;
-const VALUES: usize = 16 * MOST_UNITS;
+use super::{AdamWStep, OptimizerBackend, Scalars};
+use crate::cube::{contiguous, room, unit_for_each};
 
 impl OptimizerBackend for Cube {
     fn adam_w(
@@ -100,100 +89,12 @@ fn adam_w_step(
     }
 }
 
-impl Kernel<Cube, 1> for SumOfSquares {
-    /// The input.
-    type Saved = CubeTensor;
-
-    fn forward(&self, [x]: [CubeTensor; 1]) -> (CubeTensor, CubeTensor) {
-        let x = contiguous(x);
-        let length = x.shape().num_elements();
-        let parts = length.div_ceil(VALUES).clamp(1, PARTS);
-        let sums = room(&x, [parts]);
-        sum_of_squares_parts::launch(
-            &x.client,
-            cubes(&x.client, parts),
-            CubeDim::new_1d(MOST_UNITS as u32),
-            x.clone().into_buffer_arg(),
-            sums.clone().into_buffer_arg(),
-            length,
-            length.div_ceil(parts),
-            parts,
-        );
-        let sum = if parts == 1 { sums } else { sum_of_parts(sums, parts, [1].into()) };
-        (sum, x)
-    }
-
-    fn backward(
-        &self,
-        x: CubeTensor,
-        gradient: CubeTensor,
-        _wanted: [bool; 1],
-    ) -> [Option<CubeTensor>; 1] {
-        let output = room(&x, x.shape());
-        let (count, dim) = unit_for_each(&x);
-        sum_of_squares_gradient::launch(
-            &x.client,
-            count,
-            dim,
-            x.clone().into_buffer_arg(),
-            contiguous(gradient).into_buffer_arg(),
-            output.clone().into_buffer_arg(),
-        );
-        [Some(output)]
-    }
-}
-
-/// A cube has a part.
-#[cube(launch)]
-fn sum_of_squares_parts(
-    x: &[f32],
-    sums: &mut [f32],
-    length: usize,
-    length_of_part: usize,
-    parts: usize,
-) {
-    let part = CUBE_POS;
-    if part >= parts {
-        terminate!();
-    }
-    let mut shared = Shared::<[f32]>::new_slice(MOST_UNITS);
-    let end = min((part + 1usize) * length_of_part, length);
-    let mut sum = 0.0f32;
-    let mut place = part * length_of_part + UNIT_POS as usize;
-    while place < end {
-        let value = x[place];
-        sum = fma(value, value, sum);
-        place += MOST_UNITS;
-    }
-    let total = sum_over_cube(&mut shared, sum);
-    if UNIT_POS == 0u32 {
-        sums[part] = total;
-    }
-}
-
-#[cube(launch)]
-fn sum_of_squares_gradient(x: &[f32], gradient: &[f32], output: &mut [f32]) {
-    if ABSOLUTE_POS < output.len() {
-        output[ABSOLUTE_POS] = 2.0f32 * gradient[0] * x[ABSOLUTE_POS];
-    }
-}
-
 #[cfg(all(test, feature = "wgpu"))]
 mod tests {
     use burn::tensor::Tensor;
 
-    use super::super::{AdamWStep, adam_w, sum_of_squares};
+    use super::super::{adam_w, tests::STEP};
     use crate::testing::{cube, random};
-
-    const STEP: AdamWStep = AdamWStep {
-        gradient_scale: 0.7,
-        beta_1: 0.9,
-        beta_2: 0.999,
-        decay: 0.9999,
-        step_size: 1e-2,
-        bias_correction_2_root: 0.1,
-        epsilon: 1e-6,
-    };
 
     /// Beside the CPU's kernel, over memory that nobody else holds and over what somebody does.
     #[test]
@@ -219,13 +120,6 @@ mod tests {
             for (held, data) in held.into_iter().zip(&data) {
                 held.into_data().assert_eq(data, true);
             }
-        }
-    }
-
-    #[test]
-    fn sums_squares() {
-        for shape in [[1, 1], [3, 7], [300, 71], [1200, 1000]] {
-            cube::same([random(shape)], |[x]| sum_of_squares(x), |[x]| x.square().sum());
         }
     }
 }

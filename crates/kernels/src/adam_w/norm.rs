@@ -1,15 +1,17 @@
 //! The squares of many tensors, for the norm of all gradients.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use burn::{
     backend::{Backend, Dispatch, Flex, backend_extension, tensor::FloatTensor},
     tensor::{Shape, Tensor},
 };
 use burn_flex::FlexTensor;
+use rayon::prelude::*;
 
-use super::{SumOfSquares, sum_of_squares};
 use crate::{
-    kernel::{self, Kernel},
-    simd,
+    kernel, simd,
     trace::{self, Pass},
 };
 
@@ -24,8 +26,8 @@ use crate::{
 pub fn sums_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     assert!(!tensors.is_empty(), "of some tensors");
     let tensors: Vec<_> = tensors.into_iter().map(Tensor::without_autodiff).collect();
-    if !tensors.iter().all(kernel::runs_on::<SumOfSquares, 1, 1>) {
-        return Tensor::cat(tensors.into_iter().map(sum_of_squares).collect(), 0);
+    if !tensors.iter().all(kernel::takes) {
+        return Tensor::cat(tensors.into_iter().map(composed).collect(), 0);
     }
     let _span = trace::kernel("SumsOfSquares", Pass::Update, || {
         tensors.iter().map(|tensor| tensor.dims().to_vec()).collect()
@@ -44,6 +46,21 @@ pub fn sums_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
         Tensor::from_dispatch(sums)
     };
     Tensor::cat(tensors.chunks(TENSORS).map(of_some).collect(), 0)
+}
+
+/// The same of one tensor by Burn's elementary operations: of rows as long as there are rows first, so that rounding does not grow with the
+/// tensor's length.
+fn composed(x: Tensor<1>) -> Tensor<1> {
+    let [length] = x.dims();
+    let columns = length.isqrt().max(1);
+    let whole = length - length % columns;
+    if whole == 0 {
+        return Tensor::zeros([1], &x.device());
+    }
+    let squares = x.square();
+    let rows = squares.clone().narrow(0, 0, whole).reshape([whole / columns, columns]);
+    let sum = rows.sum_dim(1).sum();
+    if whole == length { sum } else { sum + squares.narrow(0, whole, length - whole).sum() }
 }
 
 /// Tensors of one call: as many as have room among the buffers of a kernel on a GPU.
@@ -75,182 +92,93 @@ impl NormBackend for Flex {
         count: usize,
     ) -> FlexTensor {
         let tensors = [tensor_0, tensor_1, tensor_2, tensor_3, tensor_4, tensor_5];
-        let of = |tensor: FlexTensor| {
-            let (sum, _) = Kernel::<Self, 1>::forward(&SumOfSquares, [tensor]);
-            simd::values(&sum)[0]
-        };
-        let sums: Vec<f32> = tensors.into_iter().take(count).map(of).collect();
+        let of = |tensor| sum_of_squares(simd::values(&simd::contiguous(tensor)));
+        let sums = tensors.into_iter().take(count).map(of).collect();
         simd::tensor(sums, Shape::new([count]))
     }
 }
 
-#[cfg(all(feature = "cube", not(feature = "fused")))]
-mod cube {
-    use burn::backend::{Cube, TensorMetadata};
-    use burn_cubecl::{
-        cubecl::{self, prelude::*},
-        tensor::CubeTensor,
-    };
-
-    use super::NormBackend;
-    use crate::cube::{MOST_UNITS, contiguous, cubes, room, sums::sum_over_cube};
-
-    /// Cubes for each tensor.
-    const PARTS: usize = 256;
-
-    impl NormBackend for Cube {
-        fn sums_of_squares(
-            tensor_0: CubeTensor,
-            tensor_1: CubeTensor,
-            tensor_2: CubeTensor,
-            tensor_3: CubeTensor,
-            tensor_4: CubeTensor,
-            tensor_5: CubeTensor,
-            count: usize,
-        ) -> CubeTensor {
-            let tensors = [tensor_0, tensor_1, tensor_2, tensor_3, tensor_4, tensor_5];
-            let [first, second, third, fourth, fifth, sixth] = tensors.map(contiguous);
-            let client = first.client.clone();
-            let (parts, sums) = (room(&first, [count, PARTS]), room(&first, [count]));
-            let length = |tensor: &CubeTensor| tensor.shape().num_elements();
-            let lengths = [&first, &second, &third, &fourth, &fifth, &sixth].map(length);
-            let dim = CubeDim::new_1d(MOST_UNITS as u32);
-            norm_parts::launch(
-                &client,
-                CubeCount::Static(PARTS as u32, count as u32, 1),
-                dim,
-                first.into_buffer_arg(),
-                second.into_buffer_arg(),
-                third.into_buffer_arg(),
-                fourth.into_buffer_arg(),
-                fifth.into_buffer_arg(),
-                sixth.into_buffer_arg(),
-                parts.clone().into_buffer_arg(),
-                lengths[0],
-                lengths[1],
-                lengths[2],
-                lengths[3],
-                lengths[4],
-                lengths[5],
+/// In parts that the length alone fixes.
+fn sum_of_squares(values: &[f32]) -> f32 {
+    let parts: Vec<f64> = values
+        .par_chunks(simd::TASK)
+        .map(|chunk| {
+            let sum = simd::vectorised(
+                #[inline(always)]
+                || {
+                    simd::sum(
+                        chunk,
+                        #[inline(always)]
+                        |value| value * value,
+                    )
+                },
             );
-            norm_sums::launch(
-                &client,
-                cubes(&client, count),
-                dim,
-                parts.into_buffer_arg(),
-                sums.clone().into_buffer_arg(),
-                count,
-            );
-            sums
-        }
-    }
-
-    /// A cube has a part of one of the tensors.
-    #[cube(launch)]
-    fn norm_parts(
-        tensor_0: &[f32],
-        tensor_1: &[f32],
-        tensor_2: &[f32],
-        tensor_3: &[f32],
-        tensor_4: &[f32],
-        tensor_5: &[f32],
-        parts: &mut [f32],
-        length_0: usize,
-        length_1: usize,
-        length_2: usize,
-        length_3: usize,
-        length_4: usize,
-        length_5: usize,
-    ) {
-        let mut shared = Shared::<[f32]>::new_slice(MOST_UNITS);
-        let number = CUBE_POS_Y as usize;
-        let sum = if number == 0usize {
-            squares_of_unit(tensor_0, length_0)
-        } else if number == 1usize {
-            squares_of_unit(tensor_1, length_1)
-        } else if number == 2usize {
-            squares_of_unit(tensor_2, length_2)
-        } else if number == 3usize {
-            squares_of_unit(tensor_3, length_3)
-        } else if number == 4usize {
-            squares_of_unit(tensor_4, length_4)
-        } else {
-            squares_of_unit(tensor_5, length_5)
-        };
-        let total = sum_over_cube(&mut shared, sum);
-        if UNIT_POS == 0u32 {
-            parts[number * PARTS + CUBE_POS_X as usize] = total;
-        }
-    }
-
-    /// What a unit sums up of its cube's part.
-    #[cube]
-    fn squares_of_unit(x: &[f32], length: usize) -> f32 {
-        let length_of_part = length.div_ceil(PARTS);
-        let first = CUBE_POS_X as usize * length_of_part;
-        let end = min(first + length_of_part, length);
-        let mut sum = 0.0f32;
-        let mut place = first + UNIT_POS as usize;
-        while place < end {
-            let value = x[place];
-            sum = fma(value, value, sum);
-            place += MOST_UNITS;
-        }
-        sum
-    }
-
-    /// A cube has a tensor, and a unit one of its parts.
-    #[cube(launch)]
-    fn norm_sums(parts: &[f32], sums: &mut [f32], count: usize) {
-        let tensor = CUBE_POS;
-        if tensor >= count {
-            terminate!();
-        }
-        let mut shared = Shared::<[f32]>::new_slice(MOST_UNITS);
-        let total = sum_over_cube(&mut shared, parts[tensor * PARTS + UNIT_POS as usize]);
-        if UNIT_POS == 0u32 {
-            sums[tensor] = total;
-        }
-    }
-
-    #[cfg(all(test, feature = "wgpu"))]
-    mod tests {
-        use burn::tensor::Tensor;
-
-        use crate::{
-            sums_of_squares,
-            testing::{cube, random},
-        };
-
-        #[test]
-        fn sums_what_the_cpu_sums() {
-            let Some(device) = cube::device() else { return };
-            let lengths = [1, 7, 256, 40_001, 3, 768, 100_000, 2];
-            let tensors = lengths.map(|length| random([length]).inner());
-            let there = tensors
-                .clone()
-                .map(|x| Tensor::from_data(x.into_data(), &device.clone().inner()))
-                .to_vec();
-            let expected = sums_of_squares(tensors.to_vec()).into_data();
-            for _ in 0..2 {
-                let found = sums_of_squares(there.clone()).into_data();
-                for (found, expected) in found.iter::<f32>().zip(expected.iter::<f32>()) {
-                    assert!((found - expected).abs() <= 1e-6 * expected, "{found}, {expected}");
-                }
-            }
-        }
-    }
+            f64::from(sum)
+        })
+        .collect();
+    parts.into_iter().sum::<f64>() as f32
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
-    use crate::testing::random;
+    use crate::testing::{instructions::Instructions, random};
+
+    const LENGTHS: [usize; 9] = [1, 7, 256, 40_001, 3, 768, 100_000, 2, 90_000];
+
+    fn tensors() -> Vec<Tensor<1>> {
+        LENGTHS.map(|length| random([length]).inner()).to_vec()
+    }
+
+    fn values(tensor: Tensor<1>) -> Vec<f32> {
+        tensor.try_into_vec_as().unwrap()
+    }
 
     #[test]
+    fn both_paths_give_the_sums_of_squares() {
+        let exact =
+            |x: Tensor<1>| values(x).into_iter().map(|value| f64::from(value).powi(2)).sum::<f64>();
+        let tensors = tensors();
+        let exact: Vec<f64> = tensors.iter().cloned().map(exact).collect();
+        let close = |found: Vec<f32>| {
+            assert_eq!(found.len(), exact.len());
+            for (found, exact) in found.into_iter().zip(&exact) {
+                assert!((f64::from(found) / exact - 1.0).abs() < 1e-6, "{found} {exact}");
+            }
+        };
+        for set in Instructions::all() {
+            close(set.run(2, || values(sums_of_squares(tensors.clone()))));
+        }
+        close(tensors.into_iter().flat_map(|x| values(composed(x))).collect());
+    }
+
+    /// Whatever stands beside it, and however many threads there are.
+    #[test]
     fn each_has_the_bits_that_it_has_alone() {
-        let tensors = [1, 300, 40_001].map(|length| random([length]).inner());
-        let alone = Tensor::cat(tensors.clone().map(sum_of_squares).to_vec(), 0);
-        sums_of_squares(tensors.to_vec()).into_data().assert_eq(&alone.into_data(), true);
+        let tensors = tensors();
+        for set in Instructions::all() {
+            let alone = tensors.iter().map(|x| sums_of_squares(vec![x.clone()])).collect();
+            let alone = set.run(1, || values(Tensor::cat(alone, 0)));
+            let together = set.run(3, || values(sums_of_squares(tensors.clone())));
+            assert!(together == alone, "{}: {together:?} {alone:?}", set.name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_none_of_its_tensor_alone_and_nothing_is_0() {
+        let device = Device::flex();
+        let vector = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
+        let all = || vec![vector(&[1.0, f32::NAN]), vector(&[]), vector(&[3.0, 4.0])];
+        let paths: [fn(Vec<Tensor<1>>) -> Vec<f32>; 2] = [
+            |all| values(sums_of_squares(all)),
+            |all| all.into_iter().flat_map(|x| values(composed(x))).collect(),
+        ];
+        for path in paths {
+            let found = path(all());
+            assert!(found[0].is_nan());
+            assert_eq!(found[1..], [0.0, 25.0]);
+        }
     }
 }

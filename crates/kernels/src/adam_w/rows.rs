@@ -11,7 +11,7 @@ use burn::{
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::{AdamWStep, Scalars, is_plain};
+use super::{AdamWStep, Scalars};
 use crate::{
     kernel, simd,
     trace::{self, Pass},
@@ -22,7 +22,7 @@ const TASK_ROWS: usize = 32;
 
 /// Whether [`adam_w_missed`] and [`adam_w_of_rows`] take a table like this one; else [`adam_w`](super::adam_w()) is there.
 pub fn updates_rows(table: &Tensor<1>) -> bool {
-    kernel::are_enabled() && is_plain(table)
+    kernel::is_flex(&table.device()) && kernel::takes(table)
 }
 
 /// Value and moments of a table, of which row `r` takes the last `missed[r]` of `steps`, all without a gradient. The memory
