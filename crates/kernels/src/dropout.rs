@@ -13,9 +13,10 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
+    indices::Indices,
     kernel::{self, Kernel},
     random,
-    select_rows::row_indices,
+    select_rows::rows_of,
     simd,
 };
 
@@ -64,15 +65,15 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     kernel::run_1(Dropout { key: random::key(&device.inner()), probability, rows: None }, x)
 }
 
-/// The same for `x` that holds these rows of a larger tensor, and no others: on the CPU each element is dropped or kept as
-/// [`dropout`] of the whole tensor would. (Elsewhere the mask is drawn for `x` itself.)
+/// The same for `x` that holds these rows of a larger tensor, and no others: each element is dropped or kept as [`dropout`] of the whole
+/// tensor would. (On devices without a kernel the mask is drawn for `x` itself.)
 ///
 /// # Shapes
 /// - `x`, output: `[…, columns]`, altogether `count` rows
 /// - `rows`: `[count]`, the place of each among the rows of the larger tensor
 ///
 /// # Panics
-/// If there are not as many places as rows, or one is below 0.
+/// If there are not as many places as rows; on the CPU also if one is below 0.
 pub fn dropout_of_rows<const D: usize>(
     x: Tensor<D>,
     probability: f64,
@@ -82,16 +83,13 @@ pub fn dropout_of_rows<const D: usize>(
     if !drops(probability, &device) {
         return x;
     }
-    if !kernel::is_flex(&device) {
-        return dropout(x, probability);
-    }
     if !kernel::runs_on::<Dropout, 1, D>(&x) {
         return composed(x, probability);
     }
     let dims = x.dims();
     let count: usize = dims[..D - 1].iter().product();
     assert_eq!(rows.dims(), [count], "a place for each row");
-    let rows = Some(Rows { places: row_indices(rows, usize::MAX), columns: dims[D - 1] });
+    let rows = Some(Rows { places: rows_of(rows, usize::MAX), columns: dims[D - 1] });
     kernel::run_1(Dropout { key: random::key(&device.inner()), probability, rows }, x)
 }
 
@@ -113,7 +111,7 @@ struct Dropout {
 /// Where the rows of a tensor stand in a larger one.
 #[derive(Debug)]
 struct Rows {
-    places: Vec<usize>,
+    places: Indices,
     columns: usize,
 }
 
@@ -136,8 +134,9 @@ impl Dropout {
             Some(Rows { places, columns }) => {
                 let columns = (*columns).max(1);
                 let task_rows = (simd::TASK / columns).max(1);
-                let tasks =
-                    values.par_chunks_mut(task_rows * columns).zip(places.par_chunks(task_rows));
+                let tasks = values
+                    .par_chunks_mut(task_rows * columns)
+                    .zip(places.in_memory().par_chunks(task_rows));
                 tasks.for_each(|(values, places)| {
                     for (row, place) in values.chunks_exact_mut(columns).zip(places) {
                         self.drop(row, place * columns);

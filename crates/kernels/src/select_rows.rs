@@ -54,8 +54,8 @@ pub fn place_rows(values: Tensor<2>, rows: Tensor<1, Int>, count: usize) -> Tens
     kernel::run_1(PlaceRows { rows, count }, values)
 }
 
-/// Rows of a table of `count`.
-fn rows_of(rows: Tensor<1, Int>, count: usize) -> Indices {
+/// Rows of a table of `count`, where a kernel reads them.
+pub(crate) fn rows_of(rows: Tensor<1, Int>, count: usize) -> Indices {
     if kernel::is_flex(&rows.device()) {
         Indices::InMemory(row_indices(rows, count))
     } else {

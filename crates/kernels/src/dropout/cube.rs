@@ -6,7 +6,7 @@ use burn_cubecl::{
     tensor::CubeTensor,
 };
 
-use super::Dropout;
+use super::{Dropout, Rows};
 use crate::{
     cube::{contiguous, room, unit_for_each},
     kernel::Kernel,
@@ -31,32 +31,55 @@ impl Kernel<Cube, 1> for Dropout {
 
 impl Dropout {
     fn drop_on_cube(&self, x: CubeTensor) -> CubeTensor {
-        debug_assert!(self.rows.is_none(), "the places of rows lie in the CPU's memory");
         let x = contiguous(x);
         let output = room(&x, x.shape());
         let (count, dim) = unit_for_each(&x);
-        dropout_values::launch(
-            &x.client,
-            count,
-            dim,
-            x.clone().into_buffer_arg(),
-            output.clone().into_buffer_arg(),
-            self.key[0],
-            self.key[1],
-            self.threshold(),
-            self.scale(),
-        );
+        let client = x.client.clone();
+        let mask = MaskLaunch::new(self.key[0], self.key[1], self.threshold(), self.scale());
+        let (x, target) = (x.into_buffer_arg(), output.clone().into_buffer_arg());
+        match &self.rows {
+            None => dropout_values::launch(&client, count, dim, x, target, mask),
+            Some(Rows { places, columns }) => {
+                let places = places.on_device().clone().into_buffer_arg();
+                dropout_rows::launch(&client, count, dim, x, places, target, *columns, mask);
+            }
+        }
         output
     }
 }
 
+/// What says which elements are kept, and what they are multiplied with.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Mask {
+    low: u32,
+    high: u32,
+    threshold: u32,
+    scale: f32,
+}
+
 #[cube(launch)]
-fn dropout_values(x: &[f32], output: &mut [f32], low: u32, high: u32, threshold: u32, scale: f32) {
+fn dropout_values(x: &[f32], output: &mut [f32], mask: &Mask) {
     if ABSOLUTE_POS < output.len() {
-        let number = mix(mix(ABSOLUTE_POS as u32 ^ low) + high);
         // A product, so that what is not a number stays so.
-        output[ABSOLUTE_POS] = x[ABSOLUTE_POS] * select(number >= threshold, scale, 0.0f32);
+        output[ABSOLUTE_POS] = x[ABSOLUTE_POS] * factor(mask, ABSOLUTE_POS);
     }
+}
+
+/// The values of some rows, whose places are those among all rows.
+#[cube(launch)]
+fn dropout_rows(x: &[f32], places: &[i32], output: &mut [f32], columns: usize, mask: &Mask) {
+    if ABSOLUTE_POS < output.len() {
+        let row = places[ABSOLUTE_POS / columns] as usize;
+        let index = row * columns + ABSOLUTE_POS % columns;
+        output[ABSOLUTE_POS] = x[ABSOLUTE_POS] * factor(mask, index);
+    }
+}
+
+/// Of the element with this index.
+#[cube]
+fn factor(mask: &Mask, index: usize) -> f32 {
+    let number = mix(mix(index as u32 ^ mask.low) + mask.high);
+    select(number >= mask.threshold, mask.scale, 0.0f32)
 }
 
 /// As in [`hash`](super::hash): products and sums of 32 bits wrap round.
@@ -71,7 +94,7 @@ fn mix(number: u32) -> u32 {
 
 #[cfg(all(test, feature = "wgpu"))]
 mod tests {
-    use burn::tensor::Tensor;
+    use burn::tensor::{Int, Tensor};
 
     use super::super::{dropout, dropout_of_rows};
     use crate::{
@@ -98,12 +121,26 @@ mod tests {
             let [ours, theirs] = [on(&device), on(&cpu)];
             ours[0].assert_eq(&theirs[0], true);
             cube::close_within(&ours[1], &theirs[1], 1e-6);
-            // Elsewhere than on the CPU the mask of some rows is drawn for these.
-            let rows = Tensor::from_ints([3], &device);
-            let x = Tensor::<2>::ones([1, length], &device);
-            let some = Seed::new(42).scope(|| dropout_of_rows(x.clone(), probability, rows));
-            let all = Seed::new(42).scope(|| dropout(x, probability));
-            some.into_data().assert_eq(&all.into_data(), true);
         }
+    }
+    /// Value and gradient of some rows, in any order and one of them twice.
+    #[test]
+    fn rows_are_dropped_as_in_the_whole_tensor() {
+        let Some(device) = cube::device() else { return };
+        let (rows, columns) = (70, 33);
+        let whole = Tensor::<2>::from_data(random([rows, columns]).into_data(), &device);
+        let whole = whole.require_grad();
+        let places = Tensor::<1, Int>::from_ints([69, 0, 3, 41, 3], &device);
+        let some = whole.clone().select(0, places.clone()).detach().require_grad();
+        let all = Seed::new(8).scope(|| dropout(whole.clone(), 0.3));
+        let few = Seed::new(8)
+            .scope(|| dropout_of_rows(some.clone().reshape([1, 5, 33]), 0.3, places.clone()));
+        let gradients = [
+            whole.grad(&all.clone().sum().backward()).unwrap().select(0, places.clone().inner()),
+            some.grad(&few.clone().sum().backward()).unwrap(),
+        ];
+        gradients[0].to_data().assert_eq(&gradients[1].to_data(), true);
+        let all = all.select(0, places).into_data();
+        few.reshape([5, 33]).into_data().assert_eq(&all, true);
     }
 }

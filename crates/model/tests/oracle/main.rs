@@ -7,6 +7,8 @@
 
 mod attention_rows;
 mod class_losses;
+#[cfg(feature = "wgpu")]
+mod dropout;
 mod fixture;
 mod fresh_weights;
 mod gated_feed_forward;
