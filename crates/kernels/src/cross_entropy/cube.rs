@@ -8,7 +8,11 @@ use burn_cubecl::{
 
 use super::CrossEntropy;
 use crate::{
-    cube::{contiguous, cubes, room, sums::sum_over_cube, units_for},
+    cube::{
+        contiguous, cubes, room,
+        rows::{largest_of_row, sum_of_exponentials},
+        units_for,
+    },
     kernel::Kernel,
 };
 
@@ -90,25 +94,9 @@ fn cross_entropy_forward(
     }
     let mut shared = Shared::<[f32]>::new_slice(units);
     let first = row * classes;
-    let mut largest = f32::new(-3.0e38f32);
-    let mut class = UNIT_POS as usize;
-    while class < classes {
-        largest = max(largest, logits[first + class]);
-        class += units;
-    }
-    shared[UNIT_POS as usize] = largest;
-    sync_cube();
-    for unit in 0..units {
-        largest = max(largest, shared[unit]);
-    }
-    sync_cube();
-    let mut sum = 0.0f32;
-    let mut class = UNIT_POS as usize;
-    while class < classes {
-        sum += (logits[first + class] - largest).exp();
-        class += units;
-    }
-    let log_sum = sum_over_cube(&mut shared, sum).ln();
+    let largest = largest_of_row(logits, first, classes, &mut shared, units);
+    let sum = sum_of_exponentials(logits, first, classes, largest, &mut shared, units);
+    let log_sum = sum.ln();
     if UNIT_POS == 0u32 {
         let label = labels[row] as usize;
         // The largest first, so that what is small beside it is not lost twice.

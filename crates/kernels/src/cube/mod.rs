@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `place` | where the rows of a tensor of heads lie |
+//! | `rows` | the largest value of a row, and the sum of its exponentials |
 //! | `sums` | sums over the units of a cube, and over parts that several cubes wrote |
 //!
 //! Every kernel adds in an order that sizes alone fix, and no two units write the same value: two runs give the same bits. It uses
@@ -10,6 +11,7 @@
 //! buffers, which with that of its sizes is WebGPU's least.
 
 pub(crate) mod place;
+pub(crate) mod rows;
 pub(crate) mod sums;
 
 use burn::{

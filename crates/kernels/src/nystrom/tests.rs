@@ -1,7 +1,7 @@
 use burn::tensor::Tensor;
 
 use super::*;
-use crate::testing::{self, random};
+use crate::testing::{self, Side, random};
 
 const ITERATIVE: Pinv = Pinv::Iterative { iterations: 6, scale: PinvScale::OfEachMatrix };
 
@@ -20,15 +20,25 @@ fn sequence(tokens: Range<usize>) -> Sequence {
 }
 
 /// Compares both paths; filters have `taps` taps, for each head and then for each channel, or there are none.
-fn same(
+fn same(dims: [usize; 4], sequences: &Sequences, parameters: NystromParameters) {
+    let [_, _, _, taps] = dims;
+    for is_per_channel in [false, true].into_iter().take(if taps == 0 { 1 } else { 2 }) {
+        same_on(Side::Cpu, dims, is_per_channel, sequences, parameters);
+    }
+}
+
+/// Compares both paths, on this side; filters have `taps` taps, for each head or for each channel, or there are none.
+pub(super) fn same_on(
+    side: Side,
     [batch, seq_len, head_dim, taps]: [usize; 4],
+    is_per_channel: bool,
     sequences: &Sequences,
     parameters: NystromParameters,
 ) {
     let shape = [batch, seq_len, parameters.heads * head_dim];
     let [query, key, value] = [(); 3].map(|()| random(shape));
     if taps == 0 {
-        testing::same(
+        side.same(
             [query, key, value],
             |[query, key, value]| nystrom_attention(query, key, value, None, sequences, parameters),
             |[query, key, value]| {
@@ -37,20 +47,18 @@ fn same(
         );
         return;
     }
-    for filters in [parameters.heads, parameters.heads * head_dim] {
-        let filter = random([1, filters, taps]);
-        testing::same(
-            [query.clone(), key.clone(), value.clone(), filter],
-            |[query, key, value, filter]| {
-                let filter = Some(filter.squeeze_dim(0));
-                nystrom_attention(query, key, value, filter, sequences, parameters)
-            },
-            |[query, key, value, filter]| {
-                let filter = Some(filter.squeeze_dim(0));
-                composed::nystrom_attention(query, key, value, filter, sequences, parameters)
-            },
-        );
-    }
+    let filters = if is_per_channel { shape[2] } else { parameters.heads };
+    side.same(
+        [query, key, value, random([1, filters, taps])],
+        |[query, key, value, filter]| {
+            let filter = Some(filter.squeeze_dim(0));
+            nystrom_attention(query, key, value, filter, sequences, parameters)
+        },
+        |[query, key, value, filter]| {
+            let filter = Some(filter.squeeze_dim(0));
+            composed::nystrom_attention(query, key, value, filter, sequences, parameters)
+        },
+    );
 }
 
 #[test]

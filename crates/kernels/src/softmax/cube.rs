@@ -8,7 +8,12 @@ use burn_cubecl::{
 
 use super::Softmax;
 use crate::{
-    cube::{contiguous, cubes, room, sums::sum_over_cube, units_for},
+    cube::{
+        contiguous, cubes, room,
+        rows::{largest_of_row, sum_of_exponentials},
+        sums::sum_over_cube,
+        units_for,
+    },
     kernel::Kernel,
 };
 
@@ -66,26 +71,6 @@ fn sizes(x: &CubeTensor) -> (usize, usize) {
     (shape.num_elements() / columns.max(1), columns)
 }
 
-/// The largest over all units of a cube, whose number is a power of two.
-#[cube]
-fn largest_of_cube(shared: &mut Shared<[f32]>, value: f32) -> f32 {
-    shared[UNIT_POS as usize] = value;
-    sync_cube();
-    let mut half = CUBE_DIM / 2u32;
-    while half > 0u32 {
-        if UNIT_POS < half {
-            let own = shared[UNIT_POS as usize];
-            let other = shared[(UNIT_POS + half) as usize];
-            shared[UNIT_POS as usize] = max(own, other);
-        }
-        half /= 2u32;
-        sync_cube();
-    }
-    let largest = shared[0];
-    sync_cube();
-    largest
-}
-
 /// A cube has a row.
 #[cube(launch)]
 fn softmax_forward(
@@ -101,22 +86,9 @@ fn softmax_forward(
     }
     let mut shared = Shared::<[f32]>::new_slice(units);
     let first = row * columns;
-    let unit = UNIT_POS as usize;
-    let mut largest = f32::new(-3.0e38f32);
-    let mut column = unit;
-    while column < columns {
-        largest = max(largest, x[first + column]);
-        column += units;
-    }
-    let largest = largest_of_cube(&mut shared, largest);
-    let mut sum = 0.0f32;
-    let mut column = unit;
-    while column < columns {
-        sum += (x[first + column] - largest).exp();
-        column += units;
-    }
-    let inverse = 1.0f32 / sum_over_cube(&mut shared, sum);
-    let mut column = unit;
+    let largest = largest_of_row(x, first, columns, &mut shared, units);
+    let inverse = 1.0f32 / sum_of_exponentials(x, first, columns, largest, &mut shared, units);
+    let mut column = UNIT_POS as usize;
     while column < columns {
         output[first + column] = (x[first + column] - largest).exp() * inverse;
         column += units;

@@ -28,6 +28,32 @@ pub(crate) fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(numbers, shape), &Device::flex().autodiff())
 }
 
+/// Which kernels are compared with the composed path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Side {
+    /// Those of the CPU.
+    Cpu,
+    /// Those in CubeCL.
+    #[cfg(all(feature = "wgpu", not(feature = "fused")))]
+    Cube,
+}
+
+impl Side {
+    /// [`same`], or [`cube::same`].
+    pub(crate) fn same<const N: usize, const D: usize, const OUT: usize>(
+        self,
+        inputs: [Tensor<D>; N],
+        ours: impl Fn([Tensor<D>; N]) -> Tensor<OUT> + Sync,
+        composed: impl Fn([Tensor<D>; N]) -> Tensor<OUT>,
+    ) {
+        match self {
+            Self::Cpu => same(inputs, ours, composed),
+            #[cfg(all(feature = "wgpu", not(feature = "fused")))]
+            Self::Cube => cube::same(inputs, ours, composed),
+        }
+    }
+}
+
 /// Asserts that both functions agree in value and in the gradient of every input, within 1e-5 of the largest value.
 pub(crate) fn same<const N: usize, const D: usize, const OUT: usize>(
     inputs: [Tensor<D>; N],

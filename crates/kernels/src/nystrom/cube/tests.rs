@@ -1,10 +1,10 @@
 use burn::tensor::Tensor;
 use proptest::prelude::*;
 
-use super::super::{NystromParameters, Sequences, composed, nystrom_attention};
+use super::super::{NystromParameters, Sequences, composed, nystrom_attention, tests::same_on};
 use crate::{
     Pinv, PinvScale, kernel,
-    testing::{cube, random},
+    testing::{Side, cube, random},
 };
 
 const INVERSES: [Pinv; 2] = [
@@ -12,37 +12,13 @@ const INVERSES: [Pinv; 2] = [
     Pinv::Iterative { iterations: 6, scale: PinvScale::OfTheBatch },
 ];
 
-/// Compares both paths; filters have `taps` taps, for each head or for each channel, or there are none.
 fn same(
-    [batch, seq_len, width, taps]: [usize; 4],
+    dims: [usize; 4],
     is_per_channel: bool,
     sequences: &Sequences,
     parameters: NystromParameters,
 ) {
-    let shape = [batch, seq_len, parameters.heads * width];
-    let [query, key, value] = [(); 3].map(|()| random(shape));
-    if taps == 0 {
-        cube::same(
-            [query, key, value],
-            |[query, key, value]| nystrom_attention(query, key, value, None, sequences, parameters),
-            |[query, key, value]| {
-                composed::nystrom_attention(query, key, value, None, sequences, parameters)
-            },
-        );
-        return;
-    }
-    let filters = if is_per_channel { shape[2] } else { parameters.heads };
-    cube::same(
-        [query, key, value, random([1, filters, taps])],
-        |[query, key, value, filter]| {
-            let filter = Some(filter.squeeze_dim(0));
-            nystrom_attention(query, key, value, filter, sequences, parameters)
-        },
-        |[query, key, value, filter]| {
-            let filter = Some(filter.squeeze_dim(0));
-            composed::nystrom_attention(query, key, value, filter, sequences, parameters)
-        },
-    );
+    same_on(Side::Cube, dims, is_per_channel, sequences, parameters);
 }
 
 #[test]
