@@ -15,6 +15,7 @@ use super::row_reader::RowReader;
 use super::{Format, TableOptions};
 use crate::error::{FileError, Result};
 use crate::lines::BoundedLines;
+use crate::notice::say_once;
 
 /// Reads a `.tsv` or `.csv` file.
 pub(super) struct DelimitedReader {
@@ -23,6 +24,8 @@ pub(super) struct DelimitedReader {
     dialect: Dialect,
     /// Fields that each row must have.
     width: usize,
+    /// The names of the columns, to know them where they stand a second time; empty without a header.
+    names: Vec<String>,
     /// The first row of a file without a header, read to know the width.
     first: Option<Record>,
     wanted: Vec<usize>,
@@ -51,6 +54,18 @@ impl AnyRecords {
     }
 }
 
+/// Refuses a file whose first line tells a spreadsheet the separator, as `sep=;` does.
+fn refuse_separator_line(path: &Path, first: &Record, separator: char) -> Result<()> {
+    let line = first.fields.join(&separator.to_string());
+    let said = line.trim().to_ascii_lowercase();
+    if said.strip_prefix("sep=").is_some_and(|mark| mark.chars().count() == 1) {
+        let problem = format!("`{line}` is no row: it tells a spreadsheet the separator");
+        return Err(FileError::line(path, first.line, problem)
+            .with_cure("drop the line; the separator is found without it"));
+    }
+    Ok(())
+}
+
 impl DelimitedReader {
     /// Opens a file; gives its column names too, without the blanks around them, if it is to have a header.
     pub(super) fn open(
@@ -70,9 +85,11 @@ impl DelimitedReader {
         let Some(first) = records.next()? else {
             return Err(FileError::file(path, "the file is empty"));
         };
+        refuse_separator_line(path, &first, dialect.separator)?;
         let width = first.fields.len();
         let (header, first) = if options.header {
-            let names = first.fields.iter().map(|name| name.trim().to_owned()).collect();
+            let names: Vec<String> =
+                first.fields.iter().map(|name| name.trim().to_owned()).collect();
             (Some(names), None)
         } else {
             (None, Some(first))
@@ -82,12 +99,31 @@ impl DelimitedReader {
             records,
             dialect,
             width,
+            names: header.clone().unwrap_or_default(),
             first,
             wanted: Vec::new(),
             short_rows_allowed: options.short_rows_allowed,
             passed_over: 0,
         };
         Ok((reader, header))
+    }
+
+    /// Refuses a row that is the header once more. Of one column it may be a text, and is told.
+    fn refuse_header(&self, line: u64, fields: &[String]) -> Result<()> {
+        let is_header = !self.names.is_empty()
+            && fields.iter().map(|field| field.trim()).eq(self.names.iter().map(String::as_str));
+        if !is_header {
+            return Ok(());
+        }
+        if let [name] = &self.names[..] {
+            say_once(format!(
+                "`{}`:{line}: the header `{name}` stands here once more, and is read as a row; if two files were put together, drop the line",
+                self.path.display()
+            ));
+            return Ok(());
+        }
+        let problem = "the header stands here once more, as where two files were put together";
+        Err(FileError::line(&self.path, line, problem).with_cure("drop the line"))
     }
 
     fn another_width(&self, line: u64, width: usize) -> FileError {
@@ -140,6 +176,7 @@ impl RowReader for DelimitedReader {
             if fields.len() != self.width {
                 return Err(self.another_width(line, fields.len()));
             }
+            self.refuse_header(line, &fields)?;
             let cells = self.wanted.iter().map(|at| Cell::Text(fields[*at].clone())).collect();
             return Ok(Some((line, cells)));
         }

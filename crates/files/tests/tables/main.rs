@@ -63,6 +63,41 @@ fn all_formats_give_the_same_rows() {
 }
 
 #[test]
+fn a_line_that_tells_spreadsheets_the_separator_is_named() {
+    for content in ["sep=;\ntext;label\na;1\n", "SEP=,\ntext,label\na,1\n", "sep=;\r\na\r\n"] {
+        let message = refused("a.csv", content.as_bytes(), &["label"]);
+        for part in ["a.csv:1: `", "is no row", "drop the line"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    assert!(refused("a.csv", b"sep=ab,label\n", &["text"]).contains("no column `text`"));
+}
+
+/// Of files that were put together the second header is no row.
+#[test]
+fn a_header_that_stands_twice_is_refused_with_its_line() {
+    for (name, content) in [
+        ("a.csv", "text,label\na,0\n\"text\", label\nb,1\n"),
+        ("a.tsv", "text\tlabel\r\na\t0\r\ntext\tlabel\r\n"),
+    ] {
+        let message = refused(name, content.as_bytes(), &["label"]);
+        for part in [":3: the header stands here once more", "drop the line"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    // A name in its own column is a value, and a word may be the only text of a row.
+    for (content, rows) in [("text,label\na,label\n", 1), ("text\na\ntext\n", 2)] {
+        fs::write(&path, content).unwrap();
+        assert_eq!(read(&path, &["text"], &TableOptions::default()).unwrap().len(), rows);
+    }
+    let by_place = TableOptions { header: false, ..TableOptions::default() };
+    fs::write(&path, "a,0\nb,1\na,0\n").unwrap();
+    assert_eq!(Table::open(&path, &by_place).unwrap().select(&[0.into()]).unwrap().count(), 3);
+}
+
+#[test]
 fn a_byte_order_mark_and_carriage_returns_are_not_data() {
     let folder = tempfile::tempdir().unwrap();
     for (name, separator) in [("a.tsv", '\t'), ("a.csv", ',')] {

@@ -53,8 +53,10 @@ impl<'a> CollectedNames<'a> {
         sets: Option<Sets<'_>>,
     ) -> Result<(), DataError> {
         let mut names: BTreeMap<String, u64> = BTreeMap::new();
+        let mut first = None;
         for row in rows {
             let row = row?;
+            first.get_or_insert_with(|| row.clone());
             let is_known =
                 |cell: &Cell| text(cell).is_some_and(|name| self.known.contains(&whole(name)));
             if !is_known(row.cell(0)) {
@@ -80,6 +82,9 @@ impl<'a> CollectedNames<'a> {
                 ))
                 .into());
             }
+        }
+        if let Some(first) = first {
+            tell_header(&first, &names);
         }
         for (name, count) in names {
             *self.counts.entry(name).or_default() += count;
@@ -153,6 +158,20 @@ impl<'a> CollectedNames<'a> {
             names.sort_by_key(|name| name.parse::<i64>().ok());
         }
         ClassNames::new(names)
+    }
+}
+
+/// Says that the first row of a file without a header may be one: no other row has its label, and all other labels occur again.
+fn tell_header(first: &Row, names: &BTreeMap<String, u64>) {
+    let Some(label) = text(first.cell(0)).map(whole) else { return };
+    let mut once = names.iter().filter(|(_, count)| **count == 1);
+    let is_odd = once.next().is_some_and(|(name, _)| *name == label) && once.next().is_none();
+    if matches!(first.column(0), Column::Index(_)) && is_odd && names.len() > 1 {
+        say_once(format!(
+            "`{}`: the first line is read as a row, and no other has its label `{label}`; if it names the columns, set \
+             `task.header = true`",
+            first.file().display()
+        ));
     }
 }
 
