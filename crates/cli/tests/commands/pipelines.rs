@@ -143,6 +143,24 @@ fn texts_in_tables_and_objects_are_read_by_their_columns() {
     assert!(refused.stderr.contains("`--text-column body`"), "{}", refused.stderr);
 }
 
+/// As a run reads them.
+#[test]
+fn texts_that_are_null_or_empty_are_answered_and_counted() {
+    let expected = answers("classify", "single_label", &["Anna", "", ""]);
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("a.jsonl");
+    fs::write(&path, "{\"text\": \"Anna\"}\n{\"text\": null}\n{\"text\": \"\"}\n").unwrap();
+    let file = ["--input-file", path.to_str().unwrap()];
+    let finished = finish(predict("classify", "single_label", &file)).succeeded();
+    assert_eq!(finished.json_lines(), expected);
+    for part in [
+        "1 row with a text that is null, which is read as an empty one",
+        "1 row with a text that is empty",
+    ] {
+        assert!(finished.stderr.contains(part), "{}", finished.stderr);
+    }
+}
+
 #[test]
 fn a_question_comes_as_arguments_too() {
     let asked = ["--question", "Where does Anna live?", "--context", "Anna lives in Paris."];
@@ -182,6 +200,18 @@ fn a_bad_line_exits_with_three_and_its_number() {
     .unwrap();
     let answer = predict("qa", "qa", &["--input-file", file.to_str().unwrap()]);
     stopped(finish(answer), &["questions.jsonl:2: ", "shorten the question"]);
+
+    // In a file too, if the answers go there; an older file stays where there are none.
+    let output = scratch.path().join("answers.jsonl");
+    let files = ["--input-file", file.to_str().unwrap(), "--output", output.to_str().unwrap()];
+    let stopped = finish(predict("qa", "qa", &files));
+    let told = "holds the answers before the error: `1` of them";
+    assert!(stopped.stderr.contains(told), "{}", stopped.stderr);
+    assert!(stopped.refused(3).contains("questions.jsonl:2: "));
+    assert_eq!(fs::read_to_string(&output).unwrap().lines().count(), 1);
+    fs::write(&file, "{\"question\": 3}").unwrap();
+    finish(predict("qa", "qa", &files)).refused(3);
+    assert_eq!(fs::read_to_string(&output).unwrap().lines().count(), 1);
 
     let nowhere = predict("choice", "choice", &["--input-file", "nowhere.jsonl"]);
     assert!(finish(nowhere).refused(3).contains("nowhere.jsonl"));

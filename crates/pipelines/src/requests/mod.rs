@@ -6,10 +6,10 @@ use std::{collections::BTreeSet, marker::PhantomData, path::Path, sync::Arc};
 
 use nystromformer_data::DataError;
 use nystromformer_files::{
-    BoundedLines, FileError, LineReader,
+    BoundedLines, FileError, LineReader, say_once,
     table::{BY_ROWS, Column, Format, JsonObject, JsonObjects, Rows, Table, TableOptions},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::row::{object, said, tell_no_text, tell_unread};
 use crate::{
@@ -43,6 +43,9 @@ pub struct Requests<T> {
     unread: BTreeSet<String>,
     /// Whether a line of text was looked at: it may be something else.
     is_looked_at: bool,
+    /// Texts that are null, and texts that are empty, in objects and tables.
+    null_texts: u64,
+    empty_texts: u64,
     form: PhantomData<fn() -> T>,
 }
 
@@ -129,6 +132,8 @@ impl<T: Request> Requests<T> {
             options: options.clone(),
             unread: BTreeSet::new(),
             is_looked_at: false,
+            null_texts: 0,
+            empty_texts: 0,
             form: PhantomData,
         }
     }
@@ -190,13 +195,30 @@ impl<T: Request> Requests<T> {
                     }
                 }
                 tell_unread(&self.file, line, &unread);
+                self.settle_text(&mut fields);
                 Some((line, Value::Object(fields)))
             }
             Kind::Rows(rows, fields) => {
                 let Some(row) = rows.next().transpose()? else { return Ok(None) };
-                Some((row.line(), object(&row, fields)?))
+                let mut object = object(&row, fields)?;
+                self.settle_text(&mut object);
+                Some((row.line(), Value::Object(object)))
             }
         })
+    }
+
+    /// Reads a text that is null as an empty one, as a run does of the same file: each row gets an answer.
+    fn settle_text(&mut self, fields: &mut Map<String, Value>) {
+        let reads_text = T::COLUMNS.iter().copied().flatten().any(|(field, _)| *field == "text");
+        let has_words = fields.get("tokens").is_some_and(|words| !words.is_null());
+        match fields.get_mut("text").filter(|_| reads_text && !has_words) {
+            Some(text @ Value::Null) => {
+                *text = Value::String(String::new());
+                self.null_texts += 1;
+            }
+            Some(Value::String(text)) if text.trim().is_empty() => self.empty_texts += 1,
+            _ => {}
+        }
     }
 
     fn parse(value: Value) -> Result<T, String> {
@@ -218,6 +240,23 @@ impl<T: Request> Requests<T> {
         let request: T = request?;
         request.check()?;
         Ok(request)
+    }
+}
+
+impl<T> Drop for Requests<T> {
+    fn drop(&mut self) {
+        for (count, what) in [
+            (
+                self.null_texts,
+                "is null, which is read as an empty one: predictions are for all rows",
+            ),
+            (self.empty_texts, "is empty; drop them if they are none"),
+        ] {
+            if count > 0 {
+                let rows = if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+                say_once(format!("`{}`: {rows} with a text that {what}", self.file.display()));
+            }
+        }
     }
 }
 
@@ -384,6 +423,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_null_is_an_empty_one() {
+        for (name, content, line) in [
+            ("a.jsonl", "{\"text\": null}", 1),
+            ("a.json", "[{\"review\": null}]", 1),
+            ("a.csv", "text,label\n,1\n", 2),
+        ] {
+            let expected = format!("{line} Text {{ text: \"\" }}");
+            assert_eq!(table::<Text>(name, content), [Ok(expected)], "{name}");
+        }
+        let words = "{\"text\": null, \"tokens\": [\"a\"]}";
+        assert!(table::<Sentence>("a.jsonl", words)[0].as_ref().unwrap().contains("Words"));
+        let choices = table::<Choices>("a.jsonl", "{\"prompt\": null, \"choices\": [\"a\"]}");
+        assert!(choices[0].as_ref().unwrap_err().contains("null"), "{choices:?}");
+    }
+
+    #[test]
     fn lines_have_no_column_to_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.txt");
@@ -431,7 +486,6 @@ mod tests {
             ("a.json", "[1]", ["a.json:1: not a JSON object", "write {\"text\""]),
             ("a.json", "{\"text\": {\"0\": \"a\"}}", ["a.json:1: ", "orient=\"records\""]),
             ("a.json", "{\"train\": [{\"text\": \"a\"}]}", ["a.json:1: ", "orient=\"records\""]),
-            ("a.jsonl", "{\"text\": null}", ["a.jsonl:1: ", "null"]),
             ("a.csv", "version https://git-lfs.github.com/spec/v1\n", ["a.csv`", "git lfs pull"]),
         ] {
             let message = table::<Text>(name, content).pop().unwrap().unwrap_err();

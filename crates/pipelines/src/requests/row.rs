@@ -60,7 +60,7 @@ pub(super) fn tell_no_text(path: &Path, line: &str) {
 }
 
 /// A row as the object that a request is made of.
-pub(super) fn object(row: &Row, fields: &[FieldColumns]) -> Result<Value, FileError> {
+pub(super) fn object(row: &Row, fields: &[FieldColumns]) -> Result<Map<String, Value>, FileError> {
     let mut object = Map::new();
     let mut at = 0;
     for FieldColumns { field, columns, is_list } in fields {
@@ -72,7 +72,7 @@ pub(super) fn object(row: &Row, fields: &[FieldColumns]) -> Result<Value, FileEr
             Value::Array(cells.map(value).collect())
         } else {
             let cell = row.cell(cells.start);
-            if *cell == Cell::Null && !matches!(*field, "id" | "text_pair") {
+            if *cell == Cell::Null && !matches!(*field, "id" | "text" | "text_pair") {
                 return Err(row
                     .problem(format!("{} is null", row.column(cells.start)))
                     .with_cure("give it a text, or drop the row: each row gets an answer"));
@@ -81,7 +81,7 @@ pub(super) fn object(row: &Row, fields: &[FieldColumns]) -> Result<Value, FileEr
         };
         object.insert((*field).to_owned(), value);
     }
-    Ok(Value::Object(object))
+    Ok(object)
 }
 
 fn is_empty(cell: &Cell) -> bool {

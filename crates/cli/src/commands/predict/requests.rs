@@ -192,8 +192,8 @@ impl LineArgs {
         options: &RequestOptions,
         mut lines: AnswerLines<'_>,
     ) -> anyhow::Result<()> {
-        self.answer_to(pipeline, form, options, &mut |answer| lines.add(&answer))?;
-        lines.finish()
+        let answered = self.answer_to(pipeline, form, options, &mut |answer| lines.add(&answer));
+        lines.finish(answered)
     }
 
     /// Where lines of answers go that the pipeline gives, for the `examples` of a task or for requests as it reads them itself. To be
@@ -240,7 +240,12 @@ impl LineArgs {
             self.require_two_files(file)?;
         }
         let output = self.output.as_deref();
-        Ok(AnswerLines { output, format: AnswerFormat::of(output, answers)?, contents: Vec::new() })
+        Ok(AnswerLines {
+            output,
+            format: AnswerFormat::of(output, answers)?,
+            contents: Vec::new(),
+            count: 0,
+        })
     }
 
     fn answer_to<P: Pipeline>(
@@ -275,6 +280,8 @@ pub(super) struct AnswerLines<'a> {
     output: Option<&'a Path>,
     format: AnswerFormat,
     contents: Vec<u8>,
+    /// Answers in `contents`.
+    count: u64,
 }
 
 impl AnswerLines<'_> {
@@ -285,15 +292,34 @@ impl AnswerLines<'_> {
         }
         serde_json::to_writer(&mut self.contents, answer)?;
         self.contents.push(b'\n');
+        self.count += 1;
         Ok(())
     }
 
-    /// Writes the file, if there is to be one.
-    pub(super) fn finish(self) -> anyhow::Result<()> {
-        match self.output {
-            Some(output) => Ok(durable::replace(output, &self.format.written(self.contents)?)?),
-            None => Ok(()),
+    /// Writes the file, if there is to be one: after an error the answers that came before it, which is said.
+    ///
+    /// # Errors
+    /// That of `answered`, or else of the file.
+    pub(super) fn finish(self, answered: anyhow::Result<()>) -> anyhow::Result<()> {
+        let Some(output) = self.output else { return answered };
+        let Err(error) = answered else {
+            return Ok(durable::replace(output, &self.format.written(self.contents)?)?);
+        };
+        if self.count > 0 {
+            let written = self.format.written(self.contents);
+            match written.and_then(|content| Ok(durable::replace(output, &content)?)) {
+                Ok(()) => output::note(&format!(
+                    "note: `{}` holds the answers before the error: `{}` of them",
+                    output.display(),
+                    self.count
+                )),
+                Err(also) => output::note(&format!(
+                    "note: the `{}` answers before the error are lost too: {also:#}",
+                    self.count
+                )),
+            }
         }
+        Err(error)
     }
 }
 
@@ -420,8 +446,8 @@ impl TextArgs {
         pipeline: &P,
         mut lines: AnswerLines<'_>,
     ) -> anyhow::Result<()> {
-        self.answer_to(pipeline, &mut |answer| lines.add(&answer))?;
-        lines.finish()
+        let answered = self.answer_to(pipeline, &mut |answer| lines.add(&answer));
+        lines.finish(answered)
     }
 
     /// Gives the answer to every text to `sink`.

@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
     let (folder, device) = args.model.open()?;
     let mut page = AttentionPage::default();
     let is_shown = args.html.is_some();
-    if read_config(&folder)?.vectors.is_used() {
+    let answered = if read_config(&folder)?.vectors.is_used() {
         let asked = BagRequest {
             file: args.texts.input_file(),
             layer: args.layer,
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
                 page.add(&id, &places, rows(map.layers()));
             }
             Ok(())
-        })?;
+        })
     } else {
         args.texts.refuse_overrides()?;
         let maps = AttentionMaps::load(&folder, &device, args.layer)?;
@@ -59,9 +59,9 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
                 page.add(&title, &Places::Tokens(map.tokens), rows(map.attention));
             }
             Ok(())
-        })?;
-    }
-    lines.finish()?;
+        })
+    };
+    lines.finish(answered)?;
     if let Some(path) = &args.html {
         let count = page.len();
         durable::replace(path, page.into_html().as_bytes())?;
