@@ -1,4 +1,4 @@
-"""Write tiny BERT and RoBERTa folders, and what those models compute, to start Nyströmformers from.
+"""Write tiny folders of BERT, RoBERTa and its relatives, and what those models compute, to start Nyströmformers from.
 
     python make_bert_checkpoint.py      # into crates/interop/tests/fixtures/
 
@@ -11,6 +11,8 @@ give BERT's own logits. The same is checked here with transformers' Nyströmform
 | `bert` | `BertForMaskedLM` | `model.safetensors`, with a WordPiece tokenizer |
 | `bert_pretraining` | `BertForPreTraining` | `model.safetensors`, names of 2018: `gamma`, `beta` |
 | `roberta` | `RobertaForMaskedLM` | `pytorch_model.bin` |
+| `xlm_roberta` | `XLMRobertaForMaskedLM` | `pytorch_model.bin` |
+| `camembert` | `CamembertForMaskedLM` | `pytorch_model.bin` |
 """
 
 import copy
@@ -25,11 +27,16 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForPreTraining,
+    CamembertConfig,
+    CamembertForMaskedLM,
     NystromformerConfig,
     NystromformerForMaskedLM,
+    PretrainedConfig,
     PreTrainedModel,
     RobertaConfig,
     RobertaForMaskedLM,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
 )
 
 from fixture_file import INTEROP_FIXTURES, random_ids, randomise, save_tensors
@@ -82,25 +89,29 @@ class Source:
 
     folder: str
     model: type[PreTrainedModel]
-    config: BertConfig
+    config: PretrainedConfig
     first_position: int
     write: Callable[[PreTrainedModel, Path], None]
 
 
 BERT = BertConfig(**SIZES, max_position_embeddings=SEQ_LEN, type_vocab_size=2, pad_token_id=0)
-ROBERTA = RobertaConfig(
-    **SIZES,
-    max_position_embeddings=SEQ_LEN + 2,
-    type_vocab_size=1,
-    layer_norm_eps=1e-5,
-    pad_token_id=1,
-    bos_token_id=0,
-    eos_token_id=2,
-)
+ROBERTA_SIZES = SIZES | {
+    "max_position_embeddings": SEQ_LEN + 2,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+ROBERTA = RobertaConfig(**ROBERTA_SIZES)
+XLM_ROBERTA = XLMRobertaConfig(**ROBERTA_SIZES)
+CAMEMBERT = CamembertConfig(**ROBERTA_SIZES)
 SOURCES = (
     Source("bert", BertForMaskedLM, BERT, 0, write_current),
     Source("bert_pretraining", BertForPreTraining, BERT, 0, write_of_2018),
     Source("roberta", RobertaForMaskedLM, ROBERTA, 2, write_bin),
+    Source("xlm_roberta", XLMRobertaForMaskedLM, XLM_ROBERTA, 2, write_bin),
+    Source("camembert", CamembertForMaskedLM, CAMEMBERT, 2, write_bin),
 )
 # RoBERTa's head under BERT's names.
 ROBERTA_HEAD = (

@@ -131,10 +131,9 @@ pub enum InteropError {
     },
     /// Occurs when a file stores a shared parameter twice, with two values.
     #[error(
-        "`{}`: `{key}` differs from `{tied_to}`, but here both are one parameter (a Nyströmformer's \
-         decoder is its token embedding, and the layers of a group share theirs); retrain with \
-         tie_word_embeddings = true, or set num_hidden_groups = 0",
-        path.display()
+        "`{}`: `{key}` differs from `{tied_to}`, but here both are one parameter: {}",
+        path.display(),
+        cure_of_untied(key, tied_to)
     )]
     Untied {
         /// The weight file, or the index of several.
@@ -191,6 +190,18 @@ pub enum InteropError {
         /// The value.
         value: f32,
     },
+}
+
+/// Why a parameter and its copy are one, and what helps where they differ.
+fn cure_of_untied(key: &str, tied_to: &str) -> String {
+    if key.ends_with("decoder.weight") {
+        "a Nyströmformer's decoder is its token embedding; retrain with tie_word_embeddings = true"
+            .to_owned()
+    } else if key.ends_with("decoder.bias") {
+        format!("remove the one of the two that is not meant (transformers reads `{tied_to}`)")
+    } else {
+        "the layers of a group share theirs; set num_hidden_groups = 0".to_owned()
+    }
 }
 
 impl From<FileError> for InteropError {

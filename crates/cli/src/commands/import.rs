@@ -18,7 +18,7 @@ use crate::output;
 /// Read weights of another library or family into a folder of ours.
 ///
 /// Nyströmformers of transformers in any published form, checkpoints of the authors' repository (`.model`, `.cp`),
-/// and BERT and RoBERTa as a start: their attention is swapped, everything else is theirs.
+/// and BERT, RoBERTa, XLM-RoBERTa and `CamemBERT` as a start: their attention is swapped, everything else is theirs.
 #[derive(clap::Args)]
 pub struct Args {
     /// A folder, a weight file (safetensors or PyTorch's), an index of shards, or `hub:owner/name`.

@@ -1,4 +1,4 @@
-//! BERT and RoBERTa as a start for a Nyströmformer (paper, section 4.1, "from standard").
+//! BERT, RoBERTa and its relatives as a start for a Nyströmformer (paper, section 4.1, "from standard").
 //!
 //! All parameters of these encoders have their place here; the convolution is new. With exact attention and no
 //! convolution (`attention = "softmax"`, `conv_kernel_size = 0`) the import computes what they compute.
@@ -6,13 +6,14 @@
 use std::path::Path;
 
 use nystromformer::{HiddenAct, NystromformerConfig, PinvInit, Semantics};
+use nystromformer_files::table::listed;
 use serde_json::{Map, Value};
 
 use super::{ForeignModel, PositionOffset, Renamed, Shapes, foreign_model::Keys};
 use crate::{
     error::InteropError,
     hugging_face::{
-        config::{lacks_model_type, stated_labels},
+        config::{lacks_model_type, stated_labels, unread_keys},
         names::CONVOLUTION,
     },
 };
@@ -20,10 +21,47 @@ use crate::{
 /// Heads that have the same form in all three families, by the end of their class's name.
 const KEPT_HEADS: [&str; 2] = ["ForTokenClassification", "ForQuestionAnswering"];
 
-/// Which of the two families a checkpoint is of.
+/// A family of models: its `model_type`, what it is called, how the names of its classes begin, and whether it is RoBERTa tensor for
+/// tensor or BERT.
+type Known = (&'static str, &'static str, &'static str, bool);
+
+const BERT: Known = ("bert", "BERT", "Bert", false);
+const ROBERTA: Known = ("roberta", "RoBERTa", "Roberta", true);
+
+/// All families that are read.
+const FAMILIES: [Known; 4] = [
+    BERT,
+    ROBERTA,
+    ("xlm-roberta", "XLM-RoBERTa", "XLMRoberta", true),
+    ("camembert", "CamemBERT", "Camembert", true),
+];
+
+/// Keys of `config.json` that are read.
+const READ: [&str; 18] = [
+    "attention_probs_dropout_prob",
+    "bos_token_id",
+    "eos_token_id",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "hidden_size",
+    "id2label",
+    "initializer_range",
+    "intermediate_size",
+    "is_decoder",
+    "layer_norm_eps",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "pad_token_id",
+    "position_embedding_type",
+    "type_vocab_size",
+    "vocab_size",
+];
+
+/// Which of the families a checkpoint is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Family {
-    is_roberta: bool,
+    known: Known,
     /// Why it is taken for that family, where its `config.json` names none.
     guessed_by: Option<String>,
 }
@@ -33,12 +71,12 @@ impl Family {
     ///
     /// Files of before transformers 2.4 name no `model_type`: their classes tell, or their weights.
     pub(super) fn of(config: &Map<String, Value>, shapes: &Shapes) -> Option<Self> {
-        let stated = |is_roberta| Some(Self { is_roberta, guessed_by: None });
-        let guessed =
-            |is_roberta, reason: String| Some(Self { is_roberta, guessed_by: Some(reason) });
+        let guessed = |known, reason: String| Some(Self { known, guessed_by: Some(reason) });
         match config.get("model_type") {
-            Some(Value::String(name)) if name == "bert" => return stated(false),
-            Some(Value::String(name)) if name == "roberta" => return stated(true),
+            Some(Value::String(name)) => {
+                let known = FAMILIES.into_iter().find(|(model_type, ..)| model_type == name)?;
+                return Some(Self { known, guessed_by: None });
+            }
             None | Some(Value::Null) => {}
             Some(_) => return None,
         }
@@ -47,15 +85,12 @@ impl Family {
         }
         if let Some(class) = first_class(config) {
             let reason = format!("`architectures` names `{class}`");
-            return match class {
-                _ if class.starts_with("Bert") => guessed(false, reason),
-                _ if class.starts_with("Roberta") => guessed(true, reason),
-                _ => None,
-            };
+            let known = FAMILIES.into_iter().find(|(.., start, _)| class.starts_with(start))?;
+            return guessed(known, reason);
         }
-        for (start, is_roberta) in [("bert.", false), ("roberta.", true), ("lm_head.", true)] {
+        for (start, known) in [("bert.", BERT), ("roberta.", ROBERTA), ("lm_head.", ROBERTA)] {
             if let Some(name) = shapes.keys().find(|name| name.starts_with(start)) {
-                return guessed(is_roberta, format!("it holds `{name}`"));
+                return guessed(known, format!("it holds `{name}`"));
             }
         }
         let is_bare = shapes.keys().any(|name| name.ends_with("embeddings.word_embeddings.weight"))
@@ -67,23 +102,15 @@ impl Family {
         let is = |key: &str, value: u64| config.get(key).and_then(Value::as_u64) == Some(value);
         if is("pad_token_id", 1) && is("type_vocab_size", 1) {
             let reason = "pad_token_id and type_vocab_size are 1, as RoBERTa's";
-            return guessed(true, reason.to_owned());
+            return guessed(ROBERTA, reason.to_owned());
         }
-        guessed(false, "it is a bare encoder without a convolution".to_owned())
-    }
-
-    fn name(&self) -> &'static str {
-        if self.is_roberta { "RoBERTa" } else { "BERT" }
-    }
-
-    fn model_type(&self) -> &'static str {
-        if self.is_roberta { "roberta" } else { "bert" }
+        guessed(BERT, "it is a bare encoder without a convolution".to_owned())
     }
 
     /// What to know of a family that is guessed.
     fn note(&self) -> Option<String> {
         let reason = self.guessed_by.as_ref()?;
-        let (name, key) = (self.name(), self.model_type());
+        let (key, name, ..) = self.known;
         Some(format!(
             "config.json names no model_type: it is taken for {name}'s, since {reason}. Add `\"model_type\": \"{key}\"` to \
              it if that is right, and the right one if it is not."
@@ -96,14 +123,22 @@ fn first_class(config: &Map<String, Value>) -> Option<&str> {
     config.get("architectures")?.get(0)?.as_str()
 }
 
-/// The Nyströmformer that a BERT or RoBERTa becomes.
+/// The Nyströmformer that a model of one of these families becomes.
 pub(super) fn read(
     path: &Path,
     config: &Map<String, Value>,
     family: &Family,
 ) -> Result<ForeignModel, InteropError> {
     let keys = Keys::new(path, config);
-    let is_roberta = family.is_roberta;
+    let (_, name, _, is_roberta) = family.known;
+    let mut notes: Vec<String> = family.note().into_iter().collect();
+    let unread = unread_keys(path, config, &READ)?;
+    if !unread.is_empty() {
+        notes.push(format!(
+            "config.json has keys that nothing here reads: {}. If the model computes with one, the import is another model.",
+            listed(unread)
+        ));
+    }
     let pad_token_id = keys.size_or("pad_token_id", usize::from(is_roberta))?;
     if is_roberta && pad_token_id != 1 {
         let reason = "RoBERTa counts positions from pad_token_id + 1; only 1 can be read";
@@ -131,7 +166,7 @@ pub(super) fn read(
     let max_position_embeddings = if is_roberta { rows.saturating_sub(2) } else { rows };
     let mut ours = NystromformerConfig::default();
     ours.embeddings.vocab_size =
-        keys.size_or("vocab_size", if is_roberta { 50265 } else { 30522 })?;
+        keys.size_or("vocab_size", if family.known == ROBERTA { 50265 } else { 30522 })?;
     ours.shared.hidden_size = keys.size_or("hidden_size", 768)?;
     ours.encoder.num_hidden_layers = keys.size_or("num_hidden_layers", 12)?;
     ours.shared.num_attention_heads = keys.size_or("num_attention_heads", 12)?;
@@ -168,8 +203,8 @@ pub(super) fn read(
                 rename_bert(name, keeps_head)
             }
         }),
-        family: Some(family.name()),
-        notes: family.note().into_iter().collect(),
+        family: Some(name),
+        notes,
     })
 }
 
@@ -216,7 +251,7 @@ mod tests {
     fn family(config: Value, names: &[&str]) -> Option<(&'static str, bool)> {
         let shapes = names.iter().map(|name| ((*name).to_owned(), vec![1])).collect();
         let family = Family::of(config.as_object().unwrap(), &shapes)?;
-        Some((family.name(), family.note().is_some()))
+        Some((family.known.1, family.note().is_some()))
     }
 
     #[test]
@@ -226,6 +261,10 @@ mod tests {
         for (config, names, expected) in [
             (json!({ "model_type": "bert" }), &[][..], Some(("BERT", false))),
             (json!({ "model_type": "roberta" }), &[], Some(("RoBERTa", false))),
+            (json!({ "model_type": "xlm-roberta" }), &[], Some(("XLM-RoBERTa", false))),
+            (json!({ "model_type": "camembert" }), &[], Some(("CamemBERT", false))),
+            (json!({ "model_type": "xlm-roberta-xl" }), &["roberta.pooler.dense.bias"], None),
+            (json!({ "architectures": ["XLMRobertaModel"] }), &[], Some(("XLM-RoBERTa", true))),
             (json!({ "model_type": "electra" }), &["bert.pooler.dense.bias"], None),
             (json!({ "architectures": ["BertForMaskedLM"] }), &[], Some(("BERT", true))),
             (json!({ "architectures": ["RobertaModel"] }), &[], Some(("RoBERTa", true))),

@@ -55,7 +55,7 @@ pub struct ImportOptions {
 /// Writes foreign weights as a folder with `config.json`, `model.safetensors`, the tokenizer and the model card.
 ///
 /// `from` is a folder, a weight file, or an index of shards, of a Nyströmformer of transformers in any form that
-/// [`load_model`](crate::load_model) reads, of the authors' repository, of BERT or of RoBERTa. The output
+/// [`load_model`](crate::load_model) reads, of the authors' repository, of BERT, RoBERTa, XLM-RoBERTa or `CamemBERT`. The output
 /// appears complete or not at all; it must be absent or an empty folder. Weights keep their bits, but where an
 /// option says otherwise.
 ///
@@ -132,17 +132,35 @@ fn read_source(path: &Path, files: &WeightFiles) -> Result<ForeignModel, Interop
     if authors::is_authors(&keys) {
         return authors::read(path, &keys, &shapes);
     }
-    if let Some(family) = bert::Family::of(&keys, &shapes) {
-        return bert::read(path, &keys, &family);
+    let mut source = match bert::Family::of(&keys, &shapes) {
+        Some(family) => bert::read(path, &keys, &family)?,
+        None => ForeignModel {
+            config: read_config_file(path)?,
+            positions: PositionOffset::Two,
+            has_convolution: true,
+            rename: Box::new(|name| Renamed::To(name.to_owned())),
+            family: None,
+            notes: Vec::new(),
+        },
+    };
+    if keys.get("tie_word_embeddings") == Some(&Value::Bool(false)) && lacks_decoder(&shapes) {
+        source.notes.push(
+            "config.json has tie_word_embeddings = false and the weights hold no decoder: transformers draws a new one, and \
+             here it is the token embedding, as in every Nyströmformer."
+                .to_owned(),
+        );
     }
-    Ok(ForeignModel {
-        config: read_config_file(path)?,
-        positions: PositionOffset::Two,
-        has_convolution: true,
-        rename: Box::new(|name| Renamed::To(name.to_owned())),
-        family: None,
-        notes: Vec::new(),
-    })
+    Ok(source)
+}
+
+/// Whether weights with a masked-language-modelling head have no decoder of their own.
+fn lacks_decoder(shapes: &Shapes) -> bool {
+    let has = |end: &str| {
+        ["cls.predictions.", "lm_head."]
+            .iter()
+            .any(|head| shapes.contains_key(&format!("{head}{end}")))
+    };
+    has("bias") && !has("decoder.weight")
 }
 
 fn read_model(

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `authors` | the authors' repository: `cp-XXXX.model` and `.cp`, of all three generations of its code |
 //! | `authors_export` | the other way |
-//! | `bert` | BERT and RoBERTa of transformers, as a start: attention is swapped, everything else is theirs |
+//! | `bert` | BERT, RoBERTa, XLM-RoBERTa and `CamemBERT` of transformers, as a start: attention is swapped, everything else is theirs |
 //! | `positions` | position tables: shifted to where ours begin, tiled or interpolated to other lengths |
 //! | `import` | folder to folder |
 //!

@@ -168,30 +168,29 @@ pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, Inter
         }
         None => {}
         Some(Value::String(name)) if name == "nystromformer" => {}
-        Some(Value::String(name)) if name == "bert" || name == "roberta" => {
+        Some(Value::String(name))
+            if ["bert", "roberta", "xlm-roberta", "camembert"].contains(&name.as_str()) =>
+        {
             let reason =
                 "only `nystromformer` models can be read; make one of it with `import --from`";
             return Err(refuse("model_type", &found["model_type"], reason.to_owned()));
         }
         Some(other) => {
-            let reason = "only `nystromformer` models can be read; choose such a folder".into();
-            return Err(refuse("model_type", other, reason));
+            let reason = "only `nystromformer` models can be read, and by `import` those of `bert`, `roberta`, `xlm-roberta` and \
+                          `camembert`; choose such a folder";
+            return Err(refuse("model_type", other, reason.to_owned()));
         }
     }
     let labels = stated_labels(&path, &found)?;
     let mut ours = Map::new();
     for (key, value) in found {
-        if let Some((_, allowed, reason)) = FIXED.iter().find(|(fixed, ..)| *fixed == key) {
-            let empty = value.as_object().is_some_and(Map::is_empty);
-            if value != *allowed && !(allowed.is_null() && empty) {
-                return Err(refuse(&key, &value, format!("must be `{allowed}`: {reason}")));
-            }
-        } else if key == "auto_map" {
-            if !(value.is_null() || paper_code::is_ours(&value)) {
-                let reason = "code that comes with a model is never run; remove the key".to_owned();
-                return Err(refuse(&key, &value, reason));
-            }
-        } else if NystromformerConfig::keys().contains(&key.as_str()) {
+        if let Some(reason) = refusal(&key, &value) {
+            return Err(refuse(&key, &value, reason));
+        }
+        if is_fixed(&key) {
+            continue;
+        }
+        if NystromformerConfig::keys().contains(&key.as_str()) {
             let value = match (key.as_str(), value) {
                 ("conv_kernel_size", Value::Null) => json!(0),
                 // An absent id is any id, not being part of the computation; absent classes are the default.
@@ -224,6 +223,50 @@ pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, Inter
         .map_err(|error| InteropError::Damaged { path: path.clone(), reason: error.to_string() })?;
     config.validate().map_err(|source| InteropError::Model { path, source })?;
     Ok(config)
+}
+
+/// Whether a key has one value at most for which a model exists here.
+fn is_fixed(key: &str) -> bool {
+    key == "auto_map" || FIXED.iter().any(|(fixed, ..)| *fixed == key)
+}
+
+/// Why such a key cannot have the value; `None` if it can.
+fn refusal(key: &str, value: &Value) -> Option<String> {
+    if key == "auto_map" {
+        let is_run = !(value.is_null() || paper_code::is_ours(value));
+        return is_run
+            .then(|| "code that comes with a model is never run; remove the key".to_owned());
+    }
+    let (_, allowed, reason) = FIXED.iter().find(|(fixed, ..)| *fixed == key)?;
+    let is_empty = value.as_object().is_some_and(Map::is_empty);
+    let is_allowed = value == allowed || (allowed.is_null() && is_empty);
+    (!is_allowed).then(|| format!("must be `{allowed}`: {reason}"))
+}
+
+/// Keys of another family's `config.json` that are neither `read` nor known to change nothing here.
+///
+/// # Errors
+/// If a key has a value for which no model exists here, whatever the family.
+pub(crate) fn unread_keys<'a>(
+    path: &Path,
+    keys: &'a Map<String, Value>,
+    read: &[&str],
+) -> Result<Vec<&'a str>, InteropError> {
+    /// Those of other families that change nothing here: of poolers, of losses, of the memory that is taken.
+    const CHANGE_NOTHING: [&str; 3] = ["chunk_size_feed_forward", "directionality", "problem_type"];
+    let mut unread = Vec::new();
+    for (key, value) in keys {
+        if let Some(reason) = refusal(key, value) {
+            let (path, key, value) = (path.to_owned(), key.clone(), value.to_string());
+            return Err(InteropError::Config { path, key, value, reason });
+        }
+        let key = key.as_str();
+        let is_known = is_fixed(key) || key.starts_with("pooler_");
+        if !(is_known || [read, &IGNORED, &CHANGE_NOTHING].iter().any(|all| all.contains(&key))) {
+            unread.push(key);
+        }
+    }
+    Ok(unread)
 }
 
 /// More classes than a head has: their names would be listed one by one.

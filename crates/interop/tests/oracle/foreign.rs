@@ -1,4 +1,4 @@
-//! Checkpoints of other families: the authors' own, BERT and RoBERTa.
+//! Checkpoints of other families: the authors' own, BERT, RoBERTa and its relatives.
 
 use std::{fs, path::Path};
 
@@ -125,12 +125,12 @@ fn the_authors_form_is_written_as_it_is_read() {
 
 /// With exact attention and no convolution, the import is the model it came from.
 #[test]
-fn bert_and_roberta_compute_what_they_did() {
+fn bert_roberta_and_its_relatives_compute_what_they_did() {
     let exact = ImportOptions {
         overrides: overrides(json!({ "attention": "softmax", "conv_kernel_size": 0 })),
         ..ImportOptions::default()
     };
-    for family in ["bert", "bert_pretraining", "roberta"] {
+    for family in ["bert", "bert_pretraining", "roberta", "xlm_roberta", "camembert"] {
         let folder = fixture(family);
         let (model, _) = imported(&folder, &exact);
         assert_eq!(model.architecture(), Architecture::MaskedLm);
@@ -231,6 +231,35 @@ fn a_bert_without_a_model_type_is_told_to_be_one() {
         assert!(notes.iter().all(|note| !note.contains("model_type")), "{notes:?}");
         assert_eq!(model.config(), stated.config());
     }
+}
+
+/// What a model of another family computes otherwise is refused or told.
+#[test]
+fn keys_that_no_import_reads_are_refused_or_told() {
+    for (changes, words) in [
+        (json!({ "auto_map": { "AutoModel": "modeling.py" } }), "never run"),
+        (json!({ "quantization_config": { "bits": 8 } }), "unquantized"),
+        (
+            json!({ "model_type": "electra" }),
+            "by `import` those of `bert`, `roberta`, `xlm-roberta` and `camembert`",
+        ),
+    ] {
+        let source = with_config("bert", &changes);
+        let output = source.path().join("out");
+        let error = import_model(source.path(), &output, &ImportOptions::default()).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let changes = json!({ "embedding_size": 16, "alibi_starting_size": 8, "pooler_type": "x" });
+    let (_, notes) = imported(with_config("bert", &changes).path(), &ImportOptions::default());
+    let keys = "nothing here reads: `alibi_starting_size`, `embedding_size`.";
+    assert!(notes.iter().any(|note| note.contains(keys)), "{notes:?}");
+    for family in ["bert", "bert_pretraining", "roberta", "xlm_roberta", "camembert"] {
+        let (_, notes) = imported(&fixture(family), &ImportOptions::default());
+        assert!(notes.iter().all(|note| !note.contains("nothing here reads")), "{notes:?}");
+    }
+    let untied = with_config("bert", &json!({ "tie_word_embeddings": false }));
+    let (_, notes) = imported(untied.path(), &ImportOptions::default());
+    assert!(notes.iter().any(|note| note.contains("hold no decoder")), "{notes:?}");
 }
 
 /// A copy of a fixture's folder with keys of its configuration changed, those of the authors' in their section.
