@@ -287,6 +287,13 @@ fn unusable_input_is_an_error_of_the_right_kind() {
     let error = quiet(&one_file, &small_tokenizer(), 1).unwrap_err();
     assert!(error.to_string().contains("only one document"), "{error}");
 
+    let blank = folder.path().join("blank.txt");
+    fs::write(&blank, " \n\t\n\n").unwrap();
+    let blank = DataConfig { corpus: blank.to_str().unwrap().to_owned(), ..one_file.clone() };
+    let error = quiet(&blank, &small_tokenizer(), 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("no words in it"), "{error}");
+
     // What is no text is told before that it is one document only.
     let pointer = folder.path().join("pointer.txt");
     fs::write(&pointer, "version https://git-lfs.github.com/spec/v1\n").unwrap();

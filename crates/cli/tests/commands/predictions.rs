@@ -187,8 +187,25 @@ fn features_are_those_of_the_run_in_its_checkpoint_and_in_its_export() {
     assert_eq!(of[0]["hidden_states.2"].0, [2, 12, 32]);
     assert!(of[0]["logits"].1.iter().all(|value| value.is_finite()));
 
-    features(&fixture, "run", "in.safetensors", &[]).succeeded();
+    let said = features(&fixture, "run", "in.safetensors", &[]).succeeded().stderr;
     assert_eq!(outputs(&fixture).keys().collect::<Vec<_>>(), ["logits"]);
+    assert!(!said.contains("not read") && !said.contains("means nothing"), "{said}");
+    mask[12..].fill(0);
+    write_ids(
+        &fixture.path("more.safetensors"),
+        &[
+            ("input_ids", shape, &ids),
+            ("attention_mask", shape, &mask),
+            ("labels", &[2], &[0; 2]),
+            ("position_ids", shape, &[0; 24]),
+        ],
+    );
+    let said = features(&fixture, "run", "more.safetensors", &[]).succeeded().stderr;
+    for part in
+        ["tensors that are not read: `labels`, `position_ids`", "0 throughout `1` of the rows"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
 
     features(&fixture, "run", "in.safetensors", &["--attention-factors"]).succeeded();
     let found = outputs(&fixture);

@@ -91,7 +91,7 @@ impl Corpus {
         &self.name
     }
 
-    /// Whether it is plain before reading more than the beginning that there is only one document.
+    /// Whether it is plain before reading more than the beginning that there is only one document; blanks alone are none.
     ///
     /// # Errors
     ///
@@ -103,8 +103,13 @@ impl Corpus {
         if self.options.document != DocumentUnit::File {
             return Ok(false);
         }
-        LineReader::open(path)?.next_piece(BEGINNING_BYTES)?;
-        Ok(true)
+        let mut lines = LineReader::open(path)?;
+        while let Some(piece) = lines.next_piece(BEGINNING_BYTES)? {
+            if !piece.text.trim().is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// What makes more and shorter documents of these files, as they are read.

@@ -71,7 +71,15 @@ impl Experiment {
                 None => ", or start from a pretrained model: `model.init_from`",
                 Some(_) => "",
             };
-            problems.push(("data.seq_len".to_owned(), format!("{error}{pretrained}")));
+            // Sequences may fit, and not the padding.
+            let (key, padding) = match self.model.validate_seq_len(self.data.seq_len) {
+                Ok(()) => (
+                    "task.pad_to_multiple_of",
+                    format!("`{multiple}`, for `data.seq_len = {}`: ", self.data.seq_len),
+                ),
+                Err(_) => ("data.seq_len", String::new()),
+            };
+            problems.push((key.to_owned(), format!("{padding}{error}{pretrained}")));
         }
         if self.task.is_none() {
             problems.extend(stage_problems(&self.data, &self.trainer));

@@ -91,6 +91,18 @@ impl Asked<'_> {
         let named = named.filter(|place| matches!(self.choices.get(*place), Some(Some(_))));
         named.or_else(|| form.place(label, self.choices))
     }
+
+    /// What is wrong with a label that means no choice, for what the caller knows of it.
+    pub(super) fn problem(self, label: &str, form: LabelForm) -> Option<String> {
+        let texts = self.choices.iter().flatten().filter(|choice| choice.trim() == label).count();
+        (form == LabelForm::Text && texts > 1).then(|| {
+            format!(
+                "the label `{label}` is the text of `{texts}` of the `{}` choices: give the place of the right one as label in all \
+                 rows, or make the texts differ",
+                self.choices.len()
+            )
+        })
+    }
 }
 
 /// A label as text; `None` where it is kept back, `Err` for what cannot be one.
@@ -144,6 +156,11 @@ impl Candidates {
     /// The form that is taken; from 0 where no label needed one.
     pub(super) fn form(&self) -> LabelForm {
         if self.unnamed == 0 { LabelForm::From0 } else { self.forms[0] }
+    }
+
+    /// Whether labels may be texts.
+    pub(super) fn may_be_texts(&self) -> bool {
+        self.forms.contains(&LabelForm::Text)
     }
 
     /// Those that are left, in words.

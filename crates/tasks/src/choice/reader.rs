@@ -237,9 +237,15 @@ pub(super) fn label_form(
         };
         let Some(label) = label else { continue };
         let before = candidates.told();
-        if !candidates.see(&label, Asked { choices: &choices, names: &names }) {
+        let asked = Asked { choices: &choices, names: &names };
+        if !candidates.see(&label, asked) {
             if reading.rule == LabelRule::IfReadable {
                 continue;
+            }
+            if candidates.may_be_texts()
+                && let Some(problem) = asked.problem(&label, LabelForm::Text)
+            {
+                return Err(row.problem(problem).into());
             }
             return Err(row
                 .problem(format!(
@@ -314,11 +320,14 @@ impl ChoiceReader {
     fn class(&self, label: &str, asked: Asked<'_>, row: &Row) -> Result<Label, DataError> {
         let form = self.reading.form;
         let place = asked.place(label, form).ok_or_else(|| {
-            row.problem(format!(
-                "the label `{label}` is none of the `{}` choices (`task.label_form = \"{}\"`); correct the row or drop it",
-                asked.choices.len(),
-                form.key()
-            ))
+            let none = || {
+                format!(
+                    "the label `{label}` is none of the `{}` choices (`task.label_form = \"{}\"`); correct the row or drop it",
+                    asked.choices.len(),
+                    form.key()
+                )
+            };
+            row.problem(asked.problem(label, form).unwrap_or_else(none))
         })?;
         Ok(Label::Class(place as u16))
     }

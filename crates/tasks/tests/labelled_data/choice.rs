@@ -157,6 +157,14 @@ fn columns_are_named_by_the_config() {
         read_file("a.csv", content, &format!("{further}\nlabel_form = \"from_0\"")).unwrap_err();
     assert!(message.contains("a.csv:3: the label `2` is none of the `2` choices"), "{message}");
 
+    // Of two equal choices a text means neither, whether the form is said or found.
+    let equal = "prompt,choice1,choice2,label\np,w1,w1,w1\n";
+    for form in ["", "label_form = \"text\""] {
+        let message = read_file("a.csv", equal, form).unwrap_err();
+        let told = "a.csv:2: the label `w1` is the text of `2` of the `2` choices";
+        assert!(message.contains(told), "{message}");
+    }
+
     let without_header = "q\tu\tv\tB\nr\tw\tx\tA\n";
     let further = "header = false\nprompt = 0\nchoices = [1, 2]\nlabel = 3";
     let expected =

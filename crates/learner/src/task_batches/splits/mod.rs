@@ -252,10 +252,11 @@ fn require_all_or_no_labels(
         return Ok(());
     }
     Err(LearnerError::Data(format!(
-        "`{}` of the `{}` examples of the {} split in `{}` have no label: give each of them one, or none of them",
+        "`{}` of the `{}` examples of the {} split in `{}` have no label, first example `{}`: give each of them one, or none of them",
         counts.unlabelled,
         counts.examples,
         split.name(),
-        task.path().display()
+        task.path().display(),
+        1 + examples.labels().iter().position(Option::is_none).unwrap_or_default()
     )))
 }

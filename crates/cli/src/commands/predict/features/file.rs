@@ -8,10 +8,12 @@ use nystromformer::{
     Head, InputTokens, Model, NystromformerConfig, NystromformerInput, PreTrainedModel,
     RowsPerAnswer,
 };
-use nystromformer_files::git_lfs;
+use nystromformer_files::{git_lfs, table::listed};
 use nystromformer_interop::load_model;
 use nystromformer_learner::LearnerError;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::output;
 
 /// What to write beside the model's answers.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +38,12 @@ pub(super) fn run(
     let batch = read_input(input, &model, device).map_err(unusable)?;
 
     let mut outputs = BTreeMap::new();
-    for output in model
+    for answer in model
         .outputs(batch.input.clone(), batch.num_choices)
         .map_err(|error| unusable(error.into()))?
     {
-        let (_, values) = floats(output.values)?;
-        outputs.insert(output.name.to_owned(), (output.shape, values));
+        let (_, values) = floats(answer.values)?;
+        outputs.insert(answer.name.to_owned(), (answer.shape, values));
     }
     let encoder = model.nystromformer();
     if extras.hidden_states {
@@ -82,8 +84,10 @@ fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Bat
     let bytes = fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes).context("it is not a safetensors file")?;
     if model.config().vectors.is_used() {
+        tell_unread(path, &file, &["input_features", "coordinates", "attention_mask"]);
         return Ok(Batch { input: read_vectors(&file, device)?, num_choices: 1 });
     }
+    tell_unread(path, &file, &["input_ids", "attention_mask", "token_type_ids"]);
     let chooses = model.class().rows_per_answer == RowsPerAnswer::Choices;
     let ids_shape = file.tensor("input_ids").map(|view| view.shape().to_vec()).unwrap_or_default();
     let tensor = |name: &str| -> anyhow::Result<Option<(Tensor<2, Int>, usize)>> {
@@ -122,7 +126,7 @@ fn read_input(path: &Path, model: &Model, device: &Device) -> anyhow::Result<Bat
     check_ids("input_ids", &input_ids, config.embeddings.vocab_size)?;
     let mut input = NystromformerInput::new(input_ids);
     if let Some((mask, _)) = tensor("attention_mask")? {
-        check_ids("attention_mask", &mask, 2)?;
+        check_mask(&mask)?;
         input = input.with_attention_mask(mask);
     }
     if let Some((types, _)) = tensor("token_type_ids")? {
@@ -170,10 +174,39 @@ fn read_vectors(file: &SafeTensors<'_>, device: &Device) -> anyhow::Result<Nystr
         let (values, _) = view.data().as_chunks();
         let values: Vec<i64> = values.iter().map(|&value| i64::from_le_bytes(value)).collect();
         let mask = Tensor::from_data(TensorData::new(values, [rows, seq_len]), device);
-        check_ids("attention_mask", &mask, 2)?;
+        check_mask(&mask)?;
         input = input.with_attention_mask(mask);
     }
     Ok(input)
+}
+
+/// Says which tensors of the file are not read.
+fn tell_unread(path: &Path, file: &SafeTensors<'_>, read: &[&str]) {
+    let mut unread = file.names();
+    unread.retain(|name| !read.contains(name));
+    unread.sort_unstable();
+    if !unread.is_empty() {
+        output::note(&format!(
+            "note: `{}`: tensors that are not read: {}",
+            path.display(),
+            listed(unread)
+        ));
+    }
+}
+
+/// A mask of 0 and 1. A row without a token is told: there is nothing that the answer could say.
+fn check_mask(mask: &Tensor<2, Int>) -> anyhow::Result<()> {
+    check_ids("attention_mask", mask, 2)?;
+    let [_, seq_len] = mask.dims();
+    let values: Vec<i64> = mask.try_to_vec_as()?;
+    let empty = values.chunks(seq_len.max(1)).filter(|row| row.iter().all(|kept| *kept == 0));
+    let empty = empty.count();
+    if empty > 0 {
+        output::note(&format!(
+            "note: `attention_mask` is 0 throughout `{empty}` of the rows: what is written of them means nothing"
+        ));
+    }
+    Ok(())
 }
 
 /// Ids beyond the table would read outside it.
