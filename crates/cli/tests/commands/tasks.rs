@@ -112,6 +112,10 @@ fn what_is_read_as_what_is_told_once() {
     let message = finish(train(&fixture, "tone", "list", &[])).refused(3);
     assert!(message.contains("train.csv:32: ") && message.contains("Parquet"), "{message}");
     fs::write(&data, table).unwrap();
+    let by_place = ["task.header=false", "task.sentence1=0", "task.label=1"];
+    let told = finish(train(&fixture, "tone", "by-place", &by_place)).succeeded().stderr;
+    let part = "the first line is read as a row, and no other has its label `label`";
+    assert_eq!(told.matches(part).count(), 1, "{told}");
     let message = finish(train(&fixture, "tone", "key", &["task.sentence2=label"])).refused(2);
     assert!(message.contains("`task.sentence2`"), "{message}");
     let message = finish(train(
