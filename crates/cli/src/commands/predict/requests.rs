@@ -163,8 +163,9 @@ impl LineArgs {
     ) -> anyhow::Result<()> {
         let requests = of_examples::requests(examples, file);
         let work = self.work(|| requests_in(file));
-        give(pipeline, requests, self.batch_size, work, &mut |answer| lines.add(&answer))?;
-        lines.finish()
+        let mut sink = |answer| lines.add(&answer);
+        let answered = give(pipeline, requests, self.batch_size, work, &mut sink);
+        lines.finish(answered)
     }
 
     /// Answers every line, which is a request in JSON.
