@@ -14,6 +14,7 @@
 //! | [`tensors`] | tensors in safetensors, NumPy's and torch's files |
 //! | [`durable`] | files that survive a crash whole or not at all |
 //! | `caught` | panics of a library on damaged files, as errors |
+//! | `not_a_number` | numbers in JSON, where `null` is NaN |
 //! | `notice` | what was guessed or left out, said once |
 //! | `error` | what can be wrong with a file |
 
@@ -24,6 +25,7 @@ mod error;
 pub mod git_lfs;
 mod input;
 mod lines;
+mod not_a_number;
 mod notice;
 mod signature;
 pub mod table;
@@ -33,5 +35,6 @@ mod text;
 pub use encoding::TextEncoding;
 pub use error::{FileError, Result};
 pub use lines::{BoundedLines, Line, LineReader, Piece};
+pub use not_a_number::{null_as_nan, nulls_as_nan};
 pub use notice::say_once;
 pub use text::read_text;

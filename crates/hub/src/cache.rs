@@ -105,9 +105,10 @@ impl Repository {
 
     /// Gives a file of a commit its content, which is there.
     pub(crate) fn link(&self, tag: &EntityTag, commit: &str, file: &str) -> Result<()> {
-        let snapshot = self.snapshot(commit);
-        make_folder(&snapshot)?;
-        let link = snapshot.join(file);
+        let link = self.snapshot(commit).join(file);
+        if let Some(folder) = link.parent() {
+            make_folder(folder)?;
+        }
         if link.exists() {
             return Ok(());
         }
@@ -119,7 +120,8 @@ impl Repository {
             }
             _ => {}
         }
-        let linked = symbolic(&Path::new("../../blobs").join(tag.as_str()), &link);
+        let up = "../".repeat(2 + file.matches('/').count());
+        let linked = symbolic(&Path::new(&up).join("blobs").join(tag.as_str()), &link);
         // Or another process was quicker.
         if linked.is_ok() || link.exists() {
             return Ok(());
@@ -163,10 +165,13 @@ mod tests {
             repository.link(&tag, COMMIT, "config.json").unwrap();
             repository.keep_commit("refs/pr/1", COMMIT).unwrap();
         }
+        repository.link(&tag, COMMIT, "1_Pooling/config.json").unwrap();
         drop(lock);
         let model = folder.path().join("models--owner--name");
         let file = model.join("snapshots").join(COMMIT).join("config.json");
         assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+        let nested = file.with_file_name("1_Pooling").join("config.json");
+        assert_eq!(fs::read_to_string(&nested).unwrap(), "{}");
         #[cfg(unix)]
         assert_eq!(fs::read_link(&file).unwrap(), Path::new("../../blobs/abc"));
         assert_eq!(fs::read_to_string(model.join("refs/refs/pr/1")).unwrap(), COMMIT);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::error::brief;
 
-/// Names of the files that the caller reads, as they stand at the top of a repository; no others are downloaded.
+/// Names of the files that the caller reads, as they stand in a repository, by their paths; no others are downloaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted<'a> {
     /// Those that are read where they are there, in the order in which they come. Put last what says that all are there.

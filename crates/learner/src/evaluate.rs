@@ -74,7 +74,14 @@ impl<B: Batch> Evaluator<'_, B> {
             self.answer(model, split, examples, !names.is_empty(), stage::EVALUATE)?;
         let has_loss = sums.iter().any(|term| term.num_targets > 0);
         let terms = sums.iter().filter_map(|term| Some(term.weight * term.mean()?));
-        let loss = if has_loss { terms.sum() } else { f64::NAN };
+        let loss: f64 = if has_loss { terms.sum() } else { f64::NAN };
+        if has_loss && loss.is_nan() {
+            say_once(format!(
+                "the model's answers on the {} split are not numbers, so its loss is none, and what else is measured there says \
+                 nothing: it has diverged in training (a lower `optimizer.learning_rate` helps), or its weights are damaged",
+                split.name()
+            ));
+        }
         let Some(first) = names.first() else {
             if !has_loss {
                 return Err(LearnerError::Data(format!(
@@ -135,7 +142,15 @@ impl<B: Batch> Evaluator<'_, B> {
     pub fn predict<M: Trainable<Batch = B>>(&self, model: &M, split: Split) -> Result<Outputs> {
         let examples = self.data.predictable_examples(split);
         let (counts, _) = self.answer(model, split, examples, true, stage::PREDICT)?;
-        Ok(M::outputs(counts).unwrap_or_default())
+        let outputs = M::outputs(counts).unwrap_or_default();
+        if outputs.iter().flatten().any(|output| output.is_nan()) {
+            say_once(
+                "some of the model's answers are not numbers: it has diverged in training, or its weights are damaged; do not use \
+                 them"
+                    .to_owned(),
+            );
+        }
+        Ok(outputs)
     }
 
     /// Runs `examples` of a split through the model: of several ranks each takes one batch in turn, and what they found is put together

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use nystromformer_files::{null_as_nan, nulls_as_nan};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
@@ -76,17 +77,6 @@ impl EvaluationRecord {
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.metrics.get(name).copied()
     }
-}
-
-fn nulls_as_nan<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, f64>, D::Error> {
-    let metrics = BTreeMap::<String, Option<f64>>::deserialize(deserializer)?;
-    Ok(metrics.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
-}
-
-fn null_as_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 impl MetricsRecord {

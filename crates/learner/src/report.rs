@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_tasks::metrics::SeedStatistics;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::checkpoint::manifest::is_zero;
 use crate::error::{LearnerError, Result};
@@ -90,12 +91,23 @@ impl fmt::Display for Member {
 
 /// `summary.json` of either kind.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Value")]
 pub enum SummaryFile {
     /// Of several seeds or folds.
     Series(Box<SeriesSummary>),
     /// Of one run.
     Run(Box<RunSummary>),
+}
+
+impl TryFrom<Value> for SummaryFile {
+    type Error = serde_json::Error;
+
+    fn try_from(summary: Value) -> std::result::Result<Self, Self::Error> {
+        if summary.get("runs").is_some() {
+            return serde_json::from_value(summary).map(Self::Series);
+        }
+        serde_json::from_value(summary).map(Self::Run)
+    }
 }
 
 impl SummaryFile {
@@ -105,10 +117,14 @@ impl SummaryFile {
     /// [`LearnerError::Config`] if there is none, [`LearnerError::Data`] if it does not parse, [`LearnerError::Io`].
     pub fn read(path: &Path) -> Result<Self> {
         Self::read_if_there(path)?.ok_or_else(|| {
-            LearnerError::Config(format!(
-                "`{}` has no summary: no run has ended there yet; finish it with `train --resume`",
-                path.display()
-            ))
+            let problem = if !path.is_dir() {
+                "there is no such run directory"
+            } else if RunDir::holds_run(path) {
+                "no run has ended there yet; finish it with `train --resume`"
+            } else {
+                "it is no run directory: name the runs in it, which `nystromformer runs` lists"
+            };
+            LearnerError::Config(format!("`{}` has no summary: {problem}", path.display()))
         })
     }
 

@@ -1,24 +1,23 @@
 //! Text as bytes, for models that know no words.
 
-use nystromformer_tasks::{Example, ExampleReader, Input, OwnVocabulary, Truncation};
+use nystromformer_tasks::{Example, ExampleReader, Input, OwnVocabulary};
 
 /// The vocabulary: padding (0), and a byte's value plus 1.
 pub const VOCABULARY: OwnVocabulary = OwnVocabulary::new(257, 0);
 
-/// The ids of a text's bytes in UTF-8, as TensorFlow's `ByteTextEncoder` gives them. A cut may go through a character.
-pub fn ids(text: &str, truncation: Truncation) -> Vec<u16> {
-    truncation.kept(text.as_bytes()).map(|byte| u16::from(*byte) + 1).collect()
+/// The ids of a text's bytes in UTF-8, as TensorFlow's `ByteTextEncoder` gives them. A row that is cut may end within a character.
+pub fn ids(text: &str) -> Vec<u16> {
+    text.bytes().map(|byte| u16::from(byte) + 1).collect()
 }
 
 /// Turns a reader of texts into one of their [`ids`]. What comes as ids already stays as it is.
-pub fn reader(texts: ExampleReader, truncation: Truncation) -> ExampleReader {
-    Box::new(texts.map(move |example| {
+pub fn reader(texts: ExampleReader) -> ExampleReader {
+    Box::new(texts.map(|example| {
         let Example { id, input, label } = example?;
         let input = match input {
-            Input::Text { first, second } => Input::Ids {
-                first: ids(&first, truncation),
-                second: second.map(|second| ids(&second, truncation)),
-            },
+            Input::Text { first, second } => {
+                Input::Ids { first: ids(&first), second: second.as_deref().map(ids) }
+            }
             // Ids already, or no texts.
             other => other,
         };
@@ -28,17 +27,14 @@ pub fn reader(texts: ExampleReader, truncation: Truncation) -> ExampleReader {
 
 #[cfg(test)]
 mod tests {
-    use nystromformer_tasks::{DataError, Keep, Label};
+    use nystromformer_tasks::{DataError, Label};
 
     use super::*;
 
     #[test]
-    fn a_byte_is_its_value_plus_one_and_what_is_too_long_is_cut() {
-        assert_eq!(ids("aé\0", Truncation::head(10)), [98, 0xc3 + 1, 0xa9 + 1, 1]);
-        assert_eq!(ids("aé", Truncation::head(2)), [98, 0xc4]);
-        assert!(ids("", Truncation::head(2)).is_empty());
-        let tail = Truncation { max_length: 2, keep: Keep::Tail };
-        assert_eq!(ids("abc", tail), [99, 100]);
+    fn a_byte_is_its_value_plus_one() {
+        assert_eq!(ids("aé\0"), [98, 0xc3 + 1, 0xa9 + 1, 1]);
+        assert!(ids("").is_empty());
     }
 
     #[test]
@@ -59,10 +55,10 @@ mod tests {
             ]
             .into_iter(),
         );
-        let read: Vec<_> = reader(texts, Truncation::head(2)).collect();
+        let read: Vec<_> = reader(texts).collect();
         let input = |place: usize| &read[place].as_ref().unwrap().input;
         assert_eq!(*input(0), Input::Ids { first: vec![98, 99], second: None });
-        assert_eq!(*input(1), Input::Ids { first: vec![98], second: Some(vec![99, 100]) });
+        assert_eq!(*input(1), Input::Ids { first: vec![98], second: Some(vec![99, 100, 101]) });
         assert_eq!(*input(2), ids);
         assert!(read[..3].iter().all(|example| example.as_ref().unwrap().label == label()));
         assert!(read[3].is_err());

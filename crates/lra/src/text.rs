@@ -143,7 +143,6 @@ impl Task for ByteLevelText {
         } else {
             self.columns().examples(split, targets, context.path)?
         };
-        let truncation = context.truncation;
-        Ok(texts.map(|texts| bytes::reader(texts, truncation)))
+        Ok(texts.map(bytes::reader))
     }
 }

@@ -1,6 +1,7 @@
 //! A head's outputs, read off the device and cut into those of each row.
 
 use burn::tensor::Tensor;
+use nystromformer_files::say_once;
 
 use crate::{error::PipelineError, layout::TokenRow};
 
@@ -8,6 +9,12 @@ use crate::{error::PipelineError, layout::TokenRow};
 pub(crate) fn of_rows<const D: usize>(logits: Tensor<D>) -> Result<Vec<Vec<f32>>, PipelineError> {
     let dims = logits.dims();
     let values: Vec<f32> = logits.try_into_vec_as()?;
+    if values.iter().any(|value| value.is_nan()) {
+        say_once(
+            "some of the model's answers are not numbers: it has diverged in training, or its weights are damaged; do not use them"
+                .to_owned(),
+        );
+    }
     let width = (values.len() / dims[0].max(1)).max(1);
     Ok(values.chunks(width).map(<[f32]>::to_vec).collect())
 }

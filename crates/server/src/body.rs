@@ -112,17 +112,17 @@ impl ReadBody {
             let place = error.valid_up_to();
             ApiError::malformed(format!("the body is not UTF-8: byte `{place}`"))
         })?;
-        let value = serde_json::from_str(text).map_err(|error| match error.classify() {
+        // A list would be read by the order of the keys.
+        let is_object = text.trim_start().starts_with('{');
+        if !is_object && serde_json::from_str::<serde_json::Value>(text).is_ok() {
+            return Err(ApiError::invalid("the body must be an object, `{…}`"));
+        }
+        serde_json::from_str(text).map_err(|error| match error.classify() {
             Category::Data => ApiError::invalid(error.to_string()),
             Category::Syntax | Category::Eof | Category::Io => {
                 ApiError::malformed(format!("the body is not JSON: {error}"))
             }
-        })?;
-        // A list would be read by the order of the keys.
-        if text.trim_start().starts_with('{') {
-            return Ok(value);
-        }
-        Err(ApiError::invalid("the body must be an object, `{…}`"))
+        })
     }
 }
 

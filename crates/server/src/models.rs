@@ -1,7 +1,5 @@
 //! The models that are served: what each is, and which of them a request means.
 
-mod pooling;
-
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,7 +8,7 @@ use std::{
 use axum::http::StatusCode;
 use burn::tensor::Device;
 use nystromformer::{Architecture, NystromformerConfig};
-use nystromformer_interop::read_architecture;
+use nystromformer_interop::{SentenceFiles, SentencePooling, read_architecture};
 use nystromformer_pipelines::{
     Aggregation, AttentionMaps, FeatureExtraction, FeaturePooling, FillMask, MultipleChoice,
     Pipeline, PipelineError, QuestionAnswering, TextClassification, TokenClassification,
@@ -116,6 +114,18 @@ impl ServedModel {
     }
 }
 
+/// What becomes of a text's hidden states, as sentence-transformers' files in the folder say; the mean where they say nothing.
+fn pooling_of(folder: &Path) -> Result<FeaturePooling, PipelineError> {
+    let SentenceFiles { pooling, left_out } = SentenceFiles::of_folder(folder)?;
+    for sentence in left_out {
+        tracing::warn!("`{}`: {sentence}", folder.display());
+    }
+    Ok(match pooling {
+        None | Some(SentencePooling::Mean) => FeaturePooling::Mean,
+        Some(SentencePooling::Cls) => FeaturePooling::Cls,
+    })
+}
+
 /// What is read of a folder.
 struct Loaded {
     architecture: Architecture,
@@ -133,7 +143,7 @@ impl Loaded {
         lanes: &mut Lanes,
     ) -> Result<Self, PipelineError> {
         let architecture = read_architecture(folder)?;
-        let pooling = pooling::of_folder(folder)?;
+        let pooling = pooling_of(folder)?;
         let mut sharing = Sharing { architecture, pooling, lanes };
         match architecture {
             Architecture::MaskedLm | Architecture::PreTraining => {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_data::{DataError, Truncation, Windows};
+use nystromformer_data::{DataError, Windows};
 use nystromformer_files::say_once;
 use nystromformer_files::table::Column;
 use serde::{Serialize, Serializer};
@@ -285,12 +285,10 @@ impl TaskConfig {
     }
 
     fn in_context<T>(&self, seq_len: usize, act: impl FnOnce(&TaskContext<'_>) -> T) -> T {
-        let keep = self.options.truncation.unwrap_or_default().keep();
-        let truncation = Truncation { max_length: seq_len, keep };
         act(&TaskContext {
             path: &self.path(),
             split_seed: self.options.split_seed,
-            truncation,
+            seq_len,
             feature_names: &self.feature_names,
             class_names: None,
             known_classes: &self.class_names,

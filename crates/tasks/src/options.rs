@@ -10,6 +10,9 @@ use crate::metrics::Metric;
 use crate::objective::TaskObjective;
 use crate::too_long::TooLong;
 
+/// Parts of the data, each of which a run is tested on.
+const MOST_FOLDS: usize = 10_000;
+
 /// The keys of `[task]` that every task reads: which data set, and how its examples become batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -111,6 +114,9 @@ impl TaskOptions {
             |key, value, problem| problems.push(DataError::config(key, value, problem));
         if self.folds == 1 {
             refuse("task.folds", 1, "one part leaves nothing to train on; use 2 or more, or 0");
+        }
+        if self.folds > MOST_FOLDS {
+            refuse("task.folds", self.folds, "is more runs than anybody waits for; at most 10000");
         }
         if self.fold > self.folds {
             refuse("task.fold", self.fold, "is one of `task.folds` parts, from 1");

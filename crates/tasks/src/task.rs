@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use nystromformer_data::{DataError, Truncation, Windows};
+use nystromformer_data::{DataError, Windows};
 use nystromformer_files::table::Column;
 use toml::Table;
 
@@ -290,8 +290,8 @@ pub struct TaskContext<'a> {
     pub path: &'a Path,
     /// `task.split_seed`: of every split that is drawn.
     pub split_seed: u64,
-    /// How sequences of ids are cut: to `data.seq_len`, by `task.truncation`.
-    pub truncation: Truncation,
+    /// `data.seq_len`: tokens of a row at most. Readers give sequences whole; what is longer is cut, and counted, later.
+    pub seq_len: usize,
     /// What the model calls the features of vectors, in their order; none if it does not know, as before training.
     pub feature_names: &'a [String],
     /// What the classes of the model are called that is to answer; `None` where the data says what there is to learn. A task that

@@ -5,11 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
+use nystromformer::AttentionKind;
 use nystromformer_interop::{
     ExportOptions, Exported, OnnxOptions, Quantization, SentencePooling, StorageType,
-    export_for_authors, export_model, export_onnx,
+    export_for_authors, export_model, export_onnx, read_config,
 };
 use nystromformer_learner::{
     progress::{WorkDisplay, stage},
@@ -51,7 +52,7 @@ struct OnnxArgs {
     #[arg(long)]
     without_head: bool,
     /// With `--format onnx`, of an encoder without a head: what servers of embeddings make of a text's hidden states
-    /// (`1_Pooling/config.json`). Default: `mean`.
+    /// (`1_Pooling/config.json`). Default: what the source folder says to sentence-transformers, or else `mean`.
     #[arg(long, value_enum)]
     pooling: Option<PoolingArg>,
 }
@@ -108,8 +109,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn export(args: &Args, source: &Path) -> anyhow::Result<Exported> {
     Ok(match args.format {
         Format::Hf => {
+            let asked =
+                args.seq_len.map(|seq_len| length_for_transformers(source, seq_len)).transpose()?;
             let options = ExportOptions {
-                seq_len: args.seq_len.or_else(|| trained_seq_len(source)),
+                seq_len: asked.or_else(|| trained_seq_len(source)),
                 storage: match args.dtype {
                     Dtype::F32 => StorageType::F32,
                     Dtype::F16 => StorageType::F16,
@@ -123,6 +126,27 @@ fn export(args: &Args, source: &Path) -> anyhow::Result<Exported> {
         Format::Original => export_for_authors(source, &args.output)?,
         Format::Onnx => export_onnx(source, &args.output, &args.onnx_options())?,
     })
+}
+
+/// The length of inputs that the exported `config.json` is to state, for which `seq_len` is asked: with landmarks a multiple of their
+/// number.
+fn length_for_transformers(source: &Path, seq_len: usize) -> anyhow::Result<usize> {
+    let config = read_config(source)?;
+    let (longest, landmarks) =
+        (config.embeddings.max_position_embeddings, config.attention.nystrom.num_landmarks);
+    ensure!(
+        (1..=longest).contains(&seq_len),
+        "`--seq-len` = `{seq_len}`: the model has positions for 1 to {longest} tokens"
+    );
+    let rounded = seq_len.next_multiple_of(landmarks.max(1));
+    let rounded = if rounded > longest { rounded - landmarks } else { rounded }.max(landmarks);
+    if rounded != seq_len && config.attention.kind == AttentionKind::Nystrom {
+        output::note(&format!(
+            "`--seq-len` = `{seq_len}` is no multiple of `num_landmarks` = `{landmarks}`, as transformers needs it: \
+             segment_means_seq_len is {rounded}"
+        ));
+    }
+    Ok(seq_len)
 }
 
 impl Args {

@@ -228,7 +228,7 @@ impl Training<'_> {
         for request in series.remaining_until(pause_after)? {
             ended_by = self.run(&request, pause_after, reports, &mut |session| {
                 begins(session)?;
-                series.begin(session.experiment())?;
+                series.begin(session)?;
                 output::note(&Member::of(session.experiment()).to_string());
                 Ok(())
             })?;

@@ -216,6 +216,52 @@ fn a_trial_that_diverges_is_a_result_and_not_tried_again() {
     assert_eq!(read_json(&fixture.path("sweep/sweep.json")), report);
 }
 
+/// A model of a task whose answers are no numbers: its trial has no score, its summary is read like any other, and the run is
+/// compared, listed and reported on. Its data must stay the sweep's.
+#[test]
+fn a_trial_whose_answers_are_no_numbers_is_no_best_and_ends_nothing() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let settings = [
+        "sweep.parameters.optimizer.learning_rate=[1e-3, 1e30, 1e-2]",
+        "trainer.max_grad_norm=0",
+        "trainer.max_skipped_steps=99",
+    ];
+    let said = finish(train(&fixture, "tone", "sweep", &settings)).succeeded();
+    let told = "the model's answers on the validation split are not numbers";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    let report = read_json(&fixture.path("sweep/sweep.json"));
+    assert_eq!(states(&report), ["finished"; 3]);
+    assert_eq!(report["trials"][1]["value"], Value::Null);
+    assert_ne!(report["best"], 2);
+    let diverged = fixture.text("sweep/trial-2");
+    let summary = read_json(&fixture.path("sweep/trial-2/summary.json"));
+    assert_eq!(summary["final_evaluation"]["loss"], Value::Null);
+    for arguments in [
+        vec!["compare", &fixture.text("sweep/trial-1"), &diverged],
+        vec!["report", &diverged, "--output", &fixture.text("report.html")],
+    ] {
+        let mut asked = command(arguments[0]);
+        asked.args(&arguments[1..]);
+        finish(asked).succeeded();
+    }
+    let mut predict = command("predict");
+    predict.args(["classify", "--model", &diverged, "we sing"]);
+    let predicted = finish(predict).succeeded();
+    assert!(predicted.stderr.contains("answers are not numbers"), "{}", predicted.stderr);
+
+    // A trial that is still to be trained would not be comparable.
+    fs::remove_dir_all(fixture.path("sweep/trial-3")).unwrap();
+    let table = fixture.path("data/validation.csv");
+    let rows = fs::read_to_string(&table).unwrap();
+    fs::write(&table, rows.lines().take(5).map(|line| format!("{line}\n")).collect::<String>())
+        .unwrap();
+    let mut resume = train(&fixture, "tone", "sweep", &settings);
+    resume.arg("--resume");
+    let message = finish(resume).refused(2);
+    assert!(message.contains("trial-1` was trained on something else"), "{message}");
+}
+
 #[test]
 fn a_dry_run_prints_the_trials_and_writes_nothing() {
     let fixture = Fixture::new();

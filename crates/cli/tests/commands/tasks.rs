@@ -541,6 +541,44 @@ fn a_dry_run_of_a_task_sizes_it_up_and_makes_no_run() {
     assert!(!fixture.path("run").exists());
 }
 
+/// All labels of the validation split are of one class, so that a curve over both has no area: the run goes to its end, and says so.
+#[test]
+fn a_metric_that_is_no_number_stops_no_run() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let table = fixture.path("data/validation.csv");
+    fs::write(&table, format!("sentence,label\n{}", "we sing,glad\n".repeat(6))).unwrap();
+    let settings = [
+        "task.metrics=[\"roc_auc\", \"accuracy\"]",
+        "trainer.max_steps=4",
+        "trainer.eval_every=1",
+        "trainer.early_stopping_patience=2",
+    ];
+    let trained = finish(train(&fixture, "tone", "run", &settings)).succeeded();
+    let told = "`roc_auc` is not a number on the validation split";
+    assert!(trained.stderr.contains(told), "{}", trained.stderr);
+    let summary = read_json(&fixture.path("run/summary.json"));
+    assert_eq!((&summary["ended_by"], &summary["steps"]), (&json!("finished"), &json!(4)));
+    // A sweep over such runs has no best trial, and does not send anybody to train further.
+    let mut sweep = settings.to_vec();
+    sweep.push("sweep.parameters.optimizer.learning_rate=[1e-3, 1e-2]");
+    finish(train(&fixture, "tone", "sweep", &sweep)).succeeded();
+    let mut evaluate = command("evaluate");
+    evaluate.args(["--model", &fixture.text("sweep")]);
+    let message = finish(evaluate).refused(4);
+    assert!(message.contains("no trial of the sweep has a number to compare"), "{message}");
+}
+
+#[test]
+fn the_test_file_beside_folds_is_named() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let mut dry_run = train(&fixture, "tone", "run", &["task.folds=3", "task.fold=1"]);
+    dry_run.arg("--dry-run");
+    let told = finish(dry_run).succeeded().stderr;
+    assert!(told.contains("parts of the training examples: the test split"), "{told}");
+}
+
 #[test]
 fn generated_expressions_are_trained_on_and_not_replaced() {
     let fixture = Fixture::new();
@@ -562,6 +600,17 @@ fn generated_expressions_are_trained_on_and_not_replaced() {
     let message = generate("2").refused(3);
     assert!(message.contains("already") && message.contains("listops/basic_"), "{message}");
     assert_eq!(fs::read_to_string(fixture.path("listops/basic_train.tsv")).unwrap(), train_set);
+
+    // Symbols that a row has no room for are told, as those of texts are.
+    write_config(&fixture, "listops", "listops", "listops");
+    let mut dry_run =
+        train(&fixture, "listops", "run", &["data.seq_len=8", "trainer.batch_size=20"]);
+    dry_run.arg("--dry-run");
+    let told = finish(dry_run).succeeded().stderr;
+    let cut = "`8` of the `8` examples of the train split are longer than `data.seq_len` = `8`";
+    assert!(told.contains(cut), "{told}");
+    let repeated = "there are `8` training examples: each step reads every one of them `2.5` times";
+    assert!(told.contains(repeated), "{told}");
 
     // Shorter ones, for a first lesson.
     let mut generate = command("generate");

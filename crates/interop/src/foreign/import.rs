@@ -92,6 +92,7 @@ pub fn import_model(
         config: &config,
         storage: StorageType::F32,
         tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(folder),
+        sentence_dir: folder,
     };
     let has_tokenizer = contents.write(scratch.path())?;
     let card = folder.join(CARD_NAME);

@@ -11,6 +11,7 @@ use nystromformer::{
     AttentionConfig, AttentionKind, ClassInfo, Labels, NystromformerConfig, PinvInit, Semantics,
     VectorEmbeddingsConfig,
 };
+use nystromformer_files::say_once;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -37,7 +38,7 @@ const FIXED: [(&str, Value, &str); 6] = [
 
 /// Keys that describe the file, the run, a tokenizer, text generation or another head, but not the encoder's
 /// or the masked-language-modelling head's computation.
-const IGNORED: [&str; 66] = [
+const IGNORED: [&str; 65] = [
     "_attn_implementation_autoset",
     "_commit_hash",
     "_name_or_path",
@@ -87,7 +88,6 @@ const IGNORED: [&str; 66] = [
     "summary_proj_to_labels",
     "summary_type",
     "summary_use_proj",
-    "task_specific_params",
     "temperature",
     "tf_legacy_loss",
     // Only a prediction head can be untied, and then its weights tell.
@@ -202,6 +202,17 @@ pub(crate) fn read_config_file(path: &Path) -> Result<NystromformerConfig, Inter
                 return Err(refuse(&key, &value, error.to_string()));
             }
             ours.insert(key, value);
+        } else if key == "task_specific_params" {
+            let tasks: Vec<&str> =
+                value.as_object().into_iter().flatten().map(|(task, _)| task.as_str()).collect();
+            if !tasks.is_empty() {
+                say_once(format!(
+                    "`{}`: `task_specific_params` is not followed: transformers' pipelines put its keys for `{}` in the place of those \
+                     of this file; write those that hold at its top",
+                    path.display(),
+                    tasks.join("`, `")
+                ));
+            }
         } else if !IGNORED.contains(&key.as_str()) {
             let reason = "unknown key; remove it if the model does not depend on it".into();
             return Err(refuse(&key, &value, reason));

@@ -96,6 +96,7 @@ pub fn export_model(
         config: &config,
         storage: options.storage,
         tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(source),
+        sentence_dir: source,
     };
     let has_tokenizer = folder.write(scratch.path())?;
     notes.extend(tokenizer_files::windows_note(scratch.path()));

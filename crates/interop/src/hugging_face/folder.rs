@@ -9,6 +9,7 @@ use super::{
     config::{name_modeling_classes, write_config},
     paper_code,
     save::save_weights,
+    sentence_files::SentenceFiles,
     storage::StorageType,
     tokenizer_files,
     transformers::{input_len, transformers_approximates},
@@ -38,6 +39,8 @@ pub(crate) struct ModelFolder<'a> {
     pub(crate) storage: StorageType,
     /// Where the tokenizer's files come from.
     pub(crate) tokenizer_dir: &'a Path,
+    /// Where sentence-transformers' files come from, if there are any.
+    pub(crate) sentence_dir: &'a Path,
 }
 
 impl ModelFolder<'_> {
@@ -50,6 +53,9 @@ impl ModelFolder<'_> {
         if self.has_modeling_file() {
             paper_code::write(dir)?;
             name_modeling_classes(class, dir)?;
+        }
+        if self.model.architecture() == Architecture::Base {
+            SentenceFiles::copy(self.sentence_dir, dir)?;
         }
         let input_len = input_len(self.config);
         let tokenizer = tokenizer_files::copy(self.tokenizer_dir, dir, self.config, input_len)?;

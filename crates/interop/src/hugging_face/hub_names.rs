@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 
-use super::{config::CONFIG_NAME, tokenizer_files, weights};
+use super::{config::CONFIG_NAME, sentence_files, tokenizer_files, weights};
 use crate::error::InteropError;
 
 /// What stands before a name.
@@ -28,7 +28,9 @@ impl HubFiles {
     /// Names of the files that are read where they are there, without weights. `config.json` comes last: where it is, everything is.
     pub fn names(self) -> Vec<&'static str> {
         let config = (self == Self::Model).then_some(CONFIG_NAME);
-        tokenizer_files::FILES.into_iter().chain(config).collect()
+        let of_model = (self == Self::Model).then_some(sentence_files::FILES);
+        let beside = of_model.into_iter().flatten();
+        tokenizer_files::FILES.into_iter().chain(beside).chain(config).collect()
     }
 
     /// Names of files with weights, and of indexes that name such files. The first that is there is read.

@@ -12,6 +12,7 @@
 //! | [`mod@load`] | matching what a file holds with what a model needs |
 //! | [`mod@save`] | the other way |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
+//! | [`sentence_files`] | what sentence-transformers keeps beside an encoder |
 //! | [`export`] | folder to folder |
 //! | `transformers` | what transformers computes for a configuration of ours |
 //! | `folder` | what every folder for transformers holds |
@@ -31,6 +32,7 @@ mod model_path;
 pub mod names;
 mod paper_code;
 pub mod save;
+pub mod sentence_files;
 mod storage;
 pub mod tokenizer_files;
 pub(crate) mod transformers;
@@ -45,5 +47,6 @@ pub use hub_names::{Download, HubFailure, HubFiles, is_hub_name, local_folder, u
 pub use load::{LoadReport, load, load_all_weights, load_model, load_weights, read_architecture};
 pub use model_path::require_model_folder;
 pub use save::save;
+pub use sentence_files::{SentenceFiles, SentencePooling};
 pub use storage::StorageType;
 pub use tokenizer_files::{SpecialToken, write_tokenizer};

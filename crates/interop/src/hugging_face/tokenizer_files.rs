@@ -213,7 +213,7 @@ fn model_input_names(config: &NystromformerConfig) -> &'static [&'static str] {
 }
 
 /// Copies the contents alone: permissions are those of any new file. A Git LFS pointer is refused, and not handed on.
-fn copy_file(from: &Path, to: &Path) -> Result<(), InteropError> {
+pub(super) fn copy_file(from: &Path, to: &Path) -> Result<(), InteropError> {
     git_lfs::check(from)?;
     let mut source =
         File::open(from).map_err(|source| InteropError::Read { path: from.to_owned(), source })?;

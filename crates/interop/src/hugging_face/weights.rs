@@ -163,5 +163,14 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>, InteropError> {
         return Err(damaged(format!("it names `{}` files", names.len())));
     }
     let folder = index.parent().unwrap_or(Path::new(""));
+    let absent: Vec<&str> =
+        names.iter().copied().filter(|name| !folder.join(name).exists()).collect();
+    if let Some(first) = absent.first() {
+        return Err(damaged(format!(
+            "`{}` of the `{}` files that it names are not there, the first is `{first}`: a download was not complete; fetch them",
+            absent.len(),
+            names.len()
+        )));
+    }
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{
     element::Precision,
     file::{self, LARGEST_MESSAGE},
-    folder::{self, SentencePooling},
+    folder,
     model::{ModelGraph, NoGraph},
     proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto},
     weights::Weights,
@@ -24,8 +24,8 @@ use super::{
 use crate::{
     error::InteropError,
     hugging_face::{
-        Exported, config::CONFIG_NAME, export::require_range_of_f16, folder::finish,
-        load::load_model, tokenizer_files,
+        Exported, SentenceFiles, SentencePooling, config::CONFIG_NAME,
+        export::require_range_of_f16, folder::finish, load::load_model, tokenizer_files,
     },
 };
 
@@ -47,7 +47,8 @@ pub struct OnnxOptions {
     pub f16: bool,
     /// Also write `onnx/model_quantized.onnx`. Default: no.
     pub quantize: Option<Quantization>,
-    /// What servers of embeddings are told to make of the hidden states of an encoder without a head. Default: their mean.
+    /// What servers of embeddings are told to make of the hidden states of an encoder without a head. Default: what the source
+    /// folder says to sentence-transformers, or else their mean.
     pub pooling: Option<SentencePooling>,
     /// Folder of the tokenizer's files. Default: the source folder.
     pub tokenizer_dir: Option<PathBuf>,
@@ -93,7 +94,12 @@ pub fn export_onnx(
     fs::create_dir(&graphs)
         .map_err(|source| InteropError::Write { path: graphs.clone(), source })?;
     let tokenizer_dir = options.tokenizer_dir.as_deref().unwrap_or(source);
-    folder::write(&model, tokenizer_dir, options.pooling.unwrap_or_default(), scratch.path())?;
+    // A model with a head is pooled by nobody.
+    let beside = match (options.pooling, model.architecture()) {
+        (None, Architecture::Base) => SentenceFiles::of_folder(source)?,
+        (pooling, _) => SentenceFiles { pooling, ..SentenceFiles::default() },
+    };
+    folder::write(&model, tokenizer_dir, beside.pooling.unwrap_or_default(), scratch.path())?;
 
     let (architecture, config) = (model.architecture(), model.config().clone());
     let weights = Weights::of(&model)?;
@@ -107,6 +113,7 @@ pub fn export_onnx(
         file::write(message, &graphs.join(name), LARGEST_MESSAGE)?;
     }
     let mut notes = notes(&config, options);
+    notes.extend(beside.left_out);
     if !options.without_head {
         notes.extend(tokenizer_files::windows_note(scratch.path()));
     }

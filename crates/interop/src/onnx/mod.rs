@@ -23,4 +23,3 @@ mod tests;
 mod weights;
 
 pub use export::{OnnxOptions, Quantization, export_onnx};
-pub use folder::SentencePooling;

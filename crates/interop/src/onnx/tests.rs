@@ -17,14 +17,17 @@ use prost::Message;
 use serde_json::Value as Json;
 
 use super::{
-    OnnxOptions, Quantization, SentencePooling,
+    OnnxOptions, Quantization,
     element::Precision,
     export::{export_onnx, message, refusal},
     model::NoGraph,
     proto::{DataType, DimensionValue, GraphProto, ModelProto, TensorProto, ValueInfoProto},
     weights::Weights,
 };
-use crate::{error::InteropError, save};
+use crate::{
+    ExportOptions, ImportOptions, SentenceFiles, SentencePooling, error::InteropError,
+    export_model, import_model, save,
+};
 
 const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::F16, Precision::Int8];
 
@@ -442,6 +445,40 @@ fn the_folder_holds_what_its_readers_look_for() {
     assert!(!output.join("1_Pooling").exists());
     let error = export_onnx(&source, &output, &OnnxOptions::default()).unwrap_err();
     assert!(matches!(error, InteropError::OutputExists { .. }), "{error}");
+}
+
+/// An encoder that comes from sentence-transformers goes on as what it was, in both forms of export.
+#[test]
+fn the_pooling_of_the_source_travels() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("checkpoint");
+    save(&model(Architecture::Base, &tiny()), &source).unwrap();
+    fs::create_dir(source.join("1_Pooling")).unwrap();
+    let cls = r#"{"pooling_mode_cls_token": true}"#;
+    fs::write(source.join("1_Pooling/config.json"), cls).unwrap();
+    fs::write(source.join("sentence_bert_config.json"), r#"{"max_seq_length": 6}"#).unwrap();
+    let pooling = |output: &Path| SentenceFiles::of_folder(output).unwrap().pooling;
+    let graph = folder.path().join("graph");
+    let exported = export_onnx(&source, &graph, &OnnxOptions::default()).unwrap();
+    assert_eq!(pooling(&graph), Some(SentencePooling::Cls));
+    assert!(exported.notes.iter().any(|note| note.contains("first 6 tokens")), "{exported:?}");
+    let copy = folder.path().join("copy");
+    export_model(&source, &copy, &ExportOptions::default()).unwrap();
+    let imported = folder.path().join("imported");
+    import_model(&source, &imported, &ImportOptions::default()).unwrap();
+    for output in [&copy, &imported] {
+        let found = SentenceFiles::of_folder(output).unwrap();
+        assert_eq!(found, SentenceFiles::of_folder(&source).unwrap());
+    }
+    // What is stated wins, also over what no server here computes.
+    fs::write(source.join("1_Pooling/config.json"), r#"{"pooling_mode_max_tokens": true}"#)
+        .unwrap();
+    let stated = OnnxOptions { pooling: Some(SentencePooling::Mean), ..OnnxOptions::default() };
+    let output = folder.path().join("stated");
+    export_onnx(&source, &output, &stated).unwrap();
+    assert_eq!(pooling(&output), Some(SentencePooling::Mean));
+    let refused = export_onnx(&source, &folder.path().join("refused"), &OnnxOptions::default());
+    assert!(refused.unwrap_err().to_string().contains("`pooling_mode_max_tokens`"));
 }
 
 #[test]

@@ -156,7 +156,10 @@ impl CheckpointStore {
                 }
             }
         }
-        damaged.map_or(Ok(None), Err)
+        damaged.map_or(Ok(None), |error| {
+            let cure = "no older checkpoint is whole: restore the file, or train anew with another `--run-dir`";
+            Err(LearnerError::checkpoint(&self.directory, format!("{error}; {cure}")))
+        })
     }
 
     /// The checkpoint at `step`, verified.

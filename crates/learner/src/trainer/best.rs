@@ -98,6 +98,11 @@ impl BestBy {
         record.metric(&self.0.name).unwrap_or(f64::NAN)
     }
 
+    /// Whether a model whose loss is a number has none by which it is compared.
+    pub(super) fn is_undefined(&self, record: &EvaluationRecord) -> bool {
+        record.loss.is_finite() && !self.value(record).is_finite()
+    }
+
     /// Whether `candidate` is better than `best`. What is not finite is no best, and would bar every later one.
     pub(super) fn is_better(
         &self,
@@ -117,6 +122,10 @@ impl BestBy {
         let value = self.value(candidate);
         if !value.is_finite() {
             return false;
+        }
+        // Metrics of answers that are not numbers say nothing of a model. Without targets there is no loss at all.
+        if let Some(best) = best.filter(|best| best.loss.is_nan() != candidate.loss.is_nan()) {
+            return best.loss.is_nan();
         }
         let Some(best) = best.map(|best| self.value(best)).filter(|best| best.is_finite()) else {
             return true;
@@ -153,6 +162,14 @@ mod tests {
         // The first is the best, and what is not finite never is.
         assert!(accuracy.is_better_by(&record(1.0, 0.1), None, 5.0));
         assert!(!accuracy.is_better_by(&record(1.0, f64::NAN), None, 0.0));
+        assert!(accuracy.is_undefined(&record(1.0, f64::NAN)));
+        assert!(!accuracy.is_undefined(&record(f64::NAN, f64::NAN)));
+        assert!(!accuracy.is_undefined(&best));
+        // Whose loss is not a number is no better than whose loss is one, whatever else was measured.
+        let diverged = record(f64::NAN, 0.9);
+        assert!(!accuracy.is_better_by(&diverged, Some(&best), 0.0));
+        assert!(accuracy.is_better_by(&best, Some(&diverged), 0.0));
+        assert!(accuracy.is_better_by(&diverged, Some(&record(f64::NAN, 0.5)), 0.0));
     }
 
     /// Series compare their runs by what the runs' summaries say, also by metrics that no list knows.

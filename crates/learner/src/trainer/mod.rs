@@ -14,6 +14,7 @@
 //! | [`start`] | how a run begins or goes on, decided by reading alone |
 //! | [`session`] | from an experiment's file to a finished run: what the command line calls |
 //! | [`fit`](mod@fit) | the same for a model of one's own |
+//! | `same_data` | whether runs that are compared read the same data |
 //! | [`series`] | one experiment with several seeds or folds |
 //! | [`sweep`] | one experiment with several values of some keys |
 //! | [`dry_run`] | the same without writing anything: sizes, memory, one batch |
@@ -31,6 +32,7 @@ pub mod learner;
 mod model_source;
 mod profile;
 pub mod run;
+mod same_data;
 pub mod series;
 pub mod session;
 pub mod start;

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Int, Tensor};
-use nystromformer::{Head, PreTrainedModel, linear::Linear};
+use nystromformer::{Head, NystromformerConfig, PreTrainedModel, linear::Linear};
 use nystromformer_data::TextTokenizer;
 use nystromformer_interop::{
-    HubFiles, TrainingFacts, load_weights, local_folder, read_config, require_model_folder,
+    HubFiles, InteropError, TrainingFacts, load_weights, local_folder, read_config,
+    require_model_folder,
 };
 use nystromformer_tasks::metrics::Thresholds;
+use serde_json::Value;
 
 use super::checkpointing::EXPERIMENT;
 use super::learner::Learner;
@@ -19,6 +21,25 @@ use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, class_difference, class_order};
 use crate::report::best_run;
 use crate::run_dir::{RunDir, RunSummary};
+use crate::sweep_report::SweepReport;
+
+/// Keys of a model that the shapes of its weights depend on.
+const OF_SHAPES: [&str; 14] = [
+    "conv_kernel_size",
+    "conv_per_channel",
+    "feed_forward",
+    "hidden_size",
+    "image_width",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_features",
+    "num_hidden_layers",
+    "position_embedding_type",
+    "stem_layers",
+    "type_vocab_size",
+    "vocab_size",
+];
 
 impl Learner<'_> {
     /// Takes the weights of `[model] init_from`: a run (its best or else newest checkpoint), a
@@ -27,7 +48,10 @@ impl Learner<'_> {
         let folder = model_folder(path)?;
         if let Some(model) = &mut self.model {
             let fresh_answers = model.label_layer_mut().cloned();
-            let report = load_weights(model, &folder)?;
+            let report = load_weights(model, &folder).map_err(|error| match error {
+                InteropError::Keys { .. } => other_model(&folder, &self.experiment.model, error),
+                error => error.into(),
+            })?;
             let own = self.experiment.model.classifier.id2label.names();
             let theirs = read_config(&folder)?.classifier.id2label;
             let weight = model.class().label_layer.map(|layer| format!("{layer}.weight"));
@@ -65,6 +89,33 @@ impl Learner<'_> {
     }
 }
 
+/// Why weights do not fit: by the keys of `[model]` that say otherwise than their `config.json`, if any do.
+fn other_model(folder: &Path, asked: &NystromformerConfig, error: InteropError) -> LearnerError {
+    let Ok(theirs) = read_config(folder) else { return error.into() };
+    let keys = |config: &NystromformerConfig| match serde_json::to_value(config) {
+        Ok(Value::Object(keys)) => keys,
+        _ => serde_json::Map::new(),
+    };
+    let theirs = keys(&theirs);
+    let differ: Vec<String> = keys(asked)
+        .into_iter()
+        .filter(|(key, _)| OF_SHAPES.contains(&key.as_str()))
+        .filter_map(|(key, value)| {
+            let their = theirs.get(&key).filter(|their| **their != value)?;
+            Some(format!("`model.{key}` = `{value}`, and it has `{their}`"))
+        })
+        .collect();
+    if differ.is_empty() {
+        return error.into();
+    }
+    LearnerError::Config(format!(
+        "the weights of `model.init_from` = `{}` do not fit the experiment's model: {}; leave these keys out to take the model as \
+         it is, or change it first: `nystromformer import --from … --set KEY=VALUE`",
+        folder.display(),
+        differ.join("; ")
+    ))
+}
+
 /// Gives each class the answer that the layer had for the class at this place.
 fn put_in_order(answers: &mut Linear, order: &[usize]) {
     let places: Vec<i32> = order.iter().map(|place| *place as i32).collect();
@@ -99,7 +150,12 @@ pub fn model_folder(path: &Path) -> Result<PathBuf> {
     }
     let store = RunDir::checkpoints_of(path);
     let newest = store.newest_valid()?.ok_or_else(|| {
-        LearnerError::checkpoint(path, "the run has no checkpoint yet; train it further first")
+        let problem = if matches!(SweepReport::read(path), Ok(Some(_))) {
+            "no trial of the sweep has a number to compare, so it stands for no model: name a trial, `trial-K` in it"
+        } else {
+            "the run has no checkpoint yet; train it further first"
+        };
+        LearnerError::checkpoint(path, problem)
     })?;
     let best = newest.manifest.state.best_evaluation.map(|best| best.step);
     Ok(match best {

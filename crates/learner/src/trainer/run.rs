@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nystromformer::Model;
 use nystromformer_kernels::trace;
-use nystromformer_tasks::Split;
+use nystromformer_tasks::{Split, say_once};
 
 use super::best::BestBy;
 use super::best_model_results::BestModelResults;
@@ -300,7 +300,13 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         // Before the first step there is no checkpoint to choose.
         let is_best = record.step > 0 && self.best_by.is_better(&record, best);
         let threshold = self.learner.experiment.trainer.early_stopping_threshold;
-        if self.best_by.is_better_by(&record, best, threshold) {
+        if self.best_by.is_undefined(&record) {
+            say_once(format!(
+                "`{}` is not a number on the validation split, as where all labels are of one class or are the same number: no \
+                 checkpoint is chosen and no run stopped by it; set `trainer.metric_for_best_model` to another, such as `loss`",
+                self.best_by.name()
+            ));
+        } else if self.best_by.is_better_by(&record, best, threshold) {
             state.evaluations_without_improvement = 0;
         } else {
             state.evaluations_without_improvement += 1;

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::best::BestBy;
+use super::same_data::require_same_data;
+use super::session::Session;
 use super::start::{RunRequest, Start};
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
@@ -47,19 +49,20 @@ impl Series {
     }
 
     /// Writes the resolved configuration: from now on the directory holds a series. To be called once the first run can
-    /// begin, so that a start that failed leaves the directory free; `run` is that run's experiment, for which the data
-    /// has answered what no file said.
+    /// begin, so that a start that failed leaves the directory free; in its experiment the data has answered what no file
+    /// said.
     ///
     /// # Errors
-    /// [`LearnerError::Io`].
-    pub fn begin(&self, run: &Experiment) -> Result<()> {
+    /// [`LearnerError::Config`] if a run of the series has read other data; [`LearnerError::Io`].
+    pub fn begin(&self, run: &Session) -> Result<()> {
+        require_same_data(run, &run_folders(&self.experiment, self.path()))?;
         let Some(overrides) = &self.overrides else { return Ok(()) };
         let Experiment { seed, seeds, task: asked, .. } = self.experiment.clone();
-        let mut task = run.task.clone();
+        let mut task = run.experiment().task.clone();
         if let (Some(task), Some(asked)) = (&mut task, asked) {
             task.options = asked.options;
         }
-        let resolved = Experiment { seed, seeds, task, ..run.clone() };
+        let resolved = Experiment { seed, seeds, task, ..run.experiment().clone() };
         self.run.write_config(&resolved.to_toml(), overrides)
     }
 

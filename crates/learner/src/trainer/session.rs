@@ -1,5 +1,7 @@
 //! From an experiment's file to a finished run: what the command line calls.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Device;
 use nystromformer_tasks::Split;
 
@@ -88,13 +90,13 @@ impl Session {
 
     /// Refuses ranks that read another configuration, other data or another checkpoint than rank 0.
     fn require_same(&self) -> Result<()> {
-        let Prepared { experiment, data, checkpoint, .. } = &self.prepared;
+        let Prepared { experiment, checkpoint, .. } = &self.prepared;
         let step = checkpoint.as_ref().map(|checkpoint| checkpoint.manifest.state.step);
         for (what, seen) in [
             ("their version of this program", env!("CARGO_PKG_VERSION").to_owned()),
             ("their configuration", format!("{:?}", experiment.fields_without_paths())),
             ("`ranks.overlap`", experiment.ranks.overlap.to_string()),
-            ("their data", format!("{:?}", data.source().fingerprints())),
+            ("their data", format!("{:?}", self.fingerprints())),
             ("the newest checkpoint that they see", format!("{step:?}")),
         ] {
             self.ranks.require_same(what, seen.as_bytes())?;
@@ -134,6 +136,11 @@ impl Session {
             .pausing_after(self.pause_after)
             .profiling(self.profiled_steps)
             .fit()
+    }
+
+    /// Hashes of what its data holds, by name.
+    pub(super) fn fingerprints(&self) -> BTreeMap<String, String> {
+        self.prepared.data.source().fingerprints()
     }
 
     /// The resolved experiment.

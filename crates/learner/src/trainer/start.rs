@@ -155,8 +155,10 @@ impl Start {
         let experiment = if let Some(stored) = self.stored {
             stored
         } else {
-            let total_steps =
-                self.asked.experiment.trainer.total_steps(data.source().training_examples());
+            let (trainer, examples) =
+                (&self.asked.experiment.trainer, data.source().training_examples());
+            let total_steps = trainer.total_steps(examples);
+            warn_of_repeated_examples(trainer.batch_size, examples);
             for sentence in beyond_the_end(&self.asked, total_steps) {
                 tracing::warn!("{sentence}");
             }
@@ -176,6 +178,17 @@ impl Start {
         require_validation_to_stop_by(&experiment, data.source())?;
         require_memory(&experiment, data.source().rows_per_example(), processes)?;
         Ok(Prepared { experiment, layers, data, device, checkpoint })
+    }
+}
+
+/// Says that a step is more than a pass over the data: the batch is the paper's, unless another is asked for.
+fn warn_of_repeated_examples(batch_size: usize, examples: usize) {
+    if (1..batch_size).contains(&examples) {
+        tracing::warn!(
+            "`trainer.batch_size` = `{batch_size}`, and there are `{examples}` training examples: each step reads every one of them \
+             `{:.1}` times, so that an epoch ends within it; set `trainer.batch_size` to at most `{examples}`",
+            batch_size as f64 / examples as f64
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Truncation};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label};
 
 use super::files::HEADER;
 use super::symbol::{Symbol, symbols};
@@ -21,17 +21,16 @@ enum Layout {
 }
 
 /// Opens a file of expressions: `basic_*.tsv` of the Long Range Arena (a header `Source TAB Target`), or lines of
-/// `label TAB expression` without a header. Ids are those of [`Symbol::id`], without parentheses, as far as `truncation` keeps
-/// them; the Arena takes the first 2000.
+/// `label TAB expression` without a header. Ids are those of [`Symbol::id`], without parentheses.
 ///
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such file or nothing in it; the reader gives [`DataError::Line`] for a line that
 /// is no example.
-pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataError> {
-    let examples = ExpressionReader::open(path)?.map(move |expression| {
+pub fn open(path: &Path) -> Result<ExampleReader, DataError> {
+    let examples = ExpressionReader::open(path)?.map(|expression| {
         let (tokens, value) = expression?;
-        let first = truncation.kept(&tokens).map(|token| token.id()).collect();
+        let first = tokens.iter().map(|token| token.id()).collect();
         Ok(Example {
             id: None,
             input: Input::Ids { first, second: None },
@@ -112,13 +111,11 @@ impl Iterator for ExpressionReader {
 mod tests {
     use super::*;
 
-    const ALL: Truncation = Truncation::head(100);
-
-    fn read(content: &[u8], truncation: Truncation) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
+    fn read(content: &[u8]) -> Result<Vec<(Vec<u16>, u16)>, DataError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("basic_val.tsv");
         std::fs::write(&path, content).unwrap();
-        open(&path, truncation)?
+        open(&path)?
             .map(|example| match example? {
                 Example {
                     id: None,
@@ -138,16 +135,8 @@ mod tests {
             "\u{feff}Source\tTarget\r\n[MIN 6 3 ]\t3\r\n[SM 9 ]\t9",
             "3\t( ( ( [MIN 6 ) 3 ) ] )\n9\t( ( [SM 9 ) ] )\n",
         ] {
-            assert_eq!(read(content.as_bytes(), ALL).unwrap(), expected);
+            assert_eq!(read(content.as_bytes()).unwrap(), expected);
         }
-    }
-
-    #[test]
-    fn long_expressions_are_cut() {
-        let ids =
-            |truncation| read(b"Source\tTarget\n( ( ( [MIN 6 ) 3 ) ] )\t3\n", truncation).unwrap();
-        assert_eq!(ids(Truncation::head(2)), [(vec![1, 12], 3)]);
-        assert_eq!(ids(Truncation::head_tail(2)), [(vec![1, 5], 3)]);
     }
 
     #[test]
@@ -165,14 +154,14 @@ mod tests {
             (b"Source\tTarget\n", "holds no examples"),
             (long.as_bytes(), ":2: the line is longer than"),
         ] {
-            let error = read(content, ALL).unwrap_err().to_string();
+            let error = read(content).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
     }
 
     #[test]
     fn a_missing_file_says_what_to_do() {
-        let error = open(Path::new("absent/basic_train.tsv"), ALL).err().unwrap().to_string();
+        let error = open(Path::new("absent/basic_train.tsv")).err().unwrap().to_string();
         assert!(
             error.contains("absent/basic_train.tsv") && error.contains("generate listops"),
             "{error}"

@@ -43,6 +43,6 @@ impl Task for Listops {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let Some(name) = file_name(split) else { return Ok(None) };
-        open(&context.path.join(name), context.truncation).map(Some)
+        open(&context.path.join(name)).map(Some)
     }
 }

@@ -51,7 +51,7 @@ impl Task for Pathfinder {
         _: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        let side = context.truncation.max_length.isqrt();
+        let side = context.seq_len.isqrt();
         let pictures = subset_folder(context.path, side, self.contour);
         open(&pictures, side, split, context.split_seed)
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label, Truncation};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Input, Label};
 
 use crate::bytes;
 use crate::reading::{NumberedLines, reader};
@@ -11,14 +11,13 @@ use crate::reading::{NumberedLines, reader};
 const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Opens a file of pairs: label, two names and two texts, with a TAB between them, without a header. Quotes are
-/// characters like others. Ids are bytes plus 1 ([`bytes::ids`]), of each text as far as `truncation` keeps it; the Long
-/// Range Arena takes the first 4000. Class 1 is a pair that belongs together.
+/// characters like others. Ids are bytes plus 1 ([`bytes::ids`]). Class 1 is a pair that belongs together.
 ///
 /// # Errors
 ///
 /// [`DataError::Dataset`] if there is no such file; the reader gives [`DataError::Line`] for a line that is no pair, and
 /// [`DataError::Dataset`] if there is none at all.
-pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataError> {
+pub fn open(path: &Path) -> Result<ExampleReader, DataError> {
     if !path.is_file() {
         return Err(DataError::dataset(
             path,
@@ -30,12 +29,12 @@ pub fn open(path: &Path, truncation: Truncation) -> Result<ExampleReader, DataEr
     let file = path.to_owned();
     let examples = lines.map(move |line| {
         let (number, line) = line?;
-        parse(&line, truncation).map_err(|problem| DataError::line(&file, number, problem))
+        parse(&line).map_err(|problem| DataError::line(&file, number, problem))
     });
     Ok(reader(path, examples))
 }
 
-fn parse(line: &str, truncation: Truncation) -> Result<Example, String> {
+fn parse(line: &str) -> Result<Example, String> {
     let columns: Vec<&str> = line.split('\t').take(6).collect();
     let [label, _, _, first, second] = columns.as_slice() else {
         let found = if columns.len() > 5 { "more".to_owned() } else { columns.len().to_string() };
@@ -58,10 +57,7 @@ fn parse(line: &str, truncation: Truncation) -> Result<Example, String> {
     }
     Ok(Example {
         id: None,
-        input: Input::Ids {
-            first: bytes::ids(first, truncation),
-            second: Some(bytes::ids(second, truncation)),
-        },
+        input: Input::Ids { first: bytes::ids(first), second: Some(bytes::ids(second)) },
         label: Some(Label::Class(class)),
     })
 }
@@ -74,7 +70,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new_aan_pairs.eval.tsv");
         std::fs::write(&path, content).unwrap();
-        open(&path, Truncation::head(3))?.collect()
+        open(&path)?.collect()
     }
 
     fn pair(first: &str, second: &str, class: u16) -> Example {
@@ -87,9 +83,9 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_read_as_bytes_with_quotes_and_cut() {
+    fn pairs_are_read_as_bytes_with_quotes() {
         let content = b"1.0\tP00\tP01\t\"ab\tcdef\n0\tP02\tP03\tg\th\r\n";
-        assert_eq!(read(content).unwrap(), [pair("\"ab", "cde", 1), pair("g", "h", 0)]);
+        assert_eq!(read(content).unwrap(), [pair("\"ab", "cdef", 1), pair("g", "h", 0)]);
     }
 
     #[test]
@@ -108,7 +104,7 @@ mod tests {
             let error = read(content).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
-        let error = open(Path::new("absent.tsv"), Truncation::head(3)).err().unwrap().to_string();
+        let error = open(Path::new("absent.tsv")).err().unwrap().to_string();
         assert!(error.contains("generate retrieval"), "{error}");
     }
 }

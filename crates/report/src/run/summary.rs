@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use nystromformer_files::null_as_nan;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -104,6 +105,8 @@ pub(crate) struct Mistake {
     pub(crate) text: String,
     pub(crate) label: String,
     pub(crate) prediction: String,
+    /// Not a number if the model's answers are none.
+    #[serde(deserialize_with = "null_as_nan")]
     pub(crate) score: f64,
 }
 

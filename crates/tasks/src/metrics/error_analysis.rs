@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use nystromformer_files::null_as_nan;
 use serde::{Deserialize, Serialize};
 
 use super::{Calibration, ConfusionMatrix, ReliabilityBin};
@@ -20,7 +21,8 @@ pub struct ErrorAnalysis {
     pub answers: u64,
     /// Those that are wrong.
     pub mistakes: u64,
-    /// See [`Calibration`].
+    /// See [`Calibration`]; NaN, in JSON `null`, where a model's answers are no numbers.
+    #[serde(deserialize_with = "null_as_nan")]
     pub expected_calibration_error: f64,
     /// What it is the mean distance of: bins of equal width, by confidence. Empty in older summaries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +50,8 @@ pub struct Mistake {
     pub label: String,
     /// The class that was predicted.
     pub prediction: String,
-    /// Its probability.
+    /// Its probability; NaN, in JSON `null`, where a model's answers are no numbers.
+    #[serde(deserialize_with = "null_as_nan")]
     pub score: f64,
 }
 

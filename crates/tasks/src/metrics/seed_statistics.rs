@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use nystromformer_files::null_as_nan;
+use serde::{Deserialize, Serialize};
 
 use super::correlation::deviations;
 
@@ -12,7 +13,7 @@ use super::correlation::deviations;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SeedStatistics {
     /// The mean; NaN, in JSON `null`, where a score is.
-    #[serde(deserialize_with = "null_is_nan")]
+    #[serde(deserialize_with = "null_as_nan")]
     pub mean: f64,
     /// The standard deviation of the sample (divided by one less than the number of seeds); `None` of one seed.
     pub std: Option<f64>,
@@ -42,10 +43,6 @@ impl fmt::Display for SeedStatistics {
             None => Ok(()),
         }
     }
-}
-
-fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 #[cfg(test)]

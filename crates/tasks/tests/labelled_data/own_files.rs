@@ -9,7 +9,7 @@ use nystromformer_tasks::labelled::{
     ClassNames, ColumnKeys, Labelled, LabelledColumns, Location, Targets,
 };
 use nystromformer_tasks::{
-    Example, Input, Label, LabelCounts, LabelRule, Split, TableKeys, Task, TaskContext, Truncation,
+    Example, Input, Label, LabelCounts, LabelRule, Split, TableKeys, Task, TaskContext,
 };
 
 fn write(folder: &Path, name: &str, content: &str) {
@@ -145,11 +145,10 @@ fn a_folder_without_training_files_is_told_by_what_it_holds() {
     for name in ["train.txt", "notes.md", ".hidden"] {
         write(folder.path(), name, "x");
     }
-    let truncation = Truncation::head(8);
     let context = TaskContext {
         path: folder.path(),
         split_seed: 0,
-        truncation,
+        seq_len: 8,
         feature_names: &[],
         class_names: None,
         known_classes: &[],

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use nystromformer_data::{ProgressListener, UnknownTokens};
 use nystromformer_tasks::{
     ExampleReader, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, hold_out_groups,
+    say_once,
 };
 
 use super::encoded::EncodedSplit;
@@ -94,6 +95,13 @@ impl Splits {
             }
             // A fold takes the place of the test split.
             if split.is_test() && options.fold > 0 {
+                if limited(task, targets, form.truncation.max_length, split, 0)?.is_some() {
+                    say_once(format!(
+                        "`task.folds` tests on parts of the training examples: the {} split of the data in `{}` is not read",
+                        split.name(),
+                        task.path().display()
+                    ));
+                }
                 continue;
             }
             if let Some(examples) = read(split, options.max_eval_samples, form)? {

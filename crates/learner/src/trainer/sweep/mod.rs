@@ -22,6 +22,8 @@ pub use plan::SweepPlan;
 use self::plan::folder;
 use self::standing::Standing;
 use super::best::BestBy;
+use super::same_data::require_same_data;
+use super::series::run_folders;
 use super::session::Session;
 use super::start::RunRequest;
 use crate::error::{LearnerError, Result};
@@ -100,7 +102,8 @@ impl Sweep {
     /// configuration: a start that failed before leaves the directory free.
     ///
     /// # Errors
-    /// [`LearnerError::Config`] if nothing is held out to compare trials by, or `sweep.direction` is the wrong way;
+    /// [`LearnerError::Config`] if nothing is held out to compare trials by, `sweep.direction` is the wrong way, or a trial has read
+    /// other data under the same keys;
     /// [`LearnerError::Io`].
     pub fn begin(&mut self, session: &Session) -> Result<()> {
         let Some(MetricName { name, greater_is_better }) = session.best_by()? else {
@@ -110,6 +113,11 @@ impl Sweep {
                     .to_owned(),
             ));
         };
+        let trials = self.plan.trials.iter().enumerate();
+        let folders = trials.flat_map(|(index, trial)| {
+            run_folders(&trial.experiment, &self.path().join(folder(index + 1)))
+        });
+        require_same_data(session, &folders.collect::<Vec<_>>())?;
         let direction = Direction::of(greater_is_better);
         if let Some(stated) = self.plan.config.direction.filter(|stated| *stated != direction) {
             return Err(LearnerError::Config(format!(

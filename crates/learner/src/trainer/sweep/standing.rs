@@ -40,18 +40,26 @@ impl Standing {
         self.runs.iter().map(steps).min().unwrap_or_default()
     }
 
-    /// What it scored up to `step`, or in the end: the mean over its runs. `None` if one has no such number.
+    /// What it scored up to `step`, or in the end: the mean over its runs. `None` if one has no such number, or a model whose
+    /// answers are not numbers any more.
     pub(super) fn value(&self, by: &BestBy, step: Option<usize>) -> Result<Option<f64>> {
         let mut sum = 0.0;
         for (folder, summary) in &self.runs {
+            // Of data without targets there is no loss either, and its metrics count; but then no step is skipped.
+            let diverged = summary.as_ref().is_some_and(|summary| summary.skipped_steps > 0);
+            let usable = |record: &EvaluationRecord| !(diverged && record.loss.is_nan());
             let found = match (summary, step) {
                 (None, _) => None,
-                (Some(summary), None) => {
-                    summary.evaluations().get("validation").map(|record| by.value(record))
-                }
+                (Some(summary), None) => summary
+                    .evaluations()
+                    .get("validation")
+                    .filter(|record| usable(record))
+                    .map(|record| by.value(record)),
                 (Some(_), Some(step)) => {
                     let log = MetricsLog::evaluations(&RunDir::metrics_path(folder))?;
-                    best_until(&log, by, step).map(|record| by.value(record))
+                    best_until(&log, by, step)
+                        .filter(|record| usable(record))
+                        .map(|record| by.value(record))
                 }
             };
             let Some(value) = found.filter(|value| value.is_finite()) else { return Ok(None) };

@@ -241,7 +241,7 @@ fn every_fold_is_tested_on_once() {
     assert_eq!(requests.len(), 3);
     for request in &requests {
         let session = Session::open(request, &|_| {}).unwrap();
-        series.begin(session.experiment()).unwrap();
+        series.begin(&session).unwrap();
         session.train(StopFlag::new(), &mut Silent).unwrap();
     }
     let summary = series.finish().unwrap();

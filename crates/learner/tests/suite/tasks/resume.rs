@@ -107,7 +107,7 @@ fn train_series(fixture: &Fixture, resume: bool, runs: usize) -> Vec<u64> {
     let mut trained = Vec::new();
     for request in series.remaining().unwrap().into_iter().take(runs) {
         let session = Session::open(&request, &|_| {}).unwrap();
-        series.begin(session.experiment()).unwrap();
+        series.begin(&session).unwrap();
         trained.push(session.experiment().seed);
         session.train(StopFlag::new(), &mut Silent).unwrap();
     }
@@ -174,6 +174,28 @@ fn a_series_is_a_run_for_each_seed_and_their_mean_and_deviation() {
         model_folder(&fixture.path("series")).unwrap(),
         model_folder(&fixture.path(&format!("series/seed-{best}"))).unwrap()
     );
+}
+
+/// The mean of a series is over one data set: its next run is refused where the files have changed, and trained once they are back.
+#[test]
+fn a_series_does_not_go_on_with_other_data() {
+    let fixture = Fixture::of_reviews();
+    train_series(&fixture, false, 1);
+    let table = fixture.data().join("test.csv");
+    let before = fs::read_to_string(&table).unwrap();
+    fs::write(&table, before.lines().take(9).map(|line| format!("{line}\n")).collect::<String>())
+        .unwrap();
+    let series = Series::open(&fixture.request("series", &[], true)).unwrap().unwrap();
+    let request = series.remaining().unwrap().remove(0);
+    let session = Session::open(&request, &|_| {}).unwrap();
+    let error = series.begin(&session).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let message = error.to_string();
+    assert!(message.contains("seed-1` was trained on something else"), "{message}");
+    assert!(message.contains("data: was `") && message.contains("undo the change"), "{message}");
+    drop((session, series));
+    fs::write(&table, before).unwrap();
+    assert_eq!(train_series(&fixture, true, 2), [2]);
 }
 
 #[test]

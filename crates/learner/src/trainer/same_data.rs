@@ -1,0 +1,59 @@
+//! Whether runs that are compared, the seeds and folds of a series and the trials of a sweep, read the same data.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::session::Session;
+use crate::error::{LearnerError, Result};
+use crate::experiment::{Experiment, differences};
+use crate::run_dir::{RunDir, RunSummary};
+
+/// Tables of keys by which data is read.
+const OF_DATA: [&str; 3] = ["data.", "task.", "tokenizer."];
+
+/// Refuses to train beside runs in the directories `others` that read something else under the same keys: what a file holds has
+/// changed since. A run that has not ended yet is not looked at; it is compared when it goes on.
+///
+/// # Errors
+/// [`LearnerError::Config`], and [`LearnerError::Io`] and [`LearnerError::Data`] if a run's files cannot be read.
+pub(super) fn require_same_data(session: &Session, others: &[PathBuf]) -> Result<()> {
+    let experiment = session.experiment();
+    let (keys, now) = (keys_of_data(experiment), session.fingerprints());
+    for folder in others.iter().filter(|folder| *folder != session.run().path()) {
+        let Some(summary) = RunSummary::read(folder)? else { continue };
+        let other = experiment_of(folder, experiment)?;
+        if keys_of_data(&other) != keys {
+            continue;
+        }
+        // A corpus is cut and split by the seed, a task's data by `task.split_seed`.
+        let is_of_seed = experiment.task.is_none() && other.seed != experiment.seed;
+        let comparable = |fingerprints: BTreeMap<String, String>| -> BTreeMap<String, String> {
+            let is_data = |name: &str| name == "data" && !is_of_seed || name == "tokenizer";
+            fingerprints.into_iter().filter(|(name, _)| is_data(name)).collect()
+        };
+        let changes = differences(&comparable(summary.fingerprints), &comparable(now.clone()));
+        if !changes.is_empty() {
+            return Err(LearnerError::Config(format!(
+                "`{}` was trained on something else, and a run that is compared with it cannot be trained beside it: {}; undo the \
+                 change of the data, or start anew with `--run-dir`",
+                folder.display(),
+                changes.join("; ")
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn experiment_of(folder: &Path, like: &Experiment) -> Result<Experiment> {
+    let tasks = like.task.as_ref().map(|task| task.registry().clone()).unwrap_or_default();
+    Experiment::load_resolved(&RunDir::config_path(folder), &tasks)
+}
+
+/// The keys by which data is read, with the places of files: trials may read different ones.
+fn keys_of_data(experiment: &Experiment) -> BTreeMap<String, String> {
+    let mut keys = experiment.fields();
+    keys.retain(|key, _| {
+        OF_DATA.iter().any(|table| key.starts_with(table)) || key == "model.init_from"
+    });
+    keys
+}
