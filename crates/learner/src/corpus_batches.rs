@@ -6,8 +6,8 @@ use std::path::Path;
 
 use nystromformer::NystromformerConfig;
 use nystromformer_data::{
-    CorpusSplit, MaskedLmBatcher, MaskedLmData, MaskedRows, ProgressListener, Visit, prepare,
-    prepare_aside, spread,
+    CorpusSplit, MaskedLmBatcher, MaskedLmData, MaskedRows, ProgressListener, TrainedReading,
+    Visit, prepare, prepare_aside, spread,
 };
 
 use nystromformer_tasks::Split;
@@ -164,7 +164,7 @@ impl BatchSource for CorpusBatches {
 
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         // Blocks are cut from a stream: no text was too long.
-        write_tokenizer(&self.data.tokenizer, None, None, model, directory)
+        write_tokenizer(&self.data.tokenizer, TrainedReading::default(), model, directory)
     }
 }
 

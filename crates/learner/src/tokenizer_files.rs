@@ -3,21 +3,19 @@
 use std::path::Path;
 
 use nystromformer::NystromformerConfig;
-use nystromformer_data::{TextTokenizer, Truncation, Windows};
+use nystromformer_data::{TextTokenizer, TrainedReading};
 
 use crate::error::Result;
 
 /// Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `directory`,
-/// which must exist, so that `transformers.AutoTokenizer` reads them. `trained` is how the texts are cut
-/// that the model trains on, and so how all texts for it are to be; without it `model` alone bounds their
-/// length. `windows` are those in which longer texts are read.
+/// which must exist, so that `transformers.AutoTokenizer` reads them. `trained` is how the model is trained, and so how all texts for
+/// it are to be read; without a truncation `model` alone bounds their length.
 ///
 /// # Errors
 /// [`LearnerError::Io`](crate::LearnerError::Io).
 pub fn write_tokenizer(
     tokenizer: &TextTokenizer,
-    trained: Option<Truncation>,
-    windows: Option<Windows>,
+    trained: TrainedReading,
     model: &NystromformerConfig,
     directory: &Path,
 ) -> Result<()> {
@@ -31,7 +29,7 @@ pub fn write_tokenizer(
         ("eos_token", &tokens.sep),
         ("mask_token", &tokens.mask),
     ];
-    let settings = tokenizer.settings(trained, windows);
+    let settings = tokenizer.settings(trained);
     nystromformer_interop::write_tokenizer(
         tokenizer.to_json(),
         &roles,

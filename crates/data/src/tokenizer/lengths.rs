@@ -4,24 +4,21 @@ use serde_json::{Map, Value, json};
 use tokenizers::PreTokenizerWrapper;
 
 use super::TextTokenizer;
+use crate::trained::{TrainedAnswers, TrainedReading};
 use crate::truncation::{Keep, Truncation};
 use crate::windows::Windows;
 
-/// The key that our own runs write: how the texts were cut that the model trained on,
-/// `{"max_length": 128, "keep": "head"}`. transformers passes over it.
+/// The keys that our own runs write; see [`TrainedReading`].
 pub(super) const TRAINED_TRUNCATION: &str = "trained_truncation";
-
-/// The key that our own runs write: how the model read texts that are longer, if it read them in windows,
-/// `{"stride": 64, "max_windows": 64, "pooling": "mean"}`. transformers passes over it.
 pub(super) const TRAINED_WINDOWS: &str = "trained_windows";
+pub(super) const TRAINED_ANSWERS: &str = "trained_answers";
 
 /// What the settings say of lengths.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LengthRule {
     pub(super) model_max_length: Option<usize>,
     pub(super) keep: Keep,
-    pub(super) trained: Option<Truncation>,
-    pub(super) windows: Option<Windows>,
+    pub(super) trained: TrainedReading,
 }
 
 impl TextTokenizer {
@@ -34,28 +31,28 @@ impl TextTokenizer {
     /// How the texts were cut that the model trained on, if a run of ours trained it (`trained_truncation`
     /// of `tokenizer_config.json`): the model has seen nothing else.
     pub fn trained_truncation(&self) -> Option<Truncation> {
-        self.lengths.trained
+        self.lengths.trained.truncation
     }
 
     /// How the model read single texts that are longer than [that](Self::trained_truncation), if it read them in windows
     /// (`trained_windows` of `tokenizer_config.json`).
     pub fn trained_windows(&self) -> Option<Windows> {
-        self.lengths.windows
+        self.lengths.trained.windows
+    }
+
+    /// How the model answers questions, if a run of ours trained it to (`trained_answers` of `tokenizer_config.json`).
+    pub fn trained_answers(&self) -> Option<TrainedAnswers> {
+        self.lengths.trained.answers
     }
 
     /// What is kept of a text that is too long: as the model was trained, else as `truncation_side` says.
     pub fn keep(&self) -> Keep {
-        self.lengths.trained.map_or(self.lengths.keep, |trained| trained.keep)
+        self.trained_truncation().map_or(self.lengths.keep, |trained| trained.keep)
     }
 
     /// What `tokenizer_config.json` must say of this tokenizer beside a `tokenizer.json` for transformers,
-    /// and [`Self::load`], to read texts as it does; of a model that trained on texts cut by `trained`, or read in these
-    /// `windows` where they were longer.
-    pub fn settings(
-        &self,
-        trained: Option<Truncation>,
-        windows: Option<Windows>,
-    ) -> Map<String, Value> {
+    /// and [`Self::load`], to read texts as it does; of a model that was `trained` so.
+    pub fn settings(&self, trained: TrainedReading) -> Map<String, Value> {
         let mut keys = Map::new();
         keys.insert("clean_up_tokenization_spaces".to_owned(), json!(self.cleans_up));
         // Every class of transformers takes false for it if it is not said.
@@ -64,15 +61,18 @@ impl TextTokenizer {
         {
             keys.insert("add_prefix_space".to_owned(), json!(true));
         }
-        if let Some(truncation) = trained {
+        if let Some(truncation) = trained.truncation {
             keys.insert("model_max_length".to_owned(), json!(truncation.max_length));
             keys.insert(TRAINED_TRUNCATION.to_owned(), json!(truncation));
         }
-        if let Some(windows) = windows {
+        if let Some(windows) = trained.windows {
             keys.insert(TRAINED_WINDOWS.to_owned(), json!(windows));
         }
+        if let Some(answers) = trained.answers {
+            keys.insert(TRAINED_ANSWERS.to_owned(), json!(answers));
+        }
         // transformers knows no third side; of both ends it then keeps the beginning.
-        let keep = trained.map_or(self.lengths.keep, |truncation| truncation.keep);
+        let keep = trained.truncation.map_or(self.lengths.keep, |truncation| truncation.keep);
         let side = if keep == Keep::Tail { "left" } else { "right" };
         keys.insert("truncation_side".to_owned(), json!(side));
         keys

@@ -4,9 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
-use nystromformer_data::{Keep, TextTokenizer, Truncation, WindowPooling};
+use nystromformer_data::{
+    Keep, TextTokenizer, TrainedAnswers, TrainedReading, Truncation, WindowPooling,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -81,7 +84,7 @@ fn settings_do_what_they_do_in_transformers() {
         // What a run of ours would save reads texts alike.
         let saved = tempfile::tempdir().unwrap();
         fs::write(saved.path().join("tokenizer.json"), tokenizer.to_json()).unwrap();
-        let mut keys = tokenizer.settings(None, None);
+        let mut keys = tokenizer.settings(TrainedReading::default());
         keys.insert("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast"));
         let SpecialNames { names } = SpecialNames::of(&tokenizer);
         keys.extend(names);
@@ -127,7 +130,12 @@ fn how_a_model_was_trained_travels_with_its_tokenizer() {
     assert_eq!(plain.keep(), Keep::Head);
     for keep in [Keep::Head, Keep::Tail, Keep::HeadTail] {
         let trained = Truncation { max_length: 16, keep };
-        let tokenizer = configured(&plain.settings(Some(trained), None).into()).unwrap();
+        let tokenizer = configured(
+            &plain
+                .settings(TrainedReading { truncation: Some(trained), ..TrainedReading::default() })
+                .into(),
+        )
+        .unwrap();
         assert_eq!(tokenizer.trained_truncation(), Some(trained));
         assert_eq!((tokenizer.model_max_length(), tokenizer.keep()), (Some(16), keep));
     }
@@ -135,16 +143,25 @@ fn how_a_model_was_trained_travels_with_its_tokenizer() {
         configured(&json!({ "model_max_length": 1e30, "clean_up_tokenization_spaces": true }));
     let unlimited = unlimited.unwrap();
     assert_eq!(unlimited.model_max_length(), None);
-    assert_eq!(unlimited.settings(None, None)["clean_up_tokenization_spaces"], true);
+    assert_eq!(unlimited.settings(TrainedReading::default())["clean_up_tokenization_spaces"], true);
     let message = configured(&json!({ "truncation_side": "middle" })).unwrap_err();
     assert!(message.contains("`truncation_side` is `middle`"), "{message}");
     let message = configured(&json!({ "trained_truncation": 16 })).unwrap_err();
     assert!(message.contains("`trained_truncation`"), "{message}");
+    let answers =
+        TrainedAnswers { no_answer: true, max_answer_length: NonZeroUsize::new(7).unwrap() };
     let windows =
         nystromformer_data::Windows { stride: 3, max_windows: 9, pooling: WindowPooling::Max };
     assert_eq!((plain.trained_windows(), unlimited.trained_windows()), (None, None));
-    let settings = plain.settings(Some(Truncation::head(16)), Some(windows)).into();
-    assert_eq!(configured(&settings).unwrap().trained_windows(), Some(windows));
+    let settings = plain
+        .settings(TrainedReading {
+            truncation: Some(Truncation::head(16)),
+            windows: Some(windows),
+            answers: Some(answers),
+        })
+        .into();
+    let read = configured(&settings).unwrap();
+    assert_eq!((read.trained_windows(), read.trained_answers()), (Some(windows), Some(answers)));
     let message = configured(&json!({ "trained_windows": { "stride": 3 } })).unwrap_err();
     assert!(message.contains("`trained_windows`: missing field `max_windows`"), "{message}");
 }

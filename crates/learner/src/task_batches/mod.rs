@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nystromformer::{NystromformerConfig, Standardization};
-use nystromformer_data::TextTokenizer;
+use nystromformer_data::{TextTokenizer, TrainedAnswers, TrainedReading};
 use nystromformer_tasks::metrics::{MetricName, Scorer};
 use nystromformer_tasks::{
     PredictionFile, Split, Targets, TaskConfig, Truncation, Vectors, Windows,
@@ -255,8 +255,19 @@ impl BatchSource for TaskBatches {
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         match &self.tokenizer {
             Some(tokenizer) => {
-                let trained = Some(self.truncation);
-                write_tokenizer(tokenizer, trained, self.windows, model, directory)
+                let answers = match &self.targets {
+                    Targets::Answers(search) => Some(TrainedAnswers {
+                        no_answer: search.version_2_with_negative,
+                        max_answer_length: search.max_answer_length,
+                    }),
+                    _ => None,
+                };
+                let trained = TrainedReading {
+                    truncation: Some(self.truncation),
+                    windows: self.windows,
+                    answers,
+                };
+                write_tokenizer(tokenizer, trained, model, directory)
             }
             None => Ok(()),
         }

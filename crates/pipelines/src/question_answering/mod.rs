@@ -31,6 +31,8 @@ use crate::{
 };
 use spans::{Span, Window};
 
+/// The most tokens of an answer, unless told otherwise.
+const MAX_ANSWER_LEN: NonZeroUsize = NonZeroUsize::new(15).expect("15 is not 0");
 /// The most tokens of a window, unless told otherwise.
 const MAX_SEQ_LEN: usize = 384;
 /// The most tokens that windows overlap by, unless told otherwise.
@@ -49,10 +51,10 @@ pub struct QuestionAnswering {
 pub struct Options {
     /// The likeliest answers to give, at most; more than one are given in a list. Default: 1.
     pub top_k: NonZeroUsize,
-    /// The most tokens of an answer. Default: 15.
-    pub max_answer_len: NonZeroUsize,
-    /// Whether "no answer" is one of the answers. Default: false.
-    pub handle_impossible_answer: bool,
+    /// The most tokens of an answer. Default: as the model was trained, if a run of ours trained it, or else 15.
+    pub max_answer_len: Option<NonZeroUsize>,
+    /// Whether "no answer" is one of the answers. Default: as the model was trained, if a run of ours trained it, or else false.
+    pub handle_impossible_answer: Option<bool>,
     /// The most tokens of question and context together in one window. Default: 384, or what the model
     /// reads.
     pub max_seq_len: Option<usize>,
@@ -66,8 +68,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             top_k: NonZeroUsize::MIN,
-            max_answer_len: const { NonZeroUsize::new(15).expect("15 is not 0") },
-            handle_impossible_answer: false,
+            max_answer_len: None,
+            handle_impossible_answer: None,
             max_seq_len: None,
             doc_stride: None,
             max_windows: None,
@@ -203,7 +205,16 @@ impl QuestionAnswering {
         rows: &[(TokenRow, SpanScores)],
         options: &Options,
     ) -> Vec<AnswerSpan> {
-        let Options { top_k, max_answer_len, handle_impossible_answer, .. } = *options;
+        let top_k = options.top_k;
+        let trained = self.preprocessor.tokenizer().trained_answers();
+        let max_answer_len = options
+            .max_answer_len
+            .or(trained.map(|trained| trained.max_answer_length))
+            .unwrap_or(MAX_ANSWER_LEN);
+        let handle_impossible_answer = options
+            .handle_impossible_answer
+            .or(trained.map(|trained| trained.no_answer))
+            .unwrap_or_default();
         let Question { context, id, .. } = request;
         let characters = Characters::new(&context);
         let mut answers: Vec<AnswerSpan> = Vec::new();

@@ -73,12 +73,13 @@ fn token_classification() {
 fn question_answering() {
     for name in ["qa", "qa_nystrom"] {
         for case in cases(name) {
-            let default = Options::default();
             let options = Options {
                 top_k: positive(&case.options, "top_k").unwrap(),
-                max_answer_len: positive(&case.options, "max_answer_len")
-                    .unwrap_or(default.max_answer_len),
-                handle_impossible_answer: case.options.get("handle_impossible_answer").is_some(),
+                max_answer_len: positive(&case.options, "max_answer_len"),
+                handle_impossible_answer: case
+                    .options
+                    .get("handle_impossible_answer")
+                    .map(|_| true),
                 max_seq_len: number(&case.options, "max_seq_len"),
                 doc_stride: number(&case.options, "doc_stride"),
                 max_windows: None,

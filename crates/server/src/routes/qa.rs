@@ -43,11 +43,13 @@ impl Body {
             }
             asked => Ok(asked.unwrap_or(default)),
         };
-        let longest = self.max_answer_len;
+        let longest = self
+            .max_answer_len
+            .map(|longest| of("max_answer_len", Some(longest), longest, LONGEST_ANSWER));
         Ok(Options {
             top_k: of("top_k", self.top_k, default.top_k, MOST_ANSWERS)?,
-            max_answer_len: of("max_answer_len", longest, default.max_answer_len, LONGEST_ANSWER)?,
-            handle_impossible_answer: self.handle_impossible_answer.unwrap_or_default(),
+            max_answer_len: longest.transpose()?,
+            handle_impossible_answer: self.handle_impossible_answer,
             ..default
         })
     }
@@ -68,11 +70,12 @@ impl Operation for Answers {
             "context": {"type": "string"},
             "top_k": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_ANSWERS, "default": 1},
             "max_answer_len": {
-                "type": ["integer", "null"], "minimum": 1, "maximum": LONGEST_ANSWER, "default": 15,
-                "description": "In tokens"
+                "type": ["integer", "null"], "minimum": 1, "maximum": LONGEST_ANSWER,
+                "description": "In tokens; by default as the model was trained, or else 15"
             },
             "handle_impossible_answer": {
-                "type": ["boolean", "null"], "default": false, "description": "Let \"no answer\" be an answer: an empty one"
+                "type": ["boolean", "null"],
+                "description": "Let \"no answer\" be an answer: an empty one; by default as the model was trained, or else false"
             }
         });
         let answer = json!({"type": "object", "properties": {

@@ -24,12 +24,12 @@ pub(super) struct Args {
     /// Answers to each question, likeliest first; an array if more than 1.
     #[arg(long, default_value = "1", value_name = "K")]
     top_k: NonZeroUsize,
-    /// The most tokens of an answer; 15 when left out.
+    /// The most tokens of an answer; when left out as the model was trained, or else 15.
     #[arg(long, value_name = "TOKENS")]
     max_answer_len: Option<NonZeroUsize>,
-    /// Let "no answer" be an answer: an empty one.
-    #[arg(long)]
-    handle_impossible_answer: bool,
+    /// Whether "no answer" may be an answer, an empty one; when left out as the model was trained, or else not.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    handle_impossible_answer: Option<bool>,
     /// The most tokens of question and context in one window; 384 or what the model reads when left out.
     #[arg(long, value_name = "TOKENS")]
     max_seq_len: Option<usize>,
@@ -44,7 +44,7 @@ impl Args {
     fn names_options(&self) -> bool {
         self.top_k != NonZeroUsize::MIN
             || self.max_answer_len.is_some()
-            || self.handle_impossible_answer
+            || self.handle_impossible_answer.is_some()
             || self.max_seq_len.is_some()
             || self.doc_stride.is_some()
     }
@@ -61,10 +61,9 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
         if names_options { args.lines.examples_of_task(&args.model, "qa", tasks)? } else { None };
     let lines = args.lines.lines_for(examples.as_ref(), answers)?;
     let (folder, device) = args.model.open()?;
-    let default = Options::default();
     let options = Options {
         top_k: args.top_k,
-        max_answer_len: args.max_answer_len.unwrap_or(default.max_answer_len),
+        max_answer_len: args.max_answer_len,
         handle_impossible_answer: args.handle_impossible_answer,
         max_seq_len: args.max_seq_len,
         doc_stride: args.doc_stride,

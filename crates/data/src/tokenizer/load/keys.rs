@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::lengths::{TRAINED_TRUNCATION, TRAINED_WINDOWS};
+use super::super::lengths::{TRAINED_ANSWERS, TRAINED_TRUNCATION, TRAINED_WINDOWS};
 use super::settings::Settings;
 
 /// What becomes of a key.
@@ -20,12 +20,13 @@ pub(super) enum Treatment {
 }
 
 /// The keys and what becomes of each.
-pub(super) const KEYS: [(&str, Treatment); 59] = {
+pub(super) const KEYS: [(&str, Treatment); 60] = {
     use Treatment::{Followed, FollowedAtDefault, OfNoEffect, TypesAlone};
     [
         // Lengths and sides.
         (TRAINED_TRUNCATION, Followed),
         (TRAINED_WINDOWS, Followed),
+        (TRAINED_ANSWERS, Followed),
         ("model_max_length", Followed),
         ("max_len", Followed),
         ("truncation_side", Followed),

@@ -94,8 +94,7 @@ pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataEr
     tokenizer.lengths = LengthRule {
         model_max_length: settings.model_max_length(),
         keep: settings.keep()?,
-        trained: settings.trained_truncation()?,
-        windows: settings.trained_windows()?,
+        trained: settings.trained()?,
     };
     Ok(tokenizer)
 }

@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::super::SpecialTokens;
-use super::super::lengths::{TRAINED_TRUNCATION, TRAINED_WINDOWS};
+use super::super::lengths::{TRAINED_ANSWERS, TRAINED_TRUNCATION, TRAINED_WINDOWS};
 use super::file;
 use super::named_token::{NamedToken, read_token};
 use crate::error::DataError;
-use crate::truncation::{Keep, Truncation};
-use crate::windows::Windows;
+use crate::trained::TrainedReading;
+use crate::truncation::Keep;
 
 /// The file of a tokenizer's settings.
 pub(super) const CONFIG: &str = "tokenizer_config.json";
@@ -217,14 +217,13 @@ impl Settings {
         }
     }
 
-    /// How a run of ours cut the texts that it trained on.
-    pub(super) fn trained_truncation(&self) -> Result<Option<Truncation>, DataError> {
-        self.of_training(TRAINED_TRUNCATION)
-    }
-
-    /// In which windows a run of ours read texts that are longer.
-    pub(super) fn trained_windows(&self) -> Result<Option<Windows>, DataError> {
-        self.of_training(TRAINED_WINDOWS)
+    /// How a run of ours trained the model.
+    pub(super) fn trained(&self) -> Result<TrainedReading, DataError> {
+        Ok(TrainedReading {
+            truncation: self.of_training(TRAINED_TRUNCATION)?,
+            windows: self.of_training(TRAINED_WINDOWS)?,
+            answers: self.of_training(TRAINED_ANSWERS)?,
+        })
     }
 
     fn of_training<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, DataError> {
