@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use nystromformer_data::prepare;
+use nystromformer_data::{TrainedReading, prepare};
 use nystromformer_learner::{
     Experiment, LearnerError, progress::WorkDisplay, tokenizer_files::write_tokenizer,
 };
@@ -47,7 +47,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.save_tokenizer {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
-        write_tokenizer(&prepared.tokenizer, None, None, &experiment.model, folder)?;
+        write_tokenizer(&prepared.tokenizer, TrainedReading::default(), &experiment.model, folder)?;
     }
     output::json_line(&json!({
         "documents": prepared.facts.documents,

@@ -117,6 +117,40 @@ fn questions_are_trained_on_answered_and_measured_alike() {
     assert_eq!(ask(&[own], &["--set", "task.context=body"]), ask(&[usual], &[]));
 }
 
+/// Trained on questions without answers too, a model may say "no answer" in every way of asking, and so may its export.
+#[test]
+fn no_answer_travels_with_the_model() {
+    let fixture = Fixture::new();
+    prepare(&fixture);
+    let nothing = |number: usize| {
+        let question =
+            json!({"id": format!("n{number}"), "question": "what do we do", "answers": []});
+        json!({"context": "all day ".repeat(1 + number % 4).trim(), "qas": [question]})
+    };
+    for (name, numbers) in [("train-v1.1", 0..36), ("dev-v1.1", 36..54)] {
+        let paragraphs: Vec<Value> =
+            numbers.flat_map(|number| [paragraph(number), nothing(number)]).collect();
+        let squad =
+            json!({"version": "v2.0", "data": [{"title": "days", "paragraphs": paragraphs}]});
+        fs::write(fixture.path(&format!("data/{name}.json")), squad.to_string()).unwrap();
+    }
+    train(&fixture).succeeded();
+    let mut export = command("export");
+    export.args(["--model", &fixture.text("run"), "--output", &fixture.text("exported")]);
+    finish(export).succeeded();
+    for model in ["run", "exported"] {
+        let ask = |context: &str, further: &[&str]| {
+            let mut predict = command("predict");
+            predict.args(["qa", "--model", &fixture.text(model), "--question", "what do we do"]);
+            predict.args(["--context", context]).args(further);
+            finish(predict).succeeded().json()["answer"].clone()
+        };
+        assert_eq!(ask("all day all day", &[]), "", "{model}");
+        assert_eq!(ask("we sing all day", &[]), "sing", "{model}");
+        assert_ne!(ask("all day all day", &["--handle-impossible-answer=false"]), "", "{model}");
+    }
+}
+
 #[test]
 fn malformed_questions_are_refused_with_their_place() {
     for (content, part) in [
