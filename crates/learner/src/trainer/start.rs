@@ -151,6 +151,7 @@ impl Start {
         checkpoint: Option<Checkpoint>,
         processes: usize,
     ) -> Result<Prepared> {
+        let is_resumed = self.stored.is_some();
         let layers = self.stored.is_none().then(|| self.asked.stated().to_vec());
         let experiment = if let Some(stored) = self.stored {
             stored
@@ -175,7 +176,11 @@ impl Start {
         }
         // Refused here, and not when the run has begun.
         best_by(&experiment, data.source())?;
-        require_validation_to_stop_by(&experiment, data.source())?;
+        match require_validation_to_stop_by(&experiment, data.source()) {
+            // A run that an earlier version began so cannot change the key, and goes to its end.
+            Err(error) if is_resumed => tracing::warn!("{error}"),
+            found => found?,
+        }
         require_memory(&experiment, data.source().rows_per_example(), processes)?;
         Ok(Prepared { experiment, layers, data, device, checkpoint })
     }
