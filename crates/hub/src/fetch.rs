@@ -51,7 +51,8 @@ impl Hub {
         name: &str,
     ) -> Result<RemoteFile> {
         let (endpoint, id) = (self.client.endpoint(), model.id());
-        let url = format!("{endpoint}/{id}/resolve/{commit}/{}", quoted(name));
+        let path = name.split('/').map(quoted).collect::<Vec<_>>().join("/");
+        let url = format!("{endpoint}/{id}/resolve/{commit}/{path}");
         let answer = self.client.send(&Call::head(&url))?;
         // A redirect to where large files lie is an answer too: it says what they are.
         let is_file = answer.status().is_success();

@@ -6,8 +6,8 @@ use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::labelled::{ColumnKeys, LabelledColumns};
 use nystromformer_tasks::table::{self, Column, Quotes};
 use nystromformer_tasks::{
-    Augmentation, DataError, ExampleReader, OwnVocabulary, Split, TableKeys, Targets, Task,
-    TaskContext, TaskOptions,
+    Augmentation, ColumnUse, DataError, ExampleReader, OwnVocabulary, Split, TableKeys, Targets,
+    Task, TaskContext, TaskOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -116,6 +116,12 @@ impl Task for ByteLevelText {
         problems
     }
 
+    fn columns(&self) -> Option<ColumnUse> {
+        let inputs = vec![("task.sentence1", self.columns().keys.sentence1)];
+        let labels = vec![self.label.clone()];
+        (!self.labels.is_empty()).then_some(ColumnUse { inputs, labels, label_key: "task.label" })
+    }
+
     fn augmentation(&self) -> Augmentation {
         Augmentation { dropout: self.byte_dropout.0, ..Augmentation::default() }
     }
@@ -144,5 +150,19 @@ impl Task for ByteLevelText {
             self.columns().examples(split, targets, context.path)?
         };
         Ok(texts.map(bytes::reader))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_column_of_labels_is_known_of_files_of_ones_own() {
+        assert!(Task::columns(&ByteLevelText::default()).is_none());
+        let own: ByteLevelText =
+            serde_json::from_value(json!({ "labels": ["a", "b"], "sentence1": "label" })).unwrap();
+        let used = Task::columns(&own).unwrap();
+        assert_eq!(used.inputs[0].1, used.labels[0]);
     }
 }

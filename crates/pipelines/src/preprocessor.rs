@@ -11,6 +11,7 @@ use std::{
 use burn::tensor::Device;
 use nystromformer::{ModelClass, NystromformerConfig};
 use nystromformer_data::{DataError, Encoding, Keep, TextTokenizer, Truncation, Windows};
+use nystromformer_files::say_once;
 use nystromformer_interop::load;
 
 use crate::{
@@ -65,6 +66,13 @@ impl Preprocessor {
         let vocab_size = config.embeddings.vocab_size;
         if let Some((id, token)) = tokenizer.first_id_beyond(vocab_size) {
             return Err(PipelineError::Vocabulary { id, token, vocab_size });
+        }
+        if tokenizer.lacks_types() && config.embeddings.type_vocab_size > 1 {
+            say_once(format!(
+                "`{}`: `model_input_names` of `tokenizer_config.json` names no `token_type_ids`, so that transformers gives second texts \
+                 the type 0; here they have type 1, as the model's `type_vocab_size` lets them",
+                folder.display()
+            ));
         }
         let layout = RowLayout::new(config, tokenizer.special_ids().pad, device);
         let limit = RowLimit::of_model(&layout, &tokenizer, folder);

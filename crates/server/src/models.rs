@@ -143,7 +143,14 @@ impl Loaded {
         lanes: &mut Lanes,
     ) -> Result<Self, PipelineError> {
         let architecture = read_architecture(folder)?;
-        let pooling = pooling_of(folder)?;
+        let pooling = match pooling_of(folder) {
+            // What the head answers does not depend on it.
+            Err(error) if architecture != Architecture::Base => {
+                tracing::warn!("{error}; embeddings of this model are means");
+                FeaturePooling::Mean
+            }
+            found => found?,
+        };
         let mut sharing = Sharing { architecture, pooling, lanes };
         match architecture {
             Architecture::MaskedLm | Architecture::PreTraining => {

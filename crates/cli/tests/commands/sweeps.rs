@@ -262,6 +262,17 @@ fn a_trial_whose_answers_are_no_numbers_is_no_best_and_ends_nothing() {
     assert!(message.contains("trial-1` was trained on something else"), "{message}");
 }
 
+/// Which rows are measured may depend on what is swept, and that is no other data.
+#[test]
+fn trials_of_other_batches_may_drop_other_rows() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let settings = ["sweep.parameters.trainer.batch_size=[6, 9]", "task.drop_last=true"];
+    finish(train(&fixture, "tone", "sweep", &settings)).succeeded();
+    let report = read_json(&fixture.path("sweep/sweep.json"));
+    assert_eq!(states(&report), ["finished"; 2]);
+}
+
 #[test]
 fn a_dry_run_prints_the_trials_and_writes_nothing() {
     let fixture = Fixture::new();

@@ -40,6 +40,11 @@ impl TextTokenizer {
         self.lengths.trained.windows
     }
 
+    /// Whether `model_input_names` of `tokenizer_config.json` leaves `token_type_ids` out, as of models that have one type.
+    pub fn lacks_types(&self) -> bool {
+        self.lacks_types
+    }
+
     /// How the model answers questions, if a run of ours trained it to (`trained_answers` of `tokenizer_config.json`).
     pub fn trained_answers(&self) -> Option<TrainedAnswers> {
         self.lengths.trained.answers

@@ -51,6 +51,8 @@ pub struct TextTokenizer {
     /// Whether blanks before marks are taken out of decoded text (`clean_up_tokenization_spaces`).
     cleans_up: bool,
     lengths: LengthRule,
+    /// See [`Self::lacks_types`].
+    lacks_types: bool,
 }
 
 /// Ids of a vocabulary at most: an id that is out of place would otherwise take the memory of all below it. The largest
@@ -80,7 +82,20 @@ impl TextTokenizer {
         }
         let (prefix, suffix) = template::around_a_text(&inner, ids.mask, vocab_size)?;
         let (json, cleans_up, lengths) = (OnceLock::new(), false, LengthRule::default());
-        Ok(Self { inner, words, tokens, ids, prefix, suffix, vocab_size, json, cleans_up, lengths })
+        let lacks_types = false;
+        Ok(Self {
+            inner,
+            words,
+            tokens,
+            ids,
+            prefix,
+            suffix,
+            vocab_size,
+            json,
+            cleans_up,
+            lengths,
+            lacks_types,
+        })
     }
 
     /// Loads a tokenizer from a file or folder; see [`TokenizerConfig::path`] for the forms.

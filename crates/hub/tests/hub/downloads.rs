@@ -128,6 +128,23 @@ fn a_tokenizer_comes_without_weights() {
     assert_eq!(fs::read_to_string(in_cache(cache.path()).join("refs/v1")).unwrap(), COMMIT);
 }
 
+/// Its address has the slash as it is, as Hugging Face's own tools ask for it.
+#[test]
+fn a_file_in_a_folder_comes_into_that_folder() {
+    let pooling = b"{\"pooling_mode_cls_token\": true}";
+    let hub = LocalHub::with(&[
+        ("1_Pooling/config.json", pooling),
+        ("config.json", b"{}"),
+        ("model.safetensors", b"few"),
+    ]);
+    let cache = tempfile::tempdir().unwrap();
+    let files = &["1_Pooling/config.json", "config.json"];
+    let wanted = Wanted { files, ..MODEL };
+    let client = hub.client(cache.path());
+    let model = client.download(&name("owner/model"), wanted, &|_, _| {}).unwrap();
+    assert_eq!(fs::read(model.folder.join("1_Pooling/config.json")).unwrap(), pooling);
+}
+
 #[test]
 fn shards_come_with_their_index() {
     let index = br#"{"weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}"#;

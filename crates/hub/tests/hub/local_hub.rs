@@ -274,8 +274,8 @@ fn answer_of_hub(state: &mut State, asked: &Asked) -> Answer {
                 state.objects.contains_key(asked.json()["oid"].as_str().unwrap_or_default());
             Answer::of(if is_there { 200 } else { 404 })
         }
-        (_, ["owner", "model", "resolve", COMMIT, name]) => {
-            match state.files.as_ref().and_then(|files| files.get(*name)) {
+        (_, ["owner", "model", "resolve", COMMIT, name @ ..]) => {
+            match state.files.as_ref().and_then(|files| files.get(name.join("/").as_str())) {
                 None => Answer::of(404).with("x-error-code", "EntryNotFound"),
                 Some(content) if content.len() < LARGE => ranged(content, asked)
                     .with("x-repo-commit", COMMIT)

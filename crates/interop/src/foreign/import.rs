@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::{InteropError, KeyMismatch, ShapeMismatch},
     hugging_face::{
-        Exported, FreshConvolution, StorageType,
+        Exported, FreshConvolution, SentenceFiles, StorageType,
         config::{CONFIG_NAME, read_config_file},
         convolution::load_with_fresh_convolution,
         folder::{CARD_NAME, ModelFolder, finish, write_card},
@@ -87,12 +87,14 @@ pub fn import_model(
     if let Some(tokenizer) = &options.tokenizer {
         tokenizer_files::write_json(tokenizer, scratch.path())?;
     }
+    let (goes_along, left_out) = SentenceFiles::going_along(folder, model.architecture());
+    notes.extend(left_out);
     let contents = ModelFolder {
         model: &model,
         config: &config,
         storage: StorageType::F32,
         tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(folder),
-        sentence_dir: folder,
+        sentence_dir: goes_along.then_some(folder),
     };
     let has_tokenizer = contents.write(scratch.path())?;
     let card = folder.join(CARD_NAME);

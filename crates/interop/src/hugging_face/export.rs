@@ -20,6 +20,7 @@ use super::{
     folder::{Exported, ModelFolder, finish},
     load::load_model,
     paper_code,
+    sentence_files::SentenceFiles,
     storage::StorageType,
     tokenizer_files,
     transformers::for_transformers,
@@ -91,12 +92,14 @@ pub fn export_model(
     if options.storage == StorageType::F16 {
         require_range_of_f16(&model)?;
     }
+    let (goes_along, left_out) = SentenceFiles::going_along(source, model.architecture());
+    notes.extend(left_out);
     let folder = ModelFolder {
         model: &model,
         config: &config,
         storage: options.storage,
         tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(source),
-        sentence_dir: source,
+        sentence_dir: goes_along.then_some(source),
     };
     let has_tokenizer = folder.write(scratch.path())?;
     notes.extend(tokenizer_files::windows_note(scratch.path()));

@@ -39,8 +39,8 @@ pub(crate) struct ModelFolder<'a> {
     pub(crate) storage: StorageType,
     /// Where the tokenizer's files come from.
     pub(crate) tokenizer_dir: &'a Path,
-    /// Where sentence-transformers' files come from, if there are any.
-    pub(crate) sentence_dir: &'a Path,
+    /// Where sentence-transformers' files come from, if they go along.
+    pub(crate) sentence_dir: Option<&'a Path>,
 }
 
 impl ModelFolder<'_> {
@@ -54,8 +54,8 @@ impl ModelFolder<'_> {
             paper_code::write(dir)?;
             name_modeling_classes(class, dir)?;
         }
-        if self.model.architecture() == Architecture::Base {
-            SentenceFiles::copy(self.sentence_dir, dir)?;
+        if let Some(source) = self.sentence_dir {
+            SentenceFiles::copy(source, dir)?;
         }
         let input_len = input_len(self.config);
         let tokenizer = tokenizer_files::copy(self.tokenizer_dir, dir, self.config, input_len)?;

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use nystromformer::Architecture;
 use serde_json::{Value, json};
 
 use super::json_file::{read_json, read_json_file};
@@ -86,6 +87,20 @@ impl SentenceFiles {
             }
         }
         Ok(Self { pooling, left_out })
+    }
+
+    /// Whether the files in `folder` go along with a model of this class, and what is to be said of them: beside a head nobody reads
+    /// them, and what is not computed here does not go along.
+    pub(crate) fn going_along(folder: &Path, architecture: Architecture) -> (bool, Vec<String>) {
+        if architecture != Architecture::Base {
+            return (false, Vec::new());
+        }
+        match Self::of_folder(folder) {
+            Ok(files) => (true, files.left_out),
+            Err(error) => {
+                (false, vec![format!("sentence-transformers' files do not go along: {error}")])
+            }
+        }
     }
 
     /// Copies the files of an encoder without a head into its new folder.

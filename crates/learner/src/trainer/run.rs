@@ -300,10 +300,11 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         // Before the first step there is no checkpoint to choose.
         let is_best = record.step > 0 && self.best_by.is_better(&record, best);
         let threshold = self.learner.experiment.trainer.early_stopping_threshold;
-        if self.best_by.is_undefined(&record) {
+        if best.is_none() && self.best_by.is_undefined(&record) {
             say_once(format!(
-                "`{}` is not a number on the validation split, as where all labels are of one class or are the same number: no \
-                 checkpoint is chosen and no run stopped by it; set `trainer.metric_for_best_model` to another, such as `loss`",
+                "`{}` is not a number on the validation split, as where all labels, or all predictions, are of one class or the \
+                 same number: no checkpoint is chosen and no run is stopped by it until it is one; \
+                 `trainer.metric_for_best_model` = `loss` always is",
                 self.best_by.name()
             ));
         } else if self.best_by.is_better_by(&record, best, threshold) {

@@ -11,18 +11,22 @@ use crate::run_dir::{RunDir, RunSummary};
 /// Tables of keys by which data is read.
 const OF_DATA: [&str; 3] = ["data.", "task.", "tokenizer."];
 
-/// Refuses to train beside runs in the directories `others` that read something else under the same keys: what a file holds has
+/// Refuses to train beside runs in the directories `others`, which differ by the keys `varied`, that read something else under the same keys: what a file holds has
 /// changed since. A run that has not ended yet is not looked at; it is compared when it goes on.
 ///
 /// # Errors
 /// [`LearnerError::Config`], and [`LearnerError::Io`] and [`LearnerError::Data`] if a run's files cannot be read.
-pub(super) fn require_same_data(session: &Session, others: &[PathBuf]) -> Result<()> {
+pub(super) fn require_same_data(
+    session: &Session,
+    others: &[PathBuf],
+    varied: &[String],
+) -> Result<()> {
     let experiment = session.experiment();
-    let (keys, now) = (keys_of_data(experiment), session.fingerprints());
+    let (keys, now) = (keys_of_data(experiment, varied), session.fingerprints());
     for folder in others.iter().filter(|folder| *folder != session.run().path()) {
         let Some(summary) = RunSummary::read(folder)? else { continue };
         let other = experiment_of(folder, experiment)?;
-        if keys_of_data(&other) != keys {
+        if keys_of_data(&other, varied) != keys {
             continue;
         }
         // A corpus is cut and split by the seed, a task's data by `task.split_seed`.
@@ -49,11 +53,24 @@ fn experiment_of(folder: &Path, like: &Experiment) -> Result<Experiment> {
     Experiment::load_resolved(&RunDir::config_path(folder), &tasks)
 }
 
-/// The keys by which data is read, with the places of files: trials may read different ones.
-fn keys_of_data(experiment: &Experiment) -> BTreeMap<String, String> {
+/// The keys by which data is read, with the places of files, for trials may read different ones. What the data answered itself is
+/// none of them, unless it is `varied`.
+fn keys_of_data(experiment: &Experiment, varied: &[String]) -> BTreeMap<String, String> {
+    let task = experiment.task.as_ref();
+    // The last batch of an evaluation, and rows that are sorted by their length, are part of the fingerprint.
+    let drops_last = task.is_some_and(|task| task.options.drop_last);
+    let answered: Vec<String> = task
+        .into_iter()
+        .flat_map(|task| task.task().keys_from_data())
+        .map(|key| format!("task.{}", key.trim_start_matches("task.")))
+        .filter(|key| !varied.contains(key))
+        .collect();
     let mut keys = experiment.fields();
     keys.retain(|key, _| {
-        OF_DATA.iter().any(|table| key.starts_with(table)) || key == "model.init_from"
+        let is_of_data = OF_DATA.iter().any(|table| key.starts_with(table))
+            || ["model.init_from", "model.semantics"].contains(&key.as_str())
+            || key == "trainer.batch_size" && drops_last;
+        is_of_data && !answered.contains(key)
     });
     keys
 }

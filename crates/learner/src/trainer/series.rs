@@ -55,7 +55,7 @@ impl Series {
     /// # Errors
     /// [`LearnerError::Config`] if a run of the series has read other data; [`LearnerError::Io`].
     pub fn begin(&self, run: &Session) -> Result<()> {
-        require_same_data(run, &run_folders(&self.experiment, self.path()))?;
+        require_same_data(run, &run_folders(&self.experiment, self.path()), &[])?;
         let Some(overrides) = &self.overrides else { return Ok(()) };
         let Experiment { seed, seeds, task: asked, .. } = self.experiment.clone();
         let mut task = run.experiment().task.clone();

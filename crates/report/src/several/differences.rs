@@ -25,6 +25,8 @@ fn write(entries: &[Entry], html: &mut Html) -> Outcome {
     let differing: Vec<&str> = keys
         .into_iter()
         .map(String::as_str)
+        // The form of a file is no setting.
+        .filter(|key| *key != "config_version")
         .filter(|key| {
             !(["seed", "task.fold"].contains(key) && entries.iter().all(|entry| entry.is_series))
         })

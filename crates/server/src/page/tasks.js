@@ -92,7 +92,7 @@ export const TASKS = {
         context: "The old bridge fell in a flood. The new one was opened in 1932 and is painted green.",
       },
     ],
-    body: ({ question, context, impossible }) => ({ question, context, top_k: 4, handle_impossible_answer: impossible }),
+    body: ({ question, context, impossible }) => ({ question, context, top_k: 4, handle_impossible_answer: impossible || null }),
     show(answer, { values }) {
       const rows = answer.map((one) => ({ label: one.answer || "(no answer)", score: one.score, one }));
       const holder = element("div");

@@ -15,13 +15,11 @@ pub(super) enum Treatment {
     FollowedAtDefault(&'static str),
     /// It changes no ids, in transformers neither.
     OfNoEffect,
-    /// Which inputs a model is given: here token types are always among them, and a warning tells of a list without them.
-    TypesAlone,
 }
 
 /// The keys and what becomes of each.
 pub(super) const KEYS: [(&str, Treatment); 60] = {
-    use Treatment::{Followed, FollowedAtDefault, OfNoEffect, TypesAlone};
+    use Treatment::{Followed, FollowedAtDefault, OfNoEffect};
     [
         // Lengths and sides.
         (TRAINED_TRUNCATION, Followed),
@@ -72,7 +70,7 @@ pub(super) const KEYS: [(&str, Treatment); 60] = {
         ("spaces_between_special_tokens", OfNoEffect),
         ("errors", OfNoEffect),
         // What is not about ids.
-        ("model_input_names", TypesAlone),
+        ("model_input_names", Followed),
         ("chat_template", OfNoEffect),
         ("auto_map", OfNoEffect),
         ("processor_class", OfNoEffect),
@@ -99,9 +97,6 @@ pub(super) fn tell_unfollowed(settings: &Settings) {
         .flatten()
         .filter(|(key, value)| !is_followed(key, value))
         .map(|(key, value)| match value {
-            Value::Array(_) if key == "model_input_names" => {
-                format!("`{key}` (it names no `token_type_ids`; second texts are of type 1 here, and of type 0 in transformers)")
-            }
             Value::Object(_) | Value::Array(_) => format!("`{key}`"),
             value => format!("`{key} = {value}`"),
         })
@@ -124,10 +119,6 @@ fn is_followed(key: &str, value: &Value) -> bool {
             value.is_null()
                 || serde_json::from_str::<Value>(default).is_ok_and(|default| *value == default)
         }
-        Some(Treatment::TypesAlone) => {
-            let names = value.as_array();
-            names.is_none_or(|names| names.contains(&json!("token_type_ids")))
-        }
         // A switch that is off is no loss.
         None => value.is_null() || *value == json!(false),
     }
@@ -136,14 +127,6 @@ fn is_followed(key: &str, value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_list_of_inputs_without_token_types_is_told() {
-        let names = |names: &[&str]| is_followed("model_input_names", &json!(names));
-        assert!(names(&["input_ids", "token_type_ids", "attention_mask"]));
-        assert!(!names(&["input_ids", "attention_mask"]));
-        assert!(is_followed("model_input_names", &Value::Null));
-    }
 
     #[test]
     fn every_key_is_there_once_and_its_default_is_json() {

@@ -91,6 +91,7 @@ pub(super) fn load(path: &Path, lowercase: bool) -> Result<TextTokenizer, DataEr
     let mut tokenizer = TextTokenizer::new(tokenizer, tokens)
         .map_err(|problem| DataError::tokenizer_at(path, problem))?;
     tokenizer.cleans_up = settings.flag("clean_up_tokenization_spaces").unwrap_or(false);
+    tokenizer.lacks_types = settings.lacks_types();
     tokenizer.lengths = LengthRule {
         model_max_length: settings.model_max_length(),
         keep: settings.keep()?,

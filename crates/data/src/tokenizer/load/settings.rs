@@ -197,6 +197,12 @@ impl Settings {
         })
     }
 
+    /// Whether `model_input_names` leaves `token_type_ids` out.
+    pub(super) fn lacks_types(&self) -> bool {
+        let names = self.keys.get("model_input_names").and_then(Value::as_array);
+        names.is_some_and(|names| !names.iter().any(|name| name == "token_type_ids"))
+    }
+
     /// `model_max_length`, or `max_len` as it was once called; without a limit transformers writes a
     /// number beyond all integers.
     pub(super) fn model_max_length(&self) -> Option<usize> {

@@ -117,7 +117,7 @@ impl Sweep {
         let folders = trials.flat_map(|(index, trial)| {
             run_folders(&trial.experiment, &self.path().join(folder(index + 1)))
         });
-        require_same_data(session, &folders.collect::<Vec<_>>())?;
+        require_same_data(session, &folders.collect::<Vec<_>>(), &self.plan.config.keys())?;
         let direction = Direction::of(greater_is_better);
         if let Some(stated) = self.plan.config.direction.filter(|stated| *stated != direction) {
             return Err(LearnerError::Config(format!(
