@@ -96,6 +96,8 @@ fn a_resumed_run_of_before_may_wait_in_vain_for_an_evaluation() {
     train(&fixture.request("run", &overrides, false), &mut stop).unwrap();
     let patience = |number: u32| format!("early_stopping_patience = {number}\n");
     write_run_as_before(&fixture.path("run"), &[(&patience(0), &patience(2))]);
-    let resumed = train(&fixture.request("run", &[], true), &mut Silent).unwrap();
+    // Its file states what the run does.
+    let stated = ["trainer.early_stopping_patience=2"];
+    let resumed = train(&fixture.request("run", &stated, true), &mut Silent).unwrap();
     assert_eq!(resumed.ended_by, EndReason::Finished);
 }
