@@ -55,9 +55,9 @@ pub use error::InteropError;
 pub use foreign::{ImportOptions, PositionFill, export_for_authors, import_model};
 pub use hugging_face::{
     Download, ExportOptions, Exported, FreshConvolution, HubFailure, HubFiles, LoadReport,
-    SentenceFiles, SentencePooling, SpecialToken, StorageType, export_model, is_hub_name, load,
-    load_all_weights, load_model, load_weights, local_folder, read_architecture, read_config,
-    require_model_folder, save, use_hub, write_config, write_tokenizer,
+    SentenceFiles, SentencePooling, SpecialToken, StorageType, export_model, fitting_seq_len,
+    is_hub_name, load, load_all_weights, load_model, load_weights, local_folder, read_architecture,
+    read_config, require_model_folder, save, use_hub, write_config, write_tokenizer,
 };
 pub use model_card::TrainingFacts;
 pub use onnx::{OnnxOptions, Quantization, export_onnx};

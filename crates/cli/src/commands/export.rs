@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use nystromformer::AttentionKind;
 use nystromformer_interop::{
     ExportOptions, Exported, OnnxOptions, Quantization, SentencePooling, StorageType,
-    export_for_authors, export_model, export_onnx, read_config,
+    export_for_authors, export_model, export_onnx, fitting_seq_len, read_config,
 };
 use nystromformer_learner::{
     progress::{WorkDisplay, stage},
@@ -138,8 +138,7 @@ fn length_for_transformers(source: &Path, seq_len: usize) -> anyhow::Result<usiz
         (1..=longest).contains(&seq_len),
         "`--seq-len` = `{seq_len}`: the model has positions for 1 to {longest} tokens"
     );
-    let rounded = seq_len.next_multiple_of(landmarks.max(1));
-    let rounded = if rounded > longest { rounded - landmarks } else { rounded }.max(landmarks);
+    let rounded = fitting_seq_len(&config, Some(seq_len));
     if rounded != seq_len && config.attention.kind == AttentionKind::Nystrom {
         output::note(&format!(
             "`--seq-len` = `{seq_len}` is no multiple of `num_landmarks` = `{landmarks}`, as transformers needs it: \

@@ -50,3 +50,4 @@ pub use save::save;
 pub use sentence_files::{SentenceFiles, SentencePooling};
 pub use storage::StorageType;
 pub use tokenizer_files::{SpecialToken, write_tokenizer};
+pub use transformers::fitting_seq_len;

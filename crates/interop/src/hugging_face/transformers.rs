@@ -118,7 +118,7 @@ fn differences_of_the_inverse(config: &NystromformerConfig) -> Vec<String> {
 
 /// The multiple of `num_landmarks` next to `wanted` for which the model has positions, upwards first;
 /// without `wanted`, the longest.
-fn fitting_seq_len(config: &NystromformerConfig, wanted: Option<usize>) -> usize {
+pub fn fitting_seq_len(config: &NystromformerConfig, wanted: Option<usize>) -> usize {
     let landmarks = config.attention.nystrom.num_landmarks;
     let longest =
         (config.embeddings.max_position_embeddings / landmarks * landmarks).max(landmarks);
