@@ -51,6 +51,7 @@ SIZES = {
 # With one of these the file alone computes a model.
 KEYS_OF_THE_FILE = (
     "conv_per_channel",
+    "landmarks",
     "local_window",
     "position_embedding_type",
     "stem_layers",

@@ -191,6 +191,26 @@ CASES = (
         3,
         keys={"local_window": 6},
     ),
+    Case(
+        "paper_patches",
+        "landmarks of 2 x 2 pixels of pictures of 4 x 6, and positions of their pixels",
+        padded(24, 24, 24),
+        6,
+        keys={
+            "landmarks": "patches",
+            "position_embedding_type": "axial",
+            "image_width": 6,
+            "max_position_embeddings": 24,
+        },
+    ),
+    Case(
+        "paper_patches_missing",
+        "the same of pictures without their last pixels, with padding and holes, and patches of nothing else",
+        ("1" * 22, "1" * 13 + "0" * 9, "1100111100111111011111", "0000000010000000000000"),
+        6,
+        num_hidden_layers=1,
+        keys={"landmarks": "patches", "image_width": 6, "max_position_embeddings": 24},
+    ),
 )
 
 

@@ -45,6 +45,31 @@ def landmark_segments(mask_row: Mask, num_landmarks: int) -> list[Mask]:
     return segments
 
 
+def landmark_patches(mask_row: Mask, picture: tuple[int, int], num_landmarks: int) -> list[Mask]:
+    """Positions that each landmark of one row averages over, if the row is a picture.
+
+    `picture` is its height and width; pixel `(i, j)` is the token `i * width + j`, and a row with
+    fewer tokens is a picture that lacks its last pixels. Patches are `p` pixels high and `q` wide,
+    `num_landmarks` of them cover the picture, and of all such sizes theirs has the shortest longer
+    side, and then the smaller height. A patch without a valid pixel has a spare landmark: no positions.
+    """
+    height, width = picture
+    sizes = [
+        (max(p, q), p, q)
+        for p in range(1, height + 1)
+        for q in range(1, width + 1)
+        if height % p == 0 and width % q == 0 and (height // p) * (width // q) == num_landmarks
+    ]
+    _, p, q = min(sizes)
+    segments = []
+    for top in range(0, height, p):
+        for left in range(0, width, q):
+            pixels = [i * width + j for i in range(top, top + p) for j in range(left, left + q)]
+            pixels = [pixel for pixel in pixels if pixel < len(mask_row) and mask_row[pixel]]
+            segments.append(np.array(pixels, dtype=np.int64))
+    return segments
+
+
 def softmax(scores: Array) -> Array:
     """Softmax over the last axis."""
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -119,6 +144,7 @@ def nystrom_attention(
     init: str,
     ridge: float | None = None,
     window: int = 0,
+    picture: tuple[int, int] | None = None,
 ) -> dict[str, Array]:
     """Nyström attention and each of its stages.
 
@@ -127,7 +153,8 @@ def nystrom_attention(
     matrix by its own largest column sum times largest row sum) or `original` (one largest column
     sum of the whole batch). With a `ridge` the inverse is solved for instead. With a `window`, one softmax goes over the
     landmarks and over the valid tokens at most half a window away, and `kernel_1` is its part over
-    landmarks. Spare landmarks are stored as zero rows and columns.
+    landmarks. With a `picture`, its height and width, landmarks average over patches. Spare landmarks are stored as zero
+    rows and columns.
     """
     if init not in ("exact", "original"):
         raise ValueError(f"`{init}` is no initialisation: `exact` or `original`")
@@ -146,35 +173,41 @@ def nystrom_attention(
         "attention_context": np.zeros((batch, heads, n, head_dim)),
     }
     of_window = np.zeros((batch, heads, n, head_dim))
-    used = [len(landmark_segments(row, m)) for row in mask]
+    if picture is None:
+        averaged = [landmark_segments(row, m) for row in mask]
+    else:
+        averaged = [landmark_patches(row, picture, m) for row in mask]
+    used = [np.flatnonzero([len(segment) for segment in segments]) for segments in averaged]
     for b, h in np.ndindex(batch, heads):
-        segments = landmark_segments(mask[b], m)
+        segments, places = [averaged[b][place] for place in used[b]], used[b]
         valid = np.flatnonzero(mask[b])
         query_landmarks = np.stack([query[b, h, segment].mean(axis=0) for segment in segments])
         key_landmarks = np.stack([key[b, h, segment].mean(axis=0) for segment in segments])
-        count = used[b]
-        stages["query_landmarks"][b, h, :count] = query_landmarks
-        stages["key_landmarks"][b, h, :count] = key_landmarks
+        count = len(places)
+        stages["query_landmarks"][b, h, places] = query_landmarks
+        stages["key_landmarks"][b, h, places] = key_landmarks
         for position in range(n):
             near = valid[np.abs(valid - position) <= window // 2] if window else valid[:0]
             seen = np.concatenate([key_landmarks, key[b, h, near]])
             weights = softmax(query[b, h, position] @ seen.T)
-            stages["kernel_1"][b, h, position, :count] = weights[:count]
+            stages["kernel_1"][b, h, position, places] = weights[:count]
             of_window[b, h, position] = weights[count:] @ value[b, h, near]
-        stages["kernel_2"][b, h, :count, :count] = softmax(query_landmarks @ key_landmarks.T)
-        stages["kernel_3"][b, h, :count, valid] = softmax(query_landmarks @ key[b, h, valid].T).T
+        kernel_2, kernel_3 = stages["kernel_2"][b, h], stages["kernel_3"][b, h]
+        kernel_2[np.ix_(places, places)] = softmax(query_landmarks @ key_landmarks.T)
+        kernel_3[np.ix_(places, valid)] = softmax(query_landmarks @ key[b, h, valid].T)
     shared_scale = float(stages["kernel_2"].sum(axis=-2).max())
     for b, h in np.ndindex(batch, heads):
-        block = stages["kernel_2"][b, h, : used[b], : used[b]]
+        places = used[b]
+        block = stages["kernel_2"][b, h][np.ix_(places, places)]
         own_scale = float(block.sum(axis=0).max() * block.sum(axis=1).max())
         if ridge is None:
             scale = own_scale if init == "exact" else shared_scale
             inverse = pseudo_inverse(block, scale, iterations)
         else:
             inverse = ridge_inverse(block, ridge)
-        stages["pinv"][b, h, : used[b], : used[b]] = inverse
-        gathered = stages["kernel_3"][b, h, : used[b]] @ value[b, h]
-        context = stages["kernel_1"][b, h, :, : used[b]] @ (inverse @ gathered) + of_window[b, h]
+        stages["pinv"][b, h][np.ix_(places, places)] = inverse
+        gathered = stages["kernel_3"][b, h, places] @ value[b, h]
+        context = stages["kernel_1"][b, h][:, places] @ (inverse @ gathered) + of_window[b, h]
         if conv_weight is not None:
             taps = taps_of_head(conv_weight, h, heads)
             context = context + convolution(value[b, h], mask[b], taps)
@@ -299,6 +332,10 @@ def masked_lm(
         ]
         hidden = hidden + gelu_new(np.stack(convolved))
     results = {"hidden_states.0": hidden}
+    picture = None
+    if config.get("landmarks") == "patches":
+        width = config["image_width"]
+        picture = (config["max_position_embeddings"] // width, width)
     for index in range(config["num_hidden_layers"]):
         layer = f"nystromformer.encoder.layer.{index}"
         attention = f"{layer}.attention.self"
@@ -322,6 +359,7 @@ def masked_lm(
                 config["pinv_init"],
                 config["pinv_ridge"] if config.get("pinv") == "solve" else None,
                 config.get("local_window", 0),
+                picture,
             )
         merged = np.moveaxis(stages["attention_context"], 1, 2).reshape(hidden.shape)
         output = f"{layer}.attention.output"

@@ -27,8 +27,40 @@ def averaging_matrix(mask: torch.Tensor, num_landmarks: int, dtype: torch.dtype)
         short_segments + (rank - in_short) // (short + 1),
     )
     landmark = torch.where(count <= num_landmarks, rank, uneven)
+    return averages(landmark, mask, num_landmarks, dtype)
+
+
+def averages(
+    landmark: torch.Tensor, mask: torch.Tensor, num_landmarks: int, dtype: torch.dtype
+) -> torch.Tensor:
+    """The averaging matrix, if `landmark` is that of each token."""
     member = (landmark[:, None, :] == torch.arange(num_landmarks)[:, None]) & (mask == 1)[:, None]
     return member.to(dtype) / member.sum(-1, keepdim=True).clamp(min=1)
+
+
+def averaging_patches(
+    mask: torch.Tensor, config: Mapping[str, Any], dtype: torch.dtype
+) -> torch.Tensor:
+    """The averaging matrix of patches of a picture: the squarest that cover it, else the wider.
+
+    Pixels are numbered, cut into patches by reshaping, and each told the patch that it lies in.
+    """
+    width, num_landmarks = config["image_width"], config["num_landmarks"]
+    height = config["max_position_embeddings"] // width
+    across = [
+        across
+        for across in range(1, num_landmarks + 1)
+        if num_landmarks % across == 0
+        and width % across == 0
+        and height % (num_landmarks // across) == 0
+    ]
+    sides = {c: (height * c // num_landmarks, width // c) for c in across}
+    columns = min(across, key=lambda c: (max(sides[c]), sides[c][0]))
+    (high, wide), bands = sides[columns], num_landmarks // columns
+    pixels = torch.arange(height * width).view(bands, high, columns, wide).transpose(1, 2)
+    landmark = torch.empty(height * width, dtype=torch.long)
+    landmark[pixels.flatten()] = torch.arange(num_landmarks).repeat_interleave(high * wide)
+    return averages(landmark[None, : mask.shape[1]], mask, num_landmarks, dtype)
 
 
 def masked_softmax(scores: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
@@ -102,7 +134,10 @@ def attention(
         stages["attention_probs"] = masked_softmax(query @ key.mT, keep)
         context = stages["attention_probs"] @ value
     else:
-        average = averaging_matrix(mask, config["num_landmarks"], query.dtype)[:, None]
+        if config.get("landmarks") == "patches":
+            average = averaging_patches(mask, config, query.dtype)[:, None]
+        else:
+            average = averaging_matrix(mask, config["num_landmarks"], query.dtype)[:, None]
         used = average.sum(-1) > 0
         query_landmarks, key_landmarks = average @ query, average @ key
         columns = torch.arange(query.shape[-2])

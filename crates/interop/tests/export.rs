@@ -82,6 +82,13 @@ fn exact_attention_stays_exact() {
     assert_eq!(written["segment_means_seq_len"], written["num_landmarks"]);
 }
 
+/// Landmarks of patches of a picture of 2 x 5 pixels.
+fn of_patches(config: &mut NystromformerConfig) {
+    config.attention.nystrom.landmarks = LandmarkRule::Patches;
+    config.attention.nystrom.num_landmarks = 5;
+    config.embeddings.image_width = 5;
+}
+
 /// There is nothing to export a model to that transformers' classes cannot be.
 #[test]
 fn what_transformers_has_no_class_for_is_refused_by_its_key() {
@@ -235,6 +242,7 @@ fn models_that_the_modeling_file_alone_computes_say_so() {
             paper(|config| config.attention.convolution.conv_per_channel = true),
         ),
         ("local_window = 4", paper(|config| config.attention.nystrom.local_window = 4)),
+        ("landmarks = \"patches\"", paper(of_patches)),
         (
             "position_embedding_type = \"rotary\"",
             paper(|config| {
@@ -265,7 +273,7 @@ fn models_that_the_modeling_file_alone_computes_say_so() {
         let others = ["conv_per_channel", "position_embedding_type", "stem_layers", "image_width"];
         assert_eq!(
             others.iter().filter(|key| written.get(**key).is_some()).count(),
-            usize::from(others.contains(&key)),
+            usize::from(others.contains(&key) || key == "landmarks"),
             "{written}"
         );
     }

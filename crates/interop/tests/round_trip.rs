@@ -124,8 +124,11 @@ fn models_of_the_long_range_arena_come_back_and_answer_the_same() {
             let config = long_range_arena().with(|config| {
                 config.classifier.pooling = pooling;
                 config.shared.position_embedding_type = positions;
-                let is_axial = positions == PositionEmbeddingType::Axial;
-                config.embeddings.image_width = if is_axial { 3 } else { 0 };
+                if positions == PositionEmbeddingType::Axial {
+                    config.embeddings.image_width = 4;
+                    config.attention.nystrom.landmarks = LandmarkRule::Patches;
+                    config.attention.nystrom.num_landmarks = 8;
+                }
                 config.embeddings.stem.stem_layers = stem_layers;
                 config.attention.convolution.conv_per_channel = stem_layers > 0;
             });

@@ -20,6 +20,7 @@
 //! | [`layer_norm()`] | normalisation of a sum |
 //! | [`linear()`] | product with a weight, and bias |
 //! | [`nystrom_attention`] | attention by the Nyström method, with the convolution beside it |
+//! | [`patch_means()`] | means over patches of a picture |
 //! | [`rotary()`] | queries and keys turned by their places |
 //! | [`segment_means()`] | means over segments of the sequence |
 //! | [`select_rows()`], [`place_rows`] | some rows of a table |
@@ -59,6 +60,7 @@ pub mod launches;
 mod layer_norm;
 mod linear;
 mod nystrom;
+mod patches;
 mod pinv;
 mod product;
 mod random;
@@ -92,6 +94,7 @@ pub use kernel::{hear_refusals, is_flex, set_enabled};
 pub use layer_norm::layer_norm;
 pub use linear::{WeightLayout, linear};
 pub use nystrom::{NystromParameters, Sequence, Sequences, nystrom_attention};
+pub use patches::{Patches, patch_means};
 pub use pinv::{MOST_LANDMARKS, Pinv, PinvScale, iterative_pinv};
 pub use product::Precision;
 pub use random::{Seed, random};

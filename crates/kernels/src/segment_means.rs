@@ -1,4 +1,6 @@
-//! Means over segments of the sequence.
+//! Means over parts of the sequence: segments, or patches of a picture.
+
+use std::ops::Range;
 
 use burn::{backend::Flex, tensor::Tensor};
 use burn_flex::FlexTensor;
@@ -6,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::{
     kernel::{self, Kernel},
+    patches::{self, Patches},
     simd,
     view::{self, HeadIndex, View},
 };
@@ -21,11 +24,19 @@ use crate::{
 pub fn segment_means(tokens: Tensor<4>, num_landmarks: usize) -> Tensor<4> {
     let [_, _, seq_len, _] = tokens.dims();
     if seq_len <= num_landmarks {
-        tokens
-    } else if kernel::runs_on::<SegmentMeans, 1, 4>(&tokens) {
-        kernel::run_1(SegmentMeans(Segments { seq_len, count: num_landmarks }), tokens)
-    } else {
-        composed(tokens, num_landmarks)
+        return tokens;
+    }
+    means_of_parts(tokens, Parts::Segments(Segments { seq_len, count: num_landmarks }))
+}
+
+/// Averages `tokens` over each part.
+pub(crate) fn means_of_parts(tokens: Tensor<4>, parts: Parts) -> Tensor<4> {
+    if kernel::runs_on::<MeansOfParts, 1, 4>(&tokens) {
+        return kernel::run_1(MeansOfParts(parts), tokens);
+    }
+    match parts {
+        Parts::Segments(segments) => composed(tokens, segments.count),
+        Parts::Patches(patches) => patches::composed(tokens, patches),
     }
 }
 
@@ -89,20 +100,79 @@ impl Segments {
     }
 }
 
+/// How a sequence is cut into parts that have a mean each. A part is one run of tokens, or a few of one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Parts {
+    Segments(Segments),
+    Patches(Patches),
+}
+
+impl Parts {
+    fn seq_len(self) -> usize {
+        match self {
+            Self::Segments(segments) => segments.seq_len,
+            Self::Patches(patches) => patches.num_pixels(),
+        }
+    }
+
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::Segments(segments) => segments.count,
+            Self::Patches(patches) => patches.count(),
+        }
+    }
+
+    /// The part of a token.
+    #[inline(always)]
+    fn of(self, token: usize) -> usize {
+        match self {
+            Self::Segments(segments) => segments.of(token),
+            Self::Patches(patches) => patches.of(token),
+        }
+    }
+
+    /// Runs of tokens in each part.
+    #[inline(always)]
+    fn runs(self) -> usize {
+        match self {
+            Self::Segments(_) => 1,
+            Self::Patches(patches) => patches.patch()[0],
+        }
+    }
+
+    /// The tokens of one run.
+    #[inline(always)]
+    fn run(self, part: usize, run: usize) -> Range<usize> {
+        match self {
+            Self::Segments(segments) => segments.start(part)..segments.start(part + 1),
+            Self::Patches(patches) => patches.row(part, run),
+        }
+    }
+
+    /// Tokens of a part.
+    #[inline(always)]
+    fn length(self, part: usize) -> usize {
+        match self {
+            Self::Segments(segments) => segments.start(part + 1) - segments.start(part),
+            Self::Patches(patches) => patches.num_pixels_of_patch(),
+        }
+    }
+}
+
 #[derive(Debug)]
-struct SegmentMeans(Segments);
+struct MeansOfParts(Parts);
 
-kernel::lacking!(SegmentMeans: 1);
+kernel::lacking!(MeansOfParts: 1);
 
-impl Kernel<Flex, 1> for SegmentMeans {
+impl Kernel<Flex, 1> for MeansOfParts {
     type Saved = ();
 
     fn forward(&self, [tokens]: [FlexTensor; 1]) -> (FlexTensor, ()) {
         let tokens = view::readable(tokens);
         let tokens = View::new(&tokens);
-        let Self(segments) = *self;
-        let shape = [tokens.batch, tokens.heads, segments.count, tokens.width];
-        (view::from_rows(means(tokens, segments), shape), ())
+        let Self(parts) = *self;
+        let shape = [tokens.batch, tokens.heads, parts.count(), tokens.width];
+        (view::from_rows(means(tokens, parts), shape), ())
     }
 
     fn backward(
@@ -113,46 +183,46 @@ impl Kernel<Flex, 1> for SegmentMeans {
     ) -> [Option<FlexTensor>; 1] {
         let gradient = view::readable(gradient);
         let gradient = View::new(&gradient);
-        let Self(segments) = *self;
+        let Self(parts) = *self;
         let hidden_size = gradient.hidden_size();
         let group = (simd::TASK / hidden_size).max(1);
         let output = rows(
-            [gradient.batch, segments.seq_len, hidden_size],
+            [gradient.batch, parts.seq_len(), hidden_size],
             group,
             #[inline(always)]
-            |batch, number, token| spread(gradient, batch, segments, number, token),
+            |batch, number, token| spread(gradient, batch, parts, number, token),
         );
-        let shape = [gradient.batch, gradient.heads, segments.seq_len, gradient.width];
+        let shape = [gradient.batch, gradient.heads, parts.seq_len(), gradient.width];
         [Some(view::from_rows(output, shape))]
     }
 }
 
-/// The means over all segments, `[batch, segments, heads, head_dim]`.
-pub(crate) fn means(tokens: View<'_>, segments: Segments) -> Vec<f32> {
+/// The means over all parts, `[batch, parts, heads, head_dim]`.
+pub(crate) fn means(tokens: View<'_>, parts: Parts) -> Vec<f32> {
     let hidden_size = tokens.hidden_size();
-    let group = (simd::TASK / (segments.short() * hidden_size)).max(1);
+    let group = (simd::TASK / (parts.length(0) * hidden_size)).max(1);
     rows(
-        [tokens.batch, segments.count, hidden_size],
+        [tokens.batch, parts.count(), hidden_size],
         group,
         #[inline(always)]
-        |batch, segment, means| average(tokens, batch, segments, segment, means),
+        |batch, part, means| average(tokens, batch, parts, part, means),
     )
 }
 
 /// Adds to the gradient of one sequence's tokens, `[seq_len, heads, head_dim]`, their shares of the gradient of the means,
 /// which is the sum of two.
-pub(crate) fn add_spread(segments: Segments, gradients: [View<'_>; 2], tokens: &mut [f32]) {
+pub(crate) fn add_spread(parts: Parts, gradients: [View<'_>; 2], tokens: &mut [f32]) {
     let hidden_size = gradients[0].hidden_size();
     let shares = rows(
-        [1, segments.count, hidden_size],
+        [1, parts.count(), hidden_size],
         (simd::TASK / hidden_size).max(1),
         #[inline(always)]
-        |batch, segment, shares| {
-            let length = (segments.start(segment + 1) - segments.start(segment)) as f32;
+        |batch, part, shares| {
+            let length = parts.length(part) as f32;
             for (head, shares) in shares.chunks_exact_mut(gradients[0].width).enumerate() {
                 let [left, right] = gradients.map(|view| view.head(HeadIndex { batch, head }));
                 for ((share, left), right) in
-                    shares.iter_mut().zip(left.row(segment)).zip(right.row(segment))
+                    shares.iter_mut().zip(left.row(part)).zip(right.row(part))
                 {
                     *share = (left + right) / length;
                 }
@@ -165,7 +235,7 @@ pub(crate) fn add_spread(segments: Segments, gradients: [View<'_>; 2], tokens: &
             #[inline(always)]
             || {
                 for (token, number) in tokens.chunks_exact_mut(hidden_size).zip(index * group..) {
-                    let share = &shares[segments.of(number) * hidden_size..][..hidden_size];
+                    let share = &shares[parts.of(number) * hidden_size..][..hidden_size];
                     token.iter_mut().zip(share).for_each(|(token, share)| *token += share);
                 }
             },
@@ -195,12 +265,11 @@ fn rows(
     output
 }
 
-/// Writes the mean of one segment, all heads side by side.
+/// Writes the mean of one part, all heads side by side.
 #[inline(always)]
-fn average(tokens: View<'_>, batch: usize, segments: Segments, segment: usize, means: &mut [f32]) {
-    let (start, end) = (segments.start(segment), segments.start(segment + 1));
+fn average(tokens: View<'_>, batch: usize, parts: Parts, part: usize, means: &mut [f32]) {
     means.fill(0.0);
-    for token in start..end {
+    for token in (0..parts.runs()).flat_map(|run| parts.run(part, run)) {
         for (head, mean) in means.chunks_exact_mut(tokens.width).enumerate() {
             for (mean, value) in
                 mean.iter_mut().zip(tokens.head(HeadIndex { batch, head }).row(token))
@@ -209,20 +278,20 @@ fn average(tokens: View<'_>, batch: usize, segments: Segments, segment: usize, m
             }
         }
     }
-    let length = (end - start) as f32;
+    let length = parts.length(part) as f32;
     for mean in means {
         *mean /= length;
     }
 }
 
-/// Writes one token's share of the gradient of its segment's mean, all heads side by side.
+/// Writes one token's share of the gradient of its part's mean, all heads side by side.
 #[inline(always)]
-fn spread(gradient: View<'_>, batch: usize, segments: Segments, number: usize, token: &mut [f32]) {
-    let segment = segments.of(number);
-    let length = (segments.start(segment + 1) - segments.start(segment)) as f32;
+fn spread(gradient: View<'_>, batch: usize, parts: Parts, number: usize, token: &mut [f32]) {
+    let part = parts.of(number);
+    let length = parts.length(part) as f32;
     for (head, token) in token.chunks_exact_mut(gradient.width).enumerate() {
         for (token, gradient) in
-            token.iter_mut().zip(gradient.head(HeadIndex { batch, head }).row(segment))
+            token.iter_mut().zip(gradient.head(HeadIndex { batch, head }).row(part))
         {
             *token = gradient / length;
         }

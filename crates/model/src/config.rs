@@ -9,6 +9,7 @@ use crate::{
     error::ModelError,
     feed_forward::FeedForwardConfig,
     layer::LayerConfig,
+    picture::Picture,
     positions::PositionEmbeddingType,
     shared::{Semantics, SharedConfig},
     vector_embeddings::VectorEmbeddingsConfig,
@@ -53,6 +54,7 @@ impl NystromformerConfig {
         attention.check_with(&self.shared, problems);
         self.embeddings.check_with(&self.shared, problems);
         self.check_positions(problems);
+        self.check_picture(problems);
         self.attention.convolution.check_with(&self.shared, problems);
         self.classifier.pooling.check_with(&self.shared, problems);
         self.check_length_of_attention(problems);
@@ -115,6 +117,54 @@ impl NystromformerConfig {
         }
     }
 
+    /// Positions and landmarks of a picture need its columns, and landmarks patches that cover it.
+    fn check_picture(&self, problems: &mut Problems) {
+        let has_patches = self.attention.options().reads_picture();
+        let is_axial = self.shared.position_embedding_type == PositionEmbeddingType::Axial;
+        let width = self.embeddings.image_width;
+        let is_read = is_axial || has_patches;
+        problems.check(
+            is_read == (width > 0),
+            "image_width",
+            &width,
+            if is_read {
+                "position_embedding_type = \"axial\" and landmarks = \"patches\" need the columns of a picture"
+            } else {
+                "nothing reads it without position_embedding_type = \"axial\" or landmarks = \"patches\": leave it out"
+            },
+        );
+        if !has_patches {
+            return;
+        }
+        problems.check(
+            !self.vectors.is_used(),
+            "landmarks",
+            &self.attention.nystrom.landmarks.name(),
+            "patches are of pictures whose pixels are the tokens, and the model reads vectors (num_features): leave it out",
+        );
+        if width == 0 {
+            return;
+        }
+        let Some(picture) = self.embeddings.picture() else {
+            let reason = format!(
+                "landmarks = \"patches\" needs the pixels of a picture, a multiple of image_width = {width}"
+            );
+            let pixels = self.embeddings.max_position_embeddings;
+            return problems.check(false, "max_position_embeddings", &pixels, reason);
+        };
+        let Picture { height, width } = picture;
+        let landmarks = self.attention.nystrom.num_landmarks;
+        problems.check(
+            landmarks == 0 || picture.patches(landmarks).is_some(),
+            "num_landmarks",
+            &landmarks,
+            format!(
+                "a picture of {height} x {width} pixels (rows: max_position_embeddings / image_width) is not covered by so many \
+                 patches of one size: take the product of a divisor of {height} and a divisor of {width}"
+            ),
+        );
+    }
+
     /// Attention of limited length must reach as far as positions do.
     fn check_length_of_attention(&self, problems: &mut Problems) {
         let of_attention = self.attention.options().longest_len(&self.shared);
@@ -145,6 +195,7 @@ impl NystromformerConfig {
             shared: self.shared.clone(),
             attention: self.attention.clone(),
             feed_forward: self.feed_forward.clone(),
+            picture: self.embeddings.picture().filter(|_| !self.vectors.is_used()),
         }
     }
 
@@ -221,7 +272,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        attention::{AttentionKind, PinvMethod},
+        attention::{AttentionKind, LandmarkRule, PinvMethod},
         classifier::Pooling,
     };
 
@@ -278,6 +329,15 @@ mod tests {
                 change(config);
             })
         };
+        let patches = |change: fn(&mut NystromformerConfig)| {
+            config(|config| {
+                config.attention.nystrom.landmarks = LandmarkRule::Patches;
+                config.embeddings.max_position_embeddings = 1024;
+                config.embeddings.image_width = 32;
+                change(config);
+            })
+        };
+        assert_eq!(patches(|_| {}).validate(), Ok(()));
         let cases = [
             ("conv_per_channel", hf(|config| config.attention.convolution.conv_per_channel = true)),
             (
@@ -316,6 +376,13 @@ mod tests {
                     config.shared.position_embedding_type = PositionEmbeddingType::Axial;
                 }),
             ),
+            ("image_width", patches(|config| config.embeddings.image_width = 0)),
+            ("image_width", patches(|config| config.attention.kind = AttentionKind::Softmax)),
+            ("max_position_embeddings", patches(|config| config.embeddings.image_width = 100)),
+            ("num_landmarks", patches(|config| config.attention.nystrom.num_landmarks = 60)),
+            ("keep_ends", patches(|config| config.attention.nystrom.keep_ends = true)),
+            ("landmarks", patches(|config| config.shared.semantics = Semantics::Hf)),
+            ("landmarks", patches(|config| config.vectors.num_features = 3)),
             ("stem_layers", hf(|config| config.embeddings.stem.stem_layers = 1)),
             ("stem_kernel_size", config(|config| config.embeddings.stem.stem_kernel_size = 4)),
             (

@@ -10,6 +10,7 @@ use nystromformer_kernels::{EmbeddingTables, add, dropout, embed, select_rows};
 use crate::{
     component::{Problems, component},
     layer_norm::LayerNorm,
+    picture::Picture,
     positions::PositionEmbeddingType,
     shared::{Semantics, SharedConfig},
     stem::{StemConfig, StemLayer},
@@ -73,8 +74,8 @@ component! {
         bos_token_id: usize = 0,
         /// Id of the last token of a sequence. Default: 2.
         eos_token_id: usize = 2,
-        /// Columns of a picture whose pixels are the tokens, of `position_embedding_type = "axial"`; not read otherwise.
-        /// Default: 0.
+        /// Columns of a picture whose pixels are the tokens, row by row, of `position_embedding_type = "axial"` and
+        /// `landmarks = "patches"`; not read otherwise. Default: 0.
         image_width: usize = 0,
     } with {
         /// Convolutions behind the embeddings.
@@ -107,18 +108,15 @@ impl EmbeddingsConfig {
             &kind.name(),
             "semantics = \"hf\" is what transformers computes, whose positions are `absolute`: take semantics = \"paper\", or leave it out",
         );
-        let is_axial = kind == PositionEmbeddingType::Axial;
-        problems.check(
-            is_axial == (self.image_width > 0),
-            "image_width",
-            &self.image_width,
-            if is_axial {
-                "position_embedding_type = \"axial\" needs the columns of a picture"
-            } else {
-                "nothing reads it without position_embedding_type = \"axial\": leave it out"
-            },
-        );
         self.stem.check_with(shared, problems);
+    }
+
+    /// The picture whose pixels fill the longest sequence; `None` if its columns are not stated, or do not fill rows of equal
+    /// length.
+    pub fn picture(&self) -> Option<Picture> {
+        let Self { max_position_embeddings: pixels, image_width: width, .. } = *self;
+        let height = pixels.checked_div(width).filter(|height| height * width == pixels)?;
+        Some(Picture { height, width })
     }
 
     /// Tables of fresh weights on `device`.

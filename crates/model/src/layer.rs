@@ -12,6 +12,7 @@ use crate::{
     feed_forward::{FeedForwardConfig, Intermediate},
     layer_norm::LayerNorm,
     linear::Linear,
+    picture::Picture,
     shared::SharedConfig,
     wanted_tokens::{Places, WantedTokens},
 };
@@ -25,15 +26,21 @@ pub struct LayerConfig {
     pub attention: AttentionConfig,
     /// The feed-forward half.
     pub feed_forward: FeedForwardConfig,
+    /// The picture whose pixels the tokens are, if they are. Default: none.
+    pub picture: Option<Picture>,
 }
 
 impl LayerConfig {
     /// A layer with fresh weights on `device`.
     pub fn init(&self, device: &Device) -> Layer {
-        let Self { shared, attention, feed_forward } = self;
+        let Self { shared, attention, feed_forward, picture } = self;
+        let mut self_attention = attention.init(shared, device);
+        if let Some(picture) = picture {
+            self_attention.set_picture(*picture);
+        }
         Layer {
             attention: Attention {
-                self_attention: attention.init(shared, device),
+                self_attention,
                 output: Residual::new(shared, shared.hidden_size, device),
             },
             intermediate: feed_forward.init(shared, device),

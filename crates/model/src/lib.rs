@@ -55,7 +55,7 @@
 //! let feed_forward = FeedForwardConfig { intermediate_size: 32, ..Default::default() };
 //! assert_eq!(feed_forward.init(&shared, &device).forward(states.clone()).dims(), [1, 50, 32]);
 //!
-//! let layer = LayerConfig { shared: shared.clone(), attention, feed_forward };
+//! let layer = LayerConfig { shared: shared.clone(), attention, feed_forward, picture: None };
 //! assert_eq!(layer.init(&device).forward(states.clone(), None).dims(), [1, 50, 16]);
 //!
 //! let encoder = EncoderConfig { num_hidden_layers: 2, ..Default::default() }.init(&layer, &device);
@@ -101,6 +101,7 @@ pub mod layer;
 pub mod layer_norm;
 pub mod linear;
 pub mod nystromformer;
+pub mod picture;
 pub mod positions;
 pub mod shared;
 pub mod stem;
@@ -132,6 +133,7 @@ pub use nystromformer_kernels::Seed;
 /// In its scope no row of a batch depends in any bit on how many others there are, on the CPU. Under `semantics = "paper"` with
 /// Nyström attention none depends on their lengths either.
 pub use nystromformer_kernels::batch_invariant;
+pub use picture::Picture;
 pub use positions::PositionEmbeddingType;
 pub use shared::{Semantics, SharedConfig};
 pub use stem::StemConfig;

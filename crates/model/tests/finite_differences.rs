@@ -196,6 +196,19 @@ fn gradients_equal_central_differences() {
             config.embeddings.stem.stem_layers = 2;
             config.embeddings.stem.stem_kernel_size = 3;
         }),
+        // A picture of one pixel more than the rows have, and one of as many.
+        local(PositionEmbeddingType::Axial, |config| {
+            config.embeddings.image_width = 2;
+            config.attention.nystrom.landmarks = LandmarkRule::Patches;
+            config.attention.nystrom.num_landmarks = 5;
+        }),
+        local(PositionEmbeddingType::Absolute, |config| {
+            config.embeddings.max_position_embeddings = 9;
+            config.embeddings.image_width = 3;
+            config.attention.nystrom.landmarks = LandmarkRule::Patches;
+            config.attention.nystrom.num_landmarks = 3;
+            config.attention.nystrom.local_window = 2;
+        }),
     ]);
     for config in configs {
         println!("{:?}", config.attention.kind);

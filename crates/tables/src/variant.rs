@@ -74,13 +74,16 @@ impl Variant {
     /// The configuration; keys that are not set have the model's defaults.
     ///
     /// # Errors
-    /// If a value is of the wrong type, or out of its bounds.
+    /// If a value is of the wrong type, or out of its bounds, or the kind reads pictures.
     pub fn config(&self) -> Result<AttentionConfig, String> {
         let mut keys = self.options.clone();
         keys.insert("attention".to_owned(), self.kind.name().into());
         let config: AttentionConfig = serde_json::from_value(Value::Object(keys))
             .map_err(|error| format!("`{self}`: {error}"))?;
         match Problems::of(&config).into_errors().first() {
+            None if config.options().reads_picture() => Err(format!(
+                "`{self}`: it needs a picture whose pixels are the tokens, and a table's sequences are none: leave it out"
+            )),
             None => Ok(config),
             Some(problem) => Err(format!("`{self}`: {problem}")),
         }
@@ -157,6 +160,7 @@ mod tests {
             ("nystrom:num_landmarks", "no KEY=VALUE"),
             ("nystrom:num_landmarks=0", "must be at least 1"),
             ("nystrom:num_landmarks=many", "num_landmarks"),
+            ("nystrom:landmarks=patches", "needs a picture"),
         ] {
             let error = text.parse::<Variant>().unwrap_err();
             assert!(error.contains(part), "{error}");

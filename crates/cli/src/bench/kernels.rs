@@ -201,8 +201,12 @@ impl Bench {
         let nystrom = &model.attention.nystrom;
         let (landmarks, taps) =
             (nystrom.num_landmarks, model.attention.convolution.conv_kernel_size);
-        let parameters =
-            NystromParameters { heads, num_landmarks: landmarks, pinv: nystrom.inverse() };
+        let parameters = NystromParameters {
+            heads,
+            num_landmarks: landmarks,
+            patches: None,
+            pinv: nystrom.inverse(),
+        };
         let sequences = Sequences::even(batch, seq_len);
         let filter = Tensor::<2>::ones([heads, taps], &self.device()).mul_scalar(0.1);
         let columns = (batch * hidden) as f64;

@@ -17,7 +17,8 @@ something else for padded rows and accepts one length only.
 Keys of `config.json` that are read here, beside transformers' own: `attention` (`nystrom` or
 `softmax`), `pinv` (`iterative` or `solve`), `pinv_iterations`, `pinv_init` (`exact`: each matrix by
 its own norm; `original`: one norm for the whole batch), and `pinv_ridge` of a solve; `local_window`
-(tokens that are seen exactly beside the landmarks, in one softmax); `conv_per_channel` (a filter for each channel); `position_embedding_type` (`absolute`, `both_ends`,
+(tokens that are seen exactly beside the landmarks, in one softmax); `landmarks` (`segment_means`, or
+`patches` of a picture with `image_width`); `conv_per_channel` (a filter for each channel); `position_embedding_type` (`absolute`, `both_ends`,
 `rotary`, or `axial` with `image_width`); `stem_layers` and `stem_kernel_size` (residual convolutions
 behind the embeddings); and of a sequence classifier `pooling` (`first`, `first_last`, `mean_max`).
 A folder with one of these loads with this file alone. Runs under transformers 4.56 and 5.
@@ -50,9 +51,33 @@ def averaging_weights(valid: torch.Tensor, num_landmarks: int) -> torch.Tensor:
     border = num_short * short  # tokens that lie in short segments
     beyond = num_short + (rank - border).clamp(min=0) // (short + 1)
     segment = torch.where(rank < border, rank // short, beyond)
+    return means_over(segment, valid, landmarks)
+
+
+def means_over(part: torch.Tensor, valid: torch.Tensor, landmarks: int) -> torch.Tensor:
+    """Weights `[batch, landmarks, n]` that average the valid tokens of each part.
+
+    `part` says of which one each token is, `[batch, n]` or `[1, n]`; one without tokens is zero.
+    """
     index = torch.arange(landmarks, device=valid.device)[:, None]
-    member = (segment[:, None, :] == index) & valid[:, None, :]
+    member = (part[:, None, :] == index) & valid[:, None, :]
     return member / member.sum(-1, keepdim=True).clamp(min=1)
+
+
+def patch_size(pixels: int, image_width: int, num_landmarks: int) -> tuple[int, int]:
+    """Height and width of the patches of a picture.
+
+    `num_landmarks` of one size cover it; they are those nearest to squares, of two alike the wider.
+    """
+    size, rows = pixels // num_landmarks, pixels // image_width
+    shapes = [(height, size // height) for height in range(1, size + 1) if size % height == 0]
+    shapes = [(h, w) for h, w in shapes if rows % h == 0 and image_width % w == 0]
+    if not shapes or size * num_landmarks != pixels or rows * image_width != pixels:
+        raise ValueError(
+            f"no `{num_landmarks}` patches cover a picture of `{pixels}` pixels in rows of "
+            f"`{image_width}`"
+        )
+    return min(shapes, key=max)
 
 
 def pseudo_inverse(kernel: torch.Tensor, iterations: int, init: str) -> torch.Tensor:
@@ -209,6 +234,13 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         # Folders that were exported before there was a choice have none of these.
         self.pinv_ridge = config.pinv_ridge if getattr(config, "pinv", None) == "solve" else None
         self.local_window = getattr(config, "local_window", 0)
+        landmarks = getattr(config, "landmarks", "segment_means")
+        if not self.exact and landmarks not in ("segment_means", "patches"):
+            raise ValueError(f"`landmarks` is `{landmarks}`, which this file does not compute")
+        self.patch, self.image_width = None, getattr(config, "image_width", 0)
+        if not self.exact and landmarks == "patches":
+            pixels = config.max_position_embeddings
+            self.patch = patch_size(pixels, self.image_width, config.num_landmarks)
         self.rotary = getattr(config, "position_embedding_type", None) == "rotary"
         self.conv_per_channel = getattr(config, "conv_per_channel", False)
         if self.conv_per_channel:
@@ -274,7 +306,7 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
         output_attentions: bool,
     ) -> Attended:
         """Nyström attention; kernels 1 and 3 are held only if the weights are asked for."""
-        averaging = averaging_weights(valid, self.num_landmarks).to(query.dtype)[:, None]
+        averaging = self.averaging_weights(valid).to(query.dtype)[:, None]
         used = averaging.sum(-1) > 0  # [batch, 1, landmarks]
         landmark_bias = bias_of(used[:, 0], query.dtype)
         query_landmarks, key_landmarks = averaging @ query, averaging @ key
@@ -296,6 +328,19 @@ class PaperSelfAttention(theirs.NystromformerSelfAttention):
             weights, near = self.softmax_scores(query, key_landmarks, landmark_bias), 0.0
         weights = weights @ inverse
         return weights @ summary + near, weights if output_attentions else None
+
+    def averaging_weights(self, valid: torch.Tensor) -> torch.Tensor:
+        """Weights `[batch, landmarks, n]` of the landmarks' tokens.
+
+        Columns are pixels, row by row; a patch averages over those of its pixels that are valid.
+        """
+        if self.patch is None:
+            return averaging_weights(valid, self.num_landmarks)
+        height, width = self.patch
+        columns = torch.arange(valid.shape[1], device=valid.device)
+        row, place = columns // self.image_width, columns % self.image_width
+        patch = row // height * (self.image_width // width) + place // width
+        return means_over(patch[None], valid, self.num_landmarks)
 
     def attend_beside_window(
         self,

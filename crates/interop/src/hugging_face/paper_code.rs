@@ -4,8 +4,8 @@
 use std::{fs, path::Path};
 
 use nystromformer::{
-    Architecture, AttentionKind, ClassInfo, FeedForwardKind, NystromConfig, NystromformerConfig,
-    Pooling, PositionEmbeddingType, Semantics,
+    Architecture, AttentionKind, ClassInfo, FeedForwardKind, LandmarkRule, NystromConfig,
+    NystromformerConfig, Pooling, PositionEmbeddingType, Semantics,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +37,9 @@ pub(super) fn foreign_key(
             architecture.to_string(),
         ))
         .or(own("attention", !is_theirs, kind.name().to_owned()))
-        .or(nystrom(config).and_then(NystromConfig::own_landmarks))
+        .or(nystrom(config)
+            .filter(|nystrom| !has_patches(nystrom))
+            .and_then(NystromConfig::own_landmarks))
         .or(own("norm_first", config.shared.norm_first, config.shared.norm_first.to_string()))
         .or(own(
             "feed_forward",
@@ -71,7 +73,10 @@ pub(super) fn key_of_the_file(
     let (positions, stem) = (config.shared.position_embedding_type, &config.embeddings.stem);
     let per_channel = config.attention.convolution.conv_per_channel;
     let window = nystrom(config).map_or(0, |nystrom| nystrom.local_window);
+    let landmarks = config.attention.nystrom.landmarks;
+    let has_patches = nystrom(config).is_some_and(has_patches);
     own("conv_per_channel", per_channel, per_channel.to_string())
+        .or(own("landmarks", has_patches, json!(landmarks).to_string()))
         .or(own("local_window", window > 0, window.to_string()))
         .or(own(
             "position_embedding_type",
@@ -84,6 +89,11 @@ pub(super) fn key_of_the_file(
             is_classifier && config.classifier.pooling != Pooling::First,
             json!(config.classifier.pooling).to_string(),
         ))
+}
+
+/// Whether landmarks are means over patches of a picture, alone of their kind in the modeling file.
+fn has_patches(nystrom: &NystromConfig) -> bool {
+    nystrom.landmarks == LandmarkRule::Patches
 }
 
 /// The options of attention by the Nyström method, if that is what the model has.

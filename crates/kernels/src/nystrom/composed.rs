@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{NystromParameters, Sequence, Sequences};
-use crate::{attention, depthwise_convolution, segment_means, softmax};
+use crate::{attention, depthwise_convolution, patch_means, segment_means, softmax};
 
 /// As the kernel of the same name.
 pub(super) fn nystrom_attention(
@@ -103,9 +103,13 @@ impl Group {
             x.reshape([batch, seq_len, heads, hidden_size / heads]).swap_dims(1, 2)
         });
         let [_, _, _, head_dim] = query.dims();
+        let landmarks = |tokens: &Tensor<4>| match parameters.patches {
+            Some(patches) => patch_means(tokens.clone(), patches),
+            None => segment_means(tokens.clone(), parameters.num_landmarks),
+        };
         Self {
-            query_landmarks: segment_means(query.clone(), parameters.num_landmarks),
-            key_landmarks: segment_means(key.clone(), parameters.num_landmarks),
+            query_landmarks: landmarks(&query),
+            key_landmarks: landmarks(&key),
             query,
             key,
             value,

@@ -36,6 +36,7 @@ use crate::{
     batch_invariance::is_batch_invariant,
     convolution::{Filters, require_filters},
     kernel::{self, Kernel},
+    patches::Patches,
     pinv::{self, Pinv, PinvScale, Scale},
     simd,
 };
@@ -49,13 +50,16 @@ pub struct NystromParameters {
     pub heads: usize,
     /// Landmarks of a sequence; one of fewer tokens has a landmark for each.
     pub num_landmarks: usize,
+    /// Every sequence is a picture, and landmarks average over these patches of it, as many as there are landmarks. `None`: over
+    /// segments.
+    pub patches: Option<Patches>,
     /// The pseudo-inverse.
     pub pinv: Pinv,
 }
 
 /// `K1 · (Z · (K3 · V)) + conv(V)` for every sequence and head, with landmarks Q̃ and K̃ that average over segments
-/// ([`segment_means`](crate::segment_means())), `K1 = softmax(Q K̃ᵀ/√d)`, `A = softmax(Q̃ K̃ᵀ/√d)`, `K3 = softmax(Q̃ Kᵀ/√d)` and
-/// `Z` the [inverse](Pinv) of `A` (Xiong et al. 2021, equation 13).
+/// ([`segment_means`](crate::segment_means())) or patches ([`patch_means`](crate::patch_means())), `K1 = softmax(Q K̃ᵀ/√d)`,
+/// `A = softmax(Q̃ K̃ᵀ/√d)`, `K3 = softmax(Q̃ Kᵀ/√d)` and `Z` the [inverse](Pinv) of `A` (Xiong et al. 2021, equation 13).
 ///
 /// | tensor | shape |
 /// |---|---|
@@ -64,7 +68,8 @@ pub struct NystromParameters {
 /// | `filter` | `[heads, taps]` or `[hidden_size, taps]`, an odd number; `None`: no convolution |
 ///
 /// # Panics
-/// If shapes disagree, or `sequences` are of another number of rows than `batch · seq_len`.
+/// If shapes disagree, `sequences` are of another number of rows than `batch · seq_len`, or there are patches and a sequence has
+/// not a token for each pixel, or not a landmark for each patch.
 pub fn nystrom_attention(
     query: Tensor<3>,
     key: Tensor<3>,
@@ -78,6 +83,12 @@ pub fn nystrom_attention(
     assert_eq!(value.dims(), query.dims(), "one value for each query");
     assert_eq!(sequences.rows(), batch * seq_len, "sequences of these rows");
     assert_eq!(hidden_size % parameters.heads, 0, "heads of equal size");
+    if let Some(patches) = parameters.patches {
+        let are_pictures =
+            sequences.list().iter().all(|sequence| sequence.tokens.len() == patches.num_pixels());
+        assert!(are_pictures, "a token for each pixel");
+        assert_eq!(parameters.num_landmarks, patches.count(), "a landmark for each patch");
+    }
     if let Some(filter) = &filter {
         require_filters(filter.dims(), parameters.heads, hidden_size / parameters.heads);
     }
@@ -94,16 +105,18 @@ pub fn nystrom_attention(
     let longest = sequences.list().iter().map(|sequence| sequence.tokens.len()).max();
     let is_small =
         longest.is_some_and(|tokens| parameters.num_landmarks.min(tokens) <= pinv::MOST_LANDMARKS);
+    // Kernels for GPUs know segments alone.
+    let has_kernel = is_small && (parameters.patches.is_none() || kernel::is_flex(&query.device()));
     let kernel = NystromAttention { sequences: sequences.clone(), parameters };
     let shape = query.dims();
     match filter {
         Some(filter)
-            if is_small
+            if has_kernel
                 && kernel::runs(&kernel, &query, [&shape, &shape, &shape, &filter.dims()]) =>
         {
             kernel::run_4(kernel, (query, key, value, filter))
         }
-        None if is_small && kernel::runs(&kernel, &query, [&shape, &shape, &shape]) => {
+        None if has_kernel && kernel::runs(&kernel, &query, [&shape, &shape, &shape]) => {
             kernel::run_3(kernel, (query, key, value))
         }
         filter => composed::nystrom_attention(query, key, value, filter, sequences, parameters),
@@ -143,7 +156,7 @@ struct Saved {
 impl NystromAttention {
     /// What is to be computed of each sequence.
     fn attended<'a>(&self, inputs: &'a Inputs) -> Vec<Attended<'a>> {
-        let NystromParameters { heads, num_landmarks, pinv } = self.parameters;
+        let NystromParameters { heads, num_landmarks, patches, pinv } = self.parameters;
         let [query, key, value] = [&inputs.query, &inputs.key, &inputs.value].map(Rows::new);
         let list = self.sequences.list();
         let alongside = if is_batch_invariant() { heads } else { list.len() * heads };
@@ -159,6 +172,7 @@ impl NystromAttention {
             attending: attending(tokens, result),
             filters: inputs.filter.as_ref().map(|filters| Filters::new(filters, heads)),
             num_landmarks,
+            patches,
             pinv,
             alongside,
         };

@@ -14,9 +14,10 @@ use crate::{
         problem::Problem,
     },
     convolution::{self, Filters, Onto, chosen},
+    patches::Patches,
     pinv::{KnownMatrices, Pinv, Scale},
     scratch::Scratch,
-    segment_means::{self, Segments},
+    segment_means::{self, Parts, Segments},
     simd,
     view::{Head, HeadIndex, View},
 };
@@ -35,6 +36,8 @@ pub(super) struct Attended<'a> {
     pub(super) filters: Option<Filters<'a>>,
     /// At most.
     pub(super) num_landmarks: usize,
+    /// Of a picture, which the sequence then is: what landmarks average over in the place of segments.
+    pub(super) patches: Option<Patches>,
     pub(super) pinv: Pinv,
     /// As in [`Problem`].
     pub(super) alongside: usize,
@@ -95,14 +98,18 @@ pub(super) struct Gradients {
 }
 
 impl<'a> Attended<'a> {
-    fn segments(&self) -> Segments {
+    /// What landmarks average over.
+    fn parts(&self) -> Parts {
         let seq_len = self.query.rows;
-        Segments { seq_len, count: self.num_landmarks.min(seq_len) }
+        match self.patches {
+            Some(patches) => Parts::Patches(patches),
+            None => Parts::Segments(Segments { seq_len, count: self.num_landmarks.min(seq_len) }),
+        }
     }
 
     /// `[heads, landmarks, head_dim]`.
     fn landmark_shape(&self) -> [usize; 3] {
-        [self.query.heads, self.segments().count, self.query.width]
+        [self.query.heads, self.parts().count(), self.query.width]
     }
 
     /// The factor of all scores.
@@ -177,10 +184,10 @@ impl<'a> Attended<'a> {
 
     /// Landmarks, kernel 2, and what kernel 3 gathers.
     pub(super) fn landmarks(&self) -> Landmarks {
-        let segments = self.segments();
+        let parts = self.parts();
         let [heads, count, width] = self.landmark_shape();
-        let query = segment_means::means(self.query, segments);
-        let key = segment_means::means(self.key, segments);
+        let query = segment_means::means(self.query, parts);
+        let key = segment_means::means(self.key, parts);
 
         let mut kernel_2 = simd::room(heads * count * count);
         let (queries, keys) = (self.as_tokens(&query), self.as_tokens(&key));
@@ -331,7 +338,7 @@ impl<'a> Attended<'a> {
         gradient: View<'_>,
         [query_gradient, key_gradient, value_gradient]: [&mut [f32]; 3],
     ) -> Vec<Vec<f32>> {
-        let segments = self.segments();
+        let parts = self.parts();
         let shape @ [heads, count, width] = self.landmark_shape();
         let Gradients { mut kernel_2, summary, key_landmarks, .. } = found;
 
@@ -384,12 +391,12 @@ impl<'a> Attended<'a> {
         );
 
         segment_means::add_spread(
-            segments,
+            parts,
             [self.as_tokens(&query_landmarks), View::of_heads(&queries, shape)],
             query_gradient,
         );
         segment_means::add_spread(
-            segments,
+            parts,
             [self.as_tokens(&key_landmarks), View::of_heads(&keys, shape)],
             key_gradient,
         );

@@ -12,7 +12,7 @@ const INVERSES: [Pinv; 3] = [
 ];
 
 fn parameters(heads: usize, num_landmarks: usize, pinv: Pinv) -> NystromParameters {
-    NystromParameters { heads, num_landmarks, pinv }
+    NystromParameters { heads, num_landmarks, patches: None, pinv }
 }
 
 fn sequence(tokens: Range<usize>) -> Sequence {
@@ -78,6 +78,41 @@ fn equals_the_composed_path() {
             same([batch, seq_len, head_dim, taps], &sequences, parameters);
         }
     }
+}
+
+/// Pictures side by side and with rows between them; some rows that attend, some keys.
+#[test]
+fn patches_of_pictures_equal_the_composed_path() {
+    let patches = Patches::new([6, 8], [3, 2]).unwrap();
+    let between = Sequences::new(150, [0..48, 50..98, 102..150].map(sequence).to_vec());
+    let keys = [(0..48, 0..48), (48..96, 60..96)].map(|(tokens, keys)| Sequence { tokens, keys });
+    for (sequences, batch, seq_len) in [
+        (Sequences::even(2, 48), 2, 48),
+        (Sequences::even(2, 48).with_attending(vec![0, 5, 95]), 2, 48),
+        (between, 3, 50),
+        (Sequences::new(96, keys.to_vec()), 2, 48),
+    ] {
+        for pinv in INVERSES {
+            let parameters = NystromParameters { patches: Some(patches), ..parameters(2, 8, pinv) };
+            for taps in [0, 9] {
+                same([batch, seq_len, 6, taps], &sequences, parameters);
+            }
+        }
+    }
+}
+
+/// One row high, patches are the segments.
+#[test]
+fn patches_of_one_row_give_the_bits_of_segments() {
+    let [query, key, value] = [(); 3].map(|()| random([2, 24, 10]));
+    let filter = Some(random([2, 5]));
+    let of = |patches| {
+        let [query, key, value] = [&query, &key, &value].map(Clone::clone);
+        let parameters = NystromParameters { patches, ..parameters(2, 6, ITERATIVE) };
+        let sequences = Sequences::even(2, 24);
+        nystrom_attention(query, key, value, filter.clone(), &sequences, parameters).into_data()
+    };
+    of(Patches::new([3, 8], [1, 4])).assert_eq(&of(None), true);
 }
 
 /// Rows between sequences, sequences shorter than the number of landmarks, one of a single token, an empty one.
@@ -214,6 +249,19 @@ fn special_values_behave_as_the_composed_path() {
             },
         );
     }
+}
+
+#[test]
+fn patches_do_not_depend_on_the_number_of_threads() {
+    let patches = Patches::new([32, 32], [4, 4]);
+    let parameters = NystromParameters { patches, ..parameters(2, 64, ITERATIVE) };
+    testing::same_bits_for_any_threads(
+        [random([2, 1024, 8]), random([2, 1024, 8]), random([2, 1024, 8]), random([1, 2, 9])],
+        |[query, key, value, filter]| {
+            let (filter, sequences) = (Some(filter.squeeze_dim(0)), Sequences::even(2, 1024));
+            nystrom_attention(query, key, value, filter, &sequences, parameters)
+        },
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use nystromformer_kernels::Sequences;
 
 use super::{convolution::DepthwiseConvolution, factors::NystromFactors, padding::Padding};
-use crate::{component::Problems, error::ModelError, shared::SharedConfig};
+use crate::{component::Problems, error::ModelError, picture::Picture, shared::SharedConfig};
 
 /// What a kind's options say of it, given what all parts share.
 pub trait AttentionOptions {
@@ -50,6 +50,11 @@ pub trait AttentionOptions {
 
     /// Whether a row's result depends on the other rows of its batch.
     fn mixes_rows(&self, _shared: &SharedConfig) -> bool {
+        false
+    }
+
+    /// Whether it has to know of which picture the tokens are the pixels.
+    fn reads_picture(&self) -> bool {
         false
     }
 
@@ -146,6 +151,9 @@ pub trait AttentionMechanism {
 
     /// Tells it which layer it is of, from 0: what is drawn and not learned is not the same in all layers.
     fn set_layer(&mut self, _layer: usize) {}
+
+    /// Tells it of which picture the tokens are the pixels.
+    fn set_picture(&mut self, _picture: Picture) {}
 
     /// One row of its matrix, if it has one: what the query at `position` takes of each place. No matrix of `seq_len` squared is
     /// made.

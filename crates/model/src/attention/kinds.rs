@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     component::{Component, Problems, component},
+    picture::Picture,
     shared::{Semantics, SharedConfig},
 };
 
@@ -171,6 +172,10 @@ impl AttentionMechanism for Mechanism {
 
     fn set_layer(&mut self, layer: usize) {
         self.of_kind_mut().set_layer(layer);
+    }
+
+    fn set_picture(&mut self, picture: Picture) {
+        self.of_kind_mut().set_picture(picture);
     }
 
     fn row(

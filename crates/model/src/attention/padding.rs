@@ -8,7 +8,7 @@
 use std::{ops::Range, sync::OnceLock};
 
 use burn::tensor::{Int, Tensor};
-use nystromformer_kernels::{Sequence, Sequences, is_flex, place_rows, select_rows};
+use nystromformer_kernels::{Patches, Sequence, Sequences, is_flex, place_rows, select_rows};
 
 use crate::wanted_tokens::WantedTokens;
 
@@ -252,7 +252,27 @@ impl Segments {
         let segment = segment.mask_fill(valid.bool_not(), -1);
 
         let index = Tensor::<1, Int>::arange(0..landmark, &device).reshape([1, landmarks, 1]);
-        let member = segment.unsqueeze_dim::<3>(1).equal(index).float(); // [batch, landmarks, seq_len]
+        Self::of_members(segment.unsqueeze_dim::<3>(1).equal(index).float())
+    }
+
+    /// Lays a landmark over the valid pixels of each patch; one of a patch without any is spare.
+    ///
+    /// # Shapes
+    /// - `attention_mask`: `[batch, seq_len]`, whose columns are the pixels of a picture from the first on
+    pub fn of_patches(attention_mask: Tensor<2, Int>, patches: Patches) -> Self {
+        let [_, seq_len] = attention_mask.dims();
+        let device = attention_mask.device();
+        let landmarks = patches.count();
+        let patch: Vec<i64> = (0..seq_len).map(|pixel| patches.of(pixel) as i64).collect();
+        let patch = Tensor::<1, Int>::from_ints(patch.as_slice(), &device);
+        let index = Tensor::<1, Int>::arange(0..landmarks as i64, &device);
+        let is_of_patch = patch.unsqueeze_dim::<2>(0).equal(index.unsqueeze_dim(1)).float();
+        Self::of_members(is_of_patch.unsqueeze_dim(0) * attention_mask.float().unsqueeze_dim(1))
+    }
+
+    /// # Shapes
+    /// - `member`: `[batch, landmarks, seq_len]`, 1 for a token over which the landmark averages
+    fn of_members(member: Tensor<3>) -> Self {
         let size = member.clone().sum_dim(2); // [batch, landmarks, 1]
         let keep = size.clone().clamp_max(1.0);
         let pooling = member / size.clamp_min(1.0);
@@ -283,7 +303,7 @@ pub(crate) fn bias(keep: Tensor<2>) -> Tensor<2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData, Tolerance};
 
     /// Sizes of the segments of a row with `valid` of `seq_len` tokens.
     fn sizes(valid: usize, seq_len: usize, num_landmarks: usize) -> Vec<usize> {
@@ -307,6 +327,30 @@ mod tests {
         assert_eq!(sizes(14, 14, 4), [3, 3, 4, 4]);
         assert_eq!(sizes(5, 9, 4), [1, 1, 1, 2]);
         assert_eq!(sizes(7, 9, 4), [1, 2, 2, 2]);
+    }
+
+    /// 0 1 2 | 3 4 5 over 6 7 8 | 9 10 11, of which the last two are not there.
+    #[test]
+    fn patches_average_over_the_pixels_that_are_there() {
+        let mask =
+            Tensor::<2, Int>::from_ints([[1; 10], [0, 0, 0, 1, 0, 1, 1, 0, 0, 0]], &Device::flex());
+        for (picture, patch, sizes) in [
+            ([2, 6], [1, 3], [[3.0f32, 3.0, 3.0, 1.0], [0.0, 2.0, 1.0, 0.0]]),
+            ([6, 2], [3, 1], [[3.0, 3.0, 2.0, 2.0], [0.0, 2.0, 1.0, 0.0]]),
+        ] {
+            let patches = Patches::new(picture, patch).unwrap();
+            let segments = Segments::of_patches(mask.clone(), patches);
+            let member = segments.pooling.clone().greater_elem(0.0).float().sum_dim(3);
+            member.reshape([2, 4]).to_data().assert_eq(&TensorData::from(sizes), true);
+            let used = sizes.map(|row| row.map(|size| size.min(1.0)));
+            segments
+                .pooling
+                .sum_dim(3)
+                .reshape([2, 4])
+                .to_data()
+                .assert_approx_eq::<f32>(&TensorData::from(used), Tolerance::absolute(1e-6));
+            segments.keep.reshape([2, 4]).to_data().assert_eq(&TensorData::from(used), true);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     linear::Linear,
+    picture::Picture,
     positions::PositionEmbeddingType,
     shared::{Semantics, SharedConfig},
     wanted_tokens::WantedTokens,
@@ -63,6 +64,11 @@ impl SelfAttention {
     /// Tells it which layer it is of, from 0.
     pub(crate) fn set_layer(&mut self, layer: usize) {
         self.mechanism.set_layer(layer);
+    }
+
+    /// Tells it of which picture the tokens are the pixels.
+    pub(crate) fn set_picture(&mut self, picture: Picture) {
+        self.mechanism.set_picture(picture);
     }
 
     /// Attends every token to the sequence.

@@ -5,7 +5,8 @@
 
 use burn::tensor::Tensor;
 use nystromformer::{
-    AttentionKind, Semantics, attention::nystrom::landmarks::segment_means,
+    AttentionKind, LandmarkRule, NystromformerConfig, Semantics,
+    attention::{nystrom::landmarks::segment_means, padding::Segments},
     heads::targets::cross_entropy,
 };
 
@@ -54,6 +55,10 @@ fn hidden_states_logits_and_loss() {
     }
 }
 
+fn is_of_patches(config: &NystromformerConfig) -> bool {
+    config.attention.nystrom.landmarks == LandmarkRule::Patches
+}
+
 #[test]
 fn stages_of_the_first_layer() {
     let device = device();
@@ -96,7 +101,15 @@ fn stages_of_the_first_layer() {
         }
         compare("value", value.clone());
         if let Some(factors) = attention.factors(embedded.clone(), Some(&padding)) {
-            let segments = padding.segments();
+            let mask = fixture.integer("attention_mask", &device);
+            let patches = config.embeddings.picture().filter(|_| is_of_patches(config));
+            let patches = patches.and_then(|picture| {
+                Some(Segments::of_patches(
+                    mask,
+                    picture.patches(config.attention.nystrom.num_landmarks)?,
+                ))
+            });
+            let segments = patches.as_ref().or_else(|| padding.segments());
             for (stage, tokens) in [("query_landmarks", &query), ("key_landmarks", &key)] {
                 let means =
                     segment_means(tokens.clone(), config.attention.nystrom.num_landmarks, segments);

@@ -5,8 +5,9 @@ use burn::{
     tensor::{Device, Distribution, Int, Tensor},
 };
 use nystromformer::{
-    AttentionKind, LandmarkRule, ModelClass, NystromformerConfig, NystromformerForMaskedLm,
-    NystromformerInput, PositionEmbeddingType, PreTrainedModel, Seed, WantedTokens,
+    AttentionKind, LandmarkRule, LayerConfig, ModelClass, NystromformerConfig,
+    NystromformerForMaskedLm, NystromformerInput, Picture, PinvMethod, PositionEmbeddingType,
+    PreTrainedModel, Seed, WantedTokens,
     attention::{
         nystrom::{NystromOptions, Pinv, nystrom_attention, nystrom_factors},
         softmax::softmax_attention,
@@ -216,6 +217,68 @@ proptest! {
         let error = distance(approximate, exact);
         prop_assert!(error < 5e-3, "differs by {error:e}");
     }
+}
+
+/// The same picture alone, where the fused kernel has its patches if it is whole, and beside others that lack pixels: the same
+/// logits.
+#[test]
+fn neither_padding_nor_neighbours_change_a_picture() {
+    let device = device();
+    for (num_landmarks, reach) in [(8, 0), (24, 0), (48, 0), (1, 0), (6, 3)] {
+        let model = model_with(AttentionKind::Nystrom, num_landmarks, &device, |config| {
+            config.embeddings.max_position_embeddings = 48;
+            config.embeddings.image_width = 8;
+            config.attention.nystrom.landmarks = LandmarkRule::Patches;
+            config.attention.nystrom.local_window = 2 * reach;
+            config.attention.nystrom.pinv = PinvMethod::Solve;
+        });
+        let lengths = [48, 30, 48, 1, 8];
+        let rows = lengths.map(|length| {
+            let pixels = (0..48).map(|pixel| (pixel * (length as i64 + 7) + 3) % 48 + 2);
+            (pixels.collect::<Vec<i64>>(), length)
+        });
+        let together = logits(&model, &rows, &device);
+        for (place, (pixels, length)) in rows.iter().enumerate() {
+            let alone = NystromformerInput::new(ids(&pixels[..*length], &device));
+            let alone = model.forward(alone).unwrap();
+            let found = together.clone().narrow(0, place, 1).narrow(1, 0, *length);
+            let error = distance(found, alone);
+            assert!(error < 1e-5, "{num_landmarks} patches, {length} pixels: {error:e}");
+        }
+    }
+}
+
+/// Patches see rows and columns alike: of a picture with both exchanged, a layer without convolution gives its states with both
+/// exchanged. Segments, half a row long, see rows alone.
+#[test]
+fn rows_and_columns_of_a_picture_may_be_exchanged() {
+    const SIDE: usize = 8;
+    let device = device();
+    let of_rule = |landmarks| {
+        let mut layer = LayerConfig::default();
+        layer.shared.hidden_size = 12;
+        layer.shared.num_attention_heads = 3;
+        layer.shared.hidden_dropout_prob = 0.0;
+        layer.shared.weights.initializer_range = 0.5;
+        layer.feed_forward.intermediate_size = 16;
+        layer.attention.convolution.conv_kernel_size = 0;
+        layer.attention.nystrom.num_landmarks = 16;
+        layer.attention.nystrom.landmarks = landmarks;
+        layer.picture = Some(Picture { height: SIDE, width: SIDE });
+        let pixels = (0..SIDE * SIDE).map(|pixel| pixel % SIDE * SIDE + pixel / SIDE);
+        let pixels: Vec<i64> = pixels.map(|pixel| pixel as i64).collect();
+        let exchanged = Tensor::<1, Int>::from_ints(pixels.as_slice(), &device);
+        Seed::new(8).scope(|| {
+            let layer = layer.init(&device);
+            let shape = [2, SIDE * SIDE, 12];
+            let states = random::<3>(shape, Distribution::Normal(0.0, 1.0), &device);
+            let after = layer.forward(states.clone(), None).select(1, exchanged.clone());
+            distance(layer.forward(states.select(1, exchanged), None), after)
+        })
+    };
+    let error = of_rule(LandmarkRule::Patches);
+    assert!(error < 1e-5, "{error:e}");
+    assert!(of_rule(LandmarkRule::SegmentMeans) > 1e-3);
 }
 
 /// The encoder runs on the tokens of a padded batch alone: the same states, gradients and dropout as with the padding.

@@ -34,7 +34,7 @@ fn equals_the_composed_path() {
             ([2, 1, 4, 3], 2, 4),
         ] {
             let sequences = Sequences::even(batch, seq_len);
-            let parameters = NystromParameters { heads, num_landmarks, pinv };
+            let parameters = NystromParameters { heads, num_landmarks, patches: None, pinv };
             for is_per_channel in [false, true] {
                 same([batch, seq_len, width, taps], is_per_channel, &sequences, parameters);
             }
@@ -48,7 +48,8 @@ fn the_kernel_runs() {
     let Some(device) = cube::device() else { return };
     let shape = [2, 40, 12];
     let query = Tensor::<3>::zeros(shape, &device);
-    let parameters = NystromParameters { heads: 3, num_landmarks: 8, pinv: INVERSES[0] };
+    let parameters =
+        NystromParameters { heads: 3, num_landmarks: 8, patches: None, pinv: INVERSES[0] };
     let sequences = Sequences::even(2, 40);
     let kernel = super::NystromAttention { sequences, parameters };
     assert!(kernel::runs(&kernel, &query, [&shape, &shape, &shape]));
@@ -61,7 +62,8 @@ fn the_kernel_runs() {
 #[test]
 fn rows_that_attend_may_be_chosen() {
     let sequences = Sequences::even(3, 40).with_attending(vec![0, 1, 20, 36, 80, 119]);
-    let parameters = NystromParameters { heads: 2, num_landmarks: 16, pinv: INVERSES[0] };
+    let parameters =
+        NystromParameters { heads: 2, num_landmarks: 16, patches: None, pinv: INVERSES[0] };
     same([3, 40, 6, 9], false, &sequences, parameters);
 }
 
@@ -72,14 +74,15 @@ fn sequences_of_any_length_equal_the_composed_path() {
         .map(|tokens| crate::Sequence { keys: tokens.clone(), tokens });
     let sequences = Sequences::new(120, list.to_vec());
     for pinv in INVERSES {
-        let parameters = NystromParameters { heads: 2, num_landmarks: 16, pinv };
+        let parameters = NystromParameters { heads: 2, num_landmarks: 16, patches: None, pinv };
         same([3, 40, 6, 9], false, &sequences, parameters);
     }
 }
 
 #[test]
 fn projections_side_by_side_are_read() {
-    let parameters = NystromParameters { heads: 2, num_landmarks: 8, pinv: INVERSES[0] };
+    let parameters =
+        NystromParameters { heads: 2, num_landmarks: 8, patches: None, pinv: INVERSES[0] };
     let sequences = Sequences::even(2, 50);
     let parts = |x: Tensor<3>| [0, 12, 24].map(|first| x.clone().narrow(2, first, 12));
     cube::same(
@@ -99,7 +102,7 @@ fn projections_side_by_side_are_read() {
 fn special_values_behave_as_the_composed_path() {
     let sequences = Sequences::even(2, 30);
     for pinv in INVERSES {
-        let parameters = NystromParameters { heads: 1, num_landmarks: 6, pinv };
+        let parameters = NystromParameters { heads: 1, num_landmarks: 6, patches: None, pinv };
         cube::same_with_special_values(
             [random([2, 30, 4]), random([2, 30, 4]), random([2, 30, 4])],
             |[query, key, value]| {
@@ -129,7 +132,7 @@ proptest! {
     ) {
         let taps = half.map_or(0, |half| 2 * half + 1);
         let pinv = INVERSES[usize::from(is_of_batch)];
-        let parameters = NystromParameters { heads, num_landmarks, pinv };
+        let parameters = NystromParameters { heads, num_landmarks, patches: None, pinv };
         let sequences = Sequences::even(batch, seq_len);
         same([batch, seq_len, width, taps], is_per_channel, &sequences, parameters);
     }

@@ -30,6 +30,7 @@ use super::{
 use crate::{
     component::{Problems, component, divides},
     error::ModelError,
+    picture::Picture,
     shared::{Semantics, SharedConfig},
 };
 
@@ -80,6 +81,12 @@ impl NystromConfig {
             "num_landmarks",
             &self.num_landmarks,
             "must be at least 3 with keep_ends = true, which takes two",
+        );
+        problems.check(
+            !self.keep_ends || self.landmarks != LandmarkRule::Patches,
+            "keep_ends",
+            &self.keep_ends,
+            "the ends of a sequence are two pixels of a picture as any others: leave it out with landmarks = \"patches\"",
         );
         problems.check_size("local_window", self.local_window, 0);
         problems.check(
@@ -163,6 +170,10 @@ impl AttentionOptions for NystromConfig {
         true
     }
 
+    fn reads_picture(&self) -> bool {
+        self.landmarks == LandmarkRule::Patches
+    }
+
     fn is_of_kernels(&self) -> bool {
         self.own_option().is_none() && self.num_landmarks <= MOST_LANDMARKS
     }
@@ -189,7 +200,7 @@ impl AttentionOptions for NystromConfig {
         let scores = if is_fused { 0 } else { 2 * heads * landmarks };
         // Of queries and of keys: weights and what they weigh; members of clusters in each step.
         let (of_rule, of_rule_at_once) = match self.landmarks {
-            LandmarkRule::SegmentMeans | LandmarkRule::Strided => (0, 0),
+            LandmarkRule::SegmentMeans | LandmarkRule::Strided | LandmarkRule::Patches => (0, 0),
             LandmarkRule::Weighted => (6 * shared.hidden_size as u64, 0),
             LandmarkRule::KMeans => {
                 (2 * self.k_means_steps as u64 * heads * landmarks, 2 * heads * landmarks)
@@ -221,7 +232,10 @@ impl AttentionOptions for NystromConfig {
         // Products of all tokens with landmarks: of both kernels, and in each step of both clusterings.
         let products = match self.landmarks {
             LandmarkRule::KMeans => 8.0 + 8.0 * self.k_means_steps as f64,
-            LandmarkRule::SegmentMeans | LandmarkRule::Weighted | LandmarkRule::Strided => 8.0,
+            LandmarkRule::SegmentMeans
+            | LandmarkRule::Weighted
+            | LandmarkRule::Strided
+            | LandmarkRule::Patches => 8.0,
         };
         let of_window = self.window().map_or(0.0, |window| 4.0 * window.keys() as f64);
         (products * landmarks + of_window) * shared.hidden_size as f64
@@ -319,14 +333,18 @@ impl AttentionMechanism for NystromAttention {
         sequences: &Sequences,
     ) -> Option<Tensor<3>> {
         // The kernel knows no other landmarks, and no window.
-        let is_papers = self.landmarks.is_segment_means() && self.window.is_none();
-        let pinv = self.pinv.filter(|_| is_papers)?;
-        let num_landmarks = self.landmarks.count();
-        let parameters = NystromParameters { heads, num_landmarks, pinv };
+        let has_all = self.landmarks.are_of_the_kernel(sequences) && self.window.is_none();
+        let pinv = self.pinv.filter(|_| has_all)?;
+        let (num_landmarks, patches) = (self.landmarks.count(), self.landmarks.patches());
+        let parameters = NystromParameters { heads, num_landmarks, patches, pinv };
         let filter = convolution.map(DepthwiseConvolution::filter);
         Some(nystromformer_kernels::nystrom_attention(
             query, key, value, filter, sequences, parameters,
         ))
+    }
+
+    fn set_picture(&mut self, picture: Picture) {
+        self.landmarks.set_picture(picture);
     }
 
     fn row(

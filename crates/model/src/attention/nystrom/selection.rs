@@ -1,4 +1,4 @@
-//! How landmarks are chosen: the paper's means over segments, or another rule, and the ends of a sequence as landmarks of their own.
+//! How landmarks are chosen: the paper's means over segments, or another rule (means over patches of a picture among them), and the ends of a sequence as landmarks of their own.
 
 #[cfg(test)]
 mod tests;
@@ -7,11 +7,13 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor},
 };
+use nystromformer_kernels::{Patches, Sequences, patch_means};
 use serde::{Deserialize, Serialize};
 
 use super::{NystromConfig, landmarks::segment_means};
 use crate::{
     attention::padding::{MASKED, Padding, Segments, bias},
+    picture::Picture,
     shared::SharedConfig,
     weights::zeros,
 };
@@ -30,6 +32,9 @@ pub enum LandmarkRule {
     Strided,
     /// The mean of a cluster of queries, or of keys: some steps of Lloyd's algorithm from the means of segments.
     KMeans,
+    /// The mean of a patch of the picture whose pixels the tokens are. Where nobody says which picture that is, they are one row of
+    /// pixels, and its patches are segments.
+    Patches,
 }
 
 impl LandmarkRule {
@@ -40,6 +45,7 @@ impl LandmarkRule {
             Self::Weighted => "weighted",
             Self::Strided => "strided",
             Self::KMeans => "k_means",
+            Self::Patches => "patches",
         }
     }
 }
@@ -57,6 +63,9 @@ pub struct LandmarkSelection {
     pub key_score: Option<Param<Tensor<2>>>,
     #[module(skip)]
     rule: LandmarkRule,
+    /// Of the picture, of rule `patches`.
+    #[module(skip)]
+    patches: Option<Patches>,
     keeps_ends: bool,
     k_means_steps: usize,
     /// Landmarks of a sequence, its ends among them.
@@ -98,6 +107,7 @@ impl LandmarkSelection {
             query_score: None,
             key_score: None,
             rule: LandmarkRule::SegmentMeans,
+            patches: None,
             keeps_ends: false,
             k_means_steps: 0,
             count,
@@ -115,6 +125,7 @@ impl LandmarkSelection {
             query_score: score(),
             key_score: score(),
             rule,
+            patches: None,
             keeps_ends: options.keep_ends,
             k_means_steps: options.k_means_steps,
             count: options.num_landmarks,
@@ -126,9 +137,24 @@ impl LandmarkSelection {
         self.count
     }
 
-    /// Whether landmarks are means over segments and nothing else.
-    pub(super) fn is_segment_means(&self) -> bool {
-        self.rule == LandmarkRule::SegmentMeans && !self.keeps_ends
+    /// Tells it of which picture the tokens are the pixels. A picture that so many patches do not cover is passed over; no
+    /// [configuration](crate::NystromformerConfig) has one.
+    pub(super) fn set_picture(&mut self, picture: Picture) {
+        self.patches = picture.patches(self.count).filter(|_| self.rule == LandmarkRule::Patches);
+    }
+
+    /// The patches that landmarks average over, if they do.
+    pub(super) fn patches(&self) -> Option<Patches> {
+        self.patches
+    }
+
+    /// Whether the fused kernel has these landmarks: means over segments, or over the patches of whole pictures.
+    pub(super) fn are_of_the_kernel(&self, sequences: &Sequences) -> bool {
+        let are_means = matches!(self.rule, LandmarkRule::SegmentMeans | LandmarkRule::Patches);
+        let are_whole = self.patches.is_none_or(|patches| {
+            sequences.list().iter().all(|sequence| sequence.tokens.len() == patches.num_pixels())
+        });
+        are_means && are_whole && !self.keeps_ends
     }
 
     /// The landmarks of queries and of keys.
@@ -141,7 +167,11 @@ impl LandmarkSelection {
         key: Tensor<4>,
         padding: Option<&Padding>,
     ) -> Chosen {
-        let layout = padding.and_then(|padding| self.layout(padding));
+        let [batch, _, seq_len, _] = query.dims();
+        let layout = match self.patches {
+            Some(patches) => layout_of_patches(patches, padding, [batch, seq_len], &query.device()),
+            None => padding.and_then(|padding| self.layout(padding)),
+        };
         let spare = layout.as_ref().map(Layout::spare);
         Chosen {
             query: self.landmarks(query, self.query_score.as_ref(), layout.as_ref()),
@@ -221,8 +251,11 @@ impl LandmarkSelection {
             (LandmarkRule::Weighted, Some(score)) => {
                 weighted_means(tokens, &score.val(), count, segments)
             }
-            (LandmarkRule::SegmentMeans | LandmarkRule::Weighted, _) => {
-                segment_means(tokens, count, segments)
+            (LandmarkRule::SegmentMeans | LandmarkRule::Weighted | LandmarkRule::Patches, _) => {
+                match self.patches.filter(|_| segments.is_none()) {
+                    Some(patches) => patch_means(tokens, patches),
+                    None => segment_means(tokens, count, segments),
+                }
             }
         }
     }
@@ -242,6 +275,21 @@ impl Layout {
             keep: Tensor::cat(vec![ends, keep.clone()], 2),
         }
     }
+}
+
+/// How the patches of a picture lie over the pixels that are there; `None` where all are.
+fn layout_of_patches(
+    patches: Patches,
+    padding: Option<&Padding>,
+    [batch, seq_len]: [usize; 2],
+    device: &Device,
+) -> Option<Layout> {
+    let mask = match padding {
+        Some(padding) => padding.attention_mask().clone(),
+        None if seq_len == patches.num_pixels() => return None,
+        None => Tensor::ones([batch, seq_len], device),
+    };
+    Some(Layout { ends: None, segments: Segments::of_patches(mask, patches) })
 }
 
 /// The token in the middle of each segment, of an even number the second of both.

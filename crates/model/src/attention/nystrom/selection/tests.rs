@@ -15,11 +15,13 @@ const MASKS: [[i64; TOKENS]; 5] = [
     [0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0],
     [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
 ];
-const RULES: [LandmarkRule; 4] = [
+const RULES: [LandmarkRule; 5] = [
     LandmarkRule::SegmentMeans,
     LandmarkRule::Weighted,
     LandmarkRule::Strided,
     LandmarkRule::KMeans,
+    // Of no picture.
+    LandmarkRule::Patches,
 ];
 
 type Rows = Vec<Vec<f64>>;
@@ -65,7 +67,7 @@ fn expected(
         segments.iter().map(|segment| mean(segment, weight)).collect()
     };
     match rule {
-        LandmarkRule::SegmentMeans => means(&|_| 1.0),
+        LandmarkRule::SegmentMeans | LandmarkRule::Patches => means(&|_| 1.0),
         LandmarkRule::Weighted => means(&|row| dot(row, score).exp()),
         LandmarkRule::Strided => {
             segments.iter().map(|segment| segment[segment.len() / 2].clone()).collect()
@@ -157,6 +159,53 @@ fn landmarks_are_what_their_rule_says_of_the_valid_tokens() {
                             }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// Of a picture of 3 x 5 pixels without the last two; then of one of which all are there.
+#[test]
+fn patches_average_over_their_valid_pixels() {
+    let device = Device::flex();
+    let shared = SharedConfig { hidden_size: 3, num_attention_heads: 1, ..SharedConfig::default() };
+    let normal = Distribution::Normal(0.0, 1.5);
+    let tokens =
+        Seed::new(4).scope(|| random::<4>([MASKS.len(), 1, TOKENS, HEAD_DIM], normal, &device));
+    let numbers: Vec<f64> = tokens.clone().into_data().iter::<f64>().collect();
+    let mask = Tensor::<2, Int>::from_ints(MASKS, &device);
+    for (picture, count, [high, wide]) in [
+        (Picture { height: 3, width: 5 }, 5, [3, 1]),
+        (Picture { height: 5, width: 3 }, 5, [1, 3]),
+        (Picture { height: 1, width: 13 }, 1, [1, 13]),
+        (Picture { height: 1, width: 13 }, 13, [1, 1]),
+    ] {
+        let mut selection = selection(LandmarkRule::Patches, count, false, &shared);
+        selection.set_picture(picture);
+        let padding = Padding::new(mask.clone(), Some(count), true);
+        for padding in [None, Some(&padding)] {
+            let chosen = selection.choose(tokens.clone(), tokens.clone(), padding);
+            let found: Vec<f64> = chosen.key.into_data().iter::<f64>().collect();
+            let used = chosen.spare.map(|spare| spare.keep.into_data().iter::<f64>().collect());
+            let used: Vec<f64> = used.unwrap_or_else(|| vec![1.0; MASKS.len() * count]);
+            for (place, found) in found.chunks(HEAD_DIM).enumerate() {
+                let (row, patch) = (place / count, place % count);
+                let across = picture.width / wide;
+                let is_inside = |pixel: usize| {
+                    let (y, x) = (pixel / picture.width, pixel % picture.width);
+                    y / high == patch / across && x / wide == patch % across
+                };
+                let is_valid = |pixel: usize| padding.is_none() || MASKS[row][pixel] == 1;
+                let pixels: Rows = (0..TOKENS)
+                    .filter(|pixel| is_inside(*pixel) && is_valid(*pixel))
+                    .map(|pixel| numbers[(row * TOKENS + pixel) * HEAD_DIM..][..HEAD_DIM].to_vec())
+                    .collect();
+                assert_eq!(used[place] == 1.0, !pixels.is_empty());
+                let expected =
+                    if pixels.is_empty() { vec![0.0; HEAD_DIM] } else { mean(&pixels, |_| 1.0) };
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!((found - expected).abs() < 1e-5, "{picture:?} {row} {patch}");
                 }
             }
         }
