@@ -70,9 +70,9 @@ def kernels(s):
         "cross_entropy_forward": (256, 256 * 4, 0, 4),
         "select_rows_backward": (rows, rows * 4, own, 3),
         "sum_parts": (256, 256 * 4, 0, 3),
-        "norm_parts": (256, 256 * 4, 0, 7),
+        "norm_parts": (256, 256 * 4, 0, "tensors + 1"),
         "norm_sums": (256, 256 * 4, 0, 2),
-        "adam_w_step": (256, 0, 0, 7),
+        "adam_w_steps": (256, 0, 0, "4 · tensors"),
     }
 
 

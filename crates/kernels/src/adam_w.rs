@@ -1,4 +1,4 @@
-//! The optimizer's pass over every parameter, and the sums of squares that clipping needs.
+//! The optimizer's pass over all parameters, and the sums of squares that clipping needs.
 
 #[cfg(all(feature = "cube", not(feature = "fused")))]
 mod cube;
@@ -13,7 +13,8 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    kernel, simd,
+    kernel::{self, Tensors},
+    simd,
     trace::{self, Pass},
 };
 
@@ -39,47 +40,78 @@ pub struct AdamWStep {
     pub epsilon: f64,
 }
 
-/// Parameter and moments after one step; the memory of those given is reused where nobody else holds it.
+/// What a step makes a tensor's values of, and by which scalars.
 ///
 /// # Shapes
 /// - all: `[length]`
-///
-/// # Panics
-/// If a tensor records gradients, or lengths differ.
-pub fn adam_w(
-    step: AdamWStep,
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    exp_avg: Tensor<1>,
-    exp_avg_sq: Tensor<1>,
-) -> [Tensor<1>; 3] {
-    let all = [&value, &gradient, &exp_avg, &exp_avg_sq];
-    for tensor in all {
-        assert!(!tensor.device().is_autodiff(), "an optimizer's step is not recorded");
-        assert_eq!(tensor.dims(), value.dims(), "moments and gradient are those of the parameter");
-    }
-    if !all.into_iter().all(kernel::takes) {
-        return composed(step, value, gradient, exp_avg, exp_avg_sq);
-    }
-    let _span = trace::kernel("AdamW", Pass::Update, || vec![value.dims().to_vec()]);
-    let (value, exp_avg, exp_avg_sq) = Dispatch::adam_w(
-        value.into_dispatch(),
-        gradient.into_dispatch(),
-        exp_avg.into_dispatch(),
-        exp_avg_sq.into_dispatch(),
-        step,
-    );
-    [value, exp_avg, exp_avg_sq].map(Tensor::from_dispatch)
+#[derive(Debug, Clone)]
+pub struct AdamWUpdate {
+    /// The scalars of the step.
+    pub step: AdamWStep,
+    /// The parameter.
+    pub value: Tensor<1>,
+    /// Its gradient.
+    pub gradient: Tensor<1>,
+    /// Its first moment.
+    pub exp_avg: Tensor<1>,
+    /// Its second moment.
+    pub exp_avg_sq: Tensor<1>,
 }
 
-/// The same by Burn's elementary operations.
-fn composed(
-    step: AdamWStep,
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    exp_avg: Tensor<1>,
-    exp_avg_sq: Tensor<1>,
-) -> [Tensor<1>; 3] {
+impl AdamWUpdate {
+    fn tensors(&self) -> [&Tensor<1>; 4] {
+        [&self.value, &self.gradient, &self.exp_avg, &self.exp_avg_sq]
+    }
+}
+
+/// Values, first and second moments after a step of all these tensors, which are on one device. The memory given is reused where nobody else
+/// holds it. A GPU takes as many tensors a launch as it binds at once; the CPU one after the other, and gives each one's gradient back before the next.
+///
+/// # Shapes
+/// - output: for each update `[length]` three times
+///
+/// # Panics
+/// If a tensor records gradients, or lengths of an update differ.
+pub fn adam_w(updates: Vec<AdamWUpdate>) -> Vec<[Tensor<1>; 3]> {
+    for update in &updates {
+        for tensor in update.tensors() {
+            assert!(!tensor.device().is_autodiff(), "an optimizer's step is not recorded");
+            assert_eq!(
+                tensor.dims(),
+                update.value.dims(),
+                "moments and gradient are those of the parameter"
+            );
+        }
+    }
+    if updates.is_empty() || !updates.iter().flat_map(AdamWUpdate::tensors).all(kernel::takes) {
+        return updates.into_iter().map(composed).collect();
+    }
+    let _span = trace::kernel("AdamW", Pass::Update, || {
+        updates.iter().map(|update| update.value.dims().to_vec()).collect()
+    });
+    let mut steps = Vec::new();
+    let [mut values, mut gradients, mut exp_avgs, mut exp_avg_sqs] = [const { Vec::new() }; 4];
+    for update in updates {
+        steps.push(update.step);
+        values.push(update.value);
+        gradients.push(update.gradient);
+        exp_avgs.push(update.exp_avg);
+        exp_avg_sqs.push(update.exp_avg_sq);
+    }
+    let [values, gradients, exp_avgs, exp_avg_sqs] =
+        [values, gradients, exp_avgs, exp_avg_sqs].map(|tensors| tensors.into_iter().collect());
+    let (values, exp_avgs, exp_avg_sqs) =
+        Dispatch::adam_w(values, gradients, exp_avgs, exp_avg_sqs, steps);
+    values
+        .into_iter()
+        .zip(exp_avgs.into_iter().zip(exp_avg_sqs))
+        .map(|(value, (first, second))| [value, first, second].map(Tensor::from_dispatch))
+        .collect()
+}
+
+/// One update by Burn's elementary operations.
+fn composed(update: AdamWUpdate) -> [Tensor<1>; 3] {
+    let AdamWUpdate { step, value, gradient, exp_avg, exp_avg_sq } = update;
     let AdamWStep { beta_1, beta_2, gradient_scale, bias_correction_2_root: root, .. } = step;
     let exp_avg_sq = exp_avg_sq.mul_scalar(beta_2).add(
         gradient.clone().square().mul_scalar((1.0 - beta_2) * gradient_scale * gradient_scale),
@@ -93,49 +125,62 @@ fn composed(
     [value, exp_avg, exp_avg_sq]
 }
 
-/// One pass that writes three tensors does not fit the shape of a kernel, and needs no derivative.
+/// What writes three tensors for each of many does not fit the shape of a kernel, and needs no derivative.
 #[backend_extension(Flex, Cube: cfg(all(feature = "cube", not(feature = "fused"))))]
 pub(crate) trait OptimizerBackend: Backend {
-    /// Value, first and second moment after the step.
+    /// Values, first and second moments after the steps, one for each tensor.
     fn adam_w(
-        value: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        exp_avg: FloatTensor<Self>,
-        exp_avg_sq: FloatTensor<Self>,
-        step: AdamWStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+        #[extension_type] values: Tensors<Self>,
+        #[extension_type] gradients: Tensors<Self>,
+        #[extension_type] exp_avgs: Tensors<Self>,
+        #[extension_type] exp_avg_sqs: Tensors<Self>,
+        steps: Vec<AdamWStep>,
+    ) -> (Vec<FloatTensor<Self>>, Vec<FloatTensor<Self>>, Vec<FloatTensor<Self>>);
 }
 
 impl OptimizerBackend for Flex {
     fn adam_w(
-        value: FlexTensor,
-        gradient: FlexTensor,
-        exp_avg: FlexTensor,
-        exp_avg_sq: FlexTensor,
-        step: AdamWStep,
-    ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let gradient = simd::contiguous(gradient);
-        let [mut value, mut exp_avg, mut exp_avg_sq] = [value, exp_avg, exp_avg_sq];
-        let scalars = Scalars::from(step);
-        simd::update(&mut value, |value| {
-            simd::update(&mut exp_avg, |exp_avg| {
-                simd::update(&mut exp_avg_sq, |exp_avg_sq| {
-                    value
-                        .par_chunks_mut(simd::TASK)
-                        .zip(simd::values(&gradient).par_chunks(simd::TASK))
-                        .zip(exp_avg.par_chunks_mut(simd::TASK))
-                        .zip(exp_avg_sq.par_chunks_mut(simd::TASK))
-                        .for_each(|(((value, gradient), exp_avg), exp_avg_sq)| {
-                            simd::vectorised(
-                                #[inline(always)]
-                                || scalars.apply(value, gradient, exp_avg, exp_avg_sq),
-                            );
-                        });
-                });
+        Tensors(mut values): Tensors<Self>,
+        Tensors(gradients): Tensors<Self>,
+        Tensors(mut exp_avgs): Tensors<Self>,
+        Tensors(mut exp_avg_sqs): Tensors<Self>,
+        steps: Vec<AdamWStep>,
+    ) -> (Vec<FlexTensor>, Vec<FlexTensor>, Vec<FlexTensor>) {
+        let moments = exp_avgs.iter_mut().zip(&mut exp_avg_sqs);
+        for (((value, gradient), moments), step) in
+            values.iter_mut().zip(gradients).zip(moments).zip(steps)
+        {
+            update(Scalars::from(step), value, gradient, moments);
+        }
+        (values, exp_avgs, exp_avg_sqs)
+    }
+}
+
+/// One tensor's step, on all cores.
+fn update(
+    scalars: Scalars,
+    value: &mut FlexTensor,
+    gradient: FlexTensor,
+    (exp_avg, exp_avg_sq): (&mut FlexTensor, &mut FlexTensor),
+) {
+    let gradient = simd::contiguous(gradient);
+    simd::update(value, |value| {
+        simd::update(exp_avg, |exp_avg| {
+            simd::update(exp_avg_sq, |exp_avg_sq| {
+                value
+                    .par_chunks_mut(simd::TASK)
+                    .zip(simd::values(&gradient).par_chunks(simd::TASK))
+                    .zip(exp_avg.par_chunks_mut(simd::TASK))
+                    .zip(exp_avg_sq.par_chunks_mut(simd::TASK))
+                    .for_each(|(((value, gradient), exp_avg), exp_avg_sq)| {
+                        simd::vectorised(
+                            #[inline(always)]
+                            || scalars.apply(value, gradient, exp_avg, exp_avg_sq),
+                        );
+                    });
             });
         });
-        (value, exp_avg, exp_avg_sq)
-    }
+    });
 }
 
 /// [`AdamWStep`], multiplied out and rounded once.
@@ -192,7 +237,7 @@ mod tests {
     use super::*;
     use crate::testing::{self, random};
 
-    pub(super) const STEP: AdamWStep = AdamWStep {
+    const STEP: AdamWStep = AdamWStep {
         gradient_scale: 0.7,
         beta_1: 0.9,
         beta_2: 0.999,
@@ -202,18 +247,26 @@ mod tests {
         epsilon: 1e-6,
     };
 
+    /// An update of so many values, which nobody else holds.
+    pub(super) fn update_of(length: usize) -> AdamWUpdate {
+        let [value, gradient, exp_avg, root] = std::array::from_fn(|_| random([length]).inner());
+        AdamWUpdate { step: STEP, value, gradient, exp_avg, exp_avg_sq: root.square() }
+    }
+
     #[test]
     fn equals_the_composed_path() {
-        let [value, gradient, exp_avg, root] = std::array::from_fn(|_| random([40_001]).inner());
-        let exp_avg_sq = root.square();
-        let ours =
-            adam_w(STEP, value.clone(), gradient.clone(), exp_avg.clone(), exp_avg_sq.clone());
-        let before = value.clone().into_data();
-        let composed = composed(STEP, value.clone(), gradient, exp_avg, exp_avg_sq);
-        for (ours, composed) in ours.into_iter().zip(composed) {
-            testing::close(&ours.into_data(), &composed.into_data());
+        let updates: Vec<AdamWUpdate> = [40_001, 1, 77].map(update_of).to_vec();
+        let before: Vec<_> = updates.iter().map(|update| update.value.to_data()).collect();
+        let ours = adam_w(updates.clone());
+        for (ours, update) in ours.into_iter().zip(updates.clone()) {
+            for (ours, composed) in ours.into_iter().zip(composed(update)) {
+                testing::close(&ours.into_data(), &composed.into_data());
+            }
         }
         // A tensor that somebody else holds is not written to.
-        value.into_data().assert_eq(&before, true);
+        for (update, before) in updates.into_iter().zip(before) {
+            update.value.into_data().assert_eq(&before, true);
+        }
+        assert!(adam_w(Vec::new()).is_empty());
     }
 }

@@ -14,6 +14,7 @@
 
 mod lacking;
 mod refusals;
+mod tensors;
 
 use std::{
     cell::RefCell,
@@ -54,6 +55,7 @@ pub(crate) use lacking::lacking;
 pub use refusals::hear_refusals;
 #[cfg(all(feature = "cube", not(feature = "fused")))]
 pub(crate) use refusals::refuse;
+pub(crate) use tensors::Tensors;
 
 /// An operation on `N` tensors of backend `B`, and its derivative. What is not differentiated (sizes, masks, labels) is
 /// part of the kernel itself.

@@ -78,7 +78,9 @@ mod testing;
 pub mod trace;
 mod view;
 
-pub use adam_w::{AdamWStep, adam_w, adam_w_missed, adam_w_of_rows, sums_of_squares, updates_rows};
+pub use adam_w::{
+    AdamWStep, AdamWUpdate, adam_w, adam_w_missed, adam_w_of_rows, sums_of_squares, updates_rows,
+};
 pub use add::add;
 pub use attention::attention;
 pub use batch_invariance::{batch_invariant, is_batch_invariant};

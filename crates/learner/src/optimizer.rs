@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use nystromformer_kernels::{AdamWStep, adam_w, updates_rows};
+use nystromformer_kernels::{AdamWStep, AdamWUpdate, adam_w, updates_rows};
 use serde::{Deserialize, Serialize};
 
 use crate::parameter_groups::ParameterGroups;
@@ -212,14 +212,25 @@ impl AdamW {
                 epsilon,
             }
         };
-        module.map(&mut StepMapper {
+        let mut taking = TakeMapper {
             path: Path::default(),
             moments: &mut self.moments,
             gradients,
             update: |path: &str| update(self.groups.rate(path)),
             rows,
             no_decay_on_bias_and_norm: self.config.no_decay_on_bias_and_norm,
-        })
+            taken: Vec::new(),
+            updates: Vec::new(),
+        };
+        let module = module.map(&mut taking);
+        let TakeMapper { taken, updates, .. } = taking;
+        let mut values = BTreeMap::new();
+        for (parameter, [value, exp_avg, exp_avg_sq]) in taken.into_iter().zip(adam_w(updates)) {
+            let Taken { path, shape, waiting } = parameter;
+            values.insert(path.clone(), (shape.clone(), value));
+            self.moments.insert(path, Moments { shape, exp_avg, exp_avg_sq, waiting });
+        }
+        module.map(&mut PutMapper { path: Path::default(), values })
     }
 
     /// Rows that wait take the steps that they have missed: those that are read, or all. Whoever reads a parameter after
@@ -240,7 +251,8 @@ impl AdamW {
 /// A table has so many rows to each one that is read, if the others are to wait: of few rows all are as quickly updated.
 const LEAST_ROWS_TO_ONE_READ: usize = 4;
 
-struct StepMapper<'a, U> {
+/// What takes a step is taken out of its module, since a device updates many tensors at once.
+struct TakeMapper<'a, U> {
     path: Path,
     moments: &'a mut BTreeMap<String, Moments>,
     gradients: GradientsParams,
@@ -249,9 +261,20 @@ struct StepMapper<'a, U> {
     /// Tables of which only some rows have a gradient.
     rows: &'a RowsRead,
     no_decay_on_bias_and_norm: bool,
+    /// The parameters that are out of the module.
+    taken: Vec<Taken>,
+    /// What is to be done to each.
+    updates: Vec<AdamWUpdate>,
 }
 
-impl<U: Fn(&str) -> AdamWStep> ModuleMapper for StepMapper<'_, U> {
+/// [`Moments`] of a parameter that is out of its module, but for the tensors.
+struct Taken {
+    path: String,
+    shape: Vec<usize>,
+    waiting: WaitingRows,
+}
+
+impl<U: Fn(&str) -> AdamWStep> ModuleMapper for TakeMapper<'_, U> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.path.enter(name, container_type);
     }
@@ -269,9 +292,9 @@ impl<U: Fn(&str) -> AdamWStep> ModuleMapper for StepMapper<'_, U> {
             .moments
             .remove(&path)
             .expect("the optimizer was built from this module, so every path has its moments");
-        let mut update = (self.update)(&path);
+        let mut step = (self.update)(&path);
         if self.no_decay_on_bias_and_norm && self.path.is_bias_or_norm() {
-            update.decay = 1.0;
+            step.decay = 1.0;
         }
 
         let length = gradient.dims().iter().product::<usize>();
@@ -281,18 +304,45 @@ impl<U: Fn(&str) -> AdamWStep> ModuleMapper for StepMapper<'_, U> {
             .rows
             .get(&path)
             .filter(|rows| rows.len() * LEAST_ROWS_TO_ONE_READ <= count && updates_rows(&gradient));
-        rewrite(parameter, |value| {
-            let Moments { shape, exp_avg, exp_avg_sq, mut waiting } = moments;
-            let table = [value, exp_avg, exp_avg_sq];
-            let [value, exp_avg, exp_avg_sq] = if let Some(rows) = rows {
-                waiting.step(update, rows, count, gradient, table)
-            } else {
-                let [value, exp_avg, exp_avg_sq] = waiting.catch_up(table, None);
-                adam_w(update, value, gradient, exp_avg, exp_avg_sq)
-            };
-            self.moments.insert(path, Moments { shape, exp_avg, exp_avg_sq, waiting });
-            value
-        })
+        let Moments { shape, exp_avg, exp_avg_sq, mut waiting } = moments;
+        if let Some(rows) = rows {
+            return rewrite(parameter, |value| {
+                let table = [value, exp_avg, exp_avg_sq];
+                let [value, exp_avg, exp_avg_sq] = waiting.step(step, rows, count, gradient, table);
+                self.moments.insert(path, Moments { shape, exp_avg, exp_avg_sq, waiting });
+                value
+            });
+        }
+        let (parameter, value) = hollow(parameter);
+        let table = [value.reshape([length]), exp_avg, exp_avg_sq];
+        let [value, exp_avg, exp_avg_sq] = waiting.catch_up(table, None);
+        self.taken.push(Taken { path, shape, waiting });
+        self.updates.push(AdamWUpdate { step, value, gradient, exp_avg, exp_avg_sq });
+        parameter
+    }
+}
+
+/// Puts values back, each with its shape.
+struct PutMapper {
+    path: Path,
+    values: BTreeMap<String, (Vec<usize>, Tensor<1>)>,
+}
+
+impl ModuleMapper for PutMapper {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some((shape, value)) = self.values.remove(&self.path.dotted()) else {
+            return parameter;
+        };
+        let shape: [usize; D] = shape.try_into().expect("the shape that it was taken out with");
+        exchange(parameter, value.reshape(shape)).0
     }
 }
 
@@ -333,17 +383,32 @@ fn rewrite<const D: usize>(
     parameter: Param<Tensor<D>>,
     write: impl FnOnce(Tensor<1>) -> Tensor<1>,
 ) -> Param<Tensor<D>> {
+    let (parameter, value) = hollow(parameter);
+    let dims = value.dims();
+    let value = write(value.reshape([dims.iter().product::<usize>()]));
+    exchange(parameter, value.reshape(dims)).0
+}
+
+/// A parameter without its value, and the value, which nobody else holds if nobody did before. The parameter holds one number until it gets a
+/// value by [`exchange`].
+fn hollow<const D: usize>(parameter: Param<Tensor<D>>) -> (Param<Tensor<D>>, Tensor<D>) {
+    let device = parameter.val().device().inner();
+    exchange(parameter, Tensor::empty([1; D], &device))
+}
+
+/// A parameter with another value in the place of its own, which comes back without autodiff.
+fn exchange<const D: usize>(
+    parameter: Param<Tensor<D>>,
+    value: Tensor<D>,
+) -> (Param<Tensor<D>>, Tensor<D>) {
     let (id, tensor, mapper) = parameter.consume();
     let requires_grad = tensor.is_require_grad();
     let checkpointing = tensor.gradient_checkpointing_strategy();
-    let value = tensor.inner();
-    let dims = value.dims();
-    let value = write(value.reshape([dims.iter().product::<usize>()]));
     // `from_inner` starts with the default strategy; a parameter must meet its inputs under the
     // same one.
-    let mut updated = Tensor::from_inner(value.reshape(dims));
+    let mut updated = Tensor::from_inner(value);
     if let Some(strategy) = checkpointing {
         updated = updated.with_gradient_checkpointing_strategy(strategy);
     }
-    Param::from_mapped_value(id, updated.set_require_grad(requires_grad), mapper)
+    (Param::from_mapped_value(id, updated.set_require_grad(requires_grad), mapper), tensor.inner())
 }

@@ -9,8 +9,8 @@ use burn::{
 };
 use nystromformer::{ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification};
 use nystromformer_kernels::{
-    AdamWStep, Gelu, NystromParameters, PinvScale, Sequences, WeightLayout, adam_w, attention,
-    cross_entropy, depthwise_convolution, gelu, iterative_pinv, layer_norm, linear,
+    AdamWStep, AdamWUpdate, Gelu, NystromParameters, PinvScale, Sequences, WeightLayout, adam_w,
+    attention, cross_entropy, depthwise_convolution, gelu, iterative_pinv, layer_norm, linear,
     nystrom_attention, segment_means, set_enabled,
 };
 use rayon::prelude::*;
@@ -294,8 +294,11 @@ impl Bench {
         let [composed_s, kernel_s] = [false, true].map(|enabled| {
             set_enabled(enabled);
             median(self.repetitions, || {
-                let [value, first, second] = state.take().expect("the step before put it back");
-                state = Some(adam_w(step, value, gradient.clone(), first, second));
+                let [value, exp_avg, exp_avg_sq] =
+                    state.take().expect("the step before put it back");
+                let gradient = gradient.clone();
+                state =
+                    adam_w(vec![AdamWUpdate { step, value, gradient, exp_avg, exp_avg_sq }]).pop();
             })
         });
         set_enabled(true);

@@ -11,7 +11,8 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    kernel, simd,
+    kernel::{self, Tensors},
+    simd,
     trace::{self, Pass},
 };
 
@@ -32,20 +33,7 @@ pub fn sums_of_squares(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     let _span = trace::kernel("SumsOfSquares", Pass::Update, || {
         tensors.iter().map(|tensor| tensor.dims().to_vec()).collect()
     });
-    let of_some = |some: &[Tensor<1>]| {
-        let tensor = |index: usize| some.get(index).unwrap_or(&some[0]).clone().into_dispatch();
-        let sums = Dispatch::sums_of_squares(
-            tensor(0),
-            tensor(1),
-            tensor(2),
-            tensor(3),
-            tensor(4),
-            tensor(5),
-            some.len(),
-        );
-        Tensor::from_dispatch(sums)
-    };
-    Tensor::cat(tensors.chunks(TENSORS).map(of_some).collect(), 0)
+    Tensor::from_dispatch(Dispatch::sums_of_squares(tensors.into_iter().collect()))
 }
 
 /// The same of one tensor by Burn's elementary operations: of rows as long as there are rows first, so that rounding does not grow with the
@@ -63,37 +51,18 @@ fn composed(x: Tensor<1>) -> Tensor<1> {
     if whole == length { sum } else { sum + squares.narrow(0, whole, length - whole).sum() }
 }
 
-/// Tensors of one call: as many as have room among the buffers of a kernel on a GPU.
-const TENSORS: usize = 6;
-
-/// The backend is found by the tensors in a method's signature.
+/// One number for each of many tensors does not fit the shape of a kernel, and needs no derivative.
 #[backend_extension(Flex, Cube: cfg(all(feature = "cube", not(feature = "fused"))))]
 pub(crate) trait NormBackend: Backend {
-    /// The sums of the squares of the first `count`.
-    fn sums_of_squares(
-        tensor_0: FloatTensor<Self>,
-        tensor_1: FloatTensor<Self>,
-        tensor_2: FloatTensor<Self>,
-        tensor_3: FloatTensor<Self>,
-        tensor_4: FloatTensor<Self>,
-        tensor_5: FloatTensor<Self>,
-        count: usize,
-    ) -> FloatTensor<Self>;
+    /// The sum of the squares of each, `[tensors]`.
+    fn sums_of_squares(#[extension_type] tensors: Tensors<Self>) -> FloatTensor<Self>;
 }
 
 impl NormBackend for Flex {
-    fn sums_of_squares(
-        tensor_0: FlexTensor,
-        tensor_1: FlexTensor,
-        tensor_2: FlexTensor,
-        tensor_3: FlexTensor,
-        tensor_4: FlexTensor,
-        tensor_5: FlexTensor,
-        count: usize,
-    ) -> FlexTensor {
-        let tensors = [tensor_0, tensor_1, tensor_2, tensor_3, tensor_4, tensor_5];
+    fn sums_of_squares(tensors: Tensors<Self>) -> FlexTensor {
         let of = |tensor| sum_of_squares(simd::values(&simd::contiguous(tensor)));
-        let sums = tensors.into_iter().take(count).map(of).collect();
+        let sums: Vec<f32> = tensors.0.into_iter().map(of).collect();
+        let count = sums.len();
         simd::tensor(sums, Shape::new([count]))
     }
 }

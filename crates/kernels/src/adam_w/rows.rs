@@ -213,7 +213,7 @@ fn catch_up(steps: &[Scalars], value: &mut [f32], exp_avg: &mut [f32], exp_avg_s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{adam_w, testing::random};
+    use crate::{AdamWUpdate, adam_w, testing::random};
 
     const COLUMNS: usize = 77;
 
@@ -256,7 +256,10 @@ mod tests {
             // Without a gradient it is 0, not −0.
             let gradient = (random([rows * COLUMNS]).inner() * mask).add_scalar(0.0);
             let [value, exp_avg, exp_avg_sq] = dense;
-            dense = adam_w(*step, value, gradient.clone(), exp_avg, exp_avg_sq);
+            let gradient_of_all = gradient.clone();
+            let update =
+                AdamWUpdate { step: *step, value, gradient: gradient_of_all, exp_avg, exp_avg_sq };
+            [dense] = adam_w(vec![update]).try_into().unwrap();
 
             let missed: Vec<u32> = (0..rows)
                 .map(|row| if updated[row] { number as u32 - taken[row] } else { 0 })

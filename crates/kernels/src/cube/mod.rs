@@ -8,7 +8,8 @@
 //!
 //! Every kernel adds in an order that sizes alone fix, and no two units write the same value: two runs give the same bits. It uses
 //! shared memory and barriers, but neither atomics nor operations of planes (subgroups, warps), which WebGPU may lack, and no more than 7
-//! buffers, which with that of its sizes is WebGPU's least.
+//! buffers, which with that of its sizes is WebGPU's least. Those of the optimizer go over all parameters, as many a launch as
+//! [`most_buffers`] has room for.
 
 pub(crate) mod place;
 pub(crate) mod rows;
@@ -34,6 +35,15 @@ impl<K: Kernel<Cube, N>, const N: usize> OnCube<N> for K {}
 
 /// The most units of a cube: what WebGPU grants.
 pub(crate) const MOST_UNITS: usize = 256;
+
+/// Pointers to so many buffers, and to one of their sizes, fill 4,096 bytes: what a launch may be given where it may be given least. (CUDA takes
+/// 32,764 bytes since 12.1 and compute capability 7.0, where CubeCL also passes lengths and numbers by value.)
+const MOST_BUFFERS: usize = 508;
+
+/// The most buffers of a kernel that goes over as many tensors as there is room for: what this device binds at once, within reason.
+pub(crate) fn most_buffers(client: &Client) -> usize {
+    (client.properties().hardware.max_bindings as usize).min(MOST_BUFFERS)
+}
 
 /// The tensor, with its values one after the other.
 pub(crate) fn contiguous(tensor: CubeTensor) -> CubeTensor {

@@ -1,52 +1,39 @@
-//! The squares of some tensors in CubeCL: two launches.
+//! The squares of many tensors in CubeCL: a launch for as many as the device binds at once, and one that adds up.
 
-use burn::backend::{Cube, TensorMetadata};
+use burn::backend::Cube;
 use burn_cubecl::{
     cubecl::{self, prelude::*},
     tensor::CubeTensor,
 };
 
 use super::NormBackend;
-use crate::cube::{MOST_UNITS, contiguous, cubes, room, sums::sum_over_cube};
+use crate::{
+    cube::{MOST_UNITS, contiguous, cubes, most_buffers, room, sums::sum_over_cube},
+    kernel::Tensors,
+};
 
 /// Cubes for each tensor.
 const PARTS: usize = 256;
 
 impl NormBackend for Cube {
-    fn sums_of_squares(
-        tensor_0: CubeTensor,
-        tensor_1: CubeTensor,
-        tensor_2: CubeTensor,
-        tensor_3: CubeTensor,
-        tensor_4: CubeTensor,
-        tensor_5: CubeTensor,
-        count: usize,
-    ) -> CubeTensor {
-        let tensors = [tensor_0, tensor_1, tensor_2, tensor_3, tensor_4, tensor_5];
-        let [first, second, third, fourth, fifth, sixth] = tensors.map(contiguous);
-        let client = first.client.clone();
-        let (parts, sums) = (room(&first, [count, PARTS]), room(&first, [count]));
-        let length = |tensor: &CubeTensor| tensor.shape().num_elements();
-        let lengths = [&first, &second, &third, &fourth, &fifth, &sixth].map(length);
+    fn sums_of_squares(Tensors(tensors): Tensors<Self>) -> CubeTensor {
+        let count = tensors.len();
+        let [parts, sums] = [vec![count, PARTS], vec![count]].map(|shape| room(&tensors[0], shape));
+        let client = parts.client.clone();
         let dim = CubeDim::new_1d(MOST_UNITS as u32);
-        norm_parts::launch(
-            &client,
-            CubeCount::Static(PARTS as u32, count as u32, 1),
-            dim,
-            first.into_buffer_arg(),
-            second.into_buffer_arg(),
-            third.into_buffer_arg(),
-            fourth.into_buffer_arg(),
-            fifth.into_buffer_arg(),
-            sixth.into_buffer_arg(),
-            parts.clone().into_buffer_arg(),
-            lengths[0],
-            lengths[1],
-            lengths[2],
-            lengths[3],
-            lengths[4],
-            lengths[5],
-        );
+        let at_once = most_buffers(&client).saturating_sub(1).max(1);
+        let mut tensors = tensors.into_iter().map(contiguous).map(CubeTensor::into_buffer_arg);
+        for first in (0..count).step_by(at_once) {
+            let some: SequenceArg<Box<[f32]>> = tensors.by_ref().take(at_once).collect();
+            norm_parts::launch(
+                &client,
+                CubeCount::Static(PARTS as u32, some.values.len() as u32, 1),
+                dim,
+                some,
+                parts.clone().into_buffer_arg(),
+                first,
+            );
+        }
         norm_sums::launch(
             &client,
             cubes(&client, count),
@@ -59,47 +46,27 @@ impl NormBackend for Cube {
     }
 }
 
-/// A cube has a part of one of the tensors.
+/// A cube has a part of one of the tensors, which are those from the `first` on.
 #[cube(launch)]
-fn norm_parts(
-    tensor_0: &[f32],
-    tensor_1: &[f32],
-    tensor_2: &[f32],
-    tensor_3: &[f32],
-    tensor_4: &[f32],
-    tensor_5: &[f32],
-    parts: &mut [f32],
-    length_0: usize,
-    length_1: usize,
-    length_2: usize,
-    length_3: usize,
-    length_4: usize,
-    length_5: usize,
-) {
+fn norm_parts(tensors: &Sequence<Box<[f32]>>, parts: &mut [f32], first: usize) {
     let mut shared = Shared::<[f32]>::new_slice(MOST_UNITS);
-    let number = CUBE_POS_Y as usize;
-    let sum = if number == 0usize {
-        squares_of_unit(tensor_0, length_0)
-    } else if number == 1usize {
-        squares_of_unit(tensor_1, length_1)
-    } else if number == 2usize {
-        squares_of_unit(tensor_2, length_2)
-    } else if number == 3usize {
-        squares_of_unit(tensor_3, length_3)
-    } else if number == 4usize {
-        squares_of_unit(tensor_4, length_4)
-    } else {
-        squares_of_unit(tensor_5, length_5)
-    };
+    let mut sum = 0.0f32;
+    #[unroll]
+    for number in 0..tensors.len() {
+        if CUBE_POS_Y as usize == number {
+            sum = squares_of_unit(&tensors[number]);
+        }
+    }
     let total = sum_over_cube(&mut shared, sum);
     if UNIT_POS == 0u32 {
-        parts[number * PARTS + CUBE_POS_X as usize] = total;
+        parts[(first + CUBE_POS_Y as usize) * PARTS + CUBE_POS_X as usize] = total;
     }
 }
 
 /// What a unit sums up of its cube's part.
 #[cube]
-fn squares_of_unit(x: &[f32], length: usize) -> f32 {
+fn squares_of_unit(x: &[f32]) -> f32 {
+    let length = x.len();
     let length_of_part = length.div_ceil(PARTS);
     let first = CUBE_POS_X as usize * length_of_part;
     let end = min(first + length_of_part, length);
@@ -136,21 +103,22 @@ mod tests {
         testing::{cube, random},
     };
 
+    /// More tensors than one launch takes, of many lengths.
     #[test]
     fn sums_what_the_cpu_sums() {
         let Some(device) = cube::device() else { return };
         let lengths = [1, 7, 256, 40_001, 3, 768, 100_000, 2];
-        let tensors = lengths.map(|length| random([length]).inner());
-        let there = tensors
-            .clone()
-            .map(|x| Tensor::from_data(x.into_data(), &device.clone().inner()))
-            .to_vec();
-        let expected = sums_of_squares(tensors.to_vec()).into_data();
-        for _ in 0..2 {
-            let found = sums_of_squares(there.clone()).into_data();
-            for (found, expected) in found.iter::<f32>().zip(expected.iter::<f32>()) {
-                assert!((found - expected).abs() <= 1e-6 * expected, "{found}, {expected}");
-            }
+        let lengths = lengths.into_iter().chain((1..=600).map(|number| number * 5));
+        let tensors: Vec<Tensor<1>> = lengths.map(|length| random([length]).inner()).collect();
+        let there: Vec<Tensor<1>> = tensors
+            .iter()
+            .map(|x| Tensor::from_data(x.to_data(), &device.clone().inner()))
+            .collect();
+        let expected = sums_of_squares(tensors).into_data();
+        let [first, second] = [0, 1].map(|_| sums_of_squares(there.clone()).into_data());
+        first.assert_eq(&second, true);
+        for (found, expected) in first.iter::<f32>().zip(expected.iter::<f32>()) {
+            assert!((found - expected).abs() <= 1e-6 * expected, "{found}, {expected}");
         }
     }
 }
