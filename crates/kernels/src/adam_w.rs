@@ -129,6 +129,7 @@ fn composed(update: AdamWUpdate) -> [Tensor<1>; 3] {
 #[backend_extension(Flex, Cube: cfg(all(feature = "cube", not(feature = "fused"))))]
 pub(crate) trait OptimizerBackend: Backend {
     /// Values, first and second moments after the steps, one for each tensor.
+    #[allow(clippy::type_complexity, reason = "Burn's macro reads tuples, and no names for them")]
     fn adam_w(
         #[extension_type] values: Tensors<Self>,
         #[extension_type] gradients: Tensors<Self>,
