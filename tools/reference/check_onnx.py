@@ -29,7 +29,9 @@ from predictions import CommandError, predict, run, worst_difference
 
 SEED = 7
 # What each file may differ by. Random weights are harder on roundings than trained ones.
-LIMITS = {"model": 2e-5, "model_fp16": 1e-2, "model_quantized": 0.2}
+LIMITS = {"model": 2e-5, "model_fp16": 1e-2, "model_quantized": 0.5}
+# What all but one in a hundred may: an ill-conditioned inverse makes roundings of 8 bits large.
+LIMITS_OF_MOST = LIMITS | {"model_quantized": 0.2}
 INVALID = (
     onnxruntime.capi.onnxruntime_pybind11_state.Fail,
     onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument,
@@ -146,6 +148,9 @@ def main() -> int:
         print(f"\n{name}: worst of {len(of)} is {worst.difference:.1e} ({place}); allowed {limit:.0e}")
         if not worst.difference <= limit:
             failures.append(f"{name}: {place}: {worst.difference:.1e}")
+        beyond = sum(not cell.difference <= LIMITS_OF_MOST[name] for cell in of)
+        if beyond * 100 > len(of):
+            failures.append(f"{name}: {beyond} of {len(of)} are beyond {LIMITS_OF_MOST[name]:.0e}")
     print(f"\n{versions}")
     if arguments.out is not None:
         arguments.out.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")
