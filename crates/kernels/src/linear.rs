@@ -1,5 +1,8 @@
 //! The linear layer: a product with a weight and a bias, over all rows of its input.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use std::cell::Cell;
 
 use burn::{
@@ -89,8 +92,6 @@ struct Linear {
     layout: WeightLayout,
     precision: Precision,
 }
-
-kernel::lacking!(Linear: 2, Linear: 3);
 
 /// Rows that one task sums up in the gradient of a small weight. Fixed, so that sums do not depend on the number of
 /// threads.
@@ -550,7 +551,7 @@ mod tests {
     }
 
     /// The same of `layer`, given input, weight and bias on this device.
-    fn found(
+    pub(super) fn found(
         inputs: &[TensorData; 4],
         device: &Device,
         layer: impl Fn(Tensor<3>, Tensor<2>, Tensor<1>) -> Tensor<3>,
@@ -572,12 +573,12 @@ mod tests {
     }
 
     /// What rounds factors, and by which statement.
-    const HALVES: [(Precision, fn(f32) -> f64); 2] =
+    pub(super) const HALVES: [(Precision, fn(f32) -> f64); 2] =
         [(Precision::Bf16, nearest_bf16), (Precision::F16, nearest_f16)];
 
     /// Asserts that `run`, which gets inputs and layout, finds within `share` of the largest what is stated of products in half
     /// precision; and if it `tells_apart`, that single precision gives something else.
-    fn is_as_stated(
+    pub(super) fn is_as_stated(
         nearest: fn(f32) -> f64,
         share: f64,
         tells_apart: bool,

@@ -6,8 +6,7 @@ use burn::tensor::{Device, FloatDType};
 
 use crate::kernel::is_flex;
 
-/// How exactly products with weights are computed. Whatever it is, terms are summed up in `f32`; GPUs round sums in half precision to it
-/// once more.
+/// How exactly products with weights are computed. Whatever it is, terms are summed up in `f32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// In single precision.
