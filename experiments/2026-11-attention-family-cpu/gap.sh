@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 encoder="$1" reviews="$2" runs="$3" bin="${4:-target/release}"
 . experiments/from_encoder.sh
+. experiments/2026-11-attention-family-cpu/rules.sh
 
 start exact --set attention=softmax
 
@@ -20,17 +21,7 @@ measure() { # NAME [--set key=value]...
     --set trainer.batch_size=1 --set trainer.micro_batch_size=1 --set schedule.warmup_steps=0
 }
 
-for landmarks in 32 64 128; do
-  count=(--set num_landmarks="$landmarks")
-  measure "means-$landmarks" "${count[@]}"
-  measure "strided-$landmarks" "${count[@]}" --set landmarks=strided
-  for steps in 1 2 4; do measure "k_means_$steps-$landmarks" "${count[@]}" --set landmarks=k_means --set k_means_steps="$steps"; done
-  measure "ends-$landmarks" "${count[@]}" --set keep_ends=true
-  measure "solve-$landmarks" "${count[@]}" --set pinv=solve
-  for window in 16 64; do measure "window_$window-$landmarks" "${count[@]}" --set local_window="$window"; done
-  measure "agent-$landmarks" --set attention=agent --set num_agents="$landmarks"
-done
-for window in 64 128; do measure "longformer-$window" --set attention=longformer --set attention_window="$window"; done
+every_rule
 
 echo "| start | cosine | error |"
 echo "|---|---|---|"

@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 encoder="$1" reviews="$2" runs="$3" bin="${4:-target/release}"
 . experiments/from_encoder.sh
+. experiments/2026-11-attention-family-cpu/rules.sh
 
 start exact --set attention=softmax
 tune mlm mlm_from "$runs/exact" --set tokenizer.path="$runs/exact" --set data.corpus="$reviews" --set data.cache_dir="$runs/cache" \
@@ -14,15 +15,20 @@ tune mlm mlm_from "$runs/exact" --set tokenizer.path="$runs/exact" --set data.co
   --set trainer.batch_size=8 --set trainer.micro_batch_size=4 --set schedule.warmup_steps=30 --set optimizer.learning_rate=5e-4 \
   --set trainer.freeze_layers=4 --set trainer.freeze_embeddings=true --set trainer.eval_every=100 --set trainer.checkpoint_every=100
 
+trained=$(find "$runs/mlm/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-*' | sort | tail -1)
+
 echo "| attention | held-out loss | accuracy |"
 echo "|---|---|---|"
 
+kind=()
 measure() { # NAME [--set key=value]...
   local name="$1"
   shift
-  [ -e "$runs/mlm-$name/config.json" ] || "$bin/nystromformer" import --from "$runs/mlm" --output "$runs/mlm-$name" "$@"
-  [ -s "$runs/mlm-$name.json" ] ||
-    { "$bin/nystromformer" evaluate --model "$runs/mlm-$name" --config "$runs/mlm/config.toml" >"$runs/part" && mv "$runs/part" "$runs/mlm-$name.json"; }
+  [ -e "$runs/mlm-$name/config.json" ] || "$bin/nystromformer" import --from "$trained" --output "$runs/mlm-$name" "${kind[@]}" "$@"
+  [ -s "$runs/mlm-$name.json" ] || {
+    "$bin/nystromformer" evaluate --model "$runs/mlm-$name" --config "$runs/mlm/config.toml" >"$runs/part"
+    mv "$runs/part" "$runs/mlm-$name.json"
+  }
   python3 - "$name" "$runs/mlm-$name.json" <<'PY'
 import json, sys
 
@@ -31,17 +37,7 @@ print(f"| {sys.argv[1]} | {found['loss']:.4f} | {100 * found['accuracy']:.2f} |"
 PY
 }
 
-# The convolution of a start is zero, so the landmarks alone are measured.
-nystrom=(--set attention=nystrom --set conv_kernel_size=33)
 measure softmax
-for landmarks in 32 64 128; do
-  count=("${nystrom[@]}" --set num_landmarks="$landmarks")
-  measure "means-$landmarks" "${count[@]}"
-  measure "strided-$landmarks" "${count[@]}" --set landmarks=strided
-  for steps in 1 2 4; do measure "k_means_$steps-$landmarks" "${count[@]}" --set landmarks=k_means --set k_means_steps="$steps"; done
-  measure "ends-$landmarks" "${count[@]}" --set keep_ends=true
-  measure "solve-$landmarks" "${count[@]}" --set pinv=solve
-  for window in 16 64; do measure "window_$window-$landmarks" "${count[@]}" --set local_window="$window"; done
-  measure "agent-$landmarks" --set attention=agent --set num_agents="$landmarks"
-done
-for window in 64 128; do measure "longformer-$window" --set attention=longformer --set attention_window="$window"; done
+# The convolution of a start is zero, so that landmarks alone are measured.
+kind=(--set attention=nystrom --set conv_kernel_size=33)
+every_rule
