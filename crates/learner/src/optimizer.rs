@@ -227,10 +227,10 @@ impl AdamW {
         let mut values = BTreeMap::new();
         for (parameter, [value, exp_avg, exp_avg_sq]) in taken.into_iter().zip(adam_w(updates)) {
             let Taken { path, shape, waiting } = parameter;
-            values.insert(path.clone(), (shape.clone(), value));
+            values.insert(path.clone(), value);
             self.moments.insert(path, Moments { shape, exp_avg, exp_avg_sq, waiting });
         }
-        module.map(&mut PutMapper { path: Path::default(), values })
+        module.map(&mut PutMapper { path: Path::default(), moments: &self.moments, values })
     }
 
     /// Rows that wait take the steps that they have missed: those that are read, or all. Whoever reads a parameter after
@@ -322,13 +322,14 @@ impl<U: Fn(&str) -> AdamWStep> ModuleMapper for TakeMapper<'_, U> {
     }
 }
 
-/// Puts values back, each with its shape.
-struct PutMapper {
+/// Puts values back, each with the shape of its moments.
+struct PutMapper<'a> {
     path: Path,
-    values: BTreeMap<String, (Vec<usize>, Tensor<1>)>,
+    moments: &'a BTreeMap<String, Moments>,
+    values: BTreeMap<String, Tensor<1>>,
 }
 
-impl ModuleMapper for PutMapper {
+impl ModuleMapper for PutMapper<'_> {
     fn enter_module(&mut self, name: &str, container_type: &str) {
         self.path.enter(name, container_type);
     }
@@ -338,10 +339,13 @@ impl ModuleMapper for PutMapper {
     }
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some((shape, value)) = self.values.remove(&self.path.dotted()) else {
+        let path = self.path.dotted();
+        let Some(value) = self.values.remove(&path) else {
             return parameter;
         };
-        let shape: [usize; D] = shape.try_into().expect("the shape that it was taken out with");
+        let shape = self.moments[&path].shape.as_slice();
+        let shape: [usize; D] =
+            shape.try_into().expect("moments have the shape of their parameter");
         exchange(parameter, value.reshape(shape)).0
     }
 }
