@@ -30,7 +30,7 @@ from predictions import CommandError, predict, run, worst_difference
 SEED = 7
 # What each file may differ by. Random weights are harder on roundings than trained ones.
 LIMITS = {"model": 2e-5, "model_fp16": 1e-2, "model_quantized": 0.5}
-# What all but one in a hundred may: an ill-conditioned inverse makes roundings of 8 bits large.
+# What all but one in a hundred may: the inverse of a few batches makes much of roundings, of 16 bits as of 8.
 LIMITS_OF_MOST = LIMITS | {"model_quantized": 0.2}
 INVALID = (
     onnxruntime.capi.onnxruntime_pybind11_state.Fail,

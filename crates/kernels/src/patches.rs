@@ -4,8 +4,6 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use crate::segment_means::{Parts, means_of_parts};
-
 /// Patches of one size that cover a picture, whose pixels are the tokens, row by row. Patches count row by row too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patches {
@@ -63,21 +61,7 @@ impl Patches {
     }
 }
 
-/// Averages the pixels of each patch.
-///
-/// # Shapes
-/// - `tokens`: `[batch, heads, pixels, head_dim]`
-/// - output: `[batch, heads, patches, head_dim]`
-///
-/// # Panics
-/// If there is not one token for each pixel.
-pub fn patch_means(tokens: Tensor<4>, patches: Patches) -> Tensor<4> {
-    let [_, _, seq_len, _] = tokens.dims();
-    assert_eq!(seq_len, patches.num_pixels(), "a token for each pixel");
-    means_of_parts(tokens, Parts::Patches(patches))
-}
-
-/// The same by Burn's elementary operations.
+/// The means over patches by Burn's elementary operations. Shapes are those of [`patch_means`](crate::patch_means()).
 pub(crate) fn composed(tokens: Tensor<4>, patches: Patches) -> Tensor<4> {
     let [batch, heads, _, head_dim] = tokens.dims();
     let Patches { picture: [picture_height, picture_width], patch: [height, width] } = patches;
@@ -95,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        segment_means,
+        patch_means, segment_means,
         testing::{self, random},
     };
 

@@ -29,8 +29,22 @@ pub fn segment_means(tokens: Tensor<4>, num_landmarks: usize) -> Tensor<4> {
     means_of_parts(tokens, Parts::Segments(Segments { seq_len, count: num_landmarks }))
 }
 
+/// Averages the pixels of each patch.
+///
+/// # Shapes
+/// - `tokens`: `[batch, heads, pixels, head_dim]`
+/// - output: `[batch, heads, patches, head_dim]`
+///
+/// # Panics
+/// If there is not one token for each pixel.
+pub fn patch_means(tokens: Tensor<4>, patches: Patches) -> Tensor<4> {
+    let [_, _, seq_len, _] = tokens.dims();
+    assert_eq!(seq_len, patches.num_pixels(), "a token for each pixel");
+    means_of_parts(tokens, Parts::Patches(patches))
+}
+
 /// Averages `tokens` over each part.
-pub(crate) fn means_of_parts(tokens: Tensor<4>, parts: Parts) -> Tensor<4> {
+fn means_of_parts(tokens: Tensor<4>, parts: Parts) -> Tensor<4> {
     if kernel::runs_on::<MeansOfParts, 1, 4>(&tokens) {
         return kernel::run_1(MeansOfParts(parts), tokens);
     }

@@ -105,18 +105,16 @@ pub fn nystrom_attention(
     let longest = sequences.list().iter().map(|sequence| sequence.tokens.len()).max();
     let is_small =
         longest.is_some_and(|tokens| parameters.num_landmarks.min(tokens) <= pinv::MOST_LANDMARKS);
-    // Kernels for GPUs know segments alone.
-    let has_kernel = is_small && (parameters.patches.is_none() || kernel::is_flex(&query.device()));
     let kernel = NystromAttention { sequences: sequences.clone(), parameters };
     let shape = query.dims();
     match filter {
         Some(filter)
-            if has_kernel
+            if is_small
                 && kernel::runs(&kernel, &query, [&shape, &shape, &shape, &filter.dims()]) =>
         {
             kernel::run_4(kernel, (query, key, value, filter))
         }
-        None if has_kernel && kernel::runs(&kernel, &query, [&shape, &shape, &shape]) => {
+        None if is_small && kernel::runs(&kernel, &query, [&shape, &shape, &shape]) => {
             kernel::run_3(kernel, (query, key, value))
         }
         filter => composed::nystrom_attention(query, key, value, filter, sequences, parameters),

@@ -273,7 +273,9 @@ impl NystromAttention {
             && self.sequences.are_even(batch, seq_len)
             && seq_len > 0;
         let shared = sizes.landmarks * sizes.width * size_of::<f32>();
+        // Landmarks are means over segments here.
         is_even
+            && self.parameters.patches.is_none()
             && problem::fits(sizes.all_heads(), sizes.width)
             && shared <= device.client().properties().hardware.max_shared_memory_size
             && self.parameters.pinv.iterations_on_cube(sizes.landmarks, device).is_some()
