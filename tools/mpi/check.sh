@@ -42,7 +42,7 @@ train_on() { # as `start`
 # Waits until a run has so many lines of metrics.
 until_steps() { # RUN LINES
   local tries=0
-  until [ "$(wc -l <"$1/metrics.jsonl" 2>/dev/null || echo 0)" -ge "$2" ]; do
+  until [ "$(wc -l 2>/dev/null <"$1/metrics.jsonl" || echo 0)" -ge "$2" ]; do
     tries=$((tries + 1))
     [ "$tries" -lt 600 ] || fail "no $2 steps in a minute"
     sleep 0.1
