@@ -119,18 +119,27 @@ finish 75 "SIGTERM to one process"
 train_on 4 "$run" "${long[@]}" --resume
 same "$run" "$scratch/long" "2, 1 and 4 ranks"
 
-# A rank that is killed ends the job at once, and nothing is lost but the interval.
+# A rank that is killed ends the job at once, and nothing is lost but the interval. So many steps that no kill comes too late.
 run="$scratch/killed"
-start 2 "$run" "${long[@]}"
+longer=("${mlm[@]}" --set trainer.max_steps=1500 --set trainer.eval_every=500 --set trainer.checkpoint_every=50)
+"$without" train "${longer[@]}" --run-dir "$scratch/longer" 2>/dev/null
+start 2 "$run" "${longer[@]}"
 for ((kill = 1; kill <= kills; kill++)); do
-  until_steps "$run" $((kill * 100 / kills))
+  until_steps "$run" $((kill * 1000 / kills))
   sleep "0.$((RANDOM % 10))"
-  kill -KILL "$(process_of_rank $((RANDOM % 2)) "$run")" 2>/dev/null || break
+  # The job may still be starting.
+  rank=$((RANDOM % 2)) tries=0
+  until victim=$(process_of_rank "$rank" "$run" 2>/dev/null); do
+    tries=$((tries + 1))
+    [ "$tries" -lt 100 ] || fail "there is no rank $rank for kill $kill"
+    sleep 0.1
+  done
+  kill -KILL "$victim"
   finish "137 1" "kill -9"
-  start 2 "$run" "${long[@]}" --resume
+  start 2 "$run" "${longer[@]}" --resume
 done
 finish 0 "the session after kill -9"
-same "$run" "$scratch/long" "killed $kills times"
+same "$run" "$scratch/longer" "killed $kills times"
 
 # A rank that hangs is named, with the step.
 run="$scratch/hung"

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 without="$1" with="$2"
+link="a link of 5 ms and 1 % loss"
 here="ranks-$$-a" there="ranks-$$-b"
 scratch=$(mktemp -d)
 
@@ -23,7 +24,7 @@ address() { # NAMESPACE DEVICE NUMBER
   ip -n "$1" address add "10.77.0.$3/24" dev "$2"
   ip -n "$1" link set lo up
   ip -n "$1" link set "$2" up
-  tc -n "$1" qdisc add dev "$2" root netem delay 5ms loss 1% || echo "two_hosts: no netem here, so the link is a good one" >&2
+  tc -n "$1" qdisc add dev "$2" root netem delay 5ms loss 1% || link="a good link, for this kernel has no netem"
 }
 address "$here" "veth$$a" 1
 address "$there" "veth$$b" 2
@@ -47,4 +48,4 @@ timeout -k 5 300 ip netns exec "$here" unshare --uts bash -c 'hostname here; exe
 for file in model optimizer; do
   cmp "$scratch/alone/checkpoints/step-00000020/$file.safetensors" "$scratch/run/checkpoints/step-00000020/$file.safetensors"
 done
-echo "two_hosts: the bits of one process over a link of 5 ms and 1 % loss"
+echo "two_hosts: the bits of one process over $link"
