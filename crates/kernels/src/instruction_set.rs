@@ -1,6 +1,6 @@
 //! What of this machine's CPU the kernels run on.
 
-use crate::product::Precision;
+use crate::product::has_matrix_unit;
 
 /// The instructions that the kernels use here. They decide on the order of sums, and so on the last bits of results: two
 /// machines with other ones compute the same to rounding.
@@ -17,7 +17,7 @@ pub struct InstructionSet {
 pub fn instruction_set() -> InstructionSet {
     InstructionSet {
         vectors: vectors(),
-        products: if Precision::Bf16.is_available() { "amx" } else { gemm_vectors() },
+        products: if has_matrix_unit() { "amx" } else { gemm_vectors() },
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn the_unit_is_named_where_bf16_is_computed() {
         let found = instruction_set();
-        assert_eq!(found.products == "amx", Precision::Bf16.is_available());
+        assert_eq!(found.products == "amx", has_matrix_unit());
         for name in [found.vectors, found.products] {
             assert!(["amx", "avx512", "avx2", "neon", "scalar"].contains(&name), "{name}");
         }

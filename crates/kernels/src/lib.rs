@@ -27,7 +27,7 @@
 //! | [`sequence_convolution()`] | filters along the sequence that read all channels |
 //! | [`softmax()`] | softmax over the last axis |
 //!
-//! [`Precision`] lets [`linear()`] multiply in `bf16`; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
+//! [`Precision`] lets [`linear()`] multiply in half precision; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
 //! and [`random()`] draw from the [`Seed`] whose scope they are in.
 //!
 //! [`gradient_checkpointing`] lets the backward pass compute once more what was not kept for it; [`watch_gradients`] tells of gradients while it goes on.
@@ -62,6 +62,7 @@ mod linear;
 mod nystrom;
 mod patches;
 mod pinv;
+mod precision;
 mod product;
 mod random;
 mod recompute;
@@ -98,7 +99,7 @@ pub use linear::{WeightLayout, linear};
 pub use nystrom::{NystromParameters, Sequence, Sequences, nystrom_attention};
 pub use patches::Patches;
 pub use pinv::{MOST_LANDMARKS, Pinv, PinvScale, iterative_pinv};
-pub use product::Precision;
+pub use precision::Precision;
 pub use random::{Seed, random};
 pub use recompute::{gradient_checkpointing, is_recomputed, recomputed};
 pub use rotary::rotary;

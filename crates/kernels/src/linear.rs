@@ -1,10 +1,13 @@
 //! The linear layer: a product with a weight and a bias, over all rows of its input.
 
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+mod cube;
+
 use std::cell::Cell;
 
 use burn::{
     backend::Flex,
-    tensor::{Shape, Tensor},
+    tensor::{FloatDType, Shape, Tensor},
 };
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -12,7 +15,8 @@ use rayon::prelude::*;
 use crate::{
     batch_invariance::is_batch_invariant,
     kernel::{self, Kernel, on_top_of},
-    product::{Matrix, Precision, Threads, fewest_alike_rows, product},
+    precision::Precision,
+    product::{Matrix, Threads, fewest_alike_rows, product},
     scratch::Scratch,
     simd,
 };
@@ -49,36 +53,45 @@ pub fn linear<const D: usize>(
         assert_eq!(bias.dims(), [outputs], "one bias per output");
     }
     let kernel = Linear { layout, precision: Precision::current() };
+    let (x_shape, weight_shape) = (x.dims(), weight.dims());
     match bias {
-        Some(bias) if kernel::runs_on::<Linear, 3, D>(&x) => {
+        Some(bias) if kernel::runs(&kernel, &x, [&x_shape, &weight_shape, &[outputs]]) => {
             kernel::run_3(kernel, (x, weight, bias))
         }
-        None if kernel::runs_on::<Linear, 2, D>(&x) => kernel::run_2(kernel, (x, weight)),
-        bias => composed(x, weight, bias, layout),
+        None if kernel::runs(&kernel, &x, [&x_shape, &weight_shape]) => {
+            kernel::run_2(kernel, (x, weight))
+        }
+        bias => composed(x, weight, bias, kernel),
     }
 }
 
-/// The same by Burn's own operation.
+/// The same by Burn's own operation. In half precision that rounds the product once more, to half precision.
 fn composed<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
-    layout: WeightLayout,
+    Linear { layout, precision }: Linear,
 ) -> Tensor<D> {
     let weight = match layout {
         WeightLayout::InputsFirst => weight,
         WeightLayout::OutputsFirst => weight.transpose(),
     };
-    burn::tensor::module::linear(x, weight, bias)
+    let Some(half) = precision.half() else {
+        return burn::tensor::module::linear(x, weight, bias);
+    };
+    let product = burn::tensor::module::linear(x.cast(half), weight.cast(half), None);
+    let product = product.cast(FloatDType::F32);
+    match bias {
+        Some(bias) => product + bias.unsqueeze(),
+        None => product,
+    }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Linear {
     layout: WeightLayout,
     precision: Precision,
 }
-
-kernel::lacking!(Linear: 2, Linear: 3);
 
 /// Rows that one task sums up in the gradient of a small weight. Fixed, so that sums do not depend on the number of
 /// threads.
@@ -418,8 +431,23 @@ impl Kernel<Flex, 2> for Linear {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, TensorData};
+
     use super::*;
-    use crate::testing::{self, random};
+    use crate::{
+        product::rounding::tests::{nearest_bf16, nearest_f16},
+        testing::{self, instructions::Instructions, random},
+    };
+
+    /// The composed path in single precision.
+    fn single<const D: usize>(
+        x: Tensor<D>,
+        weight: Tensor<2>,
+        bias: Option<Tensor<1>>,
+        layout: WeightLayout,
+    ) -> Tensor<D> {
+        composed(x, weight, bias, Linear { layout, precision: Precision::F32 })
+    }
 
     #[test]
     fn equals_the_composed_path() {
@@ -436,12 +464,12 @@ mod tests {
                 testing::same(
                     [x.clone(), weight.clone(), bias],
                     |[x, weight, bias]| linear(x, weight, Some(bias.squeeze_dim(0)), layout),
-                    |[x, weight, bias]| composed(x, weight, Some(bias.squeeze_dim(0)), layout),
+                    |[x, weight, bias]| single(x, weight, Some(bias.squeeze_dim(0)), layout),
                 );
                 testing::same(
                     [x, weight],
                     |[x, weight]| linear(x, weight, None, layout),
-                    |[x, weight]| composed(x, weight, None, layout),
+                    |[x, weight]| single(x, weight, None, layout),
                 );
             }
         }
@@ -466,7 +494,7 @@ mod tests {
             let weights = [random([inputs, outputs]), random([inputs, outputs])];
             let [one, two] = weights;
             let inputs = [random([rows, inputs]), one, two, random([1, outputs])];
-            testing::same(inputs.clone(), with(linear), with(composed));
+            testing::same(inputs.clone(), with(linear), with(single));
             testing::same_bits_for_any_threads(inputs, with(linear));
         }
     }
@@ -480,9 +508,142 @@ mod tests {
                     linear(x, weight, Some(bias.squeeze_dim(0)), WeightLayout::InputsFirst)
                 },
                 |[x, weight, bias]| {
-                    composed(x, weight, Some(bias.squeeze_dim(0)), WeightLayout::InputsFirst)
+                    single(x, weight, Some(bias.squeeze_dim(0)), WeightLayout::InputsFirst)
                 },
             );
+        }
+    }
+
+    /// Output, and gradients of input, weight and bias, in 64 bits: all products are of factors that `nearest` rounds.
+    fn stated(
+        [rows, inputs, outputs]: [usize; 3],
+        [x, weight, bias, gradient]: [&[f32]; 4],
+        layout: WeightLayout,
+        nearest: fn(f32) -> f64,
+    ) -> [Vec<f64>; 4] {
+        let [x, weight, rounded] = [x, weight, gradient]
+            .map(|values| values.iter().map(|&value| nearest(value)).collect());
+        let (x, weight, rounded): (Vec<f64>, Vec<f64>, Vec<f64>) = (x, weight, rounded);
+        let place = |input: usize, output: usize| match layout {
+            WeightLayout::InputsFirst => input * outputs + output,
+            WeightLayout::OutputsFirst => output * inputs + input,
+        };
+        let bias = bias.iter().map(|&bias| f64::from(bias));
+        let mut found = [
+            (0..rows).flat_map(|_| bias.clone()).collect(),
+            vec![0.0; rows * inputs],
+            vec![0.0; inputs * outputs],
+            vec![0.0; outputs],
+        ];
+        for row in 0..rows {
+            for output in 0..outputs {
+                let at = row * outputs + output;
+                for input in 0..inputs {
+                    let (x_at, weight_at) = (row * inputs + input, place(input, output));
+                    found[0][at] += x[x_at] * weight[weight_at];
+                    found[1][x_at] += rounded[at] * weight[weight_at];
+                    found[2][weight_at] += rounded[at] * x[x_at];
+                }
+                found[3][output] += f64::from(gradient[at]);
+            }
+        }
+        found
+    }
+
+    /// The same of `layer`, given input, weight and bias on this device.
+    pub(super) fn found(
+        inputs: &[TensorData; 4],
+        device: &Device,
+        layer: impl Fn(Tensor<3>, Tensor<2>, Tensor<1>) -> Tensor<3>,
+    ) -> [Vec<f32>; 4] {
+        let [x, weight, bias, gradient] = inputs.clone();
+        let x = Tensor::<3>::from_data(x, device).require_grad();
+        let weight = Tensor::<2>::from_data(weight, device).require_grad();
+        let bias = Tensor::<1>::from_data(bias, device).require_grad();
+        let output = layer(x.clone(), weight.clone(), bias.clone());
+        let gradient = Tensor::<3>::from_data(gradient, device);
+        let gradients = (output.clone() * gradient).sum().backward();
+        let values = |data: TensorData| data.try_into_vec().unwrap();
+        [
+            values(output.into_data()),
+            values(x.grad(&gradients).unwrap().into_data()),
+            values(weight.grad(&gradients).unwrap().into_data()),
+            values(bias.grad(&gradients).unwrap().into_data()),
+        ]
+    }
+
+    /// What rounds factors, and by which statement.
+    pub(super) const HALVES: [(Precision, fn(f32) -> f64); 2] =
+        [(Precision::Bf16, nearest_bf16), (Precision::F16, nearest_f16)];
+
+    /// Asserts that `run`, which gets inputs and layout, finds within `share` of the largest what is stated of products in half
+    /// precision; and if it `tells_apart`, that single precision gives something else.
+    pub(super) fn is_as_stated(
+        nearest: fn(f32) -> f64,
+        share: f64,
+        tells_apart: bool,
+        run: impl Fn(&[TensorData; 4], WeightLayout) -> [Vec<f32>; 4],
+    ) {
+        for (batch, seq_len, inputs, outputs) in [(1, 1, 3, 2), (3, 30, 40, 50), (2, 260, 72, 33)] {
+            let rows = batch * seq_len;
+            for layout in [WeightLayout::InputsFirst, WeightLayout::OutputsFirst] {
+                let weight = match layout {
+                    WeightLayout::InputsFirst => [inputs, outputs],
+                    WeightLayout::OutputsFirst => [outputs, inputs],
+                };
+                let data = [
+                    random([batch, seq_len, inputs]).into_data(),
+                    random(weight).into_data(),
+                    random([outputs]).into_data(),
+                    random([batch, seq_len, outputs]).into_data(),
+                ];
+                let values = data.each_ref().map(|data| data.as_slice::<f32>().unwrap());
+                let stated = |nearest| stated([rows, inputs, outputs], values, layout, nearest);
+                let (half, single) = (stated(nearest), stated(f64::from));
+                for (which, found) in run(&data, layout).iter().enumerate() {
+                    let scale = half[which].iter().fold(0f64, |most, value| most.max(value.abs()));
+                    let most = |expected: &[f64]| {
+                        let pairs = found.iter().zip(expected);
+                        pairs.fold(0f64, |most, (found, expected)| {
+                            most.max((f64::from(*found) - expected).abs() / scale)
+                        })
+                    };
+                    let (error, rounded) = (most(&half[which]), most(&single[which]));
+                    assert!(error <= share, "result {which} of {rows} rows: {error:e}");
+                    // The sum over the rows that is the bias's gradient has no factors.
+                    let has_factors = which < 3;
+                    assert!(
+                        !(tells_apart && has_factors) || rounded > share,
+                        "result {which}: {rounded:e}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_precision_is_that_of_rounded_factors_forwards_and_backwards() {
+        let device = Device::flex().autodiff();
+        for (precision, nearest) in HALVES {
+            for set in Instructions::all_products() {
+                is_as_stated(nearest, 2e-6, true, |inputs, layout| {
+                    let run = |x, weight, bias| linear(x, weight, Some(bias), layout);
+                    set.run(2, || precision.scope(|| found(inputs, &device, run)))
+                });
+            }
+        }
+    }
+
+    /// By Burn's own operations the product is rounded too, to 8 or to 11 bits, before the bias that may be as large.
+    #[test]
+    fn the_composed_path_rounds_the_same_factors() {
+        let device = Device::flex().autodiff();
+        for ((precision, nearest), share) in HALVES.into_iter().zip([2f64.powi(-7), 2f64.powi(-9)])
+        {
+            is_as_stated(nearest, share, false, |inputs, layout| {
+                let kernel = Linear { layout, precision };
+                found(inputs, &device, |x, weight, bias| composed(x, weight, Some(bias), kernel))
+            });
         }
     }
 

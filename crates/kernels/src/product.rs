@@ -7,6 +7,7 @@
 mod amx;
 #[cfg(test)]
 mod emulation;
+pub(crate) mod rounding;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod split;
 #[cfg(test)]
@@ -16,11 +17,10 @@ mod tiles;
 #[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 mod unit;
 
-use std::cell::Cell;
-
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use crate::precision::Precision;
 #[cfg(test)]
 use crate::testing::instructions::{self, Products};
 
@@ -43,6 +43,12 @@ impl<'a> Matrix<'a> {
         Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
     }
 
+    /// Other values that lie in the same way.
+    fn with_values(self, values: &[f32]) -> Matrix<'_> {
+        assert_eq!(values.len(), self.values.len(), "the matrix keeps its size");
+        Matrix { values, rows: self.rows, columns: self.columns, transposed: self.transposed }
+    }
+
     pub(crate) fn is_transposed(&self) -> bool {
         self.transposed
     }
@@ -53,51 +59,12 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// How exactly products with weights are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// In single precision.
-    #[default]
-    F32,
-    /// With factors rounded to `bf16` (halves away from zero) and sums in single precision, where the CPU has a matrix
-    /// unit for it. Elsewhere as [`Precision::F32`], and so are products with a size below 32, or with a factor that is
-    /// not finite or reaches 2¹²⁷.
-    Bf16,
-}
-
-thread_local! {
-    static PRECISION: Cell<Precision> = const { Cell::new(Precision::F32) };
-}
-
-impl Precision {
-    /// Runs `body` with the products of [`linear`](crate::linear()) in this precision, if they are called on this thread,
-    /// and later differentiates them in it. Inputs, outputs, weights and all other operations stay in `f32`.
-    pub fn scope<R>(self, body: impl FnOnce() -> R) -> R {
-        struct Restore(Precision);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                PRECISION.set(self.0);
-            }
-        }
-        let _restore = Restore(PRECISION.replace(self));
-        body()
-    }
-
-    /// That of the innermost [`scope`](Self::scope) on this thread.
-    pub(crate) fn current() -> Self {
-        PRECISION.get()
-    }
-
-    /// Whether this machine computes in this precision.
-    pub fn is_available(self) -> bool {
-        match self {
-            Self::F32 => true,
-            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Self::Bf16 => <amx::Amx as unit::MatrixUnit>::is_available(),
-            #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-            Self::Bf16 => false,
-        }
-    }
+/// Whether the CPU has a matrix unit that products run on.
+pub(crate) fn has_matrix_unit() -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    return <amx::Amx as unit::MatrixUnit>::is_available();
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+    return false;
 }
 
 /// Rows from which on their number does not decide who computes a product, or how, if it has more than 64 columns: the matrix
@@ -107,7 +74,7 @@ pub(crate) fn fewest_alike_rows() -> usize {
     if let Some(asked) = instructions::asked() {
         return if asked.products == Products::Vectors { 4 } else { 32 };
     }
-    if Precision::Bf16.is_available() { 32 } else { 4 }
+    if has_matrix_unit() { 32 } else { 4 }
 }
 
 /// Who computes a product.
@@ -120,6 +87,9 @@ pub(crate) enum Threads {
 }
 
 /// `output = left · right`, with `bias` added to each row. `output` is row-major; what it held is lost.
+///
+/// In half precision factors are rounded: by the matrix unit, as it reads them, where it takes the product, and else before it. Either way
+/// the terms are exact, and are summed up in `f32`.
 pub(crate) fn product(
     output: &mut [f32],
     left: Matrix<'_>,
@@ -131,13 +101,19 @@ pub(crate) fn product(
     assert_eq!(left.columns, right.rows, "rows of the left factor meet columns of the right");
     assert_eq!(output.len(), left.rows * right.columns, "the output is rows × columns");
     assert!(bias.is_none_or(|bias| bias.len() == right.columns), "one bias per column");
-    if !on_the_unit(output, left, right, bias, precision, threads) {
-        on_vectors(output, left, right, bias, threads);
+    if on_the_unit(output, left, right, bias, precision, threads) {
+        return;
     }
+    rounding::with_rounded(left, right, precision, threads, |left, right| {
+        let may_fit = precision == Precision::F16; // Else it was asked already.
+        if !(may_fit && on_the_unit(output, left, right, bias, Precision::F32, threads)) {
+            on_vectors(output, left, right, bias, threads);
+        }
+    });
 }
 
 /// The product on the CPU's matrix unit, if it has one and can compute it; otherwise `output` is arbitrary and the result
-/// is `false`.
+/// is `false`. The unit does not round to `f16`.
 #[cfg_attr(
     not(all(target_arch = "x86_64", target_os = "linux")),
     allow(unused_variables, reason = "elsewhere there is no unit that we know of")
@@ -178,6 +154,7 @@ fn on<U: unit::MatrixUnit>(
     match precision {
         Precision::F32 => tiles::product::<U, 3>(output, left, right, bias, threads),
         Precision::Bf16 => tiles::product::<U, 1>(output, left, right, bias, threads),
+        Precision::F16 => false,
     }
 }
 

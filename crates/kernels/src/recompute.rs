@@ -26,7 +26,7 @@ use crate::{
     dropout::{is_without_dropout, without_dropout},
     gradient_watch,
     kernel::is_flex,
-    product::Precision,
+    precision::Precision,
     random::Draws,
     trace,
 };

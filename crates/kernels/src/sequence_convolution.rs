@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use crate::{
     batch_invariance::is_batch_invariant,
     kernel::{self, Kernel},
-    product::{Matrix, Precision, Threads, product},
+    precision::Precision,
+    product::{Matrix, Threads, product},
     scratch::Scratch,
     select_rows::row_indices,
     simd,

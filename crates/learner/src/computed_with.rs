@@ -1,10 +1,9 @@
 //! What computed a run: the part of the machine that decides on the last bits of its numbers.
 
-use nystromformer_kernels::instruction_set;
+use nystromformer_kernels::{Precision, instruction_set};
 use serde::{Deserialize, Serialize};
 
-use crate::device::DeviceKind;
-use crate::experiment::{Experiment, Precision};
+use crate::experiment::Experiment;
 
 /// What computed a run or a session of it, for `summary.json` and the manifests of checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,10 +16,8 @@ pub struct ComputedWith {
     pub vectors: String,
     /// What multiplies matrices on the CPU: `amx`, or vectors as above.
     pub products: String,
-    /// Precision of products with weights as it was computed: `f32` or `bf16`.
+    /// Precision of products with weights, that of `trainer.precision`. Earlier versions wrote `f32` where the machine had no unit for another.
     pub precision: String,
-    /// Precision that `trainer.precision` asks for; differs from `precision` where this machine does not have it.
-    pub precision_asked: String,
     /// Threads of the CPU's kernels. They change no bit.
     pub threads: usize,
     /// Processes that trained together. Powers of two change no bit.
@@ -41,17 +38,12 @@ impl ComputedWith {
     /// What computes `experiment` in this process.
     pub fn now(experiment: &Experiment) -> Self {
         let instructions = instruction_set();
-        let name = |precision: Precision| match precision {
-            Precision::F32 => "f32".to_owned(),
-            Precision::Bf16 => "bf16".to_owned(),
-        };
         Self {
             device: experiment.device.to_string(),
             cpu: cpu_model(),
             vectors: instructions.vectors.to_owned(),
             products: instructions.products.to_owned(),
-            precision: name(computed_precision(experiment)),
-            precision_asked: name(experiment.trainer.precision),
+            precision: Precision::from(experiment.trainer.precision).name().to_owned(),
             threads: rayon::current_num_threads(),
             ranks: 1,
         }
@@ -78,14 +70,6 @@ impl ComputedWith {
             .map(|((name, was), (_, now))| format!("{name}: was `{was}`, now `{now}`"))
             .collect()
     }
-}
-
-/// The precision in which this machine computes products with weights of `experiment`.
-pub(crate) fn computed_precision(experiment: &Experiment) -> Precision {
-    let asked = experiment.trainer.precision;
-    let is_computed = experiment.device == DeviceKind::Flex
-        && nystromformer_kernels::Precision::from(asked).is_available();
-    if is_computed { asked } else { Precision::F32 }
 }
 
 /// The model of the CPU, as Linux names it.
@@ -136,13 +120,18 @@ mod tests {
         assert_eq!(serde_json::from_str::<ComputedWith>(&json).unwrap(), of(3));
     }
 
+    /// As of an earlier version, which computed in `f32` what it had no matrix unit for, and said so.
     #[test]
-    fn a_precision_that_is_not_there_is_told_beside_the_one_that_was_asked_for() {
-        let mut experiment = Experiment { device: DeviceKind::Ndarray, ..Experiment::default() };
-        experiment.trainer.precision = Precision::Bf16;
-        let found = ComputedWith::now(&experiment);
-        assert_eq!((found.precision.as_str(), found.precision_asked.as_str()), ("f32", "bf16"));
-        assert!(found.threads > 0);
+    fn a_run_that_fell_back_is_told_that_it_does_no_more() {
+        let mut experiment = Experiment::default();
+        experiment.trainer.precision = crate::experiment::Precision::Bf16;
+        let now = ComputedWith::now(&experiment);
+        assert_eq!(now.precision, "bf16");
+        let mut before = serde_json::to_value(&now).unwrap();
+        before["precision"] = "f32".into();
+        before["precision_asked"] = "bf16".into();
+        let before: ComputedWith = serde_json::from_value(before).unwrap();
+        assert_eq!(before.differences(&now), ["precision of products: was `f32`, now `bf16`"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use nystromformer_data::DataConfig;
 
 use crate::corpus_stages::tokens_of_micro_batch;
 use crate::device::DeviceKind;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Precision};
 use crate::ranks::share::held_at_most;
 
 /// What the activations are computed by.
@@ -85,7 +85,31 @@ pub fn estimate_bytes(
     let further = experiment
         .objective()
         .map_or(0, |objective| objective.further_floats(experiment, parameters.all as u64, tokens));
-    of_parameters.saturating_add(activations).saturating_add(further).saturating_mul(FLOAT)
+    let rounded = rounded_factors(experiment, parameters.all as u64, tokens, predicted);
+    let floats = of_parameters.saturating_add(activations).saturating_add(further);
+    floats.saturating_add(rounded).saturating_mul(FLOAT)
+}
+
+/// Floats that take the room of factors rounded to half precision.
+fn rounded_factors(experiment: &Experiment, parameters: u64, tokens: u64, predicted: u64) -> u64 {
+    let model = &experiment.model;
+    let hidden = model.shared.hidden_size as u64;
+    let intermediate = model.feed_forward.intermediate_size as u64;
+    match (experiment.trainer.precision, experiment.device) {
+        (Precision::F32, _) => 0,
+        // Both factors of the largest product: of the feed-forward block's gradient, or of the scores of predicted tokens.
+        (_, DeviceKind::Flex) => {
+            let of_block = tokens.saturating_mul(hidden + intermediate);
+            let of_scores = (predicted + hidden).saturating_mul(model.embeddings.vocab_size as u64);
+            if predicted == 0 { of_block } else { of_block.max(of_scores) }
+        }
+        // What the derivative of each linear layer reads, and the weights, in 16 bits.
+        _ => {
+            let of_layer = tokens.saturating_mul(5 * hidden + intermediate);
+            let layers = recorded_layers(experiment) as u64;
+            layers.saturating_mul(of_layer).saturating_add(parameters) / 2
+        }
+    }
 }
 
 /// What of a layer stays in memory until its backward pass.
@@ -174,6 +198,23 @@ mod tests {
         }
         assert_eq!(growth(AttentionKind::Softmax, 0.0), 2.0);
         assert!(growth(AttentionKind::Softmax, 0.1) > 3.0);
+    }
+
+    #[test]
+    fn rounded_factors_take_room_beside_those_that_are_rounded() {
+        let of = |device, precision| {
+            let mut experiment = Experiment { device, ..Experiment::default() };
+            experiment.trainer.precision = precision;
+            experiment.model.embeddings.vocab_size = 1_000;
+            estimate_bytes(&experiment, 100_000.into(), 1)
+        };
+        let added = |device, precision| of(device, precision) - of(device, Precision::F32);
+        let (tokens, widths) = (8 * 512, 768 + 3072);
+        assert_eq!(added(DeviceKind::Flex, Precision::Bf16), 4 * tokens * widths);
+        let kept = 12 * tokens * (5 * 768 + 3072) + 100_000;
+        for precision in [Precision::Bf16, Precision::F16] {
+            assert_eq!(added(DeviceKind::Cuda, precision), 2 * kept);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use nystromformer::{
 };
 use nystromformer_kernels::Precision;
 use nystromformer_learner::{
+    LearnerError,
     device::DeviceKind,
     optimizer::{AdamW, OptimizerConfig, StepSettings},
     process_memory,
@@ -44,7 +45,7 @@ pub struct StepReport {
 /// Times `steps` steps of `shape`, which is that of `workload`, after `warmup` unmeasured ones. Of padded rows, only tokens count.
 ///
 /// # Errors
-/// If the device cannot be opened, a model cannot be built, or this machine does not compute in `precision`.
+/// If the device cannot be opened or does not compute in `precision`, or a model cannot be built.
 pub fn bench_step(
     workload: Workload,
     shape: &Shape,
@@ -53,16 +54,20 @@ pub fn bench_step(
     precision: Precision,
     kind: DeviceKind,
 ) -> anyhow::Result<StepReport> {
-    anyhow::ensure!(
-        precision == Precision::F32 || kind == DeviceKind::Flex && precision.is_available(),
-        "bf16 needs device `flex` on a CPU with AMX"
-    );
+    if !precision.is_supported_by(&kind.open()?) {
+        let name = precision.name();
+        return Err(LearnerError::Device {
+            device: kind.to_string(),
+            message: format!("it does not compute in `{name}`; leave `--precision {name}` out"),
+        }
+        .into());
+    }
     let (timings, loss) = with_workload(shape, kind, Timer { steps, warmup, precision })?;
     Ok(StepReport {
         peer: format!("nystromformer-{kind}"),
         dtype: match precision {
             Precision::F32 => "fp32",
-            Precision::Bf16 => "bf16",
+            Precision::Bf16 | Precision::F16 => precision.name(),
         },
         workload: workload.name(),
         batch: shape.batch,

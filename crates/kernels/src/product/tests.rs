@@ -1,3 +1,4 @@
+use super::rounding::tests::{nearest_bf16, nearest_f16};
 use super::*;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::{emulation::Emulated, unit::MatrixUnit};
@@ -190,7 +191,7 @@ fn what_fits_the_unit_runs_there() {
             }
         }
     }
-    if !Precision::Bf16.is_available() {
+    if !has_matrix_unit() {
         instructions::say(
             "skipped: products on amx, which this CPU lacks (its emulation is tested)",
         );
@@ -243,31 +244,87 @@ fn what_is_not_finite_spreads_as_on_vectors() {
     }
 }
 
+/// Of every size, on the unit and beside it, whose sums round otherwise: the terms are those of the rounded factors.
 #[test]
 fn half_precision_is_the_product_of_rounded_factors() {
-    for set in Instructions::all_products().into_iter().filter(|set| set.have_unit()) {
-        for mut factors in set.sizes().iter().map(|&size| Factors::new(size)) {
-            if !factors.fits_the_unit() {
-                continue;
-            }
+    let roundings: [(Precision, fn(f32) -> f64); 2] =
+        [(Precision::Bf16, nearest_bf16), (Precision::F16, nearest_f16)];
+    for set in Instructions::all_products() {
+        for (size, (precision, nearest)) in
+            set.sizes().iter().flat_map(|&size| roundings.map(|rounding| (size, rounding)))
+        {
+            let mut factors = Factors::new(size);
             let (left, right) = (factors.left(), factors.right());
-            let [half, single] = [Precision::Bf16, Precision::F32].map(|precision| {
-                set.run(2, || {
-                    let mut output = factors.output();
-                    product(&mut output, left, right, None, precision, Threads::All);
-                    output
+            let [half, single] = [precision, Precision::F32].map(|precision| {
+                let bias = Some(&factors.bias[..]);
+                [Threads::All, Threads::One].map(|threads| {
+                    set.run(2, || {
+                        let mut output = factors.output();
+                        product(&mut output, left, right, bias, precision, threads);
+                        output
+                    })
                 })
             });
-            assert_ne!(half, single);
+            assert_eq!(half[0], half[1]);
+            assert_ne!(half, single, "{size:?} in {precision:?}");
             for value in factors.left.iter_mut().chain(&mut factors.right) {
-                *value = f32::from_bits((value.to_bits() + 0x8000) & 0xffff_0000);
+                *value = nearest(*value) as f32;
             }
-            let size = factors.size;
             let rounding = f64::from(f32::EPSILON) * (1.0 + (size[1] as f64).sqrt());
-            for (value, (exact, magnitude)) in half.iter().zip(factors.exact()) {
-                let error = (f64::from(*value) - exact).abs();
-                assert!(error <= rounding * magnitude, "{size:?}: {error:e} of {magnitude}");
+            for (index, (value, (exact, magnitude))) in
+                half[0].iter().zip(factors.exact()).enumerate()
+            {
+                let bias = f64::from(factors.bias[index % size[2]]);
+                let error = (f64::from(*value) - exact - bias).abs();
+                let magnitude = magnitude + bias.abs();
+                assert!(
+                    error <= rounding * magnitude,
+                    "{size:?} in {precision:?}: {error:e} of {magnitude}"
+                );
             }
+        }
+    }
+}
+
+/// What `bf16` may not hold is multiplied as it is, and what `f16` cannot becomes infinite.
+#[test]
+fn what_is_too_large_for_half_precision_does_what_is_said_of_it() {
+    for set in Instructions::all_products() {
+        for size in [[3, 5, 4], [70, 96, 50]] {
+            let factors = Factors::new(size);
+            let of = |precision: Precision, special: f32| {
+                let (mut left, mut right) = (factors.left.clone(), factors.right.clone());
+                left[0] = special;
+                // The terms of what is that large are not.
+                right[..size[2]].fill(1e-3);
+                set.run(2, || {
+                    let mut output = factors.output();
+                    let left = Matrix::new(&left, size[0], size[1]);
+                    let right = Matrix::new(&right, size[1], size[2]);
+                    product(&mut output, left, right, None, precision, Threads::All);
+                    output.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                })
+            };
+            for special in [2f32.powi(127), f32::MIN, f32::INFINITY, f32::NAN] {
+                assert_eq!(
+                    of(Precision::Bf16, special),
+                    of(Precision::F32, special),
+                    "{special:e}"
+                );
+            }
+            assert_ne!(of(Precision::Bf16, 1e38), of(Precision::F32, 1e38));
+            let at_the_edge = of(Precision::F16, 65_519.0);
+            assert_eq!(at_the_edge, of(Precision::F16, 65_504.0));
+            let beyond = of(Precision::F16, 65_520.0);
+            let (first_row, others) = beyond.split_at(size[2]);
+            assert!(first_row.iter().all(|bits| f32::from_bits(*bits) == f32::INFINITY));
+            // The unit does not take what is infinite, and sums up in another order.
+            for (beyond, edge) in others.iter().zip(&at_the_edge[size[2]..]) {
+                let [beyond, edge] = [*beyond, *edge].map(f32::from_bits);
+                assert!((beyond - edge).abs() <= 1e-5 * (1.0 + edge.abs()), "{beyond} {edge}");
+            }
+            let of_nan = of(Precision::F16, f32::NAN);
+            assert!(of_nan[..size[2]].iter().all(|bits| f32::from_bits(*bits).is_nan()));
         }
     }
 }
@@ -321,16 +378,6 @@ fn layouts_agree<const PARTS: usize>(matrix: Matrix<'_>) {
 }
 
 #[test]
-fn a_scope_ends_where_its_body_does() {
-    Precision::Bf16.scope(|| {
-        assert_eq!(Precision::current(), Precision::Bf16);
-        Precision::F32.scope(|| assert_eq!(Precision::current(), Precision::F32));
-        assert_eq!(Precision::current(), Precision::Bf16);
-    });
-    assert_eq!(Precision::current(), Precision::F32);
-}
-
-#[test]
 fn keeps_the_scale_of_its_factors() {
     let factors = Factors::new([32, 64, 32]);
     for set in Instructions::all_products() {
@@ -364,7 +411,7 @@ fn keeps_the_scale_of_its_factors() {
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for set in Instructions::all_products() {
         for factors in set.sizes().iter().map(|&size| Factors::new(size)) {
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in [Precision::F32, Precision::Bf16, Precision::F16] {
                 let on = |threads| {
                     set.run(threads, || {
                         let mut output = factors.output();

@@ -5,7 +5,7 @@ use std::{cell::Cell, io::Write};
 use pulp::{Arch, Scalar128b, Simd, WithSimd};
 use rayon::ThreadPoolBuilder;
 
-use crate::product::Precision;
+use crate::product::has_matrix_unit;
 
 /// What kernels compute with.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +80,7 @@ impl Instructions {
         if let Some(simd) = pulp::aarch64::Neon::try_new() {
             add("neon", Arch::Neon(simd));
         }
-        if Precision::Bf16.is_available() {
+        if has_matrix_unit() {
             all.push(set("amx", Vectors::Machine(Arch::new()), Products::Unit));
         }
         all

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
+use crate::loss_scale::LossScale;
 use crate::metrics_log::EvaluationRecord;
 
 /// The version of the checkpoint layout that this code writes, and the only one it reads.
@@ -59,8 +60,11 @@ pub struct TrainingState {
     /// Steps that changed nothing because no example had a target.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub steps_without_targets: usize,
-    /// Steps skipped in a row, up to this one, because something was not finite.
+    /// Steps skipped in a row, up to this one, because something was not finite; those not counted that halved `loss_scale`.
     pub consecutive_skips: usize,
+    /// What the next step's loss is multiplied by, of a run in `f16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_scale: Option<LossScale>,
     /// The seed of the run.
     pub seed: u64,
     /// Wall seconds of training so far, evaluations and checkpoints included, over all sessions.
@@ -102,6 +106,7 @@ impl TrainingState {
             updates: 0,
             steps_without_targets: 0,
             consecutive_skips: 0,
+            loss_scale: None,
             seed,
             elapsed_seconds: 0.0,
             step_seconds: 0.0,

@@ -520,16 +520,13 @@ pub(super) fn advice(section: &str, name: &str, known: &[String]) -> Option<Stri
 }
 
 /// What other programs call the values of a key, our value first.
-const VALUES: [(&str, &str, &[&str]); 15] = [
+const VALUES: [(&str, &str, &[&str]); 16] = [
     ("device", "flex", &["cpu"]),
     ("device", "cuda", &["gpu", "cuda:0"]),
     ("device", "metal", &["mps", "mlx"]),
     ("trainer.precision", "f32", &["fp32", "float32", "32", "32_true", "no", "full"]),
-    (
-        "trainer.precision",
-        "bf16",
-        &["bfloat16", "bf16_mixed", "fp16", "float16", "16_mixed", "half"],
-    ),
+    ("trainer.precision", "bf16", &["bfloat16", "bf16_mixed"]),
+    ("trainer.precision", "f16", &["fp16", "float16", "16_mixed", "half"]),
     ("schedule.kind", "linear", &["linear_with_warmup", "warmup_linear", "linear_decay"]),
     (
         "schedule.kind",
@@ -629,11 +626,12 @@ mod tests {
 
     #[test]
     fn values_of_other_programs_lead_to_ours() {
-        let known = ["flex", "metal", "bf16"].map(str::to_owned);
+        let known = ["flex", "metal", "bf16", "f16"].map(str::to_owned);
         assert_eq!(value("device", "CPU", &known), Some("flex"));
         assert_eq!(value("device", "mps", &known), Some("metal"));
         assert_eq!(value("device", "Flex", &known), Some("flex"));
-        assert_eq!(value("trainer.precision", "16-mixed", &known), Some("bf16"));
+        assert_eq!(value("trainer.precision", "bf16-mixed", &known), Some("bf16"));
+        assert_eq!(value("trainer.precision", "16-mixed", &known), Some("f16"));
         // What is not among the known values is no advice.
         assert_eq!(value("device", "gpu", &known), None);
     }

@@ -9,15 +9,21 @@
 //! | `sizes` | at which sizes: the run's own, as far as that takes seconds |
 //! | `comparison` | of which models: one with scores of tokens, and for classifiers one with a single number a row |
 //! | `quantities` | what is compared |
+//! | `products` | a linear layer in the run's precision, if that is half |
+//!
+//! Models are compared in single precision: in half, two correct devices differ by factors that rounded differently.
 
 mod comparison;
+mod products;
 mod quantities;
 mod sizes;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use nystromformer_kernels::Precision;
 
 use self::comparison::comparisons;
+use self::products::products;
 use self::quantities::{Group, Quantity, largest, largest_of, quantities};
 use self::sizes::Sizes;
 use crate::device::DeviceKind;
@@ -47,7 +53,7 @@ pub struct SelfCheckReport {
 }
 
 /// Compares losses, logits, all gradients and one update of a Nyströmformer of the run's own sizes on `device`, with padding
-/// and without, with the CPU's.
+/// and without, with the CPU's; and if the run is in half precision, a linear layer in it.
 ///
 /// # Errors
 /// [`LearnerError::SelfCheck`] if they differ by more than [`TOLERANCE`], [`LearnerError::Device`]
@@ -65,6 +71,11 @@ pub fn self_check(experiment: &Experiment, device: &Device) -> Result<SelfCheckR
         let model = model.fork(&device.clone().autodiff());
         let (found, _) = quantities(&model, batches, optimizer, Some(epsilon), device, kind)?;
         reports.push(judge(kind, &sizes, &reference, &found)?);
+    }
+    let precision = Precision::from(experiment.trainer.precision);
+    if precision != Precision::F32 {
+        let of = |device| products(precision, &sizes, device, kind);
+        reports.push(judge(kind, &sizes, &of(&cpu)?, &of(device)?)?);
     }
     let worst = |left: &SelfCheckReport, right: &SelfCheckReport| {
         left.difference.total_cmp(&right.difference)

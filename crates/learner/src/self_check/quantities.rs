@@ -88,7 +88,11 @@ pub(super) fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
 }
 
-fn read(
+/// A quantity of these values, which the device gave.
+///
+/// # Errors
+/// If it gave none.
+pub(super) fn read(
     name: String,
     group: Group,
     values: Option<Vec<f32>>,

@@ -22,6 +22,7 @@ pub(super) struct StepGradient {
     pub(super) loss: f64,
     /// L2 norm of the gradient.
     pub(super) grad_norm: f64,
+    /// The gradient, times [`Learner::loss_factor`].
     pub(super) gradients: GradientsParams,
 }
 
@@ -104,11 +105,12 @@ impl<M: Trainable> Learner<'_, M> {
         for share in self.ranks.gather("losses", losses)?.into_iter().flatten() {
             loss += f64::from_bits(share);
         }
+        let grad_norm = grad_norm / self.loss_factor();
         Ok(StepGradient { loss, grad_norm, gradients })
     }
 
     /// A micro-batch's share in the mean loss over targets that weigh `weights` in each term, `[1]` on the device, and in its
-    /// gradient. It has a target itself.
+    /// gradient, times [`Self::loss_factor`]. It has a target itself.
     pub(super) fn forward_backward(
         &self,
         batch: M::Batch,
@@ -154,11 +156,16 @@ impl<M: Trainable> Learner<'_, M> {
             })?;
         #[cfg(test)]
         let share = super::tests::fault::poison(share, self.state.step);
+        // What is told of a step is not scaled.
+        let scaled = match self.state.loss_scale {
+            None => share.clone(),
+            Some(scale) => share.clone().mul_scalar(scale.factor),
+        };
         drop(forward);
         let backward = trace::phase(BACKWARD);
         let gradients = match listener {
-            None => share.backward(),
-            Some(listener) => watch_gradients(self.model(), listener, || share.backward()),
+            None => scaled.backward(),
+            Some(listener) => watch_gradients(self.model(), listener, || scaled.backward()),
         };
         let gradients = GradientsParams::from_grads(gradients, self.model());
         drop(backward);

@@ -6,7 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use nystromformer::{Model, weights::draw_weights};
 use nystromformer_data::ProgressListener;
-use nystromformer_kernels::trace;
+use nystromformer_kernels::{Precision, trace};
 
 use super::ahead::{Ahead, Order, made_beside};
 use super::backward::StepGradient;
@@ -16,6 +16,7 @@ use crate::error::{LearnerError, Result};
 use crate::evaluate::Evaluator;
 use crate::experiment::Experiment;
 use crate::gradients::clip_factor;
+use crate::loss_scale::LossScale;
 use crate::metrics_log::{EvaluationRecord, StepRecord};
 use crate::optimizer::{AdamW, RowsRead, StepSettings, rows_of_all};
 use crate::parameter_groups::ParameterGroups;
@@ -146,7 +147,10 @@ impl<'a, M: Trainable> Learner<'a, M> {
             groups,
             model: Some(model),
             average: None,
-            state: TrainingState::start(experiment.seed),
+            state: TrainingState {
+                loss_scale: LossScale::start(Precision::from(experiment.trainer.precision)),
+                ..TrainingState::start(experiment.seed)
+            },
             ahead: Ahead::beside(device),
             clock: Instant::now(),
             elapsed_before: 0.0,
@@ -289,19 +293,48 @@ impl<'a, M: Trainable> Learner<'a, M> {
                 let settings = StepSettings {
                     learning_rate: point.learning_rate,
                     beta_1: point.beta_1,
-                    gradient_scale: clip_factor(grad_norm, self.experiment.trainer.max_grad_norm),
+                    gradient_scale: clip_factor(grad_norm, self.experiment.trainer.max_grad_norm)
+                        / self.loss_factor(),
                 };
                 self.update(gradients, settings, rows);
                 self.state.consecutive_skips = 0;
                 self.state.last_loss = Some(loss);
+                if let Some(scale) = &mut self.state.loss_scale {
+                    scale.updated();
+                }
             }
-            Update::NotFinite => self.state.consecutive_skips += 1,
+            Update::NotFinite => self.skip(loss),
             Update::NoTargets => self.state.steps_without_targets += 1,
         }
         self.state.step += 1;
         self.state.updates = self.optimizer.completed_steps();
         self.state.tokens += tokens as u64;
         Ok(StepOutput { loss, grad_norm, learning_rate: point.learning_rate, tokens, update })
+    }
+
+    /// What losses are multiplied by before the backward pass; 1 but in `f16`.
+    pub(super) fn loss_factor(&self) -> f64 {
+        self.state.loss_scale.map_or(1.0, |scale| scale.factor)
+    }
+
+    /// Takes note of a step with this loss that changes nothing: what overflowed in `f16` may not at half the scale, and else it is one of
+    /// those that end a run.
+    fn skip(&mut self, loss: f64) {
+        let lowered = self
+            .state
+            .loss_scale
+            .as_mut()
+            .filter(|_| loss.is_finite())
+            .is_some_and(LossScale::overflowed);
+        if !lowered {
+            self.state.consecutive_skips += 1;
+            return;
+        }
+        tracing::info!(
+            step = self.state.step + 1,
+            loss_scale = self.loss_factor(),
+            "step skipped: the gradient is beyond the range of f16; losses are scaled by half as much from now on"
+        );
     }
 
     /// A step, timed, as a line of the metrics. Rows may wait after it, for [`Self::settle`].

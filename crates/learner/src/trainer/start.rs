@@ -1,7 +1,6 @@
 //! How a run begins or goes on: everything that is decided before the first step, by reading alone.
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use burn::tensor::Device;
 use nystromformer_tasks::{Split, TaskRegistry};
@@ -12,11 +11,11 @@ use super::model_source::require_same_vocabulary;
 use crate::batch::{Batch, BatchSource};
 use crate::batches::Batches;
 use crate::checkpoint::Checkpoint;
-use crate::computed_with::computed_precision;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{
     ConfigLayer, Draft, Experiment, LoadedExperiment, absolute_assignment, beyond_the_end,
 };
+use crate::half_precision::require_precision;
 use crate::machine_memory::require_memory;
 use crate::run_dir::RunDir;
 use crate::self_check::self_check;
@@ -252,16 +251,7 @@ impl Prepared {
 /// The device of an experiment, the one of this number, checked against the CPU if it is not the CPU.
 pub(super) fn open_device(experiment: &Experiment, index: usize) -> Result<Device> {
     let device = experiment.device.open_at(index)?;
-    if computed_precision(experiment) != experiment.trainer.precision {
-        // Once, and not for each of several seeds.
-        static TOLD: Once = Once::new();
-        TOLD.call_once(|| {
-            tracing::warn!(
-                "`trainer.precision` asks for products in bf16, which needs device `flex` on Linux and a CPU with AMX: they are \
-                 computed in f32 instead, which `summary.json` says under `computed_with`"
-            );
-        });
-    }
+    require_precision(experiment, &device)?;
     if experiment.device.is_accelerator() && experiment.trainer.self_check {
         tracing::info!(
             "comparing device `{}` with the CPU, which takes some seconds",

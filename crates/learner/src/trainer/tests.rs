@@ -18,6 +18,7 @@ use super::run::{EndReason, TrainOutput, Trainer};
 use crate::batch::{BatchSource, TokenBatch};
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, Precision};
+use crate::loss_scale::LossScale;
 use crate::metrics_log::{EvaluationRecord, MetricsLog, MetricsRecord, StepRecord};
 use crate::parameter_groups::ParameterGroups;
 use crate::progress::Progress;
@@ -370,25 +371,86 @@ fn an_evaluation_that_the_checkpoint_does_not_know_is_done_again() {
 
 #[test]
 fn half_precision_follows_single_precision_and_resumes_bit_for_bit() {
-    // Large enough for the matrix unit of CPUs that have one.
+    // Large enough that most products run on the matrix unit of CPUs that have one.
     let mut experiment = experiment();
     experiment.model.shared.hidden_size = 64;
     experiment.model.feed_forward.intermediate_size = 64;
     let single = tempfile::tempdir().unwrap();
     let single = unbroken(single.path(), &experiment);
-    experiment.trainer.precision = Precision::Bf16;
-    let directory = tempfile::tempdir().unwrap();
-    let half = unbroken(directory.path(), &experiment);
-    for (single, half) in single.metrics.iter().zip(&half.metrics) {
-        if let (MetricsRecord::Train(single), MetricsRecord::Train(half)) = (single, half) {
-            let distance = (half.loss / single.loss - 1.0).abs();
-            assert!(distance < 0.02, "{} against {}", half.loss, single.loss);
+    for (precision, share) in [(Precision::Bf16, 0.02), (Precision::F16, 0.005)] {
+        experiment.trainer.precision = precision;
+        let directory = tempfile::tempdir().unwrap();
+        let half = unbroken(directory.path(), &experiment);
+        for (single, half) in single.metrics.iter().zip(&half.metrics) {
+            if let (MetricsRecord::Train(single), MetricsRecord::Train(half)) = (single, half) {
+                let distance = (half.loss / single.loss - 1.0).abs();
+                assert!(distance < share, "{precision:?}: {} against {}", half.loss, single.loss);
+            }
         }
+        assert!(half.weights != single.weights, "on every CPU factors are rounded");
+        let found = interrupted(directory.path(), &experiment, 3, &Synthetic::default());
+        assert!(found == half, "{precision:?}, stopped after step 3");
     }
-    let is_available = nystromformer_kernels::Precision::Bf16.is_available();
-    assert_eq!(half.weights != single.weights, is_available);
-    let found = interrupted(directory.path(), &experiment, 3, &Synthetic::default());
-    assert!(found == half, "stopped after step 3");
+}
+
+/// A power of two changes no digit of a gradient, and the update divides by it.
+#[test]
+fn a_scaled_loss_changes_no_bit_of_norm_or_weights() {
+    let (experiment, data) = (experiment(), Synthetic::default());
+    let trained = |loss_scale: Option<LossScale>| {
+        let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+        learner.state.loss_scale = loss_scale;
+        let outputs = [(); 4].map(|()| learner.step().unwrap());
+        (outputs, learner.optimizer.to_safetensors().unwrap())
+    };
+    let scaled = LossScale { factor: 1024.0, updates: 0 };
+    assert!(trained(Some(scaled)) == trained(None));
+}
+
+#[test]
+fn what_overflows_in_f16_is_skipped_until_the_scale_fits_and_ends_no_run() {
+    let mut experiment = experiment();
+    let data = Synthetic::default();
+    let first_loss = |experiment: &Experiment| {
+        Learner::new(experiment, &data, &Device::flex()).unwrap().step().unwrap().loss
+    };
+    let single = first_loss(&experiment);
+    experiment.trainer.precision = Precision::F16;
+    assert!((first_loss(&experiment) / single - 1.0).abs() < 1e-3);
+    let mut learner = Learner::new(&experiment, &data, &Device::flex()).unwrap();
+    assert_eq!(learner.state().loss_scale.unwrap().factor, 65_536.0);
+    learner.state.loss_scale = Some(LossScale { factor: 2f64.powi(30), updates: 7 });
+    let moments = learner.optimizer.to_safetensors().unwrap();
+    let mut skipped = 0;
+    while learner.step().unwrap().update == Update::NotFinite {
+        skipped += 1;
+        let state = learner.state();
+        let scale = state.loss_scale.unwrap();
+        assert_eq!((scale.factor, scale.updates), (2f64.powi(30 - skipped), 0));
+        assert_eq!((state.consecutive_skips, state.updates), (0, 0));
+        assert!(learner.optimizer.to_safetensors().unwrap() == moments);
+    }
+    assert!(skipped > 5, "{skipped}");
+    assert_eq!(learner.state().loss_scale.unwrap().updates, 1);
+    // A loss that is not finite is no matter of its scale.
+    let before = learner.state().loss_scale;
+    fault::poison_steps(learner.state().step..usize::MAX);
+    assert_eq!(learner.step().unwrap().update, Update::NotFinite);
+    fault::poison_steps(0..0);
+    assert_eq!((learner.state().loss_scale, learner.state().consecutive_skips), (before, 1));
+}
+
+#[test]
+fn the_scale_of_the_loss_is_kept_in_checkpoints() {
+    let mut experiment = experiment();
+    experiment.trainer.precision = Precision::F16;
+    let directory = tempfile::tempdir().unwrap();
+    let updates = |stop_after: Option<usize>| {
+        session(directory.path(), &experiment, &Synthetic::default(), stop_after).unwrap();
+        let newest = RunDir::checkpoints_of(directory.path()).newest_valid().unwrap().unwrap();
+        newest.manifest.state.loss_scale.unwrap().updates
+    };
+    assert_eq!((updates(Some(3)), updates(None)), (3, 8));
 }
 
 /// With layers of their own and with shared ones, with the first of them frozen, and in the middle of a run.

@@ -1,0 +1,73 @@
+//! A linear layer in half precision: both devices round the same factors, and differ by the order of their sums.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use nystromformer_kernels::{Precision, WeightLayout, linear};
+
+use super::quantities::{Group, Quantity, read};
+use super::sizes::Sizes;
+use crate::device::DeviceKind;
+use crate::error::Result;
+
+/// Output and gradients of a layer as wide as the feed-forward block, over one row of the run's length.
+pub(super) fn products(
+    precision: Precision,
+    sizes: &Sizes,
+    device: &Device,
+    kind: DeviceKind,
+) -> Result<Vec<Quantity>> {
+    let device = &device.clone().autodiff();
+    let tokens = sizes.seq_len;
+    let (inputs, outputs) =
+        (sizes.model.shared.hidden_size, sizes.model.feed_forward.intermediate_size);
+    let x = waves::<3>([1, tokens, inputs], 0.7, device).require_grad();
+    let weight = waves::<2>([inputs, outputs], 1.3, device).require_grad();
+    let bias = waves::<1>([outputs], 2.1, device).require_grad();
+    let output = precision
+        .scope(|| linear(x.clone(), weight.clone(), Some(bias.clone()), WeightLayout::InputsFirst));
+    let probe = waves::<3>([1, tokens, outputs], 0.9, device);
+    let gradients = (output.clone() * probe).sum().backward();
+    let name = precision.name();
+    let of = |what: &str, values: Option<TensorData>| {
+        let values = values.and_then(|data| data.try_into_vec::<f32>().ok());
+        read(format!("{what} of a linear layer in {name}"), Group::Alone, values, kind)
+    };
+    Ok(vec![
+        of("output", Some(output.into_data()))?,
+        of("gradient of the input", x.grad(&gradients).map(Tensor::into_data))?,
+        of("gradient of the weight", weight.grad(&gradients).map(Tensor::into_data))?,
+        of("gradient of the bias", bias.grad(&gradients).map(Tensor::into_data))?,
+    ])
+}
+
+/// Numbers from −1 to 1, the same on every device.
+fn waves<const D: usize>(shape: [usize; D], pace: f32, device: &Device) -> Tensor<D> {
+    let count = shape.iter().product::<usize>();
+    let numbers: Vec<f32> = (0..count).map(|place| (place as f32 * pace).sin()).collect();
+    Tensor::from_data(TensorData::new(numbers, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Experiment;
+
+    #[test]
+    fn half_precision_is_compared_with_half_precision() {
+        let mut experiment = Experiment::default();
+        experiment.model.shared.hidden_size = 24;
+        experiment.model.feed_forward.intermediate_size = 40;
+        experiment.data.seq_len = 64;
+        let sizes = Sizes::of(&experiment);
+        let of = |precision| {
+            let found = products(precision, &sizes, &Device::flex(), DeviceKind::Flex).unwrap();
+            found.into_iter().map(|quantity| quantity.values).collect::<Vec<_>>()
+        };
+        let (half, single) = (of(Precision::Bf16), of(Precision::F32));
+        let lengths: Vec<usize> = half.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [64 * 40, 64 * 24, 24 * 40, 40]);
+        assert_eq!(half, of(Precision::Bf16));
+        assert!(half[..3].iter().zip(&single).all(|(half, single)| half != single));
+        // Of the bias it is a sum, which has no factors.
+        assert_eq!(half[3], single[3]);
+    }
+}
