@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod custom_model;
+#[cfg(feature = "wgpu")]
+mod devices;
 mod distill;
 mod first_steps;
 mod golden_heads;

@@ -8,6 +8,7 @@ use nystromformer::{
     ModelClass, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput,
 };
 use nystromformer_kernels::launches::{LaunchCounter, Launches};
+use nystromformer_kernels::{AdamWStep, AdamWUpdate, adam_w, sums_of_squares};
 
 // A little more than what Mesa's software adapter counts with Burn 0.22.1: 22, 43 and 35. (Composed of Burn's own operations: 171, 327 and 156.)
 
@@ -19,6 +20,12 @@ const LAYER_BACKWARD: usize = 46;
 
 /// Launches of embeddings, head and loss, forwards and backwards.
 const ENDS: usize = 38;
+
+/// Tensors of BERT-base's model for masked tokens.
+const TENSORS: usize = 214;
+
+/// Launches of the gradient's norm and AdamW over so many tensors, on a device that binds hundreds of buffers.
+const NORM_AND_OPTIMIZER: usize = 4;
 
 /// Set for the process that counts.
 const COUNTS: &str = "NYSTROMFORMER_COUNTS_LAUNCHES";
@@ -48,6 +55,9 @@ fn a_step_stays_within_its_budget_of_launches_and_waits_for_nothing() {
     assert!(forward <= LAYER_FORWARD, "{forward} launches of a layer forwards");
     assert!(backward <= LAYER_BACKWARD, "{backward} launches of a layer backwards");
     assert!(ends <= ENDS, "{ends} launches of embeddings, head and loss");
+    let optimizer = norm_and_optimizer();
+    println!("{optimizer:#?}");
+    assert!(optimizer.total() <= NORM_AND_OPTIMIZER, "norm and AdamW: {optimizer:?}");
     for step in [one, two] {
         let reads = [step.forward, step.backward, step.loss].map(|phase| phase.read_backs);
         assert_eq!(reads, [Some(0), Some(0), Some(1)], "only the loss is read");
@@ -101,4 +111,33 @@ impl Step {
         assert!(loss.into_scalar::<f32>().is_finite());
         Self { forward, backward, loss: counter.take() }
     }
+}
+
+/// What the norm and AdamW launch over [`TENSORS`] tensors that nobody else holds.
+fn norm_and_optimizer() -> Launches {
+    let device = crate::device();
+    let step = AdamWStep {
+        gradient_scale: 1.0,
+        beta_1: 0.9,
+        beta_2: 0.999,
+        decay: 0.99,
+        step_size: 1e-3,
+        bias_correction_2_root: 0.1,
+        epsilon: 1e-6,
+    };
+    let update = |number: usize| {
+        let [value, gradient, exp_avg, exp_avg_sq] =
+            std::array::from_fn(|_| Tensor::<1>::ones([1 + number * 7], &device));
+        AdamWUpdate { step, value, gradient, exp_avg, exp_avg_sq }
+    };
+    let updates: Vec<AdamWUpdate> = (0..TENSORS).map(update).collect();
+    let gradients = updates.iter().map(|update| update.gradient.clone()).collect();
+    let counter = LaunchCounter::start();
+    let sums = sums_of_squares(gradients);
+    let values = adam_w(updates);
+    let launches = counter.take();
+    let squares = sums.into_data();
+    assert!((squares.iter::<f32>()).eq((0..TENSORS).map(|number| (1 + number * 7) as f32)));
+    assert_eq!(values.len(), TENSORS);
+    launches
 }
