@@ -23,7 +23,7 @@
 #   PROGRAM                                                       a program that is built already
 #
 # On Mesa's software Vulkan adapter, to prove the script and nothing else:
-#   DEVICES=wgpu WORKLOADS=mlm-small-512 STEPS=1 SELF_CHECK=configs/tiny/mlm.toml PEER_DEVICE=cpu tools/bench/gpu.sh
+#   DEVICES=wgpu WORKLOADS=mlm-tiny-128 STEPS=2 SELF_CHECK=configs/tiny/mlm.toml PEER_DEVICE=cpu tools/bench/gpu.sh
 #
 # Exit code 1 if a self-check refuses a device, if losses differ, or if a measurement breaks off.
 set -euo pipefail

@@ -52,6 +52,13 @@ SMALL = BASE | {
     "num_attention_heads": 4,
     "intermediate_size": 1024,
 }
+TINY = BASE | {
+    "vocab_size": 4000,
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 512,
+}
 LONG_RANGE_ARENA = {
     "vocab_size": 512,
     "hidden_size": 64,
@@ -67,6 +74,7 @@ WORKLOADS = {
     "mlm-base-512": Workload("masked_lm", BASE, 4, 512, steps=4, warmup=2),
     "mlm-base-4096": Workload("masked_lm", BASE, 1, 4096, steps=2, warmup=1),
     "mlm-small-512": Workload("masked_lm", SMALL, 8, 512, steps=8, warmup=2),
+    "mlm-tiny-128": Workload("masked_lm", TINY, 2, 128, steps=8, warmup=2),
     "lra-2048": Workload("classification", LONG_RANGE_ARENA, 32, 2048, steps=8, warmup=2),
     "lra-4096": Workload("classification", LONG_RANGE_ARENA, 16, 4096, steps=8, warmup=2),
     "infer-base-512": Workload("inference", BASE, 1, 512, steps=8, warmup=2),
@@ -75,3 +83,6 @@ WORKLOADS = {
     "imdb-512-padded": Workload("classification", SMALL, 16, 512, steps=8, warmup=2, padded=True),
     "lra-2048-padded": Workload("classification", LONG_RANGE_ARENA, 32, 2048, steps=8, warmup=2, padded=True),
 }
+
+OF_THE_PEER = [name for name in WORKLOADS if name != "mlm-tiny-128"]
+"""Those that a speed is worth measuring of; the other is for devices that are programs."""

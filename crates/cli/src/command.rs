@@ -1,8 +1,12 @@
 //! The frame around every command: parse, run, and turn the result into an exit code.
 
-use std::process::ExitCode;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser};
+use nystromformer_learner::out_of_memory::{self, Shortage};
 use nystromformer_tasks::TaskRegistry;
 
 use crate::{
@@ -45,51 +49,96 @@ pub fn run() -> ExitCode {
 /// `nystromformer_cli::run_with(&nystromformer_cli::tasks().with::<MyTask>("my_task"))`.
 pub fn run_with(tasks: &TaskRegistry) -> ExitCode {
     framed(
-        |line: &CommandLine| line.command.counts_by_log(),
+        |line: &CommandLine| Nature {
+            counts_by_log: line.command.counts_by_log(),
+            memory_advice: line.command.memory_advice(),
+        },
         |line| line.command.run(tasks, CommandLine::command),
     )
 }
 
 /// Runs `train` with the arguments of this process: the same as `nystromformer train`.
 pub fn run_train() -> ExitCode {
-    framed(|_| false, |line: TrainCommandLine| train::run(line.args, &tasks()))
+    framed(
+        |_| Nature { counts_by_log: false, memory_advice: out_of_memory::ADVICE },
+        |line: TrainCommandLine| train::run(line.args, &tasks()),
+    )
 }
 
-/// Parses the command line, runs `command`, and turns its result into an exit code. What libraries log is told of unless the command `counts_by_log`.
+/// What the frame has to know of a command.
+struct Nature {
+    /// Whether it counts by what libraries log, so that nobody is told of that.
+    counts_by_log: bool,
+    /// What to lower where a device is too small.
+    memory_advice: &'static str,
+}
+
+/// Parses the command line, runs `command`, and turns its result into an exit code.
 fn framed<Line: Parser>(
-    counts_by_log: impl FnOnce(&Line) -> bool,
+    nature: impl FnOnce(&Line) -> Nature,
     command: impl FnOnce(Line) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
     allocator::keep_freed_memory();
     report_panics_in_one_line();
     let line = Line::parse(); // prints usage errors and exits with 2 itself
-    let log = logging::init(counts_by_log(&line));
+    let Nature { counts_by_log, memory_advice } = nature(&line);
+    let log = logging::init(counts_by_log);
     hub::connect();
     let result = log
         .and_then(|()| Ok(signals::fail_writes_over_the_size_limit()?))
-        .and_then(|()| command(line));
+        .and_then(|()| or_out_of_memory(|| command(line)));
     match result {
         Ok(code) => code,
         Err(error) => {
             let code = failure::exit_code(&error);
             if code != 0 {
-                output::note(&format!("error: {}", failure::message(&error)));
+                output::note(&format!("error: {}", failure::told(&error, memory_advice)));
             }
             ExitCode::from(code)
         }
     }
 }
 
-/// A panic is a fault of ours, never of the input: say so, without a backtrace unless one is asked for.
+/// Runs `command`, and gives a panic of Burn's about a device without room as an error. Another panic goes on.
+fn or_out_of_memory<T>(command: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|panic| {
+        match Shortage::of_panic(panic.as_ref()) {
+            Some(shortage) => Err(failure::OutOfMemory(shortage).into()),
+            None => resume_unwind(panic),
+        }
+    })
+}
+
+/// A panic is a fault of ours, never of the input: say so, without a backtrace unless one is asked for. Of a device without room it is Burn's way to say
+/// so, and the command ends with a line about that.
 fn report_panics_in_one_line() {
-    let default = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
+    let default = take_hook();
+    set_hook(Box::new(move |info| {
+        let is_of_memory = info.payload_as_str().is_some_and(Shortage::note);
         if std::env::var_os("RUST_BACKTRACE").is_some() {
             default(info);
-        } else {
+        } else if !is_of_memory {
             output::note(&format!(
                 "error: internal fault, please report it (RUST_BACKTRACE=1 shows where): {info}"
             ));
         }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_about_memory_is_an_error_with_exit_code_six_and_another_goes_on() {
+        let panicked = |text: &'static str| {
+            catch_unwind(|| {
+                or_out_of_memory::<()>(|| panic!("{text}"))
+                    .map_err(|error| failure::exit_code(&error))
+            })
+        };
+        assert_eq!(panicked("wgpu error: Out of Memory").unwrap(), Err(6));
+        assert!(panicked("index out of bounds").is_err());
+        assert!(or_out_of_memory(|| Ok(3)).is_ok_and(|found| found == 3));
+    }
 }

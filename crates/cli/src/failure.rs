@@ -1,14 +1,27 @@
 //! From an error to an exit code and a message on stderr.
 
-use std::io;
+use std::{fmt, io};
 
+use burn::{backend::ExecutionError, tensor::TensorReadError};
 use nystromformer::ModelError;
 use nystromformer_data::{DataError, ErrorKind};
 use nystromformer_interop::InteropError;
-use nystromformer_learner::LearnerError;
+use nystromformer_learner::{LearnerError, out_of_memory::Shortage};
 use nystromformer_pipelines::PipelineError;
 use nystromformer_report::ReportError;
 use nystromformer_tables::TableError;
+
+/// A device without room for a tensor, of which Burn told by a panic.
+#[derive(Debug)]
+pub struct OutOfMemory(pub Shortage);
+
+impl std::error::Error for OutOfMemory {}
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the device is {}", self.0)
+    }
+}
 
 /// The process exit code for `error`.
 ///
@@ -51,6 +64,9 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         if cause.is::<ModelError>() {
             return 2;
         }
+        if is_of_device(cause) || cause.is::<OutOfMemory>() {
+            return 6;
+        }
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             return if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 7 };
         }
@@ -78,6 +94,25 @@ fn code_of_pipeline(error: &PipelineError, in_file: bool) -> Option<u8> {
             ErrorKind::Config | ErrorKind::Data => 3,
         }),
         _ => None,
+    }
+}
+
+/// Whether it is Burn's error of a device that failed at what it was asked for.
+fn is_of_device(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<ExecutionError>()
+        || matches!(cause.downcast_ref(), Some(TensorReadError::Execution(_)))
+}
+
+/// What to tell the user: [`message`], or of a device without room for a tensor that, and with it `advice` what to lower.
+pub fn told(error: &anyhow::Error, advice: &str) -> String {
+    let of_device = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref() {
+        Some(OutOfMemory(shortage)) => Some(*shortage),
+        None if is_of_device(cause) => Shortage::behind(&cause.to_string()),
+        None => None,
+    };
+    match error.chain().find_map(of_device) {
+        Some(shortage) => format!("{}; {advice}", OutOfMemory(shortage)),
+        None => message(error),
     }
 }
 
@@ -111,6 +146,27 @@ mod tests {
         let told = message(&anyhow::Error::from(silent).context("while preparing"));
         assert!(told.starts_with("while preparing: cannot write `runs/a`: "), "{told}");
         assert_eq!(told.matches("storage").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn a_device_without_room_exits_with_six_and_says_what_to_lower() {
+        let reason = "The bytes were never written\nCaused by:\n  can't allocate buffer of size: 5000000000\nbacktrace".to_owned();
+        let read = || ExecutionError::WithContext { reason: reason.clone() };
+        let expected = "the device is out of memory: a tensor of `5.0 GB` is more than it holds in one piece; lower it";
+        let shortage = Shortage { bytes: Some(5_000_000_000), is_too_large: true };
+        for error in [
+            anyhow::Error::from(read()).context("while timing"),
+            anyhow::Error::from(TensorReadError::from(read())),
+            anyhow::Error::from(PipelineError::Device(read().into())),
+            anyhow::Error::from(OutOfMemory(shortage)),
+        ] {
+            assert_eq!(exit_code(&error), 6);
+            assert_eq!(told(&error, "lower it"), expected);
+        }
+        let other = ExecutionError::WithContext { reason: "the device was lost".to_owned() };
+        let other = anyhow::Error::from(other);
+        assert_eq!(exit_code(&other), 6);
+        assert_eq!(told(&other, "lower it"), message(&other));
     }
 
     #[test]

@@ -33,7 +33,7 @@
 //! [`gradient_checkpointing`] lets the backward pass compute once more what was not kept for it; [`watch_gradients`] tells of gradients while it goes on.
 //!
 //! [`trace`] notes how long each took, in which part of the model, for whoever asks; with the feature `launches`, the module of that name counts what a GPU is
-//! asked to do.
+//! asked to do. [`DeviceMemory`] is what it has of memory.
 //!
 //! Underneath, `kernel.rs` is the seam to Burn: what a kernel is, and how autodiff meets it.
 
@@ -47,6 +47,7 @@ mod convolution;
 mod cross_entropy;
 #[cfg(all(feature = "cube", not(feature = "fused")))]
 mod cube;
+mod device_memory;
 mod dropout;
 mod embed;
 mod geglu;
@@ -87,6 +88,7 @@ pub use attention::attention;
 pub use batch_invariance::{batch_invariant, is_batch_invariant};
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;
+pub use device_memory::DeviceMemory;
 pub use dropout::{dropout, dropout_of_rows, drops, without_dropout};
 pub use embed::{EmbeddingTables, embed};
 pub use geglu::geglu;

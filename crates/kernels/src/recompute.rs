@@ -4,28 +4,30 @@
 //! The second time draws the same dropout, in the same precision, so that losses and gradients are the same bits. It costs one
 //! forward pass more, and of all parts together as much memory as the largest part.
 
-use std::{cell::Cell, fmt};
+use std::{cell::Cell, fmt, marker::PhantomData};
 
 use burn::{
     backend::{
-        Autodiff, Flex,
+        Autodiff, Backend, DispatchDevice, DispatchKindConversion, DispatchTensor, Flex,
         autodiff::{
             NodeId,
             checkpoint::{base::Checkpointer, strategy::NoCheckpointing},
             grads::Gradients,
             ops::{Backward, Ops, OpsKind},
         },
+        tensor::FloatTensor,
     },
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Tensor},
 };
-use burn_flex::FlexTensor;
+
+#[cfg(all(feature = "cube", not(feature = "fused")))]
+use burn::backend::Cube;
 
 use crate::{
     batch_invariance::{batch_invariant, is_batch_invariant},
     dropout::{is_without_dropout, without_dropout},
     gradient_watch,
-    kernel::is_flex,
     precision::Precision,
     random::Draws,
     trace,
@@ -48,10 +50,17 @@ pub fn gradient_checkpointing<R>(is_on: bool, body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// Whether parts of a model on `device` are recomputed here: gradients are recorded, it is the CPU (`flex`), and the innermost
-/// [`gradient_checkpointing`] of this thread is on.
+/// Whether parts of a model on `device` are recomputed here: gradients are recorded, it is the CPU (`flex`) or with the feature `cube` a GPU, and the
+/// innermost [`gradient_checkpointing`] of this thread is on. With `fused` it is the CPU alone.
 pub fn is_recomputed(device: &Device) -> bool {
-    IS_ON.get() && device.is_autodiff() && is_flex(device)
+    IS_ON.get()
+        && device.is_autodiff()
+        && match device.clone().inner().as_dispatch() {
+            DispatchDevice::Flex(_) => true,
+            #[cfg(all(feature = "cube", not(feature = "fused")))]
+            DispatchDevice::Cube(_) => true,
+            _ => false,
+        }
 }
 
 /// `body(module, x)`. Where it [is recomputed](is_recomputed), nothing of it is kept for the derivative but `x`.
@@ -67,7 +76,23 @@ where
     if !is_recomputed(&device) {
         return body(module, x);
     }
-    let mut weights = Weights::default();
+    match device.clone().inner().as_dispatch() {
+        #[cfg(all(feature = "cube", not(feature = "fused")))]
+        DispatchDevice::Cube(_) => recomputed_on::<Cube, M, F, D>(module, x, body),
+        _ => recomputed_on::<Flex, M, F, D>(module, x, body),
+    }
+}
+
+/// The same on a backend.
+fn recomputed_on<B, M, F, const D: usize>(module: &M, x: Tensor<D>, body: F) -> Tensor<D>
+where
+    B: Backend,
+    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
+    M: Module + 'static,
+    F: Fn(&M, Tensor<D>) -> Tensor<D> + Send + 'static,
+{
+    let device = x.device();
+    let mut weights = Weights::<B> { nodes: Vec::new(), backend: PhantomData };
     module.visit(&mut weights);
     if !x.is_tracked() && weights.nodes.iter().all(Option::is_none) {
         return body(module, x);
@@ -85,23 +110,27 @@ where
         circumstances,
         name: trace::current_part(),
     };
-    record(x, output, part)
+    record::<B, D>(x, output, part)
 }
 
 /// Puts `output` into autodiff's graph, with what will compute the derivative.
-fn record<const D: usize>(
+fn record<B, const D: usize>(
     x: Tensor<D>,
     output: Tensor<D>,
-    part: impl Backward<Flex, 1, State = FlexTensor>,
-) -> Tensor<D> {
-    let x = x.try_into_primitive::<Autodiff<Flex>>().expect("`is_recomputed` looks at the device");
-    let output = output.without_autodiff().try_into_primitive::<Flex>().expect("as its input");
+    part: impl Backward<B, 1, State = FloatTensor<B>>,
+) -> Tensor<D>
+where
+    B: Backend,
+    DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B>>,
+{
+    let x = x.try_into_primitive::<Autodiff<B>>().expect("`recomputed` looks at the device");
+    let output = output.without_autodiff().try_into_primitive::<B>().expect("as its input");
     let nodes = [x.node()];
     let output = match part.prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(step) => step.finish(x.into_primitive(), output),
         OpsKind::UnTracked(step) => step.finish(output),
     };
-    Tensor::from_primitive::<Autodiff<Flex>>(output)
+    Tensor::from_primitive::<Autodiff<B>>(output)
 }
 
 /// All that a computation depends on beside its inputs.
@@ -154,52 +183,61 @@ impl<M: fmt::Debug, F, const D: usize> fmt::Debug for Part<M, F, D> {
     }
 }
 
-impl<M, F, const D: usize> Backward<Flex, 1> for Part<M, F, D>
+impl<B, M, F, const D: usize> Backward<B, 1> for Part<M, F, D>
 where
+    B: Backend,
+    DispatchTensor: DispatchKindConversion<B>,
     M: Module + 'static,
     F: Fn(&M, Tensor<D>) -> Tensor<D> + Send + 'static,
 {
-    type State = FlexTensor;
+    type State = FloatTensor<B>;
 
     fn backward(
         self,
-        ops: Ops<FlexTensor, 1>,
+        ops: Ops<FloatTensor<B>, 1>,
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let gradient = gradients.consume::<Flex>(&ops.node);
-        let gradient = Tensor::<D>::from_primitive::<Flex>(gradient);
+        let gradient = gradients.consume::<B>(&ops.node);
+        let gradient = Tensor::<D>::from_primitive::<B>(gradient);
         let Self { module, body, weights, circumstances, name } = self;
         let _span = trace::derivative("Recomputed", name.as_ref(), Vec::new);
         // Leaves of a graph of their own, which ends here.
         let module = module.train();
-        let leaf = Tensor::<D>::from_primitive::<Flex>(ops.state).autodiff().require_grad();
+        let leaf = Tensor::<D>::from_primitive::<B>(ops.state).autodiff().require_grad();
         // What kernels add gradients up on is never a leaf.
         let x = leaf.clone().mul_scalar(1.0);
         let output = circumstances.again(|| body(&module, x));
         let mut found = (output * gradient.autodiff()).sum().backward();
         if let ([Some(parent)], Some(gradient)) = (&ops.parents, leaf.grad_remove(&mut found)) {
-            gradients.register::<Flex>(parent.id, primitive(gradient));
+            gradients.register::<B>(parent.id, primitive::<B, D>(gradient));
         }
-        let mut weights = Registration { found, gradients, nodes: weights.into_iter() };
+        let nodes = weights.into_iter();
+        let mut weights = Registration::<B> { found, gradients, nodes, backend: PhantomData };
         module.visit(&mut weights);
     }
 }
 
-fn primitive<const D: usize>(gradient: Tensor<D>) -> FlexTensor {
-    gradient.try_into_primitive::<Flex>().expect("a gradient is where its tensor is")
+fn primitive<B: Backend, const D: usize>(gradient: Tensor<D>) -> FloatTensor<B>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    gradient.try_into_primitive::<B>().expect("a gradient is where its tensor is")
 }
 
 /// Notes the nodes of weights.
-#[derive(Default)]
-struct Weights {
+struct Weights<B> {
     nodes: Vec<Option<NodeId>>,
+    backend: PhantomData<B>,
 }
 
-impl ModuleVisitor for Weights {
+impl<B: Backend> ModuleVisitor for Weights<B>
+where
+    DispatchTensor: DispatchKindConversion<Autodiff<B>>,
+{
     fn visit_float<const D: usize>(&mut self, weight: &Param<Tensor<D>>) {
         let node = weight.is_require_grad().then(|| {
-            let weight = weight.val().try_into_primitive::<Autodiff<Flex>>();
+            let weight = weight.val().try_into_primitive::<Autodiff<B>>();
             weight.expect("a weight is where the input is").id()
         });
         self.nodes.push(node);
@@ -207,18 +245,22 @@ impl ModuleVisitor for Weights {
 }
 
 /// Gives the gradients that were found to the weights that they are of.
-struct Registration<'a> {
+struct Registration<'a, B> {
     found: burn::tensor::Gradients,
     gradients: &'a mut Gradients,
     nodes: std::vec::IntoIter<Option<NodeId>>,
+    backend: PhantomData<B>,
 }
 
-impl ModuleVisitor for Registration<'_> {
+impl<B: Backend> ModuleVisitor for Registration<'_, B>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
     fn visit_float<const D: usize>(&mut self, weight: &Param<Tensor<D>>) {
         let node = self.nodes.next().expect("the same module is visited twice");
         let gradient = weight.val().grad_remove(&mut self.found);
         if let (Some(node), Some(gradient)) = (node, gradient) {
-            self.gradients.register::<Flex>(node, primitive(gradient));
+            self.gradients.register::<B>(node, primitive::<B, D>(gradient));
             gradient_watch::came(node, self.gradients);
         }
     }
@@ -274,18 +316,26 @@ mod tests {
 
     /// Loss, gradients of the input and of both blocks' weights, and the next draw of the scope.
     fn found(is_on: bool, frozen: bool, is_input_tracked: bool) -> Vec<TensorData> {
-        let device = Device::flex().autodiff();
-        let mut blocks = Seed::new(3).scope(|| [0, 1].map(|_| Block::new(&device)));
+        found_on(&Device::flex().autodiff(), is_on, frozen, is_input_tracked)
+    }
+
+    fn found_on(
+        device: &Device,
+        is_on: bool,
+        frozen: bool,
+        is_input_tracked: bool,
+    ) -> Vec<TensorData> {
+        let mut blocks = Seed::new(3).scope(|| [0, 1].map(|_| Block::new(device)));
         if frozen {
             blocks[0].wide = blocks[0].wide.clone().no_grad();
         }
         Seed::new(5).scope(|| {
-            let x = random([40, 6], Distribution::Normal(0.0, 1.0), &device);
+            let x = random([40, 6], Distribution::Normal(0.0, 1.0), device);
             let x = if is_input_tracked { x.require_grad() } else { x };
             let output = gradient_checkpointing(is_on, || {
                 blocks.iter().fold(x.clone(), |x, block| recomputed(block, x, Block::forward))
             });
-            let after = dropout(Tensor::<2>::ones([8, 8], &device), 0.5).into_data();
+            let after = dropout(Tensor::<2>::ones([8, 8], device), 0.5).into_data();
             let loss = output.square().mean();
             let value = loss.clone().into_data();
             let mut gradients = loss.backward();
@@ -311,6 +361,24 @@ mod tests {
             let expected = 10 + usize::from(is_input_tracked) - 2 * usize::from(frozen);
             assert_eq!(kept.len(), expected);
             assert_eq!(kept, recomputed, "{frozen} {is_input_tracked}");
+        }
+    }
+
+    /// In a module of the name by which the tests on GPUs are run.
+    #[cfg(feature = "wgpu")]
+    mod cube {
+        use super::*;
+        use crate::testing::cube;
+
+        #[test]
+        fn losses_and_gradients_are_the_same_bits_on_a_gpu() {
+            let Some(device) = cube::device() else { return };
+            for (frozen, is_input_tracked) in [(false, true), (true, true), (false, false)] {
+                let kept = found_on(&device, false, frozen, is_input_tracked);
+                let recomputed = found_on(&device, true, frozen, is_input_tracked);
+                assert_eq!(kept, recomputed, "{frozen} {is_input_tracked}");
+                gradient_checkpointing(true, || assert!(is_recomputed(&device)));
+            }
         }
     }
 

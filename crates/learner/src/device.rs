@@ -5,6 +5,7 @@
 //! at its first use, so [`DeviceKind::open`] looks for an adapter and computes one number before it
 //! hands the device out.
 
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor};
@@ -13,6 +14,7 @@ use nystromformer_tasks::say_once;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{LearnerError, Result};
+use crate::out_of_memory::{self, Shortage};
 
 /// `device`: what computes. Default: `flex`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -56,6 +58,11 @@ impl DeviceKind {
     /// Whether the device is something other than the CPU, and so is worth a self-check.
     pub fn is_accelerator(self) -> bool {
         !matches!(self, Self::Flex | Self::Ndarray)
+    }
+
+    /// Whether `trainer.gradient_checkpointing` works there: on the CPU's default backend, and on GPUs unless Burn fuses operations itself.
+    pub fn recomputes(self) -> bool {
+        self == Self::Flex || self.is_accelerator() && !cfg!(feature = "fused")
     }
 
     /// Whether this program was built for it.
@@ -184,19 +191,24 @@ impl std::fmt::Display for DeviceKind {
 
 /// Reads one number back from the device.
 pub(crate) fn scalar(tensor: Tensor<1>, device: &Device) -> Result<f64> {
-    tensor.try_into_scalar::<f32>().map(f64::from).map_err(|error| unread(device, &error))
+    let number = tensor.try_into_scalar::<f32>().map(f64::from);
+    number.map_err(|error| unread(format!("{device:?}"), "a result", &error))
 }
 
 /// Reads numbers back from the device.
 pub(crate) fn floats(tensor: Tensor<1>, device: &Device) -> Result<Vec<f32>> {
-    tensor.try_into_vec_as().map_err(|error| unread(device, &error))
+    let numbers = tensor.try_into_vec_as();
+    numbers.map_err(|error| unread(format!("{device:?}"), "a result", &error))
 }
 
-fn unread(device: &Device, error: &dyn std::fmt::Display) -> LearnerError {
-    LearnerError::Device {
-        device: format!("{device:?}"),
-        message: format!("reading a result back failed: {error}"),
-    }
+/// The error of a device that did not give `what` it was asked for, in one line where it had no room for it. `error` is Burn's.
+pub(crate) fn unread(device: impl Display, what: &str, error: &dyn Display) -> LearnerError {
+    let error = error.to_string();
+    let message = match Shortage::behind(&error) {
+        Some(shortage) => format!("{shortage}; {}", out_of_memory::ADVICE),
+        None => format!("reading {what} back failed: {error}"),
+    };
+    LearnerError::Device { device: device.to_string(), message }
 }
 
 #[cfg(test)]
@@ -206,6 +218,18 @@ mod tests {
     #[test]
     fn the_cpu_is_always_there() {
         assert!(DeviceKind::Flex.is_compiled_in() && DeviceKind::Flex.open().is_ok());
+    }
+
+    #[test]
+    fn a_device_without_room_is_told_in_one_line_with_what_to_lower() {
+        let reason = "The bytes were never written\nCaused by:\n  can't allocate buffer of size: 5000000000\n  0: backtrace";
+        let error = unread("wgpu", "a result", &reason);
+        assert_eq!(error.exit_code(), 6);
+        let told = error.to_string();
+        assert!(!told.contains('\n') && told.contains("`trainer.micro_batch_size`"), "{told}");
+        assert!(told.starts_with("device `wgpu`: out of memory: a tensor of `5.0 GB`"), "{told}");
+        let other = unread("wgpu", "a result", &"the device was lost").to_string();
+        assert_eq!(other, "device `wgpu`: reading a result back failed: the device was lost");
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -23,7 +23,8 @@
 //! | [`ranks`] | processes that train one model together |
 //! | [`stop`], [`progress`] | being stopped from outside, and being watched |
 //! | [`tokenizer_files`] | the tokenizer that travels with a model |
-//! | [`memory_estimate`], [`machine_memory`], [`process_memory`] | memory needed, there, used |
+//! | [`memory_estimate`], [`machine_memory`], [`gpu_memory`], [`process_memory`] | memory needed, there, used |
+//! | [`out_of_memory`] | a device without room, told in one line |
 //! | [`computed_with`] | the part of the machine that decides on last bits |
 #![recursion_limit = "256"]
 
@@ -40,6 +41,7 @@ pub mod evaluate;
 pub mod examples;
 pub mod experiment;
 pub mod feature_rows;
+pub mod gpu_memory;
 pub mod gradients;
 mod half_precision;
 mod head_counts;
@@ -50,6 +52,7 @@ pub mod memory_estimate;
 pub mod metrics_log;
 pub mod objectives;
 pub mod optimizer;
+pub mod out_of_memory;
 mod parameter_file;
 pub mod parameter_groups;
 mod parameters;

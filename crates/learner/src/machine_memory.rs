@@ -1,18 +1,21 @@
 //! How much memory this machine has, and whether a training will fit into it.
 
+use burn::tensor::Device;
 use nystromformer::heads::Depth;
 use nystromformer::{Architecture, NystromformerConfig};
 use nystromformer_interop::hugging_face::names::parameters;
+use nystromformer_kernels::DeviceMemory;
 use serde::Serialize;
 
 use crate::cgroup_memory::CgroupMemory;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, TrainerConfig};
-use crate::memory_estimate::{ParameterCount, estimate_bytes};
+use crate::gpu_memory::GpuMemory;
+use crate::memory_estimate::{LargestTensor, ParameterCount, estimate_bytes};
 
-/// A training is refused if its estimate is so many times the machine's whole memory: the estimate
+/// A training is refused if its estimate is so many times all the memory there is: the estimate
 /// may be a little off, but not by half.
-const HOPELESS: f64 = 1.5;
+pub(crate) const HOPELESS: f64 = 1.5;
 
 /// The memory of this machine, in bytes, as far as this process may have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -91,26 +94,32 @@ impl MachineMemory {
     }
 }
 
-/// Warns if a training on the CPU, on examples of so many rows and in so many processes on this machine, needs more memory than is
-/// free.
+/// Warns if a training on `device`, on examples of so many rows and in so many processes on this machine, needs more memory than is
+/// free: of the CPU's or, as far as that is known, of the GPU's.
 ///
 /// # Errors
 /// [`LearnerError::Device`] if it needs far more than there is.
 pub(crate) fn require_memory(
     experiment: &Experiment,
+    device: &Device,
     rows_per_example: usize,
     processes: usize,
 ) -> Result<()> {
-    if experiment.device.is_accelerator() {
-        return Ok(());
-    }
     let parameters =
         parameter_count(experiment.architecture(), &experiment.model, &experiment.trainer);
-    let needed =
-        estimate_bytes(experiment, parameters, rows_per_example).saturating_mul(processes as u64);
-    if let Some(machine) = MachineMemory::now()
-        && let Some(warning) = machine.judge(experiment, needed)?
-    {
+    let needed = estimate_bytes(experiment, parameters, rows_per_example);
+    let warning = match (DeviceMemory::of(device), MachineMemory::now()) {
+        // Each process has a GPU of its own.
+        (Some(memory), _) => {
+            let largest = LargestTensor::of(experiment, rows_per_example);
+            GpuMemory::from(memory).judge(experiment, needed, largest)?
+        }
+        (None, Some(machine)) => {
+            machine.judge(experiment, needed.saturating_mul(processes as u64))?
+        }
+        (None, None) => None,
+    };
+    if let Some(warning) = warning {
         tracing::warn!("{warning}");
     }
     Ok(())
@@ -145,7 +154,6 @@ fn parameter_count(
 #[cfg(test)]
 mod tests {
     use burn::module::Module;
-    use burn::tensor::Device;
     use nystromformer::Model;
 
     use super::*;

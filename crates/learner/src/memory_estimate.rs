@@ -51,21 +51,13 @@ pub fn estimate_bytes(
     rows_per_example: usize,
 ) -> u64 {
     let trainer = &experiment.trainer;
-    let examples = trainer.micro_batch_size.min(trainer.batch_size);
-    let rows = examples.saturating_mul(rows_per_example) as u64;
     let gradients_and_moments = held_at_most(trainer.num_micro_batches()) as u64 + 2;
     let averages = u64::from(trainer.ema_decay > 0.0);
     let of_parameters = (parameters.trained as u64)
         .saturating_mul(gradients_and_moments + averages)
         .saturating_add(parameters.all as u64);
     let seq_len = experiment.data.seq_len as u64;
-    let tokens = rows.saturating_mul(seq_len).max(tokens_of_micro_batch(experiment));
-    let DataConfig { mlm_probability: first, mlm_probability_end: last, .. } = experiment.data;
-    let predicted = match &experiment.task {
-        Some(task) => task.masked_share().unwrap_or_default(),
-        None => first.max(last.unwrap_or(first)),
-    };
-    let predicted = (tokens as f64 * predicted) as u64;
+    let MicroBatch { tokens, predicted } = MicroBatch::of(experiment, rows_per_example);
     let of_encoder = tokens.saturating_mul(floats_per_token(
         &experiment.model,
         recorded_layers(experiment),
@@ -109,6 +101,64 @@ fn rounded_factors(experiment: &Experiment, parameters: u64, tokens: u64, predic
             let layers = recorded_layers(experiment) as u64;
             layers.saturating_mul(of_layer).saturating_add(parameters) / 2
         }
+    }
+}
+
+/// What goes through the model at once, at most.
+#[derive(Debug, Clone, Copy)]
+struct MicroBatch {
+    tokens: u64,
+    /// Those of them whose logits over the vocabulary are computed.
+    predicted: u64,
+}
+
+impl MicroBatch {
+    fn of(experiment: &Experiment, rows_per_example: usize) -> Self {
+        let trainer = &experiment.trainer;
+        let examples = trainer.micro_batch_size.min(trainer.batch_size);
+        let rows = examples.saturating_mul(rows_per_example) as u64;
+        let tokens = rows.saturating_mul(experiment.data.seq_len as u64);
+        let tokens = tokens.max(tokens_of_micro_batch(experiment));
+        let DataConfig { mlm_probability: first, mlm_probability_end: last, .. } = experiment.data;
+        let predicted = match &experiment.task {
+            Some(task) => task.masked_share().unwrap_or_default(),
+            None => first.max(last.unwrap_or(first)),
+        };
+        Self { tokens, predicted: (tokens as f64 * predicted) as u64 }
+    }
+}
+
+/// The largest single tensor that training surely makes: a GPU takes none beyond a limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LargestTensor {
+    /// What it holds.
+    pub(crate) what: &'static str,
+    pub(crate) bytes: u64,
+}
+
+impl LargestTensor {
+    pub(crate) fn of(experiment: &Experiment, rows_per_example: usize) -> Self {
+        let MicroBatch { tokens, predicted } = MicroBatch::of(experiment, rows_per_example);
+        let model = &experiment.model;
+        let (vocabulary, hidden) =
+            (model.embeddings.vocab_size as u64, model.shared.hidden_size as u64);
+        // Of the last layer only the tokens are computed that are wanted.
+        let is_widened =
+            model.feed_forward.chunk_size_feed_forward == 0 && model.encoder.num_hidden_layers > 1;
+        let widest = if is_widened { model.feed_forward.intermediate_size as u64 } else { 0 };
+        let table = if model.vectors.num_features > 0 { 0 } else { vocabulary };
+        let (what, floats) = [
+            ("the embeddings of all words", table.saturating_mul(hidden)),
+            (
+                "what a layer computes of a micro-batch's tokens",
+                tokens.saturating_mul(widest.max(hidden)),
+            ),
+            ("the logits of a micro-batch", predicted.saturating_mul(vocabulary)),
+        ]
+        .into_iter()
+        .max_by_key(|(_, floats)| *floats)
+        .expect("there are three");
+        Self { what, bytes: floats.saturating_mul(FLOAT) }
     }
 }
 

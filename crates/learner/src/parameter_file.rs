@@ -9,6 +9,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::device::unread;
 use crate::error::{LearnerError, Result};
 
 /// A name, the shape that it has in the file, and the numbers, in a row.
@@ -21,9 +22,8 @@ pub(crate) type Entry<'a> = (String, &'a [usize], &'a Tensor<1>);
 pub(crate) fn to_safetensors<'a>(entries: impl IntoIterator<Item = Entry<'a>>) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for (name, shape, tensor) in entries {
-        let values = tensor.try_to_vec_as::<f32>().map_err(|error| LearnerError::Device {
-            device: format!("{:?}", tensor.device()),
-            message: format!("reading back `{name}` failed: {error}"),
+        let values = tensor.try_to_vec_as::<f32>().map_err(|error| {
+            unread(format!("{:?}", tensor.device()), &format!("`{name}`"), &error)
         })?;
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         tensors.push((name, shape.to_vec(), bytes));

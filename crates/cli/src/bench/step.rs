@@ -9,7 +9,7 @@ use nystromformer::{
     ModelClass, NystromformerForMaskedLm, NystromformerForSequenceClassification,
     NystromformerInput, heads::targets::cross_entropy,
 };
-use nystromformer_kernels::Precision;
+use nystromformer_kernels::{DeviceMemory, Precision};
 use nystromformer_learner::{
     LearnerError,
     device::DeviceKind,
@@ -39,6 +39,9 @@ pub struct StepReport {
     tokens_per_s: f64,
     loss: f64,
     peak_rss_mib: u64,
+    /// What the process took of a GPU's memory; absent on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_device_mib: Option<u64>,
     threads: usize,
 }
 
@@ -62,7 +65,8 @@ pub fn bench_step(
         }
         .into());
     }
-    let (timings, loss) = with_workload(shape, kind, Timer { steps, warmup, precision })?;
+    let Timed { timings, loss, memory } =
+        with_workload(shape, kind, Timer { steps, warmup, precision })?;
     Ok(StepReport {
         peer: format!("nystromformer-{kind}"),
         dtype: match precision {
@@ -77,6 +81,7 @@ pub fn bench_step(
         tokens_per_s: shape.num_tokens() as f64 / timings.median(),
         loss: round4(loss),
         peak_rss_mib: process_memory::peak_resident_bytes() >> 20,
+        held_device_mib: memory.map(|memory| memory.held_bytes >> 20),
         threads: rayon::current_num_threads(),
     })
 }
@@ -149,15 +154,23 @@ struct Timer {
     precision: Precision,
 }
 
+/// What was measured.
+struct Timed {
+    timings: Timings,
+    /// Of the last step.
+    loss: f64,
+    /// The device's, after it.
+    memory: Option<DeviceMemory>,
+}
+
 impl StepUser for Timer {
-    /// The times, and the last loss.
-    type Output = (Timings, f64);
+    type Output = Timed;
 
     fn train<M: Module>(
         self,
         model: M,
         mut forward: impl FnMut(&M) -> anyhow::Result<Tensor<1>>,
-    ) -> anyhow::Result<(Timings, f64)> {
+    ) -> anyhow::Result<Timed> {
         let config = OptimizerConfig::default();
         let device = device_of(&model);
         let mut optimizer = AdamW::new(config, &model, &device);
@@ -177,19 +190,22 @@ impl StepUser for Timer {
             last_loss = loss.try_into_scalar::<f64>()?;
             Ok(())
         })?;
-        Ok((timings, last_loss))
+        Ok(Timed { timings, loss: last_loss, memory: DeviceMemory::of(&device) })
     }
 
     fn infer(
         self,
         mut forward: impl FnMut() -> anyhow::Result<Tensor<1>>,
-    ) -> anyhow::Result<(Timings, f64)> {
-        let mut last = f64::NAN;
+    ) -> anyhow::Result<Timed> {
+        let (mut last, mut device) = (f64::NAN, None);
         let timings = Timings::of(self.warmup, self.steps, || -> anyhow::Result<()> {
-            last = self.precision.scope(&mut forward)?.try_into_scalar::<f64>()?;
+            let mean = self.precision.scope(&mut forward)?;
+            device = Some(mean.device());
+            last = mean.try_into_scalar::<f64>()?;
             Ok(())
         })?;
-        Ok((timings, last))
+        let memory = device.as_ref().and_then(DeviceMemory::of);
+        Ok(Timed { timings, loss: last, memory })
     }
 }
 

@@ -16,6 +16,9 @@ pub enum Workload {
     /// Masked-LM training step of a 4-layer model of width 256, 8 × 512 tokens.
     #[value(name = "mlm-small-512")]
     MlmSmall512,
+    /// Masked-LM training step of a 2-layer model of width 128, 2 × 128 tokens: smaller than the peer's, for devices that are programs.
+    #[value(name = "mlm-tiny-128")]
+    MlmTiny128,
     /// Classification training step of the Long Range Arena's model, 32 × 2048 tokens.
     #[value(name = "lra-2048")]
     Lra2048,
@@ -109,6 +112,13 @@ impl Workload {
             config.shared.num_attention_heads = 4;
             config.feed_forward.intermediate_size = 1024;
         });
+        let tiny = base.clone().with(|config| {
+            config.embeddings.vocab_size = 4000;
+            config.shared.hidden_size = 128;
+            config.encoder.num_hidden_layers = 2;
+            config.shared.num_attention_heads = 2;
+            config.feed_forward.intermediate_size = 512;
+        });
         let lra = base.clone().with(|config| {
             config.embeddings.vocab_size = 512;
             config.shared.hidden_size = 64;
@@ -123,6 +133,7 @@ impl Workload {
             Self::MlmBase512 => (base, Work::MaskedLmTraining, 4, 512),
             Self::MlmBase4096 => (base, Work::MaskedLmTraining, 1, 4096),
             Self::MlmSmall512 => (small, Work::MaskedLmTraining, 8, 512),
+            Self::MlmTiny128 => (tiny, Work::MaskedLmTraining, 2, 128),
             Self::Lra2048 | Self::Lra2048Padded => (lra, Work::ClassificationTraining, 32, 2048),
             Self::Lra4096 => (lra, Work::ClassificationTraining, 16, 4096),
             Self::Lra262144 => (lra, Work::ClassificationTraining, 1, 262_144),

@@ -21,6 +21,7 @@ pub mod train;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use nystromformer_learner::out_of_memory;
 use nystromformer_tasks::TaskRegistry;
 
 /// What `nystromformer` is asked to do.
@@ -49,6 +50,17 @@ impl Command {
     /// Whether it counts by what a library logs.
     pub(crate) fn counts_by_log(&self) -> bool {
         matches!(self, Self::Bench(args) if args.counts_by_log())
+    }
+
+    /// What to lower where its device has too little memory.
+    pub(crate) fn memory_advice(&self) -> &'static str {
+        match self {
+            Self::Train(_) | Self::Evaluate(_) => out_of_memory::ADVICE,
+            Self::Predict(_) => "lower `--batch-size`, or give shorter texts or fewer rows",
+            Self::Serve(_) => "lower `--max-batch-tokens`, or serve fewer or smaller models",
+            Self::Bench(_) => "choose a smaller workload, or lower `--batch` and `--seq-len`",
+            _ => "choose a smaller model or shorter rows, or `--device flex`, the CPU",
+        }
     }
 
     /// Runs the command; `program` gives the whole command line. For exit codes see [`crate::failure`].

@@ -317,10 +317,22 @@ fn dry_run(request: &RunRequest, work: &WorkDisplay) -> anyhow::Result<ExitCode>
     }
     let steps = sizes.total_steps.saturating_sub(sizes.resumes_from_step.unwrap_or(0));
     let tokens_per_second = sizes.tokens_per_step as f64 / sizes.seconds_per_step;
-    let available = sizes.machine_memory.map_or_else(String::new, |memory| {
-        let owner = if memory.is_cgroup_limit { "its control group" } else { "this machine" };
-        format!(", of which {owner} has {:.1} GB free", memory.available_bytes as f64 / 1e9)
-    });
+    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    let memory = match (sizes.gpu_memory, sizes.machine_memory) {
+        (Some(memory), _) => {
+            let held = gigabytes(memory.held_bytes);
+            let total = memory.total_bytes.map_or_else(
+                || "how much there is of it, its driver does not say".to_owned(),
+                |total| format!("it has {}", gigabytes(total)),
+            );
+            format!(" of the GPU's memory ({held} were taken here, and {total})")
+        }
+        (None, Some(memory)) => {
+            let owner = if memory.is_cgroup_limit { "its control group" } else { "this machine" };
+            format!(" of memory, of which {owner} has {} free", gigabytes(memory.available_bytes))
+        }
+        (None, None) => " of memory".to_owned(),
+    };
     let measured = match sizes.measured_micro_batches {
         whole if whole == sizes.micro_batches_per_step => "a whole step".to_owned(),
         part => {
@@ -333,12 +345,12 @@ fn dry_run(request: &RunRequest, work: &WorkDisplay) -> anyhow::Result<ExitCode>
     output::note(&format!(
         "{} parameters{trained}; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s; measured: {measured}, after a \
          warm-up); {steps} steps \
-         take about {}; about {:.1} GB of memory{available}",
+         take about {}; about {}{memory}",
         sizes.parameters,
         sizes.tokens_per_step,
         sizes.seconds_per_step,
         training_report::duration(sizes.seconds_per_step * steps as f64),
-        sizes.estimated_bytes as f64 / 1e9,
+        gigabytes(sizes.estimated_bytes),
     ));
     output::json_line(&sizes)?;
     Ok(ExitCode::SUCCESS)

@@ -28,6 +28,7 @@
 //! | `moved_data` | a run's model where its training data is gone or lies elsewhere |
 //! | `bags` | feature vectors: trained on, measured, looked at; malformed |
 //! | `reports` | the page of a run, the page of several, the list of runs |
+//! | `device_memory` | a GPU without room, with the feature `wgpu` |
 //! | `documentation` | the README and the guides: commands, experiments, links |
 //! | `small_commands` | `bench`, `completions`, `man`, `--help`, closed pipes |
 
@@ -38,6 +39,8 @@ mod bags;
 mod configs;
 mod convert;
 mod corpora;
+#[cfg(feature = "wgpu")]
+mod device_memory;
 mod documentation;
 mod files_to_predict;
 mod fixture;

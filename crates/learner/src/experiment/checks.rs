@@ -8,7 +8,6 @@ use nystromformer_tasks::TaskConfig;
 
 use super::{Experiment, class_of, refuse};
 use crate::corpus_stages::stage_problems;
-use crate::device::DeviceKind;
 use crate::error::Result;
 
 impl Experiment {
@@ -89,9 +88,9 @@ impl Experiment {
         problems.extend(self.schedule.problems());
         problems.extend(self.trainer.problems());
         problems.extend(self.ranks.problems());
-        if self.trainer.gradient_checkpointing && self.device != DeviceKind::Flex {
+        if self.trainer.gradient_checkpointing && !self.device.recomputes() {
             let problem = format!(
-                "layers are computed once more on `device = \"flex\"` alone, not on `{}`",
+                "layers are computed once more on `device = \"flex\"` and on GPUs without `--features fused`, not on `{}`",
                 self.device
             );
             problems.push(("trainer.gradient_checkpointing".to_owned(), problem));

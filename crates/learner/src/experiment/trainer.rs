@@ -72,7 +72,7 @@ pub struct TrainerConfig {
     pub precision: Precision,
     /// Keep of each layer what it reads alone, and compute the layer once more in the backward pass (transformers' word). Losses
     /// and weights are the same bits; a step takes a quarter to a half longer, and of BERT-base size with 4,096 tokens 2.1 GB in
-    /// place of 3.9. On the CPU (`flex`) so far. Default: false.
+    /// place of 3.9 on the CPU. On the CPU (`flex`), and on GPUs unless the program is built with `fused`. Default: false.
     pub gradient_checkpointing: bool,
     /// Write the run's metrics, configuration and hyperparameters for `TensorBoard` too, into `RUN/tensorboard`. Default: false.
     pub tensorboard: bool,

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use nystromformer_kernels::{Precision, WeightLayout, linear};
 
-use super::quantities::{Group, Quantity, read};
+use super::quantities::{Group, Quantity, Values, read};
 use super::sizes::Sizes;
 use crate::device::DeviceKind;
 use crate::error::Result;
@@ -27,15 +27,18 @@ pub(super) fn products(
     let probe = waves::<3>([1, tokens, outputs], 0.9, device);
     let gradients = (output.clone() * probe).sum().backward();
     let name = precision.name();
-    let of = |what: &str, values: Option<TensorData>| {
-        let values = values.and_then(|data| data.try_into_vec::<f32>().ok());
+    let of = |what: &str, values: Values| {
         read(format!("{what} of a linear layer in {name}"), Group::Alone, values, kind)
     };
+    let was_asked = "it was asked for above";
+    let (of_x, of_weight) =
+        (x.grad(&gradients).expect(was_asked), weight.grad(&gradients).expect(was_asked));
+    let of_bias = bias.grad(&gradients).expect(was_asked);
     Ok(vec![
-        of("output", Some(output.into_data()))?,
-        of("gradient of the input", x.grad(&gradients).map(Tensor::into_data))?,
-        of("gradient of the weight", weight.grad(&gradients).map(Tensor::into_data))?,
-        of("gradient of the bias", bias.grad(&gradients).map(Tensor::into_data))?,
+        of("output", output.inner().try_into_vec_as())?,
+        of("gradient of the input", of_x.try_into_vec_as())?,
+        of("gradient of the weight", of_weight.try_into_vec_as())?,
+        of("gradient of the bias", of_bias.try_into_vec_as())?,
     ])
 }
 

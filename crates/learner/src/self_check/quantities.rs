@@ -2,13 +2,13 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorReadError};
 use nystromformer::Model;
 use nystromformer::heads::{Head, Losses};
 
 use crate::batch::TokenBatch;
-use crate::device::DeviceKind;
-use crate::error::{LearnerError, Result};
+use crate::device::{DeviceKind, unread};
+use crate::error::Result;
 use crate::optimizer::{AdamW, OptimizerConfig, StepSettings};
 use crate::parameters::Path;
 
@@ -48,8 +48,8 @@ pub(super) fn quantities(
         let (losses, logits) = (terms.remove(0).losses, logits.remove(0));
         let gradients = GradientsParams::from_grads(losses.clone().mean().backward(), model);
         for (name, values) in [
-            ("losses", losses.inner().try_into_vec_as::<f32>().ok()),
-            ("logits", logits.inner().try_into_vec_as::<f32>().ok()),
+            ("losses", losses.inner().try_into_vec_as::<f32>()),
+            ("logits", logits.inner().try_into_vec_as::<f32>()),
         ] {
             let name = format!("{name} of {of_batch}");
             found.push(read(name, Group::Alone, values, kind)?);
@@ -69,8 +69,9 @@ pub(super) fn quantities(
     let updated = AdamW::new(config, model, device).step(model.clone(), gradients, settings);
     let after = Collector::read(&updated, None);
     for ((path, before), (_, after)) in before.into_iter().zip(after) {
-        let change = before.zip(after).map(|(before, after)| {
-            before.iter().zip(after).map(|(before, after)| after - before).collect()
+        let change = before.and_then(|before| {
+            let after = after?;
+            Ok(before.iter().zip(after).map(|(before, after)| after - before).collect())
         });
         found.push(read(format!("update of {path}"), Group::Update, change, kind)?);
     }
@@ -88,22 +89,22 @@ pub(super) fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0, |largest, value| largest.max(value.abs()))
 }
 
-/// A quantity of these values, which the device gave.
+/// Numbers as a device gave them, or its error.
+pub(super) type Values = std::result::Result<Vec<f32>, TensorReadError>;
+
+/// A quantity of these values.
 ///
 /// # Errors
-/// If it gave none.
+/// If the device did not give them.
 pub(super) fn read(
     name: String,
     group: Group,
-    values: Option<Vec<f32>>,
+    values: Values,
     kind: DeviceKind,
 ) -> Result<Quantity> {
     match values {
-        Some(values) => Ok(Quantity { name, group, values }),
-        None => Err(LearnerError::Device {
-            device: kind.to_string(),
-            message: format!("reading back {name} in the self-check failed"),
-        }),
+        Ok(values) => Ok(Quantity { name, group, values }),
+        Err(error) => Err(unread(kind, &format!("{name} in the self-check"), &error)),
     }
 }
 
@@ -112,14 +113,11 @@ struct Collector<'a> {
     path: Path,
     /// `None` if it is the parameters themselves that are read.
     gradients: Option<&'a GradientsParams>,
-    found: Vec<(String, Option<Vec<f32>>)>,
+    found: Vec<(String, Values)>,
 }
 
 impl<'a> Collector<'a> {
-    fn read(
-        model: &Model,
-        gradients: Option<&'a GradientsParams>,
-    ) -> Vec<(String, Option<Vec<f32>>)> {
+    fn read(model: &Model, gradients: Option<&'a GradientsParams>) -> Vec<(String, Values)> {
         let mut collector = Self { path: Path::default(), gradients, found: Vec::new() };
         model.visit(&mut collector);
         collector.found
@@ -141,7 +139,7 @@ impl ModuleVisitor for Collector<'_> {
             None => Some(parameter.val().inner()),
         };
         if let Some(values) = values {
-            self.found.push((self.path.dotted(), values.try_into_vec_as::<f32>().ok()));
+            self.found.push((self.path.dotted(), values.try_into_vec_as::<f32>()));
         }
     }
 }

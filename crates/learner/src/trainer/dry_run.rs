@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use burn::module::Module;
+use nystromformer_kernels::DeviceMemory;
 use nystromformer_tasks::Split;
 use serde::Serialize;
 
@@ -12,8 +13,9 @@ use super::learner::Learner;
 use super::start::{Prepared, RunRequest, Start, open_device};
 use crate::batch::Batch;
 use crate::batches::Batches;
-use crate::device::scalar;
-use crate::error::{LearnerError, Result};
+use crate::device::{scalar, unread};
+use crate::error::Result;
+use crate::gpu_memory::GpuMemory;
 use crate::machine_memory::MachineMemory;
 use crate::memory_estimate::{ParameterCount, estimate_bytes};
 use crate::process_memory::peak_resident_bytes;
@@ -40,9 +42,11 @@ pub struct DryRun {
     pub tokens_per_step: usize,
     /// Estimated memory of training: weights and their average, gradients, moments, activations of a micro-batch.
     pub estimated_bytes: u64,
-    /// This machine's memory, or what its control group leaves of it; on a GPU device, not what training needs, for a
-    /// device's own memory is not known here. `None` where unknown.
+    /// This machine's memory, or what its control group leaves of it, which on a GPU is not what `estimated_bytes` are of. `None` where unknown.
     pub machine_memory: Option<MachineMemory>,
+    /// The memory of the GPU, after the measured step; absent on the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_memory: Option<GpuMemory>,
     /// Peak memory of this process after the measured step; on a GPU device, the host's share only.
     pub peak_rss_bytes: u64,
     /// Seconds of a step: its batches, passes, clipping and the optimizer's update, after a warm-up.
@@ -118,6 +122,7 @@ impl DryRun {
             tokens_per_step: trainer.batch_size * rows_per_example * experiment.data.seq_len,
             estimated_bytes: estimate_bytes(experiment, count, rows_per_example),
             machine_memory,
+            gpu_memory: DeviceMemory::of(&learner.device).map(GpuMemory::from),
             peak_rss_bytes: peak_resident_bytes(),
             seconds_per_step: step + others * pass,
             measured_micro_batches,
@@ -143,10 +148,8 @@ fn one_pass(learner: &Learner<'_>, micro_batch_size: usize) -> Result<f64> {
 
 /// Waits until the device has done what it was told to.
 fn wait_for(learner: &Learner<'_>) -> Result<()> {
-    learner.device.sync().map_err(|error| LearnerError::Device {
-        device: learner.experiment.device.to_string(),
-        message: format!("the measured step failed: {error}"),
-    })
+    let done = learner.device.sync();
+    done.map_err(|error| unread(learner.experiment.device, "the measured step", &error))
 }
 
 /// The seconds that `work` takes, and its result.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use nystromformer_kernels::DeviceMemory;
 use nystromformer_tasks::{Split, TaskRegistry};
 
 use super::best::BestBy;
@@ -180,7 +181,7 @@ impl Start {
             Err(error) if is_resumed => tracing::warn!("{error}"),
             found => found?,
         }
-        require_memory(&experiment, data.source().rows_per_example(), processes)?;
+        require_memory(&experiment, &device, data.source().rows_per_example(), processes)?;
         Ok(Prepared { experiment, layers, data, device, checkpoint })
     }
 }
@@ -264,6 +265,8 @@ pub(super) fn open_device(experiment: &Experiment, index: usize) -> Result<Devic
             sizes = report.sizes,
             "the device agrees with the CPU"
         );
+        // Its pages are as large as its own tensors were.
+        DeviceMemory::release_unused(&device);
     }
     Ok(device)
 }
