@@ -96,7 +96,7 @@ pub fn dropout_of_rows<const D: usize>(
 /// The same by Burn's elementary operations, with a mask of the device's numbers.
 fn composed<const D: usize>(x: Tensor<D>, probability: f64) -> Tensor<D> {
     let keep = Distribution::Bernoulli(1.0 - probability);
-    let mask = random::random_of_type(x.dims(), keep, &x.device(), x.dtype());
+    let mask = random::random_on_device(x.dims(), keep, &x.device(), x.dtype());
     x * mask.mul_scalar(1.0 / (1.0 - probability))
 }
 

@@ -46,9 +46,9 @@ impl Seed {
     /// Runs `body`, in which [`random()`] and [`dropout`](crate::dropout()), if they are called on this thread, give what
     /// is a function of the seed and of the order of the calls.
     ///
-    /// On the CPU device (`flex`) their numbers come from a generator of this scope, and no other thread can change them; so do those
-    /// of dropout on devices that have a kernel for it. Any other device draws them itself, seeded before the scope's first
-    /// draw on it: there, nobody else may draw meanwhile.
+    /// Their numbers come from a generator of this scope, the same for every device, and no other thread can change them; but for dropout
+    /// on a device that has no kernel for it. That draws its masks itself, seeded before the scope's first draw on it: there, nobody
+    /// else may draw meanwhile.
     ///
     /// Outside of all scopes both draw from the device's generator, wherever it stands.
     pub fn scope<R>(self, body: impl FnOnce() -> R) -> R {
@@ -108,43 +108,57 @@ impl Draws {
     }
 }
 
-/// A tensor of independent numbers, in the device's float type. Where they come from, [`Seed::scope`] says.
+/// A tensor of independent numbers, in the device's float type. Inside of a [`Seed::scope`] they are the same on every device.
 pub fn random<const D: usize>(
     shape: [usize; D],
     distribution: Distribution,
     device: &Device,
 ) -> Tensor<D> {
-    random_of_type(shape, distribution, device, device.settings().float_dtype.into())
+    let dtype = device.settings().float_dtype.into();
+    let drawn = GENERATOR.with_borrow_mut(|generator| {
+        let numbers = &mut generator.as_mut()?.numbers;
+        Some(drawn(shape, distribution, numbers, dtype))
+    });
+    match drawn {
+        Some(data) => Tensor::from_data(data, (device, dtype)),
+        None => Tensor::random(shape, distribution, (device, dtype)),
+    }
 }
 
-/// The same in a float type of one's choice.
-pub(crate) fn random_of_type<const D: usize>(
+/// The same for numbers of which there are many in every step: devices other than the CPU (`flex`) draw them themselves.
+pub(crate) fn random_on_device<const D: usize>(
     shape: [usize; D],
     distribution: Distribution,
     device: &Device,
     dtype: DType,
 ) -> Tensor<D> {
-    let data = GENERATOR.with_borrow_mut(|generator| {
+    let of_scope = GENERATOR.with_borrow_mut(|generator| {
         let Generator { seed, numbers, seeded } = generator.as_mut()?;
-        match dtype {
-            DType::F64 if kernel::is_flex(device) => {
-                Some(TensorData::random::<f64, _, _>(shape, distribution, numbers))
-            }
-            DType::F32 if kernel::is_flex(device) => {
-                Some(TensorData::random::<f32, _, _>(shape, distribution, numbers))
-            }
-            _ => {
-                if !seeded.contains(device) {
-                    device.seed(*seed);
-                    seeded.push(device.clone());
-                }
-                None
-            }
+        if kernel::is_flex(device) {
+            return Some(drawn(shape, distribution, numbers, dtype));
         }
+        if !seeded.contains(device) {
+            device.seed(*seed);
+            seeded.push(device.clone());
+        }
+        None
     });
-    match data {
+    match of_scope {
         Some(data) => Tensor::from_data(data, (device, dtype)),
         None => Tensor::random(shape, distribution, (device, dtype)),
+    }
+}
+
+/// What the CPU device draws from `numbers`: in 64 bits for that type, and in 32 for all others.
+fn drawn<const D: usize>(
+    shape: [usize; D],
+    distribution: Distribution,
+    numbers: &mut ChaCha12Rng,
+    dtype: DType,
+) -> TensorData {
+    match dtype {
+        DType::F64 => TensorData::random::<f64, _, _>(shape, distribution, numbers),
+        _ => TensorData::random::<f32, _, _>(shape, distribution, numbers),
     }
 }
 
@@ -196,7 +210,7 @@ mod tests {
     #[test]
     fn other_types_keep_theirs() {
         let device = Device::flex();
-        let draw = || random_of_type([40], UNIFORM, &device, DType::F64);
+        let draw = || random_on_device([40], UNIFORM, &device, DType::F64);
         let [first, second] = [0, 1].map(|_| Seed::new(3).scope(draw).into_data());
         assert_eq!(first.dtype(), DType::F64);
         first.assert_eq(&second, true);

@@ -183,7 +183,7 @@ fn gpu(index: usize) -> burn::tensor::DeviceKind {
     }
 }
 
-impl std::fmt::Display for DeviceKind {
+impl Display for DeviceKind {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name())
     }
