@@ -8,7 +8,7 @@ use burn::tensor::Device;
 /// What is known of a device's memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceMemory {
-    /// All of it, where the driver says: CUDA, ROCm, Metal, and Vulkan's largest heap of the device's own. Vulkan is asked by the cargo feature `vulkan` alone, and
+    /// All of it, where the driver says: CUDA, `ROCm`, Metal, and Vulkan's largest heap of the device's own. Vulkan is asked by the cargo feature `vulkan` alone, and
     /// says nothing of what other programs hold.
     pub total_bytes: Option<u64>,
     /// The largest single tensor.

@@ -233,7 +233,7 @@ fn sum_of_rows(rows: &[f32], columns: usize) -> Vec<f32> {
 
 impl Linear {
     /// The weight as `[inputs, outputs]`.
-    fn weight<'a>(&self, weight: &'a FlexTensor) -> Matrix<'a> {
+    fn weight(self, weight: &FlexTensor) -> Matrix<'_> {
         let [rows, columns] = weight.layout().shape().dims();
         let matrix = Matrix::new(simd::values(weight), rows, columns);
         match self.layout {
@@ -268,7 +268,7 @@ struct Saved {
 
 impl Linear {
     fn apply(
-        &self,
+        self,
         x: FlexTensor,
         weight: FlexTensor,
         bias: Option<FlexTensor>,
@@ -284,7 +284,7 @@ impl Linear {
 
     /// The gradients of input, weight and bias, as far as they are wanted; that of the input on top of `sum`.
     fn gradients(
-        &self,
+        self,
         Saved { x, weight }: Saved,
         gradient: FlexTensor,
         wanted: [bool; 3],
@@ -334,7 +334,7 @@ impl Linear {
     /// in the core's cache. Returns parts of the sum of the gradient's rows, if they are wanted and tasks are made of whole
     /// parts.
     fn of_small_weight(
-        &self,
+        self,
         values: &mut [f32],
         adds: bool,
         gradient: Matrix<'_>,
@@ -435,7 +435,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        product::rounding::tests::{nearest_bf16, nearest_f16},
+        product::rounding::tests::{Rounding, nearest_bf16, nearest_f16},
         testing::{self, instructions::Instructions, random},
     };
 
@@ -573,7 +573,7 @@ mod tests {
     }
 
     /// What rounds factors, and by which statement.
-    pub(super) const HALVES: [(Precision, fn(f32) -> f64); 2] =
+    pub(super) const HALVES: [Rounding; 2] =
         [(Precision::Bf16, nearest_bf16), (Precision::F16, nearest_f16)];
 
     /// Asserts that `run`, which gets inputs and layout, finds within `share` of the largest what is stated of products in half

@@ -269,6 +269,7 @@ mod tests {
             let mut experiment = Experiment { device, ..Experiment::default() };
             experiment.trainer.precision = precision;
             (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (8, 8);
+            experiment.data.seq_len = 512;
             experiment.model.embeddings.vocab_size = 1_000;
             estimate_bytes(&experiment, 100_000.into(), 1)
         };

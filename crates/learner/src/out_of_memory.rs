@@ -99,7 +99,7 @@ impl fmt::Display for Shortage {
             || "a tensor".to_owned(),
             |bytes| match bytes {
                 ..1_000_000 => format!("a tensor of `{bytes} bytes`"),
-                ..1_000_000_000 => format!("a tensor of `{:.1} MB`", bytes as f64 / 1e6),
+                1_000_000..1_000_000_000 => format!("a tensor of `{:.1} MB`", bytes as f64 / 1e6),
                 _ => format!("a tensor of `{:.1} GB`", bytes as f64 / 1e9),
             },
         );

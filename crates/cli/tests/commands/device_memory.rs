@@ -42,7 +42,7 @@ fn training_evaluation_and_predictions_have_no_room() {
     let words = "the cat sees the dog and the hen hears the fox all day. ".repeat(LONG / 4);
     fs::write(fixture.path("corpus.txt"), format!("{words}\n").repeat(3)).unwrap();
     let positions = format!("model.max_position_embeddings={LONG}");
-    let exact = ["model.attention=softmax", positions.as_str(), "data.document=file"];
+    let exact = ["model.attention=softmax", positions.as_str(), "data.document=line"];
     let mut short = fixture.train("run", &exact);
     short.args(["--set", "trainer.max_steps=1"]);
     finish(short).succeeded();

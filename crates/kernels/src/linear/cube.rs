@@ -29,12 +29,12 @@ pub(crate) struct Saved {
 
 impl Linear {
     /// What factors are rounded to.
-    fn half_on_cube(&self) -> FloatDType {
+    fn half_on_cube(self) -> FloatDType {
         self.precision.half().expect("in single precision the composed twin runs")
     }
 
     fn apply_on_cube(
-        &self,
+        self,
         x: CubeTensor,
         weight: CubeTensor,
         bias: Option<CubeTensor>,
@@ -61,7 +61,7 @@ impl Linear {
 
     /// The gradients of input, weight and bias, as far as they are wanted.
     fn gradients_on_cube(
-        &self,
+        self,
         Saved { x, weight, shape }: Saved,
         gradient: CubeTensor,
         wanted: [bool; 3],

@@ -111,6 +111,9 @@ pub(crate) mod tests {
         (whole + f64::from(u8::from(is_up))) * place * value.signum()
     }
 
+    /// A precision, and what a number is in it.
+    pub(crate) type Rounding = (Precision, fn(f32) -> f64);
+
     /// What a number is in `bf16`, as the CPU rounds.
     pub(crate) fn nearest_bf16(value: f32) -> f64 {
         nearest(value, 8, -126 - 7, false)

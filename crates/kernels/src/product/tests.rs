@@ -1,4 +1,4 @@
-use super::rounding::tests::{nearest_bf16, nearest_f16};
+use super::rounding::tests::{Rounding, nearest_bf16, nearest_f16};
 use super::*;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::{emulation::Emulated, unit::MatrixUnit};
@@ -247,8 +247,7 @@ fn what_is_not_finite_spreads_as_on_vectors() {
 /// Of every size, on the unit and beside it, whose sums round otherwise: the terms are those of the rounded factors.
 #[test]
 fn half_precision_is_the_product_of_rounded_factors() {
-    let roundings: [(Precision, fn(f32) -> f64); 2] =
-        [(Precision::Bf16, nearest_bf16), (Precision::F16, nearest_f16)];
+    let roundings: [Rounding; 2] = [(Precision::Bf16, nearest_bf16), (Precision::F16, nearest_f16)];
     for set in Instructions::all_products() {
         for (size, (precision, nearest)) in
             set.sizes().iter().flat_map(|&size| roundings.map(|rounding| (size, rounding)))
