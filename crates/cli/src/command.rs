@@ -1,7 +1,7 @@
 //! The frame around every command: parse, run, and turn the result into an exit code.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook},
+    panic::{set_hook, take_hook},
     process::ExitCode,
 };
 
@@ -86,7 +86,7 @@ fn framed<Line: Parser>(
     hub::connect();
     let result = log
         .and_then(|()| Ok(signals::fail_writes_over_the_size_limit()?))
-        .and_then(|()| or_out_of_memory(|| command(line)));
+        .and_then(|()| failure::or_out_of_memory(|| command(line)));
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -99,46 +99,22 @@ fn framed<Line: Parser>(
     }
 }
 
-/// Runs `command`, and gives a panic of Burn's about a device without room as an error. Another panic goes on.
-fn or_out_of_memory<T>(command: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|panic| {
-        match Shortage::of_panic(panic.as_ref()) {
-            Some(shortage) => Err(failure::OutOfMemory(shortage).into()),
-            None => resume_unwind(panic),
-        }
-    })
-}
-
 /// A panic is a fault of ours, never of the input: say so, without a backtrace unless one is asked for. Of a device without room it is Burn's way to say
 /// so, and the command ends with a line about that.
 fn report_panics_in_one_line() {
     let default = take_hook();
     set_hook(Box::new(move |info| {
-        let is_of_memory = info.payload_as_str().is_some_and(Shortage::note);
+        let shortage =
+            info.payload_as_str().filter(|text| Shortage::note(text)).and_then(Shortage::in_text);
         if std::env::var_os("RUST_BACKTRACE").is_some() {
             default(info);
-        } else if !is_of_memory {
+        } else if let Some(shortage) = shortage {
+            // The command may go on, as a server does.
+            output::note(&format!("the device is {shortage}"));
+        } else {
             output::note(&format!(
                 "error: internal fault, please report it (RUST_BACKTRACE=1 shows where): {info}"
             ));
         }
     }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_about_memory_is_an_error_with_exit_code_six_and_another_goes_on() {
-        let panicked = |text: &'static str| {
-            catch_unwind(|| {
-                or_out_of_memory::<()>(|| panic!("{text}"))
-                    .map_err(|error| failure::exit_code(&error))
-            })
-        };
-        assert_eq!(panicked("wgpu error: Out of Memory").unwrap(), Err(6));
-        assert!(panicked("index out of bounds").is_err());
-        assert!(or_out_of_memory(|| Ok(3)).is_ok_and(|found| found == 3));
-    }
 }

@@ -1,6 +1,9 @@
 //! From an error to an exit code and a message on stderr.
 
-use std::{fmt, io};
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+};
 
 use burn::{backend::ExecutionError, tensor::TensorReadError};
 use nystromformer::ModelError;
@@ -21,6 +24,16 @@ impl fmt::Display for OutOfMemory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "the device is {}", self.0)
     }
+}
+
+/// Runs `command`, and gives a panic of Burn's about a device without room as an error. Another panic goes on.
+pub fn or_out_of_memory<T>(command: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|panic| {
+        match Shortage::of_panic(panic.as_ref()) {
+            Some(shortage) => Err(OutOfMemory(shortage).into()),
+            None => resume_unwind(panic),
+        }
+    })
 }
 
 /// The process exit code for `error`.
@@ -146,6 +159,18 @@ mod tests {
         let told = message(&anyhow::Error::from(silent).context("while preparing"));
         assert!(told.starts_with("while preparing: cannot write `runs/a`: "), "{told}");
         assert_eq!(told.matches("storage").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn a_panic_about_memory_is_an_error_with_exit_code_six_and_another_goes_on() {
+        let panicked = |text: &'static str| {
+            catch_unwind(|| {
+                or_out_of_memory::<()>(|| panic!("{text}")).map_err(|error| exit_code(&error))
+            })
+        };
+        assert_eq!(panicked("wgpu error: Out of Memory").unwrap(), Err(6));
+        assert!(panicked("index out of bounds").is_err());
+        assert!(or_out_of_memory(|| Ok(3)).is_ok_and(|found| found == 3));
     }
 
     #[test]

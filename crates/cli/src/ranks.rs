@@ -3,7 +3,7 @@
 use std::{path::PathBuf, thread, time::Duration};
 
 use nystromformer_learner::{
-    LearnerError,
+    LearnerError, out_of_memory,
     ranks::{
         Ranks,
         words::{WordReader, Words},
@@ -128,7 +128,7 @@ pub fn end_all(ranks: &Ranks, error: &anyhow::Error) {
         "error: rank {} of {}: {}",
         ranks.rank(),
         ranks.world_size(),
-        failure::message(error)
+        failure::told(error, out_of_memory::ADVICE)
     ));
     ranks.abort(exit_code);
 }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use burn::{
     backend::Flex,
-    tensor::{FloatDType, Shape, Tensor},
+    tensor::{DType, FloatDType, Shape, Tensor},
 };
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -52,7 +52,9 @@ pub fn linear<const D: usize>(
     if let Some(bias) = &bias {
         assert_eq!(bias.dims(), [outputs], "one bias per output");
     }
-    let kernel = Linear { layout, precision: Precision::current() };
+    // Of tensors in another type nothing is rounded.
+    let precision = if x.dtype() == DType::F32 { Precision::current() } else { Precision::F32 };
+    let kernel = Linear { layout, precision };
     let (x_shape, weight_shape) = (x.dims(), weight.dims());
     match bias {
         Some(bias) if kernel::runs(&kernel, &x, [&x_shape, &weight_shape, &[outputs]]) => {

@@ -14,8 +14,8 @@ pub enum Precision {
     F32,
     /// With factors rounded to `bf16`: 8 significant bits and the range of an `f32`.
     ///
-    /// On the CPU halves are rounded away from zero, and a product with a factor that is not finite or reaches 2¹²⁷ is one in `f32`. GPUs
-    /// round halves to even, and what rounds to 2¹²⁸ becomes infinite.
+    /// On the CPU halves are rounded away from zero, and a product with a factor that is not finite or reaches 2¹²⁷ is one in `f32`. A GPU
+    /// rounds as its driver does (CUDA: halves to even), and what rounds to 2¹²⁸ becomes infinite.
     Bf16,
     /// With factors rounded to `f16`: 11 significant bits down to 2⁻¹⁴, fewer down to 2⁻²⁴, and 0 below; halves to even. What rounds to more
     /// than 65,504 becomes infinite.

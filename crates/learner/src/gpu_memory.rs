@@ -7,7 +7,6 @@ use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::machine_memory::HOPELESS;
 use crate::memory_estimate::LargestTensor;
-use crate::out_of_memory;
 
 /// The memory of a GPU, in bytes, as a dry run reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,10 +42,10 @@ impl GpuMemory {
         let refused = |message: String| LearnerError::Device {
             device: experiment.device.to_string(),
             message: format!(
-                "{message}; {}, now `{}` and `{}`, or the model's sizes",
-                out_of_memory::ADVICE,
+                "{message}; lower `trainer.micro_batch_size` or `data.seq_len`, now `{}` and `{}`, or the model's sizes{}",
                 experiment.trainer.micro_batch_size,
-                experiment.data.seq_len
+                experiment.data.seq_len,
+                recomputation(experiment)
             ),
         };
         if largest.bytes > self.largest_tensor_bytes {
@@ -68,6 +67,12 @@ impl GpuMemory {
         }
         Ok(Some(refused(told).to_string()))
     }
+}
+
+/// Advises to compute layers once more, where that is possible and not done yet.
+fn recomputation(experiment: &Experiment) -> &'static str {
+    let is_possible = !experiment.trainer.gradient_checkpointing && experiment.device.recomputes();
+    if is_possible { ", or set `trainer.gradient_checkpointing = true`" } else { "" }
 }
 
 #[cfg(test)]

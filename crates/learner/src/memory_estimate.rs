@@ -1,6 +1,6 @@
 //! How much memory a training will need, before it is started.
 
-use nystromformer::{AttentionKind, FeedForwardKind, NystromformerConfig};
+use nystromformer::{FeedForwardKind, NystromformerConfig};
 use nystromformer_data::DataConfig;
 
 use crate::corpus_stages::tokens_of_micro_batch;
@@ -18,20 +18,11 @@ enum Computes {
 }
 
 impl Computes {
-    /// Of all but attention.
+    /// Of all but attention, which has no kernel for some options.
     fn on(device: DeviceKind) -> Self {
         let has_kernels =
             device == DeviceKind::Flex || device.is_accelerator() && !cfg!(feature = "fused");
         if has_kernels { Self::Fused } else { Self::Composed }
-    }
-
-    /// Of attention of this kind. GPUs have no kernel where queries and keys are many.
-    fn attention_on(device: DeviceKind, kind: AttentionKind) -> Self {
-        if device != DeviceKind::Flex && kind == AttentionKind::Softmax {
-            Self::Composed
-        } else {
-            Self::on(device)
-        }
     }
 }
 
@@ -110,7 +101,11 @@ fn rounded_factors(experiment: &Experiment, parameters: u64, tokens: u64, predic
         // What the derivative of each linear layer reads, and the weights, in 16 bits.
         _ => {
             let of_layer = tokens.saturating_mul(5 * hidden + intermediate);
-            let layers = recorded_layers(experiment) as u64;
+            let layers = if experiment.trainer.gradient_checkpointing {
+                1
+            } else {
+                recorded_layers(experiment) as u64
+            };
             layers.saturating_mul(of_layer).saturating_add(parameters) / 2
         }
     }
@@ -150,7 +145,11 @@ pub(crate) struct LargestTensor {
 
 impl LargestTensor {
     pub(crate) fn of(experiment: &Experiment, rows_per_example: usize) -> Self {
-        let MicroBatch { tokens, predicted } = MicroBatch::of(experiment, rows_per_example);
+        let MicroBatch { mut tokens, mut predicted } = MicroBatch::of(experiment, rows_per_example);
+        if experiment.task.is_some() {
+            // Rows of a task are as long as the longest of their batch, which may be far shorter than they may be.
+            (tokens, predicted) = (0, 0);
+        }
         let model = &experiment.model;
         let (vocabulary, hidden) =
             (model.embeddings.vocab_size as u64, model.shared.hidden_size as u64);
@@ -200,9 +199,10 @@ fn floats_per_token(
     keeps: Keeps,
 ) -> u64 {
     let computes = Computes::on(device);
-    let is_fused = Computes::attention_on(device, model.attention.kind) == Computes::Fused;
-    let attention =
-        model.attention.options().activations(seq_len as usize, &model.shared, is_fused);
+    let (options, seq_len) = (model.attention.options(), seq_len as usize);
+    let is_fused = device == DeviceKind::Flex
+        || computes == Computes::Fused && options.is_of_gpu_kernels(seq_len, &model.shared);
+    let attention = options.activations(seq_len, &model.shared, is_fused);
     let hidden = model.shared.hidden_size as u64;
     let intermediate = model.feed_forward.intermediate_size as u64;
     // A gate, and without a kernel of it the activated values too.

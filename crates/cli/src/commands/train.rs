@@ -22,6 +22,7 @@ use serde_json::json;
 
 use crate::{
     commands::compare,
+    failure::or_out_of_memory,
     output,
     ranks::{Order, end_all},
     run_report,
@@ -80,7 +81,8 @@ fn display(_: &Args, log_every: usize) -> Box<dyn Progress> {
 /// See the exit codes in [`crate::failure`].
 pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let ranks = Ranks::join()?;
-    let ended = run_on(&ranks, &args, tasks);
+    // Here, and not only in the frame: where there are other ranks, a panic that unwinds beyond them ends the process.
+    let ended = or_out_of_memory(|| run_on(&ranks, &args, tasks));
     if let Err(error) = &ended {
         end_all(&ranks, error);
     }

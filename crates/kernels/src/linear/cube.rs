@@ -148,16 +148,19 @@ impl Kernel<Cube, 2> for Linear {
 
 #[cfg(all(test, feature = "wgpu"))]
 mod tests {
-    use super::super::tests::{HALVES, found, is_as_stated};
+    use super::super::tests::{found, is_as_stated};
     use crate::{
-        linear,
+        Precision, linear,
+        product::rounding::tests::{Rounding, nearest_bf16_to_even, nearest_f16},
         testing::{cube, instructions},
     };
 
     #[test]
     fn half_precision_is_that_of_rounded_factors_forwards_and_backwards() {
         let Some(device) = cube::device() else { return };
-        for (precision, nearest) in HALVES {
+        let halves: [Rounding; 2] =
+            [(Precision::Bf16, nearest_bf16_to_even), (Precision::F16, nearest_f16)];
+        for (precision, nearest) in halves {
             if !precision.is_supported_by(&device) {
                 instructions::say(&format!(
                     "skipped: {precision:?} on a GPU, which this one lacks"

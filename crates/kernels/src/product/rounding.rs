@@ -119,6 +119,12 @@ pub(crate) mod tests {
         nearest(value, 8, -126 - 7, false)
     }
 
+    /// What a number is in `bf16`, as GPUs round.
+    #[cfg(all(feature = "cube", not(feature = "fused")))]
+    pub(crate) fn nearest_bf16_to_even(value: f32) -> f64 {
+        nearest(value, 8, -126 - 7, true)
+    }
+
     /// What a number is in `f16`.
     pub(crate) fn nearest_f16(value: f32) -> f64 {
         let found = nearest(value, 11, -24, true);

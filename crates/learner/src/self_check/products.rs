@@ -1,4 +1,5 @@
-//! A linear layer in half precision: both devices round the same factors, and differ by the order of their sums.
+//! A linear layer in half precision: both devices round the same factors, and differ by the order of their sums, and in `bf16` by where they
+//! round halves to, which few factors are.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use nystromformer_kernels::{Precision, WeightLayout, linear};

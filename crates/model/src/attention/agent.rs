@@ -12,7 +12,7 @@ use burn::{
 use nystromformer_kernels::{attention, softmax};
 
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions},
+    kind::{Activations, AttentionMechanism, AttentionOptions, FEW_ON_GPU, WIDEST_HEAD_ON_GPU},
     nystrom::landmarks::segment_means,
     padding::Padding,
     self_attention::first_rows,
@@ -45,6 +45,10 @@ impl AgentConfig {
 impl AttentionOptions for AgentConfig {
     fn num_segments(&self, shared: &SharedConfig) -> Option<usize> {
         (shared.semantics == Semantics::Paper).then_some(self.num_agents)
+    }
+
+    fn is_of_gpu_kernels(&self, _seq_len: usize, shared: &SharedConfig) -> bool {
+        self.num_agents <= FEW_ON_GPU && shared.head_dim() <= WIDEST_HEAD_ON_GPU
     }
 
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {

@@ -11,6 +11,12 @@ use nystromformer_kernels::Sequences;
 use super::{convolution::DepthwiseConvolution, factors::NystromFactors, padding::Padding};
 use crate::{component::Problems, error::ModelError, picture::Picture, shared::SharedConfig};
 
+/// The widest head that the kernels for GPUs take, in channels.
+pub(super) const WIDEST_HEAD_ON_GPU: usize = 128;
+
+/// Queries or keys, whichever are fewer, up to which GPUs have a kernel for softmax attention.
+pub(super) const FEW_ON_GPU: usize = 256;
+
 /// What a kind's options say of it, given what all parts share.
 pub trait AttentionOptions {
     /// Whether it computes exact softmax attention.
@@ -64,8 +70,14 @@ pub trait AttentionOptions {
         false
     }
 
-    /// What training holds of it for each token of a sequence of `seq_len`. Fused are this library's kernels for the
-    /// CPU, which hold no scores; other devices compute by Burn's own operations.
+    /// Whether this library's kernels compute it on a GPU, on sequences of `seq_len` tokens and if the GPU has shared memory enough, so
+    /// that no scores are held.
+    fn is_of_gpu_kernels(&self, _seq_len: usize, _shared: &SharedConfig) -> bool {
+        false
+    }
+
+    /// What training holds of it for each token of a sequence of `seq_len`. Fused are this library's kernels, which hold no scores;
+    /// without them Burn's own operations compute it.
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations;
 
     /// Multiplications and additions of the forward pass for each token of a sequence of `seq_len`, beside the

@@ -13,7 +13,7 @@ use burn::{
 use nystromformer_kernels::{attention, softmax};
 
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions},
+    kind::{Activations, AttentionMechanism, AttentionOptions, FEW_ON_GPU, WIDEST_HEAD_ON_GPU},
     padding::{Padding, of_tokens},
     self_attention::first_rows,
     softmax::score_scale,
@@ -54,6 +54,10 @@ impl LinformerConfig {
 impl AttentionOptions for LinformerConfig {
     fn longest_len(&self, _: &SharedConfig) -> Option<(&'static str, usize)> {
         Some(("linformer_seq_len", self.linformer_seq_len))
+    }
+
+    fn is_of_gpu_kernels(&self, _seq_len: usize, shared: &SharedConfig) -> bool {
+        self.linformer_k <= FEW_ON_GPU && shared.head_dim() <= WIDEST_HEAD_ON_GPU
     }
 
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {

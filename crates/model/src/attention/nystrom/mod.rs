@@ -21,7 +21,7 @@ use nystromformer_kernels::{MOST_LANDMARKS, NystromParameters, Sequences};
 use super::{
     convolution::DepthwiseConvolution,
     factors::NystromFactors,
-    kind::{Activations, AttentionMechanism, AttentionOptions},
+    kind::{Activations, AttentionMechanism, AttentionOptions, WIDEST_HEAD_ON_GPU},
     padding::Padding,
     self_attention::first_rows,
     softmax::{exact_activations, exact_operations, softmax_attention, softmax_row},
@@ -176,6 +176,14 @@ impl AttentionOptions for NystromConfig {
 
     fn is_of_kernels(&self) -> bool {
         self.own_option().is_none() && self.num_landmarks <= MOST_LANDMARKS
+    }
+
+    fn is_of_gpu_kernels(&self, _seq_len: usize, shared: &SharedConfig) -> bool {
+        !self.is_exact(shared)
+            && self.own_option().is_none()
+            && self.pinv == PinvMethod::Iterative
+            && self.num_landmarks <= MOST_LANDMARKS
+            && shared.head_dim() <= WIDEST_HEAD_ON_GPU
     }
 
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
