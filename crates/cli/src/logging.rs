@@ -29,8 +29,8 @@ pub fn init(leaves_log_free: bool) -> anyhow::Result<()> {
         EnvFilter::new(if is_follower {
             FOLLOWERS
         } else {
-            // Holes in a vocabulary are told by whoever reads it, with its file.
-            "warn,ureq=off,tokenizers::models=error,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
+            // Holes in a vocabulary are told by whoever reads it, with its file; and a launch that failed, by whoever reads its result.
+            "warn,ureq=off,tokenizers::models=error,cubecl_runtime::logging=error,nystromformer=info,nystromformer_data=info,nystromformer_interop=info,\
              nystromformer_learner=info,nystromformer_server=info,nystromformer_hub=info,nystromformer_cli=info"
         })
     });

@@ -1,5 +1,6 @@
 //! Whether a training will fit into a GPU's memory.
 
+use nystromformer_data::Objective;
 use nystromformer_kernels::DeviceMemory;
 use serde::Serialize;
 
@@ -71,7 +72,9 @@ impl GpuMemory {
 
 /// Advises to compute layers once more, where that is possible and not done yet.
 fn recomputation(experiment: &Experiment) -> &'static str {
-    let is_possible = !experiment.trainer.gradient_checkpointing && experiment.device.recomputes();
+    let distills = experiment.task.is_none() && experiment.data.objective == Objective::Distill;
+    let is_possible =
+        !experiment.trainer.gradient_checkpointing && experiment.device.recomputes() && !distills;
     if is_possible { ", or set `trainer.gradient_checkpointing = true`" } else { "" }
 }
 

@@ -1,7 +1,7 @@
 //! How much memory a training will need, before it is started.
 
 use nystromformer::{FeedForwardKind, NystromformerConfig};
-use nystromformer_data::DataConfig;
+use nystromformer_data::{DataConfig, Objective};
 
 use crate::corpus_stages::tokens_of_micro_batch;
 use crate::device::DeviceKind;
@@ -127,11 +127,17 @@ impl MicroBatch {
         let tokens = rows.saturating_mul(experiment.data.seq_len as u64);
         let tokens = tokens.max(tokens_of_micro_batch(experiment));
         let DataConfig { mlm_probability: first, mlm_probability_end: last, .. } = experiment.data;
-        let predicted = match &experiment.task {
+        let share = match &experiment.task {
             Some(task) => task.masked_share().unwrap_or_default(),
             None => first.max(last.unwrap_or(first)),
         };
-        Self { tokens, predicted: (tokens as f64 * predicted) as u64 }
+        let most = match (&experiment.task, experiment.data.objective) {
+            (None, Objective::MlmSop) if experiment.data.max_predictions > 0 => {
+                rows.saturating_mul(experiment.data.max_predictions as u64)
+            }
+            _ => u64::MAX,
+        };
+        Self { tokens, predicted: ((tokens as f64 * share) as u64).min(most) }
     }
 }
 
@@ -145,12 +151,20 @@ pub(crate) struct LargestTensor {
 
 impl LargestTensor {
     pub(crate) fn of(experiment: &Experiment, rows_per_example: usize) -> Self {
-        let MicroBatch { mut tokens, mut predicted } = MicroBatch::of(experiment, rows_per_example);
-        if experiment.task.is_some() {
-            // Rows of a task are as long as the longest of their batch, which may be far shorter than they may be.
-            (tokens, predicted) = (0, 0);
-        }
-        let model = &experiment.model;
+        let (model, data) = (&experiment.model, &experiment.data);
+        // Other rows, as a task's, are as long as the longest of their batch, which may be far shorter than they may be.
+        let are_full = experiment.task.is_none()
+            && data.objective != Objective::MlmSop
+            && data.cross_documents;
+        let tokens = if are_full { MicroBatch::of(experiment, rows_per_example).tokens } else { 0 };
+        // By chance fewer are chosen, and never special tokens.
+        const AT_LEAST: f64 = 0.8;
+        let share = data.mlm_probability.min(data.mlm_probability_end.unwrap_or(1.0));
+        let predicted = match data.objective {
+            Objective::Mlm => (tokens as f64 * share * AT_LEAST) as u64,
+            // What is distilled need not have a head.
+            Objective::MlmSop | Objective::Distill => 0,
+        };
         let (vocabulary, hidden) =
             (model.embeddings.vocab_size as u64, model.shared.hidden_size as u64);
         // Of the last layer only the tokens are computed that are wanted.
@@ -261,6 +275,44 @@ mod tests {
         }
         assert_eq!(growth(AttentionKind::Softmax, 0.0), 2.0);
         assert!(growth(AttentionKind::Softmax, 0.1) > 3.0);
+    }
+
+    #[test]
+    fn the_largest_tensor_is_one_that_is_surely_made() {
+        let of = |change: &dyn Fn(&mut Experiment)| {
+            let mut experiment = Experiment::default();
+            experiment.model.embeddings.vocab_size = 60_000;
+            experiment.model.embeddings.max_position_embeddings = 4096;
+            (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (64, 64);
+            experiment.data.seq_len = 4096;
+            change(&mut experiment);
+            LargestTensor::of(&experiment, 1)
+        };
+        let tokens = 64 * 4096;
+        let logits = |share: f64| LargestTensor {
+            what: "the logits of a micro-batch",
+            bytes: (f64::from(tokens) * share * 0.8) as u64 * 60_000 * 4,
+        };
+        assert_eq!(of(&|_| {}), logits(0.15));
+        assert_eq!(of(&|of| of.data.mlm_probability_end = Some(0.1)), logits(0.1));
+        let of_layer = of(&|of| of.data.objective = Objective::Distill);
+        assert_eq!(of_layer.bytes, tokens as u64 * 3072 * 4);
+        let table = 60_000 * 768 * 4;
+        assert_eq!(of(&|of| of.data.objective = Objective::MlmSop).bytes, table);
+        assert_eq!(of(&|of| of.data.cross_documents = false).bytes, table);
+    }
+
+    #[test]
+    fn a_row_has_no_more_logits_than_predictions() {
+        let of = |max_predictions| {
+            let mut experiment = Experiment::default();
+            experiment.data.objective = Objective::MlmSop;
+            experiment.data.seq_len = 512;
+            experiment.data.max_predictions = max_predictions;
+            (experiment.trainer.batch_size, experiment.trainer.micro_batch_size) = (8, 8);
+            MicroBatch::of(&experiment, 1).predicted
+        };
+        assert_eq!([of(0), of(20), of(1000)], [614, 160, 614]);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What to lower in training and evaluation.
-pub const ADVICE: &str = "lower `trainer.micro_batch_size` or `data.seq_len`, or in training set `trainer.gradient_checkpointing = true`";
+pub const ADVICE: &str = "lower `trainer.micro_batch_size` or `data.seq_len`, or in training set `trainer.gradient_checkpointing = true` where it is \
+                          allowed";
 
 /// A tensor for which a device had no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +74,12 @@ impl Shortage {
     pub fn of_panic(payload: &(dyn Any + Send)) -> Option<Self> {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        text.and_then(Self::behind)
+        let found = text.and_then(Self::behind);
+        if found.is_some() {
+            // A panic that says it itself was noted too, and is told now.
+            noted().take();
+        }
+        found
     }
 
     /// Notes a panic's text if it is about a shortage, and says whether it is. For the process's panic hook: of the panic on a device's thread nobody else hears.
@@ -166,5 +172,9 @@ mod tests {
         // A fault of ours stays one.
         assert_eq!(panic("index out of bounds"), None);
         assert_eq!(panic(torn_down), expected);
+        let out_of_memory = "wgpu error: Out of Memory";
+        assert!(Shortage::note(out_of_memory));
+        assert_eq!(panic(out_of_memory), expected);
+        assert_eq!(panic(torn_down), None, "it was told by the panic itself");
     }
 }

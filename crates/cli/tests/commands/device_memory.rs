@@ -18,7 +18,7 @@ fn is_there() -> bool {
 /// Asserts the exit code and that there is one line, with what to lower in it.
 fn has_no_room(command: Command, advice: &str) {
     let told = finish(command).refused(6);
-    assert!(told.contains("out of memory: a tensor of `8.6 GB`"), "{told}");
+    assert!(told.contains("out of memory: a tensor of `") && told.contains("GB`"), "{told}");
     assert!(told.contains(advice), "{told}");
 }
 

@@ -167,7 +167,7 @@ mod tests {
                 ));
                 continue;
             }
-            is_as_stated(nearest, 2e-6, true, |inputs, layout| {
+            is_as_stated(nearest, 2e-6, 2e-6, |inputs, layout| {
                 let run = |x, weight, bias| linear(x, weight, Some(bias), layout);
                 let first = precision.scope(|| found(inputs, &device, run));
                 assert_eq!(first, precision.scope(|| found(inputs, &device, run)));

@@ -119,7 +119,7 @@ pub(crate) mod tests {
         nearest(value, 8, -126 - 7, false)
     }
 
-    /// What a number is in `bf16`, as GPUs round.
+    /// What a number is in `bf16`, halves to even, as CUDA rounds.
     #[cfg(all(feature = "cube", not(feature = "fused")))]
     pub(crate) fn nearest_bf16_to_even(value: f32) -> f64 {
         nearest(value, 8, -126 - 7, true)

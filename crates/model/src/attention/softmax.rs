@@ -8,7 +8,7 @@ use burn::{
 use nystromformer_kernels::{attention, dropout, drops, softmax};
 
 use super::{
-    kind::{Activations, AttentionMechanism, AttentionOptions},
+    kind::{Activations, AttentionMechanism, AttentionOptions, FEW_ON_GPU, WIDEST_HEAD_ON_GPU},
     padding::Padding,
     self_attention::first_rows,
 };
@@ -57,6 +57,10 @@ impl AttentionOptions for SoftmaxConfig {
 
     fn is_of_kernels(&self) -> bool {
         true
+    }
+
+    fn is_of_gpu_kernels(&self, seq_len: usize, shared: &SharedConfig) -> bool {
+        self.dropped(shared) == 0.0 && is_exact_of_gpu_kernels(seq_len, shared)
     }
 
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
@@ -130,6 +134,11 @@ pub fn softmax_row(
 pub(super) fn score_scale(query: &Tensor<4>) -> f64 {
     let [_, _, _, head_dim] = query.dims();
     (head_dim as f64).powf(-0.5)
+}
+
+/// Whether kernels for GPUs compute exact attention over so many tokens.
+pub(super) fn is_exact_of_gpu_kernels(seq_len: usize, shared: &SharedConfig) -> bool {
+    seq_len <= FEW_ON_GPU && shared.head_dim() <= WIDEST_HEAD_ON_GPU
 }
 
 /// What training holds of exact attention, with or without dropout of its probabilities.

@@ -210,12 +210,17 @@ proptest! {
             num_landmarks: seq_len, pinv: Pinv::Iterative { iterations: 24, scale: PinvScale::OfEachMatrix },
         };
         let factors = nystrom_factors(query.clone(), key.clone(), None, options);
+        let size = factors.pinv.clone().abs().max().into_scalar::<f32>();
         let approximate = factors.apply(value.clone());
-        // The fused path is the product of the factors; a large inverse magnifies rounding.
+        // The fused path is the product of the factors. An inverse is as exact as rounding, times its size, allows, and magnifies what it is
+        // multiplied with by its size: one that is so large proves nothing.
+        prop_assume!(size < 30.0);
+        let rounding = 1e-5 + 4e-6 * size * size;
         let fused = nystrom_attention(query, key, value, None, options);
-        prop_assert!(distance(fused, approximate.clone()) < 1e-3);
+        let error = distance(fused, approximate.clone());
+        prop_assert!(error < rounding, "differs by {error:e}, with an inverse of {size}");
         let error = distance(approximate, exact);
-        prop_assert!(error < 5e-3, "differs by {error:e}");
+        prop_assert!(error < rounding, "differs from exact attention by {error:e}, with an inverse of {size}");
     }
 }
 
