@@ -26,6 +26,7 @@
 //! | [`select_rows()`], [`place_rows`] | some rows of a table |
 //! | [`sequence_convolution()`] | filters along the sequence that read all channels |
 //! | [`softmax()`] | softmax over the last axis |
+//! | [`window_attention()`] | attention to near keys, and to some that all see |
 //!
 //! [`Precision`] lets [`linear()`] multiply in half precision; [`batch_invariant`] lets no row depend on its neighbours in any bit; [`instruction_set()`] says what of this CPU all of them use. Dropout
 //! and [`random()`] draw from the [`Seed`] whose scope they are in.
@@ -84,7 +85,7 @@ pub use adam_w::{
     AdamWStep, AdamWUpdate, adam_w, adam_w_missed, adam_w_of_rows, sums_of_squares, updates_rows,
 };
 pub use add::add;
-pub use attention::attention;
+pub use attention::{FurtherKeys, attention, window_attention};
 pub use batch_invariance::{batch_invariant, is_batch_invariant};
 pub use convolution::depthwise_convolution;
 pub use cross_entropy::cross_entropy;

@@ -39,8 +39,13 @@ pub(crate) fn backward(
     let tasks = problem.alongside;
     let query_splits = Splits::new(tasks, problem.query.rows, QUERIES)
         .at_most(problem.query.rows.div_ceil(problem.key.rows));
+    if !problem.sight.is_all() {
+        // Not every tile of queries adds to a key.
+        targets.iter_mut().flatten().for_each(|target| target.fill(0.0));
+    }
+    let most = if problem.sight.is_all() { usize::MAX } else { 1 };
     let key_splits = Splits::new(tasks, problem.key.rows, KEYS)
-        .at_most(problem.key.rows.div_ceil(problem.query.rows));
+        .at_most(problem.key.rows.div_ceil(problem.query.rows).min(most));
     // Parts of the queries give partial gradients of keys and values; parts of the keys, of queries.
     let parts = [key_splits.count, query_splits.count, query_splits.count];
     let views = [problem.query, problem.key, problem.value];
@@ -170,6 +175,8 @@ impl WithSimd for Part<'_> {
         });
         let [query_sink, key_sink, value_sink] = self.sinks;
 
+        let sight = problem.sight;
+        let group = tile::group::<S>();
         for start in self.queries.clone().step_by(QUERIES) {
             let queries = start..self.queries.end.min(start + QUERIES);
             let lanes = tile::lanes::<S>(queries.len());
@@ -189,11 +196,15 @@ impl WithSimd for Part<'_> {
             tile::pack(rows, value_stride, gradient, queries.clone(), |lane| inverse[lane]);
             tile::transpose(gradient_panels, panel, rows, value_stride, value.width);
 
-            for tile_start in self.keys.clone().step_by(KEYS) {
-                let keys = tile_start..self.keys.end.min(tile_start + KEYS);
-                let count = keys.len();
+            let places = |lane: usize| {
+                let first = queries.start + lane / group * group;
+                first..first + group
+            };
+            let is_single = sight.is_all() && self.keys.len() <= KEYS;
+            for (index, keys) in sight.tiles(&queries, &self.keys).enumerate() {
+                let (is_first_tile, count) = (index == 0, keys.len());
                 // A single tile of keys stays packed for all tiles of queries.
-                if start == self.queries.start || self.keys.len() > KEYS {
+                if start == self.queries.start || !is_single {
                     tile::pack(key_rows, stride, key, keys.clone(), |_| 1.0);
                     tile::pack(value_rows, value_stride, value, keys.clone(), |_| 1.0);
                     tile::pack_bias(bias_rows, bias, keys.clone());
@@ -206,13 +217,21 @@ impl WithSimd for Part<'_> {
                         Right { values: &gradient_panels[first * value.width..], stride: panel };
                     let largest = tile::pair::<S>(&largest[first..]);
                     let delta = tile::pair::<S>(&delta[first..]);
-                    for row in (0..count).step_by(BLOCK) {
+                    let seen = sight.seen(&places(first), &keys, BLOCK);
+                    for row in seen.step_by(BLOCK) {
                         let left = Left {
                             values: &key_rows[row * stride..],
                             row_stride: stride,
                             depth_stride: 1,
                         };
-                        let bias = tile::rows(simd, &bias_rows[row..]);
+                        let mut bias = tile::rows(simd, &bias_rows[row..]);
+                        if !sight.is_all() {
+                            let panel = queries.start + first..queries.start + first + panel;
+                            for (key, bias) in (keys.start + row..).zip(&mut bias) {
+                                let seeing = sight.seeing(&(key..key + 1), &panel, 1);
+                                tile::hide::<S>(bias, seeing);
+                            }
+                        }
                         let block = tile::product(simd, key.width, left, query_panel, bias);
                         for (index, block) in block.iter().enumerate() {
                             let weight = [
@@ -245,7 +264,7 @@ impl WithSimd for Part<'_> {
                     }
                 }
 
-                let is_first = start == self.queries.start;
+                let is_first = start == self.queries.start && sight.is_all();
                 let rows_of = [
                     (key_sink, &*slopes, &*query_rows, stride, LN_2, to[1]),
                     (value_sink, &*weights, &*gradient_rows, value_stride, 1.0, to[2]),
@@ -253,15 +272,21 @@ impl WithSimd for Part<'_> {
                 for (sink, left, right, stride, factor, to) in rows_of {
                     let Some(sink) = sink else { continue };
                     for row in (0..count).step_by(BLOCK) {
+                        let block = keys.start + row..keys.end.min(keys.start + row + BLOCK);
+                        let seeing = sight.seeing(&block, &queries, group);
+                        if seeing.is_empty() {
+                            continue;
+                        }
                         let left = Left {
-                            values: &left[row * lanes..],
+                            values: &left[row * lanes + seeing.start..],
                             row_stride: lanes,
                             depth_stride: 1,
                         };
                         for column in (0..stride).step_by(panel) {
-                            let right = Right { values: &right[column..], stride };
+                            let right =
+                                Right { values: &right[seeing.start * stride + column..], stride };
                             let block =
-                                tile::product(simd, queries.len(), left, right, tile::zeros(simd));
+                                tile::product(simd, seeing.len(), left, right, tile::zeros(simd));
                             for (index, block) in block.iter().enumerate() {
                                 if row + index == count {
                                     break;
@@ -276,23 +301,24 @@ impl WithSimd for Part<'_> {
                 }
 
                 if query_sink.is_some() {
-                    let is_first = tile_start == self.keys.start;
                     for column in (0..stride).step_by(panel) {
-                        let right = Right { values: &key_rows[column..], stride };
                         for lane in (0..lanes).step_by(BLOCK) {
+                            let seen = sight.seen(&places(lane), &keys, BLOCK);
                             let mut block = tile::zeros(simd);
-                            if !is_first {
+                            if !is_first_tile {
                                 for (index, block) in block.iter_mut().enumerate() {
                                     *block =
                                         tile::pair::<S>(&sums[(lane + index) * stride + column..]);
                                 }
                             }
                             let left = Left {
-                                values: &slopes[lane..],
+                                values: &slopes[seen.start * lanes + lane..],
                                 row_stride: 1,
                                 depth_stride: lanes,
                             };
-                            let block = tile::product(simd, count, left, right, block);
+                            let right =
+                                Right { values: &key_rows[seen.start * stride + column..], stride };
+                            let block = tile::product(simd, seen.len(), left, right, block);
                             for (index, block) in block.iter().enumerate() {
                                 tile::store::<S>(
                                     &mut sums[(lane + index) * stride + column..],

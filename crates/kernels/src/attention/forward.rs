@@ -29,7 +29,8 @@ pub(crate) fn forward(problem: &Problem<'_>, output: &mut [f32], statistics: &mu
     let width = problem.value.width;
     let places = batch * heads;
     let tiles = queries.div_ceil(QUERIES);
-    let splits = Splits::new(problem.alongside * tiles, problem.key.rows, KEYS);
+    let splits = Splits::new(problem.alongside * tiles, problem.key.rows, KEYS)
+        .at_most(if problem.sight.is_all() { usize::MAX } else { 1 });
     // Parts of the keys give partial results, which have the same form.
     let mut partial_output =
         simd::room(if splits.count > 1 { splits.count * output.len() } else { 0 });
@@ -126,24 +127,37 @@ impl WithSimd for Tile<'_> {
         largest.fill(f32::NEG_INFINITY);
         total.fill(0.0);
 
-        for start in self.keys.clone().step_by(KEYS) {
-            let keys = start..self.keys.end.min(start + KEYS);
-            let count = keys.len();
+        let sight = problem.sight;
+        let group = tile::group::<S>();
+        let places = |lane: usize| {
+            let first = queries.start + lane / group * group;
+            first..first + group
+        };
+        for (index, keys) in sight.tiles(&queries, &self.keys).enumerate() {
+            let is_first = index == 0;
             tile::pack(key_rows, key.width, key, keys.clone(), |_| 1.0);
             tile::pack(value_rows, value_stride, value, keys.clone(), |_| 1.0);
-            tile::pack_bias(bias_rows, bias, keys);
+            tile::pack_bias(bias_rows, bias, keys.clone());
 
             for first in (0..lanes).step_by(panel) {
                 let right = Right { values: &query_panels[first * query.width..], stride: panel };
                 let before: [S::f32s; 2] = tile::pair::<S>(&largest[first..]);
                 let mut after = before;
-                for row in (0..count).step_by(BLOCK) {
+                let seen = sight.seen(&places(first), &keys, BLOCK);
+                for row in seen.clone().step_by(BLOCK) {
                     let left = Left {
                         values: &key_rows[row * key.width..],
                         row_stride: key.width,
                         depth_stride: 1,
                     };
-                    let bias = tile::rows(simd, &bias_rows[row..]);
+                    let mut bias = tile::rows(simd, &bias_rows[row..]);
+                    if !sight.is_all() {
+                        let panel = queries.start + first..queries.start + first + panel;
+                        for (key, bias) in (keys.start + row..).zip(&mut bias) {
+                            let seeing = sight.seeing(&(key..key + 1), &panel, 1);
+                            tile::hide::<S>(bias, seeing);
+                        }
+                    }
                     let block = tile::product(simd, key.width, left, right, bias);
                     for (index, block) in block.iter().enumerate() {
                         tile::store::<S>(&mut scores[(row + index) * lanes + first..], *block);
@@ -160,7 +174,7 @@ impl WithSimd for Tile<'_> {
                     factors[half] = tile::exp2(simd, simd.sub_f32s(before[half], shift[half]));
                     sums[half] = simd.mul_f32s(sums[half], factors[half]);
                 }
-                for row in scores.chunks_exact_mut(lanes).take(count) {
+                for row in scores.chunks_exact_mut(lanes).take(seen.end).skip(seen.start) {
                     let mut pair = tile::pair::<S>(&row[first..]);
                     for half in 0..2 {
                         pair[half] = tile::exp2(simd, simd.sub_f32s(pair[half], shift[half]));
@@ -172,10 +186,9 @@ impl WithSimd for Tile<'_> {
                 tile::store::<S>(&mut shrink[first..], factors);
             }
 
-            let is_first = start == self.keys.start;
             for column in (0..value_stride).step_by(panel) {
-                let right = Right { values: &value_rows[column..], stride: value_stride };
                 for lane in (0..lanes).step_by(BLOCK) {
+                    let seen = sight.seen(&places(lane), &keys, BLOCK);
                     let mut block = tile::zeros(simd);
                     if !is_first {
                         for (index, block) in block.iter_mut().enumerate() {
@@ -185,8 +198,16 @@ impl WithSimd for Tile<'_> {
                             *block = [simd.mul_f32s(sum[0], factor), simd.mul_f32s(sum[1], factor)];
                         }
                     }
-                    let left = Left { values: &scores[lane..], row_stride: 1, depth_stride: lanes };
-                    let block = tile::product(simd, count, left, right, block);
+                    let left = Left {
+                        values: &scores[seen.start * lanes + lane..],
+                        row_stride: 1,
+                        depth_stride: lanes,
+                    };
+                    let right = Right {
+                        values: &value_rows[seen.start * value_stride + column..],
+                        stride: value_stride,
+                    };
+                    let block = tile::product(simd, seen.len(), left, right, block);
                     for (index, block) in block.iter().enumerate() {
                         tile::store::<S>(
                             &mut sums[(lane + index) * value_stride + column..],

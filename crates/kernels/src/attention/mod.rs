@@ -3,9 +3,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `problem` | what is computed, and how it is split into tasks |
+//! | `sight` | which keys a query sees |
 //! | `sink` | writing rows of strided arrays |
 //! | `tile` | products in registers, the exponential, packing |
 //! | `forward`, `backward` | the passes |
+//! | `window` | attention to near keys, and to some that all see |
 //! | `cube` | the same in CubeCL |
 //!
 //! A task holds a tile of 128 queries, which lie along the lanes of vectors, and goes through the keys in tiles of
@@ -19,10 +21,12 @@ pub(crate) mod backward;
 pub(crate) mod cube;
 pub(crate) mod forward;
 pub(crate) mod problem;
+pub(crate) mod sight;
 mod sink;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;
+mod window;
 
 use burn::{
     backend::Flex,
@@ -30,13 +34,15 @@ use burn::{
 };
 use burn_flex::FlexTensor;
 
-use self::{backward::Known, forward::STATISTICS, problem::Problem};
+use self::{backward::Known, forward::STATISTICS, problem::Problem, sight::Sight};
 use crate::{
     batch_invariance::is_batch_invariant,
     kernel::{self, Kernel},
     simd,
     view::{View, from_rows, readable},
 };
+
+pub use window::{FurtherKeys, window_attention};
 
 /// `softmax(scale · query · keyᵀ + key_bias) · value`.
 ///
@@ -64,7 +70,7 @@ pub fn attention(
     if let Some(key_bias) = &key_bias {
         assert_eq!(key_bias.dims(), [batch, 1, 1, keys], "one bias per key");
     }
-    let attention = Attention { scale };
+    let attention = Attention { scale, sight: Sight::All };
     let [query_shape, key_shape, value_shape] = [query.dims(), key.dims(), value.dims()];
     match key_bias {
         Some(key_bias)
@@ -106,6 +112,7 @@ fn composed(
 #[derive(Debug, Clone, Copy)]
 struct Attention {
     scale: f64,
+    sight: Sight,
 }
 
 /// Query, key, value, and the bias of the keys if there is one.
@@ -143,6 +150,7 @@ impl Attention {
             value: View::new(&inputs.value),
             key_bias: inputs.key_bias.as_ref().map(View::new),
             scale: self.scale as f32,
+            sight: self.sight,
             alongside: if alone { query.heads } else { query.batch * query.heads },
         }
     }

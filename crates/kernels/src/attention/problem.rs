@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::sight::Sight;
 use crate::view::{Head, HeadIndex, View};
 
 /// `softmax(scale · query · keyᵀ + bias) · value` for every batch element and head.
@@ -13,6 +14,8 @@ pub(crate) struct Problem<'a> {
     /// `[batch, 1, 1, keys]`.
     pub(crate) key_bias: Option<View<'a>>,
     pub(crate) scale: f32,
+    /// Which keys a query sees.
+    pub(crate) sight: Sight,
     /// Heads of sequences that are computed at the same time, those of this problem included: work is cut finer where there
     /// are few. Under [`batch_invariant`](crate::batch_invariant) those of one sequence, whatever others there are.
     pub(crate) alongside: usize,

@@ -208,7 +208,7 @@ fn the_number_of_threads_changes_nothing() {
     for [queries, keys] in [[5000, 20], [20, 5000], [300, 300]] {
         let evaluate = |set: Instructions, threads| {
             set.run(threads, || {
-                let attention = Attention { scale: 0.7 };
+                let attention = Attention { scale: 0.7, sight: Sight::All };
                 let inputs = [
                     tensor([1, 2, queries, 8], 0.7),
                     tensor([1, 2, keys, 8], 1.3),

@@ -19,7 +19,13 @@ pub(crate) const fn panel<S: Simd>() -> usize {
 /// `queries`, and room behind them for whole panels and, where these are narrow, whole register blocks.
 #[inline(always)]
 pub(crate) fn lanes<S: Simd>(queries: usize) -> usize {
-    queries.next_multiple_of(panel::<S>().max(BLOCK))
+    queries.next_multiple_of(group::<S>())
+}
+
+/// Queries that are looked at together: whole panels, and whole register blocks.
+#[inline(always)]
+pub(crate) fn group<S: Simd>() -> usize {
+    panel::<S>().max(BLOCK)
 }
 
 /// A register block: [`BLOCK`] rows of one panel.
@@ -107,6 +113,16 @@ pub(crate) fn rows<S: Simd>(simd: S, values: &[f32]) -> Block<S> {
         *row = [simd.splat_f32s(value); 2];
     }
     block
+}
+
+/// Lets a block's row be `−∞` for all queries of the panel but `seeing`.
+#[inline(always)]
+pub(crate) fn hide<S: Simd>(row: &mut [S::f32s; 2], seeing: Range<usize>) {
+    if seeing != (0..panel::<S>()) {
+        let row: &mut [f32] = pulp::bytemuck::cast_slice_mut(row);
+        row[..seeing.start].fill(f32::NEG_INFINITY);
+        row[seeing.end..].fill(f32::NEG_INFINITY);
+    }
 }
 
 /// The two vectors at the start of `values`.

@@ -12,6 +12,7 @@ use crate::{
         backward::{self, Known},
         forward::{self, STATISTICS},
         problem::Problem,
+        sight::Sight,
     },
     convolution::{self, Filters, Onto, chosen},
     patches::Patches,
@@ -163,6 +164,7 @@ impl<'a> Attended<'a> {
             value: View::of_heads(product, self.landmark_shape()),
             key_bias: None,
             scale: self.scale(),
+            sight: Sight::All,
             alongside: self.alongside,
         }
     }
@@ -178,6 +180,7 @@ impl<'a> Attended<'a> {
             value: self.value.narrow(self.keys.clone()),
             key_bias: None,
             scale: self.scale(),
+            sight: Sight::All,
             alongside: self.alongside,
         }
     }

@@ -1,7 +1,7 @@
 //! Longformer: a window around each token, and a few tokens that see all and are seen by all (Beltagy et al. 2020, section 3.1).
 //!
 //! The first tokens of each row are global; window and global tokens have the same projections, where the authors' models have
-//! others for the global ones. What it costs, `window.rs` says.
+//! others for the global ones.
 
 mod global_tokens;
 
@@ -9,15 +9,18 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use nystromformer_kernels::{attention, softmax};
+use nystromformer_kernels::{FurtherKeys, attention, softmax};
 
 use self::global_tokens::GlobalTokens;
 use super::{
     kind::{Activations, AttentionMechanism, AttentionOptions},
     padding::{MASKED, Padding},
     self_attention::first_rows,
-    softmax::{exact_activations, exact_operations, score_scale, softmax_attention, softmax_row},
-    window::{FurtherKeys, Window, bias_of},
+    softmax::{
+        exact_activations, exact_operations, is_exact_of_gpu_kernels, score_scale,
+        softmax_attention, softmax_row,
+    },
+    window::{Window, bias_of},
 };
 use crate::{
     component::{Problems, component},
@@ -48,15 +51,11 @@ impl LongformerConfig {
 
     /// The attention of a layer; it has no weights.
     pub fn init(&self, _: &SharedConfig, _: &Device) -> LongformerAttention {
-        LongformerAttention {
-            window: Window::of(self.attention_window),
-            num_global_tokens: self.num_global_tokens,
-        }
+        LongformerAttention { window: self.window(), num_global_tokens: self.num_global_tokens }
     }
 
-    /// Keys that each query meets, in and around its window.
-    fn keys(&self) -> usize {
-        Window::of(self.attention_window).keys() + self.num_global_tokens
+    fn window(&self) -> Window {
+        Window::of(self.attention_window)
     }
 
     fn is_exact_for(&self, seq_len: usize) -> bool {
@@ -70,17 +69,21 @@ fn sees_all(reach: usize, num_global_tokens: usize, seq_len: usize) -> bool {
 }
 
 impl AttentionOptions for LongformerConfig {
+    fn is_of_gpu_kernels(&self, seq_len: usize, shared: &SharedConfig) -> bool {
+        self.is_exact_for(seq_len) && is_exact_of_gpu_kernels(seq_len, shared)
+    }
+
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations {
         if self.is_exact_for(seq_len) {
             return exact_activations(seq_len, shared, is_fused, false);
         }
-        let scores = (shared.num_attention_heads * self.keys()) as u64;
-        // Keys and values of three blocks; the probabilities, which are cut in two; where Burn computes them, exponentials too.
-        let copies = if is_fused { 2 } else { 3 };
-        Activations {
-            kept_by_layer: copies * scores + 6 * shared.hidden_size as u64,
-            at_once: 2 * scores,
+        let global = self.num_global_tokens as u64;
+        let mut activations = self.window().activations(global, seq_len, shared, is_fused);
+        if global > 0 {
+            // Contexts before those of the global tokens are put among them.
+            activations.kept_by_layer += shared.hidden_size as u64;
         }
+        activations
     }
 
     fn operations(&self, seq_len: usize, shared: &SharedConfig) -> f64 {
@@ -88,7 +91,8 @@ impl AttentionOptions for LongformerConfig {
             return exact_operations(seq_len, shared);
         }
         // Its own rows, and those of the global tokens over all.
-        4.0 * (self.keys() + self.num_global_tokens) as f64 * shared.hidden_size as f64
+        4.0 * (self.window().tokens() + 2 * self.num_global_tokens) as f64
+            * shared.hidden_size as f64
     }
 }
 

@@ -9,7 +9,7 @@
 //! Transformer, Zhu et al. 2021, whose landmarks are projections).
 
 use burn::tensor::Tensor;
-use nystromformer_kernels::{attention, softmax};
+use nystromformer_kernels::{FurtherKeys, attention, softmax};
 
 use super::{
     pinv::Pinv,
@@ -19,7 +19,7 @@ use crate::attention::{
     factors::NystromFactors,
     padding::Padding,
     softmax::score_scale,
-    window::{FurtherKeys, Window, bias_of},
+    window::{Window, bias_of},
 };
 
 /// How many landmarks, and how their kernel is inverted.

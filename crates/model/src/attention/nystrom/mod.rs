@@ -24,7 +24,10 @@ use super::{
     kind::{Activations, AttentionMechanism, AttentionOptions, WIDEST_HEAD_ON_GPU},
     padding::Padding,
     self_attention::first_rows,
-    softmax::{exact_activations, exact_operations, softmax_attention, softmax_row},
+    softmax::{
+        exact_activations, exact_operations, is_exact_of_gpu_kernels, softmax_attention,
+        softmax_row,
+    },
     window::Window,
 };
 use crate::{
@@ -178,9 +181,11 @@ impl AttentionOptions for NystromConfig {
         self.own_option().is_none() && self.num_landmarks <= MOST_LANDMARKS
     }
 
-    fn is_of_gpu_kernels(&self, _seq_len: usize, shared: &SharedConfig) -> bool {
-        !self.is_exact(shared)
-            && self.own_option().is_none()
+    fn is_of_gpu_kernels(&self, seq_len: usize, shared: &SharedConfig) -> bool {
+        if self.is_exact(shared) {
+            return is_exact_of_gpu_kernels(seq_len, shared);
+        }
+        self.own_option().is_none()
             && self.pinv == PinvMethod::Iterative
             && self.num_landmarks <= MOST_LANDMARKS
             && shared.head_dim() <= WIDEST_HEAD_ON_GPU
@@ -214,11 +219,9 @@ impl AttentionOptions for NystromConfig {
                 (2 * self.k_means_steps as u64 * heads * landmarks, 2 * heads * landmarks)
             }
         };
-        // Of landmarks and window in one softmax, whose probabilities are cut in two, and keys and values of three blocks.
         let (of_window, of_window_at_once) = self.window().map_or((0, 0), |window| {
-            let scores = heads * (landmarks + window.keys() as u64);
-            let copies = if is_fused { 2 } else { 3 };
-            (copies * scores + 6 * shared.hidden_size as u64, 2 * scores)
+            let of_window = window.activations(landmarks, seq_len, shared, is_fused);
+            (of_window.kept_by_layer, of_window.at_once)
         });
         Activations {
             kept_by_layer: 2 * scores + of_landmarks + of_rule + of_window,
@@ -245,7 +248,7 @@ impl AttentionOptions for NystromConfig {
             | LandmarkRule::Strided
             | LandmarkRule::Patches => 8.0,
         };
-        let of_window = self.window().map_or(0.0, |window| 4.0 * window.keys() as f64);
+        let of_window = self.window().map_or(0.0, |window| 4.0 * window.tokens() as f64);
         (products * landmarks + of_window) * shared.hidden_size as f64
             + squares * landmarks.powi(3) / seq_len as f64
     }
