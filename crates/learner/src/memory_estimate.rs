@@ -29,6 +29,9 @@ impl Computes {
 /// Bytes of a number; weights, moments and activations are all 32-bit floats.
 const FLOAT: u64 = 4;
 
+/// Of the tokens that are to be masked, those that surely are: by chance fewer are chosen, and never special tokens.
+const SURELY_CHOSEN: f64 = 0.8;
+
 /// How many numbers a model is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ParameterCount {
@@ -157,11 +160,9 @@ impl LargestTensor {
             && data.objective != Objective::MlmSop
             && data.cross_documents;
         let tokens = if are_full { MicroBatch::of(experiment, rows_per_example).tokens } else { 0 };
-        // By chance fewer are chosen, and never special tokens.
-        const AT_LEAST: f64 = 0.8;
         let share = data.mlm_probability.min(data.mlm_probability_end.unwrap_or(1.0));
         let predicted = match data.objective {
-            Objective::Mlm => (tokens as f64 * share * AT_LEAST) as u64,
+            Objective::Mlm => (tokens as f64 * share * SURELY_CHOSEN) as u64,
             // What is distilled need not have a head.
             Objective::MlmSop | Objective::Distill => 0,
         };
