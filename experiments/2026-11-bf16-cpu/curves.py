@@ -1,7 +1,7 @@
 """Loss curves in half precision beside those in f32: `python3 curves.py RUNS >losses.csv`.
 
-RUNS has a run `PRECISION-SEED` for each precision and seed. The table of differences goes to stderr,
-every step's loss to stdout.
+RUNS has a run `PRECISION[-RATE]-SEED` for each precision, learning rate and seed. Tables of differences and of held-out losses go to
+stderr, every step's loss to stdout.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 
 SEEDS = range(3)
 KINDS = ["f32", "bf16", "f16", "f32_halved"]
+RATES = ["", "-1e-4"]  # the quickstart's own, 1.5e-3, and that of configs/mlm512.toml
 WIDTH = 25  # steps on either side that the smoothed curve averages
 
 
@@ -37,23 +38,32 @@ def first_beyond(curve: list[float], other: list[float], share: float) -> int | 
     return next((step for step, (value, base) in pairs if abs(value / base - 1) > share), None)
 
 
+def say(*cells: object) -> None:
+    print(f"| {' | '.join(map(str, cells))} |", file=sys.stderr)
+
+
 def main() -> None:
     runs = Path(sys.argv[1])
-    curves = {(kind, seed): losses(runs / f"{kind}-{seed}") for kind in KINDS for seed in SEEDS}
-    names = [f"{kind}-{seed}" for kind, seed in curves]
-    print(",".join(["step", *names]))
+    names = [f"{kind}{rate}" for rate in RATES for kind in KINDS]
+    curves = {(name, seed): losses(runs / f"{name}-{seed}") for name in names for seed in SEEDS}
+    print(",".join(["step", *(f"{name}-{seed}" for name, seed in curves)]))
     for step, row in enumerate(zip(*curves.values(), strict=True), 1):
         print(",".join([str(step), *(f"{loss:.6f}" for loss in row)]))
-    print("| | seed | largest | mean | smoothed: largest | mean | first step beyond 1e-3 |", file=sys.stderr)
-    print("|---|---|---|---|---|---|---|", file=sys.stderr)
-    pairs = [((kind, seed), ("f32", seed)) for kind in KINDS[1:] for seed in SEEDS]
-    pairs += [(("f32", seed + 1), ("f32", seed)) for seed in SEEDS[:-1]]
-    for (kind, seed), base in pairs:
-        curve, other = curves[kind, seed], curves[base]
-        step = first_beyond(curve, other, 1e-3)
-        numbers = [*distance(curve, other), *distance(smoothed(curve), smoothed(other))]
-        cells = [f"{kind}-{seed} beside {base[0]}-{base[1]}", str(seed), *(f"{100 * number:.3f} %" for number in numbers), str(step)]
-        print(f"| {' | '.join(cells)} |", file=sys.stderr)
+
+    for rate in RATES:
+        say("", "seed", "largest", "mean", "smoothed: largest", "mean", "first step beyond 1e-3")
+        pairs = [((f"{kind}{rate}", seed), (f"f32{rate}", seed)) for kind in KINDS[1:] for seed in SEEDS]
+        pairs += [((f"f32{rate}", seed + 1), (f"f32{rate}", seed)) for seed in SEEDS[:-1]]
+        for run, base in pairs:
+            curve, other = curves[run], curves[base]
+            numbers = [*distance(curve, other), *distance(smoothed(curve), smoothed(other))]
+            shares = [f"{100 * number:.4f} %" for number in numbers]
+            say(f"{run[0]} beside {base[0]}-{base[1]}", run[1], *shares, first_beyond(curve, other, 1e-3))
+
+    say("held-out loss, skipped steps", *SEEDS)
+    for name in names:
+        summaries = [json.loads((runs / f"{name}-{seed}" / "summary.json").read_text()) for seed in SEEDS]
+        say(name, *(f"{of['final_evaluation']['loss']:.4f}, {of['skipped_steps']}" for of in summaries))
 
 
 if __name__ == "__main__":
