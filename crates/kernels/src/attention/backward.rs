@@ -196,10 +196,6 @@ impl WithSimd for Part<'_> {
             tile::pack(rows, value_stride, gradient, queries.clone(), |lane| inverse[lane]);
             tile::transpose(gradient_panels, panel, rows, value_stride, value.width);
 
-            let places = |lane: usize| {
-                let first = queries.start + lane / group * group;
-                first..first + group
-            };
             let is_single = sight.is_all() && self.keys.len() <= KEYS;
             for (index, keys) in sight.tiles(&queries, &self.keys).enumerate() {
                 let (is_first_tile, count) = (index == 0, keys.len());
@@ -217,21 +213,15 @@ impl WithSimd for Part<'_> {
                         Right { values: &gradient_panels[first * value.width..], stride: panel };
                     let largest = tile::pair::<S>(&largest[first..]);
                     let delta = tile::pair::<S>(&delta[first..]);
-                    let seen = sight.seen(&places(first), &keys, BLOCK);
+                    let places = queries.start + first..queries.start + first + panel;
+                    let seen = sight.seen(&tile::group_of::<S>(queries.start, first), &keys, BLOCK);
                     for row in seen.step_by(BLOCK) {
                         let left = Left {
                             values: &key_rows[row * stride..],
                             row_stride: stride,
                             depth_stride: 1,
                         };
-                        let mut bias = tile::rows(simd, &bias_rows[row..]);
-                        if !sight.is_all() {
-                            let panel = queries.start + first..queries.start + first + panel;
-                            for (key, bias) in (keys.start + row..).zip(&mut bias) {
-                                let seeing = sight.seeing(&(key..key + 1), &panel, 1);
-                                tile::hide::<S>(bias, seeing);
-                            }
-                        }
+                        let bias = sight.biases(simd, &bias_rows[row..], keys.start + row, &places);
                         let block = tile::product(simd, key.width, left, query_panel, bias);
                         for (index, block) in block.iter().enumerate() {
                             let weight = [
@@ -303,7 +293,8 @@ impl WithSimd for Part<'_> {
                 if query_sink.is_some() {
                     for column in (0..stride).step_by(panel) {
                         for lane in (0..lanes).step_by(BLOCK) {
-                            let seen = sight.seen(&places(lane), &keys, BLOCK);
+                            let seen =
+                                sight.seen(&tile::group_of::<S>(queries.start, lane), &keys, BLOCK);
                             let mut block = tile::zeros(simd);
                             if !is_first_tile {
                                 for (index, block) in block.iter_mut().enumerate() {

@@ -128,11 +128,6 @@ impl WithSimd for Tile<'_> {
         total.fill(0.0);
 
         let sight = problem.sight;
-        let group = tile::group::<S>();
-        let places = |lane: usize| {
-            let first = queries.start + lane / group * group;
-            first..first + group
-        };
         for (index, keys) in sight.tiles(&queries, &self.keys).enumerate() {
             let is_first = index == 0;
             tile::pack(key_rows, key.width, key, keys.clone(), |_| 1.0);
@@ -143,21 +138,15 @@ impl WithSimd for Tile<'_> {
                 let right = Right { values: &query_panels[first * query.width..], stride: panel };
                 let before: [S::f32s; 2] = tile::pair::<S>(&largest[first..]);
                 let mut after = before;
-                let seen = sight.seen(&places(first), &keys, BLOCK);
+                let places = queries.start + first..queries.start + first + panel;
+                let seen = sight.seen(&tile::group_of::<S>(queries.start, first), &keys, BLOCK);
                 for row in seen.clone().step_by(BLOCK) {
                     let left = Left {
                         values: &key_rows[row * key.width..],
                         row_stride: key.width,
                         depth_stride: 1,
                     };
-                    let mut bias = tile::rows(simd, &bias_rows[row..]);
-                    if !sight.is_all() {
-                        let panel = queries.start + first..queries.start + first + panel;
-                        for (key, bias) in (keys.start + row..).zip(&mut bias) {
-                            let seeing = sight.seeing(&(key..key + 1), &panel, 1);
-                            tile::hide::<S>(bias, seeing);
-                        }
-                    }
+                    let bias = sight.biases(simd, &bias_rows[row..], keys.start + row, &places);
                     let block = tile::product(simd, key.width, left, right, bias);
                     for (index, block) in block.iter().enumerate() {
                         tile::store::<S>(&mut scores[(row + index) * lanes + first..], *block);
@@ -188,7 +177,7 @@ impl WithSimd for Tile<'_> {
 
             for column in (0..value_stride).step_by(panel) {
                 for lane in (0..lanes).step_by(BLOCK) {
-                    let seen = sight.seen(&places(lane), &keys, BLOCK);
+                    let seen = sight.seen(&tile::group_of::<S>(queries.start, lane), &keys, BLOCK);
                     let mut block = tile::zeros(simd);
                     if !is_first {
                         for (index, block) in block.iter_mut().enumerate() {

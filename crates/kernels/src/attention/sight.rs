@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
-use super::forward::KEYS;
+use pulp::Simd;
+
+use super::{
+    forward::KEYS,
+    tile::{self, Block},
+};
 
 /// Which keys a query sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +84,25 @@ impl Sight {
             }
             _ => 0..tile.len(),
         }
+    }
+
+    /// What the scores of a register block start from: the bias of each key from the one at place `first` on, or `−∞` for the
+    /// queries of the panel that do not see it.
+    #[inline(always)]
+    pub(super) fn biases<S: Simd>(
+        self,
+        simd: S,
+        biases: &[f32],
+        first: usize,
+        panel: &Range<usize>,
+    ) -> Block<S> {
+        let mut block = tile::rows(simd, biases);
+        if !self.is_all() {
+            for (key, bias) in (first..).zip(&mut block) {
+                tile::hide::<S>(bias, self.seeing(&(key..key + 1), panel, 1));
+            }
+        }
+        block
     }
 }
 

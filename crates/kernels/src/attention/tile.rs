@@ -28,6 +28,14 @@ pub(crate) fn group<S: Simd>() -> usize {
     panel::<S>().max(BLOCK)
 }
 
+/// The places of the queries that are looked at together with the one in `lane`, where lane 0 has the place `first`.
+#[inline(always)]
+pub(crate) fn group_of<S: Simd>(first: usize, lane: usize) -> Range<usize> {
+    let group = group::<S>();
+    let start = first + lane / group * group;
+    start..start + group
+}
+
 /// A register block: [`BLOCK`] rows of one panel.
 pub(crate) type Block<S> = [[<S as Simd>::f32s; 2]; BLOCK];
 
