@@ -72,8 +72,9 @@ impl ComputedWith {
     }
 }
 
-/// The model of the CPU, as Linux names it.
-fn cpu_model() -> String {
+/// The model of the CPU, as Linux names it; empty where the system does not say.
+#[must_use]
+pub fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     model_name(&text)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::{LearnerError, Result};
 use crate::experiment::Experiment;
 use crate::machine_memory::HOPELESS;
-use crate::memory_estimate::LargestTensor;
+use crate::memory_estimate::{LargestTensor, gigabytes};
 
 /// The memory of a GPU, in bytes, as a dry run reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,7 +39,6 @@ impl GpuMemory {
         bytes: u64,
         largest: LargestTensor,
     ) -> Result<Option<String>> {
-        let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
         let refused = |message: String| LearnerError::Device {
             device: experiment.device.to_string(),
             message: format!(

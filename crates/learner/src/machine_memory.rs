@@ -11,7 +11,7 @@ use crate::cgroup_memory::CgroupMemory;
 use crate::error::{LearnerError, Result};
 use crate::experiment::{Experiment, TrainerConfig};
 use crate::gpu_memory::GpuMemory;
-use crate::memory_estimate::{LargestTensor, ParameterCount, estimate_bytes};
+use crate::memory_estimate::{LargestTensor, ParameterCount, estimate_bytes, gigabytes};
 
 /// A training is refused if its estimate is so many times all the memory there is: the estimate
 /// may be a little off, but not by half.
@@ -67,7 +67,6 @@ impl MachineMemory {
     /// What to say about a training of `experiment` that needs `bytes`: nothing if they are free,
     /// and otherwise a warning or, as an error, that it is hopeless.
     fn judge(self, experiment: &Experiment, bytes: u64) -> Result<Option<String>> {
-        let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
         let advice = format!(
             "lower `trainer.micro_batch_size`, now `{}`, or the model's sizes",
             experiment.trainer.micro_batch_size

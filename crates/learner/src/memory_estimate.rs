@@ -32,6 +32,12 @@ const FLOAT: u64 = 4;
 /// Of the tokens that are to be masked, those that surely are: by chance fewer are chosen, and never special tokens.
 const SURELY_CHOSEN: f64 = 0.8;
 
+/// So many bytes, as it is told: `1.5 GB`.
+#[must_use]
+pub fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
 /// How many numbers a model is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ParameterCount {

@@ -130,7 +130,7 @@ impl MetricsLog {
     ///
     /// # Errors
     /// [`LearnerError::Io`].
-    pub(crate) fn evaluations(path: &Path) -> Result<Vec<EvaluationRecord>> {
+    pub fn evaluations(path: &Path) -> Result<Vec<EvaluationRecord>> {
         let text = match std::fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

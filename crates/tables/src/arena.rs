@@ -2,14 +2,18 @@
 
 use std::path::Path;
 
+use nystromformer_report::Plot;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Result, TableError};
 use crate::interval::Interval;
 use crate::output::{self, Pages, Table};
 
 /// The row that others are compared with.
 const EXACT: &str = "softmax";
+
+/// The file of scores.
+const FILE: &str = "lra.json";
 
 /// `lra.json`: what is known of all runs. It is a function of the runs' own files.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -27,6 +31,12 @@ pub struct TaskScores {
     pub about: String,
     /// Steps of every run.
     pub steps: usize,
+    /// What else differs from the task's own experiment, as `KEY=VALUE`.
+    #[serde(default)]
+    pub overrides: Vec<String>,
+    /// Hash of the data that all runs have read; `None` before the first one.
+    #[serde(default)]
+    pub data: Option<String>,
     /// In the order in which they were asked for.
     pub rows: Vec<Scores>,
 }
@@ -44,18 +54,39 @@ pub struct Scores {
     pub parameters: Option<usize>,
     /// Seconds of a run, on average.
     pub wall_seconds: Option<f64>,
-    /// Why there are no more runs: a loss or a gradient that was no number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diverged: Option<String>,
+    /// Runs that did not come to their end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diverged: Vec<Diverged>,
+    /// Steps, and the validation accuracy there: the mean of all runs that are finished.
+    #[serde(default)]
+    pub curve: Vec<(usize, f64)>,
     /// Mean and 95 % t-interval.
     pub mean: Option<Interval>,
     /// The mean of the differences from exact attention with the same seeds, and its interval.
     pub beside_exact: Option<Interval>,
 }
 
+/// A run that broke off at a loss or a gradient that was no number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diverged {
+    /// Its seed.
+    pub seed: u64,
+    /// What happened.
+    pub reason: String,
+}
+
 impl TaskScores {
+    /// Puts a row in the place of the same of before, or behind the others.
+    pub fn add(&mut self, scores: Scores) {
+        match self.rows.iter_mut().find(|row| row.attention == scores.attention) {
+            Some(row) => *row = scores,
+            None => self.rows.push(scores),
+        }
+        self.compare();
+    }
+
     /// Fills in means and differences.
-    pub fn compare(&mut self) {
+    fn compare(&mut self) {
         let exact = self.rows.iter().find(|row| row.attention == EXACT);
         let exact: Vec<(u64, f64)> = exact
             .into_iter()
@@ -74,12 +105,49 @@ impl TaskScores {
 }
 
 impl Arena {
-    /// Writes `lra.json` and `lra.md`; returns the tables.
+    /// What a session before has written into `folder`, or nothing yet.
+    ///
+    /// # Errors
+    /// [`TableError::Damaged`](crate::TableError::Damaged) if the file is something else.
+    pub fn open(folder: &Path) -> Result<Self> {
+        Ok(output::read(&folder.join(FILE))?.unwrap_or_default())
+    }
+
+    /// The scores of a task, those of before or none yet, to add to.
+    ///
+    /// # Errors
+    /// [`TableError::OtherSettings`] if those that are there were trained otherwise.
+    pub fn task(&mut self, folder: &Path, asked: TaskScores) -> Result<&mut TaskScores> {
+        let place = match self.tasks.iter().position(|task| task.task == asked.task) {
+            Some(place) => place,
+            None => {
+                self.tasks.push(asked.clone());
+                self.tasks.len() - 1
+            }
+        };
+        let known = &mut self.tasks[place];
+        let settings = |of: &TaskScores| {
+            let steps = format!("--steps {}", of.steps);
+            of.overrides
+                .iter()
+                .map(|text| format!(" --set {text}"))
+                .fold(steps, |all, one| all + &one)
+        };
+        let (before, now) = (settings(known), settings(&asked));
+        if before != now && !known.rows.is_empty() {
+            return Err(TableError::OtherSettings { path: folder.join(FILE), before, now });
+        }
+        let (rows, data) = (std::mem::take(&mut known.rows), known.data.take());
+        *known = TaskScores { rows, data, ..asked };
+        Ok(known)
+    }
+
+    /// Writes `lra.json`, `lra.md` and curves; returns the tables.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn write(&self, folder: &Path) -> Result<String> {
-        output::replace(&folder.join("lra.json"), self)?;
+        output::replace(&folder.join(FILE), self)?;
         let title = "Small tasks of the Long Range Arena";
         let pages = self.pages();
         pages.write(folder, "lra", title)?;
@@ -92,7 +160,22 @@ impl Arena {
              landmarks without the inverse. The data is not the Arena's own size, and numbers are not to be compared with its."
             .to_owned();
         let tables = self.tasks.iter().map(table).collect();
-        Pages { introduction, tables, plots: Vec::new() }
+        let plots = self.tasks.iter().map(|task| (format!("lra-{}", task.task), plot(task)));
+        Pages { introduction, tables, plots: plots.collect() }
+    }
+}
+
+fn plot(task: &TaskScores) -> Plot {
+    let curve = |row: &Scores| {
+        let points = row.curve.iter().map(|(step, accuracy)| (*step as f64, 100.0 * accuracy));
+        (row.attention.clone(), points.collect())
+    };
+    Plot {
+        title: format!("Validation accuracy in percent, {}, mean over seeds", task.task),
+        across: "steps".to_owned(),
+        is_log_across: false,
+        is_log_up: false,
+        curves: task.rows.iter().map(curve).collect(),
     }
 }
 
@@ -111,23 +194,37 @@ fn table(task: &TaskScores) -> Table {
             format!("`{}`", scores.attention),
             percent(scores.mean),
             percent(scores.beside_exact),
-            scores.seeds.len().to_string(),
+            match scores.diverged.len() {
+                0 => scores.seeds.len().to_string(),
+                diverged => format!("{} of {}", scores.seeds.len(), scores.seeds.len() + diverged),
+            },
             scores.parameters.map_or_else(|| "–".to_owned(), |count| count.to_string()),
             scores.wall_seconds.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.0}")),
         ]
     };
-    let diverged: Vec<String> = task
-        .rows
-        .iter()
-        .filter_map(|row| Some(format!("`{}` diverged: {}", row.attention, row.diverged.as_ref()?)))
-        .collect();
+    let diverged = task.rows.iter().flat_map(|row| {
+        let told = |run: &Diverged| {
+            format!("`{}` diverged with seed {}: {}", row.attention, run.seed, run.reason)
+        };
+        row.diverged.iter().map(told)
+    });
+    let overridden = (!task.overrides.is_empty()).then(|| {
+        format!(
+            "Beside the steps the task's own experiment is changed by `{}`.",
+            task.overrides.join("`, `")
+        )
+    });
     let columns =
         ["attention", "accuracy", "beside softmax", "seeds", "parameters", "seconds a run"];
     Table {
         title: format!("{}, {} steps", task.task, task.steps),
         columns: columns.map(str::to_owned).to_vec(),
         rows: task.rows.iter().map(row).collect(),
-        note: std::iter::once(task.about.clone()).chain(diverged).collect::<Vec<_>>().join("\n\n"),
+        note: std::iter::once(task.about.clone())
+            .chain(overridden)
+            .chain(diverged)
+            .collect::<Vec<_>>()
+            .join("\n\n"),
     }
 }
 
@@ -142,7 +239,8 @@ mod tests {
             accuracy: accuracy.to_vec(),
             parameters: Some(1000),
             wall_seconds: Some(12.4),
-            diverged: None,
+            diverged: Vec::new(),
+            curve: vec![(50, 0.25), (100, 0.5)],
             mean: None,
             beside_exact: None,
         }
@@ -150,18 +248,16 @@ mod tests {
 
     #[test]
     fn rows_are_compared_with_exact_attention_seed_by_seed() {
-        let mut task = TaskScores {
-            task: "listops_short".to_owned(),
-            about: "Expressions.".to_owned(),
-            steps: 100,
-            rows: vec![
-                scores("softmax", &[0, 1, 2], &[0.5, 0.6, 0.7]),
-                // The seeds stand in another order, and one is missing.
-                scores("nystrom", &[2, 0], &[0.75, 0.55]),
-                Scores { diverged: Some("loss is NaN".to_owned()), ..scores("linear", &[], &[]) },
-            ],
-        };
-        task.compare();
+        let mut task = task(100);
+        let diverged = |seed| Diverged { seed, reason: "loss is NaN".to_owned() };
+        for row in [
+            scores("softmax", &[0, 1, 2], &[0.5, 0.6, 0.7]),
+            // The seeds stand in another order, and one is missing.
+            Scores { diverged: vec![diverged(1)], ..scores("nystrom", &[2, 0], &[0.75, 0.55]) },
+            Scores { diverged: vec![diverged(0)], ..scores("linear", &[], &[]) },
+        ] {
+            task.add(row);
+        }
         let [exact, nystrom, linear] = task.rows.as_slice() else { panic!() };
         assert!((exact.mean.unwrap().mean - 0.6).abs() < 1e-12 && exact.beside_exact.is_none());
         let beside = nystrom.beside_exact.unwrap();
@@ -172,12 +268,48 @@ mod tests {
         for part in [
             "## listops_short, 100 steps",
             "| `softmax` | 60.0 ± 24.8 | – | 3 | 1000 | 12 |",
-            "| `nystrom` | 65.0 ± 127.1 | 5.0 ± 0.0 | 2 |",
-            "`linear` diverged: loss is NaN",
+            "| `nystrom` | 65.0 ± 127.1 | 5.0 ± 0.0 | 2 of 3 |",
+            "`linear` diverged with seed 0: loss is NaN",
+            "![Validation accuracy in percent, listops_short, mean over seeds](lra-listops_short.svg)",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
-        let found: Option<Arena> = output::read(&folder.path().join("lra.json")).unwrap();
-        assert_eq!(found.unwrap().tasks, [task]);
+        let drawing = std::fs::read_to_string(folder.path().join("lra-listops_short.svg")).unwrap();
+        assert!(drawing.contains("<circle"), "{drawing}");
+        assert_eq!(Arena::open(folder.path()).unwrap().tasks, [task]);
+    }
+
+    fn task(steps: usize) -> TaskScores {
+        TaskScores {
+            task: "listops_short".to_owned(),
+            about: "Expressions.".to_owned(),
+            steps,
+            overrides: vec!["model.hidden_size=8".to_owned()],
+            data: None,
+            rows: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rows_of_before_stay_and_those_that_were_trained_otherwise_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut arena = Arena::open(folder.path()).unwrap();
+        let known = arena.task(folder.path(), task(100)).unwrap();
+        known.add(scores("softmax", &[0], &[0.5]));
+        known.add(scores("linear", &[0], &[0.25]));
+        arena.write(folder.path()).unwrap();
+        let mut arena = Arena::open(folder.path()).unwrap();
+        let known = arena.task(folder.path(), task(100)).unwrap();
+        known.add(scores("linear", &[0, 1], &[0.25, 0.75]));
+        assert_eq!(known.rows.iter().map(|row| row.seeds.len()).collect::<Vec<_>>(), [1, 2]);
+        assert!((known.rows[1].beside_exact.unwrap().mean + 0.25).abs() < 1e-12);
+        let mut other = task(100);
+        other.overrides.clear();
+        for (asked, part) in [(task(200), "--steps 200"), (other, "`--steps 100` is asked for")] {
+            let error = arena.task(folder.path(), asked).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(error.to_string().contains("`--steps 100 --set model.hidden_size=8`"));
+        }
     }
 }

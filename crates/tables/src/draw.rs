@@ -12,6 +12,12 @@ impl Draws {
         Self { state: seed }
     }
 
+    /// The numbers that belong to all of `key` together: those of another key are independent of them.
+    pub fn of(key: &[u64]) -> Self {
+        let state = key.iter().fold(0, |state, part| Self { state: state ^ part }.next());
+        Self { state }
+    }
+
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -50,6 +56,16 @@ mod tests {
             first,
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
         );
+    }
+
+    #[test]
+    fn every_part_of_a_key_changes_the_numbers() {
+        let first = |key: &[u64]| Draws::of(key).next();
+        let keys: [&[u64]; 6] = [&[0], &[1], &[0, 0], &[0, 1], &[1, 0], &[0, 0, 0]];
+        for (place, key) in keys.iter().enumerate() {
+            assert_eq!(first(key), first(key));
+            assert!(keys[..place].iter().all(|other| first(other) != first(key)), "{key:?}");
+        }
     }
 
     #[test]

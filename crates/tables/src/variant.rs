@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use nystromformer::component::Problems;
-use nystromformer::{AttentionConfig, AttentionKind, ModelError};
+use nystromformer::{AttentionConfig, AttentionKind, ModelError, SharedConfig};
 use serde_json::{Map, Value};
 
 /// The convolution beside an attention of any kind.
@@ -74,7 +74,7 @@ impl Variant {
     /// The configuration; keys that are not set have the model's defaults.
     ///
     /// # Errors
-    /// If a value is of the wrong type, or out of its bounds, or the kind reads pictures.
+    /// If a value is of the wrong type, or out of its bounds, or not read beside the others, or the kind reads pictures.
     pub fn config(&self) -> Result<AttentionConfig, String> {
         let mut keys = self.options.clone();
         keys.insert("attention".to_owned(), self.kind.name().into());
@@ -84,8 +84,19 @@ impl Variant {
             None if config.options().reads_picture() => Err(format!(
                 "`{self}`: it needs a picture whose pixels are the tokens, and a table's sequences are none: leave it out"
             )),
-            None => Ok(config),
+            None => self.require_read(&config).map(|()| config),
             Some(problem) => Err(format!("`{self}`: {problem}")),
+        }
+    }
+
+    /// Refuses a key that changes nothing beside the others: its row would be another's by another name.
+    fn require_read(&self, config: &AttentionConfig) -> Result<(), String> {
+        let unread = config.options().unread_keys(&SharedConfig::default());
+        match unread.into_iter().find(|(key, _)| self.options.contains_key(*key)) {
+            None => Ok(()),
+            Some((key, reader)) => Err(format!(
+                "`{self}`: `{key}` changes nothing, for it is read with {reader} alone: leave it out, or set that too"
+            )),
         }
     }
 
@@ -93,11 +104,7 @@ impl Variant {
     ///
     /// # Errors
     /// As [`Self::config`], and what the kind says of the length.
-    pub fn check_len(
-        &self,
-        seq_len: usize,
-        shared: &nystromformer::SharedConfig,
-    ) -> Result<(), String> {
+    pub fn check_len(&self, seq_len: usize, shared: &SharedConfig) -> Result<(), String> {
         let of_kind = |error: ModelError| format!("`{self}`: {error}");
         self.config()?.options().check_len(seq_len, shared).map_err(of_kind)
     }
@@ -161,6 +168,10 @@ mod tests {
             ("nystrom:num_landmarks=0", "must be at least 1"),
             ("nystrom:num_landmarks=many", "num_landmarks"),
             ("nystrom:landmarks=patches", "needs a picture"),
+            ("nystrom:k_means_steps=8", "`k_means_steps` changes nothing"),
+            ("nystrom:pinv_ridge=0.1", "read with pinv = \"solve\""),
+            ("nystrom:pinv=solve+pinv_iterations=20", "read with pinv = \"iterative\""),
+            ("nystrom:segment_means_seq_len=512", "read with semantics = \"hf\""),
         ] {
             let error = text.parse::<Variant>().unwrap_err();
             assert!(error.contains(part), "{error}");

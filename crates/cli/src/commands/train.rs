@@ -9,6 +9,7 @@ use std::{
 use nystromformer_data::ProgressListener;
 use nystromformer_learner::{
     LearnerError,
+    memory_estimate::gigabytes,
     progress::{self, Progress, WorkDisplay},
     ranks::Ranks,
     report::Member,
@@ -118,13 +119,14 @@ fn run_on(ranks: &Ranks, args: &Args, tasks: &TaskRegistry) -> anyhow::Result<Ex
     Ok(ExitCode::from(exit_code))
 }
 
-/// Trains a run, or a series, to its end, for another command that reports on it.
+/// Trains a run, or a series, to its end, for another command that reports on it, and may refuse it when it can begin.
 ///
 /// # Errors
 /// As [`run`].
 pub(super) fn train_quietly(
     request: &RunRequest,
     signals: &StopSignals,
+    begins: Begins<'_>,
 ) -> anyhow::Result<EndReason> {
     let args = Args {
         config: request.config.clone(),
@@ -139,7 +141,7 @@ pub(super) fn train_quietly(
     let work = WorkDisplay::stderr();
     let ranks = Ranks::alone();
     let training = Training { args: &args, work: &work, signals, ranks: &ranks };
-    training.experiment(request, None, false, &mut |_| Ok(()))
+    training.experiment(request, None, false, begins)
 }
 
 /// What all runs of the command have in common.
@@ -319,7 +321,6 @@ fn dry_run(request: &RunRequest, work: &WorkDisplay) -> anyhow::Result<ExitCode>
     }
     let steps = sizes.total_steps.saturating_sub(sizes.resumes_from_step.unwrap_or(0));
     let tokens_per_second = sizes.tokens_per_step as f64 / sizes.seconds_per_step;
-    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let memory = match (sizes.gpu_memory, sizes.machine_memory) {
         (Some(memory), _) => {
             let held = gigabytes(memory.held_bytes);

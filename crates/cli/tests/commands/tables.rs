@@ -20,6 +20,16 @@ fn table(arguments: &[&str]) -> Command {
 const SMALL: [&str; 8] =
     ["--heads", "2", "--head-dim", "8", "--num-landmarks", "8", "--repeats", "1"];
 
+/// Models that are trained in milliseconds.
+const SMALL_MODEL: [&str; 6] = [
+    "model.hidden_size=8",
+    "model.intermediate_size=8",
+    "model.classifier_hidden_size=8",
+    "trainer.batch_size=4",
+    "trainer.micro_batch_size=4",
+    "trainer.eval_every=1",
+];
+
 fn efficiency(output: &str, further: &[&str]) -> Command {
     let mut table = table(&["efficiency", "--output", output]);
     table.args(SMALL).args(further);
@@ -154,7 +164,9 @@ fn errors_of_random_tokens_and_of_a_models_layers() {
     let layers = blocks.len() - 1;
     assert!(layers > 0 && layers.is_multiple_of(2), "{layers}");
     let sources = list(&file["summary"], "sources");
-    assert_eq!((&sources[0]["source"], &sources[1]["source"]), (&"random".into(), &"run".into()));
+    let source = format!("{run} on {corpus}");
+    assert_eq!(sources[0]["source"], "random");
+    assert_eq!(sources[1]["source"], source.as_str());
     assert_eq!(sources[1]["samples"], 2);
     for block in blocks {
         // The rank of the whole matrix.
@@ -163,7 +175,8 @@ fn errors_of_random_tokens_and_of_a_models_layers() {
             assert!(least.as_f64().unwrap() < 1e-12, "{block}");
         }
     }
-    assert!(first.stdout.contains("Is attention of low rank? run, 16 tokens"), "{}", first.stdout);
+    let title = format!("Is attention of low rank? {source}, 16 tokens");
+    assert!(first.stdout.contains(&title), "{}", first.stdout);
     for name in ["landmarks-1", "iterations-1", "landmarks-2", "iterations-2"] {
         assert!(is_drawing(&fixture.path(&format!("table/{name}.svg"))), "{name}");
     }
@@ -204,44 +217,33 @@ fn approximation_refuses_what_does_not_go_together() {
 #[test]
 fn kinds_are_trained_side_by_side_and_none_twice() {
     let fixture = Fixture::new();
-    let (output, data) = (fixture.text("table"), fixture.text("expressions"));
-    let mut generate = command("generate");
-    generate.args([
-        "listops",
-        "--output",
-        &data,
-        "--train",
-        "24",
-        "--validation",
-        "8",
-        "--test",
-        "8",
-    ]);
-    generate.args(["--above-length", "4", "--below-length", "40"]);
-    finish(generate).succeeded();
-    let lra = |steps: &str| {
+    let output = fixture.text("table");
+    let expressions = |seed: &str| {
+        let folder = fixture.text(&format!("expressions-{seed}"));
+        let mut generate = command("generate");
+        generate.args(["listops", "--output", &folder, "--seed", seed, "--train", "24"]);
+        generate.args(["--validation", "8", "--test", "8"]);
+        generate.args(["--above-length", "4", "--below-length", "40"]);
+        finish(generate).succeeded();
+        folder
+    };
+    let data = expressions("0");
+    let lra = |data: &str, kinds: &str, seeds: &str, steps: &str, further: &[&str]| {
         let mut table = table(&["lra", "--output", &output, "--tasks", "listops_short"]);
-        table.args(["--kinds", "softmax,none,nystrom:num_landmarks=4", "--seeds", "2"]);
-        table.args(["--steps", steps]);
+        table.args(["--kinds", kinds, "--seeds", seeds, "--steps", steps]);
         table.args(["--data", &format!("listops_short={data}")]);
-        for setting in [
-            "model.hidden_size=8",
-            "model.intermediate_size=8",
-            "model.classifier_hidden_size=8",
-            "trainer.batch_size=4",
-            "trainer.micro_batch_size=4",
-            "trainer.eval_every=1",
-        ] {
-            table.args(["--set", setting]);
-        }
+        table.args(SMALL_MODEL.iter().flat_map(|setting| ["--set", setting])).args(further);
         table
     };
+    let three = |steps: &str, further: &[&str]| {
+        lra(&data, "softmax,none,nystrom:num_landmarks=4", "2", steps, further)
+    };
     // Broken off as soon as the first run has begun.
-    let mut child = lra("2").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = three("2", &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     fixture.wait_for("table/listops_short/softmax/seed-0/metrics.jsonl", "validation");
     signal(&child, "KILL");
     child.wait().unwrap();
-    let finished = finish(lra("2")).succeeded();
+    let finished = finish(three("2", &[])).succeeded();
     assert!(finished.stdout.contains("## listops_short, 2 steps"), "{}", finished.stdout);
     let file = read_json(&fixture.path("table/lra.json"));
     let rows = list(&file["tasks"][0], "rows");
@@ -255,10 +257,53 @@ fn kinds_are_trained_side_by_side_and_none_twice() {
     // Nothing is trained again.
     let metrics = fixture.path("table/listops_short/none/seed-1/metrics.jsonl");
     let before = fs::read(&metrics).unwrap();
-    finish(lra("2")).succeeded();
+    finish(three("2", &[])).succeeded();
     assert_eq!(fs::read(&metrics).unwrap(), before);
     assert_eq!(read_json(&fixture.path("table/lra.json")), file);
-    assert!(finish(lra("3")).refused(2).contains("has another configuration"));
+    assert!(is_drawing(&fixture.path("table/lra-listops_short.svg")));
+    let told = finish(three("3", &[])).refused(2);
+    assert!(told.contains("`--steps 2 --set") && told.contains("`--steps 3 --set"), "{told}");
+
+    // A further seed and a further row leave the others as they are; what no row can be compared with is refused.
+    let rows_of = |file: &Value| list(&file["tasks"][0], "rows").to_vec();
+    finish(lra(&data, "linear,none", "3", "2", &[])).succeeded();
+    let more = rows_of(&read_json(&fixture.path("table/lra.json")));
+    assert_eq!((more.len(), &more[0], &more[2]), (4, &rows[0], &rows[2]));
+    for row in [&more[1], &more[3]] {
+        assert_eq!(row["seeds"], serde_json::json!([0, 1, 2]));
+    }
+    assert_eq!(more[1]["accuracy"].as_array().unwrap()[..2], list(&rows[1], "accuracy")[..]);
+    assert_eq!(fs::read(&metrics).unwrap(), before);
+    let others = lra(&expressions("5"), "agent", "1", "2", &[]);
+    assert!(finish(others).refused(2).contains("reads other data"));
+    for (arguments, part) in [
+        (&["--set", "model.attention=linear"][..], "the table sets `model.attention` itself"),
+        (&["--set", "model.num_landmarks=8"], "a row of --kinds sets `model.num_landmarks` too"),
+        (&["--data", "text_1k=x"], "--tasks does not name `text_1k`"),
+        (&["--data", "listops_short=x"], "--data names `listops_short` twice"),
+        (&["--set", "model.hidden_size=16"], "model.hidden_size=16` is asked for"),
+    ] {
+        let told = finish(three("2", arguments)).refused(2);
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    // A seed that diverges does not keep the others from being trained.
+    let broken = fixture.text("broken");
+    let mut diverging = table(&["lra", "--output", &broken, "--tasks", "listops_short"]);
+    diverging.args(["--kinds", "linear", "--seeds", "2", "--steps", "6"]);
+    diverging.args(["--data", &format!("listops_short={data}")]);
+    let settings =
+        ["optimizer.learning_rate=1e38", "trainer.max_skipped_steps=2", "trainer.max_grad_norm=0"];
+    diverging.args(SMALL_MODEL.iter().chain(&settings).flat_map(|setting| ["--set", setting]));
+    let told = finish(diverging).succeeded();
+    assert!(told.stderr.contains("linear diverged with seed 1: "), "{}", told.stderr);
+    assert!(told.stdout.contains("| `linear` | – | – | 0 of 2 |"), "{}", told.stdout);
+    // A run that was begun otherwise, and is in no table yet.
+    fs::remove_file(fixture.path("table/lra.json")).unwrap();
+    let told = finish(three("2", &["--set", "model.hidden_size=16"])).refused(2);
+    assert!(
+        told.contains("`model.hidden_size=8`") && told.contains("`model.hidden_size=16`"),
+        "{told}"
+    );
     let mut missing = table(&["lra", "--output", &output, "--data", "text_1k"]);
     missing.args(["--tasks", "text_1k"]);
     let missing = finish(missing);

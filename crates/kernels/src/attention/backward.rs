@@ -9,10 +9,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{
-    forward::{KEYS, QUERIES},
     problem::{Problem, Splits},
     sink::Sink,
-    tile::{self, BLOCK, Left, Right},
+    tile::{self, BLOCK, KEYS, Left, QUERIES, Right},
 };
 use crate::{
     scratch::Scratch,

@@ -8,15 +8,9 @@ use rayon::prelude::*;
 use super::{
     problem::{Problem, Splits},
     sink::Sink,
-    tile::{self, BLOCK, Left, Right},
+    tile::{self, BLOCK, KEYS, Left, QUERIES, Right},
 };
 use crate::{scratch::Scratch, simd, view::HeadIndex};
-
-/// Queries of one tile: they lie along the lanes of vectors.
-pub(super) const QUERIES: usize = 128;
-
-/// Keys of one tile.
-pub(super) const KEYS: usize = 64;
 
 /// What the backward pass wants of each query: the largest score (times log₂e) and the inverse of
 /// `Σ exp(score − largest)`.

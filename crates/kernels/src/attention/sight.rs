@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use pulp::Simd;
 
-use super::{
-    forward::KEYS,
-    tile::{self, Block},
-};
+use super::tile::{self, Block, KEYS};
 
 /// Which keys a query sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,12 @@ use pulp::Simd;
 
 use crate::view::Head;
 
+/// Queries of one tile: they lie along the lanes of vectors.
+pub(super) const QUERIES: usize = 128;
+
+/// Keys of one tile.
+pub(super) const KEYS: usize = 64;
+
 /// Rows of one register block.
 pub(crate) const BLOCK: usize = 8;
 

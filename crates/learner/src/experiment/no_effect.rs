@@ -77,7 +77,7 @@ fn reason(key: &str, experiment: &Experiment, kinds: &[AttentionKind]) -> Option
     let reads = |kind: &AttentionKind| AttentionConfig::keys_of(*kind).contains(&name);
     let readers: Vec<AttentionKind> = AttentionKind::ALL.iter().copied().filter(reads).collect();
     if readers.is_empty() || kinds.iter().any(|kind| readers.contains(kind)) {
-        return None;
+        return unread_option(name, experiment, kinds);
     }
     let names = |kinds: &[AttentionKind]| {
         let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name())).collect();
@@ -88,6 +88,19 @@ fn reason(key: &str, experiment: &Experiment, kinds: &[AttentionKind]) -> Option
         names(&readers),
         names(kinds)
     ))
+}
+
+/// Why the one kind of attention there is does not read an option of its own. A sweep over other options may have trials that do.
+fn unread_option(name: &str, experiment: &Experiment, kinds: &[AttentionKind]) -> Option<String> {
+    let attention = &experiment.model.attention;
+    let varied = experiment.sweep.iter().flat_map(SweepConfig::keys);
+    let mut others = varied.filter(|key| key.strip_prefix("model.").is_some_and(|key| key != name));
+    if kinds != [attention.kind] || others.next().is_some() {
+        return None;
+    }
+    let unread = attention.options().unread_keys(&experiment.model.shared);
+    let (_, reader) = unread.into_iter().find(|(key, _)| *key == name)?;
+    Some(format!("it is read with model.{reader} alone"))
 }
 
 /// The kinds of attention that the trials of a sweep have.
@@ -174,6 +187,11 @@ mod tests {
                 assert!(error.contains(part), "{assignments:?}: {error}");
             }
         }
+        let steps = "sweep.parameters.model.k_means_steps=[1, 2]";
+        let error = found("", &[steps]).0.unwrap_err();
+        assert!(error.contains("read with model.landmarks = \"k_means\" alone"), "{error}");
+        let rules = "sweep.parameters.model.landmarks=[\"k_means\", \"segment_means\"]";
+        assert_eq!(found("", &[steps, rules]).0, Ok(()));
         // One of the trials reads it.
         let both = "sweep.parameters.model.attention=[\"softmax\", \"nystrom\"]";
         for assignments in [&[landmarks][..], &[both, landmarks]] {
@@ -190,6 +208,11 @@ mod tests {
             told.len() == 1 && told[0].contains("--set: `model.num_landmarks` = `8`"),
             "{told:?}"
         );
+        let told = found("", &["model.k_means_steps=8", "model.pinv_ridge=0.1"]).1;
+        assert!(told[0].contains("read with model.landmarks = \"k_means\" alone"), "{told:?}");
+        assert!(told[1].contains("read with model.pinv = \"solve\" alone"), "{told:?}");
+        let read = ["model.k_means_steps=8", "model.landmarks=k_means"];
+        assert_eq!(found("", &read).1, [""; 0]);
         let task = ["task.name=labelled", "task.path=x"];
         for (most, is_told) in [("0", false), ("800", false), ("2", true)] {
             let file = format!("[trainer]\neval_examples = {most}\n");

@@ -39,7 +39,7 @@ pub(super) fn require_same_data(
         if !changes.is_empty() {
             return Err(LearnerError::Config(format!(
                 "`{}` was trained on something else, and a run that is compared with it cannot be trained beside it: {}; undo the \
-                 change of the data, or start anew with `--run-dir`",
+                 change of the data, or start anew in another directory",
                 folder.display(),
                 changes.join("; ")
             )));

@@ -139,7 +139,7 @@ impl Session {
     }
 
     /// Hashes of what its data holds, by name.
-    pub(super) fn fingerprints(&self) -> BTreeMap<String, String> {
+    pub fn fingerprints(&self) -> BTreeMap<String, String> {
         self.prepared.data.source().fingerprints()
     }
 

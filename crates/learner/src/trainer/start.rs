@@ -40,6 +40,13 @@ pub struct RunRequest {
     pub tasks: TaskRegistry,
 }
 
+impl RunRequest {
+    /// The overrides as the run keeps them: paths are seen from the root.
+    pub fn kept_overrides(&self) -> Vec<String> {
+        self.overrides.iter().map(|text| absolute_assignment(text)).collect()
+    }
+}
+
 /// A request with its files read: the experiment asked for, and the run that it is to go on with.
 #[derive(Debug)]
 pub(super) struct Start {
@@ -64,8 +71,7 @@ impl Asked {
     fn of(request: &RunRequest) -> Result<Self> {
         let file = Draft::read(&request.config)?;
         // Paths of this command count from this folder, also when the run goes on from another.
-        let asked: Vec<String> =
-            request.overrides.iter().map(|text| absolute_assignment(text)).collect();
+        let asked = request.kept_overrides();
         let draft = file.with_overrides(&asked)?;
         let path = match &request.run_dir {
             Some(path) => path.clone(),

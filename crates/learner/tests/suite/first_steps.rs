@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_learner::trainer::{Learner, RunRequest, Session};
+use nystromformer_learner::trainer::RunRequest;
 
 /// Of a loss, relative. Rounding moves PyTorch's own by up to 5e-5.
 const TOLERANCE: f64 = 1e-4;
@@ -46,10 +46,7 @@ fn losses(task: &str, extension: &str, further: &str) -> Vec<f64> {
         resume: false,
         tasks: crate::known_tasks(),
     };
-    let session = Session::open(&request, &|_| {}).unwrap();
-    let mut learner =
-        Learner::new(session.experiment(), session.data().source(), session.device()).unwrap();
-    (0..STEPS).map(|_| learner.step().unwrap().loss).collect()
+    crate::first_losses(&request, STEPS)
 }
 
 #[test]

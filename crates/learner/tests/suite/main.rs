@@ -15,11 +15,20 @@ mod tasks;
 
 use std::{env, process::Command};
 
+use nystromformer_learner::trainer::{Learner, RunRequest, Session};
 use nystromformer_tasks::TaskRegistry;
 
 /// What a program of ours knows.
 fn known_tasks() -> TaskRegistry {
     nystromformer_lra::with_tasks(nystromformer_tasks::tasks())
+}
+
+/// The losses of a run's first steps.
+fn first_losses(request: &RunRequest, steps: usize) -> Vec<f64> {
+    let session = Session::open(request, &|_| {}).unwrap();
+    let mut learner =
+        Learner::new(session.experiment(), session.data().source(), session.device()).unwrap();
+    (0..steps).map(|_| learner.step().unwrap().loss).collect()
 }
 
 /// Runs the test of this name in a process of its own, and says whether this is that process: for what all tests of a process share.

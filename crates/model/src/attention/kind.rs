@@ -76,6 +76,12 @@ pub trait AttentionOptions {
         false
     }
 
+    /// Keys of its own that it does not read, for others have values that do without them; each with what would read it, e.g.
+    /// `k_means_steps` with `landmarks = "k_means"`. Default: it reads all.
+    fn unread_keys(&self, _shared: &SharedConfig) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
     /// What training holds of it for each token of a sequence of `seq_len`. Fused are this library's kernels, which hold no scores;
     /// without them Burn's own operations compute it.
     fn activations(&self, seq_len: usize, shared: &SharedConfig, is_fused: bool) -> Activations;

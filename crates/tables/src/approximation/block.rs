@@ -15,7 +15,7 @@ use crate::matrix::Matrix;
 /// What a layer's attention reads of one sequence, and where it comes from.
 #[derive(Debug, Clone)]
 pub struct Heads {
-    /// `random`, or the model's name.
+    /// `random`, or the model and the file of texts that it reads.
     pub source: String,
     /// The text's line, or the seed.
     pub sample: u64,
@@ -42,7 +42,7 @@ impl Heads {
     }
 
     /// Heads, tokens and channels.
-    fn sizes(&self) -> [usize; 3] {
+    pub(super) fn sizes(&self) -> [usize; 3] {
         let [_, heads, seq_len, head_dim] = self.tensors[0].dims();
         [heads, seq_len, head_dim]
     }
@@ -89,12 +89,14 @@ fn floats(tensor: &Tensor<4>) -> Result<Vec<f32>> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
-    /// `random`, or the model's name.
+    /// `random`, or the model and the file of texts that it read.
     pub source: String,
     /// The text's line, or the seed.
     pub sample: u64,
     /// The layer, from 0.
     pub layer: usize,
+    /// Heads.
+    pub heads: usize,
     /// Tokens.
     pub seq_len: usize,
     /// Channels per head.
@@ -126,12 +128,34 @@ pub struct Errors {
 }
 
 impl Block {
+    /// Heads, tokens and channels.
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.heads, self.seq_len, self.head_dim]
+    }
+
+    /// Whether it says that it is of the same tokens, by their name: `hash` says whether it is.
+    pub(super) fn is_named_as(&self, heads: &Heads) -> bool {
+        (&self.source, self.sample, self.layer, self.sizes())
+            == (&heads.source, heads.sample, heads.layer, heads.sizes())
+    }
+
     /// Nothing measured yet.
-    pub(super) fn new(heads: &Heads, hash: String, rows: usize, seed: u64) -> Self {
-        let [_, seq_len, head_dim] = heads.sizes();
-        let (source, sample, layer) = (heads.source.clone(), heads.sample, heads.layer);
-        let (ranks, bounds, measured) = Default::default();
-        Self { source, sample, layer, seq_len, head_dim, rows, seed, hash, ranks, bounds, measured }
+    pub(super) fn new(of: &Heads, hash: String, rows: usize, seed: u64) -> Self {
+        let [heads, seq_len, head_dim] = of.sizes();
+        Self {
+            source: of.source.clone(),
+            sample: of.sample,
+            layer: of.layer,
+            heads,
+            seq_len,
+            head_dim,
+            rows,
+            seed,
+            hash,
+            ranks: Vec::new(),
+            bounds: Vec::new(),
+            measured: Vec::new(),
+        }
     }
 
     /// Measures what is not there yet; returns how many settings that were.
@@ -145,7 +169,7 @@ impl Block {
         }
         let exact = heads.exact(rows);
         if !ranks.is_empty() {
-            self.add_bounds(&exact, &ranks, rows, grid.seed);
+            self.add_bounds(&exact, &ranks, rows);
         }
         let count = settings.len();
         for setting in settings {
@@ -154,13 +178,16 @@ impl Block {
         Ok(count)
     }
 
-    fn add_bounds(&mut self, exact: &[ExactHead], ranks: &[usize], rows: &[usize], seed: u64) {
+    fn add_bounds(&mut self, exact: &[ExactHead], ranks: &[usize], rows: &[usize]) {
         let of_heads: Vec<(Ranks, Vec<f64>)> =
             exact.par_iter().map(|head| least_errors(&head.matrix, ranks)).collect();
         self.ranks = of_heads.iter().map(|(ranks, _)| *ranks).collect();
         for (place, rank) in ranks.iter().enumerate() {
-            let drawn: Vec<[f64; 2]> =
-                exact.par_iter().map(|head| random_errors(head, rows, *rank, seed)).collect();
+            let of_head = |(number, head): (usize, &ExactHead)| {
+                let key = [self.seed, self.sample, self.layer as u64, number as u64, *rank as u64];
+                random_errors(head, rows, *rank, &key)
+            };
+            let drawn: Vec<[f64; 2]> = exact.par_iter().enumerate().map(of_head).collect();
             self.bounds.push(Bound {
                 num_landmarks: *rank,
                 svd: of_heads.iter().map(|(_, errors)| errors[place]).collect(),
@@ -252,6 +279,25 @@ mod tests {
                 assert!((found.output[head] / error - 1.0).abs() < 1e-3, "{found:?} {error}");
             }
         }
+    }
+
+    /// A row that is a landmark itself is nearly exact, so rows and landmarks must not be drawn by the same numbers.
+    #[test]
+    fn random_landmarks_are_no_better_on_rows_that_are_drawn() {
+        let heads = heads(24);
+        let error = |most_rows: usize| {
+            let grid = Grid { landmarks: vec![6], num_landmarks: 6, most_rows, ..grid() };
+            let rows = grid.rows_of(24);
+            let of = |sample: u64| {
+                let heads = Heads { sample, ..heads.clone() };
+                let mut block = Block::new(&heads, heads.hash(), rows.len(), grid.seed);
+                block.add_bounds(&heads.exact(&rows), &[6], &rows);
+                block.bounds[0].random.iter().sum::<f64>()
+            };
+            (0..20).map(of).sum::<f64>()
+        };
+        let (of_drawn, of_all) = (error(6), error(24));
+        assert!((0.8..1.25).contains(&(of_drawn / of_all)), "{of_drawn} {of_all}");
     }
 
     #[test]

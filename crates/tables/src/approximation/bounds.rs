@@ -19,7 +19,7 @@ pub struct Bound {
     /// The least error of any matrix of this rank: that of the truncated singular value decomposition. Of drawn rows it is that of the
     /// rows.
     pub svd: Vec<f64>,
-    /// Errors of the Nyström method with as many tokens, drawn by a seed, for landmarks: of the matrix.
+    /// Errors of the Nyström method with as many tokens for landmarks, drawn anew for each head and number: of the matrix.
     pub random: Vec<f64>,
     /// The same of the output.
     pub random_output: Vec<f64>,
@@ -59,15 +59,16 @@ pub(super) struct ExactHead {
     pub(super) output: Matrix,
 }
 
-/// Errors of matrix and output with landmarks drawn by a seed: the same tokens for queries and keys.
+/// Errors of matrix and output with tokens drawn by a key of their own for landmarks: the same for queries and keys. What is drawn
+/// beside them, such as the rows that are compared, must not have this key: a row that is a landmark is nearly exact.
 pub(super) fn random_errors(
     head: &ExactHead,
     rows: &[usize],
     num_landmarks: usize,
-    seed: u64,
+    key: &[u64],
 ) -> [f64; 2] {
     let [seq_len, _] = head.query.shape();
-    let tokens = Draws::new(seed).distinct(num_landmarks, seq_len);
+    let tokens = Draws::of(key).distinct(num_landmarks, seq_len);
     let landmarks = [&head.query, &head.key].map(|of| of.select(&tokens));
     let query = head.query.select(rows);
     let found = nystrom_rows(&query, &head.key, [&landmarks[0], &landmarks[1]], ITERATIONS);
@@ -101,7 +102,7 @@ mod tests {
         let matrix = attention_rows(&query, &key);
         let output = matrix.times(&value);
         let head = ExactHead { query, key, value, matrix, output };
-        let error = |count| random_errors(&head, &rows, count, 3);
+        let error = |count| random_errors(&head, &rows, count, &[3]);
         let (all, few) = (error(24), error(4));
         assert!(all[0] < few[0] && all[0] < 0.2, "{all:?} {few:?}");
         let (_, bound) = least_errors(&head.matrix, &[4]);

@@ -28,7 +28,7 @@ pub use self::setting::{Grid, Setting};
 pub use self::summary::{
     BoundSpread, LayerErrors, OfLayer, OfSource, SettingSpread, Spread, Summary,
 };
-use crate::error::Result;
+use crate::error::{Result, TableError};
 use crate::output;
 
 /// The file of measurements.
@@ -40,6 +40,7 @@ pub struct Approximation {
     /// In the order in which they were begun.
     pub blocks: Vec<Block>,
     /// Means and worst; `None` before the end of a session.
+    #[serde(skip_deserializing)]
     pub summary: Option<Summary>,
     #[serde(skip)]
     path: PathBuf,
@@ -61,13 +62,21 @@ impl Approximation {
     /// settings were measured.
     ///
     /// # Errors
-    /// Of the device, and if the disk refuses.
+    /// Of the device, if the disk refuses, and [`TableError::Asked`] if other numbers of the same name are there.
     pub fn measure(&mut self, heads: &Heads, grid: &Grid) -> Result<usize> {
         let hash = heads.hash();
         let rows = grid.rows_of(heads.seq_len());
-        let known = self.blocks.iter().position(|found| {
-            (&found.hash, found.rows, found.seed) == (&hash, rows.len(), grid.seed)
-        });
+        let of_grid = |found: &Block| (found.rows, found.seed) == (rows.len(), grid.seed);
+        let known = self.blocks.iter().position(|found| of_grid(found) && found.hash == hash);
+        let is_other = |found: &Block| of_grid(found) && found.is_named_as(heads);
+        if known.is_none() && self.blocks.iter().any(is_other) {
+            let Heads { source, sample, layer, .. } = heads;
+            return Err(TableError::Asked(format!(
+                "`{}` holds measurements of other queries and keys as {source}, sequence {sample}, layer {layer}: the weights or the \
+                 texts have changed since, or another machine rounds otherwise; choose another --output",
+                self.path.display()
+            )));
+        }
         let mut block = match known {
             Some(place) => self.blocks[place].clone(),
             None => Block::new(heads, hash, rows.len(), grid.seed),
@@ -97,5 +106,37 @@ impl Approximation {
         let title = "How near the Nyström method comes to exact attention";
         pages.write(folder, "approximation", title)?;
         Ok(pages.markdown(title))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+    use nystromformer::Seed;
+    use nystromformer_kernels::random;
+
+    use super::*;
+
+    #[test]
+    fn numbers_of_a_known_name_that_are_others_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let heads = |seed: u64, layer: usize| {
+            let one = || random([1, 2, 12, 4], Distribution::Normal(0.0, 1.0), &Device::flex());
+            let tensors = Seed::new(seed).scope(|| [(); 3].map(|()| one()));
+            Heads::new("run on texts.txt", 1, layer, tensors).unwrap()
+        };
+        let (landmarks, iterations) = (vec![4], vec![6]);
+        let grid = Grid { landmarks, num_landmarks: 4, iterations, most_rows: 12, seed: 0 };
+        let mut file = Approximation::open(folder.path()).unwrap();
+        assert!(file.measure(&heads(1, 0), &grid).unwrap() > 0);
+        assert_eq!(file.measure(&heads(1, 0), &grid).unwrap(), 0);
+        let error = file.measure(&heads(2, 0), &grid).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("run on texts.txt, sequence 1, layer 0"), "{error}");
+        // Another layer is another name, and other rows are another table.
+        assert!(file.measure(&heads(2, 1), &grid).unwrap() > 0);
+        assert!(file.measure(&heads(2, 0), &Grid { most_rows: 5, ..grid }).unwrap() > 0);
+        let again = Approximation::open(folder.path()).unwrap();
+        assert_eq!(again.blocks, file.blocks);
     }
 }

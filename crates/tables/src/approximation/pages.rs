@@ -9,9 +9,9 @@ use crate::output::{Pages, Table, or_dash, three_digits};
 
 pub(super) fn pages(summary: &Summary, grid: &Grid) -> Pages {
     let introduction = "Relative errors in the Frobenius norm: of the matrix, `‖Â − A‖ / ‖A‖`, and of the output, `‖ÂV − AV‖ / ‖AV‖`. Mean \
-         over all matrices; in brackets the worst. `svd` is the least error that any matrix of this rank has, `random` that of the \
-         method with as many tokens for landmarks, drawn by a seed. Measured are the model's own functions in single precision; \
-         exact attention, errors and bounds are in double precision."
+         over all matrices, or over as many as `of` says; in brackets the worst. `svd` is the least error that any matrix of this rank \
+         has, `random` that of the method with as many tokens for landmarks, drawn anew for each matrix. Measured are the model's own \
+         functions in single precision; exact attention, errors and bounds are in double precision."
         .to_owned();
     let mut pages = Pages { introduction, ..Pages::default() };
     for (number, source) in summary.sources.iter().enumerate() {
@@ -33,14 +33,19 @@ fn about(source: &OfSource) -> String {
     } else {
         String::new()
     };
-    format!("{}, {} tokens, {} matrices{rows}", source.source, source.seq_len, source.matrices)
+    // The usual seed need not be told.
+    let seed = if source.seed == 0 { String::new() } else { format!(", seed {}", source.seed) };
+    format!(
+        "{}, {} tokens, {} matrices, {} heads of {} channels{rows}{seed}",
+        source.source, source.seq_len, source.matrices, source.heads, source.head_dim
+    )
 }
 
-fn cell(spread: Option<Spread>) -> String {
-    spread.map_or_else(
-        || "–".to_owned(),
-        |Spread { mean, worst }| format!("{} ({})", three_digits(mean), three_digits(worst)),
-    )
+/// Mean and worst, and of how many matrices if these are not all.
+fn cell(spread: Option<Spread>, source: &OfSource) -> String {
+    let Some(Spread { mean, count, worst }) = spread else { return "–".to_owned() };
+    let of = if count < source.matrices { format!(" of {count}") } else { String::new() };
+    format!("{} ({}){of}", three_digits(mean), three_digits(worst))
 }
 
 /// The rows of the tables by number of landmarks: the rules with the paper's inverse, and the solve.
@@ -77,12 +82,12 @@ fn landmarks(
         let cells = source
             .bounds
             .iter()
-            .map(|bound| cell(find(source, &at(row, bound.num_landmarks)).map(error)));
+            .map(|bound| cell(find(source, &at(row, bound.num_landmarks)).map(error), source));
         std::iter::once(row.rule()).chain(cells).collect()
     };
     let mut table: Vec<Vec<String>> = rows.iter().map(row).collect();
     let mut bound = |name: &str, of: fn(&super::summary::BoundSpread) -> Spread| {
-        let cells = source.bounds.iter().map(|bound| cell(Some(of(bound))));
+        let cells = source.bounds.iter().map(|bound| cell(Some(of(bound)), source));
         table.push(std::iter::once(name.to_owned()).chain(cells).collect());
     };
     if of == "matrix" {
@@ -131,10 +136,10 @@ fn iterations(source: &OfSource, grid: &Grid) -> Table {
                 original.iter().find(|(other, _)| other == count).map(|(_, found)| *found);
             vec![
                 count.to_string(),
-                cell(Some(found.matrix)),
-                cell(Some(found.output)),
-                cell(of_original.map(|found| found.matrix)),
-                cell(of_original.map(|found| found.output)),
+                cell(Some(found.matrix), source),
+                cell(Some(found.output), source),
+                cell(of_original.map(|found| found.matrix), source),
+                cell(of_original.map(|found| found.output), source),
             ]
         })
         .collect();
@@ -143,8 +148,8 @@ fn iterations(source: &OfSource, grid: &Grid) -> Table {
         let dash = || "–".to_owned();
         rows.push(vec![
             "solve".to_owned(),
-            cell(Some(found.matrix)),
-            cell(Some(found.output)),
+            cell(Some(found.matrix), source),
+            cell(Some(found.output), source),
             dash(),
             dash(),
         ]);
@@ -167,7 +172,11 @@ fn rules(source: &OfSource, grid: &Grid) -> Table {
         found.setting == Setting { landmarks, keep_ends, ..paper.clone() }
     };
     let row = |found: &SettingSpread| {
-        vec![found.setting.rule(), cell(Some(found.matrix)), cell(Some(found.output))]
+        vec![
+            found.setting.rule(),
+            cell(Some(found.matrix), source),
+            cell(Some(found.output), source),
+        ]
     };
     let mut rows: Vec<&SettingSpread> = source.settings.iter().filter(is_rule).collect();
     rows.sort_by(|left, right| left.matrix.mean.total_cmp(&right.matrix.mean));

@@ -16,10 +16,16 @@ pub struct Summary {
 /// Of the tokens of one source and length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OfSource {
-    /// `random`, or the model's name.
+    /// `random`, or the model and the file of texts that it read.
     pub source: String,
     /// Tokens.
     pub seq_len: usize,
+    /// Heads of a layer.
+    pub heads: usize,
+    /// Channels per head.
+    pub head_dim: usize,
+    /// Seed of the rows, and of landmarks that are drawn.
+    pub seed: u64,
     /// Rows of each matrix that are compared.
     pub rows: usize,
     /// Sequences.
@@ -41,6 +47,8 @@ pub struct OfSource {
 pub struct Spread {
     /// The mean.
     pub mean: f64,
+    /// Matrices that it is the mean of.
+    pub count: usize,
     /// The largest.
     pub worst: f64,
 }
@@ -55,7 +63,7 @@ impl Spread {
             // A NaN is the worst of all, and stays.
             worst = if error > worst || error.is_nan() { error } else { worst };
         }
-        (count > 0).then(|| Self { mean: sum / count as f64, worst })
+        (count > 0).then(|| Self { mean: sum / count as f64, count, worst })
     }
 }
 
@@ -112,11 +120,11 @@ pub struct LayerErrors {
 }
 
 impl Summary {
-    /// Of all blocks; those of another source, length or number of rows apart.
+    /// Of all blocks; those of another source, of other sizes, or with other rows apart.
     pub fn of(blocks: &[Block]) -> Self {
         let mut groups: Vec<Vec<&Block>> = Vec::new();
         for block in blocks {
-            let of = |block: &Block| (block.source.clone(), block.seq_len, block.rows);
+            let of = |block: &Block| (block.source.clone(), block.sizes(), block.rows, block.seed);
             let is_same = |group: &Vec<&Block>| group.iter().any(|other| of(other) == of(block));
             match groups.iter().position(is_same) {
                 Some(place) => groups[place].push(block),
@@ -134,9 +142,13 @@ impl OfSource {
             distinct(blocks.iter().flat_map(|block| &block.measured).map(|found| &found.setting));
         let landmarks = landmarks(blocks);
         let layers = distinct(blocks.iter().map(|block| &block.layer));
+        let [heads, seq_len, head_dim] = first.sizes();
         Some(Self {
             source: first.source.clone(),
-            seq_len: first.seq_len,
+            seq_len,
+            heads,
+            head_dim,
+            seed: first.seed,
             rows: first.rows,
             samples: distinct(blocks.iter().map(|block| &block.sample)).len(),
             layers: layers.len(),
@@ -230,6 +242,7 @@ pub(super) mod tests {
             source: "random".to_owned(),
             sample: 0,
             layer,
+            heads: 2,
             seq_len: 16,
             head_dim: 4,
             rows: 16,
@@ -261,13 +274,23 @@ pub(super) mod tests {
         assert_eq!((source.samples, source.layers, source.matrices), (1, 2, 4));
         let found = &source.settings[0];
         assert!((found.matrix.mean - 0.6).abs() < 1e-12 && found.matrix.worst == 1.2);
-        assert_eq!(found.output, Spread { mean: 0.5, worst: 0.75 });
+        assert_eq!(found.output, Spread { mean: 0.5, count: 4, worst: 0.75 });
         assert!((source.bounds[0].svd.mean - 0.2).abs() < 1e-12);
         assert_eq!((source.by_layer[1].rank_90, source.by_layer[1].rank_99_9), (2.0, 4.0));
         assert!((source.by_layer[0].errors[0].matrix.unwrap() - 0.3).abs() < 1e-12);
-        let mut other = blocks();
-        other[1].seq_len = 32;
-        assert_eq!(Summary::of(&other).sources.len(), 2);
+        let changes: [fn(&mut Block); 6] = [
+            |block| block.source.push('2'),
+            |block| block.heads = 3,
+            |block| block.seq_len = 32,
+            |block| block.head_dim = 8,
+            |block| block.rows = 8,
+            |block| block.seed = 1,
+        ];
+        for change in changes {
+            let mut other = blocks();
+            change(&mut other[1]);
+            assert_eq!(Summary::of(&other).sources.len(), 2);
+        }
     }
 
     #[test]

@@ -52,6 +52,13 @@ impl Reason {
     }
 }
 
+impl LeftOut {
+    /// Whether it is this measurement.
+    pub(super) fn is_of(&self, variant: &str, seq_len: usize, backward: bool) -> bool {
+        (self.variant.as_str(), self.seq_len, self.backward) == (variant, seq_len, backward)
+    }
+}
+
 impl fmt::Display for LeftOut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { variant, seq_len, backward, reason } = self;

@@ -47,8 +47,12 @@ pub struct Settings {
     pub projections: bool,
     /// Passes that are measured; a time is their median.
     pub repeats: usize,
+    /// The version of this program.
+    pub version: String,
     /// What computes.
     pub device: String,
+    /// The CPU's model, as the system names it; empty where it does not say.
+    pub cpu: String,
     /// Vectors and matrix unit of the CPU.
     pub instructions: String,
     /// Threads of the CPU.
@@ -140,7 +144,7 @@ pub struct Efficiency {
     pub settings: Settings,
     /// In the order in which they were made.
     pub measured: Vec<Measurement>,
-    /// What the last session left out.
+    /// What was left out when it was last asked for.
     pub left_out: Vec<LeftOut>,
     /// What follows from the measurements; `None` before the end of a session.
     pub summary: Option<Summary>,
@@ -162,7 +166,7 @@ impl Efficiency {
         if let Some((before, now)) = difference(&found.settings, &settings) {
             return Err(TableError::OtherSettings { path, before, now });
         }
-        Ok(Self { left_out: Vec::new(), summary: None, path, ..found })
+        Ok(Self { summary: None, path, ..found })
     }
 
     /// Whether it is measured.
@@ -182,12 +186,16 @@ impl Efficiency {
     /// # Errors
     /// If the disk refuses.
     pub fn add(&mut self, measurement: Measurement) -> Result<()> {
+        let Measurement { variant, seq_len, backward, .. } = &measurement;
+        self.left_out.retain(|found| !found.is_of(variant, *seq_len, *backward));
         self.measured.push(measurement);
         output::replace(&self.path, self)
     }
 
-    /// Notes what was not measured.
+    /// Notes what was not measured, in the place of why it was not before.
     pub fn leave_out(&mut self, left_out: LeftOut) {
+        let LeftOut { variant, seq_len, backward, .. } = &left_out;
+        self.left_out.retain(|found| !found.is_of(variant, *seq_len, *backward));
         self.left_out.push(left_out);
     }
 
@@ -269,7 +277,9 @@ mod tests {
             conv_kernel_size: 0,
             projections: false,
             repeats: 3,
+            version: "1.0.0".to_owned(),
             device: "flex".to_owned(),
+            cpu: "A CPU".to_owned(),
             instructions: "scalar".to_owned(),
             threads: 1,
         }
@@ -332,10 +342,38 @@ mod tests {
             [job(64, false), job(64, true), job(65, false)].map(|job| file.has(&job)),
             [true, false, false]
         );
-        let error =
-            Efficiency::open(folder.path(), Settings { heads: 3, ..settings() }).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        let told = error.to_string();
-        assert!(told.contains("`heads = 2`") && told.contains("`heads = 3`"), "{told}");
+        for (other, before, now) in [
+            (Settings { heads: 3, ..settings() }, "`heads = 2`", "`heads = 3`"),
+            (Settings { cpu: "B".to_owned(), ..settings() }, "`cpu = \"A CPU\"`", "`cpu = \"B\"`"),
+            (Settings { version: "2".to_owned(), ..settings() }, "\"1.0.0\"", "\"2\""),
+        ] {
+            let error = Efficiency::open(folder.path(), other).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let told = error.to_string();
+            assert!(told.contains(before) && told.contains(now), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_a_session_before_left_out_is_told_until_it_is_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = Efficiency::open(folder.path(), settings()).unwrap();
+        let left_out = |seq_len, seconds| LeftOut {
+            variant: "softmax".to_owned(),
+            seq_len,
+            backward: true,
+            reason: Reason::Seconds(seconds),
+        };
+        file.leave_out(left_out(64, 7.0));
+        file.leave_out(left_out(128, 7.0));
+        file.finish().unwrap();
+        let mut file = Efficiency::open(folder.path(), settings()).unwrap();
+        file.leave_out(left_out(128, 9.0));
+        assert_eq!(file.left_out, [left_out(64, 7.0), left_out(128, 9.0)]);
+        let measured = measured(&[("softmax", 1e-6, 2.0)], &[64]).measured;
+        file.add(measured[0].clone()).unwrap();
+        assert_eq!(file.left_out.len(), 2, "forward alone is measured");
+        file.add(measured[1].clone()).unwrap();
+        assert_eq!(file.left_out, [left_out(128, 9.0)]);
     }
 }

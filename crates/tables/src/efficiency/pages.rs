@@ -23,6 +23,9 @@ const QUANTITIES: [Quantity; 2] = [
     },
 ];
 
+/// Devices whose memory is the process's.
+const CPUS: [&str; 2] = ["flex", "ndarray"];
+
 pub(super) fn pages(file: &Efficiency) -> Pages {
     let settings = &file.settings;
     let of_what = if settings.projections {
@@ -34,17 +37,24 @@ pub(super) fn pages(file: &Efficiency) -> Pages {
         0 => "no convolution".to_owned(),
         taps => format!("a convolution of {taps} taps"),
     };
+    let of_host = if CPUS.contains(&settings.device.as_str()) {
+        ""
+    } else {
+        " (memory is the host's: what the device itself holds is not measured)"
+    };
     let introduction = format!(
         "One attention layer, {of_what}: batch {}, {} heads of {} channels, {} landmarks where a row names no other number, \
-         {convolution}. Device `{}`, {} threads ({}). Each measurement in a process of its own: the median of {} passes after {} \
-         more.",
+         {convolution}. Device `{}`{of_host}, {} threads of {} ({}), version {} of this program. Each measurement in a process of its \
+         own: the median of {} passes after {} more.",
         settings.batch,
         settings.heads,
         settings.head_dim,
         settings.num_landmarks,
         settings.device,
         settings.threads,
+        settings.cpu,
         settings.instructions,
+        settings.version,
         settings.repeats,
         super::WARM_UP,
     );
@@ -76,9 +86,7 @@ fn table(file: &Efficiency, quantity: &Quantity, backward: bool) -> Table {
         if let Some(found) = file.find(variant, seq_len, backward) {
             return three_digits((quantity.value)(found));
         }
-        let left_out = file.left_out.iter().find(|found| {
-            found.variant == variant && found.seq_len == seq_len && found.backward == backward
-        });
+        let left_out = file.left_out.iter().find(|found| found.is_of(variant, seq_len, backward));
         left_out.map_or("–", |found| found.reason.word()).to_owned()
     };
     let row = |variant: &&str| {

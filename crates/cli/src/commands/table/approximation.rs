@@ -153,7 +153,7 @@ fn measure_model(
     grid: &Grid,
 ) -> anyhow::Result<()> {
     let folder = model_folder(model)?;
-    let name = model.file_name().unwrap_or(model.as_os_str()).to_string_lossy();
+    let source = format!("{} on {}", model.display(), text.display());
     let tokenizer = tokenizer_of_model(&folder)?;
     let encoder: Nystromformer = load(&folder, device)?;
     let truncation = Some(Truncation::head(args.seq_len));
@@ -174,7 +174,7 @@ fn measure_model(
         let ids = Tensor::<1, Int>::from_ints(ids.as_slice(), device).unsqueeze();
         let layers = encoder.attention_inputs(NystromformerInput::new(ids))?;
         for (layer, tensors) in layers.into_iter().enumerate() {
-            measure(table, &Heads::new(&name, line, layer, tensors)?, grid)?;
+            measure(table, &Heads::new(&source, line, layer, tensors)?, grid)?;
         }
     }
     if found == 0 {

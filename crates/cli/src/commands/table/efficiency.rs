@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use nystromformer::AttentionKind;
 use nystromformer_kernels::instruction_set;
-use nystromformer_learner::machine_memory::MachineMemory;
+use nystromformer_learner::{computed_with::cpu_model, machine_memory::MachineMemory};
 use nystromformer_tables::{
     Variant,
     efficiency::{
@@ -80,7 +80,9 @@ impl Args {
             conv_kernel_size: self.conv_kernel_size,
             projections: self.projections,
             repeats: self.repeats,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.device.kind().name().to_owned(),
+            cpu: cpu_model(),
             instructions: format!("{}, products {}", instructions.vectors, instructions.products),
             threads: rayon::current_num_threads(),
         }

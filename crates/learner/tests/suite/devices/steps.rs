@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nystromformer_learner::trainer::{Learner, RunRequest, Session};
+use nystromformer_learner::trainer::RunRequest;
 
 /// Of a loss, relative.
 const TOLERANCE: f64 = 1e-4;
@@ -24,10 +24,7 @@ fn losses(device: &str) -> Vec<f64> {
         resume: false,
         tasks: crate::known_tasks(),
     };
-    let session = Session::open(&request, &|_| {}).unwrap();
-    let mut learner =
-        Learner::new(session.experiment(), session.data().source(), session.device()).unwrap();
-    (0..STEPS).map(|_| learner.step().unwrap().loss).collect()
+    crate::first_losses(&request, STEPS)
 }
 
 /// The same seed gives the same fresh weights, the same batches and the same masks of dropout.

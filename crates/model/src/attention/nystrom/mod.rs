@@ -173,6 +173,21 @@ impl AttentionOptions for NystromConfig {
         true
     }
 
+    fn unread_keys(&self, shared: &SharedConfig) -> Vec<(&'static str, &'static str)> {
+        let iterates = self.pinv == PinvMethod::Iterative;
+        let of_length = "semantics = \"hf\"";
+        [
+            ("k_means_steps", self.landmarks == LandmarkRule::KMeans, "landmarks = \"k_means\""),
+            ("pinv_iterations", iterates, "pinv = \"iterative\""),
+            ("pinv_init", iterates, "pinv = \"iterative\""),
+            ("pinv_ridge", !iterates, "pinv = \"solve\""),
+            ("segment_means_seq_len", shared.semantics == Semantics::Hf, of_length),
+        ]
+        .into_iter()
+        .filter_map(|(key, is_read, reader)| (!is_read).then_some((key, reader)))
+        .collect()
+    }
+
     fn reads_picture(&self) -> bool {
         self.landmarks == LandmarkRule::Patches
     }

@@ -1,20 +1,14 @@
-//! `table lra`: trains a model for each kind of attention and seed, through the series of `train`, and puts their scores side by side.
+//! `table lra`: trains a model for each kind of attention and seed, and puts their scores side by side.
 
+mod row;
 mod tasks;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
+use anyhow::bail;
 use clap::ValueEnum;
 use nystromformer_files::durable;
-use nystromformer_learner::{
-    LearnerError,
-    run_dir::RunSummary,
-    trainer::{EndReason, RunRequest},
-};
+use nystromformer_learner::trainer::RunRequest;
 use nystromformer_tables::{
     Variant,
     arena::{Arena, Scores, TaskScores},
@@ -22,9 +16,12 @@ use nystromformer_tables::{
 };
 use nystromformer_tasks::TaskRegistry;
 
-use self::tasks::ArenaTask;
+use self::{
+    row::{Row, key_and_value},
+    tasks::ArenaTask,
+};
 use super::{at_least_one, distinct};
-use crate::{commands::train::train_quietly, output, signals::StopSignals};
+use crate::{output, signals::StopSignals};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -52,7 +49,7 @@ pub(super) struct Args {
     /// where the task `text` looks for it.
     #[arg(long, value_name = "TASK=PATH", value_parser = task_path)]
     data: Vec<(ArenaTask, PathBuf)>,
-    /// Override a key of every experiment, e.g. `model.hidden_size=128`. May be repeated.
+    /// Override a key of every experiment, e.g. `model.hidden_size=128`. May be repeated. What the table or a row sets itself is refused.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -64,31 +61,73 @@ fn task_path(text: &str) -> Result<(ArenaTask, PathBuf), String> {
     Ok((ArenaTask::from_str(task, false)?, PathBuf::from(path)))
 }
 
+/// Keys that the table sets itself, of every run.
+const OWN_KEYS: [&str; 7] = [
+    "model.attention",
+    "trainer.max_steps",
+    "seed",
+    "seeds",
+    "task.path",
+    "task.name",
+    "task.folds",
+];
+
 impl Args {
-    fn seeds(&self) -> Vec<u64> {
-        (0..self.seeds as u64).collect()
+    /// Refuses what would be passed over, or would make a row something else than its name says.
+    fn check(&self) -> anyhow::Result<()> {
+        let of_rows: Vec<String> = self
+            .kinds
+            .iter()
+            .flat_map(Variant::assignments)
+            .map(|text| format!("model.{text}"))
+            .collect();
+        for assignment in &self.overrides {
+            let (key, _) = key_and_value(assignment);
+            if OWN_KEYS.contains(&key) {
+                bail!(
+                    "--set `{assignment}`: the table sets `{key}` itself: use --kinds, --steps, --seeds, --tasks or --data"
+                );
+            }
+            if of_rows.iter().any(|text| key_and_value(text).0 == key) {
+                bail!(
+                    "--set `{assignment}`: a row of --kinds sets `{key}` too: leave one of them out"
+                );
+            }
+        }
+        for (place, (task, path)) in self.data.iter().enumerate() {
+            let name = task.name();
+            if !self.tasks.contains(task) {
+                bail!("--data `{name}={}`: --tasks does not name `{name}`", path.display());
+            }
+            if self.data[..place].iter().any(|(other, _)| other == task) {
+                bail!("--data names `{name}` twice: give one folder for it");
+            }
+        }
+        Ok(())
     }
 
-    /// The runs of a row: a series in a directory of its own, new or to go on with.
+    /// A row's run of this seed, new or to go on with.
     fn request(
         &self,
         task: ArenaTask,
         variant: &Variant,
+        seed: u64,
         data: Option<&PathBuf>,
         tasks: &TaskRegistry,
     ) -> RunRequest {
-        let mut overrides = vec![
+        let mut overrides = self.overrides.clone();
+        overrides.extend([
             format!("model.attention={}", variant.kind().name()),
             format!("trainer.max_steps={}", self.steps),
-            format!("seeds={:?}", self.seeds()),
-        ];
+            format!("seed={seed}"),
+        ]);
         overrides.extend(data.map(|path| format!("task.path={}", path.display())));
         overrides.extend(variant.assignments().iter().map(|option| format!("model.{option}")));
-        overrides.extend(self.overrides.iter().cloned());
+        let folder = self.output.join(task.name()).join(variant.to_string());
         RunRequest {
             config: self.output.join(format!("{}.toml", task.name())),
             overrides,
-            run_dir: Some(self.output.join(task.name()).join(variant.to_string())),
+            run_dir: Some(folder.join(format!("seed-{seed}"))),
             resume: true,
             tasks: tasks.clone(),
         }
@@ -96,48 +135,40 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
+    args.check()?;
     make_folder(&args.output)?;
     let signals = StopSignals::listen()?;
-    let variants = distinct(&args.kinds);
-    let data: BTreeMap<&str, &PathBuf> =
-        args.data.iter().map(|(task, path)| (task.name(), path)).collect();
-    let mut arena = Arena::default();
+    let mut arena = Arena::open(&args.output)?;
     let mut markdown = String::new();
     for task in distinct(&args.tasks) {
-        let config = args.output.join(format!("{}.toml", task.name()));
-        durable::replace(&config, task.config().as_bytes())?;
-        let own = match data.get(task.name()) {
-            Some(path) => Some((*path).clone()),
+        write_config(args, task)?;
+        let named = args.data.iter().find(|(of, _)| *of == task).map(|(_, path)| path.clone());
+        let data = match named {
+            Some(path) => Some(path),
             None => task.data(&args.output)?,
         };
-        arena.tasks.push(TaskScores {
+        let asked = TaskScores {
             task: task.name().to_owned(),
             about: task.about().to_owned(),
             steps: args.steps,
+            overrides: args.overrides.clone(),
+            data: None,
             rows: Vec::new(),
-        });
-        for variant in &variants {
-            let request = args.request(task, variant, own.as_ref(), tasks);
+        };
+        for variant in distinct(&args.kinds) {
             output::note(&format!("{}, {variant}", task.name()));
-            let mut diverged = None;
-            match train_quietly(&request, &signals) {
-                Ok(EndReason::Stopped(reason)) => return Ok(ExitCode::from(reason.exit_code())),
-                Ok(_) => {}
-                Err(error) => match error.downcast_ref() {
-                    // The kind does not learn here, which is a result.
-                    Some(LearnerError::NonFinite { .. }) => {
-                        output::note(&format!("{variant} diverged: {error}; the others go on"));
-                        diverged = Some(error.to_string());
-                    }
-                    _ => return Err(error),
-                },
+            let scores = arena.task(&args.output, asked.clone())?;
+            let name = variant.to_string();
+            let known = scores.rows.iter().find(|row| row.attention == name);
+            let seeds = all_seeds(args.seeds, known);
+            let mut row = Row::new(name);
+            for seed in seeds {
+                let request = args.request(task, &variant, seed, data.as_ref(), tasks);
+                if let Some(reason) = row.run(&request, seed, &mut scores.data, &signals)? {
+                    return Ok(ExitCode::from(reason));
+                }
             }
-            let folder = request.run_dir.as_deref().unwrap_or(&args.output);
-            let row = scores(variant, folder, &args.seeds(), diverged)?;
-            if let Some(scores) = arena.tasks.last_mut() {
-                scores.rows.push(row);
-                scores.compare();
-            }
+            scores.add(row.scores());
             markdown = arena.write(&args.output)?;
         }
     }
@@ -145,34 +176,27 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the finished runs of a row scored.
-fn scores(
-    variant: &Variant,
-    folder: &Path,
-    seeds: &[u64],
-    diverged: Option<String>,
-) -> anyhow::Result<Scores> {
-    let mut runs: Vec<(RunSummary, f64)> = Vec::new();
-    for seed in seeds {
-        let summary = RunSummary::read(&folder.join(format!("seed-{seed}")))?;
-        let Some(summary) = summary.filter(RunSummary::is_complete) else { continue };
-        let accuracy = summary
-            .evaluations()
-            .get("test")
-            .and_then(|record| record.metrics.get("accuracy").copied());
-        if let Some(accuracy) = accuracy {
-            runs.push((summary, accuracy));
-        }
+/// Writes the task's experiment, unless runs were begun with another.
+fn write_config(args: &Args, task: ArenaTask) -> anyhow::Result<()> {
+    let path = args.output.join(format!("{}.toml", task.name()));
+    let before = fs::read_to_string(&path).ok().filter(|text| text != task.config());
+    if before.is_some() && args.output.join(task.name()).is_dir() {
+        bail!(
+            "`{}` is not the experiment of this version of the program, and runs were trained with it: choose another --output",
+            path.display()
+        );
     }
-    let seconds: f64 = runs.iter().map(|(run, _)| run.wall_seconds).sum();
-    Ok(Scores {
-        attention: variant.to_string(),
-        seeds: runs.iter().map(|(run, _)| run.seed).collect(),
-        accuracy: runs.iter().map(|(_, accuracy)| *accuracy).collect(),
-        parameters: runs.first().map(|(run, _)| run.parameters),
-        wall_seconds: (!runs.is_empty()).then(|| seconds / runs.len() as f64),
-        diverged,
-        mean: None,
-        beside_exact: None,
-    })
+    Ok(durable::replace(&path, task.config().as_bytes())?)
+}
+
+/// The seeds that are asked for, and those that a row has already.
+fn all_seeds(count: usize, known: Option<&Scores>) -> Vec<u64> {
+    let mut seeds: Vec<u64> = (0..count as u64).collect();
+    if let Some(row) = known {
+        seeds.extend(&row.seeds);
+        seeds.extend(row.diverged.iter().map(|run| run.seed));
+    }
+    seeds.sort_unstable();
+    seeds.dedup();
+    seeds
 }
