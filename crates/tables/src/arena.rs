@@ -118,13 +118,11 @@ impl Arena {
     /// # Errors
     /// [`TableError::OtherSettings`] if those that are there were trained otherwise.
     pub fn task(&mut self, folder: &Path, asked: TaskScores) -> Result<&mut TaskScores> {
-        let place = match self.tasks.iter().position(|task| task.task == asked.task) {
-            Some(place) => place,
-            None => {
-                self.tasks.push(asked.clone());
-                self.tasks.len() - 1
-            }
-        };
+        let place = self.tasks.iter().position(|task| task.task == asked.task);
+        let place = place.unwrap_or(self.tasks.len());
+        if place == self.tasks.len() {
+            self.tasks.push(asked.clone());
+        }
         let known = &mut self.tasks[place];
         let settings = |of: &TaskScores| {
             let steps = format!("--steps {}", of.steps);
@@ -137,8 +135,8 @@ impl Arena {
         if before != now && !known.rows.is_empty() {
             return Err(TableError::OtherSettings { path: folder.join(FILE), before, now });
         }
-        let (rows, data) = (std::mem::take(&mut known.rows), known.data.take());
-        *known = TaskScores { rows, data, ..asked };
+        let (data, rows) = (known.data.take(), std::mem::take(&mut known.rows));
+        *known = TaskScores { data, rows, ..asked };
         Ok(known)
     }
 
