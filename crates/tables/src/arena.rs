@@ -108,7 +108,7 @@ impl Arena {
     /// What a session before has written into `folder`, or nothing yet.
     ///
     /// # Errors
-    /// [`TableError::Damaged`](crate::TableError::Damaged) if the file is something else.
+    /// [`TableError::Damaged`] if the file is something else.
     pub fn open(folder: &Path) -> Result<Self> {
         Ok(output::read(&folder.join(FILE))?.unwrap_or_default())
     }

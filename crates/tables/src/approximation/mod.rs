@@ -50,7 +50,7 @@ impl Approximation {
     /// The measurements in a folder, or none yet.
     ///
     /// # Errors
-    /// [`TableError::Damaged`](crate::TableError::Damaged) if the file is something else.
+    /// [`TableError::Damaged`] if the file is something else.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let found: Option<Self> = output::read(&path)?;
