@@ -31,7 +31,7 @@ pub struct TaskScores {
     pub about: String,
     /// Steps of every run.
     pub steps: usize,
-    /// What else differs from the task's own experiment, as `KEY=VALUE`.
+    /// What else differs from the task's own experiment, as `KEY=VALUE`, in the order of the keys.
     #[serde(default)]
     pub overrides: Vec<String>,
     /// Hash of the data that all runs have read; `None` before the first one.
@@ -76,6 +76,11 @@ pub struct Diverged {
 }
 
 impl TaskScores {
+    /// The row of this name.
+    pub fn row(&self, attention: &str) -> Option<&Scores> {
+        self.rows.iter().find(|row| row.attention == attention)
+    }
+
     /// Puts a row in the place of the same of before, or behind the others.
     pub fn add(&mut self, scores: Scores) {
         match self.rows.iter_mut().find(|row| row.attention == scores.attention) {

@@ -28,7 +28,7 @@ pub enum TableError {
         now: String,
     },
     /// A file of measurements is not what it is to be. Exit code 3.
-    #[error("`{}` is no file of measurements ({reason}): choose another --output, or remove it", path.display())]
+    #[error("`{}` is no file of measurements that this version reads ({reason}): choose another --output", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -74,7 +74,7 @@ impl Variant {
     /// The configuration; keys that are not set have the model's defaults.
     ///
     /// # Errors
-    /// If a value is of the wrong type, or out of its bounds, or not read beside the others, or the kind reads pictures.
+    /// If a value is of the wrong type, or out of its bounds, or the kind reads pictures.
     pub fn config(&self) -> Result<AttentionConfig, String> {
         let mut keys = self.options.clone();
         keys.insert("attention".to_owned(), self.kind.name().into());
@@ -84,14 +84,21 @@ impl Variant {
             None if config.options().reads_picture() => Err(format!(
                 "`{self}`: it needs a picture whose pixels are the tokens, and a table's sequences are none: leave it out"
             )),
-            None => self.require_read(&config).map(|()| config),
+            None => Ok(config),
             Some(problem) => Err(format!("`{self}`: {problem}")),
         }
     }
 
-    /// Refuses a key that changes nothing beside the others: its row would be another's by another name.
-    fn require_read(&self, config: &AttentionConfig) -> Result<(), String> {
-        let unread = config.options().unread_keys(&SharedConfig::default());
+    /// Refuses a key that changes nothing in a whole configuration: its row would be another's by another name.
+    ///
+    /// # Errors
+    /// Names the key, and what would read it.
+    pub fn require_read(
+        &self,
+        config: &AttentionConfig,
+        shared: &SharedConfig,
+    ) -> Result<(), String> {
+        let unread = config.options().unread_keys(shared);
         match unread.into_iter().find(|(key, _)| self.options.contains_key(*key)) {
             None => Ok(()),
             Some((key, reader)) => Err(format!(
@@ -168,13 +175,32 @@ mod tests {
             ("nystrom:num_landmarks=0", "must be at least 1"),
             ("nystrom:num_landmarks=many", "num_landmarks"),
             ("nystrom:landmarks=patches", "needs a picture"),
+        ] {
+            let error = text.parse::<Variant>().unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_changes_nothing_beside_the_other_options_is_refused() {
+        let shared = SharedConfig::default();
+        let read = |text: &str| {
+            let variant: Variant = text.parse().unwrap();
+            variant.require_read(&variant.config().unwrap(), &shared)
+        };
+        for (text, part) in [
             ("nystrom:k_means_steps=8", "`k_means_steps` changes nothing"),
             ("nystrom:pinv_ridge=0.1", "read with pinv = \"solve\""),
             ("nystrom:pinv=solve+pinv_iterations=20", "read with pinv = \"iterative\""),
             ("nystrom:segment_means_seq_len=512", "read with semantics = \"hf\""),
         ] {
-            let error = text.parse::<Variant>().unwrap_err();
+            let error = read(text).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+        assert_eq!(read("nystrom:k_means_steps=8+landmarks=k_means"), Ok(()));
+        // What is read may be said elsewhere.
+        let variant: Variant = "nystrom:pinv_ridge=0.1".parse().unwrap();
+        let config = variant.clone().or("pinv", "solve").config().unwrap();
+        assert_eq!(variant.require_read(&config, &shared), Ok(()));
     }
 }

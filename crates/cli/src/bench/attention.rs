@@ -111,6 +111,7 @@ pub fn bench_attention(
         .or("attention_probs_dropout_prob", 0.0)
         .or("conv_kernel_size", 0);
     let config = variant.config().map_err(|problem| anyhow!(problem))?;
+    work.variant.require_read(&config, &shared).map_err(|problem| anyhow!(problem))?;
     variant.check_len(seq_len, &shared).map_err(|problem| anyhow!(problem))?;
     anyhow::ensure!(
         config.kind != AttentionKind::None || config.convolution.conv_kernel_size > 0,

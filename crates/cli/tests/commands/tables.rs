@@ -276,27 +276,41 @@ fn kinds_are_trained_side_by_side_and_none_twice() {
     assert_eq!(fs::read(&metrics).unwrap(), before);
     let others = lra(&expressions("5"), "agent", "1", "2", &[]);
     assert!(finish(others).refused(2).contains("reads other data"));
+    // Of a row whose runs are all finished too.
+    let told = finish(lra(&expressions("6"), "softmax", "2", "2", &[])).refused(2);
+    assert!(told.contains("expressions-0`") && told.contains("expressions-6`"), "{told}");
+    let options = lra(&data, "nystrom:pinv_ridge=0.1", "1", "2", &[]);
+    assert!(finish(options).refused(2).contains("`pinv_ridge` changes nothing"));
     for (arguments, part) in [
-        (&["--set", "model.attention=linear"][..], "the table sets `model.attention` itself"),
-        (&["--set", "model.num_landmarks=8"], "a row of --kinds sets `model.num_landmarks` too"),
+        (&["--set", "model.attention=linear"][..], "`model.attention`: the table sets it itself"),
+        (&["--set", "model.num_landmarks=8"], "the row `nystrom:num_landmarks=4` sets it too"),
         (&["--data", "text_1k=x"], "--tasks does not name `text_1k`"),
         (&["--data", "listops_short=x"], "--data names `listops_short` twice"),
-        (&["--set", "model.hidden_size=16"], "model.hidden_size=16` is asked for"),
+        (&["--set", "sweep.parameters.seed=[1,2]"], "a table has no sweep"),
+        (&["--set", "model.hidden_size=16"], "--set model.hidden_size=16 --set"),
     ] {
         let told = finish(three("2", arguments)).refused(2);
         assert!(told.contains(part), "{part}: {told}");
     }
     // A seed that diverges does not keep the others from being trained.
     let broken = fixture.text("broken");
-    let mut diverging = table(&["lra", "--output", &broken, "--tasks", "listops_short"]);
-    diverging.args(["--kinds", "linear", "--seeds", "2", "--steps", "6"]);
-    diverging.args(["--data", &format!("listops_short={data}")]);
-    let settings =
-        ["optimizer.learning_rate=1e38", "trainer.max_skipped_steps=2", "trainer.max_grad_norm=0"];
-    diverging.args(SMALL_MODEL.iter().chain(&settings).flat_map(|setting| ["--set", setting]));
-    let told = finish(diverging).succeeded();
-    assert!(told.stderr.contains("linear diverged with seed 1: "), "{}", told.stderr);
-    assert!(told.stdout.contains("| `linear` | – | – | 0 of 2 |"), "{}", told.stdout);
+    let diverging = || {
+        let mut diverging = table(&["lra", "--output", &broken, "--tasks", "listops_short"]);
+        diverging.args(["--kinds", "linear", "--seeds", "2", "--steps", "6"]);
+        diverging.args(["--data", &format!("listops_short={data}")]);
+        let settings = [
+            "optimizer.learning_rate=1e38",
+            "trainer.max_skipped_steps=2",
+            "trainer.max_grad_norm=0",
+        ];
+        diverging.args(SMALL_MODEL.iter().chain(&settings).flat_map(|setting| ["--set", setting]));
+        finish(diverging).succeeded()
+    };
+    for told in ["linear diverged with seed 1: ", "linear diverged with seed 1 before; remove"] {
+        let said = diverging();
+        assert!(said.stderr.contains(told), "{}", said.stderr);
+        assert!(said.stdout.contains("| `linear` | – | – | 0 of 2 |"), "{}", said.stdout);
+    }
     // A run that was begun otherwise, and is in no table yet.
     fs::remove_file(fixture.path("table/lra.json")).unwrap();
     let told = finish(three("2", &["--set", "model.hidden_size=16"])).refused(2);

@@ -139,6 +139,12 @@ impl Block {
             == (&heads.source, heads.sample, heads.layer, heads.sizes())
     }
 
+    /// The same measurements by the name of these tokens, whose numbers are the same.
+    pub(super) fn named_as(&self, heads: &Heads) -> Self {
+        let (source, sample, layer) = (heads.source.clone(), heads.sample, heads.layer);
+        Self { source, sample, layer, ..self.clone() }
+    }
+
     /// Nothing measured yet.
     pub(super) fn new(of: &Heads, hash: String, rows: usize, seed: u64) -> Self {
         let [heads, seq_len, head_dim] = of.sizes();

@@ -67,9 +67,8 @@ impl Approximation {
         let hash = heads.hash();
         let rows = grid.rows_of(heads.seq_len());
         let of_grid = |found: &Block| (found.rows, found.seed) == (rows.len(), grid.seed);
-        let known = self.blocks.iter().position(|found| of_grid(found) && found.hash == hash);
-        let is_other = |found: &Block| of_grid(found) && found.is_named_as(heads);
-        if known.is_none() && self.blocks.iter().any(is_other) {
+        let place = self.blocks.iter().position(|found| of_grid(found) && found.is_named_as(heads));
+        if place.is_some_and(|place| self.blocks[place].hash != hash) {
             let Heads { source, sample, layer, .. } = heads;
             return Err(TableError::Asked(format!(
                 "`{}` holds measurements of other queries and keys as {source}, sequence {sample}, layer {layer}: the weights or the \
@@ -77,15 +76,14 @@ impl Approximation {
                 self.path.display()
             )));
         }
-        let mut block = match known {
-            Some(place) => self.blocks[place].clone(),
+        // The same numbers may have another name too: the lower layers of a model that differs above, a text of two files.
+        let same = self.blocks.iter().find(|found| of_grid(found) && found.hash == hash);
+        let mut block = match place.map(|place| &self.blocks[place]).or(same) {
+            Some(known) => known.named_as(heads),
             None => Block::new(heads, hash, rows.len(), grid.seed),
         };
-        // The same numbers may have another name now.
-        (block.source, block.sample, block.layer) =
-            (heads.source.clone(), heads.sample, heads.layer);
         let measured = block.complete(heads, grid, &rows)?;
-        match known {
+        match place {
             Some(place) => self.blocks[place] = block,
             None => self.blocks.push(block),
         }
@@ -135,6 +133,9 @@ mod tests {
         assert!(error.to_string().contains("run on texts.txt, sequence 1, layer 0"), "{error}");
         // Another layer is another name, and other rows are another table.
         assert!(file.measure(&heads(2, 1), &grid).unwrap() > 0);
+        // The same numbers by a second name are there by both, and measured once.
+        assert_eq!(file.measure(&heads(1, 5), &grid).unwrap(), 0);
+        assert_eq!(file.blocks.iter().map(|block| block.layer).collect::<Vec<_>>(), [0, 1, 5]);
         assert!(file.measure(&heads(2, 0), &Grid { most_rows: 5, ..grid }).unwrap() > 0);
         let again = Approximation::open(folder.path()).unwrap();
         assert_eq!(again.blocks, file.blocks);

@@ -47,11 +47,13 @@ pub struct Settings {
     pub projections: bool,
     /// Passes that are measured; a time is their median.
     pub repeats: usize,
-    /// The version of this program.
+    /// The version of this program; empty in a file of one that did not say.
+    #[serde(default)]
     pub version: String,
     /// What computes.
     pub device: String,
     /// The CPU's model, as the system names it; empty where it does not say.
+    #[serde(default)]
     pub cpu: String,
     /// Vectors and matrix unit of the CPU.
     pub instructions: String,

@@ -42,9 +42,13 @@ pub(super) fn pages(file: &Efficiency) -> Pages {
     } else {
         " (memory is the host's: what the device itself holds is not measured)"
     };
+    let cpu = match settings.cpu.as_str() {
+        "" => String::new(),
+        model => format!(" of {model}"),
+    };
     let introduction = format!(
         "One attention layer, {of_what}: batch {}, {} heads of {} channels, {} landmarks where a row names no other number, \
-         {convolution}. Device `{}`{of_host}, {} threads of {} ({}), version {} of this program. Each measurement in a process of its \
+         {convolution}. Device `{}`{of_host}, {} threads{cpu} ({}), version {} of this program. Each measurement in a process of its \
          own: the median of {} passes after {} more.",
         settings.batch,
         settings.heads,
@@ -52,7 +56,6 @@ pub(super) fn pages(file: &Efficiency) -> Pages {
         settings.num_landmarks,
         settings.device,
         settings.threads,
-        settings.cpu,
         settings.instructions,
         settings.version,
         settings.repeats,

@@ -98,6 +98,9 @@ impl Args {
             for variant in &variants {
                 let complete = settings.complete(variant, seq_len);
                 let config = complete.config().map_err(|problem| anyhow!("--kinds {problem}"))?;
+                variant
+                    .require_read(&config, &shared)
+                    .map_err(|problem| anyhow!("--kinds {problem}"))?;
                 complete.check_len(seq_len, &shared).map_err(|problem| anyhow!(problem))?;
                 if config.kind == AttentionKind::None && config.convolution.conv_kernel_size == 0 {
                     bail!(

@@ -3,10 +3,11 @@
 mod row;
 mod tasks;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::ExitCode};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::ValueEnum;
+use nystromformer::{Semantics, SharedConfig};
 use nystromformer_files::durable;
 use nystromformer_learner::trainer::RunRequest;
 use nystromformer_tables::{
@@ -17,7 +18,7 @@ use nystromformer_tables::{
 use nystromformer_tasks::TaskRegistry;
 
 use self::{
-    row::{Row, key_and_value},
+    row::{Row, key_and_value, require_same_settings},
     tasks::ArenaTask,
 };
 use super::{at_least_one, distinct};
@@ -72,27 +73,27 @@ const OWN_KEYS: [&str; 7] = [
     "task.folds",
 ];
 
+/// Keys of a sweep begin so; a run of a row is none.
+const SWEEP: &str = "sweep.";
+
 impl Args {
     /// Refuses what would be passed over, or would make a row something else than its name says.
     fn check(&self) -> anyhow::Result<()> {
-        let of_rows: Vec<String> = self
-            .kinds
-            .iter()
-            .flat_map(Variant::assignments)
-            .map(|text| format!("model.{text}"))
-            .collect();
-        for assignment in &self.overrides {
-            let (key, _) = key_and_value(assignment);
-            if OWN_KEYS.contains(&key) {
+        let overrides = self.overrides();
+        for key in overrides.keys() {
+            if OWN_KEYS.contains(&key.as_str()) {
                 bail!(
-                    "--set `{assignment}`: the table sets `{key}` itself: use --kinds, --steps, --seeds, --tasks or --data"
+                    "--set `{key}`: the table sets it itself: use --kinds, --steps, --seeds, --tasks or --data"
                 );
             }
-            if of_rows.iter().any(|text| key_and_value(text).0 == key) {
+            if key.starts_with(SWEEP) {
                 bail!(
-                    "--set `{assignment}`: a row of --kinds sets `{key}` too: leave one of them out"
+                    "--set `{key}`: a table has no sweep: name rows with --kinds, or use `train`"
                 );
             }
+        }
+        for variant in &self.kinds {
+            check_row(variant, &overrides)?;
         }
         for (place, (task, path)) in self.data.iter().enumerate() {
             let name = task.name();
@@ -106,13 +107,36 @@ impl Args {
         Ok(())
     }
 
+    /// The keys of --set with their values, of which the last counts.
+    fn overrides(&self) -> BTreeMap<String, String> {
+        let pairs = self.overrides.iter().map(|text| key_and_value(text));
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
+    /// What a task's runs have in common.
+    fn scores(&self, task: ArenaTask) -> TaskScores {
+        let overrides = self.overrides();
+        TaskScores {
+            task: task.name().to_owned(),
+            about: task.about().to_owned(),
+            steps: self.steps,
+            overrides: overrides.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            data: None,
+            rows: Vec::new(),
+        }
+    }
+
+    /// The folder of a task's data that --data names.
+    fn named_data(&self, task: ArenaTask) -> Option<&PathBuf> {
+        self.data.iter().find(|(of, _)| *of == task).map(|(_, path)| path)
+    }
+
     /// A row's run of this seed, new or to go on with.
     fn request(
         &self,
         task: ArenaTask,
         variant: &Variant,
         seed: u64,
-        data: Option<&PathBuf>,
         tasks: &TaskRegistry,
     ) -> RunRequest {
         let mut overrides = self.overrides.clone();
@@ -121,6 +145,7 @@ impl Args {
             format!("trainer.max_steps={}", self.steps),
             format!("seed={seed}"),
         ]);
+        let data = self.named_data(task).cloned().or_else(|| task.own_data(&self.output));
         overrides.extend(data.map(|path| format!("task.path={}", path.display())));
         overrides.extend(variant.assignments().iter().map(|option| format!("model.{option}")));
         let folder = self.output.join(task.name()).join(variant.to_string());
@@ -134,50 +159,75 @@ impl Args {
     }
 }
 
+/// Refuses a row whose options --set sets too, or that change nothing beside what --set sets.
+fn check_row(variant: &Variant, overrides: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let of_model: Vec<(&str, &str)> = overrides
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix("model.")?, value.as_str())))
+        .collect();
+    let mut whole = variant.clone();
+    let mut shared = SharedConfig::default();
+    for (key, value) in of_model {
+        if variant.assignments().iter().any(|option| key_and_value(option).0 == key) {
+            bail!("--set `model.{key}`: the row `{variant}` sets it too: leave one of them out");
+        }
+        if key == "semantics" && value.trim_matches('"') == "hf" {
+            shared.semantics = Semantics::Hf;
+        }
+        // Keys that are none of this attention's are looked at with the experiment.
+        let _ = whole.set(&format!("{key}={value}"));
+    }
+    let config = whole.config().map_err(|problem| anyhow!("--kinds {problem}"))?;
+    variant.require_read(&config, &shared).map_err(|problem| anyhow!("--kinds {problem}"))
+}
+
 pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     args.check()?;
     make_folder(&args.output)?;
     let signals = StopSignals::listen()?;
     let mut arena = Arena::open(&args.output)?;
-    let mut markdown = String::new();
-    for task in distinct(&args.tasks) {
-        write_config(args, task)?;
-        let named = args.data.iter().find(|(of, _)| *of == task).map(|(_, path)| path.clone());
-        let data = match named {
-            Some(path) => Some(path),
-            None => task.data(&args.output)?,
-        };
-        let asked = TaskScores {
-            task: task.name().to_owned(),
-            about: task.about().to_owned(),
-            steps: args.steps,
-            overrides: args.overrides.clone(),
-            data: None,
-            rows: Vec::new(),
-        };
-        for variant in distinct(&args.kinds) {
-            output::note(&format!("{}, {variant}", task.name()));
-            let scores = arena.task(&args.output, asked.clone())?;
-            let name = variant.to_string();
-            let known = scores.rows.iter().find(|row| row.attention == name);
-            let seeds = all_seeds(args.seeds, known);
-            let mut row = Row::new(name);
-            for seed in seeds {
-                let request = args.request(task, &variant, seed, data.as_ref(), tasks);
-                if let Some(reason) = row.run(&request, seed, &mut scores.data, &signals)? {
-                    return Ok(ExitCode::from(reason));
-                }
-            }
-            scores.add(row.scores());
-            markdown = arena.write(&args.output)?;
+    let plan: Vec<(ArenaTask, Variant)> = distinct(&args.tasks)
+        .into_iter()
+        .flat_map(|task| distinct(&args.kinds).into_iter().map(move |variant| (task, variant)))
+        .collect();
+    // Whatever is refused is refused before hours of training.
+    for (task, variant) in &plan {
+        require_same_experiment(args, *task)?;
+        let scores = arena.task(&args.output, args.scores(*task))?;
+        for seed in all_seeds(args.seeds, scores.row(&variant.to_string())) {
+            require_same_settings(
+                &args.request(*task, variant, seed, tasks),
+                args.named_data(*task),
+            )?;
         }
+    }
+    for task in distinct(&args.tasks) {
+        let config = args.output.join(format!("{}.toml", task.name()));
+        durable::replace(&config, task.config().as_bytes())?;
+        if args.named_data(task).is_none() {
+            task.generate(&args.output)?;
+        }
+    }
+    let mut markdown = String::new();
+    for (task, variant) in &plan {
+        output::note(&format!("{}, {variant}", task.name()));
+        let scores = arena.task(&args.output, args.scores(*task))?;
+        let mut row = Row::new(variant.to_string(), scores);
+        for seed in all_seeds(args.seeds, scores.row(&variant.to_string())) {
+            let request = args.request(*task, variant, seed, tasks);
+            if let Some(exit_code) = row.run(&request, seed, &signals)? {
+                return Ok(ExitCode::from(exit_code));
+            }
+        }
+        row.add_to(scores);
+        markdown = arena.write(&args.output)?;
     }
     output::text(&markdown)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the task's experiment, unless runs were begun with another.
-fn write_config(args: &Args, task: ArenaTask) -> anyhow::Result<()> {
+/// Refuses to train beside runs of another version of the task's experiment.
+fn require_same_experiment(args: &Args, task: ArenaTask) -> anyhow::Result<()> {
     let path = args.output.join(format!("{}.toml", task.name()));
     let before = fs::read_to_string(&path).ok().filter(|text| text != task.config());
     if before.is_some() && args.output.join(task.name()).is_dir() {
@@ -186,7 +236,7 @@ fn write_config(args: &Args, task: ArenaTask) -> anyhow::Result<()> {
             path.display()
         );
     }
-    Ok(durable::replace(&path, task.config().as_bytes())?)
+    Ok(())
 }
 
 /// The seeds that are asked for, and those that a row has already.

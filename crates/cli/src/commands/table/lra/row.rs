@@ -1,6 +1,10 @@
 //! The runs of a row: one for each seed, each compared with what is there before it is trained or gone on with.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use nystromformer_learner::{
     LearnerError,
@@ -10,38 +14,59 @@ use nystromformer_learner::{
 };
 use nystromformer_tables::{
     TableError,
-    arena::{Diverged, Scores},
+    arena::{Diverged, Scores, TaskScores},
 };
 
 use crate::{commands::train::train_quietly, output, signals::StopSignals};
 
-/// Keys that are not compared: where the data lies, which is compared by what it holds, and what a run of a series stated.
-const NOT_COMPARED: [&str; 2] = ["task.path", "seeds"];
+/// Keys that are not compared as they stand: where the data lies, and what a run of a series stated.
+const NOT_COMPARED: [&str; 2] = [DATA, "seeds"];
+
+/// Where a task's data lies.
+const DATA: &str = "task.path";
 
 /// The runs of a row, as they come to their end.
 pub(super) struct Row {
     attention: String,
+    /// Hash of the data that the task's runs read.
+    data: Option<String>,
     finished: Vec<(RunSummary, f64, Vec<EvaluationRecord>)>,
     diverged: Vec<Diverged>,
+    /// Runs of before that broke off.
+    known: Vec<Diverged>,
 }
 
 impl Row {
-    pub(super) fn new(attention: String) -> Self {
-        Self { attention, finished: Vec::new(), diverged: Vec::new() }
+    /// A row of a task, of which `scores` are known.
+    pub(super) fn new(attention: String, scores: &TaskScores) -> Self {
+        let known = scores.row(&attention).map(|row| row.diverged.clone()).unwrap_or_default();
+        let (finished, diverged) = Default::default();
+        Self { attention, data: scores.data.clone(), finished, diverged, known }
     }
 
-    /// Trains a run unless it is finished; the exit code if it was stopped.
+    /// Trains a run unless it has come to its end, or broke off before; the exit code if it was stopped.
     pub(super) fn run(
         &mut self,
         request: &RunRequest,
         seed: u64,
-        data: &mut Option<String>,
         signals: &StopSignals,
     ) -> anyhow::Result<Option<u8>> {
         let Some(folder) = &request.run_dir else { return Ok(None) };
-        require_same_settings(request, folder)?;
+        let broken = self.known.iter().find(|run| run.seed == seed && RunDir::holds_run(folder));
+        if let Some(run) = broken {
+            output::note(&format!(
+                "{} diverged with seed {seed} before; remove `{}` to train it again",
+                self.attention,
+                folder.display()
+            ));
+            self.diverged.push(run.clone());
+            return Ok(None);
+        }
+        let request =
+            &RunRequest { overrides: beside_its_data(request, folder)?, ..request.clone() };
         if finished(folder)?.is_none() {
             output::note(&format!("seed {seed}"));
+            let data = &mut self.data;
             let mut begins = |session: &Session| same_data(data, &session.fingerprints(), folder);
             match train_quietly(request, signals, &mut begins) {
                 Ok(EndReason::Stopped(reason)) => return Ok(Some(reason.exit_code())),
@@ -61,7 +86,7 @@ impl Row {
             }
         }
         let Some(summary) = finished(folder)? else { return Ok(None) };
-        same_data(data, &summary.fingerprints, folder)?;
+        same_data(&mut self.data, &summary.fingerprints, folder)?;
         let record = summary.evaluations().get("test").copied();
         let accuracy = record.and_then(|record| record.metric("accuracy")).ok_or_else(|| {
             LearnerError::Data(format!("`{}` has no test accuracy: remove it", folder.display()))
@@ -76,7 +101,13 @@ impl Row {
         Ok(None)
     }
 
-    pub(super) fn scores(self) -> Scores {
+    /// Adds what came of them to the task's scores.
+    pub(super) fn add_to(self, scores: &mut TaskScores) {
+        scores.data = self.data.clone();
+        scores.add(self.scores());
+    }
+
+    fn scores(self) -> Scores {
         let runs = &self.finished;
         let seconds: f64 = runs.iter().map(|(run, ..)| run.wall_seconds).sum();
         Scores {
@@ -110,12 +141,22 @@ fn finished(folder: &Path) -> anyhow::Result<Option<RunSummary>> {
     Ok(RunSummary::read(folder)?.filter(RunSummary::is_complete))
 }
 
-/// Refuses to go on with a run that was begun with other settings.
-fn require_same_settings(request: &RunRequest, folder: &Path) -> anyhow::Result<()> {
-    if !RunDir::holds_run(folder) {
+/// Refuses to go on with a run that was begun with other settings, or on other data than is named.
+pub(super) fn require_same_settings(
+    request: &RunRequest,
+    named_data: Option<&PathBuf>,
+) -> anyhow::Result<()> {
+    let Some(folder) = request.run_dir.as_ref().filter(|folder| RunDir::holds_run(folder)) else {
         return Ok(());
-    }
+    };
     let (stored, asked) = (RunDir::overrides(folder)?, request.kept_overrides());
+    if let (Some(before), Some(now)) = (stored_data(folder)?, named_data)
+        && fs::canonicalize(now).ok() != fs::canonicalize(&before).ok()
+    {
+        let told = |path: &Path| format!("{DATA}={}", path.display());
+        let (before, now) = (told(&before), told(now));
+        return Err(TableError::OtherSettings { path: folder.clone(), before, now }.into());
+    }
     let settings = |all: &[String]| -> BTreeMap<String, String> {
         let pairs = all.iter().map(|text| key_and_value(text));
         let compared = pairs.filter(|(key, _)| !NOT_COMPARED.contains(key));
@@ -131,7 +172,21 @@ fn require_same_settings(request: &RunRequest, folder: &Path) -> anyhow::Result<
         settings.get(key).map_or_else(|| format!("no {key}"), |value| format!("{key}={value}"))
     };
     let (before, now) = (told(&stored), told(&asked));
-    Err(TableError::OtherSettings { path: folder.to_owned(), before, now }.into())
+    Err(TableError::OtherSettings { path: folder.clone(), before, now }.into())
+}
+
+/// Where the run in `folder` has read its data, if that is still there.
+fn stored_data(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let stored = RunDir::overrides(folder)?;
+    let paths = stored.iter().map(|text| key_and_value(text)).filter(|(key, _)| *key == DATA);
+    Ok(paths.last().map(|(_, path)| PathBuf::from(path)).filter(|path| path.exists()))
+}
+
+/// The overrides, with the data where the run that is there has read it: a copy elsewhere holds the same.
+fn beside_its_data(request: &RunRequest, folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut overrides = request.overrides.clone();
+    overrides.extend(stored_data(folder)?.map(|path| format!("{DATA}={}", path.display())));
+    Ok(overrides)
 }
 
 /// Refuses a run that read something else than those before it.

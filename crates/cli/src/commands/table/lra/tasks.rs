@@ -61,23 +61,26 @@ impl ArenaTask {
         }
     }
 
-    /// The folder of its data where none is named: generated in `output` the first time; `None`: where the task looks by itself.
+    /// The folder of its data in `output`, if it is generated; `None`: the task looks by itself.
+    pub(super) fn own_data(self, output: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Text1k => None,
+            Self::ListopsShort => Some(output.join("listops_short-data")),
+        }
+    }
+
+    /// Generates the data unless it is there.
     ///
     /// # Errors
-    /// If it cannot be generated.
-    pub(super) fn data(self, output: &Path) -> anyhow::Result<Option<PathBuf>> {
-        match self {
-            Self::Text1k => Ok(None),
-            Self::ListopsShort => {
-                let folder = output.join("listops_short-data");
-                if !folder.is_dir() {
-                    output::note(&format!("generating expressions in `{}`", folder.display()));
-                    let scratch = ScratchFolder::beside(&folder)?;
-                    listops::generate_files(scratch.path(), expressions(), SIZES, 0)?;
-                    scratch.publish()?;
-                }
-                Ok(Some(folder))
-            }
-        }
+    /// If the disk refuses.
+    pub(super) fn generate(self, output: &Path) -> anyhow::Result<()> {
+        let Some(folder) = self.own_data(output).filter(|folder| !folder.is_dir()) else {
+            return Ok(());
+        };
+        output::note(&format!("generating expressions in `{}`", folder.display()));
+        let scratch = ScratchFolder::beside(&folder)?;
+        listops::generate_files(scratch.path(), expressions(), SIZES, 0)?;
+        scratch.publish()?;
+        Ok(())
     }
 }
