@@ -103,7 +103,7 @@ impl Row {
 
     /// Adds what came of them to the task's scores.
     pub(super) fn add_to(self, scores: &mut TaskScores) {
-        scores.data = self.data.clone();
+        scores.data.clone_from(&self.data);
         scores.add(self.scores());
     }
 
@@ -178,8 +178,8 @@ pub(super) fn require_same_settings(
 /// Where the run in `folder` has read its data, if that is still there.
 fn stored_data(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
     let stored = RunDir::overrides(folder)?;
-    let paths = stored.iter().map(|text| key_and_value(text)).filter(|(key, _)| *key == DATA);
-    Ok(paths.last().map(|(_, path)| PathBuf::from(path)).filter(|path| path.exists()))
+    let mut paths = stored.iter().map(|text| key_and_value(text)).filter(|(key, _)| *key == DATA);
+    Ok(paths.next_back().map(|(_, path)| PathBuf::from(path)).filter(|path| path.exists()))
 }
 
 /// The overrides, with the data where the run that is there has read it: a copy elsewhere holds the same.
