@@ -1,7 +1,10 @@
 //! Export and import, folder to folder.
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use burn::{
     module::Param,
@@ -9,12 +12,12 @@ use burn::{
 };
 use nystromformer::{
     Architecture, AttentionKind, FeedForwardKind, HiddenAct, LandmarkRule, Model, ModelClass,
-    NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, Pooling,
+    Nystromformer, NystromformerConfig, NystromformerForMaskedLm, NystromformerInput, Pooling,
     PositionEmbeddingType, PreTrainedModel,
 };
 use nystromformer_interop::{
-    ExportOptions, ImportOptions, InteropError, StorageType, export_model, import_model, load,
-    read_config, save,
+    ExportOptions, ImportOptions, InteropError, SentenceFiles, SentencePooling, StorageType,
+    export_model, import_model, load, read_config, save,
 };
 use serde_json::Value;
 
@@ -331,6 +334,24 @@ fn the_tokenizer_travels_along() {
     expected["model_max_length"] = 8.into();
     expected["model_input_names"] = made["model_input_names"].clone();
     assert_eq!(json(&output.join("tokenizer_config.json")), expected);
+}
+
+/// A checkpoint of a training holds none of the files of the encoder that it began with.
+#[test]
+fn sentence_files_come_from_the_folder_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, start) = (folder.path().join("checkpoint"), folder.path().join("start"));
+    save(&Nystromformer::init(&paper(), &Device::flex()).unwrap(), &source).unwrap();
+    fs::create_dir_all(start.join("1_Pooling")).unwrap();
+    fs::write(start.join("1_Pooling/config.json"), "{\"pooling_mode_cls_token\": true}").unwrap();
+    let pooling = |sentence_dir: Option<PathBuf>, name: &str| {
+        let output = folder.path().join(name);
+        let options = ExportOptions { seq_len: Some(8), sentence_dir, ..Default::default() };
+        export_model(&source, &output, &options).unwrap();
+        SentenceFiles::of_folder(&output).unwrap().pooling
+    };
+    assert_eq!(pooling(None, "without"), None);
+    assert_eq!(pooling(Some(start.clone()), "with"), Some(SentencePooling::Cls));
 }
 
 #[test]

@@ -1,15 +1,32 @@
 //! `convert`: a tiny BERT in, a Nyströmformer out that is nearer to it than the swap alone.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, command, finish, repository};
+use crate::fixture::{Fixture, command, finish, read_json, repository};
+
+/// A BERT whose folder says how texts were read in its training.
+fn bert(fixture: &Fixture) -> PathBuf {
+    let (fixed, copy) =
+        (repository().join("crates/interop/tests/fixtures/bert"), fixture.path("bert"));
+    if !copy.exists() {
+        fs::create_dir(&copy).unwrap();
+        for entry in fs::read_dir(fixed).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+        }
+        let path = copy.join("tokenizer_config.json");
+        let mut keys: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        keys["trained_truncation"] = json!({"max_length": 8, "keep": "tail"});
+        fs::write(path, keys.to_string()).unwrap();
+    }
+    copy
+}
 
 fn convert(fixture: &Fixture, output: &str, further: &[&str]) -> Command {
-    let bert = repository().join("crates/interop/tests/fixtures/bert");
     let mut convert = command("convert");
-    convert.arg("--from").arg(bert).args(["--output", &fixture.text(output)]);
+    convert.arg("--from").arg(bert(fixture)).args(["--output", &fixture.text(output)]);
     convert.args(["--num-landmarks", "3", "--conv-kernel-size", "3"]);
     convert.args(["--text", &fixture.text("text.txt"), "--run-dir", &fixture.text("conversion")]);
     convert.args(further.iter().flat_map(|setting| ["--set", setting]));
@@ -41,6 +58,12 @@ fn a_conversion_comes_nearer_and_its_result_is_a_model_like_any() {
     assert!(number("relative_error") < 0.7 * number("relative_error_before"), "{result}");
     assert!(number("cosine") > number("cosine_before"), "{result}");
 
+    assert_eq!(result["num_landmarks"], 3);
+    assert_eq!(result["text"], fixture.text("text.txt").as_str());
+    // How texts were read before goes along.
+    let keys = read_json(&fixture.path("converted/tokenizer_config.json"));
+    assert_eq!(keys["trained_truncation"]["keep"], "tail");
+
     let mut features = command("predict");
     let model = fixture.text("converted");
     features.args(["features", "--model", &model, "--pooling", "mean", "the cat sat on the mat"]);
@@ -60,6 +83,14 @@ fn a_conversion_comes_nearer_and_its_result_is_a_model_like_any() {
     beside.args(["--tokens", "20k"]);
     assert!(finish(beside).refused(2).contains("`--resume`"));
 
+    // A start that was made otherwise is not gone on with.
+    let mut other = command("convert");
+    other.arg("--from").arg(bert(&fixture)).args(["--output", &fixture.text("other"), "--resume"]);
+    other.args(["--num-landmarks", "4", "--conv-kernel-size", "3"]);
+    other.args(["--text", &fixture.text("text.txt"), "--run-dir", &fixture.text("conversion")]);
+    let told = finish(other).refused(2);
+    assert!(told.contains("`--num-landmarks` 3, and 4 is asked for"), "{told}");
+
     // What is finished is not done again.
     let mut resumed = convert(&fixture, "other", &settings);
     resumed.args(["--tokens", "20k", "--resume"]);
@@ -76,6 +107,11 @@ fn what_cannot_be_converted_is_refused_with_a_line() {
     nothing.args(["--from", &fixture.text("nowhere"), "--output", &fixture.text("out")]);
     nothing.args(["--run-dir", &fixture.text("run")]);
     assert!(finish(nothing).refused(4).contains("nowhere"));
+    for (setting, advice) in
+        [("trainer.max_steps=3", "give `--tokens`"), ("model.num_landmarks=4", "`--num-landmarks`")]
+    {
+        assert!(finish(convert(&fixture, "out", &[setting])).refused(2).contains(advice));
+    }
     let mut tokens = convert(&fixture, "out", &[]);
     tokens.args(["--tokens", "many"]);
     assert!(finish(tokens).refused(2).contains("500k"));

@@ -40,6 +40,8 @@ pub struct ExportOptions {
     pub seq_len: Option<usize>,
     /// Folder of the tokenizer's files. Default: the source folder.
     pub tokenizer_dir: Option<PathBuf>,
+    /// Folder of sentence-transformers' files, which go along with an encoder that has no head. Default: the source folder.
+    pub sentence_dir: Option<PathBuf>,
     /// How the weights are stored. Default: in 32 bits.
     pub storage: StorageType,
     /// The training that the weights came from, for the model card. Default: not known.
@@ -92,14 +94,15 @@ pub fn export_model(
     if options.storage == StorageType::F16 {
         require_range_of_f16(&model)?;
     }
-    let (goes_along, left_out) = SentenceFiles::going_along(source, model.architecture());
+    let sentence_dir = options.sentence_dir.as_deref().unwrap_or(source);
+    let (goes_along, left_out) = SentenceFiles::going_along(sentence_dir, model.architecture());
     notes.extend(left_out);
     let folder = ModelFolder {
         model: &model,
         config: &config,
         storage: options.storage,
         tokenizer_dir: options.tokenizer_dir.as_deref().unwrap_or(source),
-        sentence_dir: goes_along.then_some(source),
+        sentence_dir: goes_along.then_some(sentence_dir),
     };
     let has_tokenizer = folder.write(scratch.path())?;
     notes.extend(tokenizer_files::windows_note(scratch.path()));

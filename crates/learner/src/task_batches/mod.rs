@@ -197,7 +197,9 @@ impl BatchSource for TaskBatches {
         if self.sorts {
             units.sort_by_key(|unit| train.unit_len(*unit));
         }
-        let mut rows = 0;
+        // Of the whole step: what is drawn for a row must not depend on how many processes share it.
+        let skipped = units.iter().take(range.start.saturating_mul(micro_batch_size));
+        let mut rows: usize = skipped.map(|unit| train.rows_of(*unit).len()).sum();
         let weighted = |units: &[usize]| {
             let mut batch = self.batch(train, units, false)?;
             batch.loss_options.class_weights.clone_from(&self.class_weights);

@@ -21,8 +21,9 @@ use nystromformer_learner::{
         EndReason, RunRequest, Session, TrainOutput, model_folder, trained_facts, trained_seq_len,
     },
 };
+use nystromformer_pipelines::tokenizer_of_model;
 use nystromformer_tasks::TaskRegistry;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::import::{Positions, tokenizer_json};
 use crate::{output, run_report, signals::StopSignals};
@@ -68,7 +69,7 @@ pub struct Args {
     /// Go on with what is in the run directory.
     #[arg(long)]
     resume: bool,
-    /// Override a key of both runs, e.g. data.document=line. May be repeated.
+    /// Override a key of both runs, e.g. data.document=line. May be repeated. What another option says is refused.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     overrides: Vec<String>,
 }
@@ -79,6 +80,18 @@ const RECIPES: [(&str, &str); 2] =
 
 /// The imported model, with which both runs begin, and whose exact attention is the teacher.
 const START: &str = "start";
+
+/// What the imported model was made with, which a conversion that goes on must be asked for again.
+const IMPORTED: &str = "imported.json";
+
+/// Keys that options of this command say.
+const OF_OPTIONS: [(&str, &str); 5] = [
+    ("model.attention", "a conversion is to Nyström attention"),
+    ("model.num_landmarks", "give `--num-landmarks`"),
+    ("model.conv_kernel_size", "give `--conv-kernel-size`"),
+    ("model.max_position_embeddings", "give `--max-position-embeddings`"),
+    ("trainer.max_steps", "give `--tokens`, which both stages share"),
+];
 
 /// Runs the command.
 ///
@@ -99,6 +112,44 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+impl Args {
+    /// What is trained on.
+    fn corpus(&self) -> String {
+        let text = self.text.as_ref();
+        text.map_or_else(|| SAMPLE_CORPUS.to_owned(), |path| path.display().to_string())
+    }
+
+    /// What the start is made with.
+    fn import(&self) -> Value {
+        let from = fs::canonicalize(&self.from).unwrap_or_else(|_| self.from.clone());
+        json!({
+            "--from": from,
+            "--num-landmarks": self.num_landmarks,
+            "--conv-kernel-size": self.conv_kernel_size,
+            "--max-position-embeddings": self.max_position_embeddings,
+            "--positions": format!("{:?}", self.positions).to_lowercase(),
+        })
+    }
+
+    /// Refuses to go on with a start that was made with other options.
+    fn require_same_import(&self, path: &Path) -> anyhow::Result<()> {
+        // Earlier versions did not write it.
+        let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+        let before: Map<String, Value> = serde_json::from_str(&text)
+            .with_context(|| format!("`{}` is damaged: remove it", path.display()))?;
+        let now = self.import();
+        if let Some((option, value)) = before.iter().find(|(option, value)| now[*option] != **value)
+        {
+            bail!(
+                "`{}` was imported with `{option}` {value}, and {} is asked for: ask for the same, or name another `--run-dir`",
+                path.with_file_name(START).display(),
+                now[option]
+            );
+        }
+        Ok(())
+    }
+}
+
 /// A conversion in its run directory.
 struct Conversion<'a> {
     args: &'a Args,
@@ -108,6 +159,12 @@ struct Conversion<'a> {
 impl<'a> Conversion<'a> {
     /// The directory with the recipes and the imported model.
     fn begin(args: &'a Args) -> anyhow::Result<Self> {
+        for assignment in &args.overrides {
+            let key = assignment.split('=').next().unwrap_or_default().trim();
+            if let Some((_, advice)) = OF_OPTIONS.iter().find(|(name, _)| *name == key) {
+                bail!("`--set {assignment}`: {advice}");
+            }
+        }
         let output = &args.output;
         let name = output
             .file_name()
@@ -139,7 +196,12 @@ impl<'a> Conversion<'a> {
             durable::replace(&path.join(format!("{stage}.toml")), recipe.as_bytes())
                 .map_err(LearnerError::from)?;
         }
-        if !start.exists() {
+        let import = path.join(IMPORTED);
+        if start.exists() {
+            args.require_same_import(&import)?;
+        } else {
+            let text = args.import().to_string();
+            durable::replace(&import, text.as_bytes()).map_err(LearnerError::from)?;
             let from = local_folder(&args.from, HubFiles::Model)?;
             let mut overrides = Map::from_iter([
                 ("attention".to_owned(), json!("nystrom")),
@@ -168,19 +230,17 @@ impl<'a> Conversion<'a> {
 
     /// What the recipes leave open, of a stage.
     fn overrides(&self, stage: &str) -> anyhow::Result<Vec<String>> {
-        let Args { text, seq_len, overrides, .. } = self.args;
+        let Args { seq_len, overrides, .. } = self.args;
         let start = self.path.join(START);
         let positions = read_config(&start)?.embeddings.max_position_embeddings;
         // What the first stage has trained, the second begins with.
         let init_from = if stage == "layers" { start.clone() } else { self.path.join("layers") };
-        let text = text
-            .as_ref()
-            .map_or_else(|| SAMPLE_CORPUS.to_owned(), |path| path.display().to_string());
+        let seq_len = seq_len.unwrap_or_else(|| positions.min(512));
         let mut settings = vec![
             format!("model.init_from={}", init_from.display()),
             format!("distill.teacher={}", start.display()),
-            format!("data.corpus={text}"),
-            format!("data.seq_len={}", seq_len.unwrap_or_else(|| positions.min(512))),
+            format!("data.corpus={}", self.args.corpus()),
+            format!("data.seq_len={seq_len}"),
             format!("data.cache_dir={}", self.path.join("cache").display()),
         ];
         settings.extend(overrides.iter().cloned());
@@ -200,7 +260,10 @@ impl<'a> Conversion<'a> {
         }
         let config = self.path.join(format!("{stage}.toml"));
         let mut overrides = self.overrides(stage)?;
-        let steps = self.steps(&config, &overrides, tasks, work)?;
+        let (steps, tokens_of_a_row) = self.steps(&config, &overrides, tasks, work)?;
+        if stage == "layers" {
+            self.tell_of_texts(tokens_of_a_row)?;
+        }
         overrides.push(format!("trainer.max_steps={steps}"));
         let request = RunRequest {
             config,
@@ -228,28 +291,61 @@ impl<'a> Conversion<'a> {
         Ok(Err(outcome.ended_by))
     }
 
-    /// Steps of a stage: as many as half of the tokens take, by the mean length of the training texts.
+    /// Says what is trained on, if that teaches little: a stopgap, or rows whose every token is a landmark.
+    fn tell_of_texts(&self, tokens_of_a_row: f64) -> anyhow::Result<()> {
+        if self.args.text.is_none() {
+            output::note(
+                "training on the built-in sample, a stopgap of short plain sentences: name texts of the kind that the model will read \
+                 with `--text`",
+            );
+        }
+        let landmarks = read_config(&self.path.join(START))?.attention.nystrom.num_landmarks;
+        if tokens_of_a_row <= landmarks as f64 {
+            output::note(&format!(
+                "a row has `{tokens_of_a_row:.0}` tokens on average, and there are `{landmarks}` landmarks: where each token is a landmark, \
+                 nothing is learned of longer texts; name longer ones with `--text`, or fewer `--num-landmarks`"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Steps of a stage, as many as half of the tokens take by the mean length of the training texts; and that length.
     fn steps(
         &self,
         config: &Path,
         overrides: &[String],
         tasks: &TaskRegistry,
         work: &WorkDisplay,
-    ) -> anyhow::Result<u64> {
+    ) -> anyhow::Result<(u64, f64)> {
         let Experiment { data, tokenizer, seed, trainer, .. } =
             Experiment::load(config, overrides, tasks)?.experiment;
         let train = prepare(&data, &tokenizer, seed, work)?.train;
         let of_an_example = (train.num_tokens() as f64 / train.len() as f64).max(1.0);
         let of_a_step = of_an_example * trainer.batch_size as f64;
-        Ok((self.args.tokens as f64 / 2.0 / of_a_step).ceil().max(1.0) as u64)
+        let steps = (self.args.tokens as f64 / 2.0 / of_a_step).ceil().max(1.0) as u64;
+        Ok((steps, of_an_example))
     }
 
     /// Writes the result to the output folder, and says how near it is.
     fn publish(&self, after: Option<EvaluationRecord>) -> anyhow::Result<()> {
         let (path, output) = (&self.path, &self.args.output);
         let source = model_folder(&path.join("network"))?;
+        // What a training keeps no account of: how texts were read before, unless longer ones are now, and what becomes of
+        // hidden states.
+        let start = path.join(START);
+        let reads_longer = self.args.max_position_embeddings.is_some();
+        if let Some(truncation) =
+            tokenizer_of_model(&start)?.trained_truncation().filter(|_| reads_longer)
+        {
+            output::note(&format!(
+                "the model was trained on texts of up to `{}` tokens; the result reads as many as its positions allow",
+                truncation.max_length
+            ));
+        }
         let options = ExportOptions {
             seq_len: trained_seq_len(&source),
+            tokenizer_dir: (!reads_longer).then(|| start.clone()),
+            sentence_dir: Some(start),
             training: trained_facts(&source),
             ..ExportOptions::default()
         };
@@ -270,7 +366,8 @@ impl<'a> Conversion<'a> {
         ));
         output::json_line(&json!({
             "output": output,
-            "num_landmarks": self.args.num_landmarks,
+            "text": self.args.corpus(),
+            "num_landmarks": read_config(output)?.attention.nystrom.num_landmarks,
             "cosine_before": cosine,
             "cosine": now,
             "relative_error_before": error,

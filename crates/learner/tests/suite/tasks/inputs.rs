@@ -91,6 +91,24 @@ fn shares_are_the_tasks_or_what_is_asked_for_and_only_validation_is_measured() {
     assert_eq!(batches.training_step(0, 4, 4).unwrap()[0].lengths.len(), 8);
 }
 
+/// Each process of several makes its own micro-batches alone.
+#[test]
+fn a_share_of_a_step_hides_and_drops_what_the_whole_step_does() {
+    let listops = of_listops();
+    let pairs = Fixture::new("retrieval", "");
+    retrieval::generate_files(&pairs.data(), SplitSizes { train: 8, validation: 2, test: 2 }, 3)
+        .unwrap();
+    for (fixture, setting) in
+        [(&listops, MASKED), (&pairs, MASKED), (&pairs, "task.byte_dropout=0.3")]
+    {
+        let batches = fixture.batches(&[setting]).unwrap();
+        let whole = batches.training_step(3, 8, 2).unwrap();
+        let share = batches.micro_batches(3, 8, 2, 2..4).unwrap();
+        assert_eq!(share, whole[2..], "{setting}");
+        assert_ne!(whole[0].input_ids, whole[2].input_ids);
+    }
+}
+
 #[test]
 fn what_has_no_inputs_to_learn_is_refused_by_its_key() {
     let refused = |fixture: &Fixture, overrides: &[&str], words: &str| {
