@@ -7,8 +7,8 @@ use std::{
 
 use burn::{store::bridge, tensor::Device};
 use nystromformer::{
-    AttentionKind, Model, ModelError, NystromformerConfig, PreTrainedModel, Semantics,
-    embeddings::POSITION_OFFSET,
+    AttentionKind, LandmarkRule, Model, ModelError, NystromformerConfig, PreTrainedModel,
+    Semantics, embeddings::POSITION_OFFSET,
 };
 use nystromformer_files::durable::ScratchFolder;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ use crate::{
     hugging_face::{
         Exported, FreshConvolution, SentenceFiles, StorageType,
         config::{CONFIG_NAME, read_config_file},
-        convolution::load_with_fresh_convolution,
+        convolution::load_with_fresh_parts,
         folder::{CARD_NAME, ModelFolder, finish, write_card},
         json_file::read_json,
         load::load_files,
@@ -181,8 +181,22 @@ fn read_model(
     let mut notes = source.notes;
     let taps = source.config.attention.convolution.conv_kernel_size;
     let is_the_same = source.config.attention.convolution == config.attention.convolution;
+    let rule = |config: &NystromformerConfig| config.attention.nystrom.landmarks;
+    let is_of_the_same_rule = rule(&source.config) == rule(&config);
+    if !is_of_the_same_rule && rule(&config) == LandmarkRule::Weighted {
+        notes.push(
+            "The scores of landmarks are new and start at zero, where they are means of segments."
+                .to_owned(),
+        );
+    } else if !is_of_the_same_rule && rule(&source.config) == LandmarkRule::Weighted {
+        notes.push("The source's scores of landmarks are left out.".to_owned());
+    }
     let model = if source.has_convolution && is_the_same {
-        load_files(files, &config, folder, &Device::flex())?
+        if is_of_the_same_rule {
+            load_files(files, &config, folder, &Device::flex())?
+        } else {
+            load_with_fresh_parts(files, &config, folder, None)?
+        }
     } else {
         if source.has_convolution && taps > 0 {
             notes.push(format!("The source's convolution of {taps} taps is left out."));
@@ -194,7 +208,7 @@ fn read_model(
             };
             notes.push(format!("The convolution is new and {start}."));
         }
-        load_with_fresh_convolution(files, &config, folder, options.convolution)?
+        load_with_fresh_parts(files, &config, folder, Some(options.convolution))?
     };
     if !left_out.is_empty() {
         let names: Vec<String> = left_out.iter().map(|name| format!("`{name}`")).collect();

@@ -1,4 +1,4 @@
-//! Models whose convolution is not the file's.
+//! Models whose convolution, or whose rule for landmarks, is not the file's.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use nystromformer::{Model, NystromformerConfig, PreTrainedModel, Seed};
 
 use super::{
     load::Matched,
-    names::{CONVOLUTION, architecture_of, parameters},
+    names::{CONVOLUTION, architecture_of, is_landmark_score, parameters},
     weights::WeightFiles,
 };
 use crate::error::InteropError;
@@ -25,26 +25,31 @@ pub enum FreshConvolution {
     Normal(u64),
 }
 
-/// A model of `config` on the CPU with the weights of `files`, but for the convolution, which is `convolution` whatever
-/// the files hold. `dir` is the folder of `config`.
-pub(crate) fn load_with_fresh_convolution(
+/// A model of `config` on the CPU with the weights of `files`, but for scores of landmarks that these lack, which are zero, and for
+/// the convolution, if another is asked for whatever the files hold. `dir` is the folder of `config`.
+pub(crate) fn load_with_fresh_parts(
     files: WeightFiles,
     config: &NystromformerConfig,
     dir: &Path,
-    convolution: FreshConvolution,
+    convolution: Option<FreshConvolution>,
 ) -> Result<Model, InteropError> {
     let architecture = architecture_of(files.tensors.keys().map(String::as_str));
     let mut matched = Matched::new(files, || parameters(architecture, config), config)?;
-    matched.keep_own(|name| name.ends_with(CONVOLUTION));
+    matched.keep_own(is_landmark_score);
+    if convolution.is_some() {
+        matched.keep_own(|name| name.ends_with(CONVOLUTION));
+    }
     let device = Device::flex();
     match convolution {
-        FreshConvolution::Zero => {
+        None | Some(FreshConvolution::Zero) => {
             let build = |device: &Device| Ok(Model::build(architecture, config, device));
             let mut model = matched.into_model(dir, &device, build)?;
-            clear(&mut model);
+            if convolution.is_some() {
+                clear(&mut model);
+            }
             Ok(model)
         }
-        FreshConvolution::Normal(seed) => {
+        Some(FreshConvolution::Normal(seed)) => {
             let init = |device: &Device| {
                 Seed::new(seed).scope(|| Model::init(architecture, config, device))
             };

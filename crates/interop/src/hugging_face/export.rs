@@ -15,7 +15,7 @@ use nystromformer_files::durable::ScratchFolder;
 
 use super::{
     config::{CONFIG_NAME, read_config},
-    convolution::{FreshConvolution, load_with_fresh_convolution},
+    convolution::{FreshConvolution, load_with_fresh_parts},
     difference::{self, Difference},
     folder::{Exported, ModelFolder, finish},
     load::load_model,
@@ -153,7 +153,7 @@ fn with_convolution(source: &Path) -> Result<(Model, Option<String>), InteropErr
     }
     let config = config.with(|config| config.attention.convolution.conv_kernel_size = 1);
     let files = WeightFiles::open(source)?;
-    let model = load_with_fresh_convolution(files, &config, source, FreshConvolution::Zero)?;
+    let model = load_with_fresh_parts(files, &config, source, Some(FreshConvolution::Zero))?;
     let note = "The model has no convolution. Newer releases of transformers cannot be told so: the export has one of \
                 a single tap whose weight is zero, which adds nothing.";
     Ok((model, Some(note.to_owned())))

@@ -20,8 +20,8 @@ use nystromformer::{
 use super::{
     config::{CONFIG_NAME, read_config},
     names::{
-        ENCODER, Inventory, STALE, architecture_of, head_part, module_path, parameters,
-        parameters_of, parameters_of_class, second_names, start_of,
+        ENCODER, Inventory, STALE, architecture_of, head_part, is_landmark_score, module_path,
+        parameters, parameters_of, parameters_of_class, second_names, start_of,
     },
     weights::WeightFiles,
 };
@@ -107,7 +107,7 @@ pub fn read_architecture(dir: &Path) -> Result<Architecture, InteropError> {
 
 /// Reads weights into a model that exists, from a folder, a weight file, or an index of shards.
 ///
-/// The encoder must be complete. Each part of the head may be absent, as in a bare encoder or a model with
+/// The encoder must be complete, but for scores of landmarks, which then start at zero. Each part of the head may be absent, as in a bare encoder or a model with
 /// another head, or be made for another number of classes; then the model's own stays, and the report says so.
 /// On an error the model is unchanged.
 ///
@@ -120,6 +120,7 @@ pub fn load_weights<M: PreTrainedModel>(
     let files = WeightFiles::open(path)?;
     let mut matched = Matched::new(files, || parameters_of(model), model.config())?;
     matched.keep_own_head_parts();
+    matched.keep_own(is_landmark_score);
     matched.leave_out_other_heads();
     matched.require_complete()?;
     matched.check_values()?;
@@ -134,13 +135,15 @@ pub fn load_weights<M: PreTrainedModel>(
     Ok(report)
 }
 
-/// Reads weights into a model that exists, from a folder that holds exactly those of its class. On an error the model
-/// is unchanged.
+/// Reads weights into a model that exists, from a folder that holds exactly those of its class; scores of landmarks may be left over,
+/// of a model that is read with another attention than its own. On an error the model is unchanged.
 ///
 /// # Errors
 /// As for [`load_model`].
 pub fn load_all_weights<M: PreTrainedModel>(model: &mut M, dir: &Path) -> Result<(), InteropError> {
-    let matched = Matched::new(WeightFiles::open(dir)?, || parameters_of(model), model.config())?;
+    let mut matched =
+        Matched::new(WeightFiles::open(dir)?, || parameters_of(model), model.config())?;
+    matched.keys.unexpected.retain(|name| !is_landmark_score(name));
     matched.require_complete()?;
     matched.check_values()?;
     let device = model.devices().first().cloned().unwrap_or_default();

@@ -22,6 +22,11 @@ const LAYERS: &str = "nystromformer.encoder.layer.";
 /// End of the name of every layer's convolution.
 pub(crate) const CONVOLUTION: &str = ".attention.self.conv.weight";
 
+/// Whether this is a score of landmarks (`landmarks = "weighted"`), which a model of another rule has not and which starts at zero.
+pub fn is_landmark_score(name: &str) -> bool {
+    [".query_score", ".key_score"].iter().any(|end| name.ends_with(end))
+}
+
 /// Start of every name of the masked-language-modelling head.
 pub const MASKED_LM_HEAD: &str = "cls.";
 

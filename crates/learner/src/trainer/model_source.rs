@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Int, Tensor};
 use nystromformer::{Head, NystromformerConfig, PreTrainedModel, linear::Linear};
 use nystromformer_data::TextTokenizer;
+use nystromformer_interop::hugging_face::names::is_landmark_score;
 use nystromformer_interop::{
     HubFiles, InteropError, TrainingFacts, load_weights, local_folder, read_config,
     require_model_folder,
@@ -70,11 +71,27 @@ impl Learner<'_> {
                 let note = format!("`{}` {difference}: {what}", folder.display());
                 tracing::warn!("{note}");
                 self.state.notes.push(note);
-            } else if !report.fresh.is_empty() {
+            }
+            let (scores, drawn): (Vec<String>, Vec<String>) =
+                report.fresh.iter().cloned().partition(|name| is_landmark_score(name));
+            if !scores.is_empty() {
+                self.state.notes.push(format!(
+                    "scores of landmarks start at zero, where they are means of segments, since `{}` has none: {}",
+                    folder.display(),
+                    scores.join(", ")
+                ));
+            }
+            if report.ignored.iter().any(|name| is_landmark_score(name)) {
+                self.state.notes.push(format!(
+                    "the scores of landmarks in `{}` are left out, for `model.landmarks` here reads none",
+                    folder.display()
+                ));
+            }
+            if !drawn.is_empty() {
                 self.state.notes.push(format!(
                     "weights drawn at random, since `{}` has no such head, or one of another size (drawn anew): {}",
                     folder.display(),
-                    report.fresh.join(", ")
+                    drawn.join(", ")
                 ));
             }
             tracing::info!(

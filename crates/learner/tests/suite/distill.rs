@@ -134,6 +134,24 @@ fn changed(before: &[u8], after: &[u8]) -> BTreeSet<String> {
         .collect()
 }
 
+/// Scores that the BERT has not start at zero, and are trained; its own exact attention, which has none, is the teacher.
+#[test]
+fn scores_of_landmarks_are_fitted_to_a_bert() {
+    let fixture = Fixture::new();
+    fixture.import("weighted", &[("landmarks", json!("weighted"))]);
+    let init_from = format!("model.init_from={}", fixture.path("weighted").display());
+    fixture.train("layers", &[&init_from]).unwrap();
+    let before = std::fs::read(fixture.path("weighted/model.safetensors")).unwrap();
+    let trained = changed(&before, &fixture.weights("layers"));
+    for score in ["key_score", "query_score"] {
+        assert_eq!(trained.iter().filter(|name| name.ends_with(score)).count(), 2, "{trained:?}");
+    }
+    // A start of means gets scores too, and it is said.
+    let stated = fixture.train("from-means", &["model.landmarks=weighted"]).unwrap();
+    let notes = stated.summary.notes.join("\n");
+    assert!(notes.contains("scores of landmarks start at zero"), "{notes}");
+}
+
 #[test]
 fn a_bert_becomes_a_nystromformer_stage_by_stage() {
     let fixture = Fixture::new();
