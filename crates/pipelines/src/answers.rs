@@ -58,8 +58,11 @@ pub struct AnswerStream<'a, P: Pipeline, I> {
     is_read: bool,
 }
 
+/// A request, and where the elements of its list stand in its file, if not one behind the other.
+type Asked<P> = (<P as Pipeline>::Request, Option<Vec<usize>>);
+
 /// Requests with the rows of each.
-type Window<P> = Vec<(<P as Pipeline>::Request, Vec<TokenRow>)>;
+type Window<P> = Vec<(Asked<P>, Vec<TokenRow>)>;
 
 impl<'a, P, I> AnswerStream<'a, P, I>
 where
@@ -85,11 +88,12 @@ where
             let pipeline = self.pipeline;
             let rows: Vec<Result<Vec<TokenRow>, PipelineError>> =
                 requests.par_iter().map(|placed| checked(pipeline, &placed.request)).collect();
-            for (Placed { place, request }, rows) in requests.into_iter().zip(rows) {
+            for (placed, rows) in requests.into_iter().zip(rows) {
+                let Placed { place, request, list_places } = placed;
                 match rows {
                     Ok(rows) => {
                         tokens += rows.iter().map(|row| row.length).sum::<usize>();
-                        window.push((request, rows));
+                        window.push(((request, list_places), rows));
                     }
                     Err(error) => {
                         self.fail(match place {
@@ -124,9 +128,13 @@ where
         let rows: Vec<TokenRow> = rows.into_iter().flatten().collect();
         let scores = score_rows(self.pipeline, &rows, self.batching.batch_size.get())?;
         let mut scored = rows.into_iter().zip(scores);
-        for (request, count) in requests.into_iter().zip(counts) {
+        for ((request, places), count) in requests.into_iter().zip(counts) {
             let rows = scored.by_ref().take(count).collect();
-            self.ready.push_back(self.pipeline.postprocess(request, rows)?);
+            let answer = self.pipeline.postprocess(request, rows)?;
+            self.ready.push_back(match places {
+                Some(places) => self.pipeline.in_places(answer, &places),
+                None => answer,
+            });
         }
         Ok(())
     }

@@ -29,13 +29,14 @@ pub struct MultipleChoice {
 /// The likeliest choice.
 #[derive(Debug, Clone, Serialize)]
 pub struct Chosen {
-    /// Its place among the choices, from 0.
+    /// Its place among the choices, from 0; empty places of a table's row are counted.
     pub choice: usize,
     /// Its text.
     pub label: String,
     /// Its probability.
     pub score: f64,
-    /// The probabilities of all choices, in their order; they sum to 1.
+    /// The probabilities of all choices, in their order; they sum to 1. That of an empty place of a table's row is NaN, which
+    /// JSON has as null.
     pub scores: Vec<f64>,
 }
 
@@ -93,5 +94,13 @@ impl Pipeline for MultipleChoice {
         let choice = argmax(&scores);
         let label = request.choices.swap_remove(choice);
         Ok(Chosen { choice, label, score: scores[choice], scores })
+    }
+
+    fn in_places(&self, answer: Chosen, places: &[usize]) -> Chosen {
+        let mut scores = vec![f64::NAN; places.last().map_or(0, |last| last + 1)];
+        for (place, score) in places.iter().zip(&answer.scores) {
+            scores[*place] = *score;
+        }
+        Chosen { choice: places[answer.choice], scores, ..answer }
     }
 }

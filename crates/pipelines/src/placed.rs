@@ -24,10 +24,12 @@ pub struct Placed<T> {
     pub place: Option<Place>,
     /// The request.
     pub request: T,
+    /// Where the elements of its list stand in the file, from 0, if places before the last of them are empty.
+    pub(crate) list_places: Option<Vec<usize>>,
 }
 
 impl<T> From<T> for Placed<T> {
     fn from(request: T) -> Self {
-        Self { place: None, request }
+        Self { place: None, request, list_places: None }
     }
 }

@@ -11,7 +11,7 @@ use nystromformer_files::{
 };
 use serde_json::{Map, Value};
 
-use self::row::{object, said, tell_no_text, tell_unread};
+use self::row::{object, said, take_list_places, tell_no_text, tell_unread};
 use crate::{
     columns::{FieldColumns, RequestOptions},
     error::PipelineError,
@@ -271,15 +271,16 @@ impl<T: Request> Iterator for Requests<T> {
     type Item = Result<Placed<T>, PipelineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (line, value) = match self.next_value() {
+        let (line, mut value) = match self.next_value() {
             Ok(next) => next?,
             Err(error) => return Some(Err(error.into())),
         };
+        let list_places = take_list_places(&mut value);
         let request = Self::parse(value);
         Some(match request {
             Ok(request) => {
                 let place = Some(Place { file: Arc::clone(&self.file), line });
-                Ok(Placed { place, request })
+                Ok(Placed { place, request, list_places })
             }
             Err(problem) => Err(DataError::line(&self.file, line, problem).into()),
         })
@@ -309,7 +310,7 @@ mod tests {
         let found: Vec<(u64, String)> = requests
             .into_iter()
             .map(|request| request.unwrap())
-            .map(|Placed { place, request }| (place.unwrap().line, request.text))
+            .map(|Placed { place, request, .. }| (place.unwrap().line, request.text))
             .collect();
         let expected = [(1, "é"), (2, ""), (3, "last")];
         assert_eq!(found, expected.map(|(line, text)| (line, text.to_owned())));
@@ -418,6 +419,19 @@ mod tests {
         assert!(table::<Question>("a.csv", csv)[0].as_ref().unwrap().contains("\"Anna.\""));
         let choices = table::<Choices>("a.csv", "prompt,choice1,choice2,choice3\np,a,b,\n");
         assert!(choices[0].as_ref().unwrap().contains(r#"["a", "b"]"#), "{choices:?}");
+        // The places of labels and answers are those of the columns.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let rows = "prompt,choice0,choice1,choice2,choice3\np,a,,c,\np,a,b,,\n";
+        std::fs::write(&path, rows).unwrap();
+        let gapped = Requests::<Choices>::open(&path, LineForm::Text, &RequestOptions::default());
+        let gapped: Vec<_> = gapped.unwrap().map(Result::unwrap).collect();
+        assert_eq!(gapped[0].request.choices, ["a", "c"]);
+        assert_eq!(gapped[0].list_places, Some(vec![0, 2]));
+        assert_eq!(gapped[1].request.choices, ["a", "b"]);
+        assert_eq!(gapped[1].list_places, None);
+        let none = table::<Choices>("a.csv", "prompt,choice0,choice1\np,, \n");
+        assert!(none[0].as_ref().unwrap_err().contains("`choices` is empty"), "{none:?}");
         let tokens = table::<Sentence>("a.tsv", "tokens\n[\"a\", \"b\"]\n");
         assert!(tokens[0].as_ref().unwrap().contains(r#"Words(["a", "b"])"#), "{tokens:?}");
     }

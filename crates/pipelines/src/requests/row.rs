@@ -67,9 +67,11 @@ pub(super) fn object(row: &Row, fields: &[FieldColumns]) -> Result<Map<String, V
         let cells = at..at + columns.len();
         at = cells.end;
         let value = if *is_list {
-            // Questions of one table may differ in how many choices they have.
-            let cells = cells.map(|at| row.cell(at)).filter(|cell| !is_empty(cell));
-            Value::Array(cells.map(value).collect())
+            // An empty place keeps its number: `take_list_places` takes it out, where the request is made.
+            let cells = cells.map(|at| row.cell(at));
+            Value::Array(
+                cells.map(|cell| if is_empty(cell) { Value::Null } else { value(cell) }).collect(),
+            )
         } else {
             let cell = row.cell(cells.start);
             if *cell == Cell::Null && !matches!(*field, "id" | "text" | "text_pair") {
@@ -84,10 +86,22 @@ pub(super) fn object(row: &Row, fields: &[FieldColumns]) -> Result<Map<String, V
     Ok(object)
 }
 
+/// Takes the empty places out of an object's choices. Where others come behind one, gives the places of those that are left:
+/// questions of one table may differ in how many choices they have, so the empty ones at the end count for nothing.
+pub(super) fn take_list_places(object: &mut Value) -> Option<Vec<usize>> {
+    let choices = object.get_mut("choices")?.as_array_mut()?;
+    let is_there = |(place, choice): (usize, &Value)| (!choice.is_null()).then_some(place);
+    let places: Vec<usize> = choices.iter().enumerate().filter_map(is_there).collect();
+    choices.retain(|choice| !choice.is_null());
+    let has_gaps = places.last().is_some_and(|last| *last >= places.len());
+    has_gaps.then_some(places)
+}
+
 fn is_empty(cell: &Cell) -> bool {
     match cell {
         Cell::Null => true,
-        Cell::Text(text) => text.is_empty(),
+        // As a run reads the same file.
+        Cell::Text(text) => text.trim().is_empty(),
         _ => false,
     }
 }

@@ -4,9 +4,10 @@ use std::{fs, num::NonZeroUsize, path::Path};
 
 use burn::tensor::Device;
 use nystromformer_pipelines::{
-    Aggregation, AnswerStream, AttentionMaps, Batching, FeatureExtraction, FeaturePooling,
-    FillMask, Pipeline, Placed, Question, QuestionAnswering, Text, TextClassification, TextPair,
-    TokenClassification, question_answering::Options,
+    Aggregation, AnswerStream, AttentionMaps, Batching, Choices, FeatureExtraction, FeaturePooling,
+    FillMask, LineForm, MultipleChoice, Pipeline, Placed, Question, QuestionAnswering,
+    RequestOptions, Requests, Text, TextClassification, TextPair, TokenClassification,
+    question_answering::Options,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -149,6 +150,28 @@ fn no_more_is_read_than_a_window_needs() {
     let batching = Batching::new(NonZeroUsize::new(4).unwrap());
     assert_eq!(AnswerStream::new(&classifier, endless, batching).take(129).count(), 129);
     assert_eq!(read, 2 * 128);
+}
+
+#[test]
+fn empty_choices_of_a_row_keep_their_places() {
+    let chooser = MultipleChoice::load(&folder("choice"), &Device::flex()).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("questions.csv");
+    let rows = "anna works,,Paris.,,trainer.,\nanna works,Paris.,trainer.,,,\n";
+    fs::write(&path, format!("prompt,choice0,choice1,choice2,choice3,choice4\n{rows}")).unwrap();
+    let options = RequestOptions::default();
+    let requests = Requests::<Choices>::open(&path, LineForm::Text, &options).unwrap();
+    let batching = Batching::new(NonZeroUsize::new(4).unwrap());
+    let found: Vec<Value> = AnswerStream::new(&chooser, requests, batching)
+        .map(|answer| serde_json::to_value(answer.unwrap()).unwrap())
+        .collect();
+    let [gapped, plain] = &found[..] else { panic!("{found:?}") };
+    let places = [1, 3];
+    assert_eq!(gapped["choice"], json!(places[plain["choice"].as_u64().unwrap() as usize]));
+    assert_eq!(gapped["label"], plain["label"]);
+    let scores = &plain["scores"];
+    assert_eq!(scores.as_array().unwrap().len(), 2);
+    assert_same(&gapped["scores"], &json!([null, scores[0], null, scores[1]]), "scores");
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl ColumnSentences {
         let file = self.file.display();
         if self.comments > 0 {
             say_once(format!(
-                "`{file}`: `{}` lines that begin with `# ` are comments, and are not read",
+                "`{file}`: `{}` lines that begin with `#` and a blank or tab are comments, and are not read",
                 self.comments
             ));
         }

@@ -30,7 +30,7 @@ pub(super) struct WantedColumns {
 pub(super) struct ColumnLayout {
     /// Whether the fields of a line stand between tab characters, and not between blanks.
     by_tab: bool,
-    /// The fields of the first line with a word.
+    /// How many fields the first line with a word has.
     width: usize,
     /// That line.
     first: u64,
@@ -75,8 +75,10 @@ impl ColumnLayout {
         tags_required: bool,
         options: &TableOptions,
     ) -> Result<Self, DataError> {
+        let is_named = |column: &Option<Column>| matches!(column, Some(Column::Name(_)));
+        let names_wanted = is_named(&wanted.tokens) || is_named(&wanted.tags);
         let mut names: Option<Vec<String>> = None;
-        let mut comment = None;
+        let (mut comment, mut tabbed) = (None, None);
         let mut first = None;
         for line in lines(path, options)? {
             let line = line?;
@@ -85,20 +87,22 @@ impl ColumnLayout {
                 names = Some(columns.split_ascii_whitespace().map(str::to_owned).collect());
             } else if text.starts_with("# ") {
                 comment.get_or_insert((line.number, text.to_owned()));
+            } else if text.starts_with("#\t") && (names.is_some() || !names_wanted) {
+                // The line that names the columns may begin so.
+                tabbed.get_or_insert((line.number, text.to_owned()));
             } else if !text.trim_start().is_empty() && !text.starts_with(DOCUMENT_START) {
                 first = Some((line.number, text.to_owned()));
                 break;
             }
         }
         // If all lines begin with `#`, it is a word.
-        let Some((first, text)) = first.or(comment) else {
+        let Some((first, text)) = first.or(tabbed).or(comment) else {
             return Err(FileError::file(path, "no line of it holds a word").into());
         };
         let by_tab = text.contains('\t');
         let fields: Vec<&str> = fields(&text, by_tab).collect();
         let mut header = None;
-        let is_named = |column: &Option<Column>| matches!(column, Some(Column::Name(_)));
-        if names.is_none() && (is_named(&wanted.tokens) || is_named(&wanted.tags)) {
+        if names.is_none() && names_wanted {
             names = Some(fields.iter().map(|field| (*field).to_owned()).collect());
             header = Some(first);
         }
@@ -187,8 +191,13 @@ impl ColumnLayout {
         }
     }
 
-    /// Whether a line at the beginning of a sentence is a comment: it begins with `# ` and is no word with its columns.
+    /// Whether a line at the beginning of a sentence is a comment: it begins with `#` and a blank or a tab, as in GermEval-2014,
+    /// and is no word with its columns.
     pub(super) fn is_comment(&self, line: &str) -> bool {
+        if line.starts_with("#\t") {
+            // The same number of fields makes it a word, whose tag may be wrong and is then told.
+            return self.fields(line).count() != self.width;
+        }
         if !line.starts_with("# ") {
             return false;
         }
@@ -273,5 +282,23 @@ mod tests {
         assert!(found.is_comment("# id 8 domain=en") && found.is_comment("# a comment"));
         assert!(!found.is_comment("# _ _ O") && !found.is_comment("#tag _ _ O"));
         assert_eq!(layout("# O\n# O\n", &WantedColumns::default()).unwrap().first, 1);
+    }
+
+    #[test]
+    fn a_tab_behind_the_mark_makes_no_word_of_a_comment() {
+        let places = wanted(Some(1.into()), Some(2.into()));
+        let germ_eval =
+            "#\thttp://de.wikipedia.org/wiki/Aachen [2009-10-17]\n1\tAachen\tB-LOC\tO\n";
+        let found = layout(germ_eval, &places).unwrap();
+        assert_eq!((found.first, found.width), (2, 4));
+        assert!(found.is_comment("#\thttp://de.wikipedia.org/wiki/Bonn [2009-10-18]"));
+        assert!(!found.is_comment("#\t#\tO\tO"));
+        let two = layout("#\tO\nAachen\tB-LOC\n", &WantedColumns::default()).unwrap();
+        assert!(!two.is_comment("#\tO") && two.is_comment("#\tsentence\t7"));
+        // All lines may be such words, and so may the one that names the columns.
+        assert_eq!(layout("# a\n#\tO\n", &WantedColumns::default()).unwrap().first, 2);
+        let by_name = wanted(Some("word".into()), Some("tag".into()));
+        let headed = layout("#\tword\ttag\n1\tAachen\tB-LOC\n", &by_name).unwrap();
+        assert_eq!((headed.token, headed.tag, headed.header), (1, Some(2), Some(1)));
     }
 }

@@ -283,6 +283,26 @@ fn the_tag_may_stand_in_any_column_and_every_file_be_a_document() {
 }
 
 #[test]
+fn comments_before_sentences_may_have_a_tab_as_in_germeval_2014() {
+    let folder = tempfile::tempdir().unwrap();
+    let germ_eval = "#\thttp://de.wikipedia.org/wiki/Manfred_Korfmann [2009-10-17]\n\
+                     1\tAufgrund\tO\tO\n2\tKorfmanns\tB-PER\tO\n\n\
+                     #\thttp://de.wikipedia.org/wiki/Bonn [2009-10-18]\n\
+                     1\tBonner\tB-LOCderiv\tO\n2\t#\tO\tO\n\n";
+    write(folder.path(), &[("train.tsv", germ_eval)]);
+    let germ_eval = task(folder.path(), "tokens = 1\ntags = 2");
+    let targets = germ_eval.targets(128).unwrap();
+    let train = read(&germ_eval, Split::Train).unwrap();
+    assert_eq!(words(&train), ["Aufgrund Korfmanns", "Bonner #"]);
+    assert_eq!(named(&train[0], &targets), ["O", "B-PER"]);
+    assert_eq!(named(&train[1], &targets), ["B-LOCderiv", "O"]);
+
+    write(folder.path(), &[("train.tsv", "#\tO\nBonn\tB-LOC\n\n#\tO\n")]);
+    let two = task(folder.path(), "");
+    assert_eq!(words(&read(&two, Split::Train).unwrap()), ["# Bonn", "#"]);
+}
+
+#[test]
 fn json_lines_hold_lists_of_words_and_of_tags() {
     let folder = tempfile::tempdir().unwrap();
     write(
