@@ -238,9 +238,22 @@ impl<B: Batch> Evaluator<'_, B> {
         &self,
         model: &M,
     ) -> Result<EvaluationOutput> {
-        let mut evaluation = self.evaluate(model, Split::Validation, None)?;
+        self.evaluate_validation_by(model, None)
+    }
+
+    /// The same by `thresholds` that were chosen before, as of rows that are not those that they were chosen by; without, they are
+    /// chosen by what is measured.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_validation_by<M: Trainable<Batch = B>>(
+        &self,
+        model: &M,
+        thresholds: Option<&Thresholds>,
+    ) -> Result<EvaluationOutput> {
+        let mut evaluation = self.evaluate(model, Split::Validation, thresholds)?;
         if self.data.evaluation_examples(Split::ValidationMismatched) > 0 {
-            let mismatched = self.evaluate(model, Split::ValidationMismatched, None)?;
+            let mismatched = self.evaluate(model, Split::ValidationMismatched, thresholds)?;
             evaluation.record.add_mismatched(mismatched.record);
         }
         Ok(evaluation)

@@ -101,7 +101,10 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
             folder.display()
         );
     }
-    let has_thresholds = matches!(data.targets(), Some(Targets::Labels(_) | Targets::Answers(_)));
+    let open_threshold = match &data {
+        Batches::Task(batches) if !batches.predicts_inputs() => batches.open_threshold(),
+        Batches::Task(_) | Batches::Corpus(_) => None,
+    };
     let data = data.source();
     let split = args.split.in_data();
     let examples = data.evaluation_examples(split);
@@ -127,13 +130,26 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
         ranks: &Ranks::alone(),
         progress: &work,
     };
+    // Thresholds are those that the run chose on its validation split. They are never chosen by what is tested with, and by other
+    // rows to validate on only where there are none.
+    let chosen = chosen_thresholds(&folder)?;
     let evaluation = match args.split {
-        MeasuredSplit::Validation => evaluator.evaluate_validation(&model)?,
-        // Thresholds are those that the run chose on its validation split, and never chosen by what is tested with.
+        MeasuredSplit::Validation => {
+            let chosen = chosen.filter(|chosen| !chosen.is_empty());
+            let evaluation = evaluator.evaluate_validation_by(&model, chosen.as_ref())?;
+            if let (None, Some((key, _))) = (&chosen, open_threshold) {
+                work.finish();
+                output::note(&format!(
+                    "note: no run has chosen thresholds for this model: they are chosen by the very rows that are measured, \
+                     whose scores are then those of the best choice; `--set {key}=…` sets another"
+                ));
+            }
+            evaluation
+        }
         MeasuredSplit::Test => {
-            let thresholds = match chosen_thresholds(&folder)? {
+            let thresholds = match chosen {
                 Some(chosen) => chosen,
-                None if has_thresholds => thresholds_of_validation(&evaluator, &model)?,
+                None if open_threshold.is_some() => thresholds_of_validation(&evaluator, &model)?,
                 None => Thresholds::new(),
             };
             evaluator.evaluate(&model, split, Some(&thresholds))?

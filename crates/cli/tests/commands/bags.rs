@@ -184,6 +184,35 @@ fn bags_in_files_are_trained_on_measured_predicted_and_looked_at() {
     assert!(message.contains("24.npy`: its vectors have `4` features"), "{message}");
 }
 
+/// A map of vectors that the prediction never read would explain nothing.
+#[test]
+fn attention_is_shown_of_what_the_run_reads_of_a_bag() {
+    let fixture = Fixture::new();
+    prepare(&fixture, "truncation = \"tail\"\n");
+    finish(train(&fixture, "bags", "run", &["data.seq_len=4"])).succeeded();
+    let attention = |file: &str| {
+        let mut attention = command("predict");
+        attention.args(["attention", "--model", &fixture.text("run")]);
+        attention.args(["--input-file", &fixture.text(file)]);
+        finish(attention).succeeded()
+    };
+    let numbers = bag(12).0;
+    assert_eq!(numbers.len() / 3, 7);
+    npy(&fixture.path("end.npy"), 3, &numbers[9..]);
+    let (whole, end) = (attention("bags/files/12.npy"), attention("end.npy"));
+    assert_eq!(whole.json()["instances"], 4);
+    assert_eq!(whole.json()["attention"], end.json()["attention"]);
+    let longer = (0..36).filter(|number| bag(*number).0.len() / 3 > 4).count();
+    let all = attention("bags/labels.csv");
+    assert!(all.json_lines().iter().all(|map| map["instances"].as_u64() <= Some(4)));
+    let counted = format!("`{longer}` of the `36` bags of `");
+    let told = "are longer than `data.seq_len` = `4` vectors: the end of each is read";
+    for part in [counted.as_str(), told] {
+        assert_eq!(all.stderr.matches(part).count(), 1, "{part}: {}", all.stderr);
+    }
+    assert!(!end.stderr.contains("data.seq_len"), "{}", end.stderr);
+}
+
 /// One bag a micro-batch, and several that are padded: the same steps, since padding takes no part.
 #[test]
 fn the_size_of_a_micro_batch_changes_no_step() {

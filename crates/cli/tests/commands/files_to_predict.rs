@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::fixture::{Finished, Fixture, command, finish};
+use crate::fixture::{Finished, Fixture, command, finish, read_json};
 use crate::tasks::{prepare_tone, train};
 
 fn predict(fixture: &Fixture, task: &str, file: &str, more: &[&str]) -> Finished {
@@ -358,4 +358,110 @@ fn thresholds_that_no_run_has_chosen_are_told_and_chosen_ones_are_exported() {
     // As a run that was stopped, whose model nobody has chosen thresholds for.
     fs::remove_file(fixture.path("run/summary.json")).unwrap();
     assert_eq!((told(&[]), told(&["--set", "task.threshold=0.3"])), (1, 0));
+}
+
+/// What a run chose decides on other rows too, as it does where these are predicted; only a model that has nothing chosen is measured
+/// by what suits the rows best, and that is said.
+#[test]
+fn other_rows_to_validate_on_choose_no_thresholds_where_a_run_has() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let write = |name: &str, count: usize, sing: &str, weep: &str| {
+        let row = |number: usize| {
+            let said = if number.is_multiple_of(3) { ("weep", weep) } else { ("sing", sing) };
+            format!("we {},{}\n", said.0, said.1)
+        };
+        let rows: String = (0..count).map(row).collect();
+        fs::write(fixture.path(name), format!("sentence,glad,sad\n{rows}")).unwrap();
+    };
+    for (part, count) in [("train", 30), ("validation", 12), ("test", 9)] {
+        write(&format!("data/{part}.csv"), count, "1,0", "0,1");
+    }
+    // Whatever the model learnt suits these labels the less.
+    fs::create_dir(fixture.path("other")).unwrap();
+    for part in ["train", "validation"] {
+        write(&format!("other/{part}.csv"), 12, "0,1", "1,0");
+    }
+    finish(train(&fixture, "tone", "run", &["task.label=[\"glad\",\"sad\"]"])).succeeded();
+    let evaluate = |settings: &[&str]| {
+        let mut evaluate = command("evaluate");
+        evaluate.args(["--model", &fixture.text("run")]);
+        evaluate.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        finish(evaluate).succeeded()
+    };
+    let other = format!("task.path={}", fixture.text("other"));
+    let told = |found: &Finished| found.stderr.matches("no run has chosen thresholds").count();
+    let (own, by_run) = (evaluate(&[]), evaluate(&[&other]));
+    assert_eq!((told(&own), told(&by_run)), (0, 0), "{}{}", own.stderr, by_run.stderr);
+    let summary = read_json(&fixture.path("run/summary.json"));
+    let of_run = &summary["verdict"]["evaluations"]["validation"];
+    let predicted = predict(&fixture, "classify", "other/validation.csv", &[]).succeeded().stderr;
+    for name in ["f1_micro", "f1_macro"] {
+        assert_eq!(own.json()[name], of_run[name], "{summary}");
+        let score = format!("{name} {:.4}", by_run.json()[name].as_f64().unwrap());
+        assert!(predicted.contains(&score), "{score}: {predicted}");
+    }
+    // As a run that was stopped.
+    fs::remove_file(fixture.path("run/summary.json")).unwrap();
+    let by_rows = evaluate(&[&other]);
+    assert_eq!(told(&by_rows), 1, "{}", by_rows.stderr);
+    let score = |found: &Finished| found.json()["f1_macro"].as_f64().unwrap();
+    assert!(score(&by_rows) > score(&by_run), "{} {}", by_rows.stdout, by_run.stdout);
+    assert_eq!(told(&evaluate(&[&other, "task.threshold=0.3"])), 0);
+}
+
+/// Under transformers' semantics an answer depends on what is computed with it, so that only batches of the run's size give the
+/// answers of the run.
+#[test]
+fn a_file_is_answered_in_batches_of_the_runs_size() {
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    let settings = [
+        "model.semantics=hf",
+        "model.segment_means_seq_len=32",
+        "model.pinv_init=original",
+        "model.pooling=first",
+        "trainer.micro_batch_size=1",
+    ];
+    finish(train(&fixture, "tone", "run", &settings)).succeeded();
+    let of_run = fs::read_to_string(fixture.path("run/predictions/test.jsonl")).unwrap();
+    let answers =
+        |more: &[&str]| predict(&fixture, "classify", "data/test.csv", more).succeeded().stdout;
+    assert_eq!(answers(&[]), of_run);
+    assert_ne!(answers(&["--batch-size", "8"]), of_run);
+}
+
+/// A task of GLUE has no keys for how tables are written, and reads no single files: the pipeline is told then.
+#[test]
+fn how_a_table_is_written_is_told_to_whoever_reads_it() {
+    let fixture = of_tone();
+    fs::write(fixture.path("new.csv"), "sentence;label\n\"we sing;glad\nwe weep;sad\n").unwrap();
+    let so = ["--separator", ";", "--quotes", "none"];
+    let by_task = predict(&fixture, "classify", "new.csv", &so).succeeded();
+    let places: Vec<_> = by_task.json_lines().iter().map(|line| line["index"].clone()).collect();
+    assert_eq!(places, [0, 1]);
+    assert!(by_task.stderr.contains("file `2` have a label"), "{}", by_task.stderr);
+
+    let fixture = Fixture::new();
+    prepare_tone(&fixture);
+    fs::create_dir_all(fixture.path("glue/SST-2")).unwrap();
+    for part in ["train", "dev"] {
+        let rows = "we sing\t1\nwe weep\t0\n".repeat(6);
+        fs::write(
+            fixture.path(&format!("glue/SST-2/{part}.tsv")),
+            format!("sentence\tlabel\n{rows}"),
+        )
+        .unwrap();
+    }
+    let config = fs::read_to_string(fixture.path("tone.toml")).unwrap();
+    let config = config
+        .replace("name = \"labelled\"", "name = \"sst2\"")
+        .replace(&fixture.text("data"), &fixture.text("glue"));
+    fs::write(fixture.path("sst2.toml"), config).unwrap();
+    finish(train(&fixture, "sst2", "run", &[])).succeeded();
+    fs::write(fixture.path("new.csv"), "sentence;mood\n\"we sing;a\nwe weep;b\n").unwrap();
+    let by_pipeline = predict(&fixture, "classify", "new.csv", &so).succeeded();
+    let mut texts = command("predict");
+    texts.args(["classify", "--model", &fixture.text("run"), "\"we sing", "we weep"]);
+    assert_eq!(by_pipeline.stdout, finish(texts).succeeded().stdout);
 }

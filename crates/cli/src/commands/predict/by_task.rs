@@ -26,7 +26,7 @@ use nystromformer_learner::{
     trainer::{chosen_thresholds, model_folder, run_of},
 };
 use nystromformer_tasks::{
-    ExampleReader, PredictionFile, Split, TaskConfig, TaskRegistry, metrics::Thresholds,
+    ExampleReader, PredictionFile, Split, TaskRegistry, metrics::Thresholds,
 };
 use serde_json::json;
 
@@ -46,8 +46,11 @@ pub(super) struct FileRequest<'a> {
     pub(super) output: Option<&'a Path>,
     /// Keys of the experiment that are to be others.
     pub(super) overrides: &'a [String],
-    /// Examples that are computed together.
-    pub(super) batch_size: NonZeroUsize,
+    /// Keys of `[task]`, with their values, that options say of how a table is written.
+    pub(super) table_keys: &'a [(&'static str, String)],
+    /// Examples that are computed together; without it as many as the run's `trainer.micro_batch_size` says, by which the run was
+    /// measured: its memory was enough for these.
+    pub(super) batch_size: Option<NonZeroUsize>,
     /// The task of a model that is of no run, for files that are no tables.
     pub(super) default_task: &'a str,
 }
@@ -76,7 +79,9 @@ impl FileRequest<'_> {
         let evaluator = Evaluator {
             data: &data,
             device: &device,
-            batch_size: self.batch_size.get(),
+            batch_size: self
+                .batch_size
+                .map_or(experiment.trainer.micro_batch_size, NonZeroUsize::get),
             max_examples: 0,
             step: 0,
             stop: StopFlag::new(),
@@ -123,8 +128,10 @@ impl FileRequest<'_> {
         let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
         if let Some(source) = of_run {
             let experiment = self.load(Experiment::load_run, &source, folder, config, tasks)?;
-            if let Some(task) = experiment.task.as_ref().map(TaskConfig::task) {
-                let reads = task.model_class() == class && task.reads_file(self.file)?;
+            if let Some(task) = &experiment.task {
+                let reads = task.task().model_class() == class
+                    && self.reads_table_keys(task.name(), tasks)
+                    && task.task().reads_file(self.file)?;
                 return Ok(reads.then_some(experiment));
             }
         }
@@ -143,6 +150,14 @@ impl FileRequest<'_> {
         Ok(reads.then_some(experiment))
     }
 
+    /// Whether the task of this name reads what options say of how the file is written. Of files without separators they say
+    /// nothing.
+    fn reads_table_keys(&self, task: &str, tasks: &TaskRegistry) -> bool {
+        let is_separated = matches!(Format::of(self.file), Some(Format::Csv | Format::Tsv));
+        let keys = tasks.keys(task);
+        !is_separated || self.table_keys.iter().all(|(key, _)| keys.contains(*key))
+    }
+
     /// Loads an experiment for the model in `folder`, whose tokenizer is the model's.
     fn load(
         &self,
@@ -154,6 +169,10 @@ impl FileRequest<'_> {
     ) -> anyhow::Result<Experiment> {
         let plain = load(source, self.overrides, tasks, config)?.experiment;
         let mut overrides = self.overrides.to_vec();
+        // Keys that the task does not read would be refused, and nobody has asked for keys.
+        let keys = plain.task.as_ref().map(|task| tasks.keys(task.name())).unwrap_or_default();
+        let read = self.table_keys.iter().filter(|(key, _)| keys.contains(*key));
+        overrides.extend(read.map(|(key, value)| format!("task.{key}={value}")));
         if TextTokenizer::is_in(folder) {
             overrides.push(format!("tokenizer.path={}", json!(folder)));
         }

@@ -52,10 +52,14 @@ pub(super) struct LineArgs {
     #[arg(long, value_name = "QUOTES", requires = "input_file")]
     quotes: Option<QuotesArg>,
     /// Texts computed together. With more than 1, many lines are read before the first is answered, to
-    /// batch texts of like length.
-    #[arg(long, value_name = "N", default_value = "8")]
-    batch_size: NonZeroUsize,
+    /// batch texts of like length. When left out `trainer.micro_batch_size` of the model's run, of a file that is read as the
+    /// run's task says, and else 8.
+    #[arg(long, value_name = "N")]
+    batch_size: Option<NonZeroUsize>,
 }
+
+/// Texts that are computed together where neither an option nor a run says how many.
+const USUAL_BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
 /// [`Quotes`] as an argument.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -114,15 +118,16 @@ impl LineArgs {
     ) -> anyhow::Result<Option<T>> {
         let Some(file) = &self.input_file else { return Ok(None) };
         self.require_two_files(file)?;
-        let mut overrides = self.overrides.clone();
-        overrides.extend(self.separator.map(|mark| format!("task.separator={}", json!(mark))));
+        let separator = self.separator.map(|mark| ("separator", json!(mark).to_string()));
         let quotes = self.quotes.map(Quotes::from);
-        overrides.extend(quotes.map(|quotes| format!("task.quotes={}", json!(quotes))));
+        let quotes = quotes.map(|quotes| ("quotes", json!(quotes).to_string()));
+        let table_keys: Vec<_> = separator.into_iter().chain(quotes).collect();
         let request = FileRequest {
             model,
             file,
             output: self.output.as_deref(),
-            overrides: &overrides,
+            overrides: &self.overrides,
+            table_keys: &table_keys,
             batch_size: self.batch_size,
             default_task,
         };
@@ -164,7 +169,7 @@ impl LineArgs {
         let requests = of_examples::requests(examples, file);
         let work = self.work(|| requests_in(file));
         let mut sink = |answer| lines.add(&answer);
-        let answered = give(pipeline, requests, self.batch_size, work, &mut sink);
+        let answered = give(pipeline, requests, self.batch_size(), work, &mut sink);
         lines.finish(answered)
     }
 
@@ -259,14 +264,19 @@ impl LineArgs {
         if let Some(path) = &self.input_file {
             let requests = Requests::open(path, form, options)?;
             let work = self.work(|| requests_in(path));
-            return give(pipeline, requests, self.batch_size, work, sink);
+            return give(pipeline, requests, self.batch_size(), work, sink);
         }
         // Whoever types a line waits for its answer.
         if io::stdin().is_terminal() {
             return give(pipeline, Requests::stdin(form, options), NonZeroUsize::MIN, None, sink);
         }
         let work = self.work(|| 0);
-        give(pipeline, Requests::stdin(form, options), self.batch_size, work, sink)
+        give(pipeline, Requests::stdin(form, options), self.batch_size(), work, sink)
+    }
+
+    /// Texts that a pipeline computes together.
+    fn batch_size(&self) -> NonZeroUsize {
+        self.batch_size.unwrap_or(USUAL_BATCH)
     }
 
     /// What shows how far it is, of so many requests (0: unknown), unless the answers themselves show it.
@@ -461,7 +471,7 @@ impl TextArgs {
             let texts = self.texts.clone().into_iter().filter_map(P::Request::from_text);
             let requests = texts.map(|request| Ok(Placed::from(request)));
             let work = self.lines.work(|| self.texts.len() as u64);
-            return give(pipeline, requests, self.lines.batch_size, work, sink);
+            return give(pipeline, requests, self.lines.batch_size(), work, sink);
         }
         let form = if self.jsonl { LineForm::Json } else { LineForm::Text };
         let has_columns =

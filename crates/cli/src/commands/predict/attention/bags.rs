@@ -12,7 +12,7 @@ use nystromformer_interop::load_model;
 use nystromformer_learner::{Experiment, LearnerError, run_dir::RunDir, trainer::run_of};
 use nystromformer_pipelines::{LayerAttention, attention_maps::rows_of_sequence};
 use nystromformer_tasks::{
-    DataError, Input, Targets, TaskConfig, TaskRegistry, Truncation, Vectors,
+    DataError, Input, Keep, Targets, TaskConfig, TaskRegistry, Truncation, Vectors,
 };
 use serde::Serialize;
 
@@ -97,11 +97,12 @@ pub(super) fn run(
             folder.display()
         );
     }
-    let task = task_of(folder, overrides, config, tasks)?
-        .with_feature_names(&config.vectors.feature_names);
+    let Reading { task, truncation, limit } = reading_of(folder, overrides, config, tasks)?;
+    let task = task.with_feature_names(&config.vectors.feature_names);
     let targets = targets_of(config)?;
-    let longest = config.longest_sequence().unwrap_or(usize::MAX);
-    for (number, example) in task.file_examples(file, &targets, longest)?.enumerate() {
+    let (mut bags, mut cut) = (0_usize, 0_usize);
+    for (number, example) in task.file_examples(file, &targets, truncation.max_length)?.enumerate()
+    {
         let example = example?;
         let Input::Vectors(vectors) = example.input else {
             bail!("the task `{}` reads no feature vectors, and the model does", task.name());
@@ -113,26 +114,60 @@ pub(super) fn run(
             file,
         )?;
         let id = example.id.unwrap_or_else(|| (number + 1).to_string());
-        sink(map(&model, device, layer, id, &vectors, longest)?)?;
+        sink(map(&model, device, layer, id, &vectors, truncation)?)?;
+        bags += 1;
+        cut += usize::from(vectors.len() > truncation.max_length);
+    }
+    if cut > 0 {
+        let kept = match truncation.keep {
+            Keep::Head => "the beginning",
+            Keep::Tail => "the end",
+            Keep::HeadTail => "the beginning and the end",
+        };
+        output::note(&format!(
+            "warning: `{cut}` of the `{bags}` bags of `{}` are longer than {limit} = `{}` vectors: {kept} of each is read, and \
+             shown (`task.truncation`)",
+            file.display(),
+            truncation.max_length
+        ));
     }
     Ok(())
 }
 
-/// The task of the run that a checkpoint is of; of another folder, the task of bags as it is by itself.
-fn task_of(
+/// How a model reads bags.
+struct Reading {
+    /// What reads their file.
+    task: TaskConfig,
+    /// What is read of a bag that is too long.
+    truncation: Truncation,
+    /// What says how many vectors that are.
+    limit: &'static str,
+}
+
+/// As the run that a checkpoint is of reads them, whose predictions are to be looked at; of another folder, as the task of bags does
+/// by itself, as far as the model has positions.
+fn reading_of(
     folder: &Path,
     overrides: &[String],
     config: &NystromformerConfig,
     tasks: &TaskRegistry,
-) -> anyhow::Result<TaskConfig> {
+) -> anyhow::Result<Reading> {
+    let longest = config.longest_sequence().unwrap_or(usize::MAX);
+    let of_model = "the model's limit";
     let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
-    if let Some(path) = of_run
-        && let Some(task) = Experiment::load_run(&path, overrides, tasks, config)?.experiment.task
-    {
-        return Ok(task);
+    if let Some(path) = of_run {
+        let experiment = Experiment::load_run(&path, overrides, tasks, config)?.experiment;
+        let seq_len = experiment.data.seq_len;
+        if let Some(task) = experiment.task {
+            let keep = task.options.truncation.unwrap_or_default().keep();
+            let truncation = Truncation { max_length: seq_len.min(longest), keep };
+            let limit = if seq_len <= longest { "`data.seq_len`" } else { of_model };
+            return Ok(Reading { task, truncation, limit });
+        }
     }
     let bags = "name = \"bags\"".parse()?;
-    tasks.read(&bags).context("this program does not know the task `bags`")
+    let task = tasks.read(&bags).context("this program does not know the task `bags`")?;
+    Ok(Reading { task, truncation: Truncation::head(longest), limit: of_model })
 }
 
 /// What labels of the file may be: they are read with it, and not used.
@@ -149,16 +184,10 @@ fn map(
     layer: Option<usize>,
     id: String,
     vectors: &Vectors,
-    longest: usize,
+    truncation: Truncation,
 ) -> anyhow::Result<BagMap> {
-    if vectors.len() > longest {
-        output::note(&format!(
-            "warning: `{id}` has `{}` vectors, and the model positions for `{longest}`: the first of them are read",
-            vectors.len()
-        ));
-    }
-    let rows = vectors.read(Truncation::head(longest))?;
-    let (instances, width) = (vectors.len().min(longest), vectors.num_features());
+    let rows = vectors.read(truncation)?;
+    let (instances, width) = (vectors.len().min(truncation.max_length), vectors.num_features());
     let table = |numbers: Vec<f32>, width: usize| {
         Tensor::<3>::from_data(TensorData::new(numbers, [1, instances, width]), device)
     };
