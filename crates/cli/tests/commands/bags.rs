@@ -189,7 +189,7 @@ fn bags_in_files_are_trained_on_measured_predicted_and_looked_at() {
 fn attention_is_shown_of_what_the_run_reads_of_a_bag() {
     let fixture = Fixture::new();
     prepare(&fixture, "truncation = \"tail\"\n");
-    finish(train(&fixture, "bags", "run", &["data.seq_len=4"])).succeeded();
+    finish(train(&fixture, "bags", "run", &["data.seq_len=8"])).succeeded();
     let attention = |file: &str| {
         let mut attention = command("predict");
         attention.args(["attention", "--model", &fixture.text("run")]);
@@ -198,17 +198,15 @@ fn attention_is_shown_of_what_the_run_reads_of_a_bag() {
     };
     let numbers = bag(12).0;
     assert_eq!(numbers.len() / 3, 7);
-    npy(&fixture.path("end.npy"), 3, &numbers[9..]);
-    let (whole, end) = (attention("bags/files/12.npy"), attention("end.npy"));
-    assert_eq!(whole.json()["instances"], 4);
+    let twice = [numbers.as_slice(), &numbers].concat();
+    npy(&fixture.path("whole.npy"), 3, &twice);
+    npy(&fixture.path("end.npy"), 3, &twice[3 * 6..]);
+    let (whole, end) = (attention("whole.npy"), attention("end.npy"));
+    assert_eq!(whole.json()["instances"], 8);
     assert_eq!(whole.json()["attention"], end.json()["attention"]);
-    let longer = (0..36).filter(|number| bag(*number).0.len() / 3 > 4).count();
-    let all = attention("bags/labels.csv");
-    assert!(all.json_lines().iter().all(|map| map["instances"].as_u64() <= Some(4)));
-    let counted = format!("`{longer}` of the `36` bags of `");
-    let told = "are longer than `data.seq_len` = `4` vectors: the end of each is read";
-    for part in [counted.as_str(), told] {
-        assert_eq!(all.stderr.matches(part).count(), 1, "{part}: {}", all.stderr);
+    let told = "are longer than `data.seq_len` = `8` vectors: the end of each is read";
+    for part in ["`1` of the `1` bags of `", told] {
+        assert_eq!(whole.stderr.matches(part).count(), 1, "{part}: {}", whole.stderr);
     }
     assert!(!end.stderr.contains("data.seq_len"), "{}", end.stderr);
 }

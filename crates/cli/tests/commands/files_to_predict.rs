@@ -420,6 +420,8 @@ fn a_file_is_answered_in_batches_of_the_runs_size() {
         "model.semantics=hf",
         "model.segment_means_seq_len=32",
         "model.pinv_init=original",
+        "model.num_landmarks=4",
+        "model.initializer_range=0.5",
         "model.pooling=first",
         "trainer.micro_batch_size=1",
     ];
