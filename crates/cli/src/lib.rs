@@ -4,6 +4,7 @@
 //! libraries, the printing of results. Results go to stdout, everything else to stderr.
 
 pub mod allocator;
+mod assignment;
 pub mod bench;
 mod command;
 pub mod commands;

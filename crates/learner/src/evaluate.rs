@@ -237,18 +237,6 @@ impl<B: Batch> Evaluator<'_, B> {
     pub fn evaluate_validation<M: Trainable<Batch = B>>(
         &self,
         model: &M,
-    ) -> Result<EvaluationOutput> {
-        self.evaluate_validation_by(model, None)
-    }
-
-    /// The same by `thresholds` that were chosen before, as of rows that are not those that they were chosen by; without, they are
-    /// chosen by what is measured.
-    ///
-    /// # Errors
-    /// As [`Self::evaluate`].
-    pub fn evaluate_validation_by<M: Trainable<Batch = B>>(
-        &self,
-        model: &M,
         thresholds: Option<&Thresholds>,
     ) -> Result<EvaluationOutput> {
         let mut evaluation = self.evaluate(model, Split::Validation, thresholds)?;

@@ -136,7 +136,7 @@ pub fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<ExitCode> {
     let evaluation = match args.split {
         MeasuredSplit::Validation => {
             let chosen = chosen.filter(|chosen| !chosen.is_empty());
-            let evaluation = evaluator.evaluate_validation_by(&model, chosen.as_ref())?;
+            let evaluation = evaluator.evaluate_validation(&model, chosen.as_ref())?;
             if let (None, Some((key, _))) = (&chosen, open_threshold) {
                 work.finish();
                 output::note(&format!(

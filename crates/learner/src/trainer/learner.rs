@@ -398,7 +398,7 @@ impl<'a, M: Trainable> Learner<'a, M> {
         };
         let evaluator =
             Evaluator { max_examples, ..self.evaluator(self.state.step, stop, progress) };
-        Ok(evaluator.evaluate_validation(&self.result())?.record)
+        Ok(evaluator.evaluate_validation(&self.result(), None)?.record)
     }
 
     /// Measures whole splits, with the model of this run as it was at `step`.

@@ -551,7 +551,7 @@ fn an_average_leaves_training_as_it_is_and_is_what_counts() {
     let data = Synthetic::default();
     let learner = Learner::new(&experiment, &data, &device).unwrap();
     let evaluator = learner.evaluator(best.step, StopFlag::new(), &|_| {});
-    assert_eq!(evaluator.evaluate_validation(&model).unwrap().record, best);
+    assert_eq!(evaluator.evaluate_validation(&model, None).unwrap().record, best);
     // Without the weights in training the checkpoint is no state to go on from.
     let newest = RunDir::checkpoints_of(&path).newest_valid().unwrap().unwrap();
     let file = newest.path.join("weights_in_training.safetensors");

@@ -26,7 +26,7 @@ use nystromformer_tasks::TaskRegistry;
 use serde_json::{Map, Value, json};
 
 use super::import::{Positions, tokenizer_json};
-use crate::{output, run_report, signals::StopSignals};
+use crate::{assignment::key_and_value, output, run_report, signals::StopSignals};
 
 /// Make a Nyströmformer of a pretrained BERT, RoBERTa or Nyströmformer: swap its attention, and train it to compute what the
 /// exact attention computes.
@@ -160,7 +160,7 @@ impl<'a> Conversion<'a> {
     /// The directory with the recipes and the imported model.
     fn begin(args: &'a Args) -> anyhow::Result<Self> {
         for assignment in &args.overrides {
-            let key = assignment.split('=').next().unwrap_or_default().trim();
+            let (key, _) = key_and_value(assignment);
             if let Some((_, advice)) = OF_OPTIONS.iter().find(|(name, _)| *name == key) {
                 bail!("`--set {assignment}`: {advice}");
             }
@@ -334,9 +334,7 @@ impl<'a> Conversion<'a> {
         // hidden states.
         let start = path.join(START);
         let reads_longer = self.args.max_position_embeddings.is_some();
-        if let Some(truncation) =
-            tokenizer_of_model(&start)?.trained_truncation().filter(|_| reads_longer)
-        {
+        if reads_longer && let Some(truncation) = tokenizer_of_model(&start)?.trained_truncation() {
             output::note(&format!(
                 "the model was trained on texts of up to `{}` tokens; the result reads as many as its positions allow",
                 truncation.max_length

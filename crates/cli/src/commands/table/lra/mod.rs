@@ -18,11 +18,11 @@ use nystromformer_tables::{
 use nystromformer_tasks::TaskRegistry;
 
 use self::{
-    row::{Row, key_and_value, require_same_settings},
+    row::{Row, require_same_settings},
     tasks::ArenaTask,
 };
 use super::{at_least_one, distinct};
-use crate::{output, signals::StopSignals};
+use crate::{assignment::key_and_value, output, signals::StopSignals};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -17,7 +17,9 @@ use nystromformer_tables::{
     arena::{Diverged, Scores, TaskScores},
 };
 
-use crate::{commands::train::train_quietly, output, signals::StopSignals};
+use crate::{
+    assignment::key_and_value, commands::train::train_quietly, output, signals::StopSignals,
+};
 
 /// Keys that are not compared as they stand: where the data lies, and what a run of a series stated.
 const NOT_COMPARED: [&str; 2] = [DATA, "seeds"];
@@ -203,10 +205,4 @@ fn same_data(
         "`{}` reads other data than the runs that it is to be compared with: name theirs with --data, or choose another --output",
         folder.display()
     )))
-}
-
-/// The key of an assignment, and its value.
-pub(super) fn key_and_value(assignment: &str) -> (&str, &str) {
-    let (key, value) = assignment.split_once('=').unwrap_or((assignment, ""));
-    (key.trim(), value.trim())
 }
