@@ -15,6 +15,7 @@
 //! | [`durable`] | files that survive a crash whole or not at all |
 //! | `caught` | panics of a library on damaged files, as errors |
 //! | `not_a_number` | numbers in JSON, where `null` is NaN |
+//! | `setting` | how messages write the value of a key |
 //! | `notice` | what was guessed or left out, said once |
 //! | `error` | what can be wrong with a file |
 
@@ -27,6 +28,7 @@ mod input;
 mod lines;
 mod not_a_number;
 mod notice;
+mod setting;
 mod signature;
 pub mod table;
 pub mod tensors;

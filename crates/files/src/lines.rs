@@ -7,6 +7,7 @@ use crate::encoding::{TextEncoding, latin1};
 use crate::error::{FileError, Result};
 use crate::input::Input;
 use crate::notice::say_once;
+use crate::setting::setting;
 use crate::signature;
 
 /// The byte order mark, as UTF-8 has it.
@@ -167,7 +168,8 @@ impl LineReader {
                 let error = not_utf8(self.path(), self.line, bytes[valid]);
                 return Err(match &self.key {
                     Some(key) => error.with_cure(format!(
-                        "set `{key} = \"latin-1\"`, or convert the file, for example with `iconv -f latin1 -t utf-8`"
+                        "set {}, or convert the file, for example with `iconv -f latin1 -t utf-8`",
+                        setting(key, "latin-1")
                     )),
                     None => error,
                 });

@@ -13,15 +13,15 @@ pub fn ids(text: &str) -> Vec<u16> {
 /// Turns a reader of texts into one of their [`ids`]. What comes as ids already stays as it is.
 pub fn reader(texts: ExampleReader) -> ExampleReader {
     Box::new(texts.map(|example| {
-        let Example { id, input, label } = example?;
-        let input = match input {
+        let example = example?;
+        let input = match example.input {
             Input::Text { first, second } => {
                 Input::Ids { first: ids(&first), second: second.as_deref().map(ids) }
             }
             // Ids already, or no texts.
             other => other,
         };
-        Ok(Example { id, input, label })
+        Ok(Example { input, ..example })
     }))
 }
 
@@ -41,6 +41,7 @@ mod tests {
     fn texts_become_ids_and_all_else_stays() {
         let label = || Some(Label::Class(1));
         let text = |first: &str, second: Option<&str>| Example {
+            row: None,
             id: None,
             input: Input::Text { first: first.to_owned(), second: second.map(str::to_owned) },
             label: label(),
@@ -50,7 +51,7 @@ mod tests {
             [
                 Ok(text("ab", None)),
                 Ok(text("a", Some("bcd"))),
-                Ok(Example { id: None, input: ids.clone(), label: label() }),
+                Ok(Example { row: None, id: None, input: ids.clone(), label: label() }),
                 Err(DataError::config("key", "value", "problem")),
             ]
             .into_iter(),

@@ -78,7 +78,12 @@ mod tests {
     use nystromformer_tasks::Input;
 
     fn example() -> Example {
-        Example { id: None, input: Input::Ids { first: vec![1], second: None }, label: None }
+        Example {
+            row: None,
+            id: None,
+            input: Input::Ids { first: vec![1], second: None },
+            label: None,
+        }
     }
 
     #[test]

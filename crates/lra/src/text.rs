@@ -147,7 +147,7 @@ impl Task for ByteLevelText {
         let texts = if self.labels.is_empty() {
             imdb::read(context.path, split, LineBreaks::Keep)?
         } else {
-            self.columns().examples(split, targets, context.path)?
+            self.columns().examples(split, targets, context)?
         };
         Ok(texts.map(bytes::reader))
     }

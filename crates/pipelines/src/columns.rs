@@ -1,6 +1,6 @@
 //! Which columns of a table, or keys of an object, are the fields of a request.
 
-use nystromformer_files::table::Quotes;
+use nystromformer_files::{TextEncoding, table::Quotes};
 use serde_json::{Map, Value};
 
 use crate::request::{Named, Request};
@@ -16,6 +16,8 @@ pub struct RequestOptions {
     pub separator: Option<char>,
     /// What a quote at the beginning of a field of a CSV or TSV file is.
     pub quotes: Option<Quotes>,
+    /// How the bytes of a CSV or TSV file, or of lines of text, stand for characters; JSON and Parquet are always UTF-8.
+    pub encoding: TextEncoding,
 }
 
 /// A field, and the columns that it is made of: one, or of a list of fields one each.

@@ -292,6 +292,7 @@ impl TaskConfig {
             feature_names: &self.feature_names,
             class_names: None,
             known_classes: &self.class_names,
+            reads_labels: self.options.objective == TaskObjective::Labels,
         })
     }
 

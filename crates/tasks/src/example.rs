@@ -13,6 +13,9 @@ use crate::vectors::Vectors;
 pub struct Example {
     /// What its file calls it, to name its prediction by; `None` where it has no name but its place.
     pub id: Option<String>,
+    /// Its row in the files of its split, from 0; `None` where that is its place among the examples, since no row before it was
+    /// skipped, and all were drawn.
+    pub row: Option<usize>,
     /// What is read.
     pub input: Input,
     /// The right answer; `None` in a test set whose labels are kept back.

@@ -23,8 +23,8 @@ pub struct PredictionFile {
 /// An example, and what a model said of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predicted {
-    /// The example's place in its split or file, from 0.
-    pub place: usize,
+    /// The example's row in the files of its split, from 0.
+    pub row: usize,
     /// The example as it was read.
     pub example: Example,
     /// What the model said.
@@ -77,7 +77,7 @@ fn line(
     let mut line = Map::new();
     match &predicted.example.id {
         Some(id) => line.insert("id".to_owned(), json!(id)),
-        None => line.insert("index".to_owned(), json!(predicted.place)),
+        None => line.insert("index".to_owned(), json!(predicted.row)),
     };
     let mut insert = |key: &str, value: Value| line.insert(key.to_owned(), value);
     match &predicted.prediction {
@@ -131,13 +131,14 @@ mod tests {
     fn a_line_names_label_and_scores() {
         let targets = Targets::classes(["no", "yes"]).unwrap();
         let example = |id: Option<&str>| Example {
+            row: None,
             id: id.map(str::to_owned),
             input: Input::Text { first: "text".to_owned(), second: None },
             label: None,
         };
         let prediction = Prediction::one_class(&[0.0, 3f32.ln()]);
-        let predicted = [(0, None), (1, Some("x"))].map(|(place, id)| {
-            Ok(Predicted { place, example: example(id), prediction: prediction.clone() })
+        let predicted = [(0, None), (1, Some("x"))].map(|(row, id)| {
+            Ok(Predicted { row, example: example(id), prediction: prediction.clone() })
         });
         let spell = |label: &Label| targets.spell(label);
         let file =

@@ -8,6 +8,7 @@ use nystromformer_files::table::Column;
 use toml::Table;
 
 use crate::example::{ExampleReader, Label};
+use crate::label_rule::LabelRule;
 use crate::labelled::Targets;
 use crate::metrics::{Metric, MetricScorer, Scorer, Thresholds};
 use crate::objective::Augmentation;
@@ -62,6 +63,7 @@ pub const SEQUENCE_CLASSIFICATION: &str = "NystromformerForSequenceClassificatio
 ///         Ok(Some(Box::new(numbers.map(move |number| {
 ///             Ok(Example {
 ///                 id: None,
+///                 row: None,
 ///                 input: Input::Ids {
 ///                     first: (0..length).map(|bit| 1 + (number >> bit & 1) as u16).collect(),
 ///                     second: None,
@@ -300,6 +302,15 @@ pub struct TaskContext<'a> {
     /// What the classes of the model are called that is trained or measured (`id2label`): where the data says what there is to learn, a
     /// label of such a name is a class, also if it looks like none.
     pub known_classes: &'a [String],
+    /// Whether labels are learned: not with `task.objective = "masked_inputs"`, and no example needs one then.
+    pub reads_labels: bool,
+}
+
+impl TaskContext<'_> {
+    /// What is asked of the labels of a split.
+    pub fn label_rule(&self, split: Split) -> LabelRule {
+        if self.reads_labels { LabelRule::of_split(split) } else { LabelRule::Optional }
+    }
 }
 
 /// Which columns of its tables a task reads inputs from, and which labels.

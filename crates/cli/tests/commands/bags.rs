@@ -245,6 +245,7 @@ fn a_table_of_vectors_is_trained_on_and_pooled_by_attention() {
             );
         }
     }
+    fs::write(fixture.path("tilde.csv"), table.replace(',', "~")).unwrap();
     fs::write(fixture.path("musk.data"), table).unwrap();
     let path = fixture.text("musk.data");
     let task = format!(
@@ -258,6 +259,10 @@ fn a_table_of_vectors_is_trained_on_and_pooled_by_attention() {
     attention.args(["attention", "--model", &fixture.text("run"), "--input-file", &path]);
     let maps = lines(&finish(attention).succeeded().stdout);
     assert_eq!(maps.len(), 30);
+    let mut attention = command("predict");
+    attention.args(["attention", "--model", &fixture.text("run"), "--separator", "~"]);
+    attention.args(["--input-file", &fixture.text("tilde.csv")]);
+    assert_eq!(lines(&finish(attention).succeeded().stdout), maps);
     assert_eq!(maps[3]["attention"], serde_json::json!([]));
     assert_eq!(maps[3]["pooling"].as_array().unwrap().len(), bag(3).0.len() / 3);
     let message =

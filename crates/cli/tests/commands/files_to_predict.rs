@@ -433,6 +433,25 @@ fn a_file_is_answered_in_batches_of_the_runs_size() {
     assert_ne!(answers(&["--batch-size", "8"]), of_run);
 }
 
+/// Bytes of Latin-1 are read where they are said to be such, by the task and by the pipeline; else the message names the option.
+#[test]
+fn the_encoding_of_a_file_can_be_told() {
+    let fixture = of_tone();
+    for name in ["new.csv", "new.txt"] {
+        let header: &[u8] = if name == "new.csv" { b"sentence\n" } else { b"" };
+        fs::write(fixture.path(name), [header, b"we sing caf\xe9\n"].concat()).unwrap();
+        let told = predict(&fixture, "classify", name, &["--encoding", "latin-1"]).succeeded();
+        assert_eq!(told.json_lines().len(), 1, "{name}");
+        let untold = predict(&fixture, "classify", name, &[]).refused(3);
+        let option = if name == "new.txt" {
+            "`--encoding latin-1`"
+        } else {
+            "`task.encoding = \"latin-1\"`"
+        };
+        assert!(untold.contains(option), "{untold}");
+    }
+}
+
 /// A task of GLUE has no keys for how tables are written, and reads no single files: the pipeline is told then.
 #[test]
 fn how_a_table_is_written_is_told_to_whoever_reads_it() {

@@ -10,6 +10,7 @@ use super::{Format, TableOptions};
 use crate::error::Result;
 use crate::lines::BoundedLines;
 use crate::notice::say_once;
+use crate::setting::setting;
 
 /// How the fields of a file are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,9 +133,9 @@ fn look_for_quotes(path: &Path, options: &TableOptions) -> Result<Quotes> {
     }
     let name = path.display();
     if let Some(doubt) = doubt {
-        let other = options
-            .key("quotes")
-            .map_or_else(String::new, |key| format!("; `{key} = \"double\"` takes them off"));
+        let other = options.key("quotes").map_or_else(String::new, |key| {
+            format!("; {} takes them off", setting(&key, "double"))
+        });
         say_once(format!(
             "`{name}`: quotes are kept as text: line {line} has a field in quotes, but not every line is written so \
              ({doubt}){other}"
@@ -143,7 +144,7 @@ fn look_for_quotes(path: &Path, options: &TableOptions) -> Result<Quotes> {
     }
     let other = options
         .key("quotes")
-        .map_or_else(String::new, |key| format!("; `{key} = \"none\"` keeps them as text"));
+        .map_or_else(String::new, |key| format!("; {} keeps them as text", setting(&key, "none")));
     say_once(format!(
         "`{name}`: the quotes around fields (line {line}) are taken off, for every one in the file is written as pandas and \
          csv write them{other}"

@@ -6,6 +6,7 @@
 
 use crate::error::{FileError, Result};
 use crate::lines::BoundedLines;
+use crate::setting::setting;
 
 /// A record: the fields of a row.
 pub(super) struct Record {
@@ -112,7 +113,7 @@ impl Records {
 
     fn stray(&self, line: u64, what: &str) -> FileError {
         let text = self.key.as_ref().map_or_else(String::new, |key| {
-            format!(", or, if quotes are text here, set `{key} = \"none\"`")
+            format!(", or, if quotes are text here, set {}", setting(key, "none"))
         });
         FileError::line(self.lines.path(), line, what).with_cure(format!(
             "put the whole field in quotes and write each of its own quotes twice{text}"

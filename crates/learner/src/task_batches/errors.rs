@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use nystromformer_tasks::metrics::{
-    AnswerPlace, ErrorAnalysis, ErrorCollector, LabelledPrediction,
+    AnswerPlace, AnsweredExample, ErrorAnalysis, ErrorCollector, LabelledPrediction,
 };
 use nystromformer_tasks::{ClassNames, Example, Input, Label, Prediction, Split};
 
@@ -56,8 +56,12 @@ impl TaskBatches {
             }
         }
         Ok(errors.report(names, |place| match texts.get(&place.example) {
-            Some(example) => (example.id.clone(), text_of(example, place.word)),
-            None => (None, String::new()),
+            Some(example) => AnsweredExample {
+                row: example.row.unwrap_or(place.example),
+                id: example.id.clone(),
+                text: text_of(example, place.word),
+            },
+            None => AnsweredExample { row: place.example, ..AnsweredExample::default() },
         }))
     }
 }

@@ -127,8 +127,9 @@ impl TaskBatches {
                 Ok(read) => read,
                 Err(error) => return Some(Err(error)),
             };
-            let (place, prediction) = predictions.next_if(|(next, _)| *next == place)?;
-            Some(Ok(Predicted { place, example, prediction }))
+            let (_, prediction) = predictions.next_if(|(next, _)| *next == place)?;
+            let row = example.row.unwrap_or(place);
+            Some(Ok(Predicted { row, example, prediction }))
         });
         let task = self.task.task();
         Ok(task.prediction_files(Box::new(predicted), &self.targets, &thresholds)?)

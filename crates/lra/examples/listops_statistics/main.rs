@@ -71,6 +71,7 @@ fn name(kept: Truncation) -> String {
 fn example(expression: Expression) -> Example {
     let first = expression.tokens.iter().map(|token| token.id()).collect();
     Example {
+        row: None,
         id: None,
         input: Input::Ids { first, second: None },
         label: Some(Label::Class(u16::from(expression.value))),

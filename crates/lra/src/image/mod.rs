@@ -93,6 +93,7 @@ fn train_count(pictures: usize) -> usize {
 
 fn example(pixels: impl Iterator<Item = u8>, class: u16) -> Example {
     Example {
+        row: None,
         id: None,
         input: Input::Ids { first: pixels.map(u16::from).collect(), second: None },
         label: Some(Label::Class(class)),

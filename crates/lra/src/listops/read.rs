@@ -32,6 +32,7 @@ pub fn open(path: &Path) -> Result<ExampleReader, DataError> {
         let (tokens, value) = expression?;
         let first = tokens.iter().map(|token| token.id()).collect();
         Ok(Example {
+            row: None,
             id: None,
             input: Input::Ids { first, second: None },
             label: Some(Label::Class(u16::from(value))),
@@ -118,6 +119,7 @@ mod tests {
         open(&path)?
             .map(|example| match example? {
                 Example {
+                    row: None,
                     id: None,
                     input: Input::Ids { first, second: None },
                     label: Some(Label::Class(class)),

@@ -15,12 +15,15 @@ const MAX_LINE_BYTES: usize = 1 << 12;
 
 /// A picture that is there, and its label.
 struct Listed {
+    /// What the metadata calls it, `imgs/N/sample_M.png`.
+    name: String,
     path: PathBuf,
     label: u16,
 }
 
 /// Opens a split (`None` if the Arena has no such) of a folder such as `pathfinder32/curv_contour_length_14` ([`subset_folder`](super::subset_folder)),
-/// whose pictures have `side` × `side` pixels. An id is the grey of a pixel, 0 to 255, row by row; class 1 is joined.
+/// whose pictures have `side` × `side` pixels. An input id is the grey of a pixel, 0 to 255, row by row; class 1 is joined. A prediction
+/// names a picture as the metadata does, `imgs/N/sample_M.png`.
 ///
 /// As in the Long Range Arena, empty files are passed over, and the rest is shuffled and cut into 80 % to train, 10 % to
 /// validate and 10 % to test; what goes where is a function of `seed` here. Pictures are decoded when they are read.
@@ -49,7 +52,8 @@ pub fn open(
         let pixels = picture::read_grayscale(&picture.path, side)?;
         let first = pixels.into_iter().map(u16::from).collect();
         Ok(Example {
-            id: None,
+            id: Some(picture.name),
+            row: None,
             input: Input::Ids { first, second: None },
             label: Some(Label::Class(picture.label)),
         })
@@ -117,7 +121,8 @@ fn parse(folder: &Path, line: &str) -> Result<Option<Listed>, String> {
     let bytes = fs::metadata(&path)
         .map_err(|error| format!("cannot read the picture `{}`: {error}", path.display()))?
         .len();
-    Ok((bytes > 0).then_some(Listed { path, label }))
+    let name = format!("{directory}/{file}");
+    Ok((bytes > 0).then_some(Listed { name, path, label }))
 }
 
 #[cfg(test)]
@@ -132,7 +137,8 @@ mod tests {
     fn pixels(example: Example) -> (Vec<u16>, u16) {
         match example {
             Example {
-                id: None,
+                id: Some(_),
+                row: None,
                 input: Input::Ids { first, second: None },
                 label: Some(Label::Class(label)),
             } => (first, label),

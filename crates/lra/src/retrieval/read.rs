@@ -56,6 +56,7 @@ fn parse(line: &str) -> Result<Example, String> {
         }
     }
     Ok(Example {
+        row: None,
         id: None,
         input: Input::Ids { first: bytes::ids(first), second: Some(bytes::ids(second)) },
         label: Some(Label::Class(class)),
@@ -76,6 +77,7 @@ mod tests {
     fn pair(first: &str, second: &str, class: u16) -> Example {
         let ids = |text: &str| text.bytes().map(|byte| u16::from(byte) + 1).collect();
         Example {
+            row: None,
             id: None,
             input: Input::Ids { first: ids(first), second: Some(ids(second)) },
             label: Some(Label::Class(class)),

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, marker::PhantomData, path::Path, sync::Arc};
 
 use nystromformer_data::DataError;
 use nystromformer_files::{
-    BoundedLines, FileError, LineReader, say_once,
+    BoundedLines, FileError, LineReader, TextEncoding, say_once,
     table::{BY_ROWS, Column, Format, JsonObject, JsonObjects, Rows, Table, TableOptions},
 };
 use serde_json::{Map, Value};
@@ -87,8 +87,13 @@ impl<T: Request> Requests<T> {
                 return Err(DataError::from(FileError::file(path, problem).with_cure(cure)).into());
             }
             None => {
-                let reader = LineReader::open(path).map_err(DataError::from)?;
-                return Ok(Self::of(reader, form, options));
+                let encoding = match form {
+                    LineForm::Text => options.encoding,
+                    LineForm::Json => TextEncoding::Utf8,
+                };
+                let reader = LineReader::open_as(path, encoding).map_err(DataError::from)?;
+                let key = (form == LineForm::Text).then(|| "--encoding".to_owned());
+                return Ok(Self::of(reader.with_encoding_key(key), form, options));
             }
         };
         Ok(Self::new(file(), kind, options))
@@ -148,6 +153,7 @@ impl<T: Request> Requests<T> {
             may_be_empty: true,
             separator: options.separator,
             quotes: options.quotes,
+            encoding: options.encoding,
             key_prefix: Some("--"),
             ..TableOptions::default()
         };

@@ -159,13 +159,21 @@ fn empty_choices_of_a_row_keep_their_places() {
     let path = scratch.path().join("questions.csv");
     let rows = "anna works,,Paris.,,trainer.,\nanna works,Paris.,trainer.,,,\n";
     fs::write(&path, format!("prompt,choice0,choice1,choice2,choice3,choice4\n{rows}")).unwrap();
-    let options = RequestOptions::default();
-    let requests = Requests::<Choices>::open(&path, LineForm::Text, &options).unwrap();
-    let batching = Batching::new(NonZeroUsize::new(4).unwrap());
-    let found: Vec<Value> = AnswerStream::new(&chooser, requests, batching)
-        .map(|answer| serde_json::to_value(answer.unwrap()).unwrap())
-        .collect();
+    let answers = |path: &Path| -> Vec<Value> {
+        let options = RequestOptions::default();
+        let requests = Requests::<Choices>::open(path, LineForm::Text, &options).unwrap();
+        let batching = Batching::new(NonZeroUsize::new(4).unwrap());
+        let answers = AnswerStream::new(&chooser, requests, batching);
+        answers.map(|answer| serde_json::to_value(answer.unwrap()).unwrap()).collect()
+    };
+    let found = answers(&path);
     let [gapped, plain] = &found[..] else { panic!("{found:?}") };
+    let objects = scratch.path().join("questions.jsonl");
+    let choices = json!({"prompt": "anna works", "choices": ["", "Paris.", " ", "trainer."]});
+    fs::write(&objects, format!("{choices}\n")).unwrap();
+    let listed = &answers(&objects)[0];
+    assert_eq!(listed["choice"], gapped["choice"]);
+    assert_same(&listed["scores"], &gapped["scores"], "scores of a list");
     let places = [1, 3];
     assert_eq!(gapped["choice"], json!(places[plain["choice"].as_u64().unwrap() as usize]));
     assert_eq!(gapped["label"], plain["label"]);

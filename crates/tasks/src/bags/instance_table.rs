@@ -110,7 +110,7 @@ pub(super) fn examples(
     Ok(Some(Box::new(bags.into_iter().map(move |bag| {
         let vectors = Vectors::new(feature_names.len(), bag.rows);
         let input = Input::Vectors(vectors.with_feature_names(Arc::clone(&feature_names)));
-        Ok(Example { id: Some(bag.id), input, label: bag.label })
+        Ok(Example { row: None, id: Some(bag.id), input, label: bag.label })
     }))))
 }
 

@@ -257,7 +257,12 @@ fn read(
             .with_cure("correct the name (`task.id` says which column holds it), or add the file")
         })?;
         let vectors = Vectors::in_file(&path, task.tensor.as_deref(), task.coordinate_tensor())?;
-        examples.push(Ok(Example { id: Some(id), input: Input::Vectors(vectors), label }));
+        examples.push(Ok(Example {
+            row: None,
+            id: Some(id),
+            input: Input::Vectors(vectors),
+            label,
+        }));
         Ok(())
     })?;
     // A table of all splits that has none of this one has no such split.

@@ -277,7 +277,7 @@ impl Task for Bags {
         if tensors::EXTENSIONS.contains(&extension) {
             let vectors = Vectors::in_file(file, self.tensor.as_deref(), self.coordinate_tensor())?;
             let id = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-            let example = Example { id, input: Input::Vectors(vectors), label: None };
+            let example = Example { row: None, id, input: Input::Vectors(vectors), label: None };
             return Ok(Box::new(std::iter::once(Ok(example))));
         }
         if Format::of(file).is_none() {

@@ -18,7 +18,7 @@ pub(super) fn prediction_lines(
 ) -> Result<PredictionFile, DataError> {
     let mut contents = Vec::new();
     for predicted in predicted {
-        let Predicted { place, example, prediction } = predicted?;
+        let Predicted { row, example, prediction } = predicted?;
         let (Prediction::Class { class, scores }, Input::Choices(choices)) =
             (prediction, example.input)
         else {
@@ -29,7 +29,7 @@ pub(super) fn prediction_lines(
         let mut line = Map::new();
         match example.id {
             Some(id) => line.insert("id".to_owned(), json!(id)),
-            None => line.insert("index".to_owned(), json!(place)),
+            None => line.insert("index".to_owned(), json!(row)),
         };
         line.insert("choice".to_owned(), json!(choice));
         line.insert(
@@ -52,6 +52,7 @@ mod tests {
     #[test]
     fn a_line_has_the_choice_and_all_scores() {
         let example = Example {
+            row: None,
             id: Some("q7".to_owned()),
             input: Input::Choices(vec![
                 Some(("p".to_owned(), Some("no".to_owned()))),
@@ -61,7 +62,7 @@ mod tests {
             label: None,
         };
         let prediction = Prediction::Class { class: 2, scores: vec![0.25, f32::NAN, 0.75] };
-        let predicted = std::iter::once(Ok(Predicted { place: 4, example, prediction }));
+        let predicted = std::iter::once(Ok(Predicted { row: 4, example, prediction }));
         let file = prediction_lines(Box::new(predicted)).unwrap();
         let line: serde_json::Value = serde_json::from_slice(&file.contents).unwrap();
         assert_eq!(

@@ -313,7 +313,7 @@ impl ChoiceReader {
             let problem = "a question needs at least two choices; give it another, or drop the row";
             return Err(row.problem(problem).into());
         }
-        Ok(Example { id, input: Input::Choices(choices), label })
+        Ok(Example { row: None, id, input: Input::Choices(choices), label })
     }
 
     /// The place of the right choice; those that are empty are counted too.

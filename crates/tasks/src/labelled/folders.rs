@@ -97,6 +97,7 @@ impl Iterator for FolderExamples {
         }
         let name = file.strip_prefix(&self.folder).unwrap_or(&file);
         Some(text.map(|first| Example {
+            row: None,
             id: Some(name.to_string_lossy().into_owned()),
             input: Input::Text { first, second: None },
             label: Some(Label::Class(class)),

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{LabelColumns, Location, Targets};
 use crate::example::ExampleReader;
-use crate::label_rule::LabelRule;
 use crate::split::Split;
 use crate::table_keys::TableKeys;
+use crate::task::TaskContext;
 
 /// Keys of `[task]` that say which columns of a table make an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,8 @@ impl LabelledColumns {
         problems
     }
 
-    /// The examples of a split of the data set at `path`; `None` if there is no such split. Those of a test set need no labels.
+    /// The examples of a split of the data set at the context's path; `None` if there is no such split. Which of them need labels is told by
+    /// [`TaskContext::label_rule`].
     ///
     /// # Errors
     ///
@@ -103,8 +104,9 @@ impl LabelledColumns {
         &self,
         split: Split,
         targets: &Targets,
-        path: &Path,
+        context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
+        let path = context.path;
         // A single file is all training examples: none of them may validate or test as well.
         if split != Split::Train && path.is_file() {
             return Ok(None);
@@ -116,7 +118,7 @@ impl LabelledColumns {
         if split != Split::Train && found.is_other_table(split, self) {
             return Ok(None);
         }
-        found.read(self, targets, LabelRule::of_split(split)).map(Some)
+        found.read(self, targets, context.label_rule(split)).map(Some)
     }
 
     /// Whether `file` is a table with the columns of the texts; a note says if it is one without.

@@ -62,7 +62,9 @@ pub struct TableExamples(FilesInTurn<TableReader>);
 struct TableReader {
     schema: Schema,
     options: TableOptions,
-    /// Rows of the files that are done.
+    /// Rows of all files so far, but for those that are too short.
+    rows: usize,
+    /// Rows that are too short, of the files that are done.
     passed_over: u64,
     null_texts: u64,
 }
@@ -92,7 +94,7 @@ struct OpenTable {
 impl TableExamples {
     /// Reads examples from these files, in this order. They are opened one by one, when their turn comes.
     pub fn new(files: Vec<PathBuf>, schema: Schema, options: TableOptions) -> Self {
-        let reader = TableReader { schema, options, passed_over: 0, null_texts: 0 };
+        let reader = TableReader { schema, options, rows: 0, passed_over: 0, null_texts: 0 };
         Self(FilesInTurn::new(files, reader))
     }
 
@@ -176,6 +178,9 @@ impl ReadFiles for TableReader {
 
     fn read(&mut self, table: &mut OpenTable) -> Result<Option<Example>, DataError> {
         while let Some(mut row) = table.rows.next().transpose()? {
+            let too_short = self.passed_over + table.rows.passed_over();
+            let place = self.rows + usize::try_from(too_short).unwrap_or(usize::MAX);
+            self.rows += 1;
             let texts = 1 + usize::from(!self.schema.second.is_empty());
             let null = (0..texts).find(|text| *row.cell(*text) == Cell::Null);
             if null.is_some() && table.keeps_null_texts {
@@ -200,7 +205,8 @@ impl ReadFiles for TableReader {
             if matches!(row.cell(0), Cell::Text(text) if text.trim().is_empty()) {
                 table.empty_texts += 1;
             }
-            return self.schema.example(row, table.has_ids, &mut table.unread).map(Some);
+            let example = self.schema.example(row, table.has_ids, &mut table.unread)?;
+            return Ok(Some(Example { row: Some(place), ..example }));
         }
         self.passed_over += table.rows.passed_over();
         Ok(None)
@@ -304,7 +310,7 @@ impl Schema {
             let problem = format!("{column} holds no label{marked}; give it one, or drop the row");
             return Err(row.problem(problem).into());
         }
-        Ok(Example { id, input: Input::Text { first, second }, label })
+        Ok(Example { row: None, id, input: Input::Text { first, second }, label })
     }
 
     /// The label in the columns from `place` on, `None` if there is none.

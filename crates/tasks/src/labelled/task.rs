@@ -143,7 +143,7 @@ impl Task for Labelled {
         targets: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        self.columns.examples(split, targets, context.path)
+        self.columns.examples(split, targets, context)
     }
 
     fn windows(&self) -> Option<Windows> {

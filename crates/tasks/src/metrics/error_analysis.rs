@@ -36,7 +36,7 @@ pub struct ErrorAnalysis {
 /// A wrong answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mistake {
-    /// Place of the example in its split, from 0.
+    /// Row of the example in the files of its split, from 0.
     pub example: usize,
     /// Place of the word in the example, from 0, where answers are given of words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,10 +69,21 @@ pub struct ConfusionPair {
 /// Where an answer was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AnswerPlace {
-    /// Place of the example in its split, from 0.
+    /// Place of the example among those that are read of its split, from 0.
     pub example: usize,
     /// Place of the word in the example, where answers are given of words.
     pub word: Option<usize>,
+}
+
+/// What is said of an example whose answer is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnsweredExample {
+    /// Its row in the files of its split, from 0.
+    pub row: usize,
+    /// What the file calls it, if it does.
+    pub id: Option<String>,
+    /// What was read; empty if it is no text.
+    pub text: String,
 }
 
 /// Takes in answers one by one, and keeps no more of them than is listed.
@@ -132,8 +143,8 @@ impl ErrorCollector {
         self.mistakes.iter().map(|wrong| wrong.place)
     }
 
-    /// What is to be said of the answers; `None` if there are none. Classes are called `names`; `describe` gives the name of
-    /// an example, if it has one, and its text.
+    /// What is to be said of the answers; `None` if there are none. Classes are called `names`; `describe` gives
+    /// the example of an answer.
     ///
     /// # Panics
     ///
@@ -141,15 +152,15 @@ impl ErrorCollector {
     pub fn report(
         &self,
         names: &[String],
-        describe: impl Fn(AnswerPlace) -> (Option<String>, String),
+        describe: impl Fn(AnswerPlace) -> AnsweredExample,
     ) -> Option<ErrorAnalysis> {
         assert_eq!(names.len(), self.matrix.num_labels(), "each class has a name");
         let answers = self.matrix.total();
         let name = |class: u16| names[usize::from(class)].clone();
         let mistake = |wrong: &Wrong| {
-            let (id, text) = describe(wrong.place);
+            let AnsweredExample { row, id, text } = describe(wrong.place);
             Mistake {
-                example: wrong.place.example,
+                example: row,
                 word: wrong.place.word,
                 id,
                 text: shortened(&text),
@@ -208,8 +219,12 @@ mod tests {
         AnswerPlace { example, word: None }
     }
 
-    fn described(place: AnswerPlace) -> (Option<String>, String) {
-        (Some(format!("id{}", place.example)), format!("text\n {}", place.example))
+    fn described(place: AnswerPlace) -> AnsweredExample {
+        AnsweredExample {
+            row: place.example,
+            id: Some(format!("id{}", place.example)),
+            text: format!("text\n {}", place.example),
+        }
     }
 
     #[test]
@@ -269,7 +284,12 @@ mod tests {
     fn the_report_reads_back() {
         let mut errors = ErrorCollector::new(3);
         errors.record(AnswerPlace { example: 4, word: Some(2) }, 0, 2, 0.75);
-        let report = errors.report(&names(), |_| (None, "word".to_owned())).unwrap();
+        let report = errors
+            .report(&names(), |_| AnsweredExample {
+                text: "word".to_owned(),
+                ..AnsweredExample::default()
+            })
+            .unwrap();
         let json = serde_json::to_value(&report).unwrap();
         let empty = serde_json::json!({"answers": 0, "confidence": null, "accuracy": null});
         let mut bins = vec![empty; 15];

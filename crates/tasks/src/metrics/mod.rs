@@ -57,7 +57,9 @@ pub use classification_report::{ClassScores, ClassificationReport};
 pub use confusion_matrix::ConfusionMatrix;
 pub use correlation::{mean_absolute_error, mean_squared_error, pearson, r2, spearman};
 pub use entities::{EntityMode, EntityScores, EntitySpan, EntityTag, entities};
-pub use error_analysis::{AnswerPlace, ConfusionPair, ErrorAnalysis, ErrorCollector, Mistake};
+pub use error_analysis::{
+    AnswerPlace, AnsweredExample, ConfusionPair, ErrorAnalysis, ErrorCollector, Mistake,
+};
 pub use label_sets::{LabelCount, LabelSetCounts, LabelSets};
 pub use metric::{Metric, UnknownMetric};
 pub use metric_scorer::MetricScorer;

@@ -55,6 +55,8 @@ impl SentenceOptions {
 pub(super) struct NerReader {
     pub(super) options: SentenceOptions,
     pub(super) classes: TagClasses,
+    /// Sentences of all files so far.
+    pub(super) sentences: usize,
 }
 
 pub(super) struct OpenFile {
@@ -86,6 +88,8 @@ impl ReadFiles for NerReader {
 
     fn read(&mut self, file: &mut OpenFile) -> Result<Option<Example>, DataError> {
         while let Some(mut sentence) = file.sentences.next().transpose()? {
+            let row = self.sentences;
+            self.sentences += 1;
             // Predictions are for all rows.
             if sentence.words.is_empty() && self.options.rule != LabelRule::IfReadable {
                 file.empty += 1;
@@ -107,7 +111,7 @@ impl ReadFiles for NerReader {
                 }
                 _ => {}
             }
-            return Ok(Some(example(sentence, label)));
+            return Ok(Some(Example { row: Some(row), ..example(sentence, label) }));
         }
         Ok(None)
     }
@@ -116,7 +120,7 @@ impl ReadFiles for NerReader {
 fn example(sentence: TaggedWords, label: Option<Label>) -> Example {
     let TaggedWords { file, id, words, lines, .. } = sentence;
     let lines = (FileForm::of(&file) == FileForm::Columns).then_some(ColumnLines { file, lines });
-    Example { id, input: Input::Words(WordSequence { words, lines }), label }
+    Example { row: None, id, input: Input::Words(WordSequence { words, lines }), label }
 }
 
 impl Drop for OpenFile {

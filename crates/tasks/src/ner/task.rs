@@ -144,7 +144,7 @@ impl Ner {
             ));
         };
         let classes = TagClasses::new(names, self.scheme);
-        let reader = NerReader { options: self.options(rule), classes };
+        let reader = NerReader { options: self.options(rule), classes, sentences: 0 };
         Ok(Box::new(FilesInTurn::new(files, reader)))
     }
 

@@ -47,7 +47,7 @@ impl<'a> AnswerLine<'a> {
 }
 
 /// `jsonl`, `predictions.json`, `nbest_predictions.json` and, where a question may have no answer, `null_odds.json`. A question is called
-/// by its `id`, or its place from 0 if it has none.
+/// by its `id`, or its row from 0 if it has none.
 pub(super) fn files(
     predicted: PredictionReader<'_>,
     thresholds: &Thresholds,
@@ -57,12 +57,12 @@ pub(super) fn files(
     let mut lines = Vec::new();
     let (mut known, mut again) = (HashSet::new(), 0_u64);
     for predicted in predicted {
-        let Predicted { place, example, prediction } = predicted?;
+        let Predicted { row, example, prediction } = predicted?;
         let Prediction::Answers(found) = prediction else { continue };
-        let mut id = example.id.unwrap_or_else(|| place.to_string());
+        let mut id = example.id.unwrap_or_else(|| row.to_string());
         if !known.insert(id.clone()) {
             again += 1;
-            id = format!("{id}:{place}");
+            id = format!("{id}:{row}");
         }
         if found.no_answer.is_some() {
             odds.push((id.clone(), found.score_diff()));
@@ -75,7 +75,7 @@ pub(super) fn files(
     }
     if again > 0 {
         say_once(format!(
-            "`{again}` questions have the `id` of another: in the files of predictions their place is added to it"
+            "`{again}` questions have the `id` of another: in the files of predictions their row is added to it"
         ));
     }
     let mut files = vec![
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::example::{Example, Input};
 
-    fn predicted(place: usize, id: Option<&str>, no_answer: Option<f32>) -> Predicted {
+    fn predicted(row: usize, id: Option<&str>, no_answer: Option<f32>) -> Predicted {
         let candidate = |text: &str, start_logit: f32| AnswerCandidate {
             start_logit,
             end_logit: 0.5,
@@ -121,8 +121,8 @@ mod tests {
         candidates.extend(no_answer.map(|score| candidate("", score - 0.5)));
         let input = Input::Question { question: "q".to_owned(), context: "a cat".to_owned() };
         Predicted {
-            place,
-            example: Example { id: id.map(str::to_owned), input, label: None },
+            row,
+            example: Example { row: None, id: id.map(str::to_owned), input, label: None },
             prediction: Prediction::Answers(AnswerCandidates { candidates, no_answer }),
         }
     }

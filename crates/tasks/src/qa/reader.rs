@@ -26,7 +26,11 @@ pub(super) struct QuestionOptions {
 }
 
 /// Reads questions; nothing but an article, or a row, is in memory.
-pub(super) struct QuestionReader(pub(super) QuestionOptions);
+pub(super) struct QuestionReader {
+    pub(super) options: QuestionOptions,
+    /// Questions of all files so far.
+    pub(super) questions: usize,
+}
 
 /// The table that is being read.
 pub(super) struct OpenTable {
@@ -41,7 +45,7 @@ impl ReadFiles for QuestionReader {
     type Item = Example;
 
     fn open(&mut self, file: &Path) -> Result<OpenTable, DataError> {
-        let Self(options) = self;
+        let options = &self.options;
         let table = Table::open(file, &options.table)?;
         let columns = options.columns.find(&table, options.rule)?;
         Ok(OpenTable {
@@ -54,8 +58,10 @@ impl ReadFiles for QuestionReader {
 
     fn read(&mut self, table: &mut OpenTable) -> Result<Option<Example>, DataError> {
         while let Some(row) = table.rows.next().transpose()? {
-            if let Some(example) = table.example(row, &self.0)? {
-                return Ok(Some(example));
+            let place = self.questions;
+            self.questions += 1;
+            if let Some(example) = table.example(row, &self.options)? {
+                return Ok(Some(Example { row: Some(place), ..example }));
             }
         }
         Ok(None)
@@ -119,7 +125,7 @@ impl OpenTable {
             None => None,
         };
         let question = question.trim_start().to_owned();
-        Ok(Some(Example { id, input: Input::Question { question, context }, label }))
+        Ok(Some(Example { row: None, id, input: Input::Question { question, context }, label }))
     }
 
     /// Finds the answers in their context.

@@ -114,7 +114,7 @@ impl Qa {
             may_lack_answers,
             places_required: split == Some(Split::Train),
         };
-        Box::new(FilesInTurn::new(files, QuestionReader(options)))
+        Box::new(FilesInTurn::new(files, QuestionReader { options, questions: 0 }))
     }
 
     /// Whether there is a question without an answer among those to train on.

@@ -36,6 +36,7 @@ fn example(id: Option<&str>, prompt: &str, choices: &[&str], label: Option<u16>)
         (!choice.is_empty()).then(|| (prompt.to_owned(), Some((*choice).to_owned())))
     };
     Example {
+        row: None,
         id: id.map(str::to_owned),
         input: Input::Choices(choices.iter().map(pair).collect()),
         label: label.map(Label::Class),

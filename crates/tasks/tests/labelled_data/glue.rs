@@ -21,12 +21,17 @@ fn examples(task: GlueTask, folder: &Path, split: Split) -> Result<Vec<Example>,
 }
 
 fn single(text: &str, label: Option<Label>) -> Example {
-    Example { id: None, input: Input::Text { first: text.to_owned(), second: None }, label }
+    Example {
+        row: None,
+        id: None,
+        input: Input::Text { first: text.to_owned(), second: None },
+        label,
+    }
 }
 
 fn pair(first: &str, second: &str, label: Option<Label>) -> Example {
     let input = Input::Text { first: first.to_owned(), second: Some(second.to_owned()) };
-    Example { id: None, input, label }
+    Example { row: None, id: None, input, label }
 }
 
 /// Reads `content` as the official file of a split, from GLUE's folder and from the task's own.

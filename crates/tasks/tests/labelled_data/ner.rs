@@ -429,7 +429,7 @@ fn predictions_are_the_lines_of_the_file_with_a_column_more() {
     let task = task(folder.path(), "");
     let targets = task.targets(128).unwrap();
     let examples = read(&task, Split::Train).unwrap();
-    let predicted = examples.into_iter().enumerate().map(|(place, example)| {
+    let predicted = examples.into_iter().enumerate().map(|(row, example)| {
         let Some(Label::Tags(tags)) = &example.label else { panic!("{example:?}") };
         let prediction = Prediction::Tags(
             tags.classes
@@ -437,7 +437,7 @@ fn predictions_are_the_lines_of_the_file_with_a_column_more() {
                 .map(|tag| Some(WordTag { class: tag.unwrap(), score: 1.0 }))
                 .collect(),
         );
-        Ok(Predicted { place, example, prediction })
+        Ok(Predicted { row, example, prediction })
     });
     let files =
         task.task().prediction_files(Box::new(predicted), &targets, &Thresholds::new()).unwrap();
@@ -526,7 +526,7 @@ fn a_document_keeps_its_sentences() {
     let answered = [LabelledPrediction { place: 0, prediction: &prediction, label }];
     let scores = task.task().scorer(&targets).score(&answered, &Thresholds::new()).unwrap();
     assert_eq!((scores["f1"], scores["accuracy"]), (1.0, 0.75));
-    let predicted = Predicted { place: 0, example: document.clone(), prediction };
+    let predicted = Predicted { row: 0, example: document.clone(), prediction };
     let files = task
         .task()
         .prediction_files(Box::new(std::iter::once(Ok(predicted))), &targets, &Thresholds::new())

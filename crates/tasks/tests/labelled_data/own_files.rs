@@ -152,6 +152,7 @@ fn a_folder_without_training_files_is_told_by_what_it_holds() {
         feature_names: &[],
         class_names: None,
         known_classes: &[],
+        reads_labels: true,
     };
     let message = Labelled::default().targets(&context).unwrap_err().to_string();
     assert!(message.contains("it holds `notes.md`, `train.txt`"), "{message}");

@@ -25,6 +25,7 @@ fn question(id: &str, question: &str, answers: Option<&[(&str, usize)]>) -> Exam
     let gold =
         |(text, start): &(&str, usize)| GoldAnswer { text: (*text).to_owned(), start: *start };
     Example {
+        row: None,
         id: Some(id.to_owned()),
         input: Input::Question { question: question.to_owned(), context: CONTEXT.to_owned() },
         label: answers.map(|answers| Label::Answers(answers.iter().map(gold).collect())),

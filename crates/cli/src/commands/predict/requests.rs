@@ -11,7 +11,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 use nystromformer_data::{ProgressListener, ProgressReport};
 use nystromformer_files::{
-    durable,
+    TextEncoding, durable,
     table::{Format, Quotes},
 };
 use nystromformer_learner::progress::{WorkDisplay, stage};
@@ -51,6 +51,10 @@ pub(super) struct LineArgs {
     /// character like any other. Found when left out, and said.
     #[arg(long, value_name = "QUOTES", requires = "input_file")]
     quotes: Option<QuotesArg>,
+    /// How the bytes of a .csv or .tsv file, or of lines of text, stand for characters. JSON and Parquet are always UTF-8.
+    /// [default: utf-8, or `task.encoding` of the model's run, of a file that is read as the run's task says]
+    #[arg(long, value_name = "ENCODING", requires = "input_file")]
+    encoding: Option<EncodingArg>,
     /// Texts computed together. With more than 1, many lines are read before the first is answered, to
     /// batch texts of like length. When left out `trainer.micro_batch_size` of the model's run, of a file that is read as the
     /// run's task says, and else 8.
@@ -73,6 +77,24 @@ impl From<QuotesArg> for Quotes {
         match quotes {
             QuotesArg::None => Self::None,
             QuotesArg::Double => Self::Double,
+        }
+    }
+}
+
+/// [`TextEncoding`] as an argument.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EncodingArg {
+    #[value(name = "utf-8")]
+    Utf8,
+    #[value(name = "latin-1")]
+    Latin1,
+}
+
+impl From<EncodingArg> for TextEncoding {
+    fn from(encoding: EncodingArg) -> Self {
+        match encoding {
+            EncodingArg::Utf8 => Self::Utf8,
+            EncodingArg::Latin1 => Self::Latin1,
         }
     }
 }
@@ -118,10 +140,7 @@ impl LineArgs {
     ) -> anyhow::Result<Option<T>> {
         let Some(file) = &self.input_file else { return Ok(None) };
         self.require_two_files(file)?;
-        let separator = self.separator.map(|mark| ("separator", json!(mark).to_string()));
-        let quotes = self.quotes.map(Quotes::from);
-        let quotes = quotes.map(|quotes| ("quotes", json!(quotes).to_string()));
-        let table_keys: Vec<_> = separator.into_iter().chain(quotes).collect();
+        let table_keys = self.table_keys();
         let request = FileRequest {
             model,
             file,
@@ -132,6 +151,16 @@ impl LineArgs {
             default_task,
         };
         ask(request).map(Some)
+    }
+
+    /// The keys of a task that say how the file is written, as far as options say it, with their values.
+    fn table_keys(&self) -> Vec<(&'static str, String)> {
+        let separator = self.separator.map(|mark| ("separator", json!(mark).to_string()));
+        let quotes = self.quotes.map(Quotes::from);
+        let quotes = quotes.map(|quotes| ("quotes", json!(quotes).to_string()));
+        let encoding = self.encoding.map(TextEncoding::from);
+        let encoding = encoding.map(|encoding| ("encoding", json!(encoding).to_string()));
+        separator.into_iter().chain(quotes).chain(encoding).collect()
     }
 
     /// Refuses to write over what is read.
@@ -187,6 +216,7 @@ impl LineArgs {
         RequestOptions {
             separator: self.separator,
             quotes: self.quotes.map(Quotes::from),
+            encoding: self.encoding.map(TextEncoding::from).unwrap_or_default(),
             ..RequestOptions::default()
         }
     }
@@ -422,6 +452,11 @@ impl TextArgs {
     /// Keys of the experiment that are to be others.
     pub(super) fn overrides(&self) -> &[String] {
         &self.lines.overrides
+    }
+
+    /// As [`LineArgs::table_keys`].
+    pub(super) fn table_keys(&self) -> Vec<(&'static str, String)> {
+        self.lines.table_keys()
     }
 
     /// As [`LineArgs::refuse_overrides`].

@@ -1,6 +1,8 @@
 //! Which examples are drawn, where not all are wanted.
 
-use nystromformer_tasks::{ExampleReader, Label, Split, Targets, TaskConfig, sample, strata};
+use nystromformer_tasks::{
+    Example, ExampleReader, Label, Split, Targets, TaskConfig, sample, strata,
+};
 
 use crate::error::Result;
 use crate::task_batches::encoded::EncodedSplit;
@@ -31,7 +33,11 @@ pub(in crate::task_batches) fn limited(
     let mut wanted = drawn.into_iter().peekable();
     let drawn = examples.enumerate().filter_map(move |(place, example)| {
         let is_drawn = wanted.next_if_eq(&place).is_some();
-        (is_drawn || example.is_err()).then_some(example)
+        let numbered = |example: Example| {
+            let row = example.row.or(Some(place));
+            Example { row, ..example }
+        };
+        (is_drawn || example.is_err()).then(|| example.map(numbered))
     });
     Ok(Some(Box::new(drawn)))
 }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use nystromformer_data::{ProgressListener, UnknownTokens};
 use nystromformer_tasks::{
-    ExampleReader, LabelCounts, Split, Targets, TaskConfig, TaskOptions, hold_out, hold_out_groups,
-    say_once,
+    ExampleReader, LabelCounts, Split, Targets, TaskConfig, TaskObjective, TaskOptions, hold_out,
+    hold_out_groups, say_once,
 };
 
 use super::encoded::EncodedSplit;
@@ -44,6 +44,8 @@ pub(in crate::task_batches) struct Splits {
     pub(in crate::task_batches) training_units: Vec<usize>,
     /// The splits that are measured on, and those whose labels are kept back.
     others: BTreeMap<Split, Evaluated>,
+    /// Whether labels are learned; without, every split can be measured on.
+    reads_labels: bool,
 }
 
 impl Splits {
@@ -76,7 +78,8 @@ impl Splits {
                 task.path().display()
             ))
         })?;
-        if let Targets::Classes(_) | Targets::Tags(_) = targets {
+        let reads_labels = options.objective == TaskObjective::Labels;
+        if let (true, Targets::Classes(_) | Targets::Tags(_)) = (reads_labels, targets) {
             let (path, limit) = (task.path(), options.max_train_samples);
             train.label_counts().check_classes(&path, &targets.names(), limit)?;
         }
@@ -106,7 +109,9 @@ impl Splits {
                 continue;
             }
             if let Some(examples) = read(split, options.max_eval_samples, form)? {
-                require_all_or_no_labels(&examples, split, task)?;
+                if reads_labels {
+                    require_all_or_no_labels(&examples, split, task)?;
+                }
                 let places = (0..examples.len()).collect();
                 others.insert(split, Evaluated::new(Arc::new(examples), places, reading));
             }
@@ -156,7 +161,7 @@ impl Splits {
         }
         let training_units =
             training_places.iter().flat_map(|place| train.units_of(*place)).collect();
-        let splits = Self { train, training_places, training_units, others };
+        let splits = Self { train, training_places, training_units, others, reads_labels };
         let validates =
             options.validation_fraction > 0.0 || splits.get(Split::Validation).is_some();
         let nothing = |validation: &Evaluated| validation.units.is_empty();
@@ -168,7 +173,7 @@ impl Splits {
             )));
         }
         splits.tell(task, targets);
-        if let Some(names) = targets.class_names() {
+        if let (true, Some(names)) = (reads_labels, targets.class_names()) {
             splits.warn_of_missing_classes(task, names.names());
         }
         Ok(splits)
@@ -194,6 +199,7 @@ impl Splits {
             training_places: Vec::new(),
             training_units: Vec::new(),
             others: BTreeMap::from([(Split::Test, file)]),
+            reads_labels: true,
         })
     }
 
@@ -216,9 +222,9 @@ impl Splits {
         self.others.get(&split)
     }
 
-    /// A split that can be measured on: one whose labels are there.
+    /// A split that can be measured on: one whose labels are there, if labels are learned.
     pub(in crate::task_batches) fn measured(&self, split: Split) -> Option<&Evaluated> {
-        self.get(split).filter(|evaluated| evaluated.has_labels)
+        self.get(split).filter(|evaluated| evaluated.has_labels || !self.reads_labels)
     }
 
     /// A hash of all examples and of which are measured on.

@@ -10,7 +10,7 @@ use nystromformer_lra::retrieval;
 use nystromformer_tasks::Split;
 use serde_json::Value;
 
-use super::fixture::{Fixture, StopAfter, checkpoint, train};
+use super::fixture::{Fixture, StopAfter, checkpoint, review, train};
 
 const MASKED: &str = "task.objective=masked_inputs";
 
@@ -107,6 +107,28 @@ fn a_share_of_a_step_hides_and_drops_what_the_whole_step_does() {
         assert_eq!(share, whole[2..], "{setting}");
         assert_ne!(whole[0].input_ids, whole[2].input_ids);
     }
+}
+
+/// Where no label is read none is needed, nor a second class.
+#[test]
+fn texts_without_labels_are_learned() {
+    let fixture = Fixture::new("text", "labels = [\"bad\", \"good\"]");
+    fixture.write_csv(Split::Train, "sentence", (0..24).map(review));
+    let row = |number| format!("{},{}", review(number), if number % 2 == 0 { "bad" } else { "" });
+    fixture.write_csv(Split::Validation, "sentence,label", (24..30).map(row));
+    let batches = fixture.batches(&[MASKED]).unwrap();
+    assert_eq!(batches.training_examples(), 24);
+    assert_eq!(batches.evaluation_examples(Split::Validation), 6);
+    let message = fixture.batches(&[]).unwrap_err().to_string();
+    assert!(message.contains("label"), "{message}");
+    fixture.write_csv(
+        Split::Train,
+        "sentence,label",
+        (0..24).map(|n| format!("{},bad", review(n))),
+    );
+    assert_eq!(fixture.batches(&[MASKED]).unwrap().training_examples(), 24);
+    let message = fixture.batches(&[]).unwrap_err().to_string();
+    assert!(message.contains("all `24` labelled examples are of class `bad`"), "{message}");
 }
 
 #[test]

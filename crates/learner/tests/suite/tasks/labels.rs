@@ -362,6 +362,45 @@ fn thresholds_are_settled_in_one_way_for_scores_and_files() {
     }
 }
 
+/// Rows that are skipped, and rows that are not drawn, count all the same.
+#[test]
+fn predictions_and_mistakes_name_rows_of_the_file() {
+    let fixture = Fixture::new("labelled", "");
+    fixture.write_vocabulary();
+    for (part, numbers) in [("train", 0..60_usize), ("validation", 60..80), ("test", 80..120)] {
+        let first = numbers.start;
+        let row = |number: usize| {
+            // Every fourth text is missing, the first too.
+            let text = (number % 4 > 0).then(|| review(number));
+            let label = if is_bad(number) { "bad" } else { "good" };
+            json!({"key": format!("{}", number - first), "sentence": text, "label": label})
+                .to_string()
+        };
+        let rows: Vec<String> = numbers.map(row).collect();
+        fs::write(fixture.data().join(format!("{part}.jsonl")), rows.join("\n")).unwrap();
+    }
+    for (drawn, expected) in [("task.max_eval_samples=0", 30), ("task.max_eval_samples=8", 8)] {
+        let named = |overrides: &[&str], key: &str| -> Vec<String> {
+            let batches = fixture.batches(overrides).unwrap();
+            // All are called good, as surely as the last.
+            let outputs = vec![vec![0.0, 1.0]; batches.evaluation_examples(Split::Test)];
+            let answers = Answers { split: Split::Test, outputs: &outputs, thresholds: None };
+            let errors = batches.analyse(answers).unwrap().errors.unwrap();
+            assert!(!errors.most_confident_mistakes.is_empty());
+            for mistake in &errors.most_confident_mistakes {
+                assert_eq!(mistake.text, review(80 + mistake.example), "{drawn}");
+            }
+            let files = batches.prediction_files(answers).unwrap();
+            let text = std::str::from_utf8(&files[0].contents).unwrap();
+            let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            lines.map(|line| line[key].to_string().trim_matches('"').to_owned()).collect()
+        };
+        let rows = named(&[drawn], "index");
+        assert_eq!(rows.len(), expected);
+        assert_eq!(rows, named(&[drawn, "task.id=key"], "id"), "{drawn}");
+    }
+}
+
 /// What is written beside a prediction is the text that it is of, or nothing.
 #[test]
 fn data_that_changes_while_it_is_read_is_refused() {

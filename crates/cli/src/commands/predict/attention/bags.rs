@@ -67,6 +67,8 @@ pub(super) struct BagRequest<'a> {
     pub(super) layer: Option<usize>,
     /// Keys of the run's experiment that are to be others.
     pub(super) overrides: &'a [String],
+    /// Keys of the task that say how the file is written, with their values.
+    pub(super) table_keys: &'a [(&'static str, String)],
 }
 
 /// Gives the map of each bag in the file to `sink`.
@@ -77,7 +79,7 @@ pub(super) fn run(
     tasks: &TaskRegistry,
     sink: &mut dyn FnMut(BagMap) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let BagRequest { file, layer, overrides } = asked;
+    let BagRequest { file, layer, .. } = asked;
     let Some(file) = file else {
         bail!(
             "the model in `{}` reads feature vectors: name a file of them with `--input-file` (.safetensors, .npy, .pt, or a \
@@ -97,7 +99,7 @@ pub(super) fn run(
             folder.display()
         );
     }
-    let Reading { task, truncation, limit } = reading_of(folder, overrides, config, tasks)?;
+    let Reading { task, truncation, limit } = reading_of(folder, asked, config, tasks)?;
     let task = task.with_feature_names(&config.vectors.feature_names);
     let targets = targets_of(config)?;
     let (mut bags, mut cut) = (0_usize, 0_usize);
@@ -148,7 +150,7 @@ struct Reading {
 /// by itself, as far as the model has positions.
 fn reading_of(
     folder: &Path,
-    overrides: &[String],
+    asked: BagRequest<'_>,
     config: &NystromformerConfig,
     tasks: &TaskRegistry,
 ) -> anyhow::Result<Reading> {
@@ -156,7 +158,9 @@ fn reading_of(
     let of_model = "the model's limit";
     let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
     if let Some(path) = of_run {
-        let experiment = Experiment::load_run(&path, overrides, tasks, config)?.experiment;
+        let of_file = asked.table_keys.iter().map(|(key, value)| format!("task.{key}={value}"));
+        let overrides: Vec<String> = asked.overrides.iter().cloned().chain(of_file).collect();
+        let experiment = Experiment::load_run(&path, &overrides, tasks, config)?.experiment;
         let seq_len = experiment.data.seq_len;
         if let Some(task) = experiment.task {
             let keep = task.options.truncation.unwrap_or_default().keep();
@@ -165,8 +169,9 @@ fn reading_of(
             return Ok(Reading { task, truncation, limit });
         }
     }
-    let bags = "name = \"bags\"".parse()?;
-    let task = tasks.read(&bags).context("this program does not know the task `bags`")?;
+    let of_file = asked.table_keys.iter().map(|(key, value)| format!("\n{key} = {value}"));
+    let bags = format!("name = \"bags\"{}", of_file.collect::<String>());
+    let task = tasks.read(&bags.parse()?).context("this program does not know the task `bags`")?;
     Ok(Reading { task, truncation: Truncation::head(longest), limit: of_model })
 }
 

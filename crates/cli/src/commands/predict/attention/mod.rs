@@ -40,6 +40,7 @@ pub(super) fn run(args: &Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
             file: args.texts.input_file(),
             layer: args.layer,
             overrides: args.texts.overrides(),
+            table_keys: &args.texts.table_keys(),
         };
         bags::run(&folder, &device, asked, tasks, &mut |map| {
             lines.add(&map)?;
