@@ -127,7 +127,18 @@ pub fn print_series(summary: &SeriesSummary) -> anyhow::Result<()> {
         0 => String::new(),
         fold => format!(", fold {fold}"),
     };
-    writeln!(out, "best seed: {}{fold} ({})", summary.best_seed, summary.chosen_by)?;
+    let rule = match summary.chosen_by.as_str() {
+        "" => String::new(),
+        rule => format!(" ({rule})"),
+    };
+    writeln!(out, "best seed: {}{fold}{rule}", summary.best_seed)?;
+    for (split, metric, members) in summary.undefined() {
+        let runs: Vec<String> = members.into_iter().map(|member| member.to_string()).collect();
+        output::note(&format!(
+            "note: {split} {metric} has no mean, since it is not defined in {}",
+            runs.join(", ")
+        ));
+    }
     Ok(())
 }
 

@@ -50,6 +50,8 @@ pub struct MaskedLmData {
     /// Hash, in hexadecimal, of all that the examples depend on: corpus, tokenizer, options, seed of
     /// the split. A run may be resumed only with the same.
     pub fingerprint: String,
+    /// Hash, in hexadecimal, of the corpus' text and of how it is read, whatever tokenizer and seed.
+    pub corpus_fingerprint: String,
     /// What was found out on the way.
     pub facts: DataFacts,
 }
@@ -252,6 +254,7 @@ impl<'a> Preparation<'a> {
             train: examples(CorpusSplit::Train),
             validation: examples(CorpusSplit::Validation),
             fingerprint: hash(&[cache.contents.as_bytes(), &options(data, seed)]),
+            corpus_fingerprint: self.corpus_hash.to_hex().to_string(),
             facts,
         })
     }

@@ -196,6 +196,12 @@ pub trait BatchSource: Send + Sync {
         BTreeMap::new()
     }
 
+    /// A hash of all that was read, before a seed or a fold says which of it trains: of runs that differ by these alone it is the same.
+    /// Default: none.
+    fn source_fingerprint(&self) -> Option<String> {
+        None
+    }
+
     /// Writes the tokenizer's files into a checkpoint, which is thereby a model that can be used. Default: there is none.
     ///
     /// # Errors

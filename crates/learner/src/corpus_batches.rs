@@ -162,6 +162,10 @@ impl BatchSource for CorpusBatches {
         fingerprints
     }
 
+    fn source_fingerprint(&self) -> Option<String> {
+        Some(self.data.corpus_fingerprint.clone())
+    }
+
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         // Blocks are cut from a stream: no text was too long.
         write_tokenizer(&self.data.tokenizer, TrainedReading::default(), model, directory)

@@ -23,6 +23,8 @@ pub struct GroupOptions {
     pub freeze_embeddings: bool,
     /// Which parameters are trained, by their names.
     pub trainable: TrainedNames,
+    /// Patterns of the names of the parameters that the loss depends on; none where it depends on all.
+    pub reached: Vec<&'static str>,
 }
 
 /// Which parameters are trained, by patterns of their names. A name has one if some words of it that follow each other, each
@@ -69,11 +71,35 @@ impl ParameterGroups {
     /// # Errors
     /// [`LearnerError::Config`] if it asks for any of these and the model does not say how deep its parameters are, or has
     /// fewer layers than are to be frozen; if a pattern that was stated is of no parameter, or what is trained where none is
-    /// stated is nothing of this model.
+    /// stated is nothing of this model; if the loss depends on nothing that is trained.
     pub fn of<M: Trainable>(options: &GroupOptions, model: &M) -> Result<Self> {
         let mut groups = Self::of_depths(options, model)?;
         groups.freeze_all_but(&options.trainable, model)?;
+        groups.require_reached(options, model)?;
         Ok(groups)
+    }
+
+    /// Refuses to train what has no gradient.
+    fn require_reached<M: Module>(&self, options: &GroupOptions, model: &M) -> Result<()> {
+        let GroupOptions { freeze_layers, freeze_embeddings, reached, .. } = options;
+        let trained: Vec<String> =
+            self.trained(model).into_iter().map(|parameter| parameter.path).collect();
+        let is_reached =
+            |path: &String| reached.is_empty() || reached.iter().any(|pattern| has(path, pattern));
+        if !self.has_frozen() || trained.iter().any(is_reached) {
+            return Ok(());
+        }
+        let left = match trained.first() {
+            None => "nothing is left to train".to_owned(),
+            Some(first) => format!(
+                "the loss depends on none of the `{}` parameters that are left to train, the first `{}`",
+                trained.len(),
+                published(first).join(".")
+            ),
+        };
+        Err(LearnerError::Config(format!(
+            "{left}: `trainer.freeze_layers` = `{freeze_layers}`, `trainer.freeze_embeddings` = `{freeze_embeddings}`, and the objective's              own choice (`distill.trainable`) freeze the others; freeze fewer"
+        )))
     }
 
     /// Freezes all that is not trained by its name.

@@ -48,6 +48,25 @@ impl SeriesSummary {
         }
     }
 
+    /// Metrics that some runs have no number for, as a curve over one class alone, so that there is no mean: the split, the metric, and
+    /// these runs.
+    pub fn undefined(&self) -> Vec<(String, String, Vec<Member>)> {
+        let folds = if self.folds == 0 { 0..=0 } else { 1..=self.folds };
+        let members = self
+            .seeds
+            .iter()
+            .flat_map(|&seed| folds.clone().map(move |fold| Member { seed, fold }));
+        let mut undefined: BTreeMap<(String, String), Vec<Member>> = BTreeMap::new();
+        for (member, run) in members.zip(&self.runs) {
+            for (split, record) in run.evaluations() {
+                for (name, _) in record.metrics.iter().filter(|(_, value)| value.is_nan()) {
+                    undefined.entry((split.clone(), name.clone())).or_default().push(member);
+                }
+            }
+        }
+        undefined.into_iter().map(|((split, name), members)| (split, name, members)).collect()
+    }
+
     /// The run that it stands for as a model.
     pub fn best_member(&self) -> Member {
         Member { seed: self.best_seed, fold: self.best_fold }

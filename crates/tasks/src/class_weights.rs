@@ -110,7 +110,8 @@ impl ClassWeights {
     /// Everything wrong with the values.
     pub(crate) fn problems(&self) -> Vec<DataError> {
         let Self::Each(weights) = self else { return Vec::new() };
-        let is_weight = |weight: &f64| *weight > 0.0 && (*weight as f32).is_finite();
+        // As it is computed with: one too small is zero.
+        let is_weight = |weight: &f64| *weight as f32 > 0.0 && (*weight as f32).is_finite();
         if !weights.is_empty() && weights.iter().all(is_weight) {
             return Vec::new();
         }
@@ -209,7 +210,9 @@ mod tests {
         assert!(error.contains("`task.class_weights`") || error.contains("task.class_weights"));
         assert!(error.contains("`2` weights for the `3` classes `c0`, `c1`, `c2`"), "{error}");
         assert!(each.problems().is_empty());
-        for bad in [vec![], vec![1.0, 0.0], vec![-1.0], vec![f64::NAN], vec![1e300]] {
+        for bad in
+            [vec![], vec![1.0, 0.0], vec![-1.0], vec![f64::NAN], vec![1e300], vec![1e-46, 1.0]]
+        {
             assert_eq!(ClassWeights::Each(bad).problems().len(), 1);
         }
     }

@@ -345,14 +345,22 @@ fn dry_run(request: &RunRequest, work: &WorkDisplay) -> anyhow::Result<ExitCode>
     let trained = sizes
         .trained_parameters
         .map_or_else(String::new, |trained| format!(", of which {trained} are trained"));
+    let seconds = sizes.seconds_per_step * steps as f64;
+    let runs = match sizes.runs {
+        1 => String::new(),
+        runs => {
+            let all = training_report::duration(seconds * runs as f64);
+            format!(", and the {runs} runs of this series, of which the first is sized up, {all}")
+        }
+    };
     output::note(&format!(
         "{} parameters{trained}; a step has {} tokens in about {:.1} s here ({tokens_per_second:.0} tokens/s; measured: {measured}, after a \
          warm-up); {steps} steps \
-         take about {}; about {}{memory}",
+         take about {}{runs}; about {}{memory}",
         sizes.parameters,
         sizes.tokens_per_step,
         sizes.seconds_per_step,
-        training_report::duration(sizes.seconds_per_step * steps as f64),
+        training_report::duration(seconds),
         gigabytes(sizes.estimated_bytes),
     ));
     output::json_line(&sizes)?;

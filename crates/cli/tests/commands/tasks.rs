@@ -537,7 +537,15 @@ fn a_dry_run_of_a_task_sizes_it_up_and_makes_no_run() {
         (&sizes["training_examples"], &sizes["validation_examples"]),
         (&json!(30), &json!(12))
     );
-    assert_eq!(sizes["total_steps"], 10);
+    assert_eq!((&sizes["total_steps"], &sizes["runs"]), (&json!(10), &json!(1)));
+    // Of a series its first run, which is tested on a third of what there is to train on.
+    let folds = ["trainer.max_steps=0", "trainer.max_epochs=2", "task.folds=3", "seeds=[1, 2]"];
+    let mut dry_run = train(&fixture, "tone", "run", &folds);
+    dry_run.arg("--dry-run");
+    let sized = finish(dry_run).succeeded();
+    let sizes = sized.json();
+    assert_eq!((&sizes["training_examples"], &sizes["runs"]), (&json!(20), &json!(6)));
+    assert!(sized.stderr.contains("the 6 runs of this series"), "{}", sized.stderr);
     assert!(!fixture.path("run").exists());
 }
 

@@ -40,7 +40,7 @@ const NORMS: [&str; 4] =
     ["Struct:LayerNorm", "Struct:BatchNorm", "Struct:GroupNorm", "Struct:RmsNorm"];
 
 /// Buffers that older versions of transformers stored and that hold no information.
-pub(super) const STALE: [&str; 2] =
+pub const STALE: [&str; 2] =
     ["nystromformer.embeddings.position_ids", "nystromformer.embeddings.token_type_ids"];
 
 /// The names of every head's parameters.

@@ -197,6 +197,7 @@ impl Experiment {
             freeze_layers: self.trainer.freeze_layers,
             freeze_embeddings: self.trainer.freeze_embeddings,
             trainable: self.objective().map_or(TrainedNames::All, |of| of.trainable(self)),
+            reached: self.objective().map_or(Vec::new(), |of| of.reached(self)),
         }
     }
 

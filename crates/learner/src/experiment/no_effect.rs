@@ -16,6 +16,7 @@ use super::{Experiment, SweepConfig, explain, explain::render};
 use crate::trainer::model_folder;
 
 const EVAL_EXAMPLES: &str = "trainer.eval_examples";
+const SEED: &str = "seed";
 const LOWERCASE: &str = "tokenizer.lowercase";
 
 /// The keys of its sweep that no trial would read, a sentence each.
@@ -53,8 +54,10 @@ fn notices(layers: &Layers, experiment: &Experiment) -> Vec<String> {
         value.as_integer() != Some(0) && !is_usual
     });
     let of_trainer = most.map(|value| (EVAL_EXAMPLES.to_owned(), value));
+    let seed = layers.get(SEED).filter(|_| is_meant(SEED));
     of_model
         .chain(of_trainer)
+        .chain(seed.map(|value| (SEED.to_owned(), value)))
         .filter_map(|(key, value)| {
             let reason = reason(&key, experiment, &kinds)?;
             let origin = explain::origin(layers, &key);
@@ -72,6 +75,11 @@ fn reason(key: &str, experiment: &Experiment, kinds: &[AttentionKind]) -> Option
         let has_task = experiment.task.is_some();
         return has_task
             .then(|| "a task is measured whole, or by `task.max_eval_samples`".to_owned());
+    }
+    if key == SEED {
+        let is_series = !experiment.seeds.is_empty();
+        return is_series
+            .then(|| format!("`seeds` = `{:?}` says which there are", experiment.seeds));
     }
     let name = key.strip_prefix("model.")?;
     let reads = |kind: &AttentionKind| AttentionConfig::keys_of(*kind).contains(&name);

@@ -21,7 +21,7 @@ pub struct TrainerConfig {
     /// Bounds memory. Changes the result by rounding, and by the dropout masks, which are drawn per
     /// micro-batch. Default: 8, the authors'.
     pub micro_batch_size: usize,
-    /// Steps between evaluations, the last step being one in any case; 0 for none at all. Default:
+    /// Steps between evaluations, the last step being one in any case; 0 for none, but that of `eval_on_start`. Default:
     /// 1,000.
     pub eval_every: usize,
     /// Evaluate before the first step too (transformers' word), as step 0. Such an evaluation is none to choose a checkpoint by.

@@ -60,6 +60,12 @@ pub(crate) trait CorpusObjective: Sync {
         TrainedNames::All
     }
 
+    /// Patterns of the names of the parameters that the loss depends on. Default: none, it depends on all.
+    fn reached(&self, experiment: &Experiment) -> Vec<&'static str> {
+        let _ = experiment;
+        Vec::new()
+    }
+
     /// What judges the model in place of its head's own losses. Default: nothing does.
     ///
     /// # Errors

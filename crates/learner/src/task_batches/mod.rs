@@ -254,6 +254,10 @@ impl BatchSource for TaskBatches {
         fingerprints
     }
 
+    fn source_fingerprint(&self) -> Option<String> {
+        Some(self.splits.source_fingerprint())
+    }
+
     fn write_tokenizer(&self, directory: &Path, model: &NystromformerConfig) -> Result<()> {
         match &self.tokenizer {
             Some(tokenizer) => {

@@ -10,6 +10,7 @@ use nystromformer_tasks::Split;
 use serde::Serialize;
 
 use super::learner::Learner;
+use super::series::Series;
 use super::start::{Prepared, RunRequest, Start, open_device};
 use crate::batch::Batch;
 use crate::batches::Batches;
@@ -34,6 +35,8 @@ pub struct DryRun {
     pub training_examples: usize,
     /// Examples in the validation split.
     pub validation_examples: usize,
+    /// Runs that are left of a series of seeds or folds, of which the first is sized up; 1 without a series.
+    pub runs: usize,
     /// Optimizer steps of the whole run.
     pub total_steps: usize,
     /// The step of the checkpoint that training would go on from; `None` if it would begin.
@@ -72,7 +75,9 @@ impl DryRun {
         scratch: &Path,
         preparation: &dyn nystromformer_data::ProgressListener,
     ) -> Result<Self> {
-        let start = Start::of(request)?;
+        let planned = Series::planned(request)?;
+        let first = planned.as_ref().and_then(|runs| runs.first()).unwrap_or(request);
+        let start = Start::of(first)?;
         let device = open_device(start.experiment(), 0)?;
         let checkpoint = if start.resumes() {
             RunDir::checkpoints_of(&start.path).newest_valid()?
@@ -82,7 +87,8 @@ impl DryRun {
         let data =
             Batches::prepare_aside(start.experiment(), checkpoint.as_ref(), scratch, preparation)?;
         let machine_memory = MachineMemory::now();
-        Self::measure(&start.with_data(data, device, checkpoint, 1)?, machine_memory)
+        let sizes = Self::measure(&start.with_data(data, device, checkpoint, 1)?, machine_memory)?;
+        Ok(Self { runs: planned.as_ref().map_or(1, Vec::len), ..sizes })
     }
 
     fn measure(prepared: &Prepared, machine_memory: Option<MachineMemory>) -> Result<Self> {
@@ -117,6 +123,7 @@ impl DryRun {
             trained_parameters,
             training_examples: data.training_examples(),
             validation_examples: data.evaluation_examples(Split::Validation),
+            runs: 1,
             total_steps: learner.total_steps(),
             resumes_from_step: checkpoint.as_ref().map(|checkpoint| checkpoint.manifest.state.step),
             tokens_per_step: trainer.batch_size * rows_per_example * experiment.data.seq_len,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Int, Tensor};
 use nystromformer::{Head, NystromformerConfig, PreTrainedModel, linear::Linear};
 use nystromformer_data::TextTokenizer;
-use nystromformer_interop::hugging_face::names::is_landmark_score;
+use nystromformer_interop::hugging_face::names::{STALE, is_landmark_score};
 use nystromformer_interop::{
     HubFiles, InteropError, TrainingFacts, load_weights, local_folder, read_config,
     require_model_folder,
@@ -42,6 +42,9 @@ const OF_SHAPES: [&str; 14] = [
     "vocab_size",
 ];
 
+/// Those of them that `import` gives another value.
+const CHANGED_BY_IMPORT: [&str; 2] = ["conv_kernel_size", "max_position_embeddings"];
+
 impl Learner<'_> {
     /// Takes the weights of `[model] init_from`: a run (its best or else newest checkpoint), a
     /// checkpoint, or a Hugging Face folder.
@@ -72,27 +75,43 @@ impl Learner<'_> {
                 tracing::warn!("{note}");
                 self.state.notes.push(note);
             }
+            let mut notes = Vec::new();
             let (scores, drawn): (Vec<String>, Vec<String>) =
                 report.fresh.iter().cloned().partition(|name| is_landmark_score(name));
             if !scores.is_empty() {
-                self.state.notes.push(format!(
+                notes.push(format!(
                     "scores of landmarks start at zero, where they are means of segments, since `{}` has none: {}",
                     folder.display(),
                     scores.join(", ")
                 ));
             }
             if report.ignored.iter().any(|name| is_landmark_score(name)) {
-                self.state.notes.push(format!(
+                notes.push(format!(
                     "the scores of landmarks in `{}` are left out, for `model.landmarks` here reads none",
                     folder.display()
                 ));
             }
             if !drawn.is_empty() {
-                self.state.notes.push(format!(
+                notes.push(format!(
                     "weights drawn at random, since `{}` has no such head, or one of another size (drawn anew): {}",
                     folder.display(),
                     drawn.join(", ")
                 ));
+            }
+            // Stale names are of no weights.
+            let is_weight =
+                |name: &&String| !is_landmark_score(name) && !STALE.contains(&name.as_str());
+            let ignored: Vec<String> = report.ignored.iter().filter(is_weight).cloned().collect();
+            if !ignored.is_empty() {
+                notes.push(format!(
+                    "weights of `{}` that this model has not are left out: {}",
+                    folder.display(),
+                    ignored.join(", ")
+                ));
+            }
+            for note in notes {
+                tracing::info!("{note}");
+                self.state.notes.push(note);
             }
             tracing::info!(
                 path = %folder.display(),
@@ -114,20 +133,26 @@ fn other_model(folder: &Path, asked: &NystromformerConfig, error: InteropError) 
         _ => serde_json::Map::new(),
     };
     let theirs = keys(&theirs);
-    let differ: Vec<String> = keys(asked)
-        .into_iter()
-        .filter(|(key, _)| OF_SHAPES.contains(&key.as_str()))
-        .filter_map(|(key, value)| {
-            let their = theirs.get(&key).filter(|their| **their != value)?;
-            Some(format!("`model.{key}` = `{value}`, and it has `{their}`"))
-        })
-        .collect();
+    let (mut differ, mut settings) = (Vec::new(), Vec::new());
+    for (key, value) in keys(asked).into_iter().filter(|(key, _)| OF_SHAPES.contains(&key.as_str()))
+    {
+        let Some(their) = theirs.get(&key).filter(|their| **their != value) else { continue };
+        differ.push(format!("`model.{key}` = `{value}`, and it has `{their}`"));
+        if CHANGED_BY_IMPORT.contains(&key.as_str()) {
+            settings.push(format!(" --set {key}={value}"));
+        }
+    }
     if differ.is_empty() {
         return error.into();
     }
+    let change = if settings.is_empty() {
+        String::new()
+    } else {
+        format!(", or change it first: `nystromformer import --from …{}`", settings.concat())
+    };
     LearnerError::Config(format!(
         "the weights of `model.init_from` = `{}` do not fit the experiment's model: {}; leave these keys out to take the model as \
-         it is, or change it first: `nystromformer import --from … --set KEY=VALUE`",
+         it is{change}",
         folder.display(),
         differ.join("; ")
     ))

@@ -10,6 +10,7 @@ use super::best::BestBy;
 use super::best_model_results::BestModelResults;
 use super::learner::Learner;
 use super::profile::Profile;
+use super::same_data::SOURCE;
 use crate::checkpoint::CheckpointStore;
 use crate::computed_with::ComputedWith;
 use crate::error::{LearnerError, Result};
@@ -226,11 +227,14 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let Learner { experiment, data, state, .. } = &self.learner;
         let every = experiment.trainer.eval_every;
         let is_done = state.last_evaluation.as_ref().is_some_and(|last| last.step == step);
-        every > 0
-            && (step > 0 || experiment.trainer.eval_on_start)
-            && (step >= total || step.is_multiple_of(every) || Some(step) == self.pause_after)
-            && !is_done
-            && data.evaluation_examples(Split::Validation) > 0
+        let is_asked = match step {
+            0 => experiment.trainer.eval_on_start,
+            step => {
+                let is_last = step >= total || Some(step) == self.pause_after;
+                every > 0 && (is_last || step.is_multiple_of(every))
+            }
+        };
+        is_asked && !is_done && data.evaluation_examples(Split::Validation) > 0
     }
 
     /// Whether, and why, no further step is to be taken, if it is `asked` to stop for that reason.
@@ -352,6 +356,8 @@ impl<'a, M: Trainable> Trainer<'a, M> {
         let state = self.learner.state();
         let mut fingerprints = self.learner.data.fingerprints();
         fingerprints.insert("config".to_owned(), experiment.fingerprint());
+        fingerprints
+            .extend(self.learner.data.source_fingerprint().map(|hash| (SOURCE.to_owned(), hash)));
         RunSummary {
             name: experiment.name.clone(),
             ended_by: ended_by.name().to_owned(),

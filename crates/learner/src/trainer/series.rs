@@ -38,14 +38,22 @@ impl Series {
         let run =
             if start.resumes() { RunDir::open(&start.path)? } else { RunDir::create(&start.path)? };
         let experiment = start.experiment().clone();
-        let mut request = request.clone();
-        if start.resumes() {
-            // The overrides that the series was started with belong to each of its runs.
-            let mut overrides = RunDir::overrides(&start.path)?;
-            overrides.append(&mut request.overrides);
-            request.overrides = overrides;
-        }
+        let request = request_of_runs(request, &start)?;
         Ok(Some(Self { experiment, request, run, overrides: start.overrides.take() }))
+    }
+
+    /// What [`Self::remaining`] gives of the series that a request asks for, whose directory is neither made nor held; `None` as of
+    /// [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`Self::remaining`].
+    pub(super) fn planned(request: &RunRequest) -> Result<Option<Vec<RunRequest>>> {
+        if !Start::is_series(request)? {
+            return Ok(None);
+        }
+        let start = Start::of(request)?;
+        let request = request_of_runs(request, &start)?;
+        remaining_of(start.experiment(), &request, &start.path, None).map(Some)
     }
 
     /// Writes the resolved configuration: from now on the directory holds a series. To be called once the first run can
@@ -89,22 +97,7 @@ impl Series {
     /// # Errors
     /// As [`Self::remaining`].
     pub fn remaining_until(&self, step: Option<usize>) -> Result<Vec<RunRequest>> {
-        let mut remaining = Vec::new();
-        for member in self.members() {
-            let path = member.folder(self.path());
-            if !RunSummary::read(&path)?.is_some_and(|summary| summary.has_come_to(step)) {
-                let mut request = self.request.clone();
-                let seed = [format!("seed={}", member.seed), "seeds=[]".to_owned()];
-                request.overrides.extend(seed);
-                if member.fold > 0 {
-                    request.overrides.push(format!("task.fold={}", member.fold));
-                }
-                request.run_dir = Some(path);
-                request.resume = true;
-                remaining.push(request);
-            }
-        }
-        Ok(remaining)
+        remaining_of(&self.experiment, &self.request, self.path(), step)
     }
 
     /// Sums up the finished runs, and writes it.
@@ -141,6 +134,42 @@ impl Series {
     fn members(&self) -> Vec<Member> {
         members(&self.experiment)
     }
+}
+
+/// The request that those of the runs are made of: the overrides that the series was started with belong to each of them.
+fn request_of_runs(request: &RunRequest, start: &Start) -> Result<RunRequest> {
+    let mut request = request.clone();
+    if start.resumes() {
+        let mut overrides = RunDir::overrides(&start.path)?;
+        overrides.append(&mut request.overrides);
+        request.overrides = overrides;
+    }
+    Ok(request)
+}
+
+/// The runs in `path` that have not come to `step` yet; without a number those that are not finished.
+fn remaining_of(
+    experiment: &Experiment,
+    request: &RunRequest,
+    path: &Path,
+    step: Option<usize>,
+) -> Result<Vec<RunRequest>> {
+    let mut remaining = Vec::new();
+    for member in members(experiment) {
+        let path = member.folder(path);
+        if !RunSummary::read(&path)?.is_some_and(|summary| summary.has_come_to(step)) {
+            let mut request = request.clone();
+            let seed = [format!("seed={}", member.seed), "seeds=[]".to_owned()];
+            request.overrides.extend(seed);
+            if member.fold > 0 {
+                request.overrides.push(format!("task.fold={}", member.fold));
+            }
+            request.run_dir = Some(path);
+            request.resume = true;
+            remaining.push(request);
+        }
+    }
+    Ok(remaining)
 }
 
 /// The directories of an experiment's runs, whose own is `path`: itself, or those of its seeds and folds.

@@ -143,6 +143,11 @@ impl Session {
         self.prepared.data.source().fingerprints()
     }
 
+    /// A hash of all that its data was made of, whichever of it trains ([`BatchSource::source_fingerprint`]).
+    pub(super) fn source_fingerprint(&self) -> Option<String> {
+        self.prepared.data.source().source_fingerprint()
+    }
+
     /// The resolved experiment.
     pub fn experiment(&self) -> &Experiment {
         &self.prepared.experiment

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use nystromformer_kernels::DeviceMemory;
-use nystromformer_tasks::{Split, TaskRegistry};
+use nystromformer_tasks::{Split, TaskRegistry, say_once};
 
 use super::best::BestBy;
 use super::learner::Learner;
@@ -182,6 +182,7 @@ impl Start {
         }
         // Refused here, and not when the run has begun.
         best_by(&experiment, data.source())?;
+        tell_of_no_choice(&experiment, data.source());
         match require_validation_to_stop_by(&experiment, data.source()) {
             // A run that an earlier version began so cannot change the key, and goes to its end.
             Err(error) if is_resumed => tracing::warn!("{error}"),
@@ -214,6 +215,20 @@ pub(super) fn best_by<B: Batch>(
         data.criterion_metrics()
             .unwrap_or_else(|| metric_names_of(experiment.architecture().class())),
     )
+}
+
+/// Says that the last checkpoint is taken, where a metric is named to choose the best by and nothing is measured.
+fn tell_of_no_choice<B: Batch>(experiment: &Experiment, data: &dyn BatchSource<Batch = B>) {
+    let metric = &experiment.trainer.metric_for_best_model;
+    let is_measured =
+        experiment.trainer.eval_every > 0 && data.evaluation_examples(Split::Validation) > 0;
+    if !metric.is_empty() && !is_measured {
+        say_once(format!(
+            "`trainer.metric_for_best_model` = `{metric}` chooses nothing: no checkpoint is measured (`trainer.eval_every` = `{}`, and \
+             what is held out for validation), so the last one is the run's model",
+            experiment.trainer.eval_every
+        ));
+    }
 }
 
 /// Refuses to wait for an evaluation that never comes.

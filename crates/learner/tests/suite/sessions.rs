@@ -218,7 +218,9 @@ fn a_ramp_of_masking_is_resumed_to_the_same_weights() {
         fixture.train(run, &[settings, &["trainer.eval_on_start=true"]].concat(), false).unwrap();
         losses(run)[0]
     };
-    assert_eq!(at_start("ramp-start", &ramp), at_start("start", &[]));
+    let start = at_start("start", &[]);
+    assert_eq!(at_start("ramp-start", &ramp), start);
+    assert_eq!(at_start("alone", &["trainer.eval_every=0"]), start);
     let error = fixture.train("other", &["data.mlm_probability_end=1.5"], false).unwrap_err();
     assert!(error.to_string().contains("`data.mlm_probability_end`"), "{error}");
 }

@@ -99,6 +99,18 @@ impl DistillConfig {
         }
     }
 
+    /// Patterns of the names of the parameters that the loss depends on; none where it depends on all.
+    pub(super) fn reached(&self) -> Vec<&'static str> {
+        match (self.stage, self.layer_target) {
+            (Stage::Layers, LayerTarget::Context) => vec!["layer.*.attention.self"],
+            (Stage::Layers, LayerTarget::Attention) => vec!["layer.*.attention"],
+            (Stage::Layers, LayerTarget::Layer) => vec!["encoder"],
+            // Without scores a head is not asked.
+            (Stage::Network, _) if self.kl_weight == 0.0 => vec!["encoder", "embeddings"],
+            (Stage::Network, _) => Vec::new(),
+        }
+    }
+
     /// Everything wrong with the values, as (key, sentence).
     pub(super) fn problems(&self) -> Vec<(String, String)> {
         let weights = [

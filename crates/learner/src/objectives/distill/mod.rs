@@ -107,6 +107,10 @@ impl CorpusObjective for Distill {
         experiment.distill.trainable()
     }
 
+    fn reached(&self, experiment: &Experiment) -> Vec<&'static str> {
+        experiment.distill.reached()
+    }
+
     fn criterion(
         &self,
         experiment: &Experiment,

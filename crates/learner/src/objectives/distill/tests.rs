@@ -324,6 +324,37 @@ fn the_first_stage_trains_convolution_query_and_key_of_nystrom() {
     assert_eq!(trained(&experiment).len(), parameters(&student).len());
     experiment.distill.trainable = vec!["layer.0.*.self.value".to_owned()];
     assert_eq!(trained(&experiment).len(), 2);
+    // What the loss does not depend on is not trained alone.
+    let refused = |change: &dyn Fn(&mut Experiment)| {
+        let mut changed = experiment.clone();
+        change(&mut changed);
+        let error = ParameterGroups::of(&changed.parameter_groups(), &student).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    };
+    let layers = config(AttentionKind::Nystrom).encoder.num_hidden_layers;
+    let message = refused(&|experiment| {
+        experiment.distill = options(Stage::Layers);
+        experiment.trainer.freeze_layers = layers;
+    });
+    assert!(message.starts_with("nothing is left to train"), "{message}");
+    let message = refused(&|experiment| {
+        experiment.distill = options(Stage::Layers);
+        experiment.distill.trainable = vec!["embeddings".to_owned()];
+    });
+    assert!(message.contains("the loss depends on none"), "{message}");
+    let message = refused(&|experiment| {
+        experiment.distill = options(Stage::Layers);
+        experiment.distill.layer_target = LayerTarget::Context;
+        experiment.distill.trainable = vec!["attention.output".to_owned()];
+    });
+    assert!(message.contains("attention.output"), "{message}");
+    let message = refused(&|experiment| {
+        experiment.distill = DistillConfig { kl_weight: 0.0, ..options(Stage::Network) };
+        experiment.trainer.freeze_layers = layers;
+        experiment.trainer.freeze_embeddings = true;
+    });
+    assert!(message.contains("`trainer.freeze_embeddings` = `true`"), "{message}");
     experiment.distill.trainable = vec!["queries".to_owned()];
     let error = ParameterGroups::of(&experiment.parameter_groups(), &student).unwrap_err();
     assert_eq!(error.exit_code(), 2);

@@ -17,6 +17,8 @@ pub(in crate::task_batches) struct Evaluated {
     /// Their units, in the order in which they are read.
     pub(in crate::task_batches) units: Vec<usize>,
     pub(super) has_labels: bool,
+    /// How many examples there were before a last batch that is not full was left out.
+    pub(super) examples_before_drop: usize,
 }
 
 /// How the examples of a split that is evaluated are read.
@@ -44,6 +46,7 @@ impl Evaluated {
         mut places: Vec<usize>,
         reading: EvaluationOrder,
     ) -> Self {
+        let examples_before_drop = places.len();
         if let Some(batch_size) = reading.drop_last {
             places.truncate(places.len() / batch_size * batch_size);
         }
@@ -53,7 +56,7 @@ impl Evaluated {
             units.sort_by_key(|unit| examples.unit_len(*unit));
         }
         let has_labels = places.iter().all(|place| examples.labels()[*place].is_some());
-        Self { examples, source: None, places, units, has_labels }
+        Self { examples, source: None, places, units, has_labels, examples_before_drop }
     }
 
     pub(super) fn label_counts(&self) -> LabelCounts {

@@ -30,6 +30,7 @@ use crate::error::{LearnerError, Result};
 use cut::tell_cut;
 use draws::{limit_held_out, strata_of};
 use fold::{take_fold, tell_fold};
+use told::tell_left_out;
 
 pub(in crate::task_batches) use draws::limited;
 pub(in crate::task_batches) use evaluated::{Evaluated, EvaluationOrder};
@@ -122,7 +123,10 @@ impl Splits {
         }
         let mut training_places: Vec<usize> = (0..train.len()).collect();
         if options.fold > 0 {
-            let test = take_fold(&mut training_places, &train, task)?;
+            let mut test = take_fold(&mut training_places, &train, task)?;
+            if options.max_eval_samples > 0 {
+                test = limit_held_out(&train, &test, task);
+            }
             tell_fold(&training_places, &test, task);
             others.insert(Split::Test, Evaluated::of_training(&train, test, reading));
         }
@@ -153,7 +157,9 @@ impl Splits {
                 };
                 let mut held_out = taken(&parts.validation);
                 if options.max_eval_samples > 0 {
+                    let all = held_out.len();
                     held_out = limit_held_out(&train, &held_out, task);
+                    tell_left_out(all - held_out.len(), task);
                 }
                 training_places = taken(&parts.train);
                 validation.insert(Evaluated::of_training(&train, held_out, reading));
@@ -173,6 +179,7 @@ impl Splits {
             )));
         }
         splits.tell(task, targets);
+        splits.warn_of_dropped();
         if let (true, Some(names)) = (reads_labels, targets.class_names()) {
             splits.warn_of_missing_classes(task, names.names());
         }
@@ -203,16 +210,22 @@ impl Splits {
         })
     }
 
+    /// The examples of the training split, and those of each other that holds others.
+    fn distinct_examples(&self) -> Vec<&Arc<EncodedSplit>> {
+        let mut distinct = vec![&self.train];
+        for Evaluated { examples, .. } in self.others.values() {
+            if !distinct.iter().any(|other| Arc::ptr_eq(other, examples)) {
+                distinct.push(examples);
+            }
+        }
+        distinct
+    }
+
     /// How many tokens of all splits are unknown to the vocabulary.
     pub(in crate::task_batches) fn unknown(&self) -> UnknownTokens {
-        // Splits that share their examples are counted once.
-        let mut counted = vec![&self.train];
-        let mut all = self.train.unknown();
-        for Evaluated { examples, .. } in self.others.values() {
-            if !counted.iter().any(|other| Arc::ptr_eq(other, examples)) {
-                counted.push(examples);
-                all.add(examples.unknown());
-            }
+        let mut all = UnknownTokens::default();
+        for examples in self.distinct_examples() {
+            all.add(examples.unknown());
         }
         all
     }
@@ -236,6 +249,15 @@ impl Splits {
             for unit in &evaluated.units {
                 hasher.update(&(*unit as u64).to_le_bytes());
             }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// A hash of all examples, whichever of them train.
+    pub(in crate::task_batches) fn source_fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for examples in self.distinct_examples() {
+            examples.fingerprint(&mut hasher);
         }
         hasher.finalize().to_hex().to_string()
     }

@@ -266,6 +266,9 @@ fn every_fold_is_tested_on_once() {
         model_folder(&fixture.path("folds")).unwrap(),
         model_folder(&fixture.path(&best)).unwrap()
     );
+    // `task.max_eval_samples` is of each split that is evaluated, a fold too.
+    let few = fixture.batches(&["task.folds=3", "task.fold=1", "task.max_eval_samples=5"]).unwrap();
+    assert_eq!(few.evaluation_examples(Split::Test), 5);
     // One of them alone is no series.
     let one = ["task.folds=3", "task.fold=2", "trainer.max_steps=2"];
     assert!(Series::open(&fixture.request("one", &one, false)).unwrap().is_none());
@@ -371,7 +374,7 @@ fn predictions_and_mistakes_name_rows_of_the_file() {
         let first = numbers.start;
         let row = |number: usize| {
             // Every fourth text is missing, the first too.
-            let text = (number % 4 > 0).then(|| review(number));
+            let text = (!number.is_multiple_of(4)).then(|| review(number));
             let label = if is_bad(number) { "bad" } else { "good" };
             json!({"key": format!("{}", number - first), "sentence": text, "label": label})
                 .to_string()
@@ -385,7 +388,7 @@ fn predictions_and_mistakes_name_rows_of_the_file() {
             // All are called good, as surely as the last.
             let outputs = vec![vec![0.0, 1.0]; batches.evaluation_examples(Split::Test)];
             let answers = Answers { split: Split::Test, outputs: &outputs, thresholds: None };
-            let errors = batches.analyse(answers).unwrap().errors.unwrap();
+            let errors = batches.analyse(answers).unwrap().unwrap().errors.unwrap();
             assert!(!errors.most_confident_mistakes.is_empty());
             for mistake in &errors.most_confident_mistakes {
                 assert_eq!(mistake.text, review(80 + mistake.example), "{drawn}");

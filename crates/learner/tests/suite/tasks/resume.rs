@@ -198,6 +198,35 @@ fn a_series_does_not_go_on_with_other_data() {
     assert_eq!(train_series(&fixture, true, 2), [2]);
 }
 
+/// Folds are tested on different parts, of the same data.
+#[test]
+fn folds_do_not_go_on_with_other_data() {
+    let fixture = Fixture::of_reviews();
+    let overrides = ["task.folds=2", "trainer.max_steps=2"];
+    let open =
+        |resume| Series::open(&fixture.request("folds", &overrides, resume)).unwrap().unwrap();
+    let series = open(false);
+    let session = Session::open(&series.remaining().unwrap()[0], &|_| {}).unwrap();
+    series.begin(&session).unwrap();
+    session.train(StopFlag::new(), &mut Silent).unwrap();
+    drop((session, series));
+    let begin = || {
+        let series = open(true);
+        let session = Session::open(&series.remaining().unwrap()[0], &|_| {}).unwrap();
+        series.begin(&session)
+    };
+    begin().unwrap();
+    let table = fixture.data().join("train.csv");
+    let before = fs::read_to_string(&table).unwrap();
+    let fewer: Vec<&str> = before.lines().take(41).collect();
+    fs::write(&table, fewer.join("\n")).unwrap();
+    let message = begin().unwrap_err().to_string();
+    assert!(message.contains("fold-1` was trained on something else"), "{message}");
+    assert!(message.contains("source: was `"), "{message}");
+    fs::write(&table, before).unwrap();
+    begin().unwrap();
+}
+
 #[test]
 fn a_series_goes_on_with_its_own_settings_and_is_not_begun_twice() {
     let fixture = Fixture::of_reviews();
