@@ -6,8 +6,8 @@ use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::labelled::{ColumnKeys, LabelledColumns};
 use nystromformer_tasks::table::{self, Column, Quotes};
 use nystromformer_tasks::{
-    Augmentation, ColumnUse, DataError, ExampleReader, OwnVocabulary, Split, TableKeys, Targets,
-    Task, TaskContext, TaskOptions,
+    Augmentation, ColumnUse, DataError, ExampleReader, LabelRule, OwnVocabulary, Split, TableKeys,
+    Targets, Task, TaskContext, TaskOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -145,7 +145,9 @@ impl Task for ByteLevelText {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let texts = if self.labels.is_empty() {
-            imdb::read(context.path, split, LineBreaks::Keep)?
+            // Of IMDB the test reviews have labels too.
+            let rule = if context.reads_labels { LabelRule::Required } else { LabelRule::Unread };
+            imdb::read(context.path, split, LineBreaks::Keep, rule)?
         } else {
             self.columns().examples(split, targets, context)?
         };

@@ -201,8 +201,9 @@ impl Request for Choices {
         &[("choices", "choices"), ("prompt", "prompt")],
         &[("choices", "choices"), ("prompt", "question")],
         &[("choices", "choice#"), ("prompt", "prompt")],
-        &[("choices", "choice#"), ("prompt", "question")],
+        // COPA has both, and its `question` is whether cause or effect is asked for.
         &[("choices", "choice#"), ("prompt", "premise")],
+        &[("choices", "choice#"), ("prompt", "question")],
         &[("choices", "option#"), ("prompt", "question")],
         &[("choices", "ending#"), ("prompt", "startphrase")],
         &[("choices", "ending#"), ("prompt", "ctx")],

@@ -15,7 +15,7 @@ use nystromformer_data::DataError;
 use nystromformer_tasks::glue::{self, GlueTask};
 use nystromformer_tasks::imdb::{self, LineBreaks};
 use nystromformer_tasks::submission::SubmissionFile;
-use nystromformer_tasks::{Example, Input, Label, LabelCounts, Split};
+use nystromformer_tasks::{Example, Input, Label, LabelCounts, LabelRule, Split};
 use serde_json::{Map, Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +51,10 @@ fn describe_glue(folder: &Path) -> Result<(), DataError> {
 
 fn describe_imdb(folder: &Path) -> Result<(), DataError> {
     for split in [Split::Train, Split::Test] {
-        let Some(reviews) = imdb::read(folder, split, LineBreaks::default())? else { continue };
+        let Some(reviews) = imdb::read(folder, split, LineBreaks::default(), LabelRule::Required)?
+        else {
+            continue;
+        };
         let statistics = Statistics::count(reviews)?;
         let line = describe(&format!("IMDB {split:?}"), &statistics, &imdb::LABEL_NAMES);
         println!("{}", Value::Object(line));

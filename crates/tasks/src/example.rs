@@ -13,8 +13,8 @@ use crate::vectors::Vectors;
 pub struct Example {
     /// What its file calls it, to name its prediction by; `None` where it has no name but its place.
     pub id: Option<String>,
-    /// Its row in the files of its split, from 0; `None` where that is its place among the examples, since no row before it was
-    /// skipped, and all were drawn.
+    /// Its row in the files of its split, from 0 (of words in columns, its sentence), where rows before it were skipped or not drawn.
+    /// `None` where that is its place among the examples, or an example is no row.
     pub row: Option<usize>,
     /// What is read.
     pub input: Input,

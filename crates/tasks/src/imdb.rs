@@ -55,7 +55,7 @@ impl Task for Imdb {
         _: &Targets,
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
-        read(context.path, split, LineBreaks::Blank)
+        read(context.path, split, LineBreaks::Blank, LabelRule::Required)
     }
 }
 
@@ -95,8 +95,9 @@ pub fn read(
     folder: &Path,
     split: Split,
     line_breaks: LineBreaks,
+    label_rule: LabelRule,
 ) -> Result<Option<ExampleReader>, DataError> {
-    let reader = match open(folder, split)? {
+    let reader = match open(folder, split, label_rule)? {
         Some(reader) => reader,
         None if [Split::Train, Split::Test].contains(&split) => {
             return Err(missing(folder, split));
@@ -109,7 +110,11 @@ pub fn read(
     }))
 }
 
-fn open(folder: &Path, split: Split) -> Result<Option<ExampleReader>, DataError> {
+fn open(
+    folder: &Path,
+    split: Split,
+    label_rule: LabelRule,
+) -> Result<Option<ExampleReader>, DataError> {
     let name = split.name();
     let classes = ClassNames::new(LABEL_NAMES).expect("the two names differ");
     for place in [folder.to_owned(), folder.join("aclImdb")] {
@@ -133,7 +138,7 @@ fn open(folder: &Path, split: Split) -> Result<Option<ExampleReader>, DataError>
                 label: LabelIn::FirstOf(vec!["label".into()]),
                 label_separator: None,
                 targets: Targets::Classes(classes),
-                label_rule: LabelRule::Required,
+                label_rule,
                 names_given: true,
                 null_texts_allowed: 0,
                 has_keys: false,

@@ -14,6 +14,8 @@ pub enum LabelRule {
     Optional,
     /// The examples are to be predicted, and need no labels. What cannot be read as one is none, which is counted and said.
     IfReadable,
+    /// No label is read: inputs are learned.
+    Unread,
 }
 
 impl LabelRule {

@@ -21,7 +21,7 @@
 //! | `strata` | the classes by which all of these are drawn evenly |
 //! | `label_counts`, `class_weights` | how often each class occurs, and what rare ones count |
 //! | `split_file_names`, `table_keys`, `too_long` | keys that several tasks share: the files of splits, how tables are written, what becomes of long texts |
-//! | `files_in_turn` | examples out of some files, one file after the other |
+//! | `files_in_turn`, `row_counter` | examples out of some files, one file after the other, and which rows they are |
 //! | `split_files` | which files of a folder are a split |
 //! | [`metrics`] | how good predictions are |
 
@@ -48,6 +48,7 @@ mod prediction_files;
 mod prediction_tables;
 pub mod qa;
 mod registry;
+mod row_counter;
 mod sample;
 mod split;
 mod split_file_names;

@@ -23,7 +23,8 @@ pub struct PredictionFile {
 /// An example, and what a model said of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predicted {
-    /// The example's row in the files of its split, from 0.
+    /// The example's row in the files that it was read from, from 0: those of its split, or of the training split, if it was held out
+    /// of it or is of a fold.
     pub row: usize,
     /// The example as it was read.
     pub example: Example,

@@ -257,7 +257,7 @@ mod tests {
         for name in ["ner", "qa", "choice"] {
             assert!(tasks.keys(name).contains("validation_file"), "{name}");
         }
-        let readers = ["bags", "choice", "labelled", "ner"];
+        let readers = ["bags", "choice", "labelled", "ner", "qa"];
         let of_bert = tasks.key_use("imdb", "separator");
         assert_eq!(of_bert, KeyUse::OfOthers(readers.to_vec()));
         assert!(tasks.is_default("header", &Value::Boolean(true)));

@@ -309,7 +309,7 @@ pub struct TaskContext<'a> {
 impl TaskContext<'_> {
     /// What is asked of the labels of a split.
     pub fn label_rule(&self, split: Split) -> LabelRule {
-        if self.reads_labels { LabelRule::of_split(split) } else { LabelRule::Optional }
+        if self.reads_labels { LabelRule::of_split(split) } else { LabelRule::Unread }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::json_object::JsonObject;
-use super::nested::{ColumnPath, may_nest, value_within};
+use super::nested::{ColumnPath, Nesting, value_within};
 use super::objects::JsonObjects;
 use super::row::{BY_ROWS, Cell};
 use super::row_reader::RowReader;
@@ -33,7 +33,7 @@ impl JsonReader {
     pub(super) fn open(path: &Path, max_bytes: usize) -> Result<(Self, Vec<String>)> {
         let mut objects = JsonObjects::open(path, max_bytes)?;
         let (mut first, mut keys, mut nests, mut error) =
-            (VecDeque::new(), Vec::new(), Vec::new(), None);
+            (VecDeque::new(), Vec::new(), Vec::<Nesting>::new(), None);
         let mut bytes = 0;
         while first.len() < LOOKED_AT && bytes <= max_bytes {
             match objects.next() {
@@ -48,12 +48,13 @@ impl JsonReader {
                     let object: JsonObject = object;
                     for (key, value) in &object.fields {
                         bytes += value.as_str().map_or(0, str::len);
-                        if let Some(place) = keys.iter().position(|known| known == key) {
-                            nests[place] |= may_nest(value);
-                        } else {
+                        let known = keys.iter().position(|known| known == key);
+                        let place = known.unwrap_or_else(|| {
                             keys.push(key.clone());
-                            nests.push(may_nest(value));
-                        }
+                            nests.push(Nesting::default());
+                            keys.len() - 1
+                        });
+                        nests[place].see(value);
                     }
                     first.push_back(object);
                 }
@@ -65,6 +66,7 @@ impl JsonReader {
                 if is_blank { "the file is empty" } else { "no row in it: its lists are empty" };
             return Err(FileError::file(path, problem));
         }
+        let nests = nests.into_iter().map(Nesting::may_nest).collect();
         let reader = Self { objects, first, error, keys: keys.clone(), nests, wanted: Vec::new() };
         Ok((reader, keys))
     }

@@ -42,12 +42,31 @@ fn field(fields: &Map<String, Value>, path: &str) -> Value {
         .unwrap_or_default()
 }
 
-/// Whether a value of JSON may have fields within it: an object, or a list of objects or of nothing.
-pub(super) fn may_nest(value: &Value) -> bool {
-    match value {
-        Value::Object(_) => true,
-        Value::Array(values) => values.first().is_none_or(may_nest),
-        _ => false,
+/// Whether the values of a key may have fields within them: there are objects, or lists of objects, or nothing but empty lists.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Nesting {
+    has_fields: bool,
+    is_empty: bool,
+    is_plain: bool,
+}
+
+impl Nesting {
+    /// One value more.
+    pub(super) fn see(&mut self, value: &Value) {
+        match value {
+            Value::Object(_) => self.has_fields = true,
+            Value::Array(values) => match values.first() {
+                Some(first) => self.see(first),
+                None => self.is_empty = true,
+            },
+            // Nothing is said.
+            Value::Null => {}
+            _ => self.is_plain = true,
+        }
+    }
+
+    pub(super) fn may_nest(self) -> bool {
+        self.has_fields || self.is_empty && !self.is_plain
     }
 }
 
@@ -72,7 +91,19 @@ mod tests {
         for (value, path) in [(&deep, "none"), (&deep, "stem.x"), (&json!("text"), "text")] {
             assert_eq!(value_within(value, path), Value::Null, "{path}");
         }
-        assert!(may_nest(&lists) && may_nest(&objects) && may_nest(&json!([])));
-        assert!(!may_nest(&json!("text")) && !may_nest(&json!(["text"])));
+        let may_nest = |values: &[Value]| {
+            let mut nesting = Nesting::default();
+            for value in values {
+                nesting.see(value);
+            }
+            nesting.may_nest()
+        };
+        for value in [&lists, &objects, &json!([])] {
+            assert!(may_nest(std::slice::from_ref(value)), "{value}");
+        }
+        // An empty list is one of texts, where others are.
+        assert!(!may_nest(&[json!(["text"]), json!([])]) && !may_nest(&[json!([]), json!("text")]));
+        assert!(may_nest(&[json!([]), json!([{"text": "a"}]), json!(null)]));
+        assert!(!may_nest(&[json!(null)]) && !may_nest(&[json!("text")]));
     }
 }

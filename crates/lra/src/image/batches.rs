@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nystromformer_tasks::{DataError, ExampleReader, Split, git_lfs};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Split, git_lfs};
 
 use super::batch::{CifarBatch, PICTURE_BYTES};
 use super::{CIFAR10_CLASSES, pickle, train_count};
@@ -69,16 +69,18 @@ pub(super) fn open(
         Split::Validation => train..pictures,
         _ => 0..pictures,
     };
-    let mut number = 0;
+    let is_first = wanted.start == 0;
     let examples = paths
         .into_iter()
         .flat_map(move |path| places(&path, format))
+        .enumerate()
         // An error is passed on wherever it stands: no number behind it is known.
-        .filter(move |place| {
-            number += 1;
-            place.is_err() || wanted.contains(&(number - 1))
-        })
-        .map(|place| place.map(|(batch, picture)| batch.example(picture)));
+        .filter(move |(number, place)| place.is_err() || wanted.contains(number))
+        .map(move |(number, place)| {
+            let (batch, picture) = place?;
+            let row = (!is_first).then_some(number);
+            Ok(Example { row, ..batch.example(picture) })
+        });
     Ok(Some(reader(folder, examples)))
 }
 

@@ -4,14 +4,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nystromformer_tasks::{DataError, ExampleReader, Split, random, say_once};
+use nystromformer_tasks::{DataError, Example, ExampleReader, Split, random, say_once};
 
 use super::{SIDE, example, train_count};
 use crate::picture;
 use crate::reading::reader;
 
 /// Opens a split of `train/CLASS/NAME.png` and `test/CLASS/NAME.png` (or `.jpg`, `.jpeg`). Labels number the classes of
-/// `train` by name.
+/// `train` by name; a prediction names a picture as its path in `folder`.
 pub(super) fn open(
     folder: &Path,
     split: Split,
@@ -37,9 +37,12 @@ pub(super) fn open(
             pictures = validation;
         }
     }
-    let examples = pictures
-        .into_iter()
-        .map(|(path, class)| Ok(example(picture::read_grayscale(&path, SIDE)?.into_iter(), class)));
+    let root = folder.to_owned();
+    let examples = pictures.into_iter().map(move |(path, class)| {
+        let pixels = picture::read_grayscale(&path, SIDE)?.into_iter();
+        let id = path.strip_prefix(&root).ok().map(|name| name.to_string_lossy().into_owned());
+        Ok(Example { id, ..example(pixels, class) })
+    });
     Ok(Some(reader(folder, examples)))
 }
 

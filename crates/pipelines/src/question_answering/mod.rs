@@ -135,7 +135,10 @@ impl QuestionAnswering {
     /// `max_seq_len` and `doc_stride`.
     fn window_size(&self) -> (usize, usize) {
         let most = self.preprocessor.limit_told().max_length();
-        let max_seq_len = self.options.max_seq_len.unwrap_or(most.min(MAX_SEQ_LEN));
+        // A model that was trained here reads what it was trained on.
+        let is_trained = self.preprocessor.tokenizer().trained_truncation().is_some();
+        let usual = if is_trained { most } else { most.min(MAX_SEQ_LEN) };
+        let max_seq_len = self.options.max_seq_len.unwrap_or(usual);
         (max_seq_len, self.options.doc_stride.unwrap_or((max_seq_len / 2).min(DOC_STRIDE)))
     }
 
@@ -144,7 +147,8 @@ impl QuestionAnswering {
     fn allowed(&self, encoding: &Encoding) -> Vec<bool> {
         let cls = self.preprocessor.tokenizer().special_ids().cls;
         let ids = encoding.input_ids.iter().zip(&encoding.sequence_ids);
-        ids.map(|(&id, &sequence)| sequence == Some(1) || id == cls).collect()
+        // Whoever types `[CLS]` in a question asks for nothing by it.
+        ids.map(|(&id, &sequence)| sequence == Some(1) || id == cls && sequence.is_none()).collect()
     }
 }
 

@@ -90,14 +90,9 @@ pub(super) fn object(row: &Row, fields: &[FieldColumns]) -> Result<Map<String, V
 /// questions of one table may differ in how many choices they have, so the empty ones at the end count for nothing.
 pub(super) fn take_list_places(object: &mut Value) -> Option<Vec<usize>> {
     let choices = object.get_mut("choices")?.as_array_mut()?;
-    // As a run reads the same file.
-    let is_empty = |choice: &Value| match choice {
-        Value::String(text) => text.trim().is_empty(),
-        other => other.is_null(),
-    };
-    let is_there = |(place, choice): (usize, &Value)| (!is_empty(choice)).then_some(place);
+    let is_there = |(place, choice): (usize, &Value)| (!choice.is_null()).then_some(place);
     let places: Vec<usize> = choices.iter().enumerate().filter_map(is_there).collect();
-    choices.retain(|choice| !is_empty(choice));
+    choices.retain(|choice| !choice.is_null());
     let has_gaps = places.last().is_some_and(|last| *last >= places.len());
     has_gaps.then_some(places)
 }

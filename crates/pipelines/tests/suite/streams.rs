@@ -168,12 +168,6 @@ fn empty_choices_of_a_row_keep_their_places() {
     };
     let found = answers(&path);
     let [gapped, plain] = &found[..] else { panic!("{found:?}") };
-    let objects = scratch.path().join("questions.jsonl");
-    let choices = json!({"prompt": "anna works", "choices": ["", "Paris.", " ", "trainer."]});
-    fs::write(&objects, format!("{choices}\n")).unwrap();
-    let listed = &answers(&objects)[0];
-    assert_eq!(listed["choice"], gapped["choice"]);
-    assert_same(&listed["scores"], &gapped["scores"], "scores of a list");
     let places = [1, 3];
     assert_eq!(gapped["choice"], json!(places[plain["choice"].as_u64().unwrap() as usize]));
     assert_eq!(gapped["label"], plain["label"]);

@@ -11,6 +11,7 @@ use super::named_bags::{NamedBags, find_file};
 use crate::example::{Example, ExampleReader, Input};
 use crate::label_rule::{LabelRule, UnreadLabels};
 use crate::labelled::Targets;
+use crate::row_counter::RowCounter;
 use crate::split::Split;
 use crate::unread_files::tell_unread;
 use crate::vectors::Vectors;
@@ -228,8 +229,10 @@ fn read(
     let rule = rule_of(wanted);
     let mut unread = UnreadLabels::new(rule, "task.label");
     let mut examples = Vec::new();
+    let mut rows = RowCounter::default();
     table.each_row(task, wanted, rule.requires(), &mut |bag| {
         let BagRow { id, split, row, label } = bag;
+        let place = rows.next_row();
         named.add(&id, &table.folder, row)?;
         if wanted.is_some_and(|wanted| wanted != split) {
             return Ok(());
@@ -258,7 +261,7 @@ fn read(
         })?;
         let vectors = Vectors::in_file(&path, task.tensor.as_deref(), task.coordinate_tensor())?;
         examples.push(Ok(Example {
-            row: None,
+            row: rows.of_example(place),
             id: Some(id),
             input: Input::Vectors(vectors),
             label,

@@ -223,6 +223,11 @@ impl Task for Bags {
         Some(OwnVocabulary::new(1, 0))
     }
 
+    /// Vectors are no entries of a vocabulary, to be hidden and predicted.
+    fn masked_share(&self) -> Option<f64> {
+        None
+    }
+
     fn targets(&self, context: &TaskContext<'_>) -> Result<Targets, DataError> {
         if self.regression {
             return Ok(Targets::numbers());

@@ -105,9 +105,14 @@ impl Asked<'_> {
     }
 }
 
-/// A label as text; `None` where it is kept back, `Err` for what cannot be one.
-pub(super) fn text(cell: &Cell) -> Result<Option<String>, &'static str> {
+/// A label as text, among these choices; `None` where it is kept back, `Err` for what cannot be one.
+pub(super) fn text(
+    cell: &Cell,
+    choices: &[Option<String>],
+) -> Result<Option<String>, &'static str> {
+    let is_choice = |text: &str| choices.iter().flatten().any(|choice| choice.trim() == text);
     let text = match cell {
+        Cell::Boolean(flag) if is_choice(&flag.to_string()) => flag.to_string(),
         Cell::Null => return Ok(None),
         Cell::Text(text) => text.trim().to_owned(),
         Cell::Integer(number) => number.to_string(),
@@ -115,7 +120,9 @@ pub(super) fn text(cell: &Cell) -> Result<Option<String>, &'static str> {
         Cell::Number(number) => number.to_string(),
         Cell::List(_) => return Err("the label is a list"),
     };
-    Ok(Some(text).filter(|text| !["", "-1", "-1.0"].contains(&text.as_str())))
+    let is_kept_back =
+        |text: &str| text.is_empty() || ["-1", "-1.0"].contains(&text) && !is_choice(text);
+    Ok(Some(text).filter(|text| !is_kept_back(text)))
 }
 
 /// A whole number; a table with missing labels has `1.0` for `1`.
@@ -257,7 +264,7 @@ mod tests {
 
     #[test]
     fn labels_that_are_kept_back_are_none() {
-        let read = |cell| text(&cell).unwrap();
+        let read = |cell| text(&cell, &[]).unwrap();
         for cell in [Cell::Null, Cell::Text(" ".into()), Cell::Integer(-1), Cell::Text("-1".into())]
         {
             assert_eq!(read(cell), None);
@@ -265,6 +272,11 @@ mod tests {
         assert_eq!(read(Cell::Number(2.0)), Some("2".to_owned()));
         assert_eq!(read(Cell::Text("1.0 ".into())), Some("1.0".to_owned()));
         assert_eq!(read(Cell::Boolean(true)), Some("1".to_owned()));
-        assert!(text(&Cell::List(vec![])).is_err());
+        assert!(text(&Cell::List(vec![]), &[]).is_err());
+        // What is the text of a choice is that.
+        let choices = ["true", "false", "-1"].map(|choice| Some(choice.to_owned()));
+        let among = |cell| text(&cell, &choices).unwrap();
+        assert_eq!(among(Cell::Boolean(true)).as_deref(), Some("true"));
+        assert_eq!(among(Cell::Integer(-1)).as_deref(), Some("-1"));
     }
 }

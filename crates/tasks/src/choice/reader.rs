@@ -155,7 +155,7 @@ impl Layout {
         let label = match &self.label {
             Some(column) => {
                 let place = take(1).start;
-                label::text(row.cell(place))
+                label::text(row.cell(place), &choices)
                     .map_err(|problem| row.problem(format!("{problem} (column {column})")))
             }
             None => Ok(None),

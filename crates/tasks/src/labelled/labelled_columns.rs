@@ -21,7 +21,7 @@ pub struct ColumnKeys {
     pub sentence1: Column,
     /// The column of the second text of a pair. Default: none.
     pub sentence2: Option<Column>,
-    /// The column that predictions name a row by. Default: none, they name it by its place.
+    /// The column that predictions name a row by. Default: none, they name it by its row.
     pub id: Option<Column>,
     /// The column of the label, or a list of columns: one for each class, which says whether it applies (1 or 0, true or false),
     /// or with `regression` one for each number. Default: `"label"`.

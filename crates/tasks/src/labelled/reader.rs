@@ -9,6 +9,7 @@ use super::{Targets, label_sets};
 use crate::example::{Example, Input, Label};
 use crate::files_in_turn::{FilesInTurn, ReadFiles};
 use crate::label_rule::{LabelRule, UnreadLabels};
+use crate::row_counter::RowCounter;
 use nystromformer_files::table::{BY_ROWS, Cell, Column, Format, Row, Rows, Table, TableOptions};
 use nystromformer_files::{FileError, say_once};
 
@@ -19,7 +20,7 @@ pub struct Schema {
     pub first: Vec<Column>,
     /// The second of a pair, likewise; empty if the task has single sentences.
     pub second: Vec<Column>,
-    /// What predictions name the row by, if that is in a column; without the column in a file to be predicted, by its place.
+    /// What predictions name the row by, if that is in a column; without the column in a file to be predicted, by its row.
     pub id: Option<Column>,
     /// The label.
     pub label: LabelIn,
@@ -62,8 +63,8 @@ pub struct TableExamples(FilesInTurn<TableReader>);
 struct TableReader {
     schema: Schema,
     options: TableOptions,
-    /// Rows of all files so far, but for those that are too short.
-    rows: usize,
+    /// Of all files so far, but for rows that are too short.
+    rows: RowCounter,
     /// Rows that are too short, of the files that are done.
     passed_over: u64,
     null_texts: u64,
@@ -94,7 +95,13 @@ struct OpenTable {
 impl TableExamples {
     /// Reads examples from these files, in this order. They are opened one by one, when their turn comes.
     pub fn new(files: Vec<PathBuf>, schema: Schema, options: TableOptions) -> Self {
-        let reader = TableReader { schema, options, rows: 0, passed_over: 0, null_texts: 0 };
+        let reader = TableReader {
+            schema,
+            options,
+            rows: RowCounter::default(),
+            passed_over: 0,
+            null_texts: 0,
+        };
         Self(FilesInTurn::new(files, reader))
     }
 
@@ -133,6 +140,7 @@ impl ReadFiles for TableReader {
         let mut class_names = None;
         let is_there = schema.label.columns().iter().any(|column| table.has(column));
         match &schema.label {
+            _ if schema.label_rule == LabelRule::Unread => {}
             _ if !(schema.label_rule.requires() || is_there) => {}
             LabelIn::Each(columns)
                 if is_readable && columns.iter().any(|column| !table.has(column)) =>
@@ -179,8 +187,7 @@ impl ReadFiles for TableReader {
     fn read(&mut self, table: &mut OpenTable) -> Result<Option<Example>, DataError> {
         while let Some(mut row) = table.rows.next().transpose()? {
             let too_short = self.passed_over + table.rows.passed_over();
-            let place = self.rows + usize::try_from(too_short).unwrap_or(usize::MAX);
-            self.rows += 1;
+            let place = self.rows.next_row() + usize::try_from(too_short).unwrap_or(usize::MAX);
             let texts = 1 + usize::from(!self.schema.second.is_empty());
             let null = (0..texts).find(|text| *row.cell(*text) == Cell::Null);
             if null.is_some() && table.keeps_null_texts {
@@ -206,7 +213,7 @@ impl ReadFiles for TableReader {
                 table.empty_texts += 1;
             }
             let example = self.schema.example(row, table.has_ids, &mut table.unread)?;
-            return Ok(Some(Example { row: Some(place), ..example }));
+            return Ok(Some(Example { row: self.rows.of_example(place), ..example }));
         }
         self.passed_over += table.rows.passed_over();
         Ok(None)

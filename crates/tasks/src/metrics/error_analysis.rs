@@ -286,6 +286,7 @@ mod tests {
         errors.record(AnswerPlace { example: 4, word: Some(2) }, 0, 2, 0.75);
         let report = errors
             .report(&names(), |_| AnsweredExample {
+                row: 7,
                 text: "word".to_owned(),
                 ..AnsweredExample::default()
             })
@@ -302,7 +303,7 @@ mod tests {
                 "expected_calibration_error": 0.75,
                 "reliability": bins,
                 "most_confident_mistakes": [{
-                    "example": 4, "word": 2, "text": "word", "label": "red", "prediction": "blue", "score": 0.75
+                    "example": 7, "word": 2, "text": "word", "label": "red", "prediction": "blue", "score": 0.75
                 }],
                 "confusion_pairs": [{"label": "red", "prediction": "blue", "count": 1}],
             })

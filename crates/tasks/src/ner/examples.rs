@@ -16,6 +16,7 @@ use super::word_table::WordTable;
 use crate::example::{ColumnLines, Example, Input, Label, WordSequence};
 use crate::files_in_turn::ReadFiles;
 use crate::label_rule::{LabelRule, UnreadLabels};
+use crate::row_counter::RowCounter;
 
 /// How files are read.
 #[derive(Debug, Clone)]
@@ -55,8 +56,8 @@ impl SentenceOptions {
 pub(super) struct NerReader {
     pub(super) options: SentenceOptions,
     pub(super) classes: TagClasses,
-    /// Sentences of all files so far.
-    pub(super) sentences: usize,
+    /// Of the sentences of all files so far.
+    pub(super) sentences: RowCounter,
 }
 
 pub(super) struct OpenFile {
@@ -88,8 +89,7 @@ impl ReadFiles for NerReader {
 
     fn read(&mut self, file: &mut OpenFile) -> Result<Option<Example>, DataError> {
         while let Some(mut sentence) = file.sentences.next().transpose()? {
-            let row = self.sentences;
-            self.sentences += 1;
+            let row = self.sentences.next_row();
             // Predictions are for all rows.
             if sentence.words.is_empty() && self.options.rule != LabelRule::IfReadable {
                 file.empty += 1;
@@ -111,7 +111,10 @@ impl ReadFiles for NerReader {
                 }
                 _ => {}
             }
-            return Ok(Some(Example { row: Some(row), ..example(sentence, label) }));
+            return Ok(Some(Example {
+                row: self.sentences.of_example(row),
+                ..example(sentence, label)
+            }));
         }
         Ok(None)
     }

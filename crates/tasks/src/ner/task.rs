@@ -29,6 +29,7 @@ use crate::options::TaskOptions;
 use crate::prediction::{Prediction, WordTag};
 use crate::prediction_files::{Predicted, PredictionFile, PredictionReader, json_lines};
 use crate::registry::SharedKeys;
+use crate::row_counter::RowCounter;
 use crate::split::Split;
 use crate::split_file_names::SplitFileNames;
 use crate::split_files::SplitFiles;
@@ -144,7 +145,8 @@ impl Ner {
             ));
         };
         let classes = TagClasses::new(names, self.scheme);
-        let reader = NerReader { options: self.options(rule), classes, sentences: 0 };
+        let reader =
+            NerReader { options: self.options(rule), classes, sentences: RowCounter::default() };
         Ok(Box::new(FilesInTurn::new(files, reader)))
     }
 

@@ -38,6 +38,9 @@ impl FoundColumns {
     }
 }
 
+/// What a column of names is called that need not be there.
+pub(super) const DEFAULT_ID: &str = "id";
+
 /// What answers are called where `task.answers` does not say.
 const ANSWERS: [&str; 3] = ["answers", "answer", "answer_text"];
 
@@ -57,7 +60,15 @@ impl QuestionColumns {
             found.add(known.clone());
         }
         let named = |name: &str| Some(Column::from(name)).filter(|column| table.has(column));
-        found.id = named(&self.id).map(|column| found.add(column));
+        let id = Column::from(self.id.as_str());
+        found.id = if table.has(&id) || self.id == DEFAULT_ID || rule == LabelRule::IfReadable {
+            named(&self.id).map(|column| found.add(column))
+        } else {
+            let missing = table.find(std::slice::from_ref(&id)).map_err(|error| {
+                error.with_cure("set `task.id` to the one that is meant, or leave it out")
+            })?;
+            Some(found.add(missing.clone()))
+        };
         let own = self.answers.iter().map(String::as_str);
         let names: Vec<&str> =
             if self.answers.is_some() { own.collect() } else { ANSWERS.to_vec() };

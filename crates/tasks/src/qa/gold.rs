@@ -12,6 +12,14 @@ const NEAR: usize = 32;
 /// An answer as a row gives it, and its first character in the context, if that is said.
 pub(super) type TextAndPlace = (String, Option<usize>);
 
+/// The answers of a row.
+#[derive(Debug, Default)]
+pub(super) struct RowAnswers {
+    pub(super) answers: Vec<TextAndPlace>,
+    /// Whether a list of them holds an empty text, which is left out.
+    pub(super) has_blanks: bool,
+}
+
 /// How an answer was found in its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AnswerMatch {
@@ -79,7 +87,7 @@ pub(super) fn of_row(
     texts: usize,
     starts: Option<usize>,
     context: &str,
-) -> Result<Option<Vec<TextAndPlace>>, FileError> {
+) -> Result<Option<RowAnswers>, FileError> {
     if !matches!(row.cell(texts), Cell::Text(text) if context.contains(text.trim())) {
         let otherwise = "if it is the answer itself, it must stand so in the context";
         row.refuse_written_list(texts, Some(otherwise))?;
@@ -111,7 +119,7 @@ pub(super) fn of_row(
             ))
             .with_cure("give each answer its place, or none of them"));
     }
-    let mut answers = Vec::with_capacity(texts_of.len());
+    let mut found = RowAnswers::default();
     for (at, text) in texts_of.iter().enumerate() {
         let text = match text {
             Cell::Text(text) => text.clone(),
@@ -128,11 +136,13 @@ pub(super) fn of_row(
                 .map_err(|problem| row.problem(format!("{problem} in {}", row.column(starts))))?,
             _ => None,
         };
-        if !text.trim().is_empty() {
-            answers.push((text, start));
+        if text.trim().is_empty() {
+            found.has_blanks = true;
+        } else {
+            found.answers.push((text, start));
         }
     }
-    Ok(Some(answers))
+    Ok(Some(found))
 }
 
 /// A place, from 0; `None` where nothing is said, which may be written as −1.

@@ -21,22 +21,21 @@ pub(super) struct QuestionOptions {
     pub(super) rule: LabelRule,
     /// Whether a question may have no answer.
     pub(super) may_lack_answers: bool,
-    /// Whether a question is passed over if none of its answers is found in its context: there is no target to train on.
-    pub(super) places_required: bool,
+    /// Whether the questions are read to train on them: one is not, if none of its answers is found in its context.
+    pub(super) trains: bool,
+    /// Whether what is found is not said: the same is read once more.
+    pub(super) is_silent: bool,
 }
 
 /// Reads questions; nothing but an article, or a row, is in memory.
-pub(super) struct QuestionReader {
-    pub(super) options: QuestionOptions,
-    /// Questions of all files so far.
-    pub(super) questions: usize,
-}
+pub(super) struct QuestionReader(pub(super) QuestionOptions);
 
 /// The table that is being read.
 pub(super) struct OpenTable {
     rows: Rows,
     columns: FoundColumns,
     told: Told,
+    is_silent: bool,
     unread: UnreadLabels,
 }
 
@@ -45,39 +44,34 @@ impl ReadFiles for QuestionReader {
     type Item = Example;
 
     fn open(&mut self, file: &Path) -> Result<OpenTable, DataError> {
-        let options = &self.options;
+        let Self(options) = self;
         let table = Table::open(file, &options.table)?;
         let columns = options.columns.find(&table, options.rule)?;
         Ok(OpenTable {
             rows: table.select(&columns.wanted)?,
             columns,
             told: Told::default(),
+            is_silent: options.is_silent,
             unread: UnreadLabels::new(options.rule, "task.answers"),
         })
     }
 
     fn read(&mut self, table: &mut OpenTable) -> Result<Option<Example>, DataError> {
-        while let Some(row) = table.rows.next().transpose()? {
-            let place = self.questions;
-            self.questions += 1;
-            if let Some(example) = table.example(row, &self.options)? {
-                return Ok(Some(Example { row: Some(place), ..example }));
-            }
+        if let Some(row) = table.rows.next().transpose()? {
+            return table.example(row, &self.0).map(Some);
         }
         Ok(None)
     }
 }
 
 impl OpenTable {
-    /// The question of a row; `None` if it is passed over.
-    fn example(
-        &mut self,
-        mut row: Row,
-        options: &QuestionOptions,
-    ) -> Result<Option<Example>, DataError> {
+    /// The question of a row.
+    fn example(&mut self, mut row: Row, options: &QuestionOptions) -> Result<Example, DataError> {
         let id = match self.columns.id.map(|id| row.cell(id)) {
             Some(Cell::Text(id)) => Some(id.clone()),
             Some(Cell::Integer(id)) => Some(id.to_string()),
+            // Columns with missing values hold whole numbers so.
+            Some(Cell::Number(id)) if id.is_finite() => Some(id.to_string()),
             _ => None,
         };
         let question = row.take_text(FoundColumns::QUESTION)?;
@@ -89,7 +83,11 @@ impl OpenTable {
         let answers = match self.columns.answers {
             Some(answers) => {
                 let read = gold::of_row(&row, answers, self.columns.answer_start, &context);
-                self.unread.settle(read)?
+                let read = self.unread.settle(read)?;
+                if read.as_ref().is_some_and(|read| read.has_blanks) {
+                    self.told.blank.add(&name);
+                }
+                read.map(|read| read.answers)
             }
             None => None,
         };
@@ -109,11 +107,7 @@ impl OpenTable {
                 if !asked && !options.may_lack_answers {
                     self.told.unanswerable.add(&name);
                 }
-                let found = self.find(&context, answers, options.places_required, &name);
-                if asked && found.is_empty() {
-                    return Ok(None);
-                }
-                Some(Label::Answers(found))
+                Some(Label::Answers(self.find(&context, answers, options.trains, &name)))
             }
             None if options.rule.requires() => {
                 let named = id.map_or_else(String::new, |id| format!(" (of the question `{id}`)"));
@@ -125,7 +119,7 @@ impl OpenTable {
             None => None,
         };
         let question = question.trim_start().to_owned();
-        Ok(Some(Example { row: None, id, input: Input::Question { question, context }, label }))
+        Ok(Example { row: None, id, input: Input::Question { question, context }, label })
     }
 
     /// Finds the answers in their context.
@@ -133,12 +127,12 @@ impl OpenTable {
         &mut self,
         context: &str,
         answers: Vec<TextAndPlace>,
-        places_required: bool,
+        trains: bool,
         name: &dyn Fn() -> String,
     ) -> Vec<GoldAnswer> {
         let characters = Characters::new(context);
         let mut all = Vec::with_capacity(answers.len());
-        let mut has_lost = false;
+        let mut lost = 0;
         for (text, start) in answers {
             let (answer, found) = gold::find(&characters, &text, start);
             self.told.answers += 1;
@@ -152,16 +146,13 @@ impl OpenTable {
                 AnswerMatch::ByWords => self.told.by_words.add(name),
                 AnswerMatch::Nowhere => {
                     self.told.nowhere.add(name);
-                    if places_required {
-                        has_lost = true;
-                        continue;
-                    }
+                    lost += 1;
                 }
             }
             all.push(answer);
         }
-        if has_lost && all.is_empty() {
-            self.told.passed_over.add(name);
+        if trains && lost > 0 && lost == all.len() {
+            self.told.untrained.add(name);
         }
         all
     }
@@ -201,7 +192,8 @@ struct Told {
     farthest: usize,
     by_words: Tally,
     nowhere: Tally,
-    passed_over: Tally,
+    untrained: Tally,
+    blank: Tally,
     impossible: Tally,
     unanswerable: Tally,
     empty: Tally,
@@ -209,6 +201,9 @@ struct Told {
 
 impl Drop for OpenTable {
     fn drop(&mut self) {
+        if self.is_silent {
+            return;
+        }
         let told = &self.told;
         let file = self.rows.file().display();
         let say = |tally: &Tally, what: String| {
@@ -250,10 +245,17 @@ impl Drop for OpenTable {
             ),
         );
         say(
-            &told.passed_over,
+            &told.untrained,
             format!(
                 "`{}` questions are not trained on, because none of their answers is in the context",
-                told.passed_over.count
+                told.untrained.count
+            ),
+        );
+        say(
+            &told.blank,
+            format!(
+                "`{}` questions have an empty text among their answers, which is none and is left out",
+                told.blank.count
             ),
         );
         say(

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use nystromformer_data::DataError;
 use nystromformer_files::say_once;
-use nystromformer_files::table::{Column, Format, TableOptions};
+use nystromformer_files::table::{Column, Format};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use super::AnswerSearch;
-use super::columns::QuestionColumns;
+use super::columns::{DEFAULT_ID, QuestionColumns};
 use super::output;
 use super::reader::{QuestionOptions, QuestionReader};
 use super::scorer::SquadScorer;
@@ -25,8 +25,9 @@ use crate::registry::SharedKeys;
 use crate::split::Split;
 use crate::split_file_names::SplitFileNames;
 use crate::split_files::SplitFiles;
-use crate::table_keys::no_line;
+use crate::table_keys::TableKeys;
 use crate::task::{ColumnUse, Task, TaskContext};
+use crate::too_long::TooLong;
 
 /// `qa`: questions, each with a text that holds its answer, or does not. Keys are called as the options of transformers' example
 /// `run_qa`, where it has such.
@@ -59,8 +60,9 @@ pub struct Qa {
     /// By how much the score of "no answer" must be above that of the best answer to be given in its place. Default: what gives
     /// the best F1 on the validation split.
     pub null_score_diff_threshold: Option<f64>,
-    /// Longest line, and longest article of `SQuAD`, that is accepted, in bytes; it bounds memory. Default: 16 MiB.
-    pub max_line_bytes: usize,
+    /// How tables are written. `max_line_bytes` is of an article of `SQuAD` too.
+    #[serde(skip)]
+    pub tables: TableKeys,
 }
 
 impl Default for Qa {
@@ -69,7 +71,7 @@ impl Default for Qa {
             AnswerSearch::default();
         Self {
             files: SplitFileNames::default(),
-            id: "id".to_owned(),
+            id: DEFAULT_ID.to_owned(),
             question: "question".to_owned(),
             context: "context".to_owned(),
             answers: None,
@@ -79,7 +81,7 @@ impl Default for Qa {
             n_best_size,
             max_answer_length,
             null_score_diff_threshold: None,
-            max_line_bytes: 16 << 20,
+            tables: TableKeys::default(),
         }
     }
 }
@@ -100,6 +102,7 @@ impl Qa {
         files: Vec<PathBuf>,
         split: Option<Split>,
         may_lack_answers: bool,
+        is_silent: bool,
     ) -> ExampleReader {
         let options = QuestionOptions {
             columns: QuestionColumns {
@@ -109,12 +112,13 @@ impl Qa {
                 answers: self.answers.clone(),
                 answer_start: self.answer_start.clone(),
             },
-            table: TableOptions { max_line_bytes: self.max_line_bytes, ..TableOptions::default() },
+            table: self.tables.options(),
             rule: split.map_or(LabelRule::IfReadable, LabelRule::of_split),
             may_lack_answers,
-            places_required: split == Some(Split::Train),
+            trains: split == Some(Split::Train),
+            is_silent,
         };
-        Box::new(FilesInTurn::new(files, QuestionReader { options, questions: 0 }))
+        Box::new(FilesInTurn::new(files, QuestionReader(options)))
     }
 
     /// Whether there is a question without an answer among those to train on.
@@ -130,6 +134,7 @@ impl Qa {
         for example in self.read(
             self.split_files().find(path, Split::Train)?.unwrap_or_default(),
             Some(Split::Train),
+            true,
             true,
         ) {
             if matches!(example?.label, Some(Label::Answers(answers)) if answers.is_empty()) {
@@ -154,11 +159,27 @@ impl Task for Qa {
     }
 
     fn shared_keys(&mut self) -> Vec<&mut dyn SharedKeys> {
-        vec![&mut self.files]
+        vec![&mut self.files, &mut self.tables]
     }
 
-    fn problems(&self, _: &TaskOptions) -> Vec<DataError> {
-        let mut problems: Vec<DataError> = no_line(self.max_line_bytes).into_iter().collect();
+    fn problems(&self, options: &TaskOptions) -> Vec<DataError> {
+        let named = [
+            ("task.question", Column::from(self.question.as_str())),
+            ("task.context", Column::from(self.context.as_str())),
+        ];
+        let mut problems = self.tables.problems(named.iter().map(|(key, column)| (*key, column)));
+        let kept = match options.truncation {
+            Some(TooLong::Tail) => Some("tail"),
+            Some(TooLong::HeadTail) => Some("head_tail"),
+            _ => None,
+        };
+        if let Some(kept) = kept {
+            problems.push(DataError::config(
+                "task.truncation",
+                kept,
+                "does not go with `qa`: all of a long context is read, in windows (`task.doc_stride`); leave it out",
+            ));
+        }
         if let Some(threshold) = self.null_score_diff_threshold
             && !threshold.is_finite()
         {
@@ -216,7 +237,7 @@ impl Task for Qa {
         context: &TaskContext<'_>,
     ) -> Result<Option<ExampleReader>, DataError> {
         let files = self.split_files().find(context.path, split)?;
-        Ok(files.map(|files| self.read(files, Some(split), may_lack_answers(targets))))
+        Ok(files.map(|files| self.read(files, Some(split), may_lack_answers(targets), false)))
     }
 
     fn reads_file(&self, file: &Path) -> Result<bool, DataError> {
@@ -229,7 +250,7 @@ impl Task for Qa {
         targets: &Targets,
         _: &TaskContext<'_>,
     ) -> Result<ExampleReader, DataError> {
-        Ok(self.read(vec![file.to_owned()], None, may_lack_answers(targets)))
+        Ok(self.read(vec![file.to_owned()], None, may_lack_answers(targets), false))
     }
 
     fn scorer(&self, targets: &Targets) -> Box<dyn Scorer> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nystromformer_tasks::Split;
 use nystromformer_tasks::imdb::{LineBreaks, read};
-use nystromformer_tasks::{Input, Label};
+use nystromformer_tasks::{Input, Label, LabelRule};
 
 use crate::parquet_file::{self, Values};
 
@@ -18,7 +18,7 @@ fn of_part(
     part: Split,
     line_breaks: LineBreaks,
 ) -> Result<Vec<(String, Option<Label>)>, String> {
-    read(folder, part, line_breaks)
+    read(folder, part, line_breaks, LabelRule::Required)
         .map_err(|error| error.to_string())?
         .expect("there is such a part")
         .map(|example| {
@@ -77,7 +77,8 @@ fn tables_are_read() {
 #[test]
 fn a_validation_set_of_ones_own_is_read_and_none_is_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let validation = || read(folder.path(), Split::Validation, LineBreaks::Blank);
+    let validation =
+        || read(folder.path(), Split::Validation, LineBreaks::Blank, LabelRule::Required);
     fs::write(folder.path().join("train.csv"), "text,label\nBad.,neg\nGood.,pos\n").unwrap();
     assert!(validation().unwrap().is_none());
     fs::write(folder.path().join("validation.csv"), "text,label\nSad.,neg\nFine.,pos\n").unwrap();

@@ -310,7 +310,7 @@ fn json_lines_hold_lists_of_words_and_of_tags() {
         &[
             (
                 "train.jsonl",
-                "{\"id\": 1, \"tokens\": [\"EU\", \"is\"], \"ner_tags\": [1, 0]}\n{\"tokens\": [], \"ner_tags\": []}\n",
+                "{\"id\": 1, \"tokens\": [\"EU\", \"is\"], \"ner_tags\": [1, 0]}\n{\"tokens\": [], \"ner_tags\": []}\n{\"tokens\": [\"is\"], \"ner_tags\": [0]}\n",
             ),
             ("dev.jsonl", "{\"tokens\": [\"EU\"], \"ner_tags\": [\"B-ORG\"]}\n"),
             ("test.jsonl", "{\"tokens\": [\"EU\"]}\n"),
@@ -321,7 +321,8 @@ fn json_lines_hold_lists_of_words_and_of_tags() {
     let task = task(folder.path(), "labels = [\"O\", \"B-ORG\", \"I-ORG\"]");
     let targets = task.targets(128).unwrap();
     let train = read(&task, Split::Train).unwrap();
-    assert_eq!((train.len(), train[0].id.as_deref()), (1, Some("1")));
+    assert_eq!((train.len(), train[0].id.as_deref()), (2, Some("1")));
+    assert_eq!((train[0].row, train[1].row), (None, Some(2)));
     assert_eq!(named(&train[0], &targets), ["B-ORG", "O"]);
     assert_eq!(named(&read(&task, Split::Validation).unwrap()[0], &targets), ["B-ORG"]);
     assert_eq!(read(&task, Split::Test).unwrap()[0].label, None);

@@ -83,6 +83,19 @@ fn every_form_gives_the_same_questions() {
         })
         .collect();
     write("flattened.jsonl", &flat.join("\n"));
+    // Of a list of texts an empty one is one too.
+    let texts: Vec<String> = [
+        ("1", "How long is it?", vec!["300 km", "300"], vec![25, 25]),
+        ("x2", "Who?", vec![], vec![]),
+    ]
+    .into_iter()
+    .map(|(id, question, texts, starts)| {
+        serde_json::json!({"id": id, "question": question, "context": CONTEXT, "answers": texts,
+                               "answer_start": starts})
+        .to_string()
+    })
+    .collect();
+    write("texts.jsonl", &texts.join("\n"));
     parquet_file::write_questions(
         &folder.path().join("rows.parquet"),
         &[
@@ -90,7 +103,14 @@ fn every_form_gives_the_same_questions() {
             ("x2", "Who?", CONTEXT, Some(&[])),
         ],
     );
-    for name in ["squad.json", "lists.jsonl", "array.json", "flattened.jsonl", "rows.parquet"] {
+    for name in [
+        "squad.json",
+        "lists.jsonl",
+        "array.json",
+        "flattened.jsonl",
+        "texts.jsonl",
+        "rows.parquet",
+    ] {
         let config = config(&folder.path().join(name), "");
         assert_eq!(examples(&config, Split::Train).unwrap(), expected(), "{name}");
         let Targets::Answers(search) = config.targets(64).unwrap() else { panic!("answers") };
@@ -125,7 +145,7 @@ fn one_answer_may_stand_in_columns_of_its_own() {
 }
 
 #[test]
-fn answers_that_stand_elsewhere_are_found_and_those_nowhere_are_not_trained_on() {
+fn answers_that_stand_elsewhere_are_found_and_those_nowhere_keep_their_place() {
     let folder = tempfile::tempdir().unwrap();
     let row = |id: &str, text: &str, start: Option<i64>| {
         serde_json::json!({"id": id, "question": "q", "context": CONTEXT, "answer": text, "answer_start": start})
@@ -152,15 +172,16 @@ fn answers_that_stand_elsewhere_are_found_and_those_nowhere_are_not_trained_on()
     };
     let placed = [("there", 25), ("off by one", 25), ("blank", 25), ("without a place", 57)]
         .map(|(id, start)| (id.to_owned(), start));
-    assert_eq!(starts(Split::Train), placed);
-    let all = starts(Split::Validation);
-    assert_eq!(all[..4], placed);
-    assert_eq!(all[4..], [("nowhere".to_owned(), 25), ("far".to_owned(), 500)]);
+    for split in [Split::Train, Split::Validation] {
+        let all = starts(split);
+        assert_eq!(all[..4], placed);
+        assert_eq!(all[4..], [("nowhere".to_owned(), 25), ("far".to_owned(), 500)]);
+    }
 }
 
 /// Places outside the text, and places in bytes: neither ends in a panic or in another answer.
 #[test]
-fn places_that_are_no_characters_of_the_text_are_read_or_passed_over() {
+fn places_that_are_no_characters_of_the_text_are_read_or_stay() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.jsonl");
     // Each word stands twice, far apart, so that only its place tells which is meant.
@@ -181,10 +202,33 @@ fn places_that_are_no_characters_of_the_text_are_read_or_passed_over() {
         other => panic!("{other:?}"),
     };
     let expected = ["characters", "bytes"].map(|id| (id.to_owned(), character));
-    assert_eq!(found.iter().map(start).collect::<Vec<_>>(), expected);
+    let found: Vec<_> = found.iter().map(start).collect();
+    assert_eq!(found[..2], expected);
+    assert!(found.len() == 3 && found[2].1 > context.len(), "{found:?}");
     fs::write(&path, row("negative", -2)).unwrap();
     let message = examples(&config(&path, ""), Split::Train).unwrap_err().to_string();
     assert!(message.contains("train.jsonl:1: `-2` is no place of an answer"), "{message}");
+}
+
+#[test]
+fn a_column_of_names_that_is_named_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.jsonl");
+    let row = format!(
+        "{{\"key\": 1.0, \"question\": \"q\", \"context\": \"{CONTEXT}\", \"answers\": [\"20 km\", \"\"]}}\n"
+    );
+    fs::write(&path, row).unwrap();
+    let named = examples(&config(&path, "id = \"key\""), Split::Train).unwrap();
+    assert_eq!(named[0].id.as_deref(), Some("1"));
+    assert_eq!(
+        named[0].label,
+        Some(Label::Answers(vec![GoldAnswer { text: "20 km".to_owned(), start: 57 }]))
+    );
+    assert_eq!(examples(&config(&path, ""), Split::Train).unwrap()[0].id, None);
+    let message = examples(&config(&path, "id = \"kay\""), Split::Train).unwrap_err().to_string();
+    assert!(message.contains("kay") && message.contains("`task.id`"), "{message}");
+    let message = config(&path, "truncation = \"tail\"").problems();
+    assert_eq!(message.len(), 1, "{message:?}");
 }
 
 #[test]

@@ -150,12 +150,16 @@ impl FileRequest<'_> {
         Ok(reads.then_some(experiment))
     }
 
-    /// Whether the task of this name reads what options say of how the file is written. Of files without separators they say
-    /// nothing.
+    /// Whether the task of this name reads what options say of how the file is written. Of files without separators only the
+    /// encoding is said, and of JSON and Parquet nothing.
     fn reads_table_keys(&self, task: &str, tasks: &TaskRegistry) -> bool {
-        let is_separated = matches!(Format::of(self.file), Some(Format::Csv | Format::Tsv));
         let keys = tasks.keys(task);
-        !is_separated || self.table_keys.iter().all(|(key, _)| keys.contains(*key))
+        let is_said = |key: &str| match Format::of(self.file) {
+            Some(Format::Csv | Format::Tsv) => true,
+            Some(Format::Json | Format::Parquet) => false,
+            None => key == "encoding",
+        };
+        self.table_keys.iter().all(|(key, _)| !is_said(key) || keys.contains(*key))
     }
 
     /// Loads an experiment for the model in `folder`, whose tokenizer is the model's.

@@ -1,7 +1,8 @@
 //! `predict qa`: the part of a text that answers a question.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, path::Path};
 
+use nystromformer_learner::trainer::chosen_thresholds;
 use nystromformer_pipelines::{Question, QuestionAnswering, question_answering::Options};
 use nystromformer_tasks::TaskRegistry;
 
@@ -10,6 +11,7 @@ use super::{
     answer_file::Answers,
     requests::{LineArgs, answer_all},
 };
+use crate::output;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,7 +32,7 @@ pub(super) struct Args {
     /// Whether "no answer" may be an answer, an empty one; when left out as the model was trained, or else not.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     handle_impossible_answer: Option<bool>,
-    /// The most tokens of question and context in one window; 384 or what the model reads when left out.
+    /// The most tokens of question and context in one window; when left out as the model was trained, or else 384 or what it reads.
     #[arg(long, value_name = "TOKENS")]
     max_seq_len: Option<usize>,
     /// Tokens that windows over a long context overlap by; 128 or half a window when left out.
@@ -69,6 +71,7 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
         doc_stride: args.doc_stride,
         max_windows: None,
     };
+    tell_of_threshold(&folder)?;
     let answerer = QuestionAnswering::load(&folder, &device, options)?;
     match (args.question, args.context) {
         (Some(question), Some(context)) => {
@@ -78,3 +81,18 @@ pub(super) fn run(args: Args, tasks: &TaskRegistry) -> anyhow::Result<()> {
         _ => args.lines.answer_examples_or_json(&answerer, examples, lines),
     }
 }
+
+/// Says that the threshold of the model's run is not read, where it chose one.
+fn tell_of_threshold(folder: &Path) -> anyhow::Result<()> {
+    let chosen = chosen_thresholds(folder)?.unwrap_or_default();
+    if let Some(threshold) = chosen.get(THRESHOLD).filter(|threshold| **threshold != 0.0) {
+        output::note(&format!(
+            "note: the run chose `task.{THRESHOLD}` = `{threshold}`, which is not read here: \"no answer\" is given where its score is \
+             the highest; `--input-file` without these options answers as the run does"
+        ));
+    }
+    Ok(())
+}
+
+/// The threshold that a run of questions chooses.
+const THRESHOLD: &str = "null_score_diff_threshold";

@@ -17,7 +17,7 @@ use nystromformer_tasks::{Example, ExampleReader, Input, Label, LabelCounts, Vec
 use rayon::prelude::*;
 
 use super::contexts::Contexts;
-use super::forms::{Anchors, EncodedExample, EncodedUnit, Form, Target};
+use super::forms::{Anchors, EncodedExample, EncodedUnit, Form, NOT_COUNTED, Target};
 use crate::progress::stage;
 pub(in crate::task_batches) use identity::identity;
 
@@ -122,6 +122,12 @@ impl EncodedSplit {
             progress.report(ProgressReport { stage: stage::READ_EXAMPLES, done, total: 0 });
         }
         Ok(split)
+    }
+
+    /// Whether an example has a target: of a question whose answers are not found in its context there is none.
+    pub(in crate::task_batches) fn is_learned(&self, place: usize) -> bool {
+        let is_unknown = |unit: usize| self.units[unit].target == Target::Span([NOT_COUNTED; 2]);
+        !self.units_of(place).all(is_unknown)
     }
 
     fn push(&mut self, label: Option<Label>, encoded: EncodedExample, unk: Option<u32>) {

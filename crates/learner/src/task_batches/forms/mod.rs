@@ -35,7 +35,7 @@ pub(super) use question::ContextWindow;
 pub(super) use vectors::Width;
 
 /// A position that no row has: the loss ignores such a target.
-const NOT_COUNTED: i32 = i32::MAX;
+pub(in crate::task_batches) const NOT_COUNTED: i32 = i32::MAX;
 
 /// How examples become rows.
 #[derive(Debug, Clone, Copy)]

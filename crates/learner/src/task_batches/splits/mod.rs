@@ -165,6 +165,8 @@ impl Splits {
                 validation.insert(Evaluated::of_training(&train, held_out, reading));
             }
         }
+        // What no answer is known of, in its own context, is scored, and not learned.
+        training_places.retain(|place| train.is_learned(*place));
         let training_units =
             training_places.iter().flat_map(|place| train.units_of(*place)).collect();
         let splits = Self { train, training_places, training_units, others, reads_labels };
@@ -174,7 +176,7 @@ impl Splits {
         if validates && splits.measured(Split::Validation).is_none_or(nothing) {
             return Err(LearnerError::Config(format!(
                 "no example of `{}` is left to validate with: with `task.validate_on_test` the test split must be there and have \
-                 labels, and with `task.drop_last` it must fill a batch of `trainer.batch_size`",
+                 labels (unless inputs are learned), and with `task.drop_last` it must fill a batch of `trainer.batch_size`",
                 task.path().display()
             )));
         }

@@ -140,6 +140,7 @@ fn what_has_no_inputs_to_learn_is_refused_by_its_key() {
     };
     let listops = of_listops();
     refused(&Fixture::of_reviews(), &[MASKED], "`task.objective`");
+    refused(&Fixture::new("bags", ""), &[MASKED], "`task.objective`");
     refused(&listops, &["task.mlm_probability=0.2"], "`task.mlm_probability`");
     refused(&listops, &[MASKED, "task.mlm_probability=0"], "`task.mlm_probability`");
     for key in ["folds=3", "sampling=balanced", "class_weights=balanced"] {

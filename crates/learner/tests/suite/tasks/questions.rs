@@ -222,3 +222,26 @@ fn answers_that_stand_nowhere_are_measured_without_a_loss() {
     let (_, evaluations) = fixture.metrics("run");
     assert!(evaluations.iter().all(|evaluation| evaluation.loss.is_nan()));
 }
+
+/// A question none of whose answers stands in its context has no target. It trains nothing, and counts where scores are of it.
+#[test]
+fn questions_without_a_target_are_held_out_and_not_trained_on() {
+    let fixture = Fixture::new("qa", "version_2_with_negative = false");
+    fixture.write_vocabulary();
+    let row = |number: usize| {
+        let answer = if number.is_multiple_of(3) { "nowhere" } else { "film" };
+        json!({"question": "the", "context": format!("the film {}", review(number)), "answer": answer}).to_string()
+    };
+    let rows: Vec<String> = (0..60).map(row).collect();
+    fs::write(fixture.data().join("train.jsonl"), rows.join("\n")).unwrap();
+    let batches =
+        fixture.batches(&["task.folds=3", "task.fold=1", "task.validation_fraction=0.25"]).unwrap();
+    let measured: Vec<usize> = [Split::Validation, Split::Test]
+        .into_iter()
+        .flat_map(|split| batches.evaluation_order(split))
+        .collect();
+    assert_eq!(measured.len(), 20 + 10);
+    let lost = measured.iter().filter(|place| place.is_multiple_of(3)).count();
+    assert!(lost > 0, "{measured:?}");
+    assert_eq!(batches.training_examples(), 60 - 30 - (20 - lost));
+}

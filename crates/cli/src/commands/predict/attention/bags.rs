@@ -158,8 +158,12 @@ fn reading_of(
     let of_model = "the model's limit";
     let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
     if let Some(path) = of_run {
-        let of_file = asked.table_keys.iter().map(|(key, value)| format!("task.{key}={value}"));
-        let overrides: Vec<String> = asked.overrides.iter().cloned().chain(of_file).collect();
+        let plain = Experiment::load_run(&path, asked.overrides, tasks, config)?.experiment;
+        // Keys that the task does not read would be refused, and nobody has asked for keys.
+        let keys = plain.task.as_ref().map(|task| tasks.keys(task.name())).unwrap_or_default();
+        let of_file = asked.table_keys.iter().filter(|(key, _)| keys.contains(*key));
+        let mut overrides = asked.overrides.to_vec();
+        overrides.extend(of_file.map(|(key, value)| format!("task.{key}={value}")));
         let experiment = Experiment::load_run(&path, &overrides, tasks, config)?.experiment;
         let seq_len = experiment.data.seq_len;
         if let Some(task) = experiment.task {
