@@ -81,12 +81,15 @@ impl ParameterGroups {
 
     /// Refuses to train what has no gradient.
     fn require_reached<M: Module>(&self, options: &GroupOptions, model: &M) -> Result<()> {
+        if !self.has_frozen() {
+            return Ok(());
+        }
         let GroupOptions { freeze_layers, freeze_embeddings, reached, .. } = options;
         let trained: Vec<String> =
             self.trained(model).into_iter().map(|parameter| parameter.path).collect();
         let is_reached =
             |path: &String| reached.is_empty() || reached.iter().any(|pattern| has(path, pattern));
-        if !self.has_frozen() || trained.iter().any(is_reached) {
+        if trained.iter().any(is_reached) {
             return Ok(());
         }
         let left = match trained.first() {
@@ -98,7 +101,8 @@ impl ParameterGroups {
             ),
         };
         Err(LearnerError::Config(format!(
-            "{left}: `trainer.freeze_layers` = `{freeze_layers}`, `trainer.freeze_embeddings` = `{freeze_embeddings}`, and the objective's              own choice (`distill.trainable`) freeze the others; freeze fewer"
+            "{left}: `trainer.freeze_layers` = `{freeze_layers}`, `trainer.freeze_embeddings` = `{freeze_embeddings}`, and the objective's \
+             own choice (`distill.trainable`) freeze the others; freeze fewer"
         )))
     }
 

@@ -51,13 +51,8 @@ impl SeriesSummary {
     /// Metrics that some runs have no number for, as a curve over one class alone, so that there is no mean: the split, the metric, and
     /// these runs.
     pub fn undefined(&self) -> Vec<(String, String, Vec<Member>)> {
-        let folds = if self.folds == 0 { 0..=0 } else { 1..=self.folds };
-        let members = self
-            .seeds
-            .iter()
-            .flat_map(|&seed| folds.clone().map(move |fold| Member { seed, fold }));
         let mut undefined: BTreeMap<(String, String), Vec<Member>> = BTreeMap::new();
-        for (member, run) in members.zip(&self.runs) {
+        for (member, run) in Member::all(&self.seeds, self.folds).into_iter().zip(&self.runs) {
             for (split, record) in run.evaluations() {
                 for (name, _) in record.metrics.iter().filter(|(_, value)| value.is_nan()) {
                     undefined.entry((split.clone(), name.clone())).or_default().push(member);
@@ -87,6 +82,13 @@ impl Member {
     pub fn of(experiment: &Experiment) -> Self {
         let fold = experiment.task.as_ref().map_or(0, |task| task.options.fold);
         Self { seed: experiment.seed, fold }
+    }
+
+    /// Those of a series with these seeds, each with so many folds, in their order; without folds one of each seed.
+    pub(crate) fn all(seeds: &[u64], folds: usize) -> Vec<Self> {
+        let folds = if folds == 0 { 0..=0 } else { 1..=folds };
+        let of_seed = |&seed: &u64| folds.clone().map(move |fold| Self { seed, fold });
+        seeds.iter().flat_map(of_seed).collect()
     }
 
     /// Its directory: `seed-N`, `seed-N/fold-K` of the series.

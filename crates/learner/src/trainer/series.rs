@@ -194,12 +194,7 @@ fn folds(experiment: &Experiment) -> usize {
 }
 
 fn members(experiment: &Experiment) -> Vec<Member> {
-    let folds = match folds(experiment) {
-        0 => 0..=0,
-        folds => 1..=folds,
-    };
-    let of_seed = |seed: u64| folds.clone().map(move |fold| Member { seed, fold });
-    seeds(experiment).into_iter().flat_map(of_seed).collect()
+    Member::all(&seeds(experiment), folds(experiment))
 }
 
 /// The run whose best evaluation is the best; the first of equals.

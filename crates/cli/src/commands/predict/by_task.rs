@@ -173,10 +173,7 @@ impl FileRequest<'_> {
     ) -> anyhow::Result<Experiment> {
         let plain = load(source, self.overrides, tasks, config)?.experiment;
         let mut overrides = self.overrides.to_vec();
-        // Keys that the task does not read would be refused, and nobody has asked for keys.
-        let keys = plain.task.as_ref().map(|task| tasks.keys(task.name())).unwrap_or_default();
-        let read = self.table_keys.iter().filter(|(key, _)| keys.contains(*key));
-        overrides.extend(read.map(|(key, value)| format!("task.{key}={value}")));
+        overrides.extend(assignments(self.table_keys, &plain, tasks));
         if TextTokenizer::is_in(folder) {
             overrides.push(format!("tokenizer.path={}", json!(folder)));
         }
@@ -212,6 +209,18 @@ impl FileRequest<'_> {
         }
         Ok(())
     }
+}
+
+/// Keys that say how a file is written as assignments of the experiment's task, as far as it reads them: others would be refused, and
+/// nobody has asked for keys.
+pub(super) fn assignments(
+    table_keys: &[(&'static str, String)],
+    experiment: &Experiment,
+    tasks: &TaskRegistry,
+) -> Vec<String> {
+    let keys = experiment.task.as_ref().map(|task| tasks.keys(task.name())).unwrap_or_default();
+    let read = table_keys.iter().filter(|(key, _)| keys.contains(*key));
+    read.map(|(key, value)| format!("task.{key}={value}")).collect()
 }
 
 /// No thresholds, which are the usual ones, and says what these are where answers are decided so.

@@ -355,6 +355,7 @@ fn the_first_stage_trains_convolution_query_and_key_of_nystrom() {
         experiment.trainer.freeze_embeddings = true;
     });
     assert!(message.contains("`trainer.freeze_embeddings` = `true`"), "{message}");
+    assert!(!message.contains("  "), "{message}");
     experiment.distill.trainable = vec!["queries".to_owned()];
     let error = ParameterGroups::of(&experiment.parameter_groups(), &student).unwrap_err();
     assert_eq!(error.exit_code(), 2);

@@ -16,7 +16,7 @@ use nystromformer_tasks::{
 };
 use serde::Serialize;
 
-use crate::output;
+use crate::{commands::predict::by_task::assignments, output};
 
 /// The attention of a bag.
 #[derive(Debug, Serialize)]
@@ -159,11 +159,8 @@ fn reading_of(
     let of_run = run_of(folder).map(RunDir::config_path).filter(|path| path.is_file());
     if let Some(path) = of_run {
         let plain = Experiment::load_run(&path, asked.overrides, tasks, config)?.experiment;
-        // Keys that the task does not read would be refused, and nobody has asked for keys.
-        let keys = plain.task.as_ref().map(|task| tasks.keys(task.name())).unwrap_or_default();
-        let of_file = asked.table_keys.iter().filter(|(key, _)| keys.contains(*key));
         let mut overrides = asked.overrides.to_vec();
-        overrides.extend(of_file.map(|(key, value)| format!("task.{key}={value}")));
+        overrides.extend(assignments(asked.table_keys, &plain, tasks));
         let experiment = Experiment::load_run(&path, &overrides, tasks, config)?.experiment;
         let seq_len = experiment.data.seq_len;
         if let Some(task) = experiment.task {
